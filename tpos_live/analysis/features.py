@@ -1,0 +1,54 @@
+"""The fast path's output: what the ear hears, one record every 10 ms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOP = 480
+"""Samples in a hop."""
+HOP_SECONDS = 0.01
+BANDS = ("bass", "mid", "midhigh", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """All values are 0 to 1 unless a unit is given; names are those of `parameters.FEATURES`.
+
+    time: seconds of sound heard, at the end of the hop. db: RMS in dBFS before gain. gain: automatic
+    gain in dB. hits are transients, presence is slow. beat_phase and bar_phase run 0 to 1; beats counts
+    beats since the start (predicted ones too). tempo in BPM, 0 while unknown. gate: False in silence.
+    """
+
+    time: float = 0.0
+    db: float = -120.0
+    gain: float = 0.0
+    gate: bool = False
+    level: float = 0.0
+    bass: float = 0.0
+    mid: float = 0.0
+    midhigh: float = 0.0
+    high: float = 0.0
+    level_hit: float = 0.0
+    bass_hit: float = 0.0
+    mid_hit: float = 0.0
+    midhigh_hit: float = 0.0
+    high_hit: float = 0.0
+    presence: float = 0.0
+    bass_presence: float = 0.0
+    mid_presence: float = 0.0
+    midhigh_presence: float = 0.0
+    high_presence: float = 0.0
+    onset: float = 0.0
+    kick: float = 0.0
+    snare: float = 0.0
+    hats: float = 0.0
+    loudness: float = 0.0
+    tempo: float = 0.0
+    confidence: float = 0.0
+    beat_phase: float = 0.0
+    bar_phase: float = 0.0
+    beats: int = 0
+    beat: float = 0.0
+    buildup: float = 0.0
+    drop: float = 0.0
+    silence: float = 1.0

@@ -1,0 +1,39 @@
+"""What the sound does to the picture at one moment: the modulation's output, one record a hop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """Everything that moves is integrated here, on the clock of the sound, so that a picture depends
+    on the moment and not on how often anyone looked.
+
+    time: seconds of sound heard. heard_at: perf_counter at which its newest sample arrived.
+    walk: distance along the noise walk (about 1 a second in normal motion). speed: its derivative.
+    pan_x, pan_y: drift of the noise field so far, in picture widths and heights (not wrapped).
+    zoom_steady: steady zoom so far, octaves. zoom, rotate: relative size (0 = none) and degrees, for
+    the finishing stage. bloom, light (stops), saturation, level: finishing stage. intensity, strength:
+    engine. looks: counts confirmed drops; each is a new palette and seed.
+    """
+
+    time: float = 0.0
+    heard_at: float = 0.0
+    walk: float = 0.0
+    speed: float = 0.0
+    pan_x: float = 0.0
+    pan_y: float = 0.0
+    zoom_steady: float = 0.0
+    zoom: float = 0.0
+    rotate: float = 0.0
+    bloom: float = 0.0
+    light: float = 0.0
+    saturation: float = 1.0
+    level: float = 1.0
+    grain: float = 0.0
+    intensity: float = 0.15
+    strength: float = 1.0
+    audio_weight: float = 0.0
+    guidance: float = 1.0
+    looks: int = 0

@@ -1,0 +1,49 @@
+"""A one-slot, latest-wins mailbox: the only thing besides the sound ring that threads share."""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Mailbox(Generic[T]):
+    """Hands the newest item from one writer thread to one reader thread.
+
+    Thread contract: one thread calls `put`, one thread calls `take`; `latest` may be called from
+    anywhere and takes nothing. No call blocks except `wait`, and the writer never waits for the
+    reader: an item that was not taken is replaced and counted in `replaced`.
+    """
+
+    def __init__(self) -> None:
+        self._item: T | None = None
+        self._fresh = False
+        self._changed = threading.Condition()
+        self.replaced = 0
+        """Items overwritten before they were taken."""
+
+    def put(self, item: T) -> None:
+        """Store `item` as the newest."""
+        with self._changed:
+            if self._fresh:
+                self.replaced += 1
+            self._item, self._fresh = item, True
+            self._changed.notify_all()
+
+    def take(self) -> T | None:
+        """The newest item if it was not taken yet, else None."""
+        with self._changed:
+            if not self._fresh:
+                return None
+            self._fresh = False
+            return self._item
+
+    def latest(self) -> T | None:
+        """The newest item, taken or not; None before the first."""
+        return self._item
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until there is an item that was not taken, `timeout` seconds at most."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._fresh, timeout)

@@ -1,0 +1,337 @@
+"""THE table of live parameters, and the store that threads read it from.
+
+A parameter changes during a show (a setting is read once, at the start: `settings.py`). Everything
+that shows or changes a parameter (OSC, keys, help, docs, validation) is generated from `TABLE`.
+The name `motion.pan_x` is the OSC address `/tpos/motion/pan_x`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+Kind = Literal["float", "int", "bool", "text", "choice", "trigger"]
+Value = float | int | bool | str
+SLOTS = range(1, 9)
+"""Numbers of the prompt bank's slots."""
+
+
+class ParameterError(ValueError):
+    """A value that a parameter cannot take; the message says what is allowed."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One live parameter.
+
+    low, high: the range of a number, in `unit`; numbers outside are clamped.
+    choices: the allowed words of a choice.
+    smoothing: seconds in which a jump of the value is followed (time constant); 0 = at once.
+    """
+
+    name: str
+    kind: Kind
+    default: Value
+    text: str
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    smoothing: float = 0.0
+
+    @property
+    def address(self) -> str:
+        """The OSC address."""
+        return "/tpos/" + self.name.replace(".", "/")
+
+    def parse(self, value: object) -> Value:
+        """Turn a value from a controller into this parameter's type, clamped to its range.
+
+        Floats are accepted everywhere (a bool is on from 0.5, an int and a choice's index are
+        rounded). Raises ParameterError for what has no meaning, such as text or NaN for a number.
+        """
+        if self.kind == "text":
+            return str(value)
+        if self.kind == "choice":
+            if isinstance(value, str) and value.lower() in self.choices:
+                return value.lower()
+            if isinstance(value, str) or not _is_number(value):
+                raise ParameterError(f"{self.name} takes one of {', '.join(self.choices)}, not {value!r}")
+            return self.choices[min(max(round(float(value)), 0), len(self.choices) - 1)]  # type: ignore[arg-type]
+        if not _is_number(value):
+            raise ParameterError(f"{self.name} takes a number, not {value!r}")
+        number = float(value)  # type: ignore[arg-type]
+        if self.kind in ("bool", "trigger"):
+            return number >= 0.5
+        number = min(max(number, self.low), self.high)
+        return round(number) if self.kind == "int" else number
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, bool | int | float) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class MapDefault:
+    """How one audio feature moves one target: target += depth * shaped(feature) ** curve."""
+
+    depth: float = 0.0
+    curve: float = 1.0
+    attack: float = 0.0
+    release: float = 0.25
+
+
+FEATURES: Mapping[str, str] = MappingProxyType(
+    {
+        "level": "level of the whole sound",
+        "bass": "level of the bass",
+        "mid": "level of the middle",
+        "midhigh": "level of the upper middle",
+        "high": "level of the highs",
+        "bass_hit": "transients of the bass",
+        "mid_hit": "transients of the middle",
+        "midhigh_hit": "transients of the upper middle",
+        "high_hit": "transients of the highs",
+        "presence": "slow level of the whole sound",
+        "onset": "any onset",
+        "kick": "kick drum, 20 to 150 Hz",
+        "snare": "snare drum, 0.15 to 2 kHz",
+        "hats": "hi-hats, 6 to 16 kHz",
+        "loudness": "loudness over 3 s",
+        "beat": "cosine of the beat phase times confidence",
+        "buildup": "build-up, 0 to 1",
+        "drop": "a drop, 1 at the drop, then decaying",
+        "silence": "1 while the gate is closed",
+    }
+)
+"""Audio features that can be mapped, each 0 to 1 (beat: -1 to 1)."""
+
+TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
+    {
+        "zoom": (-0.5, 0.5, "", "size of the picture, 0.025 = 2.5 % larger"),
+        "rotate": (-45.0, 45.0, "degrees", "rotation of the picture"),
+        "speed": (-4.0, 4.0, "x", "speed of the noise walk"),
+        "bloom": (-1.0, 1.0, "", "light that spills from bright parts"),
+        "light": (-2.0, 2.0, "stops", "exposure"),
+        "saturation": (-1.0, 1.0, "", "strength of the colours"),
+        "intensity": (-1.0, 1.0, "", "intensity token: a candle to an inferno"),
+        "strength": (-1.0, 1.0, "", "how much of a picture is made anew"),
+    }
+)
+"""Map targets: lowest and highest depth, unit, text."""
+
+MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
+    {
+        ("kick", "zoom"): MapDefault(0.025, 2.0, 0.0, 0.16),
+        ("bass", "speed"): MapDefault(1.6, 1.5, 0.03, 0.25),
+        ("snare", "rotate"): MapDefault(0.6, 2.0, 0.0, 0.22),
+        ("hats", "bloom"): MapDefault(0.15, 1.0, 0.0, 0.08),
+        ("loudness", "intensity"): MapDefault(0.85, 1.0, 0.4, 1.5),
+        ("loudness", "saturation"): MapDefault(0.3, 1.0, 0.4, 1.5),
+        ("beat", "zoom"): MapDefault(0.008, 1.0, 0.0, 0.0),
+        ("buildup", "zoom"): MapDefault(0.08, 2.0, 0.5, 0.1),
+        ("buildup", "saturation"): MapDefault(-0.3, 2.0, 0.5, 0.1),
+        ("drop", "light"): MapDefault(0.5, 1.0, 0.0, 0.6),
+        ("drop", "speed"): MapDefault(1.0, 1.0, 0.0, 8.0),
+        ("silence", "light"): MapDefault(-0.5, 1.0, 1.5, 0.2),
+    }
+)
+"""What moves what when nobody has touched anything (reactivity defaults)."""
+
+
+def _table() -> Iterator[Parameter]:
+    f: Kind = "float"
+    i: Kind = "int"
+    b: Kind = "bool"
+    t: Kind = "text"
+    c: Kind = "choice"
+    x: Kind = "trigger"
+    P = Parameter
+    yield P("prompt", t, "neon jellyfish", "what the picture shows; several words are joined")
+    yield P("prompt.negative", t, "", "what the picture avoids, where the engine has guidance")
+    yield P("prompt.fade", f, 2.0, "time of the fade to a new prompt", 0, 60, "s")
+    yield P("prompt.select", i, 0, "show this slot of the bank alone; 0 = the prompt", 0, 8)
+    for n in SLOTS:
+        yield P(f"prompt.{n}", t, "", f"text of slot {n} of the prompt bank")
+        yield P(f"prompt.{n}.weight", f, 0.0, f"weight of slot {n} in the blend", 0, 1, smoothing=0.1)
+    yield P("seed", i, 0, "which picture of a prompt", 0, 2**31 - 1)
+    yield P("seed.random", x, False, "another seed")
+    yield P(
+        "seed.walk", f, 1.0, "speed of the walk through seeds, on top of the map", 0, 4, "x", smoothing=0.3
+    )
+    yield P(
+        "strength",
+        f,
+        1.0,
+        "how much of each picture is made anew; below 1 the last one feeds the next",
+        0.1,
+        1,
+        smoothing=0.1,
+    )
+    yield P("steps", i, 1, "denoising steps", 1, 4)
+    yield P(
+        "guidance", f, 1.0, "guidance scale, where the engine has guidance; 1 = off", 1, 10, smoothing=0.1
+    )
+    yield P("intensity", f, 0.15, "base of the intensity token, the sound adds to it", 0, 1, smoothing=0.2)
+    yield P("motion.zoom", f, 0.0, "steady zoom into the picture", -0.5, 0.5, "octaves/s", smoothing=0.3)
+    yield P("motion.pan_x", f, 0.0, "steady drift to the right", -1, 1, "widths/s", smoothing=0.3)
+    yield P("motion.pan_y", f, 0.02, "steady drift upwards", -1, 1, "heights/s", smoothing=0.3)
+    yield P("motion.rotate", f, 0.0, "rotation of the picture", -180, 180, "degrees", smoothing=0.3)
+    yield P("audio.gain", f, 0.0, "gain in front of the analysis", -24, 24, "dB", smoothing=0.05)
+    yield P("audio.sensitivity", f, 1.0, "all map depths at once", 0, 4, "x", smoothing=0.1)
+    yield P("audio.smooth", f, 0.0, "added to every release of the map", 0, 5, "s")
+    yield P("audio.agc", b, True, "automatic gain of the fast features")
+    yield P("audio.mute", b, False, "the picture does not hear the sound")
+    yield P("audio.device", t, "", "name or number of another input; empty = leave it")
+    yield P("audio.weight", f, 0.35, "weight of the sound's meaning against the prompt", 0, 1, smoothing=0.3)
+    yield P(
+        "audio.mode",
+        c,
+        "append",
+        "audio tokens beside the prompt's, or blended into them",
+        choices=("append", "blend"),
+    )
+    yield P("tempo", f, 0.0, "fixed tempo; 0 = follow the sound", 0, 240, "BPM")
+    yield P("tempo.tap", x, False, "tap the tempo, four times or more")
+    yield P("tempo.resync", x, False, "the next beat is now")
+    yield P("tempo.source", c, "auto", "where beats come from", choices=("auto", "tap", "off"))
+    yield P("finish.bloom", f, 0.35, "light that spills from bright parts", 0, 2, smoothing=0.1)
+    yield P("finish.light", f, 0.0, "exposure", -3, 3, "stops", smoothing=0.1)
+    yield P(
+        "finish.saturation", f, 0.75, "strength of the colours before the map adds to it", 0, 2, smoothing=0.1
+    )
+    yield P("finish.grain", f, 0.015, "film grain", 0, 0.1)
+    yield P("out.level", f, 1.0, "master fade, 0 = black", 0, 1, smoothing=0.03)
+    yield P("out.blackout", b, False, "black, at once")
+    yield P("out.freeze", b, False, "hold the picture that is shown")
+    yield P(
+        "out.panic",
+        x,
+        False,
+        "back to safety: defaults for motion and finish, no blackout, no freeze, level 1",
+    )
+    yield P("out.inbetween", b, True, "smooth motion between two engine pictures")
+    yield P("out.fit", c, "cover", "how the picture fills the screen", choices=("cover", "contain", "mirror"))
+    yield P("out.fullscreen", b, False, "fill the screen")
+    yield P("out.screen", i, 0, "number of the screen", 0, 15)
+    yield P("out.hud", b, False, "show the status over the picture (never recorded)")
+    yield P("out.record", b, False, "record what is shown")
+    yield P("out.snapshot", x, False, "save the picture as a PNG")
+    yield P("pause", b, False, "stop the walk and the drift; light and zoom still follow the sound")
+    yield P("reset", x, False, "all parameters back to their start values")
+    for feature, what in FEATURES.items():
+        for target, (low, high, unit, _) in TARGETS.items():
+            d = MAP_DEFAULTS.get((feature, target), MapDefault())
+            name = f"map.{feature}.{target}"
+            yield P(name, f, d.depth, f"how far {what} moves {target}", low, high, unit, smoothing=0.1)
+            yield P(f"{name}.curve", f, d.curve, "exponent of the response", 0.25, 4)
+            yield P(f"{name}.attack", f, d.attack, "attack", 0, 10, "s")
+            yield P(f"{name}.release", f, d.release, "release", 0, 30, "s")
+
+
+TABLE: Mapping[str, Parameter] = MappingProxyType({p.name: p for p in _table()})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All parameters at one moment. Immutable: keep it for a whole frame.
+
+    triggers counts how often each trigger has fired since the start, so that a reader that looks
+    seldom misses none: it compares the count with the one it saw last.
+    """
+
+    values: Mapping[str, Value]
+    triggers: Mapping[str, int]
+    version: int = 0
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def fired(self, name: str) -> int:
+        """How often the trigger `name` has fired since the start."""
+        return self.triggers.get(name, 0)
+
+
+class ParameterStore:
+    """Holds the live values.
+
+    Thread contract: any thread may call `set`, `update`, `trigger` and `restore` (short lock among
+    writers); any thread may call `snapshot`, which takes no lock and never waits.
+    """
+
+    def __init__(self, start: Mapping[str, Value] | None = None) -> None:
+        """start: values that differ from the table's defaults; they are also what `reset` restores.
+
+        Raises KeyError for an unknown name, ParameterError for a value it cannot take.
+        """
+        values = {p.name: p.default for p in TABLE.values() if p.kind != "trigger"}
+        values.update({name: TABLE[name].parse(value) for name, value in (start or {}).items()})
+        self._start = dict(values)
+        self._lock = threading.Lock()
+        self._snapshot = Snapshot(MappingProxyType(values), MappingProxyType({}))
+
+    def snapshot(self) -> Snapshot:
+        """The newest values, consistent among themselves."""
+        return self._snapshot
+
+    def set(self, name: str, value: object) -> Value:
+        """Set one parameter and return the value it took. Raises KeyError or ParameterError."""
+        return self.update({name: value})[name]
+
+    def update(self, values: Mapping[str, object]) -> dict[str, Value]:
+        """Set several parameters as one change. Raises KeyError or ParameterError and then sets none."""
+        parsed = {name: TABLE[name].parse(value) for name, value in values.items()}
+        for name in parsed:
+            if TABLE[name].kind == "trigger":
+                raise ParameterError(f"{name} is a trigger and holds no value")
+        with self._lock:
+            old = self._snapshot
+            if any(old.values[name] != value for name, value in parsed.items()):
+                self._replace(old.values | parsed, dict(old.triggers))  # type: ignore[operator]
+        return parsed
+
+    def trigger(self, name: str) -> None:
+        """Fire a trigger once. Raises KeyError for a name that is no trigger."""
+        if TABLE[name].kind != "trigger":
+            raise KeyError(name)
+        with self._lock:
+            old = self._snapshot
+            self._replace(dict(old.values), {**old.triggers, name: old.fired(name) + 1})
+
+    def restore(self, names: Iterable[str] | None = None) -> None:
+        """Set the named parameters (default: all) back to their start values."""
+        chosen = self._start if names is None else {name: self._start[name] for name in names}
+        self.update(chosen)
+
+    def _replace(self, values: Mapping[str, Value], triggers: Mapping[str, int]) -> None:
+        version = self._snapshot.version + 1
+        self._snapshot = Snapshot(MappingProxyType(dict(values)), MappingProxyType(dict(triggers)), version)
+
+
+class Smoother:
+    """Follows the parameters that have a smoothing time, one step a hop; state is one dict.
+
+    Stepping by t twice equals stepping by 2t once (exponential), so it does not depend on the rate.
+    """
+
+    def __init__(self) -> None:
+        self._now: dict[str, float] = {}
+
+    def step(self, snapshot: Snapshot, dt: float) -> Mapping[str, float]:
+        """Advance by dt seconds towards `snapshot`; returns the smoothed values by name."""
+        for name, seconds in _SMOOTHED:
+            goal = float(snapshot[name])
+            before = self._now.get(name, goal)
+            if before != goal:
+                goal = before + (goal - before) * -math.expm1(-dt / seconds)
+                if abs(goal - float(snapshot[name])) < 1e-5:
+                    goal = float(snapshot[name])
+            self._now[name] = goal
+        return MappingProxyType(self._now)
+
+
+_SMOOTHED = [(p.name, p.smoothing) for p in TABLE.values() if p.smoothing > 0]

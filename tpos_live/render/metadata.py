@@ -1,0 +1,69 @@
+"""What an engine says of itself: `tpos_live.json` beside a Stable Diffusion folder.
+
+The renderer never asks which engine it runs; it reads this file. A folder without one is a
+plain Stable Diffusion engine and gets the defaults below.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+METADATA_FILE = "tpos_live.json"
+
+
+class EngineError(Exception):
+    """An engine cannot be used: one line that says what, where and what to do."""
+
+
+class Scalar(BaseModel):
+    """A global fact of the picture, given to the UNet as one token (see `scalars.py`).
+
+    source: what moves it. "intensity" follows the sound's intensity, "seed" is drawn from the
+    seed and drifts by `rate` per unit of walk, "clock" grows by `rate` per unit of walk.
+    cyclic: 0 and 1 mean the same (a hue, a phase); a scalar that is not cyclic is reflected.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: Literal["intensity", "seed", "clock"]
+    rate: float = 0.0
+    cyclic: bool = False
+
+
+class EngineMetadata(BaseModel):
+    """Sizes are (width, height) in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    name: str = ""
+    licence: str = "unknown"
+    size: tuple[int, int] = (512, 512)
+    sizes: list[tuple[int, int]] = Field(default_factory=list)
+    multiple: int = Field(default=64, ge=8)
+    steps: list[int] = Field(default_factory=lambda: [1, 2, 4])
+    guidance: bool = True
+    audio_tokens: int = Field(default=4, ge=0)
+    scalars: list[Scalar] = Field(default_factory=list)
+
+
+def read_metadata(folder: Path) -> EngineMetadata:
+    """Read `tpos_live.json` in an engine folder; the defaults where there is none.
+
+    Raises EngineError for a file that cannot be read or that breaks the format.
+    """
+    path = folder / METADATA_FILE
+    if not path.exists():
+        return EngineMetadata(name=folder.name)
+    try:
+        return EngineMetadata.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise EngineError(
+            f"{path}: not a valid engine description ({first}); reinstall the engine"
+        ) from error

@@ -1,0 +1,95 @@
+"""What a source of sound is: the small protocol behind microphone, file and demo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, Self
+
+import numpy as np
+
+RATE = 48_000
+"""Analysis rate in samples a second; every source is resampled to it."""
+
+
+class SoundError(Exception):
+    """A source cannot be used: one line that says what, where and what to do."""
+
+
+class SourceState(Enum):
+    """STARTING: opened, no block yet. STALLED: no block for 0.5 s. REOPENING: the supervisor tries again.
+    ENDED: a file came to its end."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STALLED = "stalled"
+    REOPENING = "reopening"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Samples lost since the start, by cause (per channel, at the device's rate)."""
+
+    flagged: int = 0
+    overwritten: int = 0
+    gaps: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.flagged + self.overwritten + self.gaps
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Sound as the analysis wants it.
+
+    mono: float32 [n] at RATE, the chosen channels averaged. stereo: float32 [n, 2] at RATE, for the
+    recorder. captured_at: `time.perf_counter` at which the newest sample was handed over by the device.
+    real: False where the samples are silence put in for a device that gives none.
+    """
+
+    mono: np.ndarray
+    stereo: np.ndarray
+    captured_at: float
+    real: bool = True
+
+
+@dataclass(frozen=True)
+class SoundStatus:
+    """latency: the device's own buffering in seconds as it reports it. silent_for: seconds since the
+    last sample above -80 dBFS. message: what a person should know now, "" when all is well."""
+
+    state: SourceState
+    name: str
+    rate: int
+    channels: int
+    latency: float = 0.0
+    losses: Losses = field(default_factory=Losses)
+    silent_for: float = 0.0
+    message: str = ""
+
+
+class Sound(Protocol):
+    """A source with its supervisor, as the analysis thread sees it. A context manager: entering opens
+    it, leaving closes it (at most 0.5 s, also when the device hangs).
+
+    Thread contract: one thread calls `pull`; `status` and `reopen` may be called from anywhere.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def pull(self, now: float) -> Chunk | None:
+        """Sound that arrived since the last call, None if there is none yet. `now` is perf_counter.
+
+        While a device is stalled or reopening it gives silence at the pace of the clock.
+        """
+        ...
+
+    def status(self, now: float) -> SoundStatus: ...
+
+    def reopen(self, device: str | int) -> None:
+        """Change to another input while running (asynchronous; the outcome shows in `status`)."""
+        ...
