@@ -1,0 +1,27 @@
+"""Where things are: shipped engines and config, and the user's own cache and data folders."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import platformdirs
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@cache
+def shipped(name: str) -> Path:
+    """Path of `engines` or `config.toml`, in a wheel (inside the package) or in a checkout (above it).
+
+    Raises FileNotFoundError with the remedy if the installation is incomplete.
+    """
+    for root in (_PACKAGE, _PACKAGE.parent):
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(f"{name} is missing from this installation; install tpos-live again")
+
+
+def cache_dir() -> Path:
+    """The user's cache folder for compiled engines; made if needed."""
+    return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False, ensure_exists=True))

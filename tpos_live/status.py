@@ -1,0 +1,43 @@
+"""What a performer wants to know about the show at a glance: one record for HUD, OSC and bench."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Status:
+    """state: starting, loading, running or stopping. engine_fps: pictures from the engine a second;
+    shown_fps: pictures put on the screen a second. latency_ms: from newest sound to picture shown
+    (median of the last second, without the input's own buffering). audio_age_ms: age of the newest
+    sound. bands: levels of bass, mid, midhigh, high. message: what to do now, one line; "" when well.
+    """
+
+    state: str = "starting"
+    uptime: float = 0.0
+    engine: str = ""
+    accelerator: str = ""
+    accelerator_why: str = ""
+    size: tuple[int, int] = (0, 0)
+    engine_fps: float = 0.0
+    shown_fps: float = 0.0
+    latency_ms: float = 0.0
+    audio_age_ms: float = 0.0
+    level: float = 0.0
+    bands: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    gate: bool = False
+    tempo: float = 0.0
+    confidence: float = 0.0
+    beat_phase: float = 0.0
+    prompt: str = ""
+    encoder: str = ""
+    sound_state: str = ""
+    sound_name: str = ""
+    samples_lost: int = 0
+    frames_replaced: int = 0
+    recording: str = ""
+    record_dropped: int = 0
+    osc_received: int = 0
+    osc_bad: int = 0
+    memory_mb: float = 0.0
+    message: str = ""
