@@ -1,0 +1,249 @@
+"""The command line: arguments become Settings, each subcommand calls one function.
+
+Only light modules are imported here, so that help, errors and a first sign of life come at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from tpos_live import __version__
+from tpos_live.settings import Settings, SettingsError, load_settings, parse_address, parse_size
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _checked(parse: Callable[[str], Any]) -> Callable[[Any, Any, str | None], str | None]:
+    def check(_context: Any, _option: Any, value: str | None) -> str | None:
+        try:
+            parse(value or "")
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+        return value
+
+    return check
+
+
+def _channels(_context: Any, _option: Any, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isdigit() and 1 <= int(part) <= 64 for part in parts):
+        raise click.BadParameter("channels are written 1,2 and count from 1")
+    return [int(part) for part in parts]
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_PICTURE = [
+    click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the picture shows."),
+    click.option("--engine", "engine_name", metavar="NAME|PATH|HUB-ID", help="auto, ember, a folder or a hub id."),
+    click.option("--size", "engine_size", metavar="SIZE", callback=_checked(parse_size), help="256 or 512x288."),
+    click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which picture of a prompt."),
+    click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
+    click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto, eager or openvino."),
+    click.option("--config", type=_FILE, help="Settings file, laid over ./config.toml."),
+]
+_SHOW = [
+    click.option("--fps-cap", "engine_fps_cap", type=click.FloatRange(0, 1000), help="Most engine pictures a second."),
+    click.option("--fullscreen", "parameters_out_fullscreen", is_flag=True, default=None, help="Fill the screen."),
+    click.option("--screen", "parameters_out_screen", type=click.IntRange(0, 15), help="Number of the screen."),
+    click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4."),
+    click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
+    click.option("--seconds", type=click.FloatRange(0, 1e6), help="End after this time."),
+    click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),
+    click.option("--osc-port", "osc_port", type=click.IntRange(0, 65535), help="UDP port for OSC; 0 = none."),
+    click.option(
+        "--osc-reply", "osc_reply", metavar="HOST:PORT", callback=_checked(parse_address), help="Where status goes."
+    ),
+    click.option("--mute", "sound_mute", is_flag=True, default=None, help="Do not play the sound that is analysed."),
+]
+
+
+def _with(options: list[Callable[[F], F]]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    """Settings from options named section_key; `parameters_out_screen` is the parameter out.screen."""
+    overrides = {}
+    for name, value in options.items():
+        if value is None or name == "config":
+            continue
+        section, _, rest = name.partition("_")
+        if section == "parameters":
+            overrides[f"parameters.{rest.replace('_', '.')}"] = value
+        else:
+            overrides[f"{section}.{rest}" if rest else name] = value
+    try:
+        return load_settings(overrides, options.get("config"))
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tpos-live")
+@click.option("--device", "sound_device", metavar="NAME|N", help='Input by name or number; "mic" = the default one.')
+@click.option("--audio", "sound_audio", metavar="FILE", help="Play this file instead of listening.")
+@click.option("--channels", "sound_channels", metavar="1,2", callback=_channels, help="Channels to listen to.")
+@_with(_PICTURE)
+@_with(_SHOW)
+@click.option("--list-osc", is_flag=True, help="Print every OSC address and end.")
+@click.pass_context
+def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
+    """Sound's meaning, live: pictures that follow what a room sounds like.
+
+    Without a command the show starts, listening to the default input.
+    """
+    if context.invoked_subcommand is not None:
+        given = [name for name, value in options.items() if value is not None]
+        if given or list_osc:
+            raise click.UsageError(f"options of {context.invoked_subcommand} are written after its name")
+        return
+    if list_osc:
+        from tpos_live.control.docs import list_osc as table
+
+        click.echo(table())
+        return
+    if options["sound_audio"] and options["sound_device"]:
+        raise click.UsageError("--audio and --device exclude each other: one source at a time")
+    from tpos_live.app import run_show
+
+    context.exit(run_show(_settings(options)))
+
+
+@cli.command()
+@_with(_PICTURE)
+@_with(_SHOW)
+def demo(**options: Any) -> int:
+    """Play the built-in track; without a display, write tpos-demo.mp4."""
+    settings = _settings(options)
+    from tpos_live.app import has_display, run_show
+
+    if settings.window.headless or not has_display():
+        from tpos_live.offline import render_demo
+
+        return render_demo(settings)
+    return run_show(settings, demo=True)
+
+
+@cli.command()
+@click.argument("audio", type=_FILE)
+@click.option("-o", "--output", type=_FILE, required=True, help="The .mp4 to write.")
+@click.option("--fps", "record_fps", type=click.IntRange(1, 120), help="Pictures a second.")
+@click.option("--resolution", "record_resolution", callback=_checked(parse_size), help="Size of the video.")
+@click.option("--seconds", type=click.FloatRange(0, 1e6), help="Only the first seconds.")
+@_with(_PICTURE)
+def render(audio: Path, output: Path, **options: Any) -> int:
+    """Make a video of an audio file: every picture, sound included."""
+    from tpos_live.offline import render_file
+
+    return render_file(_settings(options), audio, output)
+
+
+@cli.command()
+@click.option("-o", "--output", type=_FILE, required=True, help="The .png to write.")
+@click.option("--steps", "parameters_steps", type=click.IntRange(1, 4), help="Denoising steps.")
+@_with(_PICTURE)
+def still(output: Path, **options: Any) -> int:
+    """Make one picture."""
+    from tpos_live.offline import still as make
+
+    return make(_settings(options), output)
+
+
+@cli.command()
+def devices() -> int:
+    """List sound devices."""
+    from tpos_live.doctor import print_devices
+
+    return print_devices()
+
+
+@cli.command()
+def doctor() -> int:
+    """Say what works on this machine, and what to install for the rest."""
+    from tpos_live.doctor import run_doctor
+
+    return run_doctor()
+
+
+@cli.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=20.0, show_default=True)
+@_with(_PICTURE)
+@click.pass_context
+def bench(context: click.Context, as_json: bool, seconds: float, **options: Any) -> None:
+    """Measure the whole path: every stage, pictures a second, losses."""
+    if context.invoked_subcommand is None:
+        from tpos_live.bench import bench_show
+
+        context.exit(bench_show(_settings(options), seconds, as_json))
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
+@click.option("--clicks", type=click.IntRange(3, 1000), default=100, show_default=True)
+@_with(_PICTURE)
+def latency(as_json: bool, clicks: int, **options: Any) -> int:
+    """Click into the input, first changed pixel read back from the window."""
+    from tpos_live.bench_latency import bench_latency
+
+    return bench_latency(_settings(options), clicks, as_json)
+
+
+@cli.group()
+def train() -> None:
+    """Train the networks that are in the box."""
+
+
+@train.command()
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.option("--minutes", type=click.FloatRange(0.1, 100_000), default=60.0, show_default=True)
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember"))
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
+def ember(
+    resume: bool, minutes: float, output: Path, seed: int, threads: int | None, accelerator: str | None
+) -> None:
+    """Train Ember from nothing: scenes, autoencoder, text encoder, flow."""
+    from tpos_live.training.ember import train_ember
+
+    train_ember(output, minutes=minutes, resume=resume, accelerator=accelerator, seed=seed, threads=threads)
+
+
+def main() -> NoReturn:
+    """Entry point: run the command line, one line for an expected error, 130 for Ctrl-C."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        hint = " (see tpos-live --help)" if isinstance(error, click.UsageError) else ""
+        click.echo(f"tpos-live: {error.format_message()}{hint}", err=True)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = 141
+    except Exception as error:
+        if not expected(error):
+            raise
+        click.echo(f"tpos-live: {error}", err=True)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def expected(error: BaseException) -> bool:
+    """True for our own errors, whose text is written for a person: no traceback."""
+    return type(error).__module__.startswith("tpos_live.") or isinstance(error, FileNotFoundError | PermissionError)
