@@ -213,9 +213,7 @@ def train() -> None:
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
-def ember(
-    resume: bool, minutes: float, output: Path, seed: int, threads: int | None, accelerator: str | None
-) -> None:
+def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | None, accelerator: str | None) -> None:
     """Train Ember from nothing: scenes, autoencoder, text encoder, flow."""
     from tpos_live.training.ember import train_ember
 

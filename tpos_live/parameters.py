@@ -160,9 +160,7 @@ def _table() -> Iterator[Parameter]:
         yield P(f"prompt.{n}.weight", f, 0.0, f"weight of slot {n} in the blend", 0, 1, smoothing=0.1)
     yield P("seed", i, 0, "which picture of a prompt", 0, 2**31 - 1)
     yield P("seed.random", x, False, "another seed")
-    yield P(
-        "seed.walk", f, 1.0, "speed of the walk through seeds, on top of the map", 0, 4, "x", smoothing=0.3
-    )
+    yield P("seed.walk", f, 1.0, "speed of the walk through seeds, on top of the map", 0, 4, "x", smoothing=0.3)
     yield P(
         "strength",
         f,
@@ -173,9 +171,7 @@ def _table() -> Iterator[Parameter]:
         smoothing=0.1,
     )
     yield P("steps", i, 1, "denoising steps", 1, 4)
-    yield P(
-        "guidance", f, 1.0, "guidance scale, where the engine has guidance; 1 = off", 1, 10, smoothing=0.1
-    )
+    yield P("guidance", f, 1.0, "guidance scale, where the engine has guidance; 1 = off", 1, 10, smoothing=0.1)
     yield P("intensity", f, 0.15, "base of the intensity token, the sound adds to it", 0, 1, smoothing=0.2)
     yield P("motion.zoom", f, 0.0, "steady zoom into the picture", -0.5, 0.5, "octaves/s", smoothing=0.3)
     yield P("motion.pan_x", f, 0.0, "steady drift to the right", -1, 1, "widths/s", smoothing=0.3)
@@ -201,9 +197,7 @@ def _table() -> Iterator[Parameter]:
     yield P("tempo.source", c, "auto", "where beats come from", choices=("auto", "tap", "off"))
     yield P("finish.bloom", f, 0.35, "light that spills from bright parts", 0, 2, smoothing=0.1)
     yield P("finish.light", f, 0.0, "exposure", -3, 3, "stops", smoothing=0.1)
-    yield P(
-        "finish.saturation", f, 0.75, "strength of the colours before the map adds to it", 0, 2, smoothing=0.1
-    )
+    yield P("finish.saturation", f, 0.75, "strength of the colours before the map adds to it", 0, 2, smoothing=0.1)
     yield P("finish.grain", f, 0.015, "film grain", 0, 0.1)
     yield P("out.level", f, 1.0, "master fade, 0 = black", 0, 1, smoothing=0.03)
     yield P("out.blackout", b, False, "black, at once")

@@ -93,7 +93,7 @@ class WindowSettings(_Section):
 class RecordSettings(_Section):
     """Recording a show, and `tpos-live render`."""
 
-    file: str = Field("", description="record the show to this .mp4 from the start; \"\" = do not")
+    file: str = Field("", description='record the show to this .mp4 from the start; "" = do not')
     folder: str = Field("", description='where recordings and snapshots go; "" = the current folder')
     fps: int = Field(30, ge=1, le=120, description="pictures a second in a recording")
     resolution: Size = Field("1280x720", description="size of a headless recording and of `render`")
