@@ -1,0 +1,158 @@
+"""A microphone from nothing: a private PulseAudio server with a null sink, and faults on demand.
+
+    with fake_microphone() as mic:
+        mic.play(samples)                 # float32 [n] or [n, c] at 48 kHz is what the room sounds like
+        with Microphone(mic.device) as sound: ...
+        mic.suspend(); mic.resume()       # stalls: the callbacks stop, PortAudio says "active"
+        mic.unplug(); mic.replug()        # goes away, comes back
+
+Needs pulseaudio, pactl, paplay, ALSA's pulse plugin and PortAudio (Debian: pulseaudio pulseaudio-utils
+libasound2-plugins libportaudio2). Works as root, without hardware and without D-Bus.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+_SINK = "tpos"
+_MODULE = ("module-null-sink", f"sink_name={_SINK}", "rate=48000", "channels=2")
+_ALSA = """</usr/share/alsa/alsa.conf>
+pcm.tpos_mic {{ type pulse
+  device "{sink}.monitor"
+  hint {{ show on
+         description "tpos fake microphone" }} }}
+pcm.tpos_speaker {{ type pulse
+  device "{sink}"
+  hint {{ show on
+         description "tpos fake speaker" }} }}
+"""
+
+
+class FakeMicrophone:
+    """device: its name for PortAudio. speaker: an output whose sound arrives at the microphone."""
+
+    device = "tpos_mic"
+    speaker = "tpos_speaker"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._playing: list[subprocess.Popen[bytes]] = []
+        self._environ = {
+            "XDG_RUNTIME_DIR": str(folder),
+            "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
+            "PULSE_RUNTIME_PATH": str(folder / "pulse"),
+        }
+        self._before = {name: os.environ.get(name) for name in self._environ}
+
+    def start(self) -> None:
+        (self._folder / "asound.conf").write_text(_ALSA.format(sink=_SINK))
+        os.environ.update(self._environ)
+        log = f"--log-target=file:{self._folder / 'pulse.log'}"
+        server = ["pulseaudio", "-n", "--daemonize=yes", "--exit-idle-time=-1", log]
+        self._call(*server, "-L", "module-native-protocol-unix", "-L", " ".join(_MODULE))
+        for _ in range(100):
+            if subprocess.run(["pactl", "info"], capture_output=True, timeout=5).returncode == 0:
+                return
+            time.sleep(0.05)
+        raise RuntimeError((self._folder / "pulse.log").read_text())
+
+    def stop(self) -> None:
+        self.quiet()
+        self.kill_server()
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def play(self, samples: np.ndarray, rate: int = 48_000) -> None:
+        """Let the microphone hear `samples`; returns at once."""
+        path = self._folder / f"play{len(self._playing)}.wav"
+        soundfile.write(path, samples, rate, subtype="FLOAT")
+        command = ["paplay", f"--device={_SINK}", "--latency-msec=20", str(path)]
+        self._playing.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def quiet(self) -> None:
+        """End what plays."""
+        while self._playing:
+            player = self._playing.pop()
+            player.kill()
+            player.wait(5)
+
+    def suspend(self) -> None:
+        self._call("pactl", "suspend-sink", _SINK, "1")
+
+    def resume(self) -> None:
+        self._call("pactl", "suspend-sink", _SINK, "0")
+
+    def unplug(self) -> None:
+        self._call("pactl", "unload-module", _MODULE[0])
+
+    def replug(self) -> None:
+        self._call("pactl", "load-module", *_MODULE)
+
+    def kill_server(self) -> None:
+        with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            os.kill(int((self._folder / "pulse" / "pid").read_text()), signal.SIGKILL)
+
+    @staticmethod
+    def _call(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, timeout=10)
+
+
+def sine(frequency: float, seconds: float, amplitude: float = 0.5, rate: int = 48_000) -> np.ndarray:
+    """float32 [n]."""
+    time_axis = np.arange(round(seconds * rate)) / rate
+    return (amplitude * np.sin(2 * np.pi * frequency * time_axis)).astype(np.float32)
+
+
+def missing_parts() -> str:
+    """What a fake microphone needs and this machine lacks; "" when all is there."""
+    for tool in ("pulseaudio", "pactl", "paplay"):
+        if shutil.which(tool) is None:
+            return f"needs {tool} (apt install pulseaudio pulseaudio-utils libasound2-plugins)"
+    try:
+        import sounddevice  # noqa: F401
+    except OSError:
+        return "needs PortAudio (apt install libportaudio2)"
+    return ""
+
+
+def require_fake_microphone() -> None:
+    """Skip the test with the reason where there can be no fake microphone; in CI that is a failure."""
+    if why := missing_parts():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
+
+
+@contextmanager
+def fake_microphone() -> Iterator[FakeMicrophone]:
+    """A running fake microphone that PortAudio already knows of."""
+    require_fake_microphone()
+    import sounddevice
+
+    def look_again() -> None:
+        sounddevice._terminate()
+        sounddevice._initialize()
+
+    with tempfile.TemporaryDirectory(prefix="tpos-mic-") as folder:
+        Path(folder).chmod(0o700)
+        mic = FakeMicrophone(Path(folder))
+        try:
+            mic.start()
+            look_again()
+            yield mic
+        finally:
+            mic.stop()
+            look_again()

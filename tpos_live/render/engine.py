@@ -1,0 +1,293 @@
+"""An engine: a Stable Diffusion folder in diffusers' format, loaded for drawing.
+
+Ember and SD-Turbo come through the same lines; nothing here asks which one it is. Weights are
+safetensors only, everything is read from local files, nothing is downloaded and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpos_live.render.metadata import METADATA_FILE, EngineError, EngineMetadata, read_metadata
+from tpos_live.render.schedule import Schedule
+
+TEXT_ENCODERS = ("CLIPTextModel", "BertModel")
+DECODERS = ("AutoencoderTiny", "AutoencoderKL")
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+
+
+@dataclass
+class Engine:
+    """The loaded parts of an engine.
+
+    Thread contract: `encode` may run on a worker while the render thread uses unet and vae; they share
+    no state. Modules are in evaluation mode, float32 on a CPU and float16 on a GPU, without gradients.
+    """
+
+    folder: Path
+    metadata: EngineMetadata
+    schedule: Schedule
+    unet: Any
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name or self.folder.name
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.unet.parameters()).dtype
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self.unet.config.in_channels)
+
+    @property
+    def factor(self) -> int:
+        """Pixels along one side of a latent pixel."""
+        config = self.vae.config
+        blocks = config.get("decoder_block_out_channels") or config.get("block_out_channels")
+        return int(2 ** (len(blocks) - 1))
+
+    @property
+    def token_dim(self) -> int:
+        return int(self.unet.config.cross_attention_dim)
+
+    @cached_property
+    def text_tokens(self) -> int:
+        """Number of tokens of a text; longer texts are cut."""
+        room = int(self.text_encoder.config.max_position_embeddings)
+        return min(int(self.tokenizer.model_max_length), room)
+
+    @torch.inference_mode()
+    def encode(self, text: str) -> torch.Tensor:
+        """The text encoder's states of `text`: [text_tokens, token_dim] on the engine's device.
+
+        Any text works: an empty one, one of any length (cut), any script.
+        """
+        inputs = self.tokenizer(
+            text[:20_000],
+            padding="max_length",
+            max_length=self.text_tokens,
+            truncation=True,
+            return_tensors="pt",
+        )
+        # The Stable Diffusion pipelines attend to padding too, unless the encoder's config says otherwise.
+        masked = getattr(self.text_encoder.config, "use_attention_mask", False)
+        mask = inputs.attention_mask.to(self.device) if masked else None
+        states = self.text_encoder(inputs.input_ids.to(self.device), attention_mask=mask)[0]
+        return states[0].to(self.dtype).clone()
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 over the unet's and decoder's files: the key for anything compiled from them."""
+        digest = hashlib.sha256()
+        for part in ("unet", "vae"):
+            for path in sorted((self.folder / part).iterdir()):
+                if path.suffix in (".json", ".safetensors"):
+                    digest.update(path.name.encode())
+                    with path.open("rb") as file:
+                        digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def nearest_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The (width, height) nearest to `size` that the engine can draw."""
+        step = max(self.metadata.multiple, self.factor)
+        width, height = (max(round(side / step), 1) * step for side in size)
+        return width, height
+
+
+def load_engine(folder: Path, device: str | None = "cpu") -> Engine:
+    """Load an engine from a local folder.
+
+    device: "cpu", "cuda", …; Raises EngineError with one line for whatever is missing, damaged or of a
+    kind that cannot be drawn with.
+    """
+    folder = Path(folder)
+    index = _read_index(folder)
+    metadata = read_metadata(folder)
+    schedule = Schedule.from_config(_read_json(folder / "scheduler" / "scheduler_config.json"))
+    for part in ("unet", "vae", "text_encoder"):
+        _check_weights(folder / part)
+    unet_config = _read_json(folder / "unet" / "config.json")
+    _check_class("unet", unet_config.get("_class_name"), ("UNet2DConditionModel",), folder)
+    _check_class("vae", index["vae"][1], DECODERS, folder)
+    _check_class("text_encoder", index["text_encoder"][1], TEXT_ENCODERS, folder)
+    if unet_config.get("addition_embed_type"):
+        raise EngineError(f"{folder}: its unet wants two text encoders (SDXL); choose a Stable Diffusion 1 or 2 engine")
+    where = torch.device(device or "cpu")
+    dtype = torch.float16 if where.type == "cuda" else torch.float32
+    with _offline(), _quiet():
+        unet = _load(folder, "unet", _diffusers("UNet2DConditionModel"))
+        vae = _load(folder, "vae", _diffusers(index["vae"][1]))
+        text_encoder = _load(folder, "text_encoder", _transformers(index["text_encoder"][1]))
+        tokenizer = _load_tokenizer(folder, index["tokenizer"][1])
+    vae.encoder = torch.nn.Identity()  # pictures are never encoded; a third of the decoder's memory
+    for module in (unet, vae, text_encoder):
+        module.to(device=where, dtype=dtype).eval().requires_grad_(False)
+    engine = Engine(folder, metadata, schedule, unet, vae, text_encoder, tokenizer, where)
+    _check_fit(engine)
+    return engine
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise EngineError(f"{folder}: there is no such engine folder; check --engine")
+    if not (folder / "model_index.json").exists():
+        raise EngineError(f"{folder}: no model_index.json; --engine wants a Stable Diffusion folder in diffusers' format")
+    index = _read_json(folder / "model_index.json")
+    for part in PARTS:
+        entry = index.get(part)
+        if not (isinstance(entry, list) and len(entry) == 2 and entry[1]) or not (folder / part).is_dir():
+            raise EngineError(f"{folder}: its {part} is missing; fetch or install the engine again")
+    return index
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{path}: missing or damaged; fetch or install the engine again") from error
+
+
+def _check_class(part: str, name: object, allowed: tuple[str, ...], folder: Path) -> None:
+    if name not in allowed:
+        raise EngineError(f"{folder}: its {part} is a {name}; engines need {' or '.join(allowed)} here")
+
+
+def _check_weights(part: Path) -> None:
+    """Refuse pickles, and find damage before a library stumbles over it."""
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(part.glob("*.safetensors"))
+    if not files:
+        if any(part.glob("*.bin")) or any(part.glob("*.ckpt")) or any(part.glob("*.pt")):
+            raise EngineError(f"{part}: its weights are pickles, which can run code; convert them to safetensors")
+        raise EngineError(f"{part}: no safetensors weights; fetch or install the engine again")
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as opened:
+                opened.keys()
+        except (SafetensorError, OSError, ValueError) as error:
+            raise EngineError(f"{path}: damaged weights ({error}); fetch or install the engine again") from error
+
+
+def _load(folder: Path, part: str, cls: Any) -> Any:
+    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
+    names = [path.name for path in (folder / part).glob("*.safetensors")]
+    if all(".fp16" in name for name in names):
+        options["variant"] = "fp16"
+    try:
+        return cls.from_pretrained(folder / part, **options)
+    except Exception as error:
+        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise EngineError(f"{folder / part}: cannot be loaded ({first}); fetch or install the engine again") from error
+
+
+def _load_tokenizer(folder: Path, name: str) -> Any:
+    import transformers
+
+    cls = getattr(transformers, name, None)
+    if cls is None or "Token" not in name:
+        raise EngineError(f"{folder}: its tokenizer is a {name}; engines need one of transformers' tokenizers")
+    try:
+        tokenizer = cls.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except Exception as error:
+        raise EngineError(f"{folder / 'tokenizer'}: cannot be loaded ({error}); fetch the engine again") from error
+    return tokenizer
+
+
+def _check_fit(engine: Engine) -> None:
+    """The parts must fit each other: latents, tokens and scalars."""
+    config = engine.vae.config
+    latent = int(config.latent_channels)
+    if not engine.latent_channels == int(engine.unet.config.out_channels) == latent:
+        raise EngineError(
+            f"{engine.folder}: unet and vae differ in latent channels "
+            f"({engine.latent_channels} and {latent}); the parts are of different engines"
+        )
+    width = int(engine.text_encoder.config.hidden_size)
+    if width != engine.token_dim:
+        raise EngineError(
+            f"{engine.folder}: the text encoder gives tokens of {width}, the unet wants {engine.token_dim}; "
+            "the parts are of different engines"
+        )
+    from tpos_live.render.scalars import WIDTH
+
+    if len(engine.metadata.scalars) * WIDTH > engine.token_dim:
+        raise EngineError(f"{engine.folder / METADATA_FILE}: too many scalars for tokens of {engine.token_dim}")
+
+
+def _diffusers(name: str) -> Any:
+    # From their own modules: the package's lazy index costs a second more.
+    if name == "UNet2DConditionModel":
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        return UNet2DConditionModel
+    if name == "AutoencoderTiny":
+        from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+        return AutoencoderTiny
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    return AutoencoderKL
+
+
+def _transformers(name: str) -> Any:
+    if name == "BertModel":
+        from transformers import BertModel
+
+        return BertModel
+    from transformers import CLIPTextModel
+
+    return CLIPTextModel
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """No library asks the network while an engine loads."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Libraries' progress bars and notices stay off the performer's terminal."""
+    bar = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"
+    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if bar is None:
+            os.environ.pop("TQDM_DISABLE", None)
+        else:
+            os.environ["TQDM_DISABLE"] = bar

@@ -1,0 +1,176 @@
+"""Motion: the noise field and the seed's scalars as pure functions of where the show is.
+
+The noise a picture is drawn from must be white Gaussian noise at every moment (the model has seen
+nothing else), must move smoothly, and must move with the camera. All three hold exactly:
+
+* Walk. The field is a sum of four neighbouring keyframes of independent white noise, with weights
+  k(u) = (1 + cos(pi u / 2)) / sqrt(6) for |u| < 2, u the distance to a keyframe. Their squares sum to
+  one for every position, so the sum is white, with unit variance; they have a continuous derivative, and
+  the squares of the derivatives sum to a constant: the walk has constant speed and no kink at a keyframe.
+* Pan. A translation by any fraction of a latent pixel is a phase ramp on the field's Fourier
+  coefficients (the shift theorem): it keeps each coefficient's power, so the noise stays white, where
+  interpolation would blur it. Three coefficients of a real field are their own conjugates and cannot
+  turn; they fade between two independent noises by cosine and sine instead, which is exact for whole
+  pixels and white between them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+import torch
+
+from tpos_live.render.metadata import Scalar
+
+KEYFRAMES_PER_WALK = 2.0
+"""Keyframes along one unit of walk: fields one unit apart correlate by 1/6, two units apart not at all."""
+_SPAN = 4
+_MASK = 2**64 - 1
+
+
+def kernel(position: float) -> tuple[int, list[float]]:
+    """The four keyframes around a position and their weights: (number of the first, weights)."""
+    first = math.floor(position) - 1
+    weights = [
+        (1 + math.cos(math.pi / 2 * (position - first - n))) / math.sqrt(6) for n in range(_SPAN)
+    ]
+    return first, weights
+
+
+def _noise(seed: int, look: int, stream: int, number: int, count: int) -> np.ndarray:
+    """float32 [count] of standard normal noise that depends on the arguments alone."""
+    key = np.array([(seed << 8 | stream) & _MASK, look & _MASK], dtype=np.uint64)
+    counter = np.array([0, 0, number & _MASK, 0], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter)).standard_normal(count, np.float32)
+
+
+class NoiseField:
+    """White Gaussian noise [1, channels, height, width] that walks and pans. Belongs to one thread.
+
+    The result depends on the arguments of `at` alone, not on what was asked before; keyframes are
+    remembered only because they are asked for again.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, stream: int = 0) -> None:
+        """stream: fields of different streams are independent."""
+        self._shape = (channels, height, width)
+        self._stream = stream
+        self._cache: OrderedDict[tuple[int, int, int], torch.Tensor] = OrderedDict()
+        self._shift = Shift(height, width)
+        self._sum = torch.empty(channels, height, width // 2 + 1, dtype=torch.complex64)
+        self._field = torch.empty(1, channels, height, width)
+
+    def at(
+        self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0
+    ) -> torch.Tensor:
+        """The field at one moment: a buffer of this object, valid until the next call.
+
+        walk: distance along the walk. pan_x, pan_y: drift to the right and upwards, in picture widths
+        and heights (see Drive).
+        """
+        first, weights = kernel(walk * KEYFRAMES_PER_WALK)
+        total = self._sum
+        torch.mul(self._keyframe(seed, look, first), weights[0], out=total)
+        for n in range(1, _SPAN):
+            total.add_(self._keyframe(seed, look, first + n), alpha=weights[n])
+        self._shift.turn(total, pan_x, pan_y)
+        return torch.fft.irfft2(total, s=self._shape[1:], norm="ortho", out=self._field[0])[None]
+
+    def _keyframe(self, seed: int, look: int, number: int) -> torch.Tensor:
+        """The spectrum of one keyframe, with a second noise as imaginary part where it must be real."""
+        key = (seed, look, number)
+        if (known := self._cache.get(key)) is not None:
+            self._cache.move_to_end(key)
+            return known
+        channels, height, width = self._shape
+        count = channels * height * width
+        values = torch.from_numpy(_noise(seed, look, self._stream, number, count + 4 * channels))
+        spectrum = torch.fft.rfft2(values[:count].reshape(self._shape), norm="ortho")
+        spare = values[count:].reshape(channels, 4)
+        for n, (row, column) in enumerate(self._shift.real_bins):
+            spectrum[:, row, column] = torch.complex(spectrum[:, row, column].real, spare[:, n])
+        self._cache[key] = spectrum
+        while len(self._cache) > 4 * _SPAN:
+            self._cache.popitem(last=False)
+        return spectrum
+
+
+class Shift:
+    """Periodic translation of a real picture by any distance, on its half spectrum."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._size = height, width
+        rows = torch.fft.fftfreq(height)
+        columns = torch.fft.rfftfreq(width)
+        rows_2d = rows[:, None].repeat(1, len(columns))
+        columns_2d = columns[None].repeat(height, 1)
+        self.real_bins: list[tuple[int, int]] = []
+        if height % 2 == 0:
+            self.real_bins.append((height // 2, 0))
+        if width % 2 == 0:
+            # The last column holds conjugate pairs: one of each pair turns left, the other right.
+            columns_2d[rows < 0, -1] *= -1
+            self.real_bins.append((0, width // 2))
+            if height % 2 == 0:
+                self.real_bins.append((height // 2, width // 2))
+        self._angle_x, self._angle_y = columns_2d * (-2 * math.pi), rows_2d * (-2 * math.pi)
+        self._angle = torch.empty_like(self._angle_x)
+        self._one = torch.ones_like(self._angle_x)
+        self._ramp = torch.empty(rows_2d.shape, dtype=torch.complex64)
+        self._at: tuple[float, float] | None = None
+
+    def turn(self, spectrum: torch.Tensor, pan_x: float, pan_y: float) -> None:
+        """Shift `spectrum` [channels, height, width // 2 + 1] in place, right and up, in widths and heights."""
+        height, width = self._size
+        # Two turns of the picture, because Nyquist terms come back only after an even number of pixels.
+        x, y = math.fmod(pan_x, 2.0) * width, -math.fmod(pan_y, 2.0) * height
+        if (x, y) != self._at:
+            torch.mul(self._angle_x, x, out=self._angle)
+            self._angle.add_(self._angle_y, alpha=y)
+            torch.polar(self._one, self._angle, out=self._ramp)
+            self._at = (x, y)
+        spectrum.mul_(self._ramp)
+        parts = torch.view_as_real(spectrum)
+        for row, column in self.real_bins:
+            parts[:, row, column, 1] = 0.0
+
+
+class SeedScalars:
+    """The scalars of an engine's metadata at one moment, each in [0, 1]."""
+
+    def __init__(self, scalars: Sequence[Scalar]) -> None:
+        self.scalars = tuple(scalars)
+        self.cyclic = torch.tensor([scalar.cyclic for scalar in scalars], dtype=torch.bool)
+        self._normal = NormalDist()
+
+    def at(self, seed: int, look: int, walk: float, intensity: float) -> list[float]:
+        """Values in the order of the metadata.
+
+        A cyclic seed scalar goes round at its rate, from a place and in a direction of the seed. One that
+        is not cyclic wanders: a Gaussian walk as smooth as the noise's, through the normal distribution
+        function, so that it is uniform in [0, 1] at all times and moves at about its rate.
+        """
+        values = []
+        for n, scalar in enumerate(self.scalars):
+            if scalar.source == "intensity":
+                value = min(max(intensity, 0.0), 1.0)
+            elif scalar.source == "clock":
+                value = scalar.rate * walk % 1.0
+            elif scalar.cyclic:
+                start, side = _noise(seed, look, 255, n, 2).tolist()
+                value = (self._normal.cdf(start) + math.copysign(scalar.rate, side) * walk) % 1.0
+            else:
+                value = self._normal.cdf(self._wander(seed, look, n, scalar.rate * walk * 5.0))
+            values.append(value)
+        return values
+
+    @staticmethod
+    def _wander(seed: int, look: int, n: int, position: float) -> float:
+        first, weights = kernel(position)
+        return sum(
+            w * float(_noise(seed, look, 128 + n, first + m, 1)[0]) for m, w in enumerate(weights)
+        )
