@@ -135,12 +135,19 @@ MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
         ("beat", "zoom"): MapDefault(0.008, 1.0, 0.0, 0.0),
         ("buildup", "zoom"): MapDefault(0.08, 2.0, 0.5, 0.1),
         ("buildup", "saturation"): MapDefault(-0.3, 2.0, 0.5, 0.1),
+        ("buildup", "speed"): MapDefault(1.5, 2.0, 0.5, 0.1),
         ("drop", "light"): MapDefault(0.5, 1.0, 0.0, 0.6),
-        ("drop", "speed"): MapDefault(1.0, 1.0, 0.0, 8.0),
+        ("drop", "speed"): MapDefault(1.0, 1.0, 0.0, 2.7),
+        ("silence", "speed"): MapDefault(-0.85, 1.0, 1.5, 0.2),
         ("silence", "light"): MapDefault(-0.5, 1.0, 1.5, 0.2),
     }
 )
-"""What moves what when nobody has touched anything (reactivity defaults)."""
+"""What moves what when nobody has touched anything (reactivity defaults).
+
+Three pairs are more than a sum (`conditioning/conductor.py`): drop and silence multiply the speed by 1 + their
+part, and the release of drop.speed is for 120 BPM (three time constants are 4 bars); a build-up moves the speed
+in pulses of 1, 1/2, 1/4 beat.
+"""
 
 
 def _table() -> Iterator[Parameter]:
@@ -307,25 +314,37 @@ class ParameterStore:
 
 
 class Smoother:
-    """Follows the parameters that have a smoothing time, one step a hop; state is one dict.
+    """Follows the parameters that have a smoothing time, one step a hop.
 
-    Stepping by t twice equals stepping by 2t once (exponential), so it does not depend on the rate.
+    Stepping by t twice equals stepping by 2t once (exponential), so it does not depend on the rate. Costs
+    nothing while nothing changes.
     """
 
     def __init__(self) -> None:
         self._now: dict[str, float] = {}
+        self._view = MappingProxyType(self._now)
+        self._moving: list[tuple[str, float, float]] = []
+        self._seen: Snapshot | None = None
 
     def step(self, snapshot: Snapshot, dt: float) -> Mapping[str, float]:
         """Advance by dt seconds towards `snapshot`; returns the smoothed values by name."""
-        for name, seconds in _SMOOTHED:
-            goal = float(snapshot[name])
-            before = self._now.get(name, goal)
-            if before != goal:
-                goal = before + (goal - before) * -math.expm1(-dt / seconds)
-                if abs(goal - float(snapshot[name])) < 1e-5:
-                    goal = float(snapshot[name])
-            self._now[name] = goal
-        return MappingProxyType(self._now)
+        if snapshot is not self._seen:
+            self._seen = snapshot
+            self._moving = [
+                (name, seconds, goal)
+                for name, seconds in _SMOOTHED
+                if self._now.setdefault(name, goal := float(snapshot[name])) != goal
+            ]
+        still = []
+        for name, seconds, goal in self._moving:
+            now = self._now[name] + (goal - self._now[name]) * -math.expm1(-dt / seconds)
+            if abs(goal - now) < 1e-5:
+                now = goal
+            else:
+                still.append((name, seconds, goal))
+            self._now[name] = now
+        self._moving = still
+        return self._view
 
 
 _SMOOTHED = [(p.name, p.smoothing) for p in TABLE.values() if p.smoothing > 0]

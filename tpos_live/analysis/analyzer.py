@@ -1,0 +1,140 @@
+"""The fast path: sound in at any block size, one record of features every 10 ms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tpos_live.analysis.bands import TARGET_DB, Bands, band_db
+from tpos_live.analysis.beat import Beat, BeatTracker, TempoControl
+from tpos_live.analysis.features import HOP_SECONDS, Features
+from tpos_live.analysis.gain import AutomaticGain
+from tpos_live.analysis.gate import Gate
+from tpos_live.analysis.mel import mel_power
+from tpos_live.analysis.onset import Flux, Picker
+from tpos_live.analysis.spectrum import BINS, Spectrum
+from tpos_live.analysis.structure import Moment, Structure
+from tpos_live.parameters import Snapshot
+
+_NOTHING = np.zeros(BINS, np.float32)
+BASS_WEIGHT = 0.5
+"""How much more the bass says about the beat than the rest of an onset."""
+
+
+class Analyzer:
+    """Turns sound into features; the same sound gives the same features for every block size.
+
+    Thread contract: one thread calls everything. Causal: a hop's record needs no later sample.
+    """
+
+    def __init__(self) -> None:
+        self._taps = 0
+        self._resyncs = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._spectrum = Spectrum()
+        self._gate = Gate()
+        self._gain = AutomaticGain(TARGET_DB, start=3.0)
+        self._bands = Bands()
+        self._flux = Flux()
+        self._all = Picker(least=0.03)
+        self._kick = Picker(least=0.06, share_of_peak=0.5, rest=0.1)
+        self._snare = Picker(least=0.02, share_of_peak=0.5, rest=0.1)
+        self._hits = {
+            "bass": Picker(least=0.08),
+            "mid": Picker(least=0.06),
+            "midhigh": Picker(least=0.05),
+            "high": Picker(least=0.05, share_of_peak=0.3),
+        }
+        self._beat = BeatTracker()
+        self._structure = Structure()
+        self._hops = 0
+
+    def push(self, mono: np.ndarray, snapshot: Snapshot) -> list[Features]:
+        """Hear float32 [n] at 48 kHz, any n (also 0); a record for each hop that became complete.
+
+        Values that are no numbers count as silence. Reads audio.gain, audio.agc, audio.mute, tempo,
+        tempo.source and the triggers tempo.tap and tempo.resync, which act on the first hop of the call.
+        """
+        found = []
+        for power in self._spectrum.push(mono):
+            found.append(self._hear(power, snapshot))
+        return found
+
+    def _hear(self, power: np.ndarray, snapshot: Snapshot) -> Features:
+        self._hops += 1
+        muted, automatic = bool(snapshot["audio.mute"]), bool(snapshot["audio.agc"])
+        if muted:
+            power = _NOTHING
+        db = band_db(power)
+        gate = False if muted else self._gate.step(db[4])
+        manual = float(snapshot["audio.gain"])
+        remembered = self._gain.step(db[4] + manual, gate and automatic)
+        gain = manual + (remembered if automatic else 0.0)
+        self._bands.step(db, gain, automatic, gate)
+        flux = self._flux.step(mel_power(power), gain)
+        for name, picker in self._hits.items():
+            picker.step(flux[name], gate)
+        self._all.step(flux["all"], gate)
+        self._kick.step(flux["bass"], gate)
+        self._snare.step(flux["snare"], gate)
+        beat = self._beat.step((flux["all"] + BASS_WEIGHT * flux["bass"]) if gate else 0.0, self._control(snapshot))
+        self._find_structure(beat, gate)
+        return self._record(db[4], gain - manual, gate, beat)
+
+    def _control(self, snapshot: Snapshot) -> TempoControl:
+        taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
+        tapped, resync = taps != self._taps, resyncs != self._resyncs
+        self._taps, self._resyncs = taps, resyncs
+        return TempoControl(float(snapshot["tempo"]), str(snapshot["tempo.source"]), tapped, resync)
+
+    def _find_structure(self, beat: Beat, gate: bool) -> None:
+        levels = self._bands.levels
+        bright = 0.5 * (levels[2].level + levels[3].level)
+        period = 60.0 / beat.tempo if beat.tempo else 0.0
+        moment = Moment(
+            levels[0].level, bright, self._all.fired, self._kick.fired, gate, period, beat.phase, beat.bar_phase
+        )
+        if self._structure.step(moment):
+            self._beat.anchor()
+
+    def _record(self, db: float, gain: float, gate: bool, beat: Beat) -> Features:
+        bass, mid, midhigh, high, whole = self._bands.levels
+        return Features(
+            time=self._hops * HOP_SECONDS,
+            db=db,
+            gain=gain,
+            gate=gate,
+            level=whole.level,
+            bass=bass.level,
+            mid=mid.level,
+            midhigh=midhigh.level,
+            high=high.level,
+            level_hit=self._all.hit,
+            bass_hit=self._hits["bass"].hit,
+            mid_hit=self._hits["mid"].hit,
+            midhigh_hit=self._hits["midhigh"].hit,
+            high_hit=self._hits["high"].hit,
+            presence=whole.presence,
+            bass_presence=bass.presence,
+            mid_presence=mid.presence,
+            midhigh_presence=midhigh.presence,
+            high_presence=high.presence,
+            onset=1.0 if self._all.fired else 0.0,
+            kick=self._kick.hit,
+            snare=self._snare.hit,
+            hats=self._hits["high"].hit,
+            loudness=self._bands.loudness,
+            tempo=beat.tempo,
+            confidence=beat.confidence,
+            beat_phase=beat.phase,
+            bar_phase=beat.bar_phase,
+            beats=beat.beats,
+            beat=beat.confidence * math.cos(2.0 * math.pi * beat.phase),
+            buildup=self._structure.buildup,
+            drop=self._structure.drop,
+            silence=0.0 if gate else 1.0,
+        )

@@ -1,0 +1,101 @@
+"""Onsets: spectral flux with a maximum filter, and pickers that find hits in it.
+
+The flux follows SuperFlux (Boeck & Widmer, "Maximum filter vibrato suppression for onset detection",
+DAFx 2013): the rise of log mel magnitude over two hops, against the loudest of three neighbours, so that
+a gliding tone is no onset. The picker is causal: it fires in the hop in which the flux passes a threshold
+made of its recent mean and of the strongest recent hit, and then rests.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tpos_live.analysis.envelope import share
+from tpos_live.analysis.features import HOP_SECONDS
+from tpos_live.analysis.mel import MELS, mel_slice
+
+COMPRESSION = 300.0
+"""Magnitude is log10(1 + COMPRESSION * amplitude): what is 50 dB below full scale starts to count."""
+DRUM_COMPRESSION = 20.0
+"""Drums are told from notes, and a snare from a kick's click, by their strength: compressed less."""
+HIT_DECAY_SECONDS = 0.05
+DELAY_SECONDS = 0.012
+"""How long after the sound the flux of an attack is highest; measured with clicks and kicks."""
+
+RANGES = {
+    "bass": mel_slice(20, 250),
+    "mid": mel_slice(250, 2000),
+    "midhigh": mel_slice(2000, 6000),
+    "high": mel_slice(6000, 16_000),
+}
+DRUMS = {"kick": mel_slice(20, 150), "snare": mel_slice(150, 2000)}
+_TOP = DRUMS["snare"].stop
+
+
+class Flux:
+    """Rise of the spectrum, per range and for the whole. One step a hop."""
+
+    def __init__(self) -> None:
+        self._past = np.zeros((2, MELS + 2), np.float32)
+        self._past_drums = np.zeros((2, _TOP), np.float32)
+        self._hop = 0
+
+    def step(self, mel: np.ndarray, gain: float) -> dict[str, float]:
+        """Mean flux by range, by drum, and "all", from mel power [MELS] and the gain in dB in front of it."""
+        amplitude = 10.0 ** (gain / 20.0) * np.sqrt(mel)
+        now = np.log10(1.0 + COMPRESSION * amplitude)
+        drums = np.log10(1.0 + DRUM_COMPRESSION * amplitude[:_TOP])
+        past, past_drums = self._past[self._hop % 2], self._past_drums[self._hop % 2]
+        before = np.maximum(np.maximum(past[:-2], past[1:-1]), past[2:])
+        rise = np.maximum(now - before, 0.0)
+        flux = {name: float(rise[where].mean()) for name, where in RANGES.items()}
+        flux["all"] = float(rise.mean())
+        rise = np.maximum(drums - past_drums, 0.0)
+        flux.update((name, float(rise[where].mean())) for name, where in DRUMS.items())
+        past[1:-1], past_drums[:] = now, drums
+        self._hop += 1
+        return flux
+
+
+@dataclass
+class Picker:
+    """Finds the hits in one flux; `hit` jumps to a hit's strength (0 to 1) and decays in 50 ms.
+
+    least: flux below this is never a hit. share_of_peak: a hit reaches this much of the strongest hit of
+    the last seconds, so that the kick's click is no snare and a bass note no kick. rest: seconds between two
+    hits at least.
+    """
+
+    least: float = 0.1
+    share_of_peak: float = 0.4
+    rest: float = 0.08
+    hit: float = 0.0
+    fired: bool = False
+    _mean: float = 0.0
+    _peak: float = 0.0
+    _since: float = math.inf
+    _last: float = 0.0
+    _strength: float = 0.0
+
+    def step(self, flux: float, listening: bool) -> float:
+        """Hear a hop's flux; a hit is only looked for while `listening`."""
+        self._since += HOP_SECONDS
+        threshold = max(self.least, 2.0 * self._mean, self.share_of_peak * self._peak)
+        self.fired = listening and flux > threshold and flux > self._last and self._since >= self.rest
+        self._peak = max(self._peak * (1.0 - share(6.0, HOP_SECONDS)), flux if listening else 0.0)
+        self._mean += (flux - self._mean) * share(0.4, HOP_SECONDS)
+        self._last = flux
+        self.hit *= 1.0 - share(HIT_DECAY_SECONDS, HOP_SECONDS)
+        if self.fired:
+            self._since, self._strength = 0.0, 0.0
+        if self._since < _GROWTH_SECONDS:
+            self._strength = max(self._strength, min(flux / max(self._peak, self.least), 1.0))
+            self.hit = max(self.hit, self._strength)
+        return self.hit
+
+
+_GROWTH_SECONDS = 0.025
+"""The flux is still rising when a hit is found: its strength may grow for two more hops."""
