@@ -23,7 +23,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 
 _SINK = "tpos"
@@ -132,6 +131,8 @@ def missing_parts() -> str:
 
 def require_fake_microphone() -> None:
     """Skip the test with the reason where there can be no fake microphone; in CI that is a failure."""
+    import pytest
+
     if why := missing_parts():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
 

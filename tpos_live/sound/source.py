@@ -29,15 +29,17 @@ class SourceState(Enum):
 
 @dataclass(frozen=True)
 class Losses:
-    """Samples lost since the start, by cause (per channel, at the device's rate)."""
+    """Samples lost since the start, by cause (per channel, at the device's rate). invalid: NaN, infinite
+    or absurd values from a driver, replaced by zeros."""
 
     flagged: int = 0
     overwritten: int = 0
     gaps: int = 0
+    invalid: int = 0
 
     @property
     def total(self) -> int:
-        return self.flagged + self.overwritten + self.gaps
+        return self.flagged + self.overwritten + self.gaps + self.invalid
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""How many samples are missing, by the sample count against the clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class GapMeter:
+    """Counts samples that a device dropped without saying so.
+
+    The idea: a block may be late, but never early. So the least lateness (clock time minus sound time)
+    within a window is the true offset between the two clocks, free of the jitter of threads. From one
+    window to the next this offset may creep, because the device's crystal is not the computer's; a jump
+    of more than `threshold` is sound that never came. If the offset jumps back, the sound was only late
+    and is not lost after all.
+
+    rate: samples a second by the device's own word. window, threshold in seconds. drift: the largest
+    difference of two clocks that is believed (0.001 is ten times a bad crystal; virtual machines have
+    shown 0.0004). Losses below the threshold add up until they reach it, if they come faster than
+    the drift. One thread.
+    """
+
+    rate: float
+    window: float = 2.0
+    threshold: float = 0.008
+    drift: float = 0.001
+    samples: int = 0
+    _start: tuple[float, int] | None = None
+    _window_end: float = 0.0
+    _least: float = float("inf")
+    _offset: float | None = None
+
+    def see(self, time: float, frames: int) -> None:
+        """At `time` (seconds) the device had delivered `frames` in all. Call as often as you like."""
+        if self._start is None:
+            self._start = (time, frames)
+            self._window_end = time + self.window
+        elif time >= self._window_end:
+            self._close_window()
+            self._window_end = time + self.window
+            self._least = float("inf")
+        lateness = (time - self._start[0]) - (frames - self._start[1]) / self.rate
+        self._least = min(self._least, lateness)
+
+    def restart(self) -> None:
+        """The stream was interrupted: compare only what comes from now on. Keeps the count."""
+        self._start = self._offset = None
+        self._least = float("inf")
+
+    def _close_window(self) -> None:
+        if self._offset is None:
+            self._offset = self._least
+            return
+        step = self._least - self._offset
+        if step > self.threshold:
+            self.samples += round(step * self.rate)
+        elif step > 0:
+            step = min(step, self.drift * self.window)
+        elif step < -self.threshold:
+            self.samples -= min(self.samples, round(-step * self.rate))
+        self._offset += step

@@ -1,0 +1,93 @@
+"""A ring buffer for sound between exactly two threads, without a lock."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class RingBuffer:
+    """Float32 frames from one writer thread to one reader thread.
+
+    Thread contract: one thread calls `write`, one thread calls `read` and `read_into`; `available`,
+    `free` and `overwritten` may be looked at from anywhere. Nothing blocks and nothing takes a lock. A
+    writer that runs ahead overwrites the oldest frames; the reader finds out, skips them and counts
+    them in `overwritten`. A writer that must not overwrite writes at most `free` frames.
+
+    How it stays whole: the writer says in `_claimed` what it is about to write before it copies, and in
+    `_written` that it has; a reader that copied frames which were claimed meanwhile drops them. Both
+    are frame counts since the start and only ever grow, and each is set by one thread only.
+    """
+
+    def __init__(self, capacity_frames: int, channels: int) -> None:
+        if capacity_frames < 1 or channels < 1:
+            raise ValueError(f"a ring of {capacity_frames} frames and {channels} channels cannot hold sound")
+        self._frames = np.zeros((capacity_frames, channels), np.float32)
+        self._claimed = 0
+        self._written = 0
+        self._read = 0
+        self.overwritten = 0
+        """Frames that were lost because they were overwritten before they were read."""
+
+    @property
+    def capacity(self) -> int:
+        return len(self._frames)
+
+    @property
+    def channels(self) -> int:
+        return self._frames.shape[1]
+
+    @property
+    def written(self) -> int:
+        """Frames written since the start."""
+        return self._written
+
+    @property
+    def available(self) -> int:
+        """Frames that can be read now."""
+        return min(self._written - self._read, self.capacity)
+
+    @property
+    def free(self) -> int:
+        """Frames that can be written without overwriting any."""
+        return max(self.capacity - (self._written - self._read), 0)
+
+    def write(self, block: np.ndarray) -> None:
+        """Copy in `block`, float32 [n, channels], any n; of more than the capacity the newest are kept."""
+        end = self._written + len(block)
+        self._claimed = end
+        if len(block) > self.capacity:
+            block = block[-self.capacity :]
+        at = (end - len(block)) % self.capacity
+        head = min(len(block), self.capacity - at)
+        self._frames[at : at + head] = block[:head]
+        self._frames[: len(block) - head] = block[head:]
+        self._written = end
+
+    def read(self, max_frames: int | None = None) -> np.ndarray:
+        """The oldest frames not read yet, a new array [n, channels], n from 0 to `max_frames` (all)."""
+        wanted = self.available if max_frames is None else min(max_frames, self.available)
+        out = np.empty((max(wanted, 0), self.channels), np.float32)
+        return out[: self.read_into(out)]
+
+    def read_into(self, out: np.ndarray) -> int:
+        """Copy the oldest frames not read yet into the front of `out`; how many there were."""
+        written = self._written
+        self._skip_to(written - self.capacity)
+        start = self._read
+        count = min(len(out), written - start)
+        at = start % self.capacity
+        head = min(count, self.capacity - at)
+        out[:head] = self._frames[at : at + head]
+        out[head:count] = self._frames[: count - head]
+        torn = min(max(self._claimed - self.capacity - start, 0), count)
+        if torn:
+            self._skip_to(start + torn)
+            out[: count - torn] = out[torn:count].copy()
+        self._read = start + count
+        return count - torn
+
+    def _skip_to(self, frame: int) -> None:
+        lost = frame - self._read
+        if lost > 0:
+            self.overwritten += lost
+            self._read = frame
