@@ -213,7 +213,7 @@ def _table() -> Iterator[Parameter]:
         "out.panic",
         x,
         False,
-        "back to safety: defaults for motion and finish, no blackout, no freeze, level 1",
+        "back to safety: motion and finish as at the start, no blackout, no freeze, level 1",
     )
     yield P("out.inbetween", b, True, "smooth motion between two engine pictures")
     yield P("out.fit", c, "cover", "how the picture fills the screen", choices=("cover", "contain", "mirror"))
@@ -223,7 +223,7 @@ def _table() -> Iterator[Parameter]:
     yield P("out.record", b, False, "record what is shown")
     yield P("out.snapshot", x, False, "save the picture as a PNG")
     yield P("pause", b, False, "stop the walk and the drift; light and zoom still follow the sound")
-    yield P("reset", x, False, "all parameters back to their start values")
+    yield P("reset", x, False, "the picture's parameters back to their start values; screen, recording and input stay")
     for feature, what in FEATURES.items():
         for target, (low, high, unit, _) in TARGETS.items():
             d = MAP_DEFAULTS.get((feature, target), MapDefault())

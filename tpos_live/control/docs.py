@@ -1,0 +1,193 @@
+"""What a VJ reads about OSC and keys, written from the tables: `python -m tpos_live.control.docs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tpos_live.control.addresses import ALIASES, COMMANDS
+from tpos_live.control.feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, REPLY_PORT, WORDS
+from tpos_live.control.keys import key_rows
+from tpos_live.control.router import HELD, SILENCE
+from tpos_live.parameters import FEATURES, MAP_DEFAULTS, TABLE, TARGETS, Parameter
+
+_TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
+_MAP_PARTS = ("", ".curve", ".attack", ".release")
+
+
+def _allowed(p: Parameter) -> str:
+    if p.kind == "choice":
+        return ", ".join(f"{n} {word}" for n, word in enumerate(p.choices))
+    if p.kind == "bool":
+        return "0 or 1"
+    if p.kind in ("text", "trigger"):
+        return ""
+    return f"{_number(p.low)} to {_number(p.high)} {p.unit}".rstrip()
+
+
+def _number(number: float) -> str:
+    return f"{number:.0f}" if number == round(number) else f"{number:g}"
+
+
+def _default(p: Parameter) -> str:
+    if p.kind in ("trigger", "text") and not p.default:
+        return ""
+    return f"{p.default:g}" if isinstance(p.default, int | float) else str(p.default)
+
+
+def _own_rows() -> list[tuple[str, str, str, str, str]]:
+    """address, type, allowed, default, text of every parameter but the map, slots folded into one row."""
+    rows = []
+    for p in TABLE.values():
+        slot = p.name.split(".")[1] if p.name.startswith("prompt.") else ""
+        if p.name.startswith("map.") or (slot.isdigit() and slot != "1"):
+            continue
+        address, text = p.address, p.text
+        if slot == "1":
+            address, text = address.replace("/1", "/{1..8}"), text.replace("slot 1", "that slot")
+        rows.append((address, _TAGS[p.kind], _allowed(p), _default(p), text))
+    rows += [(c.address, c.arguments, "", "", c.text) for c in COMMANDS]
+    return rows
+
+
+def _map_rows() -> list[tuple[str, str, str, str]]:
+    """address suffix, allowed, default, text of the four numbers of one connection."""
+    rows = []
+    for part in _MAP_PARTS:
+        p = TABLE[f"map.level.zoom{part}"]
+        if part:
+            rows.append((part.replace(".", "/"), _allowed(p), _default(p), p.text))
+        else:
+            rows.append(("", "see the targets", "see below, else 0", "depth: how far the feature moves the target"))
+    return rows
+
+
+def list_osc() -> str:
+    """Every address as a plain table, for a terminal."""
+    rows = [("ADDRESS", "TYPE", "ALLOWED", "DEFAULT", "WHAT"), *_own_rows()]
+    for suffix, allowed, default, text in _map_rows():
+        rows.append((f"/tpos/map/<feature>/<target>{suffix}", "f", allowed, default, text))
+    rows += [(alias, "", "", "", f"the same as {address}") for alias, address in ALIASES.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows
+    ]
+    lines += [
+        "",
+        "types: f number, i whole number, b 0 or 1, s text, c word or its number, x trigger (floats do for all)",
+    ]
+    lines += [f"features: {' '.join(FEATURES)}", f"targets: {' '.join(TARGETS)}"]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def osc_page() -> str:
+    """docs/osc.md."""
+    page = [_INTRO, "## Addresses", "", *_table(("address", "type", "allowed", "default", "what it does"), _own_rows())]
+    page += ["", _TYPES, "## What the sound moves", "", _MAP]
+    page += _table(("address", "allowed", "default", "what it is"), [
+        (f"/tpos/map/{{feature}}/{{target}}{suffix}", allowed, default, text)
+        for suffix, allowed, default, text in _map_rows()
+    ])  # fmt: skip
+    page += ["", *_table(("feature", "what is heard"), list(FEATURES.items()))]
+    targets = [(name, f"{low:g} to {high:g} {unit}".strip(), text) for name, (low, high, unit, text) in TARGETS.items()]
+    page += ["", *_table(("target", "depth", "what it is"), targets)]
+    page += ["", "Connected when nobody has touched anything; every other depth is 0:", ""]
+    page += _table(("address", "depth", "curve", "attack, s", "release, s"), [
+        (f"/tpos/map/{feature}/{target}", *(f"{n:g}" for n in (d.depth, d.curve, d.attack, d.release)))
+        for (feature, target), d in MAP_DEFAULTS.items()
+    ])  # fmt: skip
+    page += ["", _FEEDBACK]
+    status = [("/tpos/status/alive", "f", "1 Hz", "counts seconds: while it changes, the show lives")]
+    status += [(f"/tpos/status/{n}", "f", f"{NUMBERS_HZ} Hz", text) for n, (_, text) in NUMBERS.items()]
+    status += [(f"/tpos/status/{n}", "s", "on change, 1 Hz", text) for n, (_, text) in WORDS.items()]
+    status += [("/tpos/status/understood", "s", "on change, 1 Hz", "the last message that was applied")]
+    page += _table(("address", "type", "sent", "what it is"), status)
+    page += ["", _AUDIO, "## Other programs' addresses", "", "For patches that exist already:", ""]
+    page += _table(("address", "is the same as"), list(ALIASES.items()))
+    return "\n".join(page) + "\n"
+
+
+def keys_page() -> str:
+    """docs/keys.md."""
+    note = "<!-- written by python -m tpos_live.control.docs -->"
+    page = [
+        "# Keys",
+        "",
+        note,
+        "",
+        "They work while the window has the focus, also while the engine loads or hangs.",
+        "",
+    ]
+    page += _table(("key", "what it does"), key_rows())
+    page += ["", "On a Mac, Command does what Ctrl does. What a key sets can also be set by OSC: see [OSC](osc.md)."]
+    return "\n".join(page) + "\n"
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    def code(cell: str) -> str:
+        return f"`{cell}`" if cell.startswith("/") else cell.replace("<", "&lt;").replace("|", "\\|")
+
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    return lines + [f"| {' | '.join(code(cell) for cell in row)} |" for row in rows]
+
+
+_MS = f"{SILENCE * 1000:.0f}"
+_INTRO = f"""# OSC
+
+<!-- written by python -m tpos_live.control.docs -->
+
+Every live parameter has an OSC address. `tpos-live --list-osc` prints the same table.
+First connection, step by step: [TouchDesigner](touchdesigner.md), [Ableton Live and Max](ableton.md).
+
+- tpos-live listens on UDP **127.0.0.1:9000** (`--osc-host`, `--osc-port`; `--osc-host 0.0.0.0` opens it to
+  the network: anyone there can then steer the show). If the port is taken, the show starts without OSC and says so.
+- Status and answers go to port **{REPLY_PORT}** of whoever sends, before that to port {REPLY_PORT} of this
+  machine; or always to `--osc-reply HOST:PORT`.
+- **Floats do everywhere**: a switch is on from 0.5, whole numbers and choices are rounded. Numbers outside the
+  range are taken as its end. Choices also take their word.
+- **A trigger fires** when its value goes from 0 to anything else, on a message without an argument (or with
+  the text `bang`), or when {_MS} ms have passed since the last message at its address. Sending 1 in
+  every frame fires it once.
+- **A value that is repeated in every frame** counts until it has come {HELD + 1} times; then it is ignored until
+  it changes or pauses for {_MS} ms. So a key or a panic wins against a program that sends all channels all
+  the time.
+- **Texts**: several arguments are joined by spaces.
+- **Bundles** are applied together, at once; their time tags are ignored.
+- **Questions**: `/tpos/motion/zoom ?`, `/tpos/motion/zoom/?` or `/tpos/get motion.zoom` answer the value at
+  `/tpos/motion/zoom`; `/tpos/get motion.*` answers several.
+- **Patterns** such as `/tpos/motion/*` or `/tpos/prompt/{{1,2}}/weight` reach all values they match, never triggers.
+- What cannot be understood is counted, told once for each address on the terminal and at `/tpos/status/error`,
+  and stops nothing.
+"""
+
+_TYPES = """Types: f number, i whole number, b switch, s text, c choice (word or number), x trigger.
+"""
+
+_MAP = f"""Each of {len(FEATURES)} features of the sound can move each of {len(TARGETS)} targets:
+target += depth x feature ^ curve, rising in `attack` and falling in `release` seconds.
+For example `/tpos/map/kick/zoom 0.05` doubles the kick's zoom. `/tpos/audio/sensitivity` scales all depths at once.
+"""
+
+_FEEDBACK = f"""## Feedback
+
+Starts before the engine loads. Numbers are one float for each address, as an OSC In CHOP wants them.
+A parameter that changes (by a key, or set by another controller) is sent at its own address, so that faders
+follow; one that a controller is moving is sent when it has come to rest. Sent to port {REPLY_PORT}, see above.
+"""
+
+_AUDIO = f"""With `audio = true` under `[osc]` in config.toml, the features of the sound are sent {AUDIO_HZ} times
+a second in the words that Synesthesia uses: `/audio/level/{{all,bass,mid,midhigh,high}}`, `/audio/hits/...`,
+`/audio/presence/...`, `/audio/beat/onbeat`, `/audio/beat/beattime`, `/audio/bpm`, `/audio/bpm/bpmconfidence`.
+"""
+
+PAGES = {"osc.md": osc_page, "keys.md": keys_page}
+
+
+def main(folder: Path = Path("docs")) -> None:
+    """Write the pages."""
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""THE table of keys, and what each does. The window tells which key was pressed; no window is known here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from tpos_live.control.triggers import fire
+from tpos_live.parameters import SLOTS, ParameterStore
+
+Action = Literal["quit", "next_device", "next_screen"]
+"""What a key asks of the window or the sound, since no parameter stands for it."""
+
+SLOW_FADE = 8.0
+"""Seconds of a fade that was asked for with Shift."""
+_GAIN_STEP = 1.0
+_LEVEL_STEP = 0.05
+_IGNORED = frozenset({"shift", "capslock", "numlock", "scrolllock"})
+_NAMES = {
+    "equal": "+",
+    "plus": "+",
+    "num_add": "+",
+    "minus": "-",
+    "underscore": "-",
+    "num_subtract": "-",
+    "return": "enter",
+    "motion_backspace": "backspace",
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """keys: as written for a person, several if they do the same. press: what it does."""
+
+    keys: tuple[str, ...]
+    text: str
+    press: Callable[[ParameterStore], Action | None]
+
+
+def key_name(symbol: str) -> str:
+    """A key's name here from the window library's: "_1" and "NUM_1" are "1", "NUM_ADD" is "+"."""
+    name = symbol.lower()
+    name = _NAMES.get(name, name).removeprefix("_")
+    return name.removeprefix("num_") if name.removeprefix("num_").isdigit() else name
+
+
+def apply_key(name: str, modifiers: Collection[str], store: ParameterStore) -> Action | None:
+    """Do what a key stands for. Unknown keys do nothing.
+
+    name: from `key_name`. modifiers: any of shift, ctrl, command (same as ctrl), alt; locks are ignored.
+    Returns an action that only the window or the sound can carry out, else None. Any thread may call it.
+    """
+    held = {"ctrl" if modifier == "command" else modifier for modifier in modifiers} - _IGNORED
+    written = "+".join([*sorted(held), name])
+    shifted = f"shift+{written}"
+    if "shift" in modifiers and shifted in _BY_NAME:
+        written = shifted
+    key = _BY_NAME.get(written)
+    return key.press(store) if key else None
+
+
+def _toggle(name: str) -> Callable[[ParameterStore], None]:
+    def press(store: ParameterStore) -> None:
+        store.set(name, not store.snapshot()[name])
+
+    return press
+
+
+def _off(name: str) -> Callable[[ParameterStore], None]:
+    return lambda store: _quietly(store.set(name, False))
+
+
+def _fire(name: str) -> Callable[[ParameterStore], None]:
+    return lambda store: fire(store, name)
+
+
+def _ask(action: Action) -> Callable[[ParameterStore], Action]:
+    return lambda store: action
+
+
+def _nudge(name: str, step: float) -> Callable[[ParameterStore], None]:
+    return lambda store: _quietly(store.set(name, store.snapshot()[name] + step))
+
+
+def _quietly(_value: object) -> None:
+    """Drop a value that nobody asked for."""
+
+
+def _select(slot: int, slow: bool = False) -> Callable[[ParameterStore], None]:
+    """Show a slot; one without a text is left alone, as a slip of the finger. 0 is the prompt itself."""
+
+    def press(store: ParameterStore) -> None:
+        now = store.snapshot()
+        if slot and not now[f"prompt.{slot}"].strip():
+            return
+        if slow:
+            store.update({"prompt.fade": SLOW_FADE, "prompt.select": slot})
+            return
+        if now["prompt.fade"] == SLOW_FADE:
+            store.restore(["prompt.fade"])
+        store.set("prompt.select", slot)
+
+    return press
+
+
+def _step_slot(step: int) -> Callable[[ParameterStore], None]:
+    """The next slot that has a text, round and round; from the prompt itself, the first or the last."""
+
+    def press(store: ParameterStore) -> None:
+        now = store.snapshot()
+        filled = [slot for slot in SLOTS if now[f"prompt.{slot}"].strip()]
+        order = filled if step > 0 else filled[::-1]
+        selected = now["prompt.select"]
+        beyond = [slot for slot in order if (slot - selected) * step > 0] if selected else order
+        if order:
+            _select((beyond or order)[0])(store)
+
+    return press
+
+
+KEYS: tuple[Key, ...] = (
+    Key(("F", "F11"), "fill the screen, or leave it", _toggle("out.fullscreen")),
+    Key(("Esc",), "leave full screen; never ends the show", _off("out.fullscreen")),
+    Key(("Ctrl+M",), "next screen", _ask("next_screen")),
+    Key(("B",), "blackout on or off", _toggle("out.blackout")),
+    Key(("Space",), "freeze on or off", _toggle("out.freeze")),
+    Key(("Backspace",), "panic: back to a safe picture", _fire("out.panic")),
+    Key(("Ctrl+Backspace",), "reset all parameters of the picture", _fire("reset")),
+    Key(("Up",), "master level up", _nudge("out.level", _LEVEL_STEP)),
+    Key(("Down",), "master level down", _nudge("out.level", -_LEVEL_STEP)),
+    *(Key((str(n),), f"slot {n} of the prompt bank", _select(n)) for n in SLOTS),
+    *(Key((f"Shift+{n}",), f"slot {n} in a slow fade ({SLOW_FADE:g} s)", _select(n, True)) for n in SLOTS),
+    Key(("0",), "the prompt itself instead of a slot", _select(0)),
+    Key(("Shift+0",), f"the prompt itself in a slow fade ({SLOW_FADE:g} s)", _select(0, True)),
+    Key(("N",), "next slot that has a text", _step_slot(1)),
+    Key(("P",), "previous slot that has a text", _step_slot(-1)),
+    Key(("T",), "tap the tempo, four times or more", _fire("tempo.tap")),
+    Key(("Y",), "the next beat is now", _fire("tempo.resync")),
+    Key(("R",), "another seed", _fire("seed.random")),
+    Key(("+",), "gain up 1 dB", _nudge("audio.gain", _GAIN_STEP)),
+    Key(("-",), "gain down 1 dB", _nudge("audio.gain", -_GAIN_STEP)),
+    Key(("Ctrl+A",), "next sound input", _ask("next_device")),
+    Key(("H",), "status over the picture on or off (never recorded)", _toggle("out.hud")),
+    Key(("S",), "save the picture as a PNG", _fire("out.snapshot")),
+    Key(("Ctrl+R",), "recording on or off", _toggle("out.record")),
+    Key(("Ctrl+Q",), "end the show", _ask("quit")),
+)
+
+_WRITTEN = {"esc": "escape"}
+
+
+def _by_name() -> dict[str, Key]:
+    found = {}
+    for key in KEYS:
+        for written in key.keys:
+            *held, name = written.lower().split("+") if written != "+" else ["+"]
+            found["+".join([*held, _WRITTEN.get(name, name)])] = key
+    return found
+
+
+_BY_NAME = _by_name()
+
+
+def key_rows() -> list[tuple[str, str]]:
+    """The table for people: keys and what they do, the slots folded into two rows."""
+    rows = []
+    for key in KEYS:
+        written = " or ".join(key.keys)
+        digit = written.removeprefix("Shift+")
+        if digit.isdigit() and digit != "0":
+            if digit != "1":
+                continue
+            written = written.replace("1", f"1 to {SLOTS[-1]}")
+            rows.append((written, key.text.replace("slot 1", "that slot")))
+        else:
+            rows.append((written, key.text))
+    return rows
+
+
+def help_text() -> str:
+    """All keys, one a line, for a terminal or the HUD."""
+    rows = key_rows()
+    width = max(len(written) for written, _ in rows)
+    return "\n".join(f"{written:<{width}}  {text}" for written, text in rows)

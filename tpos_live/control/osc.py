@@ -1,0 +1,135 @@
+"""The show's OSC door: receiver, router and feedback as one thing with one lifetime."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from tpos_live.control.feedback import Feedback
+from tpos_live.control.receiver import OscError, Receiver, buffer_advice
+from tpos_live.control.router import Datagram, Router
+from tpos_live.parameters import ParameterStore
+from tpos_live.status import Status
+
+if TYPE_CHECKING:
+    from tpos_live.analysis.features import Features
+
+__all__ = ["OscControl", "OscError"]
+
+
+class OscControl:
+    """OSC from `__enter__` to `__exit__`: start it before the engine loads, and controllers hear of it.
+
+    Entering never fails for want of a port or a host: the reason goes to `report` and `problem`, and
+    the show goes on without that part. Closes within 0.2 s.
+
+    Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
+    """
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        status: Callable[[], Status],
+        report: Callable[[str], None],
+        host: str = "127.0.0.1",
+        port: int = 9000,
+        reply: tuple[str, int] = ("", 0),
+        features: Callable[[], Features | None] | None = None,
+    ) -> None:
+        """status and features are called on the feedback thread and must not block. report(line) is called
+        from several threads. port -1 takes a free one; 0 = no OSC at all.
+        """
+        self._store = store
+        self._status = status
+        self._report = report
+        self._features = features
+        self._address = (host, port)
+        self._reply = reply
+        self._open = contextlib.ExitStack()
+        self._feedback: Feedback | None = None
+        self._receiver: Receiver | None = None
+        self._router = Router(store, self._answer, report)
+        self.problem = ""
+        """Why there is no OSC, "" when all is well."""
+
+    @property
+    def port(self) -> int:
+        """The UDP port that is listened on, 0 while there is none."""
+        return self._receiver.port if self._receiver else 0
+
+    @property
+    def received(self) -> int:
+        """Messages that came in."""
+        return self._router.received
+
+    @property
+    def bad(self) -> int:
+        """Messages and packets that could not be used, dropped ones included."""
+        return self._router.bad + (self._receiver.dropped if self._receiver else 0)
+
+    @property
+    def granted_bytes(self) -> int:
+        """Size of the receive buffer, 0 while there is none."""
+        return self._receiver.granted_bytes if self._receiver else 0
+
+    @property
+    def understood(self) -> str:
+        """The last message that was applied, as text."""
+        return self._router.understood
+
+    def __enter__(self) -> OscControl:
+        host, port = self._address
+        if port == 0:
+            return self
+        if self._reply[0] in ("127.0.0.1", "localhost", host) and self._reply[1] == port:
+            self._trouble(f"no OSC feedback: --osc-reply is our own port {port}; programs listen on 9001")
+        else:
+            self._start_feedback()
+        receiver = Receiver(host, max(port, 0), self._handle, self._report)
+        try:
+            self._receiver = self._open.enter_context(receiver)
+        except OscError as error:
+            self._trouble(str(error))
+            return self
+        if host in ("", "0.0.0.0"):
+            self._report(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
+        if advice := buffer_advice(receiver.granted_bytes):
+            self._report(advice)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def _start_feedback(self) -> None:
+        try:
+            feedback = Feedback(
+                self._store,
+                self._status,
+                self._reply,
+                features=self._features,
+                applied=self._router.applied,
+                understood=lambda: self._router.understood,
+                report=self._report,
+            )
+        except OscError as error:
+            self._trouble(str(error))
+        else:
+            self._feedback = self._open.enter_context(feedback)
+
+    def _handle(self, batch: list[Datagram]) -> None:
+        if self._feedback:
+            for host, now in {datagram.host: datagram.time for datagram in batch}.items():
+                self._feedback.heard(host, now)
+        self._router.apply(batch)
+
+    def _answer(self, host: str, address: str, value: float | int | str) -> None:
+        if self._feedback:
+            self._feedback.answer(host, address, value)
+
+    def _trouble(self, line: str) -> None:
+        self.problem = self.problem or line
+        self._report(line)

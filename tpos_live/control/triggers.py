@@ -1,0 +1,38 @@
+"""What a trigger does to the parameters. Every door (OSC, keys) fires triggers through `fire`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tpos_live.parameters import TABLE, ParameterStore, Value
+
+SAFE: Mapping[str, Value] = {"out.blackout": False, "out.freeze": False, "out.level": 1.0}
+"""What `out.panic` sets besides motion and finish."""
+CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
+"""What `out.panic` sets back to its start value."""
+KEPT = ("out.fullscreen", "out.screen", "out.hud", "out.record", "audio.device")
+"""What `reset` leaves alone: it is for the picture, and must not end a recording or move the window."""
+RESTORED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in KEPT)
+
+
+def next_seed(seed: int) -> int:
+    """Another seed, 0 to 2**31 - 1, that follows from the last one, so that a show can be repeated.
+
+    A linear congruential step of full period (Hull and Dobell 1962): each seed comes once in 2**31 steps.
+    """
+    return (1103515245 * seed + 12345) % 2**31
+
+
+def fire(store: ParameterStore, name: str) -> None:
+    """Fire a trigger: count it for those who watch it, and do to the parameters what it stands for.
+
+    Any thread may call it. Raises KeyError for a name that is no trigger.
+    """
+    store.trigger(name)
+    if name == "out.panic":
+        store.restore(CALMED)
+        store.update(SAFE)
+    elif name == "reset":
+        store.restore(RESTORED)
+    elif name == "seed.random":
+        store.set("seed", next_seed(store.snapshot()["seed"]))
