@@ -116,9 +116,10 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
         return
     if options["sound_audio"] and options["sound_device"]:
         raise click.UsageError("--audio and --device exclude each other: one source at a time")
+    settings = _settings(options)
     from tpos_live.app import run_show
 
-    context.exit(run_show(_settings(options)))
+    context.exit(run_show(settings))
 
 
 @cli.command()

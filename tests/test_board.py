@@ -1,0 +1,62 @@
+"""The board: one Status out of many parts."""
+
+from __future__ import annotations
+
+from tpos_live.board import KEEP, Board, shown_prompt
+from tpos_live.parameters import ParameterStore
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_parts_fill_the_status() -> None:
+    clock, lines = Clock(), []
+    board = Board(ParameterStore({"prompt": "fire"}), lines.append, clock)
+    board.attach(lambda: {"level": 0.5})
+    board.fill(state="running")
+    clock.now += 3
+    status = board.status()
+    assert (status.state, status.level, status.prompt, status.uptime) == ("running", 0.5, "fire", 3.0)
+    assert status.memory_mb > 1
+
+
+def test_a_reported_line_is_said_once_and_shown_for_a_while() -> None:
+    clock, lines = Clock(), []
+    board = Board(ParameterStore(), lines.append, clock)
+    board.report("port taken")
+    board.report("port taken")
+    assert lines == ["port taken"]
+    assert board.status().message == "port taken"
+    clock.now += KEEP + 1
+    assert board.status().message == ""
+
+
+def test_a_part_in_trouble_is_heard_over_reports() -> None:
+    clock = Clock()
+    board = Board(ParameterStore(), lambda line: None, clock)
+    board.attach(lambda: {"message": "no sound"})
+    board.report("hello")
+    assert board.status().message == "no sound"
+
+
+def test_parts_are_not_asked_too_often() -> None:
+    clock, asked = Clock(), []
+    board = Board(ParameterStore(), lambda line: None, clock)
+    board.attach(lambda: asked.append(1) or {})
+    for _ in range(10):
+        board.status()
+        clock.now += 0.011
+    assert 2 <= len(asked) <= 3
+
+
+def test_shown_prompt() -> None:
+    store = ParameterStore({"prompt": "fire", "prompt.2": "sea", "prompt.3": "ice"})
+    assert shown_prompt(store) == "fire"
+    store.set("prompt.select", 2)
+    assert shown_prompt(store) == "sea"
+    store.update({"prompt.select": 0, "prompt.2.weight": 0.5, "prompt.3.weight": 1.0})
+    assert shown_prompt(store) == "sea 0.5 + ice 1.0"
