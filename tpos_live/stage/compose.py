@@ -1,0 +1,192 @@
+"""The composition on the CPU: what a picture of the engine becomes on its way to file or screen.
+
+The reference for `shader.py`; the formula is in `film.py`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tpos_live.render.frame import Frame
+from tpos_live.stage.film import (
+    GRAIN_STEP,
+    KNEE,
+    SPILL,
+    TILE,
+    Film,
+    Placement,
+    cubic_weights,
+    noise_offset,
+    noise_tile,
+    place,
+    upscale_factor,
+)
+from tpos_live.stage.finish import Finish
+from tpos_live.stage.glow import glow_map
+
+
+class Composer:
+    """Composes pictures of one output size. State: what was enlarged of the two newest frames.
+
+    Thread contract: one thread at a time.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        """size: (width, height) of the output in pixels."""
+        self.size = size
+        self._pictures: list[_Picture] = []
+        self._noise: torch.Tensor | None = None
+        self._buffers: dict[tuple[int, int], _Buffers] = {}
+
+    def compose(self, finish: Finish, newest: Frame | None, previous: Frame | None = None) -> np.ndarray:
+        """The finished picture: uint8 [height, width, 3], sRGB, row 0 on top, new memory.
+
+        newest None gives black. previous counts only while finish.mix is below 1.
+        """
+        width, height = self.size
+        out = torch.zeros(height, width, 3, dtype=torch.uint8)
+        level = finish.shown_level
+        if newest is None or level <= 0:
+            return out.numpy()
+        blended = previous is not None and finish.mix < 1
+        new = self._picture(newest)
+        old = self._picture(previous) if previous is not None and blended else None
+        self._pictures = [p for p in (old, new) if p is not None]
+
+        placement = place(finish, new.size, self.size)
+        work = self._work(placement)
+        film = Film.of(finish)
+        grid = work.grid_for(placement, finish.pan_new)
+        v = _sample(new.light, grid)
+        glow = new.glow
+        if old is not None:
+            v = torch.lerp(_sample(old.light, work.grid_for(placement, finish.pan_old)), v, finish.mix)
+            glow = torch.lerp(old.glow, new.glow, finish.mix)
+            mean = torch.tensor(finish.mean).view(3, 1, 1)
+            v = v.mul_(finish.contrast).add_(mean * (1 - finish.contrast))
+            if film.bloom > 0:
+                grid = work.grid_for(placement, finish.pan_new)
+        light = v.clamp_(min=0).square_()
+        if film.bloom > 0:
+            light.add_(_sample(glow, grid), alpha=film.bloom)
+        light = _colour(light, film.colour, work.light)
+        if film.shoulder > 0:
+            _shoulder(light, film.shoulder, work.spare)
+        v = light.clamp_(0, 1).sqrt_()
+
+        noise = self._noise_at(finish.seed, placement)
+        if finish.grain > 0:
+            soft = torch.mul(v, 8, out=work.spare).clamp_(max=1).mul_(noise[3])
+            v.add_(soft, alpha=finish.grain)
+        v.mul_(255 * level).clamp_(0, 255).add_(noise[:3])
+        work.bytes.copy_(v)
+        rows = slice(placement.top, placement.top + placement.height)
+        out[rows, placement.left : placement.left + placement.width].copy_(work.bytes.permute(1, 2, 0))
+        return out.numpy()
+
+    def _picture(self, frame: Frame) -> _Picture:
+        for picture in self._pictures:
+            if picture.frame is frame:
+                return picture
+        return _Picture(frame, self.size)
+
+    def _work(self, placement: Placement) -> _Buffers:
+        key = (placement.height, placement.width)
+        if key not in self._buffers:
+            self._buffers = {key: _Buffers(*key)}
+        return self._buffers[key]
+
+    def _noise_at(self, seed: int, placement: Placement) -> torch.Tensor:
+        """Float [4, height, width] of the drawn part: dither 0 to below 1 three times, grain."""
+        if self._noise is None:
+            tile = torch.from_numpy(noise_tile()).permute(2, 0, 1).float()
+            tile[:3] /= 256
+            tile[3] = (tile[3] - 128) / GRAIN_STEP
+            down, across = self.size[1] // TILE + 2, self.size[0] // TILE + 2
+            self._noise = tile.repeat(1, down, across)
+        x, y = noise_offset(seed)
+        x, y = x + placement.left, y + placement.top
+        return self._noise[:, y : y + placement.height, x : x + placement.width]
+
+
+class _Picture:
+    """An engine picture, enlarged, with its glow. light: coded float [1, 3, k*h, k*w]; glow: [1, 3, ., .]."""
+
+    def __init__(self, frame: Frame, output: tuple[int, int]) -> None:
+        self.frame = frame
+        pixels = frame.pixels
+        self.size = (pixels.shape[1], pixels.shape[0])
+        coded = torch.from_numpy(pixels).permute(2, 0, 1).float().div_(255)
+        factor = upscale_factor(self.size, output)
+        self.light = enlarge(coded, factor)[None]
+        self.glow = glow_map(pixels)[None].contiguous()
+
+
+class _Buffers:
+    """Memory for one size of the drawn part, used again for every picture."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.light = torch.empty(3, height, width)
+        self.spare = torch.empty(3, height, width)
+        self.bytes = torch.empty(3, height, width, dtype=torch.uint8)
+        self._grid = torch.empty(1, height, width, 2)
+        self._x = torch.arange(width).float()[None, :] + 0.5
+        self._y = torch.arange(height).float()[:, None] + 0.5
+
+    def grid_for(self, placement: Placement, pan: tuple[float, float]) -> torch.Tensor:
+        """Sampling positions [1, height, width, 2] from -1 to 1, as grid_sample wants them."""
+        a, b, c, d = placement.matrix
+        x, y = placement.shift
+        torch.add(self._x * (2 * a) + (2 * (x - pan[0]) - 1), self._y * (2 * b), out=self._grid[0, :, :, 0])
+        torch.add(self._x * (2 * c) + (2 * (y - pan[1]) - 1), self._y * (2 * d), out=self._grid[0, :, :, 1])
+        return self._grid
+
+
+def enlarge(picture: torch.Tensor, factor: int) -> torch.Tensor:
+    """Cubic convolution by a whole factor: float [3, h, w] to [3, factor*h, factor*w].
+
+    Edges repeat; values may overshoot 0 and 1 a little.
+    """
+    if factor == 1:
+        return picture.contiguous()
+    for dim in (1, 2):
+        n = picture.shape[dim]
+        padded = F.pad(picture, (0, 0, 2, 2) if dim == 1 else (2, 2, 0, 0), mode="replicate")
+        shape = list(picture.shape)
+        larger = picture.new_empty([*shape[: dim + 1], factor, *shape[dim + 1 :]])
+        total = torch.empty_like(picture)
+        for phase, (first, weights) in enumerate(cubic_weights(factor)):
+            taps = [padded.narrow(dim, 2 + first + tap, n) for tap in range(4)]
+            torch.mul(taps[0], weights[0], out=total)
+            for tap, weight in zip(taps[1:], weights[1:], strict=True):
+                total.add_(tap, alpha=weight)
+            larger.select(dim + 1, phase).copy_(total)
+        picture = larger.flatten(dim, dim + 1)
+    return picture
+
+
+def _sample(picture: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Bilinear, mirrored at the edges: float [3, height, width]."""
+    return F.grid_sample(picture, grid, padding_mode="reflection", align_corners=False)[0]
+
+
+def _colour(light: torch.Tensor, matrix: tuple[float, ...], out: torch.Tensor) -> torch.Tensor:
+    """A 3x3 matrix on the colours, at least 0. (Three multiplications beat a thin matrix product.)"""
+    if matrix[1] == 0:
+        return light.mul_(matrix[0])
+    for i in range(3):
+        torch.mul(light[0], matrix[3 * i], out=out[i])
+        out[i].add_(light[1], alpha=matrix[3 * i + 1]).add_(light[2], alpha=matrix[3 * i + 2])
+    return out.clamp_(min=0)
+
+
+def _shoulder(light: torch.Tensor, strength: float, spare: torch.Tensor) -> None:
+    """Hold back what is brighter than the knee and spill it into the other colours, in place."""
+    over = torch.sub(light, KNEE, out=spare).clamp_(min=0)
+    part = over * strength
+    lost = over.mul_(part).div_(part.add_(1))
+    light.sub_(lost).clamp_(max=1)
+    spill = lost.sum(0).mul_(SPILL).clamp_(max=1)
+    light.addcmul_(light, spill, value=-1).add_(spill)

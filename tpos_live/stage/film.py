@@ -1,0 +1,150 @@
+"""The numbers of the composition that its two versions (CPU and GL) share, so that they agree.
+
+Light is a coded value squared: the square is close to the sRGB curve (0.25 against 0.21 at half),
+its inverse is one square root, and going there and back changes nothing. Below, v is a coded value
+(0 to 1 as in the file), L = v * v is light.
+
+One pixel:
+    v  = mean + (blend - mean) * contrast, at least 0
+    L  = colour * (v * v + bloom * glow)                     exposure and saturation in one matrix
+    o  = max(L - KNEE, 0)                                    what the film cannot hold ...
+    L  = L - lost,  lost = o * o * shoulder / (1 + o * shoulder)
+    L += min(SPILL * (sum of lost), 1) * (1 - L)             ... spills into the other colours
+    v  = sqrt(L)
+    out = floor(255 * level * (v + grain * noise * min(8 v, 1)) + dither)
+The shoulder is as strong as the brightest possible light needs, so with nothing to hold back it is
+the identity. Dither is 0 to below 1 before rounding down: black stays 0 and white 255.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from tpos_live.stage.finish import Finish
+
+KNEE = 0.6
+SPILL = 0.5
+LUMA = (0.2126, 0.7152, 0.0722)
+"""Luminance of linear RGB (ITU-R BT.709)."""
+TILE = 512
+"""Side of the noise tile in pixels; a power of two."""
+GRAIN_STEP = 40.0
+"""One standard deviation of the grain in the tile's units."""
+SHARPNESS = -0.6
+"""Keys' cubic convolution parameter a: -0.5 is the most accurate, lower is crisper."""
+LARGEST_UPSCALE = 4
+
+
+@dataclass(frozen=True)
+class Film:
+    """colour: row-major 3x3 matrix on light. shoulder: 0 = identity."""
+
+    colour: tuple[float, ...]
+    shoulder: float
+    bloom: float
+
+    @classmethod
+    def of(cls, finish: Finish) -> Film:
+        exposure = 2.0**finish.light
+        grey = 1.0 - finish.saturation
+        colour = tuple(
+            exposure * (grey * LUMA[j] + (finish.saturation if i == j else 0.0)) for i in range(3) for j in range(3)
+        )
+        brightest = exposure * (1.0 + finish.bloom)
+        shoulder = 0.0
+        if brightest > 1.0:
+            shoulder = (brightest - 1.0) / ((1.0 - KNEE) * (brightest - KNEE))
+        return cls(colour, shoulder, finish.bloom)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the picture lies. left, top, width, height: the drawn part of the output (the rest is
+    black). matrix a, b, c, d and shift x, y turn the centre of an output pixel, counted from the
+    drawn part's top left, into picture fractions: u = a*px + b*py + x, v = c*px + d*py + y."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    matrix: tuple[float, float, float, float]
+    shift: tuple[float, float]
+
+
+def place(finish: Finish, picture: tuple[int, int], output: tuple[int, int]) -> Placement:
+    """Fit, zoom and rotate a picture of (width, height) pixels into an output of (width, height)."""
+    across, down = output[0] / picture[0], output[1] / picture[1]
+    scale = max(across, down) if finish.fit == "cover" else min(across, down)
+    width, height = output
+    if finish.fit == "contain":
+        width = min(max(round(picture[0] * scale), 1), output[0])
+        height = min(max(round(picture[1] * scale), 1), output[1])
+    angle = math.radians(finish.rotate)
+    cos, sin = math.cos(angle) / (scale * finish.zoom), math.sin(angle) / (scale * finish.zoom)
+    a, b = cos / picture[0], sin / picture[0]
+    c, d = -sin / picture[1], cos / picture[1]
+    shift = (0.5 - (a * width + b * height) / 2, 0.5 - (c * width + d * height) / 2)
+    return Placement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
+
+
+def upscale_factor(picture: tuple[int, int], output: tuple[int, int]) -> int:
+    """How many times the picture is enlarged by cubic convolution, before it is placed."""
+    scale = max(output[0] / picture[0], output[1] / picture[1])
+    return min(max(math.ceil(scale - 0.1), 1), LARGEST_UPSCALE)
+
+
+@cache
+def cubic_weights(factor: int) -> tuple[tuple[int, tuple[float, float, float, float]], ...]:
+    """For each of the `factor` new pixels of an old one: offset of the first of four taps, weights.
+
+    Keys, "Cubic convolution interpolation for digital image processing" (1981), equation 4.
+    """
+    phases = []
+    for phase in range(factor):
+        at = (phase + 0.5) / factor - 0.5
+        first = math.floor(at) - 1
+        weights = [_keys(abs(at - (first + tap))) for tap in range(4)]
+        total = sum(weights)
+        phases.append((first, tuple(w / total for w in weights)))
+    return tuple(phases)  # type: ignore[arg-type]
+
+
+def _keys(s: float) -> float:
+    a = SHARPNESS
+    if s < 1:
+        return ((a + 2) * s - (a + 3)) * s * s + 1
+    return (((s - 5) * s + 8) * s - 4) * a if s < 2 else 0.0
+
+
+def scramble(x: np.ndarray) -> np.ndarray:
+    """A 32-bit integer hash, uint32 to uint32 (Wellons, "Hash function prospector", lowbias32)."""
+    x = x.astype(np.uint32)
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
+
+
+@cache
+def noise_tile() -> np.ndarray:
+    """uint8 [TILE, TILE, 4]: three channels of even dither, one of soft, bell-shaped grain about 128."""
+    cell = np.arange(TILE * TILE, dtype=np.uint32).reshape(TILE, TILE)
+    dither = scramble(cell)
+    fine = scramble(cell + np.uint32(TILE * TILE))
+    parts = [((fine >> np.uint32(8 * i)) & np.uint32(255)).astype(np.float64) for i in range(4)]
+    grain = np.sum(parts, axis=0)
+    for axis in (0, 1):
+        grain = 0.85 * grain + 0.25 * (np.roll(grain, 1, axis) + np.roll(grain, -1, axis))
+    grain = (grain - grain.mean()) / grain.std()
+    planes = [(dither >> np.uint32(8 * i)) & np.uint32(255) for i in range(3)]
+    planes.append(np.clip(np.rint(grain * GRAIN_STEP) + 128, 0, 255))
+    return np.ascontiguousarray(np.stack(planes, -1).astype(np.uint8))
+
+
+def noise_offset(seed: int) -> tuple[int, int]:
+    """Where the tile starts (x, y) for this seed, so that the grain moves."""
+    code = int(scramble(np.array([seed & 0xFFFFFFFF], dtype=np.uint32))[0])
+    return code & (TILE - 1), (code >> 9) & (TILE - 1)

@@ -1,0 +1,260 @@
+"""The window on the main thread: shows the newest picture at the display's rate, whatever else happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from tpos_live.conditioning.drive import Drive
+from tpos_live.mailbox import Mailbox
+from tpos_live.parameters import Snapshot
+from tpos_live.render.frame import Frame
+from tpos_live.stage.errors import StageError
+from tpos_live.stage.output import Output
+from tpos_live.stage.pacing import Meter, Pacer
+from tpos_live.stage.playhead import Playhead
+from tpos_live.status import Status
+
+TITLE = "tpos-live output"
+SOFTWARE_CAP = 30.0
+"""Pictures a second where the CPU draws: the rest of it belongs to the engine."""
+SETTLE = 0.3
+"""Seconds a window manager gets to act on fullscreen before the window is put on its screen."""
+
+OnKey = Callable[[str, frozenset[str]], None]
+
+
+class StageWindow:
+    """Thread contract: made, run and closed on the main thread. It takes frames from `frames`, and
+    calls the given functions, which must not wait; `close_soon` may be called from anywhere.
+    """
+
+    def __init__(
+        self,
+        frames: Mailbox[Frame],
+        drive: Callable[[], Drive],
+        snapshot: Callable[[], Snapshot],
+        status: Callable[[], Status] = Status,
+        *,
+        on_key: OnKey | None = None,
+        on_panic: Callable[[], None] | None = None,
+        on_refresh: Callable[[float], None] | None = None,
+        size: tuple[int, int] = (1280, 720),
+        fps_cap: float = 0.0,
+        headless: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """on_key: gets the key's name in lower case ("f", "f11", "1", "space", "escape") and the held
+        modifiers among "ctrl", "shift", "alt". on_panic: called when the panic trigger fires, to
+        restore the parameters. on_refresh: called once a refresh with the time, before drawing.
+        fps_cap: 0 = the display's rate, or SOFTWARE_CAP where the CPU draws. headless: draw without a
+        display (EGL), for tests.
+        """
+        self.outputs: list[Output] = []
+        """Receivers of the composed picture; open them first. The picture's size is held meanwhile."""
+        self.closing = False
+        self.shown = 0
+        """Pictures shown since the start."""
+        self.playhead = Playhead()
+        self._frames, self._drive, self._snapshot, self._status = frames, drive, snapshot, status
+        self._on_key, self._on_panic, self._on_refresh = on_key, on_panic, on_refresh
+        self._size, self._cap, self._headless, self._clock = size, fps_cap, headless, clock
+        self._panics = snapshot().fired("out.panic")
+        self._composed_size = (0, 0)
+        self._wanted: tuple[bool, int] = (False, 0)
+        self._settle_at: float | None = None
+        self._rate, self._latency = Meter(), Meter()
+        self._shown_frame: Frame | None = None
+        self._hud: Any = None
+
+    def __enter__(self) -> Self:
+        """Open the window. Raises StageError where there is no display or no OpenGL 3.3."""
+        import pyglet
+
+        if self._headless:
+            pyglet.options.headless = True
+        try:
+            from pyglet.window import Window, key
+
+            config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
+            self._window = Window(*self._size, caption=TITLE, resizable=True, vsync=True, config=config, visible=True)
+        except Exception as error:
+            raise StageError(
+                f"no window can be opened here ({_first_line(error)}); start it in a desktop session, "
+                "install the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
+            ) from error
+        from tpos_live.stage.hud import INK, Caption, Hud
+        from tpos_live.stage.shader import ShaderComposer, is_software, renderer_name
+
+        self._key = key
+        self.renderer = renderer_name()
+        """Name of the graphics driver that draws."""
+        self.software = is_software(self.renderer)
+        try:
+            self._window.switch_to()
+            self._composer = ShaderComposer()
+            self._hud, self._message, self._notice = Hud(), Caption(), Caption(15, INK, panel=False)
+        except BaseException:
+            self._window.close()
+            raise
+        self._window.set_mouse_visible(False)
+        self._window.push_handlers(on_key_press=self._key_pressed, on_close=self._close_pressed)
+        self._pacer = self._new_pacer()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._window.close()
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Show pictures until the window is closed, `close_soon` is called or `until()` is true."""
+        while not self.closing and not until():
+            self.step(self._clock())
+            before = self._clock()
+            self._window.flip()
+            now = self._clock()
+            self._note_shown(now)
+            pause = self._pacer.after_flip(now, now - before)
+            if pause > 0:
+                time.sleep(pause)
+
+    def close_soon(self) -> None:
+        """End `run` after this picture."""
+        self.closing = True
+
+    def step(self, now: float) -> None:
+        """Handle events, compose and draw one picture; `run` flips it."""
+        self._window.switch_to()
+        self._window.dispatch_events()
+        if self._on_refresh is not None:
+            self._on_refresh(now)
+        snapshot, status = self._snapshot(), self._status()
+        self._follow(snapshot, now)
+        self.playhead.take(self._frames.take())
+        shot = self.playhead.shot(now, self._drive(), snapshot)
+        window = self._window.get_framebuffer_size()
+        if not self.outputs or self._composed_size == (0, 0):
+            self._composed_size = (max(window[0], 1), max(window[1], 1))
+        self._composer.compose(shot.finish, shot.newest, shot.previous, self._composed_size)
+        self._composer.show(window)
+        self._feed_outputs(now)
+        if not shot.started and shot.finish.shown_level > 0:
+            self._notice.draw(status.message or _loading(status), window, 0.42)
+        elif status.message:
+            self._message.draw(status.message, window, 0.06)
+        if snapshot["out.hud"]:
+            self._hud.draw(status, self.shown_fps, window, now)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the composed picture in pixels."""
+        return self._composed_size
+
+    @property
+    def shown_fps(self) -> float:
+        """Pictures shown a second."""
+        return self._rate.rate(self._clock())
+
+    @property
+    def latency_ms(self) -> float:
+        """Median of the last second: from newest sound to its engine picture shown."""
+        return 1000 * self._latency.median()
+
+    def read_back(self) -> np.ndarray:
+        """The composed picture, no HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
+        self._window.switch_to()
+        return self._composer.read()
+
+    def read_window(self) -> np.ndarray:
+        """What was just drawn on the window, HUD and all: uint8 [height, width, 3]. Before the flip."""
+        self._window.switch_to()
+        return self._composer.read_window(self._window.get_framebuffer_size())
+
+    def press(self, symbol: int, modifiers: int = 0) -> None:
+        """As if a key of pyglet's `symbol` was pressed; acts at the next `step`."""
+        self._window.dispatch_event("on_key_press", symbol, modifiers)
+
+    def _note_shown(self, now: float) -> None:
+        self.shown += 1
+        self._rate.add(now)
+        frame = self.playhead.newest
+        if frame is not None and frame is not self._shown_frame:
+            self._shown_frame = frame
+            self._latency.add(now, now - frame.heard_at)
+
+    def _feed_outputs(self, now: float) -> None:
+        wanting = [output for output in self.outputs if output.wants(now)]
+        if wanting:
+            self._composer.begin_read(now)
+        picture = self._composer.finish_read() if wanting or not self.outputs else None
+        if picture is not None:
+            for output in self.outputs:
+                output.send(picture[1], picture[0])
+
+    def _follow(self, snapshot: Snapshot, now: float) -> None:
+        """Do what the parameters ask of the window itself."""
+        panics = snapshot.fired("out.panic")
+        if panics != self._panics:
+            self._panics = panics
+            if self._on_panic is not None:
+                self._on_panic()
+        wanted = (bool(snapshot["out.fullscreen"]), int(snapshot["out.screen"]))
+        if wanted != self._wanted and (wanted[0] or self._wanted[0]):
+            self._set_fullscreen(*wanted, now=now)
+        self._wanted = wanted
+        if self._settle_at is not None and now >= self._settle_at:
+            # Some window managers put a fullscreen window on the first screen, whatever was asked;
+            # moving it once they are done puts it where it belongs.
+            self._settle_at = None
+            screen = self._screen(wanted[1])
+            if self._window.get_location() != (screen.x, screen.y):
+                self._window.set_location(screen.x, screen.y)
+
+    def _set_fullscreen(self, on: bool, number: int, now: float) -> None:
+        if self._window.fullscreen:
+            self._window.set_fullscreen(False)
+        self._settle_at = None
+        if on:
+            self._window.set_fullscreen(True, screen=self._screen(number))
+            self._settle_at = now + SETTLE
+        self._window.set_mouse_visible(False)
+        self._pacer = self._new_pacer()
+
+    def _screen(self, number: int) -> Any:
+        screens = self._window.display.get_screens()
+        return screens[min(number, len(screens) - 1)]
+
+    def _new_pacer(self) -> Pacer:
+        try:
+            refresh = float(self._window.screen.get_mode().rate or 0)
+        except Exception:  # No mode (Xvfb, EGL): the fallback rate is right enough.
+            refresh = 0.0
+        return Pacer(refresh, self._cap or (SOFTWARE_CAP if self.software else 0.0))
+
+    def _key_pressed(self, symbol: int, modifiers: int) -> bool:
+        key = self._key
+        held = {"ctrl": key.MOD_CTRL | key.MOD_COMMAND, "shift": key.MOD_SHIFT, "alt": key.MOD_ALT}
+        names = frozenset(name for name, bits in held.items() if modifiers & bits)
+        name = key.symbol_string(symbol).lower().removeprefix("_").removeprefix("num_")
+        if name == "q" and "ctrl" in names:
+            self.closing = True
+        elif self._on_key is not None:
+            self._on_key(name, names)
+        return True  # Handled: otherwise pyglet closes the window on Esc.
+
+    def _close_pressed(self) -> bool:
+        self.closing = True
+        return True  # The window itself is closed when the show has ended.
+
+
+def _loading(status: Status) -> str:
+    if status.state in ("starting", "loading"):
+        return f"loading {status.engine}" if status.engine else "starting"
+    return status.state
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
