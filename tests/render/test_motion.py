@@ -110,7 +110,9 @@ def test_scalars_stay_in_range_and_move_smoothly() -> None:
     steps = np.minimum(steps, 1 - steps)  # round the corner, for the cyclic ones
     assert steps[:, 1].max() == pytest.approx(0.05 / 30, rel=1e-3)
     assert steps[:, 3].max() == pytest.approx(0.25 / 30, rel=1e-3)
-    assert np.abs(np.diff(track[:, 2])).max() < 5 * 0.05 / 30
+    speed = np.abs(np.diff(track[:, 2])) * 30 / 0.05
+    assert 0.3 < speed.mean() < 1.0 and speed.max() < 4.5
+    assert np.abs(np.diff(track[:, 2], 2)).max() * 30 / 0.05 < 0.1 * speed.max()  # no kink
     assert track[:, 2].std() > 0.15  # it goes somewhere
     assert made.at(3, 0, 1.0, 0.2) != made.at(3, 1, 1.0, 0.2) != made.at(4, 1, 1.0, 0.2)
     wandered = np.array([made.at(seed, 0, 11.0, 0)[2] for seed in range(800)])

@@ -152,7 +152,8 @@ class SeedScalars:
 
         A cyclic seed scalar goes round at its rate, from a place and in a direction of the seed. One that
         is not cyclic wanders: a Gaussian walk as smooth as the noise's, through the normal distribution
-        function, so that it is uniform in [0, 1] at all times and moves at about its rate.
+        function, so that it is uniform in [0, 1] at all times and moves at about half its rate on
+        average, and hardly ever above three times its rate.
         """
         values = []
         for n, scalar in enumerate(self.scalars):
@@ -164,7 +165,7 @@ class SeedScalars:
                 start, side = _noise(seed, look, 255, n, 2).tolist()
                 value = (self._normal.cdf(start) + math.copysign(scalar.rate, side) * walk) % 1.0
             else:
-                value = self._normal.cdf(self._wander(seed, look, n, scalar.rate * walk * 5.0))
+                value = self._normal.cdf(self._wander(seed, look, n, scalar.rate * walk * 3.0))
             values.append(value)
         return values
 

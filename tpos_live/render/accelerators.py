@@ -1,0 +1,118 @@
+"""What runs the unet and the decoder: one small interface, a ladder of rungs, never a silent fallback."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from tpos_live.render.engine import Engine
+from tpos_live.render.metadata import EngineError
+
+NAMES = ("eager", "openvino")
+"""Rungs, slowest first; `auto` takes the fastest that is ready."""
+
+
+class Accelerator(Protocol):
+    """Runs an engine's networks at one size. Belongs to the render thread.
+
+    name: what really runs. why: why not the next faster rung, one line; "" where there is none.
+    """
+
+    name: str
+    why: str
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """The unet: float32 [1, C, h, w], [1], [1, T, D] to float32 [1, C, h, w], which may be a buffer
+        that the next call overwrites."""
+        ...
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        """The decoder: float32 [1, C, h, w] to uint8 [H, W, 3] sRGB, written into `out`."""
+        ...
+
+
+class Eager:
+    """PyTorch as it is: works everywhere.
+
+    On a CPU the decoder runs channels-last, and in bfloat16 where the CPU multiplies it natively; the
+    unet stays in float32, where small batches gain nothing from either (measured; see `bench`).
+    """
+
+    def __init__(self, engine: Engine, why: str = "") -> None:
+        self.name = "eager"
+        self.why = why
+        self._engine = engine
+        self._dtype = engine.dtype
+        self._scale = 1.0 / float(engine.vae.config.scaling_factor)
+        self._decoder_dtype = engine.dtype
+        engine.vae.to(memory_format=torch.channels_last)
+        if engine.device.type == "cpu" and bfloat16_is_native():
+            engine.vae.to(torch.bfloat16)
+            self._decoder_dtype = torch.bfloat16
+        elif engine.device.type == "cuda":
+            engine.unet.to(memory_format=torch.channels_last)
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        output = self._engine.unet(
+            latent.to(self._dtype), timestep, encoder_hidden_states=tokens.to(self._dtype), return_dict=False
+        )[0]
+        return output.float()
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        scaled = (latent * self._scale).to(self._decoder_dtype, memory_format=torch.channels_last)
+        picture = self._engine.vae.decode(scaled, return_dict=False)[0]
+        write_pixels(picture, out)
+
+
+def write_pixels(picture: torch.Tensor, out: np.ndarray) -> None:
+    """Turn a decoded picture, [1, 3, H, W] in [-1, 1], into uint8 [H, W, 3] in `out`."""
+    pixels = picture[0].float().mul_(127.5).add_(127.5).clamp_(0, 255).round_()
+    torch.from_numpy(out).copy_(pixels.permute(1, 2, 0))
+
+
+def bfloat16_is_native() -> bool:
+    """Whether this CPU has instructions for bfloat16 products (AVX512-BF16, AMX, ARM's BF16)."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(_cpu_multiplies_bfloat16())
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(check()) if check is not None else False
+
+
+def is_available(name: str, engine: Engine | None = None) -> tuple[bool, str]:
+    """Whether a rung can run here, and the reason, with the remedy, if it cannot."""
+    if name == "eager":
+        return True, ""
+    if name == "openvino":
+        from tpos_live.render import openvino
+
+        return openvino.is_available(engine)
+    return False, f"there is no accelerator {name}; choose {', '.join(('auto', *NAMES))}"
+
+
+def choose(name: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0) -> Accelerator:
+    """The accelerator for an engine at a size.
+
+    name: "auto" or one of NAMES. size: (width, height) in pixels. tokens: rows of conditioning, all kinds
+    together. With "auto", and where a named rung is not ready, eager runs and `why` says why not better.
+    Raises EngineError for a name that does not exist.
+    """
+    if name not in ("auto", *NAMES):
+        raise EngineError(is_available(name)[1])
+    why = "chosen by --accelerator"
+    if name != "eager":
+        ready, why = is_available("openvino", engine)
+        if ready:
+            from tpos_live.render import openvino
+
+            try:
+                return openvino.load(engine, size, tokens, threads)
+            except openvino.NotReady as error:
+                why = str(error)
+    return Eager(engine, why)

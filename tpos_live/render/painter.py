@@ -1,0 +1,176 @@
+"""The painter: one moment of the show in, one picture out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from tpos_live.conditioning.drive import Drive
+from tpos_live.parameters import Snapshot
+from tpos_live.render.accelerators import Accelerator, choose
+from tpos_live.render.engine import Engine
+from tpos_live.render.feedback import LEAST_STRENGTH, Feedback
+from tpos_live.render.frame import Frame
+from tpos_live.render.loop import Loop
+from tpos_live.render.motion import NoiseField, SeedScalars
+from tpos_live.render.scalars import scalar_tokens
+from tpos_live.timing import StageTimes
+
+STAGES = ("noise", "unet", "decode", "total")
+_POOL = 6
+"""Pictures in the pool; Frame promises that the three newest are never written."""
+_FEEDBACK_BELOW = 0.999
+
+
+class Painter:
+    """Draws frames of one size with one engine. Belongs to one thread, except `size` and `notice`.
+
+    The same engine, accelerator, thread count and sequence of calls give the same bytes; with strength 1
+    a picture depends on its own arguments alone.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        size: tuple[int, int] | None = None,
+        accelerator: str = "auto",
+        threads: int = 0,
+        audio_tokens: int | None = None,
+    ) -> None:
+        """size: (width, height) in pixels, the engine's own if None; the nearest it can do is taken, and
+        `notice` says so. threads: of the CPU, 0 = torch's choice. audio_tokens: rows that the mixer appends
+        to the prompt's (default: what the engine's metadata says). Raises EngineError.
+        """
+        if threads > 0:
+            torch.set_num_threads(threads)
+        self.engine = engine
+        self.threads = threads
+        wanted = size or engine.metadata.size
+        self.size = engine.nearest_size(wanted)
+        self.notice = ""
+        """One line to tell once, or ""."""
+        if self.size != wanted:
+            self.notice = "{} cannot draw {}x{}; drawing {}x{}".format(engine.name, *wanted, *self.size)
+        appended = engine.metadata.audio_tokens if audio_tokens is None else audio_tokens
+        self.token_rows = engine.text_tokens + appended
+        """Rows that `draw` wants in its tokens."""
+        self._scalars = SeedScalars(engine.metadata.scalars)
+        self._cyclic = self._scalars.cyclic
+        rows = self.token_rows + len(self._scalars.scalars)
+        self._tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
+        self._without = torch.zeros_like(self._tokens)
+        self._negative: tuple[str, bool] = ("", False)
+        self.accelerator: Accelerator = choose(accelerator, engine, self.size, rows, threads)
+        width, height = self.size[0] // engine.factor, self.size[1] // engine.factor
+        shape = (1, engine.latent_channels, height, width)
+        self._field = NoiseField(engine.latent_channels, height, width)
+        self._fresh = NoiseField(engine.latent_channels, height, width, stream=1)
+        self._noise = torch.empty(shape, device=engine.device)
+        self._loop = Loop(shape, engine.device)
+        self._feedback = Feedback(shape, engine.device)
+        self._guidance = 1.0
+        self._pool = [np.zeros((self.size[1], self.size[0], 3), np.uint8) for _ in range(_POOL)]
+        self._index = 0
+        self._unet_seconds = 0.0
+        self.times = StageTimes(STAGES)
+        self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
+
+    @torch.inference_mode()
+    def draw(self, drive: Drive, tokens: torch.Tensor, snapshot: Snapshot) -> Frame:
+        """Draw the picture of one moment.
+
+        tokens: float [token_rows, token_dim], prompt and sound (from the mixer). The frame's pixels stay
+        untouched for at least three more frames.
+        """
+        began = time.perf_counter()
+        self._unet_seconds = 0.0
+        seed = int(snapshot["seed"]) + 7919 * snapshot.fired("seed.random")
+        steps = min(self._steps, key=lambda allowed: abs(allowed - int(snapshot["steps"])))
+        self._condition(tokens, drive, seed)
+        self._guide(drive, snapshot)
+        self._noise.copy_(self._field.at(seed, drive.looks, drive.walk, drive.pan_x, drive.pan_y))
+        strength = max(drive.strength, LEAST_STRENGTH)
+        last = None
+        if strength < _FEEDBACK_BELOW:
+            if self._feedback.wants_draft(self._tokens):
+                draft = self._loop.run(self.engine.schedule.plan(1), self._predict, self._noise)
+                self._feedback.refer(draft, self._tokens)
+            if self._feedback.ready(drive):
+                last = self._feedback.start(drive)
+        sampled = time.perf_counter()
+
+        def fresh(n: int) -> torch.Tensor:
+            field = self._fresh.at(seed + n, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
+            return field.to(self.engine.device)
+
+        plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0)
+        latent = self._loop.run(plan, self._predict, self._noise, last, fresh)
+        if strength < _FEEDBACK_BELOW:
+            self._feedback.keep(latent, drive)
+        else:
+            self._feedback.reset()
+        decoding = time.perf_counter()
+        pixels = self._pool[self._index % _POOL]
+        self.accelerator.decode(latent, pixels)
+        done = time.perf_counter()
+        self.times.add("noise", max(sampled - began, 0.0))
+        self.times.add("unet", self._unet_seconds)
+        self.times.add("decode", done - decoding)
+        self.times.add("total", done - began)
+        self._index += 1
+        return Frame(
+            pixels=pixels,
+            index=self._index - 1,
+            time=drive.time,
+            heard_at=drive.heard_at,
+            drawn_at=done,
+            pan_x=drive.pan_x,
+            pan_y=drive.pan_y,
+            look=drive.looks,
+        )
+
+    def reset(self) -> None:
+        """Forget the last picture (feedback starts anew) and count from 0."""
+        self._feedback.reset()
+        self._index = 0
+
+    def use(self, accelerator: Accelerator) -> None:
+        """Go on with another accelerator from the next picture on. Call from the drawing thread."""
+        self.accelerator = accelerator
+
+    def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int) -> None:
+        """Prompt and sound in the first rows, scalars in the last."""
+        self._tokens[0, : self.token_rows].copy_(tokens)
+        if self._scalars.scalars:
+            values = self._scalars.at(seed, drive.looks, drive.walk, drive.intensity)
+            rows = scalar_tokens(torch.tensor([values]), self._cyclic, self.engine.token_dim)
+            self._tokens[:, self.token_rows :].copy_(rows)
+
+    def _guide(self, drive: Drive, snapshot: Snapshot) -> None:
+        """Prepare guidance (Ho and Salimans 2022) where the engine has it and it is on."""
+        self._guidance = drive.guidance if self.engine.metadata.guidance else 1.0
+        if self._guidance <= 1.0:
+            return
+        text = str(snapshot["prompt.negative"])
+        if self._negative != (text, True):
+            states = self.engine.encode(text)
+            rows = len(states)
+            self._without[0, :rows].copy_(states)
+            self._without[0, rows : self.token_rows].copy_(states[rows - (self.token_rows - rows) :])
+            self._negative = (text, True)
+        self._without[:, self.token_rows :].copy_(self._tokens[:, self.token_rows :])
+
+    def _predict(self, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        before = time.perf_counter()
+        prediction = self.accelerator.predict(latent, timestep, self._tokens)
+        if self._guidance > 1.0:
+            prediction = prediction.clone()
+            without = self.accelerator.predict(latent, timestep, self._without)
+            prediction = torch.lerp(without, prediction, self._guidance)
+        self._unet_seconds += time.perf_counter() - before
+        return prediction

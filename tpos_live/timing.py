@@ -1,0 +1,48 @@
+"""How long each stage of a loop takes: small rings of durations, percentiles on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+
+class StageTimes:
+    """The last `size` durations of each named stage.
+
+    Thread contract: one thread calls `add`; any thread may read. A reader may see one duration of a
+    moment ago in place of the newest; it never waits and never makes the writer wait.
+    """
+
+    def __init__(self, stages: Iterable[str], size: int = 2048) -> None:
+        self._rings = {stage: np.zeros(size) for stage in stages}
+        self._counts = dict.fromkeys(self._rings, 0)
+        self._size = size
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return tuple(self._rings)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Note one duration. Raises KeyError for a stage that was not named at the start."""
+        count = self._counts[stage]
+        self._rings[stage][count % self._size] = seconds
+        self._counts[stage] = count + 1
+
+    def count(self, stage: str) -> int:
+        """How many durations were noted since the start or the last `clear`."""
+        return self._counts[stage]
+
+    def values(self, stage: str) -> np.ndarray:
+        """float64 [n], n at most `size`: the remembered durations in seconds, in no order."""
+        return self._rings[stage][: min(self._counts[stage], self._size)].copy()
+
+    def percentiles(self, stage: str, at: tuple[float, ...] = (50, 95, 99)) -> tuple[float, ...]:
+        """Percentiles in seconds; zeros while nothing was noted."""
+        values = self.values(stage)
+        return tuple(np.percentile(values, at).tolist()) if len(values) else (0.0,) * len(at)
+
+    def clear(self) -> None:
+        """Forget everything, for instance the warm-up. Call from the writing thread."""
+        for stage in self._counts:
+            self._counts[stage] = 0
