@@ -18,8 +18,10 @@ from tpos_live.analysis.structure import Moment, Structure
 from tpos_live.parameters import Snapshot
 
 _NOTHING = np.zeros(BINS, np.float32)
-BASS_WEIGHT = 0.5
-"""How much more the bass says about the beat than the rest of an onset."""
+KICK_WEIGHT = 6.0
+"""How much more the attack of a kick says about the beat than the rest of an onset."""
+QUIET_FLUX = 0.02
+"""Flux of held chords and of noise, which says nothing about the beat."""
 
 
 class Analyzer:
@@ -41,8 +43,8 @@ class Analyzer:
         self._bands = Bands()
         self._flux = Flux()
         self._all = Picker(least=0.03)
-        self._kick = Picker(least=0.06, share_of_peak=0.5, rest=0.1)
-        self._snare = Picker(least=0.02, share_of_peak=0.5, rest=0.1)
+        self._kick = Picker(least=0.015, share_of_peak=0.5, rest=0.1)
+        self._snare = Picker(least=0.005, share_of_peak=0.5, rest=0.1)
         self._hits = {
             "bass": Picker(least=0.08),
             "mid": Picker(least=0.06),
@@ -51,6 +53,7 @@ class Analyzer:
         }
         self._beat = BeatTracker()
         self._structure = Structure()
+        self._kick_before = 0.0
         self._hops = 0
 
     def push(self, mono: np.ndarray, snapshot: Snapshot) -> list[Features]:
@@ -81,9 +84,15 @@ class Analyzer:
         self._all.step(flux["all"], gate)
         self._kick.step(flux["bass"], gate)
         self._snare.step(flux["snare"], gate)
-        beat = self._beat.step((flux["all"] + BASS_WEIGHT * flux["bass"]) if gate else 0.0, self._control(snapshot))
+        beat = self._beat.step(flux["all"] + KICK_WEIGHT * flux["kick"] if gate else 0.0, self._control(snapshot))
         self._find_structure(beat, gate)
         return self._record(db[4], gain - manual, gate, beat)
+
+    def _strength(self, flux: dict[str, float]) -> float:
+        """Onset strength for the beat: all flux, and the first rise of a kick's."""
+        attack = max(flux["kick"] - self._kick_before, 0.0)
+        self._kick_before = flux["kick"]
+        return max(flux["all"] - QUIET_FLUX, 0.0) + KICK_WEIGHT * attack
 
     def _control(self, snapshot: Snapshot) -> TempoControl:
         taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
@@ -96,7 +105,7 @@ class Analyzer:
         bright = 0.5 * (levels[2].level + levels[3].level)
         period = 60.0 / beat.tempo if beat.tempo else 0.0
         moment = Moment(
-            levels[0].level, bright, self._all.fired, self._kick.fired, gate, period, beat.phase, beat.bar_phase
+            levels[0].level, bright, self._all.fired, self._kick.hit, gate, period, beat.phase, beat.bar_phase
         )
         if self._structure.step(moment):
             self._beat.anchor()

@@ -22,8 +22,9 @@ EDGES = (20.0, 250.0, 2000.0, 6000.0, 16_000.0)
 RANGE_DB = 30.0
 TARGET_DB = -18.0
 """Where automatic gain puts the programme level, dBFS RMS."""
-HEADROOM_DB = 6.0
-"""Peaks above the programme level that still fit: steady music is 0.8, its peaks 1."""
+HEADROOM_DB = (9.0, 8.0, 10.0, 11.0, 6.0)
+"""Peaks above the programme level that still fit, in the four bands and the whole: steady music is 0.8, its
+peaks 1; the hits of a single band stand higher above its mean."""
 TILT_DB = (-2.0, -6.0, -16.0, -20.0)
 """The bands' usual programme level against the whole, in dB."""
 BAND_LIMIT_DB = 6.0
@@ -46,9 +47,9 @@ def band_db(power: np.ndarray) -> tuple[float, ...]:
     return (*map(decibels, (bass, mid, midhigh, high)), decibels(whole))
 
 
-def to_level(db: float, programme: float) -> float:
-    """0 to 1 over RANGE_DB, 1 at HEADROOM_DB above the programme level."""
-    return min(max((db - programme - HEADROOM_DB) / RANGE_DB + 1.0, 0.0), 1.0)
+def to_level(db: float, programme: float, headroom: float = HEADROOM_DB[-1]) -> float:
+    """0 to 1 over RANGE_DB, 1 at `headroom` dB above the programme level."""
+    return min(max((db - programme - headroom) / RANGE_DB + 1.0, 0.0), 1.0)
 
 
 @dataclass
@@ -80,10 +81,10 @@ class Bands:
 
     def step(self, db: tuple[float, ...], gain: float, automatic: bool, gate: bool) -> None:
         """Hear a hop: dB of `band_db`, the gain in front in dB, whether bands may correct themselves."""
-        for level, own, value in zip(self.levels, self._gains, db, strict=False):
+        for level, own, value, headroom in zip(self.levels, self._gains, db, HEADROOM_DB, strict=False):
             heard = value + gain
             correction = own.step(heard, gate and automatic and heard > own.target - _ABSENT_DB)
-            level.step(to_level(heard + correction * automatic, own.target) if gate else 0.0)
+            level.step(to_level(heard + correction * automatic, own.target, headroom) if gate else 0.0)
         whole = db[4] + gain
         self.levels[4].step(to_level(whole, TARGET_DB) if gate else 0.0)
         power = 10.0 ** (whole / 10.0) if gate else 0.0

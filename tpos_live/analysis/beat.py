@@ -77,6 +77,7 @@ class BeatTracker:
     _since_beat: float = math.inf
     _rival: int = 0
     _trusted: float = 0.0
+    _usual: float = 0.0
     _taps: list[float] = field(default_factory=list)
 
     def step(self, strength: float, control: TempoControl) -> Beat:
@@ -133,14 +134,18 @@ class BeatTracker:
         at = self._hop % HISTORY
         heard = np.concatenate([self._strength[at:], self._strength[:at]])[-min(self._hop, HISTORY) :]
         if heard.max() <= 1e-6:
-            self.confidence *= 1.0 - LOOK_SECONDS / 4.0
+            self.confidence *= 1.0 - LOOK_SECONDS / 8.0
             self._pull = 0.0
             return
         heard = np.convolve(heard, (0.25, 0.5, 0.25), mode="same")
         periodic = self._find_tempo(heard, fixed)
         contrast = self._find_phase(heard)
-        clear = min(max((periodic - 0.12) / 0.3, 0.0), 1.0) * min(max((contrast - 0.2) / 0.4, 0.0), 1.0)
-        self.confidence += (clear - self.confidence) * 0.2
+        # Little heard says little: a breakdown or a pause neither makes nor breaks confidence.
+        loud = float(heard[-PHASE_HOPS:].sum())
+        self._usual = max(loud, self._usual * (1.0 - LOOK_SECONDS / 20.0))
+        weight = min(2.0 * loud / self._usual, 1.0)
+        clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
+        self.confidence += (clear - self.confidence) * 0.2 * weight
 
     def _find_tempo(self, heard: np.ndarray, fixed: float) -> float:
         scores = tempo_scores(heard)

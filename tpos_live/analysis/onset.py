@@ -19,10 +19,11 @@ from tpos_live.analysis.mel import MELS, mel_slice
 
 COMPRESSION = 300.0
 """Magnitude is log10(1 + COMPRESSION * amplitude): what is 50 dB below full scale starts to count."""
-DRUM_COMPRESSION = 20.0
+DRUM_COMPRESSION = 4.0
 """Drums are told from notes, and a snare from a kick's click, by their strength: compressed less."""
 HIT_DECAY_SECONDS = 0.05
-DELAY_SECONDS = 0.012
+PEAK_SECONDS = 12.0
+DELAY_SECONDS = 0.024
 """How long after the sound the flux of an attack is highest; measured with clicks and kicks."""
 
 RANGES = {
@@ -85,7 +86,7 @@ class Picker:
         self._since += HOP_SECONDS
         threshold = max(self.least, 2.0 * self._mean, self.share_of_peak * self._peak)
         self.fired = listening and flux > threshold and flux > self._last and self._since >= self.rest
-        self._peak = max(self._peak * (1.0 - share(6.0, HOP_SECONDS)), flux if listening else 0.0)
+        self._peak = max(self._peak * (1.0 - share(PEAK_SECONDS, HOP_SECONDS)), flux if listening else 0.0)
         self._mean += (flux - self._mean) * share(0.4, HOP_SECONDS)
         self._last = flux
         self.hit *= 1.0 - share(HIT_DECAY_SECONDS, HOP_SECONDS)

@@ -1,4 +1,4 @@
-"""Build-ups and drops: bass that goes away while the rest rises, and bass that comes back.
+"""Build-ups and drops: the sound grows brighter and busier, the bass goes away, and comes back.
 
 Rules, not learning: simple, causal, and quiet when in doubt. Time is counted in beats; while no tempo is
 known a beat is half a second.
@@ -13,7 +13,14 @@ from tpos_live.analysis.envelope import follow, share
 from tpos_live.analysis.features import HOP_SECONDS
 
 BUILD_BEATS = 12.0
-"""A build-up with everything rising takes this long from 0 to 1."""
+"""A build-up that rises all the time takes this long from 0 to 1."""
+BRIGHTER, BUSIER = 0.06, 0.5
+"""Rise of the level above 2 kHz, and of onsets a beat, over about three beats that counts in full."""
+JUMP = 3.0
+"""A rise of so many times this is no build-up but a new part, and soon forgotten."""
+GONE = 0.8
+"""The bass is gone below this share of its usual level, and back above BACK."""
+BACK = 0.9
 REST_BEATS = 16.0
 """Between two drops at least."""
 ARMED_BY_BUILDUP = 0.35
@@ -31,14 +38,15 @@ ON_BEAT = 0.2
 class Moment:
     """What the detector hears in one hop.
 
-    bass, bright: levels of the bass and of what is above 2 kHz, 0 to 1. onset, kick: one fired in this hop.
+    bass, bright: levels of the bass and of what is above 2 kHz, 0 to 1. onset: one fired in this hop.
+    kick: the decaying hit, 0 to 1.
     period: seconds a beat, 0 while unknown. phase, bar_phase: 0 to 1.
     """
 
     bass: float
     bright: float
     onset: bool
-    kick: bool
+    kick: float
     gate: bool
     period: float
     phase: float
@@ -81,10 +89,10 @@ class Structure:
     def _remember(self, now: Moment, beats: float) -> None:
         """Short and long averages, in beats."""
         self._bass = follow(self._bass, now.bass, 0.0, 1.0, beats)
-        self._bright = follow(self._bright, now.bright, 1.0, 1.0, beats)
-        self._bright_before = follow(self._bright_before, self._bright, 6.0, 6.0, beats)
+        self._bright = follow(self._bright, now.bright, 1.5, 1.5, beats)
+        self._bright_before = _settle(self._bright_before, self._bright, BRIGHTER, beats)
         self._busy = follow(self._busy, now.onset / beats, 2.0, 2.0, beats)
-        self._busy_before = follow(self._busy_before, self._busy, 6.0, 6.0, beats)
+        self._busy_before = _settle(self._busy_before, self._busy, BUSIER, beats)
         self._armed = max(self._armed - beats, 0.0)
         if now.gate:
             if self._quiet >= SILENT_BEATS and self._heard >= HEARD_BEATS:
@@ -97,15 +105,18 @@ class Structure:
             self._quiet += beats
 
     def _build(self, now: Moment, beats: float) -> None:
-        gone = now.gate and self._bass < 0.6 * self._usual_bass
+        """Integrate what rises, each part limited: something new enters at once, a build-up takes its time."""
+        brighter = (self._bright - self._bright_before - 0.4 * BRIGHTER) / BRIGHTER
+        busier = (self._busy - self._busy_before - 0.4 * BUSIER) / BUSIER
+        gone = now.gate and self._bass < GONE * self._usual_bass
         self._bass_gone = self._bass_gone + beats if gone else 0.0
-        if self._bass_gone > 1.0:
-            rise = 10.0 * (self._bright - self._bright_before) + 0.7 * (self._busy - self._busy_before)
-            self.buildup += min(max(rise, -1.0), 1.0) * beats / BUILD_BEATS
-            self.buildup = min(max(self.buildup, 0.0), 1.0)
-        elif not gone:
-            self.buildup = follow(self.buildup, 0.0, 0.0, 0.5 if now.gate else 2.0, beats)
-        if self.buildup >= ARMED_BY_BUILDUP:
+        rise = max(min(brighter, 1.0), min(busier, 1.0), -0.5)
+        if rise > 0.0 and not gone:
+            rise *= 0.5
+        self.buildup = min(max(self.buildup + rise * beats / BUILD_BEATS, 0.0), 1.0)
+        if not now.gate:
+            self.buildup = follow(self.buildup, 0.0, 0.0, 2.0, beats)
+        if self.buildup >= ARMED_BY_BUILDUP and self._bass_gone >= 1.0:
             self._armed = ARMED_BEATS
 
     def _find_drop(self, now: Moment, beats: float) -> bool:
@@ -114,7 +125,7 @@ class Structure:
         self._bar_phase = now.bar_phase
         if self._armed <= 0.0:
             self._waiting = False
-        strong = now.kick and now.bass > 0.85 * self._usual_bass > 0.2
+        strong = now.kick > 0.2 and now.bass > BACK * self._usual_bass > 0.2
         if self._armed > 0.0 and strong and self._since_drop >= REST_BEATS:
             self._waiting = True
             # Wait for the downbeat that is still to come.
@@ -125,3 +136,8 @@ class Structure:
             self.buildup = 0.0
             return True
         return False
+
+
+def _settle(before: float, now: float, rise: float, beats: float) -> float:
+    """The long average of the last four beats or so; it jumps after what jumps."""
+    return follow(before, now, 0.7 if now - before > JUMP * rise else 4.0, 4.0, beats)
