@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import dataclasses
+import zlib
+
+import numpy as np
+import torch
+from tpos_live.analysis.encoder import Meaning
+from tpos_live.conditioning.audio_tokens import HOLD, SLEW, ConceptMap, audio_map
+from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.mixer import Mixer
+from tpos_live.conditioning.prompts import PromptBank, TextCache
+from tpos_live.parameters import ParameterStore
+
+CONCEPTS = ("rain", "fire", "birds")
+LOUD = Drive(audio_weight=0.5)
+
+
+def encode(text: str) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+    return torch.nn.functional.layer_norm(torch.randn(24, 128, generator=generator), (128,))
+
+
+def meaning(concept: int, magnitude: float = 1.0) -> Meaning:
+    return Meaning(0.0, np.eye(3, dtype=np.float32)[concept], magnitude)
+
+
+def mixer(sound: bool = True) -> Mixer:
+    bank = PromptBank(TextCache(encode, synchronous=True))
+    return Mixer(bank, ConceptMap(CONCEPTS, encode, 4) if sound else None, 28)
+
+
+def mix(m: Mixer, now: float, drive: Drive, heard: Meaning | None, **values: object) -> torch.Tensor:
+    store = ParameterStore({"prompt": "sea", **{k.replace("_", "."): v for k, v in values.items()}})  # type: ignore[arg-type]
+    tokens = m.tokens(now, store.snapshot(), drive, heard)
+    assert tokens is not None
+    return tokens.clone()
+
+
+def test_weight_zero_is_exactly_no_sound() -> None:
+    silent = mix(mixer(sound=False), 0.0, LOUD, None)
+    assert silent.shape == (28, 128)
+    for mode in ("append", "blend"):
+        for drive, heard in ((Drive(audio_weight=0.0), meaning(1)), (LOUD, meaning(1, 0.0)), (LOUD, None)):
+            m = mixer()
+            for n in range(100):
+                mixed = mix(m, n / 30, drive, heard, audio_mode=mode)
+            assert torch.equal(mixed, silent)
+
+
+def test_append_leaves_the_prompt_alone_and_blend_turns_it() -> None:
+    appended, blended = mixer(), mixer()
+    for n in range(300):
+        one = mix(appended, n / 30, LOUD, meaning(1))
+        two = mix(blended, n / 30, LOUD, meaning(1), audio_mode="blend")
+    assert torch.equal(one[:24], encode("sea"))
+    assert float((one[24:] - encode("sea")[20:]).norm()) > 1
+    closer = float((two[:24] - encode("fire")).norm())
+    assert closer < 0.8 * float((encode("sea") - encode("fire")).norm())
+    whole = mixer()
+    for n in range(300):
+        three = mix(whole, n / 30, Drive(audio_weight=1.0), meaning(1))
+    assert torch.allclose(three[24:], encode("fire")[1:5], atol=0.02)
+
+
+def test_a_change_of_class_takes_about_two_seconds_without_a_jump() -> None:
+    m = mixer()
+    for n in range(200):
+        mixed = mix(m, n / 50, LOUD, meaning(0))
+    start, states = mixed, []
+    for n in range(200, 400):
+        states.append(mix(m, n / 50, LOUD, meaning(2)))
+    end = states[-1]
+    way = float((end - start).norm())
+    moved = [float((state - start).norm()) / way for state in states]
+    reached = next(n for n, share in enumerate(moved) if share > 0.9) / 50
+    assert 0.5 < reached <= SLEW
+    steps = [float((b - a).norm()) for a, b in zip([start, *states], states, strict=False)]
+    assert max(steps) < 0.1 * way
+
+
+def test_a_flickering_class_is_held() -> None:
+    sound = ConceptMap(CONCEPTS, encode, 4)
+    leaders = []
+    for n in range(1000):
+        sound.follow(meaning(n // 3 % 2), n / 50)
+        leaders.append(int(sound._goal.argmax()))
+    changes = [n / 50 for n in range(1, 1000) if leaders[n] != leaders[n - 1]]
+    assert changes and min(b - a for a, b in zip(changes, changes[1:], strict=False)) >= HOLD - 1e-6
+
+
+def test_changing_the_mode_does_not_jump() -> None:
+    m = mixer()
+    for n in range(200):
+        before = mix(m, n / 50, LOUD, meaning(1))
+    states = [mix(m, 4 + n / 50, LOUD, meaning(1), audio_mode="blend") for n in range(100)]
+    steps = [float((b - a).norm()) for a, b in zip([before, *states], states, strict=False)]
+    assert max(steps) < 0.1 * float((states[-1] - before).norm())
+
+
+def test_bad_meanings_are_ignored() -> None:
+    sound = ConceptMap(CONCEPTS, encode, 4)
+    sound.follow(meaning(1), 0.0)
+    sound.follow(Meaning(0.0, np.full(3, np.nan, np.float32), 1.0), 1.0)
+    sound.follow(Meaning(0.0, np.ones(7, np.float32), 1.0), 2.0)
+    assert torch.isfinite(sound.sentence()).all()
+    sound.follow(Meaning(0.0, np.zeros(3, np.float32), 0.0), 3.0)
+    for n in range(200):
+        sound.follow(None, 3 + n / 10)
+    assert sound.strength() == 0.0 and sound.heard() == ""
+
+
+def test_map_is_chosen_by_what_the_encoder_offers() -> None:
+    @dataclasses.dataclass
+    class Named:
+        concepts: tuple[str, ...] = CONCEPTS
+
+    assert isinstance(audio_map(Named(), encode, 4), ConceptMap)
+    assert audio_map(object(), encode, 4) is None

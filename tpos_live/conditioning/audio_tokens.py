@@ -1,0 +1,129 @@
+"""What the sound means, as tokens of an engine.
+
+An encoder names what it hears in its own space; an engine understands the states of its own text
+encoder. An `AudioMap` goes between. `ConceptMap` is the plain one: the encoder's coordinates are
+activations of phrases, and the tokens are the engine's states of those phrases, blended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from tpos_live.analysis.encoder import Meaning
+from tpos_live.conditioning.prompts import blend
+
+SLEW = 2.0
+"""Seconds in which a change of meaning has reached 95 % of the picture."""
+HOLD = 1.5
+"""Seconds that the strongest concept stays the strongest, at least."""
+
+
+@runtime_checkable
+class HearsConcepts(Protocol):
+    """An encoder whose vector has one coordinate for each of these phrases."""
+
+    concepts: Sequence[str]
+
+
+class AudioMap(Protocol):
+    """Meaning to tokens, smooth in time. Belongs to the render thread; never waits."""
+
+    def follow(self, meaning: Meaning | None, now: float) -> None:
+        """Take the newest meaning (the same one may come again) at `now`, seconds on the show's clock."""
+        ...
+
+    def strength(self) -> float:
+        """How much the sound says, 0 to 1."""
+        ...
+
+    def tokens(self) -> torch.Tensor:
+        """[rows, dim] for appending to a prompt's; unspecified while strength is 0."""
+        ...
+
+    def sentence(self) -> torch.Tensor:
+        """[text tokens, dim] for blending into a prompt's; unspecified while strength is 0."""
+        ...
+
+
+class ConceptMap:
+    """Blends the states of the phrases that an encoder hears.
+
+    The weight of a phrase is its squared positive activation: the vector is of unit length, so the
+    weights of what is heard add up to one at most. Rows for appending are the first ones after the
+    beginning-of-text token, which carry the phrase's words.
+    """
+
+    def __init__(self, concepts: Sequence[str], encode: Callable[[str], torch.Tensor], rows: int) -> None:
+        """Encodes every phrase at once: build it on a worker. encode: text to [text tokens, dim]."""
+        self.concepts = tuple(concepts)
+        self._rows = rows
+        self._states = [encode(phrase) for phrase in self.concepts]
+        self._goal = np.zeros(len(self.concepts))
+        self._weights = np.zeros(len(self.concepts))
+        self._goal_strength = 0.0
+        self._strength = 0.0
+        self._now: float | None = None
+        self._changed = -math.inf
+        self._sentence: torch.Tensor | None = None
+
+    def follow(self, meaning: Meaning | None, now: float) -> None:
+        if meaning is not None:
+            self._aim(meaning, now)
+        elapsed = 0.0 if self._now is None else max(now - self._now, 0.0)
+        self._now = now
+        share = -math.expm1(-3.0 * elapsed / SLEW)
+        if self._strength < 1e-3 and self._goal_strength > 0:
+            self._weights[:] = self._goal  # out of silence there is nothing to slew from
+        self._weights += (self._goal - self._weights) * share
+        self._strength += (self._goal_strength - self._strength) * share
+        if self._goal_strength == 0.0 and self._strength < 1e-4:
+            self._strength = 0.0
+        self._sentence = None
+
+    def _aim(self, meaning: Meaning, now: float) -> None:
+        activations = np.maximum(np.asarray(meaning.vector, dtype=np.float64), 0.0) ** 2
+        if activations.shape != self._goal.shape or not np.isfinite(activations).all():
+            return
+        total = float(activations.sum())
+        self._goal_strength = min(max(float(meaning.magnitude), 0.0), 1.0) if total > 0 else 0.0
+        if total <= 0:
+            return  # silence fades out what was heard last
+        activations /= total
+        if int(activations.argmax()) != int(self._goal.argmax()) or not self._goal.any():
+            if now - self._changed < HOLD and self._strength > 1e-3:
+                return
+            self._changed = now
+        self._goal = activations
+
+    def strength(self) -> float:
+        return self._strength
+
+    def heard(self) -> str:
+        """The phrase with the greatest weight, for the status; "" in silence."""
+        return self.concepts[int(self._weights.argmax())] if self._strength > 0.05 else ""
+
+    def tokens(self) -> torch.Tensor:
+        return self.sentence()[1 : 1 + self._rows]
+
+    def sentence(self) -> torch.Tensor:
+        if self._sentence is None:
+            parts = [(s, float(w)) for s, w in zip(self._states, self._weights, strict=True) if w > 1e-3]
+            self._sentence = blend(parts) if parts else self._states[0]
+        return self._sentence
+
+
+def audio_map(
+    encoder: object, encode: Callable[[str], torch.Tensor], rows: int
+) -> AudioMap | None:
+    """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
+
+    encode: the engine's text encoder. rows: the engine's number of audio tokens.
+    """
+    if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
+        return ConceptMap(encoder.concepts, encode, rows)
+    return None
