@@ -22,7 +22,7 @@ BEAT = 60 / TEMPO
 BAR = 4 * BEAT
 STEP = BEAT / 4
 LOUDNESS = -14.0
-CEILING = 10 ** (-1.6 / 20)
+CEILING = 10 ** (-2.2 / 20)
 """A little below -1 dBFS, because the Vorbis codec overshoots."""
 SECTIONS = (("intro", 0, 4), ("build-up", 4, 8), ("drop", 8, 16), ("breakdown", 16, 19), ("silence", 19, 20),
             ("drop", 20, 24))  # fmt: skip
@@ -83,7 +83,7 @@ def kicks() -> list[Hit]:
     hits = []
     for bar in range(BARS):
         part = section_of(bar)
-        strength = {"drop": 1.0, "build-up": 0.8, "intro": 0.55}.get(part, 0.0)
+        strength = {"drop": 1.0, "build-up": 0.75, "intro": 0.45}.get(part, 0.0)
         if strength and bar not in (0, 1, 7):
             hits += [Hit(bar * BAR + beat * BEAT, strength) for beat in range(4)]
     return hits
@@ -174,14 +174,14 @@ def _drums(noise: np.random.Generator) -> np.ndarray:
     track = Track()
     kick, snare = synth.kick(noise), synth.snare(noise)
     for hit in kicks():
-        track.place(kick, hit.time, 0.95 * hit.strength)
+        track.place(kick, hit.time, 0.72 * hit.strength)
     for hit in snares():
-        track.place(snare, hit.time, 0.62 * hit.strength, 0.05)
+        track.place(snare, hit.time, 0.72 * hit.strength, 0.05)
     closed, opened = hats()
     for decay, hits, pan in ((0.022, closed, -0.25), (0.08, opened, 0.2)):
         sounds = [synth.hat(noise, decay) for _ in range(4)]
         for index, hit in enumerate(hits):
-            track.place(sounds[index % 4], hit.time, 0.28 * hit.strength, pan)
+            track.place(sounds[index % 4], hit.time, 0.46 * hit.strength, pan)
     return track.samples
 
 
@@ -194,7 +194,7 @@ def _basses() -> np.ndarray:
             short = synth.bass(root + 12, 0.9 * STEP)
             for beat in range(4):
                 for step, strength in ((1, 0.75), (2, 1.0), (3, 0.85)):
-                    track.place(short, bar * BAR + beat * BEAT + step * STEP, 0.42 * strength)
+                    track.place(short, bar * BAR + beat * BEAT + step * STEP, 0.38 * strength)
         elif part == "breakdown" or bar in (5, 6):
             track.place(synth.bass(root + 12, BAR), bar * BAR, 0.2)
     return track.samples
@@ -208,12 +208,12 @@ def _pads() -> np.ndarray:
             continue
         for index, midi in enumerate(_CHORDS[bar % 4]):
             for side, track in enumerate(voices):
-                voice = synth.pad(midi, BAR + 0.2, 0.004, 0.37 * index + 0.5 * side)
-                track.place(voice, bar * BAR, 0.05, (-0.8, 0.8)[side])
+                voice = synth.pad(midi, BAR + 0.2, 0.004, 0.37 * index + 0.17 * side)
+                track.place(voice, bar * BAR, 0.075, (-0.8, 0.8)[side])
     both = voices[0].samples + voices[1].samples
-    dark, bright = (np.stack([synth.shaped(side, 150, cut) for side in both.T], 1) for cut in (650, 4200))
-    opening = np.interp(_bars(), [0, 4, 7.9, 8, 15.9, 16, 18.9, 20, 24], [0, 0.25, 0.9, 0.6, 0.6, 0.15, 0.5, 0.7, 0.7])
-    level = np.interp(_bars(), [0, 1, 7, 8, 8.01, 16, 16.1, 24], [0.8, 1, 1.1, 0.9, 0.8, 0.8, 1.3, 0.85])
+    dark, bright = (np.stack([synth.shaped(side, 150, cut) for side in both.T], 1) for cut in (800, 7000))
+    opening = np.interp(_bars(), [0, 4, 7.9, 8, 15.9, 16, 18.9, 20, 24], [0, 0.25, 0.9, 0.9, 0.9, 0.15, 0.5, 1.0, 1.0])
+    level = np.interp(_bars(), [0, 1, 7, 8, 8.01, 16, 16.1, 24], [0.4, 0.5, 0.75, 0.75, 0.9, 0.9, 0.85, 0.9])
     return (dark + (bright - dark) * opening[:, None]) * level[:, None]
 
 
@@ -226,9 +226,9 @@ def _leads() -> np.ndarray:
             bright = (bar + 0.5) / 8
             for eighth in range(8 if bar < 7 else 7):
                 midi = chord[(0, 2, 1, 3)[eighth % 4]] + 12
-                track.place(synth.pluck(midi, bright), bar * BAR + eighth * BEAT / 2, 0.10, 0.5 * (-1) ** eighth)
+                track.place(synth.pluck(midi, bright), bar * BAR + eighth * BEAT / 2, 0.095, 0.5 * (-1) ** eighth)
         elif part in ("drop", "breakdown"):
-            gain, bright = (0.13, 0.75) if part == "drop" else (0.10, 0.25)
+            gain, bright = (0.24, 0.85) if part == "drop" else (0.13, 0.35)
             for index, (step, midi) in enumerate(_MELODY[bar % 4]):
                 time = bar * BAR + step * STEP
                 track.place(synth.pluck(midi, bright), time, gain, 0.3 * (-1) ** index)

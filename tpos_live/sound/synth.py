@@ -96,7 +96,7 @@ def riser(noise: np.random.Generator, count: float) -> Signal:
 def bass(midi: float, count: float) -> Signal:
     time = seconds(count)
     rough = saw(tone(midi), count)
-    bright, dark = shaped(rough, high=1400), shaped(rough, high=260)
+    bright, dark = shaped(rough, high=2200), shaped(rough, high=260)
     opening = np.exp(-time / 0.06)
     sub = np.sin(2 * np.pi * tone(midi) * time)
     return faded(0.45 * (bright * opening + dark * (1 - opening)) + 0.6 * sub, 0.004, 0.03)
@@ -107,7 +107,7 @@ def pluck(midi: float, bright: float, count: float = 0.9) -> Signal:
     time = seconds(count)
     voice = saw(tone(midi) * 1.003, count) + saw(tone(midi) * 0.997, count, 0.4)
     voice = voice + 0.5 * np.sin(2 * np.pi * tone(midi) * time)
-    open_, shut = shaped(voice, high=1200 + 5500 * bright), shaped(voice, high=700)
+    open_, shut = shaped(voice, high=1500 + 8000 * bright), shaped(voice, high=900)
     snap = np.exp(-time / (0.05 + 0.1 * bright))
     return faded((open_ * snap + shut * (1 - snap)) * np.exp(-time / 0.32), 0.003, 0.1)
 
