@@ -27,6 +27,7 @@ AUDIO_HZ = 30
 _QUIET_AFTER_SET = 0.3
 """Seconds for which a parameter that a controller moves is not sent back, so as not to fight a finger."""
 _FORGET = 60.0
+_LARGEST = 3.4e38
 _MAX_HOSTS = 8
 
 NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
@@ -64,14 +65,14 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
 
 
 def encode(address: str, value: float | int | str) -> bytes:
-    """One OSC message with one argument; a number that is not finite is sent as 0."""
+    """One OSC message with one argument; a number that no 32-bit float can hold (NaN too) is sent as 0."""
     builder = OscMessageBuilder(address)
     if isinstance(value, str):
         builder.add_arg(value.replace("\0", " "), "s")
     elif isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31:
         builder.add_arg(value, "i")
     else:
-        builder.add_arg(float(value) if math.isfinite(value) else 0.0, "f")
+        builder.add_arg(float(value) if abs(value) < _LARGEST else 0.0, "f")
     return bytes(builder.build().dgram)
 
 
@@ -102,7 +103,7 @@ class Feedback:
         self._store = store
         self._status = status
         self._features = features
-        self._applied = applied or {}
+        self._applied = {} if applied is None else applied
         self._understood = understood
         self._report = report
         self._fixed = _resolve(*reply) if reply[0] else None
@@ -149,11 +150,11 @@ class Feedback:
         status = self._status()
         if now >= self._next_alive:
             self._alive += 1
-            self._next_alive = max(self._next_alive + 1.0, now)
+            self._next_alive = _next(self._next_alive, now, 1.0)
             self._told = {} if self._told.get("error") else {"error": ""}  # repeats all words but "no error"
             self._everybody("alive", float(self._alive))
         if now >= self._next_numbers:
-            self._next_numbers = max(self._next_numbers + 1.0 / NUMBERS_HZ, now)
+            self._next_numbers = _next(self._next_numbers, now, 1.0 / NUMBERS_HZ)
             for name, (number, _) in NUMBERS.items():
                 self._everybody(name, float(number(status)))
             for name, (word, _) in WORDS.items():
@@ -216,6 +217,11 @@ class Feedback:
                 if not self._failed:
                     self._report(f"OSC feedback failed once ({error!r}); it goes on")
                 self._failed = True
+
+
+def _next(due: float, now: float, period: float) -> float:
+    """When something is due again: on its grid, or a period from now where the grid was missed."""
+    return due + period if due + period > now else now + period
 
 
 def _resolve(host: str, port: int) -> tuple[str, int]:

@@ -206,7 +206,7 @@ def _argument(parameter: Parameter, args: tuple[Any, ...]) -> object:
 
 
 def _unknown(address: str) -> str:
-    near = difflib.get_close_matches(address[:100], _SUGGESTED, n=1, cutoff=0.75)
+    near = difflib.get_close_matches(address[:100], _SUGGESTED, n=1, cutoff=0.8)
     return f"unknown address; did you mean {near[0]}?" if near else "unknown address; `--list-osc` lists them"
 
 

@@ -1,0 +1,45 @@
+"""The pages say what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tpos_live.control.addresses import ALIASES, COMMANDS, find
+from tpos_live.control.docs import PAGES, list_osc, main
+from tpos_live.control.feedback import NUMBERS, WORDS
+from tpos_live.parameters import FEATURES, TABLE, TARGETS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_up_to_date(name):
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run python -m tpos_live.control.docs"
+
+
+@pytest.mark.parametrize("text", [list_osc(), PAGES["osc.md"]()], ids=["list", "page"])
+def test_every_address_is_there(text):
+    for parameter in TABLE.values():
+        if not parameter.name.startswith("map."):
+            assert re.sub(r"/[1-8]\b", "/{1..8}", parameter.address) in text
+    assert all(word in text for word in [*FEATURES, *TARGETS, *ALIASES, *(c.address for c in COMMANDS)])
+    assert text.count("\n") < 250, "the map is a pattern, not a row for each connection"
+
+
+def test_pages_are_written(tmp_path):
+    main(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(PAGES)
+
+
+@pytest.mark.parametrize("page", ["osc.md", "keys.md", "touchdesigner.md", "ableton.md", "capture.md"])
+def test_addresses_and_links_in_the_guides_exist(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    answered = {f"/tpos/status/{name}" for name in (*NUMBERS, *WORDS, "alive", "understood")} | {"/tpos/pong"}
+    examples = {"{feature}": "kick", "{target}": "zoom", "{1..8}": "1", "{slot}": "1"}
+    for address in re.findall(r"/tpos/[\w/{}.,*]*[\w}*]", text):
+        for placeholder, example in examples.items():
+            address = address.replace(placeholder, example)
+        assert find(address) or address in answered, f"{page}: {address}"
+    for link in re.findall(r"\]\(([\w./-]+\.md)", text):
+        assert (DOCS / link).exists(), f"{page}: {link}"

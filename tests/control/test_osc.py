@@ -1,0 +1,274 @@
+"""The whole door with real sockets and a client in another process."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from osc_client import message
+
+from tpos_live.control import receiver as receiver_module
+from tpos_live.control.osc import OscControl
+from tpos_live.control.packets import read
+from tpos_live.control.receiver import (
+    BUFFER_BYTES,
+    Backlog,
+    Datagram,
+    OscError,
+    Receiver,
+    buffer_advice,
+    granted_bytes,
+    probe_buffer,
+)
+from tpos_live.parameters import ParameterStore
+from tpos_live.status import Status
+
+CLIENT = Path(__file__).with_name("osc_client.py")
+
+
+def client(port, *words):
+    """Run the client to its end in another process."""
+    subprocess.run([sys.executable, str(CLIENT), str(port), *map(str, words)], check=True, timeout=60)
+
+
+def wait(condition, seconds=10.0):
+    """Wait for another thread or process, and fail if it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.005)
+
+
+class Show:
+    """A store behind an open OSC door, and the lines it reported."""
+
+    def __init__(self, **options):
+        self.store = ParameterStore()
+        self.lines = []
+        self.osc = OscControl(self.store, Status, self.lines.append, port=-1, **options)
+
+    def __getitem__(self, name):
+        return self.store.snapshot()[name]
+
+
+@pytest.fixture
+def show():
+    one = Show(reply=("127.0.0.1", 9))
+    with one.osc:
+        yield one
+
+
+@contextlib.contextmanager
+def collecting():
+    """A receiver and the datagrams it handed over."""
+    got = []
+    with Receiver("127.0.0.1", 0, got.extend, lambda line: None) as receiver:
+        yield receiver, got
+
+
+def test_a_burst_from_another_process_arrives_whole_and_in_order():
+    with collecting() as (receiver, got):
+        if receiver.granted_bytes < BUFFER_BYTES:
+            pytest.skip(buffer_advice(receiver.granted_bytes))
+        client(receiver.port, "burst", 2000)
+        wait(lambda: len(got) >= 2000)
+        numbers = [read(datagram.data)[0][0].args[0] for datagram in got]
+    assert numbers == list(range(2000))
+
+
+def test_a_burst_waits_for_a_handler_that_is_busy():
+    busy = threading.Event()
+    got = []
+
+    def handle(batch):
+        busy.wait(10)
+        got.extend(batch)
+
+    with Receiver("127.0.0.1", 0, handle, lambda line: None) as receiver:
+        client(receiver.port, "burst", 1000)
+        busy.set()
+        wait(lambda: len(got) == 1000)
+    assert receiver.dropped == 0
+
+
+def test_the_store_ends_at_the_last_value_of_a_burst(show):
+    if show.osc.granted_bytes < BUFFER_BYTES:
+        pytest.skip(buffer_advice(show.osc.granted_bytes))
+    client(show.osc.port, "burst", 2000)
+    wait(lambda: show.osc.received == 2000)
+    wait(lambda: show["seed"] == 1999)
+    assert show.osc.bad == 0
+
+
+def test_touchdesigner_sends_every_channel_in_every_frame_from_a_clock_that_is_ahead(show):
+    client(show.osc.port, "touchdesigner", 40)
+    wait(lambda: show.osc.received == 160)
+    now = show.store.snapshot()
+    assert (now["motion.zoom"], now["out.hud"], now["prompt.select"]) == (0.25, True, 2)
+    assert now.fired("seed.random") == 1 and show.osc.bad == 0 and show.lines == []
+
+
+def test_max_splits_text_at_spaces_and_mixes_ints_and_floats(show):
+    client(show.osc.port, "max")
+    wait(lambda: show.osc.received == 5)
+    wait(lambda: len(show["prompt.1"]) == 60_000)
+    now = show.store.snapshot()
+    assert now["prompt"] == "neon jellyfish at 3 fathoms"
+    assert (now["audio.sensitivity"], now["audio.weight"], now.fired("tempo.tap")) == (2.0, 0.5, 1)
+    assert show.lines == []
+
+
+def test_rubbish_is_counted_told_once_and_stops_nothing(show):
+    for _ in range(3):
+        client(show.osc.port, "rubbish")
+    wait(lambda: show.osc.received >= 21)
+    assert show["motion.pan_x"] == 0.5 and show["motion.zoom"] == 0.0
+    assert show.osc.bad >= 15
+    assert len(show.lines) == len(set(show.lines)) == 4  # the host's packets, /, /tpos/nothing, /tpos/motion/zoom
+
+
+def test_status_reaches_a_controller_before_anything_else_happens_and_echoes_keys():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 0))
+        ear.settimeout(0.1)
+        show = Show(reply=ear.getsockname())
+        heard = {}
+
+        def hear(address):
+            with contextlib.suppress(TimeoutError):
+                for one in read(ear.recv(65536))[0]:
+                    heard[one.address] = one.args[0]
+            return address in heard
+
+        with show.osc:
+            start = time.monotonic()
+            wait(lambda: hear("/tpos/status/state"))
+            assert time.monotonic() - start < 1 and heard["/tpos/status/state"] == "starting"
+            show.store.set("out.blackout", True)
+            wait(lambda: hear("/tpos/out/blackout"))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+                udp.sendto(message("/tpos/get", "motion.pan_y"), ("127.0.0.1", show.osc.port))
+                udp.sendto(message("/tpos/nothing", 1.0), ("127.0.0.1", show.osc.port))
+            wait(lambda: hear("/tpos/motion/pan_y"))
+            wait(lambda: "nothing" in (hear("/tpos/status/error") and heard["/tpos/status/error"]))
+            assert heard["/tpos/motion/pan_y"] == pytest.approx(0.02)
+
+
+def test_a_port_that_is_taken_is_said_and_the_show_goes_on():
+    with Show(reply=("127.0.0.1", 9)).osc as first:
+        lines = []
+        store = ParameterStore()
+        with OscControl(store, Status, lines.append, port=first.port, reply=("127.0.0.1", 9)) as second:
+            assert second.port == 0 and second.received == 0
+            assert second.problem == lines[0] and len(lines) == 1
+            assert f"port {first.port} is taken" in lines[0] and "--osc-port" in lines[0]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_a_host_that_is_not_ours_is_one_line(host):
+    with pytest.raises(OscError, match="--osc-host") as error:
+        Receiver(host, 0, lambda batch: None, lambda line: None).__enter__()
+    assert "\n" not in str(error.value)
+
+
+def test_port_0_is_no_osc_at_all():
+    lines = []
+    with OscControl(ParameterStore(), Status, lines.append, port=0) as osc:
+        assert osc.port == 0 and lines == [] and osc.problem == ""
+
+
+def test_our_own_port_is_no_reply_address():
+    lines = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with OscControl(ParameterStore(), Status, lines.append, port=port, reply=("127.0.0.1", port)) as osc:
+        assert osc.port == port and "our own port" in lines[0]
+
+
+def test_an_open_network_is_warned_of():
+    show = Show(host="0.0.0.0", reply=("127.0.0.1", 9))
+    with show.osc:
+        assert any("whole network" in line for line in show.lines)
+        client(show.osc.port, "burst", 1)
+        wait(lambda: show.osc.received == 1)
+
+
+def test_it_is_bound_to_this_machine_unless_told_otherwise(show):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.2", show.osc.port))  # free: we hold 127.0.0.1 alone
+
+
+def test_it_closes_at_once_and_frees_the_port():
+    show = Show(reply=("127.0.0.1", 9))
+    with show.osc:
+        port = show.osc.port
+        start = time.perf_counter()
+    assert time.perf_counter() - start < 0.2
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("osc-")]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", port))
+
+
+def test_it_closes_at_once_in_the_middle_of_a_storm():
+    show = Show(reply=("127.0.0.1", 9))
+    with show.osc:
+        storm = subprocess.Popen([sys.executable, str(CLIENT), str(show.osc.port), "stream"])
+        try:
+            wait(lambda: show.osc.received > 1000)
+            start = time.perf_counter()
+            show.osc.__exit__(None, None, None)
+            took = time.perf_counter() - start
+        finally:
+            storm.kill()
+            storm.wait()
+    assert took < 0.3
+
+
+def test_a_fault_of_ours_is_reported_once_and_control_goes_on():
+    lines, got = [], []
+
+    def handle(batch):
+        got.extend(batch)
+        raise RuntimeError("a fault")
+
+    with Receiver("127.0.0.1", 0, handle, lines.append) as receiver:
+        for number in range(3):
+            client(receiver.port, "burst", 1)
+            wait(lambda wanted=number + 1: len(got) == wanted)
+    assert len(lines) == 1 and "a fault" in lines[0]
+
+
+def test_the_backlog_is_bounded_and_keeps_the_newest():
+    backlog = Backlog(most=10, most_bytes=1000)
+    for number in range(25):
+        backlog.put(Datagram(bytes([number]), "h", 0.0))
+    assert [item.data[0] for item in backlog.take()] == list(range(15, 25)) and backlog.dropped == 15
+    for number in range(5):
+        backlog.put(Datagram(bytes([number]) * 400, "h", 0.0))
+    assert [item.data[0] for item in backlog.take()] == [3, 4] and backlog.dropped == 18
+    backlog.close()
+    assert backlog.take() is None
+
+
+def test_the_granted_buffer_is_read_back(monkeypatch):
+    granted, advice = probe_buffer()
+    assert granted > 0 and advice == buffer_advice(granted)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        assert granted_bytes(udp, 65_536) == 65_536
+    monkeypatch.setattr(receiver_module.sys, "platform", "linux")
+    assert "sudo sysctl -w net.core.rmem_max=4194304" in buffer_advice(212_992)
+    monkeypatch.setattr(receiver_module.sys, "platform", "darwin")
+    assert "kern.ipc.maxsockbuf" in buffer_advice(212_992)
+    assert buffer_advice(BUFFER_BYTES) == ""
+
+
+def test_a_small_buffer_is_told_at_the_start(monkeypatch):
+    monkeypatch.setattr(receiver_module, "granted_bytes", lambda udp: 212_992)
+    show = Show(reply=("127.0.0.1", 9))
+    with show.osc:
+        assert len(show.lines) == 1 and "208 KiB of 4096" in show.lines[0]
