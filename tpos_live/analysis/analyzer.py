@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tpos_live.analysis.bands import TARGET_DB, Bands, band_db
+from tpos_live.analysis.bands import RANGE_DB, TARGET_DB, Bands, band_db
 from tpos_live.analysis.beat import Beat, BeatTracker, TempoControl
 from tpos_live.analysis.features import HOP_SECONDS, Features
 from tpos_live.analysis.gain import AutomaticGain
@@ -18,6 +18,7 @@ from tpos_live.analysis.structure import Moment, Structure
 from tpos_live.parameters import Snapshot
 
 _NOTHING = np.zeros(BINS, np.float32)
+_QUIET_DB = -75.0
 KICK_WEIGHT = 6.0
 """How much more the attack of a kick says about the beat than the rest of an onset."""
 QUIET_FLUX = 0.02
@@ -43,7 +44,7 @@ class Analyzer:
         self._bands = Bands()
         self._flux = Flux()
         self._all = Picker(least=0.03)
-        self._kick = Picker(least=0.015, share_of_peak=0.5, rest=0.1)
+        self._kick = Picker(least=0.015, share_of_peak=0.42, rest=0.1)
         self._snare = Picker(least=0.005, share_of_peak=0.5, rest=0.1)
         self._hits = {
             "bass": Picker(least=0.08),
@@ -85,7 +86,7 @@ class Analyzer:
         self._kick.step(flux["bass"], gate)
         self._snare.step(flux["snare"], gate)
         beat = self._beat.step(flux["all"] + KICK_WEIGHT * flux["kick"] if gate else 0.0, self._control(snapshot))
-        self._find_structure(beat, gate)
+        self._find_structure(db, beat, gate)
         return self._record(db[4], gain - manual, gate, beat)
 
     def _strength(self, flux: dict[str, float]) -> float:
@@ -100,12 +101,19 @@ class Analyzer:
         self._taps, self._resyncs = taps, resyncs
         return TempoControl(float(snapshot["tempo"]), str(snapshot["tempo.source"]), tapped, resync)
 
-    def _find_structure(self, beat: Beat, gate: bool) -> None:
-        levels = self._bands.levels
-        bright = 0.5 * (levels[2].level + levels[3].level)
+    def _find_structure(self, db: tuple[float, ...], beat: Beat, gate: bool) -> None:
+        # In front of all gain: automatic gain that rises is no build-up.
+        bright = 0.5 * (max(db[2], _QUIET_DB) + max(db[3], _QUIET_DB)) / RANGE_DB
         period = 60.0 / beat.tempo if beat.tempo else 0.0
         moment = Moment(
-            levels[0].level, bright, self._all.fired, self._kick.hit, gate, period, beat.phase, beat.bar_phase
+            self._bands.levels[0].level,
+            bright,
+            self._all.fired,
+            self._kick.hit,
+            gate,
+            period,
+            beat.phase,
+            beat.bar_phase,
         )
         if self._structure.step(moment):
             self._beat.anchor()

@@ -1,8 +1,8 @@
 """The one mel front end, for training and for the stage.
 
-Exact settings: power spectrum of `spectrum.py` (48 kHz, periodic Hann 2048, hop 480, uncentred), bins 0
-and 1 left out; 80 triangular filters of peak 1, equally spaced from 30 Hz to 16 kHz on the HTK mel scale
-2595 log10(1 + f/700); levels are 10 log10(max(power, 1e-10)), so -100 dB is the floor, and a full-scale
+Exact settings: power spectrum of `spectrum.py` (48 kHz, 2048 samples in its own window, hop 480, uncentred),
+bins 0 and 1 left out; 80 triangular filters of peak 1, equally spaced from 30 Hz to 16 kHz on the HTK mel
+scale 2595 log10(1 + f/700); levels are 10 log10(max(power, 1e-10)), so -100 dB is the floor, and a full-scale
 sine is about -3 dB. No normalisation by the clip: absolute loudness is part of the meaning.
 """
 

@@ -1,8 +1,10 @@
 """The one short-time spectrum that everything that listens shares.
 
-Settings: 48 kHz mono, Hann window (periodic) of 2048 samples = 42.7 ms, hop 480 = 10 ms, no centring: the
-newest sample of a hop is the newest sample of its window, so nothing waits for the future. A click is
-10 dB below its full height within 9 ms of its arrival, which is what keeps onsets under 20 ms.
+Settings: 48 kHz mono, 2048 samples = 42.7 ms, hop 480 = 10 ms, no centring: the newest sample of a hop is the
+newest of its window, so nothing waits for the future. The window rises as half a cosine over 1808 samples and
+falls over the newest 240 (5 ms), where a Hann window would need 21 ms to see an attack; the weighted mean is
+taken off first, so that a constant (DC) is not seen at all. With it the hits of a kick come 10 to 12 ms after its
+attack instead of 20.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from tpos_live.sound.source import RATE
 FFT = 2048
 BINS = FFT // 2 + 1
 LOWEST_BIN = 2
-"""The Hann window spreads a constant (DC) over bins 0 and 1 exactly; bins from here on never see it."""
+"""Bins below are left out: less than a period of them fits the window well."""
+FALL = 240
+"""Samples in which the window falls."""
 FULL = 4.0
 """Samples are limited to this (12 dB above full scale): floats may exceed 1, nonsense may not pass."""
 
 
 def frequency_bin(hertz: float) -> int:
-    """The first bin at or above `hertz`, never one that DC reaches."""
+    """The first bin at or above `hertz`, never below LOWEST_BIN."""
     return max(LOWEST_BIN, int(np.ceil(hertz * FFT / RATE)))
 
 
@@ -35,12 +39,20 @@ def clean(mono: np.ndarray) -> np.ndarray:
     return limited
 
 
+def make_window() -> np.ndarray:
+    """float64 [FFT]: half a cosine up over FFT - FALL samples, half a cosine down over FALL."""
+    up = (np.arange(FFT - FALL) + 0.5) / (FFT - FALL)
+    down = (np.arange(FALL) + 0.5) / FALL
+    return np.concatenate([0.5 - 0.5 * np.cos(np.pi * up), 0.5 + 0.5 * np.cos(np.pi * down)])
+
+
 class Spectrum:
     """Cuts sound of any block size into hops and gives the power spectrum at the end of each."""
 
     def __init__(self) -> None:
-        window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FFT) / FFT)
+        window = make_window()
         self._window = window.astype(np.float32)
+        self._mean = (window / window.sum()).astype(np.float32)
         self._scale = np.float32(2.0 / (FFT * np.sum(window**2)))
         self._frame = np.empty(FFT, np.float32)
         self.reset()
@@ -59,7 +71,9 @@ class Spectrum:
 
     def _hops(self) -> Iterator[np.ndarray]:
         while self._buffer.size >= FFT:
-            np.multiply(self._buffer[:FFT], self._window, out=self._frame)
+            self._frame[:] = self._buffer[:FFT]
+            self._frame -= np.dot(self._frame, self._mean)
+            self._frame *= self._window
             self._buffer = self._buffer[HOP:]
             spectrum = np.fft.rfft(self._frame)
             power = np.square(spectrum.real)

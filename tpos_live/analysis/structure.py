@@ -14,9 +14,9 @@ from tpos_live.analysis.features import HOP_SECONDS
 
 BUILD_BEATS = 12.0
 """A build-up that rises all the time takes this long from 0 to 1."""
-BRIGHTER, BUSIER = 0.06, 0.5
+BRIGHTER, BUSIER = 0.06, 1.0
 """Rise of the level above 2 kHz, and of onsets a beat, over about three beats that counts in full."""
-JUMP = 3.0
+JUMP = 2.5
 """A rise of so many times this is no build-up but a new part, and soon forgotten."""
 GONE = 0.8
 """The bass is gone below this share of its usual level, and back above BACK."""
@@ -30,6 +30,8 @@ SILENT_BEATS = 1.5
 HEARD_BEATS = 16.0
 """So much music must have been heard before a silence makes a drop."""
 DROP_DECAY_SECONDS = 0.1
+CALM_BEATS = 8.0
+"""After a drop nothing is a build-up for so long: what is new settles first."""
 ON_BEAT = 0.2
 """How far from a beat, in beats, still counts as on it."""
 
@@ -38,7 +40,8 @@ ON_BEAT = 0.2
 class Moment:
     """What the detector hears in one hop.
 
-    bass, bright: levels of the bass and of what is above 2 kHz, 0 to 1. onset: one fired in this hop.
+    bass: its level, 0 to 1. bright: level of what is above 2 kHz in units of 30 dB, from any zero, without
+    gain. onset: one fired in this hop.
     kick: the decaying hit, 0 to 1.
     period: seconds a beat, 0 while unknown. phase, bar_phase: 0 to 1.
     """
@@ -90,9 +93,9 @@ class Structure:
         """Short and long averages, in beats."""
         self._bass = follow(self._bass, now.bass, 0.0, 1.0, beats)
         self._bright = follow(self._bright, now.bright, 1.5, 1.5, beats)
-        self._bright_before = _settle(self._bright_before, self._bright, BRIGHTER, beats)
+        self._bright_before = self._settle(self._bright_before, self._bright, BRIGHTER, beats)
         self._busy = follow(self._busy, now.onset / beats, 2.0, 2.0, beats)
-        self._busy_before = _settle(self._busy_before, self._busy, BUSIER, beats)
+        self._busy_before = self._settle(self._busy_before, self._busy, BUSIER, beats)
         self._armed = max(self._armed - beats, 0.0)
         if now.gate:
             if self._quiet >= SILENT_BEATS and self._heard >= HEARD_BEATS:
@@ -137,7 +140,7 @@ class Structure:
             return True
         return False
 
-
-def _settle(before: float, now: float, rise: float, beats: float) -> float:
-    """The long average of the last four beats or so; it jumps after what jumps."""
-    return follow(before, now, 0.7 if now - before > JUMP * rise else 4.0, 4.0, beats)
+    def _settle(self, before: float, now: float, rise: float, beats: float) -> float:
+        """The long average of the last four beats or so; it jumps after what jumps."""
+        jumped = now - before > JUMP * rise or self._since_drop < CALM_BEATS
+        return follow(before, now, 0.7 if jumped else 4.0, 4.0, beats)
