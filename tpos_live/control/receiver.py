@@ -18,6 +18,10 @@ BUFFER_BYTES = 4 << 20
 """Receive buffer that is asked for: room for bursts while the process is busy."""
 _MAX_DATAGRAM = 65_535
 _STOP = b""
+_SLICE = 64
+_PAUSE = 0.0005
+"""Datagrams handled in a row, and seconds of rest after them: a storm must not keep the interpreter from
+the threads that draw, which would wait up to its switch interval (5 ms) at every operation."""
 
 
 class OscError(RuntimeError):
@@ -166,12 +170,16 @@ class Receiver:
     def _work(self) -> None:
         failed = False
         while (batch := self._backlog.take()) is not None:
-            try:
-                self._handle(batch)
-            except Exception as error:  # control must outlive any fault of ours
-                if not failed:
-                    self._report(f"OSC: a batch of {len(batch)} packets was lost ({error!r}); control goes on")
-                failed = True
+            for start in range(0, len(batch), _SLICE):
+                if self._closing:
+                    return
+                try:
+                    self._handle(batch[start : start + _SLICE])
+                except Exception as error:  # control must outlive any fault of ours
+                    if not failed:
+                        self._report(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
+                    failed = True
+                time.sleep(_PAUSE)
 
 
 def _why(error: OSError, host: str, port: int) -> str:
