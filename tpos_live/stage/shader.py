@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 from collections import deque
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from pyglet import gl
@@ -16,10 +18,6 @@ from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
 from tpos_live.render.frame import Frame
 from tpos_live.stage.errors import StageError
 from tpos_live.stage.film import (
-    GRAIN_STEP,
-    KNEE,
-    SPILL,
-    TILE,
     Film,
     cubic_weights,
     noise_offset,
@@ -29,93 +27,10 @@ from tpos_live.stage.film import (
 )
 from tpos_live.stage.finish import Finish
 from tpos_live.stage.glow import glow_map
+from tpos_live.stage.glsl import ENLARGE, TRIANGLE, compose_source
 
-_TRIANGLE = """#version 330 core
-void main() {
-    vec2 corner = vec2((gl_VertexID << 1) & 2, gl_VertexID & 2);
-    gl_Position = vec4(corner * 2.0 - 1.0, 0.0, 1.0);
-}
-"""
-
-_ENLARGE = """#version 330 core
-// Cubic convolution along one axis by a whole factor; the weights of each phase come from film.py.
-uniform sampler2D picture;
-uniform ivec2 axis;
-uniform int factor;
-uniform vec4 weights[4];
-uniform int first[4];
-out vec4 colour;
-void main() {
-    ivec2 at = ivec2(gl_FragCoord.xy);
-    int along = at.x * axis.x + at.y * axis.y;
-    int phase = along % factor;
-    ivec2 base = at * (1 - axis) + axis * (along / factor + first[phase]);
-    ivec2 last = textureSize(picture, 0) - 1;
-    vec4 w = weights[phase];
-    vec3 sum = w.x * texelFetch(picture, clamp(base, ivec2(0), last), 0).rgb;
-    sum += w.y * texelFetch(picture, clamp(base + axis, ivec2(0), last), 0).rgb;
-    sum += w.z * texelFetch(picture, clamp(base + 2 * axis, ivec2(0), last), 0).rgb;
-    sum += w.w * texelFetch(picture, clamp(base + 3 * axis, ivec2(0), last), 0).rgb;
-    colour = vec4(sum, 1.0);
-}
-"""
-
-_COMPOSE = """
-uniform sampler2D newest;
-uniform sampler2D noise;
-uniform vec2 origin;
-uniform vec4 matrix;
-uniform vec2 shift;
-uniform vec2 pan_new;
-uniform ivec2 noise_at;
-uniform mat3 light_colour;
-uniform float shoulder;
-uniform float level;
-uniform float grain;
-#ifdef BLEND
-uniform sampler2D oldest;
-uniform vec2 pan_old;
-uniform float blend;
-uniform vec3 mean;
-uniform float contrast;
-#endif
-#ifdef BLOOM
-uniform sampler2D glow_new;
-uniform float bloom;
-#ifdef BLEND
-uniform sampler2D glow_old;
-#endif
-#endif
-out vec4 colour;
-void main() {
-    vec2 p = gl_FragCoord.xy - origin;
-    vec2 uv = vec2(dot(matrix.xy, p), dot(matrix.zw, p)) + shift;
-    vec3 v = texture(newest, uv - pan_new).rgb;
-#ifdef BLEND
-    v = mix(texture(oldest, uv - pan_old).rgb, v, blend);
-    v = mean + (v - mean) * contrast;
-#endif
-    v = max(v, 0.0);
-    vec3 light = v * v;
-#ifdef BLOOM
-    vec3 glow = texture(glow_new, uv - pan_new).rgb;
-#ifdef BLEND
-    glow = mix(texture(glow_old, uv - pan_new).rgb, glow, blend);
-#endif
-    light += bloom * glow;
-#endif
-    light = max(light_colour * light, 0.0);
-    vec3 over = max(light - KNEE, 0.0);
-    vec3 lost = over * over * shoulder / (1.0 + over * shoulder);
-    light = min(light - lost, 1.0);
-    light += min(SPILL * (lost.r + lost.g + lost.b), 1.0) * (1.0 - light);
-    v = sqrt(light);
-    vec4 n = texelFetch(noise, (ivec2(gl_FragCoord.xy) + noise_at) & (TILE - 1), 0);
-    v += grain * ((n.a * 255.0 - 128.0) / GRAIN_STEP) * min(8.0 * v, 1.0);
-    v = clamp(255.0 * level * v, 0.0, 255.0);
-    colour = vec4(floor(v + n.rgb * (255.0 / 256.0)) / 255.0, 1.0);
-}
-"""
+MOST_READS = 3
+"""Asynchronous reads under way at most; a further one waits for the oldest."""
 
 
 class ShaderComposer:
@@ -124,9 +39,9 @@ class ShaderComposer:
     def __init__(self) -> None:
         """Needs a current OpenGL 3.3 context. Raises StageError if the shaders do not compile."""
         try:
-            self._enlarge = _program(_ENLARGE)
+            self._enlarge = _program(ENLARGE)
             self._programs = {
-                (blend, bloom): _program(_compose_source(blend, bloom))
+                (blend, bloom): _program(compose_source(blend, bloom))
                 for blend in (False, True)
                 for bloom in (False, True)
             }
@@ -234,20 +149,27 @@ class ShaderComposer:
         return pixels[::-1]
 
     def begin_read(self, stamp: float) -> None:
-        """Ask for the composed picture without waiting; `finish_read` gives it some frames later."""
+        """Ask for the composed picture without waiting; `finish_reads` gives it later."""
         reader = self._idle.pop() if self._idle else _Reader()
         reader.start(self.size, stamp)
         self._read_into(None)
         gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
+        reader.fence = gl.glFenceSync(gl.GL_SYNC_GPU_COMMANDS_COMPLETE, 0)
         self._readers.append(reader)
 
-    def finish_read(self) -> tuple[float, np.ndarray] | None:
-        """(stamp, uint8 [height, width, 3]) of the oldest read asked for before the newest, else None."""
-        if len(self._readers) < 2:
-            return None
-        reader = self._readers.popleft()
-        self._idle.append(reader)
-        return reader.stamp, reader.take()
+    def finish_reads(self) -> Iterator[tuple[float, np.ndarray]]:
+        """(stamp, uint8 [height, width, 3]) of the reads that the GPU has done, oldest first."""
+        while self._readers and (len(self._readers) >= MOST_READS or self._readers[0].done()):
+            reader = self._readers.popleft()
+            self._idle.append(reader)
+            yield reader.stamp, reader.take()
+
+    def drop_reads(self) -> None:
+        """Forget what was asked for."""
+        while self._readers:
+            reader = self._readers.popleft()
+            gl.glDeleteSync(reader.fence)
+            self._idle.append(reader)
 
     def _read_into(self, address: int | None) -> None:
         gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._target_buffer.handle)
@@ -296,7 +218,7 @@ class ShaderComposer:
         gl.glDisable(gl.GL_BLEND)
         gl.glDisable(gl.GL_SCISSOR_TEST)
         gl.glBindVertexArray(self._array)
-        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
+        gl.glDrawArrays(gl.GLTRIANGLES, 0, 3)
         gl.glBindVertexArray(0)
 
 
@@ -382,6 +304,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.stamp = 0.0
+        self.fence: Any = None
         self._size = (0, 0)
         self._buffer = gl.GLuint()
         gl.glGenBuffers(1, ctypes.byref(self._buffer))
@@ -393,7 +316,12 @@ class _Reader:
             self._size = size
             gl.glBufferData(gl.GL_PIXEL_PACK_BUFFER, size[0] * size[1] * 3, None, gl.GL_STREAM_READ)
 
+    def done(self) -> bool:
+        """True when the GPU has copied; never waits."""
+        return bool(gl.glClientWaitSync(self.fence, 0, 0) in (gl.GL_ALREADY_SIGNALED, gl.GL_CONDITION_SATISFIED))
+
     def take(self) -> np.ndarray:
+        gl.glDeleteSync(self.fence)
         width, height = self._size
         pixels = np.empty((height, width, 3), np.uint8)
         gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._buffer)
@@ -405,18 +333,11 @@ class _Reader:
         return pixels
 
 
-def _compose_source(blend: bool, bloom: bool) -> str:
-    switches = (["BLEND"] if blend else []) + (["BLOOM"] if bloom else [])
-    numbers = {"KNEE": KNEE, "SPILL": SPILL, "TILE": TILE, "GRAIN_STEP": GRAIN_STEP}
-    lines = [f"#define {name}" for name in switches] + [f"#define {n} {v}" for n, v in numbers.items()]
-    return "\n".join(["#version 330 core", *lines]) + _COMPOSE
-
-
 _UNITS = {"picture": 0, "newest": 0, "noise": 1, "glow_new": 2, "oldest": 3, "glow_old": 4}
 
 
 def _program(fragment: str) -> ShaderProgram:
-    program = ShaderProgram(Shader(_TRIANGLE, "vertex"), Shader(fragment, "fragment"))
+    program = ShaderProgram(Shader(TRIANGLE, "vertex"), Shader(fragment, "fragment"))
     program.use()
     for name, unit in _UNITS.items():
         if name in program.uniforms:

@@ -71,7 +71,7 @@ class VideoWriter:
                 "w",
                 format="mp4",
                 options={
-                    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+                    "movflags": "frag_keyframe+delay_moov+default_base_moof",
                     "frag_duration": "500000",
                     "flush_packets": "1",
                     "fflags": "+bitexact",

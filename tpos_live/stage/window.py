@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -47,9 +48,9 @@ class StageWindow:
         headless: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """on_key: gets the key's name in lower case ("f", "f11", "1", "space", "escape") and the held
-        modifiers among "ctrl", "shift", "alt". on_panic: called when the panic trigger fires, to
-        restore the parameters. on_refresh: called once a refresh with the time, before drawing.
+        """on_key: gets the key's name as pyglet has it, in lower case ("f", "f11", "_1", "num_add",
+        "escape"), and the held modifiers among "ctrl", "shift", "alt". on_panic: called when the panic trigger
+        fires, to restore the parameters. on_refresh: called once a refresh with the time, before drawing.
         fps_cap: 0 = the display's rate, or SOFTWARE_CAP where the CPU draws. headless: draw without a
         display (EGL), for tests.
         """
@@ -68,24 +69,14 @@ class StageWindow:
         self._settle_at: float | None = None
         self._rate, self._latency = Meter(), Meter()
         self._shown_frame: Frame | None = None
+        self._asked: deque[list[Output]] = deque()
         self._hud: Any = None
 
     def __enter__(self) -> Self:
         """Open the window. Raises StageError where there is no display or no OpenGL 3.3."""
-        import pyglet
+        self._window = _open(self._size, self._headless, visible=True)
+        from pyglet.window import key
 
-        if self._headless:
-            pyglet.options.headless = True
-        try:
-            from pyglet.window import Window, key
-
-            config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
-            self._window = Window(*self._size, caption=TITLE, resizable=True, vsync=True, config=config, visible=True)
-        except Exception as error:
-            raise StageError(
-                f"no window can be opened here ({_first_line(error)}); start it in a desktop session, "
-                "install the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
-            ) from error
         from tpos_live.stage.hud import INK, Caption, Hud
         from tpos_live.stage.shader import ShaderComposer, is_software, renderer_name
 
@@ -185,13 +176,17 @@ class StageWindow:
             self._latency.add(now, now - frame.heard_at)
 
     def _feed_outputs(self, now: float) -> None:
+        if not self.outputs:
+            self._composer.drop_reads()
+            self._asked.clear()
+            return
         wanting = [output for output in self.outputs if output.wants(now)]
         if wanting:
             self._composer.begin_read(now)
-        picture = self._composer.finish_read() if wanting or not self.outputs else None
-        if picture is not None:
-            for output in self.outputs:
-                output.send(picture[1], picture[0])
+            self._asked.append(wanting)
+        for shown_at, pixels in self._composer.finish_reads():
+            for output in self._asked.popleft():
+                output.send(pixels, shown_at)
 
     def _follow(self, snapshot: Snapshot, now: float) -> None:
         """Do what the parameters ask of the window itself."""
@@ -237,7 +232,7 @@ class StageWindow:
         key = self._key
         held = {"ctrl": key.MOD_CTRL | key.MOD_COMMAND, "shift": key.MOD_SHIFT, "alt": key.MOD_ALT}
         names = frozenset(name for name, bits in held.items() if modifiers & bits)
-        name = key.symbol_string(symbol).lower().removeprefix("_").removeprefix("num_")
+        name = key.symbol_string(symbol).lower()
         if name == "q" and "ctrl" in names:
             self.closing = True
         elif self._on_key is not None:
@@ -247,6 +242,47 @@ class StageWindow:
     def _close_pressed(self) -> bool:
         self.closing = True
         return True  # The window itself is closed when the show has ended.
+
+
+def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
+    """A pyglet window with OpenGL 3.3. Raises StageError where there is no display or no OpenGL."""
+    import pyglet
+
+    if headless:
+        pyglet.options.headless = True
+    try:
+        from pyglet.window import Window
+
+        config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
+        return Window(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
+    except Exception as error:  # pyglet raises many kinds, down to missing libraries.
+        raise StageError(
+            f"no window can be opened here ({_first_line(error)}); start it in a desktop session, install "
+            "the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
+        ) from error
+
+
+def can_open() -> bool:
+    """True if there is a display that answers; opens no window."""
+    import pyglet
+
+    try:
+        return bool(pyglet.display.get_display().get_screens())
+    except Exception:  # Missing display, missing library: no window either way.
+        return False
+
+
+def describe_gl() -> str:
+    """Which graphics driver draws, one line; opens a hidden window for a moment. Raises StageError."""
+    window = _open((64, 64), headless=False, visible=False)
+    try:
+        from tpos_live.stage.shader import is_software, renderer_name
+
+        name = renderer_name()
+        slow = f" (drawn by the CPU: {SOFTWARE_CAP:.0f} pictures a second at most)" if is_software(name) else ""
+        return f"{name}{slow}"
+    finally:
+        window.close()
 
 
 def _loading(status: Status) -> str:

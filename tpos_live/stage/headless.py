@@ -1,0 +1,107 @@
+"""The stage without a display: the same picture, composed on the CPU, only when somebody takes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+
+from tpos_live.conditioning.drive import Drive
+from tpos_live.mailbox import Mailbox
+from tpos_live.parameters import Snapshot
+from tpos_live.render.frame import Frame
+from tpos_live.stage.compose import Composer
+from tpos_live.stage.output import Output
+from tpos_live.stage.pacing import Meter, Pacer
+from tpos_live.stage.playhead import Playhead
+
+
+class HeadlessStage:
+    """Used like `StageWindow`. Thread contract: one thread; `close_soon` may be called from anywhere."""
+
+    def __init__(
+        self,
+        frames: Mailbox[Frame],
+        drive: Callable[[], Drive],
+        snapshot: Callable[[], Snapshot],
+        *,
+        on_panic: Callable[[], None] | None = None,
+        on_refresh: Callable[[float], None] | None = None,
+        size: tuple[int, int] = (1280, 720),
+        fps_cap: float = 30.0,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.outputs: list[Output] = []
+        self.closing = False
+        self.shown = 0
+        self.size = size
+        self.playhead = Playhead()
+        self.renderer = "CPU"
+        self.software = True
+        self._frames, self._drive, self._snapshot = frames, drive, snapshot
+        self._on_panic, self._on_refresh, self._clock = on_panic, on_refresh, clock
+        self._panics = snapshot().fired("out.panic")
+        self._composer = Composer(size)
+        self._pacer = Pacer(cap=fps_cap or 30.0)
+        self._rate, self._latency = Meter(), Meter()
+        self._shown_frame: Frame | None = None
+        self._shot = self.playhead.shot(0.0, drive(), snapshot())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing to close: it is here so that both stages are used alike."""
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Keep the pace until `close_soon` is called or `until()` is true."""
+        while not self.closing and not until():
+            self.step(self._clock())
+            pause = self._pacer.after_flip(self._clock(), 0.0)
+            if pause > 0:
+                time.sleep(pause)
+
+    def close_soon(self) -> None:
+        """End `run` after this picture."""
+        self.closing = True
+
+    def step(self, now: float) -> None:
+        """Take what is new, and compose if an output wants a picture."""
+        if self._on_refresh is not None:
+            self._on_refresh(now)
+        snapshot = self._snapshot()
+        panics = snapshot.fired("out.panic")
+        if panics != self._panics:
+            self._panics = panics
+            if self._on_panic is not None:
+                self._on_panic()
+        self.playhead.take(self._frames.take())
+        self._shot = self.playhead.shot(now, self._drive(), snapshot)
+        wanting = [output for output in self.outputs if output.wants(now)]
+        if wanting:
+            picture = self.read_back()
+            for output in wanting:
+                output.send(picture, now)
+        self.shown += 1
+        self._rate.add(now)
+        frame = self.playhead.newest
+        if frame is not None and frame is not self._shown_frame:
+            self._shown_frame = frame
+            self._latency.add(now, now - frame.heard_at)
+
+    @property
+    def shown_fps(self) -> float:
+        """Pictures a second that would have been shown."""
+        return self._rate.rate(self._clock())
+
+    @property
+    def latency_ms(self) -> float:
+        """Median of the last second: from newest sound to its engine picture."""
+        return 1000 * self._latency.median()
+
+    def read_back(self) -> np.ndarray:
+        """The composed picture of the last `step`: uint8 [height, width, 3]."""
+        shot = self._shot
+        return self._composer.compose(shot.finish, shot.newest, shot.previous)
