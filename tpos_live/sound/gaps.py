@@ -58,5 +58,6 @@ class GapMeter:
         elif step > 0:
             step = min(step, self.drift * self.window)
         elif step < -self.threshold:
-            self.samples -= min(self.samples, round(-step * self.rate))
+            left = self.samples - round(-step * self.rate)
+            self.samples = left if left > self.threshold * self.rate else 0  # less is only jitter
         self._offset += step

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tpos_live.sound.capture import Capture
+from tpos_live.sound.source import SoundError, SourceState
+from tpos_live.sound.supervisor import Supervisor
+
+BLOCK = np.zeros((480, 1), np.float32)
+
+
+class Room:
+    """A fake sound system: which devices are there, whether they give blocks, and what was done to them.
+    The test is the supervisor's thread and its clock."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+        self.visible = list(names)
+        self.silent: set[str] = set()
+        self.opened: list[Capture] = []
+        self.closed: list[Capture] = []
+        self.rescans = 0
+        self.hanging = False
+        self.now = 100.0
+        self.supervisor = Supervisor(names[0], self.open_capture, self.rescan)
+        self.supervisor._open(self.now)
+
+    def open_capture(self, wanted: str | int | None) -> Capture:
+        name = self.visible[wanted] if isinstance(wanted, int) else str(wanted).removesuffix(", fake")
+        if name not in self.visible or name not in self.names:
+            raise SoundError(f'no input matches "{name}"')
+        capture = Capture(name, f"{name}, fake", 48_000, (0,), self.now)
+        capture.close = lambda: self.closed.append(capture) or not self.hanging  # type: ignore[method-assign]
+        self.opened.append(capture)
+        return capture
+
+    def rescan(self) -> None:
+        assert self.supervisor.capture is None, "a rescan would kill an open stream"
+        self.rescans += 1
+        self.visible = list(self.names)
+
+    def run(self, seconds: float) -> list[SourceState]:
+        """Let time pass; the states that were seen, each once."""
+        states = [self.supervisor.state]
+        for _ in range(round(seconds / 0.05)):
+            self.now += 0.05
+            capture = self.supervisor.capture
+            if capture is not None and capture.name in self.names and capture.name not in self.silent:
+                capture.deliver(BLOCK, self.now, overflow=False)
+            self.supervisor.step(self.now)
+            if self.supervisor.state is not states[-1]:
+                states.append(self.supervisor.state)
+        return states
+
+
+def test_a_good_device_runs_and_is_left_alone() -> None:
+    room = Room("desk")
+    assert room.run(60) == [SourceState.STARTING, SourceState.RUNNING]
+    assert len(room.opened) == 1 and not room.closed and not room.supervisor.message
+
+
+def test_the_first_block_may_take_longer() -> None:
+    room = Room("desk")
+    room.silent.add("desk")
+    assert room.run(2.9) == [SourceState.STARTING]
+    room.silent.clear()
+    assert room.run(0.1)[-1] is SourceState.RUNNING
+
+
+def test_a_stall_is_noticed_reported_and_mended() -> None:
+    room = Room("desk")
+    room.run(5)
+    room.silent.add("desk")
+    assert room.run(0.4) == [SourceState.RUNNING]
+    assert room.run(0.2)[1:] == [SourceState.STALLED, SourceState.REOPENING]
+    assert room.supervisor.message == 'microphone "desk" gives no sound; waiting for it'
+    room.run(30)
+    room.silent.clear()
+    assert room.run(5.1)[-1] is SourceState.RUNNING
+    assert room.supervisor.message == ""
+    assert room.closed == room.opened[:-1]
+
+
+def test_an_unplugged_device_is_waited_for_with_growing_patience() -> None:
+    room = Room("desk")
+    room.run(5)
+    room.names.remove("desk")
+    assert room.supervisor.capture is not None
+    room.supervisor.capture.finish()
+    assert room.run(0.05)[-1] is SourceState.STALLED
+    assert room.supervisor.message == 'microphone "desk" is gone; waiting for it'
+    room.run(60)
+    assert room.supervisor.state is SourceState.REOPENING
+    assert 10 <= room.rescans <= 18  # 0.5, 1, 2, 4, then every 5 s
+    room.names.append("desk")
+    assert room.run(5.2)[-1] is SourceState.RUNNING
+    assert room.supervisor.message == ""
+
+
+def test_a_device_that_opens_but_never_speaks_is_not_hammered() -> None:
+    room = Room("desk")
+    room.run(1)
+    room.silent.add("desk")
+    room.run(60)
+    assert 6 <= len(room.opened) <= 12
+
+
+def test_after_a_recovery_patience_is_short_again() -> None:
+    room = Room("desk")
+    room.run(1)
+    for _ in range(3):
+        room.silent.add("desk")
+        room.run(40)
+        room.silent.clear()
+        room.run(10)
+    room.names.remove("desk")
+    assert room.supervisor.capture is not None
+    room.supervisor.capture.finish()
+    room.run(0.1)
+    room.names.append("desk")
+    assert room.run(0.6)[-1] is SourceState.RUNNING
+
+
+def test_a_number_is_remembered_as_a_name() -> None:
+    """Numbers change when devices come and go."""
+    room = Room("desk", "webcam")
+    room.supervisor.change(1)
+    room.run(1)
+    assert room.supervisor.name == "webcam"
+    room.visible.reverse()
+    room.names.reverse()
+    assert room.supervisor.capture is not None
+    room.supervisor.capture.finish()
+    room.run(1)
+    assert room.supervisor.name == "webcam" and room.supervisor.state is SourceState.RUNNING
+
+
+def test_changing_to_a_device_plugged_in_later() -> None:
+    room = Room("desk")
+    room.run(1)
+    room.names.append("webcam")
+    room.supervisor.change("webcam")
+    assert room.run(1)[-1] is SourceState.RUNNING
+    assert room.supervisor.name == "webcam" and len(room.closed) == 1
+
+
+def test_changing_to_nonsense_comes_back_and_says_so_for_a_while() -> None:
+    room = Room("desk")
+    room.run(1)
+    room.supervisor.change("theremin")
+    assert room.run(0.5)[-1] is SourceState.RUNNING
+    assert room.supervisor.name == "desk"
+    assert room.supervisor.message == 'back to "desk": no input matches "theremin"'
+    room.run(11)
+    assert room.supervisor.message == ""
+
+
+def test_no_rescan_while_a_hanging_driver_holds_a_stream() -> None:
+    room = Room("desk")
+    room.run(1)
+    room.hanging = True
+    room.silent.add("desk")
+    room.run(30)
+    assert room.rescans == 0
+    assert len(room.opened) > 1
+
+
+def test_a_refused_first_opening_is_an_error() -> None:
+    def refuse(wanted: object) -> Capture:
+        raise SoundError("no sound input on this machine")
+
+    with pytest.raises(SoundError, match="no sound input"):
+        Supervisor("mic", refuse, lambda: None).open()
+
+
+def test_a_device_that_hangs_while_opening_holds_up_nobody() -> None:
+    release = threading.Event()
+    late = Capture("desk", "desk, fake", 48_000, (0,), 0.0)
+    closed = threading.Event()
+    late.close = lambda: closed.set() or True  # type: ignore[func-returns-value,method-assign]
+
+    def hang(wanted: object) -> Capture:
+        release.wait(10)
+        return late
+
+    supervisor = Supervisor("desk", hang, lambda: None)
+    began = time.perf_counter()
+    supervisor.open(patience=0.1)
+    assert supervisor.state is SourceState.STARTING and "desk" in supervisor.message
+    supervisor.close()
+    assert time.perf_counter() - began < 0.7
+    release.set()
+    assert closed.wait(2), "what opened too late must be closed again"
