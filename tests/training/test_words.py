@@ -1,0 +1,61 @@
+"""Captions come from a grammar; audio and scalars become tokens beside the text."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+
+from tpos_live.render.scalars import WIDTH
+from tpos_live.training.captions import COLOURS, HELD_OUT, MOOD_PHRASES, MOOD_WORDS, PHRASES, STYLE_WORDS, caption
+from tpos_live.training.finish import MOODS, STYLES
+from tpos_live.training.flow import corrupt
+from tpos_live.training.pairs import AUDIO_TOKENS, cyclic
+from tpos_live.training.recipe import SCALARS
+from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.text_encoder import DIM, LENGTH
+
+
+def test_every_family_style_and_mood_has_words() -> None:
+    assert list(PHRASES) == list(FAMILIES)
+    assert set(STYLE_WORDS) == set(STYLES) and set(MOOD_WORDS) == set(MOODS) and set(MOOD_PHRASES) <= set(MOODS)
+
+
+def test_captions_name_what_is_in_the_picture() -> None:
+    rng = random.Random(1)
+    for _ in range(200):
+        text = caption(rng, "fire", "neon", "dark", "blue", "ocean")
+        assert any(word in text for word in PHRASES["fire"])
+        assert any(word in text for word in PHRASES["ocean"])
+        assert any(word in text for word in STYLE_WORDS["neon"])
+        assert any(word in text for word in COLOURS["blue"][1])
+        assert "  " not in text and text == text.strip()
+
+
+def test_captions_vary_and_repeat_with_their_seed() -> None:
+    def some(seed: int) -> list[str]:
+        rng = random.Random(seed)
+        return [caption(rng, "galaxy", "natural", "plain", None, None) for _ in range(50)]
+
+    assert some(1) == some(1) and len(set(some(1))) > 15
+
+
+def test_held_out_words_are_in_no_caption() -> None:
+    for family, words in HELD_OUT.items():
+        assert not set(words) & set(PHRASES[family])
+
+
+def test_scalars_fit_the_tokens() -> None:
+    assert len(SCALARS) * WIDTH <= DIM
+    assert cyclic(torch.device("cpu")).tolist() == [False, True, False, False, True, True]
+    assert LENGTH > AUDIO_TOKENS
+
+
+def test_training_starts_mostly_at_pure_noise() -> None:
+    torch.manual_seed(0)
+    noise, latents = torch.randn(600, 4, 4, 4), torch.randn(600, 4, 4, 4)
+    x, t = corrupt(noise, latents)
+    full = t > 0.998
+    assert 0.55 < full.float().mean() < 0.8
+    assert torch.allclose(x[full], noise[full], atol=0.02)
+    assert t.min() > 0.1 and x.isfinite().all()

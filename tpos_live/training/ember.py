@@ -1,0 +1,251 @@
+"""Train Ember, the engine in the box, from nothing: `tpos-live train ember`.
+
+Words first (distilled from MiniLM), then the latent space, then the UNet on pairs of noise and
+scene. Everything is kept in a run folder and resumes from there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from tpos_live.training import autoencoder, sheet
+from tpos_live.training.export import write_engine
+from tpos_live.training.flow import build_unet, corrupt, one_step
+from tpos_live.training.pairs import Pool, Words
+from tpos_live.training.text_encoder import train_text_encoder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a training; the defaults made the shipped weights on two CPU cores.
+
+    text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's
+    time, at its end, in which the decoder learns from the UNet's own latents. pixels: every so many
+    steps pixels count too. save: seconds between checkpoints.
+    """
+
+    channels: tuple[int, ...] = (48, 96, 160)
+    batch: int = 8
+    capacity: int = 3600
+    renew: int = 3
+    rate: float = 1.2e-3
+    ema: float = 0.998
+    text: float = 0.1
+    latent: float = 0.12
+    joint: float = 0.3
+    pixels: int = 3
+    save: float = 240.0
+    wide: bool = True
+
+
+@dataclass
+class State:
+    """Where a training stands; spent in seconds of UNet training."""
+
+    steps: int = 0
+    spent: float = 0.0
+    text_cosine: float = 0.0
+    latent_psnr: float = 0.0
+
+
+def train_ember(
+    out: Path,
+    minutes: float,
+    resume: bool,
+    accelerator: str | None,
+    seed: int,
+    threads: int | None,
+    run: Path = Path("runs/ember"),
+    plan: Plan | None = None,
+) -> None:
+    """Train and write the engine folder `out`; checkpoints and sample sheets go to `run`.
+
+    minutes: wall clock for everything that is not done yet. accelerator: "cpu", "cuda", ... or None
+    for the best there is. threads: of the CPU, None for all.
+    Raises RuntimeError with one line where a package needed for training is missing.
+    """
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise RuntimeError("training needs Hugging Face Accelerate: pip install 'tpos-live[train]'") from error
+    from diffusers import AutoencoderTiny
+    from transformers import AutoTokenizer, BertModel
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    plan = plan or Plan()
+    acc = Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
+    seed += acc.process_index
+    torch.manual_seed(seed)
+    run.mkdir(parents=True, exist_ok=True)
+    state = _read_state(run) if resume else State()
+    began = time.monotonic()
+
+    if acc.is_main_process and not (resume and (run / "tokenizer").exists()):
+        state.text_cosine = train_text_encoder(run, minutes * plan.text, seed, acc.device)
+        _write_state(run, state)
+    if acc.is_main_process and not (resume and (run / "vae").exists()):
+        fresh = autoencoder.build().to(acc.device)
+        state.latent_psnr = autoencoder.train_autoencoder(fresh, minutes * plan.latent, seed)
+        fresh.save_pretrained(run / "vae")
+        _write_state(run, state)
+    acc.wait_for_everyone()
+    vae = AutoencoderTiny.from_pretrained(run / "vae").to(acc.device, memory_format=torch.channels_last).eval()
+    encoder = BertModel.from_pretrained(run / "text_encoder").float().to(acc.device).eval().requires_grad_(False)
+    words = Words(encoder, AutoTokenizer.from_pretrained(run / "tokenizer"))
+    trainer = Trainer(acc, plan, state, run, vae, words, seed)
+    if resume:
+        trainer.load()
+    trainer.train(minutes * 60 - (time.monotonic() - began))
+    if acc.is_main_process:
+        trainer.save()
+        trainer.export(out)
+
+
+class Trainer:
+    """Trains the UNet, and near the end the decoder with it."""
+
+    def __init__(self, acc: Any, plan: Plan, state: State, run: Path, vae: Any, words: Words, seed: int) -> None:
+        self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
+        self.vae = vae
+        unet = build_unet(plan.channels).to(acc.device, memory_format=torch.channels_last)
+        self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
+        optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98))
+        self.unet, self.optimizer = acc.prepare(unet, optimizer)
+        vae.encoder.requires_grad_(False)
+        self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
+        pools = [(0.78, (32, 32), plan.capacity, False), (0.10, (32, 32), plan.capacity // 6, True)]
+        if plan.wide:
+            pools += [(0.06, (32, 56), plan.capacity // 12, False), (0.06, (36, 64), plan.capacity // 12, False)]
+        self.shares = [share for share, *_ in pools]
+        self.pools = [
+            Pool(words, vae, cells, room, alone, seed + 17 * i) for i, (_, cells, room, alone) in enumerate(pools)
+        ]
+
+    def train(self, seconds: float) -> None:
+        """Train for so many seconds; the learning rate falls to its end over time spent before and now."""
+        total = self.state.spent + max(seconds, 1.0)
+        begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
+        for pool in self.pools:
+            while pool.filled < min(pool.capacity, 4 * self.plan.batch):
+                pool.renew(min(self.plan.batch, pool.capacity))
+        shown = {"latent": 0.0, "pixel": 0.0}
+        with tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process) as bar:
+            while self.state.spent < total:
+                part = self.state.spent / total
+                for name, value in self._step(part).items():
+                    shown[name] += (0.02 if shown[name] else 1.0) * (value - shown[name])
+                self.state.steps += 1
+                self.state.spent = before + time.monotonic() - begin
+                bar.n = min(bar.total, round(self.state.spent - before))
+                bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | {"steps": self.state.steps}, refresh=False)
+                bar.update(0)
+                if time.monotonic() - saved > self.plan.save and self.acc.is_main_process:
+                    self.save()
+                    saved = time.monotonic()
+
+    def _step(self, part: float) -> dict[str, float]:
+        """One step at `part` of the way; the losses by name."""
+        plan, state = self.plan, self.state
+        warm = min(1.0, (state.steps + 1) / 150)
+        for group in self.optimizer.param_groups:
+            group["lr"] = plan.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+        # Which pool is drawn from the steps done, so that all processes work on the same size.
+        choice = torch.rand((), generator=torch.Generator().manual_seed(state.steps)).item()
+        index = next((i for i in range(len(self.pools)) if choice < sum(self.shares[: i + 1])), 0)
+        pool, count = self.pools[index], plan.batch if index < 2 else max(1, plan.batch // 2)
+        pool.renew(plan.renew if index < 2 else max(1, plan.renew // 2))
+        batch = pool.take(count)
+        x, t = corrupt(batch.noise, batch.latents)
+        x = x.contiguous(memory_format=torch.channels_last)
+        joint = part > 1 - plan.joint
+        with self.acc.autocast():
+            have = one_step(self.unet, x, t, batch.tokens)
+            loss = F.l1_loss(have, batch.latents)
+            seen = {"latent": loss.item()}
+            if part > 0.12 and state.steps % (1 if joint else plan.pixels) == 0:
+                rows = max(1, count // 3)
+                pixel = autoencoder.picture_loss(
+                    autoencoder.decode(self.vae, have[:rows]).float(), batch.picture[:rows]
+                )
+                loss = loss + 2.0 * pixel
+                seen["pixel"] = pixel.item()
+                if joint:
+                    own = batch.latents[-1:] + 0.04 * torch.randn_like(batch.latents[-1:])
+                    loss = loss + autoencoder.picture_loss(
+                        autoencoder.decode(self.vae, own).float(), batch.picture[-1:]
+                    )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.polish.zero_grad(set_to_none=True)
+        self.acc.backward(loss)
+        self.acc.clip_grad_norm_(self.unet.parameters(), 1.0)
+        self.optimizer.step()
+        if joint:
+            for group in self.polish.param_groups:
+                group["lr"] = 3e-4 * max(0.02, (1 - part) / plan.joint)
+            self.polish.step()
+        decay = min(plan.ema, (state.steps + 1) / (state.steps + 10))
+        with torch.no_grad():
+            for name, value in self.acc.unwrap_model(self.unet).state_dict().items():
+                self.ema[name].lerp_(value.to(self.ema[name]), 1 - decay)
+        return seen
+
+    def average(self) -> Any:
+        """The UNet with averaged weights, for pictures and for export."""
+        unet = build_unet(self.plan.channels)
+        unet.load_state_dict(self.ema)
+        return unet.to(self.acc.device).eval()
+
+    def save(self) -> None:
+        """Write the checkpoint and a sheet of samples."""
+        unet = self.acc.unwrap_model(self.unet)
+        moments: dict[str, torch.Tensor] = {}
+        for index, slot in enumerate(self.optimizer.state.values()):
+            moments |= {f"{index}.{key}": value.float().contiguous() for key, value in slot.items()}
+        parts = {"unet": unet.state_dict(), "ema": self.ema, "optimizer": moments, "vae": self.vae.state_dict()}
+        for name, tensors in parts.items():
+            path = self.run / f"{name}.safetensors"
+            save_file({k: v.contiguous() for k, v in tensors.items()}, path.with_suffix(".part"))
+            path.with_suffix(".part").replace(path)
+        _write_state(self.run, self.state)
+        folder = self.run / "samples"
+        folder.mkdir(exist_ok=True)
+        sheet.families(self.average(), self.vae, self.words, folder / f"{self.state.steps:06d}.png")
+
+    def load(self) -> None:
+        """Go on from the checkpoint in the run folder, if there is one."""
+        if not (self.run / "unet.safetensors").exists():
+            return
+        self.acc.unwrap_model(self.unet).load_state_dict(load_file(self.run / "unet.safetensors"))
+        self.vae.load_state_dict(load_file(self.run / "vae.safetensors"))
+        self.ema = {k: v.to(self.acc.device) for k, v in load_file(self.run / "ema.safetensors").items()}
+        moments = load_file(self.run / "optimizer.safetensors")
+        for index, parameter in enumerate(self.acc.unwrap_model(self.unet).parameters()):
+            keys = [key for key in moments if key.startswith(f"{index}.")]
+            self.optimizer.state[parameter] = {
+                key.split(".", 1)[1]: moments[key].to("cpu" if key.endswith("step") else parameter.device)
+                for key in keys
+            }
+
+    def export(self, out: Path) -> None:
+        """Write the engine folder from averaged weights."""
+        write_engine(out, self.average(), self.vae, self.words.encoder, self.words.tokenizer)
+
+
+def _read_state(run: Path) -> State:
+    path = run / "state.json"
+    return State(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else State()
+
+
+def _write_state(run: Path, state: State) -> None:
+    (run / "state.json").write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,78 @@
+"""Write an engine folder: stock diffusers layout, half precision, and what tpos-live adds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tpos_live.render.metadata import METADATA_FILE, EngineMetadata
+from tpos_live.training.flow import scheduler
+from tpos_live.training.pairs import AUDIO_TOKENS
+from tpos_live.training.recipe import SCALARS
+from tpos_live.training.scenes import FAMILIES
+
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+SIZES = [(256, 256), (448, 256), (512, 288)]
+
+
+def metadata() -> EngineMetadata:
+    """What Ember says of itself."""
+    return EngineMetadata(
+        name="ember", licence="see LICENSE of tpos-live", size=SIZES[0], sizes=SIZES, multiple=32,
+        steps=[1, 2, 4], guidance=False, audio_tokens=AUDIO_TOKENS, scalars=list(SCALARS),
+    )  # fmt: skip
+
+
+def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any) -> None:
+    """Write the folder beside `out` and put it in place; README.md and the like stay as they are.
+
+    The given modules are not changed.
+    """
+    from diffusers import StableDiffusionPipeline
+
+    fresh = out.with_name(out.name + ".part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    copies = {name: _half(module) for name, module in (("unet", unet), ("vae", vae), ("text_encoder", encoder))}
+    pipeline = StableDiffusionPipeline(
+        **copies, tokenizer=tokenizer, scheduler=scheduler(),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipeline.save_pretrained(fresh, safe_serialization=True)
+    for path in fresh.rglob("*config.json"):
+        _tidy(path)
+    (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
+    names = ",\n".join(f'  "{name}"' for name in FAMILIES)
+    head = "# The scene families that Ember was trained on. The names are a contract.\n"
+    (fresh / "families.toml").write_text(f"{head}families = [\n{names},\n]\n", encoding="utf-8")
+    if out.exists():
+        for kept in out.iterdir():
+            if kept.is_file() and not (fresh / kept.name).exists():
+                shutil.copy2(kept, fresh / kept.name)
+        old = out.with_name(out.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+        fresh.rename(out)
+        shutil.rmtree(old)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fresh.rename(out)
+
+
+def _half(module: Any) -> Any:
+    """A copy in half precision on the CPU."""
+    import copy
+
+    import torch
+
+    return copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format).half().eval()
+
+
+def _tidy(path: Path) -> None:
+    """Drop the folder a configuration was read from; let a plain load give single precision everywhere."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.pop("_name_or_path", None)
+    if "dtype" in content:
+        content["dtype"] = "float32"
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

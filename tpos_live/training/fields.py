@@ -1,0 +1,120 @@
+"""Random fields that the model can see: every one is a filter of the noise it starts from.
+
+A scene drawn from these fields is a function of the noise, so one step from noise to picture is a
+regression and stays sharp; moving the noise moves the scene. Filters stop at the border (they are
+weighted by what is there), because a convolution cannot see round the edge either; away from the
+border a shift of the noise is an exact shift of the field.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+PIXELS = 8
+"""Pixels of the picture per cell of the noise, on each axis."""
+
+Sigma = float | tuple[float, float]
+
+
+def smooth(noise: torch.Tensor, sigma: Sigma) -> torch.Tensor:
+    """Gaussian low-pass with unit variance everywhere, also at the border.
+
+    noise: float [batch, 1, h, w], white, unit variance; sigma: cells, or (down, across).
+    Returns [batch, 1, h, w].
+    """
+    down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    out, power = noise, torch.ones_like(noise[:1])
+    for axis, width in ((0, down), (1, across)):
+        reach = max(1, math.ceil(2.5 * width))
+        at = torch.arange(-reach, reach + 1, device=noise.device, dtype=noise.dtype)
+        kernel = torch.exp(-0.5 * (at / width) ** 2)
+        shape = (1, 1, -1, 1) if axis == 0 else (1, 1, 1, -1)
+        pad = (reach, 0) if axis == 0 else (0, reach)
+        out = F.conv2d(out, kernel.view(shape), padding=pad)
+        power = F.conv2d(power, (kernel * kernel).view(shape), padding=pad)
+    return out / power.sqrt()
+
+
+class Fields:
+    """Fields and coordinates for one batch of noise.
+
+    noise: float [batch, 4, h, w]. Fields are [batch, 1, 8h, 8w] with zero mean and unit variance.
+    x runs over [-aspect, aspect], y over [-1, 1] and points down; both [1, 1, 8h, 8w].
+    """
+
+    def __init__(self, noise: torch.Tensor) -> None:
+        self.noise = noise
+        _, _, h, w = noise.shape
+        self.size = (h * PIXELS, w * PIXELS)
+        rows, columns = self.size
+        y = (torch.arange(rows, device=noise.device) + 0.5) / rows * 2 - 1
+        x = ((torch.arange(columns, device=noise.device) + 0.5) / columns * 2 - 1) * (columns / rows)
+        self.aspect = columns / rows
+        self.y = y.view(1, 1, -1, 1).expand(1, 1, rows, columns)
+        self.x = x.view(1, 1, 1, -1).expand(1, 1, rows, columns)
+        self._cache: dict[tuple[int, Sigma], torch.Tensor] = {}
+
+    def soft(self, channel: int, sigma: Sigma) -> torch.Tensor:
+        """One smooth field of one channel of the noise, sigma in cells of 8 pixels."""
+        key = (channel, sigma)
+        if key not in self._cache:
+            small = smooth(self.noise[:, channel : channel + 1], sigma)
+            self._cache[key] = F.interpolate(small, size=self.size, mode="bicubic", align_corners=False)
+        return self._cache[key]
+
+    def rough(self, channel: int, sigma: Sigma, gain: float = 0.5, octaves: int = 3) -> torch.Tensor:
+        """Fractal sum of smooth fields of one channel, each octave half as wide; about unit variance."""
+        down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+        total: torch.Tensor | float = 0.0
+        power = 0.0
+        for octave in range(octaves):
+            weight, scale = gain**octave, 0.5**octave
+            total = total + weight * self.soft(channel, (max(down * scale, 0.5), max(across * scale, 0.5)))
+            power += weight
+        assert isinstance(total, torch.Tensor)
+        return total / (0.8 * power)
+
+    def columns(self, channel: int, block: int) -> torch.Tensor:
+        """A field that is constant across columns of `block` cells: skylines without slopes."""
+        w = self.noise.shape[-1]
+        tall = smooth(self.noise[:, channel : channel + 1], (5.0, 0.5))
+        mean = F.avg_pool2d(tall, (1, block), ceil_mode=True) * math.sqrt(block) * 0.85
+        wide = mean.repeat_interleave(block, dim=-1)[..., :w]
+        return F.interpolate(
+            F.interpolate(wide, size=(self.size[0], w), mode="bilinear"), size=self.size, mode="nearest"
+        )
+
+    def cells(self, channel: int) -> torch.Tensor:
+        """The raw noise, one square of 8 by 8 pixels per cell."""
+        return F.interpolate(self.noise[:, channel : channel + 1], size=self.size, mode="nearest")
+
+
+def step(low: float | torch.Tensor, high: float | torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Smooth step from 0 at `low` to 1 at `high` (also downwards when low > high)."""
+    t = ((value - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def line(distance: torch.Tensor, width: float | torch.Tensor) -> torch.Tensor:
+    """A soft bright line where distance is 0: a Lorentz profile, width at half height."""
+    return 1 / (1 + (distance / width) ** 2)
+
+
+def peaks(field: torch.Tensor, above: float, sharp: float = 9.0) -> torch.Tensor:
+    """Round soft discs on the summits of a field: stars, sparks, lamps; 1 on a summit of `above`, at most 1.2.
+
+    Near its summit a field is a paraboloid, so the exponential of it is a round Gaussian spot.
+    """
+    return torch.exp(sharp * (field - above)).clamp(max=1.2)
+
+
+def slope(field: torch.Tensor, down: int, across: int) -> torch.Tensor:
+    """Field minus its neighbour (down, across) pixels away: relief lit from that side."""
+    pad = (abs(across), abs(across), abs(down), abs(down))
+    wide = F.pad(field, pad, mode="replicate")
+    h, w = field.shape[-2:]
+    top, left = abs(down) + down, abs(across) + across
+    return field - wide[..., top : top + h, left : left + w]

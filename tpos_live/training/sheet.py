@@ -1,0 +1,50 @@
+"""Contact sheets: what the model draws, to be looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpos_live.training.autoencoder import decode
+from tpos_live.training.captions import PHRASES
+from tpos_live.training.flow import T_MAX, one_step
+from tpos_live.training.pairs import Words
+from tpos_live.training.recipe import PLAIN, Recipe, render
+
+
+def save(path: Path, rows: list[torch.Tensor]) -> None:
+    """Write rows of pictures [columns, 3, h, w] in [0, 1] as one PNG."""
+    from PIL import Image
+
+    whole = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+    Image.fromarray((whole.clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).cpu().numpy()).save(path)
+
+
+@torch.no_grad()
+def paint(unet: Any, vae: Any, words: Words, noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
+    """One-step pictures of recipes, [batch, 3, 8h, 8w]."""
+    t = torch.full((len(recipes),), T_MAX, device=noise.device)
+    latents = one_step(unet, noise, t, words.tokens(recipes, False).float())
+    return decode(vae, latents).clamp(0, 1)
+
+
+def families(unet: Any, vae: Any, words: Words, path: Path, compare: bool = True, seed: int = 7) -> None:
+    """Each family in a row at intensity 0.1, 0.5 and 0.95; compare: the render beside each."""
+    device = next(unet.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    rows = []
+    for family in PHRASES:
+        noise = torch.randn(3, 4, 32, 32, generator=generator).to(device)
+        places = torch.rand(4, generator=generator).tolist()
+        recipes = []
+        for intensity in (0.1, 0.5, 0.95):
+            recipes.append(Recipe(family, texts=(PHRASES[family][0],), scalars=(intensity, PLAIN[1], *places)))
+        row = paint(unet, vae, words, noise, recipes)
+        if compare:
+            row = torch.stack([row, render(noise, recipes)], 1).flatten(0, 1)
+        rows.append(row)
+    half = (len(rows) + 1) // 2
+    beside = [torch.cat([a, b]) for a, b in zip(rows[:half], rows[half:], strict=False)]
+    save(path, beside)
