@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tpos_live.control.feedback import Feedback
-from tpos_live.control.receiver import OscError, Receiver, buffer_advice
+from tpos_live.control.receiver import OscError, Receiver, buffer_advice, granted_buffer
 from tpos_live.control.router import Datagram, Router
 from tpos_live.parameters import ParameterStore
 from tpos_live.status import Status
@@ -16,7 +16,7 @@ from tpos_live.status import Status
 if TYPE_CHECKING:
     from tpos_live.analysis.features import Features
 
-__all__ = ["OscControl", "OscError"]
+__all__ = ["OscControl", "OscError", "buffer_advice", "granted_buffer"]
 
 
 class OscControl:

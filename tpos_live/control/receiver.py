@@ -94,11 +94,10 @@ def buffer_advice(granted: int) -> str:
     return f"OSC bursts may lose messages: the receive buffer is {granted // 1024} KiB of 4096; {remedy}"
 
 
-def probe_buffer() -> tuple[int, str]:
-    """What `doctor` wants to know: the buffer a socket gets here in bytes, and the advice or ""."""
+def granted_buffer() -> int:
+    """The receive buffer that a socket gets on this machine, in bytes, without listening anywhere."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        granted = granted_bytes(udp)
-    return granted, buffer_advice(granted)
+        return granted_bytes(udp)
 
 
 class Receiver:
