@@ -14,7 +14,9 @@ class StageTimes:
     moment ago in place of the newest; it never waits and never makes the writer wait.
     """
 
-    def __init__(self, stages: Iterable[str], size: int = 2048) -> None:
+    def __init__(self, stages: Iterable[str] = (), size: int = 2048) -> None:
+        """stages: named from the start, so that they show before their first duration; others are added
+        by their first `add`."""
         self._rings = {stage: np.zeros(size) for stage in stages}
         self._counts = dict.fromkeys(self._rings, 0)
         self._size = size
@@ -24,18 +26,21 @@ class StageTimes:
         return tuple(self._rings)
 
     def add(self, stage: str, seconds: float) -> None:
-        """Note one duration. Raises KeyError for a stage that was not named at the start."""
-        count = self._counts[stage]
+        """Note one duration."""
+        if stage not in self._rings:
+            self._rings[stage] = np.zeros(self._size)
+        count = self._counts.get(stage, 0)
         self._rings[stage][count % self._size] = seconds
         self._counts[stage] = count + 1
 
     def count(self, stage: str) -> int:
         """How many durations were noted since the start or the last `clear`."""
-        return self._counts[stage]
+        return self._counts.get(stage, 0)
 
     def values(self, stage: str) -> np.ndarray:
         """float64 [n], n at most `size`: the remembered durations in seconds, in no order."""
-        return self._rings[stage][: min(self._counts[stage], self._size)].copy()
+        count = min(self.count(stage), self._size)
+        return self._rings[stage][:count].copy() if count else np.zeros(0)
 
     def percentiles(self, stage: str, at: tuple[float, ...] = (50, 95, 99)) -> tuple[float, ...]:
         """Percentiles in seconds; zeros while nothing was noted."""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import zlib
 
 import pytest
 import torch
+
 from tpos_live.conditioning.prompts import CACHED, PromptBank, TextCache, blend, slerp
 from tpos_live.parameters import ParameterStore, Snapshot
 
@@ -13,9 +15,7 @@ from tpos_live.parameters import ParameterStore, Snapshot
 def encode(text: str) -> torch.Tensor:
     """Any text, another state for each: [24, 128]."""
     seed = zlib.crc32(text.encode())
-    return torch.nn.functional.layer_norm(
-        torch.randn(24, 128, generator=torch.Generator().manual_seed(seed)), (128,)
-    )
+    return torch.nn.functional.layer_norm(torch.randn(24, 128, generator=torch.Generator().manual_seed(seed)), (128,))
 
 
 def bank() -> PromptBank:
@@ -61,8 +61,8 @@ def test_fade_is_continuous_monotonic_and_ends() -> None:
     goal = encode("fire")
     track = [at(prompts, n / 100, look(prompt="fire")).clone() for n in range(1, 300)]
     distances = [float((state - goal).norm()) for state in track]
-    assert all(b <= a + 1e-4 for a, b in zip(distances, distances[1:], strict=False))
-    steps = [float((b - a).norm()) for a, b in zip(track, track[1:], strict=False)]
+    assert all(b <= a + 1e-4 for a, b in itertools.pairwise(distances))
+    steps = [float((b - a).norm()) for a, b in itertools.pairwise(track)]
     assert max(steps) < 0.02 * float((encode("sea") - goal).norm())
     assert torch.equal(track[-1], goal) and not torch.equal(track[190], goal)
 
@@ -106,7 +106,7 @@ def test_weights_move_without_jumps() -> None:
         if n == 200:
             store.update({"prompt.1.weight": 0.0, "prompt.2.weight": 1.0})
         states.append(at(prompts, n / 100, store.snapshot()).clone())
-    steps = [float((b - a).norm()) for a, b in zip(states, states[1:], strict=False)]
+    steps = [float((b - a).norm()) for a, b in itertools.pairwise(states)]
     assert max(steps) < 0.2 * float((encode("sea") - encode("fire")).norm())
     assert torch.allclose(states[-1], encode("snow"), atol=0.05)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
+
 from tpos_live.render.engine import Engine, load_engine
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import math
 import time
 
 import numpy as np
 import pytest
 import torch
+
 from tpos_live.render.metadata import Scalar
 from tpos_live.render.motion import NoiseField, SeedScalars, kernel
 
@@ -45,7 +47,7 @@ def test_white_at_any_moment(size: tuple[int, int]) -> None:
 def test_walk_is_smooth_and_goes_far() -> None:
     field = NoiseField(4, 32, 32)
     track = [field.at(5, 0, 0.03 * n, 0.0, 0.0).clone() for n in range(400)]
-    steps = torch.tensor([float((b - a).norm()) for a, b in zip(track, track[1:], strict=False)])
+    steps = torch.tensor([float((b - a).norm()) for a, b in itertools.pairwise(track)])
     assert float(steps.max()) < 1.2 * float(steps.median())
     random_pair = math.sqrt(2 * 4 * 32 * 32)
     assert float(steps.median()) / random_pair < 0.1
@@ -68,7 +70,7 @@ def test_pan_by_whole_pixels_is_a_roll(size: tuple[int, int]) -> None:
 def test_pan_is_smooth_below_a_pixel() -> None:
     field = NoiseField(4, 32, 32)
     track = [field.at(1, 0, 2.0, n / 3200, n / 1700).clone() for n in range(200)]
-    steps = torch.tensor([float((b - a).norm()) for a, b in zip(track, track[1:], strict=False)])
+    steps = torch.tensor([float((b - a).norm()) for a, b in itertools.pairwise(track)])
     assert float(steps.max()) < 1.5 * float(steps.median())
 
 

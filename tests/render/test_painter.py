@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
+
 from tpos_live.conditioning.drive import Drive
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.engine import Engine, load_engine
@@ -42,7 +43,9 @@ def test_same_inputs_same_bytes(tmp_path, kind: str) -> None:
         engine = load_engine(folder)
         painter = Painter(engine, None, "eager", threads=1)
         tokens = prompt(engine, painter)
-        return [painter.draw(moment(n, strength=1.0 if n < 3 else 0.5), tokens, snapshot).pixels.copy() for n in range(8)]
+        return [
+            painter.draw(moment(n, strength=1.0 if n < 3 else 0.5), tokens, snapshot).pixels.copy() for n in range(8)
+        ]
 
     assert all(np.array_equal(a, b) for a, b in zip(show(), show(), strict=True))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
+
 from tpos_live.render.engine import load_engine
 from tpos_live.render.loop import Loop
 from tpos_live.render.metadata import EngineError
@@ -19,8 +22,7 @@ CONFIGS = {
     "unipc-trailing": SD
     | {"_class_name": "UniPCMultistepScheduler", "solver_order": 1, "timestep_spacing": "trailing"},
     "euler-trailing": SD | {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"},
-    "euler-leading": SD
-    | {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading", "steps_offset": 1},
+    "euler-leading": SD | {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading", "steps_offset": 1},
     "euler-linspace-v": SD | {"_class_name": "EulerDiscreteScheduler", "prediction_type": "v_prediction"},
     "euler-zero-snr": SD
     | {
@@ -29,10 +31,8 @@ CONFIGS = {
         "timestep_spacing": "trailing",
         "rescale_betas_zero_snr": True,
     },
-    "ddim": SD
-    | {"_class_name": "DDIMScheduler", "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1},
-    "ddim-linspace": SD
-    | {"_class_name": "DDIMScheduler", "clip_sample": False, "timestep_spacing": "linspace"},
+    "ddim": SD | {"_class_name": "DDIMScheduler", "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1},
+    "ddim-linspace": SD | {"_class_name": "DDIMScheduler", "clip_sample": False, "timestep_spacing": "linspace"},
     "ddim-zero-snr": SD
     | {
         "_class_name": "DDIMScheduler",
@@ -108,13 +108,13 @@ def test_strength_is_continuous(name: str) -> None:
     schedule = Schedule.from_config(CONFIGS[name])
     plans = [schedule.plan(2, s / 100) for s in range(5, 101)]
     shares = [plan.noise for plan in plans]
-    assert all(b >= a - 1e-6 for a, b in zip(shares, shares[1:], strict=False))
-    assert max(b - a for a, b in zip(shares, shares[1:], strict=False)) < 0.05
+    assert all(b >= a - 1e-6 for a, b in itertools.pairwise(shares))
+    assert max(b - a for a, b in itertools.pairwise(shares)) < 0.05
     assert plans[0].last > 0.8 and plans[-1].last == 0
 
 
 def test_unknown_scheduler_has_a_remedy() -> None:
-    with pytest.raises(EngineError, match="PNDMScheduler.*_class_name"):
+    with pytest.raises(EngineError, match=r"PNDMScheduler.*_class_name"):
         Schedule.from_config({"_class_name": "PNDMScheduler"})
     with pytest.raises(EngineError, match="use_karras_sigmas"):
         Schedule.from_config(CONFIGS["euler-trailing"] | {"use_karras_sigmas": True})

@@ -117,9 +117,7 @@ class ConceptMap:
         return self._sentence
 
 
-def audio_map(
-    encoder: object, encode: Callable[[str], torch.Tensor], rows: int
-) -> AudioMap | None:
+def audio_map(encoder: object, encode: Callable[[str], torch.Tensor], rows: int) -> AudioMap | None:
     """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
 
     encode: the engine's text encoder. rows: the engine's number of audio tokens.

@@ -18,13 +18,15 @@ class Mixer:
     """Mixes [rows, dim] from the prompt bank and the sound. Belongs to the render thread.
 
     append: the sound's tokens stand beside the prompt's. blend: the prompt's tokens turn towards the
-    sound's. Both by drive.audio_weight times the strength of the sound. At weight 0 the result does not
-    depend on the sound at all: the appended rows then repeat the prompt's own last ones, so that the shape
-    never changes and nothing has to be compiled anew.
+    sound's. Both by drive.audio_weight times the strength of the sound. The shape never changes, so that
+    nothing has to be compiled anew, and at weight 0 the result does not depend on the sound at all: an engine
+    that was trained to hear then gets zeros, as in its training; any other gets the prompt's own last
+    rows again, which it knows.
     """
 
-    def __init__(self, bank: PromptBank, sound: AudioMap | None, rows: int) -> None:
-        """rows: the painter's `token_rows`."""
+    def __init__(self, bank: PromptBank, sound: AudioMap | None, rows: int, hears: bool = True) -> None:
+        """rows: the painter's `token_rows`. hears: the engine's `hears`."""
+        self._hears = hears
         self._bank = bank
         self._sound = sound
         self._rows = rows
@@ -36,9 +38,7 @@ class Mixer:
     def prompt(self) -> str:
         return self._bank.prompt
 
-    def tokens(
-        self, now: float, snapshot: Snapshot, drive: Drive, meaning: Meaning | None
-    ) -> torch.Tensor | None:
+    def tokens(self, now: float, snapshot: Snapshot, drive: Drive, meaning: Meaning | None) -> torch.Tensor | None:
         """Tokens [rows, dim] at `now`, seconds on the show's clock: a buffer, valid until the next call.
 
         None only before the first prompt is encoded. Never waits.
@@ -60,10 +60,12 @@ class Mixer:
             text = slerp(text, self._sound.sentence().to(text), share * blended)
         self._mixed[:length] = text
         if appended:
-            rest = text[length - appended :]
-            if share * (1 - blended) > 0 and self._sound is not None:
-                rest = slerp(rest, self._sound.tokens().to(text), share * (1 - blended))
-            self._mixed[length:] = rest
+            rest = self._mixed[length:]
+            rest.zero_() if self._hears else rest.copy_(text[length - appended :])
+            share *= 1 - blended
+            if share > 0 and self._sound is not None:
+                heard = self._sound.tokens().to(text)
+                rest.copy_(heard * share if self._hears else slerp(rest, heard, share))
         return self._mixed
 
     def _mode(self, now: float, snapshot: Snapshot) -> float:

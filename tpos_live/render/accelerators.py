@@ -18,10 +18,12 @@ class Accelerator(Protocol):
     """Runs an engine's networks at one size. Belongs to the render thread.
 
     name: what really runs. why: why not the next faster rung, one line; "" where there is none.
+    torch_threads: how many threads PyTorch should keep meanwhile on a CPU; 0 = all it was given.
     """
 
     name: str
     why: str
+    torch_threads: int
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """The unet: float32 [1, C, h, w], [1], [1, T, D] to float32 [1, C, h, w], which may be a buffer
@@ -43,6 +45,7 @@ class Eager:
     def __init__(self, engine: Engine, why: str = "") -> None:
         self.name = "eager"
         self.why = why
+        self.torch_threads = 0
         self._engine = engine
         self._dtype = engine.dtype
         self._scale = 1.0 / float(engine.vae.config.scaling_factor)
@@ -116,3 +119,22 @@ def choose(name: str, engine: Engine, size: tuple[int, int], tokens: int, thread
             except openvino.NotReady as error:
                 why = str(error)
     return Eager(engine, why)
+
+
+def prepare_better(
+    name: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0
+) -> Accelerator | None:
+    """Make the rung ready that `choose` would have taken had it been there; None if eager is the best.
+
+    Takes seconds to minutes, most of them in a child process: call it on a worker while eager draws, then
+    hand the result to `RenderThread.swap`. Raises EngineError with the reason if it cannot be made.
+    """
+    if name not in ("auto", "openvino") or not is_available("openvino", engine)[0]:
+        return None
+    from tpos_live.render import openvino
+
+    try:
+        openvino.prepare(engine, size, tokens)
+        return openvino.load(engine, size, tokens, threads)
+    except openvino.NotReady as error:
+        raise EngineError(str(error)) from error

@@ -53,6 +53,11 @@ class Engine:
         return next(self.unet.parameters()).dtype
 
     @property
+    def hears(self) -> bool:
+        """Whether the engine was trained with audio tokens: silence is then tokens of zeros."""
+        return (self.folder / METADATA_FILE).exists() and self.metadata.audio_tokens > 0
+
+    @property
     def latent_channels(self) -> int:
         return int(self.unet.config.in_channels)
 
@@ -136,9 +141,9 @@ def load_engine(folder: Path, device: str | None = "cpu") -> Engine:
         vae = _load(folder, "vae", _diffusers(index["vae"][1]))
         text_encoder = _load(folder, "text_encoder", _transformers(index["text_encoder"][1]))
         tokenizer = _load_tokenizer(folder, index["tokenizer"][1])
+        for module in (unet, vae, text_encoder):
+            module.to(device=where, dtype=dtype).eval().requires_grad_(False)
     vae.encoder = torch.nn.Identity()  # pictures are never encoded; a third of the decoder's memory
-    for module in (unet, vae, text_encoder):
-        module.to(device=where, dtype=dtype).eval().requires_grad_(False)
     engine = Engine(folder, metadata, schedule, unet, vae, text_encoder, tokenizer, where)
     _check_fit(engine)
     return engine
@@ -148,7 +153,9 @@ def _read_index(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise EngineError(f"{folder}: there is no such engine folder; check --engine")
     if not (folder / "model_index.json").exists():
-        raise EngineError(f"{folder}: no model_index.json; --engine wants a Stable Diffusion folder in diffusers' format")
+        raise EngineError(
+            f"{folder}: no model_index.json; --engine wants a Stable Diffusion folder in diffusers' format"
+        )
     index = _read_json(folder / "model_index.json")
     for part in PARTS:
         entry = index.get(part)
@@ -276,8 +283,9 @@ def _offline() -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Libraries' progress bars and notices stay off the performer's terminal."""
-    bar = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
     loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -287,7 +295,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        if bar is None:
-            os.environ.pop("TQDM_DISABLE", None)
-        else:
-            os.environ["TQDM_DISABLE"] = bar

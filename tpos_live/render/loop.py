@@ -17,9 +17,7 @@ class Loop:
 
     def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
         """shape: [1, channels, height, width] of the latent. Latents are float32 whatever the model is."""
-        self._x, self._x0, self._x0_before, self._base = (
-            torch.empty(shape, device=device) for _ in range(4)
-        )
+        self._x, self._x0, self._x0_before, self._base = (torch.empty(shape, device=device) for _ in range(4))
         self._timestep = torch.empty(1, device=device)
 
     def run(

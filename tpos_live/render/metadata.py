@@ -64,6 +64,4 @@ def read_metadata(folder: Path) -> EngineMetadata:
         return EngineMetadata.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError) as error:
         first = str(error).splitlines()[0]
-        raise EngineError(
-            f"{path}: not a valid engine description ({first}); reinstall the engine"
-        ) from error
+        raise EngineError(f"{path}: not a valid engine description ({first}); reinstall the engine") from error

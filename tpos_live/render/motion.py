@@ -35,9 +35,7 @@ _MASK = 2**64 - 1
 def kernel(position: float) -> tuple[int, list[float]]:
     """The four keyframes around a position and their weights: (number of the first, weights)."""
     first = math.floor(position) - 1
-    weights = [
-        (1 + math.cos(math.pi / 2 * (position - first - n))) / math.sqrt(6) for n in range(_SPAN)
-    ]
+    weights = [(1 + math.cos(math.pi / 2 * (position - first - n))) / math.sqrt(6) for n in range(_SPAN)]
     return first, weights
 
 
@@ -64,9 +62,7 @@ class NoiseField:
         self._sum = torch.empty(channels, height, width // 2 + 1, dtype=torch.complex64)
         self._field = torch.empty(1, channels, height, width)
 
-    def at(
-        self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0
-    ) -> torch.Tensor:
+    def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
         """The field at one moment: a buffer of this object, valid until the next call.
 
         walk: distance along the walk. pan_x, pan_y: drift to the right and upwards, in picture widths
@@ -172,6 +168,4 @@ class SeedScalars:
     @staticmethod
     def _wander(seed: int, look: int, n: int, position: float) -> float:
         first, weights = kernel(position)
-        return sum(
-            w * float(_noise(seed, look, 128 + n, first + m, 1)[0]) for m, w in enumerate(weights)
-        )
+        return sum(w * float(_noise(seed, look, 128 + n, first + m, 1)[0]) for m, w in enumerate(weights))

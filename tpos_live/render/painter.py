@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -49,7 +46,7 @@ class Painter:
         if threads > 0:
             torch.set_num_threads(threads)
         self.engine = engine
-        self.threads = threads
+        self._threads = threads or torch.get_num_threads()
         wanted = size or engine.metadata.size
         self.size = engine.nearest_size(wanted)
         self.notice = ""
@@ -64,7 +61,9 @@ class Painter:
         rows = self.token_rows + len(self._scalars.scalars)
         self._tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
         self._without = torch.zeros_like(self._tokens)
-        self._negative: tuple[str, bool] = ("", False)
+        self._negative: str | None = None
+        self.rows = rows
+        """Rows of all tokens together, for `accelerators.prepare_better`."""
         self.accelerator: Accelerator = choose(accelerator, engine, self.size, rows, threads)
         width, height = self.size[0] // engine.factor, self.size[1] // engine.factor
         shape = (1, engine.latent_channels, height, width)
@@ -89,7 +88,7 @@ class Painter:
         """
         began = time.perf_counter()
         self._unet_seconds = 0.0
-        seed = int(snapshot["seed"]) + 7919 * snapshot.fired("seed.random")
+        seed = int(snapshot["seed"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - int(snapshot["steps"])))
         self._condition(tokens, drive, seed)
         self._guide(drive, snapshot)
@@ -139,9 +138,18 @@ class Painter:
         self._feedback.reset()
         self._index = 0
 
+    def reset_feedback(self) -> None:
+        """Draw the next picture from noise alone."""
+        self._feedback.reset()
+
     def use(self, accelerator: Accelerator) -> None:
         """Go on with another accelerator from the next picture on. Call from the drawing thread."""
         self.accelerator = accelerator
+        self.settle()
+
+    def settle(self) -> None:
+        """Give PyTorch the right number of threads; call once on the thread that draws."""
+        torch.set_num_threads(self.accelerator.torch_threads or self._threads)
 
     def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int) -> None:
         """Prompt and sound in the first rows, scalars in the last."""
@@ -157,12 +165,13 @@ class Painter:
         if self._guidance <= 1.0:
             return
         text = str(snapshot["prompt.negative"])
-        if self._negative != (text, True):
+        if self._negative != text:
             states = self.engine.encode(text)
             rows = len(states)
             self._without[0, :rows].copy_(states)
-            self._without[0, rows : self.token_rows].copy_(states[rows - (self.token_rows - rows) :])
-            self._negative = (text, True)
+            if not self.engine.hears:
+                self._without[0, rows : self.token_rows].copy_(states[rows - (self.token_rows - rows) :])
+            self._negative = text
         self._without[:, self.token_rows :].copy_(self._tokens[:, self.token_rows :])
 
     def _predict(self, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live.render.engine import load_engine
+from tpos_live.render.locate import resolve_engine
+from tpos_live.render.metadata import EngineError
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.fixture
+def copy(flow_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(flow_folder, tmp_path / "engine"))
+
+
+@pytest.mark.parametrize("kind", ["flow", "sd-turbo"])
+@pytest.mark.parametrize("vae", ["tiny", "kl"])
+def test_loads_any_stable_diffusion_folder(tmp_path: Path, kind: str, vae: str) -> None:
+    engine = load_engine(make_tiny_engine(tmp_path, kind, vae=vae))  # type: ignore[arg-type]
+    assert engine.factor == 8 and engine.latent_channels == 4
+    rows = {"flow": 24, "sd-turbo": 77}[kind]
+    assert engine.encode("a blue sea").shape == (rows, engine.token_dim)
+    assert not any(p.requires_grad for p in engine.unet.parameters())
+    assert len(engine.weights_hash) == 64
+    assert engine.hears == (kind == "flow")
+
+
+def test_half_precision_files_load(copy: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    for part, name in (
+        ("unet", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+    ):
+        path = copy / part / f"{name}.safetensors"
+        half = {key: value.half() if value.is_floating_point() else value for key, value in load_file(path).items()}
+        path.unlink()
+        save_file(half, copy / part / f"{name}.fp16.safetensors", metadata={"format": "pt"})
+    engine = load_engine(copy)
+    assert engine.dtype == torch.float32 and engine.encode("x").dtype == torch.float32
+
+
+@pytest.mark.parametrize("text", ["", "sea " * 4000, "🔥🔥", "夜の街", "\x00\n\t"])
+def test_any_text_can_be_encoded(flow, turbo, text: str) -> None:
+    for engine in (flow, turbo):
+        states = engine.encode(text)
+        assert states.shape == (engine.text_tokens, engine.token_dim) and torch.isfinite(states).all()
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="no such engine folder"):
+        load_engine(tmp_path / "nothing")
+    with pytest.raises(EngineError, match="model_index"):
+        load_engine(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])
+def test_missing_part(copy: Path, part: str) -> None:
+    shutil.rmtree(copy / part)
+    with pytest.raises(EngineError, match=f"{part} is missing.*again"):
+        load_engine(copy)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "gone"])
+def test_damaged_weights(copy: Path, part: str, damage: str) -> None:
+    path = next((copy / part).glob("*.safetensors"))
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "garbage":
+        path.write_bytes(b"\xff" * 1000)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+    with pytest.raises(EngineError, match=part) as caught:
+        load_engine(copy)
+    assert "\n" not in str(caught.value) and "again" in str(caught.value)
+
+
+def test_pickles_are_refused(copy: Path) -> None:
+    path = next((copy / "unet").glob("*.safetensors"))
+    path.rename(path.with_suffix(".bin"))
+    with pytest.raises(EngineError, match="pickles"):
+        load_engine(copy)
+
+
+def test_wrong_classes(copy: Path) -> None:
+    edit(copy / "unet" / "config.json", _class_name="UNet3DConditionModel")
+    with pytest.raises(EngineError, match="UNet3DConditionModel"):
+        load_engine(copy)
+    edit(copy / "unet" / "config.json", _class_name="UNet2DConditionModel")
+    edit(copy / "model_index.json", text_encoder=["transformers", "T5EncoderModel"])
+    with pytest.raises(EngineError, match="T5EncoderModel"):
+        load_engine(copy)
+
+
+def test_wrong_scheduler(copy: Path) -> None:
+    edit(copy / "scheduler" / "scheduler_config.json", _class_name="PNDMScheduler")
+    with pytest.raises(EngineError, match="PNDMScheduler"):
+        load_engine(copy)
+
+
+def test_parts_of_different_engines(copy: Path, turbo_folder: Path) -> None:
+    for part in ("text_encoder", "tokenizer"):
+        shutil.rmtree(copy / part)
+        shutil.copytree(turbo_folder / part, copy / part)
+    edit(
+        copy / "model_index.json",
+        text_encoder=["transformers", "CLIPTextModel"],
+        tokenizer=["transformers", "CLIPTokenizer"],
+    )
+    with pytest.raises(EngineError, match="different engines"):
+        load_engine(copy)
+
+
+def test_broken_description(copy: Path) -> None:
+    (copy / "tpos_live.json").write_text('{"sizes": 3}')
+    with pytest.raises(EngineError, match="tpos_live"):
+        load_engine(copy)
+
+
+def test_loading_asks_no_network(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    load_engine(copy).encode("sea")
+
+
+def test_resolve(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tpos_live.render.locate._engines", lambda: tmp_path)
+    assert resolve_engine(str(copy))[0] == copy
+    with pytest.raises(EngineError, match="install tpos-live again"):
+        resolve_engine("ember")
+    (tmp_path / "ember").mkdir()
+    path, note = resolve_engine("auto")
+    if not torch.cuda.is_available():
+        assert path == tmp_path / "ember" and "Ember" in note and "\n" not in note
+    (tmp_path / "mine.toml").write_text('source = "nobody/nothing-of-that-name"')
+    with pytest.raises(EngineError, match="not fetched"):
+        resolve_engine("mine")
+    with pytest.raises(EngineError, match="ember, mine"):
+        resolve_engine("whatever")
+    for odd in ("", "a/b/c", "../none", "öß?"):
+        with pytest.raises(EngineError):
+            resolve_engine(odd)
+
+
+def test_importing_the_contracts_is_light() -> None:
+    code = (
+        "import sys, tpos_live.render.painter, tpos_live.render.worker, tpos_live.conditioning.mixer;"
+        "assert not {'diffusers', 'transformers', 'openvino'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tpos_live.analysis.encoder import Meaning
+from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.mixer import Mixer
+from tpos_live.conditioning.prompts import PromptBank, TextCache
+from tpos_live.mailbox import Mailbox
+from tpos_live.parameters import ParameterStore
+from tpos_live.render.engine import Engine
+from tpos_live.render.frame import Frame
+from tpos_live.render.painter import Painter
+from tpos_live.render.worker import Pace, RenderThread
+
+
+def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.001)
+
+
+class Show:
+    """A render thread with all its mailboxes."""
+
+    def __init__(self, engine: Engine, **options: object) -> None:
+        self.painter = Painter(engine, (64, 64), "eager", threads=1)
+        bank = PromptBank(TextCache(engine.encode, synchronous=True))
+        mixer = Mixer(bank, None, self.painter.token_rows, engine.hears)
+        self.drives: Mailbox[Drive] = Mailbox()
+        self.frames: Mailbox[Frame] = Mailbox()
+        self.lines: list[str] = []
+        meanings: Mailbox[Meaning] = Mailbox()
+        self.thread = RenderThread(
+            self.painter,
+            mixer,
+            self.drives,
+            meanings,
+            ParameterStore(),
+            self.frames,
+            report=self.lines.append,
+            **options,  # type: ignore[arg-type]
+        )
+
+
+def test_draws_the_newest_and_waits_for_a_new_moment(flow: Engine) -> None:
+    show = Show(flow)
+    for n in range(5):
+        show.drives.put(Drive(time=n))
+    with show.thread:
+        until(lambda: show.frames.latest() is not None)
+        frame = show.frames.take()
+        assert frame is not None and frame.time == 4
+        time.sleep(0.1)
+        assert show.thread.drawn == 1  # no new moment, no new picture
+        show.drives.put(Drive(time=5))
+        until(lambda: show.thread.drawn == 2)
+    assert not show.thread._thread.is_alive()
+
+
+def test_an_error_keeps_the_show_running(flow: Engine) -> None:
+    show = Show(flow)
+    good = show.painter.accelerator.decode
+    broken = [True]
+
+    def decode(latent: object, out: np.ndarray) -> None:
+        if broken[0]:
+            raise RuntimeError("the card is gone\nand a long story")
+        good(latent, out)  # type: ignore[arg-type]
+
+    show.painter.accelerator.decode = decode  # type: ignore[method-assign]
+    with show.thread:
+        show.drives.put(Drive(time=1))
+        until(lambda: show.thread.failed == 1)
+        show.drives.put(Drive(time=2))
+        until(lambda: show.thread.failed == 2)
+        assert len(show.lines) == 1 and "the card is gone" in show.lines[0] and "\n" not in show.lines[0]
+        broken[0] = False
+        show.drives.put(Drive(time=3))
+        until(lambda: show.thread.drawn == 1)
+        assert show.thread.error == ""
+
+
+def test_swaps_the_accelerator_between_pictures(flow: Engine) -> None:
+    from tpos_live.render.accelerators import Eager
+
+    show = Show(flow)
+    faster = Eager(flow)
+    with show.thread:
+        show.thread.swap(faster)
+        show.drives.put(Drive(time=1))
+        until(lambda: show.thread.drawn == 1)
+    assert show.painter.accelerator is faster
+
+
+def test_pace_keeps_the_rate_and_does_not_hurry_after_a_stall() -> None:
+    pace, now, begun = Pace(30), 0.0, []
+    rng = np.random.default_rng(0)
+    for n in range(300):
+        now += pace.wait(now)
+        pace.begin(now)
+        begun.append(now)
+        now += rng.uniform(0.001, 0.03) + (2.0 if n == 150 else 0.0)
+    gaps = np.diff(begun)
+    assert np.delete(gaps, 150) == pytest.approx(1 / 30, abs=0.031)
+    assert (begun[150] - begun[0]) / 150 == pytest.approx(1 / 30, rel=1e-6)
+    after = np.array(begun[152:])
+    assert (after[-1] - after[0]) / (len(after) - 1) == pytest.approx(1 / 30, rel=1e-3)
+    assert Pace(0).wait(5.0) == 0.0

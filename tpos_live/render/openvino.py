@@ -1,0 +1,226 @@
+"""OpenVINO: two to three times faster than eager PyTorch on a CPU, and optional.
+
+Networks are converted once, in a child process (conversion holds the interpreter for long, and its
+usage statistics are blocked there), and kept in the user's cache folder under a key of everything they
+depend on. A conversion counts only if its picture equals eager's within MIN_PARITY.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tpos_live.places import cache_dir
+from tpos_live.render.engine import Engine, load_engine
+
+FORMAT = 1
+"""Counts changes of what is converted."""
+MIN_PARITY = 35.0
+"""Peak signal-to-noise ratio in dB that a converted engine's picture must reach against eager's."""
+PATIENCE = 600.0
+"""Seconds after which a conversion is given up."""
+SIDECAR = "openvino.json"
+
+
+class NotReady(Exception):
+    """The engine is not converted yet, or cannot be: one line."""
+
+
+def is_available(engine: Engine | None = None) -> tuple[bool, str]:
+    """Whether OpenVINO can run here, and the reason if not."""
+    if importlib.util.find_spec("openvino") is None:
+        return False, 'OpenVINO is not installed; pip install "tpos-live[openvino]" is faster on a CPU'
+    if engine is not None and engine.device.type != "cpu":
+        return False, "OpenVINO is for CPUs; this engine runs on a GPU"
+    return True, ""
+
+
+def folder(engine: Engine, size: tuple[int, int], tokens: int) -> Path:
+    """Where the converted engine lies, or will lie."""
+    parts = [FORMAT, engine.weights_hash, engine.schedule.prediction, *size, tokens, torch.__version__]
+    parts.append(importlib.metadata.version("openvino"))
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+    return cache_dir() / "openvino" / key
+
+
+def is_ready(engine: Engine, size: tuple[int, int], tokens: int) -> bool:
+    """Whether `load` would succeed at once."""
+    return is_available(engine)[0] and (folder(engine, size, tokens) / SIDECAR).exists()
+
+
+def prepare(engine: Engine, size: tuple[int, int], tokens: int) -> None:
+    """Convert an engine unless it is there; takes up to minutes: call it on a worker or before a show.
+
+    Raises NotReady with the reason.
+    """
+    target = folder(engine, size, tokens)
+    if (target / SIDECAR).exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as work:
+        command = [sys.executable, "-m", __name__, str(engine.folder), *map(str, size), str(tokens), work]
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NotReady(f"converting for OpenVINO failed ({type(error).__name__}); eager goes on") from error
+        if done.returncode != 0 or not (Path(work) / SIDECAR).exists():
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
+            raise NotReady(f"converting for OpenVINO failed ({last}); eager goes on")
+        try:
+            # A rename is atomic: nobody ever sees half an engine.
+            Path(work).rename(target)
+            Path(work).mkdir()  # for the context manager to remove
+        except OSError:
+            if not (target / SIDECAR).exists():  # else another process was faster, with the same content
+                raise
+
+
+def load(engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0) -> OpenVino:
+    """The accelerator, from the cache. Raises NotReady if it was not prepared or is damaged."""
+    place = folder(engine, size, tokens)
+    if not (place / SIDECAR).exists():
+        raise NotReady("OpenVINO would be faster, but this engine is not converted yet")
+    try:
+        facts = json.loads((place / SIDECAR).read_text())
+        return OpenVino(place, str(facts["precision"]), threads)
+    except Exception as error:
+        shutil.rmtree(place, ignore_errors=True)
+        first = (str(error).strip().splitlines() or [""])[0][:120]
+        raise NotReady(f"the converted engine was damaged and is removed ({first})") from error
+
+
+class OpenVino:
+    """Accelerator that runs converted networks on the CPU. Belongs to the render thread."""
+
+    def __init__(self, place: Path, precision: str, threads: int = 0) -> None:
+        """precision: "bf16" or "f32". threads: 0 = OpenVINO's choice."""
+        self.name = "openvino"
+        self.why = ""
+        self.torch_threads = 1  # two pools of threads on the same cores wait for each other
+        self.precision = precision
+        core = _core()
+        options = _options(precision, threads)
+        self._unet = core.compile_model(str(place / "unet.xml"), "CPU", options).create_infer_request()
+        self._decoder = core.compile_model(str(place / "decoder.xml"), "CPU", options).create_infer_request()
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        result = self._unet.infer(
+            [latent.numpy(), timestep.numpy(), tokens.numpy()], share_inputs=True, share_outputs=True
+        )
+        return torch.from_numpy(result[0])
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        result = self._decoder.infer([latent.numpy()], share_inputs=True, share_outputs=True)
+        np.copyto(out, result[0][0])
+
+
+def _core() -> Any:
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # no usage statistics
+    import openvino
+
+    return openvino.Core()
+
+
+def _options(precision: str, threads: int) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        "INFERENCE_PRECISION_HINT": precision,
+    }
+    if threads > 0:
+        options["INFERENCE_NUM_THREADS"] = str(threads)
+    return options
+
+
+class _Unet(torch.nn.Module):
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.unet = engine.unet
+
+    def forward(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.unet(latent, timestep, encoder_hidden_states=tokens, return_dict=False)[0]
+        return output
+
+
+class _Decoder(torch.nn.Module):
+    """Latent to uint8 [1, H, W, 3], so that nothing remains to be done outside."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.vae = engine.vae
+        self.scale = 1.0 / float(engine.vae.config.scaling_factor)
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        picture = self.vae.decode(latent * self.scale, return_dict=False)[0]
+        pixels = (picture * 127.5 + 127.5).clamp(0, 255).round()
+        return pixels.permute(0, 2, 3, 1).to(torch.uint8)
+
+
+@torch.inference_mode()
+def _convert(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> None:
+    """Write unet, decoder and sidecar to `work`. Raises RuntimeError if the picture is not eager's."""
+    import openvino
+    from openvino import PartialShape
+
+    unet, decoder = _Unet(engine).eval(), _Decoder(engine).eval()
+    generator = torch.Generator().manual_seed(1)
+    shape = (1, engine.latent_channels, size[1] // engine.factor, size[0] // engine.factor)
+    noise = torch.randn(shape, generator=generator)
+    states = engine.encode("blue sea")
+    states = torch.cat([states, states.new_zeros(max(tokens - len(states), 0), states.shape[1])])[None, :tokens]
+    step = engine.schedule.plan(1).steps[0]
+    example = (noise, torch.tensor([step.timestep]), states.contiguous())
+    with torch.no_grad():
+        for name, module, inputs in (("unet", unet, example), ("decoder", decoder, (noise,))):
+            model = openvino.convert_model(module, example_input=inputs)
+            shapes = {model.inputs[n]: PartialShape(list(tensor.shape)) for n, tensor in enumerate(inputs)}
+            model.reshape(shapes)
+            openvino.save_model(model, str(work / f"{name}.xml"), compress_to_fp16=True)
+    latent = step.skip * noise + step.out * unet(*example)
+    expected = decoder(latent)[0].numpy().astype(np.float64)
+    from tpos_live.render.accelerators import bfloat16_is_native
+
+    out = np.zeros(expected.shape, np.uint8)
+    for precision in ("bf16", "f32") if bfloat16_is_native() else ("f32",):
+        runner = OpenVino(work, precision)
+        got = step.skip * noise + step.out * runner.predict(*example)
+        runner.decode(got, out)
+        error = float(((out - expected) ** 2).mean())
+        parity = 10 * np.log10(255.0**2 / max(error, 1e-6))
+        if parity >= MIN_PARITY:
+            facts = {"precision": precision, "parity_db": round(parity, 2), "size": size, "tokens": tokens}
+            facts |= {"openvino": openvino.__version__, "torch": torch.__version__}
+            (work / SIDECAR).write_text(json.dumps(facts))
+            return
+    raise RuntimeError(f"its picture differs from eager's: {parity:.1f} dB, {MIN_PARITY} dB are needed")
+
+
+def main(arguments: list[str]) -> int:
+    """The child process: FOLDER WIDTH HEIGHT TOKENS WORK."""
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no usage statistics
+    place, width, height, tokens, work = arguments
+    try:
+        _convert(load_engine(Path(place)), (int(width), int(height)), int(tokens), Path(work))
+    except Exception as error:
+        print((str(error).strip().splitlines() or [type(error).__name__])[0], file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,141 @@
+"""The render thread: takes the newest of everything, draws, and leaves the picture in a mailbox."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from tpos_live.analysis.encoder import Meaning
+from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.mixer import Mixer
+from tpos_live.mailbox import Mailbox
+from tpos_live.parameters import ParameterStore
+from tpos_live.render.accelerators import Accelerator
+from tpos_live.render.frame import Frame
+from tpos_live.render.painter import Painter
+
+_LOOK = 0.05
+"""Seconds at most between two looks at whether to stop."""
+_RETRY = 0.25
+"""Seconds from a failed picture to the next try: the stage holds the last one meanwhile."""
+
+
+class Pace:
+    """Keeps a loop from running faster than `fps`, on a clock that is passed in.
+
+    Pictures are due on a fixed grid, so that small delays do not add up; after a stall the grid starts
+    anew, so that the loop does not hurry to catch up.
+    """
+
+    def __init__(self, fps: float) -> None:
+        """fps: 0 = no cap."""
+        self._period = 1.0 / fps if fps > 0 else 0.0
+        self._due: float | None = None
+
+    def wait(self, now: float) -> float:
+        """Seconds to wait at `now` until the next picture is due."""
+        if not self._period or self._due is None:
+            return 0.0
+        return max(self._due - now, 0.0)
+
+    def begin(self, now: float) -> None:
+        """A picture is begun at `now`."""
+        if self._due is None or now - self._due > self._period:
+            self._due = now
+        self._due += self._period
+
+
+class RenderThread:
+    """Draws while it is entered.
+
+    It waits for nothing but the next Drive and the cap on frames: prompts, meanings and parameters are
+    taken as they are. A picture that fails is reported once, the last one stays, and it tries again.
+
+    Thread contract: the thread owns `painter` and `mixer`; `frames` is its output. `swap`, `drawn`,
+    `failed` and `error` may be used from anywhere.
+    """
+
+    def __init__(
+        self,
+        painter: Painter,
+        mixer: Mixer,
+        drives: Mailbox[Drive],
+        meanings: Mailbox[Meaning],
+        store: ParameterStore,
+        frames: Mailbox[Frame],
+        fps_cap: float = 0.0,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """report: called on the render thread with one line; must not block."""
+        self._painter = painter
+        self._mixer = mixer
+        self._drives = drives
+        self._meanings = meanings
+        self._store = store
+        self._frames = frames
+        self._pace = Pace(fps_cap)
+        self._report = report
+        self._stop = threading.Event()
+        self._next: Accelerator | None = None
+        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
+        self.drawn = 0
+        self.failed = 0
+        self.error = ""
+        """Why the newest picture failed, one line; "" when all is well."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=1.0)
+
+    def swap(self, accelerator: Accelerator) -> None:
+        """Go on with a faster rung, between two pictures."""
+        self._next = accelerator
+
+    def _run(self) -> None:
+        self._painter.settle()
+        while not self._stop.is_set():
+            if not self._drives.wait(_LOOK):
+                continue
+            if (wait := self._pace.wait(time.monotonic())) > 0:
+                self._stop.wait(min(wait, _LOOK))
+                continue
+            drive = self._drives.take()
+            if drive is None:
+                continue
+            self._pace.begin(time.monotonic())
+            if self._next is not None:
+                self._painter.use(self._next)
+                self._next = None
+            try:
+                self._draw(drive)
+            except Exception as error:  # whatever it is, the show goes on with the last picture
+                self._fail(error)
+
+    def _draw(self, drive: Drive) -> None:
+        snapshot = self._store.snapshot()
+        # The meaning is looked at, not taken: it stays true until there is a newer one.
+        tokens = self._mixer.tokens(drive.time, snapshot, drive, self._meanings.latest())
+        if tokens is None:
+            return
+        self._frames.put(self._painter.draw(drive, tokens, snapshot))
+        self.drawn += 1
+        self.error = ""
+
+    def _fail(self, error: Exception) -> None:
+        self.failed += 1
+        first = (str(error).strip().splitlines() or [""])[0][:200]
+        line = f"the engine failed, holding the last picture: {type(error).__name__}: {first}"
+        if line != self.error:
+            self.error = line
+            self._report(line)
+        self._painter.reset_feedback()
+        self._stop.wait(_RETRY)
