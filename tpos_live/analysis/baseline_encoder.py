@@ -36,7 +36,7 @@ class Timbre:
     """The last second in five numbers, 0 to 1 each.
 
     loud: -60 to -10 dBFS. bright: spectral centroid, 100 Hz to 8 kHz, logarithmic. noisy: spectral flatness.
-    busy: onsets, up to eight a second. deep: share of the power below 250 Hz.
+    busy: onsets, up to six a second. deep: share of the power below 250 Hz.
     """
 
     loud: float
@@ -51,14 +51,14 @@ def _near(value: float, centre: float, width: float) -> float:
 
 
 _RULES = {
-    "calm soft light": lambda t: (1 - t.busy) ** 2 * (1 - t.noisy) * _near(t.loud, 0.35, 0.3),
+    "calm soft light": lambda t: (1 - t.busy) ** 2 * (1 - t.noisy) * (1 - 0.5 * t.loud),
     "dark deep shadows": lambda t: t.deep * (1 - t.bright) ** 2 * (1 - 0.7 * t.busy),
     "bright glowing light": lambda t: t.bright * (1 - t.noisy) * t.loud,
-    "energetic sparks": lambda t: t.busy * t.loud * (0.4 + 0.6 * t.bright),
-    "warm fire glow": lambda t: _near(t.bright, 0.45, 0.2) * t.loud * (1 - abs(t.busy - 0.4)),
+    "energetic sparks": lambda t: t.busy * t.loud * (0.3 + 0.7 * t.bright),
+    "warm fire glow": lambda t: _near(t.bright, 0.4, 0.18) * t.loud * _near(t.busy, 0.35, 0.25) * (1 - t.deep),
     "rain and mist": lambda t: t.noisy * (1 - t.busy) * _near(t.loud, 0.45, 0.3),
     "crashing waves": lambda t: t.noisy * t.loud**2,
-    "pulsing neon geometry": lambda t: t.busy * t.deep * t.loud,
+    "pulsing neon geometry": lambda t: 1.2 * t.busy * math.sqrt(t.deep) * t.loud * (1 - 0.5 * t.bright),
     "slow drifting fog": lambda t: (1 - t.busy) ** 2 * (1 - t.bright) * _near(t.loud, 0.25, 0.2),
     "singing crystal shapes": lambda t: (1 - t.noisy) ** 2 * (1 - t.deep) * _near(t.bright, 0.65, 0.2),
 }
@@ -130,7 +130,7 @@ class SpectralBaselineEncoder:
         loud = (10.0 * math.log10(self._power + 1e-12) + 60.0) / 50.0
         bright = math.log2(centroid / 100.0) / math.log2(80.0)
         deep = self._deep / (self._power + 1e-12)
-        return Timbre(*(min(max(v, 0.0), 1.0) for v in (loud, bright, flatness, len(self._onsets) / 8.0, deep)))
+        return Timbre(*(min(max(v, 0.0), 1.0) for v in (loud, bright, flatness, len(self._onsets) / 6.0, deep)))
 
     def _mean(self) -> Meaning:
         timbre = self.timbre()
