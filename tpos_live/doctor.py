@@ -46,7 +46,7 @@ def print_devices() -> int:
         marks = [word for word, true in (("mic", row.default_input), ("default output", row.default_output)) if true]
         ways = f"{row.inputs} in, {row.outputs} out"
         extra = f"  ({', '.join(marks)})" if marks else ""
-        click.echo(f"{row.index:>3}  {row.name}, {row.host_api}  {ways}  {row.rate} Hz{extra}")
+        click.echo(f"{row.index:>3}  {row.full_name}  {ways}  {row.rate:g} Hz{extra}")
     if not any(row.inputs for row in rows):
         click.echo("no sound input found; --audio FILE and `tpos-live demo` work without one", err=True)
     return 0

@@ -1,0 +1,307 @@
+"""The show: builds the parts, starts and stops the threads. Nothing else knows every part.
+
+Threads: the sound device's callback and its supervisor, the listener (sound to Drive), the loader and then the
+renderer (Drive to Frame), the text encoder, OSC receiver, parser and feedback, the recorder; the stage has the
+main thread.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import click
+
+from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
+from tpos_live.board import Board
+from tpos_live.conditioning.drive import Drive
+from tpos_live.control.osc import OscControl
+from tpos_live.desk import Desk
+from tpos_live.listener import Listener, ListenerThread
+from tpos_live.mailbox import Mailbox
+from tpos_live.parameters import ParameterStore
+from tpos_live.render.frame import Frame
+from tpos_live.settings import Settings, parse_address, parse_size
+from tpos_live.sound.opening import open_sound
+from tpos_live.sound.source import Sound
+from tpos_live.stage.errors import StageError
+from tpos_live.stage.headless import HeadlessStage
+from tpos_live.stage.window import StageWindow
+
+
+def has_display() -> bool:
+    """True where a window may be opened: on Linux only where an X display is named (XWayland counts)."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
+
+
+def run_show(settings: Settings, demo: bool = False) -> int:
+    """A show from start to end; returns the exit code. Raises our own errors for what cannot start."""
+    headless = settings.window.headless
+    if not headless and not has_display():
+        raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
+    with stopping() as stop:
+        show = Show(settings, demo=demo, stop=stop)
+        with show:
+            show.run()
+        loading = show.loading
+    if loading:
+        # The loader is inside a library's import, which cannot be interrupted: leave without it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    return 0
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM or a closed terminal sets; the second Ctrl-C is obeyed at once."""
+    event = threading.Event()
+
+    def ask(number: int, _frame: Any) -> None:
+        if event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        event.set()
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), ask) for name in names}
+    try:
+        yield event
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+class Show:
+    """A context manager: entering starts every thread, leaving ends them within a second.
+
+    Thread contract: made, entered, run and left on the main thread.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        demo: bool = False,
+        stop: threading.Event | None = None,
+        sound: Sound | None = None,
+        say: Callable[[str], None] = lambda line: click.echo(f"tpos-live: {line}", err=True),
+        headless_gl: bool = False,
+    ) -> None:
+        """sound: a source to use in place of the one in the settings (measurements). headless_gl: draw
+        with OpenGL but without a display (measurements)."""
+        self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
+        self._headless_gl = headless_gl
+        self.store = ParameterStore(settings.start_values())
+        self._say = say
+        self.board = Board(self.store, say)
+        self.frames: Mailbox[Frame] = Mailbox()
+        self.listener = Listener(SpectralBaselineEncoder())
+        self.sound = sound or self._open_sound()
+        self.stage: StageWindow | HeadlessStage = self._make_stage()
+        self.desk = Desk(
+            self.store,
+            self.sound,
+            self.board.report,
+            record=settings.record.file,
+            folder=settings.record.folder,
+            fps=settings.record.fps,
+        )
+        self.loader = Loader(self)
+        self._stack = ExitStack()
+        self._ending_at = 0.0
+
+    @property
+    def loading(self) -> bool:
+        """True while the engine is still being loaded."""
+        return self.loader.alive
+
+    def __enter__(self) -> Show:
+        settings, stack = self.settings, self._stack
+        try:
+            self.osc = stack.enter_context(
+                OscControl(
+                    self.store,
+                    self.board.status,
+                    # To the terminal alone: a stranger's bad address must not appear on the wall.
+                    self._say,
+                    settings.osc.host,
+                    settings.osc.port,
+                    parse_address(settings.osc.reply),
+                    (lambda: self.listener.features) if settings.osc.audio else None,
+                )
+            )
+            stack.enter_context(self.stage)
+            stack.enter_context(self.sound)
+            self._ear = stack.enter_context(
+                ListenerThread(self.sound, self.listener, self.store, self.desk.hear, self.board.report)
+            )
+            self.board.fill(state="loading", encoder=self.listener.encoder.name)
+            self.board.attach(self._sound_fields)
+            self.board.attach(self._picture_fields)
+            stack.enter_context(self.loader)
+            stack.callback(self.board.fill, state="stopping")
+        except BaseException:
+            stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.desk.close(self.stage)
+        self._stack.close()
+
+    def run(self) -> None:
+        """Show until the window is closed, Ctrl-C, the end of a file, or `seconds`."""
+        if self.settings.seconds:
+            self._ending_at = time.perf_counter() + self.settings.seconds
+        self.stage.run(self._over)
+        if self.loader.error is not None:
+            raise self.loader.error
+
+    def _over(self) -> bool:
+        if isinstance(self.stage, HeadlessStage):
+            self.desk.look(self.stage)
+        ended = self._ending_at and time.perf_counter() >= self._ending_at
+        return bool(self._stop.is_set() or self._ear.ended.is_set() or ended or self.loader.error)
+
+    def _open_sound(self) -> Sound:
+        sound = self.settings.sound
+        if self._demo:
+            return open_sound(demo=True, mute=sound.mute)
+        channels = tuple(sound.channels) or None
+        if sound.audio:
+            return open_sound(audio=sound.audio, channels=channels, mute=sound.mute)
+        return open_sound(device=sound.device, channels=channels)
+
+    def _make_stage(self) -> StageWindow | HeadlessStage:
+        settings = self.settings
+        if settings.window.headless:
+            size = parse_size(settings.record.resolution)
+            return HeadlessStage(
+                self.frames, self._drive, self.store.snapshot, size=size, fps=float(settings.record.fps)
+            )
+        return StageWindow(
+            self.frames,
+            self._drive,
+            self.store.snapshot,
+            self.board.status,
+            on_key=lambda name, modifiers: self.desk.key(name, modifiers, self.stage),
+            on_refresh=lambda _now: self.desk.look(self.stage),
+            size=parse_size(settings.window.size),
+            headless=self._headless_gl,
+        )
+
+    def _drive(self) -> Drive:
+        return self.listener.drive.latest() or Drive()
+
+    def _sound_fields(self) -> dict[str, Any]:
+        now = time.perf_counter()
+        sound, heard = self.sound.status(now), self.listener.features
+        return {
+            "sound_state": sound.state.value,
+            "sound_name": sound.name,
+            "samples_lost": sound.losses.total,
+            "audio_age_ms": 1000 * max(now - self._drive().heard_at, 0.0),
+            "level": heard.level,
+            "bands": (heard.bass, heard.mid, heard.midhigh, heard.high),
+            "gate": heard.gate,
+            "tempo": heard.tempo,
+            "confidence": heard.confidence,
+            "beat_phase": heard.beat_phase,
+            "message": sound.message,
+        }
+
+    def _picture_fields(self) -> dict[str, Any]:
+        return {
+            "engine_fps": self.loader.fps(),
+            "shown_fps": self.stage.shown_fps,
+            "latency_ms": self.stage.latency_ms,
+            "frames_replaced": self.frames.replaced,
+            "recording": self.desk.recording,
+            "record_dropped": self.desk.dropped,
+            "osc_received": self.osc.received,
+            "osc_bad": self.osc.bad,
+        }
+
+
+class Loader:
+    """Loads the engine on a thread of its own and starts the renderer; the window is up meanwhile.
+
+    A context manager. `error` holds why there is no engine. `alive` while it loads.
+    """
+
+    def __init__(self, show: Show) -> None:
+        self._show = show
+        self._stack = ExitStack()
+        self._thread = threading.Thread(target=self._load, name="loader", daemon=True)
+        self._left = threading.Event()
+        self._counted = (0.0, 0, 0.0)
+        self.error: Exception | None = None
+        self.renderer: Any = None
+        self.studio: Any = None
+        self.ready = threading.Event()
+        """Set when the renderer runs."""
+
+    def __enter__(self) -> Loader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._left.set()
+        if not self._thread.is_alive():
+            self._stack.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def fps(self) -> float:
+        """Engine pictures a second since about a second ago."""
+        now, drawn = time.perf_counter(), self.renderer.drawn if self.renderer else 0
+        before, count, rate = self._counted
+        if now - before >= 0.5:
+            rate = (drawn - count) / (now - before) if before else 0.0
+            self._counted = (now, drawn, rate)
+        return rate
+
+    def _load(self) -> None:
+        show = self._show
+        try:
+            show.board.fill(engine=show.settings.engine.name)
+            from tpos_live.render.worker import RenderThread
+            from tpos_live.studio import Studio
+
+            studio = self._stack.enter_context(Studio(show.settings, live=True, encoder=show.listener.encoder))
+            if self._left.is_set():
+                return
+            show.board.report(studio.note)
+            if studio.painter.notice:
+                show.board.report(studio.painter.notice)
+            show.board.fill(
+                state="running",
+                engine=studio.engine.name,
+                accelerator=studio.painter.accelerator.name,
+                accelerator_why=studio.painter.accelerator.why,
+                size=studio.painter.size,
+            )
+            self.renderer = self._stack.enter_context(
+                RenderThread(
+                    studio.painter,
+                    studio.mixer,
+                    show.listener.drive,
+                    show.listener.meaning,
+                    show.store,
+                    show.frames,
+                    fps_cap=show.settings.engine.fps_cap,
+                    report=show.board.report,
+                )
+            )
+            self.studio = studio
+            self.ready.set()
+        except Exception as error:
+            self.error = error

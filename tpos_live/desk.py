@@ -1,0 +1,183 @@
+"""The desk: does what parameters and keys ask of the parts that hold no parameters themselves.
+
+Recording, snapshots, another input, another screen. It looks at the parameters once a refresh, on the
+stage's thread, and never waits: what takes time is done on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tpos_live.control.keys import apply_key, key_name
+from tpos_live.parameters import ParameterStore
+from tpos_live.sound.source import Chunk, Sound
+from tpos_live.stage.errors import StageError
+from tpos_live.stage.output import Output
+from tpos_live.stage.recorder import Recorder
+from tpos_live.stage.video import save_png
+
+
+class Stage(Protocol):
+    """What the desk needs of a stage, with or without a window."""
+
+    outputs: list[Output]
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def read_back(self) -> np.ndarray: ...
+
+    def close_soon(self) -> None: ...
+
+
+class Desk:
+    """Thread contract: `look`, `key` and `close` on the stage's thread; `hear` on the listener's;
+    `recording`, `dropped` may be read from anywhere.
+    """
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        sound: Sound,
+        report: Callable[[str], None],
+        *,
+        record: str = "",
+        folder: str = "",
+        fps: float = 30.0,
+    ) -> None:
+        """record: file of the first recording, "" = named after the time. folder: for what has no name."""
+        self._store, self._sound, self._report = store, sound, report
+        self._first, self._folder, self._fps = record, Path(folder or "."), fps
+        self._recorder: Recorder | None = None
+        self._closing: list[threading.Thread] = []
+        snapshot = store.snapshot()
+        self._device = str(snapshot["audio.device"])
+        self._snaps = snapshot.fired("out.snapshot")
+        self._dropped_before = 0
+        if record:
+            store.set("out.record", True)
+
+    @property
+    def recording(self) -> str:
+        """Path of the file that is being written, "" if none is."""
+        recorder = self._recorder
+        return str(recorder.path) if recorder is not None else ""
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that recordings had to repeat."""
+        recorder = self._recorder
+        return self._dropped_before + (recorder.dropped if recorder is not None else 0)
+
+    def look(self, stage: Stage) -> None:
+        """Carry out what changed since the last look."""
+        snapshot = self._store.snapshot()
+        recorder = self._recorder
+        if recorder is not None and recorder.error:
+            self._report(recorder.error)
+            self._end(stage)
+            self._store.set("out.record", False)
+        elif bool(snapshot["out.record"]) != (recorder is not None):
+            if recorder is None:
+                self._begin(stage)
+            else:
+                self._end(stage)
+        if snapshot.fired("out.snapshot") != self._snaps:
+            self._snaps = snapshot.fired("out.snapshot")
+            self._save(stage.read_back())
+        device = str(snapshot["audio.device"])
+        if device != self._device:
+            self._device = device
+            if device:
+                self._sound.reopen(device)
+
+    def key(self, name: str, modifiers: frozenset[str], stage: Stage) -> None:
+        """Do what a key stands for; keys that are no parameter are carried out here."""
+        action = apply_key(key_name(name), modifiers, self._store)
+        if action == "quit":
+            stage.close_soon()
+        elif action == "next_screen":
+            self._store.set("out.screen", self._next_screen())
+        elif action == "next_device":
+            self._later(self._next_device, "next-device")
+
+    def hear(self, chunk: Chunk) -> None:
+        """Sound for the recording."""
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.sound(chunk.stereo, chunk.captured_at)
+
+    def close(self, stage: Stage) -> None:
+        """Finish the recording, so that the file is whole."""
+        if self._recorder is not None:
+            self._end(stage)
+        for thread in self._closing:
+            thread.join(5.0)
+
+    def _begin(self, stage: Stage) -> None:
+        path = Path(self._first) if self._first else self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}.mp4"
+        self._first = ""
+        recorder = Recorder(path, self._fps)
+        try:
+            if reason := recorder.is_available():
+                raise StageError(reason)
+            recorder.open(stage.size)
+        except StageError as error:
+            self._report(str(error))
+            self._store.set("out.record", False)
+            return
+        self._recorder = recorder
+        stage.outputs.append(recorder)
+
+    def _end(self, stage: Stage) -> None:
+        recorder = self._recorder
+        assert recorder is not None
+        self._dropped_before += recorder.dropped
+        self._recorder = None
+        stage.outputs.remove(recorder)
+        self._later(recorder.close, "recorder-close")
+
+    def _save(self, pixels: np.ndarray) -> None:
+        path = self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}-{time.perf_counter_ns() % 1000:03d}.png"
+
+        def write() -> None:
+            try:
+                save_png(path, pixels)
+                self._report(f"saved {path}")
+            except StageError as error:
+                self._report(str(error))
+
+        self._later(write, "snapshot")
+
+    def _next_screen(self) -> int:
+        import pyglet
+
+        count = len(pyglet.display.get_display().get_screens())
+        return (int(self._store.snapshot()["out.screen"]) + 1) % max(count, 1)
+
+    def _next_device(self) -> None:
+        from tpos_live.sound.devices import list_devices
+        from tpos_live.sound.source import SoundError
+
+        try:
+            names = [row.full_name for row in list_devices() if row.inputs]
+        except SoundError as error:
+            self._report(str(error))
+            return
+        if names:
+            now = self._sound.status(time.perf_counter()).name
+            here = next((i for i, name in enumerate(names) if name.startswith(now)), -1)
+            self._store.set("audio.device", names[(here + 1) % len(names)])
+
+    def _later(self, work: Callable[[], None], name: str) -> None:
+        self._closing = [thread for thread in self._closing if thread.is_alive()]
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        self._closing.append(thread)

@@ -1,0 +1,128 @@
+"""Pictures without a stage: `still`, `render`, and the demo where there is no display.
+
+Every frame is drawn, in order, with time taken from the sound, by the same parts as a show; the same file,
+seed, settings, accelerator and thread count give the same frames.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from tpos_live.conditioning.drive import Drive
+from tpos_live.listener import Listener
+from tpos_live.parameters import ParameterStore, Snapshot
+from tpos_live.settings import Settings, parse_size
+from tpos_live.sound.files import read_audio
+from tpos_live.sound.opening import DEMO
+from tpos_live.sound.source import RATE, Chunk
+from tpos_live.stage.compose import Composer
+from tpos_live.stage.errors import StageError
+from tpos_live.stage.playhead import Playhead
+from tpos_live.stage.video import VideoWriter, save_png
+from tpos_live.studio import Studio
+
+DEMO_SECONDS = 20.0
+ENCODER_THREADS = 2
+"""Of the video encoder: a fixed number, for the file depends on it."""
+
+
+def pictures(studio: Studio, listener: Listener, snapshot: Snapshot, sound: np.ndarray, fps: int) -> Iterator[Drive]:
+    """Hear `sound` (float32 [n, 2] at 48 kHz) picture by picture: the Drive of each, in order.
+
+    Picture k answers the sound up to (k + 1) / fps and is shown from k / fps on: what a kick does is in the
+    picture that is on the screen while it sounds.
+    """
+    count = -(-len(sound) * fps // RATE)
+    heard = 0
+    drive = Drive()
+    for k in range(count):
+        end = min((k + 1) * RATE // fps, len(sound))
+        stereo = sound[heard:end]
+        heard = end
+        mono = np.ascontiguousarray(stereo.mean(axis=1, dtype=np.float32))
+        listener.hear(Chunk(mono, stereo, captured_at=end / RATE), snapshot)
+        drive = listener.drive.latest() or drive
+        yield drive
+
+
+def write_video(settings: Settings, sound: np.ndarray, output: Path) -> None:
+    """Draw every picture of `sound` and write them with it. Raises our own errors only."""
+    fps = settings.record.fps
+    size = parse_size(settings.record.resolution)
+    store = ParameterStore(settings.start_values())
+    snapshot = store.snapshot()
+    with Studio(settings, live=False) as studio:
+        tell(studio.note)
+        listener = Listener(studio.encoder)
+        composer, playhead = Composer(size), Playhead()
+        count = -(-len(sound) * fps // RATE)
+        with (
+            VideoWriter(output, size, fps, threads=ENCODER_THREADS) as writer,
+            tqdm(total=count, unit="frame", desc=output.name, disable=not sys.stderr.isatty()) as bar,
+        ):
+            written = 0
+            for k, drive in enumerate(pictures(studio, listener, snapshot, sound, fps)):
+                frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+                playhead.take(frame)
+                # Every picture is drawn, so there is nothing in between to show.
+                shot = playhead.shot(drive.time, drive, snapshot)
+                writer.write_frame(composer.compose(shot.finish, frame))
+                end = min((k + 1) * RATE // fps, len(sound))
+                writer.write_sound(sound[written:end])
+                written = end
+                bar.update()
+                if bar.disable and k % (10 * fps) == 0:
+                    click.echo(f"{output.name}: {100 * k // count} %", err=True)
+
+
+def render_file(settings: Settings, audio: Path, output: Path) -> int:
+    """`tpos-live render`."""
+    check_output(output)
+    sound = read_audio(audio, settings.seconds or None, tuple(settings.sound.channels) or None)
+    write_video(settings, sound, output)
+    click.echo(f"wrote {output}, {len(sound) / RATE:.1f} s")
+    return 0
+
+
+def render_demo(settings: Settings) -> int:
+    """`tpos-live demo` without a display: 20 s of it as a video in the current folder."""
+    output = Path(settings.record.file or "tpos-demo.mp4")
+    check_output(output)
+    click.echo(f"no display: writing {output} instead of opening a window", err=True)
+    sound = read_audio(DEMO, settings.seconds or DEMO_SECONDS)
+    write_video(settings, sound, output)
+    click.echo(f"wrote {output}, {len(sound) / RATE:.1f} s with sound")
+    return 0
+
+
+def still(settings: Settings, output: Path) -> int:
+    """`tpos-live still`: one picture at the engine's own size, with no sound and no finish."""
+    check_output(output)
+    snapshot = ParameterStore(settings.start_values()).snapshot()
+    with Studio(settings, live=False) as studio:
+        tell(studio.note)
+        drive = Drive(intensity=0.6)
+        frame = studio.draw(drive, None, snapshot, now=0.0)
+        save_png(output, frame.pixels)
+    click.echo(f"wrote {output}, {frame.pixels.shape[1]}x{frame.pixels.shape[0]}")
+    return 0
+
+
+def check_output(path: Path) -> None:
+    """Raise StageError at once, not after minutes of work, if `path` cannot be written."""
+    if path.is_dir():
+        raise StageError(f"{path} is a folder; name a file")
+    if not path.parent.is_dir():
+        raise StageError(f"{path.parent} does not exist; make it first")
+
+
+def tell(note: str) -> None:
+    """Say which engine draws."""
+    if note:
+        click.echo(note, err=True)

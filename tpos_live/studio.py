@@ -1,0 +1,62 @@
+"""The studio: one engine with everything that turns Drive, Meaning and parameters into a picture."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Self
+
+from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
+from tpos_live.analysis.encoder import Meaning, SoundEncoder
+from tpos_live.conditioning.audio_tokens import audio_map
+from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.mixer import Mixer
+from tpos_live.conditioning.prompts import PromptBank, TextCache
+from tpos_live.parameters import Snapshot
+from tpos_live.render.engine import load_engine
+from tpos_live.render.frame import Frame
+from tpos_live.render.locate import resolve_engine
+from tpos_live.render.painter import Painter
+from tpos_live.settings import Settings, parse_size
+from tpos_live.timing import StageTimes
+
+
+class Studio:
+    """Entering loads the engine (seconds); `draw` belongs to one thread from then on.
+
+    live: prompts are encoded on a worker and appear when they are ready; otherwise each picture waits for
+    its prompt, so that a render is the same every time.
+    """
+
+    def __init__(self, settings: Settings, live: bool, encoder: SoundEncoder | None = None) -> None:
+        self._settings, self._live = settings, live
+        self._stack = ExitStack()
+        self.encoder = encoder or SpectralBaselineEncoder()
+        self.note = ""
+        """Which engine was taken and why; one line."""
+
+    def __enter__(self) -> Self:
+        """Raises EngineError."""
+        chosen = self._settings.engine
+        path, self.note = resolve_engine(chosen.name)
+        self.engine = load_engine(path, device=None)
+        width, height = parse_size(chosen.size)
+        self.painter = Painter(
+            self.engine, (width, height) if width else None, chosen.accelerator, threads=chosen.threads
+        )
+        texts = self._stack.enter_context(TextCache(self.engine.encode, synchronous=not self._live))
+        sound = audio_map(self.encoder, self.engine.encode, self.engine.metadata.audio_tokens)
+        self.mixer = Mixer(PromptBank(texts), sound, self.painter.token_rows)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    @property
+    def times(self) -> StageTimes:
+        """How long the stages of drawing take."""
+        return self.painter.times
+
+    def draw(self, drive: Drive, meaning: Meaning | None, snapshot: Snapshot, now: float) -> Frame | None:
+        """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
+        tokens = self.mixer.tokens(now, snapshot, drive, meaning)
+        return None if tokens is None else self.painter.draw(drive, tokens, snapshot)
