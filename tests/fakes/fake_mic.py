@@ -32,6 +32,10 @@ pcm.tpos_mic {{ type pulse
   device "{sink}.monitor"
   hint {{ show on
          description "tpos fake microphone" }} }}
+pcm.tpos_desk {{ type pulse
+  device "{sink}.monitor"
+  hint {{ show on
+         description "tpos second fake microphone" }} }}
 pcm.tpos_speaker {{ type pulse
   device "{sink}"
   hint {{ show on
@@ -40,9 +44,10 @@ pcm.tpos_speaker {{ type pulse
 
 
 class FakeMicrophone:
-    """device: its name for PortAudio. speaker: an output whose sound arrives at the microphone."""
+    """device: its name for PortAudio. other: a second one that hears the same. speaker: an output whose sound arrives at the microphone."""
 
     device = "tpos_mic"
+    other = "tpos_desk"
     speaker = "tpos_speaker"
 
     def __init__(self, folder: Path) -> None:
@@ -80,7 +85,7 @@ class FakeMicrophone:
         """Let the microphone hear `samples`; returns at once."""
         path = self._folder / f"play{len(self._playing)}.wav"
         soundfile.write(path, samples, rate, subtype="FLOAT")
-        command = ["paplay", f"--device={_SINK}", "--latency-msec=20", str(path)]
+        command = ["paplay", f"--device={_SINK}", "--latency-msec=200", str(path)]
         self._playing.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
     def quiet(self) -> None:

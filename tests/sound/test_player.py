@@ -161,7 +161,7 @@ def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
         output = sound._output
         assert isinstance(output, FakeOutput)
         time.sleep(0.05)
-        heard, played, now = [], [], 0.0
+        heard, played, now = [], [], 10.0
         for count in (480, 333, 1024, 5000, 960, 480):
             now += 0.01
             played.append(output.ask(count, now)[:, 0])
@@ -170,7 +170,7 @@ def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
             heard.append(chunk.mono)
         assert np.array_equal(np.concatenate(played), np.concatenate(heard))
         assert sound.status(now).latency == 0.06
-        assert sound.pull(now + 0.4) is None
+        assert sound.pull(now + 0.4) is None and sound.status(now).message == ""
         assert sound.pull(now + 0.6) is None  # the clock takes over from here
         assert "plays on unheard" in sound.status(now).message
         assert not output.ask(480, now).any(), "an output that comes back late must not take sound away"
@@ -178,6 +178,19 @@ def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
         mono = np.concatenate(heard + [chunk.mono for chunk in rest])
         assert np.allclose(mono, np.linspace(0.1, 0.9, 120_000), atol=1e-6)
         assert sound.status(now).state is SourceState.ENDED
+
+
+def test_an_output_may_take_its_time_at_the_start(ramp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PulseAudio asks for a first block at once and for the next one only a second or two later."""
+    monkeypatch.setattr(player, "Output", FakeOutput)
+    with FileSound(ramp) as sound:
+        output = sound._output
+        assert isinstance(output, FakeOutput)
+        output.ask(480, 0.0)
+        assert sound.pull(0.01) is not None
+        assert sound.pull(4.9) is None and sound.status(4.9).message == ""
+        sound.pull(5.1)
+        assert "plays on unheard" in sound.status(5.1).message
 
 
 def test_asking_a_file_for_another_input_says_why_not(ramp: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tpos_live.sound.capture import Capture
 from tpos_live.sound.source import SoundError, SourceState
-from tpos_live.sound.supervisor import Supervisor
+from tpos_live.sound.supervisor import START, Supervisor
 
 BLOCK = np.zeros((480, 1), np.float32)
 
@@ -66,7 +66,7 @@ def test_a_good_device_runs_and_is_left_alone() -> None:
 def test_the_first_block_may_take_longer() -> None:
     room = Room("desk")
     room.silent.add("desk")
-    assert room.run(2.9) == [SourceState.STARTING]
+    assert room.run(START - 0.1) == [SourceState.STARTING]
     room.silent.clear()
     assert room.run(0.1)[-1] is SourceState.RUNNING
 
@@ -80,7 +80,7 @@ def test_a_stall_is_noticed_reported_and_mended() -> None:
     assert room.supervisor.message == 'microphone "desk" gives no sound; waiting for it'
     room.run(30)
     room.silent.clear()
-    assert room.run(5.1)[-1] is SourceState.RUNNING
+    assert room.run(5.1)[-1] is SourceState.RUNNING  # the longest wait between two attempts
     assert room.supervisor.message == ""
     assert room.closed == room.opened[:-1]
 
@@ -106,7 +106,7 @@ def test_a_device_that_opens_but_never_speaks_is_not_hammered() -> None:
     room.run(1)
     room.silent.add("desk")
     room.run(60)
-    assert 6 <= len(room.opened) <= 12
+    assert 5 <= len(room.opened) <= 10
 
 
 def test_after_a_recovery_patience_is_short_again() -> None:

@@ -159,8 +159,9 @@ class FileSound:
 
     def _watch(self, output: Output, now: float) -> None:
         """Let the wall clock take over from an output that asks for nothing any more."""
-        last, patience = (output.opened_at, START) if output.asked_at is None else (output.asked_at, STALL)
-        if output.finished or now - last > patience:
+        last = output.opened_at if output.asked_at is None else output.asked_at
+        # PulseAudio asks once at the start, and then not for a second or two
+        if output.finished or (now - last > STALL and now - output.opened_at > START):
             self._heard = False
             self._message = f'the sound output stopped; "{self._path.name}" plays on unheard'
             threading.Thread(target=output.close, name="sound-close", daemon=True).start()

@@ -11,8 +11,8 @@ from tpos_live.sound.source import SoundError, SourceState
 
 STALL = 0.5
 """Seconds without a block after which an input has stalled, although PortAudio calls it active."""
-START = 3.0
-"""The same for the first block: through PulseAudio it takes up to 1.8 s."""
+START = 5.0
+"""The same for the first block: through PulseAudio it takes 1.8 s, and more on a busy machine."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
 NOTICE = 10.0
 """Seconds that a message about a refused change stays."""
