@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from music import RATE, four_on_the_floor
@@ -75,7 +77,7 @@ def test_a_leading_concept_is_held() -> None:
     parts = [p for _ in range(12) for p in (noise(0.4, 0.2), tone(0.4, 60, 0.2), tone(0.4, 3000, 0.2))]
     led = leaders(SpectralBaselineEncoder().push(np.concatenate(parts)))
     changes = [i for i in range(1, len(led)) if led[i] != led[i - 1]]
-    assert all(b - a >= 37 for a, b in zip(changes, changes[1:], strict=False))
+    assert all(b - a >= 37 for a, b in itertools.pairwise(changes))
 
 
 def test_reset_forgets() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from music import RATE, four_on_the_floor
@@ -13,11 +15,7 @@ from tpos_live.parameters import ParameterStore
 
 
 def beats_of(features: list[Features]) -> list[float]:
-    return [
-        b.time - b.beat_phase * 60.0 / b.tempo
-        for a, b in zip(features, features[1:], strict=False)
-        if b.beats > a.beats
-    ]
+    return [b.time - b.beat_phase * 60.0 / b.tempo for a, b in itertools.pairwise(features) if b.beats > a.beats]
 
 
 @pytest.mark.parametrize("bpm", [90, 101.3, 112, 120, 128, 137.5, 150, 160])

@@ -123,7 +123,9 @@ def test_picker_rests_between_hits_and_needs_to_listen() -> None:
     assert fired and fired[0] >= 50 and min(np.diff(fired)) >= 8
 
 
-def moments(structure: Structure, beats: float, bass: float, bright: float, kicks: bool, rise: float = 0.0) -> list[float]:
+def moments(
+    structure: Structure, beats: float, bass: float, bright: float, kicks: bool, rise: float = 0.0
+) -> list[float]:
     """Feed a part at 120 BPM; the beats at which drops were found."""
     found = []
     for hop in range(round(beats * 50)):

@@ -1,0 +1,84 @@
+"""What one hop (10 ms of sound) of the fast path costs: python benchmarks/analysis.py [seconds]
+
+Plays the demo track hop by hop through analyzer, conductor and baseline encoder and prints one JSON line for
+each: mean, median, p99 and worst time in milliseconds, with commit and machine. One thread, no warm-up taken off.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+import tpos_live
+from tpos_live.analysis.analyzer import Analyzer
+from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
+from tpos_live.analysis.features import HOP
+from tpos_live.conditioning.conductor import Conductor
+from tpos_live.parameters import ParameterStore
+
+
+def sound(seconds: float) -> np.ndarray:
+    """float32 [n] of the demo track, repeated."""
+    track, _ = soundfile.read(Path(tpos_live.__file__).parent / "sound" / "demo.ogg", dtype="float32")
+    count = int(seconds * 48_000) // HOP * HOP
+    return np.resize(track.reshape(track.shape[0], -1).mean(axis=1), count)
+
+
+def timed(work: Callable[[int], object], count: int) -> np.ndarray:
+    """Milliseconds of each of `count` calls."""
+    took = np.empty(count)
+    for index in range(count):
+        start = time.perf_counter()
+        work(index)
+        took[index] = time.perf_counter() - start
+    return 1e3 * took
+
+
+def report(part: str, took: np.ndarray) -> None:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    line = {
+        "part": part,
+        "hops": took.size,
+        "mean_ms": round(float(took.mean()), 4),
+        "p50_ms": round(float(np.median(took)), 4),
+        "p99_ms": round(float(np.quantile(took, 0.99)), 4),
+        "max_ms": round(float(took.max()), 4),
+        "commit": commit.stdout.strip(),
+        "machine": f"{platform.machine()} {platform.system()} python {platform.python_version()}",
+    }
+    print(json.dumps(line))
+
+
+def main() -> None:
+    track = sound(float(sys.argv[1]) if len(sys.argv) > 1 else 45.0)
+    hops = track.reshape(-1, HOP)
+    still = ParameterStore().snapshot()
+    store = ParameterStore()
+    analyzer, encoder = Analyzer(), SpectralBaselineEncoder()
+    features = []
+    report("analyzer", timed(lambda i: features.extend(analyzer.push(hops[i], still)), len(hops)))
+    conductor = Conductor()
+    report("conductor", timed(lambda i: conductor.step(features[i], still, 0.0), len(hops)))
+    conductor = Conductor()
+
+    def ridden(index: int) -> None:
+        conductor.step(features[index], snapshots[index], 0.0)
+
+    snapshots = []
+    for index in range(len(hops)):
+        store.set("motion.pan_x", index % 100 / 100)
+        snapshots.append(store.snapshot())
+    report("conductor, a parameter changes every hop", timed(ridden, len(hops)))
+    report("baseline encoder", timed(lambda i: encoder.push(hops[i]), len(hops)))
+
+
+if __name__ == "__main__":
+    main()
