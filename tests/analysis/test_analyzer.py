@@ -172,6 +172,7 @@ def test_mute_hears_nothing_and_does_not_forget_the_room() -> None:
     muted = analyzer.push(sound, store.snapshot())
     assert all(f.silence == 1.0 and f.kick <= muted[0].kick for f in muted)
     assert muted[-1].level < 1e-6 and muted[-1].gain == gain
+    assert all(f.beat == 0.0 for f in muted)
 
 
 def test_gain_moves_the_level() -> None:

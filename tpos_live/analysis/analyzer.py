@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -86,6 +87,8 @@ class Analyzer:
         self._kick.step(flux["bass"], gate)
         self._snare.step(flux["snare"], gate)
         beat = self._beat.step(flux["all"] + KICK_WEIGHT * flux["kick"] if gate else 0.0, self._control(snapshot))
+        if muted and snapshot["tempo.source"] == "auto" and not snapshot["tempo"]:
+            beat = replace(beat, confidence=0.0)
         self._find_structure(db, beat, gate)
         return self._record(db[4], gain - manual, gate, beat)
 

@@ -142,8 +142,8 @@ class BeatTracker:
         contrast = self._find_phase(heard)
         # Little heard says little: a breakdown or a pause neither makes nor breaks confidence.
         loud = float(heard[-PHASE_HOPS:].sum())
-        self._usual = max(loud, self._usual * (1.0 - LOOK_SECONDS / 20.0))
-        weight = min(2.0 * loud / self._usual, 1.0)
+        self._usual = max(loud, self._usual * (1.0 - LOOK_SECONDS / 45.0))
+        weight = min(2.0 * loud / self._usual, 1.0) ** 2
         clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
         self.confidence += (clear - self.confidence) * 0.2 * weight
 

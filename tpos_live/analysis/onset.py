@@ -65,6 +65,9 @@ class Flux:
 class Picker:
     """Finds the hits in one flux; `hit` jumps to a hit's strength (0 to 1) and decays in 50 ms.
 
+    The strength is the square root of flux over the strongest recent flux: equal drums over other notes differ
+    by half in flux, and should not in the picture.
+
     least: flux below this is never a hit. share_of_peak: a hit reaches this much of the strongest hit of
     the last seconds, so that the kick's click is no snare and a bass note no kick. rest: seconds between two
     hits at least.
@@ -93,7 +96,7 @@ class Picker:
         if self.fired:
             self._since, self._strength = 0.0, 0.0
         if self._since < _GROWTH_SECONDS:
-            self._strength = max(self._strength, min(flux / max(self._peak, self.least), 1.0))
+            self._strength = max(self._strength, math.sqrt(min(flux / max(self._peak, self.least), 1.0)))
             self.hit = max(self.hit, self._strength)
         return self.hit
 
