@@ -15,6 +15,7 @@ from tpos_live.stage.film import (
     KNEE,
     SPILL,
     TILE,
+    TOE,
     Film,
     Placement,
     cubic_weights,
@@ -68,13 +69,13 @@ class Composer:
             v = v.mul_(finish.contrast).add_(mean * (1 - finish.contrast))
             if film.bloom > 0:
                 grid = work.grid_for(placement, finish.pan_new)
-        light = v.clamp_(min=0).square_()
+        light = v.clamp_(min=0).addcmul_(v, v, value=1 / (2 * TOE)).mul_(2 * TOE / (1 + 2 * TOE))
         if film.bloom > 0:
             light.add_(_sample(glow, grid), alpha=film.bloom)
         light = _colour(light, film.colour, work.light)
         if film.shoulder > 0:
             _shoulder(light, film.shoulder, work.spare)
-        v = light.clamp_(0, 1).sqrt_()
+        v = light.clamp_(0, 1).mul_(1 + 2 * TOE).add_(TOE * TOE).sqrt_().sub_(TOE)
 
         noise = self._noise_at(finish.seed, placement)
         if finish.grain > 0:
@@ -147,11 +148,11 @@ class _Buffers:
 def enlarge(picture: torch.Tensor, factor: int) -> torch.Tensor:
     """Cubic convolution by a whole factor: float [3, h, w] to [3, factor*h, factor*w].
 
-    Edges repeat; values may overshoot 0 and 1 a little.
+    Edges repeat; what overshoots 0 or 1 is cut off.
     """
     if factor == 1:
         return picture.contiguous()
-    for dim in (1, 2):
+    for dim in (2, 1):
         n = picture.shape[dim]
         padded = F.pad(picture, (0, 0, 2, 2) if dim == 1 else (2, 2, 0, 0), mode="replicate")
         shape = list(picture.shape)
@@ -162,7 +163,7 @@ def enlarge(picture: torch.Tensor, factor: int) -> torch.Tensor:
             torch.mul(taps[0], weights[0], out=total)
             for tap, weight in zip(taps[1:], weights[1:], strict=True):
                 total.add_(tap, alpha=weight)
-            larger.select(dim + 1, phase).copy_(total)
+            larger.select(dim + 1, phase).copy_(total.clamp_(0, 1))
         picture = larger.flatten(dim, dim + 1)
     return picture
 
@@ -183,10 +184,11 @@ def _colour(light: torch.Tensor, matrix: tuple[float, ...], out: torch.Tensor) -
 
 
 def _shoulder(light: torch.Tensor, strength: float, spare: torch.Tensor) -> None:
-    """Hold back what is brighter than the knee and spill it into the other colours, in place."""
+    """Hold back what is brighter than the knee and let it whiten the colour, in place."""
     over = torch.sub(light, KNEE, out=spare).clamp_(min=0)
     part = over * strength
     lost = over.mul_(part).div_(part.add_(1))
     light.sub_(lost).clamp_(max=1)
-    spill = lost.sum(0).mul_(SPILL).clamp_(max=1)
-    light.addcmul_(light, spill, value=-1).add_(spill)
+    keep = lost.sum(0).mul_(SPILL).add_(1).reciprocal_()
+    brightest = light.amax(0)
+    light.mul_(keep).addcmul_(brightest, keep.neg_().add_(1))

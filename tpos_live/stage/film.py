@@ -1,16 +1,16 @@
 """The numbers of the composition that its two versions (CPU and GL) share, so that they agree.
 
-Light is a coded value squared: the square is close to the sRGB curve (0.25 against 0.21 at half),
-its inverse is one square root, and going there and back changes nothing. Below, v is a coded value
-(0 to 1 as in the file), L = v * v is light.
+Below, v is a coded value (0 to 1 as in the file) and L is light: L = v * (v + 2 TOE) / (1 + 2 TOE). It
+stays near the sRGB curve (0.26 against 0.21 at half), its inverse is one square root, there and back
+changes nothing, and its slope at black is finite, so that two machines agree there as well.
 
 One pixel:
     v  = mean + (blend - mean) * contrast, at least 0
-    L  = colour * (v * v + bloom * glow)                     exposure and saturation in one matrix
+    L  = colour * (light(v) + bloom * glow)                  exposure and saturation in one matrix
     o  = max(L - KNEE, 0)                                    what the film cannot hold ...
     L  = L - lost,  lost = o * o * shoulder / (1 + o * shoulder)
-    L += min(SPILL * (sum of lost), 1) * (1 - L)             ... spills into the other colours
-    v  = sqrt(L)
+    L  = L + s * (max(L) - L),  s = 1 - 1 / (1 + SPILL * (sum of lost))     ... whitens the colour
+    v  = sqrt(L * (1 + 2 TOE) + TOE * TOE) - TOE
     out = floor(255 * level * (v + grain * noise * min(8 v, 1)) + dither)
 The shoulder is as strong as the brightest possible light needs, so with nothing to hold back it is
 the identity. Dither is 0 to below 1 before rounding down: black stays 0 and white 255.
@@ -26,8 +26,9 @@ import numpy as np
 
 from tpos_live.stage.finish import Finish
 
+TOE = 1 / 64
 KNEE = 0.6
-SPILL = 0.5
+SPILL = 0.12
 LUMA = (0.2126, 0.7152, 0.0722)
 """Luminance of linear RGB (ITU-R BT.709)."""
 TILE = 512
@@ -37,6 +38,11 @@ GRAIN_STEP = 40.0
 SHARPNESS = -0.6
 """Keys' cubic convolution parameter a: -0.5 is the most accurate, lower is crisper."""
 LARGEST_UPSCALE = 4
+
+
+def to_light(v: np.ndarray) -> np.ndarray:
+    """Light of a coded value, 0 to 1 both."""
+    return np.asarray(v) * (np.asarray(v) + 2 * TOE) / (1 + 2 * TOE)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpos_live.stage.film import GRAIN_STEP, KNEE, SPILL, TILE
+from tpos_live.stage.film import GRAIN_STEP, KNEE, SPILL, TILE, TOE
 
 TRIANGLE = """#version 330 core
 void main() {
@@ -70,7 +70,7 @@ void main() {
     v = mean + (v - mean) * contrast;
 #endif
     v = max(v, 0.0);
-    vec3 light = v * v;
+    vec3 light = v * (v + 2.0 * TOE) / (1.0 + 2.0 * TOE);
 #ifdef BLOOM
     vec3 glow = texture(glow_new, uv - pan_new).rgb;
 #ifdef BLEND
@@ -82,8 +82,9 @@ void main() {
     vec3 over = max(light - KNEE, 0.0);
     vec3 lost = over * over * shoulder / (1.0 + over * shoulder);
     light = min(light - lost, 1.0);
-    light += min(SPILL * (lost.r + lost.g + lost.b), 1.0) * (1.0 - light);
-    v = sqrt(light);
+    float spill = 1.0 - 1.0 / (1.0 + SPILL * (lost.r + lost.g + lost.b));
+    light = mix(light, vec3(max(light.r, max(light.g, light.b))), spill);
+    v = sqrt(light * (1.0 + 2.0 * TOE) + TOE * TOE) - TOE;
     vec4 n = texelFetch(noise, (ivec2(gl_FragCoord.xy) + noise_at) & (TILE - 1), 0);
     v += grain * ((n.a * 255.0 - 128.0) / GRAIN_STEP) * min(8.0 * v, 1.0);
     v = clamp(255.0 * level * v, 0.0, 255.0);
@@ -95,6 +96,6 @@ void main() {
 def compose_source(blend: bool, bloom: bool) -> str:
     """The finishing shader with or without a second picture and bloom: what is not needed costs nothing."""
     switches = (["BLEND"] if blend else []) + (["BLOOM"] if bloom else [])
-    numbers = {"KNEE": KNEE, "SPILL": SPILL, "TILE": TILE, "GRAIN_STEP": GRAIN_STEP}
+    numbers = {"KNEE": KNEE, "SPILL": SPILL, "TILE": TILE, "TOE": TOE, "GRAIN_STEP": GRAIN_STEP}
     lines = [f"#define {name}" for name in switches] + [f"#define {n} {v}" for n, v in numbers.items()]
     return "\n".join(["#version 330 core", *lines]) + _COMPOSE

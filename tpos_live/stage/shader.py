@@ -59,7 +59,7 @@ class ShaderComposer:
         self._target_buffer = _FrameBuffer()
         self._work_buffer = _FrameBuffer()
         self._source = _Texture(gl.GL_RGB8, gl.GL_NEAREST)
-        self._wide = _Texture(gl.GL_RGBA16F, gl.GL_NEAREST)
+        self._wide = _Texture(gl.GL_RGBA16, gl.GL_NEAREST)
         self._pictures = [_Picture(), _Picture()]
         self._readers: deque[_Reader] = deque()
         self._idle: list[_Reader] = []
@@ -218,7 +218,7 @@ class ShaderComposer:
         gl.glDisable(gl.GL_BLEND)
         gl.glDisable(gl.GL_SCISSOR_TEST)
         gl.glBindVertexArray(self._array)
-        gl.glDrawArrays(gl.GLTRIANGLES, 0, 3)
+        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
         gl.glBindVertexArray(0)
 
 
@@ -276,8 +276,8 @@ class _Picture:
         self.frame: Frame | None = None
         self.size = (0, 0)
         self.output = (0, 0)
-        self.large = _Texture(gl.GL_RGBA16F, gl.GL_LINEAR)
-        self.glow = _Texture(gl.GL_RGB16F, gl.GL_LINEAR)
+        self.large = _Texture(gl.GL_RGBA16, gl.GL_LINEAR)
+        self.glow = _Texture(gl.GL_RGB32F, gl.GL_LINEAR)
 
 
 class _FrameBuffer:

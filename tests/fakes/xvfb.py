@@ -1,0 +1,153 @@
+"""A display from nothing: an X server in memory, with one screen (Xvfb) or two (Xorg's dummy driver).
+
+    with one_screen() as display:          # ":99"; pass it as DISPLAY to the program under test
+        ...
+        screenshot(display)                # uint8 [H, W, 3]
+        press(display, "tpos-live output", "f")
+
+Needs xvfb, xdotool and imagemagick; two screens need xserver-xorg-core, xserver-xorg-video-dummy,
+x11-xserver-utils (xrandr), openbox and root.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+_TWO_SCREENS = """
+Section "Device"
+    Identifier "card"
+    Driver "dummy"
+    VideoRam 256000
+EndSection
+Section "Monitor"
+    Identifier "monitor"
+    HorizSync 5.0-1000.0
+    VertRefresh 5.0-200.0
+    Modeline "{w}x{h}" {clock} {w} {w1} {w2} {w3} {h} {h1} {h2} {h3}
+EndSection
+Section "Screen"
+    Identifier "screen"
+    Device "card"
+    Monitor "monitor"
+    DefaultDepth 24
+    SubSection "Display"
+        Depth 24
+        Modes "{w}x{h}"
+        Virtual {both} {h}
+    EndSubSection
+EndSection
+"""
+
+
+@contextmanager
+def one_screen(size: tuple[int, int] = (1280, 720)) -> Iterator[str]:
+    """Xvfb with one screen of (width, height); gives the display's name."""
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size[0]}x{size[1]}x24", "-nolisten", "tcp"],
+        pass_fds=[write],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(write)
+    try:
+        with os.fdopen(read) as pipe:
+            number = pipe.readline().strip()
+        if not number:
+            raise RuntimeError("Xvfb did not start")
+        yield f":{number}"
+    finally:
+        _end(server)
+
+
+@contextmanager
+def two_screens(size: tuple[int, int] = (800, 450)) -> Iterator[str]:
+    """Xorg with two screens side by side, each of (width, height), and a window manager."""
+    w, h = size
+    total_w, total_h = w + 200, h + 50
+    config = _TWO_SCREENS.format(
+        w=w, h=h, w1=w + 40, w2=w + 100, w3=total_w, h1=h + 3, h2=h + 8, h3=total_h,
+        clock=round(total_w * total_h * 60 / 1e6, 2), both=2 * w,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "xorg.conf"
+        path.write_text(config)
+        read, write = os.pipe()
+        server = subprocess.Popen(
+            ["Xorg", "-displayfd", str(write), "-noreset", "-logfile", f"{folder}/log", "-config", str(path)],
+            pass_fds=[write],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(write)
+        manager: subprocess.Popen[bytes] | None = None
+        try:
+            with os.fdopen(read) as pipe:
+                number = pipe.readline().strip()
+            if not number:
+                raise RuntimeError("Xorg with the dummy driver did not start")
+            display = f":{number}"
+            mode = f"{w}x{h}"
+            run(display, "xrandr", "--addmode", "DUMMY1", mode)
+            run(display, "xrandr", "--output", "DUMMY1", "--mode", mode, "--right-of", "DUMMY0")
+            manager = subprocess.Popen(
+                ["openbox"], env=_env(display), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            yield display
+        finally:
+            if manager is not None:
+                _end(manager)
+            _end(server)
+
+
+def run(display: str, *command: str) -> str:
+    """Run a program on the display; its output. Raises CalledProcessError."""
+    done = subprocess.run(command, env=_env(display), check=True, capture_output=True, text=True, timeout=20)
+    return done.stdout
+
+
+def screenshot(display: str) -> np.ndarray:
+    """What is on the display: uint8 [H, W, 3]."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "shot.png"
+        run(display, "import", "-window", "root", str(path))
+        return np.asarray(Image.open(path).convert("RGB"))
+
+
+def press(display: str, title: str, key: str) -> None:
+    """A real key press into the window of that title ("f", "Escape", "ctrl+q")."""
+    window = run(display, "xdotool", "search", "--name", f"^{title}$").split()[0]
+    run(display, "xdotool", "windowfocus", "--sync", window)
+    run(display, "xdotool", "key", key)
+
+
+def wait_until(true: Callable[[], bool], timeout: float = 15.0) -> bool:
+    """Look again and again until it is true; False after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return true()
+
+
+def _env(display: str) -> dict[str, str]:
+    return {**os.environ, "DISPLAY": display}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
