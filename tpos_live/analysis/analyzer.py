@@ -46,7 +46,7 @@ class Analyzer:
         self._flux = Flux()
         self._all = Picker(least=0.03)
         self._kick = Picker(least=0.015, share_of_peak=0.42, rest=0.1)
-        self._snare = Picker(least=0.005, share_of_peak=0.5, rest=0.1)
+        self._snare = Picker(least=0.005, share_of_peak=0.6, rest=0.1)
         self._hits = {
             "bass": Picker(least=0.08),
             "mid": Picker(least=0.06),

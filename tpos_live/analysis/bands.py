@@ -20,8 +20,9 @@ from tpos_live.analysis.spectrum import LOWEST_BIN, frequency_bin
 EDGES = (20.0, 250.0, 2000.0, 6000.0, 16_000.0)
 """Hz: bass, mid, midhigh, high."""
 RANGE_DB = 30.0
-TARGET_DB = -18.0
-"""Where automatic gain puts the programme level, dBFS RMS."""
+TARGET_DB = -22.0
+"""Where automatic gain puts the programme level, dBFS RMS: within its 12 dB of a loud master (-10) and of a
+microphone across the room (-34)."""
 HEADROOM_DB = (9.0, 8.0, 10.0, 11.0, 6.0)
 """Peaks above the programme level that still fit, in the four bands and the whole: steady music is 0.8, its
 peaks 1; the hits of a single band stand higher above its mean."""
