@@ -44,7 +44,8 @@ pcm.tpos_speaker {{ type pulse
 
 
 class FakeMicrophone:
-    """device: its name for PortAudio. other: a second one that hears the same. speaker: an output whose sound arrives at the microphone."""
+    """device: its name for PortAudio. other: a second one that hears the same. speaker: an output whose
+    sound arrives at the microphone."""
 
     device = "tpos_mic"
     other = "tpos_desk"
