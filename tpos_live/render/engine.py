@@ -116,11 +116,11 @@ class Engine:
         return width, height
 
 
-def load_engine(folder: Path, device: str | None = "cpu") -> Engine:
+def load_engine(folder: Path, device: str | None = None) -> Engine:
     """Load an engine from a local folder.
 
-    device: "cpu", "cuda", …; Raises EngineError with one line for whatever is missing, damaged or of a
-    kind that cannot be drawn with.
+    device: "cpu", "cuda", …; None takes CUDA where it works. Raises EngineError with one line for whatever
+    is missing, damaged or of a kind that cannot be drawn with.
     """
     folder = Path(folder)
     index = _read_index(folder)
@@ -134,12 +134,13 @@ def load_engine(folder: Path, device: str | None = "cpu") -> Engine:
     _check_class("text_encoder", index["text_encoder"][1], TEXT_ENCODERS, folder)
     if unet_config.get("addition_embed_type"):
         raise EngineError(f"{folder}: its unet wants two text encoders (SDXL); choose a Stable Diffusion 1 or 2 engine")
-    where = torch.device(device or "cpu")
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.float16 if where.type == "cuda" else torch.float32
+    # Imported before the libraries are made quiet: importing sets their loggers up anew.
+    classes = [_diffusers("UNet2DConditionModel"), _diffusers(index["vae"][1])]
+    classes.append(_transformers(index["text_encoder"][1]))
     with _offline(), _quiet():
-        unet = _load(folder, "unet", _diffusers("UNet2DConditionModel"))
-        vae = _load(folder, "vae", _diffusers(index["vae"][1]))
-        text_encoder = _load(folder, "text_encoder", _transformers(index["text_encoder"][1]))
+        unet, vae, text_encoder = map(_load, [folder] * 3, ("unet", "vae", "text_encoder"), classes)
         tokenizer = _load_tokenizer(folder, index["tokenizer"][1])
         for module in (unet, vae, text_encoder):
             module.to(device=where, dtype=dtype).eval().requires_grad_(False)

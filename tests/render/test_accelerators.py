@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tpos_live.conditioning.drive import Drive
+from tpos_live.parameters import ParameterStore
+from tpos_live.render import openvino
+from tpos_live.render.accelerators import Eager, choose, prepare_better, write_pixels
+from tpos_live.render.engine import Engine
+from tpos_live.render.metadata import EngineError
+from tpos_live.render.painter import Painter
+
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]"
+)
+SIZE = (64, 64)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(openvino, "cache_dir", lambda: tmp_path)
+    return tmp_path
+
+
+def test_a_name_that_does_not_exist(flow: Engine) -> None:
+    with pytest.raises(EngineError, match=r"warp.*eager"):
+        choose("warp", flow, SIZE, 32)
+
+
+def test_eager_says_why_it_is_not_openvino(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose("eager", flow, SIZE, 32).why == "chosen by --accelerator"
+    monkeypatch.setattr(openvino.importlib.util, "find_spec", lambda name: None)
+    chosen = choose("auto", flow, SIZE, 32)
+    assert chosen.name == "eager" and "not installed" in chosen.why
+    assert prepare_better("auto", flow, SIZE, 32) is None
+
+
+@needs_openvino
+def test_not_converted_yet_is_said(flow: Engine, cache: Path) -> None:
+    chosen = choose("auto", flow, SIZE, 32)
+    assert chosen.name == "eager" and "not converted" in chosen.why
+
+
+def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
+    picture = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2
+    out = np.zeros((16, 24, 3), np.uint8)
+    expected = ((picture / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    write_pixels(picture.clone(), out)
+    assert int(np.abs(out.astype(int) - expected).max()) <= 1 and (out == expected).mean() > 0.999
+
+
+@needs_openvino
+@pytest.mark.slow
+def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
+    painter = Painter(flow, SIZE, "eager", threads=1)
+    better = prepare_better("auto", flow, SIZE, painter.rows, threads=1)
+    assert better is not None and better.name == "openvino"
+    place = openvino.folder(flow, SIZE, painter.rows)
+    facts = json.loads((place / openvino.SIDECAR).read_text())
+    assert facts["parity_db"] >= openvino.MIN_PARITY
+    assert [path.name for path in (cache / "openvino").iterdir()] == [place.name]  # nothing half-made is left
+
+    states = flow.encode("blue sea")
+    tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+    store = ParameterStore({"steps": 2})
+    pictures = []
+    for accelerator in (painter.accelerator, better):
+        painter.use(accelerator)
+        frame = painter.draw(Drive(walk=0.7), tokens, store.snapshot())
+        pictures.append(frame.pixels.astype(np.float64))
+    error = float(((pictures[0] - pictures[1]) ** 2).mean())
+    assert 10 * np.log10(255**2 / max(error, 1e-6)) >= openvino.MIN_PARITY
+    assert choose("auto", flow, SIZE, painter.rows).name == "openvino"
+
+    # Another size is another engine; a damaged one is removed and named.
+    assert choose("auto", flow, (96, 64), painter.rows).name == "eager"
+    (place / "unet.xml").write_text("damaged")
+    chosen = choose("auto", flow, SIZE, painter.rows)
+    assert chosen.name == "eager" and "damaged" in chosen.why and not place.exists()
+
+
+@needs_openvino
+@pytest.mark.slow
+def test_a_failed_conversion_is_one_line(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino.sys, "executable", "/bin/false")
+    with pytest.raises(EngineError, match="eager goes on"):
+        prepare_better("openvino", flow, SIZE, 32)
+    assert isinstance(choose("auto", flow, SIZE, 32), Eager)
+    assert list((cache / "openvino").iterdir()) == []
