@@ -66,8 +66,9 @@ class VideoWriter:
             raise StageError("video needs PyAV: pip install av") from error
         self._av = av
         with self._speaking():
+            self._file = _File(self.part)
             self._container = av.open(
-                str(self.part),
+                self._file,
                 "w",
                 format="mp4",
                 options={
@@ -160,8 +161,11 @@ class VideoWriter:
             with contextlib.suppress(Exception) if broken else self._speaking():
                 self._container.close()
             self._container = None
+            self._file.close()
         if not broken:
             with self._speaking():
+                if self._file.error is not None:
+                    raise self._file.error
                 self.part.replace(self.path)
 
     @contextlib.contextmanager
@@ -176,6 +180,33 @@ class VideoWriter:
             if "libx264" in str(error):
                 why = "this PyAV has no H.264 encoder; pip install --force-reinstall av"
             raise StageError(f"cannot write {self.part}: {why}; choose another folder or make room") from error
+
+
+class _File:
+    """A file that remembers what went wrong: the muxer forgets some errors, above all at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.error: OSError | None = None
+        self._file = path.open("wb", buffering=0)
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        try:
+            while len(rest):
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self.error = error
+            raise
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def save_png(path: Path, pixels: np.ndarray) -> None:

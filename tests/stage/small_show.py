@@ -1,0 +1,65 @@
+"""A show for the tests of the window: run as a program, steered by lines on stdin.
+
+Prints one JSON object a line: ready, then an answer to each command. Commands: `frame VALUE` puts a grey
+frame, `set NAME VALUE`, `ask` (state of the window), `quiet` does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+
+import numpy as np
+
+from tpos_live.conditioning.drive import Drive
+from tpos_live.mailbox import Mailbox
+from tpos_live.parameters import ParameterStore
+from tpos_live.render.frame import Frame
+from tpos_live.stage.window import StageWindow
+from tpos_live.status import Status
+
+
+def main() -> None:
+    store, frames = ParameterStore({"out.inbetween": False}), Mailbox[Frame]()
+    pressed: list[str] = []
+
+    def on_key(name: str, modifiers: frozenset[str]) -> None:
+        pressed.append("+".join([*sorted(modifiers), name]))
+        if name == "f":
+            store.set("out.fullscreen", True)
+        if name == "escape":
+            store.set("out.fullscreen", False)
+
+    def say(**what: object) -> None:
+        print(json.dumps(what), flush=True)
+
+    def listen(window: StageWindow) -> None:
+        for line in sys.stdin:
+            word, *rest = line.split()
+            if word == "frame":
+                now = time.perf_counter()
+                frames.put(Frame(np.full((64, 64, 3), int(rest[0]), np.uint8), 0, now, now, now))
+            elif word == "set":
+                store.set(rest[0], float(rest[1]))
+            before = window.shown
+            while window.shown < before + 3 and not window.closing:
+                time.sleep(0.005)
+            inner = window._window
+            say(keys=pressed, shown=window.shown, fps=window.shown_fps, size=window.size, at=inner.get_location(),
+                full=inner.fullscreen, screens=len(inner.display.get_screens()))  # fmt: skip
+        window.close_soon()
+
+    status = Status(state="running", message="no sound: turn up the input")
+    with StageWindow(
+        frames, Drive, store.snapshot, lambda: status, on_key=on_key, size=(640, 360), fps_cap=60
+    ) as window:
+        say(ready=True, renderer=window.renderer)
+        threading.Thread(target=listen, args=(window,), daemon=True).start()
+        window.run()
+    say(ended=True, shown=window.shown)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""The real window: what is shown, real keys, two screens; and the same without a display."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.egl import headless_gl
+from fakes.xvfb import one_screen, press, run, screenshot, two_screens, wait_until
+from pictures import field, flat, frame
+
+from tpos_live.conditioning.drive import Drive
+from tpos_live.mailbox import Mailbox
+from tpos_live.parameters import ParameterStore
+from tpos_live.render.frame import Frame
+from tpos_live.stage.headless import HeadlessStage
+from tpos_live.stage.window import TITLE, StageWindow
+from tpos_live.status import Status
+
+
+def need(*tools: str) -> None:
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        reason = f"needs {', '.join(missing)}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+
+class Show:
+    """The small show in a process of its own."""
+
+    def __init__(self, display: str) -> None:
+        self.display = display
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("small_show.py"))],
+            env={**os.environ, "DISPLAY": display},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._answer().get("ready")
+
+    def tell(self, command: str = "quiet") -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def press(self, key: str) -> None:
+        press(self.display, TITLE, key)
+
+    def wait_end(self, timeout: float) -> bool:
+        try:
+            return self._process.wait(timeout) == 0
+        except subprocess.TimeoutExpired:
+            return False
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else {}
+
+
+@contextmanager
+def show_on(display: str) -> Iterator[Show]:
+    show = Show(display)
+    try:
+        yield show
+    finally:
+        show.end()
+
+
+@pytest.mark.display
+def test_a_real_window_shows_frames_and_takes_keys() -> None:
+    need("Xvfb", "xdotool", "import")
+    with one_screen() as display, show_on(display) as show:
+        assert run(display, "xdotool", "search", "--name", f"^{TITLE}$").strip()
+        show.tell("frame 200")
+        at = show.tell()["at"]
+
+        def middle() -> float:
+            # Above the message at the bottom.
+            return float(screenshot(display)[at[1] + 120 : at[1] + 240, at[0] + 200 : at[0] + 440].mean())
+
+        assert wait_until(lambda: abs(middle() - 200) < 3)
+        bottom = screenshot(display)[at[1] + 310 : at[1] + 350, at[0] + 100 : at[0] + 540]
+        assert bottom.max() > 215  # the performer's message
+        show.tell("set out.blackout 1")  # no frame comes any more: the stage does this alone
+        assert wait_until(lambda: middle() == 0)
+        show.tell("set out.blackout 0")
+        assert wait_until(lambda: abs(middle() - 200) < 3)
+        show.tell("set out.level 0.5")
+        assert wait_until(lambda: abs(middle() - 100) < 3)
+
+        for key in ("h", "f", "Escape", "Escape", "space", "1"):
+            show.press(key)
+        assert wait_until(lambda: len(show.tell()["keys"]) >= 6)
+        assert show.tell()["keys"] == ["h", "f", "escape", "escape", "space", "_1"]
+        assert not show.tell()["full"] and not show.wait_end(0.3)  # Esc never ends a show
+        show.press("ctrl+q")
+        assert show.wait_end(3)
+
+
+@pytest.mark.display
+def test_starved_of_frames_it_goes_on() -> None:
+    need("Xvfb", "xdotool")
+    with one_screen() as display, show_on(display) as show:
+        first = show.tell()["shown"]
+        time.sleep(1.0)
+        assert show.tell()["shown"] > first + 5
+
+
+@pytest.mark.display
+def test_fullscreen_lands_on_the_screen_that_was_asked_for() -> None:
+    need("Xorg", "openbox", "xrandr", "xdotool")
+    with two_screens() as display, show_on(display) as show:
+        assert show.tell()["screens"] == 2
+        show.tell("set out.screen 1")
+        show.tell("set out.fullscreen 1")
+        assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (800, 0))
+        assert wait_until(lambda: show.tell()["size"] == [800, 450])
+        show.tell("set out.screen 0")
+        assert wait_until(lambda: tuple(show.tell()["at"]) == (0, 0))
+        show.press("Escape")
+        assert wait_until(lambda: not show.tell()["full"])
+
+
+class Taker:
+    """An output that keeps what it gets."""
+
+    name, error = "taker", ""
+
+    def __init__(self) -> None:
+        self.pictures: list[tuple[float, np.ndarray]] = []
+
+    def is_available(self) -> str:
+        return ""
+
+    def open(self, size: tuple[int, int], fps: float) -> None:
+        pass
+
+    def wants(self, now: float) -> bool:
+        return True
+
+    def send(self, pixels: np.ndarray, shown_at: float) -> None:
+        self.pictures.append((shown_at, pixels))
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def stage(kind: str, store: ParameterStore, drive: list[Drive], **more: Any) -> Iterator[Any]:
+    frames = Mailbox[Frame]()
+    if kind == "headless":
+        with HeadlessStage(frames, lambda: drive[0], store.snapshot, size=(320, 180), **more) as made:
+            yield made, frames
+        return
+    status = Status(state="running", message="turn up the input", bands=(1, 1, 1, 1), prompt="sea", tempo=120)
+    with (
+        headless_gl(),
+        StageWindow(
+            frames, lambda: drive[0], store.snapshot, lambda: status, size=(320, 180), headless=True, **more
+        ) as made,
+    ):
+        yield made, frames
+
+
+KINDS = [pytest.param("window", marks=pytest.mark.gl), "headless"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kick_is_seen_at_the_next_refresh(kind: str) -> None:
+    store, drive = ParameterStore(), [Drive()]
+    with stage(kind, store, drive) as (made, frames):
+        frames.put(frame(field(1), 0, 1.0))
+        made.step(2.0)
+        before = made.read_back()
+        drive[0] = Drive(zoom=0.025)
+        made.step(2.001)
+        assert np.abs(made.read_back().astype(int) - before).max() > 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_panic_is_noticed_and_outputs_get_the_picture(kind: str) -> None:
+    store, drive, calls, taker = ParameterStore(), [Drive()], [], Taker()
+    with stage(kind, store, drive, on_panic=lambda: calls.append(1)) as (made, frames):
+        frames.put(frame(flat(90), 0, 1.0))
+        made.step(2.0)
+        made.outputs.append(taker)
+        for k in range(6):
+            made.step(2.1 + k)
+        store.trigger("out.panic")
+        made.step(9.0)
+        made.step(9.1)
+        assert calls == [1]
+        assert len(taker.pictures) >= 3
+        assert [at for at, _ in taker.pictures] == sorted(at for at, _ in taker.pictures)
+        assert all(abs(int(np.median(p)) - 90) <= 1 and p.shape == (180, 320, 3) for _, p in taker.pictures)
+
+
+@pytest.mark.gl
+def test_hud_and_message_are_on_the_window_but_never_read_back() -> None:
+    store, drive = ParameterStore(), [Drive()]
+    with stage("window", store, drive) as (made, frames):
+        frames.put(frame(flat(40), 0, 1.0))
+        made.step(2.0)
+        assert made.read_window().max() > 150  # the message
+        without = made.read_back()
+        store.set("out.hud", True)
+        made.step(2.0)
+        assert np.array_equal(made.read_back(), without)
+        assert (np.abs(made.read_window().astype(int) - without).max(-1) > 30).sum() > 2000
+        store.set("out.blackout", True)
+        made.step(2.1)
+        assert made.read_back().max() == 0
+
+
+@pytest.mark.gl
+def test_escape_and_keys_reach_the_callback_only() -> None:
+    from_keys: list[tuple[str, frozenset[str]]] = []
+    store = ParameterStore()
+    with stage("window", store, [Drive()], on_key=lambda n, m: from_keys.append((n, m))) as (made, _):
+        from pyglet.window import key
+
+        made.press(key.ESCAPE)
+        made.press(key.R, key.MOD_CTRL)
+        made.step(1.0)
+        made.step(1.1)
+        assert from_keys == [("escape", frozenset()), ("r", frozenset({"ctrl"}))]
+        assert not made.closing
+        made.press(key.Q, key.MOD_CTRL)
+        made.step(1.2)
+        assert made.closing
