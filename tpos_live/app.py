@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,8 +31,10 @@ from tpos_live.settings import Settings, parse_address, parse_size
 from tpos_live.sound.opening import open_sound
 from tpos_live.sound.source import Sound
 from tpos_live.stage.errors import StageError
-from tpos_live.stage.headless import HeadlessStage
 from tpos_live.stage.window import StageWindow
+
+if TYPE_CHECKING:
+    from tpos_live.stage.headless import HeadlessStage
 
 
 def has_display() -> bool:
@@ -42,6 +44,8 @@ def has_display() -> bool:
 
 def run_show(settings: Settings, demo: bool = False) -> int:
     """A show from start to end; returns the exit code. Raises our own errors for what cannot start."""
+    # The sound's threads must not wait 5 ms, Python's default, for their turn.
+    sys.setswitchinterval(0.001)
     headless = settings.window.headless
     if not headless and not has_display():
         raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
@@ -98,7 +102,7 @@ class Show:
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
         self._headless_gl = headless_gl
         self.store = ParameterStore(settings.start_values())
-        self._say = say
+        self.say = say
         self.board = Board(self.store, say)
         self.frames: Mailbox[Frame] = Mailbox()
         self.listener = Listener(SpectralBaselineEncoder())
@@ -121,6 +125,16 @@ class Show:
         """True while the engine is still being loaded."""
         return self.loader.alive
 
+    @property
+    def renderer(self) -> Any:
+        """The RenderThread, None while loading."""
+        return self.loader.renderer
+
+    @property
+    def studio(self) -> Any:
+        """The Studio, None while loading."""
+        return self.loader.studio
+
     def __enter__(self) -> Show:
         settings, stack = self.settings, self._stack
         try:
@@ -129,7 +143,7 @@ class Show:
                     self.store,
                     self.board.status,
                     # To the terminal alone: a stranger's bad address must not appear on the wall.
-                    self._say,
+                    self.say,
                     settings.osc.host,
                     settings.osc.port,
                     parse_address(settings.osc.reply),
@@ -137,7 +151,6 @@ class Show:
                 )
             )
             stack.enter_context(self.stage)
-            stack.enter_context(self.sound)
             self._ear = stack.enter_context(
                 ListenerThread(self.sound, self.listener, self.store, self.desk.hear, self.board.report)
             )
@@ -156,18 +169,28 @@ class Show:
         self._stack.close()
 
     def run(self) -> None:
-        """Show until the window is closed, Ctrl-C, the end of a file, or `seconds`."""
+        """Show until the window is closed, Ctrl-C, the end of a file, or `seconds`.
+
+        Raises what stops a show from starting: SoundError, EngineError.
+        """
         if self.settings.seconds:
             self._ending_at = time.perf_counter() + self.settings.seconds
         self.stage.run(self._over)
-        if self.loader.error is not None:
-            raise self.loader.error
+        self._raise()
+
+    def run_until_picture(self) -> None:
+        """Show until the engine's first picture is there (measurements)."""
+        self.stage.run(lambda: self.stage.playhead.newest is not None or self._over())
+        self._raise()
+
+    def _raise(self) -> None:
+        error = self._ear.error or self.loader.error
+        if error is not None:
+            raise error
 
     def _over(self) -> bool:
-        if isinstance(self.stage, HeadlessStage):
-            self.desk.look(self.stage)
         ended = self._ending_at and time.perf_counter() >= self._ending_at
-        return bool(self._stop.is_set() or self._ear.ended.is_set() or ended or self.loader.error)
+        return bool(self._stop.is_set() or self._ear.ended.is_set() or ended or self._ear.error or self.loader.error)
 
     def _open_sound(self) -> Sound:
         sound = self.settings.sound
@@ -181,9 +204,15 @@ class Show:
     def _make_stage(self) -> StageWindow | HeadlessStage:
         settings = self.settings
         if settings.window.headless:
-            size = parse_size(settings.record.resolution)
+            from tpos_live.stage.headless import HeadlessStage  # brings torch: seconds that a window has not got
+
             return HeadlessStage(
-                self.frames, self._drive, self.store.snapshot, size=size, fps=float(settings.record.fps)
+                self.frames,
+                self._drive,
+                self.store.snapshot,
+                on_refresh=lambda _now: self.desk.look(self.stage),
+                size=parse_size(settings.record.resolution),
+                fps_cap=float(settings.record.fps),
             )
         return StageWindow(
             self.frames,
@@ -200,6 +229,8 @@ class Show:
         return self.listener.drive.latest() or Drive()
 
     def _sound_fields(self) -> dict[str, Any]:
+        if not self._ear.opened.is_set():
+            return {}
         now = time.perf_counter()
         sound, heard = self.sound.status(now), self.listener.features
         return {
@@ -279,7 +310,7 @@ class Loader:
             studio = self._stack.enter_context(Studio(show.settings, live=True, encoder=show.listener.encoder))
             if self._left.is_set():
                 return
-            show.board.report(studio.note)
+            show.say(studio.note)
             if studio.painter.notice:
                 show.board.report(studio.painter.notice)
             show.board.fill(

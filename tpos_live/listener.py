@@ -24,14 +24,14 @@ class Listener:
     and may be read from anywhere. Nothing here depends on the size of the chunks.
     """
 
-    def __init__(self, encoder: SoundEncoder, times: StageTimes | None = None) -> None:
+    def __init__(self, encoder: SoundEncoder) -> None:
         self.encoder = encoder
         self.drive: Mailbox[Drive] = Mailbox()
         self.meaning: Mailbox[Meaning] = Mailbox()
         self.features = Features()
         self._analyzer = Analyzer()
         self._conductor = Conductor()
-        self._times = times or StageTimes()
+        self.times = StageTimes(("analysis", "encoder"))
 
     def hear(self, chunk: Chunk, snapshot: Snapshot) -> None:
         """Analyse one chunk; publishes a Drive for its newest hop and the newest Meaning."""
@@ -49,15 +49,16 @@ class Listener:
             self.meaning.put(meanings[-1])
         if heard:
             hops = len(heard)
-            self._times.add("analysis", (middle - begin) / hops)
-            self._times.add("encoder", (time.perf_counter() - middle) / hops)
+            self.times.add("analysis", (middle - begin) / hops)
+            self.times.add("encoder", (time.perf_counter() - middle) / hops)
 
 
 class ListenerThread:
-    """Runs a Listener on a live source until it is left, or a file has ended.
+    """Opens a live source and runs a Listener on it until it is left, or a file has ended.
 
-    A context manager. Thread contract: owns the source's `pull` while it runs; `on_chunk` is called on
-    this thread and must not block; `ended` is set when the source has come to its end.
+    A context manager: entering returns at once, for a device may take seconds to open. Thread contract: owns
+    the source from opening to closing; `on_chunk` is called on this thread and must not block; `opened` and
+    `ended` are set when the source is open and when it has come to its end; `error` says why it cannot be opened.
     """
 
     PERIOD = 0.005
@@ -77,7 +78,9 @@ class ListenerThread:
         self._on_chunk = on_chunk
         self._report = report
         self._stop = threading.Event()
+        self.opened = threading.Event()
         self.ended = threading.Event()
+        self.error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
     def __enter__(self) -> ListenerThread:
@@ -89,6 +92,14 @@ class ListenerThread:
         self._thread.join(1.0)
 
     def _run(self) -> None:
+        try:
+            with self._sound:
+                self.opened.set()
+                self._listen()
+        except Exception as error:
+            self.error = error
+
+    def _listen(self) -> None:
         while not self._stop.is_set():
             now = time.perf_counter()
             try:

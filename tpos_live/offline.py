@@ -109,6 +109,7 @@ def still(settings: Settings, output: Path) -> int:
         tell(studio.note)
         drive = Drive(intensity=0.6)
         frame = studio.draw(drive, None, snapshot, now=0.0)
+        assert frame is not None  # not live: it waits for the prompt
         save_png(output, frame.pixels)
     click.echo(f"wrote {output}, {frame.pixels.shape[1]}x{frame.pixels.shape[0]}")
     return 0

@@ -111,11 +111,11 @@ class OscSettings(_Section):
 class Settings(_Section):
     """Everything that is fixed for one run."""
 
-    sound: SoundSettings = Field(default_factory=SoundSettings)
-    engine: EngineSettings = Field(default_factory=EngineSettings)
-    window: WindowSettings = Field(default_factory=WindowSettings)
-    record: RecordSettings = Field(default_factory=RecordSettings)
-    osc: OscSettings = Field(default_factory=OscSettings)
+    sound: SoundSettings = SoundSettings()
+    engine: EngineSettings = EngineSettings()
+    window: WindowSettings = WindowSettings()
+    record: RecordSettings = RecordSettings()
+    osc: OscSettings = OscSettings()
     seconds: float = Field(0.0, ge=0, le=1e6, description="end the show after this time; 0 = never")
     parameters: dict[str, Any] = Field(default_factory=dict, description="start values of live parameters")
 

@@ -1,0 +1,138 @@
+"""Offline pictures with the engine in the box: deterministic, whole, with sound; and every bad input one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from tpos_live.listener import Listener
+from tpos_live.offline import pictures
+from tpos_live.parameters import ParameterStore
+from tpos_live.settings import load_settings
+from tpos_live.sound.source import RATE
+from tpos_live.stage.compose import Composer
+from tpos_live.stage.playhead import Playhead
+from tpos_live.studio import Studio
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tpos_live", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=170, cwd=cwd, check=False)
+
+
+def beat(seconds: float, bpm: float = 120.0) -> np.ndarray:
+    """A kick drum on every beat: float32 [n, 2]."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    since = t % (60 / bpm)
+    mono = 0.8 * np.exp(-since / 0.08) * np.sin(2 * np.pi * 55 * since)
+    return np.repeat(mono[:, None], 2, axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "beat.wav"
+    soundfile.write(path, beat(2.0), RATE)
+    return path
+
+
+def frames(seed: int = 1) -> list[np.ndarray]:
+    settings = load_settings(
+        {"engine.threads": 2, "engine.accelerator": "eager", "parameters.seed": seed}, here=Path("/nowhere")
+    )
+    snapshot = ParameterStore(settings.start_values()).snapshot()
+    composer, playhead, out = Composer((320, 180)), Playhead(), []
+    with Studio(settings, live=False) as studio:
+        listener = Listener(studio.encoder)
+        for drive in pictures(studio, listener, snapshot, beat(0.5), 30):
+            frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+            playhead.take(frame)
+            out.append(composer.compose(playhead.shot(drive.time, drive, snapshot).finish, frame))
+    return out
+
+
+def test_the_same_render_gives_the_same_frames() -> None:
+    first, second, other = frames(), frames(), frames(seed=2)
+    assert len(first) == 15
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not np.array_equal(first[-1], other[-1])
+
+
+def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None:
+    snapshot = ParameterStore().snapshot()
+    at: dict[int, dict[float, float]] = {}
+    for fps in (25, 50):
+        settings = load_settings({}, here=Path("/nowhere"))
+        studio = Studio(settings, live=False)  # not entered: only its encoder is needed
+        drives = list(pictures(studio, Listener(studio.encoder), snapshot, beat(2.0), fps))
+        assert len(drives) == 2 * fps
+        assert drives[-1].time == pytest.approx(2.0, abs=0.011)
+        at[fps] = {round(drive.time, 2): drive.walk for drive in drives}
+    both = set(at[25]) & set(at[50])
+    assert len(both) >= 45
+    assert all(at[25][time] == at[50][time] for time in both)
+
+
+def test_render_writes_every_picture_and_the_sound(wav: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    arguments = ["render", str(wav), "-o", str(out), "--fps", "10", "--resolution", "320x180", "--threads", "2"]
+    arguments += ["--accelerator", "eager"]
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"]
+    with av.open(str(out)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert (video.width, video.height) == (320, 180)
+        pictures_read = [frame.to_ndarray(format="rgb24") for frame in container.decode(video)]
+        assert len(pictures_read) == 20
+        container.seek(0)
+        samples = sum(frame.samples for frame in container.decode(audio))
+        assert samples == pytest.approx(2 * RATE, abs=2048)
+    assert np.ptp(pictures_read[0]) > 20
+    again = tmp_path / "again.mp4"
+    assert run("render", str(wav), "-o", str(again), *arguments[4:], cwd=tmp_path).returncode == 0
+    with av.open(str(again)) as container:
+        for index, frame in enumerate(container.decode(container.streams.video[0])):
+            assert np.array_equal(frame.to_ndarray(format="rgb24"), pictures_read[index])
+
+
+def test_still(tmp_path: Path) -> None:
+    from PIL import Image
+
+    result = run("still", "--prompt", "", "-o", "a.png", "--size", "320x200", "--seed", "3", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (320, 192)
+    assert "320x192" in result.stderr + result.stdout
+    long = run("still", "--prompt", "🔥 鯨 " * 3000, "-o", "b.png", "--steps", "2", cwd=tmp_path)
+    assert long.returncode == 0, long.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["render", "none.wav", "-o", "x.mp4"], "none.wav"),
+        (["render", "text.wav", "-o", "x.mp4"], "text.wav"),
+        (["render", "ok.wav", "-o", "nowhere/x.mp4"], "nowhere"),
+        (["render", "ok.wav", "-o", "."], "folder"),
+        (["still", "--prompt", "x", "-o", "x.png", "--engine", "no-such-engine"], "no-such-engine"),
+        (["still", "--prompt", "x", "-o", "x.png", "--engine", "who/what"], "who/what"),
+        (["still", "--prompt", "x", "-o", "x.png", "--accelerator", "magic"], "magic"),
+        (["--headless", "--audio", "none.wav", "--osc-port", "0"], "none.wav"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], word: str, tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("this is no sound")
+    soundfile.write(tmp_path / "ok.wav", beat(0.1), RATE)
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode in (1, 2)
+    lines = [line for line in result.stderr.strip().splitlines() if not line.startswith("engine:")]
+    assert len(lines) == 1 and word in lines[0], result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.glob("*.mp4")) and not list(tmp_path.glob("*.png"))
