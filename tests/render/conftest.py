@@ -33,9 +33,9 @@ def turbo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def flow(flow_folder: Path) -> Engine:
-    return load_engine(flow_folder)
+    return load_engine(flow_folder, "cpu")
 
 
 @pytest.fixture(scope="session")
 def turbo(turbo_folder: Path) -> Engine:
-    return load_engine(turbo_folder)
+    return load_engine(turbo_folder, "cpu")

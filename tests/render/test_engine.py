@@ -28,7 +28,7 @@ def copy(flow_folder: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", ["flow", "sd-turbo"])
 @pytest.mark.parametrize("vae", ["tiny", "kl"])
 def test_loads_any_stable_diffusion_folder(tmp_path: Path, kind: str, vae: str) -> None:
-    engine = load_engine(make_tiny_engine(tmp_path, kind, vae=vae))  # type: ignore[arg-type]
+    engine = load_engine(make_tiny_engine(tmp_path, kind, vae=vae), "cpu")  # type: ignore[arg-type]
     assert engine.factor == 8 and engine.latent_channels == 4
     rows = {"flow": 24, "sd-turbo": 77}[kind]
     assert engine.encode("a blue sea").shape == (rows, engine.token_dim)
@@ -49,7 +49,7 @@ def test_half_precision_files_load(copy: Path) -> None:
         half = {key: value.half() if value.is_floating_point() else value for key, value in load_file(path).items()}
         path.unlink()
         save_file(half, copy / part / f"{name}.fp16.safetensors", metadata={"format": "pt"})
-    engine = load_engine(copy)
+    engine = load_engine(copy, "cpu")
     assert engine.dtype == torch.float32 and engine.encode("x").dtype == torch.float32
 
 
@@ -138,7 +138,7 @@ def test_loading_asks_no_network(copy: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    load_engine(copy).encode("sea")
+    load_engine(copy, "cpu").encode("sea")
 
 
 def test_resolve(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def test_same_inputs_same_bytes(tmp_path, kind: str) -> None:
     snapshot = ParameterStore({"seed": 5, "steps": 2}).snapshot()
 
     def show() -> list[np.ndarray]:
-        engine = load_engine(folder)
+        engine = load_engine(folder, "cpu")
         painter = Painter(engine, None, "eager", threads=1)
         tokens = prompt(engine, painter)
         return [

@@ -215,7 +215,7 @@ def main(arguments: list[str]) -> int:
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no usage statistics
     place, width, height, tokens, work = arguments
     try:
-        _convert(load_engine(Path(place)), (int(width), int(height)), int(tokens), Path(work))
+        _convert(load_engine(Path(place), "cpu"), (int(width), int(height)), int(tokens), Path(work))
     except Exception as error:
         print((str(error).strip().splitlines() or [type(error).__name__])[0], file=sys.stderr)
         return 1
