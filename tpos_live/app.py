@@ -27,6 +27,7 @@ from tpos_live.listener import Listener, ListenerThread
 from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.frame import Frame
+from tpos_live.render.metadata import EngineError
 from tpos_live.settings import Settings, parse_address, parse_size
 from tpos_live.sound.opening import open_sound
 from tpos_live.sound.source import Sound
@@ -244,7 +245,7 @@ class Show:
             "tempo": heard.tempo,
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
-            "message": sound.message,
+            "message": sound.message or (self.studio.problem if self.studio else ""),
         }
 
     def _picture_fields(self) -> dict[str, Any]:
@@ -300,10 +301,23 @@ class Loader:
             self._counted = (now, drawn, rate)
         return rate
 
+    def _improve(self) -> None:
+        """Swap in the faster accelerator once it is ready; the show runs on the slower one meanwhile."""
+        board = self._show.board
+        try:
+            better = self.studio.improve()
+        except EngineError as error:
+            board.fill(accelerator_why=str(error))
+            return
+        if better is not None and not self._left.is_set():
+            self.renderer.swap(better)
+            board.fill(accelerator=better.name, accelerator_why=better.why)
+
     def _load(self) -> None:
         show = self._show
         try:
             show.board.fill(engine=show.settings.engine.name)
+            from tpos_live.doctor import gpu_remedy
             from tpos_live.render.worker import RenderThread
             from tpos_live.studio import Studio
 
@@ -334,5 +348,8 @@ class Loader:
             )
             self.studio = studio
             self.ready.set()
+            if remedy := gpu_remedy():
+                show.say(remedy)
+            self._improve()
         except Exception as error:
             self.error = error

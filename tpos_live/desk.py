@@ -86,7 +86,8 @@ class Desk:
             self._store.set("out.record", False)
         elif bool(snapshot["out.record"]) != (recorder is not None):
             if recorder is None:
-                self._begin(stage)
+                if stage.size[0] > 0:  # else the window has shown nothing yet
+                    self._begin(stage)
             else:
                 self._end(stage)
         if snapshot.fired("out.snapshot") != self._snaps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import shutil
 import subprocess
@@ -95,8 +94,11 @@ def _engine() -> Iterator[Finding]:
 
 
 def _accelerators() -> Iterator[Finding]:
-    found = importlib.util.find_spec("openvino") is not None
-    yield Finding("openvino", found or None, "installed" if found else "not there: pip install 'tpos-live[openvino]'")
+    from tpos_live.render.accelerators import NAMES, is_available
+
+    for name in NAMES:
+        ready, why = is_available(name)
+        yield Finding(name, ready or None, why or "available")
 
 
 def _sound() -> Iterator[Finding]:

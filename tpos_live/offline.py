@@ -17,6 +17,7 @@ from tqdm import tqdm
 from tpos_live.conditioning.drive import Drive
 from tpos_live.listener import Listener
 from tpos_live.parameters import ParameterStore, Snapshot
+from tpos_live.render.metadata import EngineError
 from tpos_live.settings import Settings, parse_size
 from tpos_live.sound.files import read_audio
 from tpos_live.sound.opening import DEMO
@@ -59,6 +60,7 @@ def write_video(settings: Settings, sound: np.ndarray, output: Path) -> None:
     snapshot = store.snapshot()
     with Studio(settings, live=False) as studio:
         tell(studio.note)
+        improve(studio)
         listener = Listener(studio.encoder)
         composer, playhead = Composer(size), Playhead()
         count = -(-len(sound) * fps // RATE)
@@ -107,6 +109,8 @@ def still(settings: Settings, output: Path) -> int:
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Studio(settings, live=False) as studio:
         tell(studio.note)
+        tell(studio.painter.notice)
+        studio.painter.settle()
         drive = Drive(intensity=0.6)
         frame = studio.draw(drive, None, snapshot, now=0.0)
         assert frame is not None  # not live: it waits for the prompt
@@ -121,6 +125,21 @@ def check_output(path: Path) -> None:
         raise StageError(f"{path} is a folder; name a file")
     if not path.parent.is_dir():
         raise StageError(f"{path.parent} does not exist; make it first")
+
+
+def improve(studio: Studio) -> None:
+    """Take the fastest accelerator for the whole file, preparing it first if need be."""
+    tell(studio.painter.notice)
+    if studio.painter.accelerator.name == "eager" and studio.painter.accelerator.why:
+        click.echo(f"preparing the engine: {studio.painter.accelerator.why} (once on this machine)", err=True)
+    try:
+        better = studio.improve()
+    except EngineError as error:
+        click.echo(f"going on without it: {error}", err=True)
+    else:
+        if better is not None:
+            studio.painter.use(better)
+    studio.painter.settle()
 
 
 def tell(note: str) -> None:

@@ -12,6 +12,7 @@ from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.conditioning.prompts import PromptBank, TextCache
 from tpos_live.parameters import Snapshot
+from tpos_live.render.accelerators import Accelerator, prepare_better
 from tpos_live.render.engine import load_engine
 from tpos_live.render.frame import Frame
 from tpos_live.render.locate import resolve_engine
@@ -24,7 +25,8 @@ class Studio:
     """Entering loads the engine (seconds); `draw` belongs to one thread from then on.
 
     live: prompts are encoded on a worker and appear when they are ready; otherwise each picture waits for
-    its prompt, so that a render is the same every time.
+    its prompt, so that a render is the same every time. A faster accelerator that is not ready yet may take half
+    a minute to prepare, once for each machine: `improve` does it, whenever there is time.
     """
 
     def __init__(self, settings: Settings, live: bool, encoder: SoundEncoder | None = None) -> None:
@@ -45,7 +47,8 @@ class Studio:
         )
         texts = self._stack.enter_context(TextCache(self.engine.encode, synchronous=not self._live))
         sound = audio_map(self.encoder, self.engine.encode, self.engine.metadata.audio_tokens)
-        self.mixer = Mixer(PromptBank(texts), sound, self.painter.token_rows)
+        self.mixer = Mixer(PromptBank(texts), sound, self.painter.token_rows, self.engine.hears)
+        self._texts = texts
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -55,6 +58,21 @@ class Studio:
     def times(self) -> StageTimes:
         """How long the stages of drawing take."""
         return self.painter.times
+
+    @property
+    def problem(self) -> str:
+        """A prompt that could not be encoded, one line; "" when all is well."""
+        return self._texts.error
+
+    def improve(self) -> Accelerator | None:
+        """A faster accelerator than the painter's, prepared now; None if there is none. Any thread.
+
+        Hand it to the drawing thread (`painter.use`, or `swap` of the RenderThread). Raises EngineError.
+        """
+        painter, chosen = self.painter, self._settings.engine
+        if painter.accelerator.name != "eager":
+            return None
+        return prepare_better(chosen.accelerator, self.engine, painter.size, painter.rows, chosen.threads)
 
     def draw(self, drive: Drive, meaning: Meaning | None, snapshot: Snapshot, now: float) -> Frame | None:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""

@@ -1,0 +1,214 @@
+"""The whole show, as a person runs it: a process with a window, keys, OSC, a microphone, a recording."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from fakes.fake_mic import fake_microphone, require_fake_microphone, sine
+from fakes.tools import require_tool
+from fakes.xvfb import one_screen, press, screenshot, wait_until
+from pythonosc.dispatcher import Dispatcher
+from pythonosc.osc_server import BlockingOSCUDPServer
+from pythonosc.udp_client import SimpleUDPClient
+
+TITLE = "tpos-live output"
+
+
+class Watcher:
+    """Receives the show's feedback: the newest value of every address."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.at: dict[str, float] = {}
+        dispatcher = Dispatcher(strict_timing=False)
+        dispatcher.set_default_handler(self._got)
+        self._server = BlockingOSCUDPServer(("127.0.0.1", 0), dispatcher)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def _got(self, address: str, *values: Any) -> None:
+        self.values[address] = values[0] if values else None
+        self.at[address] = time.monotonic()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def wait(self, address: str, right: Callable[[Any], bool], seconds: float = 60.0) -> Any:
+        """The value of an address once it is right."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            value = self.values.get(address)
+            if value is not None and right(value):
+                return value
+            time.sleep(0.02)
+        raise AssertionError(f"{address} is {self.values.get(address)!r} after {seconds} s")
+
+
+class Running:
+    """A show in another process."""
+
+    def __init__(self, process: subprocess.Popen[str], osc: SimpleUDPClient, watcher: Watcher) -> None:
+        self.process, self.osc, self.watcher = process, osc, watcher
+
+    def wait_running(self) -> None:
+        self.watcher.wait("/tpos/status/state", lambda state: state == "running", 90)
+        self.watcher.wait("/tpos/status/fps", lambda fps: fps > 0, 60)
+
+    def end(self, number: int = signal.SIGINT) -> float:
+        """Ask it to end; the seconds it took."""
+        begin = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(20)
+        return time.monotonic() - begin
+
+
+@contextmanager
+def show(*arguments: str, cwd: Path, port: int, display: str = "", wrap: tuple[str, ...] = ()) -> Iterator[Running]:
+    watcher = Watcher()
+    environment = {**os.environ, "DISPLAY": display} if display else dict(os.environ)
+    if not display:
+        environment.pop("DISPLAY", None)
+    command = [*wrap, sys.executable, "-m", "tpos_live", *arguments]
+    command += ["--osc-port", str(port), "--osc-reply", f"127.0.0.1:{watcher.port}"]
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield Running(process, SimpleUDPClient("127.0.0.1", port), watcher)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        _out, errors = process.communicate(timeout=20)
+        watcher.close()
+        assert "Traceback" not in errors, errors
+
+
+def streams(path: Path) -> tuple[int, float, float]:
+    """(pictures, seconds of picture, seconds of sound) of a video that must be playable."""
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        pictures = sum(1 for _ in container.decode(video))
+        container.seek(0)
+        samples = sum(frame.samples for frame in container.decode(audio))
+        return pictures, pictures / float(video.average_rate or 30), samples / audio.rate
+
+
+@pytest.mark.display
+@pytest.mark.slow
+def test_a_show_in_a_window(tmp_path: Path) -> None:
+    """Start screen at once, pictures, keys, blackout by key, HUD not in the recording, Ctrl-C ends it whole."""
+    require_tool("Xvfb", "xdotool", "import")
+    out = tmp_path / "show.mp4"
+    with (
+        one_screen((640, 360)) as display,
+        show("demo", "--mute", "--record", str(out), "--size", "256", cwd=tmp_path, port=9310, display=display) as run,
+    ):
+        run.watcher.wait("/tpos/status/state", lambda state: state in ("loading", "running"), 15)
+        run.wait_running()
+        assert np.ptp(screenshot(display)) > 30
+        assert run.watcher.values["/tpos/status/engine"] == "ember"
+        assert run.watcher.values["/tpos/status/accelerator"] in ("eager", "openvino")
+
+        press(display, TITLE, "b")
+        run.watcher.wait("/tpos/out/blackout", bool, 10)
+        assert wait_until(lambda: screenshot(display).max() == 0)
+        press(display, TITLE, "b")
+        assert wait_until(lambda: screenshot(display).max() > 30)
+
+        press(display, TITLE, "h")
+        run.watcher.wait("/tpos/out/hud", bool, 10)
+        press(display, TITLE, "Escape")
+        time.sleep(0.5)
+        assert run.process.poll() is None, "Esc must never close a show"
+
+        run.osc.send_message("/tpos/prompt", ["lava", "at", "night"])
+        run.watcher.wait("/tpos/status/prompt", lambda text: text == "lava at night", 10)
+        assert run.end() < 3.0
+        assert run.process.returncode == 0
+    pictures, seen, heard = streams(out)
+    assert pictures > 30
+    assert abs(seen - heard) < 0.3
+    assert not list(tmp_path.glob("*.part.mp4"))
+
+
+@pytest.mark.display
+@pytest.mark.slow
+def test_closing_the_window_ends_the_show(tmp_path: Path) -> None:
+    require_tool("Xvfb", "xdotool", "import")
+    with (
+        one_screen((320, 180)) as display,
+        show("demo", "--mute", cwd=tmp_path, port=9311, display=display) as run,
+    ):
+        run.wait_running()
+        press(display, TITLE, "ctrl+q")
+        run.process.wait(5)
+        assert run.process.returncode == 0
+
+
+@pytest.mark.audio
+@pytest.mark.slow
+def test_a_microphone_that_stalls_and_comes_back(tmp_path: Path) -> None:
+    """Headless, recorded: the picture goes on while the device is away, and hears it when it is back."""
+    require_fake_microphone()
+    out = tmp_path / "mic.mp4"
+    with fake_microphone() as mic:
+        mic.play(np.tile(sine(110.0, 1.0), 60))
+        arguments = ["--device", mic.device, "--headless", "--record", str(out), "--size", "256"]
+        with show(*arguments, cwd=tmp_path, port=9312) as run:
+            run.wait_running()
+            run.watcher.wait("/tpos/status/bass", lambda level: level > 0.2, 20)
+            mic.suspend()
+            run.watcher.wait("/tpos/status/sound", lambda text: not text.startswith("running"), 15)
+            run.watcher.wait("/tpos/status/error", lambda text: mic.device in text, 15)
+            run.watcher.values.pop("/tpos/status/fps")
+            run.watcher.wait("/tpos/status/fps", lambda fps: fps > 1, 10)
+            mic.resume()
+            run.watcher.wait("/tpos/status/sound", lambda text: text.startswith("running"), 30)
+            run.watcher.wait("/tpos/status/bass", lambda level: level > 0.2, 20)
+            assert run.end(signal.SIGTERM) < 3.0
+    pictures, seen, heard = streams(out)
+    assert pictures > 60
+    assert abs(seen - heard) < 0.3
+
+
+@pytest.mark.slow
+def test_osc_is_heard_while_the_engine_loads_and_a_file_ends_the_show(tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "short.wav", np.zeros((48_000 * 4, 2), np.float32), 48_000)
+    with show("--audio", "short.wav", "--mute", "--headless", cwd=tmp_path, port=9313) as run:
+        run.watcher.wait("/tpos/status/alive", lambda value: True, 15)
+        for _ in range(50):  # until its port is open
+            run.osc.send_message("/tpos/strength", 0.5)
+            if run.watcher.values.get("/tpos/strength") or run.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        run.process.wait(60)
+        assert run.process.returncode == 0
+
+
+def test_a_show_without_a_display_says_what_to_do(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+    result = subprocess.run(
+        [sys.executable, "-m", "tpos_live", "--audio", "x.wav"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert "--headless" in result.stderr and len(result.stderr.strip().splitlines()) == 1
