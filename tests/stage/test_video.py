@@ -92,9 +92,9 @@ def test_rates(tmp_path: Path, fps: float) -> None:
 
 def test_the_same_pictures_give_the_same_file(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
-        with VideoWriter(tmp_path / name, (160, 90), 30, threads=2) as writer:
+        with VideoWriter(tmp_path / name, (160, 96), 30, threads=2) as writer:
             for k in range(20):
-                writer.write_frame(field(k % 3, (160, 90)))
+                writer.write_frame(field(k % 3, (160, 96)))
                 writer.write_sound(np.full((1600, 2), 0.1 * (k % 2), np.float32))
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
