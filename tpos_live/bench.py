@@ -43,9 +43,7 @@ def bench_show(settings: Settings, seconds: float, as_json: bool) -> int:
     settings = quiet(settings, headless=not window)
     click.echo(f"measuring {seconds:g} s with {'a window' if window else 'no window'} …", err=True)
     with stopping() as stop, Show(settings, demo=True, stop=stop) as show:
-        begin = time.perf_counter()
-        show.run_until_picture()
-        first_picture = time.perf_counter() - begin
+        first_picture = show.run_until_best()
         until(show, WARM_UP, stop.is_set)
         show.studio.times.clear()
         show.listener.times.clear()

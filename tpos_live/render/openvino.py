@@ -41,7 +41,7 @@ class NotReady(Exception):
 def is_available(engine: Engine | None = None) -> tuple[bool, str]:
     """Whether OpenVINO can run here, and the reason if not."""
     if importlib.util.find_spec("openvino") is None:
-        return False, 'OpenVINO is not installed; pip install "tpos-live[openvino]" is faster on a CPU'
+        return False, 'OpenVINO is not installed; pip install openvino is faster on a CPU'
     if engine is not None and engine.device.type != "cpu":
         return False, "OpenVINO is for CPUs; this engine runs on a GPU"
     return True, ""
@@ -214,6 +214,8 @@ def main(arguments: list[str]) -> int:
     """The child process: FOLDER WIDTH HEIGHT TOKENS WORK."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no usage statistics
     place, width, height, tokens, work = arguments
+    if hasattr(os, "nice"):
+        os.nice(10)  # a show may be drawing on the same cores
     try:
         _convert(load_engine(Path(place), "cpu"), (int(width), int(height)), int(tokens), Path(work))
     except Exception as error:

@@ -1,0 +1,156 @@
+"""What a stage event costs in smoothness: prompt changes, OSC storms, recording, device loss.
+
+    python benchmarks/events.py --events 20
+
+Runs the demo in a window (Xvfb with `--fake`), measures the time from picture to picture without events, then
+20 events of each kind, and prints for each kind the 95th percentile of the worst picture within a second of
+the event, over the median without events. Device loss needs the tests' fake microphone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+STORM = """
+import sys
+from pythonosc.udp_client import SimpleUDPClient
+client = SimpleUDPClient("127.0.0.1", int(sys.argv[1]))
+for i in range(2000):
+    client.send_message("/tpos/finish/light", (i % 7) / 100)
+"""
+WORDS = ["fire", "ocean waves", "aurora", "galaxy", "city at night", "neon tunnel", "snow", "storm clouds"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=20)
+    parser.add_argument("--quiet-seconds", type=float, default=20.0)
+    parser.add_argument("--window", default="1280x720")
+    options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    from fakes.fake_mic import fake_microphone
+    from fakes.xvfb import one_screen
+
+    from tpos_live.sound.files import read_audio
+    from tpos_live.sound.opening import DEMO
+
+    with ExitStack() as stack:
+        os.environ["DISPLAY"] = stack.enter_context(one_screen())
+        mic = stack.enter_context(fake_microphone())
+        mic.play(np.tile(read_audio(DEMO), (20, 1)))
+        measure(options, mic, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+
+
+def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
+    from tpos_live.app import Show
+    from tpos_live.bench import machine
+    from tpos_live.settings import load_settings
+
+    sys.setswitchinterval(0.001)
+    settings = load_settings(
+        {
+            "sound.device": mic.device,  # type: ignore[attr-defined]
+            "window.size": options.window,
+            "record.folder": str(folder),
+            "osc.port": 9555,
+        }
+    )
+    with Show(settings) as show:
+        show.run_until_best()
+        watch = Watch(show)
+        watch.run(5.0)
+        watch.clear()
+        watch.run(options.quiet_seconds)
+        shown, engine = watch.steps()
+        usual = {"shown": float(np.median(shown)), "engine": float(np.median(engine))}
+        row = {
+            "kind": "quiet",
+            **{f"{name}_ms": round(1000 * value, 1) for name, value in usual.items()},
+            "worst_shown_p95_ms": round(1000 * per_second(watch.shown, 95), 1),
+            "worst_engine_p95_ms": round(1000 * per_second(watch.engine, 95), 1),
+        }
+        print(json.dumps(row), flush=True)
+
+        def storm(_i: int) -> None:
+            subprocess.Popen([sys.executable, "-c", STORM, "9555"])
+
+        def device(i: int) -> None:
+            mic.suspend() if i % 2 == 0 else mic.resume()  # type: ignore[attr-defined]
+
+        kinds: dict[str, Callable[[int], object]] = {
+            "prompt": lambda i: show.store.set("prompt", WORDS[i % len(WORDS)] + f" {i}"),
+            "osc_storm": storm,
+            "recording": lambda i: show.store.set("out.record", i % 2 == 0),
+            "device_loss": device,
+        }
+        for kind, happen in kinds.items():
+            worst_shown, worst_engine = [], []
+            for i in range(options.events):
+                watch.run(1.0)
+                watch.clear()
+                happen(i)
+                watch.run(1.2)
+                shown, engine = watch.steps()
+                worst_shown.append(max(shown, default=1.2))
+                worst_engine.append(max(engine, default=1.2))
+            row = {
+                "kind": kind,
+                "events": options.events,
+                "shown_p95_ms": round(1000 * float(np.percentile(worst_shown, 95)), 1),
+                "engine_p95_ms": round(1000 * float(np.percentile(worst_engine, 95)), 1),
+                "shown_ratio": round(float(np.percentile(worst_shown, 95)) / usual["shown"], 2),
+                "engine_ratio": round(float(np.percentile(worst_engine, 95)) / usual["engine"], 2),
+            }
+            print(json.dumps(row), flush=True)
+        print(json.dumps({"kind": "machine", **machine()}), flush=True)
+
+
+def per_second(times: list[float], percentile: float) -> float:
+    """Percentile over the seconds of a run of the longest step in each: what a second without events costs."""
+    steps = np.diff(times)
+    seconds = np.asarray(times[1:]) // 1.0
+    return float(np.percentile([steps[seconds == second].max() for second in np.unique(seconds)], percentile))
+
+
+class Watch:
+    """Notes when pictures are shown, and when engine pictures were drawn."""
+
+    def __init__(self, show: object) -> None:
+        self._stage = show.stage  # type: ignore[attr-defined]
+        self._index = -1
+        self.clear()
+
+    def clear(self) -> None:
+        self.shown: list[float] = []
+        self.engine: list[float] = []
+
+    def run(self, seconds: float) -> None:
+        end = time.perf_counter() + seconds
+        self._stage.run(lambda: self._look() >= end)
+
+    def _look(self) -> float:
+        now = time.perf_counter()
+        self.shown.append(now)
+        frame = self._stage.playhead.newest
+        if frame is not None and frame.index != self._index:
+            self._index = frame.index
+            self.engine.append(frame.drawn_at)
+        return now
+
+    def steps(self) -> tuple[list[float], list[float]]:
+        return np.diff(self.shown).tolist(), np.diff(self.engine).tolist()
+
+
+if __name__ == "__main__":
+    main()
