@@ -39,7 +39,8 @@ class VideoWriter:
         """size: (width, height) of the pictures that come; an odd row or column is left out (H.264
         wants even sizes). threads: of the encoder, 0 = as many as there are cores; with a number the
         file is the same every time (measured: x264 does not keep that for some small sizes whose sides are
-        no multiple of 16, such as 160x90; 1280x720 and 320x180 are the same). live: hold few pictures back, so that the end comes at once.
+        no multiple of 16, such as 160x90; 1280x720 and 320x180 are the same).
+        live: hold few pictures back, so that the end comes at once.
         """
         self.path = Path(path)
         self.part = self.path.with_name(f"{self.path.stem}.part{self.path.suffix or '.mp4'}")
