@@ -26,7 +26,6 @@ from tpos_live.stage.film import (
     upscale_factor,
 )
 from tpos_live.stage.finish import Finish
-from tpos_live.stage.glow import glow_map
 from tpos_live.stage.glsl import ENLARGE, TRIANGLE, compose_source
 
 MOST_READS = 3
@@ -89,6 +88,11 @@ class ShaderComposer:
             gl.glClearColor(0, 0, 0, 1)
             gl.glClear(gl.GL_COLOR_BUFFER_BIT)
         gl.glViewport(placement.left, placement.top, placement.width, placement.height)
+        if film.bloom > 0:
+            # Before anything is bound: uploading takes a texture unit.
+            for picture in (new, old):
+                if picture is not None:
+                    picture.glowing()
         program = self._programs[blended, film.bloom > 0]
         program.use()
         program["origin"] = (placement.left, placement.top)
@@ -211,8 +215,7 @@ class ShaderComposer:
             source.bind(0)
             self._draw()
         program.stop()
-        glow = glow_map(frame.pixels).permute(1, 2, 0).contiguous().numpy()
-        picture.glow.upload(glow)
+        picture.glow_made = False
 
     def _draw(self) -> None:
         gl.glDisable(gl.GL_BLEND)
@@ -278,6 +281,15 @@ class _Picture:
         self.output = (0, 0)
         self.large = _Texture(gl.GL_RGBA16, gl.GL_LINEAR)
         self.glow = _Texture(gl.GL_RGB32F, gl.GL_LINEAR)
+        self.glow_made = False
+
+    def glowing(self) -> None:
+        """Make the glow when it is first asked for: the start screen has none and need not load torch."""
+        if not self.glow_made and self.frame is not None:
+            from tpos_live.stage.glow import glow_map
+
+            self.glow.upload(glow_map(self.frame.pixels).permute(1, 2, 0).contiguous().numpy())
+            self.glow_made = True
 
 
 class _FrameBuffer:
