@@ -160,6 +160,8 @@ class Show:
             self.board.attach(self._picture_fields)
             stack.enter_context(self.loader)
             stack.callback(self.board.fill, state="stopping")
+            if self.osc.port:
+                self.say(f"OSC on {settings.osc.host}:{self.osc.port}, loading the engine …")
         except BaseException:
             stack.close()
             raise
