@@ -125,8 +125,18 @@ def screenshot(display: str) -> np.ndarray:
 
 def press(display: str, title: str, key: str) -> None:
     """A real key press into the window of that title ("f", "Escape", "ctrl+q")."""
-    window = run(display, "xdotool", "search", "--name", f"^{title}$").split()[0]
-    run(display, "xdotool", "windowfocus", "--sync", window)
+
+    def focused() -> bool:
+        # A window that is just changing its shape cannot take the focus yet: look again.
+        try:
+            window = run(display, "xdotool", "search", "--onlyvisible", "--name", f"^{title}$").split()[0]
+            run(display, "xdotool", "windowfocus", window)
+            return run(display, "xdotool", "getwindowfocus").strip() == window
+        except (subprocess.CalledProcessError, IndexError):
+            return False
+
+    if not wait_until(focused):
+        raise RuntimeError(f"the window {title!r} does not take the focus")
     run(display, "xdotool", "key", key)
 
 

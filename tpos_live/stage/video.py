@@ -38,8 +38,7 @@ class VideoWriter:
     ) -> None:
         """size: (width, height) of the pictures that come; an odd row or column is left out (H.264
         wants even sizes). threads: of the encoder, 0 = as many as there are cores; with a number the
-        file is the same every time (measured: x264 does not keep that for some small sizes whose sides are
-        no multiple of 16, such as 160x90; 1280x720 and 320x180 are the same).
+        file is the same every time.
         live: hold few pictures back, so that the end comes at once.
         """
         self.path = Path(path)
@@ -98,6 +97,10 @@ class VideoWriter:
         options = dict(self._options)
         if self._live:
             options["x264-params"] = "rc-lookahead=4:bframes=0:sync-lookahead=0"
+        elif self._options["threads"] != "0":
+            # With its macroblock tree x264 was measured to depend on what memory held before, on
+            # CPUs with AVX-512 and widths such as 160; without the tree it never did.
+            options["x264-params"] = "no-mbtree=1"
         stream.options = options
         return stream
 

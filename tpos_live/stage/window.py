@@ -24,6 +24,8 @@ SOFTWARE_CAP = 30.0
 """Pictures a second where the CPU draws: the rest of it belongs to the engine."""
 SETTLE = 0.3
 """Seconds a window manager gets to act on fullscreen before the window is put on its screen."""
+SETTLE_TRIES = 10
+"""How often that is looked at again: a busy window manager acts late, and undoes it."""
 
 OnKey = Callable[[str, frozenset[str]], None]
 
@@ -67,6 +69,7 @@ class StageWindow:
         self._composed_size = (0, 0)
         self._wanted: tuple[bool, int] = (False, 0)
         self._settle_at: float | None = None
+        self._settle_tries = 0
         self._rate, self._latency = Meter(), Meter()
         self._shown_frame: Frame | None = None
         self._asked: deque[list[Output]] = deque()
@@ -202,7 +205,8 @@ class StageWindow:
         if self._settle_at is not None and now >= self._settle_at:
             # Some window managers put a fullscreen window on the first screen, whatever was asked;
             # moving it once they are done puts it where it belongs.
-            self._settle_at = None
+            self._settle_tries -= 1
+            self._settle_at = now + SETTLE if self._settle_tries > 0 else None
             screen = self._screen(wanted[1])
             if self._window.get_location() != (screen.x, screen.y):
                 self._window.set_location(screen.x, screen.y)
@@ -213,7 +217,7 @@ class StageWindow:
         self._settle_at = None
         if on:
             self._window.set_fullscreen(True, screen=self._screen(number))
-            self._settle_at = now + SETTLE
+            self._settle_at, self._settle_tries = now + SETTLE, SETTLE_TRIES
         self._window.set_mouse_visible(False)
         self._pacer = self._new_pacer()
 
