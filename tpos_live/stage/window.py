@@ -24,6 +24,8 @@ SOFTWARE_CAP = 30.0
 """Pictures a second where the CPU draws: the rest of it belongs to the engine."""
 SETTLE = 0.3
 """Seconds a window manager gets to act on fullscreen before the window is put on its screen."""
+FORGET_KEYS = 0.5
+"""Seconds after which a key counts as let go, if changing to or from fullscreen swallowed its release."""
 SETTLE_TRIES = 10
 """How often that is looked at again: a busy window manager acts late, and undoes it."""
 
@@ -70,6 +72,7 @@ class StageWindow:
         self._wanted: tuple[bool, int] = (False, 0)
         self._settle_at: float | None = None
         self._settle_tries = 0
+        self._forget_at: float | None = None
         self._rate, self._latency = Meter(), Meter()
         self._shown_frame: Frame | None = None
         self._asked: deque[list[Output]] = deque()
@@ -202,6 +205,11 @@ class StageWindow:
         if wanted != self._wanted and (wanted[0] or self._wanted[0]):
             self._set_fullscreen(*wanted, now=now)
         self._wanted = wanted
+        if self._forget_at is not None and now >= self._forget_at:
+            # On X11 pyglet takes a press without a release before it for a key held down and drops it;
+            # the window that got the press is gone, so F or Esc would not work the next time.
+            self._forget_at = None
+            getattr(self._window, "pressed_keys", set()).clear()
         if self._settle_at is not None and now >= self._settle_at:
             # Some window managers put a fullscreen window on the first screen, whatever was asked;
             # moving it once they are done puts it where it belongs.
@@ -218,6 +226,7 @@ class StageWindow:
         if on:
             self._window.set_fullscreen(True, screen=self._screen(number))
             self._settle_at, self._settle_tries = now + SETTLE, SETTLE_TRIES
+        self._forget_at = now + FORGET_KEYS
         self._window.set_mouse_visible(False)
         self._pacer = self._new_pacer()
 
