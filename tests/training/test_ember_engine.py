@@ -21,7 +21,7 @@ MEGABYTE = 1_000_000
 def pipeline():  # type: ignore[no-untyped-def]
     from diffusers import StableDiffusionPipeline
 
-    made = StableDiffusionPipeline.from_pretrained(ENGINE, torch_dtype=torch.float32)
+    made = StableDiffusionPipeline.from_pretrained(ENGINE)
     made.set_progress_bar_config(disable=True)
     return made
 

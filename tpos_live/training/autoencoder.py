@@ -20,11 +20,14 @@ def build() -> Any:
     """The untrained autoencoder; the decoder is kept small, it runs for every frame."""
     from diffusers import AutoencoderTiny
 
-    return AutoencoderTiny(
+    vae = AutoencoderTiny(
         encoder_block_out_channels=(32, 32, 32, 32), num_encoder_blocks=(0, 1, 2, 2),
         decoder_block_out_channels=(24, 24, 24, 24), num_decoder_blocks=(2, 1, 1, 0),
         latent_channels=4, scaling_factor=1.0,
     )  # fmt: skip
+    with torch.no_grad():
+        start_from_means(vae)
+    return vae
 
 
 def edges(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,13 +48,48 @@ def picture_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
     return loss + F.l1_loss(have, want)
 
 
-def colour_guide(picture: torch.Tensor) -> torch.Tensor:
-    """Mean red-green and blue-yellow of every cell, about unit variance, [batch, 2, h, w].
+def start_from_means(vae: Any) -> None:
+    """Set the weights so that the untrained net already carries the mean colour of every cell.
 
-    The last two latent channels start as these: left alone, the net finds light first and colour late.
+    Latent 0 is lightness, 2 is red minus green, 3 is blue minus yellow; 1 is free. A few channels of
+    every layer pass these on, the rest starts at random. Left to itself a net this small learns light
+    first and finds one axis of colour, late.
     """
-    red, green, blue = F.avg_pool2d(picture, 8).split(1, dim=1)
-    return torch.cat([(red - green) * 5, (blue - (red + green) / 2) * 4], dim=1)
+    soft = torch.tensor([1.0, 2.0, 1.0])
+    soft = soft[:, None] * soft[None, :] / 16
+    for net, kept in ((vae.encoder, 3), (vae.decoder, 8)):
+        for layer in net.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    layer.bias.zero_()
+        for layer in net.layers[:-1]:
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.weight[:kept] = 0
+                for c in range(min(kept, layer.in_channels)):
+                    layer.weight[c, c] = soft
+            elif hasattr(layer, "fuse"):
+                layer.conv[4].weight.mul_(0.3)
+                layer.conv[4].weight[:kept] = 0
+    first, last = vae.encoder.layers[0], vae.encoder.layers[-1]
+    first.weight[:3] = 0
+    for c in range(3):
+        first.weight[c, c, 1, 1] = 1
+    last.weight[[0, 2, 3]] = 0
+    mixes = {0: (1.0, 1.0, 1.0), 2: (5.0, -5.0, 0.0), 3: (-2.0, -2.0, 4.0)}
+    for row, mix in mixes.items():
+        last.weight[row, :3, 1, 1] = torch.tensor(mix)
+    last.weight[1] *= 0.5
+    last.bias[0] = -1.05
+    first, last = vae.decoder.layers[0], vae.decoder.layers[-1]
+    first.weight[:8] = 0
+    last.weight.mul_(0.05)
+    last.weight[:, :8] = 0
+    for c, back in ((0, (1 / 3, 1 / 3, 1 / 3)), (1, (0, 0, 0)), (2, (0.1, -0.1, 0)), (3, (-1 / 12, -1 / 12, 1 / 6))):
+        for sign, row in ((1.0, 2 * c), (-1.0, 2 * c + 1)):
+            first.weight[row, c, 1, 1] = sign
+            last.weight[:, row, 1, 1] = sign * torch.tensor(back)
+    last.bias.fill_(0.35)
 
 
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
@@ -86,8 +124,7 @@ def train_autoencoder(vae: Any, minutes: float, seed: int, batch: int = 6) -> fl
                 latents = vae.encoder(want * 2 - 1).float()
                 have = decode(vae, latents + 0.04 * torch.randn_like(latents)).float()
             mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
-            guided = F.l1_loss(latents[:, 2:], colour_guide(want)) * max(0.0, 2 * left - 1)
-            loss = picture_loss(have, want) + 0.3 * guided + 0.02 * (mean.square() + (spread - 1).square()).mean()
+            loss = picture_loss(have, want) + 0.02 * (mean.square() + (spread - 1).square()).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)

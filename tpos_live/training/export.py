@@ -42,6 +42,8 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any) -
     pipeline.save_pretrained(fresh, safe_serialization=True)
     for path in fresh.rglob("*config.json"):
         _tidy(path)
+    for path in fresh.rglob("*.safetensors"):
+        path.chmod(0o644)
     (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
     names = ",\n".join(f'  "{name}"' for name in FAMILIES)
     head = "# The scene families that Ember was trained on. The names are a contract.\n"
