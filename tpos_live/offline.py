@@ -56,8 +56,8 @@ def write_video(settings: Settings, sound: np.ndarray, output: Path) -> None:
     """Draw every picture of `sound` and write them with it. Raises our own errors only."""
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
-    store = ParameterStore(settings.start_values())
-    snapshot = store.snapshot()
+    # Every picture is drawn, so there is nothing in between to show.
+    snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
     with Studio(settings, live=False) as studio:
         tell(studio.note)
         improve(studio)
@@ -72,7 +72,6 @@ def write_video(settings: Settings, sound: np.ndarray, output: Path) -> None:
             for k, drive in enumerate(pictures(studio, listener, snapshot, sound, fps)):
                 frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
                 playhead.take(frame)
-                # Every picture is drawn, so there is nothing in between to show.
                 shot = playhead.shot(drive.time, drive, snapshot)
                 writer.write_frame(composer.compose(shot.finish, frame))
                 end = min((k + 1) * RATE // fps, len(sound))

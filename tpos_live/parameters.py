@@ -180,7 +180,16 @@ def _table() -> Iterator[Parameter]:
     yield P("steps", i, 1, "denoising steps", 1, 4)
     yield P("guidance", f, 1.0, "guidance scale, where the engine has guidance; 1 = off", 1, 10, smoothing=0.1)
     yield P("intensity", f, 0.15, "base of the intensity token, the sound adds to it", 0, 1, smoothing=0.2)
-    yield P("motion.zoom", f, 0.0, "steady zoom into the picture", -0.5, 0.5, "octaves/s", smoothing=0.3)
+    yield P(
+        "motion.zoom",
+        f,
+        0.0,
+        "steady zoom into the picture, where strength is below 1",
+        -0.5,
+        0.5,
+        "octaves/s",
+        smoothing=0.3,
+    )
     yield P("motion.pan_x", f, 0.0, "steady drift to the right", -1, 1, "widths/s", smoothing=0.3)
     yield P("motion.pan_y", f, 0.02, "steady drift upwards", -1, 1, "heights/s", smoothing=0.3)
     yield P("motion.rotate", f, 0.0, "rotation of the picture", -180, 180, "degrees", smoothing=0.3)
