@@ -47,7 +47,7 @@ def test_held_out_words_are_in_no_caption() -> None:
 
 def test_scalars_fit_the_tokens() -> None:
     assert len(SCALARS) * WIDTH <= DIM
-    assert cyclic(torch.device("cpu")).tolist() == [False, True, False, False, True, True]
+    assert cyclic(torch.device("cpu")).tolist() == [scalar.cyclic for scalar in SCALARS]
     assert LENGTH > AUDIO_TOKENS
 
 

@@ -126,9 +126,12 @@ class Trainer:
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
         vae.encoder.requires_grad_(False)
         self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
-        pools = [(0.78, (32, 32), plan.capacity, False), (0.10, (32, 32), plan.capacity // 6, True)]
+        pools = [(0.78, (32, 32), plan.capacity, False), (0.10, (32, 32), max(plan.capacity // 6, 1), True)]
         if plan.wide:
-            pools += [(0.06, (32, 56), plan.capacity // 12, False), (0.06, (36, 64), plan.capacity // 12, False)]
+            pools += [
+                (0.06, (32, 56), max(plan.capacity // 12, 1), False),
+                (0.06, (36, 64), max(plan.capacity // 12, 1), False),
+            ]
         self.small = Pool(words, vae, (16, 16), plan.capacity, False, seed + 13)
         self.shares = [share for share, *_ in pools]
         self.pools = [
@@ -140,7 +143,7 @@ class Trainer:
         total = self.state.spent + max(seconds, 1.0)
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
         for pool in (self.small, *self.pools):
-            while pool.filled < min(pool.capacity, 4 * self.plan.batch):
+            while pool.filled < min(pool.capacity, (12 if pool is self.pools[0] else 4) * self.plan.batch):
                 pool.renew(min(self.plan.batch, pool.capacity))
         shown = {"latent": 0.0, "pixel": 0.0}
         with tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process) as bar:

@@ -37,10 +37,10 @@ def families(unet: Any, vae: Any, words: Words, path: Path, compare: bool = True
     rows = []
     for family in PHRASES:
         noise = torch.randn(3, 4, 32, 32, generator=generator).to(device)
-        places = torch.rand(4, generator=generator).tolist()
+        rest = torch.rand(len(PLAIN) - 2, generator=generator).tolist()
         recipes = []
         for intensity in (0.1, 0.5, 0.95):
-            recipes.append(Recipe(family, texts=(PHRASES[family][0],), scalars=(intensity, PLAIN[1], *places)))
+            recipes.append(Recipe(family, texts=(PHRASES[family][0],), scalars=(intensity, PLAIN[1], *rest)))
         row = paint(unet, vae, words, noise, recipes)
         if compare:
             row = torch.stack([row, render(noise, recipes)], 1).flatten(0, 1)
@@ -75,6 +75,6 @@ def prompts(unet: Any, vae: Any, words: Words, path: Path, texts: tuple[str, ...
     for text in texts:
         noise = torch.randn(1, 4, 32, 32, generator=generator).to(device)
         # The family does not matter: only the words reach the model.
-        recipe = Recipe("fire", texts=(text,), scalars=(0.7, *PLAIN[1:4], 0.3, 0.2))
+        recipe = Recipe("fire", texts=(text,), scalars=(0.7, PLAIN[1], 0.3))
         pictures.append(paint(unet, vae, words, noise, [recipe]))
     save(path, [torch.cat(pictures[at : at + 4]) for at in range(0, len(pictures), 4)])

@@ -40,9 +40,9 @@ DOMINANT: dict[str, float] = {name: dominant_hue(stops) for name, stops in _MAIN
 """Hue in degrees that a colour word replaces."""
 
 DRIFT: dict[str, float] = {
-    "fire": 14.0, "ocean": 22.0, "underwater": 35.0, "ink_in_water": 180.0, "aurora": 35.0, "storm": 25.0,
-    "clouds": 22.0, "mountains": 22.0, "nebula": 180.0, "galaxy": 40.0, "tunnel": 180.0, "city_at_night": 30.0,
+    "fire": 14.0, "ocean": 22.0, "underwater": 35.0, "ink_in_water": 45.0, "aurora": 35.0, "storm": 25.0,
+    "clouds": 22.0, "mountains": 22.0, "nebula": 40.0, "galaxy": 40.0, "tunnel": 45.0, "city_at_night": 30.0,
 }  # fmt: skip
-"""Degrees that the hue scalar turns a palette either way; 180 is the whole circle."""
+"""Degrees that the hue scalar turns a palette either way; 180 would be the whole circle."""
 
 __all__ = ["DOMINANT", "DRIFT", "FAMILIES", "Knobs", "Light", "Scene"]
