@@ -132,7 +132,8 @@ def load_engine(folder: Path, device: str | None = None) -> Engine:
     _check_class("unet", unet_config.get("_class_name"), ("UNet2DConditionModel",), folder)
     _check_class("vae", index["vae"][1], DECODERS, folder)
     _check_class("text_encoder", index["text_encoder"][1], TEXT_ENCODERS, folder)
-    if unet_config.get("addition_embed_type"):
+    # "text" pools the tokens that it is given anyway; the other kinds want embeddings of their own.
+    if unet_config.get("addition_embed_type") not in (None, "text"):
         raise EngineError(f"{folder}: its unet wants two text encoders (SDXL); choose a Stable Diffusion 1 or 2 engine")
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.float16 if where.type == "cuda" else torch.float32
