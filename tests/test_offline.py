@@ -120,7 +120,7 @@ def test_still(tmp_path: Path) -> None:
         (["render", "none.wav", "-o", "x.mp4"], "none.wav"),
         (["render", "text.wav", "-o", "x.mp4"], "text.wav"),
         (["render", "ok.wav", "-o", "nowhere/x.mp4"], "nowhere"),
-        (["render", "ok.wav", "-o", "."], "folder"),
+        (["render", "ok.wav", "-o", "."], "directory"),
         (["still", "--prompt", "x", "-o", "x.png", "--engine", "no-such-engine"], "no-such-engine"),
         (["still", "--prompt", "x", "-o", "x.png", "--engine", "who/what"], "who/what"),
         (["still", "--prompt", "x", "-o", "x.png", "--accelerator", "magic"], "magic"),
