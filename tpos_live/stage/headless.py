@@ -14,7 +14,7 @@ from tpos_live.parameters import Snapshot
 from tpos_live.render.frame import Frame
 from tpos_live.stage.compose import Composer
 from tpos_live.stage.output import Output
-from tpos_live.stage.pacing import Meter, Pacer
+from tpos_live.stage.pacing import Pacer, ShownMeter
 from tpos_live.stage.playhead import Playhead
 
 
@@ -35,7 +35,6 @@ class HeadlessStage:
     ) -> None:
         self.outputs: list[Output] = []
         self.closing = False
-        self.shown = 0
         self.size = size
         self.playhead = Playhead()
         self.renderer = "CPU"
@@ -45,8 +44,7 @@ class HeadlessStage:
         self._panics = snapshot().fired("out.panic")
         self._composer = Composer(size)
         self._pacer = Pacer(cap=fps_cap or 30.0)
-        self._rate, self._latency = Meter(), Meter()
-        self._shown_frame: Frame | None = None
+        self._meter = ShownMeter()
         self._shot = self.playhead.shot(0.0, drive(), snapshot())
 
     def __enter__(self) -> Self:
@@ -84,22 +82,22 @@ class HeadlessStage:
             picture = self.read_back()
             for output in wanting:
                 output.send(picture, now)
-        self.shown += 1
-        self._rate.add(now)
-        frame = self.playhead.newest
-        if frame is not None and frame is not self._shown_frame:
-            self._shown_frame = frame
-            self._latency.add(now, now - frame.heard_at)
+        self._meter.note(now, self.playhead.newest)
+
+    @property
+    def shown(self) -> int:
+        """Pictures shown since the start."""
+        return self._meter.count
 
     @property
     def shown_fps(self) -> float:
         """Pictures a second that would have been shown."""
-        return self._rate.rate(self._clock())
+        return self._meter.fps(self._clock())
 
     @property
     def latency_ms(self) -> float:
         """Median of the last second: from newest sound to its engine picture."""
-        return 1000 * self._latency.median()
+        return self._meter.latency_ms
 
     def read_back(self) -> np.ndarray:
         """The composed picture of the last `step`: uint8 [height, width, 3]."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
+from tpos_live.render.frame import Frame
+
 PROBE = 24
 """Pictures shown without a timer to find out whether flipping waits for the display."""
 FALLBACK_REFRESH = 60.0
@@ -87,3 +89,29 @@ class Meter:
     def median(self) -> float:
         """Median of the values in the window, 0 without any."""
         return median(value for _, value in self._seen) if self._seen else 0.0
+
+
+class ShownMeter:
+    """What both stages tell of the pictures they show: how many a second, and how old their sound is."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._rate, self._latency = Meter(), Meter()
+        self._frame: Frame | None = None
+
+    def note(self, now: float, frame: Frame | None) -> None:
+        """A picture was shown at `now`; `frame` is the newest that the engine has given."""
+        self.count += 1
+        self._rate.add(now)
+        if frame is not None and frame is not self._frame:
+            self._frame = frame
+            self._latency.add(now, now - frame.heard_at)
+
+    def fps(self, now: float) -> float:
+        """Pictures shown a second."""
+        return self._rate.rate(now)
+
+    @property
+    def latency_ms(self) -> float:
+        """Median of the last second: from newest sound to its engine picture shown."""
+        return 1000 * self._latency.median()

@@ -15,7 +15,7 @@ from tpos_live.parameters import Snapshot
 from tpos_live.render.frame import Frame
 from tpos_live.stage.errors import StageError
 from tpos_live.stage.output import Output
-from tpos_live.stage.pacing import Meter, Pacer
+from tpos_live.stage.pacing import Pacer, ShownMeter
 from tpos_live.stage.playhead import Playhead
 from tpos_live.status import Status
 
@@ -61,8 +61,6 @@ class StageWindow:
         self.outputs: list[Output] = []
         """Receivers of the composed picture; open them first. The picture's size is held meanwhile."""
         self.closing = False
-        self.shown = 0
-        """Pictures shown since the start."""
         self.playhead = Playhead()
         self._frames, self._drive, self._snapshot, self._status = frames, drive, snapshot, status
         self._on_key, self._on_panic, self._on_refresh = on_key, on_panic, on_refresh
@@ -73,8 +71,7 @@ class StageWindow:
         self._settle_at: float | None = None
         self._settle_tries = 0
         self._forget_at: float | None = None
-        self._rate, self._latency = Meter(), Meter()
-        self._shown_frame: Frame | None = None
+        self._meter = ShownMeter()
         self._asked: deque[list[Output]] = deque()
         self._hud: Any = None
 
@@ -112,7 +109,7 @@ class StageWindow:
             before = self._clock()
             self._window.flip()
             now = self._clock()
-            self._note_shown(now)
+            self._meter.note(now, self.playhead.newest)
             pause = self._pacer.after_flip(now, now - before)
             if pause > 0:
                 time.sleep(pause)
@@ -150,14 +147,19 @@ class StageWindow:
         return self._composed_size
 
     @property
+    def shown(self) -> int:
+        """Pictures shown since the start."""
+        return self._meter.count
+
+    @property
     def shown_fps(self) -> float:
         """Pictures shown a second."""
-        return self._rate.rate(self._clock())
+        return self._meter.fps(self._clock())
 
     @property
     def latency_ms(self) -> float:
         """Median of the last second: from newest sound to its engine picture shown."""
-        return 1000 * self._latency.median()
+        return self._meter.latency_ms
 
     def read_back(self) -> np.ndarray:
         """The composed picture, no HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
@@ -172,14 +174,6 @@ class StageWindow:
     def press(self, symbol: int, modifiers: int = 0) -> None:
         """As if a key of pyglet's `symbol` was pressed; acts at the next `step`."""
         self._window.dispatch_event("on_key_press", symbol, modifiers)
-
-    def _note_shown(self, now: float) -> None:
-        self.shown += 1
-        self._rate.add(now)
-        frame = self.playhead.newest
-        if frame is not None and frame is not self._shown_frame:
-            self._shown_frame = frame
-            self._latency.add(now, now - frame.heard_at)
 
     def _feed_outputs(self, now: float) -> None:
         if not self.outputs:
