@@ -26,9 +26,11 @@ STORM = """
 import sys
 from pythonosc.udp_client import SimpleUDPClient
 client = SimpleUDPClient("127.0.0.1", int(sys.argv[1]))
-for i in range(2000):
-    client.send_message("/tpos/finish/light", (i % 7) / 100)
+for _ in sys.stdin:
+    for i in range(2000):
+        client.send_message("/tpos/finish/light", (i % 7) / 100)
 """
+"""A storm for each line it reads: a program that has long been running, as TouchDesigner or Ableton is."""
 WORDS = ["fire", "ocean waves", "aurora", "galaxy", "city at night", "neon tunnel", "snow", "storm clouds"]
 
 
@@ -82,8 +84,11 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
         }
         print(json.dumps(row), flush=True)
 
+        sender = subprocess.Popen([sys.executable, "-c", STORM, "9555"], stdin=subprocess.PIPE, text=True)
+
         def storm(_i: int) -> None:
-            subprocess.Popen([sys.executable, "-c", STORM, "9555"])
+            assert sender.stdin is not None
+            print(file=sender.stdin, flush=True)
 
         def device(i: int) -> None:
             mic.suspend() if i % 2 == 0 else mic.resume()  # type: ignore[attr-defined]
@@ -113,6 +118,8 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
                 "engine_ratio": round(float(np.percentile(worst_engine, 95)) / usual["engine"], 2),
             }
             print(json.dumps(row), flush=True)
+        sender.kill()
+        sender.wait()
         print(json.dumps({"kind": "machine", **machine()}), flush=True)
 
 

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -354,6 +354,8 @@ class Loader:
             )
             self.studio = studio
             self.ready.set()
+            with suppress(ImportError):
+                import av  # noqa: F401  # now, and not when somebody presses "record"
             if remedy := gpu_remedy():
                 show.say(remedy)
             self._improve()

@@ -15,7 +15,7 @@ from tpos_live.parameters import ParameterStore
 from tpos_live.render.engine import Engine
 from tpos_live.render.frame import Frame
 from tpos_live.render.painter import Painter
-from tpos_live.render.worker import Pace, RenderThread
+from tpos_live.render.worker import Pace, RenderThread, Trail
 
 
 def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -48,7 +48,7 @@ class Show:
         )
 
 
-def test_draws_the_newest_and_waits_for_a_new_moment(flow: Engine) -> None:
+def test_draws_the_newest_moment(flow: Engine) -> None:
     show = Show(flow)
     for n in range(5):
         show.drives.put(Drive(time=n))
@@ -56,11 +56,34 @@ def test_draws_the_newest_and_waits_for_a_new_moment(flow: Engine) -> None:
         until(lambda: show.frames.latest() is not None)
         frame = show.frames.take()
         assert frame is not None and frame.time == 4
-        time.sleep(0.1)
-        assert show.thread.drawn == 1  # no new moment, no new picture
-        show.drives.put(Drive(time=5))
-        until(lambda: show.thread.drawn == 2)
+        show.drives.put(Drive(time=50))
+        until(lambda: (show.frames.latest() or frame).time >= 50)
     assert not show.thread._thread.is_alive()
+
+
+def test_goes_on_while_the_sound_is_late(flow: Engine) -> None:
+    show = Show(flow)
+    with show.thread:
+        time.sleep(0.1)
+        assert show.thread.drawn == 0  # nothing was heard yet
+        show.drives.put(Drive(time=1))
+        until(lambda: show.thread.drawn >= 4)
+        assert show.lines == []
+
+
+def test_a_trail_leads_on_where_it_went() -> None:
+    trail = Trail()
+    assert trail.next(None, 10.0) is None
+    first = Drive(time=1.0, heard_at=5.0, walk=2.0, pan_x=0.5)
+    assert trail.next(first, 10.0) is first
+    alone = trail.next(None, 10.2)
+    assert alone is not None and (alone.time, alone.walk) == (pytest.approx(1.2), 2.0)
+    second = Drive(time=1.1, heard_at=5.1, walk=2.2, pan_x=0.4, light=0.7)
+    assert trail.next(second, 10.3) is second
+    later = trail.next(None, 10.8)
+    assert later is not None
+    assert (later.time, later.heard_at) == (pytest.approx(1.6), pytest.approx(5.6))
+    assert (later.walk, later.pan_x, later.light) == (pytest.approx(3.2), pytest.approx(-0.1), 0.7)
 
 
 def test_an_error_keeps_the_show_running(flow: Engine) -> None:

@@ -126,6 +126,8 @@ def test_a_stuck_encoder_cannot_slow_the_show_or_grow(tmp_path: Path, monkeypatc
         write(self, pixels)
 
     monkeypatch.setattr(VideoWriter, "write_frame", slow)
+    import av  # noqa: F401  # as a show does while it loads; the import takes a quarter of a second
+
     recorder = Recorder(tmp_path / "a.mp4")
     recorder.open((160, 90))
     worst, block = 0.0, 0
@@ -160,6 +162,11 @@ def test_a_failure_stops_the_recording_and_nothing_else(tmp_path: Path) -> None:
     recorder.close()
     with pytest.raises(StageError, match="cannot write"):
         Recorder(tmp_path / "no" / "a.mp4").open((64, 64))
+    (tmp_path / "b.part.mp4").mkdir()  # a file that cannot be opened is only found out by the thread
+    recorder = Recorder(tmp_path / "b.mp4")
+    recorder.open((64, 64))
+    recorder.close()
+    assert "cannot write" in recorder.error and not recorder.recording
 
 
 def test_it_asks_for_a_constant_rate_whatever_the_display(tmp_path: Path) -> None:

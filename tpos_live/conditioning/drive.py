@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +37,25 @@ class Drive:
     audio_weight: float = 0.0
     guidance: float = 1.0
     looks: int = 0
+
+
+def coast(drive: Drive, before: Drive, seconds: float) -> Drive:
+    """Where `drive` will be `seconds` later if everything goes on as it went since `before`.
+
+    For pictures while the sound is late: what has been integrated moves on at its rate, all else stays. When the
+    sound comes it says nearly the same, for late blocks hold the time that is missing, and so does the silence put
+    in for a device that is gone.
+    """
+    passed = drive.time - before.time
+    if passed <= 0:
+        return replace(drive, time=drive.time + seconds, heard_at=drive.heard_at + seconds)
+    on = seconds / passed
+    return replace(
+        drive,
+        time=drive.time + seconds,
+        heard_at=drive.heard_at + seconds,
+        walk=drive.walk + on * (drive.walk - before.walk),
+        pan_x=drive.pan_x + on * (drive.pan_x - before.pan_x),
+        pan_y=drive.pan_y + on * (drive.pan_y - before.pan_y),
+        zoom_steady=drive.zoom_steady + on * (drive.zoom_steady - before.zoom_steady),
+    )

@@ -41,7 +41,7 @@ class NotReady(Exception):
 def is_available(engine: Engine | None = None) -> tuple[bool, str]:
     """Whether OpenVINO can run here, and the reason if not."""
     if importlib.util.find_spec("openvino") is None:
-        return False, 'OpenVINO is not installed; pip install openvino is faster on a CPU'
+        return False, "OpenVINO is not installed; pip install openvino is faster on a CPU"
     if engine is not None and engine.device.type != "cpu":
         return False, "OpenVINO is for CPUs; this engine runs on a GPU"
     return True, ""

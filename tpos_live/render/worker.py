@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from tpos_live.analysis.encoder import Meaning
-from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.drive import Drive, coast
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import ParameterStore
@@ -19,6 +19,8 @@ from tpos_live.render.painter import Painter
 
 _LOOK = 0.05
 """Seconds at most between two looks at whether to stop."""
+_LATE = 0.03
+"""Seconds without a new Drive after which the next picture is drawn from where the last one leads."""
 _RETRY = 0.25
 """Seconds from a failed picture to the next try: the stage holds the last one meanwhile."""
 
@@ -48,11 +50,30 @@ class Pace:
         self._due += self._period
 
 
+class Trail:
+    """The Drives so far, and where they lead while the next one is late. The clock is passed in."""
+
+    def __init__(self) -> None:
+        self.newest: Drive | None = None
+        self._before: Drive | None = None
+        self._came_at = 0.0
+
+    def next(self, drive: Drive | None, now: float) -> Drive | None:
+        """The Drive to draw at `now`: the new one; without one, the last one moved on; None before the first."""
+        if drive is not None:
+            self._before, self.newest, self._came_at = self.newest or drive, drive, now
+            return drive
+        if self.newest is None or self._before is None:
+            return None
+        return coast(self.newest, self._before, now - self._came_at)
+
+
 class RenderThread:
     """Draws while it is entered.
 
-    It waits for nothing but the next Drive and the cap on frames: prompts, meanings and parameters are
-    taken as they are. A picture that fails is reported once, the last one stays, and it tries again.
+    It waits for nothing but the cap on frames, and a moment for the next Drive: a device that hangs does not hold
+    the picture. Prompts, meanings and parameters are taken as they are. A picture that fails is reported once, the
+    last one stays, and it tries again.
 
     Thread contract: the thread owns `painter` and `mixer`; `frames` is its output. `swap`, `drawn`,
     `failed` and `error` may be used from anywhere.
@@ -102,13 +123,15 @@ class RenderThread:
 
     def _run(self) -> None:
         self._painter.settle()
+        trail = Trail()
         while not self._stop.is_set():
-            if not self._drives.wait(_LOOK):
+            late = not self._drives.wait(_LATE if trail.newest else _LOOK)
+            if late and trail.newest is None:
                 continue
             if (wait := self._pace.wait(time.monotonic())) > 0:
                 self._stop.wait(min(wait, _LOOK))
                 continue
-            drive = self._drives.take()
+            drive = trail.next(self._drives.take(), time.monotonic())
             if drive is None:
                 continue
             self._pace.begin(time.monotonic())

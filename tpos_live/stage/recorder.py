@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -114,21 +115,26 @@ class Recorder:
 
     def is_available(self) -> str:
         """ "" if PyAV is installed, else what to do."""
-        try:
-            import av  # noqa: F401
-        except ImportError:
-            return "recording needs PyAV: pip install av"
-        return ""
+        # Looked for, not imported: the stage's thread asks, and an import takes it a tenth of a second.
+        return "" if find_spec("av") else "recording needs PyAV: pip install av"
 
     def open(self, size: tuple[int, int], fps: float | None = None) -> None:
-        """Start. size: (width, height) of the pictures. Raises StageError if the file cannot be made."""
+        """Start, at once: the encoder takes a quarter of a second to open, which no stage can spare, so it
+        opens on the recorder's own thread while pictures and sound already wait for it.
+
+        size: (width, height) of the pictures. Raises StageError if there is no folder for the file; what else
+        can be wrong with it shows in `error`.
+        """
+        if not self.path.parent.is_dir():
+            raise StageError(
+                f"cannot write {self.path}: there is no folder {self.path.parent}; make it, or choose another"
+            )
         if fps is not None:
             self.fps = fps
             self._track = Track(fps, self._rate)
         self._writer = VideoWriter(
             self.path, size, self.fps, rate=self._rate, preset=self._preset, crf=20, threads=1, live=True
         )
-        self._writer.__enter__()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 

@@ -23,6 +23,7 @@ from tpos_live.training.export import write_engine
 from tpos_live.training.flow import build_unet, corrupt, one_step
 from tpos_live.training.pairs import Pool, Words
 from tpos_live.training.text_encoder import train_text_encoder
+from tpos_live.training.whereabouts import Whereabouts
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Plan:
     text, latent: parts of the minutes for text encoder and autoencoder. small: part of the UNet's time,
     at its start, on pictures of 128 by 128, which teach words and colours four times as fast. joint: part of the UNet's
     time, at its end, in which the decoder learns from the UNet's own latents. pixels: every so many
-    steps pixels count too. save: seconds between checkpoints.
+    steps pixels count too. places: weight of the lesson in places (whereabouts.py). save: seconds between checkpoints.
     """
 
     channels: tuple[int, ...] = (48, 96, 160)
@@ -46,6 +47,7 @@ class Plan:
     small: float = 0.4
     joint: float = 0.25
     pixels: int = 4
+    places: float = 0.5
     save: float = 240.0
     wide: bool = True
 
@@ -121,9 +123,11 @@ class Trainer:
         self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
         self.vae = vae
         unet = build_unet(plan.channels).to(acc.device, memory_format=torch.channels_last)
+        self.whereabouts = Whereabouts(unet).to(acc.device)
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
+        self.asking = torch.optim.AdamW(self.whereabouts.parameters(), lr=3e-3, weight_decay=0.0)
         vae.encoder.requires_grad_(False)
         self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
         pools = [(0.78, (32, 32), plan.capacity, False), (0.10, (32, 32), max(plan.capacity // 6, 1), True)]
@@ -145,7 +149,7 @@ class Trainer:
         for pool in (self.small, *self.pools):
             while pool.filled < min(pool.capacity, (12 if pool is self.pools[0] else 4) * self.plan.batch):
                 pool.renew(min(self.plan.batch, pool.capacity))
-        shown = {"latent": 0.0, "pixel": 0.0}
+        shown = {"latent": 0.0, "pixel": 0.0, "place": 0.0}
         with tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process) as bar:
             while self.state.spent < total:
                 part = self.state.spent / total
@@ -181,7 +185,9 @@ class Trainer:
         with self.acc.autocast():
             have = one_step(self.unet, x, t, batch.tokens)
             loss = F.mse_loss(have, batch.latents) + F.l1_loss(have, batch.latents) * part
-            seen = {"latent": F.l1_loss(have, batch.latents).item()}
+            place = self.whereabouts.loss()
+            seen = {"latent": F.l1_loss(have, batch.latents).item(), "place": place.item()}
+            loss = loss + plan.places * place
             if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
                 rows = max(1, count // 3)
                 pixel = autoencoder.picture_loss(
@@ -196,9 +202,11 @@ class Trainer:
                     )
         self.optimizer.zero_grad(set_to_none=True)
         self.polish.zero_grad(set_to_none=True)
+        self.asking.zero_grad(set_to_none=True)
         self.acc.backward(loss)
         self.acc.clip_grad_norm_(self.unet.parameters(), 1.0)
         self.optimizer.step()
+        self.asking.step()
         if joint:
             for group in self.polish.param_groups:
                 group["lr"] = 3e-4 * max(0.02, (1 - part) / plan.joint)
