@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from tpos_live import __version__
+from tpos_live.evaluation.commands import evaluate
 from tpos_live.settings import Settings, SettingsError, load_settings, parse_address, parse_size
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -219,6 +220,9 @@ def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | 
     from tpos_live.training.ember import train_ember
 
     train_ember(output, minutes=minutes, resume=resume, accelerator=accelerator, seed=seed, threads=threads)
+
+
+cli.add_command(evaluate)
 
 
 def main() -> NoReturn:
