@@ -11,7 +11,7 @@ from tpos_live.training.fields import Fields, smooth
 from tpos_live.training.finish import MOODS, STYLES, apply_mood, apply_style
 from tpos_live.training.palettes import linear_to_oklab, oklab_to_linear
 from tpos_live.training.recipe import PLAIN, SCALARS, Recipe, draw, render
-from tpos_live.training.scenes import DOMINANT, DRIFT, FAMILIES
+from tpos_live.training.scenes import FAMILIES, FIRST
 
 NOISE = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(3))
 
@@ -108,5 +108,16 @@ def test_recipes_are_sound_and_repeat_with_their_seed() -> None:
     assert draw(random.Random(0), text_only=True).scalars == PLAIN
 
 
-def test_every_family_has_its_colours() -> None:
-    assert set(DOMINANT) == set(DRIFT) == set(FAMILIES)
+def test_every_family_has_its_colours_and_names() -> None:
+    assert set(FIRST) <= set(FAMILIES)
+    for name, family in FAMILIES.items():
+        assert 0 <= family.dominant < 360 and 0 < family.drift <= 180, name
+        assert name == name.lower() and " " not in name
+        assert len(family.phrases) >= 8 and name.replace("_", " ") in family.phrases, name
+        assert len(family.held_out) >= 2, name
+
+
+def test_a_recipe_keeps_to_the_families_asked_for() -> None:
+    for seed in range(60):
+        recipe = draw(random.Random(seed), families=("fire", "ocean"))
+        assert {recipe.family, recipe.second or "fire"} <= {"fire", "ocean"}

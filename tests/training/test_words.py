@@ -17,7 +17,7 @@ from tpos_live.training.text_encoder import DIM, LENGTH
 
 
 def test_every_family_style_and_mood_has_words() -> None:
-    assert list(PHRASES) == list(FAMILIES)
+    assert list(PHRASES) == list(HELD_OUT) == list(FAMILIES)
     assert set(STYLE_WORDS) == set(STYLES) and set(MOOD_WORDS) == set(MOODS) and set(MOOD_PHRASES) <= set(MOODS)
 
 

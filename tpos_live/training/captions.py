@@ -4,87 +4,10 @@ from __future__ import annotations
 
 import random
 
-PHRASES: dict[str, tuple[str, ...]] = {
-    "fire": (
-        "fire", "flames", "burning fire", "a campfire", "bonfire", "blazing flames", "embers and sparks",
-        "an inferno", "a wall of fire", "hot flames rising", "burning", "wildfire", "torch flame",
-        "candle flame", "lava", "a dragon's breath",
-    ),
-    "ocean": (
-        "ocean", "the sea", "ocean waves", "sea at sunset", "breaking waves", "open water", "a stormy sea",
-        "surf on a beach", "sun over the sea", "rolling waves", "the coast", "tides", "sailing at dusk",
-        "seascape", "a lake at sunset", "beach",
-    ),
-    "underwater": (
-        "jellyfish", "underwater", "a glowing jellyfish", "deep sea", "a jellyfish in the deep",
-        "bioluminescent creatures", "medusa in dark water", "beneath the surface of the sea", "abyss",
-        "a coral reef", "under the sea", "aquarium", "diving in the deep", "sea creature",
-        "plankton glowing", "octopus",
-    ),
-    "ink_in_water": (
-        "ink in water", "swirling ink", "clouds of ink", "marbled paint", "liquid paint",
-        "dye unfolding in water", "fluid colours", "marble", "acrylic pour", "flowing paint",
-        "abstract liquid", "smoke on white", "flowers", "petals", "feathers", "silk",
-    ),
-    "aurora": (
-        "aurora", "northern lights", "aurora borealis", "polar lights", "green curtains of light",
-        "arctic night sky", "lights over the snow", "southern lights", "the sky over iceland",
-        "a dancing aurora", "winter night", "polar night", "ghost lights", "spirits in the sky",
-        "a frozen lake under northern lights", "shimmering sky",
-    ),
-    "storm": (
-        "storm", "lightning", "thunderstorm", "a bolt of lightning", "thunder and rain", "rain",
-        "heavy rain", "dark clouds and lightning", "electric storm", "tempest", "thunder", "hurricane",
-        "pouring rain", "lightning strikes", "monsoon", "electricity",
-    ),
-    "clouds": (
-        "clouds", "sky", "a sea of clouds", "cumulus clouds", "above the clouds", "heaven", "cloudy sky",
-        "white clouds in the sun", "fog", "mist", "flying through clouds", "a bright day", "fluffy clouds",
-        "daylight", "dream", "morning sky",
-    ),
-    "mountains": (
-        "mountains", "a mountain sunset", "misty mountains", "hills at dusk", "mountain range", "sunset",
-        "sunrise", "peaks in haze", "the alps", "valley at dawn", "desert dunes", "canyon", "landscape",
-        "forest hills", "golden hour", "volcano",
-    ),
-    "nebula": (
-        "nebula", "space", "glowing gas in space", "cosmic clouds", "deep space", "a stellar nursery",
-        "outer space", "cosmos", "interstellar dust", "universe", "space clouds and stars", "star birth",
-        "cosmic dream", "supernova", "astral", "psychedelic",
-    ),
-    "galaxy": (
-        "galaxy", "spiral galaxy", "the milky way", "andromeda", "a swirling galaxy", "stars", "starfield",
-        "a vortex of stars", "black hole", "galactic core", "whirlpool of stars", "starry night",
-        "spiral arms", "a distant galaxy", "vortex", "planets",
-    ),
-    "tunnel": (
-        "tunnel", "a neon tunnel", "wormhole", "flying through a tunnel", "time tunnel", "warp speed",
-        "vortex tunnel", "a glowing tube", "hyperspace", "portal", "techno tunnel", "light tunnel",
-        "laser beams", "cyberspace", "kaleidoscope", "mandala",
-    ),
-    "city_at_night": (
-        "city at night", "city lights", "skyline at night", "neon city", "downtown", "skyscrapers",
-        "tokyo at night", "a wet street with neon lights", "cyberpunk city", "new york",
-        "traffic lights at night", "urban night", "metropolis", "reflections of city lights",
-        "buildings with lit windows", "night club",
-    ),
-}  # fmt: skip
+from tpos_live.training.scenes import FAMILIES
 
-HELD_OUT: dict[str, tuple[str, ...]] = {
-    "fire": ("blaze", "combustion"),
-    "ocean": ("marine horizon", "pacific"),
-    "underwater": ("submarine world", "squid"),
-    "ink_in_water": ("watery pigment", "fluid art"),
-    "aurora": ("boreal glow", "polar sky"),
-    "storm": ("thunderbolt", "downpour"),
-    "clouds": ("cloudscape", "overcast"),
-    "mountains": ("alpine ridge", "himalaya"),
-    "nebula": ("space gas", "orion"),
-    "galaxy": ("star spiral", "galaxies"),
-    "tunnel": ("passage of light", "warp drive"),
-    "city_at_night": ("cityscape", "manhattan"),
-}  # fmt: skip
-"""Never in a caption: they show whether the text encoder carries meaning to words it was not taught."""
+PHRASES: dict[str, tuple[str, ...]] = {name: family.phrases for name, family in FAMILIES.items()}
+HELD_OUT: dict[str, tuple[str, ...]] = {name: family.held_out for name, family in FAMILIES.items()}
 
 COLOURS: dict[str, tuple[float, tuple[str, ...]]] = {
     # hue in OKLCH degrees, words

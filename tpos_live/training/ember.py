@@ -22,6 +22,7 @@ from tpos_live.training import autoencoder, sheet
 from tpos_live.training.export import write_engine
 from tpos_live.training.flow import build_unet, corrupt, one_step
 from tpos_live.training.pairs import Pool, Words
+from tpos_live.training.scenes import FIRST
 from tpos_live.training.text_encoder import train_text_encoder
 from tpos_live.training.whereabouts import Whereabouts
 
@@ -50,6 +51,7 @@ class Plan:
     places: float = 0.5
     save: float = 240.0
     wide: bool = True
+    families: tuple[str, ...] = FIRST
 
 
 @dataclass
@@ -136,10 +138,11 @@ class Trainer:
                 (0.06, (32, 56), max(plan.capacity // 12, 1), False),
                 (0.06, (36, 64), max(plan.capacity // 12, 1), False),
             ]
-        self.small = Pool(words, vae, (16, 16), plan.capacity, False, seed + 13)
+        self.small = Pool(words, vae, (16, 16), plan.capacity, False, seed + 13, plan.families)
         self.shares = [share for share, *_ in pools]
         self.pools = [
-            Pool(words, vae, cells, room, alone, seed + 17 * i) for i, (_, cells, room, alone) in enumerate(pools)
+            Pool(words, vae, cells, room, alone, seed + 17 * i, plan.families)
+            for i, (_, cells, room, alone) in enumerate(pools)
         ]
 
     def train(self, seconds: float) -> None:
@@ -241,7 +244,7 @@ class Trainer:
         _write_state(self.run, self.state)
         folder = self.run / "samples"
         folder.mkdir(exist_ok=True)
-        sheet.families(self.average(), self.vae, self.words, folder / f"{self.state.steps:06d}.png")
+        sheet.families(self.average(), self.vae, self.words, folder / f"{self.state.steps:06d}.png", self.plan.families)
 
     def load(self) -> None:
         """Go on from the checkpoint in the run folder, if there is one."""
@@ -260,7 +263,7 @@ class Trainer:
 
     def export(self, out: Path) -> None:
         """Write the engine folder from averaged weights."""
-        write_engine(out, self.average(), self.vae, self.words.encoder, self.words.tokenizer)
+        write_engine(out, self.average(), self.vae, self.words.encoder, self.words.tokenizer, self.plan.families)
 
 
 def _read_state(run: Path) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from tpos_live.render.metadata import METADATA_FILE, EngineMetadata
 from tpos_live.training.flow import scheduler
 from tpos_live.training.pairs import AUDIO_TOKENS
 from tpos_live.training.recipe import SCALARS
-from tpos_live.training.scenes import FAMILIES
 
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SIZES = [(256, 256), (448, 256), (512, 288)]
@@ -25,8 +25,8 @@ def metadata() -> EngineMetadata:
     )  # fmt: skip
 
 
-def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any) -> None:
-    """Write the folder beside `out` and put it in place; README.md and the like stay as they are.
+def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, families: Sequence[str]) -> None:
+    """Write the folder beside `out` and put it in place; what else is in `out` stays as it is.
 
     The given modules are not changed.
     """
@@ -45,13 +45,13 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any) -
     for path in fresh.rglob("*.safetensors"):
         path.chmod(0o644)
     (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
-    names = ",\n".join(f'  "{name}"' for name in FAMILIES)
+    names = ",\n".join(f'  "{name}"' for name in families)
     head = "# The scene families that Ember was trained on. The names are a contract.\n"
     (fresh / "families.toml").write_text(f"{head}families = [\n{names},\n]\n", encoding="utf-8")
     if out.exists():
         for kept in out.iterdir():
-            if kept.is_file() and not (fresh / kept.name).exists():
-                shutil.copy2(kept, fresh / kept.name)
+            if not (fresh / kept.name).exists():
+                (shutil.copytree if kept.is_dir() else shutil.copy2)(kept, fresh / kept.name)
         old = out.with_name(out.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         out.rename(old)

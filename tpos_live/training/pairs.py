@@ -7,6 +7,7 @@ serves each a few times, and is renewed a little at every step.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from tpos_live.render.scalars import scalar_tokens
 from tpos_live.training.recipe import SCALARS, Recipe, draw, render
+from tpos_live.training.scenes import FAMILIES
 from tpos_live.training.text_encoder import DIM, LENGTH, encode
 
 AUDIO_TOKENS = 4
@@ -57,13 +59,20 @@ class Batch:
 class Pool:
     """Pairs of one size, renewed in turn.
 
-    cells: (h, w) of the noise; capacity: pairs kept; text_only: captions say it all.
+    cells: (h, w) of the noise; capacity: pairs kept; text_only: captions say it all; families: drawn from.
     """
 
     def __init__(
-        self, words: Words, vae: Any, cells: tuple[int, int], capacity: int, text_only: bool, seed: int
+        self,
+        words: Words,
+        vae: Any,
+        cells: tuple[int, int],
+        capacity: int,
+        text_only: bool,
+        seed: int,
+        families: Sequence[str] = tuple(FAMILIES),
     ) -> None:
-        self.words, self.vae, self.cells, self.text_only = words, vae, cells, text_only
+        self.words, self.vae, self.cells, self.text_only, self.families = words, vae, cells, text_only, families
         self.rng = random.Random(seed)
         self.device = next(vae.parameters()).device
         self.noise_rng = torch.Generator(device=self.device).manual_seed(seed)
@@ -79,7 +88,7 @@ class Pool:
     @torch.no_grad()
     def renew(self, count: int) -> None:
         """Render `count` new pairs over the oldest."""
-        recipes = [draw(self.rng, self.text_only) for _ in range(count)]
+        recipes = [draw(self.rng, self.text_only, self.families) for _ in range(count)]
         noise = torch.randn(count, 4, *self.cells, generator=self.noise_rng, device=self.device)
         noise = noise.half().float()
         picture = render(noise, recipes)

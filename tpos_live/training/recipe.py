@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
@@ -18,7 +19,7 @@ from tpos_live.training.captions import COLOURS, MOOD_PHRASES, caption, phrase
 from tpos_live.training.fields import Fields, step
 from tpos_live.training.finish import MOODS, STYLES, apply_mood, apply_style, bloom, film
 from tpos_live.training.palettes import Palette
-from tpos_live.training.scenes import DOMINANT, DRIFT, FAMILIES, Knobs
+from tpos_live.training.scenes import FAMILIES, Knobs
 
 SCALARS = (
     Scalar(name="intensity", source="intensity"),
@@ -55,9 +56,8 @@ class Recipe:
     scalars: tuple[float, ...] = field(default=PLAIN)
 
 
-def draw(rng: random.Random, text_only: bool = False) -> Recipe:
+def draw(rng: random.Random, text_only: bool = False, families: Sequence[str] = tuple(FAMILIES)) -> Recipe:
     """A random recipe. text_only: everything said in the caption, scalars at PLAIN, no voice."""
-    families = list(FAMILIES)
     family = rng.choice(families)
     style = "natural" if rng.random() < 0.75 else rng.choice(STYLES[1:])
     mood = "plain" if rng.random() < 0.8 else rng.choice(list(MOODS)[1:])
@@ -92,13 +92,14 @@ def knobs(recipes: list[Recipe], family: str, device: torch.device) -> Knobs:
     values = torch.tensor([recipe.scalars for recipe in recipes], device=device)
     intensity, hue, phase = (values[:, i].view(-1, 1, 1, 1) for i in range(len(SCALARS)))
     wave = torch.sin(2 * math.pi * hue).flatten()
-    drift = 360 * hue.flatten() if DRIFT[family] >= 180 else DRIFT[family] * wave
+    kind = FAMILIES[family]
+    drift = 360 * hue.flatten() if kind.drift >= 180 else kind.drift * wave
     turns = []
     for index, recipe in enumerate(recipes):
         if recipe.colour is None:
             turns.append(drift[index])
         else:
-            turns.append(COLOURS[recipe.colour][0] - DOMINANT[family] + 10 * wave[index])
+            turns.append(COLOURS[recipe.colour][0] - kind.dominant + 10 * wave[index])
     still = torch.zeros_like(intensity)
     return Knobs(intensity, still, still, 2 * math.pi * phase, still, Palette(torch.stack(turns)))
 
@@ -119,14 +120,14 @@ def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
     device = noise.device
     batch, _, h, w = noise.shape
     light = noise.new_zeros(batch, 3, 8 * h, 8 * w)
-    for family, scene in FAMILIES.items():
+    for family, kind in FAMILIES.items():
         first = [i for i, recipe in enumerate(recipes) if recipe.family == family and recipe.share < 1]
         second = [i for i, recipe in enumerate(recipes) if recipe.second == family and recipe.share > 0]
         rows = first + second
         if not rows:
             continue
         fields = Fields(noise[rows])
-        made = scene(fields, knobs([recipes[i] for i in rows], family, device))
+        made = kind.scene(fields, knobs([recipes[i] for i in rows], family, device))
         full = made.base + made.emit + bloom(made.emit)
         for at, i in enumerate(rows):
             recipe = recipes[i]

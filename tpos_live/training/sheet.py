@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ def paint(unet: Any, vae: Any, words: Words, noise: torch.Tensor, recipes: list[
     return decode(vae, latents).clamp(0, 1)
 
 
-def families(unet: Any, vae: Any, words: Words, path: Path, compare: bool = True, seed: int = 7) -> None:
+def families(
+    unet: Any, vae: Any, words: Words, path: Path, names: Sequence[str], compare: bool = True, seed: int = 7
+) -> None:
     """Each family in a row at intensity 0.1, 0.5 and 0.95; compare: the render beside each."""
     device = next(unet.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     rows = []
-    for family in PHRASES:
+    for family in names:
         noise = torch.randn(3, 4, 32, 32, generator=generator).to(device)
         rest = torch.rand(len(PLAIN) - 2, generator=generator).tolist()
         recipes = []

@@ -55,7 +55,8 @@ class Whereabouts(nn.Module):
         """Mean squared error of all readings; forgets what was heard."""
         total = torch.zeros(())
         for head, features in zip(self.heads, self._heard, strict=True):
-            want = places(*features.shape[-2:], device=features.device)
+            h, w = features.shape[-2:]
+            want = places(h, w, features.device)
             have = head(F.group_norm(features.float(), 1))
             total = total.to(have.device) + F.mse_loss(have, want.expand_as(have))
         self._heard.clear()

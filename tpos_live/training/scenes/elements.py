@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tpos_live.training.fields import Fields, line, peaks, slope, step
-from tpos_live.training.scenes.stage import Knobs, Light
+from tpos_live.training.scenes.stage import Family, Knobs, Light
 
 FIRE = [
     (0.0, 0.0, 20),
@@ -131,3 +131,44 @@ def ink_in_water(f: Fields, k: Knobs) -> Light:
     shade = 1.0 - 0.16 * (f.x**2 + f.y**2) / 2
     glint = (relief.clamp(min=0) * 1.2).clamp(0, 1)
     return Light(light * shade * (1.7 + relief), glint * light * 0.6)
+
+
+FAMILIES = {
+    "fire": Family(
+        fire, FIRE, drift=14.0,
+        phrases=(
+            "fire", "flames", "burning fire", "a campfire", "bonfire", "blazing flames", "embers and sparks",
+            "an inferno", "a wall of fire", "hot flames rising", "burning", "wildfire", "torch flame",
+            "candle flame", "lava", "a dragon's breath",
+        ),
+        held_out=("blaze", "combustion"),
+    ),
+    "ocean": Family(
+        ocean, SEA, drift=22.0,
+        phrases=(
+            "ocean", "the sea", "ocean waves", "sea at sunset", "breaking waves", "open water", "a stormy sea",
+            "surf on a beach", "sun over the sea", "rolling waves", "the coast", "tides", "sailing at dusk",
+            "seascape", "a lake at sunset", "beach",
+        ),
+        held_out=("marine horizon", "pacific"),
+    ),
+    "underwater": Family(
+        underwater, DEEP, drift=35.0,
+        phrases=(
+            "jellyfish", "underwater", "a glowing jellyfish", "deep sea", "a jellyfish in the deep",
+            "bioluminescent creatures", "medusa in dark water", "beneath the surface of the sea", "abyss",
+            "a coral reef", "under the sea", "aquarium", "diving in the deep", "sea creature", "plankton glowing",
+            "octopus",
+        ),
+        held_out=("submarine world", "squid"),
+    ),
+    "ink_in_water": Family(
+        ink_in_water, PAPER, drift=45.0,
+        phrases=(
+            "ink in water", "swirling ink", "clouds of ink", "marbled paint", "liquid paint",
+            "dye unfolding in water", "fluid colours", "marble", "acrylic pour", "flowing paint",
+            "abstract liquid", "smoke on white", "flowers", "petals", "feathers", "silk",
+        ),
+        held_out=("watery pigment", "fluid art"),
+    ),
+}  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tpos_live.training.fields import Fields, line, peaks, slope, step
-from tpos_live.training.scenes.stage import Knobs, Light
+from tpos_live.training.scenes.stage import Family, Knobs, Light
 
 CURTAIN = [(0.72, 0.12, 330), (0.82, 0.2, 158), (0.7, 0.19, 155), (0.5, 0.14, 175), (0.36, 0.14, 285), (0.2, 0.1, 310)]
 NIGHT = [(0.02, 0.012, 270), (0.06, 0.03, 268), (0.13, 0.045, 262), (0.24, 0.06, 250), (0.42, 0.07, 235)]
@@ -116,3 +116,44 @@ def mountains(f: Fields, k: Knobs) -> Light:
     stars = peaks(f.soft(2, 0.7), 2.6) * step(0.3, 0.9, up) * (1 - k.intensity)
     warm = k.palette.flat(0.93, 0.09, 75)
     return Light(light, cover * (disc * warm * 1.6 + stars) + 0.18 * warm * torch.exp(-5 * far) * k.intensity)
+
+
+FAMILIES = {
+    "aurora": Family(
+        aurora, CURTAIN, drift=35.0,
+        phrases=(
+            "aurora", "northern lights", "aurora borealis", "polar lights", "green curtains of light",
+            "arctic night sky", "lights over the snow", "southern lights", "the sky over iceland",
+            "a dancing aurora", "winter night", "polar night", "ghost lights", "spirits in the sky",
+            "a frozen lake under northern lights", "shimmering sky",
+        ),
+        held_out=("boreal glow", "polar sky"),
+    ),
+    "storm": Family(
+        storm, GLOOM, drift=25.0,
+        phrases=(
+            "storm", "lightning", "thunderstorm", "a bolt of lightning", "thunder and rain", "rain", "heavy rain",
+            "dark clouds and lightning", "electric storm", "tempest", "thunder", "hurricane", "pouring rain",
+            "lightning strikes", "monsoon", "electricity",
+        ),
+        held_out=("thunderbolt", "downpour"),
+    ),
+    "clouds": Family(
+        clouds, DAY, drift=22.0,
+        phrases=(
+            "clouds", "sky", "a sea of clouds", "cumulus clouds", "above the clouds", "heaven", "cloudy sky",
+            "white clouds in the sun", "fog", "mist", "flying through clouds", "a bright day", "fluffy clouds",
+            "daylight", "dream", "morning sky",
+        ),
+        held_out=("cloudscape", "overcast"),
+    ),
+    "mountains": Family(
+        mountains, EVENING, drift=22.0,
+        phrases=(
+            "mountains", "a mountain sunset", "misty mountains", "hills at dusk", "mountain range", "sunset",
+            "sunrise", "peaks in haze", "the alps", "valley at dawn", "desert dunes", "canyon", "landscape",
+            "forest hills", "golden hour", "volcano",
+        ),
+        held_out=("alpine ridge", "himalaya"),
+    ),
+}  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tpos_live.training.fields import Fields, line, peaks, slope, step
-from tpos_live.training.scenes.stage import Knobs, Light
+from tpos_live.training.scenes.stage import Family, Knobs, Light
 
 GAS = [(0.01, 0.01, 280), (0.1, 0.06, 275), (0.26, 0.12, 290), (0.46, 0.17, 330), (0.68, 0.15, 10), (0.88, 0.09, 50)]
 VEIL = [(0.01, 0.01, 220), (0.12, 0.05, 225), (0.34, 0.09, 205), (0.6, 0.1, 195), (0.85, 0.06, 185)]
@@ -108,3 +108,44 @@ def city_at_night(f: Fields, k: Knobs) -> Light:
     light = torch.lerp(light, k.palette.ramp(DARK, torch.full_like(deep, 0.1)) * 0.8, water)
     lamps = line(f.y - shore + 0.01, 0.012) * step(0.2, 1.3, f.soft(3, (3.0, 0.7))) * (0.6 + 1.4 * k.intensity)
     return Light(light, emit * (1 - water) + mirror * water + lamps * hue)
+
+
+FAMILIES = {
+    "nebula": Family(
+        nebula, GAS, drift=40.0,
+        phrases=(
+            "nebula", "space", "glowing gas in space", "cosmic clouds", "deep space", "a stellar nursery",
+            "outer space", "cosmos", "interstellar dust", "universe", "space clouds and stars", "star birth",
+            "cosmic dream", "supernova", "astral", "psychedelic",
+        ),
+        held_out=("space gas", "orion"),
+    ),
+    "galaxy": Family(
+        galaxy, DISC, drift=40.0,
+        phrases=(
+            "galaxy", "spiral galaxy", "the milky way", "andromeda", "a swirling galaxy", "stars", "starfield",
+            "a vortex of stars", "black hole", "galactic core", "whirlpool of stars", "starry night",
+            "spiral arms", "a distant galaxy", "vortex", "planets",
+        ),
+        held_out=("star spiral", "galaxies"),
+    ),
+    "tunnel": Family(
+        tunnel, TUBE, drift=45.0,
+        phrases=(
+            "tunnel", "a neon tunnel", "wormhole", "flying through a tunnel", "time tunnel", "warp speed",
+            "vortex tunnel", "a glowing tube", "hyperspace", "portal", "techno tunnel", "light tunnel",
+            "laser beams", "cyberspace", "kaleidoscope", "mandala",
+        ),
+        held_out=("passage of light", "warp drive"),
+    ),
+    "city_at_night": Family(
+        city_at_night, LAMP, drift=30.0,
+        phrases=(
+            "city at night", "city lights", "skyline at night", "neon city", "downtown", "skyscrapers",
+            "tokyo at night", "a wet street with neon lights", "cyberpunk city", "new york",
+            "traffic lights at night", "urban night", "metropolis", "reflections of city lights",
+            "buildings with lit windows", "night club",
+        ),
+        held_out=("cityscape", "manhattan"),
+    ),
+}  # fmt: skip

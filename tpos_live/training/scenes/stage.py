@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tpos_live.training.palettes import Palette
+from tpos_live.training.palettes import Palette, Stops, dominant_hue
 
 
 @dataclass
@@ -35,3 +35,25 @@ class Light:
 
 
 Scene = Callable[..., Light]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A scene family: how it is drawn, coloured and called.
+
+    main: the palette whose dominant hue a colour word replaces. drift: degrees that the hue scalar turns the
+    palettes either way; 180 is the whole circle. phrases: its names in captions, the plainest first.
+    held_out: names that are never in a caption: they show whether the text encoder carries meaning to words it
+    was not taught.
+    """
+
+    scene: Scene
+    main: Stops
+    drift: float
+    phrases: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
+
+    @property
+    def dominant(self) -> float:
+        """Hue in degrees that a colour word replaces."""
+        return dominant_hue(self.main)
