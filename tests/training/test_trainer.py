@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 import torch
 
 from tpos_live.training import autoencoder, ember
-from tpos_live.training.ember import Plan, train_ember
+from tpos_live.training.critic import Critic, balanced, critic_loss, praise
+from tpos_live.training.ember import Plan, Trainer, train_ember
+from tpos_live.training.flow import build_unet
 from tpos_live.training.text_encoder import build
+from tpos_live.training.whereabouts import Whereabouts, places
 
 TINY = Plan(channels=(16, 32), batch=2, capacity=4, renew=1, save=1e9, wide=False, joint=0.5)
 
@@ -42,6 +46,62 @@ def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     again = json.loads((run / "state.json").read_text(encoding="utf-8"))
     assert again["steps"] > first["steps"]
     assert (out / "README.md").read_text(encoding="utf-8") == "kept"
+
+
+def test_the_last_part_has_a_critic_and_a_learning_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
+    monkeypatch.setattr(ember, "CRITIC_AHEAD", 2)
+    seen: list[dict[str, float]] = []
+
+    def train(self: Trainer, _seconds: float) -> None:
+        self.small.renew(4)
+        for pool in self.pools:
+            pool.renew(1)
+        seen.extend(self._step(0.99) for _ in range(4))
+
+    monkeypatch.setattr(Trainer, "train", train)
+    run = tmp_path / "run"
+    train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, None, run=run, plan=TINY)
+    assert all({"latent", "place", "pixel", "critic"} <= set(losses) for losses in seen)
+    assert all(math.isfinite(value) for losses in seen for value in losses.values())
+    assert (run / "critic.safetensors").exists() and (run / "whereabouts.safetensors").exists()
+    train_ember(tmp_path / "engine", 0.0, True, "cpu", 1, None, run=run, plan=TINY)
+
+
+def test_a_critic_learns_to_tell_and_pulls_as_much_as_it_may() -> None:
+    torch.manual_seed(0)
+    critic, tokens = Critic(width=8, words=16), torch.randn(8, 3, 16)
+    optimizer = torch.optim.AdamW(critic.parameters(), lr=3e-3)
+    for _ in range(60):
+        rough = torch.randn(8, 4, 16, 16)
+        loss = critic_loss(critic, torch.nn.functional.avg_pool2d(rough, 3, 1, 1), rough, tokens)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 1.2  # 2 is knowing nothing
+    drawn = torch.randn(8, 4, 16, 16, requires_grad=True)
+    plain = drawn.square().mean()
+    (pull,) = torch.autograd.grad(plain, drawn, retain_graph=True)
+    whole = balanced(plain, praise(critic, drawn, tokens), drawn, 0.5)
+    (both,) = torch.autograd.grad(whole, drawn)
+    assert (both - pull).norm().item() == pytest.approx(0.5 * pull.norm().item(), rel=0.01)
+
+
+def test_a_unet_learns_where_it_is_from_its_borders() -> None:
+    torch.manual_seed(0)
+    unet = build_unet((16, 32))
+    lesson = Whereabouts(unet)
+    optimizer = torch.optim.AdamW([*unet.parameters(), *lesson.parameters()], lr=5e-3)
+    losses = []
+    for _ in range(40):
+        unet(torch.randn(2, 4, 8, 8), 999, encoder_hidden_states=torch.randn(2, 3, 128))
+        loss = lesson.loss()
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < 0.6 * losses[0]
+    assert places(4, 6).shape[1:] == (4, 6) and places(4, 6).abs().max() <= 1
 
 
 def test_picture_loss_is_zero_for_equal_pictures_and_grows_with_blur() -> None:

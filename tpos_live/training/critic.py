@@ -17,7 +17,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 class Critic(nn.Module):
     """Says for every patch, at three scales, how much it looks like a scene that fits the words."""
 
-    def __init__(self, width: int = 48, words: int = 128) -> None:
+    def __init__(self, width: int = 32, words: int = 128) -> None:
         """words: size of a token."""
         super().__init__()
         widths = (width, 2 * width, 2 * width)

@@ -19,22 +19,28 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from tpos_live.training import autoencoder, sheet
+from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.export import write_engine
 from tpos_live.training.flow import build_unet, corrupt, one_step
-from tpos_live.training.pairs import Pool, Words
+from tpos_live.training.pairs import Batch, Pool, Words
 from tpos_live.training.scenes import FIRST
-from tpos_live.training.text_encoder import train_text_encoder
+from tpos_live.training.text_encoder import DIM, train_text_encoder
 from tpos_live.training.whereabouts import Whereabouts
+
+CRITIC_AHEAD = 100
+"""Steps in which the critic learns alone."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Sizes of a training; the defaults made the shipped weights on two CPU cores.
 
-    text, latent: parts of the minutes for text encoder and autoencoder. small: part of the UNet's time,
-    at its start, on pictures of 128 by 128, which teach words and colours four times as fast. joint: part of the UNet's
-    time, at its end, in which the decoder learns from the UNet's own latents. pixels: every so many
-    steps pixels count too. places: weight of the lesson in places (whereabouts.py). save: seconds between checkpoints.
+    text, latent: parts of the minutes for text encoder and autoencoder. small: part of the UNet's time, at its
+    start, on pictures of 128 by 128, which teach words and colours four times as fast. joint: part of the UNet's
+    time, at its end, in which the decoder learns from the UNet's own latents. pixels: every so many steps pixels
+    count too. places: weight of the lesson in places (whereabouts.py). critic: part of the UNet's time, at its end,
+    in which a critic of latents helps (critic.py); praise: its pull, over that of the rest. save: seconds between
+    checkpoints. families: what is learned.
     """
 
     channels: tuple[int, ...] = (48, 96, 160)
@@ -49,6 +55,8 @@ class Plan:
     joint: float = 0.25
     pixels: int = 4
     places: float = 0.5
+    critic: float = 0.4
+    praise: float = 0.4
     save: float = 240.0
     wide: bool = True
     families: tuple[str, ...] = FIRST
@@ -130,6 +138,9 @@ class Trainer:
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
         self.asking = torch.optim.AdamW(self.whereabouts.parameters(), lr=3e-3, weight_decay=0.0)
+        self.critic = Critic(words=DIM).to(acc.device)
+        self.judging = torch.optim.AdamW(self.critic.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
+        self.judged = 0
         vae.encoder.requires_grad_(False)
         self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
         pools = [(0.78, (32, 32), plan.capacity, False), (0.10, (32, 32), max(plan.capacity // 6, 1), True)]
@@ -152,7 +163,7 @@ class Trainer:
         for pool in (self.small, *self.pools):
             while pool.filled < min(pool.capacity, (12 if pool is self.pools[0] else 4) * self.plan.batch):
                 pool.renew(min(self.plan.batch, pool.capacity))
-        shown = {"latent": 0.0, "pixel": 0.0, "place": 0.0}
+        shown = {"latent": 0.0, "pixel": 0.0, "place": 0.0, "critic": 0.0}
         with tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process) as bar:
             while self.state.spent < total:
                 part = self.state.spent / total
@@ -203,6 +214,8 @@ class Trainer:
                     loss = loss + autoencoder.picture_loss(
                         autoencoder.decode(self.vae, own).float(), batch.picture[-1:]
                     )
+        if part > 1 - plan.critic:
+            loss = self._criticise(loss, have, batch, seen)
         self.optimizer.zero_grad(set_to_none=True)
         self.polish.zero_grad(set_to_none=True)
         self.asking.zero_grad(set_to_none=True)
@@ -217,6 +230,23 @@ class Trainer:
         if state.steps % 4 == 0:
             self._follow(min(plan.ema, (state.steps + 1) / (state.steps + 10)) ** 4)
         return seen
+
+    def _criticise(self, loss: torch.Tensor, have: torch.Tensor, batch: Batch, seen: dict[str, float]) -> torch.Tensor:
+        """Let the critic learn from this step, and the UNet from the critic once it has learned a little."""
+        with self.acc.autocast():
+            judged = critic_loss(self.critic, batch.latents, have, batch.tokens)
+        self.judging.zero_grad(set_to_none=True)
+        judged.backward()
+        self.judging.step()
+        self.judged += 1
+        seen["critic"] = judged.item()
+        if self.judged < CRITIC_AHEAD:
+            return loss
+        self.critic.requires_grad_(False)
+        with self.acc.autocast():
+            praised = praise(self.critic, have, batch.tokens)
+        self.critic.requires_grad_(True)
+        return balanced(loss, praised, have, self.plan.praise)
 
     def _follow(self, decay: float) -> None:
         """Move the averaged weights towards the newest."""
@@ -236,7 +266,10 @@ class Trainer:
         moments: dict[str, torch.Tensor] = {}
         for index, slot in enumerate(self.optimizer.state.values()):
             moments |= {f"{index}.{key}": value.float().contiguous() for key, value in slot.items()}
-        parts = {"unet": unet.state_dict(), "ema": self.ema, "optimizer": moments, "vae": self.vae.state_dict()}
+        parts = {
+            "unet": unet.state_dict(), "ema": self.ema, "optimizer": moments, "vae": self.vae.state_dict(),
+            "whereabouts": self.whereabouts.state_dict(), "critic": self.critic.state_dict(),
+        }  # fmt: skip
         for name, tensors in parts.items():
             path = self.run / f"{name}.safetensors"
             save_file({k: v.contiguous() for k, v in tensors.items()}, path.with_suffix(".part"))
@@ -253,6 +286,9 @@ class Trainer:
         self.acc.unwrap_model(self.unet).load_state_dict(load_file(self.run / "unet.safetensors"))
         self.vae.load_state_dict(load_file(self.run / "vae.safetensors"))
         self.ema = {k: v.to(self.acc.device) for k, v in load_file(self.run / "ema.safetensors").items()}
+        for name, net in (("whereabouts", self.whereabouts), ("critic", self.critic)):
+            if (self.run / f"{name}.safetensors").exists():
+                net.load_state_dict(load_file(self.run / f"{name}.safetensors"))
         moments = load_file(self.run / "optimizer.safetensors")
         for index, parameter in enumerate(self.acc.unwrap_model(self.unet).parameters()):
             keys = [key for key in moments if key.startswith(f"{index}.")]
