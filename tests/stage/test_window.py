@@ -200,18 +200,16 @@ def test_a_kick_is_seen_at_the_next_refresh(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_panic_is_noticed_and_outputs_get_the_picture(kind: str) -> None:
-    store, drive, calls, taker = ParameterStore(), [Drive()], [], Taker()
-    with stage(kind, store, drive, on_panic=lambda: calls.append(1)) as (made, frames):
+def test_outputs_get_the_picture(kind: str) -> None:
+    store, drive, taker = ParameterStore(), [Drive()], Taker()
+    with stage(kind, store, drive) as (made, frames):
         frames.put(frame(flat(90), 0, 1.0))
         made.step(2.0)
         made.outputs.append(taker)
         for k in range(6):
             made.step(2.1 + k)
-        store.trigger("out.panic")
         made.step(9.0)
         made.step(9.1)
-        assert calls == [1]
         assert len(taker.pictures) >= 3
         assert [at for at, _ in taker.pictures] == sorted(at for at, _ in taker.pictures)
         assert all(abs(int(np.median(p)) - 90) <= 1 and p.shape == (180, 320, 3) for _, p in taker.pictures)

@@ -27,7 +27,6 @@ class HeadlessStage:
         drive: Callable[[], Drive],
         snapshot: Callable[[], Snapshot],
         *,
-        on_panic: Callable[[], None] | None = None,
         on_refresh: Callable[[float], None] | None = None,
         size: tuple[int, int] = (1280, 720),
         fps_cap: float = 30.0,
@@ -40,8 +39,7 @@ class HeadlessStage:
         self.renderer = "CPU"
         self.software = True
         self._frames, self._drive, self._snapshot = frames, drive, snapshot
-        self._on_panic, self._on_refresh, self._clock = on_panic, on_refresh, clock
-        self._panics = snapshot().fired("out.panic")
+        self._on_refresh, self._clock = on_refresh, clock
         self._composer = Composer(size)
         self._pacer = Pacer(cap=fps_cap or 30.0)
         self._meter = ShownMeter()
@@ -70,11 +68,6 @@ class HeadlessStage:
         if self._on_refresh is not None:
             self._on_refresh(now)
         snapshot = self._snapshot()
-        panics = snapshot.fired("out.panic")
-        if panics != self._panics:
-            self._panics = panics
-            if self._on_panic is not None:
-                self._on_panic()
         self.playhead.take(self._frames.take())
         self._shot = self.playhead.shot(now, self._drive(), snapshot)
         wanting = [output for output in self.outputs if output.wants(now)]

@@ -45,7 +45,6 @@ class StageWindow:
         status: Callable[[], Status] = Status,
         *,
         on_key: OnKey | None = None,
-        on_panic: Callable[[], None] | None = None,
         on_refresh: Callable[[float], None] | None = None,
         size: tuple[int, int] = (1280, 720),
         fps_cap: float = 0.0,
@@ -53,8 +52,7 @@ class StageWindow:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """on_key: gets the key's name as pyglet has it, in lower case ("f", "f11", "_1", "num_add",
-        "escape"), and the held modifiers among "ctrl", "shift", "alt". on_panic: called when the panic trigger
-        fires, to restore the parameters. on_refresh: called once a refresh with the time, before drawing.
+        "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once a refresh with the time, before drawing.
         fps_cap: 0 = the display's rate, or SOFTWARE_CAP where the CPU draws. headless: draw without a
         display (EGL), for tests.
         """
@@ -63,9 +61,8 @@ class StageWindow:
         self.closing = False
         self.playhead = Playhead()
         self._frames, self._drive, self._snapshot, self._status = frames, drive, snapshot, status
-        self._on_key, self._on_panic, self._on_refresh = on_key, on_panic, on_refresh
+        self._on_key, self._on_refresh = on_key, on_refresh
         self._size, self._cap, self._headless, self._clock = size, fps_cap, headless, clock
-        self._panics = snapshot().fired("out.panic")
         self._composed_size = (0, 0)
         self._wanted: tuple[bool, int] = (False, 0)
         self._settle_at: float | None = None
@@ -190,11 +187,6 @@ class StageWindow:
 
     def _follow(self, snapshot: Snapshot, now: float) -> None:
         """Do what the parameters ask of the window itself."""
-        panics = snapshot.fired("out.panic")
-        if panics != self._panics:
-            self._panics = panics
-            if self._on_panic is not None:
-                self._on_panic()
         wanted = (bool(snapshot["out.fullscreen"]), int(snapshot["out.screen"]))
         if wanted != self._wanted and (wanted[0] or self._wanted[0]):
             self._set_fullscreen(*wanted, now=now)
