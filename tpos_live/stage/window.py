@@ -52,7 +52,8 @@ class StageWindow:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """on_key: gets the key's name as pyglet has it, in lower case ("f", "f11", "_1", "num_add",
-        "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once a refresh with the time, before drawing.
+        "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once a refresh with the
+        time, before drawing.
         fps_cap: 0 = the display's rate, or SOFTWARE_CAP where the CPU draws. headless: draw without a
         display (EGL), for tests.
         """
