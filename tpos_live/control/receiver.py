@@ -18,10 +18,10 @@ BUFFER_BYTES = 4 << 20
 """Receive buffer that is asked for: room for bursts while the process is busy."""
 _MAX_DATAGRAM = 65_535
 _STOP = b""
-_SLICE = 64
-_PAUSE = 0.0005
+_SLICE = 16
+_PAUSE = 0.0015
 """Datagrams handled in a row, and seconds of rest after them: a storm must not keep the interpreter from
-the threads that draw, which would wait up to its switch interval (5 ms) at every operation."""
+the threads that draw, which wait up to its switch interval (1 ms) at every operation. 2,000 messages take 0.3 s."""
 
 
 class OscError(RuntimeError):
