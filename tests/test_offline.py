@@ -112,6 +112,9 @@ def test_still(tmp_path: Path) -> None:
     assert "320x192" in result.stderr + result.stdout
     long = run("still", "--prompt", "🔥 鯨 " * 3000, "-o", "b.png", "--steps", "2", cwd=tmp_path)
     assert long.returncode == 0, long.stderr
+    assert "prompt: not understood: 🔥, 鯨" in long.stderr
+    known = run("still", "--prompt", "neon samurai in a city at night", "-o", "c.png", cwd=tmp_path)
+    assert "prompt: city at night · neon (0." in known.stderr and "not understood: samurai" in known.stderr
 
 
 @pytest.mark.parametrize(

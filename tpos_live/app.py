@@ -257,6 +257,7 @@ class Show:
     def _picture_fields(self) -> dict[str, Any]:
         return {
             "engine_fps": self.loader.fps(),
+            "understood": self.studio.understood if self.studio else "",
             "shown_fps": self.stage.shown_fps,
             "latency_ms": self.stage.latency_ms,
             "frames_replaced": self.frames.replaced,

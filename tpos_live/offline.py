@@ -113,6 +113,8 @@ def still(settings: Settings, output: Path) -> int:
         drive = Drive(intensity=0.6)
         frame = studio.draw(drive, None, snapshot, now=0.0)
         assert frame is not None  # not live: it waits for the prompt
+        if studio.understood:
+            click.echo(f"prompt: {studio.understood}", err=True)
         save_png(output, frame.pixels)
     click.echo(f"wrote {output}, {frame.pixels.shape[1]}x{frame.pixels.shape[0]}")
     return 0

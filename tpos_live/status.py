@@ -10,7 +10,8 @@ class Status:
     """state: starting, loading, running or stopping. engine_fps: pictures from the engine a second;
     shown_fps: pictures put on the screen a second. latency_ms: from newest sound to picture shown
     (median of the last second, without the input's own buffering). audio_age_ms: age of the newest
-    sound. bands: levels of bass, mid, midhigh, high. message: what to do now, one line; "" when well.
+    sound. bands: levels of bass, mid, midhigh, high. understood: what the engine understands of the
+    prompt, "" where it cannot tell. message: what to do now, one line; "" when well.
     """
 
     state: str = "starting"
@@ -30,6 +31,7 @@ class Status:
     confidence: float = 0.0
     beat_phase: float = 0.0
     prompt: str = ""
+    understood: str = ""
     encoder: str = ""
     sound_state: str = ""
     sound_name: str = ""

@@ -9,8 +9,10 @@ from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
 from tpos_live.analysis.encoder import Meaning, SoundEncoder
 from tpos_live.conditioning.audio_tokens import audio_map
 from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.interpreter import Interpreter
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.conditioning.prompts import PromptBank, TextCache
+from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.parameters import Snapshot
 from tpos_live.render.accelerators import Accelerator, prepare_better
 from tpos_live.render.engine import load_engine
@@ -49,6 +51,9 @@ class Studio:
         sound = audio_map(self.encoder, self.engine.encode, self.engine.metadata.audio_tokens)
         self.mixer = Mixer(PromptBank(texts), sound, self.painter.token_rows, self.engine.hears)
         self._texts = texts
+        self._interpreter = self._stack.enter_context(
+            Interpreter(lambda: load_vocabulary(path, self.engine.sentences), synchronous=not self._live)
+        )
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -64,6 +69,11 @@ class Studio:
         """A prompt that could not be encoded, one line; "" when all is well."""
         return self._texts.error
 
+    @property
+    def understood(self) -> str:
+        """What the engine understands of the prompt, one line; "" where it cannot tell."""
+        return self._interpreter.line
+
     def improve(self) -> Accelerator | None:
         """A faster accelerator than the painter's, prepared now; None if there is none. Any thread.
 
@@ -77,4 +87,5 @@ class Studio:
     def draw(self, drive: Drive, meaning: Meaning | None, snapshot: Snapshot, now: float) -> Frame | None:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
         tokens = self.mixer.tokens(now, snapshot, drive, meaning)
+        self._interpreter.follow(self.mixer.prompt)
         return None if tokens is None else self.painter.draw(drive, tokens, snapshot)

@@ -3,6 +3,7 @@
 import math
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -44,13 +45,15 @@ def ear():
 
 
 def test_heartbeat_numbers_and_words(ear):
-    status = Status(state="loading", engine_fps=12.5, shown_fps=60, level=0.5, bands=(0.1, 0.2, 0.3, 0.4), prompt="sea")
-    feedback = Feedback(ParameterStore(), lambda: status, ear.target)
+    status = Status(state="loading", engine_fps=12.5, level=0.5, bands=(0.1, 0.2, 0.3, 0.4), prompt="sea")
+    status = replace(status, understood="ocean (0.97)")
+    feedback = Feedback(ParameterStore(), lambda: status, ear.target, last=lambda: "/tpos/seed 3")
     feedback.tick(10.0)
     heard = dict(ear.hear())
     assert heard["/tpos/status/alive"] == 1.0 and heard["/tpos/status/fps"] == 12.5
     assert heard["/tpos/status/high"] == pytest.approx(0.4)
     assert heard["/tpos/status/state"] == "loading" and heard["/tpos/status/prompt"] == "sea"
+    assert heard["/tpos/status/understood"] == "ocean (0.97)" and heard["/tpos/status/applied"] == "/tpos/seed 3"
     assert set(heard) >= {f"/tpos/status/{name}" for name in (*NUMBERS, *WORDS)} - {"/tpos/status/error"}
     assert all(isinstance(heard[f"/tpos/status/{name}"], float) for name in NUMBERS)
 

@@ -100,7 +100,7 @@ def osc_page() -> str:
     status = [("/tpos/status/alive", "f", "1 Hz", "counts seconds: while it changes, the show lives")]
     status += [(f"/tpos/status/{n}", "f", f"{NUMBERS_HZ} Hz", text) for n, (_, text) in NUMBERS.items()]
     status += [(f"/tpos/status/{n}", "s", "on change, 1 Hz", text) for n, (_, text) in WORDS.items()]
-    status += [("/tpos/status/understood", "s", "on change, 1 Hz", "the last message that was applied")]
+    status += [("/tpos/status/applied", "s", "on change, 1 Hz", "the last message that was applied")]
     page += _table(("address", "type", "sent", "what it is"), status)
     page += ["", _AUDIO, "## Other programs' addresses", "", "For patches that exist already:", ""]
     page += _table(("address", "is the same as"), list(ALIASES.items()))

@@ -55,6 +55,7 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
 WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
     "state": (lambda s: s.state, "starting, loading, running or stopping"),
     "prompt": (lambda s: s.prompt, "what is shown"),
+    "understood": (lambda s: s.understood, "what of the prompt the engine understood, and what not"),
     "error": (lambda s: s.message, "what is wrong and what to do; empty when well"),
     "engine": (lambda s: s.engine, "name of the engine"),
     "accelerator": (lambda s: s.accelerator, "what the engine really runs on"),
@@ -93,18 +94,19 @@ class Feedback:
         *,
         features: Callable[[], Features | None] | None = None,
         applied: Mapping[str, float] | None = None,
-        understood: Callable[[], str] = str,
+        last: Callable[[], str] = str,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         """reply: fixed target, ("", 0) = whoever sends. features: the ear's newest record, for /audio/*;
         None = do not send them. applied: when controllers last set each parameter, in seconds of the
-        clock that `tick` is given. Raises OscError for a reply host that does not exist.
+        clock that `tick` is given. last: the last message that was applied, as text.
+        Raises OscError for a reply host that does not exist.
         """
         self._store = store
         self._status = status
         self._features = features
         self._applied = {} if applied is None else applied
-        self._understood = understood
+        self._last = last
         self._report = report
         self._fixed = _resolve(*reply) if reply[0] else None
         self._hosts: dict[str, float] = {"127.0.0.1": -math.inf}
@@ -159,7 +161,7 @@ class Feedback:
                 self._everybody(name, float(number(status)))
             for name, (word, _) in WORDS.items():
                 self._word(name, word(status))
-            self._word("understood", self._understood())
+            self._word("applied", self._last())
             self._echo(now)
         if self._features and (features := self._features()):
             for address, value in self._audio(features):

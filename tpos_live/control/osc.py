@@ -112,7 +112,7 @@ class OscControl:
                 self._reply,
                 features=self._features,
                 applied=self._router.applied,
-                understood=lambda: self._router.understood,
+                last=lambda: self._router.understood,
                 report=self._report,
             )
         except OscError as error:

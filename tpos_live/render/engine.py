@@ -84,9 +84,17 @@ class Engine:
 
         Any text works: an empty one, one of any length (cut), any script.
         """
+        return self._states([text], "max_length")[0].to(self.dtype).clone()
+
+    @torch.inference_mode()
+    def sentences(self, texts: list[str]) -> torch.Tensor:
+        """Sentence vectors of texts, [texts, token_dim]: the encoder's state of the first token."""
+        return self._states(texts, "longest")[:, 0].clone()
+
+    def _states(self, texts: list[str], padding: str) -> torch.Tensor:
         inputs = self.tokenizer(
-            text[:20_000],
-            padding="max_length",
+            [text[:20_000] for text in texts],
+            padding=padding,
             max_length=self.text_tokens,
             truncation=True,
             return_tensors="pt",
@@ -94,8 +102,8 @@ class Engine:
         # The Stable Diffusion pipelines attend to padding too, unless the encoder's config says otherwise.
         masked = getattr(self.text_encoder.config, "use_attention_mask", False)
         mask = inputs.attention_mask.to(self.device) if masked else None
-        states = self.text_encoder(inputs.input_ids.to(self.device), attention_mask=mask)[0]
-        return states[0].to(self.dtype).clone()
+        states: torch.Tensor = self.text_encoder(inputs.input_ids.to(self.device), attention_mask=mask)[0]
+        return states
 
     @cached_property
     def weights_hash(self) -> str:

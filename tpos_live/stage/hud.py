@@ -41,6 +41,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("latency", f"{status.latency_ms:.0f} ms", WARN if status.latency_ms > 250 else INK),
         Line("tempo", tempo, INK if status.tempo > 0 else DIM),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
+        *_understood(status.understood),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.accelerator}"),
         Line("sound", sound or "-", INK if well else WARN),
         Line("lost", f"{lost} samples · {status.frames_replaced} pictures", BAD if lost else DIM),
@@ -49,6 +50,13 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         dropped = f" · {status.record_dropped} repeated" if status.record_dropped else ""
         rows.append(Line("record", status.recording + dropped, BAD))
     return rows
+
+
+def _understood(line: str) -> list[Line]:
+    """What the engine sees in the prompt, and in a line of their own the words it does not know."""
+    seen, _, missed = line.rpartition("not understood: ") if "not understood: " in line else (line, "", "")
+    rows = [Line("seen as", seen.rstrip("; "))] if seen else []
+    return rows + ([Line("unknown", missed, WARN)] if missed else [])
 
 
 class Hud:

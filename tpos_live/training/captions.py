@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from tpos_live.training.scenes import FAMILIES
 
@@ -46,6 +47,16 @@ MOOD_PHRASES: dict[str, tuple[str, ...]] = {
 """What the sound may say of itself in audio tokens."""
 
 _LEADS = ("", "", "", "a picture of ", "a view of ", "an image of ", "cinematic ", "a scene of ", "beautiful ")
+
+
+def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """All phrases by kind and name, as an engine trained on `families` tells what it understands."""
+    return {
+        "family": {name: list(PHRASES[name]) for name in families},
+        "colour": {name: list(words) for name, (_, words) in COLOURS.items()},
+        "style": {name: list(words) for name, words in STYLE_WORDS.items() if any(words)},
+        "mood": {name: list(words) for name, words in MOOD_WORDS.items() if any(words)},
+    }
 
 
 def phrase(rng: random.Random, family: str) -> str:

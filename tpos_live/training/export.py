@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
 from tpos_live.render.metadata import METADATA_FILE, EngineMetadata
+from tpos_live.training.captions import vocabulary
 from tpos_live.training.flow import scheduler
 from tpos_live.training.pairs import AUDIO_TOKENS
 from tpos_live.training.recipe import SCALARS
@@ -45,6 +47,8 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, f
     for path in fresh.rglob("*.safetensors"):
         path.chmod(0o644)
     (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
+    words = json.dumps(vocabulary(families), indent=1, ensure_ascii=False)
+    (fresh / VOCABULARY_FILE).write_text(words + "\n", encoding="utf-8")
     names = ",\n".join(f'  "{name}"' for name in families)
     head = "# The scene families that Ember was trained on. The names are a contract.\n"
     (fresh / "families.toml").write_text(f"{head}families = [\n{names},\n]\n", encoding="utf-8")

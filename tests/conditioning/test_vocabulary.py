@@ -1,0 +1,140 @@
+"""What an engine understands of a prompt, with Ember's own words and encoder."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tpos_live.conditioning.interpreter import Interpreter
+from tpos_live.conditioning.vocabulary import (
+    KINDS,
+    MOST_WORDS,
+    VOCABULARY_FILE,
+    Understood,
+    Vocabulary,
+    load_vocabulary,
+)
+from tpos_live.render.engine import load_engine
+
+EMBER = Path(__file__).parents[2] / "engines" / "ember"
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    made = load_vocabulary(EMBER, load_engine(EMBER, "cpu").sentences)
+    assert made is not None
+    return made
+
+
+def test_the_engine_in_the_box_lists_all_its_families() -> None:
+    import tomllib
+
+    phrases = json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))
+    families = tomllib.loads((EMBER / "families.toml").read_text(encoding="utf-8"))["families"]
+    assert set(phrases) == set(KINDS) and list(phrases["family"]) == families
+
+
+def test_it_tells_family_and_style_and_what_it_cannot_draw(vocabulary: Vocabulary) -> None:
+    understood = vocabulary.understand("neon samurai in a city at night")
+    assert understood.families == ("city_at_night",) and understood.others == ("neon",)
+    assert understood.missed == ("samurai",) and 0.5 < understood.near < 1
+    assert str(understood) == f"city at night · neon ({understood.near:.2f}); not understood: samurai"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "family", "others"),
+    [
+        ("an inferno", "fire", ()),
+        ("golden city at night", "city_at_night", ("gold",)),
+        ("violet nebula, dark", "nebula", ("violet", "dark")),
+        ("Watercolour MOUNTAINS!", "mountains", ("watercolour",)),
+        ("a picture of the ocean", "ocean", ()),
+    ],
+)
+def test_known_words_are_found_as_written(
+    vocabulary: Vocabulary, prompt: str, family: str, others: tuple[str, ...]
+) -> None:
+    understood = vocabulary.understand(prompt)
+    assert understood.families[0] == family and understood.others == others and not understood.missed
+
+
+def test_a_new_word_lands_on_its_neighbour(vocabulary: Vocabulary) -> None:
+    assert vocabulary.understand("combustion").families[0] == "fire"
+    assert vocabulary.understand("skyscraper").families[0] == "city_at_night"
+
+
+def test_two_families_are_both_told(vocabulary: Vocabulary) -> None:
+    assert set(vocabulary.understand("fire and ocean").families) == {"fire", "ocean"}
+
+
+def test_every_phrase_is_understood_as_its_own_family(vocabulary: Vocabulary) -> None:
+    phrases = json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))["family"]
+    wrong = [
+        (text, name)
+        for name, texts in phrases.items()
+        for text in texts
+        if vocabulary.understand(text).families[0] != name
+    ]
+    shared = [text for texts in phrases.values() for text in texts]
+    assert not [text for text, _ in wrong if shared.count(text) == 1]
+
+
+@pytest.mark.parametrize("prompt", ["海と空", "🔥🔥🔥", "Привет", "...", "12345"])
+def test_what_is_no_english_is_said_to_be_missed(vocabulary: Vocabulary, prompt: str) -> None:
+    understood = vocabulary.understand(prompt)
+    assert understood.families == () and understood.missed == (prompt,)
+    assert str(understood) == f"not understood: {prompt}"
+
+
+@pytest.mark.parametrize("prompt", ["", "   \n\t", "\x00"])
+def test_no_words_are_no_line(vocabulary: Vocabulary, prompt: str) -> None:
+    assert vocabulary.understand(prompt).families == ()
+
+
+def test_a_very_long_prompt_is_read_from_its_beginning(vocabulary: Vocabulary) -> None:
+    for prompt in ("x" * 10_000, "sea " * 3000, "a 🔥 of qwzrt " * 3000):
+        understood = vocabulary.understand(prompt)
+        assert len(str(understood)) < 200
+        assert understood.cut == (len(prompt.split()) > MOST_WORDS)
+
+
+def test_many_missed_words_are_counted() -> None:
+    assert str(Understood(missed=tuple("abcde"))) == "not understood: a, b, c and 2 more"
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"family": {}}', '{"family": {"fire": [3]}}', "\xff"])
+def test_an_engine_without_a_sound_vocabulary_tells_nothing(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / VOCABULARY_FILE).write_text(content, encoding="latin-1")
+    assert load_vocabulary(tmp_path, lambda texts: torch.ones(len(texts), 4)) is None
+
+
+def test_the_interpreter_reads_on_its_own_thread_and_keeps_to_the_newest(vocabulary: Vocabulary) -> None:
+    with Interpreter(lambda: vocabulary) as interpreter:
+        begin = time.perf_counter()
+        for prompt in ("fire", "fire", "ocean", "samurai galaxy"):
+            interpreter.follow(prompt)
+        assert time.perf_counter() - begin < 0.5
+        until = time.monotonic() + 20
+        while "galaxy" not in interpreter.line and time.monotonic() < until:
+            time.sleep(0.01)
+        assert interpreter.line.startswith("galaxy") and "samurai" in interpreter.line
+
+
+def test_reading_at_once_and_without_a_vocabulary() -> None:
+    with Interpreter(lambda: None, synchronous=True) as interpreter:
+        interpreter.follow("fire")
+        assert interpreter.line == ""
+
+
+def test_a_failing_vocabulary_costs_no_show() -> None:
+    def broken() -> Vocabulary:
+        raise OSError("gone")
+
+    with Interpreter(broken, synchronous=True) as interpreter:
+        interpreter.follow("fire")
+        assert interpreter.line == ""

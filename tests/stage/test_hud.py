@@ -1,0 +1,22 @@
+"""What the HUD says of the prompt."""
+
+from __future__ import annotations
+
+import pytest
+
+from tpos_live.stage.hud import lines
+from tpos_live.status import Status
+
+
+@pytest.mark.parametrize(
+    ("line", "seen", "unknown"),
+    [
+        ("city at night · neon (0.61); not understood: samurai", "city at night · neon (0.61)", "samurai"),
+        ("fire (1.00)", "fire (1.00)", None),
+        ("not understood: 海", None, "海"),
+        ("", None, None),
+    ],
+)
+def test_what_was_understood_and_what_not_have_a_line_each(line: str, seen: str | None, unknown: str | None) -> None:
+    rows = {row.name: row.value for row in lines(Status(understood=line), 60.0)}
+    assert rows.get("seen as") == seen and rows.get("unknown") == unknown

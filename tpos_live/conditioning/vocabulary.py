@@ -1,0 +1,176 @@
+"""What an engine understands of a prompt: its vocabulary, and the nearest entry for every word.
+
+An engine that was taught a known set of things lists them in `vocabulary.json` beside its weights: phrases
+of every family, colour, style and mood. Words that are no such phrase land on the nearest one in the
+space of the engine's own sentence vectors, and a word that is near to nothing is named, so that nobody
+waits for a samurai.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+VOCABULARY_FILE = "vocabulary.json"
+KINDS = ("family", "colour", "style", "mood")
+"""Sections of the file, in the order in which they are told."""
+NEAR = 0.55
+"""Cosine from which a word counts as understood: animals that Ember cannot draw lie below, synonyms above."""
+SURE = 0.8
+"""Cosine from which words name a second family too."""
+MOST_WORDS = 24
+"""Words that are looked at; more than any engine here reads."""
+LONGEST = 3
+"""Words of the longest phrase that is looked for."""
+_BATCH = 128
+_NAMED = 3
+_SMALL_WORDS = frozenset([
+    "a", "an", "the", "and", "or", "of", "in", "on", "at", "over", "under", "with", "without", "to", "from", "into",
+    "by", "for", "is", "are", "very", "some", "my", "your", "its", "it", "this", "that", "picture", "view", "image",
+    "scene", "photo", "photograph", "cinematic", "beautiful", "through", "behind", "above", "below", "between",
+    "like", "as",
+])  # fmt: skip
+
+Sentences = Callable[[list[str]], torch.Tensor]
+"""Texts to sentence vectors, float [texts, dim]."""
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What of a prompt an engine understands. near: cosine of the family's nearest phrase, in [-1, 1].
+
+    families: nearest first, none only for a prompt without words. others: colours, styles and moods.
+    missed: words near to nothing. cut: there were more words than are looked at.
+    """
+
+    families: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    near: float = 0.0
+    missed: tuple[str, ...] = ()
+    cut: bool = False
+
+    def __str__(self) -> str:
+        """One line: `city at night · neon (0.61); not understood: samurai`."""
+        parts = []
+        if self.families:
+            names = " + ".join(name.replace("_", " ") for name in self.families)
+            parts.append(f"{' · '.join((names, *self.others))} ({self.near:.2f})")
+        if self.missed:
+            more = f" and {len(self.missed) - _NAMED} more" if len(self.missed) > _NAMED else ""
+            parts.append(f"not understood: {', '.join(word[:24] for word in self.missed[:_NAMED])}{more}")
+        if self.cut:
+            parts.append("the rest is too long")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Words from `start` to `end` of a prompt, and the entry they are nearest to."""
+
+    start: int
+    end: int
+    entry: int
+    near: float
+
+
+class Vocabulary:
+    """The phrases of an engine and their vectors. Immutable: any thread may ask."""
+
+    def __init__(self, phrases: Mapping[str, Mapping[str, Sequence[str]]], sentences: Sentences) -> None:
+        """phrases: by kind and name, at least one family. Encodes all of them: tens of milliseconds."""
+        self._sentences = sentences
+        rows = [(kind, name, text) for kind in KINDS for name, texts in phrases.get(kind, {}).items() for text in texts]
+        self._entries = [(kind, name) for kind, name, _ in rows]
+        self._exact = {text.lower(): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
+        self._vectors = self._encode([text for _, _, text in rows])
+        self._is_family = torch.tensor([kind == "family" for kind, _ in self._entries])
+
+    def understand(self, prompt: str) -> Understood:
+        """What of `prompt`, any text of any length, is understood."""
+        words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
+        cut = len(words) > MOST_WORDS
+        words = words[:MOST_WORDS]
+        plain = [word.lower().strip(".,;:!?\"'()[]{}") for word in words]
+        known = [bool(re.search(r"[a-z]", word)) for word in plain]
+        if not any(known):
+            return Understood(missed=tuple(dict.fromkeys(words)), cut=cut)
+        spans = [
+            (start, end)
+            for start in range(len(words))
+            for end in range(start + 1, min(start + LONGEST, len(words)) + 1)
+            if all(known[start:end]) and not all(word in _SMALL_WORDS for word in plain[start:end])
+        ]
+        whole = " ".join(word for word, is_known in zip(plain, known, strict=True) if is_known)
+        texts = [whole, *(" ".join(plain[start:end]) for start, end in spans)]
+        cosines = self._encode(texts) @ self._vectors.T
+        for row, text in enumerate(texts):
+            if text in self._exact:
+                cosines[row, self._exact[text]] = 1.0 + 1e-3  # what is written out wins over what is like it
+        matches = self._match(spans, cosines[1:])
+        found: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
+        for match in matches:
+            kind, name = self._entries[match.entry]
+            found[kind][name] = max(match.near, found[kind].get(name, 0.0))
+        families = self._families(found["family"], cosines)
+        covered = {at for match in matches for at in range(match.start, match.end)}
+        missed = [
+            words[at].strip(".,;:!?\"'()[]{}") or words[at]
+            for at in range(len(words))
+            if at not in covered and plain[at] not in _SMALL_WORDS and plain[at]
+        ]
+        others = [name.replace("_", " ") for kind in KINDS[1:] for name in found[kind]]
+        near = min(float(cosines[0, self._rows(families[0])].max()), 1.0)
+        return Understood(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut)
+
+    def _families(self, named: dict[str, float], cosines: torch.Tensor) -> tuple[str, ...]:
+        """The nearest family, by the whole prompt and by its best words together, then others that are named."""
+        names = list(dict.fromkeys(name for kind, name in self._entries if kind == "family"))
+        best = {}
+        for name in names:
+            rows = cosines[:, self._rows(name)].amax(1)
+            best[name] = float(rows[0] + (rows[1:].max() if len(rows) > 1 else rows[0]))
+        first = max(best, key=best.__getitem__)
+        second = [name for name, near in named.items() if near >= SURE and name != first]
+        return (first, *second)
+
+    def _rows(self, family: str) -> list[int]:
+        return [at for at, entry in enumerate(self._entries) if entry == ("family", family)]
+
+    def _match(self, spans: list[tuple[int, int]], cosines: torch.Tensor) -> list[_Match]:
+        """The best match of every stretch of words, best and longest first, without overlaps."""
+        if not spans:
+            return []
+        near, entry = cosines.max(1)
+        matches = [_Match(*span, int(at), float(n)) for span, n, at in zip(spans, near, entry, strict=True)]
+        matches.sort(key=lambda match: (-round(match.near, 2), match.start - match.end))
+        taken: set[int] = set()
+        kept = []
+        for match in matches:
+            here = set(range(match.start, match.end))
+            if match.near >= NEAR and not here & taken:
+                taken |= here
+                kept.append(match)
+        return kept
+
+    def _encode(self, texts: list[str]) -> torch.Tensor:
+        parts = [self._sentences(texts[at : at + _BATCH]).float().cpu() for at in range(0, len(texts), _BATCH)]
+        return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
+
+
+def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
+    """The vocabulary of an engine folder; None where it has none, or a damaged one.
+
+    sentences: the engine's. A file that cannot be read costs one line of text, never a show.
+    """
+    try:
+        phrases = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
+        valid = all(isinstance(text, str) for kind in KINDS for texts in phrases[kind].values() for text in texts)
+        return Vocabulary(phrases, sentences) if valid and phrases["family"] else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
