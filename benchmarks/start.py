@@ -1,0 +1,66 @@
+"""How long a start takes: the window, the first words in it, the first picture.
+
+    python benchmarks/start.py --runs 5
+
+Each run is a new process that does what `tpos-live demo` does, on a screen of its own (Xvfb); what is in the window
+is read back from it. Seconds count from before Python starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+START = """
+import json, sys, time
+begin = float(sys.argv[1])
+from tpos_live.app import Show
+from tpos_live.settings import load_settings
+sys.setswitchinterval(0.001)
+row = {}
+def mark(name):
+    row.setdefault(name, round(time.time() - begin, 2))
+def seen():
+    if "status_s" not in row and show.stage.read_window().max() > 150:
+        mark("status_s")
+    return "status_s" in row
+def drawn():
+    if show.stage.playhead.newest is not None:
+        mark("picture_s")
+    return "picture_s" in row
+with Show(load_settings({"sound.mute": True, "osc.port": 9577}), demo=True) as show:
+    mark("window_s")
+    show.stage.run(seen)
+    show.stage.run(drawn)
+print(json.dumps(row))
+"""
+"""What `tpos-live demo` does, with looks at the window."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    from fakes.xvfb import one_screen
+
+    rows = []
+    with one_screen() as display:
+        for _ in range(options.runs):
+            command = [sys.executable, "-c", START, str(time.time())]
+            out = subprocess.run(
+                command, env=os.environ | {"DISPLAY": display}, stdout=subprocess.PIPE, timeout=120, check=True
+            )
+            rows.append(json.loads(out.stdout))
+            print(json.dumps(rows[-1]), flush=True)
+    medians = {key: sorted(row[key] for row in rows)[len(rows) // 2] for key in rows[0]}
+    print(json.dumps({"kind": "median", **medians}))
+
+
+if __name__ == "__main__":
+    main()
