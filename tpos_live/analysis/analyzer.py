@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from tpos_live.analysis.bands import RANGE_DB, TARGET_DB, Bands, band_db
-from tpos_live.analysis.beat import Beat, BeatTracker, TempoControl
+from tpos_live.analysis.bands import RANGE_DB, TARGET_DB, Bands, Levels, band_db, decibels, to_level
+from tpos_live.analysis.beat import Beat, BeatTracker, Strokes, TempoControl
 from tpos_live.analysis.features import HOP_SECONDS, Features
 from tpos_live.analysis.gain import AutomaticGain
 from tpos_live.analysis.gate import Gate
 from tpos_live.analysis.mel import mel_power
 from tpos_live.analysis.onset import Flux, Picker
+from tpos_live.analysis.separation import Separation
 from tpos_live.analysis.spectrum import BINS, Spectrum
 from tpos_live.analysis.structure import Moment, Structure
 from tpos_live.parameters import Snapshot
@@ -22,8 +23,7 @@ _NOTHING = np.zeros(BINS, np.float32)
 _QUIET_DB = -75.0
 KICK_WEIGHT = 6.0
 """How much more the attack of a kick says about the beat than the rest of an onset."""
-QUIET_FLUX = 0.02
-"""Flux of held chords and of noise, which says nothing about the beat."""
+_NO_STROKES = Strokes()
 
 
 class Analyzer:
@@ -53,9 +53,10 @@ class Analyzer:
             "midhigh": Picker(least=0.05),
             "high": Picker(least=0.05, share_of_peak=0.3),
         }
+        self._separation = Separation()
+        self._harmonic, self._percussive = Levels(), Levels()
         self._beat = BeatTracker()
         self._structure = Structure()
-        self._kick_before = 0.0
         self._hops = 0
 
     def push(self, mono: np.ndarray, snapshot: Snapshot) -> list[Features]:
@@ -80,23 +81,29 @@ class Analyzer:
         remembered = self._gain.step(db[4] + manual, gate and automatic)
         gain = manual + (remembered if automatic else 0.0)
         self._bands.step(db, gain, automatic, gate)
-        flux = self._flux.step(mel_power(power), gain)
+        mel = mel_power(power)
+        flux = self._flux.step(mel, gain)
         for name, picker in self._hits.items():
             picker.step(flux[name], gate)
         self._all.step(flux["all"], gate)
         self._kick.step(flux["bass"], gate)
         self._snare.step(flux["snare"], gate)
-        beat = self._beat.step(flux["all"] + KICK_WEIGHT * flux["kick"] if gate else 0.0, self._control(snapshot))
+        self._separate(mel, db[4], gain, gate)
+        beat = self._beat.step(self._strokes(flux) if gate else _NO_STROKES, self._control(snapshot))
         if muted and snapshot["tempo.source"] == "auto" and not snapshot["tempo"]:
             beat = replace(beat, confidence=0.0)
         self._find_structure(db, beat, gate)
         return self._record(db[4], gain - manual, gate, beat)
 
-    def _strength(self, flux: dict[str, float]) -> float:
-        """Onset strength for the beat: all flux, and the first rise of a kick's."""
-        attack = max(flux["kick"] - self._kick_before, 0.0)
-        self._kick_before = flux["kick"]
-        return max(flux["all"] - QUIET_FLUX, 0.0) + KICK_WEIGHT * attack
+    def _separate(self, mel: np.ndarray, db: float, gain: float, gate: bool) -> None:
+        """Levels of what sounds on and of what strikes."""
+        harmonic = self._separation.step(mel, gain)
+        for level, share in ((self._harmonic, harmonic), (self._percussive, 1.0 - harmonic)):
+            level.step(to_level(db + gain + decibels(share), TARGET_DB) if gate else 0.0)
+
+    def _strokes(self, flux: dict[str, float]) -> Strokes:
+        strength = flux["all"] + KICK_WEIGHT * flux["kick"]
+        return Strokes(strength, flux["all"], flux["kick"], flux["snare"], self._separation.chord)
 
     def _control(self, snapshot: Snapshot) -> TempoControl:
         taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
@@ -147,11 +154,14 @@ class Analyzer:
             kick=self._kick.hit,
             snare=self._snare.hit,
             hats=self._hits["high"].hit,
+            harmonic=self._harmonic.level,
+            percussive=self._percussive.level,
             loudness=self._bands.loudness,
             tempo=beat.tempo,
             confidence=beat.confidence,
             beat_phase=beat.phase,
             bar_phase=beat.bar_phase,
+            bar_confidence=beat.bar_confidence,
             beats=beat.beats,
             beat=beat.confidence * math.cos(2.0 * math.pi * beat.phase),
             buildup=self._structure.buildup,

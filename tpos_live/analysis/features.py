@@ -15,8 +15,10 @@ class Features:
     """All values are 0 to 1 unless a unit is given; names are those of `parameters.FEATURES`.
 
     time: seconds of sound heard, at the end of the hop. db: RMS in dBFS before gain. gain: automatic
-    gain in dB. hits are transients, presence is slow. beat_phase and bar_phase run 0 to 1; beats counts
-    beats since the start (predicted ones too). tempo in BPM, 0 while unknown. gate: False in silence.
+    gain in dB. hits are transients, presence is slow. harmonic: level of what sounds on,
+    percussive: of what strikes. beat_phase and bar_phase run 0 to 1; beats counts
+    beats since the start (predicted ones too). tempo in BPM, 0 while unknown. bar_confidence: whether the
+    bar's first beat is known. gate: False in silence.
     """
 
     time: float = 0.0
@@ -42,11 +44,14 @@ class Features:
     kick: float = 0.0
     snare: float = 0.0
     hats: float = 0.0
+    harmonic: float = 0.0
+    percussive: float = 0.0
     loudness: float = 0.0
     tempo: float = 0.0
     confidence: float = 0.0
     beat_phase: float = 0.0
     bar_phase: float = 0.0
+    bar_confidence: float = 0.0
     beats: int = 0
     beat: float = 0.0
     buildup: float = 0.0

@@ -23,8 +23,6 @@ DRUM_COMPRESSION = 4.0
 """Drums are told from notes, and a snare from a kick's click, by their strength: compressed less."""
 HIT_DECAY_SECONDS = 0.05
 PEAK_SECONDS = 12.0
-DELAY_SECONDS = 0.012
-"""How long after the sound the flux of an attack is highest; measured with clicks and kicks."""
 
 RANGES = {
     "bass": mel_slice(20, 250),
