@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from tpos_live.training.scenes import elements, sky, space
+from tpos_live.training.scenes import elements, land, life, matter, sky, space, weather
 from tpos_live.training.scenes.stage import Family, Knobs, Light, Scene
 
 FAMILIES: dict[str, Family] = {
     **elements.FAMILIES,
     **sky.FAMILIES,
     **space.FAMILIES,
+    **weather.FAMILIES,
+    **land.FAMILIES,
+    **matter.FAMILIES,
+    **life.FAMILIES,
 }
 """Names are lower case with underscores and are a contract (`engines/ember/families.toml`)."""
 

@@ -139,7 +139,7 @@ FAMILIES = {
         phrases=(
             "fire", "flames", "burning fire", "a campfire", "bonfire", "blazing flames", "embers and sparks",
             "an inferno", "a wall of fire", "hot flames rising", "burning", "wildfire", "torch flame",
-            "candle flame", "lava", "a dragon's breath",
+            "candle flame", "fireplace", "a dragon's breath",
         ),
         held_out=("blaze", "combustion"),
     ),
@@ -166,8 +166,8 @@ FAMILIES = {
         ink_in_water, PAPER, drift=45.0,
         phrases=(
             "ink in water", "swirling ink", "clouds of ink", "marbled paint", "liquid paint",
-            "dye unfolding in water", "fluid colours", "marble", "acrylic pour", "flowing paint",
-            "abstract liquid", "smoke on white", "flowers", "petals", "feathers", "silk",
+            "dye unfolding in water", "fluid colours", "drops of ink", "acrylic pour", "flowing paint",
+            "abstract liquid", "tie dye", "ink blots", "coloured fluid", "paint in water", "silk",
         ),
         held_out=("watery pigment", "fluid art"),
     ),

@@ -132,17 +132,17 @@ FAMILIES = {
     "storm": Family(
         storm, GLOOM, drift=25.0,
         phrases=(
-            "storm", "lightning", "thunderstorm", "a bolt of lightning", "thunder and rain", "rain", "heavy rain",
-            "dark clouds and lightning", "electric storm", "tempest", "thunder", "hurricane", "pouring rain",
-            "lightning strikes", "monsoon", "electricity",
+            "storm", "lightning", "thunderstorm", "a bolt of lightning", "thunder and rain", "a thunderhead",
+            "dark clouds and lightning", "electric storm", "tempest", "thunder", "hurricane", "flashes of lightning",
+            "lightning strikes", "thunderclouds", "electricity",
         ),
-        held_out=("thunderbolt", "downpour"),
+        held_out=("thunderbolt", "squall"),
     ),
     "clouds": Family(
         clouds, DAY, drift=22.0,
         phrases=(
             "clouds", "sky", "a sea of clouds", "cumulus clouds", "above the clouds", "heaven", "cloudy sky",
-            "white clouds in the sun", "fog", "mist", "flying through clouds", "a bright day", "fluffy clouds",
+            "white clouds in the sun", "cirrus", "cloud tops", "flying through clouds", "a bright day", "fluffy clouds",
             "daylight", "dream", "morning sky",
         ),
         held_out=("cloudscape", "overcast"),
@@ -150,9 +150,9 @@ FAMILIES = {
     "mountains": Family(
         mountains, EVENING, drift=22.0,
         phrases=(
-            "mountains", "a mountain sunset", "misty mountains", "hills at dusk", "mountain range", "sunset",
-            "sunrise", "peaks in haze", "the alps", "valley at dawn", "desert dunes", "canyon", "landscape",
-            "forest hills", "golden hour", "volcano",
+            "mountains", "a mountain sunset", "misty mountains", "hills at dusk", "mountain range", "rocky peaks",
+            "a summit", "peaks in haze", "the alps", "valley at dawn", "distant ridges", "canyon", "landscape",
+            "highlands", "a mountain pass", "blue hills",
         ),
         held_out=("alpine ridge", "himalaya"),
     ),

@@ -123,8 +123,8 @@ FAMILIES = {
     "galaxy": Family(
         galaxy, DISC, drift=40.0,
         phrases=(
-            "galaxy", "spiral galaxy", "the milky way", "andromeda", "a swirling galaxy", "stars", "starfield",
-            "a vortex of stars", "black hole", "galactic core", "whirlpool of stars", "starry night",
+            "galaxy", "spiral galaxy", "the heart of a galaxy", "andromeda", "a swirling galaxy", "a spiral of stars",
+            "galactic", "a vortex of stars", "black hole", "galactic core", "whirlpool of stars", "a whirling disc",
             "spiral arms", "a distant galaxy", "vortex", "planets",
         ),
         held_out=("star spiral", "galaxies"),
