@@ -87,6 +87,12 @@ class Fields:
             F.interpolate(wide, size=(self.size[0], w), mode="bilinear"), size=self.size, mode="nearest"
         )
 
+    def at(self, channel: int, sigma: Sigma, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The smooth field at other places x, y [batch or 1, 1, h, w]: one value for a whole facet or cell."""
+        batch = len(self.noise)
+        grid = torch.stack([(x / self.aspect).squeeze(1), y.squeeze(1)], -1).expand(batch, -1, -1, -1)
+        return F.grid_sample(self.soft(channel, sigma), grid, padding_mode="border", align_corners=False)
+
     def cells(self, channel: int) -> torch.Tensor:
         """The raw noise, one square of 8 by 8 pixels per cell."""
         return F.interpolate(self.noise[:, channel : channel + 1], size=self.size, mode="nearest")

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tpos_live.training.scenes import elements, land, life, matter, sky, space, weather
+from tpos_live.training.scenes import (
+    elements,
+    geometry,
+    land,
+    life,
+    material,
+    matter,
+    show,
+    signal,
+    sky,
+    space,
+    weather,
+)
 from tpos_live.training.scenes.stage import Family, Knobs, Light, Scene
 
 FAMILIES: dict[str, Family] = {
@@ -13,6 +25,10 @@ FAMILIES: dict[str, Family] = {
     **land.FAMILIES,
     **matter.FAMILIES,
     **life.FAMILIES,
+    **show.FAMILIES,
+    **geometry.FAMILIES,
+    **signal.FAMILIES,
+    **material.FAMILIES,
 }
 """Names are lower case with underscores and are a contract (`engines/ember/families.toml`)."""
 
