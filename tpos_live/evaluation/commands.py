@@ -5,9 +5,61 @@ Only light modules are imported here; each command imports what it needs when it
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+
+_SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+_JSON = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 
 
 @click.group()
 def evaluate() -> None:
     """Measure how good the networks in the box are."""
+
+
+@evaluate.command()
+@click.option("--captions", type=click.Path(dir_okay=False, path_type=Path), help="Phrases: phrase TAB family a line.")
+@click.option("--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a judge.")
+@click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
+@click.option("--quick", is_flag=True, help="A minute, few pictures, and the model card stays as it is.")
+@click.option("--card/--no-card", default=None, help="Write the figures into the engine's README.md, or do not.")
+@_SEED
+@_JSON
+def ember(
+    captions: Path | None,
+    engine: str,
+    accelerator: str,
+    quick: bool,
+    card: bool | None,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Judge the engine's pictures: scenes, intensity, smoothness, blends, speed."""
+    from tpos_live.evaluation.ember import FULL, QUICK, evaluate_ember
+    from tpos_live.render.locate import resolve_engine
+
+    folder, _ = resolve_engine(engine)
+    write = not quick if card is None else card
+    figures = evaluate_ember(folder, seed, QUICK if quick else FULL, captions, accelerator, as_json, write)
+    return 0 if all(figure.passed is not False for figure in figures) else 1
+
+
+@evaluate.command()
+@click.option("--families", default="all", show_default=True, metavar="NAME,…|all")
+@click.option("--pictures", type=click.IntRange(1, 1000), default=8, show_default=True, help="Renders a family.")
+@click.option("--size", default="256x256", show_default=True, metavar="SIZE", help="Of the renders: 256 or 512x288.")
+@_SEED
+@_JSON
+def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> int:
+    """Measure the scenes' own look: colour, light, quiet, texture, movement."""
+    from tpos_live.evaluation.look import evaluate_look
+    from tpos_live.settings import parse_size
+    from tpos_live.training.judge_command import chosen
+
+    try:
+        wanted = parse_size(size)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--size") from error
+    evaluate_look(chosen(families or "all"), pictures, seed, wanted, as_json)
+    return 0

@@ -25,7 +25,8 @@ from tpos_live.render.metadata import EngineError
 
 SCHEDULERS = ("UniPCMultistepScheduler", "EulerDiscreteScheduler", "DDIMScheduler", "LCMScheduler")
 PREDICTIONS = ("epsilon", "v_prediction", "flow_prediction", "sample")
-MOST_STEPS = 4
+MOST_STEPS = 8
+"""A show draws in four at most; eight are what measurements compare one with."""
 _ALMOST_ONE = 0.999
 """From this strength on, nothing of the last latent is kept."""
 
@@ -107,7 +108,7 @@ class Schedule:
         return self.prediction == "flow_prediction"
 
     def plan(self, steps: int, strength: float = 1.0) -> Plan:
-        """The plan for `steps` (1 to 4) steps.
+        """The plan for `steps` (1 to MOST_STEPS) steps.
 
         strength: 1 draws from noise alone, exactly as the stock scheduler would. Below 1, it starts at
         that share of the schedule, from the last latent mixed with noise; continuous down to 0.

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from tpos_live.evaluation.judge import SIDE, Judge, save_judge, shrink
+from tpos_live.evaluation.judge import FILE, SIDE, Judge, load_judge, save_judge, shrink
 from tpos_live.evaluation.statistics import spearman
 from tpos_live.training.captions import COLOURS
 from tpos_live.training.finish import MOODS, STYLES
@@ -24,7 +24,7 @@ from tpos_live.training.scenes import FAMILIES
 
 CAPACITY = 5000
 """Pictures in the pool, 49 kB each."""
-BATCH = 48
+BATCH = 40
 FRESH = 6
 """New pictures for every batch; each is seen about BATCH / FRESH times."""
 RATE = 3e-3
@@ -33,9 +33,9 @@ _HELD_OUT = 1_000_003
 
 
 def wide(rng: random.Random, family: str) -> Recipe:
-    """A recipe of one family in any style, mood and colour, styles and colours as often as none."""
+    """A recipe of one family in any style, mood and colour; plain ones more often than the rest."""
     style = rng.choice(("natural", *STYLES))
-    mood = rng.choice(("plain", *MOODS))
+    mood = rng.choice(list(MOODS)) if rng.random() < 0.5 else "plain"
     colour = rng.choice(list(COLOURS)) if rng.random() < 0.4 else None
     scalars = (rng.random(), *(rng.random() for _ in SCALARS[1:]))
     return Recipe(family, style=style, mood=mood, colour=colour, scalars=scalars)
@@ -61,18 +61,19 @@ class Pictures:
 
 
 def train_judge(
-    out: Path,
+    folder: Path,
     minutes: float,
     seed: int,
     families: Sequence[str],
     threads: int | None = None,
     accelerator: str | None = None,
+    resume: bool = False,
     held_out: int = 600,
 ) -> dict[str, object]:
-    """Train for `minutes`, write the judge to `out`, and say how good it is on `held_out` unseen renders.
+    """Train for `minutes`, write the judge into an engine folder, and say how good it is on `held_out` unseen renders.
 
-    families: names of scene families. accelerator: "cpu", "cuda", ... or None for the best there is.
-    Raises ValueError for a family that does not exist.
+    families: names of scene families. accelerator: "cpu", "cuda", ... or None for the best there is. resume: go on
+    from the judge that is there if it knows the same families. Raises ValueError for a family that does not exist.
     """
     if unknown := [name for name in families if name not in FAMILIES]:
         raise ValueError(f"there is no scene family {unknown[0]!r}; families are {', '.join(FAMILIES)}")
@@ -81,26 +82,31 @@ def train_judge(
     device = torch.device(accelerator or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)
-    judge = Judge(tuple(families)).to(device)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=RATE, weight_decay=0.02)
-    source = Pictures(families, seed, device)
-    pool, kind, strength = source.make(4 * BATCH)
-    steps, at, begin, shown = 0, 0, time.monotonic(), 0.0
+    judge, before = Judge(tuple(families)).to(device), 0
+    if resume:
+        known, told = load_judge(folder)
+        if known.families == tuple(families):
+            judge, before = known.to(device).requires_grad_(True), int(str(told["steps"]))
+    rate = RATE / 2 if before else RATE
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=0.02)
+    source = Pictures(families, seed + before, device)
+    pool = torch.empty(CAPACITY, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
+    kind, strength = torch.empty(CAPACITY, dtype=torch.long, device=device), torch.empty(CAPACITY, device=device)
+    pool[:BATCH], kind[:BATCH], strength[:BATCH] = source.make(BATCH)
+    at = filled = BATCH
+    steps, begin, shown = 0, time.monotonic(), 0.0
     judge.train()
     with tqdm(total=round(minutes * 60), unit="s", desc="judge") as bar:
         while (spent := time.monotonic() - begin) < minutes * 60 or steps == 0:
             left = max(0.0, 1 - spent / max(minutes * 60, 1e-6))
             for group in optimizer.param_groups:
-                group["lr"] = RATE * min(1.0, (steps + 1) / 30) * (0.01 + 0.99 * left)
+                group["lr"] = rate * min(1.0, (steps + 1) / 30) * (0.01 + 0.99 * left)
             fresh = source.make(FRESH)
-            if len(pool) < CAPACITY:
-                pool, kind, strength = (torch.cat(pair) for pair in zip((pool, kind, strength), fresh, strict=True))
-            else:
-                rows = torch.arange(at, at + FRESH) % CAPACITY
-                pool[rows], kind[rows], strength[rows] = fresh
-                at = (at + FRESH) % CAPACITY
-            take = torch.randint(len(pool), (BATCH,), generator=rng)
-            take[:FRESH] = torch.arange(FRESH)  # so that every picture is seen at once
+            rows = torch.arange(at, at + FRESH) % CAPACITY
+            pool[rows], kind[rows], strength[rows] = fresh
+            at, filled = (at + FRESH) % CAPACITY, min(filled + FRESH, CAPACITY)
+            take = torch.randint(filled, (BATCH,), generator=rng)
+            take[:FRESH] = rows  # so that every picture is seen at once
             pictures = pool[take].float() / 255
             flip = torch.rand(BATCH, generator=rng) < 0.5
             pictures[flip] = pictures[flip].flip(-1)
@@ -108,7 +114,7 @@ def train_judge(
             named = kind[take]
             said = strengths.gather(1, named[:, None])[:, 0]
             wrong = F.cross_entropy(logits, named, label_smoothing=0.02)
-            loss = wrong + 4 * F.mse_loss(said, strength[take])
+            loss = wrong + 12 * F.mse_loss(said, strength[take])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -121,9 +127,9 @@ def train_judge(
     judge.eval().requires_grad_(False)
     # As it will be loaded, rounding included.
     judge.load_state_dict({k: v.half().to(v) if v.is_floating_point() else v for k, v in judge.state_dict().items()})
-    facts: dict[str, object] = {"seed": seed, "minutes": minutes, "steps": steps, "side": SIDE}
+    facts: dict[str, object] = {"seed": seed, "steps": before + steps, "side": SIDE}
     facts |= examine(judge, seed + _HELD_OUT, held_out, device)
-    save_judge(judge, out, facts)
+    save_judge(judge, folder / FILE, facts)
     return facts
 
 

@@ -1,0 +1,45 @@
+"""A small engine with a judge that knows nothing, for everything around them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live.evaluation.figures import BEGIN, END
+from tpos_live.evaluation.judge import FILE, Judge, save_judge
+
+EMBER = Path(__file__).parents[2] / "engines" / "ember"
+FAMILIES = ("fire", "ocean", "galaxy")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny engine of three scalars as Ember has them, a model card, and a judge of random weights."""
+    scalars = [
+        {"name": "intensity", "source": "intensity"},
+        {"name": "hue", "source": "seed", "rate": 0.02, "cyclic": True},
+        {"name": "phase", "source": "clock", "rate": 0.4, "cyclic": True},
+    ]
+    folder = make_tiny_engine(tmp_path_factory.mktemp("engine"), metadata={"scalars": scalars})
+    torch.manual_seed(0)
+    save_judge(Judge(FAMILIES).eval(), folder / FILE, {"seed": 0, "accuracy": 0.5, "held_out": 9})
+    (folder / "README.md").write_text(f"# Tiny\n\n{BEGIN}\n{END}\n\nThe end.\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ember_families() -> list[str]:
+    return list(tomllib.loads((EMBER / "families.toml").read_text(encoding="utf-8"))["families"])

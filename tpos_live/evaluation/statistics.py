@@ -1,0 +1,70 @@
+"""The statistics that figures are made of: distances of distributions, ranks, sharpness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Fréchet distance of two clouds of features [n, d], taken as Gaussians.
+
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson and Landau 1982; for pictures: Heusel et al. 2017).
+    Biased upwards for small n: compare only distances with the same n. Raises ValueError for less than two rows.
+    """
+    if min(len(a), len(b)) < 2:
+        raise ValueError("a distance of distributions needs at least two pictures of each")
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
+    # tr (A B)^(1/2) = tr (A^(1/2) B A^(1/2))^(1/2), of a symmetric matrix
+    root = _root(cov_a)
+    shared = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0, None)).sum()
+    shift = a.mean(0) - b.mean(0)
+    return max(float(shift @ shift + np.trace(cov_a) + np.trace(cov_b) - 2 * shared), 0.0)
+
+
+def _root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    root: np.ndarray = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    return root
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float:
+    """Spearman's rank correlation; 0 where one of them never changes."""
+    ranks = [_ranks(np.asarray(x, np.float64)) for x in (a, b)]
+    spread = ranks[0].std() * ranks[1].std()
+    if len(a) < 2 or spread == 0:
+        return 0.0
+    return float(((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())).mean() / spread)
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 0, equal values sharing the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    shared: np.ndarray = (ends - (counts + 1) / 2)[inverse]
+    return shared
+
+
+def sharpness(pictures: np.ndarray) -> np.ndarray:
+    """Mean length of the gradient of lightness, float [batch], of uint8 pictures [batch, H, W, 3]."""
+    grey = pictures.astype(np.float32).mean(-1) / 255
+    down, across = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
+    lengths: np.ndarray = np.sqrt(down**2 + across**2).mean((1, 2))
+    return lengths
+
+
+def small(picture: np.ndarray, side: int = 64) -> np.ndarray:
+    """A picture uint8 [H, W, 3] as float32 [side, ~, 3] in [0, 1], by means over whole blocks."""
+    height, width = picture.shape[:2]
+    block = max(min(height, width) // side, 1)
+    rows, columns = height // block, width // block
+    cut = picture[: rows * block, : columns * block].astype(np.float32) / 255
+    means: np.ndarray = cut.reshape(rows, block, columns, block, 3).mean((1, 3))
+    return means
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean absolute difference of two pictures at 64 by 64."""
+    return float(np.abs(small(a) - small(b)).mean())
