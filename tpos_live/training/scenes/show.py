@@ -184,7 +184,7 @@ FAMILIES = {
     "neon_grid": Family(
         neon_grid, WIRE, drift=35.0,
         phrases=(
-            "neon grid", "a neon grid", "synthwave", "retrowave sunset", "an eighties video game",
+            "neon grid", "a neon grid", "a synthwave landscape", "retrowave sunset", "an eighties video game",
             "outrun", "glowing grid lines", "a striped sun over a grid", "vaporwave", "retro future landscape",
             "a plain of laser lines", "wireframe hills", "the grid", "arcade horizon", "virtual reality",
             "cyberspace",

@@ -134,7 +134,7 @@ FAMILIES = {
         phrases=(
             "storm", "lightning", "thunderstorm", "a bolt of lightning", "thunder and rain", "a thunderhead",
             "dark clouds and lightning", "electric storm", "tempest", "thunder", "hurricane", "flashes of lightning",
-            "lightning strikes", "thunderclouds", "electricity",
+            "lightning strikes", "thunderclouds", "a lightning strike", "a clap of thunder",
         ),
         held_out=("thunderbolt", "squall"),
     ),

@@ -116,7 +116,7 @@ FAMILIES = {
         phrases=(
             "nebula", "space", "glowing gas in space", "cosmic clouds", "deep space", "a stellar nursery",
             "outer space", "cosmos", "interstellar dust", "universe", "space clouds and stars", "star birth",
-            "cosmic dream", "supernova", "astral", "psychedelic",
+            "cosmic dream", "supernova", "astral", "space dust",
         ),
         held_out=("space gas", "orion"),
     ),
@@ -134,7 +134,7 @@ FAMILIES = {
         phrases=(
             "tunnel", "a neon tunnel", "wormhole", "flying through a tunnel", "time tunnel", "warp speed",
             "vortex tunnel", "a glowing tube", "hyperspace", "portal", "techno tunnel", "light tunnel",
-            "laser beams", "cyberspace", "kaleidoscope", "mandala",
+            "a tube of light", "falling into a wormhole", "speed of light", "time warp",
         ),
         held_out=("passage of light", "warp drive"),
     ),
