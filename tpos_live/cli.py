@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from tpos_live import __version__
+from tpos_live.engines_cli import engines
 from tpos_live.evaluation.commands import evaluate
 from tpos_live.settings import Settings, SettingsError, load_settings, parse_address, parse_size
 
@@ -241,6 +242,7 @@ def judge(
 
 
 cli.add_command(evaluate)
+cli.add_command(engines)
 
 
 def main() -> NoReturn:

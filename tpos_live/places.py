@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -25,3 +26,10 @@ def shipped(name: str) -> Path:
 def cache_dir() -> Path:
     """The user's cache folder for compiled engines; made if needed."""
     return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False, ensure_exists=True))
+
+
+def engines_dir() -> Path:
+    """Where fetched engines lie: $TPOS_LIVE_ENGINES, or a folder of the user's data. Not made here."""
+    if chosen := os.environ.get("TPOS_LIVE_ENGINES"):
+        return Path(chosen).expanduser()
+    return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "engines"

@@ -151,7 +151,8 @@ def test_resolve(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     if not torch.cuda.is_available():
         assert path == tmp_path / "ember" and "Ember" in note and "\n" not in note
     (tmp_path / "mine.toml").write_text('source = "nobody/nothing-of-that-name"')
-    with pytest.raises(EngineError, match="not fetched"):
+    monkeypatch.setenv("TPOS_LIVE_ENGINES", str(tmp_path / "fetched"))
+    with pytest.raises(EngineError, match="engines fetch mine"):
         resolve_engine("mine")
     with pytest.raises(EngineError, match="ember, mine"):
         resolve_engine("whatever")

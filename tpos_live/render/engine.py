@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from tpos_live.render.lora import merge_lora
 from tpos_live.render.metadata import METADATA_FILE, EngineError, EngineMetadata, read_metadata
 from tpos_live.render.schedule import Schedule
 
@@ -55,7 +56,8 @@ class Engine:
     @property
     def hears(self) -> bool:
         """Whether the engine was trained with audio tokens: silence is then tokens of zeros."""
-        return (self.folder / METADATA_FILE).exists() and self.metadata.audio_tokens > 0
+        learned = self.metadata.trained_with_sound and self.metadata.audio_tokens > 0
+        return learned and (self.folder / METADATA_FILE).exists()
 
     @property
     def latent_channels(self) -> int:
@@ -107,7 +109,7 @@ class Engine:
 
     @cached_property
     def weights_hash(self) -> str:
-        """SHA-256 over the unet's and decoder's files: the key for anything compiled from them."""
+        """SHA-256 over the files of unet, decoder and LoRAs: the key for anything compiled from them."""
         digest = hashlib.sha256()
         for part in ("unet", "vae"):
             for path in sorted((self.folder / part).iterdir()):
@@ -115,6 +117,10 @@ class Engine:
                     digest.update(path.name.encode())
                     with path.open("rb") as file:
                         digest.update(hashlib.file_digest(file, "sha256").digest())
+        for lora in self.metadata.loras:
+            digest.update(f"{lora.file} {lora.weight}".encode())
+            with (self.folder / lora.file).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
 
     def nearest_size(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -151,6 +157,8 @@ def load_engine(folder: Path, device: str | None = None) -> Engine:
     with _offline(), _quiet():
         unet, vae, text_encoder = map(_load, [folder] * 3, ("unet", "vae", "text_encoder"), classes)
         tokenizer = _load_tokenizer(folder, index["tokenizer"][1])
+        for lora in metadata.loras:
+            merge_lora({"unet": unet, "text_encoder": text_encoder}, folder / lora.file, lora.weight)
         for module in (unet, vae, text_encoder):
             module.to(device=where, dtype=dtype).eval().requires_grad_(False)
     vae.encoder = torch.nn.Identity()  # pictures are never encoded; a third of the decoder's memory

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from tpos_live.places import shipped
 from tpos_live.render.metadata import EngineError
+from tpos_live.render.presets import fetched_folder, is_hub_id, load_preset
 
 BUILT_IN = "ember"
-SD_TURBO = "stabilityai/sd-turbo"
+SD_TURBO = "sd-turbo"
+_INDEX = "model_index.json"
 
 
 def resolve_engine(name: str) -> tuple[Path, str]:
@@ -29,28 +30,61 @@ def resolve_engine(name: str) -> tuple[Path, str]:
     engines = _engines()
     if name and "/" not in name and (engines / name).is_dir():
         return engines / name, f"engine: {name}"
-    source = name
-    preset = engines / f"{name}.toml"
-    if "/" not in name and preset.is_file():
-        source = _source(preset)
-    if (found := cached(source)) is not None:
-        return found, f"engine: {source} (fetched)"
-    if source.count("/") == 1 and not source.startswith((".", "/", "~")):
-        raise EngineError(f"engine {source} was not fetched; fetch it before the show, or use --engine ember")
+    preset = "/" not in name and (engines / f"{name}.toml").is_file()
+    if preset or is_hub_id(name):
+        return _fetched(name)
     known = sorted({BUILT_IN, *(p.stem for p in engines.glob("*.toml"))})
     raise EngineError(f"there is no engine {name!r}; use {', '.join(known)}, a folder or a fetched hub id")
 
 
+def find_fetched(name: str) -> Path | None:
+    """The folder of a preset or hub id if it was fetched whole, here or into the hub's cache; else None."""
+    folder = fetched_folder(name)
+    if (folder / _INDEX).is_file():
+        return folder
+    preset = load_preset(name, _engines())
+    if preset.lora or preset.scheduler:
+        return None  # the hub's copy alone is not this engine
+    return cached(preset.source)
+
+
 def cached(hub_id: str) -> Path | None:
-    """The folder of a hub id in the local cache of Hugging Face, None if it is not there."""
+    """The folder of a hub id in the local cache of Hugging Face, None if it is not there, or not whole."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(hub_id, "model_index.json")
+        found = try_to_load_from_cache(hub_id, _INDEX)
     except HFValidationError:
         return None
-    return Path(found).parent if isinstance(found, str) else None
+    if not isinstance(found, str):
+        return None
+    folder = Path(found).parent
+    whole = all(any((folder / part).glob("*.safetensors")) for part in ("unet", "vae", "text_encoder"))
+    return folder if whole else None
+
+
+def half_fetched(name: str) -> bool:
+    """Whether a fetch was begun and not ended."""
+    target = fetched_folder(name)
+    return not target.exists() and target.with_name(f".{target.name}.fetching").is_dir()
+
+
+def _fetched(name: str) -> tuple[Path, str]:
+    preset = load_preset(name, _engines())
+    if preset.unsupported:
+        raise EngineError(f"engine {name}: {preset.unsupported}; use another one")
+    if half_fetched(name):
+        raise EngineError(f"engine {name} was fetched only in part; `tpos-live engines fetch {name}` goes on with it")
+    found = find_fetched(name)
+    if found is None:
+        raise EngineError(
+            f"engine {name} was not fetched; `tpos-live engines fetch {name}` does it before the show, "
+            "--engine ember needs nothing"
+        )
+    if found != fetched_folder(name):
+        return found, f"engine: {name} (the hub's copy, its own decoder; `tpos-live engines fetch {name}` is faster)"
+    return found, f"engine: {preset.title}"
 
 
 def _auto() -> tuple[Path, str]:
@@ -58,10 +92,10 @@ def _auto() -> tuple[Path, str]:
 
     if not torch.cuda.is_available():
         return _built_in(), "engine: Ember (no CUDA here)"
-    found = cached(SD_TURBO)
-    if found is None:
-        return _built_in(), "engine: Ember (SD-Turbo was not fetched)"
-    return found, "engine: SD-Turbo"
+    try:
+        return _fetched(SD_TURBO)
+    except EngineError as error:
+        return _built_in(), f"engine: Ember ({error})"
 
 
 def _engines() -> Path:
@@ -76,10 +110,3 @@ def _built_in() -> Path:
     if not folder.is_dir():
         raise EngineError(f"{folder} is missing from this installation; install tpos-live again")
     return folder
-
-
-def _source(preset: Path) -> str:
-    try:
-        return str(tomllib.loads(preset.read_text(encoding="utf-8"))["source"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-        raise EngineError(f"{preset}: not a valid preset, it needs source = a hub id or folder ({error})") from error

@@ -35,6 +35,15 @@ class Scalar(BaseModel):
     cyclic: bool = False
 
 
+class LoraFile(BaseModel):
+    """A LoRA of the engine folder, merged when it is loaded. file: relative to the folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(pattern=r"^[^/\\.][^\\]*\.safetensors$")
+    weight: float = Field(1.0, ge=-4.0, le=4.0)
+
+
 class EngineMetadata(BaseModel):
     """Sizes are (width, height) in pixels."""
 
@@ -49,7 +58,10 @@ class EngineMetadata(BaseModel):
     steps: list[int] = Field(default_factory=lambda: [1, 2, 4])
     guidance: bool = True
     audio_tokens: int = Field(default=4, ge=0)
+    trained_with_sound: bool = True
+    """Whether the UNet has learned audio tokens; a fetched engine has not, and gets them as more words."""
     scalars: list[Scalar] = Field(default_factory=list)
+    loras: list[LoraFile] = Field(default_factory=list)
 
 
 def read_metadata(folder: Path) -> EngineMetadata:
