@@ -241,6 +241,39 @@ def judge(
     return run(minutes, families, output, resume, seed, threads, accelerator)
 
 
+@train.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.option("--minutes", type=click.FloatRange(0, 100_000), default=20.0, show_default=True)
+@click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Train without this fold, to measure.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Default: the one in the box.")
+@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@click.option(
+    "--without", type=click.Choice(["lstm", "attention"]), multiple=True, help="Leave a part out, to compare."
+)
+def encoder(
+    data: Path,
+    resume: bool,
+    minutes: float,
+    leave_out_fold: int | None,
+    output: Path | None,
+    run: Path,
+    seed: int,
+    threads: int | None,
+    without: tuple[str, ...],
+) -> None:
+    """Train the sound encoder on clips and procedural sounds."""
+    from tpos_live.analysis.sound_encoder import Layout
+    from tpos_live.training.encoder_command import train_encoder
+
+    train_encoder(
+        data, output, minutes=minutes, leave_out_fold=leave_out_fold, resume=resume, seed=seed, threads=threads,
+        run=run, layout=Layout(lstm="lstm" not in without, attention="attention" not in without),
+    )  # fmt: skip
+
+
 cli.add_command(evaluate)
 cli.add_command(engines)
 

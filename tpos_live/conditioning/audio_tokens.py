@@ -2,7 +2,8 @@
 
 An encoder names what it hears in its own space; an engine understands the states of its own text
 encoder. An `AudioMap` goes between. `ConceptMap` is the plain one: the encoder's coordinates are
-activations of phrases, and the tokens are the engine's states of those phrases, blended.
+activations of phrases, and the tokens are the engine's states of those phrases, blended. `SentenceMap` is
+for a meaning that is a point in a sentence space: the phrases nearest to it are active.
 """
 
 from __future__ import annotations
@@ -28,6 +29,18 @@ class HearsConcepts(Protocol):
     """An encoder whose vector has one coordinate for each of these phrases."""
 
     concepts: Sequence[str]
+
+
+@runtime_checkable
+class HearsSentences(Protocol):
+    """An encoder whose vector is a point in a sentence space, where each phrase has its place [n, dim].
+
+    The first `scenes` phrases are those that Ember learned to see; the others name sounds.
+    """
+
+    phrases: Sequence[str]
+    vectors: np.ndarray
+    scenes: int
 
 
 class AudioMap(Protocol):
@@ -86,11 +99,11 @@ class ConceptMap:
         self._sentence = None
 
     def _aim(self, meaning: Meaning, now: float) -> None:
-        activations = np.maximum(np.asarray(meaning.vector, dtype=np.float64), 0.0) ** 2
+        activations = self._activations(np.asarray(meaning.vector, dtype=np.float64))
         if activations.shape != self._goal.shape or not np.isfinite(activations).all():
             return
         total = float(activations.sum())
-        self._goal_strength = min(max(float(meaning.magnitude), 0.0), 1.0) if total > 0 else 0.0
+        self._goal_strength = self._loud(min(max(float(meaning.magnitude), 0.0), 1.0)) if total > 0 else 0.0
         if total <= 0:
             return  # silence fades out what was heard last
         activations /= total
@@ -99,6 +112,14 @@ class ConceptMap:
                 return
             self._changed = now
         self._goal = activations
+
+    def _activations(self, vector: np.ndarray) -> np.ndarray:
+        """How active each phrase is, none negative; all zero in silence."""
+        return np.maximum(vector, 0.0) ** 2
+
+    def _loud(self, magnitude: float) -> float:
+        """The strength that a magnitude aims at, 0 to 1."""
+        return magnitude
 
     def strength(self) -> float:
         return self._strength
@@ -117,11 +138,45 @@ class ConceptMap:
         return self._sentence
 
 
-def audio_map(encoder: object, encode: Callable[[str], torch.Tensor], rows: int) -> AudioMap | None:
+class SentenceMap(ConceptMap):
+    """A concept bank: the few phrases nearest to the meaning, weighted by a softmax of their cosines.
+
+    So any engine is told what was heard, in its own words and without training.
+    """
+
+    SHARPNESS = 0.06
+    """A phrase whose cosine is this much smaller weighs 1/e of the other."""
+    SEVERAL = 4
+
+    def __init__(
+        self, phrases: Sequence[str], vectors: np.ndarray, encode: Callable[[str], torch.Tensor], rows: int
+    ) -> None:
+        """vectors: unit length, float [n, dim], the places of the phrases. Otherwise as ConceptMap."""
+        super().__init__(phrases, encode, rows)
+        self._vectors = np.asarray(vectors, dtype=np.float64)
+
+    def _activations(self, vector: np.ndarray) -> np.ndarray:
+        if vector.shape != self._vectors.shape[1:] or not vector.any():
+            return np.zeros(len(self.concepts))
+        cosines = self._vectors @ vector
+        weights = np.exp((cosines - cosines.max()) / self.SHARPNESS)
+        few = np.partition(weights, -self.SEVERAL)[-self.SEVERAL] if weights.size > self.SEVERAL else 0.0
+        return np.where(weights >= few, weights, 0.0)
+
+    def _loud(self, magnitude: float) -> float:
+        """A little of something is seen too: a light rain of density 0.1 at a third."""
+        return math.sqrt(magnitude)
+
+
+def audio_map(encoder: object, encode: Callable[[str], torch.Tensor], rows: int, hears: bool = True) -> AudioMap | None:
     """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
 
-    encode: the engine's text encoder. rows: the engine's number of audio tokens.
+    encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained
+    with audio tokens, and is told of what it learned to see alone; any other engine knows more words.
     """
+    if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
+        count = encoder.scenes if hears and encoder.scenes else len(encoder.phrases)
+        return SentenceMap(encoder.phrases[:count], encoder.vectors[:count], encode, rows)
     if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
         return ConceptMap(encoder.concepts, encode, rows)
     return None

@@ -63,3 +63,16 @@ def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> i
         raise click.BadParameter(str(error), param_hint="--size") from error
     evaluate_look(chosen(families or "all"), pictures, seed, wanted, as_json)
     return 0
+
+
+@evaluate.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
+@click.option("--folds", is_flag=True, help="Each fold by the encoder in runs/encoder/fold-K, trained without it.")
+@click.option("--encoder", "folder", default="", metavar="FOLDER|baseline", help="Default: the one in the box.")
+@click.option("--variants", type=click.IntRange(0, 100), default=8, show_default=True, help="Sounds for the magnitude.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def encoder(data: Path, folds: bool, folder: str, variants: int, as_json: bool) -> int:
+    """Ask the sound encoder to name clips, and to say how much of a sound there is."""
+    from tpos_live.evaluation.encoder_command import run
+
+    return run(data, folder or ("runs/encoder" if folds else ""), folds, variants, as_json)

@@ -101,12 +101,34 @@ def read_clips(folder: Path, cache: Path | None, report: Callable[[str], None]) 
     texts = {clip.text for clip in clips}
     if len(texts) < 2:
         raise DataError(f"{folder} has {len(texts)} classes that can be read; at least two can be told apart")
-    if cache is not None and kept.keys() != known.keys():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        fresh = cache.with_suffix(".part.npz")
-        np.savez(fresh, **kept)  # type: ignore[arg-type]
-        fresh.replace(cache)
+    _write_cache(cache, kept, known)
     return clips
+
+
+def made_clips(variants: int, count: float, seed: int, cache: Path | None) -> list[Clip]:
+    """Procedural sounds as clips, `variants` of each kind, `count` seconds long. cache: as in `read_clips`."""
+    from tpos_live.training.sounds import library, make
+
+    plan = library(variants, seed)
+    known = _read_cache(cache)
+    kept = {}
+    for text, density, own in tqdm(plan, desc="sounds", unit="sound", disable=len(known) >= len(plan)):
+        key = f"{text}|{density}|{count}|{own}"
+        kept[key] = known[key] if key in known else log_mel(make(text, density, count, own)).astype(np.float16)
+    _write_cache(cache, kept, known)
+    return [
+        Clip(text, f"{text}/{own}", 0, mel, density)
+        for (text, density, own), mel in zip(plan, kept.values(), strict=True)
+    ]
+
+
+def _write_cache(cache: Path | None, kept: dict[str, np.ndarray], known: dict[str, np.ndarray]) -> None:
+    if cache is None or kept.keys() == known.keys():
+        return
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    fresh = cache.with_suffix(".part.npz")
+    np.savez(fresh, **kept)  # type: ignore[arg-type]
+    fresh.replace(cache)
 
 
 def _read_cache(cache: Path | None) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """The sound encoder as it is trained: whole stretches of sound at once, in torch.
 
-Log-mels, seen twice (absolute, and as a shape without level), go through convolutions of 0.4 s, one step
+Log-mels, seen twice (absolute, and as a shape without level), go through convolutions of a third of a second, one step
 each 40 ms; an LSTM gives them time; a temporal attention module looks back over ten seconds of steps. The
 stage runs the same numbers step by step in `analysis/sound_encoder.py`; a test holds the two together.
 
@@ -11,18 +11,31 @@ strong a sound is has a channel of its own, for weights that sum to one cannot s
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import itertools
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tpos_live.analysis.mel import MELS
-from tpos_live.analysis.sound_encoder import CENTRE_DB, SCALE_DB, STEP_HOPS, Layout
+from tpos_live.analysis.sound_encoder import (
+    CENTRE_DB,
+    FIRST_BANDS,
+    FIRST_HOPS,
+    FIRST_STRIDE,
+    SCALE_DB,
+    STEP_HOPS,
+    Layout,
+)
 
-PREFIX_HOPS = 36
-"""Hops before a stretch that its first step sees."""
 SILENT_DB = -100.0
+EPSILON = 1e-5
+"""Of the normalisations, added to the variance."""
+
+
+def prefix_hops(layout: Layout) -> int:
+    """Hops before a stretch that its first step sees."""
+    return FIRST_HOPS - STEP_HOPS + 2 * STEP_HOPS * len(layout.channels)
 
 
 @dataclass
@@ -46,9 +59,11 @@ class Carried:
 
     def kept(self, rows: torch.Tensor) -> Carried:
         """The same with the rows that are False in bool [batch] forgotten."""
-        return Carried(
-            *(t * rows.view(-1, *[1] * (t.dim() - 1)).to(t.dtype) for t in map(self.__getattribute__, asdict(self)))
-        )
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor * rows.view(-1, *[1] * (tensor.dim() - 1)).to(tensor.dtype)
+
+        return Carried(*(keep(getattr(self, name)) for name in self.__dataclass_fields__))
 
 
 @dataclass
@@ -56,7 +71,7 @@ class Heard:
     """What was made of a stretch, [batch, steps, ...].
 
     newest: meaning of each step alone; meaning: attended over the memory; both of unit length in the sentence
-    space. density: how much of it, 0 to 1. states: conditioning tokens [batch, steps, rows, dim].
+    space. density: how much of it, 0 to 1.
     """
 
     newest: torch.Tensor
@@ -73,28 +88,26 @@ class EncoderNet(nn.Module):
         widths = (2, *layout.channels)
         self.convs = nn.ModuleList()
         self.norms = nn.ModuleList()
-        for index, (before, after) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            kernel, stride, pad = ((8, 5), (STEP_HOPS, 2), (0, 2)) if index == 0 else ((3, 3), (1, 2), (0, 1))
+        for index, (before, after) in enumerate(itertools.pairwise(widths)):
+            first = (FIRST_HOPS, FIRST_BANDS), (STEP_HOPS, FIRST_STRIDE), (0, FIRST_BANDS // 2)
+            kernel, stride, pad = first if index == 0 else ((3, 3), (1, 2), (0, 1))
             self.convs.append(nn.Conv2d(before, after, kernel, stride, pad, bias=False))
-            self.norms.append(nn.BatchNorm2d(after))
-        bands = MELS // 2 ** len(layout.channels)
+            self.norms.append(nn.BatchNorm2d(after, EPSILON))
         width = layout.width
-        self.segment = nn.Conv1d(layout.channels[-1] * bands, width, 3, bias=False)
-        self.segment_norm = nn.BatchNorm1d(width)
+        self.segment = nn.Conv1d(layout.channels[-1] * layout.bands, width, 3, bias=False)
+        self.segment_norm = nn.BatchNorm1d(width, EPSILON)
         self.lstm = nn.LSTM(width, width, batch_first=True)
-        self.speak = nn.Linear(2 * width, layout.dim)
-        self.query = nn.Linear(2 * width, layout.query)
-        self.key = nn.Linear(2 * width, layout.query)
-        self.salience = nn.Linear(2 * width, 1)
+        self.heads = nn.Linear(2 * width, sum(layout.heads))
         self.ageing = nn.Parameter(torch.tensor(-3.0))
-        self.strength = nn.Linear(2 * width, 1)
         self.states = nn.Linear(layout.dim, layout.rows * layout.dim)
         self.temperature = nn.Parameter(torch.tensor(0.07).log())
-        self.drop = nn.Dropout(0.25)
+        self.drop = nn.Dropout(0.2)
+        self.coarse = False
+        """Convolve in bfloat16 while training, where the processor can: half the time."""
 
     def start(self, batch: int) -> Carried:
         """The memory of streams that have heard nothing."""
-        n, z = self.layout, self.speak.weight
+        n, z = self.layout, self.heads.weight
         return Carried(
             z.new_zeros(batch, n.width),
             z.new_zeros(batch, n.width),
@@ -105,14 +118,14 @@ class EncoderNet(nn.Module):
         )
 
     def forward(self, mel: torch.Tensor, carried: Carried) -> tuple[Heard, Carried]:
-        """mel: dB [batch, PREFIX_HOPS + STEP_HOPS * steps, MELS]; the prefix is what was heard just before."""
+        """mel: dB [batch, prefix_hops + STEP_HOPS * steps, 80]; the prefix is what was heard just before."""
         segments = self._segments(mel)
         hidden, (h, c) = self.lstm(segments, (carried.hidden[None], carried.cell[None]))
         if not self.layout.lstm:
             hidden = torch.zeros_like(hidden)
         both = self.drop(torch.cat([segments, hidden], -1))
-        values = F.normalize(self.speak(both), dim=-1)
-        keys, salience = self.key(both), self.salience(both)[..., 0]
+        spoken, query, keys, salience, strength = self.heads(both).split(self.layout.heads, -1)
+        values, salience = F.normalize(spoken, dim=-1), salience[..., 0]
         keys_all = torch.cat([carried.keys, keys], 1)
         values_all = torch.cat([carried.values, values], 1)
         salience_all = torch.cat([carried.salience, salience], 1)
@@ -120,24 +133,29 @@ class EncoderNet(nn.Module):
         known_all = torch.cat([carried.known, fresh], 1)
         meaning = values
         if self.layout.attention:
-            weights = self._attend(self.query(both), keys_all, salience_all, known_all)
+            weights = self._attend(query, keys_all, salience_all, known_all)
             meaning = F.normalize(weights @ values_all, dim=-1)
         keep = self.layout.memory
         after = Carried(
             h[0], c[0], keys_all[:, -keep:], values_all[:, -keep:], salience_all[:, -keep:], known_all[:, -keep:]
         )
-        return Heard(values, meaning, torch.sigmoid(self.strength(both)[..., 0])), after
+        return Heard(values, meaning, torch.sigmoid(strength[..., 0])), after
 
     def _segments(self, mel: torch.Tensor) -> torch.Tensor:
         """[batch, steps, width]."""
         level = (mel - CENTRE_DB) / SCALE_DB
         x = torch.stack([level, level - level.mean(-1, keepdim=True)], 1)
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = F.relu(norm(conv(x)))
-        x = x.transpose(2, 3).flatten(1, 2)  # [batch, channels * bands, steps]
-        return F.relu(self.segment_norm(self.segment(x))).transpose(1, 2)
+        with torch.autocast(mel.device.type, torch.bfloat16, enabled=self.coarse and self.training):
+            x = x.contiguous(memory_format=torch.channels_last)
+            for conv, norm in zip(self.convs, self.norms, strict=True):
+                x = F.relu(norm(conv(x)))
+            x = x.transpose(2, 3).flatten(1, 2)  # [batch, channels * bands, steps]
+            x = F.relu(self.segment_norm(self.segment(x))).transpose(1, 2)
+        return x.float()
 
-    def _attend(self, query: torch.Tensor, keys: torch.Tensor, salience: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    def _attend(
+        self, query: torch.Tensor, keys: torch.Tensor, salience: torch.Tensor, known: torch.Tensor
+    ) -> torch.Tensor:
         """Attention weights [batch, steps, memory + steps]: causal, `memory` steps far."""
         steps, total = query.shape[1], keys.shape[1]
         now = torch.arange(total - steps, total, device=query.device)
@@ -152,17 +170,17 @@ class EncoderNet(nn.Module):
         out: dict[str, torch.Tensor] = {}
         norms = [*self.norms, self.segment_norm]
         for index, (conv, norm) in enumerate(zip([*self.convs, self.segment], norms, strict=True)):
-            gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            state, weight = norm.state_dict(), conv.state_dict()["weight"]
+            gain = state["weight"] / torch.sqrt(state["running_var"] + EPSILON)
+            weight = weight * gain.view(-1, *[1] * (weight.dim() - 1))
             # [out, in, ...] to [time, in, frequency, out], the order in which the stage gathers.
-            weight = conv.weight * gain.view(-1, *[1] * (conv.weight.dim() - 1))
             order = (2, 1, 3, 0) if weight.dim() == 4 else (2, 1, 0)
             out[f"conv.{index}.weight"] = weight.permute(*order)
-            out[f"conv.{index}.bias"] = norm.bias - norm.running_mean * gain
-        out["lstm.weight"] = torch.cat([self.lstm.weight_ih_l0, self.lstm.weight_hh_l0], 1).T
-        out["lstm.bias"] = self.lstm.bias_ih_l0 + self.lstm.bias_hh_l0
-        heads = {"speak": self.speak, "query": self.query, "key": self.key}
-        heads |= {"salience": self.salience, "strength": self.strength, "states": self.states}
-        for name, layer in heads.items():
+            out[f"conv.{index}.bias"] = state["bias"] - state["running_mean"] * gain
+        lstm = self.lstm.state_dict()
+        out["lstm.weight"] = torch.cat([lstm["weight_ih_l0"], lstm["weight_hh_l0"]], 1).T
+        out["lstm.bias"] = lstm["bias_ih_l0"] + lstm["bias_hh_l0"]
+        for name, layer in {"heads": self.heads, "states": self.states}.items():
             out[f"{name}.weight"], out[f"{name}.bias"] = layer.weight.T, layer.bias
         out["ageing"] = F.softplus(self.ageing).view(1)
         return {name: tensor.detach().float().contiguous() for name, tensor in out.items()}
