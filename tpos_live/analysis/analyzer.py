@@ -9,6 +9,7 @@ import numpy as np
 
 from tpos_live.analysis.bands import RANGE_DB, TARGET_DB, Bands, Levels, band_db, decibels, to_level
 from tpos_live.analysis.beat import Beat, BeatTracker, Strokes, TempoControl
+from tpos_live.analysis.drums import DrumFlux, Drums
 from tpos_live.analysis.features import HOP_SECONDS, Features
 from tpos_live.analysis.gain import AutomaticGain
 from tpos_live.analysis.gate import Gate
@@ -21,7 +22,7 @@ from tpos_live.parameters import Snapshot
 
 _NOTHING = np.zeros(BINS, np.float32)
 _QUIET_DB = -75.0
-KICK_WEIGHT = 6.0
+KICK_WEIGHT = 4.0
 """How much more the attack of a kick says about the beat than the rest of an onset."""
 _NO_STROKES = Strokes()
 
@@ -45,8 +46,10 @@ class Analyzer:
         self._bands = Bands()
         self._flux = Flux()
         self._all = Picker(least=0.03)
-        self._kick = Picker(least=0.015, share_of_peak=0.42, rest=0.1)
-        self._snare = Picker(least=0.005, share_of_peak=0.6, rest=0.1)
+        self._drums = Drums()
+        self._kick = Picker(least=0.03, share_of_peak=0.4, rest=0.1)
+        self._snare = Picker(least=0.012, share_of_peak=0.3, rest=0.1)
+        self._hats = Picker(least=0.006, share_of_peak=0.22, rest=0.06)
         self._hits = {
             "bass": Picker(least=0.08),
             "mid": Picker(least=0.06),
@@ -86,10 +89,12 @@ class Analyzer:
         for name, picker in self._hits.items():
             picker.step(flux[name], gate)
         self._all.step(flux["all"], gate)
-        self._kick.step(flux["bass"], gate)
-        self._snare.step(flux["snare"], gate)
+        drums = self._drums.step(mel, gain)
+        self._kick.step(drums.kick, gate)
+        self._snare.step(drums.snare, gate)
+        self._hats.step(drums.hats, gate)
         self._separate(mel, db[4], gain, gate)
-        beat = self._beat.step(self._strokes(flux) if gate else _NO_STROKES, self._control(snapshot))
+        beat = self._beat.step(self._strokes(flux["all"], drums) if gate else _NO_STROKES, self._control(snapshot))
         if muted and snapshot["tempo.source"] == "auto" and not snapshot["tempo"]:
             beat = replace(beat, confidence=0.0)
         self._find_structure(db, beat, gate)
@@ -101,9 +106,8 @@ class Analyzer:
         for level, share in ((self._harmonic, harmonic), (self._percussive, 1.0 - harmonic)):
             level.step(to_level(db + gain + decibels(share), TARGET_DB) if gate else 0.0)
 
-    def _strokes(self, flux: dict[str, float]) -> Strokes:
-        strength = flux["all"] + KICK_WEIGHT * flux["kick"]
-        return Strokes(strength, flux["all"], flux["kick"], flux["snare"], self._separation.chord)
+    def _strokes(self, every: float, drums: DrumFlux) -> Strokes:
+        return Strokes(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, self._separation.chord)
 
     def _control(self, snapshot: Snapshot) -> TempoControl:
         taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
@@ -153,7 +157,7 @@ class Analyzer:
             onset=1.0 if self._all.fired else 0.0,
             kick=self._kick.hit,
             snare=self._snare.hit,
-            hats=self._hits["high"].hit,
+            hats=self._hats.hit,
             harmonic=self._harmonic.level,
             percussive=self._percussive.level,
             loudness=self._bands.loudness,

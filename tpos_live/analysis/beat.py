@@ -18,7 +18,7 @@ from tpos_live.analysis.features import HOP_SECONDS
 from tpos_live.analysis.separation import CHORD_DELAY
 from tpos_live.analysis.tempo import Periodicity, best_tempo, peak_offset, periodicity, tempo_grid
 
-DELAY_SECONDS = 0.009
+DELAY_SECONDS = 0.005
 """How long after a stroke its flux is highest, in the mean of drums; measured with `benchmarks/rhythm.py`."""
 HISTORY = 1024
 LOOK_HOPS = 25

@@ -19,8 +19,6 @@ from tpos_live.analysis.mel import MELS, mel_slice
 
 COMPRESSION = 300.0
 """Magnitude is log10(1 + COMPRESSION * amplitude): what is 50 dB below full scale starts to count."""
-DRUM_COMPRESSION = 4.0
-"""Drums are told from notes, and a snare from a kick's click, by their strength: compressed less."""
 HIT_DECAY_SECONDS = 0.05
 PEAK_SECONDS = 12.0
 
@@ -30,8 +28,6 @@ RANGES = {
     "midhigh": mel_slice(2000, 6000),
     "high": mel_slice(6000, 16_000),
 }
-DRUMS = {"kick": mel_slice(20, 150), "snare": mel_slice(150, 2000)}
-_TOP = DRUMS["snare"].stop
 
 
 class Flux:
@@ -39,22 +35,18 @@ class Flux:
 
     def __init__(self) -> None:
         self._past = np.zeros((2, MELS + 2), np.float32)
-        self._past_drums = np.zeros((2, _TOP), np.float32)
         self._hop = 0
 
     def step(self, mel: np.ndarray, gain: float) -> dict[str, float]:
-        """Mean flux by range, by drum, and "all", from mel power [MELS] and the gain in dB in front of it."""
+        """Mean flux by range and "all", from mel power [MELS] and the gain in dB in front of it."""
         amplitude = 10.0 ** (gain / 20.0) * np.sqrt(mel)
         now = np.log10(1.0 + COMPRESSION * amplitude)
-        drums = np.log10(1.0 + DRUM_COMPRESSION * amplitude[:_TOP])
-        past, past_drums = self._past[self._hop % 2], self._past_drums[self._hop % 2]
+        past = self._past[self._hop % 2]
         before = np.maximum(np.maximum(past[:-2], past[1:-1]), past[2:])
         rise = np.maximum(now - before, 0.0)
         flux = {name: float(rise[where].mean()) for name, where in RANGES.items()}
         flux["all"] = float(rise.mean())
-        rise = np.maximum(drums - past_drums, 0.0)
-        flux.update((name, float(rise[where].mean())) for name, where in DRUMS.items())
-        past[1:-1], past_drums[:] = now, drums
+        past[1:-1] = now
         self._hop += 1
         return flux
 
@@ -67,7 +59,7 @@ class Picker:
     by half in flux, and should not in the picture.
 
     least: flux below this is never a hit. share_of_peak: a hit reaches this much of the strongest hit of
-    the last seconds, so that the kick's click is no snare and a bass note no kick. rest: seconds between two
+    the last seconds, so that what another drum leaves is none. rest: seconds between two
     hits at least.
     """
 
