@@ -7,8 +7,9 @@ import math
 import torch
 import torch.nn.functional as F
 
-from tpos_live.training.fields import Fields, line, peaks, slope, step
+from tpos_live.training.fields import Fields, line, slope, step
 from tpos_live.training.scenes.stage import Family, Knobs, Light
+from tpos_live.training.shapes import summits
 
 ARC = [(0.02, 0.015, 285), (0.14, 0.09, 288), (0.34, 0.19, 300), (0.55, 0.22, 325), (0.76, 0.14, 350), (0.97, 0.03, 20)]
 COLD = [(0.3, 0.14, 265), (0.55, 0.14, 240), (0.8, 0.1, 210), (0.97, 0.03, 200)]
@@ -22,13 +23,14 @@ AMETHYST = [
     (0.97, 0.02, 340),
 ]
 CHROME = [
-    (0.03, 0.012, 270),
-    (0.12, 0.03, 265),
-    (0.26, 0.05, 258),
-    (0.46, 0.05, 250),
-    (0.7, 0.035, 240),
-    (0.9, 0.015, 230),
+    (0.02, 0.015, 272),
+    (0.1, 0.04, 268),
+    (0.22, 0.075, 262),
+    (0.42, 0.085, 252),
+    (0.68, 0.05, 240),
+    (0.92, 0.015, 230),
 ]
+SHEEN = [(0.03, 0.02, 275), (0.15, 0.06, 285), (0.36, 0.1, 320), (0.6, 0.12, 5), (0.8, 0.09, 45), (0.95, 0.03, 75)]
 DYE = [(0.02, 0.015, 255), (0.1, 0.05, 245), (0.24, 0.09, 200), (0.45, 0.14, 165), (0.7, 0.17, 150), (0.93, 0.08, 130)]
 NUCLEUS = [(0.2, 0.12, 290), (0.42, 0.2, 300), (0.6, 0.22, 335), (0.8, 0.14, 350), (0.95, 0.04, 350)]
 
@@ -84,6 +86,7 @@ def crystal(f: Fields, k: Knobs) -> Light:
     aura = torch.exp(-1.15 * away) * (0.1 + 0.95 * k.intensity)
     light = k.palette.ramp(AMETHYST, (0.13 + 0.3 * aura * (1 + 0.35 * mist) + 0.02 * mist).clamp(0, 1)) * 0.7
     emit = torch.zeros_like(light)
+    cover = emit[:, :1]
     # Back to front: foot, lean in radians, length, half width, tone.
     cluster = (
         (-0.9, -0.5, 0.8, 0.12, -0.3),
@@ -118,7 +121,7 @@ def crystal(f: Fields, k: Knobs) -> Light:
         face = torch.lerp(face, 0.86 - 0.62 * right, point)
         cloud = 0.5 + 0.5 * f.soft(2, (1.8, 1.2))
         root = torch.exp(-(1.9 - 0.9 * k.intensity) * along.clamp(min=0)) * (0.08 + 0.95 * k.intensity) * beat
-        value = 0.1 + 0.34 * face + 0.42 * root + 0.12 * tone + 0.07 * cloud * (1 - point)
+        value = 0.06 + 0.38 * face + 0.42 * root + 0.12 * tone + 0.07 * cloud * (1 - point)
         stone = k.palette.ramp(AMETHYST, value.clamp(0, 0.94)) * (0.12 + 0.5 * face + (0.3 * face + 0.7) * root)
         light = torch.lerp(light * (1 - 0.35 * step(-0.1, 0.0, inside) * (1 - body)), stone, body)
         edge = line(inside, 0.007) + 0.7 * line((across - ridge) * half, 0.007) * (along > 0)
@@ -128,20 +131,22 @@ def crystal(f: Fields, k: Knobs) -> Light:
             * (1 - right)
             * step(0.35, 0.8, f.soft(0, (3.0, 1.5)) + 0.6)
         )
-        spark = torch.exp(-((x - foot - sine * length * grow) ** 2 + (y + cosine * length * grow) ** 2) / 0.0012)
+        spark = torch.exp(-(((across - ridge) * half) ** 2 + ((along - length) * grow) ** 2) / 0.0012)
         own = (edge * (0.12 + 0.3 * root + 0.25 * k.intensity) + 0.3 * shine * (0.3 + k.intensity)) * body
-        own = own + spark * (0.1 + 0.8 * k.intensity) * step(0.0, 0.2, torch.tensor(tone + 0.25))
+        own = own + spark * (0.1 + 0.8 * k.intensity) * min(1.0, max(0.0, 5 * tone + 1.25))
+        cover = torch.maximum(cover, body)
         emit = emit * (1 - body) + own * k.palette.flat(0.9, 0.07, 315)
     warm = torch.exp(-((x / 0.75) ** 2 + (y / 0.4) ** 2) * 1.6) * (0.1 + 0.9 * k.intensity) * beat
-    dust = peaks(f.soft(3, 0.7), 2.8) * (0.15 + aura) * (1 - light.mean(1, keepdim=True)).clamp(0, 1)
+    mote = summits(f, 3, 0.9)
+    dust = mote.disc(0.026, 0.9) * step(1.0, 2.4, mote.height) * (0.15 + 1.3 * aura) * (1 - 0.7 * cover)
     return Light(light, emit + warm * k.palette.flat(0.78, 0.14, 50) * 0.6 + dust * k.palette.flat(0.9, 0.06, 320))
 
 
 def liquid_metal(f: Fields, k: Knobs) -> Light:
-    """Mercury on black glass under two soft lamps: droplets at 0, a heaving flood at 1."""
+    """Mercury on black glass between a cold sky and a rosy floor: droplets at 0, a heaving flood at 1."""
     x, y = f.x - 0.4 * k.centre_x, f.y - 0.4 * k.centre_y
     r = torch.sqrt(x * x + y * y + 1e-4)
-    swell = 0.85 * f.soft(0, 3.0) + 0.35 * f.soft(1, 2.0)
+    swell = 0.85 * f.soft(0, 3.4) + 0.3 * f.soft(1, 2.4)
     rings = torch.cos(6 * r - k.phase) * torch.exp(-1.2 * r)
     level = 0.8 * swell + 0.25 * rings + 2.1 * k.intensity - 0.5 - 0.3 * r
     metal = step(-0.04, 0.04, level)
@@ -149,28 +154,28 @@ def liquid_metal(f: Fields, k: Knobs) -> Light:
     wave = (
         torch.sqrt((level.clamp(min=0) + 0.03) / (1 + 0.35 * level.clamp(min=0)))
         + 0.1 * swell
-        + 0.15 * k.intensity * f.soft(2, 2.2)
+        + 0.15 * k.intensity * f.soft(2, 2.6)
     )
     for _ in range(2):
         wave = F.avg_pool2d(wave, 7, 1, 3, count_include_pad=False)
     east = slope(wave, 0, 3) - slope(wave, 0, -3)
     south = slope(wave, 3, 0) - slope(wave, -3, 0)
-    steep = 5.0
+    steep = 4.2
     nz = torch.rsqrt(1 + (steep * east) ** 2 + (steep * south) ** 2)
     nx, ny = steep * east * nz, steep * south * nz
     # Where a ray from the eye goes after the mirror, and what hangs in the room there.
     to_x, to_y = 2 * nz * nx, 2 * nz * ny
-    room = 0.36 - 0.3 * to_y + 0.1 * to_x - 0.26 * torch.exp(-(((to_y - 0.22 - 0.2 * to_x) / 0.17) ** 2))
+    room = 0.42 - 0.36 * to_y + 0.12 * to_x - 0.34 * torch.exp(-(((to_y - 0.22 - 0.2 * to_x) / 0.17) ** 2))
     room = room + 0.07 * torch.sin(4 * to_x + 3 * to_y + torch.sin(k.phase))
-    lamp = torch.exp(-(((to_x + 0.4) / 0.28) ** 4 + ((to_y + 0.62) / 0.26) ** 4))
+    lamp = torch.exp(-(((to_x + 0.35) / 0.26) ** 6 + ((to_y + 0.6) / 0.2) ** 6))
     strip = torch.exp(-(((to_x - 0.6 - 0.3 * to_y) / 0.09) ** 2)) * step(0.5, -0.3, to_y)
-    rose = torch.exp(-(((to_y - 0.68) / 0.25) ** 2)) * step(0.7, -0.5, to_x)
-    skin = k.palette.ramp(CHROME, room.clamp(0, 1)) * (0.75 + 0.6 * k.intensity)
+    rose = 0.9 * step(0.0, 1.0, to_y + 0.45 * to_x + 0.3 * f.soft(3, 4.0))
+    skin = k.palette.ramp(CHROME, room.clamp(0, 1))
+    skin = torch.lerp(skin, k.palette.ramp(SHEEN, (room + 0.1).clamp(0, 1)), rose) * (0.8 + 0.7 * k.intensity)
     table = 0.16 + 0.2 * torch.exp(-((f.y - 0.2) ** 2) * 3 - f.x**2) - 0.05 * f.y
     ground = k.palette.ramp(CHROME, (table + 0.02 * f.rough(3, (2.0, 4.0))).clamp(0, 1)) * 0.6
     under = step(-0.6, 0.0, level) * (1 - metal)
     base = torch.lerp(ground * (1 - 0.6 * under), skin, metal)
-    base = base + metal * rose * k.palette.flat(0.6, 0.15, 30) * (0.12 + 0.16 * k.intensity)
     shine = metal * (lamp * (0.7 + 0.9 * k.intensity) + 0.8 * strip)
     return Light(base, shine * k.palette.flat(0.97, 0.015, 230) + metal * strip * k.palette.flat(0.7, 0.14, 60) * 0.5)
 

@@ -6,8 +6,9 @@ import math
 
 import torch
 
-from tpos_live.training.fields import Fields, line, peaks, slope, step
+from tpos_live.training.fields import Fields, line, slope, step
 from tpos_live.training.scenes.stage import Family, Knobs, Light
+from tpos_live.training.shapes import summits
 
 GRID = [(0.02, 0.015, 285), (0.12, 0.07, 290), (0.28, 0.14, 300), (0.5, 0.2, 330), (0.7, 0.17, 5), (0.88, 0.1, 60)]
 WIRE = [(0.45, 0.19, 300), (0.66, 0.16, 255), (0.82, 0.12, 210), (0.95, 0.04, 200)]
@@ -54,10 +55,13 @@ def neon_grid(f: Fields, k: Knobs) -> Light:
     body = k.palette.ramp(GRID, (0.1 + 0.22 * torch.exp(-6 * up)).clamp(0, 1))
     base = torch.lerp(torch.lerp(sky, body, land), plain, floor)
     face = k.palette.ramp(SUN, ((up - 0.0) / 0.7).clamp(0, 1)) * sun * (1 - land) * (0.5 + 0.85 * k.intensity)
-    stars = peaks(f.soft(3, 0.7), 2.7) * step(0.25, 0.7, up) * (1 - land) * step(0.37, 0.45, disc)
+    star = summits(f, 3, 0.8)
+    stars = (
+        star.disc(0.022, 0.9) * step(0.9, 2.4, star.height) * step(0.2, 0.6, up) * (1 - land) * step(0.37, 0.45, disc)
+    )
     mirror = torch.exp(-((aside / (0.12 + 0.35 * below)) ** 2)) * torch.exp(-2.2 * below) * floor
     glow = k.palette.ramp(SUN, (0.45 - 0.45 * below).clamp(0, 1)) * mirror * (0.12 + 0.4 * k.intensity)
-    emit = face * (1 - floor) + wires * floor + glow + rim * k.palette.flat(0.7, 0.17, 350) + stars * 0.9
+    emit = face * (1 - floor) + wires * floor + glow + rim * k.palette.flat(0.7, 0.17, 350) + stars * 1.4
     return Light(base * (0.55 + 0.5 * k.intensity), emit)
 
 
@@ -161,7 +165,7 @@ def laser_beams(f: Fields, k: Knobs) -> Light:
     rear = k.palette.ramp(ROOM, (0.35 + 0.5 * wash * torch.exp(-9 * far.clamp(min=0))).clamp(0, 1)) * 0.5
     base = base + wash * (0.6 + 0.3 * fog).clamp(0) * k.palette.flat(0.45, 0.14, 290) * 0.5
     base = torch.lerp(torch.lerp(base, rear, back), k.palette.ramp(ROOM, torch.full_like(far, 0.15)) * 0.3, front)
-    rim = (slope(back, -4, 0).clamp(min=0) * (1 - front) + 0.7 * slope(front, -4, 0).clamp(min=0)) * wash * 1.2
+    rim = (slope(back, -4, 0).clamp(min=0) * (1 - front) + 0.7 * slope(front, -4, 0).clamp(min=0)) * wash * 0.7
     glow = emit * (1 - 0.97 * back) * (1 - front) * (0.6 + 1.2 * k.intensity)
     return Light(base, glow + rim * k.palette.flat(0.62, 0.2, 310))
 

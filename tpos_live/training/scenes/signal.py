@@ -51,7 +51,7 @@ def circuit(f: Fields, k: Knobs) -> Light:
             on = torch.sigmoid(3.0 * (f.soft(2, 2.2) + 3.0 * drive - 0.9 * flow + 0.6))
             body = step(width * 2.1, width * 1.2, distance * pitch) * there
             copper = torch.maximum(copper, body * power)
-            live = live + line(distance * pitch, width * 0.8) * there * on * (0.2 + 1.3 * beat**4) * power
+            live = live + line(distance * pitch, width * 0.8) * there * on * (0.2 + 1.8 * beat**4) * power
         pad = torch.sqrt((u - col) ** 2 + (v - row) ** 2) * pitch
         ring = step(0.35, 0.6, f.at(3 - channel, 0.6, col * pitch, row * pitch)) * power
         copper = torch.maximum(copper, ring * step(0.034, 0.026, pad))
@@ -82,7 +82,7 @@ def circuit(f: Fields, k: Knobs) -> Light:
     )
     fade = torch.exp(-0.9 * away * (1.3 - 0.7 * k.intensity))
     glow = (
-        k.palette.ramp(PULSE, (0.42 + 0.3 * live * fade).clamp(0, 1)) * live * fade * free * (0.4 + 2.0 * k.intensity)
+        k.palette.ramp(PULSE, (0.42 + 0.3 * live * fade).clamp(0, 1)) * live * fade * free * (0.5 + 2.6 * k.intensity)
     )
     return Light(light, glow + heat * k.palette.flat(0.78, 0.15, 60))
 
@@ -129,7 +129,7 @@ def glitch(f: Fields, k: Knobs) -> Light:
     tear = f.at(0, (0.5, 9.0), torch.zeros_like(f.x), _stairs(f.y, 16))
     slip = f.at(1, (1.2, 9.0), torch.zeros_like(f.x), _stairs(f.y, 5))
     calm = step(0.9 - 1.1 * k.intensity, 1.9 - 1.1 * k.intensity, tear.abs()) * torch.sign(tear)
-    shift = (0.05 + 0.5 * k.intensity) * calm + 0.2 * k.intensity * step(0.3, 1.2, slip.abs()) * torch.sign(slip)
+    shift = (0.05 + 0.36 * k.intensity) * calm + 0.2 * k.intensity * step(0.3, 1.2, slip.abs()) * torch.sign(slip)
     block_x, block_y = _stairs(f.x, 8), _stairs(f.y, 8)
     stuck = step(1.35 - 0.75 * k.intensity, 1.6 - 0.75 * k.intensity, f.at(2, 0.8, block_x, block_y))
     shift = shift + stuck * 0.3 * f.at(3, 1.0, block_x, block_y)
