@@ -76,3 +76,24 @@ def encoder(data: Path, folds: bool, folder: str, variants: int, as_json: bool) 
     from tpos_live.evaluation.encoder_command import run
 
     return run(data, folder or ("runs/encoder" if folds else ""), folds, variants, as_json)
+
+
+@evaluate.command()
+@click.argument("video", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option(
+    "--foreign", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Other music, as a control."
+)
+@click.option("--clicks", type=click.IntRange(5, 2000), help="Instead of a video: the answer to so many clicks.")
+@click.option("--prompt", default="neon jellyfish", show_default=True, help="With --clicks.")
+@_SEED
+@_JSON
+def sync(video: Path | None, foreign: Path | None, clicks: int | None, prompt: str, seed: int, as_json: bool) -> int:
+    """Measure whether the pictures of a VIDEO follow its sound."""
+    from tpos_live.evaluation.sync_command import run, run_clicks
+
+    if (video is None) == (clicks is None):
+        raise click.UsageError("name a video, or give --clicks N")
+    if clicks is not None:
+        return run_clicks(clicks, prompt, seed, as_json)
+    assert video is not None
+    return run(video, foreign, seed, as_json)

@@ -1,0 +1,122 @@
+"""Pictures that follow a sound are told from those that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tpos_live.cli import cli
+from tpos_live.evaluation.response import clicks, respond
+from tpos_live.evaluation.sync import (
+    SyncError,
+    av_align,
+    correlations,
+    peaks,
+    shuffled_align,
+    strobe,
+    sync,
+    watch,
+)
+from tpos_live.stage.video import VideoWriter
+
+FPS = 30.0
+
+
+def music(seed: int, n: int = 900) -> np.ndarray:
+    """Onset strength of something that is no metronome: beats with accents, some left out."""
+    rng = np.random.default_rng(seed)
+    out = np.zeros(n)
+    for at in np.arange(0, n - 20, 15):
+        out[int(at)] = rng.uniform(0, 1) * (rng.random() < 0.7)
+    return np.convolve(out, [0.3, 1, 0.5, 0.2], mode="same") + 0.02 * rng.random(n)
+
+
+def test_a_picture_that_follows_is_far_above_chance_and_its_lag_is_found() -> None:
+    sound = music(0)
+    for frames in (0, 2, -3):
+        noise = 0.3 * np.random.default_rng(1).random(len(sound))
+        found = sync(np.roll(sound, frames) + noise, sound, FPS)
+        assert found.z > 5 and found.correlation > 0.7
+        assert found.lag == pytest.approx(frames / FPS, abs=0.5 / FPS)
+
+
+def test_a_picture_of_other_music_is_not() -> None:
+    scores = [sync(music(seed), music(seed + 50), FPS).z for seed in range(20)]
+    assert np.median(scores) < 2
+    assert sync(np.random.default_rng(3).random(900), music(0), FPS).z < 4
+
+
+def test_half_a_beat_off_shows_in_the_lag() -> None:
+    sound = music(0)
+    found = sync(sound, sound, FPS, shift=0.25)
+    assert abs(found.lag) == pytest.approx(0.25, abs=0.02)
+
+
+def test_a_still_picture_has_no_z() -> None:
+    assert sync(np.zeros(300), music(0, 300), FPS).z == 0
+    assert not correlations(np.ones(50), np.ones(50)).any()
+
+
+def test_a_strobe_flashes_on_the_beat_alone() -> None:
+    assert strobe(300, FPS, 120.0).sum() == pytest.approx(20, abs=1)
+
+
+def test_av_align_is_one_for_the_same_peaks_and_low_for_others() -> None:
+    times = np.sort(np.random.default_rng(0).uniform(0, 30, 40))
+    assert av_align(times, times, FPS) == pytest.approx(1.0)
+    assert av_align(times, times + 0.03, FPS) > 0.9
+    assert shuffled_align(times, times, FPS, 30.0) < 0.4
+    assert av_align(times, np.zeros(0), FPS) == 0.0
+    assert peaks(music(0), FPS).size > 10
+
+
+def test_the_answer_to_clicks_is_measured() -> None:
+    rng = np.random.default_rng(0)
+    sound, times = clicks(30)
+    assert len(sound) / 48_000 > times[-1] and np.diff(times).min() >= 1.2
+    change = 0.5 + 0.05 * rng.standard_normal(int((times[-1] + 2) * FPS))
+    for at in times:
+        start = round(at * FPS) + 3  # 100 ms late
+        change[start : start + 30] += 2 * np.exp(-np.arange(30) / 6.0)  # 1/e in 200 ms
+    answer = respond(change, times, FPS)
+    assert answer.latency == pytest.approx(0.1, abs=0.04)
+    assert answer.decay == pytest.approx(0.2, abs=0.06)
+    assert answer.d_prime > 10
+    assert respond(np.ones(2000), times, FPS).d_prime == 0
+
+
+@pytest.mark.slow
+def test_a_video_is_watched(tmp_path: Path) -> None:
+    for name in ("librosa", "cv2"):
+        pytest.importorskip(name)
+    sound, times = clicks(6, seed=2)
+    count = int(len(sound) / 48_000 * FPS)
+    with VideoWriter(tmp_path / "a.mp4", (96, 64), FPS, threads=1) as writer:
+        for k in range(count):
+            since = (k / FPS - times)[k / FPS >= times]
+            light = 60 + 150 * np.exp(-since[-1] / 0.1) if len(since) else 60
+            writer.write_frame(np.full((64, 96, 3), int(light), np.uint8))
+            writer.write_sound(sound[int(k * 1600) : int((k + 1) * 1600)])
+    seen = watch(tmp_path / "a.mp4")
+    assert len(seen.change) == count and seen.fps == FPS
+    found = sync(seen.change, seen.onset, FPS)
+    assert found.z > 3 and abs(found.lag) < 0.07
+    result = CliRunner().invoke(cli, ["evaluate", "sync", str(tmp_path / "a.mp4"), "--json"])
+    assert result.exception is None and '"AV-Align"' in result.output
+
+
+@pytest.mark.slow
+def test_what_is_no_video_is_one_line(tmp_path: Path) -> None:
+    for name in ("librosa", "cv2"):
+        pytest.importorskip(name)
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(SyncError, match=r"a\.mp4"):
+        watch(tmp_path / "a.mp4")
+    with VideoWriter(tmp_path / "b.mp4", (64, 64), FPS, sound=False) as writer:
+        writer.write_frame(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(SyncError, match="no sound"):
+        watch(tmp_path / "b.mp4")
+    assert CliRunner().invoke(cli, ["evaluate", "sync"]).exit_code == 2
