@@ -79,7 +79,15 @@ def desert_dunes(f: Fields, k: Knobs) -> Light:
     glow = torch.exp(-1.6 * far)
     dust = f.rough(3, (1.6, 4.5), 0.55)
     power = 0.3 + 0.75 * k.intensity
-    air = k.palette.ramp(NOON, (0.62 - 0.55 * (f.y + 0.25) - 0.5 * glow + 0.02 * dust).clamp(0, 1)) * power
+    air = (
+        k.palette.ramp(
+            NOON,
+            (0.66 - 0.26 * k.intensity - (0.55 - 0.1 * k.intensity) * (f.y + 0.25) - 0.5 * glow + 0.02 * dust).clamp(
+                0, 1
+            ),
+        )
+        * power
+    )
     light = air
     open_sky: torch.Tensor | float = 1.0
     for layer, (level, tall, channel) in enumerate(((-0.04, 0.07, 2), (0.1, 0.13, 0), (0.42, 0.22, 1))):

@@ -18,14 +18,7 @@ WINTER = [
     (0.78, 0.035, 240),
     (0.95, 0.012, 230),
 ]
-MIST = [
-    (0.16, 0.025, 215),
-    (0.3, 0.035, 212),
-    (0.48, 0.035, 208),
-    (0.66, 0.03, 195),
-    (0.82, 0.03, 120),
-    (0.95, 0.03, 90),
-]
+MIST = [(0.14, 0.04, 235), (0.28, 0.05, 232), (0.46, 0.05, 228), (0.64, 0.035, 230), (0.8, 0.05, 55), (0.93, 0.055, 78)]
 
 
 def rain(f: Fields, k: Knobs) -> Light:
@@ -54,8 +47,8 @@ def rain(f: Fields, k: Knobs) -> Light:
     flat = torch.sqrt(drop.x**2 + (2.2 * drop.y) ** 2 + 1e-8)
     ring = (0.5 + 0.5 * torch.cos(flat * 75 - k.phase)) * step(0.16, 0.03, flat)
     ring = ring * step(1.9 - 1.6 * k.intensity, 2.4 - 1.6 * k.intensity, drop.height) * (0.3 + deep)
-    fall = slanted(f, 3, 3.2, 0.5, 0.2)
-    near = slanted(f, 2, 5.0, 0.7, 0.2)
+    fall = slanted(f, 3, 4.0, 0.55, 0.17)
+    near = slanted(f, 2, 6.5, 0.75, 0.17)
     less = 1.5 - 1.3 * k.intensity
     streak = 0.8 * ridge(fall, 0.9) * step(less, less + 1.2, fall) + ridge(near, 1.5) * step(
         less + 0.3, less + 1.5, near
@@ -135,12 +128,13 @@ def fog(f: Fields, k: Knobs) -> Light:
     for layer in range(4):
         level = -0.08 + 0.26 * layer
         hill = (0.1 + 0.03 * layer) * f.soft(layer % 3, (9.0, 5.0))
-        firs = (0.12 + 0.05 * layer) * torch.exp(-1.3 * f.soft((layer + 1) % 3, (9.0, 0.65 + 0.2 * layer)).abs()) - 0.06
-        crest = f.y - level + hill + firs
+        firs = (0.12 + 0.05 * layer) * torch.exp(-1.7 * f.soft((layer + 1) % 3, (9.0, 0.65 + 0.2 * layer)).abs()) - 0.06
+        body_y = f.y - level + hill
+        crest = body_y + firs
         land = step(-0.01, 0.025, crest)
         drift = f.rough((layer + 2) % 4, (1.4, 5.0), 0.55)
         thick = (
-            crest * (3.4 - 0.5 * layer) - 0.05 + (0.25 + 0.2 * k.intensity) * drift + 1.1 * k.intensity - 0.35
+            body_y * (3.4 - 0.5 * layer) - 0.05 + (0.25 + 0.2 * k.intensity) * drift + 1.1 * k.intensity - 0.35
         ).clamp(0, 1)
         dark = k.palette.ramp(MIST, (0.42 - 0.13 * layer + 0.1 * glow).clamp(0, 1))
         veil = k.palette.ramp(MIST, (0.46 + 0.34 * glow + 0.14 * k.intensity - 0.05 * layer + 0.05 * drift).clamp(0, 1))
