@@ -109,6 +109,7 @@ class Show:
         self.listener = Listener(SpectralBaselineEncoder())
         self.sound = sound or self._open_sound()
         self.stage: StageWindow | HeadlessStage = self._make_stage()
+        self.listener.delay = self._delay
         self.desk = Desk(
             self.store,
             self.sound,
@@ -234,6 +235,10 @@ class Show:
 
     def _drive(self) -> Drive:
         return self.listener.drive.latest() or Drive()
+
+    def _delay(self) -> float:
+        """Seconds from sound in the room to its light on the screen, as far as they can be measured."""
+        return self.stage.delay + self.sound.status(time.perf_counter()).passed
 
     def _sound_fields(self) -> dict[str, Any]:
         if not self._ear.opened.is_set():

@@ -24,8 +24,10 @@ class Listener:
     and may be read from anywhere. Nothing here depends on the size of the chunks.
     """
 
-    def __init__(self, encoder: SoundEncoder) -> None:
+    def __init__(self, encoder: SoundEncoder, delay: Callable[[], float] = lambda: 0.0) -> None:
+        """delay: seconds from sound in the room to light on the screen, asked for with each chunk."""
         self.encoder = encoder
+        self.delay = delay
         self.drive: Mailbox[Drive] = Mailbox()
         self.meaning: Mailbox[Meaning] = Mailbox()
         self.features = Features()
@@ -37,9 +39,9 @@ class Listener:
         """Analyse one chunk; publishes a Drive for its newest hop and the newest Meaning."""
         begin = time.perf_counter()
         heard = self._analyzer.push(chunk.mono, snapshot)
-        drive = None
+        drive, delay = None, self.delay() if heard else 0.0
         for features in heard:
-            drive = self._conductor.step(features, snapshot, chunk.captured_at)
+            drive = self._conductor.step(features, snapshot, chunk.captured_at, delay)
         if drive is not None:
             self.features = heard[-1]
             self.drive.put(drive)

@@ -101,6 +101,8 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "kick": "kick drum, 20 to 150 Hz",
         "snare": "snare drum, 0.15 to 2 kHz",
         "hats": "hi-hats, 6 to 16 kHz",
+        "harmonic": "level of what sounds on: chords, voices, drones",
+        "percussive": "level of what strikes",
         "loudness": "loudness over 3 s",
         "beat": "cosine of the beat phase times confidence",
         "buildup": "build-up, 0 to 1",
@@ -211,6 +213,16 @@ def _table() -> Iterator[Parameter]:
     yield P("tempo.tap", x, False, "tap the tempo, four times or more")
     yield P("tempo.resync", x, False, "the next beat is now")
     yield P("tempo.source", c, "auto", "where beats come from", choices=("auto", "tap", "off"))
+    yield P(
+        "tempo.trim",
+        f,
+        0.0,
+        "beats come this much earlier, for a slow screen; negative = later",
+        -300,
+        300,
+        "ms",
+        smoothing=0.3,
+    )
     yield P("finish.bloom", f, 0.35, "light that spills from bright parts", 0, 2, smoothing=0.1)
     yield P("finish.light", f, 0.0, "exposure", -3, 3, "stops", smoothing=0.1)
     yield P("finish.saturation", f, 0.75, "strength of the colours before the map adds to it", 0, 2, smoothing=0.1)
@@ -224,6 +236,7 @@ def _table() -> Iterator[Parameter]:
         False,
         "back to safety: motion and finish as at the start, no blackout, no freeze, level 1",
     )
+    yield P("out.flash_limit", b, True, "never more than three flashes a second (WCAG 2.3.1)")
     yield P("out.inbetween", b, True, "smooth motion between two engine pictures")
     yield P("out.fit", c, "cover", "how the picture fills the screen", choices=("cover", "contain", "mirror"))
     yield P("out.fullscreen", b, False, "fill the screen")

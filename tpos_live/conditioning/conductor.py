@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from tpos_live.analysis.envelope import follow
 from tpos_live.analysis.features import HOP_SECONDS, Features
 from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.foresight import Foresight
 from tpos_live.conditioning.modulation import Modulation, Pair
 from tpos_live.parameters import TARGETS, Smoother, Snapshot
 
@@ -53,11 +54,17 @@ class Conductor:
     _since_look: float = math.inf
     _smoother: Smoother = field(default_factory=Smoother)
     _modulation: Modulation = field(default_factory=Modulation)
+    _foresight: Foresight = field(default_factory=Foresight)
 
-    def step(self, features: Features, snapshot: Snapshot, heard_at: float) -> Drive:
-        """Advance by one hop. heard_at: perf_counter at which the newest sample of the hop arrived."""
+    def step(self, features: Features, snapshot: Snapshot, heard_at: float, delay: float = 0.0) -> Drive:
+        """Advance by one hop.
+
+        heard_at: perf_counter at which the newest sample of the hop arrived. delay: seconds from sound in the room
+        to light on the screen, as measured; predicted beats are drawn so much ahead, and by tempo.trim.
+        """
         dt = HOP_SECONDS
         now = self._smoother.step(snapshot, dt)
+        features = self._foresight.step(features, delay, 1e-3 * now["tempo.trim"], dt)
         parts = self._modulation.step(features, snapshot, now, dt)
         self._count_beats(features, dt)
         sums, speed = self._add(parts, features)

@@ -1,6 +1,6 @@
 """The map: how far every audio feature moves every target, with depth, curve, attack and release.
 
-Of the 152 pairs in the table only those with a depth are evaluated; which ones is worked out again only
+Of the 168 pairs in the table only those with a depth are evaluated; which ones is worked out again only
 when a parameter has changed.
 """
 

@@ -87,6 +87,7 @@ class Microphone:
             rate=round(capture.rate) if capture else RATE,
             channels=len(capture.picked) if capture else 0,
             latency=capture.latency if capture else 0.0,
+            passed=capture.latency if capture else 0.0,
             losses=self._losses(),
             silent_for=silent_for,
             message=message,

@@ -119,6 +119,7 @@ class FileSound:
             rate=self._rate,
             channels=self._count,
             latency=self._output.latency if self._heard and self._output else 0.0,
+            passed=-self._output.latency if self._heard and self._output else 0.0,
             losses=Losses(overwritten=self._played.overwritten),
             silent_for=0.0 if self._loud_at is None else max(now - self._loud_at, 0.0),
             message=self._notice if now < self._notice_until else self._message,

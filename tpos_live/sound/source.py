@@ -60,7 +60,8 @@ class Chunk:
 @dataclass(frozen=True)
 class SoundStatus:
     """latency: the device's own buffering in seconds as it reports it. silent_for: seconds since the
-    last sample above -80 dBFS. message: what a person should know now, "" when all is well."""
+    last sample above -80 dBFS. passed: seconds between a sample's time in the room and its `captured_at`; negative
+    where it is still to be heard. message: what a person should know now, "" when all is well."""
 
     state: SourceState
     name: str
@@ -69,6 +70,7 @@ class SoundStatus:
     latency: float = 0.0
     losses: Losses = field(default_factory=Losses)
     silent_for: float = 0.0
+    passed: float = 0.0
     message: str = ""
 
 

@@ -69,13 +69,14 @@ class HeadlessStage:
             self._on_refresh(now)
         snapshot = self._snapshot()
         self.playhead.take(self._frames.take())
-        self._shot = self.playhead.shot(now, self._drive(), snapshot)
+        drive = self._drive()
+        self._shot = self.playhead.shot(now, drive, snapshot)
         wanting = [output for output in self.outputs if output.wants(now)]
         if wanting:
             picture = self.read_back()
             for output in wanting:
                 output.send(picture, now)
-        self._meter.note(now, self.playhead.newest)
+        self._meter.note(now, self.playhead.newest, drive.heard_at)
 
     @property
     def shown(self) -> int:
@@ -91,6 +92,11 @@ class HeadlessStage:
     def latency_ms(self) -> float:
         """Median of the last second: from newest sound to its engine picture."""
         return self._meter.latency_ms
+
+    @property
+    def delay(self) -> float:
+        """Seconds from newest sound to its events; 0 while unknown. May be read from anywhere."""
+        return self._meter.delay
 
     def read_back(self) -> np.ndarray:
         """The composed picture of the last `step`: uint8 [height, width, 3]."""

@@ -10,6 +10,8 @@ from tpos_live.render.frame import Frame
 PROBE = 24
 """Pictures shown without a timer to find out whether flipping waits for the display."""
 FALLBACK_REFRESH = 60.0
+STALE = 0.5
+"""Sound older than this (seconds) is a device that hangs, and says nothing about the path."""
 
 
 class Pacer:
@@ -96,13 +98,18 @@ class ShownMeter:
 
     def __init__(self) -> None:
         self.count = 0
+        self.delay = 0.0
+        """Seconds from newest sound to its events shown, smoothed; 0 while unknown. Any thread may read it."""
         self._rate, self._latency = Meter(), Meter()
         self._frame: Frame | None = None
 
-    def note(self, now: float, frame: Frame | None) -> None:
-        """A picture was shown at `now`; `frame` is the newest that the engine has given."""
+    def note(self, now: float, frame: Frame | None, heard_at: float = 0.0) -> None:
+        """A picture was shown at `now`; `frame` is the newest that the engine has given, heard_at: when the newest
+        sound arrived whose events are in it, 0 without any."""
         self.count += 1
         self._rate.add(now)
+        if heard_at > 0.0 and now - heard_at < STALE:
+            self.delay += (now - heard_at - self.delay) * (0.1 if self.delay else 1.0)
         if frame is not None and frame is not self._frame:
             self._frame = frame
             self._latency.add(now, now - frame.heard_at)

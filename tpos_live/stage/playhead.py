@@ -13,6 +13,7 @@ from tpos_live.parameters import Snapshot
 from tpos_live.render.frame import Frame
 from tpos_live.stage.film import noise_tile
 from tpos_live.stage.finish import GRAIN_RATE, Finish, finish_from
+from tpos_live.stage.flash import FlashLimiter
 
 LONGEST_INTERVAL = 1.0
 """A longer wait for a picture (seconds) is a stall, not the engine's pace."""
@@ -39,6 +40,7 @@ class Playhead:
         self.interval = 0.0
         """Seconds between engine pictures, smoothed; 0 until two have come."""
         self._held: Shot | None = None
+        self._limiter = FlashLimiter()
 
     def take(self, frame: Frame | None) -> None:
         """A new picture came (or none did)."""
@@ -51,7 +53,12 @@ class Playhead:
         self.previous, self.newest = self.newest, frame
 
     def shot(self, now: float, drive: Drive, snapshot: Snapshot) -> Shot:
-        """What to show at `now`. Frozen, the picture stands still; level and blackout still act."""
+        """What to show at `now`. Frozen, the picture stands still; level, blackout and the flash limiter still act."""
+        shot = self._shot(now, drive, snapshot)
+        gain = self._limiter.step(now, shot.finish, shot.newest, shot.previous, bool(snapshot["out.flash_limit"]))
+        return shot if gain == 1.0 else replace(shot, finish=replace(shot.finish, level=gain * shot.finish.level))
+
+    def _shot(self, now: float, drive: Drive, snapshot: Snapshot) -> Shot:
         if snapshot["out.freeze"] and self._held is not None:
             finish = replace(self._held.finish, level=snapshot["out.level"], blackout=snapshot["out.blackout"])
             return replace(self._held, finish=finish)

@@ -72,6 +72,7 @@ class StageWindow:
         self._meter = ShownMeter()
         self._asked: deque[list[Output]] = deque()
         self._hud: Any = None
+        self._heard_at = 0.0
 
     def __enter__(self) -> Self:
         """Open the window. Raises StageError where there is no display or no OpenGL 3.3."""
@@ -107,7 +108,7 @@ class StageWindow:
             before = self._clock()
             self._window.flip()
             now = self._clock()
-            self._meter.note(now, self.playhead.newest)
+            self._meter.note(now, self.playhead.newest, self._heard_at)
             pause = self._pacer.after_flip(now, now - before)
             if pause > 0:
                 time.sleep(pause)
@@ -125,7 +126,9 @@ class StageWindow:
         snapshot, status = self._snapshot(), self._status()
         self._follow(snapshot, now)
         self.playhead.take(self._frames.take())
-        shot = self.playhead.shot(now, self._drive(), snapshot)
+        drive = self._drive()
+        self._heard_at = drive.heard_at
+        shot = self.playhead.shot(now, drive, snapshot)
         window = self._window.get_framebuffer_size()
         if not self.outputs or self._composed_size == (0, 0):
             self._composed_size = (max(window[0], 1), max(window[1], 1))
@@ -158,6 +161,11 @@ class StageWindow:
     def latency_ms(self) -> float:
         """Median of the last second: from newest sound to its engine picture shown."""
         return self._meter.latency_ms
+
+    @property
+    def delay(self) -> float:
+        """Seconds from newest sound to its events shown; 0 while unknown. May be read from anywhere."""
+        return self._meter.delay
 
     def read_back(self) -> np.ndarray:
         """The composed picture, no HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
