@@ -28,6 +28,10 @@ BATCH = 40
 FRESH = 6
 """New pictures for every batch; each is seen about BATCH / FRESH times."""
 RATE = 3e-3
+AVERAGE = 0.98
+"""Of the weights that are kept, a moving average over some fifty steps."""
+FIRST = 240
+"""Pictures in the pool before the first step."""
 _HELD_OUT = 1_000_003
 """Added to the seed for pictures that are never trained on."""
 
@@ -48,12 +52,17 @@ class Pictures:
         self._families, self._device = tuple(families), device
         self._rng = random.Random(seed)
         self._noise = torch.Generator(device=device).manual_seed(seed)
+        self.moods: list[str] = []
 
     @torch.no_grad()
     def make(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Pictures uint8 [count, 3, SIDE, SIDE], family numbers int64 [count], intensities float [count]."""
+        """Pictures uint8 [count, 3, SIDE, SIDE], family numbers int64 [count], intensities float [count].
+
+        `moods` then names the mood of each.
+        """
         order = [self._rng.randrange(len(self._families)) for _ in range(count)]
         recipes = [wide(self._rng, self._families[index]) for index in order]
+        self.moods = [recipe.mood for recipe in recipes]
         noise = torch.randn(count, 4, 32, 32, generator=self._noise, device=self._device)
         small = shrink(render(noise, recipes))
         strength = torch.tensor([recipe.scalars[0] for recipe in recipes], device=self._device)
@@ -92,8 +101,12 @@ def train_judge(
     source = Pictures(families, seed + before, device)
     pool = torch.empty(CAPACITY, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
     kind, strength = torch.empty(CAPACITY, dtype=torch.long, device=device), torch.empty(CAPACITY, device=device)
-    pool[:BATCH], kind[:BATCH], strength[:BATCH] = source.make(BATCH)
-    at = filled = BATCH
+    first = min(FIRST, max(BATCH, round(FIRST * minutes)))
+    for start in range(0, first, FRESH):
+        rows = slice(start, min(start + FRESH, first))
+        pool[rows], kind[rows], strength[rows] = source.make(rows.stop - start)
+    at = filled = first
+    kept = {name: value.clone() for name, value in judge.state_dict().items()}
     steps, begin, shown = 0, time.monotonic(), 0.0
     judge.train()
     with tqdm(total=round(minutes * 60), unit="s", desc="judge") as bar:
@@ -118,6 +131,9 @@ def train_judge(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+            share = 1 - min(AVERAGE, (steps + 1) / (steps + 10))
+            for name, value in judge.state_dict().items():
+                kept[name] = torch.lerp(kept[name], value, share) if value.is_floating_point() else value.clone()
             right = (logits.argmax(1) == named).float().mean().item()
             shown += (0.03 if steps else 1.0) * (right - shown)
             steps += 1
@@ -126,7 +142,7 @@ def train_judge(
             bar.update(0)
     judge.eval().requires_grad_(False)
     # As it will be loaded, rounding included.
-    judge.load_state_dict({k: v.half().to(v) if v.is_floating_point() else v for k, v in judge.state_dict().items()})
+    judge.load_state_dict({k: v.half().to(v) if v.is_floating_point() else v for k, v in kept.items()})
     facts: dict[str, object] = {"seed": seed, "steps": before + steps, "side": SIDE}
     facts |= examine(judge, seed + _HELD_OUT, held_out, device)
     save_judge(judge, folder / FILE, facts)
@@ -134,8 +150,12 @@ def train_judge(
 
 
 def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[str, object]:
-    """Accuracy and the mean over families of the intensity's rank correlation, on `count` fresh renders."""
+    """Accuracy and the mean over families of the intensity's rank correlation, on `count` fresh renders.
+
+    The plain ones among them have any palette and style, but no mood, which exposes a picture brighter or darker.
+    """
     source = Pictures(judge.families, seed, device)
+    plain: list[bool] = []
     right: dict[str, list[bool]] = {name: [] for name in judge.families}
     knob: dict[str, list[float]] = {name: [] for name in judge.families}
     said: dict[str, list[float]] = {name: [] for name in judge.families}
@@ -145,6 +165,8 @@ def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[s
         for row, number in enumerate(kind.tolist()):
             name = judge.families[number]
             right[name].append(int(logits[row].argmax()) == number)
+            if source.moods[row] == "plain":
+                plain.append(right[name][-1])
             knob[name].append(float(strength[row]))
             said[name].append(float(strengths[row, number]))
     known = [name for name in judge.families if right[name]]
@@ -154,6 +176,7 @@ def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[s
     return {
         "held_out": sum(map(len, right.values())),
         "accuracy": round(sum(map(sum, right.values())) / sum(map(len, right.values())), 4),
+        "plain_accuracy": round(sum(plain) / max(len(plain), 1), 4),
         "worst_family": worst,
         "worst_accuracy": round(shares[worst], 4),
         "intensity_spearman": round(sum(ranks) / max(len(ranks), 1), 4),
