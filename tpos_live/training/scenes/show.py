@@ -20,7 +20,7 @@ BEAM = [(0.6, 0.2, 150), (0.75, 0.15, 190), (0.62, 0.17, 250), (0.6, 0.24, 320),
 
 
 def neon_grid(f: Fields, k: Knobs) -> Light:
-    """A striped sun over a plain of glowing lines that runs at us with `phase`; flat at 0, heaving hills at 1."""
+    """A striped sun over glowing lines that run at us with `phase`; dusk at 0, full sun and heaving hills at 1."""
     horizon = 0.06 + 0.15 * k.centre_y
     sun_x = -0.22 + 0.4 * k.centre_x
     floor = step(-0.004, 0.008, f.y - horizon)
@@ -45,19 +45,29 @@ def neon_grid(f: Fields, k: Knobs) -> Light:
     clouds = f.rough(2, (1.1, 4.5), 0.6)
     sky = k.palette.ramp(GRID, (0.62 - 0.62 * up + 0.06 * clouds * step(0.0, 0.3, up)).clamp(0.08, 1))
     plain = k.palette.ramp(GRID, (0.14 + 0.4 * haze + 0.05 * hill).clamp(0, 1)) * 0.7
-    high = up - 0.34
+    high = up - 0.1 - 0.32 * k.intensity
     disc = torch.sqrt(aside**2 + high**2)
     bands = step(-0.25, 0.3, torch.cos(math.tau * (9 * up) - k.phase) + 4.2 * (up - 0.18))
-    sun = step(0.37, 0.355, disc) * bands
+    size = 0.3 + 0.09 * k.intensity
+    sun = step(0.0, -0.015, disc - size) * bands
     ridge = f.y - horizon + (0.05 + 0.2 * step(0.2, 1.1, aside.abs())) * (1 + 0.55 * f.rough(1, (9.0, 1.8), 0.6))
     land = step(-0.004, 0.01, ridge) * (1 - floor)
     rim = line(ridge, 0.012) * (1 - floor) * (0.15 + 0.5 * k.intensity)
     body = k.palette.ramp(GRID, (0.1 + 0.22 * torch.exp(-6 * up)).clamp(0, 1))
     base = torch.lerp(torch.lerp(sky, body, land), plain, floor)
-    face = k.palette.ramp(SUN, ((up - 0.0) / 0.7).clamp(0, 1)) * sun * (1 - land) * (0.5 + 0.85 * k.intensity)
+    face = (
+        k.palette.ramp(SUN, ((up + 0.3 * (1 - k.intensity)) / 0.85).clamp(0, 1))
+        * sun
+        * (1 - land)
+        * (0.5 + 0.85 * k.intensity)
+    )
     star = summits(f, 3, 0.8)
     stars = (
-        star.disc(0.022, 0.9) * step(0.9, 2.4, star.height) * step(0.2, 0.6, up) * (1 - land) * step(0.37, 0.45, disc)
+        star.disc(0.022, 0.9)
+        * step(0.9, 2.4, star.height)
+        * step(0.2, 0.6, up)
+        * (1 - land)
+        * step(0.0, 0.08, disc - size)
     )
     mirror = torch.exp(-((aside / (0.12 + 0.35 * below)) ** 2)) * torch.exp(-2.2 * below) * floor
     glow = k.palette.ramp(SUN, (0.45 - 0.45 * below).clamp(0, 1)) * mirror * (0.12 + 0.4 * k.intensity)
@@ -142,8 +152,8 @@ def laser_beams(f: Fields, k: Knobs) -> Light:
         dx = f.x - at_x - 0.3 * k.centre_x
         dy = at_y + 0.2 * k.centre_y - f.y
         r = torch.sqrt(dx * dx + dy * dy + 1e-4)
-        opening = spread * (0.75 + 0.25 * torch.cos(k.phase + 5 * after))
-        angle = torch.atan2(dx, dy) - lean * torch.sin(k.phase + 9 * after)
+        opening = spread * (0.86 + 0.14 * torch.cos(k.phase + 5 * after))
+        angle = torch.atan2(dx, dy) - 0.5 * lean * torch.sin(k.phase + 9 * after)
         place = angle / opening * (beams - 1) / 2
         nearest = torch.round(place).clamp(-(beams - 1) / 2, (beams - 1) / 2)
         if beams % 2 == 0:
