@@ -55,7 +55,7 @@ def kaleidoscope(f: Fields, k: Knobs) -> Light:
     assert isinstance(tint, torch.Tensor) and isinstance(lead, torch.Tensor)
     stain = f.soft(2, 2.0)
     bevel = sum(pane for pane in panes) / 4
-    behind = torch.exp(-r * (1.7 - 0.85 * k.intensity)) * (0.25 + 0.85 * k.intensity)
+    behind = torch.exp(-r * (2.6 - 1.7 * k.intensity)) * (0.25 + 0.9 * k.intensity)
     value = 0.46 + 0.6 * tint + 0.12 * stain
     glass = k.palette.ramp(JEWEL, (value * (0.65 + 0.4 * behind.clamp(0, 1))).clamp(0, 0.93))
     cames = (lead * 0.7).clamp(0, 1)
@@ -70,7 +70,7 @@ def mandala(f: Fields, k: Knobs) -> Light:
     """A lotus of gilded petals that opens ring by ring: a bud at 0, the whole flower at 1."""
     x, y = f.x - 0.4 * k.centre_x, f.y - 0.4 * k.centre_y
     r = torch.sqrt(x * x + y * y + 1e-4) * (1 + 0.02 * f.soft(0, 2.2))
-    angle = torch.atan2(y, x) + k.turn / 8
+    angle = torch.atan2(y, x) + k.turn / 4
     silk = f.rough(1, (2.6, 2.6), 0.55)
     ground = k.palette.ramp(LOTUS, (0.2 + 0.06 * silk - 0.05 * r).clamp(0, 1))
     halo = torch.exp(-2.0 * r) * (0.15 + 0.6 * k.intensity)
@@ -110,8 +110,9 @@ def fractal(f: Fields, k: Knobs) -> Light:
 
     z -> z^2 + c (Julia, 1918), coloured by how near the orbit of z comes to a cross and a circle.
     """
-    a = 1.05 * (f.x + 0.12 - 0.4 * k.centre_x) + 0.02 * f.soft(2, 2.0)
-    b = 1.05 * (f.y - 0.4 * k.centre_y) + 0.02 * f.soft(3, 2.0)
+    zoom = 1.32 - 0.4 * k.intensity
+    a = zoom * (f.x + 0.12 - 0.4 * k.centre_x) + 0.02 * f.soft(2, 2.0)
+    b = zoom * (f.y - 0.4 * k.centre_y) + 0.02 * f.soft(3, 2.0)
     a, b = 0.87 * a + 0.5 * b, 0.87 * b - 0.5 * a
     real = -0.78 + 0.04 * torch.cos(k.phase) + 0.02 * f.soft(0, 5.0)
     imag = 0.16 + 0.04 * torch.sin(k.phase) + 0.02 * f.soft(1, 5.0)
