@@ -47,11 +47,13 @@ def plasma(f: Fields, k: Knobs) -> Light:
     threads: torch.Tensor | float = 0.0
     feet: torch.Tensor | float = 0.0
     for count, sway, width, power in ((5, 1.0, 0.014, 1.0), (8, -1.0, 0.009, 0.55)):
-        bend = kink * (0.35 + r) * sway + 0.2 * torch.sin(k.phase) * r
+        bend = kink * (0.35 + r) * sway + 0.13 * torch.sin(k.phase) * r
         place = (angle + bend + 0.5 * sway) * (count / math.tau)
         nearest = torch.round(place)
         apart = (place - nearest) * (math.tau / count) * r
-        fork = 0.5 + 0.5 * torch.cos(nearest * 2.4 + 0.6 * sway + 0.5 * torch.sin(k.phase))
+        fork = 0.5 + 0.5 * torch.cos(
+            nearest * math.tau * round(0.4 * count) / count + 0.6 * sway + 0.5 * torch.sin(k.phase)
+        )
         alive = torch.sigmoid(6 * (reach + 0.35 * fork + 0.25 * f.soft(3, 2.6) - 0.68 - 0.35 * r * (1.3 - k.intensity)))
         threads = threads + power * alive * line(apart, width * (0.6 + 0.8 * k.intensity + 0.4 * r))
         feet = feet + power * alive * torch.exp(-((apart / 0.1) ** 2 + ((r - 0.92) / 0.06) ** 2))
@@ -77,7 +79,7 @@ def plasma(f: Fields, k: Knobs) -> Light:
 
 
 def crystal(f: Fields, k: Knobs) -> Light:
-    """A cluster of six-sided crystals in a cave, lit from its root; a glint at 0, ablaze at 1."""
+    """A cluster of six-sided crystals in a cave, lit from its root; small and dim at 0, tall and ablaze at 1."""
     root_x, root_y = -0.12 + 0.4 * k.centre_x, 0.95 + 0.3 * k.centre_y
     x, y = f.x - root_x, f.y - root_y
     away = torch.sqrt(x * x + y * y)
@@ -106,7 +108,7 @@ def crystal(f: Fields, k: Knobs) -> Light:
         sine, cosine = math.sin(lean), math.cos(lean)
         tip_x = root_x + foot + sine * length
         tip_y = root_y - cosine * length
-        grow = 1 + 0.1 * f.at(index % 3, 2.5, tip_x + 0 * f.x, tip_y + 0 * f.y)
+        grow = 0.72 + 0.36 * k.intensity + 0.1 * f.at(index % 3, 2.5, tip_x + 0 * f.x, tip_y + 0 * f.y)
         along = ((x - foot) * sine - y * cosine) / grow
         across = ((x - foot) * cosine + y * sine + 0.012 * f.soft(1, 3.0)) / (half * (0.85 + 0.15 * grow))
         ridge = 0.3 * (1 if index % 2 else -1) + 0.12 * f.at((index + 1) % 3, 2.5, tip_x + 0 * f.x, tip_y + 0 * f.y)
@@ -122,7 +124,9 @@ def crystal(f: Fields, k: Knobs) -> Light:
         cloud = 0.5 + 0.5 * f.soft(2, (1.8, 1.2))
         root = torch.exp(-(1.9 - 0.9 * k.intensity) * along.clamp(min=0)) * (0.08 + 0.95 * k.intensity) * beat
         value = 0.06 + 0.38 * face + 0.42 * root + 0.12 * tone + 0.07 * cloud * (1 - point)
-        stone = k.palette.ramp(AMETHYST, value.clamp(0, 0.94)) * (0.12 + 0.5 * face + (0.3 * face + 0.7) * root)
+        stone = k.palette.ramp(AMETHYST, value.clamp(0, 0.94)) * (
+            (0.12 + 0.5 * face) * (0.5 + 0.65 * k.intensity) + (0.3 * face + 0.8) * root
+        )
         light = torch.lerp(light * (1 - 0.35 * step(-0.1, 0.0, inside) * (1 - body)), stone, body)
         edge = line(inside, 0.007) + 0.7 * line((across - ridge) * half, 0.007) * (along > 0)
         edge = edge + 0.6 * line(shoulder, 0.008)
@@ -132,7 +136,7 @@ def crystal(f: Fields, k: Knobs) -> Light:
             * step(0.35, 0.8, f.soft(0, (3.0, 1.5)) + 0.6)
         )
         spark = torch.exp(-(((across - ridge) * half) ** 2 + ((along - length) * grow) ** 2) / 0.0012)
-        own = (edge * (0.12 + 0.3 * root + 0.25 * k.intensity) + 0.3 * shine * (0.3 + k.intensity)) * body
+        own = (edge * (0.06 + 0.3 * root + 0.32 * k.intensity) + 0.3 * shine * (0.3 + k.intensity)) * body
         own = own + spark * (0.1 + 0.8 * k.intensity) * min(1.0, max(0.0, 5 * tone + 1.25))
         cover = torch.maximum(cover, body)
         emit = emit * (1 - body) + own * k.palette.flat(0.9, 0.07, 315)
@@ -172,7 +176,7 @@ def liquid_metal(f: Fields, k: Knobs) -> Light:
     rose = 0.9 * step(0.0, 1.0, to_y + 0.45 * to_x + 0.3 * f.soft(3, 4.0))
     skin = k.palette.ramp(CHROME, room.clamp(0, 1))
     skin = torch.lerp(skin, k.palette.ramp(SHEEN, (room + 0.1).clamp(0, 1)), rose) * (0.8 + 0.7 * k.intensity)
-    table = 0.16 + 0.2 * torch.exp(-((f.y - 0.2) ** 2) * 3 - f.x**2) - 0.05 * f.y
+    table = 0.24 + 0.2 * torch.exp(-((f.y - 0.2) ** 2) * 3 - f.x**2) - 0.05 * f.y
     ground = k.palette.ramp(CHROME, (table + 0.02 * f.rough(3, (2.0, 4.0))).clamp(0, 1)) * 0.6
     under = step(-0.6, 0.0, level) * (1 - metal)
     base = torch.lerp(ground * (1 - 0.6 * under), skin, metal)
