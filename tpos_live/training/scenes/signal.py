@@ -117,7 +117,7 @@ def waveform(f: Fields, k: Knobs) -> Light:
         ROOM, (0.3 + 0.32 * torch.exp(-((y / 0.5) ** 2)) * envelope + 0.06 * f.rough(3, (2.5, 4.0))).clamp(0, 1)
     )
     ripple = 0.75 + 0.35 * f.soft(3, (0.6, 2.2))
-    mirror = (1 - floor) + floor * 0.35 * ripple.clamp(0) * torch.exp(-1.6 * (y - 0.455).clamp(min=0))
+    mirror = (1 - floor) + floor * 0.35 * ripple.clamp(0.3) * torch.exp(-1.6 * (y - 0.455).clamp(min=0))
     edge = torch.exp(-(((y - 0.455) / 0.03) ** 2)) * envelope * 0.1
     core = line(height, 0.006) * envelope * 0.25 * (1 - floor)
     glow = emit * mirror * (0.45 + 1.3 * k.intensity) + (core + edge) * k.palette.flat(0.85, 0.1, 330)
