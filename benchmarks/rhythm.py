@@ -6,7 +6,7 @@ octave  the same from 60 to 180 BPM, half and double allowed
 beats   F of the beats after 8 s, +-70 ms (80 to 160 BPM)
 bars    share of the bars after 12 s whose first beat is right
 kick, snare, hats   F of the hits after 2 s, +-50 ms
-and last the drift: how far the beats are off after 8 bars in which nothing is heard, in ms, and what it costs.
+and last the drift: how far the beats are off after 8 bars in which nothing is heard, in ms.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tpos_live.analysis.analyzer import Analyzer
 from tpos_live.analysis.features import Features
 from tpos_live.parameters import ParameterStore
 
-SECONDS = 20.0
+SECONDS = 16.0
 KNOWN = 8.0
 WITHIN = 0.003
 
@@ -91,10 +91,10 @@ def judge(pattern: str, bpm: float, seed: int) -> dict[str, float]:
 def drift(bpm: float) -> float:
     """Milliseconds by which the beats are off 8 bars after the music has stopped."""
     bars = 1920.0 / bpm
-    heard = groove("rock", bpm, 20.0 + bars)
-    heard.sound[round(20.0 * RATE) :] = 0.0
+    heard = groove("rock", bpm, SECONDS + bars)
+    heard.sound[round(SECONDS * RATE) :] = 0.0
     late = beats(hear(heard.sound))
-    late = late[late > 20.0 + bars - 120.0 / bpm]
+    late = late[late > SECONDS + bars - 120.0 / bpm]
     return 1e3 * float(max(np.min(np.abs(heard.beats - t)) for t in late if t < heard.beats[-1] + 0.1))
 
 

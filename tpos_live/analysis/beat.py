@@ -33,6 +33,9 @@ RULE_WEIGHT = 1.5
 """What the rules of the bar count against the comb in finding the beat among strokes off it."""
 ASTRAY_LOOKS = 6
 """A beat heard elsewhere must be heard there for so many looks: a fill is no beat."""
+RECENT_HOPS = 200
+QUIET = 0.3
+"""Of the usual strength of onsets: below it nothing is learnt."""
 STEADY = 0.005
 """Tempi that differ by less are one tempo, heard twice: their mean is better than either."""
 
@@ -174,18 +177,22 @@ class BeatTracker:
             self.confidence *= 1.0 - LOOK_SECONDS / 8.0
             self._pull = 0.0
             return
+        if self._quiet(heard) and self.period:
+            self._pull = 0.0
+            return
         periodic = self._find_tempo(found, fixed)
         ages = np.arange(heard.size)[::-1] * HOP_SECONDS + DELAY_SECONDS
         chord = np.append(chord[CHORD_DELAY:], np.zeros(CHORD_DELAY))
         bar = positions(np.stack([kick, snare, every, chord]), ages / (BEATS_PER_BAR * self.period))
         contrast = self._find_phase(_evenly(every) + drums, bar)
         self._bar.look(self.beats, self.phase, bar)
-        # Little heard says little: a breakdown or a pause neither makes nor breaks confidence.
-        loud = float(heard[-PHASE_HOPS:].sum())
-        self._usual = max(loud, self._usual * (1.0 - LOOK_SECONDS / 45.0))
-        weight = min(2.0 * loud / self._usual, 1.0) ** 2
         clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
-        self.confidence += (clear - self.confidence) * 0.2 * weight
+        self.confidence += (clear - self.confidence) * 0.2
+
+    def _quiet(self, heard: np.ndarray) -> bool:
+        """Little heard says little: in a breakdown or a pause, and at its end, all goes on as it was."""
+        self._usual = max(float(heard[-PHASE_HOPS:].mean()), self._usual * (1.0 - LOOK_SECONDS / 45.0))
+        return float(heard[-RECENT_HOPS:].mean()) < QUIET * self._usual
 
     def _find_tempo(self, found: Periodicity, fixed: float) -> float:
         scores = found.scores()
@@ -244,6 +251,5 @@ class BeatTracker:
 
 
 def _evenly(flux: np.ndarray) -> np.ndarray:
-    """`flux` at an RMS of 1, so that each drum counts alike."""
-    rms = float(np.sqrt(np.mean(np.square(flux))))
-    return flux / rms if rms > 1e-9 else flux
+    """`flux` at an RMS of 1, so that each drum counts alike; but what is hardly there is not made strong."""
+    return np.asarray(flux / (float(np.sqrt(np.mean(np.square(flux)))) + 0.004))

@@ -16,8 +16,8 @@ from tpos_live.analysis.features import HOP_SECONDS
 OPEN_DB = 12.0
 CLOSE_DB = 6.0
 HOLD_SECONDS = 0.4
-FLOOR_DB = (-90.0, -34.0)
-"""The floor's range in dBFS: dither opens nothing, and what is louder than -22 dBFS is always sound."""
+FLOOR_DB = (-72.0, -34.0)
+"""The floor's range in dBFS: what stays below -60 dBFS opens nothing, and what is louder than -22 is always sound."""
 START_DB = -50.0
 """A floor found in the first instant is not believed above this: the music may have begun already."""
 RISE_DB_CLOSED = 3.0

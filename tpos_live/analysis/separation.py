@@ -13,7 +13,7 @@ from tpos_live.analysis.mel import MELS, mel_slice
 
 PAST = 17
 """Hops of the median along time."""
-ACROSS = 13
+ACROSS = 25
 """Mel bands of the median along frequency."""
 CHORD = mel_slice(40, 2500)
 CHORD_DELAY = PAST // 2 + 1
@@ -43,9 +43,8 @@ class Separation:
         amplitude = np.sqrt(mel)
         self._past[self._hop % PAST] = amplitude
         self._hop += 1
-        lasting = np.partition(self._past, PAST // 2, axis=0)[PAST // 2]
+        lasting = np.minimum(np.partition(self._past, PAST // 2, axis=0)[PAST // 2], amplitude)
         self._padded[_SIDE:-_SIDE] = amplitude
-        self._padded[:_SIDE], self._padded[-_SIDE:] = amplitude[0], amplitude[-1]
         broad = np.partition(self._windows, _SIDE, axis=1)[:, _SIDE]
         lasting_power, broad_power = np.square(lasting), np.square(broad)
         mask = lasting_power / (lasting_power + broad_power + 1e-12)
