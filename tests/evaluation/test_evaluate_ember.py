@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tpos_live.conditioning.drive import Drive
 from tpos_live.evaluation.artist import Artist
 from tpos_live.evaluation.commands import evaluate
-from tpos_live.evaluation.ember import FULL, QUICK, evaluate_ember
+from tpos_live.evaluation.ember import FULL, QUICK, evaluate_ember, unjudged
 from tpos_live.evaluation.judge import JudgeError
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.engine import load_engine
@@ -71,6 +71,14 @@ def test_an_engine_without_a_judge_and_a_bad_captions_file_are_one_line(engine_f
     shutil.rmtree(folder / "judge")
     with pytest.raises(JudgeError, match="train judge"):
         evaluate_ember(folder, 1, FEW)
+
+
+def test_families_that_the_judge_does_not_know_are_told(tmp_path: Path) -> None:
+    assert unjudged(tmp_path, ["fire"]) == []
+    (tmp_path / "families.toml").write_text('families = ["fire", "snow"]')
+    assert unjudged(tmp_path, ["fire"]) == ["snow"]
+    (tmp_path / "families.toml").write_text("no toml at all [")
+    assert unjudged(tmp_path, ["fire"]) == []
 
 
 def test_the_command_line_is_light_and_complete() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import click
 import pytest
 import torch
 
 from tpos_live.evaluation.judge import FEATURES, FILE, Judge, JudgeError, load_judge, save_judge, shrink
 from tpos_live.training.finish import MOODS, STYLES
-from tpos_live.training.judge import Pictures, train_judge, wide
+from tpos_live.training.judge import Pictures, soften, train_judge, wide
+from tpos_live.training.judge_command import chosen
+from tpos_live.training.scenes import FAMILIES
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
 
@@ -70,6 +73,13 @@ def test_training_and_held_out_pictures_differ_but_repeat() -> None:
     assert torch.equal(some(1), some(1)) and not torch.equal(some(1), some(2))
 
 
+def test_softening_keeps_colour_and_loses_detail() -> None:
+    picture = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    soft = soften(picture, 4)
+    assert soft.shape == picture.shape and soft.std() < 0.5 * picture.std()
+    assert torch.allclose(soft.mean((2, 3)), picture.mean((2, 3)), atol=0.01)
+
+
 def test_training_writes_a_judge_and_resumes(tmp_path: Path) -> None:
     facts = train_judge(tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", held_out=24)
     assert 0 <= float(str(facts["accuracy"])) <= 1 and facts["held_out"] == 24
@@ -77,6 +87,17 @@ def test_training_writes_a_judge_and_resumes(tmp_path: Path) -> None:
     assert int(str(more["steps"])) == 2 * int(str(facts["steps"]))
     with pytest.raises(ValueError, match="no scene family"):
         train_judge(tmp_path, 0.0, 0, ("fire", "bears"))
+
+
+def test_families_are_chosen_by_name_by_engine_or_all(tmp_path: Path, ember_families: list[str]) -> None:
+    assert chosen("fire, ocean") == ["fire", "ocean"] and chosen("all") == list(FAMILIES)
+    assert chosen("", tmp_path) == ember_families
+    (tmp_path / "families.toml").write_text('families = ["galaxy"]')
+    assert chosen("", tmp_path) == ["galaxy"]
+    (tmp_path / "families.toml").write_text("nothing = 1")
+    for families, folder in (("bears", tmp_path), ("", tmp_path)):
+        with pytest.raises(click.UsageError, match="families"):
+            chosen(families, folder)
 
 
 @pytest.mark.skipif(not (EMBER / FILE).exists(), reason="no judge in the box yet")

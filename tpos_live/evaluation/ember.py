@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,12 +79,14 @@ def evaluate_ember(
 
     judge, facts = load_judge(folder)
     fresh = read_captions(captions or SHIPPED, judge.families)
+    if taught := unjudged(folder, judge.families):
+        click.echo(f"the judge does not know {', '.join(taught)}; make it again: tpos-live train judge", err=True)
     artist = Artist(load_engine(folder), accelerator)
     counts = counts.shared(len(judge.families))
     held_out: list[Caption] = [(text, family) for family in judge.families for text in HELD_OUT.get(family, ())]
 
     def progress(name: str, items: Iterable[int]) -> Iterable[int]:
-        shown: Iterable[int] = tqdm(items, desc=name, leave=False, unit="picture")
+        shown: Iterable[int] = tqdm(items, desc=name, leave=False, unit="picture", disable=not sys.stderr.isatty())
         return shown
 
     click.echo(f"{folder.name}: {len(judge.families)} families, {artist.note}", err=True)
@@ -116,6 +120,15 @@ def evaluate_ember(
         except CardError as error:
             click.echo(f"the model card stays as it is: {error}", err=True)
     return figures
+
+
+def unjudged(folder: Path, families: Sequence[str]) -> list[str]:
+    """Families that the engine was trained on, by its own `families.toml`, and that are not in `families`."""
+    try:
+        taught = tomllib.loads((folder / "families.toml").read_text(encoding="utf-8"))["families"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return [name for name in taught if name not in families]
 
 
 def section(figures: Sequence[Figure], about: dict[str, object]) -> str:

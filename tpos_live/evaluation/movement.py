@@ -25,8 +25,8 @@ WALK = 1.0
 def smoothness(trial: Trial, prompts: int, frames: int) -> list[Figure]:
     """Differences of pictures at 64 by 64, over that of two random seeds of the same prompt.
 
-    Each prompt walks for `frames` frames of 1/30 s; of these the last RAMP (a third, if there are few) blend to another
-    prompt while the intensity goes from 0.2 to 0.9.
+    Each prompt walks for `frames` frames of 1/30 s. In the last RAMP of these (the last third and the ramp's beginning,
+    if there are few) it blends to another prompt while the intensity goes from 0.2 to 0.9.
     """
     artist, rng = trial.artist, random.Random(trial.seed + 5)
     names = list(trial.families)
@@ -39,7 +39,7 @@ def smoothness(trial: Trial, prompts: int, frames: int) -> list[Figure]:
         ramp = min(RAMP, frames // 3)
         shown = []
         for frame in range(frames):
-            share = max(frame - (frames - ramp), 0) / max(ramp - 1, 1)
+            share = max(frame - (frames - ramp) + 1, 0) / RAMP
             states = slerp(here, there, share)
             noise, scalars = artist.moment(seed, start + WALK * frame / FPS, 0.2 + 0.7 * share)
             shown.append(small(artist.draw(states, scalars, noise)))
@@ -88,8 +88,8 @@ def blends(trial: Trial, pairs: int) -> list[Figure]:
     return [
         Figure("blends in which the judge finds both parents", found[0], 0.8, unit="%", n=pairs,
                note=f"dissolve: {100 * found[1]:.0f} %"),
-        Figure("more than a dissolve shows, in points", found[0] - found[1], 0.0, unit="%", n=pairs),
+        Figure("more than a dissolve shows, in points", found[0] - found[1], 0.01, unit="%", n=pairs),
         Figure("sharpness of blends / of their ends", keen[0], 0.9, unit="%", n=pairs,
                note=f"dissolve: {100 * keen[1]:.0f} %"),
-        Figure("sharper than a dissolve, in points", keen[0] - keen[1], 0.0, unit="%", n=pairs),
+        Figure("sharper than a dissolve, in points", keen[0] - keen[1], 0.01, unit="%", n=pairs),
     ]  # fmt: skip

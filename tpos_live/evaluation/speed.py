@@ -27,11 +27,14 @@ def speed(artist: Artist, pictures: int, stock: int) -> list[Figure]:
     Both take turns in one run, so that a busy machine slows both. Medians. pictures, stock: how many of each.
     """
     from diffusers import StableDiffusionPipeline
+    from diffusers.utils import logging
 
     engine, threads = artist.engine, torch.get_num_threads()
     painter = Painter(engine, artist.size, "eager")
     painter.use(artist.accelerator)
-    pipeline = StableDiffusionPipeline.from_pretrained(engine.folder, torch_dtype=engine.dtype).to(engine.device)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    pipeline = StableDiffusionPipeline.from_pretrained(engine.folder).to(engine.device, engine.dtype)
     pipeline.set_progress_bar_config(disable=True)
     width, height = artist.size
     snapshot = ParameterStore().snapshot()

@@ -1,7 +1,7 @@
 """Train the judge on fresh renders: `tpos-live train judge`.
 
-Every family alone, in every style, mood and colour, at every intensity. Rendering costs more than
-training, so a pool keeps the pictures small, serves each several times, and is renewed as it goes.
+Every family alone, in every style, mood and colour, at every intensity, a third of them softened. Rendering costs
+more than training, so a pool keeps the pictures small, serves each several times, and is renewed as it goes.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def train_judge(
     kind, strength = torch.empty(CAPACITY, dtype=torch.long, device=device), torch.empty(CAPACITY, device=device)
     first = min(FIRST, max(BATCH, round(FIRST * minutes)))
     for start in range(0, first, FRESH):
-        rows = slice(start, min(start + FRESH, first))
-        pool[rows], kind[rows], strength[rows] = source.make(rows.stop - start)
+        part = slice(start, min(start + FRESH, first))
+        pool[part], kind[part], strength[part] = source.make(part.stop - start)
     at = filled = first
     kept = {name: value.clone() for name, value in judge.state_dict().items()}
     steps, begin, shown = 0, time.monotonic(), 0.0
@@ -119,10 +119,11 @@ def train_judge(
             pool[rows], kind[rows], strength[rows] = fresh
             at, filled = (at + FRESH) % CAPACITY, min(filled + FRESH, CAPACITY)
             take = torch.randint(filled, (BATCH,), generator=rng)
-            take[:FRESH] = rows  # so that every picture is seen at once
+            take[-FRESH:] = rows  # so that every picture is seen at once
             pictures = pool[take].float() / 255
             flip = torch.rand(BATCH, generator=rng) < 0.5
             pictures[flip] = pictures[flip].flip(-1)
+            pictures[: BATCH // 3] = soften(pictures[: BATCH // 3], int(torch.randint(2, 6, (), generator=rng)))
             logits, strengths = judge(pictures)
             named = kind[take]
             said = strengths.gather(1, named[:, None])[:, 0]
@@ -147,6 +148,11 @@ def train_judge(
     facts |= examine(judge, seed + _HELD_OUT, held_out, device)
     save_judge(judge, folder / FILE, facts)
     return facts
+
+
+def soften(pictures: torch.Tensor, cells: int) -> torch.Tensor:
+    """Blurred pictures: a small network's are soft, and an aurora without its finest rays is one still."""
+    return F.interpolate(F.avg_pool2d(pictures, cells), size=pictures.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[str, object]:
