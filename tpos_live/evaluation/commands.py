@@ -97,3 +97,21 @@ def sync(video: Path | None, foreign: Path | None, clicks: int | None, prompt: s
         return run_clicks(clicks, prompt, seed, as_json)
     assert video is not None
     return run(video, foreign, seed, as_json)
+
+
+@evaluate.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="A folder with a folder of clips a class; default: made sounds."
+)
+@click.option("--variants", type=click.IntRange(1, 100), default=8, show_default=True, help="Made sounds of a kind.")
+@_SEED
+@_JSON
+def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
+    """Let the judge name pictures that are driven by sound alone."""
+    from tpos_live.evaluation.picture import evaluate_picture, made, recorded
+
+    def report(line: str) -> None:
+        click.echo(f"tpos-live: {line}", err=True)
+
+    rows = evaluate_picture(recorded(data, report) if data else made(variants, seed), seed, as_json, report)
+    return 0 if all(row.passed is not False for row in rows) else 1
