@@ -78,7 +78,7 @@ def desert_dunes(f: Fields, k: Knobs) -> Light:
     far = torch.sqrt((f.x - sun_x) ** 2 + (f.y - sun_y) ** 2)
     glow = torch.exp(-1.6 * far)
     dust = f.rough(3, (1.6, 4.5), 0.55)
-    power = 0.3 + 0.75 * k.intensity
+    power = 0.16 + 0.9 * k.intensity
     air = (
         k.palette.ramp(
             NOON,
@@ -105,7 +105,7 @@ def desert_dunes(f: Fields, k: Knobs) -> Light:
         lit = 0.74 - 0.16 * depth + (0.014 + 0.012 * layer) * ripple + 0.16 * glow
         shadow = 0.2 - 0.1 * depth + 0.01 * ripple
         tone = torch.lerp(shadow, lit, lee)
-        body = k.palette.ramp(SAND, tone.clamp(0, 1)) * (0.3 + 0.8 * k.intensity) * (0.75 + 0.6 * glow)
+        body = k.palette.ramp(SAND, tone.clamp(0, 1)) * (0.16 + 0.96 * k.intensity) * (0.75 + 0.6 * glow)
         veil = (0.42 - 0.19 * layer) * torch.exp(-1.4 * crest.clamp(min=0))
         body = torch.lerp(body, k.palette.ramp(NOON, (0.28 - 0.3 * glow).clamp(0, 1)) * power * 0.9, veil)
         light = torch.lerp(light, body, land)
@@ -125,7 +125,7 @@ def forest(f: Fields, k: Knobs) -> Light:
     far = torch.sqrt((f.x - sun_x) ** 2 + (0.75 * (f.y - sun_y)) ** 2)
     glow = torch.exp(-2.1 * far)
     mist = f.rough(3, (2.5, 3.5), 0.55)
-    power = 0.26 + 0.85 * k.intensity
+    power = 0.12 + 1.0 * k.intensity
     air = k.palette.ramp(WOOD, (0.34 + 0.62 * glow + 0.035 * mist).clamp(0, 1)) * power * (0.8 + 0.8 * glow)
     light = air
     planes = ((0, 0.55, 0.9, 0.34), (1, 0.9, 0.95, 0.17), (2, 1.5, 1.1, 0.02))
@@ -170,7 +170,7 @@ def lava(f: Fields, k: Knobs) -> Light:
     river = step(0.9 - 0.6 * k.intensity, 0.1, plates.abs()) * fresh * (0.12 + 0.5 * k.intensity)
     heat = (cracks * (0.55 + 0.35 * k.intensity) + river * (0.75 + 0.25 * crust)).clamp(0, 1)
     relief = slope(plates + 0.5 * crust, -5, 4)
-    rock = k.palette.ramp(CRUST, (0.3 + 0.3 * relief + 0.05 * crust).clamp(0, 1)) * (0.6 + 0.5 * k.intensity)
+    rock = k.palette.ramp(CRUST, (0.24 + 0.22 * relief + 0.03 * crust).clamp(0, 1)) * (0.5 + 0.4 * k.intensity)
     x, y = f.x + 0.34, f.y
     rise = (-(y - horizon)).clamp(min=0)
     cone = y + 0.54 - 0.78 * (x.abs() - 0.09).clamp(min=0) ** 0.85 + 0.03 * f.soft(1, (9.0, 1.2))

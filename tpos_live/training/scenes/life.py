@@ -49,7 +49,7 @@ def flowers(f: Fields, k: Knobs) -> Light:
     ):
         b = summits(f, channel, sigma)
         least = keep - 0.9 * k.intensity
-        there = step(least, least + 0.4, b.height)
+        there = step(least, least + 0.6, b.height)
         big = (
             size
             * (0.7 + 0.2 * b.height.clamp(0, 2.2))
@@ -57,7 +57,7 @@ def flowers(f: Fields, k: Knobs) -> Light:
             * (0.5 + 0.5 * there)
         )
         r = b.radius / big
-        angle = torch.atan2(b.y, b.x) + 5.0 * b.height + 0.12 * f.soft(2, 2.0) * r
+        angle = torch.atan2(b.y, b.x) + 2.5 * b.height + 0.12 * f.soft(2, 2.0) * r
         tone = 0.46 + 0.17 * f.soft((channel + 2) % 4, 4.0)
         sharp = 0.25 + soft
         for ring, (reach, turn) in enumerate(((1.0, 0.0), (0.66, torch.pi / petals))):
@@ -91,8 +91,8 @@ def feathers(f: Fields, k: Knobs) -> Light:
     x = f.x - 0.12 + 0.06 * f.soft(0, 4.0)
     y = 2.3 - f.y + 0.06 * f.soft(1, 4.0) + 0.02 * torch.sin(k.phase)
     r = torch.sqrt(x * x + y * y + 1e-4)
-    along = r / 0.42
-    around = torch.atan2(x, y) / 0.18
+    along = r / 0.52
+    around = torch.atan2(x, y) / 0.215
     light: torch.Tensor = k.palette.ramp(PLUME, torch.full_like(r, 0.05)) * 0.6
     emit = torch.zeros_like(light)
     shine = 0.5 + 0.5 * torch.tanh(0.7 * f.soft(2, 2.4) + 0.9 * f.soft(3, 4.5) + 1.2 * k.intensity - 0.8)
@@ -105,7 +105,7 @@ def feathers(f: Fields, k: Knobs) -> Light:
         a = torch.remainder(around + shift, 1.0) - 0.5
         edge = 0.56 * torch.sqrt((1 - (b.clamp(min=0) / 1.28) ** 2).clamp(min=0)) + 1e-3
         there = step(1.0, 0.86, a.abs() / edge) * step(1.28, 1.22, b)
-        barb = 0.5 + 0.5 * torch.cos(2 * torch.pi * (4.2 * b - 5.5 * a.abs()) + 1.2 * f.soft(1, 1.5))
+        barb = 0.5 + 0.5 * torch.cos(2 * torch.pi * (4.0 * b - 5.0 * a.abs()) + 0.6 * f.soft(1, 2.0))
         quill = torch.exp(-((a / 0.03) ** 2)) * step(0.45, 0.2, b)
         e = torch.sqrt((a / 0.36) ** 2 + ((b - 0.62) / 0.5) ** 2 + 1e-6)
         eye = step(1.0, 0.92, e)
@@ -120,14 +120,14 @@ def feathers(f: Fields, k: Knobs) -> Light:
             + 0.1 * b.clamp(0, 1)
         )
         plume = k.palette.ramp(PLUME, shade.clamp(0, 1)) * power * (0.5 + 0.8 * shine)
-        iris = k.palette.ramp(EYE, ring.clamp(0, 1)) * (0.7 + 0.3 * barb)
+        iris = k.palette.ramp(EYE, ring.clamp(0, 1)) * (0.86 + 0.14 * barb)
         body = torch.lerp(plume, iris * power * (0.55 + 0.75 * shine), eye)
         shadow = step(1.5, 0.95, a.abs() / edge) * step(1.45, 1.2, b) * 0.55
         light = torch.lerp(light * (1 - shadow), body, there)
         sheen = iris * eye * (shine**2) * (0.1 + 1.3 * k.intensity)
         emit = emit * (1 - there) + there * sheen
-    far = torch.sqrt((f.x - 0.3) ** 2 + (f.y + 0.2) ** 2) - 0.12 * f.soft(2, 4.5)
-    dark = 1 - 0.97 * step(0.45, 1.25 + 0.25 * k.intensity, far)
+    far = torch.sqrt((0.9 * f.x - 0.32) ** 2 + (f.y + 0.18) ** 2) - 0.1 * f.soft(2, 4.5)
+    dark = 1 - 0.99 * step(0.32, 1.0 + 0.2 * k.intensity, far)
     return Light(light * dark, emit * dark)
 
 

@@ -65,25 +65,26 @@ def marble(f: Fields, k: Knobs) -> Light:
     """Polished dark marble with veins of gold; cold stone at 0, veins aglow at 1."""
     flow = f.rough(0, (3.0, 4.2), 0.6)
     grain = f.rough(1, (2.0, 2.4), 0.6)
-    cloud = f.rough(2, (2.6, 3.4), 0.62)
+    cloud = f.rough(2, (3.0, 4.0), 0.55)
     rich = step(-1.1, 1.3, f.soft(3, 3.8) + 0.4 * k.intensity)
     main = flow + 0.4 * grain + 0.9 * f.x - 1.1 * f.y
-    width = (0.8 + 2.6 * rich) * (0.6 + 0.7 * k.intensity)
-    vein = contour(main, width)
+    veined = step(-1.3, 0.2, f.soft(3, 3.8) + 0.3 * k.intensity - 0.5 * f.y)
+    width = (0.7 + 1.8 * rich * veined) * (0.6 + 0.7 * k.intensity)
+    vein = contour(main, width) * (0.3 + 0.7 * veined)
     side = grain + 0.4 * cloud + 0.8 * main
     branch = contour(side, 0.7 + 0.8 * k.intensity) * rich * torch.exp(-((main / 1.3) ** 2))
     gold = (vein * (0.55 + 0.45 * rich) + 0.6 * branch).clamp(0, 1)
     band = torch.exp(-((main / 0.75) ** 2))
-    pale = contour(cloud - 0.6 * grain + 0.4, 1.1) * step(-0.5, 1.2, f.soft(0, 3.0))
+    pale = contour(cloud - 0.6 * grain + 0.4, 1.1) * step(-0.2, 1.4, f.soft(0, 3.0)) * veined
     layers = torch.sin(2.2 * main + 1.3 * cloud)
-    tone = 0.34 + 0.1 * cloud + 0.1 * layers + 0.1 * band + 0.3 * pale
+    tone = 0.4 + 0.08 * cloud + 0.07 * layers + 0.1 * band * veined + 0.3 * pale
     sheen = torch.exp(-(((f.x + f.y * 0.6 + 0.35 + 0.2 * torch.sin(k.phase)) / 0.5) ** 2))
     stone = k.palette.ramp(STONE, (tone + 0.1 * sheen).clamp(0, 1)) * (0.55 + 0.45 * k.intensity + 0.6 * sheen)
     glint = (slope(flow + 0.6 * grain, -4, -4) * 1.1).clamp(-0.4, 0.6)
     metal = k.palette.ramp(GOLD, (0.1 + 0.75 * gold + 0.35 * glint * gold).clamp(0, 1))
     covered = step(0.18, 0.6, gold)
-    shine = gold**3 * (0.05 + 0.3 * sheen + 1.1 * k.intensity**1.5) * (1 + glint)
-    return Light(torch.lerp(stone, metal * (0.5 + 0.5 * sheen), covered), metal * shine)
+    shine = gold**3 * (0.03 + 0.15 * sheen + 0.75 * k.intensity**1.5) * (1 + glint)
+    return Light(torch.lerp(stone, metal * (0.3 + 0.25 * k.intensity + 0.3 * sheen), covered), metal * shine)
 
 
 def bubbles(f: Fields, k: Knobs) -> Light:

@@ -28,7 +28,7 @@ def rain(f: Fields, k: Knobs) -> Light:
     deep = (f.y - shore).clamp(min=0)
     lamp = torch.exp(-2.2 * torch.sqrt((f.x - 0.42) ** 2 + (f.y + 0.38) ** 2))
     haze = f.rough(2, (3.0, 4.0), 0.55)
-    value = 0.26 + 0.4 * lamp + 0.05 * haze + 0.3 * torch.exp(-2.5 * (f.y - shore).abs())
+    value = 0.26 + 0.4 * lamp + 0.03 * haze + 0.3 * torch.exp(-2.5 * (f.y - shore).abs())
     base = k.palette.ramp(STREET, value.clamp(0, 1))
     for layer, (channel, level) in enumerate(((2, -0.02), (0, 0.14))):
         house = step(-0.02, 0.03, f.y - level + (0.36 - 0.1 * layer) * f.columns(channel, 3 + layer)) * (1 - ground)
@@ -109,7 +109,7 @@ def snow(f: Fields, k: Knobs) -> Light:
         flake = summits(f, channel, sigma)
         least = keep - 1.7 * k.intensity
         flakes = flakes + strength * flake.disc(size * (0.8 + 0.12 * flake.height), 0.7) * step(
-            least, least + 0.4, flake.height
+            least, least + 0.6, flake.height
         )
     glow = warm * (0.3 * lamp + 3.0 * pane) * (0.7 + 0.3 * k.intensity)
     return Light(light, white * flakes * (0.5 + 0.45 * k.intensity) + warm * flakes * lamp + glow)
