@@ -55,11 +55,13 @@ def kaleidoscope(f: Fields, k: Knobs) -> Light:
     assert isinstance(tint, torch.Tensor) and isinstance(lead, torch.Tensor)
     stain = f.soft(2, 2.0)
     bevel = sum(pane for pane in panes) / 4
-    behind = torch.exp(-r * (2.6 - 1.7 * k.intensity)) * (0.25 + 0.9 * k.intensity)
+    behind = torch.exp(-1.4 * (r - 0.3).clamp(min=0) ** 1.5 - r * (1.6 - 1.0 * k.intensity)) * (
+        0.25 + 0.9 * k.intensity
+    )
     value = 0.46 + 0.6 * tint + 0.12 * stain
     glass = k.palette.ramp(JEWEL, (value * (0.65 + 0.4 * behind.clamp(0, 1))).clamp(0, 0.93))
     cames = (lead * 0.7).clamp(0, 1)
-    glass = glass * (0.14 + 1.1 * behind) * (1 - 0.85 * cames) * (1 + 0.25 * stain + 0.7 * bevel)
+    glass = glass * (0.05 + 1.5 * behind) * (1 - 0.85 * cames) * (1 + 0.25 * stain + 0.7 * bevel)
     star = torch.exp(-((r / 0.06) ** 2)) + 0.3 * line(v, 0.012) * torch.exp(-4.5 * r)
     gleam = step(0.55, 0.95, bevel + 0.1 * stain) * behind
     hot = k.palette.flat(0.93, 0.07, 80) * (star * (0.2 + 1.1 * k.intensity) + 1.2 * gleam)
@@ -164,7 +166,7 @@ def honeycomb(f: Fields, k: Knobs) -> Light:
         best = torch.minimum(best, here)
     away = torch.sqrt((mid_x - focus_x) ** 2 + (mid_y - focus_y) ** 2)
     level = f.at(2, 2.0, mid_x, mid_y)
-    pulse = 0.5 * torch.sin(k.phase - 4 * away)
+    pulse = 0.3 * torch.sin(k.phase - 4 * away)
     full = torch.sigmoid(2.2 * (level + pulse + 3.4 * k.intensity - 1.3 * away - 1.1))
     # The floor lies deeper: it is smaller and moves towards the vanishing point.
     dx, dy = x - mid_x, y - mid_y
@@ -180,8 +182,8 @@ def honeycomb(f: Fields, k: Knobs) -> Light:
     pool = 0.22 + 0.5 * full + 0.16 * (1 - floor) + 0.06 * level - 0.14 * (dy - dx) / size
     honey = k.palette.ramp(HONEY, pool.clamp(0, 0.9)) * (0.2 + 0.75 * full)
     glint = torch.exp(-(((dx + 0.38 * size) / (0.16 * size)) ** 2 + ((dy + 0.34 * size) / (0.13 * size)) ** 2))
-    fade = torch.exp(-1.0 * away * (1.2 - 0.55 * k.intensity))
-    base = (top * rim + side * wall + honey * inside * 0.8) * (0.25 + 0.85 * fade)
+    fade = torch.exp(-(1.9 - 0.9 * k.intensity) * away**1.8)
+    base = (top * rim + side * wall + honey * inside * 0.8) * (0.02 + 1.05 * fade)
     hot = k.palette.ramp(HONEY, (0.6 + 0.3 * full).clamp(0, 1)) * inside * full**2 * (1.2 - 0.5 * floor)
     sparkle = glint * inside * (0.25 + full) * k.palette.flat(0.97, 0.03, 95)
     return Light(base, (hot * (0.1 + 0.4 * k.intensity) + sparkle * 0.9) * fade)

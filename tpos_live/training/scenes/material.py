@@ -58,7 +58,7 @@ def plasma(f: Fields, k: Knobs) -> Light:
         threads = threads + power * alive * line(apart, width * (0.6 + 0.8 * k.intensity + 0.4 * r))
         feet = feet + power * alive * torch.exp(-((apart / 0.1) ** 2 + ((r - 0.92) / 0.06) ** 2))
     assert isinstance(threads, torch.Tensor)
-    veil = torch.exp(-((gas / 0.55) ** 2)) * 0.5
+    veil = torch.exp(-((gas / 0.8) ** 2)) * 0.4
     inner = torch.exp(-1.7 * r)
     value = 0.13 + (0.12 + 0.25 * k.intensity) * (veil * (0.3 + inner) + 0.6 * inner) + 0.05 * gas * inner
     rim = torch.exp(-(((r - 0.93) / 0.05) ** 2))
@@ -220,7 +220,7 @@ def cells(f: Fields, k: Knobs) -> Light:
     pulse = 0.8 + 0.2 * torch.cos(k.phase + 3 * life)
     rim = torch.exp(-((inside / 0.045) ** 2)) * step(-0.1, 0.0, inside)
     grains = (0.5 + 0.5 * f.rough(2, (0.9, 0.9), 0.6)).clamp(0, 1.5)
-    flesh = 0.14 + (0.12 + 0.34 * awake) * (0.4 + 0.6 * grains) * torch.exp(-3.0 * inside.clamp(min=0))
+    flesh = 0.14 + (0.12 + 0.34 * awake) * (0.7 + 0.3 * grains) * torch.exp(-3.0 * inside.clamp(min=0))
     plasm = k.palette.ramp(DYE, (0.1 + flesh).clamp(0, 1)) * (0.6 + 0.9 * awake)
     light = torch.lerp(light, plasm, body * 0.9)
     # The nucleus parts in two as the cell wakes.
@@ -236,7 +236,7 @@ def cells(f: Fields, k: Knobs) -> Light:
     light = light * (1 - 0.6 * nucleus)
     edge = k.palette.ramp(DYE, (0.35 + 0.45 * awake).clamp(0, 1)) * rim * (0.15 + 0.9 * awake) * pulse
     hot = spot * k.palette.flat(0.93, 0.06, 350) * awake * (0.3 + 1.2 * k.intensity)
-    fade = 0.22 + 0.95 * focus
+    fade = 0.06 + 1.1 * focus**1.4
     return Light(light * fade, (edge * (0.4 + 0.7 * k.intensity) + dyed * 0.8 + hot) * fade)
 
 

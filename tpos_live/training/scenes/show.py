@@ -11,7 +11,7 @@ from tpos_live.training.scenes.stage import Family, Knobs, Light
 from tpos_live.training.shapes import summits
 
 GRID = [(0.02, 0.015, 285), (0.12, 0.07, 290), (0.28, 0.14, 300), (0.5, 0.2, 330), (0.7, 0.17, 5), (0.88, 0.1, 60)]
-WIRE = [(0.45, 0.19, 300), (0.66, 0.16, 255), (0.82, 0.12, 210), (0.95, 0.04, 200)]
+WIRE = [(0.45, 0.19, 300), (0.64, 0.17, 262), (0.8, 0.12, 232), (0.95, 0.04, 220)]
 SUN = [(0.52, 0.24, 345), (0.62, 0.23, 15), (0.76, 0.18, 55), (0.9, 0.15, 92)]
 SPARK = [(0.62, 0.21, 25), (0.82, 0.15, 80), (0.8, 0.14, 190), (0.62, 0.2, 300), (0.75, 0.18, 350)]
 DUSK = [(0.03, 0.02, 270), (0.1, 0.05, 272), (0.2, 0.08, 285), (0.34, 0.1, 320)]
@@ -37,13 +37,14 @@ def neon_grid(f: Fields, k: Knobs) -> Light:
     rows = line(along, wide) * step(0.02, 0.07, near)
     rails = line(across, wide) * step(0.02, 0.1, 0.45 / far)
     wave = 0.75 + 0.5 * f.soft(1, (2.0, 3.5))
-    lamp = (rows + rails) * wave.clamp(0.15) * (0.2 + 0.9 * k.intensity)
+    beside = torch.exp(-((aside / (0.55 + 0.65 * below)) ** 2))
+    lamp = (rows + rails) * (0.12 + 0.88 * beside) * wave.clamp(0.15) * (0.2 + 0.9 * k.intensity)
     haze = torch.exp(-7 * below)
     wires = k.palette.ramp(WIRE, (0.75 - 0.55 * below - 0.12 * hill).clamp(0, 1)) * lamp
 
     up = (horizon - f.y).clamp(min=0)
     clouds = f.rough(2, (1.1, 4.5), 0.6)
-    sky = k.palette.ramp(GRID, (0.62 - 0.62 * up + 0.06 * clouds * step(0.0, 0.3, up)).clamp(0.08, 1))
+    sky = k.palette.ramp(GRID, (0.56 - 0.5 * up + 0.04 * clouds * step(0.0, 0.3, up)).clamp(0.08, 1))
     plain = k.palette.ramp(GRID, (0.14 + 0.4 * haze + 0.05 * hill).clamp(0, 1)) * 0.7
     high = up - 0.1 - 0.32 * k.intensity
     disc = torch.sqrt(aside**2 + high**2)
@@ -135,16 +136,16 @@ def fireworks(f: Fields, k: Knobs) -> Light:
 
 def laser_beams(f: Fields, k: Knobs) -> Light:
     """Fans of laser light in the fog of a hall, over a crowd; one lazy fan at 0, every beam at 1."""
-    fog = f.rough(0, (2.2, 3.6), 0.6)
-    thin = f.rough(1, (1.6, 2.6), 0.55)
+    fog = f.rough(0, (3.2, 5.0), 0.45)
+    thin = f.soft(1, (2.2, 3.6))
     depth = (f.y + 1) / 2
-    value = 0.3 + 0.3 * depth * (1 + 0.3 * fog) + 0.12 * k.intensity
+    value = 0.3 + 0.26 * depth * (1 + 0.18 * fog) + 0.1 * k.intensity
     base = k.palette.ramp(ROOM, value.clamp(0, 1)) * 0.8
     emit: torch.Tensor | float = 0.0
     fans = (
-        (-0.2, 0.42, 9, 0.2, 0.3, 0.95, 0.0),
-        (0.62, 0.42, 6, 0.8, -0.35, 0.7, 0.3),
-        (-1.05, 0.42, 6, 0.55, 0.25, 0.7, 0.6),
+        (-0.2, 0.42, 7, 0.2, 0.3, 0.72, 0.0),
+        (0.62, 0.42, 5, 0.8, -0.35, 0.55, 0.3),
+        (-1.05, 0.42, 4, 0.5, 0.25, 0.5, 0.6),
         (1.4, 0.42, 5, 0.35, -0.2, 0.6, 0.75),
     )
     for at_x, at_y, beams, hue, lean, spread, after in fans:
@@ -162,7 +163,7 @@ def laser_beams(f: Fields, k: Knobs) -> Light:
         shaft = line(apart, 0.007 + 0.006 * r) + 0.22 * line(apart, 0.05)
         sheet = step(1.12, 0.95, (angle / opening).abs()) * 0.09
         dust = (0.7 + 0.45 * fog + 0.25 * thin).clamp(0.12)
-        dim = torch.exp(-0.65 * r) * step(-0.02, 0.04, dy)
+        dim = torch.exp(-0.85 * r) * step(-0.02, 0.04, dy)
         tone = k.palette.ramp(BEAM, (hue + 0.25 * nearest / beams + torch.zeros_like(r)).clamp(0, 1))
         source = torch.exp(-((r / 0.035) ** 2)) * 2.5
         emit = emit + tone * ((shaft + sheet) * dust * dim + source) * power

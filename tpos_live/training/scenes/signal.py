@@ -41,7 +41,7 @@ def circuit(f: Fields, k: Knobs) -> Light:
             (((u - middle_u) + slant * (v - middle_v)).abs() * 0.707, middle_u, middle_v),
         )
         for bias, (distance, at_u, at_v) in zip(
-            (0.6, 0.6, 0.95) if pitch < 0.2 else (0.25, 0.25, 0.8), traces, strict=True
+            (0.65, 0.65, 1.0) if pitch < 0.2 else (0.25, 0.25, 0.8), traces, strict=True
         ):
             at_x, at_y = at_u * pitch, at_v * pitch
             path = f.at(channel, 0.6, at_x, at_y)
@@ -61,7 +61,7 @@ def circuit(f: Fields, k: Knobs) -> Light:
     free = step(0.3, 0.33, out)
     light = light + k.palette.ramp(
         PULSE, (0.1 + 0.25 * copper * torch.exp(-away)).clamp(0, 1)
-    ) * copper * 0.5 * free * torch.exp(-0.7 * away)
+    ) * copper * 0.5 * free * torch.exp(-1.1 * away)
     # The chip: a dark slab with pins, a lit edge and a burning die.
     side = torch.minimum(x.abs(), y.abs())
     pins = (
@@ -80,7 +80,7 @@ def circuit(f: Fields, k: Knobs) -> Light:
     heat = die * (0.15 + 1.3 * k.intensity) * (0.8 + 0.2 * torch.cos(k.phase)) + line(out - 0.28, 0.01) * (
         0.1 + 0.6 * k.intensity
     )
-    fade = torch.exp(-0.9 * away * (1.3 - 0.7 * k.intensity))
+    fade = torch.exp(-(1.2 - 0.6 * k.intensity) * away)
     glow = (
         k.palette.ramp(PULSE, (0.42 + 0.3 * live * fade).clamp(0, 1)) * live * fade * free * (0.5 + 2.6 * k.intensity)
     )
@@ -139,7 +139,7 @@ def glitch(f: Fields, k: Knobs) -> Light:
         x = f.x - shift - side * part
         channels.append(_broadcast(f, k, x)[:, int(side) + 1 : int(side) + 2])
     picture = torch.cat(channels, 1)
-    scan = 0.8 + 0.2 * torch.cos(f.y * math.tau * 21.0)
+    scan = 0.88 + 0.12 * torch.cos(f.y * math.tau * 21.0)
     roll = 1 + 0.35 * torch.cos(math.pi * f.y - k.phase) * (0.3 + 0.7 * k.intensity)
     hot = stuck * step(0.4, 1.4, f.at(0, 0.8, block_x, block_y)) + 0.4 * calm.abs() * step(
         0.5, 1.5, f.soft(3, (0.5, 3.0))
@@ -164,7 +164,7 @@ def _broadcast(f: Fields, k: Knobs, x: torch.Tensor) -> torch.Tensor:
     moon = step(0.52, 0.505, away)
     cloud = f.rough(2, (1.6, 3.6), 0.6)
     face = 0.62 + 0.3 * (0.3 - f.y + 0.4 * x) + 0.1 * cloud
-    sky = 0.3 - 0.16 * f.y.abs() + 0.07 * cloud + 0.25 * torch.exp(-3.0 * (away - 0.5).clamp(min=0))
+    sky = 0.27 - 0.14 * f.y.abs() + 0.04 * cloud + 0.25 * torch.exp(-3.0 * (away - 0.5).clamp(min=0))
     horizon = f.y - 0.45
     sea = step(0.0, 0.02, horizon)
     wave = (
