@@ -325,6 +325,22 @@ class Loader:
             self.renderer.swap(better)
             board.fill(accelerator=better.name, accelerator_why=better.why)
 
+    def _tell(self) -> None:
+        """Say on the board what draws."""
+        engine, painter = self.studio.engine, self.studio.painter
+        self._show.board.fill(
+            engine=engine.name,
+            accelerator=painter.accelerator.name,
+            accelerator_why=painter.accelerator.why,
+            size=painter.size,
+        )
+
+    def _rescue(self, error: Exception, failures: int) -> Any:
+        rescued = self.studio.rescue(error, failures)
+        if rescued is not None:
+            self._tell()
+        return rescued
+
     def _load(self) -> None:
         show = self._show
         try:
@@ -339,13 +355,9 @@ class Loader:
             show.say(studio.note)
             if studio.painter.notice:
                 show.board.report(studio.painter.notice)
-            show.board.fill(
-                state="running",
-                engine=studio.engine.name,
-                accelerator=studio.painter.accelerator.name,
-                accelerator_why=studio.painter.accelerator.why,
-                size=studio.painter.size,
-            )
+            self.studio = studio
+            self._tell()
+            show.board.fill(state="running")
             self.renderer = self._stack.enter_context(
                 RenderThread(
                     studio.painter,
@@ -356,9 +368,9 @@ class Loader:
                     show.frames,
                     fps_cap=show.settings.engine.fps_cap,
                     report=show.board.report,
+                    rescue=self._rescue,
                 )
             )
-            self.studio = studio
             self.ready.set()
             with suppress(ImportError):
                 import av  # noqa: F401  # now, and not when somebody presses "record"

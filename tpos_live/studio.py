@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Self
 
 from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
@@ -17,8 +18,9 @@ from tpos_live.parameters import Snapshot
 from tpos_live.render.accelerators import Accelerator, prepare_better
 from tpos_live.render.engine import load_engine
 from tpos_live.render.frame import Frame
-from tpos_live.render.locate import resolve_engine
+from tpos_live.render.locate import BUILT_IN, resolve_engine
 from tpos_live.render.painter import Painter
+from tpos_live.render.rescue import Rescued, Trouble, Way, release, smaller_size, trouble, way
 from tpos_live.settings import Settings, parse_size
 from tpos_live.timing import StageTimes
 
@@ -42,11 +44,21 @@ class Studio:
         """Raises EngineError."""
         chosen = self._settings.engine
         path, self.note = resolve_engine(chosen.name)
-        self.engine = load_engine(path, device=None)
-        width, height = parse_size(chosen.size)
-        self.painter = Painter(
-            self.engine, (width, height) if width else None, chosen.accelerator, threads=chosen.threads
-        )
+        try:
+            self._build(path, parse_size(chosen.size), chosen.accelerator)
+        except Exception as error:
+            if trouble(error) is not Trouble.MEMORY:
+                raise
+            self._build_built_in(f"{path.name} does not fit into the card's memory")
+        return self
+
+    def _build(self, path: Path, size: tuple[int, int], accelerator: str, device: str | None = None) -> None:
+        """Load an engine and all that draws with it. size: (0, 0) = the engine's own."""
+        self._path, self._device = path, device
+        self.engine = load_engine(path, device=device)
+        width, height = size
+        threads = self._settings.engine.threads
+        self.painter = Painter(self.engine, (width, height) if width else None, accelerator, threads=threads)
         texts = self._stack.enter_context(TextCache(self.engine.encode, synchronous=not self._live))
         sound = audio_map(self.encoder, self.engine.encode, self.engine.metadata.audio_tokens)
         self.mixer = Mixer(PromptBank(texts), sound, self.painter.token_rows, self.engine.hears)
@@ -54,7 +66,36 @@ class Studio:
         self._interpreter = self._stack.enter_context(
             Interpreter(lambda: load_vocabulary(path, self.engine.sentences), synchronous=not self._live)
         )
-        return self
+
+    def _build_built_in(self, why: str) -> None:
+        """The engine in the box, on the CPU, which needs nothing that can have been lost."""
+        self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
+        self.note = f"engine: Ember on the CPU ({why})"
+        self.painter.accelerator.why = why
+
+    def rescue(self, error: Exception, failures: int) -> Rescued | None:
+        """What to draw with after a picture failed, the `failures`th in a row; None: the same again.
+
+        Call from the drawing thread; takes seconds where another engine must be loaded.
+        """
+        painter = self.painter
+        smaller = smaller_size(painter.size, max(self.engine.metadata.multiple, self.engine.factor))
+        built_in = self._device == "cpu" and self._path.name == BUILT_IN
+        chosen = way(trouble(error), failures, smaller is not None, painter.accelerator.name, built_in)
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:80]
+        if chosen is Way.HOLD:
+            return None
+        release()
+        if chosen is Way.BUILT_IN:
+            self._build_built_in(first)
+            line = f"{first}: Ember goes on, on the CPU"
+        else:
+            size = smaller if chosen is Way.SMALLER and smaller else painter.size
+            name = "eager" if chosen is Way.EAGER else self._settings.engine.accelerator
+            self.painter = Painter(self.engine, size, name, threads=self._settings.engine.threads)
+            self.painter.accelerator.why = first
+            line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.accelerator.name}"
+        return Rescued(self.painter, self.mixer, line)
 
     def __exit__(self, *_exc: object) -> None:
         self._stack.close()

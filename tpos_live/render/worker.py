@@ -16,6 +16,7 @@ from tpos_live.parameters import ParameterStore
 from tpos_live.render.accelerators import Accelerator
 from tpos_live.render.frame import Frame
 from tpos_live.render.painter import Painter
+from tpos_live.render.rescue import Rescued
 
 _LOOK = 0.05
 """Seconds at most between two looks at whether to stop."""
@@ -73,7 +74,7 @@ class RenderThread:
 
     It waits for nothing but the cap on frames, and a moment for the next Drive: a device that hangs does not hold
     the picture. Prompts, meanings and parameters are taken as they are. A picture that fails is reported once, the
-    last one stays, and it tries again.
+    last one stays, and it tries again, or goes on with what `rescue` gives it.
 
     Thread contract: the thread owns `painter` and `mixer`; `frames` is its output. `swap`, `drawn`,
     `failed` and `error` may be used from anywhere.
@@ -89,8 +90,10 @@ class RenderThread:
         frames: Mailbox[Frame],
         fps_cap: float = 0.0,
         report: Callable[[str], None] = lambda line: None,
+        rescue: Callable[[Exception, int], Rescued | None] = lambda error, failures: None,
     ) -> None:
-        """report: called on the render thread with one line; must not block."""
+        """report: called on the render thread with one line; must not block. rescue: called on the render thread
+        when a picture failed, with the number of failures in a row: what to go on with, None for the same again."""
         self._painter = painter
         self._mixer = mixer
         self._drives = drives
@@ -99,6 +102,9 @@ class RenderThread:
         self._frames = frames
         self._pace = Pace(fps_cap)
         self._report = report
+        self._rescue = rescue
+        self._in_a_row = 0
+        self._rescued = False
         self._stop = threading.Event()
         self._next: Accelerator | None = None
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
@@ -118,8 +124,9 @@ class RenderThread:
         self._thread.join(timeout=1.0)
 
     def swap(self, accelerator: Accelerator) -> None:
-        """Go on with a faster rung, between two pictures."""
-        self._next = accelerator
+        """Go on with a faster rung, between two pictures; not after a rescue, for it is of what has failed."""
+        if not self._rescued:
+            self._next = accelerator
 
     def _run(self) -> None:
         self._painter.settle()
@@ -152,6 +159,7 @@ class RenderThread:
         self._frames.put(self._painter.draw(drive, tokens, snapshot))
         self.drawn += 1
         self.error = ""
+        self._in_a_row = 0
 
     def _fail(self, error: Exception) -> None:
         self.failed += 1
@@ -160,5 +168,17 @@ class RenderThread:
         if line != self.error:
             self.error = line
             self._report(line)
-        self._painter.reset_feedback()
+        self._in_a_row += 1
+        try:
+            rescued = self._rescue(error, self._in_a_row)
+            if rescued is not None:
+                self._painter, self._mixer, self._in_a_row = rescued.painter, rescued.mixer, 0
+                self._next, self._rescued = None, True
+                self._painter.settle()
+                self._report(rescued.line)
+                return
+            self._painter.reset_feedback()
+        except Exception as another:  # a rescue that fails as well: the picture stays, and it tries again
+            first = (str(another).strip().splitlines() or [type(another).__name__])[0][:200]
+            self._report(f"could not go on with less: {first}")
         self._stop.wait(_RETRY)
