@@ -153,8 +153,8 @@ def laser_beams(f: Fields, k: Knobs) -> Light:
         dx = f.x - at_x - 0.3 * k.centre_x
         dy = at_y + 0.2 * k.centre_y - f.y
         r = torch.sqrt(dx * dx + dy * dy + 1e-4)
-        opening = spread * (0.86 + 0.14 * torch.cos(k.phase + 5 * after))
-        angle = torch.atan2(dx, dy) - 0.5 * lean * torch.sin(k.phase + 9 * after)
+        opening = spread * (0.9 + 0.1 * torch.cos(k.phase + 5 * after))
+        angle = torch.atan2(dx, dy) - 0.36 * lean * torch.sin(k.phase + 9 * after)
         place = angle / opening * (beams - 1) / 2
         nearest = torch.round(place).clamp(-(beams - 1) / 2, (beams - 1) / 2)
         if beams % 2 == 0:
