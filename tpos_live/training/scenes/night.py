@@ -116,7 +116,7 @@ FAMILIES = {
         held_out=("starlight", "meteor shower"),
     ),
     "eclipse": Family(
-        eclipse, TOTALITY, drift=30.0,
+        eclipse, CORONA, drift=30.0,
         phrases=(
             "eclipse", "solar eclipse", "total eclipse", "the black sun", "corona of the sun", "a ring of fire",
             "the moon before the sun", "totality", "diamond ring eclipse", "the sun goes dark", "dark sun",
