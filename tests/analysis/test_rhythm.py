@@ -146,6 +146,7 @@ def test_kick_snare_and_hats_are_told_apart_in_time(pattern: str, bpm: float) ->
     for name, true in (("kick", heard.kicks), ("snare", heard.snares), ("hats", heard.hats)):
         late = [t for t in hits(found, name) if t > 1.9]
         assert f_score(late, true[true > 1.9]) >= 0.9, name
+    assert all(f.drop == 0.0 for f in found) and max(f.buildup for f in found) < 0.35, "steady music has neither"
 
 
 def test_a_chord_sounds_on_and_drums_strike() -> None:
