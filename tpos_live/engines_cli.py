@@ -50,3 +50,31 @@ def check(name: str) -> int:
     if not wrong:
         click.echo(f"{name} is whole")
     return int(bool(wrong))
+
+
+@engines.command("compile")
+@click.argument("name")
+@click.option(
+    "--accelerator", type=click.Choice(["tensorrt-rtx", "tensorrt"]), default="tensorrt-rtx", show_default=True
+)
+@click.option("--size", default="", metavar="SIZE", help="512 or 512x288; default: the engine's own.")
+@click.option(
+    "--card", default="", metavar="SM", help="Card to compile for, as in sm89; default: the one in this machine."
+)
+def compile_(name: str, accelerator: str, size: str, card: str) -> int:
+    """Compile an engine for a card, minutes ahead of the show. TensorRT for RTX needs no card here."""
+    from tpos_live.settings import parse_size
+
+    try:
+        width, height = parse_size(size)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--size") from error
+    from tpos_live.render.engine import load_engine
+    from tpos_live.render.locate import resolve_engine
+    from tpos_live.render.plans import compile_plan, token_rows
+
+    engine = load_engine(resolve_engine(name)[0])
+    chosen = engine.nearest_size((width, height) if width else engine.metadata.size)
+    place = compile_plan(accelerator, engine, chosen, token_rows(engine), card.lower(), click.echo)
+    click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]}: {place}")
+    return 0

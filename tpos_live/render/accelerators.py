@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from tpos_live.render.engine import Engine
-from tpos_live.render.metadata import EngineError
+from tpos_live.render.metadata import EngineError, NotReady
 
-NAMES = ("eager", "openvino")
-"""Rungs, slowest first; `auto` takes the fastest that is ready."""
+NAMES = ("eager", "openvino", "tensorrt-rtx", "tensorrt")
+"""Rungs that can be asked for."""
+LADDERS = {"cpu": ("openvino", "eager"), "cuda": ("tensorrt", "tensorrt-rtx", "eager")}
+"""Rungs of each kind of device, best first; `auto` takes the first that is ready. Elsewhere eager alone."""
 
 
 class Accelerator(Protocol):
@@ -115,6 +117,13 @@ def is_available(name: str, engine: Engine | None = None) -> tuple[bool, str]:
         from tpos_live.render import openvino
 
         return openvino.is_available(engine)
+    if name in ("tensorrt-rtx", "tensorrt"):
+        from tpos_live.render import plans
+
+        device = engine.device.type if engine is not None else "cuda" if torch.cuda.is_available() else "cpu"
+        if device != "cuda":
+            return False, f"{name} is for CUDA cards; this runs on the {device}"
+        return plans.is_available(name)
     return False, f"there is no accelerator {name}; choose {', '.join(('auto', *NAMES))}"
 
 
@@ -122,22 +131,40 @@ def choose(name: str, engine: Engine, size: tuple[int, int], tokens: int, thread
     """The accelerator for an engine at a size.
 
     name: "auto" or one of NAMES. size: (width, height) in pixels. tokens: rows of conditioning, all kinds
-    together. With "auto", and where a named rung is not ready, eager runs and `why` says why not better.
-    Raises EngineError for a name that does not exist.
+    together. With "auto" the best rung that is ready is taken, where a named one is not ready eager runs; `why` says
+    of each better rung why not. Raises EngineError for a name that does not exist.
     """
     if name not in ("auto", *NAMES):
         raise EngineError(is_available(name)[1])
-    why = "chosen by --accelerator"
-    if name != "eager":
-        ready, why = is_available("openvino", engine)
+    if name == "eager":
+        return Eager(engine, "chosen by --accelerator")
+    rungs = LADDERS.get(engine.device.type, ("eager",)) if name == "auto" else (name,)
+    reasons: list[str] = []
+    for rung in rungs:
+        if rung == "eager":
+            break
+        ready, why = is_available(rung, engine)
         if ready:
-            from tpos_live.render import openvino
-
             try:
-                return openvino.load(engine, size, tokens, threads)
-            except openvino.NotReady as error:
+                made = _load(rung, engine, size, tokens, threads)
+                made.why = "; ".join(reasons)
+                return made
+            except NotReady as error:
                 why = str(error)
-    return Eager(engine, why)
+            except Exception as error:  # a library that fails must not keep the show from starting
+                why = f"{rung} failed: {(str(error).strip().splitlines() or [type(error).__name__])[0][:120]}"
+        reasons.append(why)
+    return Eager(engine, "; ".join(reasons))
+
+
+def _load(rung: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int) -> Accelerator:
+    if rung == "openvino":
+        from tpos_live.render import openvino
+
+        return openvino.load(engine, size, tokens, threads)
+    from tpos_live.render import tensorrt
+
+    return tensorrt.load(rung, engine, size, tokens)
 
 
 def prepare_better(

@@ -9,6 +9,7 @@ from tpos_live.places import engines_dir
 from tpos_live.render.fetch import RECORD
 from tpos_live.render.locate import BUILT_IN, cached, half_fetched, resolve_engine
 from tpos_live.render.metadata import EngineError, read_metadata
+from tpos_live.render.plans import compiled
 from tpos_live.render.presets import fetched_folder, load_preset, preset_names
 
 
@@ -39,7 +40,7 @@ def _row(name: str) -> Row:
     size = f", {preset.download_gb:g} GB" if preset.download_gb else ""
     folder = fetched_folder(name)
     if (folder / RECORD).is_file():
-        return Row(name, "fetched", licence, folder=str(folder))
+        return Row(name, "fetched", licence, "; ".join(compiled(folder)), str(folder))
     if preset.unsupported:
         return Row(name, f"cannot be drawn yet: {preset.unsupported}", licence)
     if half_fetched(name):

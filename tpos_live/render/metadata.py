@@ -19,6 +19,10 @@ class EngineError(Exception):
     """An engine cannot be used: one line that says what, where and what to do."""
 
 
+class NotReady(EngineError):
+    """An accelerator is not prepared for an engine yet, or what was prepared cannot be used: one line."""
+
+
 class Scalar(BaseModel):
     """A global fact of the picture, given to the UNet as one token (see `scalars.py`).
 

@@ -24,6 +24,7 @@ import torch
 
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine, load_engine
+from tpos_live.render.metadata import NotReady
 
 FORMAT = 1
 """Counts changes of what is converted."""
@@ -32,10 +33,6 @@ MIN_PARITY = 35.0
 PATIENCE = 600.0
 """Seconds after which a conversion is given up."""
 SIDECAR = "openvino.json"
-
-
-class NotReady(Exception):
-    """The engine is not converted yet, or cannot be: one line."""
 
 
 def is_available(engine: Engine | None = None) -> tuple[bool, str]:
