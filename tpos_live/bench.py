@@ -6,6 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ import psutil
 
 from tpos_live import __version__
 from tpos_live.app import Show, has_display, stopping
+from tpos_live.bench_results import append_results
 from tpos_live.settings import Settings
 from tpos_live.timing import StageTimes
 
@@ -37,8 +39,20 @@ def machine() -> dict[str, Any]:
     }
 
 
-def bench_show(settings: Settings, seconds: float, as_json: bool) -> int:
-    """Run the demo for `seconds`, print p50, p95 and p99 of every stage in milliseconds, rates and losses."""
+def bench_show(settings: Settings, seconds: float, as_json: bool, append: Path | None = None) -> int:
+    """Run the demo for `seconds`, print p50, p95 and p99 of every stage in milliseconds, rates and losses.
+
+    append: a file of results to add to (see `bench_results`).
+    """
+    rows, summary = measure_show(settings, seconds)
+    if append is not None:
+        append_results(append, [{**summary, "kind": "whole"}], machine())
+    print_rows(rows, summary, as_json)
+    return 0
+
+
+def measure_show(settings: Settings, seconds: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of stages and a summary of `seconds` of the demo."""
     window = has_display()
     settings = quiet(settings, headless=not window)
     click.echo(f"measuring {seconds:g} s with {'a window' if window else 'no window'} …", err=True)
@@ -74,8 +88,7 @@ def bench_show(settings: Settings, seconds: float, as_json: bool) -> int:
             "cores_busy": round((sum(process.cpu_times()[:2]) - busy) / took, 2),
             **machine(),
         }
-    print_rows(rows, summary, as_json)
-    return 0
+    return rows, summary
 
 
 def until(show: Show, seconds: float, stopped: Callable[[], bool]) -> None:

@@ -47,7 +47,7 @@ _PICTURE = [
     click.option("--size", "engine_size", metavar="SIZE", callback=_checked(parse_size), help="256 or 512x288."),
     click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which picture of a prompt."),
     click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
-    click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto, eager or openvino."),
+    click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto or one of docs/engines.md's."),
     click.option("--config", type=_FILE, help="Settings file, laid over ./config.toml."),
 ]
 _SHOW = [
@@ -183,14 +183,15 @@ def doctor() -> int:
 @cli.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 @click.option("--seconds", type=click.FloatRange(1, 3600), default=20.0, show_default=True)
+@click.option("--append", type=_FILE, help="Add the result to this file of JSON lines.")
 @_with(_PICTURE)
 @click.pass_context
-def bench(context: click.Context, as_json: bool, seconds: float, **options: Any) -> None:
+def bench(context: click.Context, as_json: bool, seconds: float, append: Path | None, **options: Any) -> None:
     """Measure the whole path: every stage, pictures a second, losses."""
     if context.invoked_subcommand is None:
         from tpos_live.bench import bench_show
 
-        context.exit(bench_show(_settings(options), seconds, as_json))
+        context.exit(bench_show(_settings(options), seconds, as_json, append))
 
 
 @bench.command()
@@ -202,6 +203,23 @@ def latency(as_json: bool, clicks: int, **options: Any) -> int:
     from tpos_live.bench_latency import bench_latency
 
     return bench_latency(_settings(options), clicks, as_json)
+
+
+@bench.command("engine")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
+@click.option("--frames", type=click.IntRange(3, 100_000), default=200, show_default=True, help="Of each loop.")
+@click.option("--steps", type=click.IntRange(1, 4), default=1, show_default=True)
+@click.option("--baselines/--no-baselines", default=True, help="Measure the stock pipeline and the loop apart as well.")
+@click.option("--show", "show_seconds", type=click.FloatRange(0, 3600), default=0.0, help="Then a whole show as long.")
+@click.option("--append", type=_FILE, help="Add the results to this file of JSON lines.")
+@_with(_PICTURE)
+def bench_engine_(
+    as_json: bool, frames: int, steps: int, baselines: bool, show_seconds: float, append: Path | None, **options: Any
+) -> int:
+    """Measure the engine alone, and on the same weights what others do."""
+    from tpos_live.bench_engine import bench_engine
+
+    return bench_engine(_settings(options), frames, steps, baselines, show_seconds, append, as_json)
 
 
 @cli.group()

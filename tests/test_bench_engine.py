@@ -1,0 +1,84 @@
+"""The engine's bench: three loops on the same weights, results that carry commit and machine, and their table."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live import bench_engine
+from tpos_live.bench_results import append_results
+from tpos_live.render.accelerators import choose
+from tpos_live.render.engine import load_engine
+from tpos_live.settings import load_settings
+
+PLOT = Path(__file__).parent.parent / "benchmarks" / "plot.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sd-turbo", "flow"])
+def test_three_loops_on_the_same_weights(tmp_path: Path, kind: str) -> None:
+    folder = make_tiny_engine(tmp_path / "engine", kind)  # type: ignore[arg-type]
+    settings = load_settings(
+        {"engine.name": str(folder), "engine.size": "64", "engine.accelerator": "eager", "engine.threads": 1}
+    )
+    rows = bench_engine.measure(settings, frames=3)
+    assert [row["loop"] for row in rows] == ["tpos-live", "apart", "stock"]
+    for row in rows:
+        assert row["frames"] == 3 and row["fps"] > 0 and row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+        assert row["gflop"] == rows[0]["gflop"] > 0 and row["peak_tflops"] > 0
+        assert row["size"] == [64, 64] and row["accelerator"] == "eager"
+    for row in rows[1:]:
+        assert row["ours_is_times_faster"] == pytest.approx(row["p50_ms"] / rows[0]["p50_ms"], rel=0.01)
+
+
+def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same noise it is the stock pipeline's own picture: the baseline does all the work."""
+    folder = make_tiny_engine(tmp_path / "engine", "sd-turbo")
+    engine = load_engine(folder, "cpu")
+
+    class Canvas:
+        size = (64, 64)
+        rows = 81
+        accelerator = choose("eager", engine, (64, 64), 81)
+
+    Canvas.engine = engine  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        torch.manual_seed(3)
+        apart = np.asarray(bench_engine._apart(Canvas, 2)(0)).astype(float)  # type: ignore[arg-type]
+        torch.manual_seed(3)
+        stock = np.asarray(bench_engine._stock(folder, Canvas, 2)(0))[0] * 255  # type: ignore[arg-type]
+    assert np.abs(apart - stock).mean() < 2.0 and apart.std() > 1
+
+
+def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "results.jsonl"
+    loop = {
+        "kind": "loop", "engine": "Tiny", "accelerator": "eager", "size": [64, 64], "steps": 1, "fps": 10.0,
+        "p50_ms": 100.0, "p95_ms": 110.0, "p99_ms": 120.0, "share_of_peak": 0.2, "loop": "tpos-live",
+    }  # fmt: skip
+    append_results(path, [loop], {"gpu": "", "processor": "x"})
+    append_results(path, [{**loop, "loop": "stock", "fps": 4.0, "ours_is_times_faster": 2.5}], {"gpu": "Card 9"})
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(rows) == 2 and all(row["date"] and "commit" in row and row["machine"] for row in rows)
+
+    page = tmp_path / "page.md"
+    page.write_text("# Speed\n\n<!-- results -->\nold\n<!-- end of results -->\n\nAfter.\n")
+    command = [sys.executable, str(PLOT), str(path), str(page)]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 0
+    text = page.read_text()
+    assert "old" not in text and text.endswith("After.\n") and "Card 9" in text and "2.5" in text
+    assert text.count("| Tiny") == 2
+    subprocess.run(command, check=True, timeout=60)
+    assert page.read_text() == text, "making it again changes nothing"
+    (tmp_path / "bad.jsonl").write_text("{broken\n")
+    bad = subprocess.run(
+        [sys.executable, str(PLOT), str(tmp_path / "bad.jsonl"), str(page)], capture_output=True, text=True, timeout=60
+    )
+    assert bad.returncode != 0 and "line 1" in bad.stderr and "Traceback" not in bad.stderr
