@@ -1,6 +1,6 @@
 """What one hop (10 ms of sound) of the fast path costs: python benchmarks/analysis.py [seconds]
 
-Plays the demo track hop by hop through analyzer, conductor and baseline encoder and prints one JSON line for
+Plays the demo track hop by hop through analyzer, conductor and the encoder in the box and prints one JSON line for
 each: mean, median, p99 and worst time in milliseconds, with commit and machine. One thread, no warm-up taken off.
 """
 
@@ -19,8 +19,8 @@ import soundfile
 
 import tpos_live
 from tpos_live.analysis.analyzer import Analyzer
-from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
 from tpos_live.analysis.features import HOP
+from tpos_live.analysis.opening import open_encoder
 from tpos_live.conditioning.conductor import Conductor
 from tpos_live.parameters import ParameterStore
 
@@ -62,7 +62,7 @@ def main() -> None:
     hops = track.reshape(-1, HOP)
     still = ParameterStore().snapshot()
     store = ParameterStore()
-    analyzer, encoder = Analyzer(), SpectralBaselineEncoder()
+    analyzer, encoder = Analyzer(), open_encoder()[0]
     features = []
     report("analyzer", timed(lambda i: features.extend(analyzer.push(hops[i], still)), len(hops)))
     conductor = Conductor()
@@ -77,7 +77,7 @@ def main() -> None:
         store.set("motion.pan_x", index % 100 / 100)
         snapshots.append(store.snapshot())
     report("conductor, a parameter changes every hop", timed(ridden, len(hops)))
-    report("baseline encoder", timed(lambda i: encoder.push(hops[i]), len(hops)))
+    report(f"{encoder.name} encoder", timed(lambda i: encoder.push(hops[i]), len(hops)))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
+from tpos_live.analysis.opening import open_encoder
 from tpos_live.board import Board
 from tpos_live.conditioning.drive import Drive
 from tpos_live.control.osc import OscControl
@@ -106,7 +106,10 @@ class Show:
         self.say = say
         self.board = Board(self.store, say)
         self.frames: Mailbox[Frame] = Mailbox()
-        self.listener = Listener(SpectralBaselineEncoder())
+        encoder, why = open_encoder()
+        if why:
+            say(why)
+        self.listener = Listener(encoder)
         self.sound = sound or self._open_sound()
         self.stage: StageWindow | HeadlessStage = self._make_stage()
         self.listener.delay = self._delay

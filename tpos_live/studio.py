@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
 from tpos_live.analysis.encoder import Meaning, SoundEncoder
+from tpos_live.analysis.opening import open_encoder
 from tpos_live.conditioning.audio_tokens import audio_map
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.interpreter import Interpreter
@@ -36,14 +36,15 @@ class Studio:
     def __init__(self, settings: Settings, live: bool, encoder: SoundEncoder | None = None) -> None:
         self._settings, self._live = settings, live
         self._stack = ExitStack()
-        self.encoder = encoder or SpectralBaselineEncoder()
+        self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.note = ""
-        """Which engine was taken and why; one line."""
+        """Which engine was taken and why, and why the trained encoder was not; a line each."""
 
     def __enter__(self) -> Self:
         """Raises EngineError."""
         chosen = self._settings.engine
-        path, self.note = resolve_engine(chosen.name)
+        path, note = resolve_engine(chosen.name)
+        self.note = "\n".join(filter(None, (note, self._why)))
         try:
             self._build(path, parse_size(chosen.size), chosen.accelerator)
         except Exception as error:
@@ -60,7 +61,7 @@ class Studio:
         threads = self._settings.engine.threads
         self.painter = Painter(self.engine, (width, height) if width else None, accelerator, threads=threads)
         texts = self._stack.enter_context(TextCache(self.engine.encode, synchronous=not self._live))
-        sound = audio_map(self.encoder, self.engine.encode, self.engine.metadata.audio_tokens)
+        sound = audio_map(self.encoder, self.engine.encode, self.engine.metadata.audio_tokens, self.engine.hears)
         self.mixer = Mixer(PromptBank(texts), sound, self.painter.token_rows, self.engine.hears)
         self._texts = texts
         self._interpreter = self._stack.enter_context(

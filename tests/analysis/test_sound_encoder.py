@@ -209,3 +209,18 @@ def test_hearing_needs_no_torch() -> None:
     code = "import sys; from tpos_live.analysis.opening import open_encoder; open_encoder(); "
     code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_encoder_in_the_box_hears() -> None:
+    """It fits the text encoder in the box, is small, and puts heavy rain among the rains."""
+    from tpos_live.places import shipped
+    from tpos_live.training.sounds import make
+
+    hearing, why = open_encoder()
+    assert isinstance(hearing, TposEncoder) and why == ""
+    files = list((shipped("engines") / "ember" / FOLDER).iterdir())
+    assert sum(path.stat().st_size for path in files) < 16 * 2**20
+    assert {"README.md", "ATTRIBUTION.md"} <= {path.name for path in files}
+    heard = hearing.push(make("rain", 0.8, 3.0, 123))[-1]
+    nearest = [hearing.phrases[index] for index in np.argsort(hearing.vectors @ heard.vector)[::-1][:5]]
+    assert any("rain" in phrase for phrase in nearest) and heard.magnitude > 0.2
