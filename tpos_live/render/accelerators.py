@@ -12,9 +12,9 @@ import torch
 from tpos_live.render.engine import Engine
 from tpos_live.render.metadata import EngineError, NotReady
 
-NAMES = ("eager", "openvino", "tensorrt-rtx", "tensorrt")
+NAMES = ("eager", "openvino", "cuda-graph", "tensorrt-rtx", "tensorrt")
 """Rungs that can be asked for."""
-LADDERS = {"cpu": ("openvino", "eager"), "cuda": ("tensorrt", "tensorrt-rtx", "eager")}
+LADDERS = {"cpu": ("openvino", "eager"), "cuda": ("tensorrt", "tensorrt-rtx", "cuda-graph", "eager")}
 """Rungs of each kind of device, best first; `auto` takes the first that is ready. Elsewhere eager alone."""
 
 
@@ -23,6 +23,7 @@ class Accelerator(Protocol):
 
     name: what really runs. why: why not the next faster rung, one line; "" where there is none.
     torch_threads: how many threads PyTorch should keep meanwhile on a CPU; 0 = all it was given.
+    An accelerator that draws a whole picture at once has `whole` and `fetch` besides (see `graph.CudaGraph`).
     """
 
     name: str
@@ -117,13 +118,13 @@ def is_available(name: str, engine: Engine | None = None) -> tuple[bool, str]:
         from tpos_live.render import openvino
 
         return openvino.is_available(engine)
-    if name in ("tensorrt-rtx", "tensorrt"):
+    if name in ("cuda-graph", "tensorrt-rtx", "tensorrt"):
         from tpos_live.render import plans
 
         device = engine.device.type if engine is not None else "cuda" if torch.cuda.is_available() else "cpu"
         if device != "cuda":
             return False, f"{name} is for CUDA cards; this runs on the {device}"
-        return plans.is_available(name)
+        return (True, "") if name == "cuda-graph" else plans.is_available(name)
     return False, f"there is no accelerator {name}; choose {', '.join(('auto', *NAMES))}"
 
 
@@ -162,6 +163,10 @@ def _load(rung: str, engine: Engine, size: tuple[int, int], tokens: int, threads
         from tpos_live.render import openvino
 
         return openvino.load(engine, size, tokens, threads)
+    if rung == "cuda-graph":
+        from tpos_live.render import graph
+
+        return graph.load(engine, size, tokens)
     from tpos_live.render import tensorrt
 
     return tensorrt.load(rung, engine, size, tokens)

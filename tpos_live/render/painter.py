@@ -13,6 +13,7 @@ from tpos_live.render.accelerators import Accelerator, choose
 from tpos_live.render.engine import Engine
 from tpos_live.render.feedback import LEAST_STRENGTH, Feedback
 from tpos_live.render.frame import Frame
+from tpos_live.render.graph import CudaGraph
 from tpos_live.render.loop import Loop
 from tpos_live.render.motion import NoiseField, SeedScalars
 from tpos_live.render.scalars import scalar_tokens
@@ -108,14 +109,23 @@ class Painter:
             return field.to(self.engine.device)
 
         plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0)
-        latent = self._loop.run(plan, self._predict, self._noise, last, fresh)
+        whole = self.accelerator if isinstance(self.accelerator, CudaGraph) else None
+        if whole is not None:
+            without = self._without if self._guidance > 1.0 else None
+            whole.whole.draw(plan, self._noise, self._tokens, last, fresh, without, self._guidance)
+            latent = whole.whole.latent
+        else:
+            latent = self._loop.run(plan, self._predict, self._noise, last, fresh)
         if strength < _FEEDBACK_BELOW:
             self._feedback.keep(latent, drive)
         else:
             self._feedback.reset()
         decoding = time.perf_counter()
         pixels = self._pool[self._index % _POOL]
-        self.accelerator.decode(latent, pixels)
+        if whole is not None:
+            whole.fetch(pixels)
+        else:
+            self.accelerator.decode(latent, pixels)
         done = time.perf_counter()
         self.times.add("noise", max(sampled - began, 0.0))
         self.times.add("unet", self._unet_seconds)

@@ -1,0 +1,203 @@
+"""A whole picture as one piece of work on fixed addresses, so that a CUDA graph can hold it.
+
+Everything that a picture depends on is copied into buffers that never move: noise, last latent, tokens, and the
+schedule's numbers. The loop over the steps, guidance, the decoder and the conversion to bytes then run with no Python
+number in them, so that one recording serves every prompt, strength and seed of a number of steps.
+
+Off CUDA the same lines run without a recording. On a card this is not proven yet (see docs/engines.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from tpos_live.render.engine import Engine
+from tpos_live.render.metadata import NotReady
+from tpos_live.render.parity import LEAST, psnr
+from tpos_live.render.schedule import MOST_STEPS, Plan
+
+Unet = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Decoder = Callable[[torch.Tensor], torch.Tensor]
+_NUMBERS = 9
+"""Of a step: timestep, skip, out, keep, add, fresh, and the corrector's three."""
+
+
+class WholePicture:
+    """Draws pictures of one size. Belongs to one thread.
+
+    unet: (latent float32 [B, C, h, w], timestep float32 [B], tokens float32 [B, T, D]) to float32 [B, C, h, w].
+    decoder: latent float32 [1, C, h, w] to a picture [1, 3, H, W] in [-1, 1]. The two results are `latent`, float32
+    [1, C, h, w], and `pixels`, uint8 [H, W, 3]; the next picture overwrites both, their addresses stay.
+    """
+
+    def __init__(self, engine: Engine, size: tuple[int, int], rows: int, unet: Unet, decoder: Decoder) -> None:
+        """size: (width, height) in pixels. rows: of conditioning, all kinds together."""
+        self._unet, self._decoder, self._cuda = unet, decoder, engine.device.type == "cuda"
+        shape = (1, engine.latent_channels, size[1] // engine.factor, size[0] // engine.factor)
+
+        def buffer(*sides: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+            return torch.zeros(sides, dtype=dtype, device=engine.device)
+
+        self._noise, self._last, self._x, self._x0, self._x0_before, self._base = (buffer(*shape) for _ in range(6))
+        self._fresh = buffer(MOST_STEPS, *shape)
+        self._tokens = buffer(2, rows, engine.token_dim)  # with the prompt, and without it
+        self._start = buffer(2)
+        self._numbers = buffer(MOST_STEPS, _NUMBERS)
+        self._guidance = buffer(1)
+        self._steps_host = torch.zeros(MOST_STEPS, _NUMBERS, pin_memory=self._cuda)
+        self._start_host = torch.zeros(2, pin_memory=self._cuda)
+        self.latent = self._x0
+        self.pixels = buffer(size[1], size[0], 3, dtype=torch.uint8)
+        self._recordings: dict[tuple[int, bool], torch.cuda.CUDAGraph] = {}
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        plan: Plan,
+        noise: torch.Tensor,
+        tokens: torch.Tensor,
+        last: torch.Tensor | None = None,
+        fresh: Callable[[int], torch.Tensor] | None = None,
+        without: torch.Tensor | None = None,
+        guidance: float = 1.0,
+    ) -> None:
+        """Draw one picture into `latent` and `pixels`.
+
+        noise, last: float32 [1, C, h, w]. tokens, without: float32 [1, rows, token_dim]; `without` is what guidance
+        (Ho and Salimans 2022) leads away from, None where it is off.
+        """
+        self._noise.copy_(noise)
+        self._last.copy_(last) if last is not None else self._last.zero_()
+        self._tokens[:1].copy_(tokens)
+        guided = without is not None and guidance > 1.0
+        if guided and without is not None:
+            self._tokens[1:].copy_(without)
+            self._guidance.fill_(guidance)
+        self._start_host[0], self._start_host[1] = plan.noise, plan.last if last is not None else 0.0
+        for n, step in enumerate(plan.steps):
+            row = (step.timestep, step.skip, step.out, step.keep, step.add, step.fresh)
+            # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
+            self._steps_host[n] = torch.tensor([*row, *(step.correct or (0.0, 0.0, 0.0))])
+            if step.fresh and fresh is not None:
+                self._fresh[n].copy_(fresh(n))
+        self._start.copy_(self._start_host, non_blocking=True)
+        self._numbers.copy_(self._steps_host, non_blocking=True)
+        self._run(len(plan.steps), guided)
+
+    def _run(self, steps: int, guided: bool) -> None:
+        if not self._cuda:
+            return self._body(steps, guided)
+        recording = self._recordings.get((steps, guided))
+        if recording is None:
+            recording = self._recordings[steps, guided] = self._record(steps, guided)
+        return recording.replay()
+
+    def _record(self, steps: int, guided: bool) -> torch.cuda.CUDAGraph:
+        """Warm up on a stream of its own, as recordings want, then record."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self._body(steps, guided)
+        torch.cuda.current_stream().wait_stream(stream)
+        recording = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(recording, capture_error_mode="thread_local"):
+            self._body(steps, guided)
+        return recording
+
+    def _body(self, steps: int, guided: bool) -> None:
+        """The work itself: tensors alone, no number of Python's that could be frozen into a recording."""
+        x, x0 = self._x, self._x0
+        torch.mul(self._noise, self._start[0], out=x)
+        x.addcmul_(self._last, self._start[1])
+        for n in range(steps):
+            timestep, skip, out, keep, add, fresh, base, before, now = self._numbers[n].unbind()
+            prediction = self._predict(x, timestep[None], guided)
+            torch.mul(x, skip, out=x0)
+            x0.addcmul_(prediction, out)
+            if n > 0:  # the corrector, where the step has one
+                corrected = base * self._base + before * self._x0_before + now * x0
+                x.copy_(torch.where(base != 0, corrected, x))
+            self._base.copy_(x)
+            self._x0_before.copy_(x0)
+            x.mul_(keep).addcmul_(x0, add).addcmul_(self._fresh[n], fresh)
+        x0.copy_(x)
+        picture = self._decoder(x0)
+        self.pixels.copy_(picture[0].float().mul(127.5).add_(127.5).clamp_(0, 255).round_().permute(1, 2, 0))
+
+    def _predict(self, x: torch.Tensor, timestep: torch.Tensor, guided: bool) -> torch.Tensor:
+        if not guided:
+            return self._unet(x, timestep, self._tokens[:1])
+        both = self._unet(x.expand(2, -1, -1, -1), timestep.expand(2), self._tokens)
+        return torch.lerp(both[1:], both[:1], self._guidance)
+
+
+def networks(engine: Engine) -> tuple[Unet, Decoder]:
+    """The engine's own networks as WholePicture wants them, in the precision they were loaded in."""
+    scale = 1.0 / float(engine.vae.config.scaling_factor)
+    dtype = engine.dtype
+
+    def unet(latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        output = engine.unet(latent.to(dtype), timestep, encoder_hidden_states=tokens.to(dtype), return_dict=False)[0]
+        return output.float()  # type: ignore[no-any-return]
+
+    def decoder(latent: torch.Tensor) -> torch.Tensor:
+        half = next(engine.vae.decoder.parameters()).dtype  # eager may have made the decoder's another one
+        return engine.vae.decode((latent * scale).to(half), return_dict=False)[0]  # type: ignore[no-any-return]
+
+    return unet, decoder
+
+
+def load(engine: Engine, size: tuple[int, int], rows: int) -> CudaGraph:
+    """The accelerator, everything that the engine allows recorded, and one picture compared with eager's.
+
+    Raises NotReady with one line where the picture is another one.
+    """
+    made = CudaGraph(engine, size, rows)
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(made.whole.latent.shape, generator=generator).to(engine.device)
+    tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
+    tokens[0, : engine.text_tokens] = engine.encode("blue sea").float()[:rows]
+    for steps in sorted(set(engine.metadata.steps) & set(range(1, 5)), reverse=True):
+        for guidance in (1.0, 2.0) if engine.metadata.guidance else (1.0,):
+            plan = engine.schedule.plan(steps)
+            made.whole.draw(plan, noise, tokens, None, lambda _n: noise, tokens if guidance > 1 else None, guidance)
+    plan = engine.schedule.plan(1)
+    made.whole.draw(plan, noise, tokens)
+    pictures = [np.zeros((size[1], size[0], 3), np.uint8) for _ in range(2)]
+    made.fetch(pictures[0])
+    step = plan.steps[0]
+    timestep = torch.tensor([step.timestep], device=engine.device)
+    with torch.inference_mode():
+        start = plan.noise * noise
+        latent = step.skip * start + step.out * made.predict(start, timestep, tokens)
+        made.decode(latent, pictures[1])
+    if (found := psnr(*pictures)) < LEAST:
+        raise NotReady(f"cuda-graph draws another picture than eager here ({found:.1f} dB); it is not used")
+    return made
+
+
+class CudaGraph:
+    """Accelerator `cuda-graph`: a whole picture in one launch. Also draws in parts, for drafts of the feedback."""
+
+    def __init__(self, engine: Engine, size: tuple[int, int], rows: int) -> None:
+        from tpos_live.render.accelerators import Eager
+
+        self.name = "cuda-graph"
+        self.why = ""
+        self.torch_threads = 0
+        self._parts = Eager(engine)
+        self.whole = WholePicture(engine, size, rows, *networks(engine))
+        self.predict = self._parts.predict
+        self.decode = self._parts.decode
+        self._host = torch.empty(self.whole.pixels.shape, dtype=torch.uint8, pin_memory=engine.device.type == "cuda")
+
+    def fetch(self, out: np.ndarray) -> None:
+        """Copy the picture that was drawn last to `out`, uint8 [H, W, 3]; waits for it."""
+        self._host.copy_(self.whole.pixels, non_blocking=True)
+        if self.whole.pixels.is_cuda:
+            torch.cuda.current_stream().synchronize()
+        np.copyto(out, self._host.numpy())
