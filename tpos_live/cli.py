@@ -242,24 +242,6 @@ def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | 
 
 
 @train.command()
-@click.option("--minutes", type=click.FloatRange(0, 100_000), default=15.0, show_default=True)
-@click.option("--families", default="", metavar="NAME,…|all", help="Default: those that the engine was trained on.")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")
-@click.option("--resume", is_flag=True, help="Go on from the judge that is there.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=None)
-@click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
-def judge(
-    minutes: float, families: str, output: Path | None, resume: bool, seed: int, threads: int | None,
-    accelerator: str | None,
-) -> int:  # fmt: skip
-    """Train the judge that `evaluate ember` asks, on fresh renders alone."""
-    from tpos_live.training.judge_command import run
-
-    return run(minutes, families, output, resume, seed, threads, accelerator)
-
-
-@train.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=20.0, show_default=True)
@@ -290,6 +272,24 @@ def encoder(
         data, output, minutes=minutes, leave_out_fold=leave_out_fold, resume=resume, seed=seed, threads=threads,
         run=run, layout=Layout(lstm="lstm" not in without, attention="attention" not in without),
     )  # fmt: skip
+
+
+@train.command()
+@click.option("--minutes", type=click.FloatRange(0, 100_000), default=15.0, show_default=True)
+@click.option("--families", default="", metavar="NAME,…|all", help="Default: those that the engine was trained on.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")
+@click.option("--resume", is_flag=True, help="Go on from the judge that is there.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
+def judge(
+    minutes: float, families: str, output: Path | None, resume: bool, seed: int, threads: int | None,
+    accelerator: str | None,
+) -> int:  # fmt: skip
+    """Train the judge that `evaluate ember` asks, on fresh renders alone."""
+    from tpos_live.training.judge_command import run
+
+    return run(minutes, families, output, resume, seed, threads, accelerator)
 
 
 cli.add_command(evaluate)
