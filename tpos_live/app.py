@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -43,8 +43,8 @@ def has_display() -> bool:
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
 
 
-def run_show(settings: Settings, demo: bool = False) -> int:
-    """A show from start to end; returns the exit code. Raises our own errors for what cannot start."""
+def run_show(settings: Settings, demo: bool = False) -> NoReturn:
+    """A show from start to end, and of the process with it. Raises our own errors for what cannot start."""
     # The sound's threads must not wait 5 ms, Python's default, for their turn.
     sys.setswitchinterval(0.001)
     headless = settings.window.headless
@@ -54,13 +54,11 @@ def run_show(settings: Settings, demo: bool = False) -> int:
         show = Show(settings, demo=demo, stop=stop)
         with show:
             show.run()
-        loading = show.loading
-    if loading:
-        # The loader is inside a library's import, which cannot be interrupted: leave without it.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    return 0
+    # All of ours is closed and written. Taking down PyTorch and OpenVINO costs another second, and a loader that is
+    # inside a library's import cannot be interrupted: leave without them.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 @contextmanager

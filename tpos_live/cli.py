@@ -121,7 +121,7 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
     settings = _settings(options)
     from tpos_live.app import run_show
 
-    context.exit(run_show(settings))
+    run_show(settings)
 
 
 @cli.command()
