@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from fakes.one_thread import one_thread as one_thread
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.evaluation.figures import BEGIN, END
@@ -15,14 +15,6 @@ from tpos_live.evaluation.judge import FILE, Judge, save_judge
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
 FAMILIES = ("fire", "ocean", "galaxy")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
