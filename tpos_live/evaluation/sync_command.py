@@ -74,12 +74,12 @@ def _foreign(seen: Watched, video: Path | None) -> np.ndarray:
         other = watch(video)
         onset, fps, tempo = other.onset, other.fps, other.tempo
     else:
-        onset, fps, tempo = _demo(), seen.fps, 128.0
+        onset, fps, tempo = _demo(seen.fps), seen.fps, 128.0
     at = np.arange(len(seen.change)) / seen.fps * fps * (seen.tempo / tempo if tempo else 1.0)
     return np.interp(at % len(onset), np.arange(len(onset)), onset)
 
 
-def _demo(fps: float = 30.0) -> np.ndarray:
+def _demo(fps: float) -> np.ndarray:
     import librosa
 
     from tpos_live.sound.files import read_audio

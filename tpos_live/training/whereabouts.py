@@ -9,6 +9,7 @@ Convolutional Neural Networks Encode?")
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,11 +17,12 @@ import torch.nn.functional as F
 from torch import nn
 
 
+@lru_cache(maxsize=16)
 def places(h: int, w: int, device: torch.device | None = None) -> torch.Tensor:
     """What is asked for: waves along x and y and around the middle, float [K, h, w] in [-1, 1].
 
     x and y are a scene's own (y from -1 to 1, x as wide as the picture is); rings are waves in the logarithm of
-    the radius, as a tunnel has them.
+    the radius, as a tunnel has them. Kept for the sizes that come again at every step; not to be written.
     """
     y, x = torch.meshgrid(
         (torch.arange(h, device=device) + 0.5) / h * 2 - 1,
