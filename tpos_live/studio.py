@@ -19,6 +19,7 @@ from tpos_live.render.accelerators import Accelerator, prepare_better
 from tpos_live.render.engine import load_engine
 from tpos_live.render.frame import Frame
 from tpos_live.render.locate import BUILT_IN, resolve_engine
+from tpos_live.render.metadata import first_line
 from tpos_live.render.painter import Painter
 from tpos_live.render.rescue import Rescued, Trouble, Way, release, smaller_size, trouble, way
 from tpos_live.settings import Settings, parse_size
@@ -83,7 +84,7 @@ class Studio:
         smaller = smaller_size(painter.size, max(self.engine.metadata.multiple, self.engine.factor))
         built_in = self._device == "cpu" and self._path.name == BUILT_IN
         chosen = way(trouble(error), failures, smaller is not None, painter.accelerator.name, built_in)
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:80]
+        first = first_line(error, 80)
         if chosen is Way.HOLD:
             return None
         release()

@@ -13,7 +13,7 @@ from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.render.engine import load_engine
 from tpos_live.render.locate import resolve_engine
-from tpos_live.render.metadata import EngineError
+from tpos_live.render.metadata import EngineError, first_line
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -167,3 +167,9 @@ def test_importing_the_contracts_is_light() -> None:
         "assert not {'diffusers', 'transformers', 'openvino'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_error_is_told_in_one_short_line() -> None:
+    assert first_line(ValueError("\n  bad header\nand a page of reasons")) == "bad header"
+    assert first_line(ValueError("x" * 500), 80) == "x" * 80
+    assert first_line(ValueError("  \n")) == "ValueError"

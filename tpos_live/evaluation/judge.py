@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tpos_live.render.metadata import first_line
+
 FEATURES = 64
 SIDE = 128
 """Pixels of the shorter side of what the judge looks at."""
@@ -107,6 +109,7 @@ def load_judge(folder: Path) -> tuple[Judge, dict[str, object]]:
         judge.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=True)
         facts = dict(json.loads(header["facts"]))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise JudgeError(f"{path}: damaged judge ({first}); make it again with tpos-live train judge") from error
+        raise JudgeError(
+            f"{path}: damaged judge ({first_line(error)}); make it again: tpos-live train judge"
+        ) from error
     return judge.eval().requires_grad_(False), facts

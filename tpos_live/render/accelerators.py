@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tpos_live.render.engine import Engine
-from tpos_live.render.metadata import EngineError, NotReady
+from tpos_live.render.metadata import EngineError, NotReady, first_line
 
 NAMES = ("eager", "openvino", "cuda-graph", "tensorrt-rtx", "tensorrt")
 """Rungs that can be asked for."""
@@ -153,7 +153,7 @@ def choose(name: str, engine: Engine, size: tuple[int, int], tokens: int, thread
             except NotReady as error:
                 why = str(error)
             except Exception as error:  # a library that fails must not keep the show from starting
-                why = f"{rung} failed: {(str(error).strip().splitlines() or [type(error).__name__])[0][:120]}"
+                why = f"{rung} failed: {first_line(error)}"
         reasons.append(why)
     return Eager(engine, "; ".join(reasons))
 

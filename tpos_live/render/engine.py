@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from tpos_live.render.lora import merge_lora
-from tpos_live.render.metadata import METADATA_FILE, EngineError, EngineMetadata, read_metadata
+from tpos_live.render.metadata import METADATA_FILE, EngineError, EngineMetadata, first_line, read_metadata
 from tpos_live.render.schedule import Schedule
 
 TEXT_ENCODERS = ("CLIPTextModel", "BertModel")
@@ -219,8 +219,9 @@ def _load(folder: Path, part: str, cls: Any) -> Any:
     try:
         return cls.from_pretrained(folder / part, **options)
     except Exception as error:
-        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise EngineError(f"{folder / part}: cannot be loaded ({first}); fetch or install the engine again") from error
+        raise EngineError(
+            f"{folder / part}: cannot be loaded ({first_line(error, 200)}); fetch or install the engine again"
+        ) from error
 
 
 def _load_tokenizer(folder: Path, name: str) -> Any:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from tpos_live.render.metadata import METADATA_FILE, EngineError
+from tpos_live.render.metadata import METADATA_FILE, EngineError, first_line
 from tpos_live.render.presets import Preset, fetched_folder, load_preset
 
 RECORD = "fetched.json"
@@ -287,5 +287,6 @@ def _plainly(repo: str) -> Iterator[None]:
 
 
 def _broken(repo: str, error: Exception) -> EngineError:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-    return EngineError(f"{repo}: fetching stopped ({first}); run the same line again to go on where it stopped")
+    return EngineError(
+        f"{repo}: fetching stopped ({first_line(error, 160)}); run the same line again to go on where it stopped"
+    )

@@ -19,6 +19,14 @@ class EngineError(Exception):
     """An engine cannot be used: one line that says what, where and what to do."""
 
 
+def first_line(error: BaseException, most: int = 120) -> str:
+    """What an error says, in one line of `most` characters at most: a library's errors run over pages.
+
+    The name of its class where it says nothing.
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
 class NotReady(EngineError):
     """An accelerator is not prepared for an engine yet, or what was prepared cannot be used: one line."""
 
@@ -79,5 +87,6 @@ def read_metadata(folder: Path) -> EngineMetadata:
     try:
         return EngineMetadata.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise EngineError(f"{path}: not a valid engine description ({first}); reinstall the engine") from error
+        raise EngineError(
+            f"{path}: not a valid engine description ({first_line(error)}); reinstall the engine"
+        ) from error

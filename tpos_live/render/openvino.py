@@ -24,7 +24,7 @@ import torch
 
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine, load_engine
-from tpos_live.render.metadata import NotReady
+from tpos_live.render.metadata import NotReady, first_line
 
 FORMAT = 1
 """Counts changes of what is converted."""
@@ -97,8 +97,7 @@ def load(engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0) -
         return OpenVino(place, str(facts["precision"]), threads)
     except Exception as error:
         shutil.rmtree(place, ignore_errors=True)
-        first = (str(error).strip().splitlines() or [""])[0][:120]
-        raise NotReady(f"the converted engine was damaged and is removed ({first})") from error
+        raise NotReady(f"the converted engine was damaged and is removed ({first_line(error)})") from error
 
 
 class OpenVino:
@@ -216,7 +215,7 @@ def main(arguments: list[str]) -> int:
     try:
         _convert(load_engine(Path(place), "cpu"), (int(width), int(height)), int(tokens), Path(work))
     except Exception as error:
-        print((str(error).strip().splitlines() or [type(error).__name__])[0], file=sys.stderr)
+        print(first_line(error, 200), file=sys.stderr)
         return 1
     return 0
 

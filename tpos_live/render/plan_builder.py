@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from tpos_live.render.engine import Engine, load_engine
-from tpos_live.render.metadata import EngineError
+from tpos_live.render.metadata import EngineError, first_line
 from tpos_live.render.plans import (
     FORMAT,
     KINDS,
@@ -179,7 +179,7 @@ def main(arguments: list[str]) -> int:
             ),
         )  # fmt: skip
     except Exception as error:
-        print((str(error).strip().splitlines() or [type(error).__name__])[0], file=sys.stderr)
+        print(first_line(error, 200), file=sys.stderr)
         return 1
     return 0
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tpos_live.places import engines_dir, shipped
-from tpos_live.render.metadata import EngineError
+from tpos_live.render.metadata import EngineError, first_line
 
 TAESD = "madebyollin/taesd"
 """The decoder of every engine whose latents are Stable Diffusion 1's or 2's: an eighteenth of the work of theirs."""
@@ -103,7 +103,7 @@ def load_preset(name: str, folder: Path | None = None) -> Preset:
         entry = ".".join(map(str, first["loc"]))
         raise EngineError(f"{path}: not a valid preset: {entry}: {first['msg']}") from error
     except (OSError, ValueError) as error:
-        raise EngineError(f"{path}: not a valid preset: {str(error).splitlines()[0]}") from error
+        raise EngineError(f"{path}: not a valid preset: {first_line(error)}") from error
     return preset if preset.title else preset.model_copy(update={"title": name})
 
 

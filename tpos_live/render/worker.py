@@ -15,6 +15,7 @@ from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.accelerators import Accelerator
 from tpos_live.render.frame import Frame
+from tpos_live.render.metadata import first_line
 from tpos_live.render.painter import Painter
 from tpos_live.render.rescue import Rescued
 
@@ -163,8 +164,7 @@ class RenderThread:
 
     def _fail(self, error: Exception) -> None:
         self.failed += 1
-        first = (str(error).strip().splitlines() or [""])[0][:200]
-        line = f"the engine failed, holding the last picture: {type(error).__name__}: {first}"
+        line = f"the engine failed, holding the last picture: {type(error).__name__}: {first_line(error, 200)}"
         if line != self.error:
             self.error = line
             self._report(line)
@@ -179,6 +179,5 @@ class RenderThread:
                 return
             self._painter.reset_feedback()
         except Exception as another:  # a rescue that fails as well: the picture stays, and it tries again
-            first = (str(another).strip().splitlines() or [type(another).__name__])[0][:200]
-            self._report(f"could not go on with less: {first}")
+            self._report(f"could not go on with less: {first_line(another, 200)}")
         self._stop.wait(_RETRY)
