@@ -71,7 +71,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
         show.run_until_best()
         begin = time.perf_counter()
         for minute in range(1, round(options.minutes) + 1):
-            drawn, shown, since = show.renderer.drawn, show.stage.shown, time.perf_counter()
+            drawn, shown, since = show.renderer.drawn, show.stage.meter.count, time.perf_counter()
             end = begin + 60 * minute
             show.stage.run(lambda end=end: time.perf_counter() >= end)
             took = time.perf_counter() - since
@@ -80,7 +80,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
                 "minute": minute,
                 "accelerator": status.accelerator,
                 "engine_fps": round((show.renderer.drawn - drawn) / took, 2),
-                "shown_fps": round((show.stage.shown - shown) / took, 2),
+                "shown_fps": round((show.stage.meter.count - shown) / took, 2),
                 "latency_ms": round(status.latency_ms, 1),
                 "samples_lost": status.samples_lost,
                 "record_dropped": status.record_dropped,

@@ -239,7 +239,7 @@ class Show:
 
     def _delay(self) -> float:
         """Seconds from sound in the room to its light on the screen, as far as they can be measured."""
-        return self.stage.delay + self.sound.status(time.perf_counter()).passed
+        return self.stage.meter.delay + self.sound.status(time.perf_counter()).passed
 
     def _sound_fields(self) -> dict[str, Any]:
         if not self._ear.opened.is_set():
@@ -264,8 +264,8 @@ class Show:
         return {
             "engine_fps": self.loader.fps(),
             "understood": self.studio.understood if self.studio else "",
-            "shown_fps": self.stage.shown_fps,
-            "latency_ms": self.stage.latency_ms,
+            "shown_fps": self.stage.meter.fps,
+            "latency_ms": self.stage.meter.latency_ms,
             "frames_replaced": self.frames.replaced,
             "recording": self.desk.recording,
             "record_dropped": self.desk.dropped,

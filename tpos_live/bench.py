@@ -62,7 +62,7 @@ def measure_show(settings: Settings, seconds: float) -> tuple[list[dict[str, Any
         show.studio.times.clear()
         show.listener.times.clear()
         process = psutil.Process()
-        drawn, shown, start = show.renderer.drawn, show.stage.shown, time.perf_counter()
+        drawn, shown, start = show.renderer.drawn, show.stage.meter.count, time.perf_counter()
         lost, memory, busy = show.board.status().samples_lost, process.memory_info().rss, sum(process.cpu_times()[:2])
         until(show, seconds, stop.is_set)
         took = time.perf_counter() - start
@@ -78,7 +78,7 @@ def measure_show(settings: Settings, seconds: float) -> tuple[list[dict[str, Any
             "stage": show.stage.renderer,
             "seconds": round(took, 2),
             "engine_fps": round((show.renderer.drawn - drawn) / took, 2),
-            "shown_fps": round((show.stage.shown - shown) / took, 2),
+            "shown_fps": round((show.stage.meter.count - shown) / took, 2),
             "latency_ms": round(status.latency_ms, 1),
             "samples_lost": status.samples_lost - lost,
             "frames_replaced": status.frames_replaced,

@@ -143,7 +143,7 @@ class Watch:
         self._before = small(show.stage.read_back())
         self._seen = 0
         self._engine_seen = 0
-        self._shown = show.stage.shown
+        self._shown = show.stage.meter.count
         self.buffering: list[float] = []
         self.pixel: list[float] = []
         self.engine: list[float] = []
@@ -151,9 +151,9 @@ class Watch:
 
     def look(self) -> bool:
         """Called before each picture; True when all clicks were seen or given up."""
-        if self._show.stage.shown == self._shown:
+        if self._show.stage.meter.count == self._shown:
             return False
-        self._shown = self._show.stage.shown
+        self._shown = self._show.stage.meter.count
         picture = small(self._show.stage.read_back())
         now = time.perf_counter()
         changed = bool((np.abs(picture - self._before) > CHANGED).any())

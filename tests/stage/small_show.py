@@ -43,11 +43,11 @@ def main() -> None:
                 frames.put(Frame(np.full((64, 64, 3), int(rest[0]), np.uint8), 0, now, now, now))
             elif word == "set":
                 store.set(rest[0], float(rest[1]))
-            before = window.shown
-            while window.shown < before + 3 and not window.closing:
+            before = window.meter.count
+            while window.meter.count < before + 3 and not window.closing:
                 time.sleep(0.005)
             inner = window._window
-            say(keys=pressed, shown=window.shown, fps=window.shown_fps, size=window.size, at=inner.get_location(),
+            say(keys=pressed, shown=window.meter.count, fps=window.meter.fps, size=window.size, at=inner.get_location(),
                 full=inner.fullscreen, screens=len(inner.display.get_screens()))  # fmt: skip
         window.close_soon()
 
@@ -58,7 +58,7 @@ def main() -> None:
         say(ready=True, renderer=window.renderer)
         threading.Thread(target=listen, args=(window,), daemon=True).start()
         window.run()
-    say(ended=True, shown=window.shown)
+    say(ended=True, shown=window.meter.count)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class HeadlessStage:
         self._on_refresh, self._clock = on_refresh, clock
         self._composer = Composer(size)
         self._pacer = Pacer(cap=fps_cap or 30.0)
-        self._meter = ShownMeter()
+        self.meter = ShownMeter(clock)
         self._shot = self.playhead.shot(0.0, drive(), snapshot())
 
     def __enter__(self) -> Self:
@@ -76,27 +76,7 @@ class HeadlessStage:
             picture = self.read_back()
             for output in wanting:
                 output.send(picture, now)
-        self._meter.note(now, self.playhead.newest, drive.heard_at)
-
-    @property
-    def shown(self) -> int:
-        """Pictures shown since the start."""
-        return self._meter.count
-
-    @property
-    def shown_fps(self) -> float:
-        """Pictures a second that would have been shown."""
-        return self._meter.fps(self._clock())
-
-    @property
-    def latency_ms(self) -> float:
-        """Median of the last second: from newest sound to its engine picture."""
-        return self._meter.latency_ms
-
-    @property
-    def delay(self) -> float:
-        """Seconds from newest sound to its events; 0 while unknown. May be read from anywhere."""
-        return self._meter.delay
+        self.meter.note(now, self.playhead.newest, drive.heard_at)
 
     def read_back(self) -> np.ndarray:
         """The composed picture of the last `step`: uint8 [height, width, 3]."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from statistics import median
 
 from tpos_live.render.frame import Frame
@@ -96,8 +98,10 @@ class Meter:
 class ShownMeter:
     """What both stages tell of the pictures they show: how many a second, and how old their sound is."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self.count = 0
+        """Pictures shown since the start."""
         self.delay = 0.0
         """Seconds from newest sound to its events shown, smoothed; 0 while unknown. Any thread may read it."""
         self._rate, self._latency = Meter(), Meter()
@@ -114,9 +118,10 @@ class ShownMeter:
             self._frame = frame
             self._latency.add(now, now - frame.heard_at)
 
-    def fps(self, now: float) -> float:
-        """Pictures shown a second."""
-        return self._rate.rate(now)
+    @property
+    def fps(self) -> float:
+        """Pictures shown a second, over the last second of the clock."""
+        return self._rate.rate(self._clock())
 
     @property
     def latency_ms(self) -> float:

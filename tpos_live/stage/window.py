@@ -69,7 +69,7 @@ class StageWindow:
         self._settle_at: float | None = None
         self._settle_tries = 0
         self._forget_at: float | None = None
-        self._meter = ShownMeter()
+        self.meter = ShownMeter(clock)
         self._asked: deque[list[Output]] = deque()
         self._hud: Any = None
         self._heard_at = 0.0
@@ -108,7 +108,7 @@ class StageWindow:
             before = self._clock()
             self._window.flip()
             now = self._clock()
-            self._meter.note(now, self.playhead.newest, self._heard_at)
+            self.meter.note(now, self.playhead.newest, self._heard_at)
             pause = self._pacer.after_flip(now, now - before)
             if pause > 0:
                 time.sleep(pause)
@@ -140,32 +140,12 @@ class StageWindow:
         elif status.message:
             self._message.draw(status.message, window, 0.06)
         if snapshot["out.hud"]:
-            self._hud.draw(status, self.shown_fps, window, now)
+            self._hud.draw(status, self.meter.fps, window, now)
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the composed picture in pixels."""
         return self._composed_size
-
-    @property
-    def shown(self) -> int:
-        """Pictures shown since the start."""
-        return self._meter.count
-
-    @property
-    def shown_fps(self) -> float:
-        """Pictures shown a second."""
-        return self._meter.fps(self._clock())
-
-    @property
-    def latency_ms(self) -> float:
-        """Median of the last second: from newest sound to its engine picture shown."""
-        return self._meter.latency_ms
-
-    @property
-    def delay(self) -> float:
-        """Seconds from newest sound to its events shown; 0 while unknown. May be read from anywhere."""
-        return self._meter.delay
 
     def read_back(self) -> np.ndarray:
         """The composed picture, no HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
