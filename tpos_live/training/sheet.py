@@ -1,7 +1,11 @@
-"""Contact sheets: what the model draws, to be looked at."""
+"""Contact sheets: what the model draws, to be looked at.
+
+`python -m tpos_live.training.sheet engines/ember docs` writes those of the documentation.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +70,10 @@ PROMPTS = (
     "pastel clouds",
     "emerald galaxy",
     "fire and ocean",
+    "retro synthwave grid",
+    "stained glass",
+    "a warehouse rave with lasers",
+    "sunbeams between the trees",
 )
 """Free prompts, some of them in no caption."""
 
@@ -81,3 +89,53 @@ def prompts(unet: Any, vae: Any, words: Words, path: Path, texts: tuple[str, ...
         recipe = Recipe("fire", texts=(text,), scalars=(0.7, PLAIN[1], 0.3))
         pictures.append(paint(unet, vae, words, noise, [recipe]))
     save(path, [torch.cat(pictures[at : at + 4]) for at in range(0, len(pictures), 4)])
+
+
+BLENDS = (
+    ("neon jellyfish", "fireworks over the bay"),
+    ("an inferno", "calm sea at dusk"),
+    ("spiral galaxy", "a lotus mandala"),
+    ("snow in the mountains", "glowing lava"),
+    ("city at night", "aurora borealis"),
+    ("pastel clouds", "liquid chrome"),
+)
+"""Pairs of prompts, to be drawn on the way from one to the other."""
+
+
+def blends(
+    unet: Any, vae: Any, words: Words, path: Path, pairs: Sequence[tuple[str, str]] = BLENDS, seed: int = 11
+) -> None:
+    """A pair of prompts in a row: the first, a quarter, half and three quarters of the way, the second."""
+    device = next(unet.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+    rows = []
+    for pair in pairs:
+        noise = torch.randn(1, 4, 32, 32, generator=generator).to(device).expand(5, -1, -1, -1)
+        # As above; what is blended is the words.
+        way = [
+            Recipe("fire", texts=pair, share=share, scalars=(0.7, PLAIN[1], 0.3))
+            for share in torch.linspace(0, 1, 5).tolist()
+        ]
+        rows.append(paint(unet, vae, words, noise, way))
+    save(path, rows)
+
+
+def main(engine: Path, folder: Path) -> None:
+    """Write the three sheets of an engine folder: families at three intensities, prompts, blends."""
+    import tomllib
+
+    from diffusers import AutoencoderTiny, UNet2DConditionModel
+    from transformers import AutoTokenizer, BertModel
+
+    unet = UNet2DConditionModel.from_pretrained(engine / "unet").float().eval()
+    vae = AutoencoderTiny.from_pretrained(engine / "vae").float().eval()
+    encoder = BertModel.from_pretrained(engine / "text_encoder").float().eval()
+    words = Words(encoder, AutoTokenizer.from_pretrained(engine / "tokenizer"))
+    names = tomllib.loads((engine / "families.toml").read_text(encoding="utf-8"))["families"]
+    families(unet, vae, words, folder / "ember-families.png", names, compare=False)
+    prompts(unet, vae, words, folder / "ember-prompts.png")
+    blends(unet, vae, words, folder / "ember-blends.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
