@@ -71,6 +71,7 @@ def write_video(settings: Settings, sound: np.ndarray, output: Path) -> None:
             written = 0
             for k, drive in enumerate(pictures(studio, listener, snapshot, sound, fps)):
                 frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+                tell(studio.painter.remark())
                 playhead.take(frame)
                 shot = playhead.shot(drive.time, drive, snapshot)
                 writer.write_frame(composer.compose(shot.finish, frame))

@@ -206,9 +206,14 @@ def _table() -> Iterator[Parameter]:
         "audio.mode",
         c,
         "append",
-        "audio tokens beside the prompt's, or blended into them",
-        choices=("append", "blend"),
+        "how the sound's meaning enters: beside the prompt, blended into it, or as guidance of what is drawn",
+        choices=("append", "blend", "semantic"),
     )
+    yield P("audio.guidance", f, 2.0, "semantic: strength of the guidance", 0, 10, smoothing=0.1)
+    yield P("audio.guidance.quantile", f, 0.5, "semantic: share of the picture that it leaves alone", 0, 0.95)
+    yield P("audio.guidance.momentum", f, 0.3, "semantic: how much it goes on from picture to picture", 0, 0.9)
+    yield P("audio.guidance.warmup", f, 0.25, "semantic: share of the steps that the prompt has alone", 0, 0.75)
+    yield P("audio.guidance.directions", i, 1, "semantic: sounds at once, each costs as much as the prompt", 1, 3)
     yield P("tempo", f, 0.0, "fixed tempo; 0 = follow the sound", 0, 240, "BPM")
     yield P("tempo.tap", x, False, "tap the tempo, four times or more")
     yield P("tempo.resync", x, False, "the next beat is now")

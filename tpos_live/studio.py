@@ -57,10 +57,11 @@ class Studio:
     def _build(self, path: Path, size: tuple[int, int], accelerator: str, device: str | None = None) -> None:
         """Load an engine and all that draws with it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
-        self.engine = load_engine(path, device=device, lazy=True)
+        self.engine = load_engine(path, device=device)
         width, height = size
         threads = self._settings.engine.threads
-        self.painter = Painter(self.engine, (width, height) if width else None, accelerator, threads=threads)
+        wanted = (width, height) if width else None
+        self.painter = Painter(self.engine, wanted, accelerator, threads=threads, patient=not self._live)
         texts = self._stack.enter_context(TextCache(self.engine.encode, synchronous=not self._live))
         sound = audio_map(self.encoder, self.engine.encode, self.engine.metadata.audio_tokens, self.engine.hears)
         self.mixer = Mixer(PromptBank(texts), sound, self.painter.token_rows, self.engine.hears)
@@ -131,4 +132,4 @@ class Studio:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
         tokens = self.mixer.tokens(now, snapshot, drive, meaning)
         self._interpreter.follow(self.mixer.prompt)
-        return None if tokens is None else self.painter.draw(drive, tokens, snapshot)
+        return None if tokens is None else self.painter.draw(drive, tokens, snapshot, self.mixer.directions)

@@ -62,6 +62,13 @@ class AudioMap(Protocol):
         """[text tokens, dim] for blending into a prompt's; unspecified while strength is 0."""
         ...
 
+    def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
+        """At most `most` of [text tokens, dim] for semantic guidance, with weights that add up to one.
+
+        Always as many for the same `most`; unspecified while strength is 0.
+        """
+        ...
+
 
 class ConceptMap:
     """Blends the states of the phrases that an encoder hears.
@@ -136,6 +143,17 @@ class ConceptMap:
             parts = [(s, float(w)) for s, w in zip(self._states, self._weights, strict=True) if w > 1e-3]
             self._sentence = blend(parts) if parts else self._states[0]
         return self._sentence
+
+    def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
+        """The strongest phrases, each for itself; a single one is the blend of all."""
+        if most == 1:
+            return [(self.sentence(), 1.0)]
+        order = np.argsort(-self._weights, kind="stable")
+        # Above the next one's: where two change places, both weigh nothing, and the picture does not jump.
+        weights = self._weights[order[:most]] - (self._weights[order[most]] if len(order) > most else 0.0)
+        total = float(weights.sum())
+        shares = weights / total if total > 1e-6 else np.full(len(weights), 1 / len(weights))
+        return [(self._states[n], float(share)) for n, share in zip(order, shares, strict=False)]
 
 
 class SentenceMap(ConceptMap):

@@ -93,6 +93,7 @@ class Conductor:
             strength=_clip(now["strength"] + sums["strength"], 0.1, 1.0),
             audio_weight=now["audio.weight"] * self.sounding,
             guidance=now["guidance"],
+            audio_guidance=now["audio.guidance"],
             looks=self.looks,
         )
 

@@ -14,8 +14,8 @@ class Drive:
     walk: distance along the noise walk (about 1 a second in normal motion). speed: its derivative.
     pan_x, pan_y: drift of the noise field so far, in picture widths and heights (not wrapped).
     zoom_steady: steady zoom so far, octaves. zoom, rotate: relative size (0 = none) and degrees, for
-    the finishing stage. bloom, light (stops), saturation, level: finishing stage. intensity, strength:
-    engine. looks: counts confirmed drops; each is a new palette and seed.
+    the finishing stage. bloom, light (stops), saturation, level: finishing stage. intensity, strength,
+    guidance, audio_guidance: engine. looks: counts confirmed drops; each is a new palette and seed.
     """
 
     time: float = 0.0
@@ -36,6 +36,7 @@ class Drive:
     strength: float = 1.0
     audio_weight: float = 0.0
     guidance: float = 1.0
+    audio_guidance: float = 2.0
     looks: int = 0
 
 

@@ -6,10 +6,12 @@ import torch
 
 from tpos_live.analysis.encoder import Meaning
 from tpos_live.conditioning.audio_tokens import AudioMap
+from tpos_live.conditioning.directions import Directions
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.prompts import PromptBank, slerp
 from tpos_live.parameters import Snapshot
 
+MODES = ("append", "blend", "semantic")
 MODE_FADE = 1.0
 """Seconds in which a change of `audio.mode` is faded."""
 
@@ -18,7 +20,8 @@ class Mixer:
     """Mixes [rows, dim] from the prompt bank and the sound. Belongs to the render thread.
 
     append: the sound's tokens stand beside the prompt's. blend: the prompt's tokens turn towards the
-    sound's. Both by drive.audio_weight times the strength of the sound. The shape never changes, so that
+    sound's. semantic: the prompt's tokens stay, and `directions` says where the sound leads. All by
+    drive.audio_weight times the strength of the sound. The shape never changes, so that
     nothing has to be compiled anew, and at weight 0 the result does not depend on the sound at all: an engine
     that was trained to hear then gets zeros, as in its training; any other gets the prompt's own last
     rows again, which it knows.
@@ -31,8 +34,11 @@ class Mixer:
         self._sound = sound
         self._rows = rows
         self._mixed: torch.Tensor | None = None
-        self._blended: float | None = None
+        self._heard: torch.Tensor | None = None
+        self._modes: dict[str, float] = {}
         self._now: float | None = None
+        self.directions: Directions | None = None
+        """Of the newest `tokens`; None where semantic guidance is off or nothing is heard."""
 
     @property
     def prompt(self) -> str:
@@ -44,7 +50,8 @@ class Mixer:
         None only before the first prompt is encoded. Never waits.
         """
         text = self._bank.tokens(now, snapshot)
-        blended = self._mode(now, snapshot)
+        modes = self._mode(now, snapshot)
+        self.directions = None
         if self._sound is not None:
             self._sound.follow(meaning, now)
         if text is None:
@@ -54,27 +61,42 @@ class Mixer:
         share = 0.0
         if self._sound is not None and drive.audio_weight > 0:
             share = min(drive.audio_weight * self._sound.strength(), 1.0)
-        length = len(text)
-        appended = self._rows - length
-        if share * blended > 0 and self._sound is not None:
-            text = slerp(text, self._sound.sentence().to(text), share * blended)
-        self._mixed[:length] = text
-        if appended:
-            rest = self._mixed[length:]
-            rest.zero_() if self._hears else rest.copy_(text[length - appended :])
-            share *= 1 - blended
-            if share > 0 and self._sound is not None:
-                heard = self._sound.tokens().to(text)
-                rest.copy_(heard * share if self._hears else slerp(rest, heard, share))
+        if share * modes["blend"] > 0 and self._sound is not None:
+            text = slerp(text, self._sound.sentence().to(text), share * modes["blend"])
+        self._fill(self._mixed, text)
+        appended = share * modes["append"]
+        if self._rows > len(text) and appended > 0 and self._sound is not None:
+            rest = self._mixed[len(text) :]
+            heard = self._sound.tokens().to(text)
+            rest.copy_(heard * appended if self._hears else slerp(rest, heard, appended))
+        if share * modes["semantic"] > 0 and self._sound is not None:
+            found = self._sound.directions(int(snapshot["audio.guidance.directions"]))
+            self.directions = self._directions(found, share * modes["semantic"])
         return self._mixed
 
-    def _mode(self, now: float, snapshot: Snapshot) -> float:
-        """0 = append, 1 = blend, and between them for a moment after a change."""
-        goal = 1.0 if snapshot["audio.mode"] == "blend" else 0.0
-        if self._blended is None or self._now is None:
-            self._blended = goal
+    def _fill(self, rows: torch.Tensor, text: torch.Tensor) -> None:
+        """A text's states in the first of `rows`, and in the rest what stands there in silence."""
+        rows[: len(text)] = text
+        rest = rows[len(text) :]
+        if len(rest):
+            rest.zero_() if self._hears else rest.copy_(text[len(text) - len(rest) :])
+
+    def _directions(self, found: list[tuple[torch.Tensor, float]], share: float) -> Directions:
+        assert self._mixed is not None
+        if self._heard is None or len(self._heard) != len(found):
+            self._heard = self._mixed.new_empty(len(found), *self._mixed.shape)
+        for rows, (states, _) in zip(self._heard, found, strict=True):
+            self._fill(rows, states.to(rows))
+        return Directions(self._heard, tuple(weight for _, weight in found), share)
+
+    def _mode(self, now: float, snapshot: Snapshot) -> dict[str, float]:
+        """How much of each mode there is: all of one, and between them for a moment after a change."""
+        wanted = {mode: float(mode == snapshot["audio.mode"]) for mode in MODES}
+        if self._now is None:
+            self._modes = wanted
         else:
             step = max(now - self._now, 0.0) / MODE_FADE
-            self._blended += min(max(goal - self._blended, -step), step)
+            for mode, goal in wanted.items():
+                self._modes[mode] += min(max(goal - self._modes[mode], -step), step)
         self._now = now
-        return self._blended
+        return self._modes

@@ -23,7 +23,8 @@ class Accelerator(Protocol):
 
     name: what really runs. why: why not the next faster rung, one line; "" where there is none.
     torch_threads: how many threads PyTorch should keep meanwhile on a CPU; 0 = all it was given.
-    An accelerator that draws a whole picture at once has `whole` and `fetch` besides (see `graph.CudaGraph`).
+    An accelerator that draws a whole picture at once has `whole` and `fetch` besides (see `graph.CudaGraph`); one
+    that is compiled for a number of rows has `batch` (see `batch.Batch`).
     """
 
     name: str

@@ -10,11 +10,14 @@ Off CUDA the same lines run without a recording. On a card this is not proven ye
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from tpos_live.render.batch import MOST_ROWS
 from tpos_live.render.engine import Engine
+from tpos_live.render.guidance import SemanticGuide
 from tpos_live.render.metadata import NotReady
 from tpos_live.render.parity import LEAST, psnr
 from tpos_live.render.schedule import MOST_STEPS, Plan
@@ -23,6 +26,15 @@ Unet = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 Decoder = Callable[[torch.Tensor], torch.Tensor]
 _NUMBERS = 9
 """Of a step: timestep, skip, out, keep, add, fresh, and the corrector's three."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Semantic guidance of one picture. sounds: float32 [K, rows, token_dim]. warm: first step that is edited."""
+
+    guide: SemanticGuide
+    sounds: torch.Tensor
+    warm: int
 
 
 class WholePicture:
@@ -43,7 +55,7 @@ class WholePicture:
 
         self._noise, self._last, self._x, self._x0, self._x0_before, self._base = (buffer(*shape) for _ in range(6))
         self._fresh = buffer(MOST_STEPS, *shape)
-        self._tokens = buffer(2, rows, engine.token_dim)  # with the prompt, and without it
+        self._tokens = buffer(MOST_ROWS, rows, engine.token_dim)  # with the prompt, without it, then sounds
         self._start = buffer(2)
         self._numbers = buffer(MOST_STEPS, _NUMBERS)
         self._guidance = buffer(1)
@@ -51,7 +63,8 @@ class WholePicture:
         self._start_host = torch.zeros(2, pin_memory=self._cuda)
         self.latent = self._x0
         self.pixels = buffer(size[1], size[0], 3, dtype=torch.uint8)
-        self._recordings: dict[tuple[int, bool], torch.cuda.CUDAGraph] = {}
+        self._guide: SemanticGuide | None = None
+        self._recordings: dict[tuple[int, ...], torch.cuda.CUDAGraph] = {}
 
     @torch.inference_mode()
     def draw(
@@ -63,11 +76,13 @@ class WholePicture:
         fresh: Callable[[int], torch.Tensor] | None = None,
         without: torch.Tensor | None = None,
         guidance: float = 1.0,
+        edit: Edit | None = None,
     ) -> None:
         """Draw one picture into `latent` and `pixels`.
 
         noise, last: float32 [1, C, h, w]. tokens, without: float32 [1, rows, token_dim]; `without` is what guidance
-        (Ho and Salimans 2022) leads away from, None where it is off.
+        (Ho and Salimans 2022) leads away from, None where it is off. edit: semantic guidance, always by the same
+        guide, whose buffers a recording holds.
         """
         self._noise.copy_(noise)
         self._last.copy_(last) if last is not None else self._last.zero_()
@@ -76,6 +91,12 @@ class WholePicture:
         if guided and without is not None:
             self._tokens[1:].copy_(without)
             self._guidance.fill_(guidance)
+        sounds = 0
+        if edit is not None:
+            if self._guide not in (None, edit.guide):
+                self._recordings.clear()
+            self._guide, sounds = edit.guide, len(edit.sounds)
+            self._tokens[1 + guided : 1 + guided + sounds].copy_(edit.sounds)
         self._start_host[0], self._start_host[1] = plan.noise, plan.last if last is not None else 0.0
         for n, step in enumerate(plan.steps):
             row = (step.timestep, step.skip, step.out, step.keep, step.add, step.fresh)
@@ -85,37 +106,40 @@ class WholePicture:
                 self._fresh[n].copy_(fresh(n))
         self._start.copy_(self._start_host, non_blocking=True)
         self._numbers.copy_(self._steps_host, non_blocking=True)
-        self._run(len(plan.steps), guided)
+        self._run(len(plan.steps), guided, sounds, edit.warm if edit else 0)
 
-    def _run(self, steps: int, guided: bool) -> None:
+    def _run(self, *kind: int) -> None:
+        """kind: of picture; each has a recording: steps, guided, sounds, warm."""
         if not self._cuda:
-            return self._body(steps, guided)
-        recording = self._recordings.get((steps, guided))
+            return self._body(*kind)
+        recording = self._recordings.get(kind)
         if recording is None:
-            recording = self._recordings[steps, guided] = self._record(steps, guided)
+            recording = self._recordings[kind] = self._record(*kind)
         return recording.replay()
 
-    def _record(self, steps: int, guided: bool) -> torch.cuda.CUDAGraph:
+    def _record(self, *kind: int) -> torch.cuda.CUDAGraph:
         """Warm up on a stream of its own, as recordings want, then record."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(3):
-                self._body(steps, guided)
+                self._body(*kind)
         torch.cuda.current_stream().wait_stream(stream)
         recording = torch.cuda.CUDAGraph()
         with torch.cuda.graph(recording, capture_error_mode="thread_local"):
-            self._body(steps, guided)
+            self._body(*kind)
+        if self._guide is not None:
+            self._guide.reset()  # of what the runs above have left
         return recording
 
-    def _body(self, steps: int, guided: bool) -> None:
+    def _body(self, steps: int, guided: int, sounds: int, warm: int) -> None:
         """The work itself: tensors alone, no number of Python's that could be frozen into a recording."""
         x, x0 = self._x, self._x0
         torch.mul(self._noise, self._start[0], out=x)
         x.addcmul_(self._last, self._start[1])
         for n in range(steps):
             timestep, skip, out, keep, add, fresh, base, before, now = self._numbers[n].unbind()
-            prediction = self._predict(x, timestep[None], guided)
+            prediction = self._predict(n, x, timestep[None], guided, sounds if n >= warm else 0)
             torch.mul(x, skip, out=x0)
             x0.addcmul_(prediction, out)
             if n > 0:  # the corrector, where the step has one
@@ -128,11 +152,12 @@ class WholePicture:
         picture = self._decoder(x0)
         self.pixels.copy_(picture[0].float().mul(127.5).add_(127.5).clamp_(0, 255).round_().permute(1, 2, 0))
 
-    def _predict(self, x: torch.Tensor, timestep: torch.Tensor, guided: bool) -> torch.Tensor:
-        if not guided:
-            return self._unet(x, timestep, self._tokens[:1])
-        both = self._unet(x.expand(2, -1, -1, -1), timestep.expand(2), self._tokens)
-        return torch.lerp(both[1:], both[:1], self._guidance)
+    def _predict(self, n: int, x: torch.Tensor, timestep: torch.Tensor, guided: int, sounds: int) -> torch.Tensor:
+        rows = 1 + guided + sounds
+        found = self._unet(x.expand(rows, -1, -1, -1), timestep.expand(rows), self._tokens[:rows])
+        if sounds and self._guide is not None:
+            return self._guide.apply(n, found, self._guidance if guided else None)
+        return torch.lerp(found[1:], found[:1], self._guidance) if guided else found
 
 
 def networks(engine: Engine) -> tuple[Unet, Decoder]:

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +110,42 @@ class OpenVino:
         self.why = ""
         self.torch_threads = 1  # two pools of threads on the same cores wait for each other
         self.precision = precision
+        self._place, self._options = place, _options(precision, threads)
         core = _core()
-        options = _options(precision, threads)
-        self._unet = core.compile_model(str(place / "unet.xml"), "CPU", options).create_infer_request()
-        self._decoder = core.compile_model(str(place / "decoder.xml"), "CPU", options).create_infer_request()
+        unet = core.compile_model(str(place / "unet.xml"), "CPU", self._options).create_infer_request()
+        self._unets = {1: unet}
+        self._failed: dict[int, str] = {}
+        self._compiling: dict[int, threading.Thread] = {}
+        self._decoder = core.compile_model(str(place / "decoder.xml"), "CPU", self._options).create_infer_request()
+
+    def batch(self, rows: int, wait: bool = False) -> str:
+        """Compile the unet for another number of rows, on a thread; why it cannot take them yet, "" when it can.
+
+        wait: until it is compiled (seconds). `predict` takes 1 and each number that is compiled.
+        """
+        if rows in self._unets:
+            return ""
+        if rows in self._failed:
+            return self._failed[rows]
+        if rows not in self._compiling:
+            self._compiling[rows] = threading.Thread(target=self._compile, args=(rows,), name="unet", daemon=True)
+            self._compiling[rows].start()
+        if wait:
+            self._compiling[rows].join()
+            return self._failed.get(rows, "")
+        return f"OpenVINO compiles the engine for {rows} rows at once; until then they go one by one"
+
+    def _compile(self, rows: int) -> None:
+        try:
+            core = _core()
+            model = core.read_model(str(self._place / "unet.xml"))
+            model.reshape({port: [rows, *list(port.get_shape())[1:]] for port in model.inputs})
+            self._unets[rows] = core.compile_model(model, "CPU", self._options).create_infer_request()
+        except Exception as error:  # a library that fails costs speed, never the show
+            self._failed[rows] = f"OpenVINO cannot take {rows} rows at once ({first_line(error)}); they go one by one"
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        result = self._unet.infer(
+        result = self._unets[len(latent)].infer(
             [latent.numpy(), timestep.numpy(), tokens.numpy()], share_inputs=True, share_outputs=True
         )
         return torch.from_numpy(result[0])

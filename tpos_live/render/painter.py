@@ -7,13 +7,16 @@ import time
 import numpy as np
 import torch
 
+from tpos_live.conditioning.directions import Directions
 from tpos_live.conditioning.drive import Drive
 from tpos_live.parameters import Snapshot
 from tpos_live.render.accelerators import Accelerator, choose
+from tpos_live.render.batch import Batch
 from tpos_live.render.engine import Engine
 from tpos_live.render.feedback import LEAST_STRENGTH, Feedback
 from tpos_live.render.frame import Frame
-from tpos_live.render.graph import CudaGraph
+from tpos_live.render.graph import CudaGraph, Edit
+from tpos_live.render.guidance import SemanticGuide, warm_steps
 from tpos_live.render.loop import Loop
 from tpos_live.render.motion import NoiseField, SeedScalars
 from tpos_live.render.scalars import scalar_tokens
@@ -29,7 +32,7 @@ class Painter:
     """Draws frames of one size with one engine. Belongs to one thread, except `size` and `notice`.
 
     The same engine, accelerator, thread count and sequence of calls give the same bytes; with strength 1
-    a picture depends on its own arguments alone.
+    and without semantic guidance a picture depends on its own arguments alone.
     """
 
     def __init__(
@@ -39,10 +42,12 @@ class Painter:
         accelerator: str = "auto",
         threads: int = 0,
         audio_tokens: int | None = None,
+        patient: bool = False,
     ) -> None:
         """size: (width, height) in pixels, the engine's own if None; the nearest it can do is taken, and
         `notice` says so. threads: of the CPU, 0 = torch's choice. audio_tokens: rows that the mixer appends
-        to the prompt's (default: what the engine's metadata says). Raises EngineError.
+        to the prompt's (default: what the engine's metadata says). patient: wait until the accelerator is ready
+        for semantic guidance, for pictures made offline. Raises EngineError.
         """
         if threads > 0:
             torch.set_num_threads(threads)
@@ -74,6 +79,13 @@ class Painter:
         self._loop = Loop(shape, engine.device)
         self._feedback = Feedback(shape, engine.device)
         self._guidance = 1.0
+        self._guide = SemanticGuide(shape, engine.device)
+        self._batch = Batch(shape, rows, engine.token_dim, engine.device)
+        self._patient = patient
+        self._sounds = 0
+        self._warm = 0
+        self._step = 0
+        self._remark = ""
         self._pool = [np.zeros((self.size[1], self.size[0], 3), np.uint8) for _ in range(_POOL)]
         self._index = 0
         self._unet_seconds = 0.0
@@ -81,18 +93,21 @@ class Painter:
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
 
     @torch.inference_mode()
-    def draw(self, drive: Drive, tokens: torch.Tensor, snapshot: Snapshot) -> Frame:
+    def draw(
+        self, drive: Drive, tokens: torch.Tensor, snapshot: Snapshot, directions: Directions | None = None
+    ) -> Frame:
         """Draw the picture of one moment.
 
-        tokens: float [token_rows, token_dim], prompt and sound (from the mixer). The frame's pixels stay
-        untouched for at least three more frames.
+        tokens: float [token_rows, token_dim], prompt and sound; directions: where semantic guidance leads, None for
+        nowhere (both from the mixer). The frame's pixels stay untouched for at least three more frames.
         """
         began = time.perf_counter()
         self._unet_seconds = 0.0
         seed = int(snapshot["seed"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - int(snapshot["steps"])))
         self._condition(tokens, drive, seed)
-        self._guide(drive, snapshot)
+        self._sounds = self._step = 0
+        self._lead_away(drive, snapshot)
         self._noise.copy_(self._field.at(seed, drive.looks, drive.walk, drive.pan_x, drive.pan_y))
         strength = max(drive.strength, LEAST_STRENGTH)
         last = None
@@ -109,10 +124,12 @@ class Painter:
             return field.to(self.engine.device)
 
         plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0)
+        self._lead_to(directions, drive, snapshot, steps)
         whole = self.accelerator if isinstance(self.accelerator, CudaGraph) else None
         if whole is not None:
             without = self._without if self._guidance > 1.0 else None
-            whole.whole.draw(plan, self._noise, self._tokens, last, fresh, without, self._guidance)
+            edit = Edit(self._guide, self._batch.sounds, self._warm) if self._sounds else None
+            whole.whole.draw(plan, self._noise, self._tokens, last, fresh, without, self._guidance, edit)
             latent = whole.whole.latent
         else:
             latent = self._loop.run(plan, self._predict, self._noise, last, fresh)
@@ -144,13 +161,15 @@ class Painter:
         )
 
     def reset(self) -> None:
-        """Forget the last picture (feedback starts anew) and count from 0."""
+        """Forget the last picture (feedback and momentum start anew) and count from 0."""
         self._feedback.reset()
+        self._guide.reset()
         self._index = 0
 
     def reset_feedback(self) -> None:
         """Draw the next picture from noise alone."""
         self._feedback.reset()
+        self._guide.reset()
 
     def use(self, accelerator: Accelerator) -> None:
         """Go on with another accelerator from the next picture on. Call from the drawing thread."""
@@ -169,7 +188,7 @@ class Painter:
             rows = scalar_tokens(torch.tensor([values]), self._cyclic, self.engine.token_dim)
             self._tokens[:, self.token_rows :].copy_(rows)
 
-    def _guide(self, drive: Drive, snapshot: Snapshot) -> None:
+    def _lead_away(self, drive: Drive, snapshot: Snapshot) -> None:
         """Prepare guidance (Ho and Salimans 2022) where the engine has it and it is on."""
         self._guidance = drive.guidance if self.engine.metadata.guidance else 1.0
         if self._guidance <= 1.0:
@@ -184,8 +203,39 @@ class Painter:
             self._negative = text
         self._without[:, self.token_rows :].copy_(self._tokens[:, self.token_rows :])
 
+    def _lead_to(self, directions: Directions | None, drive: Drive, snapshot: Snapshot, steps: int) -> None:
+        """Prepare semantic guidance where the sound leads somewhere."""
+        if directions is None or drive.audio_guidance * directions.share <= 0:
+            self._guide.reset()
+            return
+        self._step, self._sounds = 0, len(directions.tokens)
+        self._warm = warm_steps(steps, float(snapshot["audio.guidance.warmup"]))
+        self._guide.prepare(
+            directions.weights,
+            drive.audio_guidance * directions.share,
+            float(snapshot["audio.guidance.quantile"]),
+            float(snapshot["audio.guidance.momentum"]),
+            drive.time,
+            (snapshot["seed"], drive.looks, steps, snapshot.fired("out.panic"), snapshot.fired("reset")),
+        )
+        self._batch.fill(self._tokens, self._without if self._guidance > 1.0 else None, directions.tokens)
+        before = self._batch.why
+        if before != self._batch.ready(self.accelerator, self._patient):
+            self._remark = self._batch.why
+
+    def remark(self) -> str:
+        """One line about how the newest pictures are drawn, told once; "" where there is nothing to tell."""
+        told, self._remark = self._remark, ""
+        return told
+
     def _predict(self, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         before = time.perf_counter()
+        n, self._step = self._step, self._step + 1
+        if self._sounds and n >= self._warm:
+            predictions = self._batch.predict(self.accelerator, latent, timestep)
+            prediction = self._guide.apply(n, predictions, self._guidance if self._guidance > 1.0 else None)
+            self._unet_seconds += time.perf_counter() - before
+            return prediction
         prediction = self.accelerator.predict(latent, timestep, self._tokens)
         if self._guidance > 1.0:
             prediction = prediction.clone()

@@ -60,6 +60,10 @@ class TensorRt:
         self._bytes = torch.empty(self._host.shape, dtype=torch.uint8, device="cuda")
         self._copied = torch.cuda.Event()
 
+    def batch(self, rows: int, wait: bool = False) -> str:
+        """Why `predict` does not take `rows` at once: plans are compiled for one."""
+        return "" if rows == 1 else f"the {self.name} plan takes one row at a time; {rows} go one by one"
+
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         return self._unet.run(latent=latent, timestep=timestep, tokens=tokens)["prediction"]
 

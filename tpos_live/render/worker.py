@@ -157,7 +157,9 @@ class RenderThread:
         tokens = self._mixer.tokens(drive.time, snapshot, drive, self._meanings.latest())
         if tokens is None:
             return
-        self._frames.put(self._painter.draw(drive, tokens, snapshot))
+        self._frames.put(self._painter.draw(drive, tokens, snapshot, self._mixer.directions))
+        if line := self._painter.remark():
+            self._report(line)
         self.drawn += 1
         self.error = ""
         self._in_a_row = 0

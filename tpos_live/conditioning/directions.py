@@ -1,0 +1,17 @@
+"""What the sound would have the engine draw, apart from the prompt: the input of semantic guidance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """tokens: float [K, rows, dim], each as a prompt of its own; a buffer of the mixer's, valid until its next call.
+    weights: K of them, none negative, one in sum. share: how much the sound is to move the picture, 0 to 1."""
+
+    tokens: torch.Tensor
+    weights: tuple[float, ...]
+    share: float
