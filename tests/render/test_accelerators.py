@@ -12,7 +12,7 @@ from tpos_live.conditioning.drive import Drive
 from tpos_live.parameters import ParameterStore
 from tpos_live.render import openvino
 from tpos_live.render.accelerators import Eager, choose, prepare_better, write_pixels
-from tpos_live.render.engine import Engine
+from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.metadata import EngineError
 from tpos_live.render.painter import Painter
 
@@ -77,6 +77,11 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     error = float(((pictures[0] - pictures[1]) ** 2).mean())
     assert 10 * np.log10(255**2 / max(error, 1e-6)) >= openvino.MIN_PARITY
     assert choose("auto", flow, SIZE, painter.rows).name == "openvino"
+
+    # A show that starts on the converted engine does not read the networks; what falls back to them does.
+    lazy = load_engine(flow.folder, "cpu", lazy=True)
+    assert Painter(lazy, SIZE, threads=1).accelerator.name == "openvino" and not lazy.networks.loaded
+    assert choose("eager", lazy, SIZE, painter.rows).name == "eager" and lazy.networks.loaded
 
     # Another size is another engine; a damaged one is removed and named.
     assert choose("auto", flow, (96, 64), painter.rows).name == "eager"

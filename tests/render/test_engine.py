@@ -5,13 +5,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
-from tpos_live.render.engine import load_engine
+from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.locate import resolve_engine
 from tpos_live.render.metadata import EngineError, first_line
 
@@ -159,6 +160,38 @@ def test_resolve(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for odd in ("", "a/b/c", "../none", "öß?"):
         with pytest.raises(EngineError):
             resolve_engine(odd)
+
+
+def test_a_lazy_engine_is_the_same_engine(flow: Engine, flow_folder: Path) -> None:
+    engine = load_engine(flow_folder, "cpu", lazy=True)
+    facts = ("name", "dtype", "hears", "latent_channels", "factor", "token_dim", "text_tokens", "weights_hash")
+    assert all(getattr(engine, fact) == getattr(flow, fact) for fact in facts)
+    assert torch.equal(engine.encode("sea"), flow.encode("sea")) and engine.nearest_size((70, 90)) == (64, 96)
+    assert not engine.networks.loaded, "nothing of this needs the networks"
+    mine, theirs = engine.unet.state_dict(), flow.unet.state_dict()
+    assert engine.networks.loaded and all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    assert not any(p.requires_grad for p in engine.vae.parameters()) and not engine.unet.training
+
+
+def test_a_lazy_engine_is_loaded_once_by_many(flow_folder: Path) -> None:
+    engine = load_engine(flow_folder, "cpu", lazy=True)
+    with ThreadPoolExecutor(4) as pool:
+        assert len({id(unet) for unet in pool.map(lambda _n: engine.unet, range(4))}) == 1
+
+
+def test_what_a_lazy_engine_cannot_know_is_loaded(copy: Path) -> None:
+    path = copy / "unet" / "config.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "in_channels"}))
+    engine = load_engine(copy, "cpu", lazy=True)
+    assert engine.networks.loaded and engine.latent_channels == 4
+    edit(path, in_channels=4, block_out_channels=[8, 8])
+    engine = load_engine(copy, "cpu", lazy=True)
+    for _ in range(2):  # each time anew: a failed load leaves nothing half-made
+        with pytest.raises(EngineError, match=r"unet.*cannot be loaded.*again"):
+            _ = engine.unet
+    edit(path, out_channels=8)
+    with pytest.raises(EngineError, match="different engines"):
+        load_engine(copy, "cpu", lazy=True)
 
 
 def test_importing_the_contracts_is_light() -> None:

@@ -6,12 +6,7 @@ safetensors only, everything is read from local files, nothing is downloaded and
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import logging
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +14,8 @@ from typing import Any
 
 import torch
 
-from tpos_live.render.lora import merge_lora
-from tpos_live.render.metadata import METADATA_FILE, EngineError, EngineMetadata, first_line, read_metadata
+from tpos_live.render.metadata import METADATA_FILE, EngineError, EngineMetadata, read_metadata
+from tpos_live.render.networks import Networks, load_part, offline, quiet, read_json
 from tpos_live.render.schedule import Schedule
 
 TEXT_ENCODERS = ("CLIPTextModel", "BertModel")
@@ -34,13 +29,13 @@ class Engine:
 
     Thread contract: `encode` may run on a worker while the render thread uses unet and vae; they share
     no state. Modules are in evaluation mode, float32 on a CPU and float16 on a GPU, without gradients.
+    An engine loaded lazily reads unet and vae when they are first asked for (see `networks`).
     """
 
     folder: Path
     metadata: EngineMetadata
     schedule: Schedule
-    unet: Any
-    vae: Any
+    networks: Networks
     text_encoder: Any
     tokenizer: Any
     device: torch.device
@@ -51,7 +46,15 @@ class Engine:
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.unet.parameters()).dtype
+        return self.networks.dtype
+
+    @property
+    def unet(self) -> Any:
+        return self.networks.unet
+
+    @property
+    def vae(self) -> Any:
+        return self.networks.vae
 
     @property
     def hears(self) -> bool:
@@ -61,18 +64,19 @@ class Engine:
 
     @property
     def latent_channels(self) -> int:
-        return int(self.unet.config.in_channels)
+        return int(self.networks.configs["unet"]["in_channels"])
 
     @property
     def factor(self) -> int:
         """Pixels along one side of a latent pixel."""
-        config = self.vae.config
+        config = self.networks.configs["vae"]
         blocks = config.get("decoder_block_out_channels") or config.get("block_out_channels")
+        assert blocks  # else the modules were loaded, and their configuration is whole
         return int(2 ** (len(blocks) - 1))
 
     @property
     def token_dim(self) -> int:
-        return int(self.unet.config.cross_attention_dim)
+        return int(self.networks.configs["unet"]["cross_attention_dim"])
 
     @cached_property
     def text_tokens(self) -> int:
@@ -130,19 +134,20 @@ class Engine:
         return width, height
 
 
-def load_engine(folder: Path, device: str | None = None) -> Engine:
+def load_engine(folder: Path, device: str | None = None, lazy: bool = False) -> Engine:
     """Load an engine from a local folder.
 
-    device: "cpu", "cuda", …; None takes CUDA where it works. Raises EngineError with one line for whatever
-    is missing, damaged or of a kind that cannot be drawn with.
+    device: "cpu", "cuda", …; None takes CUDA where it works. lazy: leave unet and vae on the disk until they are
+    asked for, where that is possible. Raises EngineError with one line for whatever is missing, damaged or of a kind
+    that cannot be drawn with; of a lazy engine, what `Networks` raises may come later.
     """
     folder = Path(folder)
     index = _read_index(folder)
     metadata = read_metadata(folder)
-    schedule = Schedule.from_config(_read_json(folder / "scheduler" / "scheduler_config.json"))
+    schedule = Schedule.from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
     for part in ("unet", "vae", "text_encoder"):
         _check_weights(folder / part)
-    unet_config = _read_json(folder / "unet" / "config.json")
+    unet_config = read_json(folder / "unet" / "config.json")
     _check_class("unet", unet_config.get("_class_name"), ("UNet2DConditionModel",), folder)
     _check_class("vae", index["vae"][1], DECODERS, folder)
     _check_class("text_encoder", index["text_encoder"][1], TEXT_ENCODERS, folder)
@@ -150,19 +155,15 @@ def load_engine(folder: Path, device: str | None = None) -> Engine:
     if unet_config.get("addition_embed_type") not in (None, "text"):
         raise EngineError(f"{folder}: its unet wants two text encoders (SDXL); choose a Stable Diffusion 1 or 2 engine")
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    dtype = torch.float16 if where.type == "cuda" else torch.float32
-    # Imported before the libraries are made quiet: importing sets their loggers up anew.
-    classes = [_diffusers("UNet2DConditionModel"), _diffusers(index["vae"][1])]
-    classes.append(_transformers(index["text_encoder"][1]))
-    with _offline(), _quiet():
-        unet, vae, text_encoder = map(_load, [folder] * 3, ("unet", "vae", "text_encoder"), classes)
+    networks = Networks(folder, index["vae"][1], where, metadata.loras)
+    encoder_class = _transformers(index["text_encoder"][1])
+    with offline(), quiet():
+        text_encoder = load_part(folder, "text_encoder", encoder_class)
         tokenizer = _load_tokenizer(folder, index["tokenizer"][1])
-        for lora in metadata.loras:
-            merge_lora({"unet": unet, "text_encoder": text_encoder}, folder / lora.file, lora.weight)
-        for module in (unet, vae, text_encoder):
-            module.to(device=where, dtype=dtype).eval().requires_grad_(False)
-    vae.encoder = torch.nn.Identity()  # pictures are never encoded; a third of the decoder's memory
-    engine = Engine(folder, metadata, schedule, unet, vae, text_encoder, tokenizer, where)
+    if not lazy or metadata.loras or not networks.known:
+        networks.load(text_encoder)
+    text_encoder.to(device=where, dtype=networks.dtype).eval().requires_grad_(False)
+    engine = Engine(folder, metadata, schedule, networks, text_encoder, tokenizer, where)
     _check_fit(engine)
     return engine
 
@@ -174,19 +175,12 @@ def _read_index(folder: Path) -> dict[str, Any]:
         raise EngineError(
             f"{folder}: no model_index.json; --engine wants a Stable Diffusion folder in diffusers' format"
         )
-    index = _read_json(folder / "model_index.json")
+    index = read_json(folder / "model_index.json")
     for part in PARTS:
         entry = index.get(part)
         if not (isinstance(entry, list) and len(entry) == 2 and entry[1]) or not (folder / part).is_dir():
             raise EngineError(f"{folder}: its {part} is missing; fetch or install the engine again")
     return index
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise EngineError(f"{path}: missing or damaged; fetch or install the engine again") from error
 
 
 def _check_class(part: str, name: object, allowed: tuple[str, ...], folder: Path) -> None:
@@ -211,19 +205,6 @@ def _check_weights(part: Path) -> None:
             raise EngineError(f"{path}: damaged weights ({error}); fetch or install the engine again") from error
 
 
-def _load(folder: Path, part: str, cls: Any) -> Any:
-    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
-    names = [path.name for path in (folder / part).glob("*.safetensors")]
-    if all(".fp16" in name for name in names):
-        options["variant"] = "fp16"
-    try:
-        return cls.from_pretrained(folder / part, **options)
-    except Exception as error:
-        raise EngineError(
-            f"{folder / part}: cannot be loaded ({first_line(error, 200)}); fetch or install the engine again"
-        ) from error
-
-
 def _load_tokenizer(folder: Path, name: str) -> Any:
     import transformers
 
@@ -239,9 +220,9 @@ def _load_tokenizer(folder: Path, name: str) -> Any:
 
 def _check_fit(engine: Engine) -> None:
     """The parts must fit each other: latents, tokens and scalars."""
-    config = engine.vae.config
-    latent = int(config.latent_channels)
-    if not engine.latent_channels == int(engine.unet.config.out_channels) == latent:
+    configs = engine.networks.configs
+    latent = int(configs["vae"]["latent_channels"])
+    if not engine.latent_channels == int(configs["unet"]["out_channels"]) == latent:
         raise EngineError(
             f"{engine.folder}: unet and vae differ in latent channels "
             f"({engine.latent_channels} and {latent}); the parts are of different engines"
@@ -258,21 +239,6 @@ def _check_fit(engine: Engine) -> None:
         raise EngineError(f"{engine.folder / METADATA_FILE}: too many scalars for tokens of {engine.token_dim}")
 
 
-def _diffusers(name: str) -> Any:
-    # From their own modules: the package's lazy index costs a second more.
-    if name == "UNet2DConditionModel":
-        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-        return UNet2DConditionModel
-    if name == "AutoencoderTiny":
-        from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-
-        return AutoencoderTiny
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-    return AutoencoderKL
-
-
 def _transformers(name: str) -> Any:
     if name == "BertModel":
         from transformers import BertModel
@@ -281,36 +247,3 @@ def _transformers(name: str) -> Any:
     from transformers import CLIPTextModel
 
     return CLIPTextModel
-
-
-@contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    """No library asks the network while an engine loads."""
-    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Libraries' progress bars and notices stay off the performer's terminal."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

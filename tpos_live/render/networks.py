@@ -1,0 +1,148 @@
+"""The two networks that draw, read from an engine's folder when they are first needed.
+
+Where a compiled engine draws they are never needed, and importing diffusers for them would cost a start seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpos_live.render.lora import merge_lora
+from tpos_live.render.metadata import EngineError, LoraFile, first_line
+
+_FACTS = {"unet": ("in_channels", "out_channels", "cross_attention_dim"), "vae": ("latent_channels", "scaling_factor")}
+"""What must stand in the configurations for an engine to be known without its modules."""
+
+
+class Networks:
+    """UNet and decoder of one folder, in evaluation mode, without gradients.
+
+    Thread contract: `unet` and `vae` may be asked for from any thread; the first to ask loads both and the others
+    wait. Raises EngineError then, with one line, for weights that cannot be loaded.
+    """
+
+    def __init__(self, folder: Path, vae_class: str, device: torch.device, loras: list[LoraFile]) -> None:
+        """vae_class: "AutoencoderTiny" or "AutoencoderKL". loras: merged into the UNet when it is loaded."""
+        self._folder, self._vae_class, self._device, self._loras = folder, vae_class, device, loras
+        self.dtype = torch.float16 if device.type == "cuda" else torch.float32
+        self.configs: dict[str, Mapping[str, Any]] = {
+            part: read_json(folder / part / "config.json") for part in ("unet", "vae")
+        }
+        self._loading = threading.Lock()
+        self._modules: dict[str, Any] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the modules are in memory."""
+        return bool(self._modules)
+
+    @property
+    def known(self) -> bool:
+        """Whether the files of configuration say all that must be known of the modules before they are loaded."""
+        blocks = self.configs["vae"].get("decoder_block_out_channels") or self.configs["vae"].get("block_out_channels")
+        return bool(blocks) and all(fact in self.configs[part] for part, facts in _FACTS.items() for fact in facts)
+
+    @property
+    def unet(self) -> Any:
+        return self.load()["unet"]
+
+    @property
+    def vae(self) -> Any:
+        return self.load()["vae"]
+
+    def load(self, text_encoder: Any = None) -> Mapping[str, Any]:
+        """The modules by name. text_encoder: gets its share of the LoRAs."""
+        with self._loading:
+            if self._modules:
+                return self._modules
+            # Imported before the libraries are made quiet: importing sets their loggers up anew.
+            classes = {"unet": _diffusers("UNet2DConditionModel"), "vae": _diffusers(self._vae_class)}
+            with offline(), quiet():
+                modules = {part: load_part(self._folder, part, cls) for part, cls in classes.items()}
+                parts = {"unet": modules["unet"]} | ({} if text_encoder is None else {"text_encoder": text_encoder})
+                for lora in self._loras:
+                    merge_lora(parts, self._folder / lora.file, lora.weight)
+                for module in modules.values():
+                    module.to(device=self._device, dtype=self.dtype).eval().requires_grad_(False)
+            modules["vae"].encoder = torch.nn.Identity()  # pictures are never encoded; a third of its memory
+            self.configs = {part: dict(module.config) for part, module in modules.items()}
+            self._modules = modules
+            return modules
+
+
+def load_part(folder: Path, part: str, cls: Any) -> Any:
+    """One part of an engine, by its class's own loader. Raises EngineError."""
+    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
+    names = [path.name for path in (folder / part).glob("*.safetensors")]
+    if all(".fp16" in name for name in names):
+        options["variant"] = "fp16"
+    try:
+        return cls.from_pretrained(folder / part, **options)
+    except Exception as error:
+        first = first_line(error, 200)
+        raise EngineError(f"{folder / part}: cannot be loaded ({first}); fetch or install the engine again") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An engine's file of JSON. Raises EngineError."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{path}: missing or damaged; fetch or install the engine again") from error
+
+
+def _diffusers(name: str) -> Any:
+    # From their own modules: the package's lazy index costs a second more.
+    if name == "UNet2DConditionModel":
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+        return UNet2DConditionModel
+    if name == "AutoencoderTiny":
+        from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+        return AutoencoderTiny
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    return AutoencoderKL
+
+
+@contextlib.contextmanager
+def offline() -> Iterator[None]:
+    """No library asks the network while an engine loads."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Libraries' progress bars and notices stay off the performer's terminal."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
