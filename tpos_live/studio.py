@@ -57,7 +57,7 @@ class Studio:
     def _build(self, path: Path, size: tuple[int, int], accelerator: str, device: str | None = None) -> None:
         """Load an engine and all that draws with it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
-        self.engine = load_engine(path, device=device)
+        self.engine = load_engine(path, device=device, lazy=True)
         width, height = size
         threads = self._settings.engine.threads
         wanted = (width, height) if width else None
