@@ -21,15 +21,17 @@ class Artist:
     note: what runs, and why nothing faster, one line.
     """
 
-    def __init__(self, engine: Engine, accelerator: str = "auto", size: tuple[int, int] | None = None) -> None:
-        """accelerator: as on the command line; a faster one is prepared first, once on a machine."""
+    def __init__(
+        self, engine: Engine, accelerator: str = "auto", size: tuple[int, int] | None = None, threads: int = 0
+    ) -> None:
+        """accelerator: as on the command line; a faster one is prepared first, once on a machine. threads: 0 = all."""
         self.engine = engine
         self.size = engine.nearest_size(size or engine.metadata.size)
         rows = engine.text_tokens + engine.metadata.audio_tokens + len(engine.metadata.scalars)
-        self.accelerator = choose(accelerator, engine, self.size, rows)
+        self.accelerator = choose(accelerator, engine, self.size, rows, threads)
         if self.accelerator.name == "eager":
             try:
-                self.accelerator = prepare_better(accelerator, engine, self.size, rows) or self.accelerator
+                self.accelerator = prepare_better(accelerator, engine, self.size, rows, threads) or self.accelerator
             except EngineError as error:
                 self.accelerator.why = str(error)
         self.note = f"{self.accelerator.name}{f' ({self.accelerator.why})' if self.accelerator.why else ''}"

@@ -22,7 +22,16 @@ def evaluate() -> None:
 @click.option("--captions", type=click.Path(dir_okay=False, path_type=Path), help="Phrases: phrase TAB family a line.")
 @click.option("--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a judge.")
 @click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
-@click.option("--quick", is_flag=True, help="A minute, few pictures, and the model card stays as it is.")
+@click.option("--only", default="", metavar="PART,…", help="Parts to measure now, kept with those measured before.")
+@click.option("--resume", is_flag=True, help="Leave out the parts that are there already.")
+@click.option("--quick", "much", flag_value="quick", help="A minute, few pictures, the model card stays as it is.")
+@click.option("--full", "much", flag_value="full", help="All pictures that the model card asks for: half an hour.")
+@click.option("--pictures", type=click.IntRange(4, 100_000), help="Of each family, for the distances.")
+@click.option(
+    "--photographs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="images/land of Debian's endless-sky-data, for the second opinion.",
+)
 @click.option("--card/--no-card", default=None, help="Write the figures into the engine's README.md, or do not.")
 @_SEED
 @_JSON
@@ -30,18 +39,39 @@ def ember(
     captions: Path | None,
     engine: str,
     accelerator: str,
-    quick: bool,
+    only: str,
+    resume: bool,
+    much: str | None,
+    pictures: int | None,
+    photographs: Path | None,
     card: bool | None,
     seed: int,
     as_json: bool,
 ) -> int:
-    """Judge the engine's pictures: scenes, intensity, smoothness, blends, speed."""
-    from tpos_live.evaluation.ember import FULL, QUICK, evaluate_ember
+    """Judge the engine's pictures: scenes, distances, intensity, smoothness, blends, speed.
+
+    Ten minutes on two cores. Figures are kept in runs/evaluation; the parts are speed, prompts, distance, intensity,
+    smoothness, blends, memory and second-opinion, and renders makes what distances need beforehand.
+    """
+    from dataclasses import replace
+
+    from tpos_live.evaluation.ember import FULL, QUICK, SECTIONS, SHORT, Evaluation, evaluate_ember
+    from tpos_live.evaluation.processors import cores
     from tpos_live.render.locate import resolve_engine
 
+    parts = [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := [name for name in parts if name not in (*SECTIONS, "renders")]:
+        raise click.BadParameter(f"there is no part {unknown[0]!r}; parts are {', '.join(SECTIONS)}, renders")
+    if "second-opinion" in parts and photographs is None:
+        raise click.UsageError("the second opinion needs --photographs")
+    counts = {"quick": QUICK, "full": FULL}.get(much or "", SHORT)
+    if pictures is not None:
+        counts = replace(counts, pictures=pictures)
     folder, _ = resolve_engine(engine)
-    write = not quick if card is None else card
-    figures = evaluate_ember(folder, seed, QUICK if quick else FULL, captions, accelerator, as_json, write)
+    keep = None if much == "quick" else Path("runs/evaluation")
+    write = much != "quick" if card is None else card
+    with Evaluation(folder, seed, counts, captions, accelerator, len(cores()), keep, photographs) as evaluation:
+        figures = evaluate_ember(evaluation, parts, resume, as_json, write)
     return 0 if all(figure.passed is not False for figure in figures) else 1
 
 

@@ -39,6 +39,12 @@ class Figure:
             return False
         return self.value >= self.bar if self.least else self.value <= self.bar
 
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Figure:
+        """The figure that `row` told. Raises KeyError, TypeError for what is none."""
+        told = {name: row[name] for name in ("name", "value", "bar", "least", "unit", "n", "note")}
+        return cls(**told | {"value": float("nan") if row["value"] is None else float(row["value"])})
+
     def cells(self) -> tuple[str, str, str, str]:
         """Name, value, bar and verdict as a table shows them."""
         bar = "" if self.bar is None else f"{'≥' if self.least else '≤'} {_number(self.bar, self.unit)}"

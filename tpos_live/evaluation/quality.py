@@ -3,135 +3,131 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from tpos_live.evaluation.artist import Artist, as_tensor
 from tpos_live.evaluation.captions import Caption
+from tpos_live.evaluation.crew import Crew, dice
 from tpos_live.evaluation.figures import Figure
-from tpos_live.evaluation.judge import Judge
+from tpos_live.evaluation.renders import PART, Renders, single
 from tpos_live.evaluation.statistics import frechet, spearman
+from tpos_live.evaluation.trial import Trial
 from tpos_live.training.captions import PHRASES
-from tpos_live.training.recipe import SCALARS, Recipe, draw, render
+from tpos_live.training.recipe import SCALARS
 
-_BATCH = 16
 MANY_STEPS = 8
 
-Progress = Callable[[str, Iterable[int]], Iterable[int]]
-"""Shows how far a named loop has come; gives its items."""
+
+def any_scalars(rng: random.Random, intensity: float) -> tuple[float, ...]:
+    """An intensity, and any of the rest."""
+    return (intensity, *(rng.random() for _ in SCALARS[1:]))
 
 
-class Trial:
-    """An engine, its judge and a seed: what every measurement needs. states: remembered words."""
-
-    def __init__(self, artist: Artist, judge: Judge, seed: int, progress: Progress) -> None:
-        self.artist, self.judge, self.seed, self.progress = artist, judge, seed, progress
-        self.states = lru_cache(maxsize=4096)(artist.engine.encode)
-
-    @property
-    def families(self) -> tuple[str, ...]:
-        return self.judge.families
-
-    def look(self, pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features [n, 64], logits [n, families] and intensities [n, families] of uint8 pictures."""
-        return self.see([as_tensor(pictures[at : at + _BATCH]) for at in range(0, len(pictures), _BATCH)])
-
-    def see(self, batches: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same of float pictures [batch, 3, H, W] in [0, 1]."""
-        with torch.no_grad():
-            features = torch.cat([self.judge.look(batch) for batch in batches])
-            hidden = torch.nn.functional.silu(features)
-            logits, strength = self.judge.family(hidden), self.judge.strength(hidden)
-        return features.numpy(), logits.numpy(), strength.numpy()
-
-
-def accuracy(trial: Trial, name: str, captions: Sequence[Caption], seeds: int, bar: float) -> list[Figure]:
+def accuracy(crew: Crew, name: str, captions: Sequence[Caption], seeds: int, bar: float) -> list[Figure]:
     """The share of one-step pictures in which the judge sees the family that the caption means."""
-    artist, rng = trial.artist, random.Random(trial.seed)
-    generator = torch.Generator().manual_seed(trial.seed)
-    pictures, meant = [], []
-    for at in trial.progress(name, range(len(captions) * seeds)):
-        text, family = captions[at // seeds]
-        scalars = (rng.uniform(0.3, 0.9), *(rng.random() for _ in SCALARS[1:]))
-        pictures.append(artist.draw(trial.states(text), scalars, artist.noise(generator)))
-        meant.append(trial.families.index(family))
-    seen = trial.look(pictures)[1].argmax(1)
-    right = seen == np.array(meant)
-    by_family = {name: right[np.array(meant) == at].mean() for at, name in enumerate(trial.families) if at in meant}
-    worst = min(by_family, key=by_family.__getitem__)
-    note = f"worst: {worst} {100 * by_family[worst]:.0f} %"
-    return [Figure(name, float(right.mean()), bar, unit="%", n=len(right), note=note)]
+    meant = np.array([family for _, family in captions])
+    right = np.array(crew.do(name, _named, [(text, family, seeds) for text, family in captions]))
+    by_family = {family: right[meant == family].mean() for family in sorted(set(meant.tolist()))}
+    worst = sorted(by_family, key=by_family.__getitem__)[:3]
+    note = "worst: " + ", ".join(f"{family} {100 * by_family[family]:.0f} %" for family in worst)
+    return [Figure(name, float(right.mean()), bar, unit="%", n=right.size, note=note)]
 
 
-def single(rng: random.Random, family: str, families: Sequence[str]) -> Recipe:
-    """A recipe as training draws it, but of one family alone, said in words alone."""
-    while True:
-        recipe = draw(rng, families=families)
-        if recipe.family == family and recipe.second is None and not recipe.voice:
-            return recipe
+def _named(trial: Trial, item: tuple[str, str, int]) -> list[bool]:
+    text, family, seeds = item
+    rng, generator = dice(trial.seed, "named", text)
+    states = trial.states(text)
+    pictures = [
+        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator))
+        for _ in range(seeds)
+    ]
+    named: list[bool] = (trial.look(pictures)[1].argmax(1) == trial.index(family)).tolist()
+    return named
 
 
-def distances(trial: Trial, pictures: int, many: int) -> list[Figure]:
+class Part(NamedTuple):
+    """Some of a family's captions: from `start` on as many as `pictures`, `slow` of them in MANY_STEPS steps too."""
+
+    family: str
+    start: int
+    pictures: int
+    slow: int
+
+
+def distances(crew: Crew, renders: Renders, pictures: int, many: int, slow: int) -> list[Figure]:
     """Fréchet distances of one-step pictures from fresh renders of the same captions, with noise of their own.
 
-    pictures: of every family; many: of them again in MANY_STEPS steps.
+    pictures: of every family; many: of them again in MANY_STEPS steps, in `slow` families.
     """
-    artist, families = trial.artist, trial.families
-    noises = [torch.Generator().manual_seed(trial.seed + k) for k in (1, 2)]
-    drawn, real, slow = [], [], []
-    for family in families:
-        rng = random.Random(f"{trial.seed} {family}")
-        one, renders, eight = [], [], []
-        recipes = [single(rng, family, families) for _ in range(pictures)]
-        for at in trial.progress(f"distance: {family}", range(pictures)):
-            recipe, noise = recipes[at], artist.noise(noises[0])
-            states = trial.states(recipe.texts[0])
-            one.append(artist.draw(states, recipe.scalars, noise))
-            if at < many:
-                eight.append(artist.draw(states, recipe.scalars, noise, MANY_STEPS))
-            if at % _BATCH == 0:
-                batch = recipes[at : at + _BATCH]
-                renders.append(render(torch.cat([artist.noise(noises[1]) for _ in batch]), batch))
-        drawn.append(trial.look(one)[0])
-        real.append(trial.see(renders)[0])
-        slow.append(trial.look(eight)[0])
-    apart = float(np.mean([frechet(a, b) for a, b in combinations(real, 2)]))
-    near = [frechet(a, b) for a, b in zip(drawn, real, strict=True)]
-    worst = int(np.argmax(near))
-    note = f"worst: {families[worst]} {near[worst] / apart:.2f}; families are {apart:.3g} apart"
+    families = crew.trial.families
+    patient = set(families[:: max(len(families) // max(slow, 1), 1)][:slow]) if many > 1 else set()
+    parts = [
+        Part(family, start, min(PART, pictures - start), min(max(many - start, 0), PART) if family in patient else 0)
+        for family in families
+        for start in range(0, pictures, PART)
+    ]
+    done = list(zip(parts, crew.do("distance to fresh renders", _drawn, parts), strict=True))
+    real = renders.features(crew, families, pictures)
+    drawn = {name: np.concatenate([one for part, (one, _) in done if part.family == name]) for name in families}
+    apart = float(np.mean([frechet(real[a], real[b]) for a, b in combinations(families, 2)]))
+    near = {name: frechet(drawn[name], real[name]) for name in families}
+    half = pictures // 2
+    floor = float(np.mean([frechet(real[name][:half], real[name][half:]) for name in families])) if half > 1 else 0.0
+    worst = sorted(near, key=lambda name: -near[name])[:3]
+    note = "worst: " + ", ".join(f"{name} {near[name] / apart:.2f}" for name in worst)
+    note += f"; two halves of the renders: {floor / apart:.3f}; {pictures} pictures a family"
     figures = [
-        Figure("distance to fresh renders / between families", float(np.mean(near)) / apart, 0.1, least=False,
-               n=pictures * len(families), note=note),
+        Figure("distance to fresh renders / between families", float(np.mean(list(near.values()))) / apart, 0.1,
+               least=False, n=pictures * len(families), note=note),
     ]  # fmt: skip
-    if many > 1:
-        few = float(np.mean([frechet(a[:many], b[:many]) for a, b in zip(drawn, real, strict=True)]))
-        best = float(np.mean([frechet(a, b[:many]) for a, b in zip(slow, real, strict=True)]))
+    if patient:
+        names = [name for name in families if name in patient]
+        eight = {name: np.concatenate([more for part, (_, more) in done if part.family == name]) for name in names}
+        few = float(np.mean([frechet(drawn[name][: len(eight[name])], real[name]) for name in names]))
+        best = float(np.mean([frechet(eight[name], real[name]) for name in names]))
+        count = len(eight[names[0]])
         figures.append(
             Figure("distance in one step / in eight", few / best if best > 0 else 1.0, 1.3, least=False,
-                   n=many * len(families), note="the same noise and captions")
+                   n=count * len(names), note=f"{count} pictures each of {len(names)} families, the same noise")
         )  # fmt: skip
     return figures
 
 
-def intensity(trial: Trial, pictures: int) -> list[Figure]:
+def _drawn(trial: Trial, part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the pictures of a part in one step [n, 64] and in eight [slow, 64]."""
+    artist = trial.artist
+    _, generator = dice(trial.seed, "drawn", part.family, part.start)
+    one, eight = [], []
+    for at, recipe in enumerate(single(trial.seed, part.family, part.start, part.pictures)):
+        noise, states = artist.noise(generator), trial.states(recipe.texts[0])
+        one.append(artist.draw(states, recipe.scalars, noise))
+        if at < part.slow:
+            eight.append(artist.draw(states, recipe.scalars, noise, MANY_STEPS))
+    features = trial.look(one)[0]
+    return features, trial.look(eight)[0] if eight else features[:0]
+
+
+def intensity(crew: Crew, renders: Renders, pictures: int) -> list[Figure]:
     """Whether the intensity knob moves what the judge reads as intensity, family by family."""
-    artist, rng = trial.artist, random.Random(trial.seed + 3)
-    generator = torch.Generator().manual_seed(trial.seed + 3)
-    ranks = {}
-    for at, family in enumerate(trial.families):
-        states, drawn = trial.states(PHRASES[family][0]), []
-        knob = [k / max(pictures - 1, 1) for k in range(pictures)]
-        for k in trial.progress(f"intensity: {family}", range(pictures)):
-            scalars = (knob[k], *(rng.random() for _ in SCALARS[1:]))
-            drawn.append(artist.draw(states, scalars, artist.noise(generator)))
-        ranks[family] = spearman(knob, trial.look(drawn)[2][:, at].tolist())
-    worst = min(ranks, key=ranks.__getitem__)
-    good = sum(rank >= 0.9 for rank in ranks.values()) / len(ranks)
+    families = crew.trial.families
+    ranks = dict(zip(families, crew.do("intensity", _rank, [(name, pictures) for name in families]), strict=True))
+    own = renders.ranks(crew, families, pictures)
+    worst = sorted(ranks, key=ranks.__getitem__)[:3]
+    good, there = (sum(rank >= 0.9 for rank in some.values()) / len(families) for some in (ranks, own))
     mean = sum(ranks.values()) / len(ranks)
-    note = f"mean {mean:.2f}; worst: {worst} {ranks[worst]:.2f}"
+    note = f"mean {mean:.2f}; worst: " + ", ".join(f"{name} {ranks[name]:.2f}" for name in worst)
+    note += f"; the same of renders: {100 * there:.0f} %, mean {sum(own.values()) / len(own):.2f}"
     return [Figure("families whose intensity follows the knob (Spearman ≥ 0.9)", good, 0.9, unit="%",
                    n=pictures * len(ranks), note=note)]  # fmt: skip
+
+
+def _rank(trial: Trial, item: tuple[str, int]) -> float:
+    family, pictures = item
+    rng, generator = dice(trial.seed, "intensity", family)
+    states = trial.states(PHRASES[family][0])
+    knob = [k / max(pictures - 1, 1) for k in range(pictures)]
+    drawn = [trial.artist.draw(states, any_scalars(rng, level), trial.artist.noise(generator)) for level in knob]
+    return spearman(knob, trial.look(drawn)[2][:, trial.index(family)].tolist())

@@ -1,18 +1,23 @@
 """Train the judge on fresh renders: `tpos-live train judge`.
 
 Every family alone, in every style, mood and colour, at every intensity, a third of them softened. Rendering costs
-more than training, so a pool keeps the pictures small, serves each several times, and is renewed as it goes.
+more than training, so a pool keeps the pictures small, serves each several times in other cuts, and is renewed as it
+goes.
 """
 
 from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
 from tqdm import tqdm
 
 from tpos_live.evaluation.judge import FILE, SIDE, Judge, load_judge, save_judge, shrink
@@ -25,13 +30,17 @@ from tpos_live.training.scenes import FAMILIES
 CAPACITY = 5000
 """Pictures in the pool, 49 kB each."""
 BATCH = 40
-FRESH = 6
+FRESH = 4
 """New pictures for every batch; each is seen about BATCH / FRESH times."""
+CUT = 112
+"""Side of the part of a picture that a step sees, another one each time."""
 RATE = 3e-3
 AVERAGE = 0.98
 """Of the weights that are kept, a moving average over some fifty steps."""
 FIRST = 240
 """Pictures in the pool before the first step."""
+SAVE = 150.0
+"""Seconds between checkpoints."""
 _HELD_OUT = 1_000_003
 """Added to the seed for pictures that are never trained on."""
 
@@ -50,6 +59,7 @@ class Pictures:
 
     def __init__(self, families: Sequence[str], seed: int, device: torch.device) -> None:
         self._families, self._device = tuple(families), device
+        self.names = ",".join(families)
         self._rng = random.Random(seed)
         self._noise = torch.Generator(device=device).manual_seed(seed)
         self.moods: list[str] = []
@@ -69,6 +79,45 @@ class Pictures:
         return (small * 255 + 0.5).to(torch.uint8), torch.tensor(order, device=self._device), strength
 
 
+class Pool:
+    """The last CAPACITY pictures of a source, small; `fresh` says where the newest are. Kept in a file between runs."""
+
+    def __init__(self, source: Pictures, device: torch.device) -> None:
+        self.source = source
+        self.pictures = torch.empty(CAPACITY, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
+        self.kind = torch.empty(CAPACITY, dtype=torch.long, device=device)
+        self.strength = torch.empty(CAPACITY, device=device)
+        self.at = self.filled = 0
+        self.fresh = torch.empty(0, dtype=torch.long)
+
+    def renew(self, count: int) -> None:
+        """Render `count` pictures over the oldest."""
+        self.fresh = torch.arange(self.at, self.at + count) % CAPACITY
+        self.pictures[self.fresh], self.kind[self.fresh], self.strength[self.fresh] = self.source.make(count)
+        self.at, self.filled = (self.at + count) % CAPACITY, min(self.filled + count, CAPACITY)
+
+    def save(self, path: Path) -> None:
+        """Write all pictures to a file, oldest first."""
+        order = (torch.arange(self.filled) + (self.at if self.filled == CAPACITY else 0)) % CAPACITY
+        kept = {"pictures": self.pictures, "kind": self.kind, "strength": self.strength}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        save_file({name: value[order].cpu() for name, value in kept.items()}, part, {"families": self.source.names})
+        part.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Take the pictures of a file where there is one of these families."""
+        if not path.exists():
+            return
+        with safe_open(path, framework="pt") as opened:
+            if opened.metadata()["families"] != self.source.names:
+                return
+            count = len(opened.get_tensor("kind"))
+            for name in ("pictures", "kind", "strength"):
+                getattr(self, name)[:count] = opened.get_tensor(name).to(self.kind.device)
+        self.at, self.filled = count % CAPACITY, count
+
+
 def train_judge(
     folder: Path,
     minutes: float,
@@ -78,11 +127,13 @@ def train_judge(
     accelerator: str | None = None,
     resume: bool = False,
     held_out: int = 600,
+    run: Path | None = None,
 ) -> dict[str, object]:
     """Train for `minutes`, write the judge into an engine folder, and say how good it is on `held_out` unseen renders.
 
     families: names of scene families. accelerator: "cpu", "cuda", ... or None for the best there is. resume: go on
-    from the judge that is there if it knows the same families. Raises ValueError for a family that does not exist.
+    from the judge that is there; what it knows of other families is kept where it is wanted. run: where pictures are
+    kept for the next time; None = nowhere. Raises ValueError for a family that does not exist.
     """
     if unknown := [name for name in families if name not in FAMILIES]:
         raise ValueError(f"there is no scene family {unknown[0]!r}; families are {', '.join(FAMILIES)}")
@@ -91,63 +142,100 @@ def train_judge(
     device = torch.device(accelerator or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)
-    judge, before = Judge(tuple(families)).to(device), 0
+    judge, before, rate = Judge(tuple(families)), 0, RATE
     if resume:
         known, told = load_judge(folder)
-        if known.families == tuple(families):
-            judge, before = known.to(device).requires_grad_(True), int(str(told["steps"]))
-    rate = RATE / 2 if before else RATE
+        before = int(str(told["steps"]))
+        inherit(judge, known)
+        rate = RATE / 2 if known.families == judge.families else RATE
+    judge = judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=0.02)
-    source = Pictures(families, seed + before, device)
-    pool = torch.empty(CAPACITY, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
-    kind, strength = torch.empty(CAPACITY, dtype=torch.long, device=device), torch.empty(CAPACITY, device=device)
+    pool = Pool(Pictures(families, seed + before, device), device)
+    if run is not None and resume:
+        pool.load(run / "pictures.safetensors")
     first = min(FIRST, max(BATCH, round(FIRST * minutes)))
-    for start in range(0, first, FRESH):
-        part = slice(start, min(start + FRESH, first))
-        pool[part], kind[part], strength[part] = source.make(part.stop - start)
-    at = filled = first
+    while pool.filled < first:
+        pool.renew(FRESH)
     kept = {name: value.clone() for name, value in judge.state_dict().items()}
-    steps, begin, shown = 0, time.monotonic(), 0.0
+    steps, begin, shown, saved = 0, time.monotonic(), 0.0, 0.0
     judge.train()
-    with tqdm(total=round(minutes * 60), unit="s", desc="judge") as bar:
+    with tqdm(total=round(minutes * 60), unit="s", desc="judge", mininterval=5.0) as bar:
         while (spent := time.monotonic() - begin) < minutes * 60 or steps == 0:
             left = max(0.0, 1 - spent / max(minutes * 60, 1e-6))
             for group in optimizer.param_groups:
                 group["lr"] = rate * min(1.0, (steps + 1) / 30) * (0.01 + 0.99 * left)
-            fresh = source.make(FRESH)
-            rows = torch.arange(at, at + FRESH) % CAPACITY
-            pool[rows], kind[rows], strength[rows] = fresh
-            at, filled = (at + FRESH) % CAPACITY, min(filled + FRESH, CAPACITY)
-            take = torch.randint(filled, (BATCH,), generator=rng)
-            take[-FRESH:] = rows  # so that every picture is seen at once
-            pictures = pool[take].float() / 255
-            flip = torch.rand(BATCH, generator=rng) < 0.5
-            pictures[flip] = pictures[flip].flip(-1)
-            pictures[: BATCH // 3] = soften(pictures[: BATCH // 3], int(torch.randint(2, 6, (), generator=rng)))
-            logits, strengths = judge(pictures)
-            named = kind[take]
+            pool.renew(FRESH)
+            take = torch.randint(pool.filled, (BATCH,), generator=rng)
+            take[-FRESH:] = pool.fresh  # so that every picture is seen at once
+            pictures = augment(pool.pictures[take].float() / 255, rng)
+            with coarse(device):
+                logits, strengths = (part.float() for part in judge(pictures))
+            named = pool.kind[take]
             said = strengths.gather(1, named[:, None])[:, 0]
             wrong = F.cross_entropy(logits, named, label_smoothing=0.02)
-            loss = wrong + 12 * F.mse_loss(said, strength[take])
+            loss = wrong + 12 * F.mse_loss(said, pool.strength[take])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             share = 1 - min(AVERAGE, (steps + 1) / (steps + 10))
             for name, value in judge.state_dict().items():
                 kept[name] = torch.lerp(kept[name], value, share) if value.is_floating_point() else value.clone()
-            right = (logits.argmax(1) == named).float().mean().item()
-            shown += (0.03 if steps else 1.0) * (right - shown)
+            # Of pictures that it meets for the first time: what it would say of new ones.
+            right = (logits.argmax(1) == named)[-FRESH:].float().mean().item()
+            shown += max(0.01, 1 / (steps + 1)) * (right - shown)
             steps += 1
             bar.n = min(bar.total, int(spent))
             bar.set_postfix(right=f"{shown:.3f}", loss=f"{loss.item():.3f}", steps=steps, refresh=False)
             bar.update(0)
-    judge.eval().requires_grad_(False)
-    # As it will be loaded, rounding included.
-    judge.load_state_dict({k: v.half().to(v) if v.is_floating_point() else v for k, v in kept.items()})
+            if run is not None and spent - saved > SAVE:
+                saved = spent
+                pool.save(run / "pictures.safetensors")
+                save_judge(_with(families, kept), run / FILE, {"seed": seed, "steps": before + steps, "side": SIDE})
+    if run is not None:
+        pool.save(run / "pictures.safetensors")
+    judge = _with(families, kept).to(device)
     facts: dict[str, object] = {"seed": seed, "steps": before + steps, "side": SIDE}
     facts |= examine(judge, seed + _HELD_OUT, held_out, device)
     save_judge(judge, folder / FILE, facts)
     return facts
+
+
+def _with(families: Sequence[str], weights: dict[str, torch.Tensor]) -> Judge:
+    """A judge as it will be loaded, rounding included."""
+    judge = Judge(tuple(families)).eval().requires_grad_(False)
+    judge.load_state_dict({k: v.half().to(v) if v.is_floating_point() else v for k, v in weights.items()})
+    return judge
+
+
+def inherit(judge: Judge, known: Judge) -> None:
+    """Give a judge all that another one knows; families that the other does not know stay as they are."""
+    both = [name for name in judge.families if name in known.families]
+    here, there = ([judge_.families.index(name) for name in both] for judge_ in (judge, known))
+    mine = judge.state_dict()
+    for name, value in known.state_dict().items():
+        if mine[name].shape == value.shape and not name.startswith(("family.", "strength.2.")):
+            mine[name].copy_(value)
+        else:
+            mine[name][here] = value[there]
+
+
+def coarse(device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16 where the processor has it: half the time."""
+    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Another cut of each, half of them mirrored, a third softened: [batch, 3, CUT, CUT] of [batch, 3, SIDE, SIDE]."""
+    count = len(pictures)
+    places = torch.randint(SIDE - CUT + 1, (count, 2), generator=rng).tolist()
+    cuts = torch.stack([one[:, y : y + CUT, x : x + CUT] for one, (y, x) in zip(pictures, places, strict=True)])
+    flip = torch.rand(count, generator=rng) < 0.5
+    cuts[flip] = cuts[flip].flip(-1)
+    some = torch.randperm(count, generator=rng)[: count // 3]
+    cuts[some] = soften(cuts[some], int(torch.randint(2, 6, (), generator=rng)))
+    return cuts.contiguous(memory_format=torch.channels_last)
 
 
 def soften(pictures: torch.Tensor, cells: int) -> torch.Tensor:
@@ -159,18 +247,24 @@ def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[s
     """Accuracy and the mean over families of the intensity's rank correlation, on `count` fresh renders.
 
     The plain ones among them have any palette and style, but no mood, which exposes a picture brighter or darker.
+    Each is looked at once more softened, as a small network's pictures are.
     """
     source = Pictures(judge.families, seed, device)
     plain: list[bool] = []
+    soft: list[bool] = []
     right: dict[str, list[bool]] = {name: [] for name in judge.families}
     knob: dict[str, list[float]] = {name: [] for name in judge.families}
     said: dict[str, list[float]] = {name: [] for name in judge.families}
+    taken: Counter[tuple[str, str]] = Counter()
     for _ in range(-(-count // 24)):
         pictures, kind, strength = source.make(24)
         logits, strengths = judge(pictures.float() / 255)
+        soft += (judge(soften(pictures.float() / 255, 4))[0].argmax(1) == kind).tolist()
         for row, number in enumerate(kind.tolist()):
-            name = judge.families[number]
-            right[name].append(int(logits[row].argmax()) == number)
+            name, answer = judge.families[number], judge.families[int(logits[row].argmax())]
+            right[name].append(answer == name)
+            if answer != name:
+                taken[name, answer] += 1
             if source.moods[row] == "plain":
                 plain.append(right[name][-1])
             knob[name].append(float(strength[row]))
@@ -180,10 +274,12 @@ def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[s
     ranks = [spearman(knob[name], said[name]) for name in known if len(knob[name]) > 2]
     worst = min(shares, key=shares.__getitem__)
     return {
-        "held_out": sum(map(len, right.values())),
-        "accuracy": round(sum(map(sum, right.values())) / sum(map(len, right.values())), 4),
+        "held_out": len(soft),
+        "accuracy": round(sum(map(sum, right.values())) / len(soft), 4),
         "plain_accuracy": round(sum(plain) / max(len(plain), 1), 4),
+        "soft_accuracy": round(sum(soft) / len(soft), 4),
         "worst_family": worst,
         "worst_accuracy": round(shares[worst], 4),
         "intensity_spearman": round(sum(ranks) / max(len(ranks), 1), 4),
+        "mistaken": ["{} for {}: {}".format(*pair, n) for pair, n in taken.most_common(8)],
     }

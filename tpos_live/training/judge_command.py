@@ -11,6 +11,9 @@ from tpos_live.evaluation.judge import FILE
 from tpos_live.places import shipped
 from tpos_live.training.judge import train_judge
 
+RUN = Path("runs/judge")
+"""Pictures and checkpoints of a training, in the folder where it was started."""
+
 
 def run(
     minutes: float,
@@ -27,7 +30,14 @@ def run(
     """
     folder = output or shipped("engines") / "ember"
     facts = train_judge(
-        folder, minutes, seed, chosen(families, folder), threads=threads, accelerator=accelerator, resume=resume
+        folder,
+        minutes,
+        seed,
+        chosen(families, folder),
+        threads=threads,
+        accelerator=accelerator,
+        resume=resume,
+        run=RUN,
     )
     right, worst = (100 * float(str(facts[name])) for name in ("accuracy", "worst_accuracy"))
     click.echo(
