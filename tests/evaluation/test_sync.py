@@ -55,6 +55,17 @@ def test_half_a_beat_off_shows_in_the_lag() -> None:
     assert abs(found.lag) == pytest.approx(0.25, abs=0.02)
 
 
+def test_within_a_frame_half_a_beat_off_is_below_chance() -> None:
+    sound = music(0)
+    assert sync(sound, sound, FPS, within=0.04).z > 3
+    assert sync(sound, sound, FPS, shift=0.25, within=0.04).z < 0
+
+
+def test_no_picture_is_above_chance_on_one_bar_for_ever() -> None:
+    loop = np.tile(music(0, 60), 15)
+    assert sync(loop, loop, FPS).z < 3
+
+
 def test_a_still_picture_has_no_z() -> None:
     assert sync(np.zeros(300), music(0, 300), FPS).z == 0
     assert not correlations(np.ones(50), np.ones(50)).any()

@@ -104,18 +104,22 @@ def correlations(change: np.ndarray, onset: np.ndarray) -> np.ndarray:
     return product
 
 
-def sync(change: np.ndarray, onset: np.ndarray, fps: float, shift: float = 0.0, seed: int = 0) -> Sync:
+def sync(
+    change: np.ndarray, onset: np.ndarray, fps: float, shift: float = 0.0, seed: int = 0, within: float = MAX_LAG
+) -> Sync:
     """How well the change of the pictures follows the sound, against SHIFTS circular shifts of the sound.
 
-    change, onset: one value a picture. shift: seconds by which the sound is delayed first (a control).
+    change, onset: one value a picture. shift: seconds by which the sound is delayed first (a control). within: seconds
+    of lag that are looked at, here and in each shifted sound: the best of many lags is compared with the best of as
+    many, so a steady beat, which any shift by a beat matches as well, gets no z for being a beat.
     """
     r = np.roll(correlations(change, onset), -round(shift * fps))
-    reach = round(MAX_LAG * fps)
+    reach, apart = round(within * fps), round(MAX_LAG * fps)
     lags = np.arange(-reach, reach + 1)
     near = r[lags]
     best = int(near.argmax())
     rng = np.random.default_rng(seed)
-    far = rng.integers(2 * reach, max(len(r) - 2 * reach, 2 * reach + 1), SHIFTS)
+    far = rng.integers(2 * apart, max(len(r) - 2 * apart, 2 * apart + 1), SHIFTS)
     chance = r[(far[:, None] + lags) % len(r)].max(axis=1)
     spread = float(chance.std())
     z = (float(near[best]) - float(chance.mean())) / spread if spread > 0 else 0.0

@@ -51,7 +51,11 @@ def figures(seen: Watched, foreign: np.ndarray, seed: int) -> list[Figure]:
     """All figures of one video. foreign: onset strength of other music at the same tempo, one value a picture."""
     fps, seconds, count = seen.fps, len(seen.change) / seen.fps, len(seen.change)
     found = sync(seen.change, seen.onset, fps, seed=seed)
-    half = sync(seen.change, seen.onset, fps, shift=30 / seen.tempo if seen.tempo else 0.25, seed=seed)
+    most = sync(seen.onset, seen.onset, fps, seed=seed)
+    # Over half a second of lag the sound that is half a beat off is found again: these two look at the bar's lag alone.
+    place = sync(seen.change, seen.onset, fps, seed=seed, within=LAG / 1000)
+    beat = 60 / seen.tempo if seen.tempo else 0.5
+    half = sync(seen.change, seen.onset, fps, shift=beat / 2, seed=seed, within=LAG / 1000)
     other = sync(seen.change, foreign, fps, seed=seed)
     flashes = sync(strobe(count, fps, seen.tempo), seen.onset, fps, seed=seed)
     moved = peaks(seen.flow, fps)
@@ -59,7 +63,9 @@ def figures(seen: Watched, foreign: np.ndarray, seed: int) -> list[Figure]:
     return [
         Figure("z of the best correlation", found.z, Z, n=count, note=f"r {found.correlation:.2f}"),
         Figure("peak lag", abs(1000 * found.lag), LAG, least=False, unit="ms", note=f"{1000 * found.lag:+.0f} ms"),
-        Figure("z half a beat off", half.z, note=f"lag {1000 * half.lag:+.0f} ms"),
+        Figure("z of the sound with itself", most.z, note="about the most that this music allows"),
+        Figure(f"z within {LAG:.0f} ms", place.z, note=f"r {place.correlation:.2f}"),
+        Figure(f"z half a beat off, within {LAG:.0f} ms", half.z, note=f"r {half.correlation:.2f}"),
         Figure("z with other music of the tempo", other.z),
         Figure("z of a strobe on the beat", flashes.z, note=f"{seen.tempo:.1f} BPM"),
         Figure("AV-Align", align, n=len(seen.onsets)),
