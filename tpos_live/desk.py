@@ -72,7 +72,7 @@ class Desk:
 
     @property
     def dropped(self) -> int:
-        """Pictures that recordings had to repeat."""
+        """Pictures that were shown and are not in a recording."""
         recorder = self._recorder
         return self._dropped_before + (recorder.dropped if recorder is not None else 0)
 

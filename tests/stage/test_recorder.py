@@ -54,7 +54,28 @@ def test_five_minutes_stay_within_40_ms(drift: float, jitter: float) -> None:
 def test_a_slow_show_repeats_and_counts() -> None:
     track, apart = play(10, show=10)
     assert track.frames == 300 and 195 <= track.repeated <= 205
+    assert track.lost == 0, "a repeated picture is no lost one"
     assert np.abs(apart).max() < 0.15
+
+
+@pytest.mark.parametrize("show", [12.0, 20.0, 29.0, 30.0])
+def test_what_was_shown_is_in_the_file(show: float) -> None:
+    track, _ = play(20, show=show)
+    assert track.lost <= 1 and track.frames - track.repeated == pytest.approx(20 * show, abs=5)
+
+
+def test_of_two_pictures_for_one_frame_one_is_lost_and_counted() -> None:
+    track, _ = play(10, show=45.0)
+    assert track.lost == pytest.approx(150, abs=5) and track.repeated == 0
+
+
+def test_pictures_that_a_stuck_encoder_crowds_out_are_lost(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((64, 64))
+    for k in range(PICTURES + 5):  # no sound comes, so nothing is taken out
+        recorder.send(flat(k, (64, 64)), 100 + k / 30)
+    assert recorder.dropped == 5
+    recorder.close()
 
 
 def test_nothing_is_written_before_the_first_picture() -> None:

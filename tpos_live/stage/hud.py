@@ -47,7 +47,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("lost", f"{lost} samples · {status.frames_replaced} pictures", BAD if lost else DIM),
     ]
     if status.recording:
-        dropped = f" · {status.record_dropped} repeated" if status.record_dropped else ""
+        dropped = f" · {status.record_dropped} lost" if status.record_dropped else ""
         rows.append(Line("record", status.recording + dropped, BAD))
     return rows
 

@@ -16,7 +16,7 @@ from tpos_live.stage.video import VideoWriter
 DELAY = 0.15
 """Seconds the sound is held back, so that the pictures of its moment have been read from the GPU."""
 PICTURES = 10
-"""Pictures that wait for the encoder at most; the oldest makes room, and the one before it repeats."""
+"""Pictures that wait for the encoder at most; the oldest makes room and is lost."""
 JUMP = 0.1
 """A step of the stamps (seconds) that is no jitter: the device was gone, time starts anew."""
 STEADY = 0.05
@@ -40,7 +40,9 @@ class Track:
         self.samples = 0
         """Samples heard so far."""
         self.repeated = 0
-        """Frames that had to show the picture before again, because none newer had come in time."""
+        """Frames that show the picture before again, because none newer had come: a show below the file's rate."""
+        self.lost = 0
+        """Pictures that were shown and are in no frame, because a newer one took their place."""
         self._current: np.ndarray | None = None
         self._fresh = False
         self._began: float | None = None
@@ -60,6 +62,7 @@ class Track:
         while self.frames * self.rate < self.samples * self.fps:
             moment = self._began + self.frames / self.fps
             while pictures and (pictures[0][0] <= moment + nearest or self._current is None):
+                self.lost += self._fresh
                 self._current = pictures.popleft()[1]
                 self._fresh = True
             if self._current is None:
@@ -92,6 +95,7 @@ class Recorder:
         self._sound: deque[tuple[float, np.ndarray]] = deque()
         self._waiting = 0
         self._lock = threading.Condition()
+        self._crowded_out = 0
         self._ending = False
         self._next = 0.0
         self._thread: threading.Thread | None = None
@@ -100,7 +104,12 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Frames that repeat the one before because no newer picture came in time."""
+        """Pictures that it took and did not write: the encoder was too slow, or two came for one frame."""
+        return self._track.lost + self._crowded_out
+
+    @property
+    def repeated(self) -> int:
+        """Frames that repeat the one before, because the show is slower than the file."""
         return self._track.repeated
 
     @property
@@ -151,6 +160,7 @@ class Recorder:
         """A composed picture: uint8 [height, width, 3], not written again."""
         if self.recording:
             with self._lock:
+                self._crowded_out += len(self._pictures) == PICTURES
                 self._pictures.append((shown_at, pixels))
 
     def sound(self, stereo: np.ndarray, captured_at: float) -> None:
