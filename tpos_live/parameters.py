@@ -129,7 +129,8 @@ TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
 MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
     {
         ("kick", "zoom"): MapDefault(0.025, 2.0, 0.0, 0.16),
-        ("bass", "speed"): MapDefault(1.6, 1.5, 0.03, 0.25),
+        ("onset", "speed"): MapDefault(3.0, 1.0, 0.0, 0.06),
+        ("bass", "speed"): MapDefault(1.0, 1.5, 0.03, 0.25),
         ("snare", "rotate"): MapDefault(0.6, 2.0, 0.0, 0.22),
         ("hats", "bloom"): MapDefault(0.15, 1.0, 0.0, 0.08),
         ("loudness", "intensity"): MapDefault(0.85, 1.0, 0.4, 1.5),
@@ -148,7 +149,8 @@ MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
 
 Three pairs are more than a sum (`conditioning/conductor.py`): drop and silence multiply the speed by 1 + their
 part, and the release of drop.speed is for 120 BPM (three time constants are 4 bars); a build-up moves the speed
-in pulses of 1, 1/2, 1/4 beat.
+in pulses of 1, 1/2, 1/4 beat. Every onset gives the walk a push, which is what lets a picture be told from that of
+another sound (`tpos-live evaluate sync`): the level of the bass alone hardly does, for it lasts between the hits.
 """
 
 

@@ -54,9 +54,19 @@ def test_sound_drives_velocity_never_position() -> None:
 
 def test_speed_from_bass() -> None:
     assert conduct(music(3, bass=0.0))[-1].speed == pytest.approx(0.4, abs=0.01)
-    assert conduct(music(3, bass=1.0))[-1].speed == pytest.approx(2.0, abs=0.01)
-    assert conduct(music(3, bass=1.0), seed__walk=0.5)[-1].speed == pytest.approx(1.0, abs=0.01)
+    assert conduct(music(3, bass=1.0))[-1].speed == pytest.approx(1.4, abs=0.01)
+    assert conduct(music(3, bass=1.0), seed__walk=0.5)[-1].speed == pytest.approx(0.7, abs=0.01)
     assert conduct(music(3), seed__walk=0.0)[-1].walk == 0.0
+
+
+def test_an_onset_pushes_the_walk_for_a_moment() -> None:
+    conductor = Conductor()
+    conduct(music(1), conductor)
+    drives = conduct([*music(0.01, onset=1.0), *music(0.3)], conductor)
+    speeds = [drive.speed for drive in drives]
+    assert speeds[0] == pytest.approx(3.4, abs=0.05) and max(speeds) == speeds[0]
+    assert speeds[6] == pytest.approx(0.4 + 3.0 * math.exp(-1.0), abs=0.05)
+    assert speeds[-1] == pytest.approx(0.4, abs=0.05)
 
 
 def test_silence_is_slow_half_a_stop_darker_and_never_black() -> None:

@@ -46,7 +46,7 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "confidence": (lambda s: s.confidence, "of the beat, 0 to 1"),
     "beat": (lambda s: s.beat_phase, "phase of the beat, 0 to 1"),
     "dropped": (lambda s: s.samples_lost, "samples of sound lost"),
-    "record_dropped": (lambda s: s.record_dropped, "pictures that the recording repeated"),
+    "record_dropped": (lambda s: s.record_dropped, "pictures that were shown and are not in the recording"),
     "memory_mb": (lambda s: s.memory_mb, "memory in use, MB"),
     "osc_bad": (lambda s: s.osc_bad, "OSC messages that could not be used"),
 }
