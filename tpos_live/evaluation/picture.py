@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 
-from tpos_live.conditioning.vocabulary import NEAR, load_vocabulary
-from tpos_live.evaluation.artist import as_tensor
+from tpos_live.analysis.encoder import Meaning
+from tpos_live.conditioning.audio_tokens import HearsSentences
+from tpos_live.conditioning.vocabulary import NEAR, Vocabulary, load_vocabulary
+from tpos_live.evaluation.artist import Artist, as_tensor
+from tpos_live.evaluation.crew import dice
 from tpos_live.evaluation.figures import Figure, text_table
 from tpos_live.evaluation.judge import Judge, load_judge
+from tpos_live.evaluation.quality import any_scalars
+from tpos_live.evaluation.trial import Trial
 from tpos_live.listener import Listener
 from tpos_live.offline import improve, pictures
 from tpos_live.parameters import ParameterStore, Snapshot
 from tpos_live.settings import load_settings
 from tpos_live.sound.source import RATE, SoundError
 from tpos_live.studio import Studio
+from tpos_live.training.captions import PHRASES
+from tpos_live.training.pairing import SHOWN
+from tpos_live.training.sounds import KINDS
 
 SECONDS = 5.0
 LOOKED_AT = 5
@@ -48,12 +57,36 @@ def recorded(folder: Path, report: Callable[[str], None]) -> Iterator[Example]:
             report(f"left out: {error}")
 
 
+@dataclass(frozen=True)
+class Answer:
+    """drawn: the family that the judge names. heard: that of the phrase nearest to the meaning; "" for none, a mood.
+
+    magnitude: how much of the sound there is, as the encoder says.
+    """
+
+    drawn: str
+    heard: str
+    magnitude: float
+
+
+def scene_of(text: str, families: tuple[str, ...], vocabulary: Vocabulary | None) -> str | None:
+    """The family that a sound called `text` should show; None for a mood, and where the engine has no such scene."""
+    if text in SHOWN and SHOWN[text][0] in families:
+        return SHOWN[text][0]
+    if vocabulary is None or (text in KINDS and text not in SHOWN):
+        return None
+    found = vocabulary.understand(text)
+    known = found.families and found.families[0] in families and found.near >= NEAR
+    return found.families[0] if known else None
+
+
 def evaluate_picture(
     examples: Iterator[Example], seed: int, as_json: bool, report: Callable[[str], None]
 ) -> list[Figure]:
     """Draw each sound with no prompt and the sound's full weight, let the judge name it, and print the figures.
 
-    A class counts if the engine's vocabulary has a scene for its name: a siren looks like nothing that Ember draws.
+    A class counts if the engine has a scene for it. What is lost on the way is told too: whether the encoder heard the
+    scene, and whether its phrase alone, as a prompt, is drawn so that the judge names it.
     """
     settings = load_settings({"engine.name": "ember"})
     values: dict[str, float | int | str] = {"prompt": "", "audio.weight": 1.0, "audio.mode": "blend", "seed": seed}
@@ -61,30 +94,60 @@ def evaluate_picture(
     with Studio(settings, live=False) as studio:
         improve(studio)
         judge, _ = load_judge(studio.engine.folder)
+        trial = Trial(Artist(studio.engine), judge, seed)
         vocabulary = load_vocabulary(studio.engine.folder, studio.engine.sentences)
-        seen: dict[str, list[bool]] = {}
+        seen: dict[str, list[Answer]] = {}
         wanted: dict[str, str | None] = {}
         for index, (text, mono) in enumerate(examples):
             if text not in wanted:
-                found = vocabulary.understand(text) if vocabulary else None
-                wanted[text] = found.families[0] if found and found.families and found.near >= NEAR else None
+                wanted[text] = scene_of(text, trial.families, vocabulary)
                 if wanted[text] is None:
                     report(f"left out: {text}, for which the engine has no scene")
             if wanted[text] is not None:
-                begin = index * 2 * SECONDS
-                seen.setdefault(text, []).append(_drawn(studio, judge, snapshot, mono, begin) == wanted[text])
-    right = [answer for answers in seen.values() for answer in answers]
-    rows = [Figure("picture by sound alone", float(np.mean(right or [False])), 0.85, unit="%", n=len(right))]
-    rows += [
-        Figure(f"  {text} as {wanted[text]}", float(np.mean(answers)), unit="%", n=len(answers))
-        for text, answers in sorted(seen.items())
+                answer = _answer(studio, judge, snapshot, mono, index * 2 * SECONDS)
+                seen.setdefault(text, []).append(answer)
+        words = {text: _by_words(trial, str(wanted[text])) for text in seen}
+    flat = [(answer, wanted[text]) for text, answers in seen.items() for answer in answers]
+    right = [answer.drawn == scene for answer, scene in flat]
+    heard = [answer.heard == scene for answer, scene in flat]
+    shown = [good for good, one in zip(right, heard, strict=True) if one]
+    spoken = [words[text] for text, answers in seen.items() for _ in answers]
+    rows = [
+        Figure("picture by sound alone", float(np.mean(right or [False])), 0.85, unit="%", n=len(right)),
+        Figure("  the encoder hears the scene", float(np.mean(heard or [False])), unit="%", n=len(heard)),
+        Figure("  drawn so, of what is heard so", float(np.mean(shown or [False])), unit="%", n=len(shown)),
+        Figure("  drawn so by words alone", float(np.mean(spoken or [False])), unit="%", n=LOOKED_AT * len(seen)),
     ]
+    rows += [
+        Figure(f"  {text} as {wanted[text]}", float(np.mean([answer.drawn == wanted[text] for answer in answers])),
+               unit="%", n=len(answers), note=_told(answers, str(wanted[text]), words[text]))
+        for text, answers in sorted(seen.items())
+    ]  # fmt: skip
     click.echo("\n".join(json.dumps(row.row()) for row in rows) if as_json else text_table(rows))
     return rows
 
 
-def _drawn(studio: Studio, judge: Judge, snapshot: Snapshot, mono: np.ndarray, begin: float) -> str:
-    """The family that the judge names most often in the last pictures of a sound, heard from a fresh start.
+def _told(answers: list[Answer], scene: str, words: float) -> str:
+    heard = 100 * float(np.mean([answer.heard == scene for answer in answers]))
+    magnitude = float(np.mean([answer.magnitude for answer in answers]))
+    drawn = sorted({answer.drawn for answer in answers if answer.drawn != scene})
+    others = f"; drawn as {', '.join(drawn[:3])}" if drawn else ""
+    return f"heard {heard:.0f} %, by words {100 * words:.0f} %, magnitude {magnitude:.2f}{others}"
+
+
+def _by_words(trial: Trial, family: str) -> float:
+    """The share of pictures of a family's plainest phrase that the judge names so."""
+    rng, generator = dice(trial.seed, "by words", family)
+    states = trial.states(PHRASES[family][0])
+    drawn = [
+        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator))
+        for _ in range(LOOKED_AT)
+    ]
+    return float((trial.look(drawn)[1].argmax(1) == trial.index(family)).mean())
+
+
+def _answer(studio: Studio, judge: Judge, snapshot: Snapshot, mono: np.ndarray, begin: float) -> Answer:
+    """What is drawn in the last pictures of a sound, heard from a fresh start.
 
     begin: seconds on the mixer's clock, which only runs forward; what was heard before has faded by the end.
     """
@@ -96,7 +159,18 @@ def _drawn(studio: Studio, judge: Judge, snapshot: Snapshot, mono: np.ndarray, b
         frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=begin + drive.time)
         if frame is not None:
             last.append(frame.pixels.copy())
+    meaning = listener.meaning.latest()
     if not last:
-        return ""
+        return Answer("", "", 0.0)
     votes = judge(as_tensor(list(last)))[0].argmax(1)
-    return judge.families[int(votes.bincount(minlength=len(judge.families)).argmax())]
+    drawn = judge.families[int(votes.bincount(minlength=len(judge.families)).argmax())]
+    return Answer(drawn, heard_scene(studio.encoder, meaning), float(meaning.magnitude) if meaning else 0.0)
+
+
+def heard_scene(encoder: object, meaning: Meaning | None) -> str:
+    """The family of the phrase nearest to a meaning, among those that Ember learned to see; "" for none."""
+    if meaning is None or not isinstance(encoder, HearsSentences) or not np.any(meaning.vector):
+        return ""
+    count = encoder.scenes or len(encoder.phrases)
+    nearest = encoder.phrases[int((encoder.vectors[:count] @ meaning.vector).argmax())]
+    return next((family for family, phrases in PHRASES.items() if nearest in phrases), "")

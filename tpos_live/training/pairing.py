@@ -1,0 +1,60 @@
+"""Which scene a sound shows.
+
+A few sounds have a scene of their own name: rain, fire, thunder. Of the others somebody has to say what they look like:
+left to the nearness of words, bells look like a circuit board and a stream like a broken television.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SHOWN: dict[str, tuple[str, str]] = {
+    # what a sound is called: family, and one of its phrases
+    "rain": ("rain", "rain"),
+    "wind": ("desert_dunes", "wind over the dunes"),
+    "fire": ("fire", "fire"),
+    "ocean waves": ("ocean", "ocean waves"),
+    "thunder": ("storm", "lightning"),
+    "explosion": ("fireworks", "fireworks"),
+    "bubbles under water": ("bubbles", "bubbles"),
+    "engine": ("tunnel", "flying through a tunnel"),
+    "bells": ("crystal", "crystal"),
+    "drums": ("waveform", "a sound wave"),
+    "deep space": ("nebula", "deep space"),
+    "warp speed": ("tunnel", "warp speed"),
+    "crowd of people": ("city_at_night", "city lights"),
+    "applause": ("laser_beams", "concert lights"),
+    "birds": ("forest", "forest"),
+    "insects at night": ("starfield", "a starry sky"),
+    "siren": ("city_at_night", "city at night"),
+    "stream": ("ocean", "open water"),
+    "electricity": ("plasma", "electricity"),
+    "piano music": ("flowers", "flowers"),
+    # and of recorded clips
+    "baby cry": ("cells", "cells"),
+    "chainsaw": ("forest", "forest"),
+    "clock tick": ("mandala", "mandala"),
+    "dog bark": ("forest", "forest"),
+    "fire crackling": ("fire", "burning fire"),
+    "helicopter": ("clouds", "above the clouds"),
+    "person sneeze": ("glitch", "a glitch"),
+    "rooster": ("sunset", "sunrise"),
+    "sea waves": ("ocean", "ocean waves"),
+}
+"""Calm, energetic, dark and bright music show no scene: they are moods, which change any."""
+
+
+def shown(texts: Sequence[str], families: Sequence[str]) -> dict[str, str]:
+    """For each of `texts` whose scene is among `families`, the phrase that shows it."""
+    return {text: SHOWN[text][1] for text in texts if text in SHOWN and SHOWN[text][0] in families}
+
+
+def bank(scenes: Sequence[str], texts: Sequence[str], families: Sequence[str]) -> list[tuple[str, str]]:
+    """A sound encoder's bank as pairs: a phrase that an engine draws, and the text at whose place it stands.
+
+    scenes: phrases that stand at their own place. texts: what sounds are called; those that SHOWN pairs with a scene of
+    `families` put that scene's phrase at their place, and no scene's own phrase stands there besides.
+    """
+    paired = shown(texts, families)
+    own = [(phrase, phrase) for phrase in scenes if phrase not in paired]
+    return own + [(phrase, text) for text, phrase in paired.items()]
