@@ -101,11 +101,11 @@ def test_renders_are_kept_and_only_more_of_them_are_made(engine_folder: Path, tm
     path, families = tmp_path / "renders.npz", ["fire", "ocean"]
     few = Renders(path, engine_folder, 5).features(crew, families, 3)
     kept = Renders(path, engine_folder, 5)
-    assert np.array_equal(kept.features(crew, families, 3)["fire"], few["fire"]) and made == [2, 0]
+    assert np.array_equal(kept.features(crew, families, 3)["fire"], few["fire"]) and made == [1, 1]
     more = kept.features(crew, families, PART + 2)
     assert np.allclose(more["ocean"][:3], few["ocean"], atol=1e-4) and more["ocean"].shape == (PART + 2, 64)
     Renders(path, engine_folder, 6).features(crew, families, 3)
-    assert made[-1] == 2, "those of another seed are not these"
+    assert len(made) == 6, "those of another seed are not these"
     assert single(5, "fire", 0, 2) == single(5, "fire", 0, 9)[:2]
     assert dice(1, "a")[0].random() != dice(1, "b")[0].random()
 

@@ -186,10 +186,13 @@ class Evaluation:
         return second_opinion(self.crew, self.photographs, self.counts.photographed)
 
     def prepare(self) -> None:
-        """Read all renders that the sections need: they do not depend on the engine, and will be there later."""
-        self.renders.features(self.crew, self.families, self.counts.pictures)
-        self.renders.ranks(self.crew, self.families, self.counts.levels)
-        self.renders.both(self.crew, self.counts.pairs)
+        """Read all renders that the sections may need, of every family that the judge knows.
+
+        They do not depend on the engine's weights, and are there when it has learned more.
+        """
+        self.renders.ranks(self.crew, self.judge.families, self.counts.levels)
+        self.renders.both(self.crew, self.judge.families, self.counts.pairs)
+        self.renders.features(self.crew, self.judge.families, self.counts.pictures)
 
     def take(self, name: str) -> None:
         """Measure a section and keep it."""

@@ -98,7 +98,7 @@ def blends(crew: Crew, renders: Renders, pairs: int) -> list[Figure]:
     """Halfway between two prompts, against an opacity dissolve of the two pictures, from the same noise."""
     found = crew.do("blends", _half, range(pairs))
     blend, dissolve, keen, faded = (float(np.mean(column)) for column in zip(*found, strict=True))
-    ceiling = renders.both(crew, pairs)
+    ceiling = renders.both(crew, crew.trial.families, pairs)
     return [
         Figure("blends in which the judge finds both parents", blend, 0.8, unit="%", n=pairs,
                note=f"dissolve: {100 * dissolve:.0f} %; renders of both: {100 * ceiling:.0f} %"),

@@ -14,7 +14,7 @@ import torch
 
 from tpos_live import training
 from tpos_live.evaluation.crew import Crew, dice
-from tpos_live.evaluation.judge import FILE
+from tpos_live.evaluation.judge import FEATURES, FILE
 from tpos_live.evaluation.statistics import spearman
 from tpos_live.evaluation.trial import Trial
 from tpos_live.training.recipe import SCALARS, Recipe, draw, render
@@ -59,19 +59,13 @@ class Renders:
 
     def features(self, crew: Crew, families: Sequence[str], count: int) -> dict[str, np.ndarray]:
         """Features [count, 64] of renders of the captions of `single`, family by family."""
-        parts = []
-        for name in families:
-            have = len(self._kept.get(f"features {name}", ()))
-            there = have if have >= count else have // PART * PART
-            parts += [(name, start, min(PART, count - start)) for start in range(there, count, PART)]
-        done = crew.do("renders", _seen, parts)
-        for name in families:
-            kept = self._kept.get(f"features {name}", np.empty((0, 0)))
-            new = [found for part, found in zip(parts, done, strict=True) if part[0] == name]
-            if new:
-                whole = [kept[: len(kept) // PART * PART]] if len(kept) >= PART else []
-                self._kept[f"features {name}"] = np.concatenate([*whole, *new])
-        if parts:
+        for name in families:  # one by one, so that what was made is kept when somebody stops it
+            kept = self._kept.get(f"features {name}", np.empty((0, FEATURES), np.float32))
+            if len(kept) >= count:
+                continue
+            whole = len(kept) // PART * PART
+            parts = [(name, start, min(PART, count - start)) for start in range(whole, count, PART)]
+            self._kept[f"features {name}"] = np.concatenate([kept[:whole], *crew.do(f"renders: {name}", _seen, parts)])
             self._save()
         return {name: self._kept[f"features {name}"][:count] for name in families}
 
@@ -84,12 +78,12 @@ class Renders:
             self._save()
         return {name: float(self._kept[f"rank {count} {name}"]) for name in families}
 
-    def both(self, crew: Crew, pairs: int) -> float:
+    def both(self, crew: Crew, families: Sequence[str], pairs: int) -> float:
         """The share of renders of two families, half and half, in which the judge's first two answers are these."""
-        families = crew.trial.families
         name = f"both {pairs} {' '.join(families)}"
         if name not in self._kept:
-            self._kept[name] = np.array(np.mean(crew.do("renders of two", _both, range(pairs))))
+            found = crew.do("renders of two", _both, [(number, tuple(families)) for number in range(pairs)])
+            self._kept[name] = np.array(np.mean(found))
             self._save()
         return float(self._kept[name])
 
@@ -135,9 +129,10 @@ def _rank(trial: Trial, item: tuple[str, int]) -> float:
     return spearman(knob, trial.see(batches)[2][:, trial.index(family)].tolist())
 
 
-def _both(trial: Trial, number: int) -> bool:
+def _both(trial: Trial, item: tuple[int, tuple[str, ...]]) -> bool:
+    number, families = item
     rng, generator = dice(trial.seed, "renders of two", number)
-    first, second = rng.sample(trial.families, 2)
+    first, second = rng.sample(families, 2)
     scalars = (0.7, *(rng.random() for _ in SCALARS[1:]))
     picture = render(_noise(generator), [Recipe(first, second=second, share=0.5, scalars=scalars)])
     best = np.argsort(trial.see([picture])[1][0])[-2:].tolist()
