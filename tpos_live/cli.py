@@ -292,6 +292,18 @@ def judge(
     return run(minutes, families, output, resume, seed, threads, accelerator)
 
 
+@train.command()
+@click.option("--engine", metavar="NAME|PATH|HUB-ID", required=True, help="ember, a folder or a fetched engine.")
+@click.option("--minutes", type=click.FloatRange(0.1, 10_000), default=5.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+def mapping(engine: str, minutes: float, seed: int, threads: int | None) -> None:
+    """Fit the way from what is heard to an engine's own text states; without it a bank of phrases goes between."""
+    from tpos_live.training.mapping import train_mapping
+
+    train_mapping(engine, minutes=minutes, seed=seed, threads=threads)
+
+
 cli.add_command(evaluate)
 cli.add_command(engines)
 

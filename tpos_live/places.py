@@ -28,6 +28,11 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False, ensure_exists=True))
 
 
+def mappings_dir() -> Path:
+    """Where mappings of `tpos-live train mapping` lie: a folder of the user's data. Not made here."""
+    return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "mappings"
+
+
 def engines_dir() -> Path:
     """Where fetched engines lie: $TPOS_LIVE_ENGINES, or a folder of the user's data. Not made here."""
     if chosen := os.environ.get("TPOS_LIVE_ENGINES"):

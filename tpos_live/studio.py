@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Self
 
 from tpos_live.analysis.encoder import Meaning, SoundEncoder
+from tpos_live.analysis.encoder_folder import EncoderError, text_hash
 from tpos_live.analysis.opening import open_encoder
-from tpos_live.conditioning.audio_tokens import audio_map
+from tpos_live.conditioning.audio_tokens import AudioMap, HearsSentences, audio_map
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.interpreter import Interpreter
+from tpos_live.conditioning.mapping import MappedSound, MappingError, find_mapping
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.conditioning.prompts import PromptBank, TextCache
 from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.parameters import Snapshot
+from tpos_live.places import mappings_dir, shipped
 from tpos_live.render.accelerators import Accelerator, prepare_better
 from tpos_live.render.engine import load_engine
 from tpos_live.render.frame import Frame
@@ -63,12 +66,28 @@ class Studio:
         wanted = (width, height) if width else None
         self.painter = Painter(self.engine, wanted, accelerator, threads=threads, patient=not self._live)
         texts = self._stack.enter_context(TextCache(self.engine.encode, synchronous=not self._live))
-        sound = audio_map(self.encoder, self.engine.encode, self.engine.metadata.audio_tokens, self.engine.hears)
-        self.mixer = Mixer(PromptBank(texts), sound, self.painter.token_rows, self.engine.hears)
+        self.mixer = Mixer(PromptBank(texts), self._sound_map(), self.painter.token_rows, self.engine.hears)
         self._texts = texts
         self._interpreter = self._stack.enter_context(
             Interpreter(lambda: load_vocabulary(path, self.engine.sentences), synchronous=not self._live)
         )
+
+    def _sound_map(self) -> AudioMap | None:
+        """From what is heard to the engine: by its own trained mapping where there is one, else by phrases."""
+        engine, encoder = self.engine, self.encoder
+        rows = engine.metadata.audio_tokens
+        if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
+            loras = [(lora.file, lora.weight) for lora in engine.metadata.loras]
+            try:
+                space = text_hash(shipped("engines") / BUILT_IN)
+                shape = engine.text_tokens, engine.token_dim
+                mapping, why = find_mapping(mappings_dir(), engine.folder, *shape, space, loras)
+            except (MappingError, EncoderError) as error:
+                mapping, why = None, str(error)
+            self.note = "\n".join(filter(None, (self.note, why)))
+            if mapping is not None:
+                return MappedSound(encoder.phrases, encoder.vectors, mapping.to(engine.device), rows)
+        return audio_map(encoder, engine.encode, rows, engine.hears)
 
     def _build_built_in(self, why: str) -> None:
         """The engine in the box, on the CPU, which needs nothing that can have been lost."""

@@ -140,8 +140,8 @@ class ConceptMap:
 
     def sentence(self) -> torch.Tensor:
         if self._sentence is None:
-            parts = [(s, float(w)) for s, w in zip(self._states, self._weights, strict=True) if w > 1e-3]
-            self._sentence = blend(parts) if parts else self._states[0]
+            parts = [(self._state(n), float(w)) for n, w in enumerate(self._weights) if w > 1e-3]
+            self._sentence = blend(parts) if parts else self._state(0)
         return self._sentence
 
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
@@ -153,7 +153,11 @@ class ConceptMap:
         weights = self._weights[order[:most]] - (self._weights[order[most]] if len(order) > most else 0.0)
         total = float(weights.sum())
         shares = weights / total if total > 1e-6 else np.full(len(weights), 1 / len(weights))
-        return [(self._states[n], float(share)) for n, share in zip(order, shares, strict=False)]
+        return [(self._state(int(n)), float(share)) for n, share in zip(order, shares, strict=False)]
+
+    def _state(self, index: int) -> torch.Tensor:
+        """The engine's states of one phrase."""
+        return self._states[index]
 
 
 class SentenceMap(ConceptMap):
