@@ -242,6 +242,20 @@ def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | 
 
 
 @train.command()
+@click.option("--sounds", type=click.Path(path_type=Path), required=True, help="A folder of sounds that nobody named.")
+@click.option("--teacher", type=click.Path(path_type=Path), required=True, help="YAMNet as a TFLite file.")
+@click.option("--minutes", type=click.FloatRange(0, 100_000), default=10.0, show_default=True)
+@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+def ears(sounds: Path, teacher: Path, minutes: float, run: Path, seed: int, threads: int | None) -> None:
+    """Teach the sound encoder's ears by a teacher, before it learns names."""
+    from tpos_live.training.ears import train_ears
+
+    train_ears(sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads)
+
+
+@train.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=20.0, show_default=True)
@@ -251,8 +265,11 @@ def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | 
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 @click.option(
-    "--without", type=click.Choice(["lstm", "attention"]), multiple=True, help="Leave a part out, to compare."
+    "--without", type=click.Choice(["lstm", "attention", "level"]), multiple=True, help="Leave a part out, to compare."
 )
+@click.option("--variant", type=click.Choice(["own", "paper"]), default="own", help="paper: TPoS as it was released.")
+@click.option("--leave-out-classes", default="", metavar="A,B", help="Train without these, to measure zero-shot.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train so many steps, whatever the clock says.")
 def encoder(
     data: Path,
     resume: bool,
@@ -263,6 +280,9 @@ def encoder(
     seed: int,
     threads: int | None,
     without: tuple[str, ...],
+    variant: str,
+    leave_out_classes: str,
+    steps: int | None,
 ) -> None:
     """Train the sound encoder on clips and procedural sounds."""
     from tpos_live.analysis.sound_encoder import Layout
@@ -270,7 +290,8 @@ def encoder(
 
     train_encoder(
         data, output, minutes=minutes, leave_out_fold=leave_out_fold, resume=resume, seed=seed, threads=threads,
-        run=run, layout=Layout(lstm="lstm" not in without, attention="attention" not in without),
+        run=run, layout=Layout(**{part: False for part in without}), steps=steps,  # type: ignore[arg-type]
+        paper=variant == "paper", without=[name.strip() for name in leave_out_classes.split(",") if name.strip()],
     )  # fmt: skip
 
 

@@ -26,10 +26,10 @@ TINY = Layout(channels=(4, 6), width=16, query=4, memory=40)
 PREFIX_HOPS = prefix_hops(TINY)
 
 
-def shaken(layout: Layout, seed: int = 0) -> EncoderNet:
+def shaken(layout: Layout, seed: int = 0, paper: bool = False) -> EncoderNet:
     """A net whose normalisations have seen something, as after training."""
     torch.manual_seed(seed)
-    net = EncoderNet(layout)
+    net = EncoderNet(layout, paper)
     for norm in [*net.norms, net.segment_norm]:
         norm.running_mean.normal_(0, 0.2)
         norm.running_var.uniform_(0.3, 2)
@@ -37,12 +37,13 @@ def shaken(layout: Layout, seed: int = 0) -> EncoderNet:
     return net.eval()
 
 
-@pytest.mark.parametrize("parts", [{}, {"lstm": False}, {"attention": False}])
+@pytest.mark.parametrize("parts", [{}, {"lstm": False}, {"attention": False}, {"level": False}, {"paper": True}])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_stage_says_what_the_net_says(parts: dict[str, bool], seed: int) -> None:
     """Both readings of the stream, over a random prefix, within 1e-5 of the whole in one go."""
-    layout = Layout(**{**TINY.__dict__, **parts})
-    net = shaken(layout, seed)
+    paper = parts.get("paper", False)
+    layout = TINY if paper else Layout(**{**TINY.__dict__, **parts})
+    net = shaken(layout, seed, paper)
     stage = TposEncoder(layout, {name: value.numpy() for name, value in net.export().items()})
     rng = np.random.default_rng(seed)
     heard = (0.1 * rng.standard_normal(int(rng.integers(2 * RATE, 4 * RATE)))).astype(np.float32)
@@ -154,7 +155,7 @@ def test_data_that_teaches_nothing_stops_in_one_line(tmp_path: Path) -> None:
         read_clips(tmp_path / "one", None, print)
 
 
-def train(data: Path, out: Path, run: Path, **more: object) -> Path:
+def train(data: Path, out: Path | None, run: Path, **more: object) -> Path:
     options: dict[str, object] = {"minutes": 0.05, "variants": 0, "layout": TINY, "plan": EncoderPlan(rows=4, hops=120)}
     return train_encoder(data, out, run=run, say=lambda _line: None, **(options | more))  # type: ignore[arg-type]
 
@@ -186,6 +187,44 @@ def test_a_failed_run_overwrites_nothing(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         train(tmp_path, trained / "run/fold-1", trained / "run")
     assert (trained / "run/fold-1/encoder.json").read_bytes() == before
+
+
+def test_so_many_steps_are_so_many(trained: Path, tmp_path: Path) -> None:
+    """And the same ones: without a clock in it, a training repeats."""
+    said = []
+    for name in ("a", "b"):
+        out = train(trained / "data", tmp_path / name, tmp_path / f"run-{name}", steps=5)
+        said.append((out / "encoder.safetensors").read_bytes())
+        assert read_metadata(out)["training"]["steps"] == 5
+    assert said[0] == said[1]
+
+
+def test_the_papers_own_losses_can_be_chosen(trained: Path, tmp_path: Path) -> None:
+    out = train(trained / "data", None, tmp_path / "run", leave_out_fold=1, paper=True, steps=3)
+    assert out == tmp_path / "run/fold-1-paper" and read_metadata(out)["training"]["variant"] == "paper"
+    hearing = read_encoder(out, shipped("engines") / "ember")
+    heard = hearing.push(0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32))
+    assert heard[-1].magnitude == pytest.approx(0.5)  # weights that sum to one say nothing of how much
+
+
+def test_classes_can_be_left_out(trained: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data")
+    for kind in ("third", "fourth_class"):
+        (data / kind).mkdir()
+        for fold in (1, 2):
+            soundfile.write(
+                data / kind / f"{fold}-7-A.wav", 0.1 * np.random.default_rng(fold).standard_normal(RATE), RATE
+            )
+    out = train(data, None, tmp_path / "run", without=["third", "fourth class"], steps=2)
+    assert out == tmp_path / "run/without-third-fourth_class"
+    assert read_metadata(out)["texts"] == ["high hiss", "low hum"]
+    with pytest.raises(DataError, match="no class birds"):
+        train(data, None, tmp_path / "run", without=["birds"], steps=2)
+    from tpos_live.evaluation.encoder_command import evaluate_encoder
+
+    found = evaluate_encoder(data, str(tmp_path / "run"), folds=False, variants=0, say=print, zero_shot=True)
+    assert found["runs"] == 1 and found["n"] == 4 and found["seen_in_training"] == 0
+    assert set(found["heard"]["5"]["per_class"]) == {"third", "fourth class"}
 
 
 def test_made_clips_know_their_density_and_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,6 @@ FADE_DB = (-72.0, -60.0)
 _LEVEL_SECONDS = 0.15
 FIRST_HOPS, FIRST_BANDS, FIRST_STRIDE = 8, 7, 4
 """The first convolution: hops and bands that it spans, bands that it goes on by."""
-_SILENT = np.array([(-100.0 - CENTRE_DB) / SCALE_DB, 0.0], np.float32)
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Layout:
 
     channels: of the convolutions; the first leaves a quarter of the bands, each other half of them. width: of segments
     and LSTM. dim: of the sentence space. rows: audio tokens. memory: steps that attention sees, 250 = 10 s. lstm,
-    attention: False leaves them out.
+    attention, level: False leaves them out; without level, only the shape of a spectrum is seen.
     """
 
     channels: tuple[int, ...] = (24, 48, 64)
@@ -50,6 +49,7 @@ class Layout:
     memory: int = 250
     lstm: bool = True
     attention: bool = True
+    level: bool = True
 
     @property
     def heads(self) -> tuple[int, ...]:
@@ -64,6 +64,11 @@ class Layout:
     def describe(self) -> dict[str, object]:
         """For JSON."""
         return asdict(self) | {"channels": list(self.channels)}
+
+
+def _silence(layout: Layout) -> np.ndarray:
+    """float32 [2]: the features of a hop of silence, the same in every band."""
+    return np.array([(-100.0 - CENTRE_DB) / SCALE_DB if layout.level else 0.0, 0.0], np.float32)
 
 
 def hop_features(mel: np.ndarray) -> np.ndarray:
@@ -128,7 +133,7 @@ class Reading:
         self._values = np.zeros((2 * layout.memory, layout.dim), np.float32)
         self._salience = np.zeros(2 * layout.memory, np.float32)
         self._end = 0
-        silence = np.broadcast_to(_SILENT[:, None], (FIRST_HOPS, 2, MELS))
+        silence = np.broadcast_to(_silence(layout)[:, None], (FIRST_HOPS, 2, MELS))
         for _ in range(2 * len(self._convs) + 2):
             self._segment(silence)
 
@@ -210,7 +215,7 @@ class TposEncoder:
         self._spectrum = Spectrum()
         self._readings = [Reading(self.layout, self._weights) for _ in range(READINGS)]
         self._hops = np.empty((FIRST_HOPS, 2, MELS), np.float32)
-        self._hops[:] = _SILENT[:, None]
+        self._hops[:] = _silence(self.layout)[:, None]
         self._count = 0
         self._power = 0.0
 
@@ -220,6 +225,8 @@ class TposEncoder:
         for power in self._spectrum.push(mono):
             self._hops[:-1] = self._hops[1:]
             self._hops[-1] = hop_features(mel_db(mel_power(power)))
+            if not self.layout.level:
+                self._hops[-1, 0] = 0.0
             self._power += (float(power.sum()) - self._power) * share(_LEVEL_SECONDS, HOP_SECONDS)
             self._count += 1
             turn, rest = divmod(self._count, STEP_HOPS // READINGS)

@@ -98,14 +98,15 @@ def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> i
 @evaluate.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
 @click.option("--folds", is_flag=True, help="Each fold by the encoder in runs/encoder/fold-K, trained without it.")
+@click.option("--zero-shot", is_flag=True, help="The classes that the encoders in runs/encoder/without-* never heard.")
 @click.option("--encoder", "folder", default="", metavar="FOLDER|baseline", help="Default: the one in the box.")
 @click.option("--variants", type=click.IntRange(0, 100), default=8, show_default=True, help="Sounds for the magnitude.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def encoder(data: Path, folds: bool, folder: str, variants: int, as_json: bool) -> int:
+def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int, as_json: bool) -> int:
     """Ask the sound encoder to name clips, and to say how much of a sound there is."""
     from tpos_live.evaluation.encoder_command import run
 
-    return run(data, folder or ("runs/encoder" if folds else ""), folds, variants, as_json)
+    return run(data, folder or ("runs/encoder" if folds or zero_shot else ""), folds, variants, as_json, zero_shot)
 
 
 @evaluate.command()
@@ -145,3 +146,37 @@ def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
 
     rows = evaluate_picture(recorded(data, report) if data else made(variants, seed), seed, as_json, report)
     return 0 if all(row.passed is not False for row in rows) else 1
+
+
+@evaluate.command()
+@click.option("--excerpts", type=click.IntRange(16, 10_000), default=24, show_default=True, help="Pieces of music.")
+@click.option(
+    "--way",
+    "ways",
+    type=click.Choice(["all", "no-meaning", "no-fast"]),
+    multiple=True,
+    help="How sound reaches the picture; default: all three.",
+)
+@click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Where drawn pieces are kept.")
+@click.option("--size", default="128x128", show_default=True, metavar="SIZE", help="Of the engine's pictures.")
+@click.option("--fps", type=click.IntRange(8, 60), default=15, show_default=True, help="Pictures a second.")
+@click.option("--prompt", default="neon jellyfish", show_default=True, help="What the pictures show.")
+@_SEED
+@_JSON
+def retrieval(
+    excerpts: int,
+    ways: tuple[str, ...],
+    work: Path | None,
+    size: str,
+    fps: int,
+    prompt: str,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Pick the sound of silent pictures among eight of equal tempo, by a probe that has learnt on other music.
+
+    A quarter of an hour on two cores; what has been drawn is kept, so a run that was ended goes on.
+    """
+    from tpos_live.evaluation.retrieval_command import run
+
+    return run(excerpts, work or Path("runs/retrieval"), size, fps, prompt, seed, as_json, ways)

@@ -38,11 +38,12 @@ class Answer:
 
 @dataclass
 class Answers:
-    """Of many clips. hops, seconds: sound heard, and how long the encoder took for it."""
+    """Of many clips. hops, seconds: sound heard, and how long the encoder took for it. runs: zero-shot encoders."""
 
     clips: list[Answer] = field(default_factory=list)
     hops: int = 0
     seconds: float = 0.0
+    runs: int = 0
 
 
 def listen(encoder: SoundEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list[np.ndarray], float]:

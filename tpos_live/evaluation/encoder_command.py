@@ -12,7 +12,7 @@ import numpy as np
 
 from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
 from tpos_live.analysis.encoder import SoundEncoder
-from tpos_live.analysis.encoder_folder import EncoderError, read_encoder, read_metadata
+from tpos_live.analysis.encoder_folder import METADATA, EncoderError, read_encoder, read_metadata
 from tpos_live.analysis.opening import FOLDER
 from tpos_live.evaluation.encoder import Answers, Embed, answer, files_of, magnitude, summary
 from tpos_live.places import shipped
@@ -22,12 +22,13 @@ BASELINE = "baseline"
 
 
 def evaluate_encoder(
-    data: Path, encoder: str, *, folds: bool, variants: int, say: Callable[[str], None]
+    data: Path, encoder: str, *, folds: bool, variants: int, say: Callable[[str], None], zero_shot: bool = False
 ) -> dict[str, Any]:
     """Figures of an encoder on the clips of `data`.
 
     encoder: a folder, "" for the one in the box, or "baseline". folds: `encoder` is a folder with fold-1, fold-2, …
     as `train encoder --leave-out-fold` writes them; each hears only the fold that it was not trained on.
+    zero_shot: it is a folder with without-A-B, … as `--leave-out-classes` writes them; each hears only those classes.
     variants: procedural sounds a kind for the magnitude; 0 leaves that out. Raises DataError, EncoderError.
     """
     from tpos_live.training.encoder_training import Sentences
@@ -43,7 +44,21 @@ def evaluate_encoder(
     texts = sorted({text for text, _ in files})
     vectors = embed(texts)
     path = Path(encoder) if encoder else home / FOLDER
-    if encoder == BASELINE or not folds:
+    if zero_shot:
+        for folder in sorted(path.glob("without-*")):
+            if not (folder / METADATA).is_file():
+                continue
+            unheard = read_metadata(folder)["training"]["left_out_classes"]
+            hearing, bank, trained_on = _open("", folder, home, embed)
+            some = [(text, file) for text, file in files if text in unheard]
+            part = answer(hearing, bank, some, texts, vectors, trained_on, say)
+            found.clips += part.clips
+            found.hops, found.seconds, found.runs = found.hops + part.hops, found.seconds + part.seconds, found.runs + 1
+        if not found.runs:
+            raise EncoderError(
+                f"there is no encoder with classes left out in {path}; tpos-live train encoder --leave-out-classes A,B"
+            )
+    elif encoder == BASELINE or not folds:
         hearing, bank, trained_on = _open(encoder, path, home, embed)
         found = answer(hearing, bank, files, texts, vectors, trained_on, say)
     else:
@@ -63,6 +78,8 @@ def evaluate_encoder(
     if not found.clips:
         raise EncoderError(f"there is nothing to evaluate in {data} with {encoder or path}")
     figures = {"encoder": encoder or str(path), "folds": folds, **summary(found)}
+    if zero_shot:
+        figures["runs"] = found.runs
     if variants:
         from tpos_live.training.sounds import KINDS
 
@@ -103,10 +120,10 @@ def tell(figures: dict[str, Any]) -> None:
     click.echo(f"{figures['ms_a_hop']:.2f} ms a hop of 10 ms")
 
 
-def run(data: Path, encoder: str, folds: bool, variants: int, as_json: bool) -> int:
+def run(data: Path, encoder: str, folds: bool, variants: int, as_json: bool, zero_shot: bool = False) -> int:
     """The command: figures on standard output, what was left out on standard error."""
     figures = evaluate_encoder(
-        data, encoder, folds=folds, variants=variants, say=lambda line: click.echo(line, err=True)
+        data, encoder, folds=folds, variants=variants, zero_shot=zero_shot, say=lambda line: click.echo(line, err=True)
     )
     if as_json:
         click.echo(json.dumps(figures))

@@ -7,7 +7,7 @@ name ("3-144028-A.ogg" is in fold 3), 0 where there is none.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +120,14 @@ def made_clips(variants: int, count: float, seed: int, cache: Path | None) -> li
         Clip(text, f"{text}/{own}", 0, mel, density)
         for (text, density, own), mel in zip(plan, kept.values(), strict=True)
     ]
+
+
+def made_sounds(variants: int, count: float, seed: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and sounds of `made_clips`, one after another."""
+    from tpos_live.training.sounds import library, make
+
+    for text, density, own in library(variants, seed):
+        yield f"{text}/{own}", make(text, density, count, own)
 
 
 def _write_cache(cache: Path | None, kept: dict[str, np.ndarray], known: dict[str, np.ndarray]) -> None:

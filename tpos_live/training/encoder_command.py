@@ -16,8 +16,11 @@ from tpos_live.analysis.opening import FOLDER
 from tpos_live.analysis.sound_encoder import Layout
 from tpos_live.places import shipped
 from tpos_live.training.clips import Clip, DataError, made_clips, read_clips
+from tpos_live.training.ears import EARS
 from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
 
+ALL = "all"
+"""The run that leaves nothing out: its encoder is the one in the box."""
 SOUND_SECONDS = 4.0
 PHRASES_A_FAMILY = 6
 PHRASES_A_MOOD = 3
@@ -33,44 +36,72 @@ def train_encoder(
     seed: int = 0,
     threads: int | None = None,
     run: Path = Path("runs/encoder"),
-    variants: int = 16,
+    variants: int = 24,
     layout: Layout | None = None,
     plan: EncoderPlan | None = None,
+    steps: int | None = None,
+    paper: bool = False,
+    without: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Train on the clips of `data` and on procedural sounds; gives the folder that was written.
 
     run: where mels and checkpoints are kept. With a fold left out the encoder goes to run/fold-K unless `output`
-    says otherwise; without, to the engine in the box. variants: procedural sounds of each kind. Nothing is written
-    to the encoder's folder before the training has ended. Raises DataError, EncoderError.
+    says otherwise, with classes left out (`without`) to run/without-A-B; with all, to the engine in the box. variants:
+    procedural sounds of each kind. steps: train so many, whatever the clock says. paper: the released code's losses
+    and attention. Nothing is written to the encoder's folder before the training has ended. Raises DataError,
+    EncoderError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     home = shipped("engines") / "ember"
     clips = read_clips(data, run / "clips.npz", say)
-    folds = sorted({clip.fold for clip in clips})
-    if leave_out_fold is not None:
-        if leave_out_fold not in folds:
-            raise DataError(f"{data} has no fold {leave_out_fold}; its folds are {', '.join(map(str, folds))}")
-        clips = [clip for clip in clips if clip.fold != leave_out_fold]
-        if len({clip.text for clip in clips}) < 2:
-            raise DataError(f"{data} without fold {leave_out_fold} has fewer than two classes")
-    name = "all" if leave_out_fold is None else f"fold-{leave_out_fold}"
-    output = output or (home / FOLDER if leave_out_fold is None else run / name)
+    clips = _kept(clips, data, leave_out_fold, without)
+    layout = layout or Layout()
+    name = _name(layout, leave_out_fold, without, paper)
+    output = output or (home / FOLDER if name == ALL else run / name)
     sounds = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
+    sounds = [clip for clip in sounds if clip.text not in without]
     sentences = Sentences(home)
     trainer = EncoderTrainer(
-        [*clips, *sounds], sentences, layout or Layout(), plan or EncoderPlan(), seed, run / f"{name}-checkpoint"
-    )
+        [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
+        ears=None if paper else run / EARS,
+        paper=paper,
+    )  # fmt: skip
+    if trainer.taught:
+        say(f"beginning with the ears in {run / EARS}")
     if resume and not trainer.load():
         say(f"nothing to resume in {trainer.run}: beginning anew")
-    say(f"{len(clips)} clips, {len(sounds)} procedural sounds, {len(trainer.texts)} texts, {minutes:g} minutes")
-    if minutes > 0:
-        trainer.train(minutes * 60)
+    length = f"{steps} steps" if steps else f"{minutes:g} minutes"
+    say(f"{len(clips)} clips, {len(sounds)} procedural sounds, {len(trainer.texts)} texts, {length}")
+    if minutes > 0 or steps:
+        trainer.train(minutes * 60, steps)
         trainer.save()
-    export(trainer, sentences, output, clips, sounds, leave_out_fold)
+    export(trainer, sentences, output, clips, sounds, leave_out_fold, without)
     say(f"wrote {output}, {trainer.steps} steps")
     return output
+
+
+def _kept(clips: Sequence[Clip], data: Path, leave_out_fold: int | None, without: Sequence[str]) -> list[Clip]:
+    """The clips that may be learned from. Raises DataError for a fold or class that is not there."""
+    folds, texts = sorted({clip.fold for clip in clips}), {clip.text for clip in clips}
+    if leave_out_fold is not None and leave_out_fold not in folds:
+        raise DataError(f"{data} has no fold {leave_out_fold}; its folds are {', '.join(map(str, folds))}")
+    if set(without) - texts:
+        raise DataError(f"{data} has no class {', '.join(sorted(set(without) - texts))} to leave out")
+    kept = [clip for clip in clips if clip.fold != leave_out_fold and clip.text not in without]
+    if len({clip.text for clip in kept}) < 2:
+        raise DataError(f"{data} without what is left out has fewer than two classes")
+    return kept
+
+
+def _name(layout: Layout, leave_out_fold: int | None, without: Sequence[str], paper: bool) -> str:
+    """Of the folder in the run: what is left out, and what is other than usual; ALL where nothing is."""
+    parts = [] if leave_out_fold is None else [f"fold-{leave_out_fold}"]
+    parts += ["without-" + "-".join(without).replace(" ", "_")] if without else []
+    parts += [f"no-{part}" for part in ("lstm", "attention", "level") if not getattr(layout, part)]
+    parts += ["paper"] if paper else []
+    return "-".join(parts) or ALL
 
 
 def export(
@@ -80,12 +111,13 @@ def export(
     clips: Sequence[Clip],
     sounds: Sequence[Clip],
     leave_out_fold: int | None,
+    without: Sequence[str] = (),
 ) -> None:
     """Write the encoder with its bank of phrases: what Ember can show first, then what else was heard."""
     scenes = known_scenes(trainer.texts)
     phrases = [*scenes, *(text for text in trainer.texts if text not in scenes)]
     vectors, _ = sentences.encode(phrases)
-    weights = {name: value.numpy() for name, value in trainer.net.export().items()}
+    weights = {name: value.numpy() for name, value in trainer.mean.export().items()}
     metadata: dict[str, Any] = {
         "layout": trainer.net.layout.describe(),
         "text_encoder": sentences.hash,
@@ -96,9 +128,12 @@ def export(
             "clips": sorted(clip.name for clip in clips),
             "procedural": len(sounds),
             "left_out_fold": leave_out_fold,
+            "left_out_classes": list(without),
+            "variant": "paper" if trainer.net.paper else "own",
             "seed": trainer.seed,
             "steps": trainer.steps,
             "seconds": round(trainer.spent),
+            "ears": trainer.taught,
             "plan": asdict(trainer.plan),
         },
     }

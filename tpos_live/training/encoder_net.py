@@ -80,11 +80,14 @@ class Heard:
 
 
 class EncoderNet(nn.Module):
-    """Sound to meaning. Batch normalisation and dropout in training only; `export` folds them away."""
+    """Sound to meaning. Batch normalisation and dropout in training only; `export` folds them away.
 
-    def __init__(self, layout: Layout) -> None:
+    paper: attend as TPoS does, by a weight that each segment has by itself, and say nothing of magnitude.
+    """
+
+    def __init__(self, layout: Layout, paper: bool = False) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout, self.paper = layout, paper
         widths = (2, *layout.channels)
         self.convs = nn.ModuleList()
         self.norms = nn.ModuleList()
@@ -98,10 +101,10 @@ class EncoderNet(nn.Module):
         self.segment_norm = nn.BatchNorm1d(width, EPSILON)
         self.lstm = nn.LSTM(width, width, batch_first=True)
         self.heads = nn.Linear(2 * width, sum(layout.heads))
-        self.ageing = nn.Parameter(torch.tensor(-3.0))
+        self.ageing = nn.Parameter(torch.tensor(-5.5))
         self.states = nn.Linear(layout.dim, layout.rows * layout.dim)
         self.temperature = nn.Parameter(torch.tensor(0.07).log())
-        self.drop = nn.Dropout(0.2)
+        self.drop = nn.Dropout(0.3)
         self.coarse = False
         """Convolve in bfloat16 while training, where the processor can: half the time."""
 
@@ -119,12 +122,15 @@ class EncoderNet(nn.Module):
 
     def forward(self, mel: torch.Tensor, carried: Carried) -> tuple[Heard, Carried]:
         """mel: dB [batch, prefix_hops + STEP_HOPS * steps, 80]; the prefix is what was heard just before."""
-        segments = self._segments(mel)
-        hidden, (h, c) = self.lstm(segments, (carried.hidden[None], carried.cell[None]))
-        if not self.layout.lstm:
-            hidden = torch.zeros_like(hidden)
+        segments = self.segments(mel)
+        hidden, h, c = torch.zeros_like(segments), carried.hidden, carried.cell
+        if self.layout.lstm:
+            hidden, (last, cell) = self.lstm(segments, (h[None], c[None]))
+            h, c = last[0], cell[0]
         both = self.drop(torch.cat([segments, hidden], -1))
         spoken, query, keys, salience, strength = self.heads(both).split(self.layout.heads, -1)
+        if self.paper:
+            query, strength = 0.0 * query, 0.0 * strength
         values, salience = F.normalize(spoken, dim=-1), salience[..., 0]
         keys_all = torch.cat([carried.keys, keys], 1)
         values_all = torch.cat([carried.values, values], 1)
@@ -136,17 +142,15 @@ class EncoderNet(nn.Module):
             weights = self._attend(query, keys_all, salience_all, known_all)
             meaning = F.normalize(weights @ values_all, dim=-1)
         keep = self.layout.memory
-        after = Carried(
-            h[0], c[0], keys_all[:, -keep:], values_all[:, -keep:], salience_all[:, -keep:], known_all[:, -keep:]
-        )
+        after = Carried(h, c, keys_all[:, -keep:], values_all[:, -keep:], salience_all[:, -keep:], known_all[:, -keep:])
         return Heard(values, meaning, torch.sigmoid(strength[..., 0])), after
 
-    def _segments(self, mel: torch.Tensor) -> torch.Tensor:
-        """[batch, steps, width]."""
+    def segments(self, mel: torch.Tensor) -> torch.Tensor:
+        """[batch, steps, width] of mel as in `forward`: what the last third of a second sounds like, step by step."""
         level = (mel - CENTRE_DB) / SCALE_DB
-        x = torch.stack([level, level - level.mean(-1, keepdim=True)], 1)
+        seen = level if self.layout.level else torch.zeros_like(level)
+        x = torch.stack([seen, level - level.mean(-1, keepdim=True)], -1).permute(0, 3, 1, 2)  # channels last
         with torch.autocast(mel.device.type, torch.bfloat16, enabled=self.coarse and self.training):
-            x = x.contiguous(memory_format=torch.channels_last)
             for conv, norm in zip(self.convs, self.norms, strict=True):
                 x = F.relu(norm(conv(x)))
             x = x.transpose(2, 3).flatten(1, 2)  # [batch, channels * bands, steps]
@@ -162,7 +166,8 @@ class EncoderNet(nn.Module):
         age = now[:, None] - torch.arange(total, device=query.device)[None]
         seen = (age >= 0) & (age < self.layout.memory)
         scores = query @ keys.transpose(1, 2) / self.layout.query**0.5 + salience[:, None]
-        scores = scores - F.softplus(self.ageing) * age.clamp_min(0)
+        if not self.paper:
+            scores = scores - F.softplus(self.ageing) * age.clamp_min(0)
         return scores.masked_fill(~(seen[None] & known[:, None]), -1e9).softmax(-1)
 
     def export(self) -> dict[str, torch.Tensor]:
@@ -183,4 +188,11 @@ class EncoderNet(nn.Module):
         for name, layer in {"heads": self.heads, "states": self.states}.items():
             out[f"{name}.weight"], out[f"{name}.bias"] = layer.weight.T, layer.bias
         out["ageing"] = F.softplus(self.ageing).view(1)
+        if self.paper:
+            out["ageing"] = torch.zeros(1)
+            first, last = self.layout.dim, sum(self.layout.heads)
+            silenced = [*range(first, first + self.layout.query), last - 1]  # query and density
+            for name in ("heads.weight", "heads.bias"):
+                out[name] = out[name].detach().clone()
+                out[name][..., silenced] = 0.0
         return {name: tensor.detach().float().contiguous() for name, tensor in out.items()}

@@ -38,9 +38,12 @@ def _between(low: float, high: float, density: float) -> float:
 
 
 def _times(rng: np.random.Generator, rate: float, count: float) -> Signal:
-    """Moments in seconds of events that know nothing of each other, `rate` a second; one at least."""
-    number = max(int(rng.poisson(rate * count)), 1)
-    return np.sort(rng.uniform(0, count, number))
+    """Moments in seconds of events, `rate` a second and one at least, each somewhere in its own share of the time.
+
+    Their number is no matter of luck: a density that cannot be heard cannot be learned either.
+    """
+    number = max(round(rate * count), 1)
+    return (np.arange(number) + rng.uniform(0, 1, number)) * count / number
 
 
 def _scatter(count: float, times: Signal, grain: Callable[[], Signal]) -> Signal:
@@ -147,7 +150,7 @@ def engine(rng: np.random.Generator, density: float, count: float) -> Signal:
     wobble = 1 + 0.02 * (_slow(rng, count, 6) - 0.5)
     phase = np.cumsum(hertz * wobble) / RATE
     pulses = np.exp(-6 * (phase % 1.0)) - 0.16
-    return shaped(pulses, 30, 2500, 2) + 0.08 * _noise(rng, count, 200, 3000) * (0.5 + pulses)
+    return shaped(pulses, 30, _between(900, 4000, density), 2) + 0.08 * _noise(rng, count, 200, 3000) * (0.5 + pulses)
 
 
 def bells(rng: np.random.Generator, density: float, count: float) -> Signal:
@@ -235,10 +238,10 @@ def birds(rng: np.random.Generator, density: float, count: float) -> Signal:
 def insects(rng: np.random.Generator, density: float, count: float) -> Signal:
     time = seconds(count)
     out = 0.02 * _noise(rng, count, 2000, 9000)
-    for _ in range(1 + round(9 * density)):
-        rate = rng.uniform(18, 40)
+    for voice in range(10):
+        rate, strength = rng.uniform(18, 40), np.clip(1 + 9 * density - voice, 0, 1)
         pulse = np.clip(np.sin(2 * np.pi * (rate * time + rng.uniform())), 0, 1) * (_slow(rng, count, 2) > 0.35)
-        out += np.sin(2 * np.pi * rng.uniform(3500, 6500) * time) * pulse
+        out += strength * np.sin(2 * np.pi * rng.uniform(3500, 6500) * time) * pulse
     return out
 
 
@@ -251,8 +254,8 @@ def siren(rng: np.random.Generator, density: float, count: float) -> Signal:
 
 
 def stream(rng: np.random.Generator, density: float, count: float) -> Signal:
-    return bubbles(rng, 0.6 + 0.4 * density, count) * 0.3 + _noise(rng, count, 300, 6000, 2) * _between(
-        0.05, 0.4, density
+    return bubbles(rng, 0.3 + 0.7 * density, count) * 0.3 + _noise(rng, count, 300, 6000, 2) * _between(
+        0.03, 0.5, density
     )
 
 

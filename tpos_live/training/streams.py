@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -21,6 +22,30 @@ AUDIBLE_DB = 45.0
 """Below the loudest moment of a clip: what is quieter is not yet the clip."""
 _EAGER = 25
 """Hops from the first sound during which an answer counts little."""
+
+
+_NEPERS = np.float32(np.log(10.0) / 10.0)
+
+
+def coloured(mel: np.ndarray, rng: np.random.Generator, gain: float) -> np.ndarray:
+    """Mels in dB [n, MELS] through another microphone, up to `gain` dB louder or softer; silence stays silence."""
+    colour = np.interp(np.linspace(0, 1, MELS), np.linspace(0, 1, 6), rng.normal(0, 3.0, 6))
+    told = mel + (colour + rng.uniform(-gain, gain)).astype(np.float32)
+    told[mel <= SILENT_DB + 1.0] = SILENT_DB
+    return np.maximum(told, SILENT_DB)
+
+
+@cache
+def _hiss() -> np.ndarray:
+    """float32 [1000, MELS]: noise in mels, in dB about 0; to draw it afresh would cost more than all else here."""
+    return (10.0 * np.log10(np.random.default_rng(0).gamma(4.0, 0.25, (1000, MELS)))).astype(np.float32)
+
+
+def with_room(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same mels in the noise of a room."""
+    slope = rng.uniform(-12.0, 3.0) * np.linspace(0, 1, MELS) + rng.uniform(-100.0, -75.0)
+    noise = _hiss()[(rng.integers(1000) + np.arange(len(mel))) % 1000] + slope.astype(np.float32)
+    return np.maximum(np.logaddexp(mel * _NEPERS, noise * _NEPERS) / _NEPERS, SILENT_DB).astype(np.float32)
 
 
 @dataclass
@@ -60,7 +85,6 @@ class Streams:
         for clip in clips:
             self._kinds[int(np.isfinite(clip.density))].setdefault(number[clip.text], []).append(clip)
         self._real = real if all(self._kinds) else float(bool(self._kinds[0]))
-        self._all = list(clips)
         empty = _Row(np.zeros((0, MELS), np.float32), np.zeros(0, np.int64), *np.zeros((2, 0), np.float32))
         self._queue = [empty] * rows
         self._tail = np.full((rows, prefix, MELS), SILENT_DB, np.float32)
@@ -118,24 +142,12 @@ class Streams:
     def _tell(self, mel: np.ndarray) -> np.ndarray:
         """The same sound from another microphone, in another room, at another level."""
         rng = self._rng
-        mel = mel.copy()
         if rng.random() < 0.5:
             shift = int(rng.integers(-3, 4))
             mel = mel[:, np.clip(np.arange(MELS) + shift, 0, MELS - 1)]
-        silent = mel <= SILENT_DB + 1.0
-        colour = np.interp(np.linspace(0, 1, MELS), np.linspace(0, 1, 6), rng.normal(0, 3.0, 6))
-        mel += (colour + rng.uniform(-GAIN_DB, GAIN_DB)).astype(np.float32)
-        mel[silent] = SILENT_DB
-        power = 10.0 ** (mel / 10.0)
-        if rng.random() < 0.4:  # the noise of a room
-            slope = rng.uniform(-12.0, 3.0) * np.linspace(0, 1, MELS) + rng.uniform(-100.0, -75.0)
-            power += 10.0 ** (slope / 10.0) * rng.gamma(4.0, 0.25, mel.shape)
-        if rng.random() < 0.15:  # something else far away
-            other = self._all[rng.integers(len(self._all))].mel.astype(np.float32)
-            other = other[(rng.integers(len(other)) + np.arange(len(mel))) % len(other)]
-            below = float(mel.max()) - float(other.max()) - rng.uniform(12.0, 30.0)
-            power += 10.0 ** ((other + below) / 10.0)
-        mel = np.maximum(10.0 * np.log10(np.maximum(power, 1e-10)), SILENT_DB).astype(np.float32)
+        mel = coloured(mel, rng, GAIN_DB)
+        if rng.random() < 0.4:
+            mel = with_room(mel, rng)
         for _ in range(int(rng.integers(2))):
             width = int(rng.integers(1, 9))
             at = int(rng.integers(MELS - width))

@@ -1,0 +1,111 @@
+"""Ears that are taught before names: sounds are found and heard, lessons are aligned, training begins with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tpos_live.analysis.sound_encoder import Layout
+from tpos_live.training import teacher
+from tpos_live.training.clips import DataError
+from tpos_live.training.ears import EARS, Lessons, give_ears, train_ears
+from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
+from tpos_live.training.teacher import Lesson, find_sounds, read_lessons
+
+RATE = 48_000
+TINY = Layout(channels=(4, 6), width=16, query=4, memory=40)
+
+
+class Loudness:
+    """A teacher that knows one thing: how loud the last 0.4 s were; it says so in 100 ways."""
+
+    def __init__(self, path: Path) -> None:
+        del path
+
+    def hear(self, mono: np.ndarray, hops: int = teacher.LESSON_HOPS) -> tuple[np.ndarray, np.ndarray]:
+        n = len(mono) // (480 * hops)
+        level = np.log10(np.square(mono[: n * 480 * hops].reshape(n, -1)).mean(axis=1) + 1e-9)
+        told = np.outer(level, np.random.default_rng(0).standard_normal(100))
+        told += np.random.default_rng(1).normal(0, 0.01, told.shape)
+        return told.astype(np.float16), told[:, :2].astype(np.float16)
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Path:
+    """Ten takes of one sound, two of another in a folder of its own, and a broken file."""
+    folder, rng = tmp_path / "sounds", np.random.default_rng(0)
+    (folder / "more").mkdir(parents=True)
+    for index in range(10):
+        level = 10 ** rng.uniform(-2, -0.5)
+        soundfile.write(folder / f"door_slam_{index}.wav", level * rng.standard_normal(16_000), 16_000)
+    for index in range(2):
+        soundfile.write(folder / "more" / f"bell{index}.wav", 0.1 * rng.standard_normal(16_000), 16_000)
+    (folder / "noise_of_nothing.wav").write_bytes(b"nothing")
+    return folder
+
+
+def test_a_few_takes_of_each_sound_are_heard(sounds: Path, tmp_path: Path) -> None:
+    found = [path.name for path in find_sounds(sounds)]
+    assert len([name for name in found if name.startswith("door_slam")]) == 3
+    assert {"bell0.wav", "bell1.wav", "noise_of_nothing.wav"} <= set(found) and len(found) == 6
+    with pytest.raises(DataError, match="no sound files"):
+        find_sounds(tmp_path / "nowhere")
+
+
+def test_a_teacher_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "yamnet.tflite").write_bytes(b"no net")
+    with pytest.raises(DataError, match=r"pip install ai-edge-litert|is not YAMNet"):
+        teacher.Yamnet(tmp_path / "yamnet.tflite")
+
+
+def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    lines: list[str] = []
+    extra = [("made/1", 0.1 * np.random.default_rng(2).standard_normal(RATE).astype(np.float32))]
+    lessons = read_lessons(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append, extra)
+    assert len(lessons) == 6 and len(lines) == 1 and "noise_of_nothing" in lines[0] and "\n" not in lines[0]
+    assert lessons[-1].name == "made/1" and lessons[0].told.shape == (2, 100)
+    again = read_lessons(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append)
+    assert [one.name for one in again] == [one.name for one in lessons]
+    assert all(np.array_equal(a.told, b.told) for a, b in zip(again, lessons, strict=True))
+
+
+def test_what_is_told_fits_what_is_heard() -> None:
+    """A sound whose level is its answer: the louder a step, the more of the first component it must carry."""
+    rng = np.random.default_rng(0)
+    lessons = []
+    for index in range(40):
+        level = np.repeat(rng.uniform(-60, -10, 10), 40)
+        told = level[39::40, None] * np.linspace(1, 2, 100) + rng.normal(0, 0.1, (10, 100))
+        lessons.append(Lesson(str(index), np.repeat(level[:, None], 80, 1).astype(np.float16), told.astype(np.float16)))
+    batches = Lessons(lessons, TINY, seed=0)
+    heard, said = [], []
+    for _ in range(4):
+        mel, told, known = batches.draw()
+        assert mel.shape[1] == prefix_hops(TINY) + 256 and np.isfinite(told).all() and mel.min() >= SILENT_DB
+        steps = mel[:, prefix_hops(TINY) + 3 :: 4].mean(axis=2)
+        heard.append(steps[known])
+        said.append(told[known][:, 0])
+    assert abs(np.corrcoef(np.concatenate(heard), np.concatenate(said))[0, 1]) > 0.5
+
+
+def test_ears_are_taught_and_given(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    lines: list[str] = []
+    path = train_ears(
+        sounds, Path("teacher"), minutes=0.01, run=tmp_path / "run", variants=0, layout=TINY, say=lines.append
+    )
+    assert path == tmp_path / "run" / EARS and path.exists() and not path.with_suffix(".safetensors.part").exists()
+    torch.manual_seed(1)
+    net, other = EncoderNet(TINY), EncoderNet(TINY)
+    assert give_ears(net, path) and give_ears(other, path)
+    assert torch.equal(net.convs[0].weight, other.convs[0].weight) and torch.equal(
+        net.lstm.weight_hh_l0, other.lstm.weight_hh_l0
+    )
+    assert not torch.equal(net.heads.weight, other.heads.weight)
+    assert not give_ears(EncoderNet(Layout(channels=(4, 8), width=16)), path)
+    assert not give_ears(net, tmp_path / "none")

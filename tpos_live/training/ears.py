@@ -1,0 +1,167 @@
+"""Teach the ears before they are told any name: `tpos-live train ears`.
+
+Convolutions and LSTM learn to say what a teacher says of thousands of sounds that nobody labelled (distillation, Hinton
+et al. 2015, here of an embedding). The sound encoder's training begins from them: a few hundred clips
+are too few to learn hearing from, and enough to learn ten names. No clip of those is heard here, so that one pair
+of ears serves every fold.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from tqdm import tqdm
+
+from tpos_live.analysis.mel import MELS
+from tpos_live.analysis.sound_encoder import STEP_HOPS, Layout
+from tpos_live.training.clips import made_sounds
+from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
+from tpos_live.training.streams import coloured, with_room
+from tpos_live.training.teacher import LESSON_HOPS, Lesson, read_lessons
+
+EARS = "ears.safetensors"
+ROWS, HOPS = 12, 256
+WIDTH = 96
+"""Principal components of the teacher's embedding that are learned, at most."""
+RATE, DECAY, DROP = 4e-3, 0.05, 0.1
+PARTS = ("convs", "norms", "segment", "segment_norm", "lstm")
+"""Of an EncoderNet: what is learned here."""
+
+
+class Lessons:
+    """Batches of lessons: sounds one after another, louder and softer, in other colours, in a room's noise."""
+
+    def __init__(self, lessons: Sequence[Lesson], layout: Layout, seed: int) -> None:
+        told = np.concatenate([one.told for one in lessons]).astype(np.float32)
+        mean = told.mean(axis=0)
+        _, _, axes = np.linalg.svd(told[::3] - mean, full_matrices=False)
+        axes = axes[:WIDTH]
+        self.width = len(axes)
+        parts = (told - mean) @ axes.T
+        spread = np.sqrt(parts.std(axis=0))  # the square root: strong components stay strong, weak ones are heard
+        spread *= (parts / spread).std()
+        self.axes, self.mean = (axes / spread[:, None]).astype(np.float32), mean
+        self._sounds = [
+            (one.mel.astype(np.float32), (one.told.astype(np.float32) - mean) @ self.axes.T) for one in lessons
+        ]
+        chance = np.array([min(len(mel), 300) for mel, _ in self._sounds]) ** 0.5
+        self._chance = np.cumsum(chance / chance.sum())
+        self._rng, self._prefix = np.random.default_rng(seed), prefix_hops(layout)
+
+    def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """mel float32 [ROWS, prefix + HOPS, MELS]; told float32 [ROWS, steps, width]; bool [ROWS, steps], known."""
+        rng, steps = self._rng, HOPS // STEP_HOPS
+        mel = np.full((ROWS, self._prefix + HOPS, MELS), SILENT_DB, np.float32)
+        told, known = np.zeros((ROWS, steps, self.width), np.float32), np.zeros((ROWS, steps), bool)
+        for row in range(ROWS):
+            at = 0
+            while at < HOPS:
+                sound, answers = self._sounds[
+                    min(int(np.searchsorted(self._chance, rng.random())), len(self._chance) - 1)
+                ]
+                start = 0 if rng.random() < 0.5 else int(rng.integers(max(len(sound) - 100, 1)))
+                speed = math.exp(rng.uniform(-0.1, 0.1))
+                index = (start + np.arange(0, len(sound) - start, speed)).astype(int)[: HOPS - at]
+                if rng.random() < 0.5:
+                    index = index[: int(rng.integers(60, 400))]
+                end = at + len(index)
+                mel[row, self._prefix + at : self._prefix + end] = coloured(sound[index], rng, 15.0)
+                ends = np.arange(STEP_HOPS - 1, HOPS, STEP_HOPS)
+                here = np.flatnonzero((ends >= at) & (ends < end))
+                place = np.clip((index[ends[here] - at] + 1) / LESSON_HOPS - 1, 0, len(answers) - 1)
+                low = place.astype(int)
+                part = (place - low)[:, None]
+                high = np.minimum(low + 1, len(answers) - 1)
+                told[row, here] = answers[low] * (1 - part) + answers[high] * part
+                # The teacher heard what came before a cut; the pupil has not.
+                known[row, here] = ends[here] - at > (50 if start else 10)
+                at = end
+            for _ in range(int(rng.integers(3))):
+                width = int(rng.integers(1, 9))
+                low_band = int(rng.integers(MELS - width))
+                mel[row, :, low_band : low_band + width] = mel[row].mean(axis=1, keepdims=True)
+            if rng.random() < 0.3:
+                mel[row] = with_room(mel[row], rng)
+        return np.maximum(mel, SILENT_DB), told, known
+
+
+def train_ears(
+    sounds: Path,
+    teacher: Path,
+    *,
+    minutes: float,
+    run: Path = Path("runs/encoder"),
+    seed: int = 0,
+    variants: int = 24,
+    threads: int | None = None,
+    layout: Layout | None = None,
+    say: Callable[[str], None] = lambda line: click.echo(line, err=True),
+) -> Path:
+    """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
+
+    The lessons are kept in run/lessons.npz. Raises DataError.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    layout = layout or Layout()
+    lessons = read_lessons(sounds, teacher, run / "lessons.npz", say, made_sounds(variants, 4.0, seed))
+    say(f"{len(lessons)} lessons, {minutes:g} minutes")
+    torch.manual_seed(seed)
+    batches = Lessons(lessons, layout, seed)
+    net = EncoderNet(layout)
+    net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    answer, early = nn.Linear(2 * layout.width, batches.width), nn.Linear(layout.width, batches.width)
+    parameters = [p for name, p in net.named_parameters() if name.split(".")[0] in PARTS]
+    parameters += [*answer.parameters(), *early.parameters()]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": DECAY},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
+    net.train()
+    begin, steps, shown = time.monotonic(), 0, 1.0
+    with tqdm(total=round(60 * minutes), unit="s", desc="ears", mininterval=2.0) as bar:
+        while (spent := time.monotonic() - begin) < 60 * minutes:
+            for group in optimizer.param_groups:
+                fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * spent / (60 * minutes)))
+                group["lr"] = RATE * min(1.0, (steps + 1) / 100) * fall
+            mel, told, known = (torch.from_numpy(array) for array in batches.draw())
+            segments = net.segments(mel)
+            hidden, _ = net.lstm(segments)
+            both = nn.functional.dropout(torch.cat([segments, hidden], -1)[known], DROP)
+            # The segments alone answer too, so that not all is left to the memory.
+            off = (answer(both) - told[known]).pow(2).mean()
+            loss = off + 0.3 * (early(segments[known]) - told[known]).pow(2).mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            steps, shown = steps + 1, 0.98 * shown + 0.02 * off.item()
+            bar.n = min(bar.total, round(spent))
+            bar.set_postfix(off=f"{shown:.3f}", steps=steps, refresh=False)
+            bar.update(0)
+    run.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
+    save_file({name: value.contiguous() for name, value in tensors.items()}, run / f"{EARS}.part")
+    (run / f"{EARS}.part").replace(run / EARS)
+    say(f"wrote {run / EARS}, {steps} steps")
+    return run / EARS
+
+
+def give_ears(net: EncoderNet, path: Path) -> bool:
+    """Put the ears of a file into a net; False where there are none, or of another size."""
+    if not path.exists():
+        return False
+    tensors, mine = load_file(path), net.state_dict()
+    if any(name not in mine or mine[name].shape != value.shape for name, value in tensors.items()):
+        return False
+    net.load_state_dict(tensors, strict=False)
+    return True

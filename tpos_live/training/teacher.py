@@ -1,0 +1,127 @@
+"""A teacher for the ears: YAMNet's embedding of the newest second of sound, in training alone.
+
+YAMNet (Apache-2.0) heard two million clips. Its embedding of sounds that nobody named teaches ours what sounds are
+like. What it says of a sound is kept beside the mels; the stage never sees it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tpos_live.sound.source import RATE, SoundError
+from tpos_live.training.clips import SUFFIXES, DataError, log_mel, read_mono
+
+LESSON_HOPS = 40
+"""Hops of 10 ms between two answers of the teacher."""
+LONGEST = 5.0
+"""Seconds of each file that are heard."""
+TAKES = 3
+"""Files whose names differ in their last digits alone are takes of one sound; so many of them are heard."""
+_RATE, _WINDOW = 16_000, 15_600
+_EMBEDDING = "global_average_pooling2d/Mean"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One sound and what the teacher says of it.
+
+    mel: float16 [hops, MELS] in dB. told: float16 [n, width], the last 0.975 s at hop (i + 1) * LESSON_HOPS.
+    """
+
+    name: str
+    mel: np.ndarray
+    told: np.ndarray
+
+
+class Yamnet:
+    """YAMNet as a TFLite file: 15,600 samples at 16 kHz in. Raises DataError where it cannot be loaded."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise DataError("the teacher needs ai-edge-litert: pip install ai-edge-litert") from error
+        try:
+            self._net = Interpreter(str(path), experimental_preserve_all_tensors=True, num_threads=1)
+            self._net.allocate_tensors()
+            details = self._net.get_tensor_details()
+            self._embedding = next(one["index"] for one in details if one["name"].endswith(_EMBEDDING))
+        except (OSError, ValueError, RuntimeError, StopIteration) as error:
+            raise DataError(f"{path} is not YAMNet as a TFLite file ({error!r})") from error
+        self._input = self._net.get_input_details()[0]
+        self._output = self._net.get_output_details()[0]["index"]
+
+    def hear(self, mono: np.ndarray, hops: int = LESSON_HOPS) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings float16 [n, 1024] and scores float16 [n, 521] of float32 [samples] at 48 kHz, each `hops` hops.
+
+        Before the sound there was silence, as on the stage.
+        """
+        import soxr
+
+        heard = np.concatenate([np.zeros(_WINDOW, np.float32), soxr.resample(mono, RATE, _RATE).astype(np.float32)])
+        stride = hops * _RATE // 100
+        told, scores = [], []
+        for end in range(stride, len(heard) - _WINDOW + 1, stride):
+            self._net.set_tensor(self._input["index"], heard[end : end + _WINDOW].reshape(self._input["shape"]))
+            self._net.invoke()
+            told.append(self._net.get_tensor(self._embedding)[0].astype(np.float16))
+            scores.append(self._net.get_tensor(self._output)[0].astype(np.float16))
+        return np.array(told, np.float16).reshape(len(told), -1), np.array(scores, np.float16).reshape(len(told), -1)
+
+
+def find_sounds(folder: Path, seed: int = 0) -> list[Path]:
+    """The sound files below `folder`, a few takes of each. Raises DataError where there are none."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"there are no sound files in {folder}")
+    takes: dict[str, list[Path]] = {}
+    for path in files:
+        takes.setdefault(re.sub(r"[_0-9]*$", "", path.stem), []).append(path)
+    rng = np.random.default_rng(seed)
+    return [group[index] for group in takes.values() for index in rng.permutation(len(group))[:TAKES]]
+
+
+def read_lessons(
+    folder: Path,
+    teacher: Path,
+    cache: Path,
+    report: Callable[[str], None],
+    extra: Iterable[tuple[str, np.ndarray]] = (),
+) -> list[Lesson]:
+    """What the teacher says of every sound below `folder`, and of `extra` names and sounds.
+
+    cache: an .npz that keeps it all. What cannot be read is reported and left out. Raises DataError.
+    """
+    if cache.exists():
+        with np.load(cache, allow_pickle=False) as stored:
+            names = [name.removeprefix("mel ") for name in stored if name.startswith("mel ")]
+            return [Lesson(name, stored[f"mel {name}"], stored[f"told {name}"]) for name in names]
+    yamnet = Yamnet(teacher)
+    lessons = []
+
+    def learn(name: str, mono: np.ndarray) -> None:
+        told, _ = yamnet.hear(mono)
+        if len(told) and np.abs(mono).max() > 1e-3:
+            lessons.append(Lesson(name, log_mel(mono).astype(np.float16), told))
+
+    for path in tqdm(find_sounds(folder), desc="lessons", unit="sound"):
+        try:
+            learn(path.relative_to(folder).as_posix(), read_mono(path)[: round(LONGEST * RATE)])
+        except SoundError as error:
+            report(f"left out: {error}")
+    for name, mono in extra:
+        learn(name, mono)
+    if not lessons:
+        raise DataError(f"there is nothing to hear in {folder}")
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    fresh = cache.with_suffix(".part.npz")
+    arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
+    np.savez(fresh, **arrays)  # type: ignore[arg-type]
+    fresh.replace(cache)
+    return lessons
