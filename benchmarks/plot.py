@@ -58,7 +58,7 @@ def newest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row["date"]):
         found[(hardware(row), row["engine"], tuple(row["size"]), row["steps"], row["accelerator"], row["loop"])] = row
-    order = ("tpos-live", "apart", "stock")
+    order = ("tpos-live", "stream batch", "apart", "stock")
     return [found[key] for key in sorted(found, key=lambda key: (*key[:4], order.index(key[5]), key[4]))]
 
 

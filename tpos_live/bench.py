@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,31 +11,13 @@ from typing import Any
 import click
 import psutil
 
-from tpos_live import __version__
 from tpos_live.app import Show, has_display, stopping
-from tpos_live.bench_results import append_results
+from tpos_live.bench_results import append_results, machine
 from tpos_live.settings import Settings
 from tpos_live.timing import StageTimes
 
 WARM_UP = 3.0
 """Seconds after the first picture that do not count."""
-
-
-def machine() -> dict[str, Any]:
-    """What ran: processor, cores, memory, torch, GPU."""
-    import torch
-
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return {
-        "system": platform.platform(terse=True),
-        "processor": platform.processor() or platform.machine(),
-        "cores": psutil.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "gpu": gpu,
-        "version": __version__,
-    }
 
 
 def bench_show(settings: Settings, seconds: float, as_json: bool, append: Path | None = None) -> int:

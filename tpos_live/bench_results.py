@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import datetime
 import json
+import platform
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import psutil
+
+from tpos_live import __version__
+
+
+def machine() -> dict[str, Any]:
+    """What ran: processor, cores, memory, torch, GPU."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return {
+        "system": platform.platform(terse=True),
+        "processor": platform.processor() or platform.machine(),
+        "cores": psutil.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "gpu": gpu,
+        "version": __version__,
+    }
 
 
 def append_results(path: Path, rows: Iterable[dict[str, Any]], machine: dict[str, Any]) -> None:

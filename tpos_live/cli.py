@@ -47,6 +47,10 @@ _PICTURE = [
     click.option("--size", "engine_size", metavar="SIZE", callback=_checked(parse_size), help="256 or 512x288."),
     click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which picture of a prompt."),
     click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
+    click.option("--stream-batch", "engine_stream_batch", is_flag=True, default=None, help="2 to 4 steps in flight."),
+    click.option(
+        "--residual-guidance", "engine_residual_guidance", is_flag=True, default=None, help="Guidance at no cost."
+    ),
     click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto or one of docs/engines.md's."),
     click.option("--config", type=_FILE, help="Settings file, laid over ./config.toml."),
 ]

@@ -62,9 +62,8 @@ class Studio:
         self._path, self._device = path, device
         self.engine = load_engine(path, device=device, lazy=True)
         width, height = size
-        threads = self._settings.engine.threads
         wanted = (width, height) if width else None
-        self.painter = Painter(self.engine, wanted, accelerator, threads=threads, patient=not self._live)
+        self.painter = self._painter(wanted, accelerator)
         texts = self._stack.enter_context(TextCache(self.engine.encode, synchronous=not self._live))
         self.mixer = Mixer(PromptBank(texts), self._sound_map(), self.painter.token_rows, self.engine.hears)
         self._texts = texts
@@ -95,6 +94,18 @@ class Studio:
         self.note = f"engine: Ember on the CPU ({why})"
         self.painter.accelerator.why = why
 
+    def _painter(self, size: tuple[int, int] | None, accelerator: str) -> Painter:
+        chosen = self._settings.engine
+        return Painter(
+            self.engine,
+            size,
+            accelerator,
+            threads=chosen.threads,
+            patient=not self._live,
+            stream_batch=chosen.stream_batch,
+            residual=chosen.residual_guidance,
+        )
+
     def rescue(self, error: Exception, failures: int) -> Rescued | None:
         """What to draw with after a picture failed, the `failures`th in a row; None: the same again.
 
@@ -114,7 +125,7 @@ class Studio:
         else:
             size = smaller if chosen is Way.SMALLER and smaller else painter.size
             name = "eager" if chosen is Way.EAGER else self._settings.engine.accelerator
-            self.painter = Painter(self.engine, size, name, threads=self._settings.engine.threads)
+            self.painter = self._painter(size, name)
             self.painter.accelerator.why = first
             line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.accelerator.name}"
         return Rescued(self.painter, self.mixer, line)

@@ -19,12 +19,12 @@ from tpos_live.render.batch import MOST_ROWS
 from tpos_live.render.engine import Engine
 from tpos_live.render.guidance import SemanticGuide
 from tpos_live.render.metadata import NotReady
-from tpos_live.render.parity import LEAST, psnr
+from tpos_live.render.parity import LEAST, Draws, psnr
 from tpos_live.render.schedule import MOST_STEPS, Plan
 
 Unet = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 Decoder = Callable[[torch.Tensor], torch.Tensor]
-_NUMBERS = 9
+NUMBERS = 9
 """Of a step: timestep, skip, out, keep, add, fresh, and the corrector's three."""
 
 
@@ -57,9 +57,9 @@ class WholePicture:
         self._fresh = buffer(MOST_STEPS, *shape)
         self._tokens = buffer(MOST_ROWS, rows, engine.token_dim)  # with the prompt, without it, then sounds
         self._start = buffer(2)
-        self._numbers = buffer(MOST_STEPS, _NUMBERS)
+        self._numbers = buffer(MOST_STEPS, NUMBERS)
         self._guidance = buffer(1)
-        self._steps_host = torch.zeros(MOST_STEPS, _NUMBERS, pin_memory=self._cuda)
+        self._steps_host = torch.zeros(MOST_STEPS, NUMBERS, pin_memory=self._cuda)
         self._start_host = torch.zeros(2, pin_memory=self._cuda)
         self.latent = self._x0
         self.pixels = buffer(size[1], size[0], 3, dtype=torch.uint8)
@@ -98,10 +98,8 @@ class WholePicture:
             self._guide, sounds = edit.guide, len(edit.sounds)
             self._tokens[1 + guided : 1 + guided + sounds].copy_(edit.sounds)
         self._start_host[0], self._start_host[1] = plan.noise, plan.last if last is not None else 0.0
+        numbers(plan, self._steps_host)
         for n, step in enumerate(plan.steps):
-            row = (step.timestep, step.skip, step.out, step.keep, step.add, step.fresh)
-            # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
-            self._steps_host[n] = torch.tensor([*row, *(step.correct or (0.0, 0.0, 0.0))])
             if step.fresh and fresh is not None:
                 self._fresh[n].copy_(fresh(n))
         self._start.copy_(self._start_host, non_blocking=True)
@@ -118,16 +116,7 @@ class WholePicture:
         return recording.replay()
 
     def _record(self, *kind: int) -> torch.cuda.CUDAGraph:
-        """Warm up on a stream of its own, as recordings want, then record."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                self._body(*kind)
-        torch.cuda.current_stream().wait_stream(stream)
-        recording = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recording, capture_error_mode="thread_local"):
-            self._body(*kind)
+        recording = record(lambda: self._body(*kind))
         if self._guide is not None:
             self._guide.reset()  # of what the runs above have left
         return recording
@@ -150,7 +139,7 @@ class WholePicture:
             x.mul_(keep).addcmul_(x0, add).addcmul_(self._fresh[n], fresh)
         x0.copy_(x)
         picture = self._decoder(x0)
-        self.pixels.copy_(picture[0].float().mul(127.5).add_(127.5).clamp_(0, 255).round_().permute(1, 2, 0))
+        self.pixels.copy_(to_pixels(picture))
 
     def _predict(self, n: int, x: torch.Tensor, timestep: torch.Tensor, guided: int, sounds: int) -> torch.Tensor:
         rows = 1 + guided + sounds
@@ -160,28 +149,61 @@ class WholePicture:
         return torch.lerp(found[1:], found[:1], self._guidance) if guided else found
 
 
+def numbers(plan: Plan, out: torch.Tensor) -> None:
+    """Write a plan's numbers, a row a step, into `out`, float32 [at least the steps, NUMBERS] on the host."""
+    for n, step in enumerate(plan.steps):
+        row = (step.timestep, step.skip, step.out, step.keep, step.add, step.fresh)
+        # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
+        out[n] = torch.tensor([*row, *(step.correct or (0.0, 0.0, 0.0))])
+
+
+def to_pixels(picture: torch.Tensor) -> torch.Tensor:
+    """A decoded picture [1, 3, H, W] in [-1, 1] as float32 [H, W, 3], 0 to 255, whole numbers."""
+    return picture[0].float().mul(127.5).add_(127.5).clamp_(0, 255).round_().permute(1, 2, 0)
+
+
+def record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """Run `body` thrice on a stream of its own, to warm up as recordings want, then record it."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            body()
+    torch.cuda.current_stream().wait_stream(stream)
+    recording = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(recording, capture_error_mode="thread_local"):
+        body()
+    return recording
+
+
 def networks(engine: Engine) -> tuple[Unet, Decoder]:
     """The engine's own networks as WholePicture wants them, in the precision they were loaded in."""
     scale = 1.0 / float(engine.vae.config.scaling_factor)
-    dtype = engine.dtype
+    dtype, module, vae = engine.dtype, engine.unet, engine.vae
 
     def unet(latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        output = engine.unet(latent.to(dtype), timestep, encoder_hidden_states=tokens.to(dtype), return_dict=False)[0]
+        output = module(latent.to(dtype), timestep, encoder_hidden_states=tokens.to(dtype), return_dict=False)[0]
         return output.float()  # type: ignore[no-any-return]
 
     def decoder(latent: torch.Tensor) -> torch.Tensor:
-        half = next(engine.vae.decoder.parameters()).dtype  # eager may have made the decoder's another one
-        return engine.vae.decode((latent * scale).to(half), return_dict=False)[0]  # type: ignore[no-any-return]
+        half = next(vae.decoder.parameters()).dtype  # eager may have made the decoder's another one
+        return vae.decode((latent * scale).to(half), return_dict=False)[0]  # type: ignore[no-any-return]
 
     return unet, decoder
 
 
-def load(engine: Engine, size: tuple[int, int], rows: int) -> CudaGraph:
-    """The accelerator, everything that the engine allows recorded, and one picture compared with eager's.
+def load(engine: Engine, size: tuple[int, int], rows: int) -> WholeAccelerator:
+    """The accelerator `cuda-graph`, proven. Raises NotReady with one line."""
+    made = WholeAccelerator("cuda-graph", engine, size, rows, networks)
+    prove(made, engine, size, rows)
+    return made
+
+
+def prove(made: WholeAccelerator, engine: Engine, size: tuple[int, int], rows: int) -> float:
+    """Record everything that the engine allows, and compare one picture with eager's: PSNR in dB.
 
     Raises NotReady with one line where the picture is another one.
     """
-    made = CudaGraph(engine, size, rows)
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(made.whole.latent.shape, generator=generator).to(engine.device)
     tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
@@ -192,37 +214,59 @@ def load(engine: Engine, size: tuple[int, int], rows: int) -> CudaGraph:
             made.whole.draw(plan, noise, tokens, None, lambda _n: noise, tokens if guidance > 1 else None, guidance)
     plan = engine.schedule.plan(1)
     made.whole.draw(plan, noise, tokens)
-    pictures = [np.zeros((size[1], size[0], 3), np.uint8) for _ in range(2)]
+    pictures = [np.zeros((size[1], size[0], 3), np.uint8) for _ in range(3)]
     made.fetch(pictures[0])
     step = plan.steps[0]
     timestep = torch.tensor([step.timestep], device=engine.device)
     with torch.inference_mode():
         start = plan.noise * noise
-        latent = step.skip * start + step.out * made.predict(start, timestep, tokens)
-        made.decode(latent, pictures[1])
-    if (found := psnr(*pictures)) < LEAST:
-        raise NotReady(f"cuda-graph draws another picture than eager here ({found:.1f} dB); it is not used")
-    return made
+        both: tuple[Draws, Draws] = (made, made.eager)
+        for accelerator, picture in zip(both, pictures[1:], strict=True):
+            latent = step.skip * start + step.out * accelerator.predict(start, timestep, tokens)
+            accelerator.decode(latent, picture)
+    found = min(psnr(pictures[0], pictures[2]), psnr(pictures[1], pictures[2]))
+    if found < LEAST:
+        raise NotReady(f"{made.name} draws another picture than eager here ({found:.1f} dB); it is not used")
+    return found
 
 
-class CudaGraph:
-    """Accelerator `cuda-graph`: a whole picture in one launch. Also draws in parts, for drafts of the feedback."""
+class WholeAccelerator:
+    """An accelerator that draws a whole picture in one launch. Also draws in parts, for drafts of the feedback.
 
-    def __init__(self, engine: Engine, size: tuple[int, int], rows: int) -> None:
+    eager: the same engine without it, which it must equal.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        size: tuple[int, int],
+        rows: int,
+        make: Callable[[Engine], tuple[Unet, Decoder]],
+    ) -> None:
+        """make: gives the networks that draw (see WholePicture); called once eager has laid out the engine's own."""
         from tpos_live.render.accelerators import Eager
 
-        self.name = "cuda-graph"
+        self.name = name
         self.why = ""
         self.torch_threads = 0
-        self._parts = Eager(engine)
-        self.whole = WholePicture(engine, size, rows, *networks(engine))
-        self.predict = self._parts.predict
-        self.decode = self._parts.decode
+        self.size = size
+        self.eager = Eager(engine)
+        self.networks = make(engine)
+        self.whole = WholePicture(engine, size, rows, *self.networks)
         self._host = torch.empty(self.whole.pixels.shape, dtype=torch.uint8, pin_memory=engine.device.type == "cuda")
 
-    def fetch(self, out: np.ndarray) -> None:
-        """Copy the picture that was drawn last to `out`, uint8 [H, W, 3]; waits for it."""
-        self._host.copy_(self.whole.pixels, non_blocking=True)
-        if self.whole.pixels.is_cuda:
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return self.networks[0](latent, timestep, tokens)
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        from tpos_live.render.accelerators import write_pixels
+
+        write_pixels(self.networks[1](latent), out)
+
+    def fetch(self, out: np.ndarray, pixels: torch.Tensor | None = None) -> None:
+        """Copy `pixels`, by default those that were drawn last, to `out`, uint8 [H, W, 3]; waits for them."""
+        self._host.copy_(self.whole.pixels if pixels is None else pixels, non_blocking=True)
+        if self._host.is_pinned():
             torch.cuda.current_stream().synchronize()
         np.copyto(out, self._host.numpy())

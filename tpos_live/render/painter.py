@@ -15,11 +15,12 @@ from tpos_live.render.batch import Batch
 from tpos_live.render.engine import Engine
 from tpos_live.render.feedback import LEAST_STRENGTH, Feedback
 from tpos_live.render.frame import Frame
-from tpos_live.render.graph import CudaGraph, Edit
+from tpos_live.render.graph import Edit, WholeAccelerator
 from tpos_live.render.guidance import SemanticGuide, warm_steps
 from tpos_live.render.loop import Loop
 from tpos_live.render.motion import NoiseField, SeedScalars
 from tpos_live.render.scalars import scalar_tokens
+from tpos_live.render.stream_batch import Flight
 from tpos_live.timing import StageTimes
 
 STAGES = ("noise", "unet", "decode", "total")
@@ -43,11 +44,14 @@ class Painter:
         threads: int = 0,
         audio_tokens: int | None = None,
         patient: bool = False,
+        stream_batch: bool = False,
+        residual: bool = False,
     ) -> None:
         """size: (width, height) in pixels, the engine's own if None; the nearest it can do is taken, and
         `notice` says so. threads: of the CPU, 0 = torch's choice. audio_tokens: rows that the mixer appends
         to the prompt's (default: what the engine's metadata says). patient: wait until the accelerator is ready
-        for semantic guidance, for pictures made offline. Raises EngineError.
+        for semantic guidance, for pictures made offline. stream_batch: keep the pictures of several steps in flight
+        (see `stream_batch`). residual: guidance by `Plan.led`, which every engine has. Raises EngineError.
         """
         if threads > 0:
             torch.set_num_threads(threads)
@@ -77,6 +81,9 @@ class Painter:
         self._fresh = NoiseField(engine.latent_channels, height, width, stream=1)
         self._noise = torch.empty(shape, device=engine.device)
         self._loop = Loop(shape, engine.device)
+        self.flight = Flight(engine, self.size, rows, patient) if stream_batch else None
+        self._residual = residual
+        self._led = 1.0
         self._feedback = Feedback(shape, engine.device)
         self._guidance = 1.0
         self._guide = SemanticGuide(shape, engine.device)
@@ -113,7 +120,7 @@ class Painter:
         last = None
         if strength < _FEEDBACK_BELOW:
             if self._feedback.wants_draft(self._tokens):
-                draft = self._loop.run(self.engine.schedule.plan(1), self._predict, self._noise)
+                draft = self._loop.run(self.engine.schedule.plan(1).led(self._led), self._predict, self._noise)
                 self._feedback.refer(draft, self._tokens)
             if self._feedback.ready(drive):
                 last = self._feedback.start(drive)
@@ -123,11 +130,21 @@ class Painter:
             field = self._fresh.at(seed + n, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
             return field.to(self.engine.device)
 
-        plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0)
+        plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0).led(self._led)
         self._lead_to(directions, drive, snapshot, steps)
-        whole = self.accelerator if isinstance(self.accelerator, CudaGraph) else None
-        if whole is not None:
-            without = self._without if self._guidance > 1.0 else None
+        whole = self.accelerator if isinstance(self.accelerator, WholeAccelerator) else None
+        without = self._without if self._guidance > 1.0 else None
+        flown = None
+        if self.flight is not None and len(plan.steps) > 1 and strength >= _FEEDBACK_BELOW and not self._sounds:
+            scene = (seed, drive.looks)
+            flown = self.flight.tick(
+                self.accelerator, plan, self._noise, self._tokens, drive, scene, fresh, without, self._guidance
+            )
+        elif self.flight is not None:
+            self.flight.reset()
+        if flown is not None:
+            drive, latent = flown
+        elif whole is not None:
             edit = Edit(self._guide, self._batch.sounds, self._warm) if self._sounds else None
             whole.whole.draw(plan, self._noise, self._tokens, last, fresh, without, self._guidance, edit)
             latent = whole.whole.latent
@@ -139,7 +156,9 @@ class Painter:
             self._feedback.reset()
         decoding = time.perf_counter()
         pixels = self._pool[self._index % _POOL]
-        if whole is not None:
+        if flown is not None and self.flight is not None:
+            self.flight.fetch(self.accelerator, pixels)
+        elif whole is not None:
             whole.fetch(pixels)
         else:
             self.accelerator.decode(latent, pixels)
@@ -162,14 +181,15 @@ class Painter:
 
     def reset(self) -> None:
         """Forget the last picture (feedback and momentum start anew) and count from 0."""
-        self._feedback.reset()
-        self._guide.reset()
+        self.reset_feedback()
         self._index = 0
 
     def reset_feedback(self) -> None:
-        """Draw the next picture from noise alone."""
+        """Draw the next picture from noise alone, and forget what is in flight."""
         self._feedback.reset()
         self._guide.reset()
+        if self.flight is not None:
+            self.flight.reset()
 
     def use(self, accelerator: Accelerator) -> None:
         """Go on with another accelerator from the next picture on. Call from the drawing thread."""
@@ -190,7 +210,8 @@ class Painter:
 
     def _lead_away(self, drive: Drive, snapshot: Snapshot) -> None:
         """Prepare guidance (Ho and Salimans 2022) where the engine has it and it is on."""
-        self._guidance = drive.guidance if self.engine.metadata.guidance else 1.0
+        self._led = drive.guidance if self._residual else 1.0
+        self._guidance = drive.guidance if self.engine.metadata.guidance and not self._residual else 1.0
         if self._guidance <= 1.0:
             return
         text = str(snapshot["prompt.negative"])
@@ -226,7 +247,7 @@ class Painter:
     def remark(self) -> str:
         """One line about how the newest pictures are drawn, told once; "" where there is nothing to tell."""
         told, self._remark = self._remark, ""
-        return told
+        return told or (self.flight.remark() if self.flight is not None else "")
 
     def _predict(self, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         before = time.perf_counter()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +42,8 @@ class Step:
     add: float
     fresh: float = 0.0
     correct: tuple[float, float, float] | None = None
+    prior: float = 0.0
+    """x0 / x for a model that knows nothing: the mean of a picture of unit variance, given x."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,23 @@ class Plan:
     last: float
     noise: float
     steps: tuple[Step, ...]
+
+    def led(self, scale: float) -> Plan:
+        """The same plan with residual guidance: no pass of the model more, whatever the scale (1 = off).
+
+        After StreamDiffusion's self-negative RCFG (Kodaira et al. 2023, section 3.2), which leads away from a virtual
+        residual instead of a prediction without prompt. What it is in theirs, the noise that a reference picture
+        would leave, is here what pictures of unit variance leave: the same at pure noise, and no reference is needed.
+        Led away from prior * x, x0 = scale * (skip * x + out * model) + (1 - scale) * prior * x, which is a step with
+        other numbers.
+        """
+        if scale == 1.0:
+            return self
+        steps = [
+            replace(step, skip=scale * step.skip + (1 - scale) * step.prior, out=scale * step.out)
+            for step in self.steps
+        ]
+        return Plan(self.last, self.noise, tuple(steps))
 
 
 @dataclass(frozen=True)
@@ -203,14 +222,15 @@ def _step(
         "flow_prediction": (1.0, -sigma),
         "sample": (0.0, 1.0),
     }[s.prediction]
+    prior = alpha / (alpha**2 + sigma**2)
     if s.kind == "LCMScheduler":
         # Consistency boundary (Luo et al. 2023, eq. 9; sigma_data 0.5, timesteps scaled by 10), then new noise.
         scaled = time * 10.0
         skip_c, out_c = 0.25 / (scaled**2 + 0.25), scaled / math.sqrt(scaled**2 + 0.25)
         skip, out = out_c * skip + skip_c, out_c * out
-        return Step(time, skip, out, 0.0, 1.0 if final else after[0], 0.0 if final else after[1])
+        return Step(time, skip, out, 0.0, 1.0 if final else after[0], 0.0 if final else after[1], None, prior)
     keep = after[1] / sigma if sigma else 0.0
-    return Step(time, skip, out, keep, after[0] - alpha * keep, 0.0, correct)
+    return Step(time, skip, out, keep, after[0] - alpha * keep, 0.0, correct, prior)
 
 
 def _corrector(before: tuple[float, float], point: tuple[float, float]) -> tuple[float, float, float]:
