@@ -35,7 +35,7 @@ def run_clicks(count: int, prompt: str, seed: int, as_json: bool) -> int:
     sound, times = clicks(count, seed)
     with tempfile.TemporaryDirectory() as folder:
         soundfile.write(Path(folder) / "clicks.wav", sound, RATE)
-        settings = load_settings({"prompt": prompt, "record.resolution": "256x256"})
+        settings = load_settings({"parameters.prompt": prompt, "record.resolution": "256x256"})
         write_video(settings, sound, Path(folder) / "clicks.mp4")
         seen = watch(Path(folder) / "clicks.mp4")
     answer = respond(seen.change, times, seen.fps)

@@ -1,0 +1,147 @@
+"""`tpos-live evaluate retrieval`: pieces of music are drawn, once each; a probe picks sounds for silent pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from tpos_live.evaluation.figures import Figure, text_table
+from tpos_live.evaluation.pieces import BAR, TEMPO, piece
+from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen, look
+from tpos_live.listener import Listener
+from tpos_live.offline import improve, pictures
+from tpos_live.parameters import ParameterStore
+from tpos_live.settings import load_settings
+from tpos_live.sound.source import RATE
+from tpos_live.stage.compose import Composer
+from tpos_live.stage.playhead import Playhead
+from tpos_live.studio import Studio
+
+BARS, HEARD_BEFORE = 7, 2
+"""Of a piece, and those of them that are heard before the first picture: gain and beat have settled by then."""
+SECONDS = (BARS - HEARD_BEFORE) * BAR
+OUTPUT = (128, 128)
+BAR_ACCURACY = 0.6
+FEW = 4
+"""Pieces that are drawn sooner than the engine is converted."""
+GROUPINGS = 10
+"""Ways to put the excerpts into groups of CHOICES: the luck of one is averaged out."""
+Value = float | int | str
+WAYS: Mapping[str, tuple[str, Mapping[str, Value]]] = {
+    "all": ("retrieval", {}),
+    "no-meaning": ("retrieval without the meaning path", {"audio.weight": 0.0}),
+    "no-fast": ("retrieval without the fast path", {"audio.sensitivity": 0.0}),
+}
+"""How the sound may reach the picture: what it is called, and the parameters that make it so."""
+
+
+class RetrievalError(Exception):
+    """One line: what cannot be read or written, and what to do."""
+
+
+def run(
+    count: int,
+    folder: Path,
+    size: str,
+    fps: int,
+    prompt: str,
+    seed: int,
+    as_json: bool,
+    ways: Sequence[str] = (),
+) -> int:
+    """Draw what is not in `folder` yet and print the figures; 0 if the bar is reached.
+
+    count: pieces, 2 * CHOICES or more. size: of the engine's pictures, "128" or "256x256". ways: of WAYS, none = all.
+    """
+    rows = []
+    for way in ways or WAYS:
+        name, values = WAYS[way]
+        drawn = excerpts(count, folder, size, fps, prompt, seed, values)
+        found = [accuracy(drawn, seed=shuffle) for shuffle in range(GROUPINGS)]
+        note = f"chance {1 / CHOICES:.1%}; {min(found):.0%} to {max(found):.0%} over {GROUPINGS} groupings"
+        bar = BAR_ACCURACY if way == "all" else None
+        rows.append(Figure(name, float(np.mean(found)), bar, unit="%", n=len(drawn), note=note))
+    click.echo("\n".join(json.dumps(row.row()) for row in rows) if as_json else text_table(rows))
+    return 0 if all(row.passed is not False for row in rows) else 1
+
+
+def excerpts(
+    count: int,
+    folder: Path,
+    size: str,
+    fps: int,
+    prompt: str,
+    seed: int,
+    values: Mapping[str, Value],
+) -> list[Excerpt]:
+    """`count` pieces, heard and seen; each is kept in `folder` as soon as it is drawn, so that a run can go on.
+
+    Raises RetrievalError where the folder cannot be written, and EngineError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RetrievalError(f"{folder}: cannot be made ({error.strerror}); name another with --work") from error
+    settings = load_settings({"engine.name": "ember", "engine.size": size, "parameters.prompt": prompt})
+    start = {**settings.start_values(), **values, "out.inbetween": False}
+    paths = [folder / f"{_key(start, size, fps, seed + number)}.npz" for number in range(count)]
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    if missing:
+        with Studio(settings, live=False) as studio:
+            if len(missing) > FEW:
+                improve(studio)
+            for number in tqdm(missing, unit="piece", disable=not sys.stderr.isatty()):
+                _keep(paths[number], _draw(studio, ParameterStore(start), fps, seed + number, number))
+    return [_kept(path) for path in paths]
+
+
+def _draw(studio: Studio, store: ParameterStore, fps: int, seed: int, number: int) -> Excerpt:
+    sound = piece(seed, BARS)
+    before = round(HEARD_BEFORE * BAR * fps)
+    # Another seed of the noise each: a probe must not know a piece by its pictures.
+    store.set("seed", seed)
+    snapshot = store.snapshot()
+    studio.encoder.reset()
+    listener, composer, playhead = Listener(studio.encoder), Composer(OUTPUT), Playhead()
+    shown: list[np.ndarray] = []
+    begin = 4 * number * SECONDS  # the mixer's clock only runs forward
+    for k, drive in enumerate(pictures(studio, listener, snapshot, sound, fps)):
+        if k < before:
+            continue
+        frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=begin + drive.time)
+        playhead.take(frame)
+        shown.append(composer.compose(playhead.shot(drive.time, drive, snapshot).finish, frame))
+    mono = sound[round(before / fps * RATE) :].mean(axis=1)
+    return Excerpt(look(shown), listen(mono, len(shown), fps))
+
+
+def _key(start: Mapping[str, object], size: str, fps: int, seed: int) -> str:
+    """Everything that a drawn piece depends on, but for the code and the weights."""
+    text = json.dumps([sorted(start.items()), size, fps, seed, BARS, TEMPO, OUTPUT])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _keep(path: Path, excerpt: Excerpt) -> None:
+    """Under a temporary name first: a run that is killed leaves no half of a file."""
+    part = path.with_suffix(".part.npz")
+    try:
+        np.savez_compressed(part, seen=excerpt.seen, heard=excerpt.heard)
+        part.replace(path)
+    except OSError as error:
+        raise RetrievalError(f"{path}: cannot be written ({error.strerror}); name another with --work") from error
+
+
+def _kept(path: Path) -> Excerpt:
+    try:
+        with np.load(path) as kept:
+            return Excerpt(kept["seen"], kept["heard"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise RetrievalError(f"{path}: cannot be read; delete it, and it is drawn again") from error
