@@ -64,8 +64,8 @@ def test_an_onset_pushes_the_walk_for_a_moment() -> None:
     conduct(music(1), conductor)
     drives = conduct([*music(0.01, onset=1.0), *music(0.3)], conductor)
     speeds = [drive.speed for drive in drives]
-    assert speeds[0] == pytest.approx(3.4, abs=0.05) and max(speeds) == speeds[0]
-    assert speeds[6] == pytest.approx(0.4 + 3.0 * math.exp(-1.0), abs=0.05)
+    assert speeds[0] == pytest.approx(4.4, abs=0.05) and max(speeds) == speeds[0]
+    assert speeds[4] == pytest.approx(0.4 + 4.0 * math.exp(-1.0), abs=0.05)
     assert speeds[-1] == pytest.approx(0.4, abs=0.05)
 
 
