@@ -211,7 +211,15 @@ def _table() -> Iterator[Parameter]:
         "how the sound's meaning enters: beside the prompt, blended into it, or as guidance of what is drawn",
         choices=("append", "blend", "semantic"),
     )
-    yield P("audio.guidance", f, 2.0, "semantic: strength of the guidance", 0, 10, smoothing=0.1)
+    yield P(
+        "audio.guidance",
+        f,
+        2.0,
+        "semantic: strength; times audio.weight, 1 is the sound's own picture",
+        0,
+        10,
+        smoothing=0.1,
+    )
     yield P("audio.guidance.quantile", f, 0.5, "semantic: share of the picture that it leaves alone", 0, 0.95)
     yield P("audio.guidance.momentum", f, 0.3, "semantic: how much it goes on from picture to picture", 0, 0.9)
     yield P("audio.guidance.warmup", f, 0.25, "semantic: share of the steps that the prompt has alone", 0, 0.75)
