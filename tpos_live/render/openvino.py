@@ -26,6 +26,7 @@ import torch
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.metadata import NotReady, first_line
+from tpos_live.render.tidy import mark_used, tidy
 
 FORMAT = 1
 """Counts changes of what is converted."""
@@ -86,6 +87,7 @@ def prepare(engine: Engine, size: tuple[int, int], tokens: int) -> None:
         except OSError:
             if not (target / SIDECAR).exists():  # else another process was faster, with the same content
                 raise
+    tidy(target.parent, SIDECAR, {str(engine.folder.resolve()): engine.weights_hash})
 
 
 def load(engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0) -> OpenVino:
@@ -95,6 +97,7 @@ def load(engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0) -
         raise NotReady("OpenVINO would be faster, but this engine is not converted yet")
     try:
         facts = json.loads((place / SIDECAR).read_text())
+        mark_used(place / SIDECAR)
         return OpenVino(place, str(facts["precision"]), threads)
     except Exception as error:
         shutil.rmtree(place, ignore_errors=True)
@@ -231,6 +234,7 @@ def _convert(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> 
         if parity >= MIN_PARITY:
             facts = {"precision": precision, "parity_db": round(parity, 2), "size": size, "tokens": tokens}
             facts |= {"openvino": openvino.__version__, "torch": torch.__version__}
+            facts |= {"engine": str(engine.folder.resolve()), "weights": engine.weights_hash}
             (work / SIDECAR).write_text(json.dumps(facts))
             return
     raise RuntimeError(f"its picture differs from eager's: {parity:.1f} dB, {MIN_PARITY} dB are needed")
