@@ -89,7 +89,7 @@ class WholePicture:
         self._tokens[:1].copy_(tokens)
         guided = without is not None and guidance > 1.0
         if guided and without is not None:
-            self._tokens[1:].copy_(without)
+            self._tokens[1:2].copy_(without)
             self._guidance.fill_(guidance)
         sounds = 0
         if edit is not None:

@@ -92,7 +92,7 @@ class Painter:
         self._sounds = 0
         self._warm = 0
         self._step = 0
-        self._remark = ""
+        self._remark = self._why = ""
         self._pool = [np.zeros((self.size[1], self.size[0], 3), np.uint8) for _ in range(_POOL)]
         self._index = 0
         self._unet_seconds = 0.0
@@ -240,9 +240,11 @@ class Painter:
             (snapshot["seed"], drive.looks, steps, snapshot.fired("out.panic"), snapshot.fired("reset")),
         )
         self._batch.fill(self._tokens, self._without if self._guidance > 1.0 else None, directions.tokens)
-        before = self._batch.why
-        if before != self._batch.ready(self.accelerator, self._patient):
-            self._remark = self._batch.why
+        why = self._batch.ready(self.accelerator, self._patient)
+        if self.flight is not None and not why:
+            why = "semantic guidance draws each picture for itself, without the stream batch"
+        if why != self._why:
+            self._remark = self._why = why
 
     def remark(self) -> str:
         """One line about how the newest pictures are drawn, told once; "" where there is nothing to tell."""
