@@ -1,0 +1,232 @@
+"""What semantic guidance gives for its cost: python benchmarks/guidance.py [--engine FOLDER] [--seeds 5] [--json]
+
+Pictures of a prompt are led to a sound, by blending in conditioning space and by semantic guidance, at several
+strengths and at 1, 2 and 4 steps, and compared with the same picture without the sound:
+
+effect  the probability, by the engine's own judge, of the sound's scene
+scene   the same of the prompt's own scene
+kept    structural similarity with the picture without sound (Wang et al. 2004), grey, 64x64
+apart   mean absolute difference from it, 0 to 255, 64x64
+
+`passes` counts rows that go through the UNet for a picture. The second table asks, at equal passes, for the effect
+where as much is kept (straight lines between the strengths). The last line is about movement: how much two neighbouring
+pictures of a walk differ without guidance, and with it by the momentum that it has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tpos_live.conditioning.directions import Directions
+from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.prompts import slerp
+from tpos_live.evaluation.judge import Judge, load_judge
+from tpos_live.parameters import ParameterStore, Snapshot
+from tpos_live.places import shipped
+from tpos_live.render.accelerators import prepare_better
+from tpos_live.render.engine import Engine, load_engine
+from tpos_live.render.painter import Painter
+
+CASES = (  # prompt, its scene, sound, the sound's scene
+    ("a city at night", "city_at_night", "rain", "storm"),
+    ("mountains", "mountains", "fire", "fire"),
+    ("ocean", "ocean", "thunder", "storm"),
+    ("clouds", "clouds", "aurora", "aurora"),
+    ("galaxy", "galaxy", "fire", "fire"),
+    ("tunnel", "tunnel", "ocean waves", "ocean"),
+)
+STEPS = (1, 2, 4)
+BLENDS = (0.2, 0.35, 0.5, 0.65, 0.8)
+SCALES = (0.35, 0.7, 1.0, 1.4)
+QUANTILES = (0.5, 0.7)
+KEPT = (0.8, 0.65, 0.5)
+"""Similarities at which the methods are compared."""
+WALK = 0.03
+"""Of the noise, between two pictures of the walk."""
+PICTURES = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Means over cases and seeds. passes: UNet rows for a picture."""
+
+    method: str
+    steps: int
+    passes: int
+    strength: float
+    effect: float
+    scene: float
+    kept: float
+    apart: float
+    spread: float
+    """Standard deviation of the effect over the seeds' means."""
+
+
+class Easel:
+    """Draws single pictures of an engine, with and without the sound."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.painter = Painter(engine, threads=torch.get_num_threads(), patient=True)
+        if self.painter.accelerator.name == "eager":
+            better = prepare_better("auto", engine, self.painter.size, self.painter.rows, torch.get_num_threads())
+            if better is not None:
+                self.painter.use(better)
+
+    def rows(self, states: torch.Tensor) -> torch.Tensor:
+        """A text's states as the mixer lays them out in silence."""
+        more = self.painter.token_rows - len(states)
+        rest = torch.zeros_like(states[:more]) if self.engine.hears else states[len(states) - more :]
+        return torch.cat([states, rest])
+
+    def draw(
+        self, states: torch.Tensor, drive: Drive, snapshot: Snapshot, sound: torch.Tensor | None = None
+    ) -> np.ndarray:
+        led = None if sound is None else Directions(self.rows(sound)[None], (1.0,), 1.0)
+        return self.painter.draw(drive, self.rows(states), snapshot, led).pixels.copy()
+
+
+def small(picture: np.ndarray) -> torch.Tensor:
+    """Grey, float [1, 1, 64, 64], 0 to 1."""
+    grey = torch.from_numpy(picture).float().div(255) @ torch.tensor([0.2126, 0.7152, 0.0722])
+    return F.interpolate(grey[None, None], size=(64, 64), mode="area")
+
+
+def similarity(a: np.ndarray, b: np.ndarray) -> float:
+    """SSIM: Gaussian window of 11, sigma 1.5."""
+    at = torch.arange(11.0) - 5
+    line = torch.exp(-at.square() / (2 * 1.5**2))
+    window = (line[:, None] * line)[None, None] / line.sum() ** 2
+    x, y = small(a), small(b)
+    mean_x, mean_y = F.conv2d(x, window), F.conv2d(y, window)
+    var_x, var_y = F.conv2d(x * x, window) - mean_x**2, F.conv2d(y * y, window) - mean_y**2
+    both = F.conv2d(x * y, window) - mean_x * mean_y
+    upper = (2 * mean_x * mean_y + 1e-4) * (2 * both + 9e-4)
+    return float((upper / ((mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4))).mean())
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean absolute difference at 64x64 in colour, 0 to 255."""
+    pair = torch.from_numpy(np.stack([a, b])).permute(0, 3, 1, 2).float()
+    shrunk = F.interpolate(pair, size=(64, 64), mode="area")
+    return float((shrunk[0] - shrunk[1]).abs().mean())
+
+
+def scenes(judge: Judge, picture: np.ndarray) -> dict[str, float]:
+    """Probability of each scene."""
+    seen = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    return dict(zip(judge.families, torch.softmax(judge(seen)[0], 1)[0].tolist(), strict=True))
+
+
+def settings(steps: int, seed: int, quantile: float = 0.5, momentum: float = 0.0) -> Snapshot:
+    values = {"steps": steps, "seed": seed, "audio.guidance.quantile": quantile, "audio.guidance.momentum": momentum}
+    return ParameterStore(values).snapshot()
+
+
+def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
+    """Every method, step count and strength over all cases and seeds."""
+    found: dict[tuple[str, int, int, float], list[tuple[int, float, float, float, float]]] = {}
+    for (prompt, own, sound, scene), seed in itertools.product(CASES, range(seeds)):
+        text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)
+        for steps in STEPS:
+            drive = Drive(intensity=0.5)
+            plain = easel.draw(text, drive, settings(steps, seed))
+
+            def add(
+                name: str, passes: int, strength: float, picture: np.ndarray, plain: np.ndarray = plain,
+                steps: int = steps, scene: str = scene, own: str = own, seed: int = seed,
+            ) -> None:  # fmt: skip
+                likely = scenes(judge, picture)
+                row = (seed, likely[scene], likely[own], similarity(plain, picture), apart(plain, picture))
+                found.setdefault((name, steps, passes, strength), []).append(row)
+
+            add("no sound", steps, 0.0, plain)
+            for share in BLENDS:
+                add("blend", steps, share, easel.draw(slerp(text, heard, share), drive, settings(steps, seed)))
+            for quantile, scale in itertools.product(QUANTILES, SCALES):
+                led = dataclasses.replace(drive, audio_guidance=scale)
+                picture = easel.draw(text, led, settings(steps, seed, quantile), heard)
+                add(f"semantic {quantile:g}", 2 * steps, scale, picture)
+    rows = []
+    for (name, steps, passes, strength), values in found.items():
+        table = np.array(values)
+        by_seed = [table[table[:, 0] == seed, 1].mean() for seed in range(seeds)]
+        rows.append(Row(name, steps, passes, strength, *table[:, 1:].mean(0).tolist(), float(np.std(by_seed))))
+    return rows
+
+
+def at_equal_content(rows: list[Row]) -> list[dict[str, object]]:
+    """Effect of each method where as much of the picture is kept, by passes; None where it never keeps so little."""
+    out: list[dict[str, object]] = []
+    for name, steps in dict.fromkeys((row.method, row.steps) for row in rows if row.strength):
+        curve = sorted((r.kept, r.effect) for r in rows if (r.method, r.steps) == (name, steps))
+        curve += [(r.kept, r.effect) for r in rows if r.method == "no sound" and r.steps == steps]
+        kept, effect = np.array(curve).T
+        at = {str(k): float(np.interp(k, kept, effect)) if k >= kept[0] else None for k in KEPT}
+        passes = next(r.passes for r in rows if (r.method, r.steps) == (name, steps))
+        out.append({"method": name, "steps": steps, "passes": passes, "effect": at})
+    return sorted(out, key=lambda row: (row["passes"], row["method"]))  # type: ignore[arg-type, return-value]
+
+
+def movement(easel: Easel, seeds: int) -> dict[str, float]:
+    """Mean difference of neighbouring pictures of a walk, 0 to 255: without sound, and guided with some momentum."""
+    found: dict[str, list[float]] = {}
+    for (prompt, _, sound, _), seed in itertools.product(CASES[:3], range(seeds)):
+        text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)
+        for name, scale, momentum in (("no sound", 0.0, 0.0), *((f"momentum {m:g}", 1.0, m) for m in (0.0, 0.3, 0.6))):
+            easel.painter.reset()
+            drives = [Drive(time=n / 30, walk=WALK * n, intensity=0.5, audio_guidance=scale) for n in range(PICTURES)]
+            shown = [easel.draw(text, drive, settings(1, seed, 0.5, momentum), heard) for drive in drives]
+            late = itertools.pairwise(shown[PICTURES // 2 :])
+            found.setdefault(name, []).append(float(np.mean([apart(a, b) for a, b in late])))
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", type=Path, default=None, help="an engine folder with a judge; default: Ember")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    engine = load_engine(arguments.engine or shipped("engines") / "ember", "cpu")
+    judge, _ = load_judge(engine.folder)
+    easel = Easel(engine)
+    with torch.inference_mode():
+        rows = compare(easel, judge, arguments.seeds)
+        moved = movement(easel, arguments.seeds)
+    equal = at_equal_content(rows)
+    if arguments.json:
+        facts = {
+            "engine": engine.name,
+            "weights": engine.weights_hash[:12],
+            "accelerator": easel.painter.accelerator.name,
+        }
+        facts |= {"cases": len(CASES), "seeds": arguments.seeds}  # type: ignore[dict-item]
+        table = [dataclasses.asdict(row) for row in rows]
+        print(json.dumps({**facts, "rows": table, "at_equal_content": equal, "movement": moved}))
+        return
+    print(f"{engine.name} on {easel.painter.accelerator.name}, {len(CASES)} cases, {arguments.seeds} seeds\n")
+    print("| method | steps | passes | strength | effect | scene | kept | apart |\n" + "| --- " * 8 + "|")
+    for row in sorted(rows, key=lambda row: (row.steps, row.method, row.strength)):
+        print(
+            f"| {row.method} | {row.steps} | {row.passes} | {row.strength:g} | {row.effect:.2f} ± {row.spread:.2f} "
+            f"| {row.scene:.2f} | {row.kept:.2f} | {row.apart:.1f} |"
+        )
+    print("\n| passes | method | steps | " + " | ".join(f"effect at {k:g} kept" for k in KEPT) + " |")
+    print("| --- " * (3 + len(KEPT)) + "|")
+    for line in equal:
+        values = ["—" if v is None else f"{v:.2f}" for v in line["effect"].values()]  # type: ignore[attr-defined]
+        print(f"| {line['passes']} | {line['method']} | {line['steps']} | " + " | ".join(values) + " |")
+    print("\n" + ", ".join(f"{name} {value:.2f}" for name, value in moved.items()))
+
+
+if __name__ == "__main__":
+    main()
