@@ -249,14 +249,17 @@ def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | 
 @click.option("--sounds", type=click.Path(path_type=Path), required=True, help="A folder of sounds that nobody named.")
 @click.option("--teacher", type=click.Path(path_type=Path), required=True, help="YAMNet as a TFLite file.")
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=10.0, show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with the ears that are there.")
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
-def ears(sounds: Path, teacher: Path, minutes: float, run: Path, seed: int, threads: int | None) -> None:
+def ears(
+    sounds: Path, teacher: Path, minutes: float, resume: bool, run: Path, seed: int, threads: int | None
+) -> None:  # fmt: skip
     """Teach the sound encoder's ears by a teacher, before it learns names."""
     from tpos_live.training.ears import train_ears
 
-    train_ears(sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads)
+    train_ears(sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads, resume=resume)
 
 
 @train.command()

@@ -11,7 +11,7 @@ import torch
 
 from tpos_live.analysis.sound_encoder import Layout
 from tpos_live.training import teacher
-from tpos_live.training.clips import DataError
+from tpos_live.training.clips import Clip, DataError
 from tpos_live.training.ears import EARS, Lessons, give_ears, train_ears
 from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
 from tpos_live.training.teacher import Lesson, find_sounds, read_lessons
@@ -82,10 +82,11 @@ def test_what_is_told_fits_what_is_heard() -> None:
         level = np.repeat(rng.uniform(-60, -10, 10), 40)
         told = level[39::40, None] * np.linspace(1, 2, 100) + rng.normal(0, 0.1, (10, 100))
         lessons.append(Lesson(str(index), np.repeat(level[:, None], 80, 1).astype(np.float16), told.astype(np.float16)))
-    batches = Lessons(lessons, TINY, seed=0)
+    batches = Lessons(lessons, [Clip("made", "made/1", 0, lessons[0].mel, 0.25)], TINY, seed=0)
     heard, said = [], []
     for _ in range(4):
-        mel, told, known = batches.draw()
+        mel, told, known, density = batches.draw()
+        assert (density[:3, 20:] == 0.25).all() and np.isnan(density[3:]).all() and not known[:3].any()
         assert mel.shape[1] == prefix_hops(TINY) + 256 and np.isfinite(told).all() and mel.min() >= SILENT_DB
         steps = mel[:, prefix_hops(TINY) + 3 :: 4].mean(axis=2)
         heard.append(steps[known])
@@ -96,10 +97,12 @@ def test_what_is_told_fits_what_is_heard() -> None:
 def test_ears_are_taught_and_given(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher, "Yamnet", Loudness)
     lines: list[str] = []
-    path = train_ears(
-        sounds, Path("teacher"), minutes=0.01, run=tmp_path / "run", variants=0, layout=TINY, say=lines.append
-    )
+    options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append}
+    path = train_ears(sounds, Path("teacher"), minutes=0.01, **options)  # type: ignore[arg-type]
     assert path == tmp_path / "run" / EARS and path.exists() and not path.with_suffix(".safetensors.part").exists()
+    before = path.read_bytes()
+    train_ears(sounds, Path("teacher"), minutes=0.005, resume=True, **options)  # type: ignore[arg-type]
+    assert path.read_bytes() != before and not any("nothing to resume" in line for line in lines)
     torch.manual_seed(1)
     net, other = EncoderNet(TINY), EncoderNet(TINY)
     assert give_ears(net, path) and give_ears(other, path)

@@ -22,6 +22,8 @@ from tpos_live.sound.source import SoundError
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
 SHORTEST = 0.3
 """Seconds; a shorter clip says nothing."""
+SOUND_SECONDS = 4.0
+"""Length of a procedural sound."""
 
 
 class DataError(Exception):

@@ -1,9 +1,9 @@
 """Teach the ears before they are told any name: `tpos-live train ears`.
 
 Convolutions and LSTM learn to say what a teacher says of thousands of sounds that nobody labelled (distillation, Hinton
-et al. 2015, here of an embedding). The sound encoder's training begins from them: a few hundred clips
-are too few to learn hearing from, and enough to learn ten names. No clip of those is heard here, so that one pair
-of ears serves every fold.
+et al. 2015, here of an embedding), and how dense procedural sounds are, whatever their level. The sound encoder's
+training begins from them: a few hundred clips are too few to learn hearing from, and enough to learn ten names. No clip
+of those is heard here, so that one pair of ears serves every fold.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from tpos_live.analysis.mel import MELS
 from tpos_live.analysis.sound_encoder import STEP_HOPS, Layout
-from tpos_live.training.clips import made_sounds
+from tpos_live.training.clips import SOUND_SECONDS, Clip, made_clips, made_sounds
 from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
 from tpos_live.training.streams import coloured, with_room
 from tpos_live.training.teacher import LESSON_HOPS, Lesson, read_lessons
@@ -31,15 +31,20 @@ EARS = "ears.safetensors"
 ROWS, HOPS = 12, 256
 WIDTH = 96
 """Principal components of the teacher's embedding that are learned, at most."""
-RATE, DECAY, DROP = 4e-3, 0.05, 0.1
+MADE_ROWS = 3
+"""Rows of procedural sounds of known density, among ROWS."""
+RATE, AGAIN, DECAY, DROP = 4e-3, 2e-3, 0.05, 0.1
+"""Peak learning rate of ears that begin, and of ears that go on."""
 PARTS = ("convs", "norms", "segment", "segment_norm", "lstm")
 """Of an EncoderNet: what is learned here."""
 
 
 class Lessons:
-    """Batches of lessons: sounds one after another, louder and softer, in other colours, in a room's noise."""
+    """Batches of lessons: sounds one after another, louder and softer, in other colours, in a room's noise; and beside
+    them `made` sounds, whose density is known."""
 
-    def __init__(self, lessons: Sequence[Lesson], layout: Layout, seed: int) -> None:
+    def __init__(self, lessons: Sequence[Lesson], made: Sequence[Clip], layout: Layout, seed: int) -> None:
+        self._made = [(clip.mel.astype(np.float32), clip.density) for clip in made]
         told = np.concatenate([one.told for one in lessons]).astype(np.float32)
         mean = told.mean(axis=0)
         _, _, axes = np.linalg.svd(told[::3] - mean, full_matrices=False)
@@ -56,12 +61,21 @@ class Lessons:
         self._chance = np.cumsum(chance / chance.sum())
         self._rng, self._prefix = np.random.default_rng(seed), prefix_hops(layout)
 
-    def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """mel float32 [ROWS, prefix + HOPS, MELS]; told float32 [ROWS, steps, width]; bool [ROWS, steps], known."""
+    def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """mel float32 [ROWS, prefix + HOPS, MELS]; told float32 [ROWS, steps, width]; bool [ROWS, steps], known;
+        density float32 [ROWS, steps], NaN where unknown."""
         rng, steps = self._rng, HOPS // STEP_HOPS
         mel = np.full((ROWS, self._prefix + HOPS, MELS), SILENT_DB, np.float32)
         told, known = np.zeros((ROWS, steps, self.width), np.float32), np.zeros((ROWS, steps), bool)
-        for row in range(ROWS):
+        density = np.full((ROWS, steps), np.nan, np.float32)
+        made_rows = MADE_ROWS if self._made else 0
+        for row in range(made_rows):
+            sound, much = self._made[rng.integers(len(self._made))]
+            start = int(rng.integers(max(len(sound) - HOPS, 1))) if rng.random() < 0.6 else 0
+            index = np.clip(start + np.arange(HOPS), 0, len(sound) - 1)
+            mel[row, self._prefix :] = coloured(sound[index], rng, 15.0)
+            density[row, steps // 5 :] = much  # half a second in, something can be said
+        for row in range(made_rows, ROWS):
             at = 0
             while at < HOPS:
                 sound, answers = self._sounds[
@@ -73,7 +87,8 @@ class Lessons:
                 if rng.random() < 0.5:
                     index = index[: int(rng.integers(60, 400))]
                 end = at + len(index)
-                mel[row, self._prefix + at : self._prefix + end] = coloured(sound[index], rng, 15.0)
+                heard = sound[index] if rng.random() < 0.3 else coloured(sound[index], rng, 15.0)
+                mel[row, self._prefix + at : self._prefix + end] = heard
                 ends = np.arange(STEP_HOPS - 1, HOPS, STEP_HOPS)
                 here = np.flatnonzero((ends >= at) & (ends < end))
                 place = np.clip((index[ends[here] - at] + 1) / LESSON_HOPS - 1, 0, len(answers) - 1)
@@ -90,7 +105,7 @@ class Lessons:
                 mel[row, :, low_band : low_band + width] = mel[row].mean(axis=1, keepdims=True)
             if rng.random() < 0.3:
                 mel[row] = with_room(mel[row], rng)
-        return np.maximum(mel, SILENT_DB), told, known
+        return np.maximum(mel, SILENT_DB), told, known, density
 
 
 def train_ears(
@@ -103,43 +118,54 @@ def train_ears(
     variants: int = 24,
     threads: int | None = None,
     layout: Layout | None = None,
+    resume: bool = False,
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
 
-    The lessons are kept in run/lessons.npz. Raises DataError.
+    The lessons are kept in run/lessons.npz. resume: go on with the ears that are there. Raises DataError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     layout = layout or Layout()
-    lessons = read_lessons(sounds, teacher, run / "lessons.npz", say, made_sounds(variants, 4.0, seed))
+    lessons = read_lessons(sounds, teacher, run / "lessons.npz", say, made_sounds(variants, SOUND_SECONDS, seed))
+    made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     say(f"{len(lessons)} lessons, {minutes:g} minutes")
     torch.manual_seed(seed)
-    batches = Lessons(lessons, layout, seed)
+    batches = Lessons(lessons, made, layout, seed)
     net = EncoderNet(layout)
+    again = resume and give_ears(net, run / EARS)
+    if resume and not again:
+        say(f"nothing to resume in {run / EARS}: beginning anew")
+    rate = AGAIN if again else RATE
     net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     answer, early = nn.Linear(2 * layout.width, batches.width), nn.Linear(layout.width, batches.width)
+    strength = nn.Linear(2 * layout.width, 1)
     parameters = [p for name, p in net.named_parameters() if name.split(".")[0] in PARTS]
-    parameters += [*answer.parameters(), *early.parameters()]
+    parameters += [*answer.parameters(), *early.parameters(), *strength.parameters()]
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": DECAY},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
     net.train()
     begin, steps, shown = time.monotonic(), 0, 1.0
     with tqdm(total=round(60 * minutes), unit="s", desc="ears", mininterval=2.0) as bar:
         while (spent := time.monotonic() - begin) < 60 * minutes:
             for group in optimizer.param_groups:
                 fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * spent / (60 * minutes)))
-                group["lr"] = RATE * min(1.0, (steps + 1) / 100) * fall
-            mel, told, known = (torch.from_numpy(array) for array in batches.draw())
+                group["lr"] = rate * min(1.0, (steps + 1) / 100) * fall
+            mel, told, known, density = (torch.from_numpy(array) for array in batches.draw())
             segments = net.segments(mel)
             hidden, _ = net.lstm(segments)
-            both = nn.functional.dropout(torch.cat([segments, hidden], -1)[known], DROP)
+            heard = torch.cat([segments, hidden], -1)
+            both = nn.functional.dropout(heard[known], DROP)
             # The segments alone answer too, so that not all is left to the memory.
             off = (answer(both) - told[known]).pow(2).mean()
             loss = off + 0.3 * (early(segments[known]) - told[known]).pow(2).mean()
+            sure = density.isfinite()
+            if sure.any():
+                loss = loss + 2.0 * (torch.sigmoid(strength(heard[sure])[:, 0]) - density[sure]).pow(2).mean()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -15,13 +15,12 @@ from tpos_live.analysis.encoder_folder import write_encoder
 from tpos_live.analysis.opening import FOLDER
 from tpos_live.analysis.sound_encoder import Layout
 from tpos_live.places import shipped
-from tpos_live.training.clips import Clip, DataError, made_clips, read_clips
+from tpos_live.training.clips import SOUND_SECONDS, Clip, DataError, made_clips, read_clips
 from tpos_live.training.ears import EARS
 from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
 
 ALL = "all"
 """The run that leaves nothing out: its encoder is the one in the box."""
-SOUND_SECONDS = 4.0
 PHRASES_A_FAMILY = 6
 PHRASES_A_MOOD = 3
 

@@ -27,7 +27,7 @@ class Weights:
 
     newest: float = 1.0
     text: float = 1.0
-    contrast: float = 0.1
+    contrast: float = 0.02
     states: float = 0.2
     density: float = 2.0
     smoothing: float = 0.05

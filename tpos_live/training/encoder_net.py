@@ -104,7 +104,7 @@ class EncoderNet(nn.Module):
         self.ageing = nn.Parameter(torch.tensor(-5.5))
         self.states = nn.Linear(layout.dim, layout.rows * layout.dim)
         self.temperature = nn.Parameter(torch.tensor(0.07).log())
-        self.drop = nn.Dropout(0.3)
+        self.drop = nn.Dropout(0.1)
         self.coarse = False
         """Convolve in bfloat16 while training, where the processor can: half the time."""
 

@@ -39,10 +39,10 @@ class EncoderPlan:
 
     rows: int = 12
     hops: int = 240
-    rate: float = 4e-3
+    rate: float = 6e-3
     learned: float = 0.0
     average: float = 0.99
-    decay: float = 0.05
+    decay: float = 0.1
     weights: Weights = field(default_factory=Weights)
     save: float = 60.0
 
