@@ -188,7 +188,7 @@ def _table() -> Iterator[Parameter]:
         "motion.zoom",
         f,
         0.0,
-        "steady zoom into the picture, where strength is below 1",
+        "steady zoom into the last picture, so only where strength is below 1: noise that is enlarged is no noise",
         -0.5,
         0.5,
         "octaves/s",

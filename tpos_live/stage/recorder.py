@@ -17,6 +17,9 @@ DELAY = 0.15
 """Seconds the sound is held back, so that the pictures of its moment have been read from the GPU."""
 PICTURES = 10
 """Pictures that wait for the encoder at most; the oldest makes room and is lost."""
+CRF = 23
+"""Quality of x264. Most of a file is grain: from 20 to 23 it halves (13 to 7 Mbit/s at 720p) and costs the encoder a
+quarter less, while what lies under the grain is as near to the picture as before."""
 JUMP = 0.1
 """A step of the stamps (seconds) that is no jitter: the device was gone, time starts anew."""
 STEADY = 0.05
@@ -142,7 +145,7 @@ class Recorder:
             self.fps = fps
             self._track = Track(fps, self._rate)
         self._writer = VideoWriter(
-            self.path, size, self.fps, rate=self._rate, preset=self._preset, crf=20, threads=1, live=True
+            self.path, size, self.fps, rate=self._rate, preset=self._preset, crf=CRF, threads=1, live=True
         )
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
