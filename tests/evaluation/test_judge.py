@@ -9,9 +9,9 @@ import click
 import pytest
 import torch
 
-from tpos_live.evaluation.judge import FEATURES, FILE, Judge, JudgeError, load_judge, save_judge, shrink
+from tpos_live.evaluation.judge import FEATURES, FILE, PART, SIDE, Judge, JudgeError, load_judge, save_judge, shrink
 from tpos_live.training.finish import MOODS, STYLES
-from tpos_live.training.judge import Pictures, soften, train_judge, wide
+from tpos_live.training.judge import CUT, Pictures, augment, inherit, soften, train_judge, wide, window
 from tpos_live.training.judge_command import chosen
 from tpos_live.training.scenes import FAMILIES
 
@@ -27,6 +27,38 @@ def test_what_it_says_does_not_depend_on_the_batch_or_the_size() -> None:
     assert torch.allclose(judge(pictures[1:2])[0], logits[1:2], atol=1e-5)
     assert torch.allclose(judge(shrink(pictures))[0], logits, atol=1e-5)
     assert judge(torch.rand(1, 3, 288, 512))[0].shape == (1, 2)
+
+
+def test_it_looks_at_the_parts_of_a_picture() -> None:
+    torch.manual_seed(0)
+    judge = Judge(("fire", "ocean", "galaxy")).eval()
+    pictures = torch.rand(2, 3, 128, 128)
+    assert judge.places(pictures).shape[2:] == (8, 8) and judge.parts(pictures).shape == (2, 25, 3)
+    pictures[1] = pictures[0]
+    pictures[1, ..., 64:] = 0  # what is on the right changes nothing on the far left
+    parts = judge.parts(pictures).view(2, 5, 5, 3)
+    changed = (parts[0] - parts[1]).abs().amax((0, 2))
+    assert changed[4] > 4 * changed[0]
+
+
+def test_another_cut_of_every_picture() -> None:
+    rng = torch.Generator().manual_seed(0)
+    pictures = torch.rand(6, 3, SIDE, SIDE, generator=rng)
+    cuts = augment(pictures, rng)
+    assert cuts.shape == (6, 3, CUT, CUT) and cuts.min() >= 0 and cuts.max() <= 1
+    places = torch.arange(49.0).view(1, 1, 7, 7)
+    seen = {float(window(places, rng)) for _ in range(200)}
+    assert len(seen) == (7 - PART + 1) ** 2
+
+
+def test_a_judge_inherits_what_another_knows() -> None:
+    torch.manual_seed(0)
+    known, judge = Judge(("fire", "ocean")).eval(), Judge(("galaxy", "ocean", "fire")).eval()
+    inherit(judge, known)
+    picture = torch.rand(1, 3, 128, 128)
+    (old, strong), (new, stronger) = known(picture), judge(picture)
+    assert torch.allclose(new[0, [2, 1]], old[0], atol=1e-5)
+    assert torch.allclose(stronger[0, [2, 1]], strong[0], atol=1e-5)
 
 
 def test_it_is_saved_small_and_comes_back(tmp_path: Path) -> None:
@@ -83,7 +115,9 @@ def test_softening_keeps_colour_and_loses_detail() -> None:
 def test_training_writes_a_judge_and_resumes(tmp_path: Path) -> None:
     facts = train_judge(tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", held_out=24)
     assert 0 <= float(str(facts["accuracy"])) <= 1 and facts["held_out"] == 24
-    more = train_judge(tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", resume=True, held_out=24)
+    more = train_judge(
+        tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", resume=True, held_out=24, run=tmp_path
+    )
     assert int(str(more["steps"])) == 2 * int(str(facts["steps"]))
     with pytest.raises(ValueError, match="no scene family"):
         train_judge(tmp_path, 0.0, 0, ("fire", "bears"))

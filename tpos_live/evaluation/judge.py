@@ -20,6 +20,8 @@ SIDE = 128
 """Pixels of the shorter side of what the judge looks at."""
 FILE = Path("judge") / "judge.safetensors"
 """Where an engine folder keeps its judge."""
+PART = 4
+"""Places along a part: a quarter of a square picture's area."""
 _WIDTHS = (24, 48, 96, 128)
 
 
@@ -50,9 +52,19 @@ class Judge(nn.Module):
 
     def look(self, pictures: torch.Tensor) -> torch.Tensor:
         """Features float [batch, FEATURES] of pictures [batch, 3, h, w] in [0, 1], of any size."""
-        x = self.body(shrink(pictures) * 4 - 2)
-        features: torch.Tensor = self.features(x.mean((2, 3)))
+        features: torch.Tensor = self.features(self.places(pictures).mean((2, 3)))
         return features
+
+    def places(self, pictures: torch.Tensor) -> torch.Tensor:
+        """What is seen at each place [batch, channels, rows, columns], one every sixteenth of SIDE."""
+        seen: torch.Tensor = self.body(shrink(pictures) * 4 - 2)
+        return seen
+
+    def parts(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Logits [batch, parts, families] of all parts of PART by PART places, overlapping."""
+        pooled = F.avg_pool2d(self.places(pictures), PART, 1).flatten(2).transpose(1, 2)
+        logits: torch.Tensor = self.family(F.silu(self.features(pooled)))
+        return logits
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [batch, families], and for each family the intensity if it is that one, about [0, 1]."""

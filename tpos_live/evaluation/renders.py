@@ -79,7 +79,7 @@ class Renders:
         return {name: float(self._kept[f"rank {count} {name}"]) for name in families}
 
     def both(self, crew: Crew, families: Sequence[str], pairs: int) -> float:
-        """The share of renders of two families, half and half, in which the judge's first two answers are these."""
+        """The share of renders of two families, half and half, in which the judge finds both."""
         name = f"both {pairs} {' '.join(families)}"
         if name not in self._kept:
             found = crew.do("renders of two", _both, [(number, tuple(families)) for number in range(pairs)])
@@ -135,8 +135,7 @@ def _both(trial: Trial, item: tuple[int, tuple[str, ...]]) -> bool:
     first, second = rng.sample(families, 2)
     scalars = (0.7, *(rng.random() for _ in SCALARS[1:]))
     picture = render(_noise(generator), [Recipe(first, second=second, share=0.5, scalars=scalars)])
-    best = np.argsort(trial.see([picture])[1][0])[-2:].tolist()
-    return set(best) == {trial.index(first), trial.index(second)}
+    return {first, second} <= trial.finds(picture)[0]
 
 
 def _noise(generator: torch.Generator) -> torch.Tensor:

@@ -38,6 +38,12 @@ class Trial:
         return self.see([as_tensor(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)])
 
     @torch.inference_mode()
+    def finds(self, pictures: torch.Tensor) -> list[set[str]]:
+        """The families that the judge names in some part of each picture [batch, 3, H, W] in [0, 1]."""
+        named = self.judge.parts(pictures).argmax(-1)
+        return [{self.judge.families[number] for number in set(row)} for row in named.tolist()]
+
+    @torch.inference_mode()
     def see(self, batches: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same of float pictures [batch, 3, H, W] in [0, 1]."""
         features = torch.cat([self.judge.look(batch) for batch in batches])

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from tpos_live.evaluation.judge import FILE, SIDE, Judge, load_judge, save_judge, shrink
+from tpos_live.evaluation.judge import FILE, PART, SIDE, Judge, load_judge, save_judge, shrink
 from tpos_live.evaluation.statistics import spearman
 from tpos_live.training.captions import COLOURS
 from tpos_live.training.finish import MOODS, STYLES
@@ -169,10 +169,14 @@ def train_judge(
             take[-FRESH:] = pool.fresh  # so that every picture is seen at once
             pictures = augment(pool.pictures[take].float() / 255, rng)
             with coarse(device):
-                logits, strengths = (part.float() for part in judge(pictures))
+                places = judge.places(pictures)
+                whole, part = F.silu(judge.features(places.mean((2, 3)))), F.silu(judge.features(window(places, rng)))
+                logits, inside = judge.family(whole).float(), judge.family(part).float()
+                strengths = judge.strength(whole).float()
             named = pool.kind[take]
             said = strengths.gather(1, named[:, None])[:, 0]
             wrong = F.cross_entropy(logits, named, label_smoothing=0.02)
+            wrong = wrong + 0.5 * F.cross_entropy(inside, named, label_smoothing=0.1)
             loss = wrong + 12 * F.mse_loss(said, pool.strength[take])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -236,6 +240,15 @@ def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     some = torch.randperm(count, generator=rng)[: count // 3]
     cuts[some] = soften(cuts[some], int(torch.randint(2, 6, (), generator=rng)))
     return cuts.contiguous(memory_format=torch.channels_last)
+
+
+def window(places: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """The mean over one part of PART by PART places, anywhere: [batch, channels] of [batch, channels, h, w].
+
+    A judge that also knows a scene by a part of it finds two in one picture.
+    """
+    y, x = (int(torch.randint(side - PART + 1, (), generator=rng)) for side in places.shape[2:])
+    return places[:, :, y : y + PART, x : x + PART].mean((2, 3))
 
 
 def soften(pictures: torch.Tensor, cells: int) -> torch.Tensor:
