@@ -26,10 +26,10 @@ TINY = Layout(channels=(4, 6), width=16, query=4, memory=40)
 PREFIX_HOPS = prefix_hops(TINY)
 
 
-def shaken(layout: Layout, seed: int = 0, paper: bool = False) -> EncoderNet:
+def shaken(layout: Layout, seed: int = 0, paper: bool = False, even: bool = True) -> EncoderNet:
     """A net whose normalisations have seen something, as after training."""
     torch.manual_seed(seed)
-    net = EncoderNet(layout, paper)
+    net = EncoderNet(layout, paper, even)
     for norm in [*net.norms, net.segment_norm]:
         norm.running_mean.normal_(0, 0.2)
         norm.running_var.uniform_(0.3, 2)
@@ -37,13 +37,15 @@ def shaken(layout: Layout, seed: int = 0, paper: bool = False) -> EncoderNet:
     return net.eval()
 
 
-@pytest.mark.parametrize("parts", [{}, {"lstm": False}, {"attention": False}, {"level": False}, {"paper": True}])
+@pytest.mark.parametrize(
+    "parts", [{}, {"lstm": False}, {"attention": False}, {"level": False}, {"paper": True}, {"even": False}]
+)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_stage_says_what_the_net_says(parts: dict[str, bool], seed: int) -> None:
     """Both readings of the stream, over a random prefix, within 1e-5 of the whole in one go."""
-    paper = parts.get("paper", False)
-    layout = TINY if paper else Layout(**{**TINY.__dict__, **parts})
-    net = shaken(layout, seed, paper)
+    paper, even = parts.get("paper", False), parts.get("even", True)
+    layout = Layout(**{**TINY.__dict__, **{part: on for part, on in parts.items() if part in TINY.__dict__}})
+    net = shaken(layout, seed, paper, even)
     stage = TposEncoder(layout, {name: value.numpy() for name, value in net.export().items()})
     rng = np.random.default_rng(seed)
     heard = (0.1 * rng.standard_normal(int(rng.integers(2 * RATE, 4 * RATE)))).astype(np.float32)

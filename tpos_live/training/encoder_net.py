@@ -29,6 +29,8 @@ from tpos_live.analysis.sound_encoder import (
 )
 
 SILENT_DB = -100.0
+EVEN_AGEING = 0.006
+"""What a step of 40 ms loses of its weight in a memory that fades evenly: a factor e in 6.7 s."""
 EPSILON = 1e-5
 """Of the normalisations, added to the variance."""
 
@@ -83,11 +85,13 @@ class EncoderNet(nn.Module):
     """Sound to meaning. Batch normalisation and dropout in training only; `export` folds them away.
 
     paper: attend as TPoS does, by a weight that each segment has by itself, and say nothing of magnitude.
+    even: once trained, let the memory fade evenly. What attention learns on a few hundred clips makes it look at
+    what was heard last, and on clips that it never heard an even memory is right more often.
     """
 
-    def __init__(self, layout: Layout, paper: bool = False) -> None:
+    def __init__(self, layout: Layout, paper: bool = False, even: bool = True) -> None:
         super().__init__()
-        self.layout, self.paper = layout, paper
+        self.layout, self.paper, self.even = layout, paper, even and not paper
         widths = (2, *layout.channels)
         self.convs = nn.ModuleList()
         self.norms = nn.ModuleList()
@@ -131,6 +135,8 @@ class EncoderNet(nn.Module):
         spoken, query, keys, salience, strength = self.heads(both).split(self.layout.heads, -1)
         if self.paper:
             query, strength = 0.0 * query, 0.0 * strength
+        if self.even and not self.training:
+            query, salience = 0.0 * query, 0.0 * salience
         values, salience = F.normalize(spoken, dim=-1), salience[..., 0]
         keys_all = torch.cat([carried.keys, keys], 1)
         values_all = torch.cat([carried.values, values], 1)
@@ -167,7 +173,8 @@ class EncoderNet(nn.Module):
         seen = (age >= 0) & (age < self.layout.memory)
         scores = query @ keys.transpose(1, 2) / self.layout.query**0.5 + salience[:, None]
         if not self.paper:
-            scores = scores - F.softplus(self.ageing) * age.clamp_min(0)
+            ageing = EVEN_AGEING if self.even and not self.training else F.softplus(self.ageing)
+            scores = scores - ageing * age.clamp_min(0)
         return scores.masked_fill(~(seen[None] & known[:, None]), -1e9).softmax(-1)
 
     def export(self) -> dict[str, torch.Tensor]:
@@ -188,11 +195,12 @@ class EncoderNet(nn.Module):
         for name, layer in {"heads": self.heads, "states": self.states}.items():
             out[f"{name}.weight"], out[f"{name}.bias"] = layer.weight.T, layer.bias
         out["ageing"] = F.softplus(self.ageing).view(1)
-        if self.paper:
-            out["ageing"] = torch.zeros(1)
-            first, last = self.layout.dim, sum(self.layout.heads)
-            silenced = [*range(first, first + self.layout.query), last - 1]  # query and density
-            for name in ("heads.weight", "heads.bias"):
-                out[name] = out[name].detach().clone()
-                out[name][..., silenced] = 0.0
+        first, last = self.layout.dim, sum(self.layout.heads)
+        query, salience, density = [*range(first, first + self.layout.query)], last - 2, last - 1
+        silenced = [*query, density] if self.paper else [*query, salience] if self.even else []
+        if silenced:
+            out["ageing"] = torch.full((1,), 0.0 if self.paper else EVEN_AGEING)
+        for name in ("heads.weight", "heads.bias"):
+            out[name] = out[name].detach().clone()
+            out[name][..., silenced] = 0.0
         return {name: tensor.detach().float().contiguous() for name, tensor in out.items()}
