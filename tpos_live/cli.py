@@ -149,12 +149,13 @@ def demo(**options: Any) -> int:
 @click.option("--fps", "record_fps", type=click.IntRange(1, 120), help="Pictures a second.")
 @click.option("--resolution", "record_resolution", callback=_checked(parse_size), help="Size of the video.")
 @click.option("--seconds", type=click.FloatRange(0, 1e6), help="Only the first seconds.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that draw side by side.")
 @_with(_PICTURE)
-def render(audio: Path, output: Path, **options: Any) -> int:
+def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
     """Make a video of an audio file: every picture, sound included."""
     from tpos_live.offline import render_file
 
-    return render_file(_settings(options), audio, output)
+    return render_file(_settings(options), audio, output, workers)
 
 
 @cli.command()
@@ -297,7 +298,7 @@ def encoder(
 
     train_encoder(
         data, output, minutes=minutes, leave_out_fold=leave_out_fold, resume=resume, seed=seed, threads=threads,
-        run=run, layout=Layout(**{part: False for part in without}), steps=steps,  # type: ignore[arg-type]
+        run=run, layout=Layout(**dict.fromkeys(without, False)), steps=steps,  # type: ignore[arg-type]
         paper=variant == "paper", without=[name.strip() for name in leave_out_classes.split(",") if name.strip()],
     )  # fmt: skip
 

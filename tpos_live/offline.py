@@ -7,7 +7,8 @@ seed, settings, accelerator and thread count give the same frames.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from tpos_live.conditioning.drive import Drive
 from tpos_live.listener import Listener
 from tpos_live.parameters import ParameterStore, Snapshot
+from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import EngineError
 from tpos_live.settings import Settings, parse_size
 from tpos_live.sound.files import read_audio
@@ -52,42 +54,55 @@ def pictures(studio: Studio, listener: Listener, snapshot: Snapshot, sound: np.n
         yield drive
 
 
-def write_video(settings: Settings, sound: np.ndarray, output: Path) -> None:
+def drawn(
+    settings: Settings, snapshot: Snapshot, sound: np.ndarray, fps: int, workers: int = 1
+) -> Generator[tuple[Drive, Frame | None], None, None]:
+    """Every picture of `sound` with its Drive, in order; by several processes where `workers` is above 1."""
+    if workers > 1:
+        from tpos_live.workers import drawn_by_workers
+
+        yield from drawn_by_workers(settings, snapshot, sound, fps, workers, pictures)
+        return
+    with Studio(settings, live=False) as studio:
+        tell(studio.note)
+        improve(studio)
+        listener = Listener(studio.encoder)
+        for drive in pictures(studio, listener, snapshot, sound, fps):
+            yield drive, studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+            tell(studio.painter.remark())
+
+
+def write_video(settings: Settings, sound: np.ndarray, output: Path, workers: int = 1) -> None:
     """Draw every picture of `sound` and write them with it. Raises our own errors only."""
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
     # Every picture is drawn, so there is nothing in between to show.
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
-    with Studio(settings, live=False) as studio:
-        tell(studio.note)
-        improve(studio)
-        listener = Listener(studio.encoder)
-        composer, playhead = Composer(size), Playhead()
-        count = -(-len(sound) * fps // RATE)
-        with (
-            VideoWriter(output, size, fps, threads=ENCODER_THREADS) as writer,
-            tqdm(total=count, unit="frame", desc=output.name, disable=not sys.stderr.isatty()) as bar,
-        ):
-            written = 0
-            for k, drive in enumerate(pictures(studio, listener, snapshot, sound, fps)):
-                frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
-                tell(studio.painter.remark())
-                playhead.take(frame)
-                shot = playhead.shot(drive.time, drive, snapshot)
-                writer.write_frame(composer.compose(shot.finish, frame))
-                end = min((k + 1) * RATE // fps, len(sound))
-                writer.write_sound(sound[written:end])
-                written = end
-                bar.update()
-                if bar.disable and k % (10 * fps) == 0:
-                    click.echo(f"{output.name}: {100 * k // count} %", err=True)
+    composer, playhead = Composer(size), Playhead()
+    count = -(-len(sound) * fps // RATE)
+    with (
+        closing(drawn(settings, snapshot, sound, fps, workers)) as frames,
+        VideoWriter(output, size, fps, threads=ENCODER_THREADS) as writer,
+        tqdm(total=count, unit="frame", desc=output.name, disable=not sys.stderr.isatty()) as bar,
+    ):
+        written = 0
+        for k, (drive, frame) in enumerate(frames):
+            playhead.take(frame)
+            shot = playhead.shot(drive.time, drive, snapshot)
+            writer.write_frame(composer.compose(shot.finish, frame))
+            end = min((k + 1) * RATE // fps, len(sound))
+            writer.write_sound(sound[written:end])
+            written = end
+            bar.update()
+            if bar.disable and k % (10 * fps) == 0:
+                click.echo(f"{output.name}: {100 * k // count} %", err=True)
 
 
-def render_file(settings: Settings, audio: Path, output: Path) -> int:
+def render_file(settings: Settings, audio: Path, output: Path, workers: int = 1) -> int:
     """`tpos-live render`."""
     check_output(output)
     sound = read_audio(audio, settings.seconds or None, tuple(settings.sound.channels) or None)
-    write_video(settings, sound, output)
+    write_video(settings, sound, output, workers)
     click.echo(f"wrote {output}, {len(sound) / RATE:.1f} s")
     return 0
 
