@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tpos_live.evaluation.sync import (
     sync,
     watch,
 )
+from tpos_live.settings import Settings
 from tpos_live.stage.video import VideoWriter
 
 FPS = 30.0
@@ -117,6 +119,30 @@ def test_a_video_is_watched(tmp_path: Path) -> None:
     assert found.z > 3 and abs(found.lag) < 0.07
     result = CliRunner().invoke(cli, ["evaluate", "sync", str(tmp_path / "a.mp4"), "--json"])
     assert result.exception is None and '"AV-Align"' in result.output
+
+
+@pytest.mark.slow
+def test_the_answer_to_clicks_is_rendered_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("librosa", "cv2"):
+        pytest.importorskip(name)
+    prompts = []
+
+    def blink(settings: Settings, sound: np.ndarray, output: Path) -> None:
+        """Instead of an engine: light that follows the sound, over a flicker."""
+        prompts.append(settings.start_values()["prompt"])
+        rng = np.random.default_rng(0)
+        with VideoWriter(output, (64, 64), FPS, threads=1) as writer:
+            for k in range(int(len(sound) / 1600)):
+                heard = sound[1600 * k : 1600 * (k + 1)]
+                light = 40 + 10 * rng.random() + 400 * np.sqrt((heard**2).mean())
+                writer.write_frame(np.full((64, 64, 3), int(min(light, 255)), np.uint8))
+                writer.write_sound(heard)
+
+    monkeypatch.setattr("tpos_live.offline.write_video", blink)
+    result = CliRunner().invoke(cli, ["evaluate", "sync", "--clicks", "5", "--prompt", "embers", "--json"])
+    assert result.exception is None and prompts == ["embers"]
+    found = {row["name"]: row["value"] for row in map(json.loads, result.output.strip().splitlines())}
+    assert -10 <= found["latency of a click"] < 60 and found["d' over idle motion"] > 5
 
 
 @pytest.mark.slow

@@ -109,6 +109,21 @@ def test_light_and_level_are_limited_as_well() -> None:
     assert flashes(show(still, drive=flicker)) <= 3
 
 
+@pytest.mark.parametrize("move", ["rotate", "zoom"])
+def test_a_picture_that_jerks_is_limited_as_well(move: str) -> None:
+    picture, far = grey(0.0), 180.0
+    picture[:, 32:] = 230  # two halves that change places
+    if move == "zoom":
+        picture, far = grey(0.0), 2.0
+        picture[24:40, 24:40] = 230  # a bright middle that grows over the rest
+
+    def jerk(t: float) -> Drive:
+        return Drive(**{move: far if t * 5 % 1.0 < 0.5 else 0.0})  # type: ignore[arg-type]
+
+    assert flashes(show(lambda t: picture, drive=jerk, out__flash_limit=False)) > 3, "the test itself"
+    assert flashes(show(lambda t: picture, drive=jerk)) <= 3
+
+
 def test_a_hand_on_blackout_is_limited_and_blackout_is_always_obeyed() -> None:
     store, playhead = ParameterStore({"out.inbetween": False}), Playhead()
     playhead.take(Frame(grey(0.9), 0, 0.0, 0.0, 0.0))

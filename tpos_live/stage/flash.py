@@ -6,12 +6,14 @@ wherever its parts lie. A flash needs a rise, so it is rises that are counted, a
 back by fading the whole picture: falls are left alone, a picture may always go dark.
 
 It works on what is about to be shown, from the engine's picture on a coarse grid and the numbers of the finish, and
-answers with a factor on the master level. So both composers obey it in the same way. Some of the allowance is kept
-for what the grid does not know: grain, small zooms, light that spills.
+answers with a factor on the master level. So both composers obey it in the same way. A picture that is zoomed or
+turned brings other parts to a place, which is a flash there like any other. Some of the allowance is kept for what the
+grid does not know: grain, what lies between its samples, light that spills.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -34,6 +36,7 @@ RECOVER = 0.7
 GRID = 12
 """Parts of the picture along each side."""
 _SAMPLES = 4
+_COUNT = GRID * _SAMPLES
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -97,6 +100,7 @@ class FlashLimiter:
         light = self._grid(newest)
         if previous is not None and finish.mix < 1.0:
             light = finish.mix * light + (1.0 - finish.mix) * self._grid(previous)
+        light = _means(_moved(light, finish))
         film = Film.of(finish)
         light = light * (1.0 + 0.5 * film.bloom * light)
         light = np.maximum(light @ np.array(film.colour).reshape(3, 3).T, 0.0)
@@ -108,19 +112,38 @@ class FlashLimiter:
         for known, grid in self._grids:
             if known is frame:
                 return grid
-        grid = parts(frame.pixels)
+        grid = samples(frame.pixels)
         self._grids = [*self._grids[-1:], (frame, grid)]
         return grid
 
 
-def parts(pixels: np.ndarray) -> np.ndarray:
-    """Mean light of the parts of uint8 [h, w, 3]: float64 [GRID * GRID, 3], from some 16 samples each."""
+def samples(pixels: np.ndarray) -> np.ndarray:
+    """Light of uint8 [h, w, 3] at 16 places in each part: float64 [48, 48, 3]."""
     height, width = pixels.shape[:2]
-    count = GRID * _SAMPLES
-    rows = (np.arange(count) + 0.5) * height / count
-    columns = (np.arange(count) + 0.5) * width / count
-    light = to_light(pixels[rows.astype(int)[:, None], columns.astype(int)] / 255.0)
+    rows = (np.arange(_COUNT) + 0.5) * height / _COUNT
+    columns = (np.arange(_COUNT) + 0.5) * width / _COUNT
+    return to_light(pixels[rows.astype(int)[:, None], columns.astype(int)] / 255.0)
+
+
+def parts(pixels: np.ndarray) -> np.ndarray:
+    """Mean light of the parts of uint8 [h, w, 3]: float64 [GRID * GRID, 3]."""
+    return _means(samples(pixels))
+
+
+def _means(light: np.ndarray) -> np.ndarray:
     return np.asarray(light.reshape(GRID, _SAMPLES, GRID, _SAMPLES, 3).mean(axis=(1, 3)).reshape(-1, 3))
+
+
+def _moved(light: np.ndarray, finish: Finish) -> np.ndarray:
+    """Samples [48, 48, 3] as zoom and rotation show them, mirrored at the edges; to the nearest sample."""
+    if finish.zoom == 1.0 and finish.rotate == 0.0:
+        return light
+    angle = math.radians(finish.rotate)
+    cos, sin = math.cos(angle) / finish.zoom, math.sin(angle) / finish.zoom
+    at = (np.arange(_COUNT) + 0.5) / _COUNT - 0.5
+    across, down = cos * at[None, :] + sin * at[:, None] + 0.5, cos * at[:, None] - sin * at[None, :] + 0.5
+    rows, columns = ((_COUNT * (1.0 - np.abs(1.0 - v % 2.0))).astype(int).clip(0, _COUNT - 1) for v in (down, across))
+    return np.asarray(light[rows, columns])
 
 
 def luminance(coded: np.ndarray) -> np.ndarray:
