@@ -1,45 +1,68 @@
 #!/usr/bin/env bash
-# The whole measurement on a GPU in one call of under ten minutes, from a checkout with tpos-live installed:
+# The whole measurement on a GPU in one call of under ten minutes, from a checkout:
 #
 #     benchmarks/gpu.sh [RESULTS.jsonl]
 #
-# Not run on a card yet. Random weights of SD-Turbo's true shape; each part has its own limit, and a part that fails
-# does not take the others with it. Says at the end what is missing.
+# Random weights of SD-Turbo's true shape; each part has its own limit, and a part that fails does not take the others
+# with it. Says at the end what is missing. The parts of the engine need torch, triton, diffusers, transformers, click,
+# pydantic, platformdirs and psutil; the whole show all of tpos-live's. TINY=1 runs the same lines on a CPU, in minutes
+# and with small networks, to find mistakes: its figures mean nothing. Not run on a card yet.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 results=$(realpath -m "${1:-benchmarks/results.jsonl}")
 python=${PYTHON:-python}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+engine=$work/sd-turbo-shape
+size=512 many=2000 some=300 few=100 show=20 best=cuda-graph shape=() deadline=$((SECONDS + 580))
+export TORCHINDUCTOR_COMPILE_THREADS=${TORCHINDUCTOR_COMPILE_THREADS:-12} HF_HUB_OFFLINE=1
+if [ -n "${TINY:-}" ]; then
+    size=64 many=4 some=3 few=3 show=${SHOW:-0} best=eager shape=(--tiny) deadline=$((SECONDS + 3600))
+fi
 failed=()
 
 part() { # NAME SECONDS COMMAND...
-    local name=$1 limit=$2
+    local name=$1 limit=$2 left=$((deadline - SECONDS))
     shift 2
+    if [ -n "${TINY:-}" ]; then limit=1800; fi
+    if [ "$limit" -gt "$left" ]; then limit=$left; fi
+    if [ "$limit" -lt 5 ]; then failed+=("$name (no time left)"); return; fi
     echo "== $name (at most $limit s)"
     local began=$SECONDS
     timeout --kill-after=5 "$limit" "$@" || failed+=("$name")
     echo "-- $name took $((SECONDS - began)) s"
 }
 
-nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm --format=csv,noheader || true
-"$python" -c 'import torch; raise SystemExit(not torch.cuda.is_available())' || {
-    echo "no CUDA card that this torch can use: run \`tpos-live doctor\`" >&2
-    exit 1
+bench() { # NAME SECONDS ACCELERATOR FRAMES OPTIONS...
+    local name=$1 limit=$2 accelerator=$3 frames=$4
+    shift 4
+    part "$name" "$limit" "$python" -m tpos_live bench engine --engine "$engine" --size "$size" \
+        --accelerator "$accelerator" --frames "$frames" --append "$results" "$@"
 }
-engine=$work/sd-turbo-shape
-part "random weights" 90 "$python" benchmarks/shapes.py "$engine"
-part "eager and baselines" 120 "$python" -m tpos_live bench engine --engine "$engine" --accelerator eager \
-    --size 512 --frames 300 --append "$results"
-if "$python" -c 'import tensorrt_rtx' 2>/dev/null; then
-    part "compile for TensorRT-RTX" 120 "$python" -m tpos_live engines compile "$engine" --size 512
-    part "TensorRT-RTX" 60 "$python" -m tpos_live bench engine --engine "$engine" --accelerator tensorrt-rtx \
-        --size 512 --frames 2000 --no-baselines --append "$results"
+
+if [ -z "${TINY:-}" ]; then
+    nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm --format=csv,noheader || true
+    "$python" -c 'import torch; raise SystemExit(not torch.cuda.is_available())' || {
+        echo "no CUDA card that this torch can use: run \`tpos-live doctor\`" >&2
+        exit 1
+    }
 fi
-part "four steps" 60 "$python" -m tpos_live bench engine --engine "$engine" --size 512 --steps 4 --frames 100 \
-    --no-baselines --append "$results"
-part "whole show" 90 "$python" -m tpos_live bench engine --engine "$engine" --size 512 --frames 300 --no-baselines \
-    --show 20 --append "$results"
+part "random weights" 60 "$python" benchmarks/shapes.py "$engine" ${shape[@]+"${shape[@]}"}
+# In the order of what must be known: our own graph against both baselines, then the compiled one, then the rest.
+bench "one step, baselines" 100 "$best" "$some"
+bench "one step" 60 "$best" "$many" --no-baselines
+part "torch.compile" 170 "$python" -m tpos_live engines compile "$engine" --size "$size" --accelerator compile
+bench "one step, compiled, baselines" 90 compile "$some"
+bench "one step, compiled" 60 compile "$many" --no-baselines
+bench "four steps, stream batch" 60 "$best" "$some" --steps 4 --no-baselines
+if "$python" -c 'import tensorrt_rtx' 2>/dev/null && [ -z "${TINY:-}" ]; then
+    part "compile for TensorRT-RTX" 120 "$python" -m tpos_live engines compile "$engine" --size "$size"
+    bench "TensorRT-RTX" 60 tensorrt-rtx "$many" --no-baselines
+fi
+bench "eager" 40 eager "$few" --no-baselines
+if [ "$show" != 0 ]; then
+    bench "whole show" 80 "$best" "$some" --no-baselines --show "$show"
+fi
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'not measured: %s\n' "${failed[@]}" >&2
     exit 1

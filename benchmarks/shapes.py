@@ -1,9 +1,10 @@
 """Writes an engine folder of SD-Turbo's true shapes with random weights: for speed it is as good as a trained one.
 
-    python benchmarks/shapes.py FOLDER
+    python benchmarks/shapes.py FOLDER [--tiny]
 
 866 million weights of UNet (Stable Diffusion 2.1's), TAESD as decoder, a text encoder of the true width but of one
-layer: texts are encoded beside the pictures. 1.8 GB, half precision.
+layer: texts are encoded beside the pictures. 1.8 GB, half precision. --tiny: a thousandth of that,
+to try a measurement out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, tiny: bool = False) -> None:
     import torch
     from diffusers import AutoencoderTiny, UNet2DConditionModel
 
@@ -24,6 +25,8 @@ def main(folder: Path) -> None:
     make_tiny_engine(
         folder, "sd-turbo", metadata={"name": "SD-Turbo shape, random weights", "trained_with_sound": False}
     )
+    if tiny:
+        return
     torch.manual_seed(0)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         unet = UNet2DConditionModel(
@@ -45,6 +48,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python benchmarks/shapes.py FOLDER")
-    main(Path(sys.argv[1]))
+    if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--tiny"]):
+        raise SystemExit("usage: python benchmarks/shapes.py FOLDER [--tiny]")
+    main(Path(sys.argv[1]), bool(sys.argv[2:]))

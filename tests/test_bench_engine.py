@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
+from fakes.tools import require_tool
 
 from tpos_live import bench_engine
 from tpos_live.bench_results import append_results
@@ -82,3 +84,22 @@ def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:
         [sys.executable, str(PLOT), str(tmp_path / "bad.jsonl"), str(page)], capture_output=True, text=True, timeout=60
     )
     assert bad.returncode != 0 and "line 1" in bad.stderr and "Traceback" not in bad.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_gpu_script_runs_line_by_line_on_a_cpu(tmp_path: Path) -> None:
+    """A card is lent for minutes: no line of the script may fail there for a slip of the pen."""
+    require_tool("bash", "timeout", "g++")
+    out = tmp_path / "results.jsonl"
+    environment = {**os.environ, "TINY": "1", "PYTHON": sys.executable, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    script = PLOT.parent / "gpu.sh"
+    done = subprocess.run(["bash", str(script), str(out)], env=environment, capture_output=True, text=True, timeout=890)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    found = {(row["loop"], row["accelerator"], row["steps"]) for row in rows if row["kind"] == "loop"}
+    assert {("tpos-live", "eager", 1), ("apart", "eager", 1), ("stock", "eager", 1)} <= found
+    assert {("tpos-live", "compile", 1), ("apart", "compile", 1)} <= found
+    assert {("tpos-live", "eager", 4), ("stream batch", "eager", 4)} <= found
+    assert next(row["pictures_late"] for row in rows if row["loop"] == "stream batch") == 3

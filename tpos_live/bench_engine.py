@@ -249,14 +249,14 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     first = rows[0]
     click.echo(f"{first['engine']}, {first['size'][0]}x{first['size'][1]}, {first['steps']} step(s)")
     click.echo(
-        f"{'loop':<12}{'accelerator':<14}{'fps':>8}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}{'of peak':>9}{'times':>7}"
+        f"{'loop':<14}{'accelerator':<14}{'fps':>8}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}{'of peak':>9}{'times':>7}"
     )
     for row in rows:
         if row["kind"] == "show":
-            click.echo(f"whole show   {row['engine_fps']:.1f} fps, {row['over_bare_engine']:.2f} of the bare engine")
+            click.echo(f"whole show     {row['engine_fps']:.1f} fps, {row['over_bare_engine']:.2f} of the bare engine")
             continue
         times = row.get("ours_is_times_faster", 1.0)
         click.echo(
-            f"{row['loop']:<12}{row['accelerator']:<14}{row['fps']:>8.1f}{row['p50_ms']:>10.2f}{row['p95_ms']:>10.2f}"
+            f"{row['loop']:<14}{row['accelerator']:<14}{row['fps']:>8.1f}{row['p50_ms']:>10.2f}{row['p95_ms']:>10.2f}"
             f"{row['p99_ms']:>10.2f}{row['share_of_peak']:>9.2f}{times:>7.2f}"
         )

@@ -55,13 +55,17 @@ def check(name: str) -> int:
 @engines.command("compile")
 @click.argument("name")
 @click.option(
-    "--accelerator", type=click.Choice(["tensorrt-rtx", "tensorrt"]), default="tensorrt-rtx", show_default=True
+    "--accelerator",
+    type=click.Choice(["tensorrt-rtx", "tensorrt", "compile"]),
+    default="tensorrt-rtx",
+    show_default=True,
 )
 @click.option("--size", default="", metavar="SIZE", help="512 or 512x288; default: the engine's own.")
 @click.option(
     "--card", default="", metavar="SM", help="Card to compile for, as in sm89; default: the one in this machine."
 )
-def compile_(name: str, accelerator: str, size: str, card: str) -> int:
+@click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads of the show; for compile alone.")
+def compile_(name: str, accelerator: str, size: str, card: str, threads: int) -> int:
     """Compile an engine for a card, minutes ahead of the show. TensorRT for RTX needs no card here."""
     from tpos_live.settings import parse_size
 
@@ -75,6 +79,15 @@ def compile_(name: str, accelerator: str, size: str, card: str) -> int:
 
     engine = load_engine(resolve_engine(name)[0])
     chosen = engine.nearest_size((width, height) if width else engine.metadata.size)
+    if accelerator == "compile":
+        from tpos_live.render import compiled
+
+        if card:
+            raise click.BadParameter("torch.compile works on the card itself; leave --card out", param_hint="--card")
+        click.echo("compiling with torch.compile, a minute or more …")
+        place = compiled.prepare(engine, chosen, token_rows(engine), threads)
+        click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]} --accelerator compile: {place}")
+        return 0
     place = compile_plan(accelerator, engine, chosen, token_rows(engine), card.lower(), click.echo)
     click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]}: {place}")
     return 0

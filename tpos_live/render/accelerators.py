@@ -12,10 +12,12 @@ import torch
 from tpos_live.render.engine import Engine
 from tpos_live.render.metadata import EngineError, NotReady, first_line
 
-NAMES = ("eager", "openvino", "cuda-graph", "tensorrt-rtx", "tensorrt")
+NAMES = ("eager", "openvino", "cuda-graph", "compile", "tensorrt-rtx", "tensorrt")
 """Rungs that can be asked for."""
-LADDERS = {"cpu": ("openvino", "eager"), "cuda": ("tensorrt", "tensorrt-rtx", "cuda-graph", "eager")}
-"""Rungs of each kind of device, best first; `auto` takes the first that is ready. Elsewhere eager alone."""
+LADDERS = {"cpu": ("openvino", "eager"), "cuda": ("tensorrt", "tensorrt-rtx", "compile", "cuda-graph", "eager")}
+"""Rungs of each kind of device, best first; `auto` takes the first that is ready. Elsewhere eager alone.
+
+On a CPU `compile` can be asked for: it needs a C++ compiler, and OpenVINO is the faster one."""
 
 
 class Accelerator(Protocol):
@@ -23,8 +25,8 @@ class Accelerator(Protocol):
 
     name: what really runs. why: why not the next faster rung, one line; "" where there is none.
     torch_threads: how many threads PyTorch should keep meanwhile on a CPU; 0 = all it was given.
-    An accelerator that draws a whole picture at once has `whole` and `fetch` besides (see `graph.CudaGraph`); one
-    that is compiled for a number of rows has `batch` (see `batch.Batch`).
+    An accelerator that draws a whole picture at once is a `graph.WholeAccelerator`; one that is compiled for a number
+    of rows has `batch` (see `batch.Batch`).
     """
 
     name: str
@@ -119,10 +121,14 @@ def is_available(name: str, engine: Engine | None = None) -> tuple[bool, str]:
         from tpos_live.render import openvino
 
         return openvino.is_available(engine)
+    device = engine.device.type if engine is not None else "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "compile":
+        from tpos_live.render import compiled
+
+        return compiled.is_available(device)
     if name in ("cuda-graph", "tensorrt-rtx", "tensorrt"):
         from tpos_live.render import plans
 
-        device = engine.device.type if engine is not None else "cuda" if torch.cuda.is_available() else "cpu"
         if device != "cuda":
             return False, f"{name} is for CUDA cards; this runs on the {device}"
         return (True, "") if name == "cuda-graph" else plans.is_available(name)
@@ -168,6 +174,10 @@ def _load(rung: str, engine: Engine, size: tuple[int, int], tokens: int, threads
         from tpos_live.render import graph
 
         return graph.load(engine, size, tokens)
+    if rung == "compile":
+        from tpos_live.render import compiled
+
+        return compiled.load(engine, size, tokens, threads)
     from tpos_live.render import tensorrt
 
     return tensorrt.load(rung, engine, size, tokens)
@@ -181,12 +191,18 @@ def prepare_better(
     Takes seconds to minutes, most of them in a child process: call it on a worker while eager draws, then
     hand the result to `RenderThread.swap`. Raises EngineError with the reason if it cannot be made.
     """
-    if name not in ("auto", "openvino") or not is_available("openvino", engine)[0]:
+    rung = "openvino" if name == "auto" else name
+    if rung not in ("openvino", "compile") or not is_available(rung, engine)[0]:
         return None
-    from tpos_live.render import openvino
-
     try:
-        openvino.prepare(engine, size, tokens)
-        return openvino.load(engine, size, tokens, threads)
-    except openvino.NotReady as error:
+        if rung == "openvino":
+            from tpos_live.render import openvino
+
+            openvino.prepare(engine, size, tokens)
+        else:
+            from tpos_live.render import compiled
+
+            compiled.prepare(engine, size, tokens, threads)
+        return _load(rung, engine, size, tokens, threads)
+    except NotReady as error:
         raise EngineError(str(error)) from error
