@@ -233,7 +233,7 @@ def train() -> None:
 
 
 @train.command()
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint, or from the engine in -o.")
 @click.option("--minutes", type=click.FloatRange(0.1, 100_000), default=60.0, show_default=True)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember"))
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)

@@ -11,7 +11,7 @@ from tpos_live.training.fields import Fields, smooth
 from tpos_live.training.finish import MOODS, STYLES, apply_mood, apply_style
 from tpos_live.training.palettes import linear_to_oklab, oklab_to_linear
 from tpos_live.training.recipe import PLAIN, SCALARS, Recipe, draw, render
-from tpos_live.training.scenes import FAMILIES, FIRST
+from tpos_live.training.scenes import FAMILIES
 
 NOISE = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(3))
 
@@ -109,7 +109,7 @@ def test_recipes_are_sound_and_repeat_with_their_seed() -> None:
 
 
 def test_every_family_has_its_colours_and_names() -> None:
-    assert set(FIRST) <= set(FAMILIES)
+    assert len(FAMILIES) >= 40
     for name, family in FAMILIES.items():
         assert 0 <= family.dominant < 360 and 0 < family.drift <= 180, name
         assert name == name.lower() and " " not in name

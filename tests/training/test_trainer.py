@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tpos_live.training import autoencoder, ember
 from tpos_live.training.critic import Critic, balanced, critic_loss, praise
@@ -46,6 +47,19 @@ def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     again = json.loads((run / "state.json").read_text(encoding="utf-8"))
     assert again["steps"] > first["steps"]
     assert (out / "README.md").read_text(encoding="utf-8") == "kept"
+
+
+def test_goes_on_from_an_engine_where_no_run_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
+    out = tmp_path / "engine"
+    train_ember(out, 0.0, False, "cpu", 1, None, run=tmp_path / "first", plan=TINY)
+    shipped = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
+    found: list[dict[str, torch.Tensor]] = []
+    monkeypatch.setattr(Trainer, "train", lambda self, _seconds: found.append(dict(self.unet.state_dict())))
+    train_ember(out, 0.0, True, "cpu", 1, None, run=tmp_path / "second", plan=TINY)
+    assert all(torch.equal(found[0][name], value.float()) for name, value in shipped.items())
+    again = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(again[name], value) for name, value in shipped.items())
 
 
 def test_the_last_part_has_a_critic_and_a_learning_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,12 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from tpos_live.training import autoencoder, sheet
+from tpos_live.training.checkpoint import begin_from
 from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.export import write_engine
 from tpos_live.training.flow import build_unet, corrupt, one_step
 from tpos_live.training.pairs import Batch, Pool, Words
-from tpos_live.training.scenes import FIRST
+from tpos_live.training.scenes import FAMILIES
 from tpos_live.training.text_encoder import DIM, train_text_encoder
 from tpos_live.training.whereabouts import Whereabouts
 
@@ -33,10 +34,11 @@ CRITIC_AHEAD = 100
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of a training; the defaults made the shipped weights on two CPU cores.
+    """Sizes of a training; the defaults are for a small CPU.
 
     text, latent: parts of the minutes for text encoder and autoencoder. small: part of the UNet's time, at its
-    start, on pictures of 128 by 128, which teach words and colours four times as fast. joint: part of the UNet's
+    start, in which three of four steps draw pictures of 128 by 128, which teach words and colours four times as
+    fast; the fourth keeps the places of a large picture. joint: part of the UNet's
     time, at its end, in which the decoder learns from the UNet's own latents. pixels: every so many steps pixels
     count too. places: weight of the lesson in places (whereabouts.py). critic: part of the UNet's time, at its end,
     in which a critic of latents helps (critic.py); praise: its pull, over that of the rest. save: seconds between
@@ -59,7 +61,7 @@ class Plan:
     praise: float = 0.4
     save: float = 240.0
     wide: bool = True
-    families: tuple[str, ...] = FIRST
+    families: tuple[str, ...] = tuple(FAMILIES)
 
 
 @dataclass
@@ -84,6 +86,8 @@ def train_ember(
 ) -> None:
     """Train and write the engine folder `out`; checkpoints and sample sheets go to `run`.
 
+    resume: go on from the checkpoint in `run`, or, where there is none, from the weights of the engine in `out`.
+
     minutes: wall clock for everything that is not done yet. accelerator: "cpu", "cuda", ... or None
     for the best there is. threads: of the CPU, None for all.
     Raises RuntimeError with one line where a package needed for training is missing.
@@ -102,6 +106,8 @@ def train_ember(
     seed += acc.process_index
     torch.manual_seed(seed)
     run.mkdir(parents=True, exist_ok=True)
+    if resume and not (run / "unet.safetensors").exists() and (out / "unet").exists():
+        begin_from(out, run)
     state = _read_state(run) if resume else State()
     began = time.monotonic()
 
@@ -161,7 +167,9 @@ class Trainer:
         total = self.state.spent + max(seconds, 1.0)
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
         for pool in (self.small, *self.pools):
-            while pool.filled < min(pool.capacity, (12 if pool is self.pools[0] else 4) * self.plan.batch):
+            while pool.filled < min(
+                pool.capacity, (60 if pool in (self.small, self.pools[0]) else 4) * self.plan.batch
+            ):
                 pool.renew(min(self.plan.batch, pool.capacity))
         shown = {"latent": 0.0, "pixel": 0.0, "place": 0.0, "critic": 0.0}
         with tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process) as bar:
@@ -188,8 +196,7 @@ class Trainer:
         choice = torch.rand((), generator=torch.Generator().manual_seed(state.steps)).item()
         index = next((i for i in range(len(self.pools)) if choice < sum(self.shares[: i + 1])), 0)
         pool, count = self.pools[index], plan.batch if index < 2 else max(1, plan.batch // 2)
-        if part < plan.small:
-            pool.renew(1)
+        if part < plan.small and state.steps % 4:
             pool, count = self.small, 2 * plan.batch
         pool.renew(max(1, plan.renew * count // plan.batch))
         batch = pool.take(count)
@@ -289,6 +296,8 @@ class Trainer:
         for name, net in (("whereabouts", self.whereabouts), ("critic", self.critic)):
             if (self.run / f"{name}.safetensors").exists():
                 net.load_state_dict(load_file(self.run / f"{name}.safetensors"))
+        if not (self.run / "optimizer.safetensors").exists():
+            return
         moments = load_file(self.run / "optimizer.safetensors")
         for index, parameter in enumerate(self.acc.unwrap_model(self.unet).parameters()):
             keys = [key for key in moments if key.startswith(f"{index}.")]

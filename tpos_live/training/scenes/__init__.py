@@ -34,7 +34,4 @@ FAMILIES: dict[str, Family] = {
 }
 """Names are lower case with underscores and are a contract (`engines/ember/families.toml`)."""
 
-FIRST = tuple({**elements.FAMILIES, **sky.FAMILIES, **space.FAMILIES})
-"""The twelve that came first; what a short training can learn."""
-
-__all__ = ["FAMILIES", "FIRST", "Family", "Knobs", "Light", "Scene"]
+__all__ = ["FAMILIES", "Family", "Knobs", "Light", "Scene"]
