@@ -122,3 +122,13 @@ def test_map_is_chosen_by_what_the_encoder_offers() -> None:
 
     assert isinstance(audio_map(Named(), encode, 4), ConceptMap)
     assert audio_map(object(), encode, 4) is None
+
+
+def test_without_a_prompt_a_sound_that_is_there_has_the_whole_picture() -> None:
+    m, values = mixer(), {"prompt": "", "audio_mode": "blend"}
+    whole = Drive(audio_weight=1.0)
+    for n in range(200):
+        found = mix(m, 0.1 * n, whole, meaning(0, 0.4), **values)
+    assert torch.allclose(found[:24], encode("rain"), atol=1e-4)
+    said = mix(m, 20.1, whole, meaning(0, 0.4), prompt="sea", audio_mode="blend")
+    assert (said - found).abs().mean() < 0.3, "a prompt comes back on a fade"

@@ -197,8 +197,12 @@ def audio_map(encoder: object, encode: Callable[[str], torch.Tensor], rows: int,
     with audio tokens, and is told of what it learned to see alone; any other engine knows more words.
     """
     if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
-        count = encoder.scenes if hears and encoder.scenes else len(encoder.phrases)
-        return SentenceMap(encoder.phrases[:count], encoder.vectors[:count], encode, rows)
+        rows_of = range(len(encoder.phrases))
+        if hears and encoder.scenes:
+            chosen = list(rows_of[: encoder.scenes])
+        else:  # where a scene stands at the place of a sound's name, the name itself, which comes later
+            chosen = sorted({encoder.vectors[n].tobytes(): n for n in rows_of}.values())
+        return SentenceMap([encoder.phrases[n] for n in chosen], encoder.vectors[chosen], encode, rows)
     if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
         return ConceptMap(encoder.concepts, encode, rows)
     return None

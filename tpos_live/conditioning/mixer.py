@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from tpos_live.analysis.encoder import Meaning
@@ -13,7 +15,9 @@ from tpos_live.parameters import Snapshot
 
 MODES = ("append", "blend", "semantic")
 MODE_FADE = 1.0
-"""Seconds in which a change of `audio.mode` is faded."""
+"""Seconds in which a change of `audio.mode` is faded, and that from a prompt to none."""
+ALONE = 0.3
+"""Strength from which a sound has the whole picture where there is no prompt: nothing else says what to draw."""
 
 
 class Mixer:
@@ -37,6 +41,7 @@ class Mixer:
         self._heard: torch.Tensor | None = None
         self._modes: dict[str, float] = {}
         self._now: float | None = None
+        self._without = 0.0
         self.directions: Directions | None = None
         """Of the newest `tokens`; None where semantic guidance is off or nothing is heard."""
 
@@ -50,6 +55,7 @@ class Mixer:
         None only before the first prompt is encoded. Never waits.
         """
         text = self._bank.tokens(now, snapshot)
+        unsaid = self._unsaid(now)
         modes = self._mode(now, snapshot)
         self.directions = None
         if self._sound is not None:
@@ -60,7 +66,9 @@ class Mixer:
             self._mixed = text.new_empty(self._rows, text.shape[1])
         share = 0.0
         if self._sound is not None and drive.audio_weight > 0:
-            share = min(drive.audio_weight * self._sound.strength(), 1.0)
+            strength = self._sound.strength()
+            strength += (min(strength / ALONE, 1.0) - strength) * unsaid
+            share = min(drive.audio_weight * strength, 1.0)
         if share * modes["blend"] > 0 and self._sound is not None:
             text = slerp(text, self._sound.sentence().to(text), share * modes["blend"])
         self._fill(self._mixed, text)
@@ -88,6 +96,13 @@ class Mixer:
         for rows, (states, _) in zip(self._heard, found, strict=True):
             self._fill(rows, states.to(rows))
         return Directions(self._heard, tuple(weight for _, weight in found), share)
+
+    def _unsaid(self, now: float) -> float:
+        """How much there is no prompt: 0 or 1, and between them for a moment after a change. Before `_mode`."""
+        wanted = float(not self._bank.prompt.strip())
+        step = math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE
+        self._without += min(max(wanted - self._without, -step), step)
+        return self._without
 
     def _mode(self, now: float, snapshot: Snapshot) -> dict[str, float]:
         """How much of each mode there is: all of one, and between them for a moment after a change."""

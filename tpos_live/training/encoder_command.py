@@ -18,6 +18,7 @@ from tpos_live.places import shipped
 from tpos_live.training.clips import SOUND_SECONDS, Clip, DataError, made_clips, read_clips
 from tpos_live.training.ears import EARS
 from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
+from tpos_live.training.pairing import bank
 
 ALL = "all"
 """The run that leaves nothing out: its encoder is the one in the box."""
@@ -113,9 +114,10 @@ def export(
     without: Sequence[str] = (),
 ) -> None:
     """Write the encoder with its bank of phrases: what Ember can show first, then what else was heard."""
-    scenes = known_scenes(trainer.texts)
-    phrases = [*scenes, *(text for text in trainer.texts if text not in scenes)]
-    vectors, _ = sentences.encode(phrases)
+    scenes = bank(known_scenes(trainer.texts), trainer.texts, known_families())
+    others = [(text, text) for text in trainer.texts if (text, text) not in scenes]
+    phrases = [phrase for phrase, _ in (*scenes, *others)]
+    vectors, _ = sentences.encode([place for _, place in (*scenes, *others)])
     weights = {name: value.numpy() for name, value in trainer.mean.export().items()}
     metadata: dict[str, Any] = {
         "layout": trainer.net.layout.describe(),
@@ -139,17 +141,21 @@ def export(
     write_encoder(output, {**weights, "phrases": vectors.numpy().astype(np.float32)}, metadata)
 
 
-def known_scenes(texts: Sequence[str]) -> list[str]:
-    """Phrases of the families that the Ember in the box names, and of its moods: some of each, and all in `texts`."""
+def known_families() -> list[str]:
+    """The families that the Ember in the box names."""
     import tomllib
 
+    text = (shipped("engines") / "ember" / "families.toml").read_text(encoding="utf-8")
+    return [str(name) for name in tomllib.loads(text)["families"]]
+
+
+def known_scenes(texts: Sequence[str]) -> list[str]:
+    """Phrases of the families that the Ember in the box names, and of its moods: some of each, and all in `texts`."""
     from tpos_live.training.captions import MOOD_PHRASES, PHRASES
 
-    text = (shipped("engines") / "ember" / "families.toml").read_text(encoding="utf-8")
-    families = tomllib.loads(text)["families"]
     found = [
         phrase
-        for name in families
+        for name in known_families()
         for index, phrase in enumerate(PHRASES.get(name, ()))
         if index < PHRASES_A_FAMILY or phrase in texts
     ]
