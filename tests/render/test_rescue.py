@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,10 +168,10 @@ def test_an_engine_that_does_not_fit_starts_as_ember(
 
     show, real = Show(turbo_folder, box, monkeypatch), module.load_engine
 
-    def load(path: Path, device: str | None = None) -> object:
+    def load(path: Path, **how: Any) -> object:
         if path == turbo_folder:
             raise torch.OutOfMemoryError(FULL)
-        return real(path, device=device)
+        return real(path, **how)
 
     monkeypatch.setattr(module, "load_engine", load)
     with show.studio as studio:
