@@ -9,7 +9,7 @@ from typing import Self
 from tpos_live.analysis.encoder import Meaning, SoundEncoder
 from tpos_live.analysis.encoder_folder import EncoderError, text_hash
 from tpos_live.analysis.opening import open_encoder
-from tpos_live.conditioning.audio_tokens import AudioMap, HearsSentences, audio_map
+from tpos_live.conditioning.audio_tokens import AudioMap, HearsSentences, audio_map, names
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.interpreter import Interpreter
 from tpos_live.conditioning.mapping import MappedSound, MappingError, find_mapping
@@ -85,7 +85,7 @@ class Studio:
                 mapping, why = None, str(error)
             self.note = "\n".join(filter(None, (self.note, why)))
             if mapping is not None:
-                return MappedSound(encoder.phrases, encoder.vectors, mapping.to(engine.device), rows)
+                return MappedSound(*names(encoder), mapping.to(engine.device), rows)
         return audio_map(encoder, engine.encode, rows, engine.hears)
 
     def _build_built_in(self, why: str) -> None:

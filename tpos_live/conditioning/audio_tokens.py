@@ -190,6 +190,15 @@ class SentenceMap(ConceptMap):
         return math.sqrt(magnitude)
 
 
+def names(encoder: HearsSentences) -> tuple[list[str], np.ndarray]:
+    """What sounds are called, and where they lie [n, dim]: each place once.
+
+    Where Ember's scene stands at the place of a sound's name, the name itself, which comes later in the bank.
+    """
+    chosen = sorted({vector.tobytes(): n for n, vector in enumerate(encoder.vectors)}.values())
+    return [encoder.phrases[n] for n in chosen], encoder.vectors[chosen]
+
+
 def audio_map(encoder: object, encode: Callable[[str], torch.Tensor], rows: int, hears: bool = True) -> AudioMap | None:
     """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
 
@@ -197,12 +206,9 @@ def audio_map(encoder: object, encode: Callable[[str], torch.Tensor], rows: int,
     with audio tokens, and is told of what it learned to see alone; any other engine knows more words.
     """
     if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
-        rows_of = range(len(encoder.phrases))
         if hears and encoder.scenes:
-            chosen = list(rows_of[: encoder.scenes])
-        else:  # where a scene stands at the place of a sound's name, the name itself, which comes later
-            chosen = sorted({encoder.vectors[n].tobytes(): n for n in rows_of}.values())
-        return SentenceMap([encoder.phrases[n] for n in chosen], encoder.vectors[chosen], encode, rows)
+            return SentenceMap(encoder.phrases[: encoder.scenes], encoder.vectors[: encoder.scenes], encode, rows)
+        return SentenceMap(*names(encoder), encode, rows)
     if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
         return ConceptMap(encoder.concepts, encode, rows)
     return None
