@@ -26,7 +26,7 @@ import torch
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.graph import Decoder, Unet, WholeAccelerator, networks, prove
-from tpos_live.render.metadata import NotReady, first_line
+from tpos_live.render.metadata import NotReady, exit_status
 from tpos_live.render.tidy import mark_used, tidy
 
 FORMAT = 1
@@ -165,25 +165,24 @@ class Compiled(WholeAccelerator):
         return "" if rows in self._counts else f"compile was not made for {rows} rows at once; they go one by one"
 
 
+def _compile_into(path: str, device: str, size: tuple[int, int], rows: int, threads: int, place: Path) -> None:
+    engine = load_engine(Path(path), device)
+    made = Compiled(engine, size, rows, threads, place)
+    facts = {"parity_db": round(prove(made, engine, size, rows), 2), "mode": mode()}
+    facts |= {"torch": torch.__version__, "size": list(size), "rows": rows}
+    facts |= {"engine": str(engine.folder.resolve()), "weights": engine.weights_hash}
+    part = place / f".{SIDECAR}.part"
+    part.write_text(json.dumps(facts))
+    part.replace(place / SIDECAR)  # the kernels count from now on
+
+
 def main(arguments: list[str]) -> int:
     """The child process: FOLDER DEVICE WIDTH HEIGHT ROWS THREADS PLACE."""
     path, device, place = arguments[0], arguments[1], Path(arguments[-1])
     width, height, rows, threads = map(int, arguments[2:6])
     if hasattr(os, "nice"):
         os.nice(10)  # a show may be drawing on the same cores
-    try:
-        engine = load_engine(Path(path), device)
-        made = Compiled(engine, (width, height), rows, threads, place)
-        facts = {"parity_db": round(prove(made, engine, (width, height), rows), 2), "mode": mode()}
-        facts |= {"torch": torch.__version__, "size": [width, height], "rows": rows}
-        facts |= {"engine": str(engine.folder.resolve()), "weights": engine.weights_hash}
-        part = place / f".{SIDECAR}.part"
-        part.write_text(json.dumps(facts))
-        part.replace(place / SIDECAR)  # the kernels count from now on
-    except Exception as error:
-        print(first_line(error, 200), file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: _compile_into(path, device, (width, height), rows, threads, place))
 
 
 if __name__ == "__main__":

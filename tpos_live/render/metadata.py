@@ -7,6 +7,8 @@ plain Stable Diffusion engine and gets the defaults below.
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +27,16 @@ def first_line(error: BaseException, most: int = 120) -> str:
     The name of its class where it says nothing.
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
+def exit_status(work: Callable[[], None]) -> int:
+    """Of a child process that does `work`: 0, or 1 with the error's first line on stderr for the parent to tell."""
+    try:
+        work()
+    except Exception as error:
+        print(first_line(error, 200), file=sys.stderr)
+        return 1
+    return 0
 
 
 class NotReady(EngineError):

@@ -25,7 +25,7 @@ import torch
 
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine, load_engine
-from tpos_live.render.metadata import NotReady, first_line
+from tpos_live.render.metadata import NotReady, exit_status, first_line
 from tpos_live.render.tidy import mark_used, tidy
 
 FORMAT = 1
@@ -246,12 +246,9 @@ def main(arguments: list[str]) -> int:
     place, width, height, tokens, work = arguments
     if hasattr(os, "nice"):
         os.nice(10)  # a show may be drawing on the same cores
-    try:
-        _convert(load_engine(Path(place), "cpu"), (int(width), int(height)), int(tokens), Path(work))
-    except Exception as error:
-        print(first_line(error, 200), file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(
+        lambda: _convert(load_engine(Path(place), "cpu"), (int(width), int(height)), int(tokens), Path(work))
+    )
 
 
 if __name__ == "__main__":

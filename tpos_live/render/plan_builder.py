@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from tpos_live.render.engine import Engine, load_engine
-from tpos_live.render.metadata import EngineError, first_line
+from tpos_live.render.metadata import EngineError, exit_status
 from tpos_live.render.plans import (
     FORMAT,
     KINDS,
@@ -153,35 +153,34 @@ def build(kind: str, source: Path, plan: Path, card: str) -> dict[str, Any]:
     return facts
 
 
+def _build_into(kind: str, place: str, size: tuple[int, int], tokens: int, card: str, work: str) -> None:
+    engine, target = load_engine(Path(place)), Path(work)
+    began = time.monotonic()
+    sources = export(engine, size, tokens, target)
+    seconds, networks = {"export": round(time.monotonic() - began, 2)}, {"engine": place}
+    for name in NETWORKS:
+        began = time.monotonic()
+        print(f"{name}: building for {card}", flush=True)
+        networks[name] = build(kind, sources[name], target / f"{name}.plan", card)  # type: ignore[assignment]
+        seconds[name] = round(time.monotonic() - began, 2)
+    kept = {f"{name}.plan" for name in NETWORKS}
+    for path in target.iterdir():  # the ONNX files, and the weights that a large one has beside it
+        if path.name not in kept:
+            path.unlink()
+    sums = {name: sum_of(target / f"{name}.plan") for name in NETWORKS}
+    write_sidecar(
+        target,
+        Sidecar(
+            format=FORMAT, kind=kind, library=library_version(kind), card=card, size=size, tokens=tokens,
+            weights=engine.weights_hash, torch=torch.__version__, sha256=sums, networks=networks, seconds=seconds,
+        ),
+    )  # fmt: skip
+
+
 def main(arguments: list[str]) -> int:
     """KIND FOLDER WIDTH HEIGHT TOKENS CARD WORK; lines of progress on stdout, the reason last on stderr."""
     kind, place, width, height, tokens, card, work = arguments
-    try:
-        engine, target, size = load_engine(Path(place)), Path(work), (int(width), int(height))
-        began = time.monotonic()
-        sources = export(engine, size, int(tokens), target)
-        seconds, networks = {"export": round(time.monotonic() - began, 2)}, {"engine": place}
-        for name in NETWORKS:
-            began = time.monotonic()
-            print(f"{name}: building for {card}", flush=True)
-            networks[name] = build(kind, sources[name], target / f"{name}.plan", card)  # type: ignore[assignment]
-            seconds[name] = round(time.monotonic() - began, 2)
-        kept = {f"{name}.plan" for name in NETWORKS}
-        for path in target.iterdir():  # the ONNX files, and the weights that a large one has beside it
-            if path.name not in kept:
-                path.unlink()
-        sums = {name: sum_of(target / f"{name}.plan") for name in NETWORKS}
-        write_sidecar(
-            target,
-            Sidecar(
-                format=FORMAT, kind=kind, library=library_version(kind), card=card, size=size, tokens=int(tokens),
-                weights=engine.weights_hash, torch=torch.__version__, sha256=sums, networks=networks, seconds=seconds,
-            ),
-        )  # fmt: skip
-    except Exception as error:
-        print(first_line(error, 200), file=sys.stderr)
-        return 1
-    return 0
+    return exit_status(lambda: _build_into(kind, place, (int(width), int(height)), int(tokens), card, work))
 
 
 if __name__ == "__main__":
