@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.thesaurus import idle_word, word_for
 
 PHRASES: dict[str, tuple[str, ...]] = {name: family.phrases for name, family in FAMILIES.items()}
 HELD_OUT: dict[str, tuple[str, ...]] = {name: family.held_out for name, family in FAMILIES.items()}
@@ -60,8 +61,11 @@ def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
 
 
 def phrase(rng: random.Random, family: str) -> str:
-    """One way to name a family; its plainest name a quarter of the time."""
-    return PHRASES[family][0] if rng.random() < 0.25 else rng.choice(PHRASES[family])
+    """One way to name a family: its plainest name a fifth of the time, words of the thesaurus a quarter."""
+    kind = rng.random()
+    if kind < 0.2:
+        return PHRASES[family][0]
+    return (kind < 0.45 and word_for(rng, family)) or rng.choice(PHRASES[family])
 
 
 def caption(rng: random.Random, family: str, style: str, mood: str, colour: str | None, second: str | None) -> str:
@@ -83,4 +87,6 @@ def caption(rng: random.Random, family: str, style: str, mood: str, colour: str 
     text = " ".join([*before, scene])
     if not before:
         text = rng.choice(_LEADS) + text
+    if rng.random() < 0.12:
+        text = rng.choice((f"{text} {idle_word(rng)}", f"{idle_word(rng)} {text}"))
     return ", ".join([text, *after])

