@@ -23,6 +23,7 @@ from tpos_live.training.checkpoint import begin_from
 from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.export import write_engine
 from tpos_live.training.flow import build_unet, corrupt, one_step
+from tpos_live.training.haste import hasten
 from tpos_live.training.pairs import Batch, Pool, Words
 from tpos_live.training.scenes import FAMILIES
 from tpos_live.training.text_encoder import DIM, train_text_encoder
@@ -42,7 +43,8 @@ class Plan:
     time, at its end, in which the decoder learns from the UNet's own latents. pixels: every so many steps pixels
     count too. places: weight of the lesson in places (whereabouts.py). critic: part of the UNet's time, at its end,
     in which a critic of latents helps (critic.py); praise: its pull, over that of the rest. save: seconds between
-    checkpoints. families: what is learned.
+    checkpoints. compiled: compile the UNet for a CPU, which wants some minutes before it saves any. families: what
+    is learned. often: families drawn twice as often as the others.
     """
 
     channels: tuple[int, ...] = (48, 96, 160)
@@ -61,7 +63,9 @@ class Plan:
     praise: float = 0.4
     save: float = 240.0
     wide: bool = True
+    compiled: bool = False
     families: tuple[str, ...] = tuple(FAMILIES)
+    often: tuple[str, ...] = ()
 
 
 @dataclass
@@ -139,6 +143,7 @@ class Trainer:
         self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
         self.vae = vae
         unet = build_unet(plan.channels).to(acc.device, memory_format=torch.channels_last)
+        hasten(unet, compiled=plan.compiled)
         self.whereabouts = Whereabouts(unet).to(acc.device)
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
@@ -155,10 +160,11 @@ class Trainer:
                 (0.06, (32, 56), max(plan.capacity // 12, 1), False),
                 (0.06, (36, 64), max(plan.capacity // 12, 1), False),
             ]
-        self.small = Pool(words, vae, (16, 16), plan.capacity, False, seed + 13, plan.families)
+        drawn = (*plan.families, *plan.often)
+        self.small = Pool(words, vae, (16, 16), plan.capacity, False, seed + 13, drawn)
         self.shares = [share for share, *_ in pools]
         self.pools = [
-            Pool(words, vae, cells, room, alone, seed + 17 * i, plan.families)
+            Pool(words, vae, cells, room, alone, seed + 17 * i, drawn)
             for i, (_, cells, room, alone) in enumerate(pools)
         ]
 
