@@ -70,9 +70,11 @@ class Yamnet:
         for end in range(stride, len(heard) - _WINDOW + 1, stride):
             self._net.set_tensor(self._input["index"], heard[end : end + _WINDOW].reshape(self._input["shape"]))
             self._net.invoke()
-            told.append(self._net.get_tensor(self._embedding)[0].astype(np.float16))
-            scores.append(self._net.get_tensor(self._output)[0].astype(np.float16))
-        return np.array(told, np.float16).reshape(len(told), -1), np.array(scores, np.float16).reshape(len(told), -1)
+            told.append(self._net.get_tensor(self._embedding).reshape(-1).astype(np.float16))
+            scores.append(self._net.get_tensor(self._output).reshape(-1).astype(np.float16))
+        if not told:  # shorter than one stride
+            return np.zeros((0, 1024), np.float16), np.zeros((0, 521), np.float16)
+        return np.stack(told), np.stack(scores)
 
 
 def find_sounds(folder: Path, seed: int = 0) -> list[Path]:
