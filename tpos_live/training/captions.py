@@ -65,7 +65,8 @@ def phrase(rng: random.Random, family: str) -> str:
     kind = rng.random()
     if kind < 0.2:
         return PHRASES[family][0]
-    return (kind < 0.45 and word_for(rng, family)) or rng.choice(PHRASES[family])
+    word = word_for(rng, family) if kind < 0.45 else ""
+    return word or rng.choice(PHRASES[family])
 
 
 def caption(rng: random.Random, family: str, style: str, mood: str, colour: str | None, second: str | None) -> str:
