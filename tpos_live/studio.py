@@ -74,7 +74,7 @@ class Studio:
     def _sound_map(self) -> AudioMap | None:
         """From what is heard to the engine: by its own trained mapping where there is one, else by phrases."""
         engine, encoder = self.engine, self.encoder
-        rows = engine.metadata.audio_tokens
+        rows, first = engine.metadata.audio_tokens, engine.texts.first_word
         if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
             loras = [(lora.file, lora.weight) for lora in engine.metadata.loras]
             try:
@@ -85,8 +85,8 @@ class Studio:
                 mapping, why = None, str(error)
             self.note = "\n".join(filter(None, (self.note, why)))
             if mapping is not None:
-                return MappedSound(*names(encoder), mapping.to(engine.device), rows)
-        return audio_map(encoder, engine.encode, rows, engine.hears)
+                return MappedSound(*names(encoder), mapping.to(engine.device), rows, first)
+        return audio_map(encoder, engine.encode, rows, engine.hears, first)
 
     def _build_built_in(self, why: str) -> None:
         """The engine in the box, on the CPU, which needs nothing that can have been lost."""

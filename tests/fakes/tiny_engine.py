@@ -8,7 +8,11 @@ from typing import Literal
 
 import torch
 
-Kind = Literal["flow", "sd-turbo"]
+Kind = Literal["flow", "sd-turbo", "sdxl"]
+
+POOLED = 20
+"""Pooled numbers of the kind "sdxl"."""
+_LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)] + list("0123456789")
 
 
 def make_tiny_engine(
@@ -24,14 +28,17 @@ def make_tiny_engine(
 
     flow: Ember-like (Bert text encoder, 24 tokens of 128, rectified flow, three scalars, metadata).
     sd-turbo: CLIP text encoder, 77 tokens of 32, Euler with trailing spacing, epsilon, no metadata.
+    sdxl: as sd-turbo with two CLIP text encoders of 16 and 24, and 20 pooled numbers for the UNet.
     scheduler, metadata: replace entries of `scheduler_config.json` and `tpos_live.json`.
     """
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    flow = kind == "flow"
-    dim = 128 if flow else 32
+    flow, two = kind == "flow", kind == "sdxl"
+    dim = {"flow": 128, "sd-turbo": 32, "sdxl": 40}[kind]
+    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True}
+    added |= {"projection_class_embeddings_input_dim": POOLED + 6 * 8}
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
     unet = UNet2DConditionModel(
@@ -45,6 +52,7 @@ def make_tiny_engine(
         norm_num_groups=8,
         cross_attention_dim=dim,
         attention_head_dim=2,
+        **(added if two else {}),
     )
     unet.save_pretrained(folder / "unet")
     if vae == "tiny":
@@ -62,8 +70,12 @@ def make_tiny_engine(
             norm_num_groups=4,
             latent_channels=4,
             sample_size=64,
+            scaling_factor=0.13025 if two else 0.18215,
         ).save_pretrained(folder / "vae")
-    encoder_class, tokenizer_class = _write_text(folder, flow, dim)
+    if two:
+        text = _write_clip(folder, "", 16, 2) | _write_clip(folder, "_2", 24, 2, POOLED)
+    else:
+        text = _write_bert(folder, dim) if flow else _write_clip(folder, "", dim, 1)
     torch.random.set_rng_state(state)
 
     if flow:
@@ -106,58 +118,72 @@ def make_tiny_engine(
     if description:
         (folder / "tpos_live.json").write_text(json.dumps(description))
     index = {
-        "_class_name": "StableDiffusionPipeline",
+        "_class_name": "StableDiffusionXLPipeline" if two else "StableDiffusionPipeline",
         "_diffusers_version": "0.36.0",
         "feature_extractor": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
         "scheduler": ["diffusers", config["_class_name"]],
-        "text_encoder": ["transformers", encoder_class],
-        "tokenizer": ["transformers", tokenizer_class],
+        **text,
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderTiny" if vae == "tiny" else "AutoencoderKL"],
     }
+    if two:
+        index |= {"force_zeros_for_empty_prompt": True, "image_encoder": [None, None]}
+    else:
+        index |= {"requires_safety_checker": False, "safety_checker": [None, None]}
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
 
 
-def _write_text(folder: Path, flow: bool, dim: int) -> tuple[str, str]:
-    """A text encoder and a tokenizer that spells every word; returns their class names."""
-    from transformers import BertConfig, BertModel, CLIPTextConfig, CLIPTextModel
+def _write_bert(folder: Path, dim: int) -> dict[str, object]:
+    """A text encoder and a tokenizer that spells every word; their entries of the index."""
+    from transformers import BertConfig, BertModel
 
     (folder / "tokenizer").mkdir(parents=True, exist_ok=True)
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)] + list("0123456789")
-    if flow:
-        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + c for c in letters)]
-        (folder / "tokenizer" / "vocab.txt").write_text("\n".join(vocabulary))
-        settings = {"tokenizer_class": "BertTokenizer", "model_max_length": 24, "do_lower_case": True}
-        BertModel(
-            BertConfig(
-                vocab_size=len(vocabulary),
-                hidden_size=dim,
-                num_hidden_layers=1,
-                num_attention_heads=4,
-                intermediate_size=64,
-                max_position_embeddings=24,
-            )
-        ).save_pretrained(folder / "text_encoder")
-    else:
-        tokens = [*letters, *(c + "</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
-        (folder / "tokenizer" / "vocab.json").write_text(json.dumps({t: n for n, t in enumerate(tokens)}))
-        (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\n")
-        settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "pad_token": "<|endoftext|>"}
-        settings |= {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
-        CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokens),
-                hidden_size=dim,
-                num_hidden_layers=1,
-                num_attention_heads=4,
-                intermediate_size=64,
-                bos_token_id=len(tokens) - 2,
-                eos_token_id=len(tokens) - 1,
-                pad_token_id=len(tokens) - 1,
-            )
-        ).save_pretrained(folder / "text_encoder")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *_LETTERS, *("##" + c for c in _LETTERS)]
+    (folder / "tokenizer" / "vocab.txt").write_text("\n".join(vocabulary))
+    settings = {"tokenizer_class": "BertTokenizer", "model_max_length": 24, "do_lower_case": True}
     (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(settings))
-    return ("BertModel", "BertTokenizer") if flow else ("CLIPTextModel", "CLIPTokenizer")
+    BertModel(
+        BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=dim,
+            num_hidden_layers=1,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=24,
+        )
+    ).save_pretrained(folder / "text_encoder")
+    return {"text_encoder": ["transformers", "BertModel"], "tokenizer": ["transformers", "BertTokenizer"]}
+
+
+def _write_clip(folder: Path, suffix: str, dim: int, layers: int, projection: int = 0) -> dict[str, object]:
+    """The same of CLIP. suffix: of the folders. projection: with one to so many; it then pads with another token."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    place = folder / f"tokenizer{suffix}"
+    place.mkdir(parents=True, exist_ok=True)
+    tokens = [*_LETTERS, *(c + "</w>" for c in _LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    (place / "vocab.json").write_text(json.dumps({t: n for n, t in enumerate(tokens)}))
+    (place / "merges.txt").write_text("#version: 0.2\n")
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77}
+    settings |= {"pad_token": "a" if projection else "<|endoftext|>", "unk_token": "<|endoftext|>"}
+    settings |= {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>"}
+    (place / "tokenizer_config.json").write_text(json.dumps(settings))
+    cls = CLIPTextModelWithProjection if projection else CLIPTextModel
+    cls(
+        CLIPTextConfig(
+            vocab_size=len(tokens),
+            hidden_size=dim,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            intermediate_size=64,
+            bos_token_id=len(tokens) - 2,
+            eos_token_id=len(tokens) - 1,
+            pad_token_id=0 if projection else len(tokens) - 1,
+            **({"projection_dim": projection} if projection else {}),
+        )
+    ).save_pretrained(folder / f"text_encoder{suffix}")
+    return {
+        f"text_encoder{suffix}": ["transformers", cls.__name__],
+        f"tokenizer{suffix}": ["transformers", "CLIPTokenizer"],
+    }

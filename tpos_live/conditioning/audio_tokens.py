@@ -74,14 +74,17 @@ class ConceptMap:
     """Blends the states of the phrases that an encoder hears.
 
     The weight of a phrase is its squared positive activation: the vector is of unit length, so the
-    weights of what is heard add up to one at most. Rows for appending are the first ones after the
-    beginning-of-text token, which carry the phrase's words.
+    weights of what is heard add up to one at most. Rows for appending are those of the phrase's words, after
+    the beginning-of-text token.
     """
 
-    def __init__(self, concepts: Sequence[str], encode: Callable[[str], torch.Tensor], rows: int) -> None:
-        """Encodes every phrase at once: build it on a worker. encode: text to [text tokens, dim]."""
+    def __init__(
+        self, concepts: Sequence[str], encode: Callable[[str], torch.Tensor], rows: int, first: int = 1
+    ) -> None:
+        """Encodes every phrase at once: build it on a worker. encode: text to [text tokens, dim]. first: the row of
+        a text's first word."""
         self.concepts = tuple(concepts)
-        self._rows = rows
+        self._rows, self._first = rows, first
         self._states = [encode(phrase) for phrase in self.concepts]
         self._goal = np.zeros(len(self.concepts))
         self._weights = np.zeros(len(self.concepts))
@@ -136,7 +139,7 @@ class ConceptMap:
         return self.concepts[int(self._weights.argmax())] if self._strength > 0.05 else ""
 
     def tokens(self) -> torch.Tensor:
-        return self.sentence()[1 : 1 + self._rows]
+        return self.sentence()[self._first : self._first + self._rows]
 
     def sentence(self) -> torch.Tensor:
         if self._sentence is None:
@@ -171,10 +174,11 @@ class SentenceMap(ConceptMap):
     SEVERAL = 4
 
     def __init__(
-        self, phrases: Sequence[str], vectors: np.ndarray, encode: Callable[[str], torch.Tensor], rows: int
-    ) -> None:
+        self, phrases: Sequence[str], vectors: np.ndarray, encode: Callable[[str], torch.Tensor], rows: int,
+        first: int = 1,
+    ) -> None:  # fmt: skip
         """vectors: unit length, float [n, dim], the places of the phrases. Otherwise as ConceptMap."""
-        super().__init__(phrases, encode, rows)
+        super().__init__(phrases, encode, rows, first)
         self._vectors = np.asarray(vectors, dtype=np.float64)
 
     def _activations(self, vector: np.ndarray) -> np.ndarray:
@@ -199,16 +203,20 @@ def names(encoder: HearsSentences) -> tuple[list[str], np.ndarray]:
     return [encoder.phrases[n] for n in chosen], encoder.vectors[chosen]
 
 
-def audio_map(encoder: object, encode: Callable[[str], torch.Tensor], rows: int, hears: bool = True) -> AudioMap | None:
+def audio_map(
+    encoder: object, encode: Callable[[str], torch.Tensor], rows: int, hears: bool = True, first: int = 1
+) -> AudioMap | None:
     """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
 
     encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained
-    with audio tokens, and is told of what it learned to see alone; any other engine knows more words.
+    with audio tokens, and is told of what it learned to see alone; any other engine knows more words. first: the
+    row of a text's first word.
     """
     if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
         if hears and encoder.scenes:
-            return SentenceMap(encoder.phrases[: encoder.scenes], encoder.vectors[: encoder.scenes], encode, rows)
-        return SentenceMap(*names(encoder), encode, rows)
+            phrases, vectors = encoder.phrases[: encoder.scenes], encoder.vectors[: encoder.scenes]
+            return SentenceMap(phrases, vectors, encode, rows, first)
+        return SentenceMap(*names(encoder), encode, rows, first)
     if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
-        return ConceptMap(encoder.concepts, encode, rows)
+        return ConceptMap(encoder.concepts, encode, rows, first)
     return None

@@ -31,7 +31,10 @@ from tpos_live.conditioning.audio_tokens import SLEW, SentenceMap
 FORMAT = 1
 WEIGHTS, METADATA = "mapping.safetensors", "mapping.json"
 PARTS = ("skip", "into", "into_bias", "out", "mean", "basis", "lengths")
-_PATTERNS = ("text_encoder/*.safetensors", "text_encoder/*.json", "tokenizer/*.json", "tokenizer/*.txt")
+_PATTERNS = (
+    "text_encoder/*.safetensors", "text_encoder/*.json", "tokenizer/*.json", "tokenizer/*.txt",
+    "text_encoder_2/*.safetensors", "text_encoder_2/*.json", "tokenizer_2/*.json", "tokenizer_2/*.txt",
+)  # fmt: skip
 
 
 class MappingError(Exception):
@@ -110,9 +113,11 @@ class MappedSound(SentenceMap):
     The phrases are still followed: they name what is heard, and where several sounds are wanted each is a phrase.
     """
 
-    def __init__(self, phrases: Sequence[str], vectors: np.ndarray, mapping: MeaningMapping, rows: int) -> None:
+    def __init__(
+        self, phrases: Sequence[str], vectors: np.ndarray, mapping: MeaningMapping, rows: int, first: int = 1
+    ) -> None:
         """Otherwise as SentenceMap. No text is encoded, so it is there at once."""
-        super().__init__(phrases, vectors, _unasked, rows)
+        super().__init__(phrases, vectors, _unasked, rows, first)
         self._mapping = mapping
         self._known: dict[int, torch.Tensor] = {}
         self._place = np.zeros(self._vectors.shape[1])

@@ -57,7 +57,7 @@ class Eager:
         self._engine = engine
         self._dtype = engine.dtype
         self._scale = 1.0 / float(engine.vae.config.scaling_factor)
-        self._decoder_dtype = engine.dtype
+        self._decoder_dtype = engine.vae.dtype
         engine.vae.to(memory_format=torch.channels_last)
         if engine.device.type == "cpu":
             keep_pages()

@@ -41,8 +41,6 @@ def _row(name: str) -> Row:
     folder = fetched_folder(name)
     if (folder / RECORD).is_file():
         return Row(name, "fetched", licence, "; ".join(compiled(folder)), str(folder))
-    if preset.unsupported:
-        return Row(name, f"cannot be drawn yet: {preset.unsupported}", licence)
     if half_fetched(name):
         return Row(name, f"fetched in part; `tpos-live engines fetch {name}` goes on{size}", licence)
     if not preset.lora and not preset.scheduler and (hub := cached(preset.source)) is not None:

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 from tpos_live.render.metadata import METADATA_FILE, EngineError, EngineMetadata, read_metadata
-from tpos_live.render.networks import Networks, load_part, offline, quiet, read_json
+from tpos_live.render.networks import Networks, read_json
+from tpos_live.render.pooled import ADDED
 from tpos_live.render.schedule import Schedule
+from tpos_live.render.texts import ONE, SECOND, Texts, load_texts
 
-TEXT_ENCODERS = ("CLIPTextModel", "BertModel")
 DECODERS = ("AutoencoderTiny", "AutoencoderKL")
-PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+PARTS = ("unet", "vae", *ONE, "scheduler")
 
 
 @dataclass
@@ -36,8 +37,7 @@ class Engine:
     metadata: EngineMetadata
     schedule: Schedule
     networks: Networks
-    text_encoder: Any
-    tokenizer: Any
+    texts: Texts
     device: torch.device
 
     @property
@@ -57,6 +57,16 @@ class Engine:
         return self.networks.vae
 
     @property
+    def text_encoder(self) -> Any:
+        """The first, where there are two."""
+        return self.texts.readers[0].encoder
+
+    @property
+    def tokenizer(self) -> Any:
+        """The first text encoder's."""
+        return self.texts.readers[0].tokenizer
+
+    @property
     def hears(self) -> bool:
         """Whether the engine was trained with audio tokens: silence is then tokens of zeros."""
         learned = self.metadata.trained_with_sound and self.metadata.audio_tokens > 0
@@ -69,20 +79,16 @@ class Engine:
     @property
     def factor(self) -> int:
         """Pixels along one side of a latent pixel."""
-        config = self.networks.configs["vae"]
-        blocks = config.get("decoder_block_out_channels") or config.get("block_out_channels")
-        assert blocks  # else the modules were loaded, and their configuration is whole
-        return int(2 ** (len(blocks) - 1))
+        return self.networks.factor
 
     @property
     def token_dim(self) -> int:
         return int(self.networks.configs["unet"]["cross_attention_dim"])
 
-    @cached_property
+    @property
     def text_tokens(self) -> int:
-        """Number of tokens of a text; longer texts are cut."""
-        room = int(self.text_encoder.config.max_position_embeddings)
-        return min(int(self.tokenizer.model_max_length), room)
+        """Rows of a text, the pooled one among them where there is one (see `pooled`); longer texts are cut."""
+        return self.texts.rows
 
     @torch.inference_mode()
     def encode(self, text: str) -> torch.Tensor:
@@ -90,26 +96,17 @@ class Engine:
 
         Any text works: an empty one, one of any length (cut), any script.
         """
-        return self._states([text], "max_length")[0].to(self.dtype).clone()
+        return self.texts.states([text])[0].to(self.dtype).clone()
+
+    def avoid(self, text: str) -> torch.Tensor:
+        """What guidance leads away from, as `encode`; no text is zeros for an engine that was trained so."""
+        states = self.encode(text)
+        return torch.zeros_like(states) if self.texts.blank and not text.strip() else states
 
     @torch.inference_mode()
     def sentences(self, texts: list[str]) -> torch.Tensor:
         """Sentence vectors of texts, [texts, token_dim]: the encoder's state of the first token."""
-        return self._states(texts, "longest")[:, 0].clone()
-
-    def _states(self, texts: list[str], padding: str) -> torch.Tensor:
-        inputs = self.tokenizer(
-            [text[:20_000] for text in texts],
-            padding=padding,
-            max_length=self.text_tokens,
-            truncation=True,
-            return_tensors="pt",
-        )
-        # The Stable Diffusion pipelines attend to padding too, unless the encoder's config says otherwise.
-        masked = getattr(self.text_encoder.config, "use_attention_mask", False)
-        mask = inputs.attention_mask.to(self.device) if masked else None
-        states: torch.Tensor = self.text_encoder(inputs.input_ids.to(self.device), attention_mask=mask)[0]
-        return states
+        return self.texts.sentences(texts).clone()
 
     @cached_property
     def weights_hash(self) -> str:
@@ -145,25 +142,24 @@ def load_engine(folder: Path, device: str | None = None, lazy: bool = False) -> 
     index = _read_index(folder)
     metadata = read_metadata(folder)
     schedule = Schedule.from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
-    for part in ("unet", "vae", "text_encoder"):
-        _check_weights(folder / part)
     unet_config = read_json(folder / "unet" / "config.json")
     _check_class("unet", unet_config.get("_class_name"), ("UNet2DConditionModel",), folder)
     _check_class("vae", index["vae"][1], DECODERS, folder)
-    _check_class("text_encoder", index["text_encoder"][1], TEXT_ENCODERS, folder)
-    # "text" pools the tokens that it is given anyway; the other kinds want embeddings of their own.
-    if unet_config.get("addition_embed_type") not in (None, "text"):
-        raise EngineError(f"{folder}: its unet wants two text encoders (SDXL); choose a Stable Diffusion 1 or 2 engine")
+    # "text" pools the tokens that it is given anyway; the other kinds want embeddings that no text encoder gives.
+    kind = unet_config.get("addition_embed_type")
+    if kind not in (None, "text", ADDED):
+        raise EngineError(f"{folder}: its unet wants {kind} embeddings; choose a Stable Diffusion 1, 2 or XL engine")
+    if kind == ADDED:
+        _check_parts(folder, index, SECOND)
+    for part in ("unet", "vae", ONE[0], *(SECOND[:1] if kind == ADDED else ())):
+        _check_weights(folder / part)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     networks = Networks(folder, index["vae"][1], where, metadata.loras)
-    encoder_class = _transformers(index["text_encoder"][1])
-    with offline(), quiet():
-        text_encoder = load_part(folder, "text_encoder", encoder_class)
-        tokenizer = _load_tokenizer(folder, index["tokenizer"][1])
+    texts = load_texts(folder, index, kind == ADDED, where)
     if not lazy or metadata.loras or not networks.known:
-        networks.load(text_encoder)
-    text_encoder.to(device=where, dtype=networks.dtype).eval().requires_grad_(False)
-    engine = Engine(folder, metadata, schedule, networks, text_encoder, tokenizer, where)
+        networks.load(texts.modules)
+    texts.to(networks.dtype)
+    engine = Engine(folder, metadata, schedule, networks, texts, where)
     _check_fit(engine)
     return engine
 
@@ -176,11 +172,15 @@ def _read_index(folder: Path) -> dict[str, Any]:
             f"{folder}: no model_index.json; --engine wants a Stable Diffusion folder in diffusers' format"
         )
     index = read_json(folder / "model_index.json")
-    for part in PARTS:
+    _check_parts(folder, index, PARTS)
+    return index
+
+
+def _check_parts(folder: Path, index: dict[str, Any], parts: tuple[str, ...]) -> None:
+    for part in parts:
         entry = index.get(part)
         if not (isinstance(entry, list) and len(entry) == 2 and entry[1]) or not (folder / part).is_dir():
             raise EngineError(f"{folder}: its {part} is missing; fetch or install the engine again")
-    return index
 
 
 def _check_class(part: str, name: object, allowed: tuple[str, ...], folder: Path) -> None:
@@ -205,19 +205,6 @@ def _check_weights(part: Path) -> None:
             raise EngineError(f"{path}: damaged weights ({error}); fetch or install the engine again") from error
 
 
-def _load_tokenizer(folder: Path, name: str) -> Any:
-    import transformers
-
-    cls = getattr(transformers, name, None)
-    if cls is None or "Token" not in name:
-        raise EngineError(f"{folder}: its tokenizer is a {name}; engines need one of transformers' tokenizers")
-    try:
-        tokenizer = cls.from_pretrained(folder / "tokenizer", local_files_only=True)
-    except Exception as error:
-        raise EngineError(f"{folder / 'tokenizer'}: cannot be loaded ({error}); fetch the engine again") from error
-    return tokenizer
-
-
 def _check_fit(engine: Engine) -> None:
     """The parts must fit each other: latents, tokens and scalars."""
     configs = engine.networks.configs
@@ -227,23 +214,20 @@ def _check_fit(engine: Engine) -> None:
             f"{engine.folder}: unet and vae differ in latent channels "
             f"({engine.latent_channels} and {latent}); the parts are of different engines"
         )
-    width = int(engine.text_encoder.config.hidden_size)
+    if configs["vae"].get("latents_mean"):
+        raise EngineError(f"{engine.folder}: its vae moves latents to a mean, which is not done here; use another one")
+    width = engine.texts.dim
     if width != engine.token_dim:
         raise EngineError(
             f"{engine.folder}: the text encoder gives tokens of {width}, the unet wants {engine.token_dim}; "
             "the parts are of different engines"
         )
+    if engine.texts.pooled != engine.networks.pooled:
+        raise EngineError(
+            f"{engine.folder}: the text encoders give {engine.texts.pooled} pooled numbers, the unet wants "
+            f"{engine.networks.pooled}; the parts are of different engines, or it is a refiner"
+        )
     from tpos_live.render.scalars import WIDTH
 
     if len(engine.metadata.scalars) * WIDTH > engine.token_dim:
         raise EngineError(f"{engine.folder / METADATA_FILE}: too many scalars for tokens of {engine.token_dim}")
-
-
-def _transformers(name: str) -> Any:
-    if name == "BertModel":
-        from transformers import BertModel
-
-        return BertModel
-    from transformers import CLIPTextModel
-
-    return CLIPTextModel

@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from tpos_live.render.metadata import METADATA_FILE, EngineError, first_line
-from tpos_live.render.presets import Preset, fetched_folder, load_preset
+from tpos_live.render.presets import TAESD, TAESDXL, Preset, fetched_folder, load_preset
+from tpos_live.render.texts import SECOND
 
 RECORD = "fetched.json"
 """In the engine's folder: where each file came from, and its checksum."""
@@ -32,6 +33,7 @@ _BLOCK = 1 << 20
 _PATIENCE = 30.0
 """Seconds without a byte after which a connection is given up."""
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+_WEIGHTLESS = ("tokenizer", "tokenizer_2", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,6 @@ def fetch_engine(name: str, say: Callable[[str], None] = lambda line: None) -> P
     a licence to accept first, pickled weights, a full disk, a checksum that does not fit.
     """
     preset = load_preset(name)
-    if preset.unsupported:
-        raise EngineError(f"{name}: {preset.unsupported}; it was not fetched")
     target = fetched_folder(name)
     if (target / RECORD).exists() and not (broken := damaged(target)):
         say(f"{name} is there and whole: {target}")
@@ -100,7 +100,8 @@ def damaged(folder: Path) -> list[str]:
 def plan(preset: Preset) -> list[Item]:
     """Everything to fetch for a preset. Asks the hub for lists, checksums and commits."""
     commit, files = _list(preset.source, preset.revision)
-    parts = [part for part in _PARTS if not (part == "vae" and preset.decoder)]
+    second = [part for part in SECOND if any(path.startswith(f"{part}/") for path in files)]
+    parts = [part for part in (*_PARTS, *second) if not (part == "vae" and preset.decoder)]
     chosen = [(preset.source, commit, path, path, files[path]) for path in ("model_index.json",) if path in files]
     if not chosen:
         raise EngineError(f"{preset.source} has no model_index.json: it is not an engine in diffusers' format")
@@ -108,13 +109,14 @@ def plan(preset: Preset) -> list[Item]:
         inside = {path: entry for path, entry in files.items() if path.startswith(f"{part}/")}
         if not inside:
             raise EngineError(f"{preset.source} has no {part}: it is not a Stable Diffusion engine")
-        picked = _pick(inside, f"{preset.source} {part}", weights=part not in ("tokenizer", "scheduler"))
+        picked = _pick(inside, f"{preset.source} {part}", weights=part not in _WEIGHTLESS)
         chosen += [(preset.source, commit, path, path, inside[path]) for path in picked]
     if preset.decoder:
-        commit, files = _list(preset.decoder, "main")
+        decoder = TAESDXL if second and preset.decoder == TAESD else preset.decoder
+        commit, files = _list(decoder, "main")
         inside = {path: entry for path, entry in files.items() if "/" not in path}
-        picked = [path for path in _pick(inside, preset.decoder) if path == "config.json" or path.startswith(_WEIGHTS)]
-        chosen += [(preset.decoder, commit, path, f"vae/{path}", inside[path]) for path in picked]
+        picked = [path for path in _pick(inside, decoder) if path == "config.json" or path.startswith(_WEIGHTS)]
+        chosen += [(decoder, commit, path, f"vae/{path}", inside[path]) for path in picked]
     for number, lora in enumerate(preset.lora):
         commit, files = _list(lora.source, "main")
         if lora.file not in files:

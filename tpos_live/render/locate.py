@@ -60,7 +60,10 @@ def cached(hub_id: str) -> Path | None:
     if not isinstance(found, str):
         return None
     folder = Path(found).parent
-    whole = all(any((folder / part).glob("*.safetensors")) for part in ("unet", "vae", "text_encoder"))
+    parts = ["unet", "vae", "text_encoder"]
+    if '"text_encoder_2"' in Path(found).read_text(encoding="utf-8"):
+        parts.append("text_encoder_2")
+    whole = all(any((folder / part).glob("*.safetensors")) for part in parts)
     return folder if whole else None
 
 
@@ -72,8 +75,6 @@ def half_fetched(name: str) -> bool:
 
 def _fetched(name: str) -> tuple[Path, str]:
     preset = load_preset(name, _engines())
-    if preset.unsupported:
-        raise EngineError(f"engine {name}: {preset.unsupported}; use another one")
     if half_fetched(name):
         raise EngineError(f"engine {name} was fetched only in part; `tpos-live engines fetch {name}` goes on with it")
     found = find_fetched(name)

@@ -18,9 +18,12 @@ import torch
 
 from tpos_live.render.lora import merge_lora
 from tpos_live.render.metadata import EngineError, LoraFile, first_line
+from tpos_live.render.pooled import ADDED, PooledUnet, pooled_width
 
 _FACTS = {"unet": ("in_channels", "out_channels", "cross_attention_dim"), "vae": ("latent_channels", "scaling_factor")}
 """What must stand in the configurations for an engine to be known without its modules."""
+_ADDED_FACTS = ("addition_time_embed_dim", "projection_class_embeddings_input_dim")
+"""And of a UNet that wants a pooled embedding."""
 
 
 class Networks:
@@ -48,8 +51,32 @@ class Networks:
     @property
     def known(self) -> bool:
         """Whether the files of configuration say all that must be known of the modules before they are loaded."""
-        blocks = self.configs["vae"].get("decoder_block_out_channels") or self.configs["vae"].get("block_out_channels")
-        return bool(blocks) and all(fact in self.configs[part] for part, facts in _FACTS.items() for fact in facts)
+        unet = self.configs["unet"]
+        added = unet.get("addition_embed_type") != ADDED or all(fact in unet for fact in _ADDED_FACTS)
+        facts = all(fact in self.configs[part] for part, facts in _FACTS.items() for fact in facts)
+        return bool(self._blocks) and added and facts
+
+    @property
+    def _blocks(self) -> list[int]:
+        """Channels of the decoder's blocks, empty where its configuration does not say."""
+        config = self.configs["vae"]
+        return list(config.get("decoder_block_out_channels") or config.get("block_out_channels") or [])
+
+    @property
+    def factor(self) -> int:
+        """Pixels along one side of a latent pixel."""
+        assert self._blocks  # else the modules were loaded, and their configuration is whole
+        return int(2 ** (len(self._blocks) - 1))
+
+    @property
+    def pooled(self) -> int:
+        """Length of the pooled embedding that the UNet finds in the first row of its tokens; 0 = there is none."""
+        return pooled_width(self.configs["unet"])
+
+    @property
+    def decoder_overflows(self) -> bool:
+        """Whether the decoder gives infinities in half precision: Stable Diffusion XL's own does, tiny ones do not."""
+        return bool(self.pooled and self.configs["vae"].get("force_upcast"))
 
     @property
     def unet(self) -> Any:
@@ -59,8 +86,8 @@ class Networks:
     def vae(self) -> Any:
         return self.load()["vae"]
 
-    def load(self, text_encoder: Any = None) -> Mapping[str, Any]:
-        """The modules by name. text_encoder: gets its share of the LoRAs."""
+    def load(self, text_encoders: Mapping[str, torch.nn.Module] | None = None) -> Mapping[str, Any]:
+        """The modules by name. text_encoders: by name too, get their share of the LoRAs."""
         with self._loading:
             if self._modules:
                 return self._modules
@@ -68,13 +95,16 @@ class Networks:
             classes = {"unet": _diffusers("UNet2DConditionModel"), "vae": _diffusers(self._vae_class)}
             with offline(), quiet():
                 modules = {part: load_part(self._folder, part, cls) for part, cls in classes.items()}
-                parts = {"unet": modules["unet"]} | ({} if text_encoder is None else {"text_encoder": text_encoder})
+                parts = {"unet": modules["unet"], **(text_encoders or {})}
                 for lora in self._loras:
                     merge_lora(parts, self._folder / lora.file, lora.weight)
-                for module in modules.values():
-                    module.to(device=self._device, dtype=self.dtype).eval().requires_grad_(False)
-            modules["vae"].encoder = torch.nn.Identity()  # pictures are never encoded; a third of its memory
-            self.configs = {part: dict(module.config) for part, module in modules.items()}
+                modules["vae"].encoder = torch.nn.Identity()  # pictures are never encoded; a third of its memory
+                self.configs = {part: dict(module.config) for part, module in modules.items()}
+                for part, module in modules.items():
+                    dtype = torch.float32 if part == "vae" and self.decoder_overflows else self.dtype
+                    module.to(device=self._device, dtype=dtype).eval().requires_grad_(False)
+            if self.pooled:
+                modules["unet"] = PooledUnet(modules["unet"], self.pooled, self.factor).eval()
             self._modules = modules
             return modules
 

@@ -216,7 +216,7 @@ class Painter:
             return
         text = str(snapshot["prompt.negative"])
         if self._negative != text:
-            states = self.engine.encode(text)
+            states = self.engine.avoid(text)
             rows = len(states)
             self._without[0, :rows].copy_(states)
             if not self.engine.hears:

@@ -44,7 +44,7 @@ class HalfUnet(torch.nn.Module):
 
 
 class HalfDecoder(torch.nn.Module):
-    """float32 latent in, float32 [1, H, W, 3] of whole numbers 0 to 255 out."""
+    """float32 latent in, float32 [1, H, W, 3] of whole numbers 0 to 255 out; between them the decoder's precision."""
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class HalfDecoder(torch.nn.Module):
         self.scale = 1.0 / float(vae.config.scaling_factor)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        picture = self.vae.decode((latent * self.scale).half(), return_dict=False)[0]
+        picture = self.vae.decode((latent * self.scale).to(self.vae.dtype), return_dict=False)[0]
         return (picture.float() * 127.5 + 127.5).clamp(0, 255).round().permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 
@@ -63,9 +63,10 @@ def export(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> di
     shape = (1, engine.latent_channels, size[1] // engine.factor, size[0] // engine.factor)
     latent = torch.zeros(shape, device=device)
     rows = torch.zeros(1, tokens, engine.token_dim, device=device)
+    precision = torch.float32 if engine.networks.decoder_overflows else torch.float16
     parts = {
         "unet": (HalfUnet(copy.deepcopy(engine.unet).half()), (latent, torch.ones(1, device=device), rows)),
-        "decoder": (HalfDecoder(copy.deepcopy(engine.vae).half()), (latent,)),
+        "decoder": (HalfDecoder(copy.deepcopy(engine.vae).to(precision)), (latent,)),
     }
     names = {"unet": ["latent", "timestep", "tokens"], "decoder": ["latent"]}
     outputs = {"unet": "prediction", "decoder": "pixels"}

@@ -18,6 +18,8 @@ from tpos_live.render.metadata import EngineError, first_line
 
 TAESD = "madebyollin/taesd"
 """The decoder of every engine whose latents are Stable Diffusion 1's or 2's: an eighteenth of the work of theirs."""
+TAESDXL = "madebyollin/taesdxl"
+"""That of Stable Diffusion XL, whose latents are others."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -55,7 +57,7 @@ class Preset(BaseModel):
     """One engine to fetch. Sizes are (width, height) in pixels.
 
     decoder: hub id of a tiny autoencoder in place of the engine's own, "" = its own. scheduler: entries that
-    replace those of its `scheduler_config.json`. unsupported: why it cannot be drawn yet, "" = it can.
+    replace those of its `scheduler_config.json`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +74,6 @@ class Preset(BaseModel):
     licence: str = "unknown"
     licence_url: str = ""
     download_gb: float = Field(0.0, ge=0)
-    unsupported: str = ""
 
     @property
     def sources(self) -> list[str]:
@@ -86,7 +87,7 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str, folder: Path | None = None) -> Preset:
-    """The preset of a name (from `engines/`), or one made up for a hub id: TAESD as decoder, the rest its own.
+    """The preset of a name (from `engines/`), or one made up for a hub id: a tiny decoder, the rest its own.
 
     Raises EngineError, one line with the file and the entry that is wrong.
     """
