@@ -130,7 +130,7 @@ MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
     {
         ("kick", "zoom"): MapDefault(0.025, 2.0, 0.0, 0.16),
         ("onset", "speed"): MapDefault(4.0, 1.0, 0.0, 0.04),
-        ("bass", "speed"): MapDefault(1.0, 1.5, 0.03, 0.25),
+        ("bass", "speed"): MapDefault(0.2, 1.5, 0.03, 0.25),
         ("snare", "rotate"): MapDefault(0.6, 2.0, 0.0, 0.22),
         ("hats", "bloom"): MapDefault(0.15, 1.0, 0.0, 0.08),
         ("loudness", "intensity"): MapDefault(0.85, 1.0, 0.4, 1.5),
