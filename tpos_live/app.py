@@ -33,6 +33,7 @@ from tpos_live.sound.opening import open_sound
 from tpos_live.sound.source import Sound
 from tpos_live.stage.errors import StageError
 from tpos_live.stage.window import StageWindow
+from tpos_live.timing import Rate
 
 if TYPE_CHECKING:
     from tpos_live.stage.headless import HeadlessStage
@@ -263,6 +264,7 @@ class Show:
     def _picture_fields(self) -> dict[str, Any]:
         return {
             "engine_fps": self.loader.fps(),
+            "engine_busy": self.loader.busy(),
             "understood": self.studio.understood if self.studio else "",
             "shown_fps": self.stage.meter.fps,
             "latency_ms": self.stage.meter.latency_ms,
@@ -285,7 +287,7 @@ class Loader:
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._load, name="loader", daemon=True)
         self._left = threading.Event()
-        self._counted = (0.0, 0, 0.0)
+        self._drawn, self._busy = Rate(), Rate()
         self.error: Exception | None = None
         self.renderer: Any = None
         self.studio: Any = None
@@ -306,13 +308,12 @@ class Loader:
         return self._thread.is_alive()
 
     def fps(self) -> float:
-        """Engine pictures a second since about a second ago."""
-        now, drawn = time.perf_counter(), self.renderer.drawn if self.renderer else 0
-        before, count, rate = self._counted
-        if now - before >= 0.5:
-            rate = (drawn - count) / (now - before) if before else 0.0
-            self._counted = (now, drawn, rate)
-        return rate
+        """Engine pictures a second, of the last half second."""
+        return self._drawn.at(time.perf_counter(), self.renderer.drawn if self.renderer else 0)
+
+    def busy(self) -> float:
+        """Share of the last half second in which pictures kept the device, 0 to 1."""
+        return min(self._busy.at(time.perf_counter(), self.renderer.busy if self.renderer else 0.0), 1.0)
 
     def _improve(self) -> None:
         """Swap in the faster accelerator once it is ready; the show runs on the slower one meanwhile."""

@@ -44,6 +44,7 @@ def measure_show(settings: Settings, seconds: float) -> tuple[list[dict[str, Any
         show.listener.times.clear()
         process = psutil.Process()
         drawn, shown, start = show.renderer.drawn, show.stage.meter.count, time.perf_counter()
+        drawing = show.renderer.busy
         lost, memory, busy = show.board.status().samples_lost, process.memory_info().rss, sum(process.cpu_times()[:2])
         until(show, seconds, stop.is_set)
         took = time.perf_counter() - start
@@ -59,6 +60,7 @@ def measure_show(settings: Settings, seconds: float) -> tuple[list[dict[str, Any
             "stage": show.stage.renderer,
             "seconds": round(took, 2),
             "engine_fps": round((show.renderer.drawn - drawn) / took, 2),
+            "engine_busy": round((show.renderer.busy - drawing) / took, 3),
             "shown_fps": round((show.stage.meter.count - shown) / took, 2),
             "latency_ms": round(status.latency_ms, 1),
             "samples_lost": status.samples_lost - lost,

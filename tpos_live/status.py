@@ -8,6 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Status:
     """state: starting, loading, running or stopping. engine_fps: pictures from the engine a second;
+    engine_busy: share of the time in which they keep the card, or the processor where it draws, 0 to 1;
     shown_fps: pictures put on the screen a second. latency_ms: from newest sound to picture shown
     (median of the last second, without the input's own buffering). audio_age_ms: age of the newest
     sound. bands: levels of bass, mid, midhigh, high. understood: what the engine understands of the
@@ -21,6 +22,7 @@ class Status:
     accelerator_why: str = ""
     size: tuple[int, int] = (0, 0)
     engine_fps: float = 0.0
+    engine_busy: float = 0.0
     shown_fps: float = 0.0
     latency_ms: float = 0.0
     audio_age_ms: float = 0.0

@@ -51,3 +51,22 @@ class StageTimes:
         """Forget everything, for instance the warm-up. Call from the writing thread."""
         for stage in self._counts:
             self._counts[stage] = 0
+
+
+class Rate:
+    """How fast a total grows: pictures a second, seconds of work a second. The clock is passed in."""
+
+    def __init__(self, every: float = 0.5) -> None:
+        """every: seconds between two looks, at least; in between the rate stays."""
+        self._every = every
+        self._before: tuple[float, float] | None = None
+        self._rate = 0.0
+
+    def at(self, now: float, total: float) -> float:
+        """Growth a second since the last look; 0 before the second one, and where the total began anew."""
+        if self._before is None:
+            self._before = now, total
+        elif now - self._before[0] >= self._every:
+            self._rate = max(total - self._before[1], 0.0) / (now - self._before[0])
+            self._before = now, total
+        return self._rate

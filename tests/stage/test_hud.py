@@ -20,3 +20,8 @@ from tpos_live.status import Status
 def test_what_was_understood_and_what_not_have_a_line_each(line: str, seen: str | None, unknown: str | None) -> None:
     rows = {row.name: row.value for row in lines(Status(understood=line), 60.0)}
     assert rows.get("seen as") == seen and rows.get("unknown") == unknown
+
+
+def test_it_says_how_much_of_the_time_the_engine_takes() -> None:
+    rows = {row.name: row.value for row in lines(Status(latency_ms=79.2, engine_busy=0.304), 60.0)}
+    assert rows["latency"] == "79 ms · engine busy 30%"

@@ -123,6 +123,8 @@ class TextCache:
     def _learn(self, text: str) -> torch.Tensor | None:
         try:
             states = self._encode(text)
+            if states.is_cuda:  # pictures are drawn on a stream that does not wait for this thread's
+                torch.cuda.current_stream(states.device).synchronize()
         except Exception as error:  # a text must never stop the show
             self.error = f"cannot encode the prompt {text[:40]!r}: {error}"
             states = None

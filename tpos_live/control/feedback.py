@@ -33,6 +33,7 @@ _MAX_HOSTS = 8
 NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "uptime": (lambda s: s.uptime, "seconds since the start"),
     "fps": (lambda s: s.engine_fps, "pictures from the engine a second"),
+    "busy": (lambda s: s.engine_busy, "share of the time in which pictures keep the card or processor, 0 to 1"),
     "shown_fps": (lambda s: s.shown_fps, "pictures on the screen a second"),
     "latency_ms": (lambda s: s.latency_ms, "newest sound to picture, median of a second"),
     "audio_age_ms": (lambda s: s.audio_age_ms, "age of the newest sound"),

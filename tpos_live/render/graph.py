@@ -9,6 +9,7 @@ Off CUDA the same lines run without a recording. On a card this is not proven ye
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from tpos_live.render.guidance import SemanticGuide
 from tpos_live.render.metadata import NotReady
 from tpos_live.render.parity import LEAST, Draws, psnr
 from tpos_live.render.schedule import MOST_STEPS, Plan
+from tpos_live.render.share import LOWEST
 
 Unet = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 Decoder = Callable[[torch.Tensor], torch.Tensor]
@@ -164,14 +166,14 @@ def to_pixels(picture: torch.Tensor) -> torch.Tensor:
 
 def record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
     """Run `body` thrice on a stream of its own, to warm up as recordings want, then record it."""
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream(priority=LOWEST)  # a recording's kernels keep the priority they were recorded with
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):
             body()
     torch.cuda.current_stream().wait_stream(stream)
     recording = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(recording, capture_error_mode="thread_local"):
+    with torch.cuda.graph(recording, stream=stream, capture_error_mode="thread_local"):
         body()
     return recording
 
@@ -255,6 +257,8 @@ class WholeAccelerator:
         self.networks = make(engine)
         self.whole = WholePicture(engine, size, rows, *self.networks)
         self._host = torch.empty(self.whole.pixels.shape, dtype=torch.uint8, pin_memory=engine.device.type == "cuda")
+        self.waited = 0.0
+        """Seconds for which `fetch` has waited for the card so far."""
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         return self.networks[0](latent, timestep, tokens)
@@ -268,5 +272,7 @@ class WholeAccelerator:
         """Copy `pixels`, by default those that were drawn last, to `out`, uint8 [H, W, 3]; waits for them."""
         self._host.copy_(self.whole.pixels if pixels is None else pixels, non_blocking=True)
         if self._host.is_pinned():
+            began = time.perf_counter()
             torch.cuda.current_stream().synchronize()
+            self.waited += time.perf_counter() - began
         np.copyto(out, self._host.numpy())

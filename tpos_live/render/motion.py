@@ -53,14 +53,14 @@ class NoiseField:
     remembered only because they are asked for again.
     """
 
-    def __init__(self, channels: int, height: int, width: int, stream: int = 0) -> None:
-        """stream: fields of different streams are independent."""
+    def __init__(self, channels: int, height: int, width: int, stream: int = 0, pinned: bool = False) -> None:
+        """stream: fields of different streams are independent. pinned: for a copy that the host need not wait for."""
         self._shape = (channels, height, width)
         self._stream = stream
         self._cache: OrderedDict[tuple[int, int, int], torch.Tensor] = OrderedDict()
         self._shift = Shift(height, width)
         self._sum = torch.empty(channels, height, width // 2 + 1, dtype=torch.complex64)
-        self._field = torch.empty(1, channels, height, width)
+        self._field = torch.empty(1, channels, height, width, pin_memory=pinned)
 
     def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
         """The field at one moment: a buffer of this object, valid until the next call.

@@ -20,6 +20,7 @@ from tpos_live.render.guidance import SemanticGuide, warm_steps
 from tpos_live.render.loop import Loop
 from tpos_live.render.motion import NoiseField, SeedScalars
 from tpos_live.render.scalars import scalar_tokens
+from tpos_live.render.share import DeviceTime, queue_last
 from tpos_live.render.stream_batch import Flight
 from tpos_live.timing import StageTimes
 
@@ -77,7 +78,7 @@ class Painter:
         self.accelerator: Accelerator = choose(accelerator, engine, self.size, rows, threads)
         width, height = self.size[0] // engine.factor, self.size[1] // engine.factor
         shape = (1, engine.latent_channels, height, width)
-        self._field = NoiseField(engine.latent_channels, height, width)
+        self._field = NoiseField(engine.latent_channels, height, width, pinned=engine.device.type == "cuda")
         self._fresh = NoiseField(engine.latent_channels, height, width, stream=1)
         self._noise = torch.empty(shape, device=engine.device)
         self._loop = Loop(shape, engine.device)
@@ -96,6 +97,7 @@ class Painter:
         self._pool = [np.zeros((self.size[1], self.size[0], 3), np.uint8) for _ in range(_POOL)]
         self._index = 0
         self._unet_seconds = 0.0
+        self._device_time = DeviceTime(engine.device)
         self.times = StageTimes(STAGES)
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
 
@@ -115,7 +117,9 @@ class Painter:
         self._condition(tokens, drive, seed)
         self._sounds = self._step = 0
         self._lead_away(drive, snapshot)
-        self._noise.copy_(self._field.at(seed, drive.looks, drive.walk, drive.pan_x, drive.pan_y))
+        noise = self._field.at(seed, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
+        self._device_time.begin()
+        self._noise.copy_(noise, non_blocking=True)  # the field stays until this picture was waited for
         strength = max(drive.strength, LEAST_STRENGTH)
         last = None
         if strength < _FEEDBACK_BELOW:
@@ -167,6 +171,7 @@ class Painter:
         self.times.add("unet", self._unet_seconds)
         self.times.add("decode", done - decoding)
         self.times.add("total", done - began)
+        self._device_time.end(done - began)
         self._index += 1
         return Frame(
             pixels=pixels,
@@ -178,6 +183,11 @@ class Painter:
             pan_y=drive.pan_y,
             look=drive.looks,
         )
+
+    @property
+    def took(self) -> float:
+        """Seconds for which the newest picture kept the device; on a card, the one before it (see `DeviceTime`)."""
+        return self._device_time.took
 
     def reset(self) -> None:
         """Forget the last picture (feedback and momentum start anew) and count from 0."""
@@ -197,8 +207,10 @@ class Painter:
         self.settle()
 
     def settle(self) -> None:
-        """Give PyTorch the right number of threads; call once on the thread that draws."""
+        """Give PyTorch the right number of threads, and the card's other users the way; call once on the thread that
+        draws."""
         torch.set_num_threads(self.accelerator.torch_threads or self._threads)
+        queue_last(self.engine.device)
 
     def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int) -> None:
         """Prompt and sound in the first rows, scalars in the last."""

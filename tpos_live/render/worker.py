@@ -92,9 +92,11 @@ class RenderThread:
         fps_cap: float = 0.0,
         report: Callable[[str], None] = lambda line: None,
         rescue: Callable[[Exception, int], Rescued | None] = lambda error, failures: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """report: called on the render thread with one line; must not block. rescue: called on the render thread
-        when a picture failed, with the number of failures in a row: what to go on with, None for the same again."""
+        when a picture failed, with the number of failures in a row: what to go on with, None for the same again.
+        clock: of the cap on frames, seconds."""
         self._painter = painter
         self._mixer = mixer
         self._drives = drives
@@ -104,12 +106,16 @@ class RenderThread:
         self._pace = Pace(fps_cap)
         self._report = report
         self._rescue = rescue
+        self._clock = clock
         self._in_a_row = 0
         self._rescued = False
         self._stop = threading.Event()
         self._next: Accelerator | None = None
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
+        self._trail = Trail()
         self.drawn = 0
+        self.busy = 0.0
+        """Seconds for which pictures kept the device so far (see `Painter.took`)."""
         self.failed = 0
         self.error = ""
         """Why the newest picture failed, one line; "" when all is well."""
@@ -131,36 +137,42 @@ class RenderThread:
 
     def _run(self) -> None:
         self._painter.settle()
-        trail = Trail()
         while not self._stop.is_set():
-            late = not self._drives.wait(_LATE if trail.newest else _LOOK)
-            if late and trail.newest is None:
-                continue
-            if (wait := self._pace.wait(time.monotonic())) > 0:
-                self._stop.wait(min(wait, _LOOK))
-                continue
-            drive = trail.next(self._drives.take(), time.monotonic())
-            if drive is None:
-                continue
-            self._pace.begin(time.monotonic())
-            if self._next is not None:
-                self._painter.use(self._next)
-                self._next = None
-            try:
-                self._draw(drive)
-            except Exception as error:  # whatever it is, the show goes on with the last picture
-                self._fail(error)
+            self._turn()
+
+    def _turn(self) -> None:
+        """Draw a picture if one is due, or wait a moment: asleep, with the device idle."""
+        late = not self._drives.wait(_LATE if self._trail.newest else _LOOK)
+        if late and self._trail.newest is None:
+            return
+        if (wait := self._pace.wait(self._clock())) > 0:
+            self._stop.wait(min(wait, _LOOK))
+            return
+        drive = self._trail.next(self._drives.take(), self._clock())
+        if drive is None:
+            return
+        self._pace.begin(self._clock())
+        if self._next is not None:
+            self._painter.use(self._next)
+            self._next = None
+        try:
+            self._draw(drive)
+        except Exception as error:  # whatever it is, the show goes on with the last picture
+            self._fail(error)
 
     def _draw(self, drive: Drive) -> None:
         snapshot = self._store.snapshot()
         # The meaning is looked at, not taken: it stays true until there is a newer one.
+        began = time.perf_counter()
         tokens = self._mixer.tokens(drive.time, snapshot, drive, self._meanings.latest())
         if tokens is None:
             return
+        self._painter.times.add("mix", time.perf_counter() - began)
         self._frames.put(self._painter.draw(drive, tokens, snapshot, self._mixer.directions))
         if line := self._painter.remark():
             self._report(line)
         self.drawn += 1
+        self.busy += self._painter.took
         self.error = ""
         self._in_a_row = 0
 

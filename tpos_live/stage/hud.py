@@ -38,7 +38,11 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
     lost = status.samples_lost
     rows = [
         Line("picture", f"{status.engine_fps:.1f} engine · {shown_fps:.1f} shown"),
-        Line("latency", f"{status.latency_ms:.0f} ms", WARN if status.latency_ms > 250 else INK),
+        Line(
+            "latency",
+            f"{status.latency_ms:.0f} ms · engine busy {status.engine_busy:.0%}",
+            WARN if status.latency_ms > 250 else INK,
+        ),
         Line("tempo", tempo, INK if status.tempo > 0 else DIM),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
         *_understood(status.understood),
