@@ -1,14 +1,10 @@
 """`tpos-live bench engine`: our loop, the stock pipeline and a StreamDiffusion-shaped loop, in one run.
 
 All three draw with the same weights, size, steps and tokens, one picture after the other, each finished before the
-next begins, none skipped. The baselines are written from their public descriptions:
+next begins, none skipped (see `bench_baselines` for the other two).
 
 With more than one step our loop is measured a second time with all steps in flight ("stream batch"): more pictures a
 second, each of them shown `pictures_late` pictures after it was begun.
-
-- stock: diffusers' StableDiffusionPipeline, prompt embeddings given, guidance off, output_type="np".
-- apart: the same accelerator as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
-  image object each frame, no graph over the whole; how StreamDiffusion (Kodaira et al. 2023) runs.
 """
 
 from __future__ import annotations
@@ -23,18 +19,23 @@ import click
 import numpy as np
 import torch
 
+from tpos_live.bench_baselines import apart, stock
 from tpos_live.bench_results import append_results, machine
+from tpos_live.bench_steady import device_counts, host_times
 from tpos_live.conditioning.drive import Drive
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.accelerators import prepare_better
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.locate import resolve_engine
+from tpos_live.render.metadata import EngineError
 from tpos_live.render.painter import Painter
 from tpos_live.render.stream_batch import Flight
 from tpos_live.settings import Settings, parse_size
 
 WARM_UP = 5
 """Pictures that do not count."""
+COUNTED = 200
+"""Pictures of which allocations and waits are counted, at most: counting slows them."""
 PROMPT = "aurora over black mountains"
 
 
@@ -49,17 +50,36 @@ def bench_engine(
 ) -> int:
     """Measure, print a table or JSON lines, and append to a file of results if one is given."""
     rows = measure(settings, frames, steps, baselines)
-    if show_seconds:
-        from tpos_live.bench import measure_show  # brings sound, window and control, which the engine alone needs not
-
-        summary = measure_show(settings, show_seconds)[1]
-        bare = rows[0]["fps"]
-        ratio = round(summary["engine_fps"] / bare, 3)
-        rows.append({"kind": "show", "engine_fps": summary["engine_fps"], "over_bare_engine": ratio})
     if append is not None:
         append_results(append, rows, machine())
     _print(rows, as_json)
+    if show_seconds:
+        from tpos_live.bench import measure_show  # brings sound, window and control, which the engine alone needs not
+
+        show = _over_bare(rows[0], measure_show(_same_steps(settings, rows[0]["steps"]), show_seconds)[1])
+        if append is not None:
+            append_results(append, [show], machine())
+        _print_show(show, as_json)
     return 0
+
+
+def _same_steps(settings: Settings, steps: int) -> Settings:
+    """The show draws with as many steps as the bare engine did."""
+    return settings.model_copy(update={"parameters": {**settings.parameters, "steps": steps}})
+
+
+def _over_bare(bare: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
+    """The row of a whole show (kind "show"), from ours of the bare engine and the show's summary.
+
+    Raises EngineError where the two drew different things.
+    """
+    same = {key: bare[key] for key in ("engine", "accelerator", "size", "steps")}
+    there = {key: summary[key] for key in ("accelerator", "size", "steps")}
+    if any(there[key] != same[key] for key in there):
+        raise EngineError(f"the show drew with {there} and the bare engine with {same}: their ratio says nothing")
+    ratio = round(summary["engine_fps"] / bare["fps"], 3)
+    kept = {key: summary[key] for key in ("engine_fps", "shown_fps", "engine_busy", "samples_lost", "stage", "seconds")}
+    return {"kind": "show", **same, **kept, "bare_fps": bare["fps"], "over_bare_engine": ratio}
 
 
 @torch.inference_mode()
@@ -68,6 +88,7 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     chosen = settings.engine
     path, _note = resolve_engine(chosen.name)
     engine = load_engine(path)
+    threads = torch.get_num_threads()
     width, height = parse_size(chosen.size)
     painter = Painter(engine, (width, height) if width else None, chosen.accelerator, threads=chosen.threads)
     better = prepare_better(chosen.accelerator, engine, painter.size, painter.rows, chosen.threads)
@@ -92,7 +113,10 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     def draw(n: int) -> object:
         return painter.draw(Drive(time=n / 60, walk=n / 60), tokens, snapshot)
 
-    rows = [_row("tpos-live", _measure(draw, frames, engine.device), common, work)]
+    rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: painter.took), common, work)]
+    rows[0] |= host_times(painter, draw, frames)
+    if engine.device.type == "cuda":
+        rows[0] |= device_counts(draw, min(frames, COUNTED))
     if steps > 1:
         painter.flight = Flight(engine, painter.size, painter.rows, patient=True)
         streamed = _measure(draw, frames, engine.device)
@@ -102,35 +126,39 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
         painter.flight = None
     if baselines:
-        rows.append(_row("apart", _measure(_apart(painter, steps), frames, engine.device), common, work))
-        torch.set_num_threads(max(chosen.threads, 1) if chosen.threads else torch.get_num_threads())
-        stock = _measure(_stock(path, painter, steps), frames, engine.device)
-        rows.append(_row("stock", stock, common | {"accelerator": "eager"}, work))
+        rows.append(_row("apart", _measure(apart(painter, steps), frames, engine.device), common, work))
+        torch.set_num_threads(chosen.threads or threads)  # all that ours had, whatever runs its networks
+        theirs = _measure(stock(path, painter, steps), frames, engine.device)
+        rows.append(_row("stock", theirs, common | {"accelerator": "eager"}, work))
         for row in rows[-2:]:
             row["ours_is_times_faster"] = round(row["p50_ms"] / rows[0]["p50_ms"], 3)
     return rows
 
 
-def _measure(draw: Callable[[int], object], frames: int, device: torch.device) -> tuple[np.ndarray, float]:
-    """Seconds of each picture, float64 [frames], and the most memory on the card in GB (0 without one)."""
+def _measure(
+    draw: Callable[[int], object], frames: int, device: torch.device, kept: Callable[[], float] = lambda: 0.0
+) -> tuple[np.ndarray, float, float]:
+    """Seconds of each picture, float64 [frames], the most memory on the card in GB (0 without one), and the share of
+    the time in which the device was kept, as `kept` says after each picture."""
     for n in range(WARM_UP):
         draw(n)
     cuda = device.type == "cuda"
     if cuda:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-    took = np.zeros(frames)
+    took, busy = np.zeros(frames), 0.0
     for n in range(frames):
         began = time.perf_counter()
         draw(WARM_UP + n)
         if cuda:
             torch.cuda.synchronize()
         took[n] = time.perf_counter() - began
-    return took, torch.cuda.max_memory_allocated() / 1e9 if cuda else 0.0
+        busy += kept()
+    return took, torch.cuda.max_memory_allocated() / 1e9 if cuda else 0.0, busy / float(took.sum())
 
 
-def _row(name: str, measured: tuple[np.ndarray, float], common: dict[str, Any], work: float) -> dict[str, Any]:
-    took, memory = measured
+def _row(name: str, measured: tuple[np.ndarray, float, float], common: dict[str, Any], work: float) -> dict[str, Any]:
+    took, memory, busy = measured
     p50, p95, p99 = np.percentile(took, (50, 95, 99))
     rate = work / p50 / 1e12
     return {
@@ -144,68 +172,8 @@ def _row(name: str, measured: tuple[np.ndarray, float], common: dict[str, Any], 
         "tflops": round(rate, 3),
         "share_of_peak": round(rate / common["peak_tflops"], 3) if common["peak_tflops"] else 0.0,
         "memory_gb": round(memory, 2),
+        **({"busy": round(busy, 3)} if busy else {}),
     }
-
-
-def _apart(painter: Painter, steps: int) -> Callable[[int], object]:
-    """The StreamDiffusion-shaped loop on our accelerator."""
-    from PIL import Image
-
-    engine, accelerator = painter.engine, painter.accelerator
-    plan = engine.schedule.plan(steps)
-    shape = (1, engine.latent_channels, painter.size[1] // engine.factor, painter.size[0] // engine.factor)
-    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device)
-
-    def draw(_n: int) -> object:
-        x = plan.noise * torch.randn(shape).to(engine.device)
-        x0 = x
-        for step in plan.steps:
-            timestep = torch.tensor([step.timestep], device=engine.device)
-            x0 = step.skip * x + step.out * accelerator.predict(x, timestep, tokens)
-            x = step.keep * x + step.add * x0
-            if step.fresh:
-                x = x + step.fresh * torch.randn(shape).to(engine.device)
-        out = np.empty((painter.size[1], painter.size[0], 3), np.uint8)
-        accelerator.decode(x0, out)
-        if engine.device.type == "cuda":
-            torch.cuda.synchronize()
-        return Image.fromarray(out)
-
-    return draw
-
-
-def _stock(path: Path, painter: Painter, steps: int) -> Callable[[int], object]:
-    """The stock pipeline on a second copy of the same weights."""
-    import diffusers
-    from diffusers import StableDiffusionPipeline
-
-    engine = load_engine(path)
-    config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
-    pipe = StableDiffusionPipeline(
-        vae=engine.vae,
-        text_encoder=engine.text_encoder,
-        tokenizer=engine.tokenizer,
-        unet=engine.unet,
-        scheduler=getattr(diffusers, config["_class_name"]).from_config(config),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipe.set_progress_bar_config(disable=True)
-    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
-    width, height = painter.size
-
-    def draw(_n: int) -> object:
-        return pipe(
-            prompt_embeds=tokens,
-            num_inference_steps=steps,
-            guidance_scale=1.0,
-            width=width,
-            height=height,
-            output_type="np",
-        ).images
-
-    return draw
 
 
 @torch.inference_mode()
@@ -252,11 +220,25 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         f"{'loop':<14}{'accelerator':<14}{'fps':>8}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}{'of peak':>9}{'times':>7}"
     )
     for row in rows:
-        if row["kind"] == "show":
-            click.echo(f"whole show     {row['engine_fps']:.1f} fps, {row['over_bare_engine']:.2f} of the bare engine")
-            continue
         times = row.get("ours_is_times_faster", 1.0)
         click.echo(
             f"{row['loop']:<14}{row['accelerator']:<14}{row['fps']:>8.1f}{row['p50_ms']:>10.2f}{row['p95_ms']:>10.2f}"
             f"{row['p99_ms']:>10.2f}{row['share_of_peak']:>9.2f}{times:>7.2f}"
         )
+    click.echo(
+        f"host          {first['host_ms']:.2f} ms a picture (p99 {first['host_p99_ms']:.2f}), by {first['host_by']}"
+    )
+    if "allocations" in first:
+        click.echo(
+            f"a picture     {first['allocations']:.1f} allocations, {first['driver_allocations']:.2f} of the driver's, "
+            f"{first['syncs']:.1f} hidden waits"
+        )
+
+
+def _print_show(row: dict[str, Any], as_json: bool) -> None:
+    click.echo(
+        json.dumps(row)
+        if as_json
+        else f"whole show    {row['engine_fps']:.1f} fps, {row['over_bare_engine']:.2f} of the bare engine, "
+        f"engine busy {row['engine_busy']:.0%}"
+    )

@@ -1,0 +1,79 @@
+"""What our loop is measured against, written from public descriptions; on the same weights, size, steps and tokens.
+
+- stock: diffusers' StableDiffusionPipeline, prompt embeddings given, guidance off, output_type="np".
+- apart: the same accelerator as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
+  image object each frame, no graph over the whole; how StreamDiffusion (Kodaira et al. 2023) runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tpos_live.render.engine import load_engine
+from tpos_live.render.painter import Painter
+
+
+def apart(painter: Painter, steps: int) -> Callable[[int], object]:
+    """The StreamDiffusion-shaped loop on our accelerator."""
+    from PIL import Image
+
+    engine, accelerator = painter.engine, painter.accelerator
+    plan = engine.schedule.plan(steps)
+    shape = (1, engine.latent_channels, painter.size[1] // engine.factor, painter.size[0] // engine.factor)
+    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device)
+
+    def draw(_n: int) -> object:
+        x = plan.noise * torch.randn(shape).to(engine.device)
+        x0 = x
+        for step in plan.steps:
+            timestep = torch.tensor([step.timestep], device=engine.device)
+            x0 = step.skip * x + step.out * accelerator.predict(x, timestep, tokens)
+            x = step.keep * x + step.add * x0
+            if step.fresh:
+                x = x + step.fresh * torch.randn(shape).to(engine.device)
+        out = np.empty((painter.size[1], painter.size[0], 3), np.uint8)
+        accelerator.decode(x0, out)
+        if engine.device.type == "cuda":
+            torch.cuda.synchronize()
+        return Image.fromarray(out)
+
+    return draw
+
+
+def stock(path: Path, painter: Painter, steps: int) -> Callable[[int], object]:
+    """The stock pipeline on a second copy of the same weights."""
+    import diffusers
+    from diffusers import StableDiffusionPipeline
+
+    engine = load_engine(path)
+    config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    pipe = StableDiffusionPipeline(
+        vae=engine.vae,
+        text_encoder=engine.text_encoder,
+        tokenizer=engine.tokenizer,
+        unet=engine.unet,
+        scheduler=getattr(diffusers, config["_class_name"]).from_config(config),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
+    width, height = painter.size
+
+    def draw(_n: int) -> object:
+        return pipe(
+            prompt_embeds=tokens,
+            num_inference_steps=steps,
+            guidance_scale=1.0,
+            width=width,
+            height=height,
+            output_type="np",
+        ).images
+
+    return draw
