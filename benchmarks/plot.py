@@ -1,98 +1,168 @@
-"""Makes the table of engine results in docs/performance.md from benchmarks/results.jsonl.
+"""Makes the engine results in docs/performance.md, tables and a plot, from benchmarks/results.jsonl.
 
-    python benchmarks/plot.py                     # the table
-    python benchmarks/plot.py --svg docs/engines.svg   # and bars of pictures a second (needs matplotlib)
+    python benchmarks/plot.py [RESULTS.jsonl] [PAGE.md]
 
-What stands between the page's two markers is replaced; of each engine, size, loop, accelerator and machine the
-newest result counts.
+What stands between the page's two markers is replaced, and the plot is written beside the page, as NAME.svg. Of each
+engine, size, steps, loop, accelerator and machine the newest result counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+LOOPS = ("tpos-live", "stream batch", "apart", "stock")
+"""In the order of the tables: ours before what it is compared with."""
+Row = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path, nargs="?", default=ROOT / "benchmarks" / "results.jsonl")
     parser.add_argument("page", type=Path, nargs="?", default=ROOT / "docs" / "performance.md")
-    parser.add_argument("--svg", type=Path)
     options = parser.parse_args()
-    rows = newest(read(options.results))
+    rows = read(options.results)
+    loops = newest([row for row in rows if row["kind"] == "loop"])
+    shows = newest([row for row in rows if row["kind"] == "show" and "bare_fps" in row])
     text = options.page.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise SystemExit(f"{options.page}: needs one line {BEGIN} and one line {END}")
     before, rest = text.split(BEGIN)
-    options.page.write_text(f"{before}{BEGIN}\n{table(rows)}{END}{rest.split(END)[1]}", encoding="utf-8")
-    if options.svg:
-        plot(rows, options.svg)
+    made = "No results yet.\n"
+    if loops:
+        picture = options.page.with_suffix(".svg")
+        picture.write_text(plot(loops), encoding="utf-8")
+        parts = [table(loops), f"![Pictures a second and their times]({picture.name})\n", steady(loops), whole(shows)]
+        made = "\n".join(filter(None, parts))
+    options.page.write_text(f"{before}{BEGIN}\n{made}{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Rows of kind "loop"; an error names the line."""
+def read(path: Path) -> list[Row]:
+    """All rows; an error names the line."""
     rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
-            row = json.loads(line)
+            rows.append(json.loads(line))
         except ValueError as error:
             raise SystemExit(f"{path}, line {number}: {error}") from None
-        if row.get("kind") == "loop":
-            rows.append(row)
     return rows
 
 
-def hardware(row: dict[str, Any]) -> str:
+def hardware(row: Row) -> str:
     """The card, or the processor where there is none."""
     machine = row["machine"]
     return str(machine.get("gpu") or f"{machine.get('processor', 'CPU')}, {machine.get('cores', '?')} cores")
 
 
-def newest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The newest row of each measurement, by machine, engine and loop; ours before what it is compared with."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+def subject(row: Row) -> str:
+    """What was drawn: engine, size and steps."""
+    return f"{row['engine']}, {row['size'][0]}x{row['size'][1]}, {row['steps']} step" + (
+        "s" if row["steps"] > 1 else ""
+    )
+
+
+def newest(rows: list[Row]) -> list[Row]:
+    """The newest row of each measurement, by machine, engine and loop."""
+    found: dict[tuple[Any, ...], Row] = {}
     for row in sorted(rows, key=lambda row: row["date"]):
-        found[(hardware(row), row["engine"], tuple(row["size"]), row["steps"], row["accelerator"], row["loop"])] = row
-    order = ("tpos-live", "stream batch", "apart", "stock")
-    return [found[key] for key in sorted(found, key=lambda key: (*key[:4], order.index(key[5]), key[4]))]
+        loop = LOOPS.index(row.get("loop", LOOPS[0]))
+        key = (hardware(row), row["engine"], tuple(row["size"]), row["steps"], loop, row["accelerator"])
+        found[key] = row
+    return [found[key] for key in sorted(found)]
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown, a line a row."""
+def table(rows: list[Row]) -> str:
+    """How fast each loop was, a line a row, in Markdown."""
     lines = [
         "| engine | machine | loop | accelerator | pictures a second | p50, p95, p99 ms | of matrix peak "
         "| ours is times faster | commit |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        size = f"{row['size'][0]}x{row['size'][1]}, {row['steps']} step" + ("s" if row["steps"] > 1 else "")
         times = f"{row['ours_is_times_faster']:.2f}" if "ours_is_times_faster" in row else ""
         lines.append(
-            f"| {row['engine']}, {size} | {hardware(row)} | {row['loop']} | {row['accelerator']} | {row['fps']:.1f} "
+            f"| {subject(row)} | {hardware(row)} | {row['loop']} | {row['accelerator']} | {row['fps']:.1f} "
             f"| {row['p50_ms']:.2f}, {row['p95_ms']:.2f}, {row['p99_ms']:.2f} | {row['share_of_peak']:.2f} "
             f"| {times} | {row['commit']} |"
         )
-    return "\n".join(lines) + "\n" if rows else "No results yet.\n"
+    return "\n".join(lines) + "\n"
 
 
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Bars of pictures a second."""
-    import matplotlib
+def steady(rows: list[Row]) -> str:
+    """What a picture of ours costs beside the networks; "" where nobody measured it."""
+    lines = [
+        "| our loop on | accelerator | Python, ms a picture (p99) | device busy | memory on the card, GB "
+        "| a picture's allocations, of the driver, hidden waits |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        if "host_ms" not in row:
+            continue
+        counts = "no card"
+        if "allocations" in row:
+            counts = f"{row['allocations']:.1f}, {row['driver_allocations']:.2f}, {row['syncs']:.1f}"
+        memory = f"{row['memory_gb']:.2f}" if row["memory_gb"] else "no card"
+        host = f"{row['host_ms']:.2f} ({row['host_p99_ms']:.2f})"
+        ours = f"| {subject(row)}, {hardware(row)} | {row['accelerator']} "
+        lines.append(f"{ours}| {host} | {row['busy']:.0%} | {memory} | {counts} |")
+    return "\n".join(lines) + "\n" if len(lines) > 2 else ""
 
-    matplotlib.use("svg")
-    from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 0.5 + 0.4 * len(rows)), layout="constrained")
-    names = [f"{row['engine']} · {row['loop']} · {row['accelerator']} · {hardware(row)}" for row in rows]
-    axes.barh(names, [row["fps"] for row in rows], color="#5b6ee1")
-    axes.invert_yaxis()
-    axes.set_xlabel("pictures a second")
-    figure.savefig(path)
+def whole(rows: list[Row]) -> str:
+    """Whole shows over the bare engine, in Markdown; "" where there is none."""
+    lines = [
+        "| whole show with | accelerator | engine pictures a second | of the bare engine | engine busy | commit |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        rates = f"{row['engine_fps']:.1f} for {row['bare_fps']:.1f}"
+        lines.append(
+            f"| {subject(row)}, {hardware(row)} | {row['accelerator']} | {rates} "
+            f"| {row['over_bare_engine']:.2f} | {row['engine_busy']:.0%} | {row['commit']} |"
+        )
+    return "\n".join(lines) + "\n" if rows else ""
+
+
+LEFT, WIDE, GAP, LINE, TOP = 400, 230, 50, 24, 34
+"""Of the plot, in pixels: room for names, width of a panel, room between two, height of a row, room for titles."""
+
+
+def plot(rows: list[Row]) -> str:
+    """An SVG of two panels: bars of pictures a second, and the span of a picture's time from p50 to p99."""
+    second = LEFT + WIDE + GAP
+    width, height = second + WIDE + GAP, TOP + LINE * len(rows) + 12
+    fastest = max(row["fps"] for row in rows)
+    slowest = max(row["p99_ms"] for row in rows)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-size="12"',
+        ' font-family="sans-serif">',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        text(LEFT, 20, "pictures a second"),
+        text(second, 20, "ms a picture: p50, p95, p99"),
+    ]
+    for n, row in enumerate(rows):
+        y = TOP + LINE * n
+        colour = "#4455cc" if row["loop"] in LOOPS[:2] else "#9a9a9a"
+        length = WIDE * row["fps"] / fastest
+        marks = [second + WIDE * row[name] / slowest for name in ("p50_ms", "p95_ms", "p99_ms")]
+        parts += [
+            text(LEFT - 10, y + 14, f"{subject(row)} · {row['loop']} · {row['accelerator']}", "end"),
+            f'<rect x="{LEFT}" y="{y + 3}" width="{length:.1f}" height="{LINE - 8}" fill="{colour}"/>',
+            text(LEFT + length + 5, y + 14, f"{row['fps']:.1f}"),
+            f'<path d="M{marks[0]:.1f} {y + 10}H{marks[2]:.1f}" stroke="{colour}" stroke-width="2"/>',
+            *(f'<circle cx="{x:.1f}" cy="{y + 10}" r="3.5" fill="{colour}"/>' for x in marks),
+            text(marks[2] + 7, y + 14, f"{row['p99_ms']:.1f}"),
+        ]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def text(x: float, y: float, words: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y}" fill="#222222" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 if __name__ == "__main__":

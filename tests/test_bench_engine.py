@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 from fakes.tools import require_tool
 
-from tpos_live import bench_engine
+from tpos_live import bench_baselines, bench_engine
 from tpos_live.bench_results import append_results
 from tpos_live.render.accelerators import choose
 from tpos_live.render.engine import load_engine
@@ -36,6 +37,8 @@ def test_three_loops_on_the_same_weights(tmp_path: Path, kind: str) -> None:
         assert row["frames"] == 3 and row["fps"] > 0 and row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
         assert row["gflop"] == rows[0]["gflop"] > 0 and row["peak_tflops"] > 0
         assert row["size"] == [64, 64] and row["accelerator"] == "eager"
+    assert 0 < rows[0]["host_ms"] < rows[0]["p50_ms"] and rows[0]["host_by"] == "hollow"
+    assert rows[0]["host_ms"] <= rows[0]["host_p99_ms"] and 0.5 < rows[0]["busy"] <= 1.0 and "busy" not in rows[1]
     for row in rows[1:]:
         assert row["ours_is_times_faster"] == pytest.approx(row["p50_ms"] / rows[0]["p50_ms"], rel=0.01)
 
@@ -53,9 +56,9 @@ def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, monkeypatch: p
     Canvas.engine = engine  # type: ignore[attr-defined]
     with torch.inference_mode():
         torch.manual_seed(3)
-        apart = np.asarray(bench_engine._apart(Canvas, 2)(0)).astype(float)  # type: ignore[arg-type]
+        apart = np.asarray(bench_baselines.apart(Canvas, 2)(0)).astype(float)  # type: ignore[arg-type]
         torch.manual_seed(3)
-        stock = np.asarray(bench_engine._stock(folder, Canvas, 2)(0))[0] * 255  # type: ignore[arg-type]
+        stock = np.asarray(bench_baselines.stock(folder, Canvas, 2)(0))[0] * 255  # type: ignore[arg-type]
     assert np.abs(apart - stock).mean() < 2.0 and apart.std() > 1
 
 
@@ -76,9 +79,22 @@ def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:
     assert subprocess.run(command, check=False, timeout=60).returncode == 0
     text = page.read_text()
     assert "old" not in text and text.endswith("After.\n") and "Card 9" in text and "2.5" in text
-    assert text.count("| Tiny") == 2
+    assert text.count("| Tiny") == 2 and "(page.svg)" in text and "whole show" not in text
     subprocess.run(command, check=True, timeout=60)
     assert page.read_text() == text, "making it again changes nothing"
+    found = ElementTree.parse(tmp_path / "page.svg").getroot()
+    bars = [float(bar.get("width", 0)) for bar in found.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    assert len(bars) == 2 and sorted(bars)[0] / sorted(bars)[1] == pytest.approx(0.4, abs=0.01)
+
+    steady = {"host_ms": 0.31, "host_p99_ms": 0.5, "busy": 0.9, "memory_gb": 2.1}
+    counts = {"allocations": 3.0, "driver_allocations": 0.0, "syncs": 1.5}
+    show = {**loop, "kind": "show", "engine_fps": 8.2, "bare_fps": 10.0, "over_bare_engine": 0.82, "engine_busy": 0.3}
+    append_results(path, [{**loop, **steady, **counts}, show], {"gpu": "Card 9"})
+    subprocess.run(command, check=True, timeout=60)
+    text = page.read_text()
+    assert "| 0.31 (0.50) | 90% | 2.10 | 3.0, 0.00, 1.5 |" in text
+    assert "| 8.2 for 10.0 | 0.82 | 30% |" in text
+
     (tmp_path / "bad.jsonl").write_text("{broken\n")
     bad = subprocess.run(
         [sys.executable, str(PLOT), str(tmp_path / "bad.jsonl"), str(page)], capture_output=True, text=True, timeout=60
