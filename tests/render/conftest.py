@@ -29,3 +29,15 @@ def flow(flow_folder: Path) -> Engine:
 @pytest.fixture(scope="session")
 def turbo(turbo_folder: Path) -> Engine:
     return load_engine(turbo_folder, "cpu")
+
+
+@pytest.fixture(scope="session")
+def xl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two text encoders."""
+    folder = tmp_path_factory.mktemp("xl")
+    return make_tiny_engine(folder, "sdxl", metadata={"size": [96, 64], "multiple": 32})
+
+
+@pytest.fixture(scope="session")
+def xl(xl_folder: Path) -> Engine:
+    return load_engine(xl_folder, "cpu")
