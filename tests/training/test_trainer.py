@@ -16,7 +16,7 @@ from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.ember import Plan, Trainer, train_ember
 from tpos_live.training.flow import build_unet
 from tpos_live.training.text_encoder import build
-from tpos_live.training.whereabouts import Whereabouts, places
+from tpos_live.training.whereabouts import FINENESS, Whereabouts, places
 
 TINY = Plan(channels=(16, 32), batch=2, capacity=4, renew=1, save=1e9, wide=False, joint=0.5)
 
@@ -116,6 +116,15 @@ def test_a_unet_learns_where_it_is_from_its_borders() -> None:
         optimizer.step()
     assert losses[-1] < 0.6 * losses[0]
     assert places(4, 6).shape[1:] == (4, 6) and places(4, 6).abs().max() <= 1
+
+
+def test_finer_levels_are_asked_for_shorter_waves() -> None:
+    asked = [places(32, 32, fine) for fine in range(FINENESS)]
+    assert len(asked[0]) < len(asked[1]) < len(asked[2])
+    crossings = [(waves.sign().diff(dim=2) != 0).sum((1, 2)).max().item() for waves in asked]
+    assert crossings[0] < crossings[1] < crossings[2]
+    lesson = Whereabouts(build_unet((16, 32, 48)))
+    assert [head.out_channels for head in lesson.heads] == [len(waves) for waves in asked]
 
 
 def test_picture_loss_is_zero_for_equal_pictures_and_grows_with_blur() -> None:
