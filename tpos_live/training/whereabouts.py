@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-
 FINENESS = 3
 """Of what is asked for: 0 for the coarsest level, one more for each that is twice as fine."""
 
