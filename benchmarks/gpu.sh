@@ -62,6 +62,8 @@ fi
 bench "eager" 40 eager "$few" --no-baselines
 if [ "$show" != 0 ]; then
     bench "whole show" 80 "$best" "$some" --no-baselines --show "$show"
+    part "whole show, 30 pictures a second" 60 "$python" -m tpos_live bench --engine "$engine" --size "$size" \
+        --accelerator "$best" --fps-cap 30 --seconds $((show / 2)) --append "$results"
 fi
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'not measured: %s\n' "${failed[@]}" >&2

@@ -28,6 +28,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = read(options.results)
     loops = newest([row for row in rows if row["kind"] == "loop"])
+    capped = newest([row for row in rows if row["kind"] == "whole" and row.get("fps_cap")])
     shows = newest([row for row in rows if row["kind"] == "show" and "bare_fps" in row])
     text = options.page.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
@@ -37,7 +38,13 @@ def main() -> None:
     if loops:
         picture = options.page.with_suffix(".svg")
         picture.write_text(plot(loops), encoding="utf-8")
-        parts = [table(loops), f"![Pictures a second and their times]({picture.name})\n", steady(loops), whole(shows)]
+        parts = [
+            table(loops),
+            f"![Pictures a second and their times]({picture.name})\n",
+            steady(loops),
+            whole(shows),
+            idle(capped),
+        ]
         made = "\n".join(filter(None, parts))
     options.page.write_text(f"{before}{BEGIN}\n{made}{END}{rest.split(END)[1]}", encoding="utf-8")
 
@@ -124,6 +131,20 @@ def whole(rows: list[Row]) -> str:
         lines.append(
             f"| {subject(row)}, {hardware(row)} | {row['accelerator']} | {rates} "
             f"| {row['over_bare_engine']:.2f} | {row['engine_busy']:.0%} | {row['commit']} |"
+        )
+    return "\n".join(lines) + "\n" if rows else ""
+
+
+def idle(rows: list[Row]) -> str:
+    """Whole shows with a cap on pictures: how much of the time is left to others; "" where there is none."""
+    lines = [
+        "| whole show with | accelerator | `--fps-cap` | engine pictures a second | engine busy | commit |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {subject(row)}, {hardware(row)} | {row['accelerator']} | {row['fps_cap']:g} | {row['engine_fps']:.1f} "
+            f"| {row['engine_busy']:.0%} | {row['commit']} |"
         )
     return "\n".join(lines) + "\n" if rows else ""
 

@@ -89,11 +89,12 @@ def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:
     steady = {"host_ms": 0.31, "host_p99_ms": 0.5, "busy": 0.9, "memory_gb": 2.1}
     counts = {"allocations": 3.0, "driver_allocations": 0.0, "syncs": 1.5}
     show = {**loop, "kind": "show", "engine_fps": 8.2, "bare_fps": 10.0, "over_bare_engine": 0.82, "engine_busy": 0.3}
-    append_results(path, [{**loop, **steady, **counts}, show], {"gpu": "Card 9"})
+    capped = {**show, "kind": "whole", "fps_cap": 30.0, "engine_fps": 29.9}
+    append_results(path, [{**loop, **steady, **counts}, show, capped], {"gpu": "Card 9"})
     subprocess.run(command, check=True, timeout=60)
     text = page.read_text()
     assert "| 0.31 (0.50) | 90% | 2.10 | 3.0, 0.00, 1.5 |" in text
-    assert "| 8.2 for 10.0 | 0.82 | 30% |" in text
+    assert "| 8.2 for 10.0 | 0.82 | 30% |" in text and "| 30 | 29.9 | 30% |" in text
 
     (tmp_path / "bad.jsonl").write_text("{broken\n")
     bad = subprocess.run(

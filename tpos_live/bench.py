@@ -60,6 +60,7 @@ def measure_show(settings: Settings, seconds: float) -> tuple[list[dict[str, Any
             "stage": show.stage.renderer,
             "seconds": round(took, 2),
             "engine_fps": round((show.renderer.drawn - drawn) / took, 2),
+            "fps_cap": settings.engine.fps_cap,
             "engine_busy": round((show.renderer.busy - drawing) / took, 3),
             "shown_fps": round((show.stage.meter.count - shown) / took, 2),
             "latency_ms": round(status.latency_ms, 1),

@@ -64,8 +64,9 @@ def bench_engine(
 
 
 def _same_steps(settings: Settings, steps: int) -> Settings:
-    """The show draws with as many steps as the bare engine did."""
-    return settings.model_copy(update={"parameters": {**settings.parameters, "steps": steps}})
+    """The show draws with as many steps as the bare engine did, and as fast as it can."""
+    engine = settings.engine.model_copy(update={"fps_cap": 0.0})
+    return settings.model_copy(update={"engine": engine, "parameters": {**settings.parameters, "steps": steps}})
 
 
 def _over_bare(bare: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:

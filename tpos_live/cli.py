@@ -54,8 +54,11 @@ _PICTURE = [
     click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto or one of docs/engines.md's."),
     click.option("--config", type=_FILE, help="Settings file, laid over ./config.toml."),
 ]
+_CAP = click.option(
+    "--fps-cap", "engine_fps_cap", type=click.FloatRange(0, 1000), help="Most engine pictures a second."
+)
 _SHOW = [
-    click.option("--fps-cap", "engine_fps_cap", type=click.FloatRange(0, 1000), help="Most engine pictures a second."),
+    _CAP,
     click.option("--fullscreen", "parameters_out_fullscreen", is_flag=True, default=None, help="Fill the screen."),
     click.option("--screen", "parameters_out_screen", type=click.IntRange(0, 15), help="Number of the screen."),
     click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4."),
@@ -189,7 +192,7 @@ def doctor() -> int:
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 @click.option("--seconds", type=click.FloatRange(1, 3600), default=20.0, show_default=True)
 @click.option("--append", type=_FILE, help="Add the result to this file of JSON lines.")
-@_with(_PICTURE)
+@_with([*_PICTURE, _CAP])
 @click.pass_context
 def bench(context: click.Context, as_json: bool, seconds: float, append: Path | None, **options: Any) -> None:
     """Measure the whole path: every stage, pictures a second, losses."""

@@ -154,3 +154,11 @@ def test_the_render_thread_queues_behind_the_others(monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         queue_last(torch.device("cuda"))
     assert done == [("made", LOWEST), ("waits for", shared), ("waits for", shared)] and LOWEST == 0
+
+
+def test_host_time_is_what_the_networks_leave(turbo: Engine) -> None:
+    painter = Painter(turbo, (64, 64), "eager", threads=1)
+    tokens = torch.zeros(painter.token_rows, turbo.token_dim)
+    painter.draw(Drive(), tokens, ParameterStore().snapshot())
+    host, noise, unet, decode, total = (float(painter.times.values(stage)[0]) for stage in painter.times.stages)
+    assert host + unet + decode == pytest.approx(total) and 0 < host < total and unet > 0 and noise > 0

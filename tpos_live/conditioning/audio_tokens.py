@@ -143,7 +143,8 @@ class ConceptMap:
 
     def sentence(self) -> torch.Tensor:
         if self._sentence is None:
-            parts = [(self._state(n), float(w)) for n, w in enumerate(self._weights) if w > 1e-3]
+            active = np.flatnonzero(self._weights > 1e-3).tolist()  # a few of some hundred
+            parts = [(self._state(n), float(self._weights[n])) for n in active]
             self._sentence = blend(parts) if parts else self._state(0)
         return self._sentence
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -44,6 +45,13 @@ def _noise(seed: int, look: int, stream: int, number: int, count: int) -> np.nda
     key = np.array([(seed << 8 | stream) & _MASK, look & _MASK], dtype=np.uint64)
     counter = np.array([0, 0, number & _MASK, 0], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter)).standard_normal(count, np.float32)
+
+
+@lru_cache(maxsize=64)
+def _few(seed: int, look: int, stream: int, number: int, count: int) -> tuple[float, ...]:
+    """A few numbers of `_noise`, remembered: neighbouring pictures want the same ones, and making a generator asks
+    the system for entropy each time."""
+    return tuple(_noise(seed, look, stream, number, count).tolist())
 
 
 class NoiseField:
@@ -158,7 +166,7 @@ class SeedScalars:
             elif scalar.source == "clock":
                 value = scalar.rate * walk % 1.0
             elif scalar.cyclic:
-                start, side = _noise(seed, look, 255, n, 2).tolist()
+                start, side = _few(seed, look, 255, n, 2)
                 value = (self._normal.cdf(start) + math.copysign(scalar.rate, side) * walk) % 1.0
             else:
                 value = self._normal.cdf(self._wander(seed, look, n, scalar.rate * walk * 3.0))
@@ -168,4 +176,4 @@ class SeedScalars:
     @staticmethod
     def _wander(seed: int, look: int, n: int, position: float) -> float:
         first, weights = kernel(position)
-        return sum(w * float(_noise(seed, look, 128 + n, first + m, 1)[0]) for m, w in enumerate(weights))
+        return sum(w * _few(seed, look, 128 + n, first + m, 1)[0] for m, w in enumerate(weights))

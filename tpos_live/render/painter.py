@@ -24,7 +24,8 @@ from tpos_live.render.share import DeviceTime, queue_last
 from tpos_live.render.stream_batch import Flight
 from tpos_live.timing import StageTimes
 
-STAGES = ("noise", "unet", "decode", "total")
+STAGES = ("host", "noise", "unet", "decode", "total")
+"""host: Python beside the networks, the noise in it."""
 _POOL = 6
 """Pictures in the pool; Frame promises that the three newest are never written."""
 _FEEDBACK_BELOW = 0.999
@@ -167,6 +168,7 @@ class Painter:
         else:
             self.accelerator.decode(latent, pixels)
         done = time.perf_counter()
+        self.times.add("host", decoding - began - self._unet_seconds)
         self.times.add("noise", max(sampled - began, 0.0))
         self.times.add("unet", self._unet_seconds)
         self.times.add("decode", done - decoding)

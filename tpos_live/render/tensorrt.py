@@ -6,6 +6,7 @@ Not proven on a card yet (see docs/engines.md): what is tested is everything up 
 from __future__ import annotations
 
 import importlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class TensorRt:
         self._host = torch.empty(self._decoder.buffers["pixels"].shape, dtype=torch.uint8, pin_memory=True)
         self._bytes = torch.empty(self._host.shape, dtype=torch.uint8, device="cuda")
         self._copied = torch.cuda.Event()
+        self.waited = 0.0
+        """Seconds for which `decode` has waited for the card so far."""
 
     def batch(self, rows: int, wait: bool = False) -> str:
         """Why `predict` does not take `rows` at once: plans are compiled for one."""
@@ -71,7 +74,9 @@ class TensorRt:
         self._bytes.copy_(self._decoder.run(latent=latent)["pixels"])
         self._host.copy_(self._bytes, non_blocking=True)
         self._copied.record()
+        began = time.perf_counter()
         self._copied.synchronize()
+        self.waited += time.perf_counter() - began
         np.copyto(out, self._host[0].numpy())
 
 
