@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +16,7 @@ from tpos_live.conditioning.interpreter import Interpreter
 from tpos_live.conditioning.mapping import MappedSound, MappingError, find_mapping
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.conditioning.prompts import PromptBank, TextCache
-from tpos_live.conditioning.vocabulary import load_vocabulary
+from tpos_live.conditioning.vocabulary import Retold, load_vocabulary
 from tpos_live.parameters import Snapshot
 from tpos_live.places import mappings_dir, shipped
 from tpos_live.render.accelerators import Accelerator, prepare_better
@@ -60,16 +61,17 @@ class Studio:
     def _build(self, path: Path, size: tuple[int, int], accelerator: str, device: str | None = None) -> None:
         """Load an engine and all that draws with it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
-        self.engine = load_engine(path, device=device, lazy=True)
+        self.engine = engine = load_engine(path, device=device, lazy=True)
         width, height = size
         wanted = (width, height) if width else None
         self.painter = self._painter(wanted, accelerator)
-        texts = self._stack.enter_context(TextCache(self.engine.encode, synchronous=not self._live))
+        # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
+        vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
+        told = Retold(engine.encode, vocabulary)
+        texts = self._stack.enter_context(TextCache(told, synchronous=not self._live))
         self.mixer = Mixer(PromptBank(texts), self._sound_map(), self.painter.token_rows, self.engine.hears)
         self._texts = texts
-        self._interpreter = self._stack.enter_context(
-            Interpreter(lambda: load_vocabulary(path, self.engine.sentences), synchronous=not self._live)
-        )
+        self._interpreter = self._stack.enter_context(Interpreter(vocabulary, synchronous=not self._live))
 
     def _sound_map(self) -> AudioMap | None:
         """From what is heard to the engine: by its own trained mapping where there is one, else by phrases."""

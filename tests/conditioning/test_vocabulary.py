@@ -14,6 +14,7 @@ from tpos_live.conditioning.vocabulary import (
     KINDS,
     MOST_WORDS,
     VOCABULARY_FILE,
+    Retold,
     Understood,
     Vocabulary,
     load_vocabulary,
@@ -65,6 +66,36 @@ def test_known_words_are_found_as_written(
 def test_a_new_word_lands_on_its_neighbour(vocabulary: Vocabulary) -> None:
     assert vocabulary.understand("combustion").families[0] == "fire"
     assert vocabulary.understand("skyscraper").families[0] == "city_at_night"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "retold"),
+    [
+        ("neon jellyfish", "neon jellyfish"),  # the engine's own words stay as they are
+        ("slow watercolour  City at\tNight", "slow watercolour  City at\tNight"),
+        ("fire and ocean", "fire and ocean"),
+        ("combustion", "fire"),
+        ("combustion in neon", "neon fire"),
+        ("...", "..."),
+        ("", ""),
+    ],
+)
+def test_what_is_said_in_other_words_is_retold_in_known_ones(
+    vocabulary: Vocabulary, prompt: str, retold: str
+) -> None:
+    assert vocabulary.retell(prompt) == retold
+
+
+def test_retold_encodes_the_known_words_and_without_a_vocabulary_the_prompt(vocabulary: Vocabulary) -> None:
+    heard: list[str] = []
+
+    def encode(text: str) -> torch.Tensor:
+        heard.append(text)
+        return torch.zeros(1, 1)
+
+    Retold(encode, lambda: vocabulary)("combustion")
+    Retold(encode, lambda: None)("combustion")
+    assert heard == ["fire", "combustion"]
 
 
 def test_two_families_are_both_told(vocabulary: Vocabulary) -> None:

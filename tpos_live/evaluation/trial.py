@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tpos_live.conditioning.vocabulary import Retold, load_vocabulary
 from tpos_live.evaluation.artist import Artist, as_tensor
 from tpos_live.evaluation.judge import Judge
 
@@ -18,14 +19,18 @@ BATCH = 16
 
 
 class Trial:
-    """An engine, its judge and a seed. states: remembered words. families: what the engine knows and the judge too.
+    """An engine, its judge and a seed.
+
+    states: of a prompt, as a show has them; remembered. families: what the engine knows and the judge too.
 
     The judge names any family that it knows, also one that the engine was never taught.
     """
 
     def __init__(self, artist: Artist, judge: Judge, seed: int) -> None:
         self.artist, self.judge, self.seed = artist, judge, seed
-        self.states = lru_cache(maxsize=4096)(artist.engine.encode)
+        engine = artist.engine
+        vocabulary = cache(lambda: load_vocabulary(engine.folder, engine.sentences))
+        self.states = lru_cache(maxsize=4096)(Retold(engine.encode, vocabulary))
         taught = taught_families(artist.engine.folder)
         self.families = tuple(name for name in judge.families if not taught or name in taught)
 
