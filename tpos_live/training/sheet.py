@@ -12,11 +12,13 @@ from typing import Any
 
 import torch
 
+from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.training.autoencoder import decode
 from tpos_live.training.captions import PHRASES
 from tpos_live.training.flow import T_MAX, one_step
 from tpos_live.training.pairs import Words
 from tpos_live.training.recipe import PLAIN, Recipe, render
+from tpos_live.training.text_encoder import encode
 
 
 def save(path: Path, rows: list[torch.Tensor]) -> None:
@@ -132,9 +134,11 @@ def main(engine: Path, folder: Path) -> None:
     encoder = BertModel.from_pretrained(engine / "text_encoder").float().eval()
     words = Words(encoder, AutoTokenizer.from_pretrained(engine / "tokenizer"))
     names = tomllib.loads((engine / "families.toml").read_text(encoding="utf-8"))["families"]
+    vocabulary = load_vocabulary(engine, lambda texts: encode(encoder, words.tokenizer, texts)[:, 0])
+    told = vocabulary.retell if vocabulary else str  # as a show tells them
     families(unet, vae, words, folder / "ember-families.png", names, compare=False)
-    prompts(unet, vae, words, folder / "ember-prompts.png")
-    blends(unet, vae, words, folder / "ember-blends.png")
+    prompts(unet, vae, words, folder / "ember-prompts.png", tuple(map(told, PROMPTS)))
+    blends(unet, vae, words, folder / "ember-blends.png", [(told(a), told(b)) for a, b in BLENDS])
 
 
 if __name__ == "__main__":
