@@ -43,15 +43,16 @@ def test_three_loops_on_the_same_weights(tmp_path: Path, kind: str) -> None:
         assert row["ours_is_times_faster"] == pytest.approx(row["p50_ms"] / rows[0]["p50_ms"], rel=0.01)
 
 
-def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["sd-turbo", "sdxl"])
+def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, kind: str) -> None:
     """From the same noise it is the stock pipeline's own picture: the baseline does all the work."""
-    folder = make_tiny_engine(tmp_path / "engine", "sd-turbo")
+    folder = make_tiny_engine(tmp_path / "engine", kind)  # type: ignore[arg-type]
     engine = load_engine(folder, "cpu")
 
     class Canvas:
         size = (64, 64)
-        rows = 81
-        accelerator = choose("eager", engine, (64, 64), 81)
+        rows = engine.text_tokens + 4
+        accelerator = choose("eager", engine, (64, 64), rows)
 
     Canvas.engine = engine  # type: ignore[attr-defined]
     with torch.inference_mode():

@@ -1,6 +1,7 @@
 """What our loop is measured against, written from public descriptions; on the same weights, size, steps and tokens.
 
-- stock: diffusers' StableDiffusionPipeline, prompt embeddings given, guidance off, output_type="np".
+- stock: diffusers' StableDiffusionPipeline (or that of Stable Diffusion XL), prompt embeddings given, guidance off,
+  output_type="np".
 - apart: the same accelerator as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
   image object each frame, no graph over the whole; how StreamDiffusion (Kodaira et al. 2023) runs.
 """
@@ -48,27 +49,34 @@ def apart(painter: Painter, steps: int) -> Callable[[int], object]:
 def stock(path: Path, painter: Painter, steps: int) -> Callable[[int], object]:
     """The stock pipeline on a second copy of the same weights."""
     import diffusers
-    from diffusers import StableDiffusionPipeline
 
     engine = load_engine(path)
     config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
-    pipe = StableDiffusionPipeline(
-        vae=engine.vae,
-        text_encoder=engine.text_encoder,
-        tokenizer=engine.tokenizer,
-        unet=engine.unet,
-        scheduler=getattr(diffusers, config["_class_name"]).from_config(config),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipe.set_progress_bar_config(disable=True)
+    scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
     tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
+    first, *second = engine.texts.readers
+    parts = {"vae": engine.vae, "scheduler": scheduler, "feature_extractor": None}
+    parts |= {"text_encoder": first.encoder, "tokenizer": first.tokenizer}
+    if second:
+        pipe = diffusers.StableDiffusionXLPipeline(
+            **parts,
+            text_encoder_2=second[0].encoder,
+            tokenizer_2=second[0].tokenizer,
+            unet=engine.unet.unet,
+            add_watermarker=False,
+        )
+        said = {"prompt_embeds": tokens[:, 1:], "pooled_prompt_embeds": tokens[:, 0, : engine.texts.pooled]}
+    else:
+        pipe = diffusers.StableDiffusionPipeline(
+            **parts, unet=engine.unet, safety_checker=None, requires_safety_checker=False
+        )
+        said = {"prompt_embeds": tokens}
+    pipe.set_progress_bar_config(disable=True)
     width, height = painter.size
 
     def draw(_n: int) -> object:
         return pipe(
-            prompt_embeds=tokens,
+            **said,
             num_inference_steps=steps,
             guidance_scale=1.0,
             width=width,
