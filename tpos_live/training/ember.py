@@ -31,6 +31,8 @@ from tpos_live.training.whereabouts import Whereabouts
 
 CRITIC_AHEAD = 100
 """Steps in which the critic learns alone."""
+WORTH_COMPILING = 30.0
+"""Minutes of training from which compiling the UNet for a CPU, some four minutes, pays."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def train_ember(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    plan = plan or Plan()
+    plan = plan or Plan(compiled=minutes >= WORTH_COMPILING)
     acc = Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
     seed += acc.process_index
     torch.manual_seed(seed)
