@@ -72,8 +72,11 @@ def test_a_new_word_lands_on_its_neighbour(vocabulary: Vocabulary) -> None:
     ("prompt", "retold"),
     [
         ("neon jellyfish", "neon jellyfish"),  # the engine's own words stay as they are
-        ("slow watercolour  City at\tNight", "slow watercolour  City at\tNight"),
+        ("Watercolour  City at\tNight", "Watercolour  City at\tNight"),
+        ("slow watercolour  City at\tNight", "watercolour city at night"),
         ("fire and ocean", "fire and ocean"),
+        ("a samurai between fire and ocean", "ocean and fire"),
+        ("hot flames dancing", "fire"),
         ("combustion", "fire"),
         ("combustion in neon", "neon fire"),
         ("...", "..."),

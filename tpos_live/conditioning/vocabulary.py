@@ -92,7 +92,8 @@ class Vocabulary:
         self._entries = [(kind, name) for kind, name, _ in rows]
         self._exact = {text.lower(): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
         self._vectors = self._encode([text for _, _, text in rows])
-        self._phrases = {name: [text.lower() for text in texts] for name, texts in phrases.get("family", {}).items()}
+        self._longest_first = sorted(filter(None, self._exact), key=len, reverse=True)
+        self._plainest = {name: texts[0].lower() for name, texts in phrases.get("family", {}).items() if texts}
         self._is_family = torch.tensor([kind == "family" for kind, _ in self._entries])
 
     def understand(self, prompt: str) -> Understood:
@@ -135,16 +136,23 @@ class Vocabulary:
     def retell(self, prompt: str) -> str:
         """The prompt in words that the engine was taught: `a hearth in neon` is told as `neon fire`.
 
-        A prompt that names its family itself in such words, or in which nothing is understood, stays as it is.
+        A prompt of such words alone stays as it is, and so does one in which nothing is understood. A second scene is
+        told where its plainest name is written out; what merely is like one is left out, for one word in a
+        sentence often is.
         """
         understood = self.understand(prompt)
-        if not understood.families:
+        said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
+        if not understood.families or self._taught(said):
             return prompt
-        said = re.sub(r"\s+", " ", prompt.lower())
-        if any(re.search(rf"\b{re.escape(text)}\b", said) for text in self._phrases[understood.families[0]]):
-            return prompt
-        scene = " and ".join(self._phrases[name][0] for name in understood.families)
-        return " ".join((*understood.others, scene))
+        first, *others = understood.families
+        scenes = [first, *(name for name in others if _holds(said, self._plainest[name]))]
+        return " ".join((*understood.others, " and ".join(self._plainest[name] for name in scenes)))
+
+    def _taught(self, said: str) -> bool:
+        """Nothing is left of `said` without the phrases that the engine was taught and small words."""
+        for text in self._longest_first:
+            said = re.sub(rf"\b{re.escape(text)}\b", " ", said)
+        return all(word in _SMALL_WORDS for word in said.split())
 
     def _families(self, named: dict[str, float], cosines: torch.Tensor) -> tuple[str, ...]:
         """The family nearest to the whole prompt, by its three nearest phrases, then others that are named.
@@ -183,6 +191,10 @@ class Vocabulary:
     def _encode(self, texts: list[str]) -> torch.Tensor:
         parts = [self._sentences(texts[at : at + _BATCH]).float().cpu() for at in range(0, len(texts), _BATCH)]
         return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
+
+
+def _holds(said: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(text)}\b", said) is not None
 
 
 class Retold:
