@@ -3,9 +3,9 @@
 import random
 
 from tpos_live.training.captions import HELD_OUT, PHRASES, caption, phrase
-from tpos_live.training.thesaurus import _lists, idle_word, word_for
+from tpos_live.training.thesaurus import idle_word, lists, word_for
 
-WORDS = _lists()
+WORDS = lists()
 
 
 def test_every_family_has_words_and_no_word_has_two_families() -> None:

@@ -27,13 +27,14 @@ BATCH = 256
 
 
 @lru_cache(maxsize=1)
-def _lists() -> dict[str, tuple[str, ...]]:
+def lists() -> dict[str, tuple[str, ...]]:
+    """Words by family, and those that are "idle"."""
     return {name: tuple(words) for name, words in json.loads(FILE.read_text(encoding="utf-8")).items()}
 
 
 def word_for(rng: random.Random, family: str) -> str:
     """A word, or two, that lie nearest to this family; "" where there are none."""
-    words = _lists().get(family, ())
+    words = lists().get(family, ())
     if not words:
         return ""
     word = rng.choice(words)
@@ -42,7 +43,7 @@ def word_for(rng: random.Random, family: str) -> str:
 
 def idle_word(rng: random.Random) -> str:
     """A word that names nothing an engine could draw."""
-    return rng.choice(_lists()["idle"])
+    return rng.choice(lists()["idle"])
 
 
 def make() -> dict[str, list[str]]:
@@ -60,12 +61,12 @@ def make() -> dict[str, list[str]]:
     score = torch.stack([near[:, owner == index].topk(3, 1).values.mean(1) for index in range(len(families))], 1)
     best, which = score.topk(2, 1)
     clear = (best[:, 0] > NEAR) & (best[:, 0] - best[:, 1] > CLEAR)
-    lists: dict[str, list[str]] = {name: [] for name in families}
+    found: dict[str, list[str]] = {name: [] for name in families}
     for word, index, sure in zip(words, which[:, 0].tolist(), clear.tolist(), strict=True):
         if sure:
-            lists[families[index]].append(word)
+            found[families[index]].append(word)
     idle = [words[at] for at in near.amax(1).argsort()[:IDLE].tolist()]
-    return {name: sorted(some) for name, some in lists.items()} | {"idle": sorted(idle)}
+    return {name: sorted(some) for name, some in found.items()} | {"idle": sorted(idle)}
 
 
 def _plain_words() -> list[str]:
