@@ -165,6 +165,13 @@ def _table() -> Iterator[Parameter]:
     yield P("prompt", t, "neon jellyfish", "what the picture shows; several words are joined")
     yield P("prompt.negative", t, "", "what the picture avoids, where the engine has guidance")
     yield P("prompt.fade", f, 2.0, "time of the fade to a new prompt", 0, 60, "s")
+    yield P(
+        "prompt.between",
+        c,
+        "grow",
+        "between prompts: each grows through the other where it has most to show, or one mixture of both",
+        choices=("grow", "mix"),
+    )
     yield P("prompt.select", i, 0, "show this slot of the bank alone; 0 = the prompt", 0, 8)
     for n in SLOTS:
         yield P(f"prompt.{n}", t, "", f"text of slot {n} of the prompt bank")

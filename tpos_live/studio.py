@@ -164,4 +164,6 @@ class Studio:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
         tokens = self.mixer.tokens(now, snapshot, drive, meaning)
         self._interpreter.follow(self.mixer.prompt)
-        return None if tokens is None else self.painter.draw(drive, tokens, snapshot, self.mixer.directions)
+        if tokens is None:
+            return None
+        return self.painter.draw(drive, tokens, snapshot, self.mixer.directions, self.mixer.scenes)

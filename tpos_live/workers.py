@@ -149,7 +149,7 @@ def _work(
                 if doing == "skip" or (doing == "up" and not _leaves(drive, settings, snapshot)):
                     studio.painter.reset_feedback()
                     continue
-                frame = studio.painter.draw(drive, tokens, snapshot, studio.mixer.directions)
+                frame = studio.painter.draw(drive, tokens, snapshot, studio.mixer.directions, studio.mixer.scenes)
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))
         out.close()

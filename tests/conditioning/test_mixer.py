@@ -132,3 +132,20 @@ def test_without_a_prompt_a_sound_that_is_there_has_the_whole_picture() -> None:
     assert torch.allclose(found[:24], encode("rain"), atol=1e-4)
     said = mix(m, 20.1, whole, meaning(0, 0.4), prompt="sea", audio_mode="blend")
     assert (said - found).abs().mean() < 0.3, "a prompt comes back on a fade"
+
+
+def test_between_prompts_each_is_handed_on_with_the_sound_unless_they_mix() -> None:
+    m = mixer()
+    mix(m, 0.0, LOUD, None, prompt="sea")
+    assert m.scenes is None
+    mix(m, 0.0, LOUD, None, prompt="fire")
+    for n in range(31):
+        mixed = mix(m, n / 30, LOUD, meaning(1), prompt="fire")
+    assert m.scenes is not None and m.scenes.weights == pytest.approx((0.5, 0.5))
+    found = {text for text in ("sea", "fire") for one in m.scenes.tokens if torch.equal(one[:24], encode(text))}
+    assert found == {"sea", "fire"}
+    assert all(torch.equal(one[24:], mixed[24:]) for one in m.scenes.tokens), "both hear the same"
+    mix(m, 1.1, LOUD, meaning(1), prompt="fire", prompt_between="mix")
+    assert m.scenes is None
+    mix(m, 2.5, LOUD, meaning(1), prompt="fire")
+    assert m.scenes is None

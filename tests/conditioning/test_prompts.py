@@ -8,7 +8,8 @@ import zlib
 import pytest
 import torch
 
-from tpos_live.conditioning.prompts import CACHED, PromptBank, TextCache, blend, slerp
+from tpos_live.conditioning.prompts import CACHED, PromptBank, TextCache, blend, fold, slerp
+from tpos_live.conditioning.scenes import MOST_SCENES
 from tpos_live.parameters import ParameterStore, Snapshot
 
 
@@ -159,3 +160,53 @@ def test_a_failing_encoder_does_not_stop_the_show() -> None:
     at(prompts, 0.0, look(prompt="sea"))
     assert torch.equal(at(prompts, 1.0, look(prompt="bad")), encode("sea"))
     assert "bad" in texts.error
+
+
+def weights(prompts: PromptBank, *texts: str) -> list[float]:
+    """How much of each text the newest tokens are made of; all is said."""
+    found = [sum(w for states, w in prompts.parts if torch.equal(states, encode(text))) for text in texts]
+    assert sum(w for _, w in prompts.parts) == pytest.approx(1.0) and len(prompts.parts) <= MOST_SCENES
+    return found
+
+
+def test_a_fade_is_made_of_its_two_prompts() -> None:
+    prompts = bank()
+    at(prompts, 0.0, look(prompt="sea"))
+    assert weights(prompts, "sea") == [1.0]
+    at(prompts, 0.0, look(prompt="fire"))
+    for now, share in ((0.5, 0.25), (1.0, 0.5), (1.9, 0.95)):
+        at(prompts, now, look(prompt="fire"))
+        assert weights(prompts, "sea", "fire") == pytest.approx([1 - share, share])
+    at(prompts, 2.1, look(prompt="fire"))
+    assert weights(prompts, "fire") == [1.0]
+
+
+def test_parts_do_not_jump_when_a_fade_is_interrupted() -> None:
+    prompts = bank()
+    at(prompts, 0.0, look(prompt="sea"))
+    at(prompts, 0.0, look(prompt="fire"))
+    at(prompts, 1.2, look(prompt="fire"))
+    at(prompts, 1.2, look(prompt="snow"))
+    assert weights(prompts, "sea", "fire", "snow") == pytest.approx([0.4, 0.6, 0.0])
+    at(prompts, 1.4, look(prompt="snow"))
+    assert weights(prompts, "sea", "fire", "snow") == pytest.approx([0.36, 0.54, 0.1])
+    at(prompts, 1.4, look(prompt="sea"))  # and back: what is left of it goes on from where it is
+    at(prompts, 2.0, look(prompt="sea"))
+    assert weights(prompts, "sea")[0] > 0.3
+    at(prompts, 3.5, look(prompt="sea"))
+    assert weights(prompts, "sea") == [1.0]
+
+
+def test_folding_keeps_the_sum_and_joins_the_weakest() -> None:
+    a, b, c, d = (encode(text) for text in "abcd")
+    folded = fold([(a, 0.4), (b, 0.1), (c, 0.3), (d, 0.2)], 3)
+    assert [round(weight, 6) for _, weight in folded] == [0.4, 0.3, 0.3]
+    assert any(torch.allclose(states, blend([(b, 0.1), (d, 0.2)])) for states, _ in folded)
+    assert [weight for _, weight in fold([(a, 0.5), (b, 0.25), (a, 0.25)], 3)] == pytest.approx([0.75, 0.25])
+
+
+def test_slots_with_weight_are_parts() -> None:
+    prompts = bank()
+    values = {"prompt": "sea", "prompt.1": "fire", "prompt.1.weight": 0.25}
+    at(prompts, 0.0, ParameterStore(values).snapshot())  # type: ignore[arg-type]
+    assert weights(prompts, "sea", "fire") == pytest.approx([0.75, 0.25])

@@ -11,6 +11,7 @@ from tpos_live.conditioning.audio_tokens import AudioMap
 from tpos_live.conditioning.directions import Directions
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.prompts import PromptBank, slerp
+from tpos_live.conditioning.scenes import MOST_SCENES, Scenes
 from tpos_live.parameters import Snapshot
 
 MODES = ("append", "blend", "semantic")
@@ -44,6 +45,9 @@ class Mixer:
         self._without = 0.0
         self.directions: Directions | None = None
         """Of the newest `tokens`; None where semantic guidance is off or nothing is heard."""
+        self.scenes: Scenes | None = None
+        """What the newest `tokens` are a mixture of, where they are one and prompts grow (`prompt.between`)."""
+        self._parts: torch.Tensor | None = None
 
     @property
     def prompt(self) -> str:
@@ -57,7 +61,7 @@ class Mixer:
         text = self._bank.tokens(now, snapshot)
         unsaid = self._unsaid(now)
         modes = self._mode(now, snapshot)
-        self.directions = None
+        self.directions = self.scenes = None
         if self._sound is not None:
             self._sound.follow(meaning, now)
         if text is None:
@@ -69,18 +73,27 @@ class Mixer:
             strength = self._sound.strength()
             strength += (min(strength / ALONE, 1.0) - strength) * unsaid
             share = min(drive.audio_weight * strength, 1.0)
-        if share * modes["blend"] > 0 and self._sound is not None:
-            text = slerp(text, self._sound.sentence().to(text), share * modes["blend"])
-        self._fill(self._mixed, text)
-        appended = share * modes["append"]
-        if self._rows > len(text) and appended > 0 and self._sound is not None:
-            rest = self._mixed[len(text) :]
-            heard = self._sound.tokens().to(text)
-            rest.copy_(heard * appended if self._hears else slerp(rest, heard, appended))
+        self._mix(self._mixed, text, share * modes["blend"], share * modes["append"])
+        if len(parts := self._bank.parts) > 1 and snapshot["prompt.between"] == "grow":
+            if self._parts is None:
+                self._parts = text.new_empty(MOST_SCENES, *self._mixed.shape)
+            for rows, (states, _) in zip(self._parts, parts, strict=False):
+                self._mix(rows, states, share * modes["blend"], share * modes["append"])
+            self.scenes = Scenes(self._parts[: len(parts)], tuple(weight for _, weight in parts))
         if share * modes["semantic"] > 0 and self._sound is not None:
             found = self._sound.directions(int(snapshot["audio.guidance.directions"]))
             self.directions = self._directions(found, share * modes["semantic"])
         return self._mixed
+
+    def _mix(self, rows: torch.Tensor, text: torch.Tensor, turned: float, appended: float) -> None:
+        """A text's states and the sound into `rows`: the text turned towards the sound, and the sound beside it."""
+        if turned > 0 and self._sound is not None:
+            text = slerp(text, self._sound.sentence().to(text), turned)
+        self._fill(rows, text)
+        if len(rows) > len(text) and appended > 0 and self._sound is not None:
+            rest = rows[len(text) :]
+            heard = self._sound.tokens().to(text)
+            rest.copy_(heard * appended if self._hears else slerp(rest, heard, appended))
 
     def _fill(self, rows: torch.Tensor, text: torch.Tensor) -> None:
         """A text's states in the first of `rows`, and in the rest what stands there in silence."""

@@ -16,8 +16,11 @@ from typing import Self
 
 import torch
 
+from tpos_live.conditioning.scenes import MOST_SCENES
 from tpos_live.parameters import SLOTS, TABLE, Snapshot
 
+Part = tuple[torch.Tensor, float]
+"""A text's states [tokens, dim], and its weight."""
 Encode = Callable[[str], torch.Tensor]
 """Text to float [tokens, dim]."""
 CACHED = 48
@@ -49,7 +52,7 @@ def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
     return (keep * unit_a + take * unit_b) * torch.lerp(length_a, length_b, share)
 
 
-def blend(parts: list[tuple[torch.Tensor, float]]) -> torch.Tensor:
+def blend(parts: list[Part]) -> torch.Tensor:
     """Weighted blend of several token states [tokens, dim]; weights are relative and not all zero.
 
     The weighted mean, with each row stretched to the weighted mean of the lengths: what slerp does for
@@ -64,6 +67,24 @@ def blend(parts: list[tuple[torch.Tensor, float]]) -> torch.Tensor:
         mean.add_(states, alpha=weight / total)
         length.add_(states.norm(dim=-1, keepdim=True), alpha=weight / total)
     return mean * (length / mean.norm(dim=-1, keepdim=True).clamp_min(_TINY))
+
+
+def fold(parts: list[Part], most: int) -> list[Part]:
+    """The same, as `most` parts at most: of more, the two weakest become one, again and again. Weights sum to one."""
+    kept: list[Part] = []
+    for states, weight in parts:
+        same = next((n for n, (other, _) in enumerate(kept) if other is states), None)
+        if same is None:
+            kept.append((states, weight))
+        else:
+            kept[same] = states, kept[same][1] + weight
+    kept.sort(key=lambda part: -part[1])
+    while len(kept) > most:
+        last = kept[-2:]
+        kept[-2:] = [(blend(last), last[0][1] + last[1][1])]
+        kept.sort(key=lambda part: -part[1])
+    total = sum(weight for _, weight in kept)
+    return [(states, weight / total) for states, weight in kept]
 
 
 class TextCache:
@@ -151,9 +172,10 @@ class TextCache:
 
 @dataclass
 class _Fade:
-    """From the state of a moment to a target, over a time."""
+    """From the state of a moment to a target, over a time. parts: what the state was made of."""
 
     start: torch.Tensor
+    parts: list[Part]
     began: float
     seconds: float
 
@@ -172,6 +194,9 @@ class PromptBank:
     def __init__(self, texts: TextCache) -> None:
         self._texts = texts
         self._shown: torch.Tensor | None = None
+        self._goal: list[Part] = []
+        self.parts: list[Part] = []
+        """What the newest `tokens` are made of: at most MOST_SCENES, one in sum, none negligible."""
         self._key: dict[int, str] | None = None
         self._fade: _Fade | None = None
         self._weights: dict[int, float] = {}
@@ -189,17 +214,19 @@ class PromptBank:
         states = [self._texts.get(text) for text in texts]
         if any(state is None for state in states):
             return self._now(now)
-        target = blend([(s, w) for s, (_, w) in zip(states, parts, strict=True) if s is not None])
+        goal = [(s, w) for s, (_, w) in zip(states, parts, strict=True) if s is not None]
+        target = blend(goal)
         wish = self._wish(snapshot)
         if wish != self._key:
             if self._shown is not None and self._key is not None and _changed(self._key, wish):
                 here = self._now(now)
                 assert here is not None
                 if float((target - here).norm()) > 1e-3 * float(here.norm()):
-                    self._fade = _Fade(here, now, float(snapshot["prompt.fade"]))
+                    start = fold(self.parts, MOST_SCENES - 1)  # what is new gets a part of its own at once
+                    self._fade = _Fade(here, start, now, float(snapshot["prompt.fade"]))
             self._key = wish
         self.prompt = " + ".join(filter(None, texts))
-        self._shown = target
+        self._shown, self._goal = target, fold(goal, MOST_SCENES)
         return self._now(now)
 
     def _follow(self, now: float, snapshot: Snapshot) -> dict[int, float]:
@@ -224,13 +251,17 @@ class PromptBank:
 
     def _now(self, now: float) -> torch.Tensor | None:
         fade = self._fade
+        self.parts = self._goal
         if fade is None or self._shown is None:
             return self._shown
-        share = (now - fade.began) / fade.seconds if fade.seconds > 0 else 1.0
+        share = max((now - fade.began) / fade.seconds, 0.0) if fade.seconds > 0 else 1.0
         if share >= 1.0:
             self._fade = None
             return self._shown
-        return slerp(fade.start, self._shown, max(share, 0.0))
+        both = [(states, weight * (1 - share)) for states, weight in fade.parts]
+        both += [(states, weight * share) for states, weight in self._goal]
+        self.parts = fold([part for part in both if part[1] > _SMALL], MOST_SCENES)
+        return slerp(fade.start, self._shown, share)
 
 
 def _changed(before: dict[int, str], after: dict[int, str]) -> bool:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from tpos_live.conditioning.prompts import Part
 from tpos_live.render.accelerators import choose, prepare_better
 from tpos_live.render.engine import Engine
+from tpos_live.render.growth import Growth
 from tpos_live.render.loop import Loop
 from tpos_live.render.metadata import EngineError
 from tpos_live.render.motion import NoiseField, SeedScalars
@@ -41,6 +43,7 @@ class Artist:
         self._loop = Loop(shape, engine.device)
         self._field = NoiseField(*shape[1:])
         self._shape = shape
+        self._growth = Growth(shape, engine.device)
         self._pixels = np.zeros((self.size[1], self.size[0], 3), np.uint8)
 
     def noise(self, generator: torch.Generator) -> torch.Tensor:
@@ -57,8 +60,34 @@ class Artist:
 
         states: [text tokens, dim], of `engine.encode`. scalars: as many as the engine's metadata names, in [0, 1].
         """
+        return self.grow([(states, 1.0)], scalars, noise, steps)
+
+    @torch.inference_mode()
+    def grow(self, parts: Sequence[Part], scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
+        """The same of several prompts that grow through each other, as in a show between two prompts.
+
+        parts: states and weights, at most MOST_SCENES, one in sum.
+        """
+        conditions = [self._condition(states, scalars) for states, _ in parts]
+        self._growth.prepare([weight for _, weight in parts])
+        plan, done = self.engine.schedule.plan(steps), 0
+
+        def predict(latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+            nonlocal done
+            if len(conditions) == 1:
+                return self.accelerator.predict(latent, timestep, conditions[0])
+            found = [self.accelerator.predict(latent, timestep, tokens).clone() for tokens in conditions]
+            step, done = plan.steps[done], done + 1
+            return self._growth.join(done == 1, latent, torch.cat(found), step.skip, step.out)
+
+        latent = self._loop.run(plan, predict, noise.to(self.engine.device))
+        self.accelerator.decode(latent, self._pixels)
+        return self._pixels.copy()
+
+    def _condition(self, states: torch.Tensor, scalars: Sequence[float]) -> torch.Tensor:
+        """Tokens [1, rows, dim] of a prompt in silence."""
         rows = len(states)
-        tokens = self._tokens.zero_()
+        tokens = torch.zeros_like(self._tokens)
         tokens[0, :rows] = states
         if not self.engine.hears:  # as the mixer does
             tokens[0, rows : rows + self.engine.metadata.audio_tokens] = states[
@@ -67,13 +96,7 @@ class Artist:
         if self._scalars.scalars:
             values = torch.tensor([list(scalars)])
             tokens[:, -len(self._scalars.scalars) :] = scalar_tokens(values, self._scalars.cyclic, tokens.shape[-1])
-        plan = self.engine.schedule.plan(steps)
-        latent = self._loop.run(plan, self._predict, noise.to(self.engine.device))
-        self.accelerator.decode(latent, self._pixels)
-        return self._pixels.copy()
-
-    def _predict(self, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        return self.accelerator.predict(latent, timestep, self._tokens)
+        return tokens
 
 
 def as_tensor(pictures: Sequence[np.ndarray]) -> torch.Tensor:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tpos_live.conditioning.scenes import MOST_SCENES
 from tpos_live.render.guidance import MOST_DIRECTIONS
 
 if TYPE_CHECKING:
     from tpos_live.render.accelerators import Accelerator
 
-MOST_ROWS = 2 + MOST_DIRECTIONS
-"""With the prompt, without it, and the sounds."""
+MOST_ROWS = MOST_SCENES + 1 + MOST_DIRECTIONS
+"""With the prompts, without them, and the sounds."""
 
 
 class Batch:
@@ -33,24 +34,27 @@ class Batch:
         self.why = ""
         """Why the rows go one by one; "" where they go at once."""
 
-    def fill(self, prompt: torch.Tensor, without: torch.Tensor | None, sounds: torch.Tensor) -> None:
+    def fill(self, prompts: torch.Tensor, without: torch.Tensor | None, sounds: torch.Tensor | None) -> None:
         """Take the conditionings of the next picture.
 
-        prompt, without: [1, rows, dim]; without: of classifier-free guidance, None where it is off. sounds: [K,
-        text rows, dim]; the rows behind, which hold the engine's scalars, are the prompt's.
+        prompts: [1 to MOST_SCENES, rows, dim]. without: [1, rows, dim], of classifier-free guidance, None where it is
+        off. sounds: [K, text rows, dim], None where none lead; the rows behind, which hold the engine's scalars, are
+        the prompts'.
         """
-        rows = [prompt] if without is None else [prompt, without]
-        first, self._count = len(rows), len(rows) + len(sounds)
-        for n, row in enumerate(rows):
-            self._tokens[n].copy_(row[0])
-        self._tokens[first : self._count].copy_(prompt.expand(len(sounds), -1, -1))
+        first = len(prompts)
+        self._tokens[:first].copy_(prompts)
+        if without is not None:
+            self._tokens[first].copy_(without[0])
+            first += 1
+        self._count = first + (0 if sounds is None else len(sounds))
         self.sounds = self._tokens[first : self._count]
-        self.sounds[:, : sounds.shape[1]].copy_(sounds)
+        if sounds is not None:
+            self.sounds.copy_(prompts[:1].expand(len(sounds), -1, -1))
+            self.sounds[:, : sounds.shape[1]].copy_(sounds)
 
     def ready(self, accelerator: Accelerator, wait: bool) -> str:
         """Make `accelerator` ready for the rows; gives the new `why`. wait: until it is, for pictures made offline."""
-        prepare: Callable[[int, bool], str] | None = getattr(accelerator, "batch", None)
-        self.why = prepare(self._count, wait) if prepare is not None else ""
+        self.why = get_ready(accelerator, self._count, wait)
         return self.why
 
     def predict(self, accelerator: Accelerator, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
@@ -64,3 +68,9 @@ class Batch:
             row = slice(n, n + 1)
             self._result[row].copy_(accelerator.predict(latents[row], timesteps[row], self._tokens[row]))
         return self._result[: self._count]
+
+
+def get_ready(accelerator: Accelerator, rows: int, wait: bool = False) -> str:
+    """Make `accelerator` ready for so many rows in one call; why it is not, "" where it is. wait: until it is."""
+    prepare: Callable[[int, bool], str] | None = getattr(accelerator, "batch", None)
+    return prepare(rows, wait) if prepare is not None else ""

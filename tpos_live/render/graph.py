@@ -10,7 +10,7 @@ Off CUDA the same lines run without a recording. On a card this is not proven ye
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 
 from tpos_live.render.batch import MOST_ROWS
 from tpos_live.render.engine import Engine
+from tpos_live.render.growth import Growth
 from tpos_live.render.guidance import SemanticGuide
 from tpos_live.render.metadata import NotReady
 from tpos_live.render.parity import LEAST, Draws, psnr
@@ -57,7 +58,7 @@ class WholePicture:
 
         self._noise, self._last, self._x, self._x0, self._x0_before, self._base = (buffer(*shape) for _ in range(6))
         self._fresh = buffer(MOST_STEPS, *shape)
-        self._tokens = buffer(MOST_ROWS, rows, engine.token_dim)  # with the prompt, without it, then sounds
+        self._tokens = buffer(MOST_ROWS, rows, engine.token_dim)  # with the prompts, without them, then sounds
         self._start = buffer(2)
         self._numbers = buffer(MOST_STEPS, NUMBERS)
         self._guidance = buffer(1)
@@ -66,6 +67,7 @@ class WholePicture:
         self.latent = self._x0
         self.pixels = buffer(size[1], size[0], 3, dtype=torch.uint8)
         self._guide: SemanticGuide | None = None
+        self._growth = Growth(shape, engine.device)
         self._recordings: dict[tuple[int, ...], torch.cuda.CUDAGraph] = {}
 
     @torch.inference_mode()
@@ -79,26 +81,30 @@ class WholePicture:
         without: torch.Tensor | None = None,
         guidance: float = 1.0,
         edit: Edit | None = None,
+        weights: Sequence[float] = (1.0,),
     ) -> None:
         """Draw one picture into `latent` and `pixels`.
 
-        noise, last: float32 [1, C, h, w]. tokens, without: float32 [1, rows, token_dim]; `without` is what guidance
-        (Ho and Salimans 2022) leads away from, None where it is off. edit: semantic guidance, always by the same
-        guide, whose buffers a recording holds.
+        noise, last: float32 [1, C, h, w]. tokens: float32 [scenes, rows, token_dim], with a weight for each.
+        without: float32 [1, rows, token_dim], what guidance (Ho and Salimans 2022) leads away from, None where it is
+        off. edit: semantic guidance, always by the same guide, whose buffers a recording holds.
         """
         self._noise.copy_(noise)
         self._last.copy_(last) if last is not None else self._last.zero_()
-        self._tokens[:1].copy_(tokens)
+        scenes = len(tokens)
+        self._tokens[:scenes].copy_(tokens)
+        if scenes > 1:
+            self._growth.prepare(weights)
         guided = without is not None and guidance > 1.0
         if guided and without is not None:
-            self._tokens[1:2].copy_(without)
+            self._tokens[scenes : scenes + 1].copy_(without)
             self._guidance.fill_(guidance)
         sounds = 0
         if edit is not None:
             if self._guide not in (None, edit.guide):
                 self._recordings.clear()
             self._guide, sounds = edit.guide, len(edit.sounds)
-            self._tokens[1 + guided : 1 + guided + sounds].copy_(edit.sounds)
+            self._tokens[scenes + guided : scenes + guided + sounds].copy_(edit.sounds)
         self._start_host[0], self._start_host[1] = plan.noise, plan.last if last is not None else 0.0
         numbers(plan, self._steps_host)
         for n, step in enumerate(plan.steps):
@@ -106,10 +112,10 @@ class WholePicture:
                 self._fresh[n].copy_(fresh(n))
         self._start.copy_(self._start_host, non_blocking=True)
         self._numbers.copy_(self._steps_host, non_blocking=True)
-        self._run(len(plan.steps), guided, sounds, edit.warm if edit else 0)
+        self._run(len(plan.steps), scenes, guided, sounds, edit.warm if edit else 0)
 
     def _run(self, *kind: int) -> None:
-        """kind: of picture; each has a recording: steps, guided, sounds, warm."""
+        """kind: of picture; each has a recording: steps, scenes, guided, sounds, warm."""
         if not self._cuda:
             return self._body(*kind)
         recording = self._recordings.get(kind)
@@ -123,14 +129,14 @@ class WholePicture:
             self._guide.reset()  # of what the runs above have left
         return recording
 
-    def _body(self, steps: int, guided: int, sounds: int, warm: int) -> None:
+    def _body(self, steps: int, scenes: int, guided: int, sounds: int, warm: int) -> None:
         """The work itself: tensors alone, no number of Python's that could be frozen into a recording."""
         x, x0 = self._x, self._x0
         torch.mul(self._noise, self._start[0], out=x)
         x.addcmul_(self._last, self._start[1])
         for n in range(steps):
             timestep, skip, out, keep, add, fresh, base, before, now = self._numbers[n].unbind()
-            prediction = self._predict(n, x, timestep[None], guided, sounds if n >= warm else 0)
+            prediction = self._predict(n, x, timestep[None], (skip, out), scenes, guided, sounds if n >= warm else 0)
             torch.mul(x, skip, out=x0)
             x0.addcmul_(prediction, out)
             if n > 0:  # the corrector, where the step has one
@@ -143,9 +149,15 @@ class WholePicture:
         picture = self._decoder(x0)
         self.pixels.copy_(to_pixels(picture))
 
-    def _predict(self, n: int, x: torch.Tensor, timestep: torch.Tensor, guided: int, sounds: int) -> torch.Tensor:
-        rows = 1 + guided + sounds
+    def _predict(
+        self, n: int, x: torch.Tensor, timestep: torch.Tensor, leads: tuple[torch.Tensor, torch.Tensor],
+        scenes: int, guided: int, sounds: int,
+    ) -> torch.Tensor:  # fmt: skip
+        """leads: the step's skip and out, by which a prediction leads to a picture."""
+        rows = scenes + guided + sounds
         found = self._unet(x.expand(rows, -1, -1, -1), timestep.expand(rows), self._tokens[:rows])
+        if scenes > 1:
+            found = torch.cat([self._growth.join(n == 0, x, found[:scenes], *leads), found[scenes:]])
         if sounds and self._guide is not None:
             return self._guide.apply(n, found, self._guidance if guided else None)
         return torch.lerp(found[1:], found[:1], self._guidance) if guided else found
@@ -212,8 +224,12 @@ def prove(made: WholeAccelerator, engine: Engine, size: tuple[int, int], rows: i
     tokens[0, : engine.text_tokens] = engine.encode("blue sea").float()[:rows]
     for steps in sorted(set(engine.metadata.steps) & set(range(1, 5)), reverse=True):
         for guidance in (1.0, 2.0) if engine.metadata.guidance else (1.0,):
-            plan = engine.schedule.plan(steps)
-            made.whole.draw(plan, noise, tokens, None, lambda _n: noise, tokens if guidance > 1 else None, guidance)
+            plan, without = engine.schedule.plan(steps), tokens if guidance > 1 else None
+            for scenes in (2, 1):  # a fade from one prompt to another, and one prompt
+                made.whole.draw(
+                    plan, noise, tokens.expand(scenes, -1, -1), None, lambda _n: noise, without, guidance,
+                    weights=(1 / scenes,) * scenes,
+                )  # fmt: skip
     plan = engine.schedule.plan(1)
     made.whole.draw(plan, noise, tokens)
     pictures = [np.zeros((size[1], size[0], 3), np.uint8) for _ in range(3)]

@@ -48,15 +48,15 @@ def mask(directions: torch.Tensor, first: torch.Tensor, feather: int = 0) -> tor
     it. feather: 0 = a hard mask for each channel (TPoS: |psi| at its quantile over h and w); otherwise the odd
     width of the blur, of magnitudes and of the mask, which all channels share.
     """
-    size = directions.abs() if not feather else _blur(directions.square().sum(1, keepdim=True).sqrt(), feather)
+    size = directions.abs() if not feather else blur(directions.square().sum(1, keepdim=True).sqrt(), feather)
     flat = size.flatten(2)
     order = flat.sort(-1).values
     threshold = order.gather(-1, first.expand(*flat.shape[:2], 1))
     kept = (flat >= threshold).to(directions.dtype).view_as(size)
-    return _blur(kept, feather) if feather else kept
+    return blur(kept, feather) if feather else kept
 
 
-def _blur(x: torch.Tensor, width: int) -> torch.Tensor:
+def blur(x: torch.Tensor, width: int) -> torch.Tensor:
     """Two means over squares: nearly a Gaussian, and it leaves a constant as it is."""
     for _ in range(2):
         x = F.avg_pool2d(x, width, 1, width // 2, count_include_pad=False)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from tpos_live.conditioning.directions import Directions
 from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.scenes import MOST_SCENES, Scenes
 from tpos_live.parameters import Snapshot
 from tpos_live.render.accelerators import Accelerator, choose
-from tpos_live.render.batch import Batch
+from tpos_live.render.batch import Batch, get_ready
 from tpos_live.render.engine import Engine
 from tpos_live.render.feedback import LEAST_STRENGTH, Feedback
 from tpos_live.render.frame import Frame
 from tpos_live.render.graph import Edit, WholeAccelerator
+from tpos_live.render.growth import Growth
 from tpos_live.render.guidance import SemanticGuide, warm_steps
 from tpos_live.render.loop import Loop
 from tpos_live.render.motion import NoiseField, SeedScalars
 from tpos_live.render.scalars import scalar_tokens
+from tpos_live.render.schedule import Plan
 from tpos_live.render.share import DeviceTime, queue_last
 from tpos_live.render.stream_batch import Flight
 from tpos_live.timing import StageTimes
@@ -29,6 +33,7 @@ STAGES = ("host", "noise", "unet", "decode", "total")
 _POOL = 6
 """Pictures in the pool; Frame promises that the three newest are never written."""
 _FEEDBACK_BELOW = 0.999
+_ALONE = "semantic guidance draws each picture for itself, without the stream batch"
 
 
 class Painter:
@@ -89,6 +94,10 @@ class Painter:
         self._feedback = Feedback(shape, engine.device)
         self._guidance = 1.0
         self._guide = SemanticGuide(shape, engine.device)
+        self._growth = Growth(shape, engine.device)
+        self._scenes = torch.zeros(MOST_SCENES, rows, engine.token_dim, device=engine.device)
+        self._weights: tuple[float, ...] = (1.0,)
+        self._plan: Plan = engine.schedule.plan(1)
         self._batch = Batch(shape, rows, engine.token_dim, engine.device)
         self._patient = patient
         self._sounds = 0
@@ -104,19 +113,25 @@ class Painter:
 
     @torch.inference_mode()
     def draw(
-        self, drive: Drive, tokens: torch.Tensor, snapshot: Snapshot, directions: Directions | None = None
+        self,
+        drive: Drive,
+        tokens: torch.Tensor,
+        snapshot: Snapshot,
+        directions: Directions | None = None,
+        scenes: Scenes | None = None,
     ) -> Frame:
         """Draw the picture of one moment.
 
         tokens: float [token_rows, token_dim], prompt and sound; directions: where semantic guidance leads, None for
-        nowhere (both from the mixer). The frame's pixels stay untouched for at least three more frames.
+        nowhere; scenes: the prompts that share the picture, None for one or for their mixture (all from the mixer).
+        The frame's pixels stay untouched for at least three more frames.
         """
         began = time.perf_counter()
         self._unet_seconds = 0.0
         seed = int(snapshot["seed"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - int(snapshot["steps"])))
         self._condition(tokens, drive, seed)
-        self._sounds = self._step = 0
+        self._sounds, self._weights = 0, (1.0,)
         self._lead_away(drive, snapshot)
         noise = self._field.at(seed, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
         self._device_time.begin()
@@ -125,7 +140,7 @@ class Painter:
         last = None
         if strength < _FEEDBACK_BELOW:
             if self._feedback.wants_draft(self._tokens):
-                draft = self._loop.run(self.engine.schedule.plan(1).led(self._led), self._predict, self._noise)
+                draft = self._run(self.engine.schedule.plan(1).led(self._led))
                 self._feedback.refer(draft, self._tokens)
             if self._feedback.ready(drive):
                 last = self._feedback.start(drive)
@@ -137,6 +152,7 @@ class Painter:
 
         plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0).led(self._led)
         self._lead_to(directions, drive, snapshot, steps)
+        self._share(scenes, directions)
         whole = self.accelerator if isinstance(self.accelerator, WholeAccelerator) else None
         without = self._without if self._guidance > 1.0 else None
         flown = None
@@ -151,10 +167,11 @@ class Painter:
             drive, latent = flown
         elif whole is not None:
             edit = Edit(self._guide, self._batch.sounds, self._warm) if self._sounds else None
-            whole.whole.draw(plan, self._noise, self._tokens, last, fresh, without, self._guidance, edit)
+            rows = self._scenes[: len(self._weights)] if len(self._weights) > 1 else self._tokens
+            whole.whole.draw(plan, self._noise, rows, last, fresh, without, self._guidance, edit, self._weights)
             latent = whole.whole.latent
         else:
-            latent = self._loop.run(plan, self._predict, self._noise, last, fresh)
+            latent = self._run(plan, last, fresh)
         if strength < _FEEDBACK_BELOW:
             self._feedback.keep(latent, drive)
         else:
@@ -213,6 +230,7 @@ class Painter:
         draws."""
         torch.set_num_threads(self.accelerator.torch_threads or self._threads)
         queue_last(self.engine.device)
+        get_ready(self.accelerator, 2)  # for the first change of the prompt
 
     def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int) -> None:
         """Prompt and sound in the first rows, scalars in the last."""
@@ -243,7 +261,7 @@ class Painter:
         if directions is None or drive.audio_guidance * directions.share <= 0:
             self._guide.reset()
             return
-        self._step, self._sounds = 0, len(directions.tokens)
+        self._sounds = len(directions.tokens)
         self._warm = warm_steps(steps, float(snapshot["audio.guidance.warmup"]))
         self._guide.prepare(
             directions.weights,
@@ -253,11 +271,24 @@ class Painter:
             drive.time,
             (snapshot["seed"], drive.looks, steps, snapshot.fired("out.panic"), snapshot.fired("reset")),
         )
-        self._batch.fill(self._tokens, self._without if self._guidance > 1.0 else None, directions.tokens)
+        if self.flight is not None and self._why != (why := _ALONE):
+            self._remark = self._why = why
+
+    def _share(self, scenes: Scenes | None, directions: Directions | None) -> None:
+        """Prepare the rows of prompts that share the picture, and of sounds that lead. Pictures in flight are one
+        mixture instead: the masks of one would lie over the other."""
+        if scenes is not None and self.flight is None:
+            self._weights, count = scenes.weights, len(scenes.weights)
+            self._scenes[:count] = self._tokens  # the engine's scalars, in the last rows
+            self._scenes[:count, : self.token_rows].copy_(scenes.tokens)
+            self._growth.prepare(self._weights)
+        if len(self._weights) == 1 and not self._sounds:
+            return
+        prompts = self._scenes[: len(self._weights)] if len(self._weights) > 1 else self._tokens
+        leading = directions.tokens if self._sounds and directions is not None else None
+        self._batch.fill(prompts, self._without if self._guidance > 1.0 else None, leading)
         why = self._batch.ready(self.accelerator, self._patient)
-        if self.flight is not None and not why:
-            why = "semantic guidance draws each picture for itself, without the stream batch"
-        if why != self._why:
+        if why != self._why and self.flight is None:
             self._remark = self._why = why
 
     def remark(self) -> str:
@@ -265,12 +296,30 @@ class Painter:
         told, self._remark = self._remark, ""
         return told or (self.flight.remark() if self.flight is not None else "")
 
+    def _run(
+        self, plan: Plan, last: torch.Tensor | None = None, fresh: Callable[[int], torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        self._plan, self._step = plan, 0
+        return self._loop.run(plan, self._predict, self._noise, last, fresh)
+
     def _predict(self, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         before = time.perf_counter()
         n, self._step = self._step, self._step + 1
-        if self._sounds and n >= self._warm:
+        count = len(self._weights)
+        sounds = self._sounds if n >= self._warm else 0
+        if sounds or count > 1:
             predictions = self._batch.predict(self.accelerator, latent, timestep)
-            prediction = self._guide.apply(n, predictions, self._guidance if self._guidance > 1.0 else None)
+            if count > 1:
+                step = self._plan.steps[n]
+                joined = self._growth.join(n == 0, latent, predictions[:count], step.skip, step.out)
+                predictions = torch.cat([joined, predictions[count:]])
+            guided = self._guidance > 1.0
+            if sounds:
+                prediction = self._guide.apply(n, predictions, self._guidance if guided else None)
+            elif guided:
+                prediction = torch.lerp(predictions[1:2], predictions[:1], self._guidance)
+            else:
+                prediction = predictions[:1]
             self._unet_seconds += time.perf_counter() - before
             return prediction
         prediction = self.accelerator.predict(latent, timestep, self._tokens)

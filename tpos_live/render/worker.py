@@ -168,7 +168,7 @@ class RenderThread:
         if tokens is None:
             return
         self._painter.times.add("mix", time.perf_counter() - began)
-        self._frames.put(self._painter.draw(drive, tokens, snapshot, self._mixer.directions))
+        self._frames.put(self._painter.draw(drive, tokens, snapshot, self._mixer.directions, self._mixer.scenes))
         if line := self._painter.remark():
             self._report(line)
         self.drawn += 1

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from tpos_live.conditioning.vocabulary import load_vocabulary
+from tpos_live.evaluation.artist import Artist, as_tensor
+from tpos_live.render.engine import load_engine
 from tpos_live.training.autoencoder import decode
 from tpos_live.training.captions import PHRASES
 from tpos_live.training.flow import T_MAX, one_step
@@ -104,21 +106,16 @@ BLENDS = (
 """Pairs of prompts, to be drawn on the way from one to the other."""
 
 
-def blends(
-    unet: Any, vae: Any, words: Words, path: Path, pairs: Sequence[tuple[str, str]] = BLENDS, seed: int = 11
-) -> None:
-    """A pair of prompts in a row: the first, a quarter, half and three quarters of the way, the second."""
-    device = next(unet.parameters()).device
+def blends(artist: Artist, path: Path, pairs: Sequence[tuple[str, str]] = BLENDS, seed: int = 11) -> None:
+    """A pair of prompts in a row, as a show goes from one to the other: the first, a quarter, half and three quarters
+    of the way, the second."""
     generator = torch.Generator().manual_seed(seed)
     rows = []
-    for pair in pairs:
-        noise = torch.randn(1, 4, 32, 32, generator=generator).to(device).expand(5, -1, -1, -1)
-        # As above; what is blended is the words.
-        way = [
-            Recipe("fire", texts=pair, share=share, scalars=(0.7, PLAIN[1], 0.3))
-            for share in torch.linspace(0, 1, 5).tolist()
-        ]
-        rows.append(paint(unet, vae, words, noise, way))
+    for first, last in pairs:
+        noise, scalars = artist.noise(generator), (0.7, PLAIN[1], 0.3)
+        a, b = artist.engine.encode(first), artist.engine.encode(last)
+        way = [((a, 1 - share), (b, share)) for share in torch.linspace(0, 1, 5).tolist()]
+        rows.append(as_tensor([artist.grow([part for part in both if part[1] > 0], scalars, noise) for both in way]))
     save(path, rows)
 
 
@@ -138,7 +135,8 @@ def main(engine: Path, folder: Path) -> None:
     told = vocabulary.retell if vocabulary else str  # as a show tells them
     families(unet, vae, words, folder / "ember-families.png", names, compare=False)
     prompts(unet, vae, words, folder / "ember-prompts.png", tuple(map(told, PROMPTS)))
-    blends(unet, vae, words, folder / "ember-blends.png", [(told(a), told(b)) for a, b in BLENDS])
+    artist = Artist(load_engine(engine, "cpu"), "eager")
+    blends(artist, folder / "ember-blends.png", [(told(a), told(b)) for a, b in BLENDS])
 
 
 if __name__ == "__main__":
