@@ -139,5 +139,5 @@ def test_the_judge_in_the_box_knows_renders_that_it_never_saw(ember_families: li
     judge, facts = load_judge(EMBER)
     assert set(judge.families) >= set(ember_families) and (EMBER / FILE).stat().st_size < 2_000_000
     assert float(str(facts["accuracy"])) >= 0.98
-    pictures, kind, _ = Pictures(judge.families, 77_777, torch.device("cpu")).make(24)
+    pictures, kind, _, _ = Pictures(judge.families, 77_777, torch.device("cpu")).make(24)
     assert (judge(pictures.float() / 255)[0].argmax(1) == kind).float().mean() >= 0.8

@@ -62,7 +62,11 @@ class Judge(nn.Module):
 
     def parts(self, pictures: torch.Tensor) -> torch.Tensor:
         """Logits [batch, parts, families] of all parts of PART by PART places, overlapping."""
-        pooled = F.avg_pool2d(self.places(pictures), PART, 1).flatten(2).transpose(1, 2)
+        return self.within(self.places(pictures))
+
+    def within(self, places: torch.Tensor) -> torch.Tensor:
+        """The same of what `places` gives."""
+        pooled = F.avg_pool2d(places, PART, 1).flatten(2).transpose(1, 2)
         logits: torch.Tensor = self.family(F.silu(self.features(pooled)))
         return logits
 

@@ -1,8 +1,8 @@
 """Train the judge on fresh renders: `tpos-live train judge`.
 
-Every family alone, in every style, mood and colour, at every intensity, a third of them softened. Rendering costs
-more than training, so a pool keeps the pictures small, serves each several times in other cuts, and is renewed as it
-goes.
+Every family, in every style, mood and colour, at every intensity, a third of them softened; a quarter of the pictures
+hold two families, one beside the other. Rendering costs more than training, so a pool keeps the pictures small, serves
+each several times in other cuts, and is renewed as it goes.
 """
 
 from __future__ import annotations
@@ -39,44 +39,65 @@ AVERAGE = 0.98
 """Of the weights that are kept, a moving average over some fifty steps."""
 FIRST = 240
 """Pictures in the pool before the first step."""
+TWO = 0.25
+"""Share of pictures that hold two families."""
+SOFT = 4.0
+"""How near to a maximum the mean over a picture's parts is."""
+NONE = -1
+"""The second family of a picture that has only one."""
 SAVE = 150.0
 """Seconds between checkpoints."""
 _HELD_OUT = 1_000_003
 """Added to the seed for pictures that are never trained on."""
 
 
-def wide(rng: random.Random, family: str) -> Recipe:
-    """A recipe of one family in any style, mood and colour; plain ones more often than the rest."""
+def wide(rng: random.Random, family: str, second: str | None = None) -> Recipe:
+    """A recipe of a family, or of two, in any style, mood and colour; plain ones more often than the rest."""
     style = rng.choice(("natural", *STYLES))
     mood = rng.choice(list(MOODS)) if rng.random() < 0.5 else "plain"
     colour = rng.choice(list(COLOURS)) if rng.random() < 0.4 else None
     scalars = (rng.random(), *(rng.random() for _ in SCALARS[1:]))
-    return Recipe(family, style=style, mood=mood, colour=colour, scalars=scalars)
+    share = rng.uniform(0.35, 0.65) if second else 0.0
+    return Recipe(family, second, share, style=style, mood=mood, colour=colour, scalars=scalars)
 
 
 class Pictures:
-    """Fresh renders of known family and intensity, the same for the same seed."""
+    """Fresh renders of known families and intensity, the same for the same seed."""
 
-    def __init__(self, families: Sequence[str], seed: int, device: torch.device) -> None:
-        self._families, self._device = tuple(families), device
+    def __init__(self, families: Sequence[str], seed: int, device: torch.device, two: float = 0.0) -> None:
+        """two: share of pictures with two families."""
+        self._families, self._device, self._two = tuple(families), device, two if len(families) > 1 else 0.0
         self.names = ",".join(families)
         self._rng = random.Random(seed)
         self._noise = torch.Generator(device=device).manual_seed(seed)
         self.moods: list[str] = []
 
     @torch.no_grad()
-    def make(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Pictures uint8 [count, 3, SIDE, SIDE], family numbers int64 [count], intensities float [count].
+    def make(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Pictures uint8 [count, 3, SIDE, SIDE], family numbers and second ones (or NONE) int64 [count], intensities
+        float [count].
 
         `moods` then names the mood of each.
         """
-        order = [self._rng.randrange(len(self._families)) for _ in range(count)]
-        recipes = [wide(self._rng, self._families[index]) for index in order]
+        rng, names = self._rng, self._families
+        order, seconds, recipes = [], [], []
+        for _ in range(count):
+            first, second = rng.randrange(len(names)), NONE
+            if self._two and rng.random() < self._two:
+                second = (first + rng.randrange(1, len(names))) % len(names)
+            order.append(first)
+            seconds.append(second)
+            recipes.append(wide(rng, names[first], names[second] if second != NONE else None))
         self.moods = [recipe.mood for recipe in recipes]
         noise = torch.randn(count, 4, 32, 32, generator=self._noise, device=self._device)
         small = shrink(render(noise, recipes))
         strength = torch.tensor([recipe.scalars[0] for recipe in recipes], device=self._device)
-        return (small * 255 + 0.5).to(torch.uint8), torch.tensor(order, device=self._device), strength
+        kind, other = (torch.tensor(numbers, device=self._device) for numbers in (order, seconds))
+        return (small * 255 + 0.5).to(torch.uint8), kind, other, strength
+
+
+_KEPT = ("pictures", "kind", "second", "strength")
+"""What a pool keeps of each picture, in the order of `Pictures.make`."""
 
 
 class Pool:
@@ -85,7 +106,7 @@ class Pool:
     def __init__(self, source: Pictures, device: torch.device) -> None:
         self.source = source
         self.pictures = torch.empty(CAPACITY, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
-        self.kind = torch.empty(CAPACITY, dtype=torch.long, device=device)
+        self.kind, self.second = (torch.empty(CAPACITY, dtype=torch.long, device=device) for _ in range(2))
         self.strength = torch.empty(CAPACITY, device=device)
         self.at = self.filled = 0
         self.fresh = torch.empty(0, dtype=torch.long)
@@ -93,13 +114,15 @@ class Pool:
     def renew(self, count: int) -> None:
         """Render `count` pictures over the oldest."""
         self.fresh = torch.arange(self.at, self.at + count) % CAPACITY
-        self.pictures[self.fresh], self.kind[self.fresh], self.strength[self.fresh] = self.source.make(count)
+        made = self.source.make(count)
+        for name, values in zip(_KEPT, made, strict=True):
+            getattr(self, name)[self.fresh] = values
         self.at, self.filled = (self.at + count) % CAPACITY, min(self.filled + count, CAPACITY)
 
     def save(self, path: Path) -> None:
         """Write all pictures to a file, oldest first."""
         order = (torch.arange(self.filled) + (self.at if self.filled == CAPACITY else 0)) % CAPACITY
-        kept = {"pictures": self.pictures, "kind": self.kind, "strength": self.strength}
+        kept = {name: getattr(self, name) for name in _KEPT}
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         save_file({name: value[order].cpu() for name, value in kept.items()}, part, {"families": self.source.names})
@@ -110,10 +133,10 @@ class Pool:
         if not path.exists():
             return
         with safe_open(path, framework="pt") as opened:
-            if opened.metadata()["families"] != self.source.names:
+            if opened.metadata()["families"] != self.source.names or set(opened.keys()) != set(_KEPT):
                 return
             count = len(opened.get_tensor("kind"))
-            for name in ("pictures", "kind", "strength"):
+            for name in _KEPT:
                 getattr(self, name)[:count] = opened.get_tensor(name).to(self.kind.device)
         self.at, self.filled = count % CAPACITY, count
 
@@ -150,7 +173,7 @@ def train_judge(
         rate = RATE / 2 if known.families == judge.families else RATE
     judge = judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=0.02)
-    pool = Pool(Pictures(families, seed + before, device), device)
+    pool = Pool(Pictures(families, seed + before, device, TWO), device)
     if run is not None and resume:
         pool.load(run / "pictures.safetensors")
     first = min(FIRST, max(BATCH, round(FIRST * minutes)))
@@ -168,16 +191,10 @@ def train_judge(
             take = torch.randint(pool.filled, (BATCH,), generator=rng)
             take[-FRESH:] = pool.fresh  # so that every picture is seen at once
             pictures = augment(pool.pictures[take].float() / 255, rng)
+            named, other, strength = pool.kind[take], pool.second[take], pool.strength[take]
             with coarse(device):
-                places = judge.places(pictures)
-                whole, part = F.silu(judge.features(places.mean((2, 3)))), F.silu(judge.features(window(places, rng)))
-                logits, inside = judge.family(whole).float(), judge.family(part).float()
-                strengths = judge.strength(whole).float()
-            named = pool.kind[take]
-            said = strengths.gather(1, named[:, None])[:, 0]
-            wrong = F.cross_entropy(logits, named, label_smoothing=0.02)
-            wrong = wrong + 0.5 * F.cross_entropy(inside, named, label_smoothing=0.1)
-            loss = wrong + 12 * F.mse_loss(said, pool.strength[take])
+                seen = judge.places(pictures)
+            loss, answers = losses(judge, seen.float(), named, other, strength, rng)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -185,7 +202,7 @@ def train_judge(
             for name, value in judge.state_dict().items():
                 kept[name] = torch.lerp(kept[name], value, share) if value.is_floating_point() else value.clone()
             # Of pictures that it meets for the first time: what it would say of new ones.
-            right = (logits.argmax(1) == named)[-FRESH:].float().mean().item()
+            right = (answers == named)[-FRESH:].float().mean().item()
             shown += max(0.01, 1 / (steps + 1)) * (right - shown)
             steps += 1
             bar.n = min(bar.total, int(spent))
@@ -202,6 +219,33 @@ def train_judge(
     facts |= examine(judge, seed + _HELD_OUT, held_out, device)
     save_judge(judge, folder / FILE, facts)
     return facts
+
+
+def losses(
+    judge: Judge, places: torch.Tensor, kind: torch.Tensor, second: torch.Tensor, strength: torch.Tensor,
+    rng: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """What falls, a scalar, and the family [batch] that is named for each whole picture.
+
+    places: of `Judge.places`. A picture of one family is named as a whole and by one part of it, and its intensity is
+    read. Of two, every part shows one or the other, and both are named somewhere.
+    """
+    whole = F.silu(judge.features(places.mean((2, 3))))
+    logits, strengths = judge.family(whole), judge.strength(whole)
+    one = second == NONE
+    part = judge.family(F.silu(judge.features(window(places[one], rng))))
+    said = strengths[one].gather(1, kind[one, None])[:, 0]
+    loss = F.cross_entropy(logits[one], kind[one], label_smoothing=0.02)
+    loss = loss + 0.5 * F.cross_entropy(part, kind[one], label_smoothing=0.1)
+    loss = loss + 12 * F.mse_loss(said, strength[one])
+    if not one.all():
+        names = torch.stack([kind[~one], second[~one]], 1)
+        sure = judge.within(places[~one]).log_softmax(-1)
+        both = sure.gather(2, names[:, None].expand(-1, sure.shape[1], -1))  # [batch, parts, 2]
+        anywhere = (SOFT * both).logsumexp(1) / SOFT  # nearly the surest part
+        share = float((~one).float().mean())
+        loss = loss + share * (-both.logsumexp(-1).mean() - anywhere.clamp_max(0.0).mean())
+    return loss, logits.argmax(1)
 
 
 def _with(families: Sequence[str], weights: dict[str, torch.Tensor]) -> Judge:
@@ -270,7 +314,7 @@ def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[s
     said: dict[str, list[float]] = {name: [] for name in judge.families}
     taken: Counter[tuple[str, str]] = Counter()
     for _ in range(-(-count // 24)):
-        pictures, kind, strength = source.make(24)
+        pictures, kind, _, strength = source.make(24)
         logits, strengths = judge(pictures.float() / 255)
         soft += (judge(soften(pictures.float() / 255, 4))[0].argmax(1) == kind).tolist()
         for row, number in enumerate(kind.tolist()):
