@@ -24,7 +24,7 @@ from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.frame import Frame
 from tpos_live.stage.headless import HeadlessStage
-from tpos_live.stage.window import TITLE, StageWindow
+from tpos_live.stage.window import READ, TITLE, StageWindow
 from tpos_live.status import Status
 
 
@@ -230,6 +230,21 @@ def test_hud_and_message_are_on_the_window_but_never_read_back() -> None:
         store.set("out.blackout", True)
         made.step(2.1)
         assert made.read_back().max() == 0
+
+
+@pytest.mark.gl
+def test_a_message_leaves_the_picture_to_the_audience_and_comes_back_with_the_hud() -> None:
+    store, drive = ParameterStore(), [Drive()]
+    with stage("window", store, drive) as (made, frames):
+        frames.put(frame(flat(40), 0, 1.0))
+        shown = {}
+        for now in (2.0, 1.9 + READ, 2.1 + READ):
+            made.step(now)
+            shown[now] = made.read_window().max() > 150
+        assert list(shown.values()) == [True, True, False]
+        store.set("out.hud", True)
+        made.step(2.2 + READ)
+        assert made.read_window()[-40:].max() > 150
 
 
 @pytest.mark.gl

@@ -22,6 +22,8 @@ from tpos_live.status import Status
 TITLE = "tpos-live output"
 SOFTWARE_CAP = 30.0
 """Pictures a second where the CPU draws: the rest of it belongs to the engine."""
+READ = 20.0
+"""Seconds for which a message stands on the picture; after them it comes with the HUD alone."""
 SETTLE = 0.3
 """Seconds a window manager gets to act on fullscreen before the window is put on its screen."""
 FORGET_KEYS = 0.5
@@ -71,6 +73,7 @@ class StageWindow:
         self._forget_at: float | None = None
         self.meter = ShownMeter(clock)
         self._asked: deque[list[Output]] = deque()
+        self._said, self._said_at = "", 0.0
         self._hud: Any = None
         self._heard_at = 0.0
 
@@ -135,9 +138,11 @@ class StageWindow:
         self._composer.compose(shot.finish, shot.newest, shot.previous, self._composed_size)
         self._composer.show(window)
         self._feed_outputs(now)
+        if status.message != self._said:
+            self._said, self._said_at = status.message, now
         if not shot.started and shot.finish.shown_level > 0:
             self._notice.draw(status.message or _loading(status), window, 0.42)
-        elif status.message:
+        elif status.message and (snapshot["out.hud"] or now - self._said_at < READ):
             self._message.draw(status.message, window, 0.06)
         if snapshot["out.hud"]:
             self._hud.draw(status, self.meter.fps, window, now)
