@@ -156,6 +156,8 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
     together = show(painter, shared(painter, "red sun", "blue sea"))
     painter.use(OneByOne(painter))
     assert np.abs(show(painter, shared(painter, "red sun", "blue sea")).astype(int) - together).max() <= 1
+    assert painter.remark() == "", "nobody reads it within a fade"
+    show(painter, shared(painter, "red sun", "blue sea"), sound=True)
     assert "one by one" in painter.remark() and painter.remark() == ""
 
 

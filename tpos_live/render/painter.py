@@ -288,7 +288,8 @@ class Painter:
         leading = directions.tokens if self._sounds and directions is not None else None
         self._batch.fill(prompts, self._without if self._guidance > 1.0 else None, leading)
         why = self._batch.ready(self.accelerator, self._patient)
-        if why != self._why and self.flight is None:
+        # A fade is over before a line about its cost is read; a sound may lead all night.
+        if self._sounds and self.flight is None and why != self._why:
             self._remark = self._why = why
 
     def remark(self) -> str:
