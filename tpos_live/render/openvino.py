@@ -131,7 +131,8 @@ class OpenVino:
         if rows in self._failed:
             return self._failed[rows]
         if rows not in self._compiling:
-            self._compiling[rows] = threading.Thread(target=self._compile, args=(rows,), name="unet", daemon=True)
+            # No daemon: a process that ends while OpenVINO compiles would be aborted by it.
+            self._compiling[rows] = threading.Thread(target=self._compile, args=(rows,), name="unet")
             self._compiling[rows].start()
         if wait:
             self._compiling[rows].join()

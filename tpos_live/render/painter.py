@@ -230,7 +230,8 @@ class Painter:
         draws."""
         torch.set_num_threads(self.accelerator.torch_threads or self._threads)
         queue_last(self.engine.device)
-        get_ready(self.accelerator, 2)  # for the first change of the prompt
+        if not self._patient:
+            get_ready(self.accelerator, 2)  # for the first change of the prompt
 
     def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int) -> None:
         """Prompt and sound in the first rows, scalars in the last."""
