@@ -254,16 +254,31 @@ def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | 
 @click.option("--teacher", type=click.Path(path_type=Path), required=True, help="YAMNet as a TFLite file.")
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=10.0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on with the ears that are there.")
+@click.option("--data", type=click.Path(path_type=Path), help="Clips of `train encoder`, to be heard as well, unnamed.")
+@click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Of --data, leave out this fold.")
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 def ears(
-    sounds: Path, teacher: Path, minutes: float, resume: bool, run: Path, seed: int, threads: int | None
-) -> None:  # fmt: skip
+    sounds: Path,
+    teacher: Path,
+    minutes: float,
+    resume: bool,
+    data: Path | None,
+    leave_out_fold: int | None,
+    run: Path,
+    seed: int,
+    threads: int | None,
+) -> None:
     """Teach the sound encoder's ears by a teacher, before it learns names."""
     from tpos_live.training.ears import train_ears
 
-    train_ears(sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads, resume=resume)
+    if leave_out_fold is not None and data is None:
+        raise click.UsageError("--leave-out-fold says which clips of --data are not heard; give --data")
+    train_ears(
+        sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads, resume=resume, data=data,
+        leave_out_fold=leave_out_fold,
+    )  # fmt: skip
 
 
 @train.command()

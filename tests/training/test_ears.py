@@ -12,7 +12,7 @@ import torch
 from tpos_live.analysis.sound_encoder import Layout
 from tpos_live.training import teacher
 from tpos_live.training.clips import Clip, DataError
-from tpos_live.training.ears import EARS, Lessons, give_ears, train_ears
+from tpos_live.training.ears import AGAIN_AND_AGAIN, EARS, Lessons, clip_lessons, ears_of, give_ears, train_ears
 from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
 from tpos_live.training.teacher import Lesson, find_sounds, read_lessons
 
@@ -112,3 +112,43 @@ def test_ears_are_taught_and_given(sounds: Path, tmp_path: Path, monkeypatch: py
     assert not torch.equal(net.heads.weight, other.heads.weight)
     assert not give_ears(EncoderNet(Layout(channels=(4, 8), width=16)), path)
     assert not give_ears(net, tmp_path / "none")
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Two classes, each with a clip in two folds, and one that is broken."""
+    folder, rng = tmp_path / "clips", np.random.default_rng(3)
+    for kind in ("rain", "dog_bark"):
+        (folder / kind).mkdir(parents=True)
+        for fold in (1, 2):
+            soundfile.write(folder / kind / f"{fold}-7-A.wav", 0.2 * rng.standard_normal(16_000), 16_000)
+    (folder / "rain" / "1-8-A.wav").write_bytes(b"nothing")
+    return folder
+
+
+def test_a_fold_that_is_left_out_is_never_heard(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    lines: list[str] = []
+    cache = tmp_path / "clip-lessons.npz"
+    for _ in range(2):  # from the clips, and from what was kept of them
+        names = [one.name for one in clip_lessons(clips, Path("teacher"), cache, 1, lines.append)]
+        assert names == ["dog_bark/2-7-A.wav", "rain/2-7-A.wav"]
+    assert len(clip_lessons(clips, Path("teacher"), cache, None, lines.append)) == 4
+    assert len(lines) == 1 and "1-8-A" in lines[0]
+    with pytest.raises(DataError, match="no fold 9; its folds are 1, 2"):
+        clip_lessons(clips, Path("teacher"), cache, 9, lines.append)
+
+
+def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
+    sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    lines: list[str] = []
+    options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append, "minutes": 0.005}
+    first = train_ears(sounds, Path("teacher"), **options)  # type: ignore[arg-type]
+    before = first.read_bytes()
+    path = train_ears(sounds, Path("teacher"), data=clips, leave_out_fold=1, **options)  # type: ignore[arg-type]
+    assert path == tmp_path / "run" / ears_of(1) and path.name == "ears-fold-1.safetensors"
+    assert first.read_bytes() == before != path.read_bytes()
+    assert f"{5 + 2 * AGAIN_AND_AGAIN} lessons" in "\n".join(lines)
+    assert ears_of(None) == "ears-all.safetensors"

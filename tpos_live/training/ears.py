@@ -2,15 +2,16 @@
 
 Convolutions and LSTM learn to say what a teacher says of thousands of sounds that nobody labelled (distillation, Hinton
 et al. 2015, here of an embedding), and how dense procedural sounds are, whatever their level. The sound encoder's
-training begins from them: a few hundred clips are too few to learn hearing from, and enough to learn ten names. No clip
-of those is heard here, so that one pair of ears serves every fold.
+training begins from them: a few hundred clips are too few to learn hearing from, and enough to learn ten names. Ears
+that heard none of these clips serve every fold. Ears that go on with the clips of a folder, unnamed as well, hear these
+better, and serve the fold that they were kept from alone.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -22,7 +23,17 @@ from tqdm import tqdm
 
 from tpos_live.analysis.mel import MELS
 from tpos_live.analysis.sound_encoder import STEP_HOPS, Layout
-from tpos_live.training.clips import SOUND_SECONDS, Clip, made_clips, made_sounds
+from tpos_live.sound.source import SoundError
+from tpos_live.training.clips import (
+    SOUND_SECONDS,
+    Clip,
+    DataError,
+    find_clips,
+    fold_of,
+    made_clips,
+    made_sounds,
+    read_mono,
+)
 from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
 from tpos_live.training.streams import coloured, with_room
 from tpos_live.training.teacher import LESSON_HOPS, Lesson, read_lessons
@@ -35,6 +46,8 @@ MADE_ROWS = 3
 """Rows of procedural sounds of known density, among ROWS."""
 RATE, AGAIN, DECAY, DROP = 4e-3, 2e-3, 0.05, 0.1
 """Peak learning rate of ears that begin, and of ears that go on."""
+AGAIN_AND_AGAIN = 3
+"""Times that a clip of the folder with names is a lesson, for each time that another sound is one."""
 PARTS = ("convs", "norms", "segment", "segment_norm", "lstm")
 """Of an EncoderNet: what is learned here."""
 
@@ -119,24 +132,32 @@ def train_ears(
     threads: int | None = None,
     layout: Layout | None = None,
     resume: bool = False,
+    data: Path | None = None,
+    leave_out_fold: int | None = None,
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
 
-    The lessons are kept in run/lessons.npz. resume: go on with the ears that are there. Raises DataError.
+    The lessons are kept in run/lessons.npz. resume: go on with the ears that are there. data: clips of `train encoder`
+    that are heard as well, those of `leave_out_fold` not; the file is then `ears_of` that fold, and goes on from
+    run/ears.safetensors where there is none yet. Raises DataError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     layout = layout or Layout()
     lessons = read_lessons(sounds, teacher, run / "lessons.npz", say, made_sounds(variants, SOUND_SECONDS, seed))
     made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
+    output = run / EARS
+    if data is not None:
+        output = run / ears_of(leave_out_fold)
+        lessons += AGAIN_AND_AGAIN * clip_lessons(data, teacher, run / "clip-lessons.npz", leave_out_fold, say)
     say(f"{len(lessons)} lessons, {minutes:g} minutes")
     torch.manual_seed(seed)
     batches = Lessons(lessons, made, layout, seed)
     net = EncoderNet(layout)
-    again = resume and give_ears(net, run / EARS)
+    again = (resume and give_ears(net, output)) or (data is not None and give_ears(net, run / EARS))
     if resume and not again:
-        say(f"nothing to resume in {run / EARS}: beginning anew")
+        say(f"nothing to resume in {output}: beginning anew")
     rate = AGAIN if again else RATE
     net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     answer, early = nn.Linear(2 * layout.width, batches.width), nn.Linear(layout.width, batches.width)
@@ -176,10 +197,38 @@ def train_ears(
             bar.update(0)
     run.mkdir(parents=True, exist_ok=True)
     tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
-    save_file({name: value.contiguous() for name, value in tensors.items()}, run / f"{EARS}.part")
-    (run / f"{EARS}.part").replace(run / EARS)
-    say(f"wrote {run / EARS}, {steps} steps")
-    return run / EARS
+    part = output.with_suffix(".part")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, part)
+    part.replace(output)
+    say(f"wrote {output}, {steps} steps")
+    return output
+
+
+def ears_of(leave_out_fold: int | None) -> str:
+    """Name of the file of ears that heard the clips of `train encoder`, all folds but one, or all."""
+    return f"ears-{'all' if leave_out_fold is None else f'fold-{leave_out_fold}'}.safetensors"
+
+
+def clip_lessons(
+    data: Path, teacher: Path, cache: Path, leave_out_fold: int | None, report: Callable[[str], None]
+) -> list[Lesson]:
+    """What the teacher says of the clips of `data`, without their names; of a fold that is left out, nothing.
+
+    Raises DataError, also for a fold that is not there.
+    """
+    found = find_clips(data)
+    if leave_out_fold is not None and leave_out_fold not in (folds := {fold_of(path) for _, path in found}):
+        raise DataError(f"{data} has no fold {leave_out_fold}; its folds are {', '.join(map(str, sorted(folds)))}")
+
+    def heard() -> Iterator[tuple[str, np.ndarray]]:
+        for _, path in found:
+            try:
+                yield f"{path.parent.name}/{path.name}", read_mono(path)
+            except SoundError as error:
+                report(f"left out: {error}")
+
+    lessons = read_lessons(None, teacher, cache, report, heard())
+    return [one for one in lessons if fold_of(Path(one.name)) != leave_out_fold]
 
 
 def give_ears(net: EncoderNet, path: Path) -> bool:

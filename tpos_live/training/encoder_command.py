@@ -16,7 +16,7 @@ from tpos_live.analysis.opening import FOLDER
 from tpos_live.analysis.sound_encoder import Layout
 from tpos_live.places import shipped
 from tpos_live.training.clips import SOUND_SECONDS, Clip, DataError, made_clips, read_clips
-from tpos_live.training.ears import EARS
+from tpos_live.training.ears import EARS, ears_of
 from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
 from tpos_live.training.pairing import bank
 
@@ -63,13 +63,16 @@ def train_encoder(
     sounds = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     sounds = [clip for clip in sounds if clip.text not in without]
     sentences = Sentences(home)
+    ears = run / ears_of(leave_out_fold)
+    if without or not ears.exists():  # a class that is left out was heard by them
+        ears = run / EARS
     trainer = EncoderTrainer(
         [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
-        ears=None if paper else run / EARS,
+        ears=None if paper else ears,
         paper=paper,
     )  # fmt: skip
     if trainer.taught:
-        say(f"beginning with the ears in {run / EARS}")
+        say(f"beginning with the ears in {ears}")
     if resume and not trainer.load():
         say(f"nothing to resume in {trainer.run}: beginning anew")
     length = f"{steps} steps" if steps else f"{minutes:g} minutes"
@@ -134,7 +137,7 @@ def export(
             "seed": trainer.seed,
             "steps": trainer.steps,
             "seconds": round(trainer.spent),
-            "ears": trainer.taught,
+            "ears": trainer.ears,
             "plan": asdict(trainer.plan),
         },
     }

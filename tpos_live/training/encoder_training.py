@@ -91,6 +91,7 @@ class EncoderTrainer:
         self.net = EncoderNet(layout, paper)
         self.net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
         self.taught = give_ears(self.net, ears) if ears else False
+        self.ears = ears.name if ears and self.taught else ""
         self.frozen = self.taught and plan.learned == 0.0
         for name, parameter in self.net.named_parameters():
             parameter.requires_grad_(not (self.frozen and name.split(".")[0] in EARS_PARTS))

@@ -90,13 +90,13 @@ def find_sounds(folder: Path, seed: int = 0) -> list[Path]:
 
 
 def read_lessons(
-    folder: Path,
+    folder: Path | None,
     teacher: Path,
     cache: Path,
     report: Callable[[str], None],
     extra: Iterable[tuple[str, np.ndarray]] = (),
 ) -> list[Lesson]:
-    """What the teacher says of every sound below `folder`, and of `extra` names and sounds.
+    """What the teacher says of every sound below `folder`, if there is one, and of `extra` names and sounds.
 
     cache: an .npz that keeps it all. What cannot be read is reported and left out. Raises DataError.
     """
@@ -112,7 +112,8 @@ def read_lessons(
         if len(told) and np.abs(mono).max() > 1e-3:
             lessons.append(Lesson(name, log_mel(mono).astype(np.float16), told))
 
-    for path in tqdm(find_sounds(folder), desc="lessons", unit="sound"):
+    for path in tqdm(find_sounds(folder) if folder else (), desc="lessons", unit="sound", disable=folder is None):
+        assert folder is not None
         try:
             learn(path.relative_to(folder).as_posix(), read_mono(path)[: round(LONGEST * RATE)])
         except SoundError as error:
@@ -120,7 +121,7 @@ def read_lessons(
     for name, mono in extra:
         learn(name, mono)
     if not lessons:
-        raise DataError(f"there is nothing to hear in {folder}")
+        raise DataError(f"there is nothing to hear in {folder or 'these clips'}")
     cache.parent.mkdir(parents=True, exist_ok=True)
     fresh = cache.with_suffix(".part.npz")
     arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
