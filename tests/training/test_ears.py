@@ -9,10 +9,12 @@ import pytest
 import soundfile
 import torch
 
+from tpos_live.analysis.encoder_folder import read_metadata
 from tpos_live.analysis.sound_encoder import Layout
 from tpos_live.training import teacher
 from tpos_live.training.clips import Clip, DataError
 from tpos_live.training.ears import AGAIN_AND_AGAIN, EARS, Lessons, clip_lessons, ears_of, give_ears, train_ears
+from tpos_live.training.encoder_command import train_encoder
 from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
 from tpos_live.training.teacher import Lesson, find_sounds, read_lessons
 
@@ -152,3 +154,25 @@ def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
     assert first.read_bytes() == before != path.read_bytes()
     assert f"{5 + 2 * AGAIN_AND_AGAIN} lessons" in "\n".join(lines)
     assert ears_of(None) == "ears-all.safetensors"
+
+
+def test_names_are_learned_by_the_ears_that_may_be_used(
+    sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    run, lines = tmp_path / "run", list[str]()
+    options = {"run": run, "variants": 0, "layout": TINY, "say": lines.append}
+    train_ears(sounds, Path("teacher"), minutes=0.005, **options)  # type: ignore[arg-type]
+    for fold in (1, None):
+        train_ears(sounds, Path("teacher"), minutes=0.005, data=clips, leave_out_fold=fold, **options)  # type: ignore[arg-type]
+    for fold, name in ((1, ears_of(1)), (2, EARS), (None, ears_of(None))):
+        lines.clear()
+        made = train_encoder(
+            clips,
+            tmp_path / "made",
+            minutes=0,
+            leave_out_fold=fold,
+            **options,  # type: ignore[arg-type]
+        )
+        assert f"beginning with the ears in {run / name}" in lines
+        assert read_metadata(made)["training"]["ears"] == name
