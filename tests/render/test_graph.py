@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
+from test_steady import grown
 
 from tpos_live.conditioning.drive import Drive
 from tpos_live.parameters import ParameterStore
@@ -80,15 +80,7 @@ def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, nam
 def test_pictures_leave_nothing_behind(turbo: Engine) -> None:
     noise, _last, _fresh, tokens, _without = inputs(turbo)
     whole, plan = WholePicture(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
-    for _ in range(20):
-        whole.draw(plan, noise, tokens)
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in range(200):
-        whole.draw(plan, noise, tokens)
-    after = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert after - before < 50_000
+    assert grown(lambda _: whole.draw(plan, noise, tokens), 20, 200) < 50_000
 
 
 def test_another_picture_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
