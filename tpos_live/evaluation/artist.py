@@ -66,8 +66,9 @@ class Artist:
     def grow(self, parts: Sequence[Part], scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
         """The same of several prompts that grow through each other, as in a show between two prompts.
 
-        parts: states and weights, at most MOST_SCENES, one in sum.
+        parts: states and weights, at most MOST_SCENES, one in sum; those of no weight are left out.
         """
+        parts = [part for part in parts if part[1] > 0]
         conditions = [self._condition(states, scalars) for states, _ in parts]
         self._growth.prepare([weight for _, weight in parts])
         plan, done = self.engine.schedule.plan(steps), 0

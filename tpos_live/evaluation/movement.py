@@ -76,8 +76,7 @@ def _walk(trial: Trial, item: tuple[int, str, int]) -> Walk:
     for frame in range(frames):
         share = max(frame - (frames - ramp) + 1, 0) / RAMP
         noise, scalars = artist.moment(seed, start + WALK * frame / FPS, 0.2 + 0.7 * share)
-        parts = [(states, weight) for states, weight in ((here, 1 - share), (there, share)) if weight > 0]
-        shown.append(small(artist.grow(parts, scalars, noise)))
+        shown.append(small(artist.grow([(here, 1 - share), (there, share)], scalars, noise)))
     others = [artist.draw(here, scalars, artist.moment(rng.randrange(2**31), start, 0.2)[0]) for _ in range(6)]
     apart = max(float(np.mean([difference(a, b) for a, b in pairwise(others)])), 1e-6)
     moved = np.array([np.abs(a - b).mean() for a, b in pairwise(shown)])

@@ -33,7 +33,6 @@ STAGES = ("host", "noise", "unet", "decode", "total")
 _POOL = 6
 """Pictures in the pool; Frame promises that the three newest are never written."""
 _FEEDBACK_BELOW = 0.999
-_ALONE = "semantic guidance draws each picture for itself, without the stream batch"
 
 
 class Painter:
@@ -167,8 +166,8 @@ class Painter:
             drive, latent = flown
         elif whole is not None:
             edit = Edit(self._guide, self._batch.sounds, self._warm) if self._sounds else None
-            rows = self._scenes[: len(self._weights)] if len(self._weights) > 1 else self._tokens
-            whole.whole.draw(plan, self._noise, rows, last, fresh, without, self._guidance, edit, self._weights)
+            prompts, weights = self._prompts, self._weights
+            whole.whole.draw(plan, self._noise, prompts, last, fresh, without, self._guidance, edit, weights)
             latent = whole.whole.latent
         else:
             latent = self._run(plan, last, fresh)
@@ -272,8 +271,6 @@ class Painter:
             drive.time,
             (snapshot["seed"], drive.looks, steps, snapshot.fired("out.panic"), snapshot.fired("reset")),
         )
-        if self.flight is not None and self._why != (why := _ALONE):
-            self._remark = self._why = why
 
     def _share(self, scenes: Scenes | None, directions: Directions | None) -> None:
         """Prepare the rows of prompts that share the picture, and of sounds that lead. Pictures in flight are one
@@ -285,13 +282,19 @@ class Painter:
             self._growth.prepare(self._weights)
         if len(self._weights) == 1 and not self._sounds:
             return
-        prompts = self._scenes[: len(self._weights)] if len(self._weights) > 1 else self._tokens
         leading = directions.tokens if self._sounds and directions is not None else None
-        self._batch.fill(prompts, self._without if self._guidance > 1.0 else None, leading)
+        self._batch.fill(self._prompts, self._without if self._guidance > 1.0 else None, leading)
         why = self._batch.ready(self.accelerator, self._patient)
+        if self.flight is not None and not why:
+            why = "semantic guidance draws each picture for itself, without the stream batch"
         # A fade is over before a line about its cost is read; a sound may lead all night.
-        if self._sounds and self.flight is None and why != self._why:
+        if self._sounds and why != self._why:
             self._remark = self._why = why
+
+    @property
+    def _prompts(self) -> torch.Tensor:
+        """The conditionings that share the picture, [scenes, rows, dim]."""
+        return self._scenes[: len(self._weights)] if len(self._weights) > 1 else self._tokens
 
     def remark(self) -> str:
         """One line about how the newest pictures are drawn, told once; "" where there is nothing to tell."""

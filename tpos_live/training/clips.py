@@ -7,7 +7,7 @@ name ("3-144028-A.ogg" is in fold 3), 0 where there is none.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,13 @@ def fold_of(path: Path) -> int:
     """The first number of a file's name, 0 if it does not begin with one."""
     match = re.match(r"\d+", path.name)
     return int(match.group()) if match else 0
+
+
+def check_fold(folder: Path, fold: int | None, folds: Iterable[int]) -> None:
+    """Raise DataError for a fold that is not among the `folds` of a folder; None is any."""
+    known = sorted(set(folds))
+    if fold is not None and fold not in known:
+        raise DataError(f"{folder} has no fold {fold}; its folds are {', '.join(map(str, known))}")
 
 
 def read_mono(path: Path) -> np.ndarray:

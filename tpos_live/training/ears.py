@@ -27,7 +27,7 @@ from tpos_live.sound.source import SoundError
 from tpos_live.training.clips import (
     SOUND_SECONDS,
     Clip,
-    DataError,
+    check_fold,
     find_clips,
     fold_of,
     made_clips,
@@ -217,8 +217,7 @@ def clip_lessons(
     Raises DataError, also for a fold that is not there.
     """
     found = find_clips(data)
-    if leave_out_fold is not None and leave_out_fold not in (folds := {fold_of(path) for _, path in found}):
-        raise DataError(f"{data} has no fold {leave_out_fold}; its folds are {', '.join(map(str, sorted(folds)))}")
+    check_fold(data, leave_out_fold, (fold_of(path) for _, path in found))
 
     def heard() -> Iterator[tuple[str, np.ndarray]]:
         for _, path in found:

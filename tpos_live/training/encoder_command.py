@@ -15,7 +15,7 @@ from tpos_live.analysis.encoder_folder import write_encoder
 from tpos_live.analysis.opening import FOLDER
 from tpos_live.analysis.sound_encoder import Layout
 from tpos_live.places import shipped
-from tpos_live.training.clips import SOUND_SECONDS, Clip, DataError, made_clips, read_clips
+from tpos_live.training.clips import SOUND_SECONDS, Clip, DataError, check_fold, made_clips, read_clips
 from tpos_live.training.ears import EARS, ears_of
 from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
 from tpos_live.training.pairing import bank
@@ -87,9 +87,8 @@ def train_encoder(
 
 def _kept(clips: Sequence[Clip], data: Path, leave_out_fold: int | None, without: Sequence[str]) -> list[Clip]:
     """The clips that may be learned from. Raises DataError for a fold or class that is not there."""
-    folds, texts = sorted({clip.fold for clip in clips}), {clip.text for clip in clips}
-    if leave_out_fold is not None and leave_out_fold not in folds:
-        raise DataError(f"{data} has no fold {leave_out_fold}; its folds are {', '.join(map(str, folds))}")
+    check_fold(data, leave_out_fold, (clip.fold for clip in clips))
+    texts = {clip.text for clip in clips}
     if set(without) - texts:
         raise DataError(f"{data} has no class {', '.join(sorted(set(without) - texts))} to leave out")
     kept = [clip for clip in clips if clip.fold != leave_out_fold and clip.text not in without]

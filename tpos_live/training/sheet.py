@@ -114,8 +114,8 @@ def blends(artist: Artist, path: Path, pairs: Sequence[tuple[str, str]] = BLENDS
     for first, last in pairs:
         noise, scalars = artist.noise(generator), (0.7, PLAIN[1], 0.3)
         a, b = artist.engine.encode(first), artist.engine.encode(last)
-        way = [((a, 1 - share), (b, share)) for share in torch.linspace(0, 1, 5).tolist()]
-        rows.append(as_tensor([artist.grow([part for part in both if part[1] > 0], scalars, noise) for both in way]))
+        way = [[(a, 1 - share), (b, share)] for share in torch.linspace(0, 1, 5).tolist()]
+        rows.append(as_tensor([artist.grow(both, scalars, noise) for both in way]))
     save(path, rows)
 
 
