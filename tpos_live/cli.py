@@ -230,6 +230,11 @@ def bench_engine_(
     return bench_engine(_settings(options), frames, steps, baselines, show_seconds, append, as_json)
 
 
+def _names(listed: str) -> list[str]:
+    """What stands between the commas."""
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
 @cli.group()
 def train() -> None:
     """Train the networks that are in the box."""
@@ -256,6 +261,7 @@ def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | 
 @click.option("--resume", is_flag=True, help="Go on with the ears that are there.")
 @click.option("--data", type=click.Path(path_type=Path), help="Clips of `train encoder`, to be heard as well, unnamed.")
 @click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Of --data, leave out this fold.")
+@click.option("--leave-out-classes", default="", metavar="A,B", help="Of --data, leave out these.")
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
@@ -266,6 +272,7 @@ def ears(
     resume: bool,
     data: Path | None,
     leave_out_fold: int | None,
+    leave_out_classes: str,
     run: Path,
     seed: int,
     threads: int | None,
@@ -273,11 +280,11 @@ def ears(
     """Teach the sound encoder's ears by a teacher, before it learns names."""
     from tpos_live.training.ears import train_ears
 
-    if leave_out_fold is not None and data is None:
-        raise click.UsageError("--leave-out-fold says which clips of --data are not heard; give --data")
+    if (leave_out_fold is not None or leave_out_classes) and data is None:
+        raise click.UsageError("--leave-out-… says which clips of --data are not heard; give --data")
     train_ears(
         sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads, resume=resume, data=data,
-        leave_out_fold=leave_out_fold,
+        leave_out_fold=leave_out_fold, without=_names(leave_out_classes),
     )  # fmt: skip
 
 
@@ -317,7 +324,7 @@ def encoder(
     train_encoder(
         data, output, minutes=minutes, leave_out_fold=leave_out_fold, resume=resume, seed=seed, threads=threads,
         run=run, layout=Layout(**dict.fromkeys(without, False)), steps=steps,  # type: ignore[arg-type]
-        paper=variant == "paper", without=[name.strip() for name in leave_out_classes.split(",") if name.strip()],
+        paper=variant == "paper", without=_names(leave_out_classes),
     )  # fmt: skip
 
 

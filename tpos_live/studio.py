@@ -87,7 +87,8 @@ class Studio:
                 mapping, why = None, str(error)
             self.note = "\n".join(filter(None, (self.note, why)))
             if mapping is not None:
-                return MappedSound(*names(encoder), mapping.to(engine.device), rows, first)
+                called, places = names(encoder)
+                return MappedSound(called, places, mapping.to(engine.device), rows, first, encoder.nearness(places))
         return audio_map(encoder, engine.encode, rows, engine.hears, first)
 
     def _build_built_in(self, why: str) -> None:

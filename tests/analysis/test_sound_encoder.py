@@ -30,7 +30,7 @@ def random_weights(layout: Layout, seed: int = 0) -> dict[str, np.ndarray]:
     shapes[f"conv.{len(layout.channels)}"] = (3, layout.channels[-1] * layout.bands, layout.width)
     shapes["lstm"] = (2 * layout.width, 4 * layout.width)
     shapes["heads"] = (2 * layout.width, sum(layout.heads))
-    weights = {"ageing": np.array([0.05], np.float32)}
+    weights = {"ageing": np.array([0.05], np.float32), "audible": np.array([45.0], np.float32)}
     for name, shape in shapes.items():
         inputs = np.prod(shape[:-1])
         weights[f"{name}.weight"] = (rng.standard_normal(shape) * np.sqrt(2 / inputs)).astype(np.float32)
@@ -104,6 +104,18 @@ def test_the_memory_is_of_ten_seconds_and_no_longer() -> None:
     ends = [encoder(layout).push(np.concatenate([sound(3.0, seed), after]))[-1] for seed in (1, 2)]
     assert close([ends[0]], [ends[1]])
     assert not close([encoder().push(np.concatenate([sound(3.0, 1), sound(0.2, 3)]))[-1]], [ends[0]])
+
+
+def test_a_pause_does_not_count() -> None:
+    """What is 45 dB below the loudest of the memory adds nothing to the meaning, and what is 30 dB below it does."""
+    layout = Layout(**{**TINY.__dict__, "lstm": False})
+    loud = sound(0.5, 3)
+    ends = {
+        db: encoder(layout).push(np.concatenate([loud, sound(0.2, 4, 0.1 * 10 ** (db / 20))]))[-1]
+        for db in (-30, -70, -75)
+    }
+    assert close([ends[-70]], [Meaning(ends[-70].time, ends[-75].vector, ends[-70].magnitude)])
+    assert np.abs(ends[-30].vector - ends[-70].vector).max() > 1e-3
 
 
 def test_below_sixty_decibels_the_weight_fades() -> None:
@@ -222,5 +234,6 @@ def test_the_encoder_in_the_box_hears() -> None:
     assert sum(path.stat().st_size for path in files) < 16 * 2**20
     assert {"README.md", "ATTRIBUTION.md"} <= {path.name for path in files}
     heard = hearing.push(make("rain", 0.8, 3.0, 123))[-1]
-    nearest = [hearing.phrases[index] for index in np.argsort(hearing.vectors @ heard.vector)[::-1][:5]]
+    near = hearing.nearness(hearing.vectors)(heard.vector)
+    nearest = [hearing.phrases[index] for index in np.argsort(near)[::-1][:5]]
     assert any("rain" in phrase for phrase in nearest) and heard.magnitude > 0.2

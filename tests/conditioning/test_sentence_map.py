@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tpos_live.analysis.encoder import Meaning
+from tpos_live.analysis.nearness import Nearness
 from tpos_live.conditioning.audio_tokens import ConceptMap, SentenceMap, audio_map
 
 PHRASES = ("rain", "heavy rain", "fire", "calm", "dark", "dog bark")
@@ -32,6 +33,9 @@ class Hearing:
     """What a trained encoder says of its space."""
 
     phrases, vectors, scenes = PHRASES, places(), 5
+
+    def nearness(self, places: np.ndarray) -> Nearness:
+        return Nearness(places)
 
 
 def sentences(hears: bool = False) -> SentenceMap:

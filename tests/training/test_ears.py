@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,12 +11,12 @@ import soundfile
 import torch
 
 from tpos_live.analysis.encoder_folder import read_metadata
-from tpos_live.analysis.sound_encoder import Layout
+from tpos_live.analysis.sound_encoder import SILENT_DB, Layout
 from tpos_live.training import teacher
 from tpos_live.training.clips import Clip, DataError
 from tpos_live.training.ears import AGAIN_AND_AGAIN, EARS, Lessons, clip_lessons, ears_of, give_ears, train_ears
 from tpos_live.training.encoder_command import train_encoder
-from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
+from tpos_live.training.encoder_net import EncoderNet, prefix_hops
 from tpos_live.training.teacher import Lesson, find_sounds, read_lessons
 
 RATE = 48_000
@@ -25,6 +26,8 @@ TINY = Layout(channels=(4, 6), width=16, query=4, memory=40)
 class Loudness:
     """A teacher that knows one thing: how loud the last 0.4 s were; it says so in 100 ways."""
 
+    names: ClassVar[list[str]] = ["loud noise", "silence"]
+
     def __init__(self, path: Path) -> None:
         del path
 
@@ -33,7 +36,7 @@ class Loudness:
         level = np.log10(np.square(mono[: n * 480 * hops].reshape(n, -1)).mean(axis=1) + 1e-9)
         told = np.outer(level, np.random.default_rng(0).standard_normal(100))
         told += np.random.default_rng(1).normal(0, 0.01, told.shape)
-        return told.astype(np.float16), told[:, :2].astype(np.float16)
+        return told.astype(np.float16), np.tile(np.float16([0.5, 0.01]), (n, 1))
 
 
 @pytest.fixture
@@ -136,7 +139,11 @@ def test_a_fold_that_is_left_out_is_never_heard(clips: Path, tmp_path: Path, mon
         names = [one.name for one in clip_lessons(clips, Path("teacher"), cache, 1, lines.append)]
         assert names == ["dog_bark/2-7-A.wav", "rain/2-7-A.wav"]
     assert len(clip_lessons(clips, Path("teacher"), cache, None, lines.append)) == 4
+    kept = clip_lessons(clips, Path("teacher"), cache, 2, lines.append, without=["dog bark"])
+    assert [one.name for one in kept] == ["rain/1-7-A.wav"]
     assert len(lines) == 1 and "1-8-A" in lines[0]
+    with pytest.raises(DataError, match="no class cat to leave out"):
+        clip_lessons(clips, Path("teacher"), cache, None, lines.append, without=["cat"])
     with pytest.raises(DataError, match="no fold 9; its folds are 1, 2"):
         clip_lessons(clips, Path("teacher"), cache, 9, lines.append)
 
@@ -154,6 +161,7 @@ def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
     assert first.read_bytes() == before != path.read_bytes()
     assert f"{5 + 2 * AGAIN_AND_AGAIN} lessons" in "\n".join(lines)
     assert ears_of(None) == "ears-all.safetensors"
+    assert ears_of(None, ["rain", "dog bark"]) == "ears-without-rain-dog_bark.safetensors"
 
 
 def test_names_are_learned_by_the_ears_that_may_be_used(

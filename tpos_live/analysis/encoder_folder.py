@@ -17,7 +17,7 @@ import numpy as np
 from tpos_live.analysis.sound_encoder import Layout, TposEncoder
 
 WEIGHTS, METADATA = "encoder.safetensors", "encoder.json"
-FORMAT = 1
+FORMAT = 2
 RETRAIN = "tpos-live train encoder --data DIR"
 
 

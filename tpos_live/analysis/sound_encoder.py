@@ -17,16 +17,20 @@ from tpos_live.analysis.encoder import Meaning
 from tpos_live.analysis.envelope import share
 from tpos_live.analysis.features import HOP_SECONDS
 from tpos_live.analysis.mel import MELS, mel_db, mel_power
+from tpos_live.analysis.nearness import Nearness
 from tpos_live.analysis.spectrum import Spectrum
 
 STEP_HOPS = 4
 """Hops between two steps of one reading."""
 READINGS = 2
+SILENT_DB = -100.0
 CENTRE_DB = -55.0
 SCALE_DB = 25.0
 """The one fixed trim: (dB - CENTRE_DB) / SCALE_DB goes into the net, whatever the sound."""
 FADE_DB = (-72.0, -60.0)
 """Below -60 dBFS the weight of the meaning fades, at -72 dBFS it is gone."""
+AUDIBLE_DB = 45.0
+"""Below the loudest step of the memory: what is quieter is not part of what is heard, but a pause in it."""
 _LEVEL_SECONDS = 0.15
 FIRST_HOPS, FIRST_BANDS, FIRST_STRIDE = 8, 7, 4
 """The first convolution: hops and bands that it spans, bands that it goes on by."""
@@ -68,7 +72,7 @@ class Layout:
 
 def _silence(layout: Layout) -> np.ndarray:
     """float32 [2]: the features of a hop of silence, the same in every band."""
-    return np.array([(-100.0 - CENTRE_DB) / SCALE_DB if layout.level else 0.0, 0.0], np.float32)
+    return np.array([(SILENT_DB - CENTRE_DB) / SCALE_DB if layout.level else 0.0, 0.0], np.float32)
 
 
 def hop_features(mel: np.ndarray) -> np.ndarray:
@@ -132,30 +136,36 @@ class Reading:
         self._keys = np.zeros((2 * layout.memory, layout.query), np.float32)
         self._values = np.zeros((2 * layout.memory, layout.dim), np.float32)
         self._salience = np.zeros(2 * layout.memory, np.float32)
+        self._loud = np.zeros(2 * layout.memory, np.float32)
+        self._audible = float(weights["audible"][0])
         self._end = 0
         silence = np.broadcast_to(_silence(layout)[:, None], (FIRST_HOPS, 2, MELS))
         for _ in range(2 * len(self._convs) + 2):
             self._segment(silence)
 
-    def step(self, hops: np.ndarray) -> tuple[np.ndarray, float]:
-        """Hear the newest eight hops [8, 2, MELS]; gives the meaning (unit length) and the density."""
+    def step(self, hops: np.ndarray, level: float) -> tuple[np.ndarray, float]:
+        """Hear the newest eight hops [8, 2, MELS]; gives the meaning (unit length) and the density.
+
+        level: dB of the loudest band in the newest STEP_HOPS of them.
+        """
         layout, w = self._layout, self._w
         segment = self._segment(hops)
         hidden = self._remember(segment) if layout.lstm else self._hidden
         both = np.concatenate([segment, hidden])
         value, query, key, salience, strength = np.split(both @ w["heads.weight"] + w["heads.bias"], self._cuts)
-        value /= max(float(np.linalg.norm(value)), 1e-12)
         density = 1.0 / (1.0 + math.exp(-min(max(float(strength[0]), -30.0), 30.0)))
         if not layout.attention:
-            return value, density
-        start = self._store(key, value, float(salience[0]))
+            return _unit(value), density
+        start = self._store(key, value, float(salience[0]), level)
         known = slice(start, self._end)
         scores = self._keys[known] @ (query / math.sqrt(layout.query)) + self._salience[known]
         scores -= self._ages[layout.memory - scores.size :]
+        loud = self._loud[known]
+        scores[loud <= loud.max() - self._audible] = -np.inf
         scores -= scores.max()
         np.exp(scores, out=scores)
         meaning = scores @ self._values[known]
-        return meaning / max(float(np.linalg.norm(meaning)), 1e-12), density
+        return _unit(meaning), density
 
     def _segment(self, hops: np.ndarray) -> np.ndarray:
         column = self._convs[0].fill(hops)
@@ -174,16 +184,21 @@ class Reading:
         self._hidden = _sigmoid(leave) * np.tanh(self._cell)
         return self._hidden
 
-    def _store(self, key: np.ndarray, value: np.ndarray, salience: float) -> int:
+    def _store(self, key: np.ndarray, value: np.ndarray, salience: float, loud: float) -> int:
         """Put a step into the memory; gives the index of the oldest that is still known."""
         memory = self._layout.memory
         if self._end == 2 * memory:
-            for store in (self._keys, self._values, self._salience):
+            for store in (self._keys, self._values, self._salience, self._loud):
                 store[: memory - 1] = store[memory + 1 :]
             self._end = memory - 1
         self._keys[self._end], self._values[self._end], self._salience[self._end] = key, value, salience
+        self._loud[self._end] = loud
         self._end += 1
         return max(self._end - memory, 0)
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return np.asarray(x / max(float(np.linalg.norm(x)), 1e-12))
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
@@ -208,7 +223,12 @@ class TposEncoder:
         self.layout, self.dim, self.phrases, self.scenes = layout, layout.dim, phrases, scenes
         self.vectors = np.asarray(weights.get("phrases", np.zeros((0, layout.dim))), np.float32)
         self._weights = {key: np.asarray(value, np.float32) for key, value in weights.items()}
+        self._centre, self._heard = self._weights.get("centre"), self._weights.get("heard")
         self.reset()
+
+    def nearness(self, places: np.ndarray) -> Nearness:
+        """How near meanings are to texts at `places` [n, dim] in the sentence space."""
+        return Nearness(places, self._centre, self._heard)
 
     def reset(self) -> None:
         """Forget all that was heard."""
@@ -216,6 +236,7 @@ class TposEncoder:
         self._readings = [Reading(self.layout, self._weights) for _ in range(READINGS)]
         self._hops = np.empty((FIRST_HOPS, 2, MELS), np.float32)
         self._hops[:] = _silence(self.layout)[:, None]
+        self._loud = np.full(STEP_HOPS, SILENT_DB, np.float32)
         self._count = 0
         self._power = 0.0
 
@@ -224,14 +245,17 @@ class TposEncoder:
         found = []
         for power in self._spectrum.push(mono):
             self._hops[:-1] = self._hops[1:]
-            self._hops[-1] = hop_features(mel_db(mel_power(power)))
+            mel = mel_db(mel_power(power))
+            self._hops[-1] = hop_features(mel)
+            self._loud[:-1] = self._loud[1:]
+            self._loud[-1] = mel.max()
             if not self.layout.level:
                 self._hops[-1, 0] = 0.0
             self._power += (float(power.sum()) - self._power) * share(_LEVEL_SECONDS, HOP_SECONDS)
             self._count += 1
             turn, rest = divmod(self._count, STEP_HOPS // READINGS)
             if rest == 0:
-                found.append(self._mean(*self._readings[turn % READINGS].step(self._hops)))
+                found.append(self._mean(*self._readings[turn % READINGS].step(self._hops, float(self._loud.max()))))
         return found
 
     def _mean(self, vector: np.ndarray, density: float) -> Meaning:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from tpos_live.analysis.encoder import Meaning
+from tpos_live.analysis.nearness import Nearness
 from tpos_live.conditioning.prompts import blend
 
 SLEW = 2.0
@@ -41,6 +42,10 @@ class HearsSentences(Protocol):
     phrases: Sequence[str]
     vectors: np.ndarray
     scenes: int
+
+    def nearness(self, places: np.ndarray) -> Nearness:
+        """How near its vectors are to texts at `places` [n, dim]."""
+        ...
 
 
 class AudioMap(Protocol):
@@ -165,28 +170,30 @@ class ConceptMap:
 
 
 class SentenceMap(ConceptMap):
-    """A concept bank: the few phrases nearest to the meaning, weighted by a softmax of their cosines.
+    """A concept bank: the few phrases nearest to the meaning, weighted by a softmax of their nearness.
 
     So any engine is told what was heard, in its own words and without training.
     """
 
     SHARPNESS = 0.06
-    """A phrase whose cosine is this much smaller weighs 1/e of the other."""
+    """A phrase whose nearness is this much smaller weighs 1/e of the other."""
     SEVERAL = 4
 
     def __init__(
         self, phrases: Sequence[str], vectors: np.ndarray, encode: Callable[[str], torch.Tensor], rows: int,
-        first: int = 1,
+        first: int = 1, nearness: Nearness | None = None,
     ) -> None:  # fmt: skip
-        """vectors: unit length, float [n, dim], the places of the phrases. Otherwise as ConceptMap."""
+        """vectors: unit length, float [n, dim], the places of the phrases; nearness: to them, by default the cosine.
+        Otherwise as ConceptMap."""
         super().__init__(phrases, encode, rows, first)
         self._vectors = np.asarray(vectors, dtype=np.float64)
+        self._nearness = nearness or Nearness(self._vectors)
 
     def _activations(self, vector: np.ndarray) -> np.ndarray:
         if vector.shape != self._vectors.shape[1:] or not vector.any():
             return np.zeros(len(self.concepts))
-        cosines = self._vectors @ vector
-        weights = np.exp((cosines - cosines.max()) / self.SHARPNESS)
+        near = self._nearness(vector)
+        weights = np.exp((near - near.max()) / self.SHARPNESS)
         few = np.partition(weights, -self.SEVERAL)[-self.SEVERAL] if weights.size > self.SEVERAL else 0.0
         return np.where(weights >= few, weights, 0.0)
 
@@ -195,7 +202,7 @@ class SentenceMap(ConceptMap):
         return math.sqrt(magnitude)
 
 
-def names(encoder: HearsSentences) -> tuple[list[str], np.ndarray]:
+def names(encoder: HearsSentences) -> tuple[Sequence[str], np.ndarray]:
     """What sounds are called, and where they lie [n, dim]: each place once.
 
     Where Ember's scene stands at the place of a sound's name, the name itself, which comes later in the bank.
@@ -216,8 +223,9 @@ def audio_map(
     if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
         if hears and encoder.scenes:
             phrases, vectors = encoder.phrases[: encoder.scenes], encoder.vectors[: encoder.scenes]
-            return SentenceMap(phrases, vectors, encode, rows, first)
-        return SentenceMap(*names(encoder), encode, rows, first)
+        else:
+            phrases, vectors = names(encoder)
+        return SentenceMap(phrases, vectors, encode, rows, first, encoder.nearness(vectors))
     if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
         return ConceptMap(encoder.concepts, encode, rows, first)
     return None

@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 
 from tpos_live.analysis.encoder import Meaning
+from tpos_live.analysis.nearness import Nearness
 from tpos_live.conditioning.audio_tokens import SLEW, SentenceMap
 
 FORMAT = 1
@@ -114,10 +115,11 @@ class MappedSound(SentenceMap):
     """
 
     def __init__(
-        self, phrases: Sequence[str], vectors: np.ndarray, mapping: MeaningMapping, rows: int, first: int = 1
-    ) -> None:
+        self, phrases: Sequence[str], vectors: np.ndarray, mapping: MeaningMapping, rows: int, first: int = 1,
+        nearness: Nearness | None = None,
+    ) -> None:  # fmt: skip
         """Otherwise as SentenceMap. No text is encoded, so it is there at once."""
-        super().__init__(phrases, vectors, _unasked, rows, first)
+        super().__init__(phrases, vectors, _unasked, rows, first, nearness)
         self._mapping = mapping
         self._known: dict[int, torch.Tensor] = {}
         self._place = np.zeros(self._vectors.shape[1])

@@ -1,7 +1,8 @@
 """How well the sound encoder names what it hears: `tpos-live evaluate encoder`.
 
 Every clip goes through the live path in uneven blocks, from a fresh start; the answer is the class whose text lies
-nearest to the meaning at 1, 2 and 5 seconds. Magnitude is asked for with procedural sounds at equal loudness.
+nearest to the meaning at 1, 2 and 5 seconds, as the stage measures it. Magnitude is asked for with procedural sounds
+at equal loudness.
 """
 
 from __future__ import annotations
@@ -68,14 +69,13 @@ def listen(encoder: SoundEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list
 
 def answer(
     encoder: SoundEncoder,
-    bank: np.ndarray,
+    nearness: Callable[[np.ndarray], np.ndarray],
     files: Sequence[tuple[str, Path]],
     texts: Sequence[str],
-    vectors: np.ndarray,
     trained_on: frozenset[str],
     report: Callable[[str], None],
 ) -> Answers:
-    """Ask for every file. bank: [encoder.dim, dim], from the encoder's space into that of `vectors` [n, dim]."""
+    """Ask for every file. nearness: of a meaning to each of `texts`, the greater the nearer."""
     out = Answers()
     for index, (text, path) in enumerate(files):
         try:
@@ -84,7 +84,7 @@ def answer(
             report(f"left out: {error}")
             continue
         meanings, took = listen(encoder, mono, seed=index)
-        said = [texts[int(np.argmax(vectors @ (meaning @ bank)))] for meaning in meanings]
+        said = [texts[int(np.argmax(nearness(meaning)))] for meaning in meanings]
         name = f"{path.parent.name}/{path.name}"
         out.clips.append(Answer(name, text, fold_of(path), said, name in trained_on))
         out.hops += min(len(mono), round(HEARD[-1] * RATE)) // HOP

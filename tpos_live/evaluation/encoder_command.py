@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +42,15 @@ def evaluate_encoder(
     found = Answers()
     files = files_of(data)
     texts = sorted({text for text, _ in files})
-    vectors = embed(texts)
     path = Path(encoder) if encoder else home / FOLDER
     if zero_shot:
         for folder in sorted(path.glob("without-*")):
             if not (folder / METADATA).is_file():
                 continue
             unheard = read_metadata(folder)["training"]["left_out_classes"]
-            hearing, bank, trained_on = _open("", folder, home, embed)
+            hearing, nearness, trained_on = _open("", folder, home, embed, texts)
             some = [(text, file) for text, file in files if text in unheard]
-            part = answer(hearing, bank, some, texts, vectors, trained_on, say)
+            part = answer(hearing, nearness, some, texts, trained_on, say)
             found.clips += part.clips
             found.hops, found.seconds, found.runs = found.hops + part.hops, found.seconds + part.seconds, found.runs + 1
         if not found.runs:
@@ -59,16 +58,16 @@ def evaluate_encoder(
                 f"there is no encoder with classes left out in {path}; tpos-live train encoder --leave-out-classes A,B"
             )
     elif encoder == BASELINE or not folds:
-        hearing, bank, trained_on = _open(encoder, path, home, embed)
-        found = answer(hearing, bank, files, texts, vectors, trained_on, say)
+        hearing, nearness, trained_on = _open(encoder, path, home, embed, texts)
+        found = answer(hearing, nearness, files, texts, trained_on, say)
     else:
         for fold in sorted({fold_of(file) for _, file in files}):
             if not (path / f"fold-{fold}").is_dir():
                 remedy = f"tpos-live train encoder --leave-out-fold {fold}"
                 say(f"fold {fold} left out: no encoder in {path / f'fold-{fold}'} ({remedy})")
                 continue
-            hearing, bank, trained_on = _open("", path / f"fold-{fold}", home, embed)
-            part = answer(hearing, bank, files_of(data, fold), texts, vectors, trained_on, say)
+            hearing, nearness, trained_on = _open("", path / f"fold-{fold}", home, embed, texts)
+            part = answer(hearing, nearness, files_of(data, fold), texts, trained_on, say)
             if any(clip.seen for clip in part.clips):
                 raise EncoderError(
                     f"{path / f'fold-{fold}'} was trained on fold {fold}; train it with --leave-out-fold {fold}"
@@ -87,13 +86,17 @@ def evaluate_encoder(
     return figures
 
 
-def _open(encoder: str, path: Path, home: Path, embed: Embed) -> tuple[SoundEncoder, np.ndarray, frozenset[str]]:
-    """The encoder, the way from its space to that of sentences, and the clips it was trained on."""
+def _open(
+    encoder: str, path: Path, home: Path, embed: Embed, texts: Sequence[str]
+) -> tuple[SoundEncoder, Callable[[np.ndarray], np.ndarray], frozenset[str]]:
+    """The encoder, the nearness of its meanings to `texts`, and the clips it was trained on."""
+    places = embed(texts)
     if encoder == BASELINE:
         rules = SpectralBaselineEncoder()
-        return rules, embed(list(rules.concepts)), frozenset()
+        known = embed(list(rules.concepts)) @ places.T
+        return rules, lambda meaning: meaning @ known, frozenset()
     trained = read_encoder(path, home)
-    return trained, np.eye(trained.dim), frozenset(read_metadata(path)["training"]["clips"])
+    return trained, trained.nearness(places), frozenset(read_metadata(path)["training"]["clips"])
 
 
 def tell(figures: dict[str, Any]) -> None:

@@ -172,5 +172,5 @@ def heard_scene(encoder: object, meaning: Meaning | None) -> str:
     if meaning is None or not isinstance(encoder, HearsSentences) or not np.any(meaning.vector):
         return ""
     count = encoder.scenes or len(encoder.phrases)
-    nearest = encoder.phrases[int((encoder.vectors[:count] @ meaning.vector).argmax())]
+    nearest = encoder.phrases[int(encoder.nearness(encoder.vectors[:count])(meaning.vector).argmax())]
     return next((family for family, phrases in PHRASES.items() if nearest in phrases), "")

@@ -79,6 +79,19 @@ def check_fold(folder: Path, fold: int | None, folds: Iterable[int]) -> None:
         raise DataError(f"{folder} has no fold {fold}; its folds are {', '.join(map(str, known))}")
 
 
+def check_classes(folder: Path, without: Iterable[str], texts: Iterable[str]) -> None:
+    """Raise DataError for classes to leave out that are not among the `texts` of a folder."""
+    missing = sorted(set(without) - set(texts))
+    if missing:
+        raise DataError(f"{folder} has no class {', '.join(missing)} to leave out")
+
+
+def left_out(fold: int | None, classes: Iterable[str]) -> str:
+    """What a training leaves out, as a part of file names; "" for nothing."""
+    names = "-".join(classes).replace(" ", "_")
+    return "-".join([f"fold-{fold}"] * (fold is not None) + [f"without-{names}"] * bool(names))
+
+
 def read_mono(path: Path) -> np.ndarray:
     """float32 [n] at 48 kHz. Raises SoundError for what cannot be read or is too short."""
     sound = read_audio(path)

@@ -22,23 +22,25 @@ from torch import nn
 from tqdm import tqdm
 
 from tpos_live.analysis.mel import MELS
-from tpos_live.analysis.sound_encoder import STEP_HOPS, Layout
+from tpos_live.analysis.sound_encoder import SILENT_DB, STEP_HOPS, Layout
 from tpos_live.sound.source import SoundError
 from tpos_live.training.clips import (
     SOUND_SECONDS,
     Clip,
+    check_classes,
     check_fold,
     find_clips,
     fold_of,
+    left_out,
     made_clips,
     made_sounds,
     read_mono,
 )
-from tpos_live.training.encoder_net import SILENT_DB, EncoderNet, prefix_hops
+from tpos_live.training.encoder_net import EncoderNet, prefix_hops
 from tpos_live.training.streams import coloured, with_room
 from tpos_live.training.teacher import LESSON_HOPS, Lesson, read_lessons
 
-EARS = "ears.safetensors"
+EARS, LESSONS = "ears.safetensors", "lessons.npz"
 ROWS, HOPS = 12, 256
 WIDTH = 96
 """Principal components of the teacher's embedding that are learned, at most."""
@@ -134,23 +136,25 @@ def train_ears(
     resume: bool = False,
     data: Path | None = None,
     leave_out_fold: int | None = None,
+    without: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
 
     The lessons are kept in run/lessons.npz. resume: go on with the ears that are there. data: clips of `train encoder`
-    that are heard as well, those of `leave_out_fold` not; the file is then `ears_of` that fold, and goes on from
-    run/ears.safetensors where there is none yet. Raises DataError.
+    that are heard as well, those of `leave_out_fold` and of the classes `without` not; the file is then `ears_of`
+    these, and goes on from run/ears.safetensors where there is none yet. Raises DataError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     layout = layout or Layout()
-    lessons = read_lessons(sounds, teacher, run / "lessons.npz", say, made_sounds(variants, SOUND_SECONDS, seed))
+    lessons = read_lessons(sounds, teacher, run / LESSONS, say, made_sounds(variants, SOUND_SECONDS, seed))
     made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     output = run / EARS
     if data is not None:
-        output = run / ears_of(leave_out_fold)
-        lessons += AGAIN_AND_AGAIN * clip_lessons(data, teacher, run / "clip-lessons.npz", leave_out_fold, say)
+        output = run / ears_of(leave_out_fold, without)
+        clips = clip_lessons(data, teacher, run / "clip-lessons.npz", leave_out_fold, say, without)
+        lessons += AGAIN_AND_AGAIN * clips
     say(f"{len(lessons)} lessons, {minutes:g} minutes")
     torch.manual_seed(seed)
     batches = Lessons(lessons, made, layout, seed)
@@ -204,20 +208,27 @@ def train_ears(
     return output
 
 
-def ears_of(leave_out_fold: int | None) -> str:
-    """Name of the file of ears that heard the clips of `train encoder`, all folds but one, or all."""
-    return f"ears-{'all' if leave_out_fold is None else f'fold-{leave_out_fold}'}.safetensors"
+def ears_of(leave_out_fold: int | None, without: Sequence[str] = ()) -> str:
+    """Name of the file of ears that heard the clips of `train encoder`: all, or without a fold or some classes."""
+    return f"ears-{left_out(leave_out_fold, without) or 'all'}.safetensors"
 
 
 def clip_lessons(
-    data: Path, teacher: Path, cache: Path, leave_out_fold: int | None, report: Callable[[str], None]
+    data: Path,
+    teacher: Path,
+    cache: Path,
+    leave_out_fold: int | None,
+    report: Callable[[str], None],
+    without: Sequence[str] = (),
 ) -> list[Lesson]:
-    """What the teacher says of the clips of `data`, without their names; of a fold that is left out, nothing.
+    """What the teacher says of the clips of `data`, without their names; of a fold or classes left out, nothing.
 
-    Raises DataError, also for a fold that is not there.
+    Raises DataError, also for a fold or a class that is not there.
     """
     found = find_clips(data)
     check_fold(data, leave_out_fold, (fold_of(path) for _, path in found))
+    check_classes(data, without, (text for text, _ in found))
+    text_of = {f"{path.parent.name}/{path.name}": text for text, path in found}
 
     def heard() -> Iterator[tuple[str, np.ndarray]]:
         for _, path in found:
@@ -227,7 +238,8 @@ def clip_lessons(
                 report(f"left out: {error}")
 
     lessons = read_lessons(None, teacher, cache, report, heard())
-    return [one for one in lessons if fold_of(Path(one.name)) != leave_out_fold]
+    kept = [one for one in lessons if one.name in text_of and text_of[one.name] not in without]
+    return [one for one in kept if fold_of(Path(one.name)) != leave_out_fold]
 
 
 def give_ears(net: EncoderNet, path: Path) -> bool:

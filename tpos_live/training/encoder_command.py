@@ -15,10 +15,21 @@ from tpos_live.analysis.encoder_folder import write_encoder
 from tpos_live.analysis.opening import FOLDER
 from tpos_live.analysis.sound_encoder import Layout
 from tpos_live.places import shipped
-from tpos_live.training.clips import SOUND_SECONDS, Clip, DataError, check_fold, made_clips, read_clips
-from tpos_live.training.ears import EARS, ears_of
+from tpos_live.training.clips import (
+    SOUND_SECONDS,
+    Clip,
+    DataError,
+    check_classes,
+    check_fold,
+    left_out,
+    made_clips,
+    read_clips,
+)
+from tpos_live.training.ears import EARS, LESSONS, ears_of
 from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
 from tpos_live.training.pairing import bank
+from tpos_live.training.settle import settle
+from tpos_live.training.unnamed import Unnamed, read_unnamed
 
 ALL = "all"
 """The run that leaves nothing out: its encoder is the one in the box."""
@@ -61,10 +72,12 @@ def train_encoder(
     name = _name(layout, leave_out_fold, without, paper)
     output = output or (home / FOLDER if name == ALL else run / name)
     sounds = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
+    made = [clip.name for clip in sounds]
     sounds = [clip for clip in sounds if clip.text not in without]
     sentences = Sentences(home)
-    ears = run / ears_of(leave_out_fold)
-    if without or not ears.exists():  # a class that is left out was heard by them
+    unnamed = None if paper else read_unnamed(run / LESSONS, sentences, without, made)
+    ears = run / ears_of(leave_out_fold, without)
+    if not ears.exists():
         ears = run / EARS
     trainer = EncoderTrainer(
         [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
@@ -76,11 +89,13 @@ def train_encoder(
     if resume and not trainer.load():
         say(f"nothing to resume in {trainer.run}: beginning anew")
     length = f"{steps} steps" if steps else f"{minutes:g} minutes"
-    say(f"{len(clips)} clips, {len(sounds)} procedural sounds, {len(trainer.texts)} texts, {length}")
+    others = len(unnamed.clips) if unnamed else 0
+    kinds = f"{len(clips)} clips, {len(sounds)} procedural and {others} unnamed sounds"
+    say(f"{kinds}, {len(trainer.texts)} texts, {length}")
     if minutes > 0 or steps:
         trainer.train(minutes * 60, steps)
         trainer.save()
-    export(trainer, sentences, output, clips, sounds, leave_out_fold, without)
+    export(trainer, sentences, output, clips, sounds, leave_out_fold, without, unnamed)
     say(f"wrote {output}, {trainer.steps} steps")
     return output
 
@@ -88,9 +103,7 @@ def train_encoder(
 def _kept(clips: Sequence[Clip], data: Path, leave_out_fold: int | None, without: Sequence[str]) -> list[Clip]:
     """The clips that may be learned from. Raises DataError for a fold or class that is not there."""
     check_fold(data, leave_out_fold, (clip.fold for clip in clips))
-    texts = {clip.text for clip in clips}
-    if set(without) - texts:
-        raise DataError(f"{data} has no class {', '.join(sorted(set(without) - texts))} to leave out")
+    check_classes(data, without, (clip.text for clip in clips))
     kept = [clip for clip in clips if clip.fold != leave_out_fold and clip.text not in without]
     if len({clip.text for clip in kept}) < 2:
         raise DataError(f"{data} without what is left out has fewer than two classes")
@@ -99,11 +112,10 @@ def _kept(clips: Sequence[Clip], data: Path, leave_out_fold: int | None, without
 
 def _name(layout: Layout, leave_out_fold: int | None, without: Sequence[str], paper: bool) -> str:
     """Of the folder in the run: what is left out, and what is other than usual; ALL where nothing is."""
-    parts = [] if leave_out_fold is None else [f"fold-{leave_out_fold}"]
-    parts += ["without-" + "-".join(without).replace(" ", "_")] if without else []
+    parts = [left_out(leave_out_fold, without)]
     parts += [f"no-{part}" for part in ("lstm", "attention", "level") if not getattr(layout, part)]
     parts += ["paper"] if paper else []
-    return "-".join(parts) or ALL
+    return "-".join(part for part in parts if part) or ALL
 
 
 def export(
@@ -114,13 +126,21 @@ def export(
     sounds: Sequence[Clip],
     leave_out_fold: int | None,
     without: Sequence[str] = (),
+    unnamed: Unnamed | None = None,
 ) -> None:
-    """Write the encoder with its bank of phrases: what Ember can show first, then what else was heard."""
+    """Settle the encoder and write it with its bank of phrases: what Ember can show, what was heard, other names."""
     scenes = bank(known_scenes(trainer.texts), trainer.texts, known_families())
-    others = [(text, text) for text in trainer.texts if (text, text) not in scenes]
+    names = [*trainer.texts, *(name for name in (unnamed.names if unnamed else ()) if name not in trainer.texts)]
+    others = [(text, text) for text in names if (text, text) not in scenes]
     phrases = [phrase for phrase, _ in (*scenes, *others)]
     vectors, _ = sentences.encode([place for _, place in (*scenes, *others)])
-    weights = {name: value.numpy() for name, value in trainer.mean.export().items()}
+    reference: dict[str, np.ndarray] = {}
+    if not trainer.net.paper:
+        labels = [trainer.texts.index(clip.text) for clip in (*clips, *sounds)]
+        heard = settle(trainer.mean, [*clips, *sounds], labels, trainer.told, unnamed)
+        centre = unnamed.centre if unnamed else vectors.mean(0)
+        reference = {"heard": heard.half().numpy(), "centre": centre.numpy().astype(np.float32)}
+    weights = {name: value.numpy() for name, value in trainer.mean.export().items()} | reference
     metadata: dict[str, Any] = {
         "layout": trainer.net.layout.describe(),
         "text_encoder": sentences.hash,
@@ -130,6 +150,7 @@ def export(
         "training": {
             "clips": sorted(clip.name for clip in clips),
             "procedural": len(sounds),
+            "unnamed": len(unnamed.clips) if unnamed else 0,
             "left_out_fold": leave_out_fold,
             "left_out_classes": list(without),
             "variant": "paper" if trainer.net.paper else "own",

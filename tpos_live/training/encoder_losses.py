@@ -47,7 +47,7 @@ def own_losses(net: EncoderNet, heard: Heard, batch: Batch, texts: Texts, weight
     scale = 1.0 / net.temperature.clamp(math.log(0.03), math.log(0.5)).exp()
 
     def text(vectors: torch.Tensor) -> torch.Tensor:
-        logits = (vectors @ texts.vectors.T * scale).flatten(0, 1)
+        logits = (F.normalize(vectors, dim=-1) @ texts.vectors.T * scale).flatten(0, 1)
         each = F.cross_entropy(logits, label.flatten(), reduction="none", label_smoothing=weights.smoothing)
         return (each * weight.flatten()).sum() / weight.sum().clamp_min(1.0)
 
@@ -68,10 +68,10 @@ def paper_losses(net: EncoderNet, heard: Heard, batch: Batch, texts: Texts) -> d
     label, weight = torch.from_numpy(batch.label[:, -1]), torch.from_numpy(batch.weight[:, -1])
 
     def text(vectors: torch.Tensor) -> torch.Tensor:
-        logits = PAPER_SCALE * vectors @ texts.vectors.T
+        logits = PAPER_SCALE * F.normalize(vectors, dim=-1) @ texts.vectors.T
         return (F.cross_entropy(logits, label, reduction="none") * weight).sum() / weight.sum().clamp_min(1.0)
 
-    other = heard.meaning[len(label) // 2 :, -1]
+    other = F.normalize(heard.meaning[len(label) // 2 :, -1], dim=-1)
     trivial = F.cross_entropy(PAPER_SCALE * other @ other.T, torch.arange(len(other)))
     return {
         "newest": text(heard.newest[:, -1]) / 2,
@@ -86,13 +86,13 @@ def _states(
 ) -> torch.Tensor:  # fmt: skip
     """Mean square off the text encoder's states. One moment of each stream is enough to learn a linear mapping."""
     rows = texts.states[label]
-    told = net.states(heard.meaning[:, -1]).view_as(rows)
+    told = net.states(F.normalize(heard.meaning[:, -1], dim=-1)).view_as(rows)
     return ((told - rows).pow(2).mean((-1, -2)) * weight).sum() / weight.sum().clamp_min(1.0)
 
 
 def own_augmentation(vectors: torch.Tensor, label: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """A clip finds its own other hearing among all, both ways; others of the same text do not count as wrong."""
-    half = len(vectors) // 2
+    half, vectors = len(vectors) // 2, F.normalize(vectors, dim=-1)
     logits = vectors[:half] @ vectors[half:].T * scale
     same = (label[:half, None] == label[None, half:]) & ~torch.eye(half, dtype=torch.bool)
     logits = logits.masked_fill(same, -1e4)

@@ -12,6 +12,8 @@ strong a sound is has a channel of its own, for weights that sum to one cannot s
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tpos_live.analysis.sound_encoder import (
+    AUDIBLE_DB,
     CENTRE_DB,
     FIRST_BANDS,
     FIRST_HOPS,
@@ -28,7 +31,6 @@ from tpos_live.analysis.sound_encoder import (
     Layout,
 )
 
-SILENT_DB = -100.0
 EVEN_AGEING = 0.006
 """What a step of 40 ms loses of its weight in a memory that fades evenly: a factor e in 6.7 s."""
 EPSILON = 1e-5
@@ -45,7 +47,8 @@ class Carried:
     """What a stream remembers from one stretch to the next, batch first.
 
     hidden, cell: [batch, width]. keys: [batch, memory, query]; values: [batch, memory, dim]; salience: [batch,
-    memory]; known: bool [batch, memory], which places of the memory hold something.
+    memory]; loud: [batch, memory], dB of the loudest band; known: bool [batch, memory], which places of the memory hold
+    something.
     """
 
     hidden: torch.Tensor
@@ -53,6 +56,7 @@ class Carried:
     keys: torch.Tensor
     values: torch.Tensor
     salience: torch.Tensor
+    loud: torch.Tensor
     known: torch.Tensor
 
     def detached(self) -> Carried:
@@ -72,8 +76,8 @@ class Carried:
 class Heard:
     """What was made of a stretch, [batch, steps, ...].
 
-    newest: meaning of each step alone; meaning: attended over the memory; both of unit length in the sentence
-    space. density: how much of it, 0 to 1.
+    newest: meaning of each step alone; meaning: attended over the memory; both in the sentence space, and as long as
+    they are sure: a step that could be anything says little there. density: how much of it, 0 to 1.
     """
 
     newest: torch.Tensor
@@ -109,6 +113,7 @@ class EncoderNet(nn.Module):
         self.states = nn.Linear(layout.dim, layout.rows * layout.dim)
         self.temperature = nn.Parameter(torch.tensor(0.07).log())
         self.drop = nn.Dropout(0.1)
+        self.audible = math.inf if paper else AUDIBLE_DB
         self.coarse = False
         """Convolve in bfloat16 while training, where the processor can: half the time."""
 
@@ -121,35 +126,64 @@ class EncoderNet(nn.Module):
             z.new_zeros(batch, n.memory, n.query),
             z.new_zeros(batch, n.memory, n.dim),
             z.new_zeros(batch, n.memory),
+            z.new_zeros(batch, n.memory),
             torch.zeros(batch, n.memory, dtype=torch.bool, device=z.device),
         )
 
     def forward(self, mel: torch.Tensor, carried: Carried) -> tuple[Heard, Carried]:
         """mel: dB [batch, prefix_hops + STEP_HOPS * steps, 80]; the prefix is what was heard just before."""
-        segments = self.segments(mel)
-        hidden, h, c = torch.zeros_like(segments), carried.hidden, carried.cell
-        if self.layout.lstm:
-            hidden, (last, cell) = self.lstm(segments, (h[None], c[None]))
-            h, c = last[0], cell[0]
-        both = self.drop(torch.cat([segments, hidden], -1))
+        both, h, c = self._remember(mel, carried.hidden, carried.cell)
+        both = self.drop(both)
         spoken, query, keys, salience, strength = self.heads(both).split(self.layout.heads, -1)
         if self.paper:
             query, strength = 0.0 * query, 0.0 * strength
         if self.even and not self.training:
             query, salience = 0.0 * query, 0.0 * salience
-        values, salience = F.normalize(spoken, dim=-1), salience[..., 0]
+        values, salience, loud = spoken, salience[..., 0], self._loud(mel)
         keys_all = torch.cat([carried.keys, keys], 1)
         values_all = torch.cat([carried.values, values], 1)
         salience_all = torch.cat([carried.salience, salience], 1)
+        loud_all = torch.cat([carried.loud, loud], 1)
         fresh = torch.ones_like(salience, dtype=torch.bool)
         known_all = torch.cat([carried.known, fresh], 1)
         meaning = values
         if self.layout.attention:
-            weights = self._attend(query, keys_all, salience_all, known_all)
-            meaning = F.normalize(weights @ values_all, dim=-1)
+            weights = self._attend(query, keys_all, salience_all, loud_all, known_all)
+            meaning = weights @ values_all
         keep = self.layout.memory
-        after = Carried(h, c, keys_all[:, -keep:], values_all[:, -keep:], salience_all[:, -keep:], known_all[:, -keep:])
+        kept = (keys_all, values_all, salience_all, loud_all, known_all)
+        after = Carried(h, c, *(tensor[:, -keep:] for tensor in kept))
         return Heard(values, meaning, torch.sigmoid(strength[..., 0])), after
+
+    def _remember(
+        self, mel: torch.Tensor, h: torch.Tensor, c: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Segments and what the LSTM makes of them, [batch, steps, 2 * width], and its state after them."""
+        segments = self.segments(mel)
+        hidden = torch.zeros_like(segments)
+        if self.layout.lstm:
+            hidden, (last, cell) = self.lstm(segments, (h[None], c[None]))
+            h, c = last[0], cell[0]
+        return torch.cat([segments, hidden], -1), h, c
+
+    def _loud(self, mel: torch.Tensor) -> torch.Tensor:
+        """dB of the loudest band of each step, [batch, steps]."""
+        return mel[:, prefix_hops(self.layout) :].amax(-1).unflatten(1, (-1, STEP_HOPS)).amax(-1)
+
+    def remembered(self, mel: torch.Tensor, steps: Sequence[int]) -> torch.Tensor:
+        """The mean of what was heard, as an even memory holds it after so many steps: [batch, moments, 2 * width].
+
+        mel: as in `forward`, from a fresh start.
+        """
+        start = self.start(len(mel))
+        both, _, _ = self._remember(mel, start.hidden, start.cell)
+        loud, found = self._loud(mel), []
+        for end in steps:
+            told, level = both[:, :end], loud[:, :end]
+            age = torch.arange(told.shape[1] - 1, -1, -1, device=mel.device)
+            weight = torch.exp(-EVEN_AGEING * age) * (level > level.amax(1, keepdim=True) - self.audible)
+            found.append((weight[..., None] * told).sum(1) / weight.sum(1, keepdim=True))
+        return torch.stack(found, 1)
 
     def segments(self, mel: torch.Tensor) -> torch.Tensor:
         """[batch, steps, width] of mel as in `forward`: what the last third of a second sounds like, step by step."""
@@ -164,9 +198,14 @@ class EncoderNet(nn.Module):
         return x.float()
 
     def _attend(
-        self, query: torch.Tensor, keys: torch.Tensor, salience: torch.Tensor, known: torch.Tensor
+        self,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        salience: torch.Tensor,
+        loud: torch.Tensor,
+        known: torch.Tensor,
     ) -> torch.Tensor:
-        """Attention weights [batch, steps, memory + steps]: causal, `memory` steps far."""
+        """Attention weights [batch, steps, memory + steps]: causal, `memory` steps far, on what was audible."""
         steps, total = query.shape[1], keys.shape[1]
         now = torch.arange(total - steps, total, device=query.device)
         age = now[:, None] - torch.arange(total, device=query.device)[None]
@@ -175,7 +214,10 @@ class EncoderNet(nn.Module):
         if not self.paper:
             ageing = EVEN_AGEING if self.even and not self.training else F.softplus(self.ageing)
             scores = scores - ageing * age.clamp_min(0)
-        return scores.masked_fill(~(seen[None] & known[:, None]), -1e9).softmax(-1)
+        open_ = seen[None] & known[:, None]
+        loudest = loud[:, None].masked_fill(~open_, -1e9).amax(-1, keepdim=True)
+        open_ = open_ & (loud[:, None] > loudest - self.audible)
+        return scores.masked_fill(~open_, -1e9).softmax(-1)
 
     def export(self) -> dict[str, torch.Tensor]:
         """Weights as the stage reads them: normalisation folded into the convolutions, float32."""
@@ -198,6 +240,7 @@ class EncoderNet(nn.Module):
         first, last = self.layout.dim, sum(self.layout.heads)
         query, salience, density = [*range(first, first + self.layout.query)], last - 2, last - 1
         silenced = [*query, density] if self.paper else [*query, salience] if self.even else []
+        out["audible"] = torch.full((1,), self.audible)
         if silenced:
             out["ageing"] = torch.full((1,), 0.0 if self.paper else EVEN_AGEING)
         for name in ("heads.weight", "heads.bias"):

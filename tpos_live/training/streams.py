@@ -13,9 +13,8 @@ from functools import cache
 import numpy as np
 
 from tpos_live.analysis.mel import MELS
-from tpos_live.analysis.sound_encoder import STEP_HOPS
+from tpos_live.analysis.sound_encoder import SILENT_DB, STEP_HOPS
 from tpos_live.training.clips import Clip
-from tpos_live.training.encoder_net import SILENT_DB
 
 GAIN_DB = 20.0
 AUDIBLE_DB = 45.0

@@ -6,9 +6,11 @@ like. What it says of a sound is kept beside the mels; the stage never sees it.
 
 from __future__ import annotations
 
+import csv
+import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,9 @@ LONGEST = 5.0
 """Seconds of each file that are heard."""
 TAKES = 3
 """Files whose names differ in their last digits alone are takes of one sound; so many of them are heard."""
+SHY = 0.02
 _RATE, _WINDOW = 16_000, 15_600
+NAMES = "yamnet_class_map.csv"
 _EMBEDDING = "global_average_pooling2d/Mean"
 
 
@@ -31,16 +35,21 @@ _EMBEDDING = "global_average_pooling2d/Mean"
 class Lesson:
     """One sound and what the teacher says of it.
 
-    mel: float16 [hops, MELS] in dB. told: float16 [n, width], the last 0.975 s at hop (i + 1) * LESSON_HOPS.
+    mel: float16 [hops, MELS] in dB. told: float16 [n, width], the last 0.975 s at hop (i + 1) * LESSON_HOPS. said:
+    names that it may have, with the teacher's mean score, 0 to 1; none below SHY.
     """
 
     name: str
     mel: np.ndarray
     told: np.ndarray
+    said: dict[str, float] = field(default_factory=dict)
 
 
 class Yamnet:
-    """YAMNet as a TFLite file: 15,600 samples at 16 kHz in. Raises DataError where it cannot be loaded."""
+    """YAMNet as a TFLite file: 15,600 samples at 16 kHz in. Raises DataError where it cannot be loaded.
+
+    names: of its scores, in lower case, from the file NAMES beside it; none where there is no such file.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -54,6 +63,7 @@ class Yamnet:
             self._embedding = next(one["index"] for one in details if one["name"].endswith(_EMBEDDING))
         except (OSError, ValueError, RuntimeError, StopIteration) as error:
             raise DataError(f"{path} is not YAMNet as a TFLite file ({error!r})") from error
+        self.names = _read_names(path.with_name(NAMES))
         self._input = self._net.get_input_details()[0]
         self._output = self._net.get_output_details()[0]["index"]
 
@@ -75,6 +85,13 @@ class Yamnet:
         if not told:  # shorter than one stride
             return np.zeros((0, 1024), np.float16), np.zeros((0, 521), np.float16)
         return np.stack(told), np.stack(scores)
+
+
+def _read_names(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row["display_name"].lower() for row in csv.DictReader(file)]
 
 
 def find_sounds(folder: Path, seed: int = 0) -> list[Path]:
@@ -101,16 +118,16 @@ def read_lessons(
     cache: an .npz that keeps it all. What cannot be read is reported and left out. Raises DataError.
     """
     if cache.exists():
-        with np.load(cache, allow_pickle=False) as stored:
-            names = [name.removeprefix("mel ") for name in stored if name.startswith("mel ")]
-            return [Lesson(name, stored[f"mel {name}"], stored[f"told {name}"]) for name in names]
+        return read_kept(cache)[0]
     yamnet = Yamnet(teacher)
     lessons = []
 
     def learn(name: str, mono: np.ndarray) -> None:
-        told, _ = yamnet.hear(mono)
+        told, scores = yamnet.hear(mono)
         if len(told) and np.abs(mono).max() > 1e-3:
-            lessons.append(Lesson(name, log_mel(mono).astype(np.float16), told))
+            mean = scores.astype(np.float32).mean(axis=0)
+            said = {called: round(float(mean[n]), 4) for n, called in enumerate(yamnet.names) if mean[n] >= SHY}
+            lessons.append(Lesson(name, log_mel(mono).astype(np.float16), told, said))
 
     for path in tqdm(find_sounds(folder) if folder else (), desc="lessons", unit="sound", disable=folder is None):
         assert folder is not None
@@ -125,6 +142,19 @@ def read_lessons(
     cache.parent.mkdir(parents=True, exist_ok=True)
     fresh = cache.with_suffix(".part.npz")
     arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
-    np.savez(fresh, **arrays)  # type: ignore[arg-type]
+    words = json.dumps({"names": yamnet.names, "said": {one.name: one.said for one in lessons}})
+    np.savez(fresh, words=np.array(words), **arrays)  # type: ignore[arg-type]
     fresh.replace(cache)
     return lessons
+
+
+def read_kept(cache: Path) -> tuple[list[Lesson], list[str]]:
+    """The lessons in `cache`, and all names that their teacher has; none of either where it is missing or old."""
+    if not cache.exists():
+        return [], []
+    with np.load(cache, allow_pickle=False) as stored:
+        words = json.loads(str(stored["words"])) if "words" in stored else {"names": [], "said": {}}
+        found = [name.removeprefix("mel ") for name in stored if name.startswith("mel ")]
+        return [
+            Lesson(name, stored[f"mel {name}"], stored[f"told {name}"], words["said"].get(name, {})) for name in found
+        ], list(words["names"])

@@ -1,0 +1,100 @@
+"""Sounds that nobody named: a teacher says what they may be called, and so they get a place in the sentence space.
+
+A few hundred clips teach a few names, and all else that is heard would be given one of these. Some thousand sounds
+whose place is only about right teach where anything lies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from tpos_live.training.clips import Clip
+from tpos_live.training.encoder_training import Sentences
+from tpos_live.training.teacher import Lesson, read_kept
+
+LEAST = 0.1
+"""What the teacher gives a smaller score is not meant."""
+AKIN = 0.6
+"""A name whose cosine, about the middle of names, with a text is this great means the same."""
+NO_NAMES = frozenset({"silence"})
+OFTEN = 3
+"""Sounds that a name was given to, at least, to be a name for the stage."""
+
+
+@dataclass(frozen=True)
+class Unnamed:
+    """clips: sounds. places: unit [n, dim], where they lie; states: [n, tokens, dim] of the text encoder. names: what
+    several of them were called; centre: [dim], the middle of all names that the teacher has."""
+
+    clips: list[Clip]
+    places: torch.Tensor
+    states: torch.Tensor
+    names: list[str]
+    centre: torch.Tensor
+
+
+def read_unnamed(
+    cache: Path, sentences: Sentences, without: Sequence[str] = (), besides: Iterable[str] = ()
+) -> Unnamed | None:
+    """The lessons that `train ears` kept, with places; None where there are none.
+
+    No name that means the same as a text in `without` is used: what is left out of a training must not come in here.
+    besides: names of lessons that are named elsewhere.
+    """
+    lessons, names = read_kept(cache)
+    known = set(besides)
+    lessons = [one for one in lessons if one.said and one.name not in known]
+    if not lessons:
+        return None
+    vectors, states = sentences.encode([*names, *without])
+    centre = vectors[: len(names)].mean(0)
+    number = {name: index for index, name in enumerate(names)}
+    barred = NO_NAMES | akin(names, vectors[: len(names)], without, vectors[len(names) :], centre)
+    clips, places, told = [], [], []
+    counts = dict.fromkeys(names, 0)
+    for lesson in lessons:
+        shares = meant(lesson, barred)
+        if not shares:
+            continue
+        rows = [number[name] for name in shares]
+        share = torch.tensor(list(shares.values()))
+        clips.append(Clip(max(shares, key=shares.__getitem__), lesson.name, 0, lesson.mel))
+        places.append(F.normalize(share @ vectors[rows], dim=0))
+        told.append(torch.einsum("n,ntd->td", share, states[rows]))
+        counts[clips[-1].text] += 1
+    if not clips:
+        return None
+    often = [name for name, count in counts.items() if count >= OFTEN]
+    return Unnamed(clips, torch.stack(places), torch.stack(told), often, centre)
+
+
+def meant(lesson: Lesson, barred: frozenset[str] = NO_NAMES) -> dict[str, float]:
+    """Shares of the names that a sound may have; they add up to one, or there are none.
+
+    The square root of the teacher's scores: it is sure of one name and shy of the others.
+    """
+    found = {n: score**0.5 for n, score in lesson.said.items() if score >= LEAST and n not in barred}
+    total = sum(found.values())
+    return {name: share / total for name, share in found.items()}
+
+
+def akin(
+    names: Sequence[str], vectors: torch.Tensor, texts: Sequence[str], others: torch.Tensor, centre: torch.Tensor
+) -> frozenset[str]:
+    """The names that share a word with one of `texts`, or lie near one. vectors, others: of the names and the texts."""
+    if not texts:
+        return frozenset()
+    near = (F.normalize(vectors - centre, dim=-1) @ F.normalize(others - centre, dim=-1).T).amax(dim=1) >= AKIN
+    words = {word for text in texts for word in _words(text)}
+    return frozenset(name for name, same in zip(names, near.tolist(), strict=True) if same or words & set(_words(name)))
+
+
+def _words(text: str) -> list[str]:
+    """Its words without a plural's s."""
+    return [word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())]
