@@ -24,7 +24,7 @@ MOMENTS = (25, 125)
 """Steps after which a memory is read, 1 s and 5 s (a shorter sound: at its end)."""
 NAMED = 10.0
 """Weight of a clip with a name, for each procedural or unnamed sound."""
-RIDGE = 3.0
+RIDGE = 30.0
 """Penalty on the squares of the regression's weights."""
 
 
