@@ -89,7 +89,7 @@ def test_named_clips_come_to_lie_at_their_names_and_others_where_they_are_told(s
         [like("piano", n) for n in range(60)], piano.expand(60, -1), piano_states.expand(60, -1, -1), ["piano"],
         vectors.mean(0),
     )  # fmt: skip
-    heard = settle(net, clips, [texts.index(one.text) for one in clips], told, unnamed)
+    heard = settle(net, clips, [texts.index(one.text) for one in clips], told, unnamed, penalty=1.0)
     assert heard.shape == (78, TINY.dim) and torch.allclose(heard.norm(dim=1), torch.ones(78), atol=1e-5)
     places = torch.cat([vectors, piano])
     assert (heard @ places.T).argmax(1).tolist() == 6 * [0] + 6 * [1] + 6 * [2] + 60 * [3]

@@ -21,7 +21,7 @@ SHOWN: dict[str, tuple[str, str]] = {
     "bells": ("crystal", "crystal"),
     "drums": ("waveform", "a sound wave"),
     "deep space": ("nebula", "deep space"),
-    "warp speed": ("galaxy", "a vortex of stars"),
+    "warp speed": ("tunnel", "warp speed"),
     "crowd of people": ("city_at_night", "city lights"),
     "applause": ("laser_beams", "concert lights"),
     "birds": ("forest", "forest"),

@@ -57,12 +57,17 @@ def ridge(
     return made.T.to(wanted.dtype), (goal - middle @ made).to(wanted.dtype)
 
 
-def settle(net: EncoderNet, clips: Sequence[Clip], labels: Sequence[int], texts: Texts, unnamed: Unnamed | None) -> (
-    torch.Tensor
-):  # fmt: skip
+def settle(
+    net: EncoderNet,
+    clips: Sequence[Clip],
+    labels: Sequence[int],
+    texts: Texts,
+    unnamed: Unnamed | None,
+    penalty: float = RIDGE,
+) -> torch.Tensor:
     """Put the regression into the net's heads; gives the meanings of all these sounds, unit [n, dim].
 
-    labels: of each clip, the index of its text.
+    labels: of each clip, the index of its text. penalty: of the regression.
     """
     net.eval()
     chosen = torch.tensor(list(labels))
@@ -77,7 +82,7 @@ def settle(net: EncoderNet, clips: Sequence[Clip], labels: Sequence[int], texts:
     held = memories(net, heard)
     dim, repeat = net.layout.dim, len(MOMENTS)
     with torch.no_grad():
-        made, bias = ridge(held.flatten(0, 1), wanted.repeat(repeat, 1), weight.repeat(repeat))
+        made, bias = ridge(held.flatten(0, 1), wanted.repeat(repeat, 1), weight.repeat(repeat), penalty)
         net.heads.weight[:dim], net.heads.bias[:dim] = made, bias
         meanings = F.normalize(F.linear(held, made, bias), dim=-1)
         # The mapping learns from the very vectors that the stage hands on.
