@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from tpos_live.cli import cli
+from tpos_live.conditioning.drive import Drive
 from tpos_live.evaluation.pieces import BAR, piece
 from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen
-from tpos_live.evaluation.retrieval_command import RetrievalError, excerpts
+from tpos_live.evaluation.retrieval_command import RetrievalError, excerpts, swung
 from tpos_live.sound.source import RATE
 
 FPS = 15
@@ -71,6 +73,14 @@ def test_pieces_are_all_different_and_on_one_grid() -> None:
     assert np.array_equal(first, again) and not np.allclose(first, other, atol=0.01)
     assert np.abs(first).max() <= 1.0
     assert np.sqrt((first**2).mean()) == pytest.approx(0.16, abs=0.06)
+
+
+def test_an_oscillator_knows_the_tempo_alone() -> None:
+    """The same in every bar, whatever was heard; all else stays as it was."""
+    drive = Drive(time=0.3, walk=4.0, zoom=0.5, bloom=0.7)
+    now, later = swung(drive), swung(replace(drive, time=0.3 + 3 * BAR, zoom=0.1))
+    assert (now.zoom, now.light, now.bloom) == pytest.approx((later.zoom, later.light, later.bloom))
+    assert now.zoom != pytest.approx(swung(replace(drive, time=0.3 + BAR / 2)).zoom) and now.walk == 4.0
 
 
 @pytest.mark.slow

@@ -153,9 +153,9 @@ def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
 @click.option(
     "--way",
     "ways",
-    type=click.Choice(["all", "no-meaning", "no-fast"]),
+    type=click.Choice(["all", "no-meaning", "no-fast", "oscillator"]),
     multiple=True,
-    help="How sound reaches the picture; default: all three.",
+    help="How sound reaches the picture; default: all four.",
 )
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Where drawn pieces are kept.")
 @click.option("--size", default="128x128", show_default=True, metavar="SIZE", help="Of the engine's pictures.")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
 from tqdm import tqdm
 
+from tpos_live.conditioning.drive import Drive
 from tpos_live.evaluation.figures import Figure, text_table
 from tpos_live.evaluation.pieces import BAR, TEMPO, piece
 from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen, look
@@ -34,11 +37,15 @@ FEW = 4
 """Pieces that are drawn sooner than the engine is converted."""
 GROUPINGS = 10
 """Ways to put the excerpts into groups of CHOICES: the luck of one is averaged out."""
+OSCILLATOR = "oscillator"
+SWING = 0.02, 0.2, 0.1
+"""Zoom, light and bloom that an oscillator moves once a bar: about as far as a kick, a drop and hats do."""
 Value = float | int | str
 WAYS: Mapping[str, tuple[str, Mapping[str, Value]]] = {
     "all": ("retrieval", {}),
     "no-meaning": ("retrieval without the meaning path", {"audio.weight": 0.0}),
     "no-fast": ("retrieval without the fast path", {"audio.sensitivity": 0.0}),
+    OSCILLATOR: ("retrieval with an oscillator for the sound", {"audio.weight": 0.0, "audio.sensitivity": 0.0}),
 }
 """How the sound may reach the picture: what it is called, and the parameters that make it so."""
 
@@ -64,7 +71,7 @@ def run(
     rows = []
     for way in ways or WAYS:
         name, values = WAYS[way]
-        drawn = excerpts(count, folder, size, fps, prompt, seed, values)
+        drawn = excerpts(count, folder, size, fps, prompt, seed, values, swings=way == OSCILLATOR)
         found = [accuracy(drawn, seed=shuffle) for shuffle in range(GROUPINGS)]
         note = f"chance {1 / CHOICES:.1%}; {min(found):.0%} to {max(found):.0%} over {GROUPINGS} groupings"
         bar = BAR_ACCURACY if way == "all" else None
@@ -81,8 +88,11 @@ def excerpts(
     prompt: str,
     seed: int,
     values: Mapping[str, Value],
+    swings: bool = False,
 ) -> list[Excerpt]:
     """`count` pieces, heard and seen; each is kept in `folder` as soon as it is drawn, so that a run can go on.
+
+    swings: an oscillator at the true tempo moves the pictures, as `swung` does.
 
     Raises RetrievalError where the folder cannot be written, and EngineError.
     """
@@ -92,18 +102,19 @@ def excerpts(
         raise RetrievalError(f"{folder}: cannot be made ({error.strerror}); name another with --work") from error
     settings = load_settings({"engine.name": "ember", "engine.size": size, "parameters.prompt": prompt})
     start = {**settings.start_values(), **values, "out.inbetween": False}
-    paths = [folder / f"{_key(start, size, fps, seed + number)}.npz" for number in range(count)]
+    facts = {**start, OSCILLATOR: swings} if swings else start
+    paths = [folder / f"{_key(facts, size, fps, seed + number)}.npz" for number in range(count)]
     missing = [number for number, path in enumerate(paths) if not path.exists()]
     if missing:
         with Studio(settings, live=False) as studio:
             if len(missing) > FEW:
                 improve(studio)
             for number in tqdm(missing, unit="piece", disable=not sys.stderr.isatty()):
-                _keep(paths[number], _draw(studio, ParameterStore(start), fps, seed + number, number))
+                _keep(paths[number], _draw(studio, ParameterStore(start), fps, seed + number, number, swings))
     return [_kept(path) for path in paths]
 
 
-def _draw(studio: Studio, store: ParameterStore, fps: int, seed: int, number: int) -> Excerpt:
+def _draw(studio: Studio, store: ParameterStore, fps: int, seed: int, number: int, swings: bool) -> Excerpt:
     sound = piece(seed, BARS)
     before = round(HEARD_BEFORE * BAR * fps)
     # Another seed of the noise each: a probe must not know a piece by its pictures.
@@ -116,11 +127,20 @@ def _draw(studio: Studio, store: ParameterStore, fps: int, seed: int, number: in
     for k, drive in enumerate(pictures(studio, listener, snapshot, sound, fps)):
         if k < before:
             continue
+        if swings:
+            drive = swung(drive)
         frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=begin + drive.time)
         playhead.take(frame)
         shown.append(composer.compose(playhead.shot(drive.time, drive, snapshot).finish, frame))
     mono = sound[round(before / fps * RATE) :].mean(axis=1)
     return Excerpt(look(shown), listen(mono, len(shown), fps))
+
+
+def swung(drive: Drive) -> Drive:
+    """The same with an oscillator of one swing a bar in it: it knows the tempo, and nothing of the sound."""
+    turn = math.cos(2 * math.pi * drive.time / BAR)
+    zoom, light, bloom = (far * turn for far in SWING)
+    return replace(drive, zoom=zoom, light=light, bloom=bloom)
 
 
 def _key(start: Mapping[str, object], size: str, fps: int, seed: int) -> str:
