@@ -258,6 +258,8 @@ class Show:
             "tempo": heard.tempo,
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
+            "heard": self.listener.naming.name,
+            "magnitude": meaning.magnitude if (meaning := self.listener.meaning.latest()) else 0.0,
             "message": sound.message or (self.studio.problem if self.studio else ""),
         }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from tpos_live.analysis.analyzer import Analyzer
 from tpos_live.analysis.encoder import Meaning, SoundEncoder
 from tpos_live.analysis.features import Features
+from tpos_live.analysis.naming import Naming
 from tpos_live.conditioning.conductor import Conductor
 from tpos_live.conditioning.drive import Drive
 from tpos_live.mailbox import Mailbox
@@ -21,7 +22,7 @@ class Listener:
     """Hears chunks of sound and publishes what they mean for the picture.
 
     Thread contract: one thread calls `hear`; `drive`, `meaning` and `features` hold the newest record
-    and may be read from anywhere. Nothing here depends on the size of the chunks.
+    and may be read from anywhere, and `naming.name` too. Nothing here depends on the size of the chunks.
     """
 
     def __init__(self, encoder: SoundEncoder, delay: Callable[[], float] = lambda: 0.0) -> None:
@@ -31,6 +32,7 @@ class Listener:
         self.drive: Mailbox[Drive] = Mailbox()
         self.meaning: Mailbox[Meaning] = Mailbox()
         self.features = Features()
+        self.naming = Naming(encoder)
         self._analyzer = Analyzer()
         self._conductor = Conductor()
         self.times = StageTimes(("analysis", "encoder"))
@@ -49,6 +51,7 @@ class Listener:
         meanings = self.encoder.push(chunk.mono)
         if meanings:
             self.meaning.put(meanings[-1])
+            self.naming.follow(meanings[-1])
         if heard:
             hops = len(heard)
             self.times.add("analysis", (middle - begin) / hops)

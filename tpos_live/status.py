@@ -12,7 +12,8 @@ class Status:
     shown_fps: pictures put on the screen a second. latency_ms: from newest sound to picture shown
     (median of the last second, without the input's own buffering). audio_age_ms: age of the newest
     sound. bands: levels of bass, mid, midhigh, high. understood: what the engine understands of the
-    prompt, "" where it cannot tell. message: what to do now, one line; "" when well.
+    prompt, "" where it cannot tell. heard: what the sound is taken for, "" in silence; magnitude: how much of it
+    there is, 0 to 1, whatever its level. message: what to do now, one line; "" when well.
     """
 
     state: str = "starting"
@@ -34,6 +35,8 @@ class Status:
     beat_phase: float = 0.0
     prompt: str = ""
     understood: str = ""
+    heard: str = ""
+    magnitude: float = 0.0
     encoder: str = ""
     sound_state: str = ""
     sound_name: str = ""

@@ -164,7 +164,10 @@ def engine(tmp_path: Path) -> Path:
 
 def write(engine: Path, **changes: object) -> Path:
     phrases = ["rain", "fire", "dog bark"]
-    metadata = {"layout": TINY.describe(), "text_encoder": text_hash(engine), "phrases": phrases, "scenes": 2}
+    metadata = {
+        "layout": TINY.describe(), "text_encoder": text_hash(engine), "phrases": phrases, "scenes": 2,
+        "texts": ["rain", "dog bark"],
+    }  # fmt: skip
     write_encoder(
         engine / FOLDER, random_weights(TINY) | {"phrases": np.eye(3, 8, dtype=np.float32)}, metadata | changes
     )
@@ -177,6 +180,8 @@ def test_what_is_written_is_read(engine: Path) -> None:
     hearing = read_encoder(write(engine), engine)
     assert close(hearing.push(sound(1.0)), encoder().push(sound(1.0)))
     assert hearing.phrases == ("rain", "fire", "dog bark") and hearing.scenes == 2 and hearing.vectors.shape == (3, 8)
+    # Of Ember's scenes only that which a sound is called as well.
+    assert hearing.sounds == ("rain", "dog bark") and hearing.likely(np.eye(8)[2]).argmax() == 1
     assert sorted(path.name for path in (engine / FOLDER).iterdir()) == [
         "README.md",
         "encoder.json",

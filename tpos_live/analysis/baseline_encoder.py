@@ -76,10 +76,14 @@ class SpectralBaselineEncoder:
     name = "spectral-baseline"
     dim = len(CONCEPTS)
     period = HOPS_PER_MEANING * HOP_SECONDS
-    concepts = CONCEPTS
+    concepts = sounds = CONCEPTS
 
     def __init__(self) -> None:
         self.reset()
+
+    def likely(self, vector: np.ndarray) -> np.ndarray:
+        """How active each concept is."""
+        return vector
 
     def reset(self) -> None:
         """Forget all that was heard."""

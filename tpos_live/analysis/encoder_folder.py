@@ -47,8 +47,10 @@ def read_metadata(folder: Path) -> dict[str, Any]:
             raise ValueError(f"format {found['format']}, not {FORMAT}")
         layout = found["layout"]
         found["layout"] = Layout(**{**layout, "channels": tuple(layout["channels"])})
-        if not isinstance(found["text_encoder"], str) or not 0 <= int(found["scenes"]) <= len(found["phrases"]):
-            raise ValueError("text_encoder or scenes")
+        if not isinstance(found["text_encoder"], str) or not isinstance(found["texts"], list):
+            raise ValueError("text_encoder or texts")
+        if not 0 <= int(found["scenes"]) <= len(found["phrases"]):
+            raise ValueError("scenes")
     except FileNotFoundError as error:
         raise EncoderError(f"there is no sound encoder in {folder}; train one: {RETRAIN}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -71,7 +73,8 @@ def read_encoder(folder: Path, engine: Path) -> TposEncoder:
 
     try:
         weights = load_file(folder / WEIGHTS)
-        return TposEncoder(metadata["layout"], weights, tuple(metadata["phrases"]), int(metadata["scenes"]))
+        phrases, scenes = tuple(metadata["phrases"]), int(metadata["scenes"])
+        return TposEncoder(metadata["layout"], weights, phrases, scenes, frozenset(metadata["texts"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise EncoderError(f"{folder / WEIGHTS} cannot be used ({error!r}); train it again: {RETRAIN}") from error
 

@@ -8,7 +8,7 @@ depends on the blocks in which sound comes. No torch here: the window is up befo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -211,24 +211,37 @@ class TposEncoder:
     Un-normalised sound in. The vector lies in the sentence space of a text encoder; below -60 dBFS the magnitude
     fades, and with it gone the vector is zero. `phrases` and their `vectors` [n, dim] are the bank by which an
     engine that knows nothing of sentence spaces can be told what was heard; the first `scenes` of them are what
-    Ember can show.
+    Ember can show. `sounds` are those of the phrases that sounds are called.
     """
 
     name = "tpos"
     period = STEP_HOPS * HOP_SECONDS / READINGS
 
     def __init__(
-        self, layout: Layout, weights: Mapping[str, np.ndarray], phrases: tuple[str, ...] = (), scenes: int = 0
+        self,
+        layout: Layout,
+        weights: Mapping[str, np.ndarray],
+        phrases: tuple[str, ...] = (),
+        scenes: int = 0,
+        names: Container[str] = (),
     ) -> None:
+        """names: those of the first `scenes` phrases that a sound is called as well."""
         self.layout, self.dim, self.phrases, self.scenes = layout, layout.dim, phrases, scenes
         self.vectors = np.asarray(weights.get("phrases", np.zeros((0, layout.dim))), np.float32)
         self._weights = {key: np.asarray(value, np.float32) for key, value in weights.items()}
         self._centre, self._heard = self._weights.get("centre"), self._weights.get("heard")
+        called = [n for n, phrase in enumerate(phrases) if n >= scenes or phrase in names]
+        self.sounds = tuple(phrases[n] for n in called)
+        self._likely = self.nearness(self.vectors[called])
         self.reset()
 
     def nearness(self, places: np.ndarray) -> Nearness:
         """How near meanings are to texts at `places` [n, dim] in the sentence space."""
         return Nearness(places, self._centre, self._heard)
+
+    def likely(self, vector: np.ndarray) -> np.ndarray:
+        """How near a meaning is to each of `sounds`."""
+        return self._likely(vector)
 
     def reset(self) -> None:
         """Forget all that was heard."""

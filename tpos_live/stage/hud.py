@@ -36,6 +36,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
     well = status.sound_state in ("", "running")
     tempo = f"{status.tempo:.1f} BPM · sure {status.confidence:.0%}" if status.tempo > 0 else "listening"
     lost = status.samples_lost
+    heard = f"{status.heard} · {status.magnitude:.0%}" if status.heard else "-"
     rows = [
         Line("picture", f"{status.engine_fps:.1f} engine · {shown_fps:.1f} shown"),
         Line(
@@ -44,6 +45,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
             WARN if status.latency_ms > 250 else INK,
         ),
         Line("tempo", tempo, INK if status.tempo > 0 else DIM),
+        Line("heard", heard, INK if status.heard else DIM),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
         *_understood(status.understood),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.accelerator}"),
