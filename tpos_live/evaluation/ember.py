@@ -149,7 +149,7 @@ class Evaluation:
         return speed(self.crew.trial.artist, self.counts.timed, self.counts.stock)
 
     def _prompts(self) -> list[Figure]:
-        from tpos_live.evaluation.quality import accuracy
+        from tpos_live.evaluation.quality import accuracy, patience
         from tpos_live.training.captions import HELD_OUT
 
         held_out: list[Caption] = [(text, family) for family in self.families for text in HELD_OUT.get(family, ())]
@@ -157,7 +157,7 @@ class Evaluation:
         figures = accuracy(self.crew, "right scene, captions in new wording", self.fresh, seeds, 0.95)
         if held_out:
             figures += accuracy(self.crew, "right scene, words that no caption held", held_out, seeds, 0.8)
-        return figures
+        return figures + patience(self.crew, self.fresh)
 
     def _distance(self) -> list[Figure]:
         from tpos_live.evaluation.quality import distances

@@ -19,6 +19,7 @@ from tpos_live.training.captions import PHRASES
 from tpos_live.training.recipe import SCALARS
 
 MANY_STEPS = 8
+FEW_STEPS = (2, 4)
 
 
 def any_scalars(rng: random.Random, intensity: float) -> tuple[float, ...]:
@@ -29,19 +30,36 @@ def any_scalars(rng: random.Random, intensity: float) -> tuple[float, ...]:
 def accuracy(crew: Crew, name: str, captions: Sequence[Caption], seeds: int, bar: float) -> list[Figure]:
     """The share of one-step pictures in which the judge sees the family that the caption means."""
     meant = np.array([family for _, family in captions])
-    right = np.array(crew.do(name, _named, [(text, family, seeds) for text, family in captions]))
+    right = np.array(crew.do(name, _named, [(text, family, seeds, 1) for text, family in captions]))
     by_family = {family: right[meant == family].mean() for family in sorted(set(meant.tolist()))}
     worst = sorted(by_family, key=by_family.__getitem__)[:3]
     note = "worst: " + ", ".join(f"{family} {100 * by_family[family]:.0f} %" for family in worst)
     return [Figure(name, float(right.mean()), bar, unit="%", n=right.size, note=note)]
 
 
-def _named(trial: Trial, item: tuple[str, str, int]) -> list[bool]:
-    text, family, seeds = item
+def patience(crew: Crew, captions: Sequence[Caption]) -> list[Figure]:
+    """Whether a picture of each caption is named as often in a few steps as in one, from the same noise."""
+
+    def named(steps: int) -> float:
+        items = [(text, family, 1, steps) for text, family in captions]
+        return float(np.mean(crew.do(f"right scene in {steps} steps", _named, items)))
+
+    one = named(1)
+    figures = []
+    for steps in FEW_STEPS:
+        share = named(steps)
+        note = f"{100 * share:.0f} % for {100 * one:.0f}"
+        ratio = share / one if one > 0 else float(share > 0)
+        figures.append(Figure(f"right scene in {steps} steps / in one", ratio, 1.0, n=len(captions), note=note))
+    return figures
+
+
+def _named(trial: Trial, item: tuple[str, str, int, int]) -> list[bool]:
+    text, family, seeds, steps = item
     rng, generator = dice(trial.seed, "named", text)
     states = trial.states(text)
     pictures = [
-        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator))
+        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator), steps)
         for _ in range(seeds)
     ]
     named: list[bool] = (trial.look(pictures)[1].argmax(1) == trial.index(family)).tolist()
