@@ -51,7 +51,8 @@ class Listener:
         meanings = self.encoder.push(chunk.mono)
         if meanings:
             self.meaning.put(meanings[-1])
-            self.naming.follow(meanings[-1])
+            for meaning in meanings:
+                self.naming.follow(meaning)
         if heard:
             hops = len(heard)
             self.times.add("analysis", (middle - begin) / hops)

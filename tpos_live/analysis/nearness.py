@@ -12,7 +12,7 @@ import numpy as np
 NEIGHBOURS = 10
 SHARE = 0.8
 """Of a text's nearness to its NEIGHBOURS that is taken off. In CSLS a half: then a sound that nobody named is given to
-a taught name twice as often, and taught names are right a little more often."""
+a taught name nearly twice as often, and taught names are right a little more often."""
 
 
 class Nearness:
