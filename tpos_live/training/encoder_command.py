@@ -29,7 +29,7 @@ from tpos_live.training.ears import EARS, LESSONS, ears_of
 from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
 from tpos_live.training.pairing import bank
 from tpos_live.training.settle import settle
-from tpos_live.training.unnamed import Unnamed, read_unnamed
+from tpos_live.training.unnamed import Unnamed, akin, read_unnamed
 
 ALL = "all"
 """The run that leaves nothing out: its encoder is the one in the box."""
@@ -73,8 +73,9 @@ def train_encoder(
     output = output or (home / FOLDER if name == ALL else run / name)
     sounds = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     made = [clip.name for clip in sounds]
-    sounds = [clip for clip in sounds if clip.text not in without]
     sentences = Sentences(home)
+    barred = akin(sorted({clip.text for clip in sounds}), without, sentences)
+    sounds = [clip for clip in sounds if clip.text not in barred]
     unnamed = None if paper else read_unnamed(run / LESSONS, sentences, without, made)
     ears = run / ears_of(leave_out_fold, without)
     if not ears.exists():

@@ -52,10 +52,9 @@ def read_unnamed(
     lessons = [one for one in lessons if one.said and one.name not in known]
     if not lessons:
         return None
-    vectors, states = sentences.encode([*names, *without])
-    centre = vectors[: len(names)].mean(0)
+    vectors, states = sentences.encode(names)
     number = {name: index for index, name in enumerate(names)}
-    barred = NO_NAMES | akin(names, vectors[: len(names)], without, vectors[len(names) :], centre)
+    barred = NO_NAMES | akin(names, without, sentences)
     clips, places, told = [], [], []
     counts = dict.fromkeys(names, 0)
     for lesson in lessons:
@@ -71,7 +70,7 @@ def read_unnamed(
     if not clips:
         return None
     often = [name for name, count in counts.items() if count >= OFTEN]
-    return Unnamed(clips, torch.stack(places), torch.stack(told), often, centre)
+    return Unnamed(clips, torch.stack(places), torch.stack(told), often, vectors.mean(0))
 
 
 def meant(lesson: Lesson, barred: frozenset[str] = NO_NAMES) -> dict[str, float]:
@@ -84,13 +83,13 @@ def meant(lesson: Lesson, barred: frozenset[str] = NO_NAMES) -> dict[str, float]
     return {name: share / total for name, share in found.items()}
 
 
-def akin(
-    names: Sequence[str], vectors: torch.Tensor, texts: Sequence[str], others: torch.Tensor, centre: torch.Tensor
-) -> frozenset[str]:
-    """The names that share a word with one of `texts`, or lie near one. vectors, others: of the names and the texts."""
-    if not texts:
+def akin(names: Sequence[str], texts: Sequence[str], sentences: Sentences) -> frozenset[str]:
+    """The names that mean what one of `texts` means: they share a word with it, or lie near it."""
+    if not texts or not names:
         return frozenset()
-    near = (F.normalize(vectors - centre, dim=-1) @ F.normalize(others - centre, dim=-1).T).amax(dim=1) >= AKIN
+    vectors, _ = sentences.encode([*names, *texts])
+    about = F.normalize(vectors - vectors[: len(names)].mean(0), dim=-1)
+    near = (about[: len(names)] @ about[len(names) :].T).amax(dim=1) >= AKIN
     words = {word for text in texts for word in _words(text)}
     return frozenset(name for name, same in zip(names, near.tolist(), strict=True) if same or words & set(_words(name)))
 
