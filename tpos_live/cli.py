@@ -302,6 +302,7 @@ def ears(
 )
 @click.option("--variant", type=click.Choice(["own", "paper"]), default="own", help="paper: TPoS as it was released.")
 @click.option("--leave-out-classes", default="", metavar="A,B", help="Train without these, to measure zero-shot.")
+@click.option("--ears", type=click.Path(path_type=Path), help="Of `train ears`; default: those in --run that fit.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps, whatever the clock says.")
 def encoder(
     data: Path,
@@ -315,6 +316,7 @@ def encoder(
     without: tuple[str, ...],
     variant: str,
     leave_out_classes: str,
+    ears: Path | None,
     steps: int | None,
 ) -> None:
     """Train the sound encoder on clips and procedural sounds."""
@@ -324,7 +326,7 @@ def encoder(
     train_encoder(
         data, output, minutes=minutes, leave_out_fold=leave_out_fold, resume=resume, seed=seed, threads=threads,
         run=run, layout=Layout(**dict.fromkeys(without, False)), steps=steps,  # type: ignore[arg-type]
-        paper=variant == "paper", without=_names(leave_out_classes),
+        paper=variant == "paper", without=_names(leave_out_classes), ears=ears,
     )  # fmt: skip
 
 

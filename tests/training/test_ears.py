@@ -184,3 +184,9 @@ def test_names_are_learned_by_the_ears_that_may_be_used(
         )
         assert f"beginning with the ears in {run / name}" in lines
         assert read_metadata(made)["training"]["ears"] == name
+    lines.clear()
+    own = run / ears_of(1)
+    made = train_encoder(clips, tmp_path / "made", minutes=0, ears=own, **options)  # type: ignore[arg-type]
+    assert f"beginning with the ears in {own}" in lines
+    with pytest.raises(DataError, match=r"none\.safetensors: there are no ears; tpos-live train ears"):
+        train_encoder(clips, tmp_path / "made", minutes=0, ears=tmp_path / "none.safetensors", **options)  # type: ignore[arg-type]

@@ -228,6 +228,11 @@ def test_classes_can_be_left_out(trained: Path, tmp_path: Path) -> None:
     found = evaluate_encoder(data, str(tmp_path / "run"), folds=False, variants=0, say=print, zero_shot=True)
     assert found["runs"] == 1 and found["n"] == 4 and found["seen_in_training"] == 0
     assert set(found["heard"]["5"]["per_class"]) == {"third", "fourth class"}
+    # With a fold left out as well, of that fold alone.
+    out = train(data, None, tmp_path / "both", without=["third", "fourth class"], leave_out_fold=1, steps=2)
+    assert out.name == "fold-1-without-third-fourth_class"
+    found = evaluate_encoder(data, str(tmp_path / "both"), folds=False, variants=0, say=print, zero_shot=True)
+    assert found["n"] == 2 and found["per_fold"].keys() == {"1"}
 
 
 def test_made_clips_know_their_density_and_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

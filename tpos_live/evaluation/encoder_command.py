@@ -28,7 +28,8 @@ def evaluate_encoder(
 
     encoder: a folder, "" for the one in the box, or "baseline". folds: `encoder` is a folder with fold-1, fold-2, …
     as `train encoder --leave-out-fold` writes them; each hears only the fold that it was not trained on.
-    zero_shot: it is a folder with without-A-B, … as `--leave-out-classes` writes them; each hears only those classes.
+    zero_shot: it is a folder with without-A-B, … as `--leave-out-classes` writes them; each hears only those classes,
+    and where a fold was left out too, only that fold.
     variants: procedural sounds a kind for the magnitude; 0 leaves that out. Raises DataError, EncoderError.
     """
     from tpos_live.training.encoder_training import Sentences
@@ -44,12 +45,13 @@ def evaluate_encoder(
     texts = sorted({text for text, _ in files})
     path = Path(encoder) if encoder else home / FOLDER
     if zero_shot:
-        for folder in sorted(path.glob("without-*")):
+        for folder in sorted([*path.glob("without-*"), *path.glob("fold-*-without-*")]):
             if not (folder / METADATA).is_file():
                 continue
-            unheard = read_metadata(folder)["training"]["left_out_classes"]
+            about = read_metadata(folder)["training"]
+            unheard, fold = about["left_out_classes"], about["left_out_fold"]
             hearing, nearness, trained_on = _open("", folder, home, embed, texts)
-            some = [(text, file) for text, file in files if text in unheard]
+            some = [(text, file) for text, file in files_of(data, fold) if text in unheard]
             part = answer(hearing, nearness, some, texts, trained_on, say)
             found.clips += part.clips
             found.hops, found.seconds, found.runs = found.hops + part.hops, found.seconds + part.seconds, found.runs + 1

@@ -53,6 +53,7 @@ def train_encoder(
     steps: int | None = None,
     paper: bool = False,
     without: Sequence[str] = (),
+    ears: Path | None = None,
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Train on the clips of `data` and on procedural sounds; gives the folder that was written.
@@ -60,8 +61,8 @@ def train_encoder(
     run: where mels and checkpoints are kept. With a fold left out the encoder goes to run/fold-K unless `output`
     says otherwise, with classes left out (`without`) to run/without-A-B; with all, to the engine in the box. variants:
     procedural sounds of each kind. steps: train so many, whatever the clock says. paper: the released code's losses
-    and attention. Nothing is written to the encoder's folder before the training has ended. Raises DataError,
-    EncoderError.
+    and attention. ears: a file of `train ears`; by default those in `run` that may be used. Nothing is written to the
+    encoder's folder before the training has ended. Raises DataError, EncoderError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -77,9 +78,11 @@ def train_encoder(
     barred = akin(sorted({clip.text for clip in sounds}), without, sentences)
     sounds = [clip for clip in sounds if clip.text not in barred]
     unnamed = None if paper else read_unnamed(run / LESSONS, sentences, without, made)
-    ears = run / ears_of(leave_out_fold, without)
-    if not ears.exists():
-        ears = run / EARS
+    if ears is None:
+        ears = run / ears_of(leave_out_fold, without)
+        ears = ears if ears.exists() else run / EARS
+    elif not ears.exists():
+        raise DataError(f"{ears}: there are no ears; tpos-live train ears makes some")
     trainer = EncoderTrainer(
         [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
         ears=None if paper else ears,
