@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tpos_live.training import autoencoder, ember
 from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.ember import Plan, Trainer, train_ember
-from tpos_live.training.flow import build_unet
+from tpos_live.training.flow import T_MAX, build_unet, one_step
 from tpos_live.training.text_encoder import build
 from tpos_live.training.whereabouts import FINENESS, Whereabouts, places
 
@@ -60,6 +60,29 @@ def test_goes_on_from_an_engine_where_no_run_is_left(tmp_path: Path, monkeypatch
     assert all(torch.equal(found[0][name], value.float()) for name, value in shipped.items())
     again = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
     assert all(torch.equal(again[name], value) for name, value in shipped.items())
+
+
+def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the last parts are a mixture of the noise and of what the UNet makes of it; the others stay."""
+    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
+    done: list[bool] = []
+
+    def train(self: Trainer, _seconds: float) -> None:
+        pool = self.pools[0]
+        pool.renew(4)
+        batch = pool.take(4)
+        x, t = batch.noise.float().clone(), torch.full((4,), T_MAX)
+        self._again(x, t, batch)
+        with torch.no_grad():
+            own = one_step(self.unet, batch.noise[:1], torch.full((1,), T_MAX), batch.tokens[:1])
+        assert 0.15 <= float(t[0]) <= 0.9 and (t[1:] == T_MAX).all()
+        assert torch.allclose(x[0], (1 - t[0]) * own[0] + t[0] * batch.noise[0], atol=0.05)
+        assert torch.equal(x[1:], batch.noise[1:].float())
+        done.append(True)
+
+    monkeypatch.setattr(Trainer, "train", train)
+    train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, None, run=tmp_path / "run", plan=TINY)
+    assert done
 
 
 def test_the_last_part_has_a_critic_and_a_learning_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from tpos_live.training import autoencoder, sheet
 from tpos_live.training.checkpoint import begin_from
 from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.export import write_engine
-from tpos_live.training.flow import build_unet, corrupt, one_step
+from tpos_live.training.flow import T_MAX, build_unet, corrupt, one_step
 from tpos_live.training.haste import hasten
 from tpos_live.training.pairs import Batch, Pool, Words
 from tpos_live.training.scenes import FAMILIES
@@ -31,6 +31,8 @@ from tpos_live.training.whereabouts import Whereabouts
 
 CRITIC_AHEAD = 100
 """Steps in which the critic learns alone."""
+AGAIN = 6
+"""Of so many rows of a batch, one starts from the UNet's own first step."""
 WORTH_COMPILING = 30.0
 """Minutes of training from which compiling the UNet for a CPU, some four minutes, pays."""
 
@@ -44,7 +46,8 @@ class Plan:
     fast; the fourth keeps the places of a large picture. joint: part of the UNet's
     time, at its end, in which the decoder learns from the UNet's own latents. pixels: every so many steps pixels
     count too. places: weight of the lesson in places (whereabouts.py). critic: part of the UNet's time, at its end,
-    in which a critic of latents helps (critic.py); praise: its pull, over that of the rest. save: seconds between
+    in which a critic of latents helps (critic.py); praise: its pull, over that of the rest. again: part of the UNet's
+    time after which some rows start from its own first step. save: seconds between
     checkpoints. compiled: compile the UNet for a CPU, which wants some minutes before it saves any. families: what
     is learned. often: families drawn twice as often as the others.
     """
@@ -63,6 +66,7 @@ class Plan:
     places: float = 0.5
     critic: float = 0.4
     praise: float = 0.4
+    again: float = 0.5
     save: float = 240.0
     wide: bool = True
     compiled: bool = False
@@ -209,6 +213,8 @@ class Trainer:
         pool.renew(max(1, plan.renew * count // plan.batch))
         batch = pool.take(count)
         x, t = corrupt(batch.noise, batch.latents, 0.0 if part < 0.4 else 0.33)
+        if part >= plan.again:
+            self._again(x, t, batch)
         x = x.contiguous(memory_format=torch.channels_last)
         joint = part > 1 - plan.joint
         with self.acc.autocast():
@@ -245,6 +251,22 @@ class Trainer:
         if state.steps % 4 == 0:
             self._follow(min(plan.ema, (state.steps + 1) / (state.steps + 10)) ** 4)
         return seen
+
+    def _again(self, x: torch.Tensor, t: torch.Tensor, batch: Batch) -> None:
+        """Let some rows of a step start, in place, from what the UNet itself makes of their noise in one step.
+
+        That is where the second of two steps starts. Met with the true latents alone, it learns to read detail off
+        them, which scenes share with their noise, and in a picture of its own it takes noise for detail. Always as many
+        rows: a compiled UNet knows few sizes.
+        """
+        rows = max(1, len(x) // AGAIN)
+        noise, tokens = batch.noise[:rows], batch.tokens[:rows]
+        with torch.no_grad(), self.acc.autocast():
+            own = one_step(self.unet, noise, torch.full_like(t[:rows], T_MAX), tokens).float()
+        self.whereabouts.forget()
+        t[:rows] = 0.15 + 0.75 * torch.rand_like(t[:rows])
+        at = t[:rows].view(-1, 1, 1, 1)
+        x[:rows] = (1 - at) * own + at * noise
 
     def _criticise(self, loss: torch.Tensor, have: torch.Tensor, batch: Batch, seen: dict[str, float]) -> torch.Tensor:
         """Let the critic learn from this step, and the UNet from the critic once it has learned a little."""

@@ -63,6 +63,10 @@ class Whereabouts(nn.Module):
         for block in blocks:
             block.register_forward_hook(lambda _m, _i, out: self._heard.append(out))
 
+    def forget(self) -> None:
+        """Leave out what the UNet did since the last `loss`."""
+        self._heard.clear()
+
     def loss(self) -> torch.Tensor:
         """Mean squared error of all readings; forgets what was heard."""
         total = torch.zeros(())
@@ -71,5 +75,5 @@ class Whereabouts(nn.Module):
             want = places(h, w, fine, features.device)
             have = head(F.group_norm(features.float(), 1))
             total = total.to(have.device) + F.mse_loss(have, want.expand_as(have))
-        self._heard.clear()
+        self.forget()
         return total / len(self.heads)
