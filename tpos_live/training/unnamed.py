@@ -7,6 +7,7 @@ whose place is only about right teach where anything lies.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,6 @@ def read_unnamed(
     number = {name: index for index, name in enumerate(names)}
     barred = NO_NAMES | akin(names, without, sentences)
     clips, places, told = [], [], []
-    counts = dict.fromkeys(names, 0)
     for lesson in lessons:
         shares = meant(lesson, barred)
         if not shares:
@@ -66,10 +66,10 @@ def read_unnamed(
         clips.append(Clip(max(shares, key=shares.__getitem__), lesson.name, 0, lesson.mel))
         places.append(F.normalize(share @ vectors[rows], dim=0))
         told.append(torch.einsum("n,ntd->td", share, states[rows]))
-        counts[clips[-1].text] += 1
     if not clips:
         return None
-    often = [name for name, count in counts.items() if count >= OFTEN]
+    counts = Counter(clip.text for clip in clips)
+    often = [name for name in names if counts[name] >= OFTEN]
     return Unnamed(clips, torch.stack(places), torch.stack(told), often, vectors.mean(0))
 
 
