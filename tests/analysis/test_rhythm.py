@@ -108,6 +108,19 @@ def test_resync_names_the_first_beat_and_it_stays() -> None:
     assert beat.bar_confidence == 1.0
 
 
+@pytest.mark.parametrize("bpm", [90.0, 120.0, 150.0])
+def test_a_break_of_some_bars_does_not_move_beat_or_bar(bpm: float) -> None:
+    bar = 240.0 / bpm
+    begin, bars_late = 8 * bar, int(7.5 / bar)  # bars in which the drums play half a beat late
+    heard = strokes("rock", bpm, begin + 14 * bar)
+    late = round(100 * 30.0 / bpm)
+    first, last = round(100 * begin), round(100 * (begin + bars_late * bar))
+    found = track([*heard[:first], *heard[first - late : last - late], *heard[last:]])
+    times = began(found, first=True)
+    bars = (times[times > begin] - 0.2) / bar
+    assert len(bars) > 12 and np.max(np.abs(bars - np.round(bars))) < 0.06
+
+
 def test_positions_know_the_bar_from_any_one_of_its_streams() -> None:
     rng = np.random.default_rng(0)
     for now in rng.random(12):

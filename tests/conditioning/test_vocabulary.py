@@ -83,9 +83,7 @@ def test_a_new_word_lands_on_its_neighbour(vocabulary: Vocabulary) -> None:
         ("", ""),
     ],
 )
-def test_what_is_said_in_other_words_is_retold_in_known_ones(
-    vocabulary: Vocabulary, prompt: str, retold: str
-) -> None:
+def test_what_is_said_in_other_words_is_retold_in_known_ones(vocabulary: Vocabulary, prompt: str, retold: str) -> None:
     assert vocabulary.retell(prompt) == retold
 
 

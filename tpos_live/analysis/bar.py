@@ -28,7 +28,8 @@ RULES = np.array(
 CLEAR = 0.06
 """Lead of the best first beat over the next that makes it known."""
 SURE_LEAD = 0.25
-MEMORY_LOOKS = 12.0
+MEMORY_LOOKS = 40.0
+"""Looks, four a second, over whose findings the mean is taken: the sound of ten seconds may be a fill or a break."""
 HELD_BEATS = 64
 """How long what somebody said, or a drop, outweighs what is heard."""
 
@@ -66,6 +67,7 @@ class Bar:
     _first: int = 0
     _held_until: int = -1
     _evidence: np.ndarray = field(default_factory=lambda: np.zeros(BEATS_PER_BAR))
+    _found: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
     _looks: int = 0
 
     def place(self, beat: int) -> int:
@@ -81,14 +83,20 @@ class Bar:
         self._evidence[:] = 0.0
         self._looks, self.confidence = 0, 0.0
 
+    def remember(self, found: np.ndarray, bars: float) -> np.ndarray:
+        """What `positions` found now and before, float64 [BINS], as where the music is now; `bars` have gone by since
+        the start."""
+        turn = round(bars * BINS)
+        self._looks += 1
+        self._found += (np.roll(found, -turn) - self._found) / min(self._looks, MEMORY_LOOKS)
+        return np.roll(self._found, turn)
+
     def look(self, beat: int, phase: float, found: np.ndarray) -> None:
-        """Remember what `positions` found, at `phase` of `beat`."""
+        """Take in what `remember` gave, at `phase` of `beat`."""
         bins = BINS // BEATS_PER_BAR
         at = (round(phase * bins) + bins * np.arange(BEATS_PER_BAR)) % BINS
-        self._looks += 1
         # found[at[k]] speaks for `beat` being number k of its bar, that is, for beat - k being a first one.
-        ways = found[at][(beat - np.arange(BEATS_PER_BAR)) % BEATS_PER_BAR]
-        self._evidence += (ways - self._evidence) / min(self._looks, MEMORY_LOOKS)
+        self._evidence = found[at][(beat - np.arange(BEATS_PER_BAR)) % BEATS_PER_BAR]
 
     def turn(self, beat: int) -> None:
         """`beat` has begun: if it is clear that a bar begins with it, one does."""

@@ -29,7 +29,7 @@ HARMONICS = 6
 PHASES = 128
 TRUST_SECONDS = 60.0
 """How long a tap or a resync outweighs what is heard."""
-RULE_WEIGHT = 1.5
+RULE_WEIGHT = 4.0
 """What the rules of the bar count against the comb in finding the beat among strokes off it."""
 ASTRAY_LOOKS = 6
 """A beat heard elsewhere must be heard there for so many looks: a fill is no beat."""
@@ -103,6 +103,7 @@ class BeatTracker:
     _hop: int = 0
     _pull: float = 0.0
     _since_beat: float = math.inf
+    _clock: float = 0.0
     _rival: int = 0
     _astray: int = 0
     _trusted: float = 0.0
@@ -142,6 +143,7 @@ class BeatTracker:
         self._bar.anchor(self.beats if self.phase < 0.5 else self.beats + 1)
 
     def _run(self) -> None:
+        self._clock += HOP_SECONDS / self.period
         self.phase += HOP_SECONDS / self.period + self._pull
         if self.phase >= 1.0:
             self.phase -= 1.0
@@ -184,6 +186,7 @@ class BeatTracker:
         ages = np.arange(heard.size)[::-1] * HOP_SECONDS + DELAY_SECONDS
         chord = np.append(chord[CHORD_DELAY:], np.zeros(CHORD_DELAY))
         bar = positions(np.stack([kick, snare, every, chord]), ages / (BEATS_PER_BAR * self.period))
+        bar = self._bar.remember(bar, self._clock / BEATS_PER_BAR)
         contrast = self._find_phase(_evenly(every) + drums, bar)
         self._bar.look(self.beats, self.phase, bar)
         clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
