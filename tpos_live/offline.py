@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from tpos_live.conditioning.drive import Drive
 from tpos_live.listener import Listener
-from tpos_live.parameters import ParameterStore, Snapshot
+from tpos_live.parameters import LORAS, ParameterStore, Snapshot
 from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import EngineError
 from tpos_live.settings import Settings, parse_size
@@ -126,7 +126,7 @@ def still(settings: Settings, output: Path) -> int:
         tell(studio.note)
         tell(studio.painter.notice)
         studio.painter.settle()
-        drive = Drive(intensity=0.6)
+        drive = Drive(intensity=0.6, loras=tuple(snapshot[name] for name in LORAS))
         frame = studio.draw(drive, None, snapshot, now=0.0)
         assert frame is not None  # not live: it waits for the prompt
         if studio.understood:

@@ -18,6 +18,8 @@ Kind = Literal["float", "int", "bool", "text", "choice", "trigger"]
 Value = float | int | bool | str
 SLOTS = range(1, 9)
 """Numbers of the prompt bank's slots."""
+LORAS = ("lora.1", "lora.2", "lora.3", "lora.4")
+"""Parameters of an engine's live LoRAs."""
 
 
 class ParameterError(ValueError):
@@ -190,6 +192,9 @@ def _table() -> Iterator[Parameter]:
     )
     yield P("steps", i, 1, "denoising steps", 1, 4)
     yield P("guidance", f, 1.0, "guidance scale, where the engine has guidance; 1 = off", 1, 10, smoothing=0.1)
+    for n, name in enumerate(LORAS, 1):
+        text = f"weight of the engine's live LoRA {n}, times its own; 0 = none of that style"
+        yield P(name, f, 1.0, text, 0, 1.5, "x", smoothing=0.3)
     yield P("intensity", f, 0.15, "base of the intensity token, the sound adds to it", 0, 1, smoothing=0.2)
     yield P(
         "motion.zoom",

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fakes.tiny_engine import make_tiny_engine
 from fakes.tools import require_tool
 
 from tpos_live.conditioning.drive import Drive
@@ -19,7 +18,7 @@ from tpos_live.parameters import ParameterStore
 from tpos_live.render import compiled
 from tpos_live.render.accelerators import Eager, choose, is_available, prepare_better
 from tpos_live.render.compiled import Compiled
-from tpos_live.render.engine import Engine, load_engine
+from tpos_live.render.engine import Engine
 from tpos_live.render.graph import prove
 from tpos_live.render.metadata import EngineError
 from tpos_live.render.painter import Painter
@@ -27,28 +26,6 @@ from tpos_live.render.parity import LEAST
 
 SIZE = (64, 64)
 SMALL = (16, 16)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """The least that has a residual block, an attention to the tokens and a decoder: compiling takes its time."""
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    folder = make_tiny_engine(
-        tmp_path_factory.mktemp("small"), "sd-turbo", metadata={"multiple": 8, "size": [16, 16], "guidance": False}
-    )
-    torch.manual_seed(0)
-    UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16,), layers_per_block=1, norm_num_groups=8, cross_attention_dim=32,
-        attention_head_dim=2, mid_block_type=None, down_block_types=("CrossAttnDownBlock2D",),
-        up_block_types=("UpBlock2D",),
-    ).save_pretrained(folder / "unet")  # fmt: skip
-    AutoencoderTiny(
-        encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1),
-        num_decoder_blocks=(1, 0),
-    ).save_pretrained(folder / "vae")  # fmt: skip
-    return load_engine(folder, "cpu")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tpos_live.analysis.features import HOP_SECONDS, Features
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.foresight import Foresight
 from tpos_live.conditioning.modulation import Modulation, Pair
-from tpos_live.parameters import TARGETS, Smoother, Snapshot
+from tpos_live.parameters import LORAS, TARGETS, Smoother, Snapshot
 
 BASE_SPEED = 0.4
 """Speed of the walk without bass, at seed.walk 1."""
@@ -95,6 +95,7 @@ class Conductor:
             guidance=now["guidance"],
             audio_guidance=now["audio.guidance"],
             looks=self.looks,
+            loras=tuple(now[name] for name in LORAS),
         )
 
     def _count_beats(self, features: Features, dt: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tpos_live.parameters import LORAS
+
 
 @dataclass(frozen=True, slots=True)
 class Drive:
@@ -15,7 +17,8 @@ class Drive:
     pan_x, pan_y: drift of the noise field so far, in picture widths and heights (not wrapped).
     zoom_steady: steady zoom so far, octaves. zoom, rotate: relative size (0 = none) and degrees, for
     the finishing stage. bloom, light (stops), saturation, level: finishing stage. intensity, strength,
-    guidance, audio_guidance: engine. looks: counts confirmed drops; each is a new palette and seed.
+    guidance, audio_guidance: engine. looks: counts confirmed drops; each is a new palette and seed. loras:
+    weights of the engine's live LoRAs, times its own.
     """
 
     time: float = 0.0
@@ -38,6 +41,7 @@ class Drive:
     guidance: float = 1.0
     audio_guidance: float = 2.0
     looks: int = 0
+    loras: tuple[float, ...] = (1.0,) * len(LORAS)
 
 
 def coast(drive: Drive, before: Drive, seconds: float) -> Drive:

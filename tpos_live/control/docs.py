@@ -9,7 +9,7 @@ from tpos_live.control.addresses import ALIASES, COMMANDS
 from tpos_live.control.feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, REPLY_PORT, WORDS
 from tpos_live.control.keys import key_rows
 from tpos_live.control.router import HELD, SILENCE
-from tpos_live.parameters import FEATURES, MAP_DEFAULTS, TABLE, TARGETS, Parameter
+from tpos_live.parameters import FEATURES, LORAS, MAP_DEFAULTS, SLOTS, TABLE, TARGETS, Parameter
 
 _TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
 _MAP_PARTS = ("", ".curve", ".attack", ".release")
@@ -39,12 +39,14 @@ def _own_rows() -> list[tuple[str, str, str, str, str]]:
     """address, type, allowed, default, text of every parameter but the map, slots folded into one row."""
     rows = []
     for p in TABLE.values():
-        slot = p.name.split(".")[1] if p.name.startswith("prompt.") else ""
+        slot = p.name.split(".")[1] if p.name.startswith(("prompt.", "lora.")) else ""
         if p.name.startswith("map.") or (slot.isdigit() and slot != "1"):
             continue
         address, text = p.address, p.text
         if slot == "1":
-            address, text = address.replace("/1", "/{1..8}"), text.replace("slot 1", "that slot")
+            count = len(SLOTS) if p.name.startswith("prompt.") else len(LORAS)
+            address, text = address.replace("/1", f"/{{1..{count}}}"), text.replace("slot 1", "that slot")
+            text = text.replace("live LoRA 1", "live LoRA of that number")
         rows.append((address, _TAGS[p.kind], _allowed(p), _default(p), text))
     rows += [(c.address, c.arguments, "", "", c.text) for c in COMMANDS]
     return rows

@@ -26,7 +26,8 @@ class Accelerator(Protocol):
     name: what really runs. why: why not the next faster rung, one line; "" where there is none.
     torch_threads: how many threads PyTorch should keep meanwhile on a CPU; 0 = all it was given.
     An accelerator that draws a whole picture at once is a `graph.WholeAccelerator`; one that is compiled for a number
-    of rows has `batch` (see `batch.Batch`).
+    of rows has `batch` (see `batch.Batch`); one whose weights were made ahead, so that no live LoRA reaches them, has
+    `fixed`, true.
     """
 
     name: str
@@ -144,6 +145,7 @@ def choose(name: str, engine: Engine, size: tuple[int, int], tokens: int, thread
     """
     if name not in ("auto", *NAMES):
         raise EngineError(is_available(name)[1])
+    engine.networks.live.rest()
     if name == "eager":
         return Eager(engine, "chosen by --accelerator")
     rungs = LADDERS.get(engine.device.type, ("eager",)) if name == "auto" else (name,)
@@ -203,6 +205,7 @@ def prepare_better(
             from tpos_live.render import compiled
 
             compiled.prepare(engine, size, tokens, threads)
-        return _load(rung, engine, size, tokens, threads)
+        with engine.networks.live.held():  # it is compared with eager
+            return _load(rung, engine, size, tokens, threads)
     except NotReady as error:
         raise EngineError(str(error)) from error

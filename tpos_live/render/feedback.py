@@ -37,6 +37,7 @@ class Feedback:
         self._drive: Drive | None = None
         self._seed = 0
         self._age = 0
+        self._doubted = False
 
     def reset(self) -> None:
         """Forget the last picture; the next one is drawn from noise alone."""
@@ -48,13 +49,17 @@ class Feedback:
         return self._drive is not None and self._drive.looks == drive.looks
 
     def wants_draft(self, tokens: torch.Tensor) -> bool:
-        """Whether the reference statistics are missing or of another prompt than `tokens` [1, T, D]."""
+        """Whether the reference statistics are missing, doubted or of another prompt than `tokens` [1, T, D]."""
         self._age += 1
         if self._tokens is None or self._age >= DRAFT_EVERY:
             return True
         if self._age < DRAFT_EVERY // 4:
             return False
-        return bool((tokens - self._tokens).norm() > MOVED * self._tokens.norm())
+        return self._doubted or bool((tokens - self._tokens).norm() > MOVED * self._tokens.norm())
+
+    def doubt(self) -> None:
+        """The model itself has changed: the reference is renewed as soon as for a prompt that has moved."""
+        self._doubted = True
 
     def refer(self, draft: torch.Tensor, tokens: torch.Tensor) -> None:
         """Take a latent drawn from noise alone as the reference."""
@@ -63,7 +68,7 @@ class Feedback:
         self._mean.lerp_(draft.mean((2, 3), keepdim=True), share)
         self._deviation.lerp_(draft.std((2, 3), keepdim=True), share)
         self._tokens = tokens.clone() if first else self._tokens.copy_(tokens)  # type: ignore[union-attr]
-        self._age = 0
+        self._age, self._doubted = 0, False
 
     def keep(self, latent: torch.Tensor, drive: Drive) -> None:
         """Remember the latent that was just drawn."""

@@ -251,7 +251,9 @@ def _describe(preset: Preset, folder: Path) -> None:
         "steps": preset.steps,
         "guidance": preset.guidance,
         "trained_with_sound": False,
-        "loras": [{"file": _lora_name(n), "weight": lora.weight} for n, lora in enumerate(preset.lora)],
+        "loras": [
+            {"file": _lora_name(n), "weight": lora.weight, "live": lora.live} for n, lora in enumerate(preset.lora)
+        ],
     }
     pairs = ((scheduler, config), (folder / "model_index.json", index), (folder / METADATA_FILE, description))
     for path, content in pairs:

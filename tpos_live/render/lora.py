@@ -1,4 +1,4 @@
-"""LoRA files, merged into an engine's weights when it is loaded: no cost in a picture.
+"""LoRA files, merged into an engine's weights when it is loaded: no cost in a picture. `live_lora` moves some later.
 
 A LoRA (Hu et al. 2021, eq. 3) adds a product of two thin matrices to a layer: W + weight * alpha / rank * up @ down.
 Three spellings of the same are in use: "lora_unet_..." with flattened names, and dotted names with `lora.down`
@@ -7,8 +7,10 @@ or with `lora_A`.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,32 @@ _FOREIGN = ("input_blocks_", "middle_block_", "output_blocks_")
 """How layers of a UNet are called in Stability's own code, whose names many LoRAs for Stable Diffusion XL have."""
 
 
+@dataclass(frozen=True)
+class Change:
+    """What a LoRA of weight 1 adds to one layer: scale * up @ down, two thin matrices.
+
+    part: "unet", "text_encoder" or "text_encoder_2". layer: has the `weight` that is changed, [out, ...]. up:
+    [out, rank]. down: [rank, the weight's other sides as one].
+    """
+
+    part: str
+    layer: Any
+    up: torch.Tensor
+    down: torch.Tensor
+    scale: float
+
+    def like(self, weight: torch.Tensor) -> Change:
+        """The same on another device and in another precision."""
+        return replace(self, up=self.up.to(weight), down=self.down.to(weight))
+
+    def add_to(self, flat: torch.Tensor, weight: float) -> None:
+        """Add it to a layer's weights in place. flat: [out, the other sides as one], of the matrices' device and dtype.
+
+        The product is not kept anywhere, and in half precision the sum is rounded once.
+        """
+        flat.addmm_(self.up, self.down, alpha=weight * self.scale)
+
+
 def merge_lora(parts: Mapping[str, torch.nn.Module], path: Path, weight: float = 1.0) -> int:
     """Add a LoRA file to the weights of parts ("unet", "text_encoder", "text_encoder_2"), in place; the number of
     layers changed.
@@ -34,12 +62,31 @@ def merge_lora(parts: Mapping[str, torch.nn.Module], path: Path, weight: float =
     path: a .safetensors file. weight: 0 leaves everything as it is, 1 is as trained. Raises EngineError for a
     file that is missing, damaged or made for another architecture; the parts are then unchanged.
     """
+    changes = read_lora(parts, path)
+    merge(changes, weight)
+    return len(changes)
+
+
+@torch.no_grad()
+def merge(changes: Iterable[Change], weight: float) -> None:
+    """Add changes to the weights of their layers, in place; 0 changes nothing."""
+    for change in changes:
+        if weight:
+            target: torch.Tensor = change.layer.weight
+            change.like(target).add_to(target.view(len(target), -1), weight)
+
+
+def read_lora(parts: Mapping[str, torch.nn.Module], path: Path) -> list[Change]:
+    """What a LoRA file changes in parts; nothing is changed yet. Matrices are float32, and lie on the CPU.
+
+    Raises EngineError as `merge_lora` does.
+    """
     pieces = _read(path)
     layers = {
-        part: {_flat(name): layer for name, layer in module.named_modules() if hasattr(layer, "weight")}
+        part: {_flat(name): layer for name, layer in module.named_modules() if _has_weight(layer)}
         for part, module in parts.items()
     }
-    changes: list[tuple[torch.Tensor, torch.Tensor]] = []
+    changes: list[Change] = []
     for (part, name), piece in pieces.items():
         layer = layers.get(part, {}).get(name)
         if layer is None and part == "unet" and name.startswith(_FOREIGN):
@@ -47,28 +94,32 @@ def merge_lora(parts: Mapping[str, torch.nn.Module], path: Path, weight: float =
             raise EngineError(f"{path}: names its layers as Stability's own code does ({name}); {remedy}")
         if layer is None or "down" not in piece or "up" not in piece:
             raise EngineError(f"{path}: has no place in this engine ({part} {name}); it is of another architecture")
-        target: Any = layer.weight
-        change = _product(piece)
-        if change.numel() != target.numel():
-            raise EngineError(f"{path}: {part} {name} is {tuple(target.shape)} here; it is of another architecture")
-        changes.append((target, change.reshape(target.shape)))
-    with torch.no_grad():
-        for target, change in changes:
-            target.add_((weight * change).to(target.device, target.dtype))
-    return len(changes)
+        sides = tuple(layer.weight.shape)
+        up, down = (piece[role].float() for role in ("up", "down"))
+        if not _fits(up, down, sides):
+            raise EngineError(f"{path}: {part} {name} is {sides} here; it is of another architecture")
+        scale = float(piece["alpha"].sum()) / len(down) if "alpha" in piece else 1.0
+        if not all(torch.isfinite(numbers).all() for numbers in (up, down, torch.tensor(scale))):
+            raise EngineError(f"{path}: {part} {name} is damaged, it holds no numbers; fetch the engine again")
+        # A convolution's kernel lies in one of the matrices.
+        changes.append(Change(part, layer, up.flatten(1), down.flatten(1), scale))
+    return changes
+
+
+def _fits(up: torch.Tensor, down: torch.Tensor, sides: tuple[int, ...]) -> bool:
+    """Whether the product of two thin matrices is a change of weights [sides]."""
+    if min(up.dim(), down.dim()) < 2 or not down.numel():
+        return False
+    return (len(up), up[0].numel(), down[0].numel()) == (sides[0], len(down), math.prod(sides[1:]))
+
+
+def _has_weight(layer: torch.nn.Module) -> bool:
+    return isinstance(getattr(layer, "weight", None), torch.Tensor)
 
 
 def _flat(name: str) -> str:
     """A layer's name as LoRA files have it; transformers has dropped the first word of some."""
     return name.replace(".", "_").removeprefix("text_model_")
-
-
-def _product(piece: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """alpha / rank * up @ down, float32; kernels of convolutions are kept in the thin matrix's shape."""
-    down, up = piece["down"].float(), piece["up"].float()
-    rank = down.shape[0]
-    alpha = float(piece["alpha"]) if "alpha" in piece else float(rank)
-    return alpha / rank * (up.reshape(-1, rank) @ down.reshape(rank, -1))
 
 
 def _read(path: Path) -> dict[tuple[str, str], dict[str, torch.Tensor]]:

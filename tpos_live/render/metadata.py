@@ -10,9 +10,11 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tpos_live.parameters import LORAS
 
 METADATA_FILE = "tpos_live.json"
 
@@ -59,13 +61,39 @@ class Scalar(BaseModel):
     cyclic: bool = False
 
 
-class LoraFile(BaseModel):
-    """A LoRA of the engine folder, merged when it is loaded. file: relative to the folder."""
+class LoraWeight(BaseModel):
+    """How strongly a LoRA is merged when the engine is loaded (0 = not at all, 1 = as trained).
+
+    live: its weight in the UNet can be moved in a show: `lora.1`, for the first live one of the engine, and so on, are
+    times this weight. The weights that it changes lie in memory a second time.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file: str = Field(pattern=r"^[^/\\.][^\\]*\.safetensors$")
     weight: float = Field(1.0, ge=-4.0, le=4.0)
+    live: bool = False
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        if self.live and not self.weight:
+            raise ValueError("the weight of a live LoRA is what lora.1 to lora.4 are times of; it cannot be 0")
+        return self
+
+
+def _few_live(loras: list[Any]) -> list[Any]:
+    if sum(lora.live for lora in loras) > len(LORAS):
+        raise ValueError(f"at most {len(LORAS)} LoRAs can be live; merge the others (live = false)")
+    return loras
+
+
+FEW_LIVE = AfterValidator(_few_live)
+"""For a list of LoRAs: not more are live than there are parameters."""
+
+
+class LoraFile(LoraWeight):
+    """A LoRA of the engine folder. file: relative to the folder."""
+
+    file: str = Field(pattern=r"^[^/\\.][^\\]*\.safetensors$")
 
 
 class EngineMetadata(BaseModel):
@@ -85,7 +113,7 @@ class EngineMetadata(BaseModel):
     trained_with_sound: bool = True
     """Whether the UNet has learned audio tokens; a fetched engine has not, and gets them as more words."""
     scalars: list[Scalar] = Field(default_factory=list)
-    loras: list[LoraFile] = Field(default_factory=list)
+    loras: Annotated[list[LoraFile], FEW_LIVE] = Field(default_factory=list)
 
 
 def read_metadata(folder: Path) -> EngineMetadata:
@@ -98,7 +126,11 @@ def read_metadata(folder: Path) -> EngineMetadata:
         return EngineMetadata(name=folder.name)
     try:
         return EngineMetadata.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(map(str, first["loc"]))
+        raise EngineError(f"{path}: not a valid engine description: {entry}: {first['msg']}; correct it") from error
+    except (OSError, ValueError) as error:
         raise EngineError(
             f"{path}: not a valid engine description ({first_line(error)}); reinstall the engine"
         ) from error

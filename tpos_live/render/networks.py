@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from tpos_live.render.lora import merge_lora
+from tpos_live.render.live_lora import LiveLoras
+from tpos_live.render.lora import Change, merge, read_lora
 from tpos_live.render.metadata import EngineError, LoraFile, first_line
 from tpos_live.render.pooled import ADDED, PooledUnet, pooled_width
 
@@ -34,7 +35,8 @@ class Networks:
     """
 
     def __init__(self, folder: Path, vae_class: str, device: torch.device, loras: list[LoraFile]) -> None:
-        """vae_class: "AutoencoderTiny" or "AutoencoderKL". loras: merged into the UNet when it is loaded."""
+        """vae_class: "AutoencoderTiny" or "AutoencoderKL". loras: merged into the UNet when it is loaded; the live ones
+        can be moved from then on, by `live`."""
         self._folder, self._vae_class, self._device, self._loras = folder, vae_class, device, loras
         self.dtype = torch.float16 if device.type == "cuda" else torch.float32
         self.configs: dict[str, Mapping[str, Any]] = {
@@ -42,6 +44,7 @@ class Networks:
         }
         self._loading = threading.Lock()
         self._modules: dict[str, Any] = {}
+        self.live = LiveLoras()
 
     @property
     def loaded(self) -> bool:
@@ -87,7 +90,8 @@ class Networks:
         return self.load()["vae"]
 
     def load(self, text_encoders: Mapping[str, torch.nn.Module] | None = None) -> Mapping[str, Any]:
-        """The modules by name. text_encoders: by name too, get their share of the LoRAs."""
+        """The modules by name. text_encoders: by name too, get their share of the LoRAs, also of the live ones, and for
+        good: texts are encoded once and kept."""
         with self._loading:
             if self._modules:
                 return self._modules
@@ -96,17 +100,31 @@ class Networks:
             with offline(), quiet():
                 modules = {part: load_part(self._folder, part, cls) for part, cls in classes.items()}
                 parts = {"unet": modules["unet"], **(text_encoders or {})}
-                for lora in self._loras:
-                    merge_lora(parts, self._folder / lora.file, lora.weight)
+                live = self._merge(parts)
                 modules["vae"].encoder = torch.nn.Identity()  # pictures are never encoded; a third of its memory
                 self.configs = {part: dict(module.config) for part, module in modules.items()}
                 for part, module in modules.items():
                     dtype = torch.float32 if part == "vae" and self.decoder_overflows else self.dtype
                     module.to(device=self._device, dtype=dtype).eval().requires_grad_(False)
+                self.live = LiveLoras(live)
             if self.pooled:
                 modules["unet"] = PooledUnet(modules["unet"], self.pooled, self.factor).eval()
             self._modules = modules
             return modules
+
+    def _merge(self, parts: Mapping[str, torch.nn.Module]) -> list[tuple[list[Change], float]]:
+        """Merge the LoRAs, but for what is to be live: that is returned, with its weight in the description."""
+        live = []
+        for lora in self._loras:
+            changes = read_lora(parts, self._folder / lora.file)
+            moving = [change for change in changes if lora.live and change.part == "unet"]
+            if lora.live and not moving:
+                what = "changes the text encoder alone, and texts are read once"
+                raise EngineError(f"{self._folder / lora.file}: {what}; remove its live = true")
+            if moving:
+                live.append((moving, lora.weight))
+            merge((change for change in changes if not (lora.live and change.part == "unet")), lora.weight)
+        return live
 
 
 def load_part(folder: Path, part: str, cls: Any) -> Any:

@@ -107,6 +107,8 @@ def load(engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0) -
 class OpenVino:
     """Accelerator that runs converted networks on the CPU. Belongs to the render thread."""
 
+    fixed = True
+
     def __init__(self, place: Path, precision: str, threads: int = 0) -> None:
         """precision: "bf16" or "f32". threads: 0 = OpenVINO's choice."""
         self.name = "openvino"

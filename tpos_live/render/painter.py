@@ -39,7 +39,7 @@ class Painter:
     """Draws frames of one size with one engine. Belongs to one thread, except `size` and `notice`.
 
     The same engine, accelerator, thread count and sequence of calls give the same bytes; with strength 1
-    and without semantic guidance a picture depends on its own arguments alone.
+    and without semantic guidance a picture depends on its own arguments alone, but for live LoRAs on their way.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class Painter:
         The frame's pixels stay untouched for at least three more frames.
         """
         began = time.perf_counter()
+        self._move(drive)
         self._unet_seconds = 0.0
         seed = int(snapshot["seed"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - int(snapshot["steps"])))
@@ -232,6 +233,12 @@ class Painter:
         if not self._patient:
             get_ready(self.accelerator, 2)  # for the first change of the prompt
 
+    def _move(self, drive: Drive) -> None:
+        """Bring the weights of live LoRAs nearer to the drive's; in the first picture, and offline, to them."""
+        fixed = self.accelerator.name if getattr(self.accelerator, "fixed", False) else ""
+        if self.engine.networks.live.follow(drive.loras, fixed, whole=self._patient or not self._index):
+            self._feedback.doubt()
+
     def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int) -> None:
         """Prompt and sound in the first rows, scalars in the last."""
         self._tokens[0, : self.token_rows].copy_(tokens)
@@ -299,6 +306,7 @@ class Painter:
     def remark(self) -> str:
         """One line about how the newest pictures are drawn, told once; "" where there is nothing to tell."""
         told, self._remark = self._remark, ""
+        told = told or self.engine.networks.live.remark()
         return told or (self.flight.remark() if self.flight is not None else "")
 
     def _run(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tpos_live.places import engines_dir, shipped
-from tpos_live.render.metadata import EngineError, first_line
+from tpos_live.render.metadata import FEW_LIVE, EngineError, LoraWeight, first_line
 
 TAESD = "madebyollin/taesd"
 """The decoder of every engine whose latents are Stable Diffusion 1's or 2's: an eighteenth of the work of theirs."""
@@ -43,14 +43,11 @@ def _safetensors(value: str) -> str:
 HubId = Annotated[str, AfterValidator(_hub_id)]
 
 
-class LoraSource(BaseModel):
-    """A LoRA file of a hub repository, and how strongly it is merged (0 = not at all, 1 = as trained)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class LoraSource(LoraWeight):
+    """A LoRA file of a hub repository."""
 
     source: HubId
     file: Annotated[str, AfterValidator(_safetensors)]
-    weight: float = Field(1.0, ge=-4.0, le=4.0)
 
 
 class Preset(BaseModel):
@@ -66,7 +63,7 @@ class Preset(BaseModel):
     title: str = ""
     revision: str = "main"
     decoder: HubId | None = None
-    lora: list[LoraSource] = Field(default_factory=list)
+    lora: Annotated[list[LoraSource], FEW_LIVE] = Field(default_factory=list)
     scheduler: dict[str, Any] = Field(default_factory=dict)
     size: tuple[int, int] = (512, 512)
     steps: list[Annotated[int, Field(ge=1, le=4)]] = Field(default_factory=lambda: [1, 2, 4], min_length=1)

@@ -48,6 +48,8 @@ def load(kind: str, engine: Engine, size: tuple[int, int], tokens: int) -> Tenso
 class TensorRt:
     """Accelerator that runs the two plans of a folder. Belongs to the render thread."""
 
+    fixed = True
+
     def __init__(self, kind: str, place: Path) -> None:
         """Raises NotReady where the library refuses a plan."""
         self.name = kind
