@@ -159,12 +159,12 @@ def test_half_precision_does_not_drift_and_kernels_may_lie_channels_last() -> No
 
 def test_a_change_is_spread_and_the_newest_weight_wins(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     live = engine.networks.live
-    sizes = [layer.base.numel() for layer in live._layers]
+    sizes = [layer.work for layer in live._layers]
     written: list[int] = []
     real = type(live._layers[0]).write
 
     def write(layer: Any, wanted: tuple[float, ...]) -> None:
-        written.append(layer.base.numel())
+        written.append(layer.work)
         real(layer, wanted)
 
     monkeypatch.setattr(type(live._layers[0]), "write", write)

@@ -25,6 +25,8 @@ from tpos_live.render.lora import Change
 
 SPREAD = 8
 """Pictures over which a change of the weights is spread."""
+LAUNCH = 1 << 20
+"""Weights that a card writes in about the time in which Python asks for it: many small layers are work, too."""
 
 
 @dataclass
@@ -36,6 +38,11 @@ class _Layer:
     base: torch.Tensor
     changes: list[tuple[int, Change]] = field(default_factory=list)
     written: tuple[float, ...] = ()
+
+    @property
+    def work(self) -> int:
+        """What writing it costs, in weights."""
+        return self.base.numel() + LAUNCH
 
     def wanted(self, weights: Sequence[float]) -> tuple[float, ...]:
         return tuple(weights[file] for file, _ in self.changes)
@@ -75,7 +82,7 @@ class LiveLoras:
                     layer = layers[id(change.layer)] = _Layer(change.layer, base)
                 layer.changes.append((file, change.like(weight)))
         self._layers = list(layers.values())
-        self._share = sum(layer.base.numel() for layer in self._layers) / SPREAD
+        self._share = sum(layer.work for layer in self._layers) / SPREAD
         self._at = 0
         self._seen: tuple[Sequence[float], str] = ((), "")
         self._behind = False
@@ -131,7 +138,7 @@ class LiveLoras:
 
     @torch.no_grad()
     def _write(self, factors: Sequence[float], work: float) -> bool:
-        """work: number of weights after which the rest is left for the next time."""
+        """work: in weights, after which the rest is left for the next time; the layer that exceeds it is written."""
         padded = [*factors, *[1.0] * len(self._weights)]
         weights = [weight * factor for weight, factor in zip(self._weights, padded, strict=False)]
         moved, self._behind = False, False
@@ -143,7 +150,7 @@ class LiveLoras:
                     self._behind = True
                     break
                 layer.write(wanted)
-                work -= layer.base.numel()
+                work -= layer.work
                 moved = True
             self._at = (self._at + 1) % len(self._layers)
         return moved
