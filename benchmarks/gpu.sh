@@ -60,6 +60,7 @@ if "$python" -c 'import tensorrt_rtx' 2>/dev/null && [ -z "${TINY:-}" ]; then
     bench "TensorRT-RTX" 60 tensorrt-rtx "$many" --no-baselines
 fi
 bench "eager" 40 eager "$few" --no-baselines
+if [ -z "${TINY:-}" ]; then part "live LoRAs" 40 "$python" benchmarks/live_lora.py; fi
 if [ "$show" != 0 ]; then
     bench "whole show" 80 "$best" "$some" --no-baselines --show "$show"
     part "whole show, 30 pictures a second" 60 "$python" -m tpos_live bench --engine "$engine" --size "$size" \
