@@ -187,6 +187,20 @@ def test_a_change_is_spread_and_the_newest_weight_wins(engine: Engine, monkeypat
     assert written == [] and same(found, weights_of(engine))
 
 
+def test_a_layer_that_fails_is_written_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    live, before = engine.networks.live, weights_of(engine)
+    with monkeypatch.context() as broken:
+        broken.setattr(Change, "add_to", lambda *given: 1 / 0)  # after the layer has lost its weights
+        with pytest.raises(ZeroDivisionError):
+            live.follow((0.5, 0.5))
+    live.follow((0.5, 0.5), whole=True)
+    found = weights_of(engine)
+    live.rest()
+    assert same(before, weights_of(engine))
+    live.follow((0.5, 0.5), whole=True)
+    assert same(found, weights_of(engine)) and not same(before, found)
+
+
 def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
     store, lines = ParameterStore({"strength": 1.0}), []  # type: ignore[var-annotated]
     router = Router(store, lambda *answer: None, lines.append)

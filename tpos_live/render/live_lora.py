@@ -141,18 +141,18 @@ class LiveLoras:
         """work: in weights, after which the rest is left for the next time; the layer that exceeds it is written."""
         padded = [*factors, *[1.0] * len(self._weights)]
         weights = [weight * factor for weight, factor in zip(self._weights, padded, strict=False)]
-        moved, self._behind = False, False
+        moved, self._behind = False, True  # also where a layer fails
         for _ in self._layers:
             layer = self._layers[self._at]
             wanted = layer.wanted(weights)
             if layer.written != wanted:
                 if work <= 0:
-                    self._behind = True
-                    break
+                    return moved
                 layer.write(wanted)
                 work -= layer.work
                 moved = True
             self._at = (self._at + 1) % len(self._layers)
+        self._behind = False
         return moved
 
     def _tell(self, factors: Sequence[float], fixed: str) -> None:
