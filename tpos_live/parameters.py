@@ -254,6 +254,7 @@ def _table() -> Iterator[Parameter]:
     yield P("finish.light", f, 0.0, "exposure", -3, 3, "stops", smoothing=0.1)
     yield P("finish.saturation", f, 0.75, "strength of the colours before the map adds to it", 0, 2, smoothing=0.1)
     yield P("finish.grain", f, 0.015, "film grain", 0, 0.1)
+    yield P("finish.detail", f, 1.0, "fine structure in the large pictures of an engine that draws softly", 0, 3)
     yield P("out.level", f, 1.0, "master fade, 0 = black", 0, 1, smoothing=0.03)
     yield P("out.blackout", b, False, "black, at once")
     yield P("out.freeze", b, False, "hold the picture that is shown")

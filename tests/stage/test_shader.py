@@ -45,6 +45,9 @@ def any_finish(random: np.random.Generator) -> Finish:
         grain=number(0, 0.05),
         seed=int(random.integers(0, 2**31)),
         fit=str(random.choice(["cover", "contain", "mirror"])),  # type: ignore[arg-type]
+        detail=float(random.choice([0.0, 0.7, 2.0])),
+        detail_turn=number(-3, 100),
+        detail_at=(number(-50, 50), number(-50, 50)),
     )
 
 
@@ -66,7 +69,7 @@ def test_gl_and_cpu_agree_within_2_of_255(shader: Any, case: int) -> None:
 
 def test_hard_edges_agree_too(shader: Any) -> None:
     board = np.where((np.indices((64, 64)).sum(0) // 8 % 2)[..., None] == 0, 255, 0).repeat(3, 2).astype(np.uint8)
-    finish = Finish(zoom=1.05, rotate=7, bloom=0.5, light=0.7, grain=0.02)
+    finish = Finish(zoom=1.05, rotate=7, bloom=0.5, light=0.7, grain=0.02, detail=1.0, detail_turn=0.3)
     shader.compose(finish, frame(board), None, (640, 360))
     want = Composer((640, 360)).compose(finish, frame(board))
     assert np.abs(shader.read().astype(int) - want).max() <= 2

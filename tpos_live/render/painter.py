@@ -201,6 +201,7 @@ class Painter:
             pan_x=drive.pan_x,
             pan_y=drive.pan_y,
             look=drive.looks,
+            detail=self.engine.metadata.detail,
         )
 
     @property

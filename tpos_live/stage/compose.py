@@ -11,14 +11,18 @@ import torch.nn.functional as F
 
 from tpos_live.render.frame import Frame
 from tpos_live.stage.film import (
+    DETAIL_TILE,
     GRAIN_STEP,
     KNEE,
     SPILL,
     TILE,
     TOE,
+    Detail,
     Film,
     Placement,
     cubic_weights,
+    detail_of,
+    detail_tile,
     noise_offset,
     noise_tile,
     place,
@@ -59,19 +63,18 @@ class Composer:
         placement = place(finish, new.size, self.size)
         work = self._work(placement)
         film = Film.of(finish)
-        grid = work.grid_for(placement, finish.pan_new)
-        v = _sample(new.light, grid)
+        detail = detail_of(finish, new.size, self.size)
+        aside = work.turbulence(placement, detail) if detail is not None else None
+        v = _sample(new.light, work.grid_for(placement, finish.pan_new, aside))
         glow = new.glow
         if old is not None:
-            v = torch.lerp(_sample(old.light, work.grid_for(placement, finish.pan_old)), v, finish.mix)
+            v = torch.lerp(_sample(old.light, work.grid_for(placement, finish.pan_old, aside)), v, finish.mix)
             glow = torch.lerp(old.glow, new.glow, finish.mix)
             mean = torch.tensor(finish.mean).view(3, 1, 1)
             v = v.mul_(finish.contrast).add_(mean * (1 - finish.contrast))
-            if film.bloom > 0:
-                grid = work.grid_for(placement, finish.pan_new)
         light = v.clamp_(min=0).addcmul_(v, v, value=1 / (2 * TOE)).mul_(2 * TOE / (1 + 2 * TOE))
         if film.bloom > 0:
-            light.add_(_sample(glow, grid), alpha=film.bloom)
+            light.add_(_sample(glow, work.grid_for(placement, finish.pan_new)), alpha=film.bloom)
         light = _colour(light, film.colour, work.light)
         if film.shoulder > 0:
             _shoulder(light, film.shoulder, work.spare)
@@ -132,17 +135,42 @@ class _Buffers:
         self.light = torch.empty(3, height, width)
         self.spare = torch.empty(3, height, width)
         self.bytes = torch.empty(3, height, width, dtype=torch.uint8)
-        self._grid = torch.empty(1, height, width, 2)
+        self._grid = torch.empty(2, height, width)
+        self._positions = self._grid.permute(1, 2, 0)[None]
+        self._tile: torch.Tensor | None = None
         self._x = torch.arange(width).float()[None, :] + 0.5
         self._y = torch.arange(height).float()[:, None] + 0.5
 
-    def grid_for(self, placement: Placement, pan: tuple[float, float]) -> torch.Tensor:
-        """Sampling positions [1, height, width, 2] from -1 to 1, as grid_sample wants them."""
+    def turbulence(self, placement: Placement, detail: Detail) -> torch.Tensor:
+        """How far each pixel is moved: [2, height, width], x and y, as grid_sample wants them."""
+        if self._tile is None:
+            self._tile = F.pad(torch.from_numpy(detail_tile()).permute(2, 0, 1)[None], (1, 1, 1, 1), mode="circular")
+        field = self._tile[:, :2] * detail.cos + self._tile[:, 2:] * detail.sin
+        a, b, c, d = placement.matrix
+        axes = ((a, b, placement.shift[0]), (c, d, placement.shift[1]))
+        for axis, (along, down, shift) in enumerate(axes):
+            scale, at = detail.scale[axis], self._grid[axis]
+            torch.add(
+                self._x * (along * scale) + (shift * scale - detail.start[axis]), self._y * (down * scale), out=at
+            )
+            # One texel more on each side: positions between the last and the first lie between two of them as well.
+            at.sub_(at.floor()).mul_(2 * DETAIL_TILE).add_(2).div_(DETAIL_TILE + 2).sub_(1)
+        aside = F.grid_sample(field, self._positions, align_corners=False)[0]
+        aside[0].mul_(2 * detail.reach[0])
+        aside[1].mul_(2 * detail.reach[1])
+        return aside
+
+    def grid_for(
+        self, placement: Placement, pan: tuple[float, float], aside: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Sampling positions [1, height, width, 2] from -1 to 1, as grid_sample wants them, moved `aside`."""
         a, b, c, d = placement.matrix
         x, y = placement.shift
-        torch.add(self._x * (2 * a) + (2 * (x - pan[0]) - 1), self._y * (2 * b), out=self._grid[0, :, :, 0])
-        torch.add(self._x * (2 * c) + (2 * (y - pan[1]) - 1), self._y * (2 * d), out=self._grid[0, :, :, 1])
-        return self._grid
+        torch.add(self._x * (2 * a) + (2 * (x - pan[0]) - 1), self._y * (2 * b), out=self._grid[0])
+        torch.add(self._x * (2 * c) + (2 * (y - pan[1]) - 1), self._y * (2 * d), out=self._grid[1])
+        if aside is not None:
+            self._grid.add_(aside)
+        return self._positions
 
 
 def enlarge(picture: torch.Tensor, factor: int) -> torch.Tensor:

@@ -14,6 +14,11 @@ One pixel:
     out = floor(255 * level * (v + grain * noise * min(8 v, 1)) + dither)
 The shoulder is as strong as the brightest possible light needs, so with nothing to hold back it is
 the identity. Dither is 0 to below 1 before rounding down: black stays 0 and white 255.
+
+An engine whose pictures are soft gives its frames `detail`: where such a picture is enlarged, each pixel is
+taken from a little beside its place, as a field of fine turbulence says (a domain warp; Perlin, "An image
+synthesizer", SIGGRAPH 1985), so that soft edges become ragged ones, as those of clouds, flames and foam are.
+The field lies on the picture, drifts with it and turns over as fast as the noise is walked through.
 """
 
 from __future__ import annotations
@@ -38,6 +43,15 @@ GRAIN_STEP = 40.0
 SHARPNESS = -0.6
 """Keys' cubic convolution parameter a: -0.5 is the most accurate, lower is crisper."""
 LARGEST_UPSCALE = 4
+DETAIL_TILE = 512
+"""Side of the tile of turbulence in texels; it covers DETAIL_SPAN pixels of the engine and repeats."""
+DETAIL_SPAN = 128
+DETAIL_CELLS = (16, 32, 64, 128)
+"""Cells across the tile, by octave: waves of eight engine pixels to one."""
+DETAIL_GAIN = 0.6
+"""Strength of an octave over that of the one before."""
+DETAIL_ENLARGED = 2.5
+"""Enlargement from which detail has its whole strength; a picture that is not enlarged gets none."""
 
 
 def to_light(v: np.ndarray) -> np.ndarray:
@@ -97,6 +111,37 @@ def place(finish: Finish, picture: tuple[int, int], output: tuple[int, int]) -> 
     return Placement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
 
 
+@dataclass(frozen=True)
+class Detail:
+    """The field of turbulence over a picture: at the fraction uv of it lies the tile's (uv * scale - start) mod 1.
+
+    reach: what a displacement of 1 moves, in fractions of the picture. cos, sin: shares of the tile's two fields.
+    """
+
+    scale: tuple[float, float]
+    start: tuple[float, float]
+    reach: tuple[float, float]
+    cos: float
+    sin: float
+
+
+def detail_of(finish: Finish, picture: tuple[int, int], output: tuple[int, int]) -> Detail | None:
+    """For a picture of (width, height) engine pixels in an output of (width, height); None where there is none."""
+    enlarged = max(output[0] / picture[0], output[1] / picture[1])
+    pixels = finish.detail * min(max((enlarged - 1.0) / (DETAIL_ENLARGED - 1.0), 0.0), 1.0)
+    if pixels <= 0.0:
+        return None
+    across, down = picture[0] / DETAIL_SPAN, picture[1] / DETAIL_SPAN
+    turn = 2.0 * math.pi * (finish.detail_turn % 1.0)
+    return Detail(
+        scale=(across, down),
+        start=(finish.detail_at[0] * across % 1.0, finish.detail_at[1] * down % 1.0),
+        reach=(pixels / picture[0], pixels / picture[1]),
+        cos=math.cos(turn),
+        sin=math.sin(turn),
+    )
+
+
 def upscale_factor(picture: tuple[int, int], output: tuple[int, int]) -> int:
     """How many times the picture is enlarged by cubic convolution, before it is placed."""
     scale = max(output[0] / picture[0], output[1] / picture[1])
@@ -148,6 +193,36 @@ def noise_tile() -> np.ndarray:
     planes = [(dither >> np.uint32(8 * i)) & np.uint32(255) for i in range(3)]
     planes.append(np.clip(np.rint(grain * GRAIN_STEP) + 128, 0, 255))
     return np.ascontiguousarray(np.stack(planes, -1).astype(np.uint8))
+
+
+@cache
+def detail_tile() -> np.ndarray:
+    """float32 [DETAIL_TILE, DETAIL_TILE, 4]: two fields of displacements (x, y; x, y), each number of a standard
+    deviation of 1. It has no seam."""
+    fields = []
+    for field in range(4):
+        total = np.zeros((DETAIL_TILE, DETAIL_TILE))
+        for octave, cells in enumerate(DETAIL_CELLS):
+            code = scramble(
+                np.arange(cells * cells, dtype=np.uint32) + np.uint32(1 << 20) * np.uint32(4 * octave + field)
+            )
+            waves = sum(((code >> np.uint32(8 * i)) & np.uint32(255)).astype(np.float64) for i in range(4))
+            waves = np.asarray(waves).reshape(cells, cells) - 2 * 255
+            smooth = _smoothing(cells)
+            total += DETAIL_GAIN**octave * (smooth @ waves @ smooth.T)
+        fields.append((total - total.mean()) / total.std())
+    return np.ascontiguousarray(np.stack(fields, -1).astype(np.float32))
+
+
+def _smoothing(cells: int) -> np.ndarray:
+    """float64 [DETAIL_TILE, cells]: cubic convolution from a ring of cells to a ring of texels."""
+    matrix = np.zeros((DETAIL_TILE, cells))
+    for texel in range(DETAIL_TILE):
+        at = (texel + 0.5) * cells / DETAIL_TILE - 0.5
+        first = math.floor(at) - 1
+        for tap in range(first, first + 4):
+            matrix[texel, tap % cells] += _keys(abs(at - tap))
+    return matrix
 
 
 def noise_offset(seed: int) -> tuple[int, int]:

@@ -20,6 +20,8 @@ KINSHIP = 0.55
 """Correlation below which two pictures are strangers: blending them would show a double exposure."""
 REACH = 0.25
 """A stuck engine's picture drifts this far at most, in fractions of the picture, and comes to rest."""
+DETAIL_TURNS = 0.2
+"""Turns of the turbulence for a distance of one along the noise walk."""
 GRAIN_RATE = 24
 """Grain patterns a second, as film has."""
 
@@ -31,6 +33,8 @@ class Finish:
     for what averaging takes away. pan_old, pan_new: how far the content of each picture is moved, in
     fractions, to the right and down. bloom: strength. light: stops. saturation: 1 = as it is.
     level: master fade 0 to 1. grain: standard deviation, 1 = full scale. seed: of grain and dither.
+    detail: how far turbulence moves a pixel, standard deviation in pixels of the engine, where the picture is enlarged.
+    detail_turn: turns of the turbulence so far. detail_at: how far it has drifted, as pan_new.
     """
 
     zoom: float = 1.0
@@ -46,6 +50,9 @@ class Finish:
     level: float = 1.0
     grain: float = 0.0
     seed: int = 0
+    detail: float = 0.0
+    detail_turn: float = 0.0
+    detail_at: tuple[float, float] = (0.0, 0.0)
     fit: Fit = "cover"
     blackout: bool = False
 
@@ -102,6 +109,9 @@ def finish_from(
         level=min(drive.level, snapshot["out.level"]),
         grain=max(drive.grain, 0.0),
         seed=int(now * GRAIN_RATE) & 0x7FFFFFFF,
+        detail=newest.detail * snapshot["finish.detail"] if newest is not None else 0.0,
+        detail_turn=DETAIL_TURNS * drive.walk,
+        detail_at=(drive.pan_x, -drive.pan_y),
         fit=snapshot["out.fit"],
         blackout=snapshot["out.blackout"],
     )

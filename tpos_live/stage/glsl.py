@@ -60,13 +60,25 @@ uniform float bloom;
 uniform sampler2D glow_old;
 #endif
 #endif
+#ifdef DETAIL
+uniform sampler2D turbulence;
+uniform vec2 detail_scale;
+uniform vec2 detail_start;
+uniform vec2 detail_reach;
+uniform vec2 detail_turn;
+#endif
 out vec4 colour;
 void main() {
     vec2 p = gl_FragCoord.xy - origin;
     vec2 uv = vec2(dot(matrix.xy, p), dot(matrix.zw, p)) + shift;
-    vec3 v = texture(newest, uv - pan_new).rgb;
+    vec2 at = uv;
+#ifdef DETAIL
+    vec4 field = texture(turbulence, uv * detail_scale - detail_start);
+    at += detail_reach * (field.xy * detail_turn.x + field.zw * detail_turn.y);
+#endif
+    vec3 v = texture(newest, at - pan_new).rgb;
 #ifdef BLEND
-    v = mix(texture(oldest, uv - pan_old).rgb, v, blend);
+    v = mix(texture(oldest, at - pan_old).rgb, v, blend);
     v = mean + (v - mean) * contrast;
 #endif
     v = max(v, 0.0);
@@ -93,9 +105,9 @@ void main() {
 """
 
 
-def compose_source(blend: bool, bloom: bool) -> str:
-    """The finishing shader with or without a second picture and bloom: what is not needed costs nothing."""
-    switches = (["BLEND"] if blend else []) + (["BLOOM"] if bloom else [])
+def compose_source(blend: bool, bloom: bool, detail: bool) -> str:
+    """The finishing shader with or without a second picture, bloom and detail: what is not needed costs nothing."""
+    switches = [name for name, on in (("BLEND", blend), ("BLOOM", bloom), ("DETAIL", detail)) if on]
     numbers = {"KNEE": KNEE, "SPILL": SPILL, "TILE": TILE, "TOE": TOE, "GRAIN_STEP": GRAIN_STEP}
     lines = [f"#define {name}" for name in switches] + [f"#define {n} {v}" for n, v in numbers.items()]
     return "\n".join(["#version 330 core", *lines]) + _COMPOSE

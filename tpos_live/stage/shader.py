@@ -7,6 +7,7 @@ Row 0 of every texture and of the frame buffer is the top of the picture; it is 
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ from tpos_live.stage.errors import StageError
 from tpos_live.stage.film import (
     Film,
     cubic_weights,
+    detail_of,
+    detail_tile,
     noise_offset,
     noise_tile,
     place,
@@ -40,9 +43,7 @@ class ShaderComposer:
         try:
             self._enlarge = _program(ENLARGE)
             self._programs = {
-                (blend, bloom): _program(compose_source(blend, bloom))
-                for blend in (False, True)
-                for bloom in (False, True)
+                switches: _program(compose_source(*switches)) for switches in itertools.product((False, True), repeat=3)
             }
         except ShaderException as error:
             why = str(error).strip().splitlines()[0]
@@ -54,6 +55,8 @@ class ShaderComposer:
         gl.glGenVertexArrays(1, ctypes.byref(self._array))
         self._noise = _Texture(gl.GL_RGBA8, gl.GL_NEAREST)
         self._noise.upload(noise_tile())
+        self._turbulence = _Texture(gl.GL_RGBA32F, gl.GL_LINEAR, gl.GL_REPEAT)
+        self._turbulence.upload(detail_tile())
         self._target = _Texture(gl.GL_RGBA8, gl.GL_LINEAR)
         self._target_buffer = _FrameBuffer()
         self._work_buffer = _FrameBuffer()
@@ -93,7 +96,8 @@ class ShaderComposer:
             for picture in (new, old):
                 if picture is not None:
                     picture.glowing()
-        program = self._programs[blended, film.bloom > 0]
+        detail = detail_of(finish, new.size, size)
+        program = self._programs[blended, film.bloom > 0, detail is not None]
         program.use()
         program["origin"] = (placement.left, placement.top)
         program["matrix"] = placement.matrix
@@ -109,6 +113,12 @@ class ShaderComposer:
         if film.bloom > 0:
             program["bloom"] = film.bloom
             new.glow.bind(2)
+        if detail is not None:
+            program["detail_scale"] = detail.scale
+            program["detail_start"] = detail.start
+            program["detail_reach"] = detail.reach
+            program["detail_turn"] = (detail.cos, detail.sin)
+            self._turbulence.bind(5)
         if old is not None:
             program["pan_old"] = finish.pan_old
             program["blend"] = finish.mix
@@ -236,7 +246,7 @@ def is_software(name: str) -> bool:
 
 
 class _Texture:
-    def __init__(self, form: int, smooth: int) -> None:
+    def __init__(self, form: int, smooth: int, edge: int = gl.GL_MIRRORED_REPEAT) -> None:
         self.handle = gl.GLuint()
         self.width = self.height = 0
         self._form = form
@@ -245,8 +255,8 @@ class _Texture:
         for key, value in (
             (gl.GL_TEXTURE_MIN_FILTER, smooth),
             (gl.GL_TEXTURE_MAG_FILTER, smooth),
-            (gl.GL_TEXTURE_WRAP_S, gl.GL_MIRRORED_REPEAT),
-            (gl.GL_TEXTURE_WRAP_T, gl.GL_MIRRORED_REPEAT),
+            (gl.GL_TEXTURE_WRAP_S, edge),
+            (gl.GL_TEXTURE_WRAP_T, edge),
         ):
             gl.glTexParameteri(gl.GL_TEXTURE_2D, key, value)
 
@@ -345,7 +355,7 @@ class _Reader:
         return pixels
 
 
-_UNITS = {"picture": 0, "newest": 0, "noise": 1, "glow_new": 2, "oldest": 3, "glow_old": 4}
+_UNITS = {"picture": 0, "newest": 0, "noise": 1, "glow_new": 2, "oldest": 3, "glow_old": 4, "turbulence": 5}
 
 
 def _program(fragment: str) -> ShaderProgram:
