@@ -211,6 +211,12 @@ class Show:
             return open_sound(audio=sound.audio, channels=channels, mute=sound.mute)
         return open_sound(device=sound.device, channels=channels)
 
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(width, height) that the pictures are shown or written at: of the window, as long as it is one."""
+        settings = self.settings
+        return parse_size(settings.record.resolution if settings.window.headless else settings.window.size)
+
     def _make_stage(self) -> StageWindow | HeadlessStage:
         settings = self.settings
         if settings.window.headless:
@@ -221,7 +227,7 @@ class Show:
                 self._drive,
                 self.store.snapshot,
                 on_refresh=lambda _now: self.desk.look(self.stage),
-                size=parse_size(settings.record.resolution),
+                size=self.output_size,
                 fps_cap=float(settings.record.fps),
             )
         return StageWindow(
@@ -231,7 +237,7 @@ class Show:
             self.board.status,
             on_key=lambda name, modifiers: self.desk.key(name, modifiers, self.stage),
             on_refresh=lambda _now: self.desk.look(self.stage),
-            size=parse_size(settings.window.size),
+            size=self.output_size,
             headless=self._headless_gl,
         )
 
@@ -353,7 +359,8 @@ class Loader:
             from tpos_live.render.worker import RenderThread
             from tpos_live.studio import Studio
 
-            studio = self._stack.enter_context(Studio(show.settings, live=True, encoder=show.listener.encoder))
+            encoder, output = show.listener.encoder, show.output_size
+            studio = self._stack.enter_context(Studio(show.settings, live=True, encoder=encoder, output=output))
             if self._left.is_set():
                 return
             show.say(studio.note)

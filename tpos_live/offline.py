@@ -63,7 +63,7 @@ def drawn(
 
         yield from drawn_by_workers(settings, snapshot, sound, fps, workers, pictures)
         return
-    with Studio(settings, live=False) as studio:
+    with Studio(settings, live=False, output=parse_size(settings.record.resolution)) as studio:
         tell(studio.note)
         improve(studio)
         listener = Listener(studio.encoder)

@@ -77,7 +77,7 @@ class EngineSettings(_Section):
     """What paints the pictures."""
 
     name: str = Field("auto", description='"auto", "ember", a folder, or the hub id of a fetched engine')
-    size: Size = Field("", description='"256" or "512x288"; "" = the engine\'s own')
+    size: Size = Field("", description='"256" or "512x288"; "" = that of the engine\'s own which suits the screen')
     accelerator: str = Field("auto", description='"auto", or one of those in docs/engines.md')
     threads: int = Field(0, ge=0, le=256, description="CPU threads of the engine; 0 = one for each core")
     stream_batch: bool = Field(False, description="2 to 4 steps: more pictures a second, each shown 1 to 3 later")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,9 @@ from tpos_live.render.rescue import Rescued, Trouble, Way, release, smaller_size
 from tpos_live.settings import Settings, parse_size
 from tpos_live.timing import StageTimes
 
+WIDE_CORES = 4
+"""Cores with which a CPU draws wide pictures in a show without being asked."""
+
 
 class Studio:
     """Entering loads the engine (seconds); `draw` belongs to one thread from then on.
@@ -38,8 +42,16 @@ class Studio:
     a minute to prepare, once for each machine: `improve` does it, whenever there is time.
     """
 
-    def __init__(self, settings: Settings, live: bool, encoder: SoundEncoder | None = None) -> None:
-        self._settings, self._live = settings, live
+    def __init__(
+        self,
+        settings: Settings,
+        live: bool,
+        encoder: SoundEncoder | None = None,
+        output: tuple[int, int] | None = None,
+    ) -> None:
+        """output: (width, height) that the pictures are enlarged to. Where the settings name no size, the engine then
+        draws the one of its sizes that has this shape, but live on a small CPU, which is quicker with the first."""
+        self._settings, self._live, self._output = settings, live, output
         self._stack = ExitStack()
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.note = ""
@@ -62,9 +74,7 @@ class Studio:
         """Load an engine and all that draws with it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
         self.engine = engine = load_engine(path, device=device, lazy=True)
-        width, height = size
-        wanted = (width, height) if width else None
-        self.painter = self._painter(wanted, accelerator)
+        self.painter = self._painter(size if size[0] else self._own_size(), accelerator)
         # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
         vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
         told = Retold(engine.encode, vocabulary)
@@ -97,7 +107,11 @@ class Studio:
         self.note = f"engine: Ember on the CPU ({why})"
         self.painter.accelerator.why = why
 
-    def _painter(self, size: tuple[int, int] | None, accelerator: str) -> Painter:
+    def _own_size(self) -> tuple[int, int]:
+        slow = self._live and self.engine.device.type == "cpu" and (os.cpu_count() or 1) < WIDE_CORES
+        return self.engine.metadata.size if slow or not self._output else self.engine.metadata.size_for(self._output)
+
+    def _painter(self, size: tuple[int, int], accelerator: str) -> Painter:
         chosen = self._settings.engine
         return Painter(
             self.engine,

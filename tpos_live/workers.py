@@ -28,7 +28,7 @@ from tpos_live.listener import Listener
 from tpos_live.parameters import ParameterStore, Snapshot
 from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import EngineError, first_line
-from tpos_live.settings import Settings
+from tpos_live.settings import Settings, parse_size
 from tpos_live.studio import Studio
 
 SEGMENT = 120
@@ -138,7 +138,7 @@ def _work(
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(rank % torch.cuda.device_count())
-        with Studio(settings, live=False) as studio:
+        with Studio(settings, live=False, output=parse_size(settings.record.resolution)) as studio:
             _prepare(studio, first=rank == 0, ready=ready)
             snapshot = ParameterStore(values).snapshot()
             drives = hear(studio, listener := Listener(studio.encoder), snapshot, sound.numpy(), fps)

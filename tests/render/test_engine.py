@@ -14,7 +14,7 @@ from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.locate import resolve_engine
-from tpos_live.render.metadata import EngineError, first_line
+from tpos_live.render.metadata import EngineError, EngineMetadata, first_line
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -206,3 +206,13 @@ def test_an_error_is_told_in_one_short_line() -> None:
     assert first_line(ValueError("\n  bad header\nand a page of reasons")) == "bad header"
     assert first_line(ValueError("x" * 500), 80) == "x" * 80
     assert first_line(ValueError("  \n")) == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("output", "size"),
+    [((1920, 1080), (448, 256)), ((1920, 1200), (448, 256)), ((900, 900), (256, 256)), ((720, 1280), (256, 256))],
+)
+def test_the_size_of_the_output_s_shape(output: tuple[int, int], size: tuple[int, int]) -> None:
+    sizes = [(256, 256), (448, 256), (512, 288)]
+    assert EngineMetadata(size=sizes[0], sizes=sizes).size_for(output) == size
+    assert EngineMetadata(size=(512, 512)).size_for(output) == (512, 512)

@@ -7,6 +7,7 @@ plain Stable Diffusion engine and gets the defaults below.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,15 @@ class EngineMetadata(BaseModel):
     """Fine structure that the stage gives large pictures, in pixels of the engine: for one that draws softly."""
     scalars: list[Scalar] = Field(default_factory=list)
     loras: Annotated[list[LoraFile], FEW_LIVE] = Field(default_factory=list)
+
+    def size_for(self, output: tuple[int, int]) -> tuple[int, int]:
+        """Of `size` and `sizes`, the one whose shape is nearest to that of an output of (width, height); of several,
+        the smallest."""
+
+        def apart(size: tuple[int, int]) -> float:
+            return round(abs(math.log(size[0] * output[1] / (size[1] * output[0]))), 1)
+
+        return min((self.size, *self.sizes), key=lambda size: (apart(size), size[0] * size[1]))
 
 
 def read_metadata(folder: Path) -> EngineMetadata:
