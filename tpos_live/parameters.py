@@ -99,7 +99,7 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "midhigh_hit": "transients of the upper middle",
         "high_hit": "transients of the highs",
         "presence": "slow level of the whole sound",
-        "onset": "any onset",
+        "onset": "strength of any stroke",
         "kick": "kick drum, 20 to 150 Hz",
         "snare": "snare drum, 0.15 to 2 kHz",
         "hats": "hi-hats, 6 to 16 kHz",
@@ -151,8 +151,9 @@ MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
 
 Three pairs are more than a sum (`conditioning/conductor.py`): drop and silence multiply the speed by 1 + their
 part, and the release of drop.speed is for 120 BPM (three time constants are 4 bars); a build-up moves the speed
-in pulses of 1, 1/2, 1/4 beat. Every onset gives the walk a push, which is what lets a picture be told from that of
-another sound (`tpos-live evaluate sync`): the level of the bass alone hardly does, for it lasts between the hits.
+in pulses of 1, 1/2, 1/4 beat. Every stroke pushes the walk by its strength, which is what lets a picture be told from
+that of another sound (`tpos-live evaluate sync`): the level of the bass hardly does, for it lasts between the hits, and
+equal pushes do not tell one bar from the next.
 """
 
 

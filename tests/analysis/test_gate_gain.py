@@ -10,7 +10,7 @@ from tpos_live.analysis.envelope import follow
 from tpos_live.analysis.gain import AutomaticGain
 from tpos_live.analysis.gate import Gate
 from tpos_live.analysis.mel import MELS, mel_centres, mel_db, mel_matrix, mel_power, mel_slice
-from tpos_live.analysis.onset import Picker
+from tpos_live.analysis.onset import Picker, Stroke
 from tpos_live.analysis.spectrum import BINS, Spectrum, clean
 from tpos_live.analysis.structure import Moment, Structure
 
@@ -121,6 +121,36 @@ def test_picker_rests_between_hits_and_needs_to_listen() -> None:
         if picker.fired:
             fired.append(hop)
     assert fired and fired[0] >= 50 and min(np.diff(fired)) >= 8
+
+
+def strokes(*decibels: float, gain: float = 0.0, listening: bool = True) -> list[float]:
+    """The strongest answer to each stroke that makes a steady sound so much louder, one after the other."""
+    stroke, found = Stroke(), []
+    for hop in range(50):
+        stroke.step(np.full(MELS, 1e-5, np.float32), gain, hop > 3)
+    for louder in decibels:
+        levels = [0.0, louder, *np.linspace(louder, 0.0, 30)]
+        answers = [stroke.step(np.full(MELS, 10 ** (level / 10 - 5), np.float32), gain, listening) for level in levels]
+        found.append(max(answers))
+    return found
+
+
+def test_a_stroke_is_told_by_its_strength_in_decibels() -> None:
+    found = strokes(0.5, 2.0, 3.0, 4.0, 6.0, 12.0)
+    assert found[0] == 0.0 and found[-1] == 1.0  # noise, and as strong as they come
+    assert np.diff(found[1:5]) == pytest.approx([0.15, 0.15, 0.31], abs=0.03)
+    assert strokes(6.0, 2.0) == pytest.approx([found[4], found[1]])  # whatever came before
+
+
+def test_a_stroke_is_hardly_weaker_in_quieter_music() -> None:
+    loud, quiet = strokes(3.0, 6.0), strokes(3.0, 6.0, gain=-12.0)
+    assert all(0.7 < b / a < 1.0 for a, b in zip(loud, quiet, strict=True))
+
+
+def test_no_stroke_while_nothing_is_listened_to() -> None:
+    assert strokes(12.0, listening=False) == [0.0]
+    stroke, loud = Stroke(), np.full(MELS, 1e-3, np.float32)
+    assert [stroke.step(loud, 0.0, hop > 2) for hop in range(9)] == [0.0] * 9  # nor when it begins again
 
 
 def moments(

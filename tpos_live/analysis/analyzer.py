@@ -14,7 +14,7 @@ from tpos_live.analysis.features import HOP_SECONDS, Features
 from tpos_live.analysis.gain import AutomaticGain
 from tpos_live.analysis.gate import Gate
 from tpos_live.analysis.mel import mel_power
-from tpos_live.analysis.onset import Flux, Picker
+from tpos_live.analysis.onset import Flux, Picker, Stroke
 from tpos_live.analysis.separation import Separation
 from tpos_live.analysis.spectrum import BINS, Spectrum
 from tpos_live.analysis.structure import Moment, Structure
@@ -46,6 +46,7 @@ class Analyzer:
         self._bands = Bands()
         self._flux = Flux()
         self._all = Picker(least=0.03)
+        self._stroke, self._struck = Stroke(), 0.0
         self._drums = Drums()
         self._kick = Picker(least=0.03, share_of_peak=0.4, rest=0.1)
         self._snare = Picker(least=0.012, share_of_peak=0.3, rest=0.1)
@@ -89,6 +90,7 @@ class Analyzer:
         for name, picker in self._hits.items():
             picker.step(flux[name], gate)
         self._all.step(flux["all"], gate)
+        self._struck = self._stroke.step(mel, gain, gate)
         drums = self._drums.step(mel, gain)
         self._kick.step(drums.kick, gate)
         self._snare.step(drums.snare, gate)
@@ -154,7 +156,7 @@ class Analyzer:
             mid_presence=mid.presence,
             midhigh_presence=midhigh.presence,
             high_presence=high.presence,
-            onset=1.0 if self._all.fired else 0.0,
+            onset=self._struck,
             kick=self._kick.hit,
             snare=self._snare.hit,
             hats=self._hats.hit,

@@ -15,9 +15,9 @@ class Features:
     """All values are 0 to 1 unless a unit is given; names are those of `parameters.FEATURES`.
 
     time: seconds of sound heard, at the end of the hop. db: RMS in dBFS before gain. gain: automatic
-    gain in dB. hits are transients, presence is slow. harmonic: level of what sounds on,
-    percussive: of what strikes. beat_phase and bar_phase run 0 to 1; beats counts
-    beats since the start (predicted ones too). tempo in BPM, 0 while unknown. bar_confidence: whether the
+    gain in dB. hits are transients, presence is slow. onset: how strongly anything is struck in this hop.
+    harmonic: level of what sounds on, percussive: of what strikes. beat_phase and bar_phase run 0 to 1; beats
+    counts beats since the start (predicted ones too). tempo in BPM, 0 while unknown. bar_confidence: whether the
     bar's first beat is known. gate: False in silence.
     """
 

@@ -19,6 +19,8 @@ from tpos_live.analysis.mel import MELS, mel_slice
 
 COMPRESSION = 300.0
 """Magnitude is log10(1 + COMPRESSION * amplitude): what is 50 dB below full scale starts to count."""
+FINE_COMPRESSION = 3000.0
+"""Of `Stroke`, which tells strokes by their strength: hearing goes by decibels, so a soft one in a gap counts."""
 HIT_DECAY_SECONDS = 0.05
 PEAK_SECONDS = 12.0
 
@@ -33,14 +35,15 @@ RANGES = {
 class Flux:
     """Rise of the spectrum, per range and for the whole. One step a hop."""
 
-    def __init__(self) -> None:
+    def __init__(self, compression: float = COMPRESSION) -> None:
+        self._compression = compression
         self._past = np.zeros((2, MELS + 2), np.float32)
         self._hop = 0
 
     def step(self, mel: np.ndarray, gain: float) -> dict[str, float]:
         """Mean flux by range and "all", from mel power [MELS] and the gain in dB in front of it."""
         amplitude = 10.0 ** (gain / 20.0) * np.sqrt(mel)
-        now = np.log10(1.0 + COMPRESSION * amplitude)
+        now = np.log10(1.0 + self._compression * amplitude)
         past = self._past[self._hop % 2]
         before = np.maximum(np.maximum(past[:-2], past[1:-1]), past[2:])
         rise = np.maximum(now - before, 0.0)
@@ -93,3 +96,25 @@ class Picker:
 
 _GROWTH_SECONDS = 0.025
 """The flux is still rising when a hit is found: its strength may grow for two more hops."""
+
+
+class Stroke:
+    """How strongly anything is struck in a hop, 0 to 1: all strokes, and each by its strength.
+
+    A Picker says that there is a hit, and hardly how strong it is. Here nothing is picked and nothing remembered: what
+    all pitches together rise by, from NOISE_FLUX to FULL_STROKE. One step a hop.
+    """
+
+    def __init__(self) -> None:
+        self._flux = Flux(FINE_COMPRESSION)
+
+    def step(self, mel: np.ndarray, gain: float, listening: bool) -> float:
+        """Hear mel power [MELS] with `gain` dB in front of it."""
+        flux = self._flux.step(mel, gain)["all"]
+        return min(max(flux - NOISE_FLUX, 0.0) / (FULL_STROKE - NOISE_FLUX), 1.0) if listening else 0.0
+
+
+NOISE_FLUX = 0.04
+"""What steady noise, white or pink, rises by in one hop of a hundred."""
+FULL_STROKE = 0.35
+"""All pitches 7 dB louder at once: a drum kit's loudest strokes in most music."""
