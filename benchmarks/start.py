@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 START = """
-import json, sys, time
+import json, os, sys, time
 begin = float(sys.argv[1])
 from tpos_live.app import Show
 from tpos_live.settings import load_settings
@@ -37,7 +37,8 @@ with Show(load_settings({"sound.mute": True, "osc.port": 9577}), demo=True) as s
     mark("window_s")
     show.stage.run(seen)
     show.stage.run(drawn)
-print(json.dumps(row))
+print(json.dumps(row), flush=True)
+os._exit(0)  # as the program ends: a faster engine may still be loading on a thread
 """
 """What `tpos-live demo` does, with looks at the window."""
 

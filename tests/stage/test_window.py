@@ -24,7 +24,7 @@ from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.frame import Frame
 from tpos_live.stage.headless import HeadlessStage
-from tpos_live.stage.window import READ, TITLE, StageWindow
+from tpos_live.stage.window import READ, TITLE, WAITING, StageWindow
 from tpos_live.status import Status
 
 
@@ -213,6 +213,23 @@ def test_outputs_get_the_picture(kind: str) -> None:
         assert len(taker.pictures) >= 3
         assert [at for at, _ in taker.pictures] == sorted(at for at, _ in taker.pictures)
         assert all(abs(int(np.median(p)) - 90) <= 1 and p.shape == (180, 320, 3) for _, p in taker.pictures)
+
+
+@pytest.mark.gl
+def test_a_cpu_that_draws_the_start_screen_leaves_time_to_load_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with stage("window", ParameterStore(), [Drive()]) as (made, frames):
+        for software, started, slow in ((True, False, True), (False, False, False), (True, True, False)):
+            if started:
+                frames.put(frame(flat(40), 0, 1.0))
+            made.software = software
+            made.step(2.0)
+            pauses.clear()
+            left = iter(range(3))
+            made.run(lambda left=left: next(left, None) is None)
+            assert (len(pauses) == 3 and min(pauses) >= WAITING) == slow
+            assert slow or max(pauses, default=0.0) < WAITING
 
 
 @pytest.mark.gl

@@ -20,6 +20,8 @@ from tpos_live.stage.playhead import Playhead
 from tpos_live.status import Status
 
 TITLE = "tpos-live output"
+WAITING = 0.1
+"""Seconds between two pictures of the start screen where the CPU draws them: it has an engine to load."""
 SOFTWARE_CAP = 30.0
 """Pictures a second where the CPU draws: the rest of it belongs to the engine."""
 READ = 20.0
@@ -113,6 +115,8 @@ class StageWindow:
             now = self._clock()
             self.meter.note(now, self.playhead.newest, self._heard_at)
             pause = self._pacer.after_flip(now, now - before)
+            if self.software and self.playhead.newest is None:
+                pause = max(pause, WAITING)
             if pause > 0:
                 time.sleep(pause)
 
