@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from tpos_live.listener import Listener
 from tpos_live.offline import pictures
@@ -116,8 +117,21 @@ def test_render_writes_every_picture_and_the_sound(wav: Path, tmp_path: Path) ->
             assert np.array_equal(frame.to_ndarray(format="rgb24"), pictures_read[index])
 
 
+def test_a_still_as_it_is_shown(tmp_path: Path) -> None:
+    result = run("still", "--prompt", "stormy ocean", "-o", "a.png", "--resolution", "640x360", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "wrote a.png, 640x360" in result.stdout
+    plain = run("still", "--prompt", "stormy ocean", "-o", "b.png", "--size", "448x256", cwd=tmp_path)
+    assert plain.returncode == 0, plain.stderr
+    with Image.open(tmp_path / "a.png") as shown, Image.open(tmp_path / "b.png") as drawn:
+        near = np.asarray(shown.resize((448, 256)), float), np.asarray(drawn, float)
+        assert np.corrcoef(near[0].ravel(), near[1].ravel())[0, 1] > 0.9
+    for bad in ("0x0", "wide"):
+        refused = run("still", "--prompt", "x", "-o", "c.png", "--resolution", bad, cwd=tmp_path)
+        assert refused.returncode != 0 and len(refused.stderr.strip().splitlines()) == 1
+
+
 def test_still(tmp_path: Path) -> None:
-    from PIL import Image
 
     result = run("still", "--prompt", "", "-o", "a.png", "--size", "320x200", "--seed", "3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -164,12 +164,13 @@ def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
 @cli.command()
 @click.option("-o", "--output", type=_FILE, required=True, help="The .png to write.")
 @click.option("--steps", "parameters_steps", type=click.IntRange(1, 4), help="Denoising steps.")
+@click.option("--resolution", callback=_checked(parse_size), help="As a show shows it, so large.")
 @_with(_PICTURE)
-def still(output: Path, **options: Any) -> int:
+def still(output: Path, resolution: str | None, **options: Any) -> int:
     """Make one picture."""
     from tpos_live.offline import still as make
 
-    return make(_settings(options), output)
+    return make(_settings(options), output, parse_size(resolution) if resolution else None)
 
 
 @cli.command()

@@ -26,6 +26,7 @@ from tpos_live.sound.opening import DEMO
 from tpos_live.sound.source import RATE, Chunk
 from tpos_live.stage.compose import Composer
 from tpos_live.stage.errors import StageError
+from tpos_live.stage.finish import finish_from
 from tpos_live.stage.playhead import Playhead
 from tpos_live.stage.video import VideoWriter, save_png
 from tpos_live.studio import Studio
@@ -118,21 +119,31 @@ def render_demo(settings: Settings) -> int:
     return 0
 
 
-def still(settings: Settings, output: Path) -> int:
-    """`tpos-live still`: one picture at the engine's own size, with no sound and no finish."""
+def still(settings: Settings, output: Path, shown: tuple[int, int] | None = None) -> int:
+    """`tpos-live still`: one picture in silence, at the engine's own size and as it is drawn; or, with `shown` (width,
+    height), finished and enlarged as a show does."""
     check_output(output)
     snapshot = ParameterStore(settings.start_values()).snapshot()
-    with Studio(settings, live=False) as studio:
+    with Studio(settings, live=False, output=shown) as studio:
         tell(studio.note)
         tell(studio.painter.notice)
         studio.painter.settle()
-        drive = Drive(intensity=0.6, loras=tuple(snapshot[name] for name in LORAS))
+        drive = Drive(
+            intensity=0.6,
+            bloom=snapshot["finish.bloom"],
+            light=snapshot["finish.light"],
+            grain=snapshot["finish.grain"],
+            loras=tuple(snapshot[name] for name in LORAS),
+        )
         frame = studio.draw(drive, None, snapshot, now=0.0)
         assert frame is not None  # not live: it waits for the prompt
         if studio.understood:
             click.echo(f"prompt: {studio.understood}", err=True)
-        save_png(output, frame.pixels)
-    click.echo(f"wrote {output}, {frame.pixels.shape[1]}x{frame.pixels.shape[0]}")
+    pixels = frame.pixels
+    if shown:
+        pixels = Composer(shown).compose(finish_from(drive, snapshot, None, frame, 0.0, 0.0), frame)
+    save_png(output, pixels)
+    click.echo(f"wrote {output}, {pixels.shape[1]}x{pixels.shape[0]}")
     return 0
 
 
