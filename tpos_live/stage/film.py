@@ -199,19 +199,18 @@ def noise_tile() -> np.ndarray:
 def detail_tile() -> np.ndarray:
     """float32 [DETAIL_TILE, DETAIL_TILE, 4]: two fields of displacements (x, y; x, y), each number of a standard
     deviation of 1. It has no seam."""
-    fields = []
-    for field in range(4):
-        total = np.zeros((DETAIL_TILE, DETAIL_TILE))
-        for octave, cells in enumerate(DETAIL_CELLS):
-            code = scramble(
-                np.arange(cells * cells, dtype=np.uint32) + np.uint32(1 << 20) * np.uint32(4 * octave + field)
-            )
-            waves = sum(((code >> np.uint32(8 * i)) & np.uint32(255)).astype(np.float64) for i in range(4))
-            waves = np.asarray(waves).reshape(cells, cells) - 2 * 255
-            smooth = _smoothing(cells)
+    fields = np.zeros((4, DETAIL_TILE, DETAIL_TILE))
+    for octave, cells in enumerate(DETAIL_CELLS):
+        smooth = _smoothing(cells)
+        for field, total in enumerate(fields):
+            first = np.uint32((4 * octave + field) << 20)
+            code = scramble(np.arange(cells * cells, dtype=np.uint32) + first)
+            parts = [((code >> np.uint32(8 * i)) & np.uint32(255)).astype(np.float64) for i in range(4)]
+            waves = np.sum(parts, axis=0).reshape(cells, cells) - 2 * 255
             total += DETAIL_GAIN**octave * (smooth @ waves @ smooth.T)
-        fields.append((total - total.mean()) / total.std())
-    return np.ascontiguousarray(np.stack(fields, -1).astype(np.float32))
+    fields -= fields.mean(axis=(1, 2), keepdims=True)
+    fields /= fields.std(axis=(1, 2), keepdims=True)
+    return np.ascontiguousarray(fields.transpose(1, 2, 0).astype(np.float32))
 
 
 def _smoothing(cells: int) -> np.ndarray:
