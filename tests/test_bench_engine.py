@@ -121,3 +121,9 @@ def test_the_gpu_script_runs_line_by_line_on_a_cpu(tmp_path: Path) -> None:
     assert {("tpos-live", "compile", 1), ("apart", "compile", 1)} <= found
     assert {("tpos-live", "eager", 4), ("stream batch", "eager", 4)} <= found
     assert next(row["pictures_late"] for row in rows if row["loop"] == "stream batch") == 3
+
+
+def test_the_show_draws_what_the_bare_engine_drew() -> None:
+    settings = load_settings({"engine.fps_cap": 30.0, "parameters.steps": 1}, here=Path("/nowhere"))
+    same = bench_engine._same_picture(settings, {"size": [256, 256], "steps": 2})
+    assert (same.engine.size, same.engine.fps_cap, same.parameters["steps"]) == ("256x256", 0.0, 2)

@@ -56,17 +56,18 @@ def bench_engine(
     if show_seconds:
         from tpos_live.bench import measure_show  # brings sound, window and control, which the engine alone needs not
 
-        show = _over_bare(rows[0], measure_show(_same_steps(settings, rows[0]["steps"]), show_seconds)[1])
+        show = _over_bare(rows[0], measure_show(_same_picture(settings, rows[0]), show_seconds)[1])
         if append is not None:
             append_results(append, [show], machine())
         _print_show(show, as_json)
     return 0
 
 
-def _same_steps(settings: Settings, steps: int) -> Settings:
-    """The show draws with as many steps as the bare engine did, and as fast as it can."""
-    engine = settings.engine.model_copy(update={"fps_cap": 0.0})
-    return settings.model_copy(update={"engine": engine, "parameters": {**settings.parameters, "steps": steps}})
+def _same_picture(settings: Settings, bare: dict[str, Any]) -> Settings:
+    """The show draws what the bare engine did, of the same size and in as many steps, and as fast as it can."""
+    size = "{}x{}".format(*bare["size"])
+    engine = settings.engine.model_copy(update={"fps_cap": 0.0, "size": size})
+    return settings.model_copy(update={"engine": engine, "parameters": {**settings.parameters, "steps": bare["steps"]}})
 
 
 def _over_bare(bare: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
