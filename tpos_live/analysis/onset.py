@@ -21,6 +21,10 @@ COMPRESSION = 300.0
 """Magnitude is log10(1 + COMPRESSION * amplitude): what is 50 dB below full scale starts to count."""
 FINE_COMPRESSION = 3000.0
 """Of `Stroke`, which tells strokes by their strength: hearing goes by decibels, so a soft one in a gap counts."""
+NOISE_FLUX = 0.04
+"""What steady noise, white or pink, rises by in one hop of a hundred."""
+FULL_STROKE = 0.35
+"""All pitches 7 dB louder at once: a drum kit's loudest strokes in most music."""
 HIT_DECAY_SECONDS = 0.05
 PEAK_SECONDS = 12.0
 
@@ -42,16 +46,21 @@ class Flux:
 
     def step(self, mel: np.ndarray, gain: float) -> dict[str, float]:
         """Mean flux by range and "all", from mel power [MELS] and the gain in dB in front of it."""
+        rise = self.rise(mel, gain)
+        flux = {name: float(rise[where].mean()) for name, where in RANGES.items()}
+        flux["all"] = float(rise.mean())
+        return flux
+
+    def rise(self, mel: np.ndarray, gain: float) -> np.ndarray:
+        """The same in place of `step`, of each pitch: [MELS], 0 or more."""
         amplitude = 10.0 ** (gain / 20.0) * np.sqrt(mel)
         now = np.log10(1.0 + self._compression * amplitude)
         past = self._past[self._hop % 2]
         before = np.maximum(np.maximum(past[:-2], past[1:-1]), past[2:])
         rise = np.maximum(now - before, 0.0)
-        flux = {name: float(rise[where].mean()) for name, where in RANGES.items()}
-        flux["all"] = float(rise.mean())
         past[1:-1] = now
         self._hop += 1
-        return flux
+        return np.asarray(rise)
 
 
 @dataclass
@@ -110,11 +119,5 @@ class Stroke:
 
     def step(self, mel: np.ndarray, gain: float, listening: bool) -> float:
         """Hear mel power [MELS] with `gain` dB in front of it."""
-        flux = self._flux.step(mel, gain)["all"]
+        flux = float(self._flux.rise(mel, gain).mean())
         return min(max(flux - NOISE_FLUX, 0.0) / (FULL_STROKE - NOISE_FLUX), 1.0) if listening else 0.0
-
-
-NOISE_FLUX = 0.04
-"""What steady noise, white or pink, rises by in one hop of a hundred."""
-FULL_STROKE = 0.35
-"""All pitches 7 dB louder at once: a drum kit's loudest strokes in most music."""
