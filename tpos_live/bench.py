@@ -20,24 +20,28 @@ WARM_UP = 3.0
 """Seconds after the first picture that do not count."""
 
 
-def bench_show(settings: Settings, seconds: float, as_json: bool, append: Path | None = None) -> int:
+def bench_show(
+    settings: Settings, seconds: float, as_json: bool, append: Path | None = None, offscreen: bool = False
+) -> int:
     """Run the demo for `seconds`, print p50, p95 and p99 of every stage in milliseconds, rates and losses.
 
-    append: a file of results to add to (see `bench_results`).
+    append: a file of results to add to (see `bench_results`). offscreen: draw as a window does, into none.
     """
-    rows, summary = measure_show(settings, seconds)
+    rows, summary = measure_show(settings, seconds, offscreen)
     if append is not None:
         append_results(append, [{**summary, "kind": "whole"}], machine())
     print_rows(rows, summary, as_json)
     return 0
 
 
-def measure_show(settings: Settings, seconds: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of stages and a summary of `seconds` of the demo."""
-    window = has_display()
-    settings = quiet(settings, headless=not window)
-    click.echo(f"measuring {seconds:g} s with {'a window' if window else 'no window'} …", err=True)
-    with stopping() as stop, Show(settings, demo=True, stop=stop) as show:
+def measure_show(
+    settings: Settings, seconds: float, offscreen: bool = False
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of stages and a summary of `seconds` of the demo. offscreen: draw as a window does, into none."""
+    where, headless = shown_on(offscreen)
+    settings = quiet(settings, headless)
+    click.echo(f"measuring {seconds:g} s with {where} …", err=True)
+    with stopping() as stop, Show(settings, demo=True, stop=stop, headless_gl=offscreen) as show:
         first_picture = show.run_until_best()
         until(show, WARM_UP, stop.is_set)
         show.studio.times.clear()
@@ -73,6 +77,13 @@ def measure_show(settings: Settings, seconds: float) -> tuple[list[dict[str, Any
             **machine(),
         }
     return rows, summary
+
+
+def shown_on(offscreen: bool) -> tuple[str, bool]:
+    """What the pictures are shown on, for a person, and whether that is no OpenGL at all."""
+    if offscreen:
+        return "OpenGL and no window", False
+    return ("a window", False) if has_display() else ("no window", True)
 
 
 def until(show: Show, seconds: float, stopped: Callable[[], bool]) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Self
 import click
 import numpy as np
 
-from tpos_live.app import Show, has_display, stopping
-from tpos_live.bench import machine, print_rows, quiet
+from tpos_live.app import Show, stopping
+from tpos_live.bench import machine, print_rows, quiet, shown_on
 from tpos_live.parameters import TARGETS
 from tpos_live.settings import Settings
 from tpos_live.sound.source import RATE, Chunk, SoundStatus, SourceState
@@ -100,16 +100,21 @@ class ClickSound:
         """There is no other."""
 
 
-def bench_latency(settings: Settings, clicks: int, as_json: bool) -> int:
-    """Measure `clicks` clicks, print p50 and p95 of each part in milliseconds."""
-    window = has_display()
-    settings = quiet(settings, headless=not window)
+def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: bool = False) -> int:
+    """Measure `clicks` clicks, print p50 and p95 of each part in milliseconds.
+
+    offscreen: draw as a window does, into none.
+    """
+    where, headless = shown_on(offscreen)
+    settings = quiet(settings, headless)
     settings = settings.model_copy(update={"parameters": {**settings.parameters, **STILL}})
     sound = ClickSound()
-    click.echo(f"measuring {clicks} clicks with {'a window' if window else 'no window'} …", err=True)
+    click.echo(f"measuring {clicks} clicks with {where} …", err=True)
     with (
         stopping() as stop,
-        Show(settings, stop=stop, sound=sound, say=lambda line: click.echo(line, err=True)) as show,
+        Show(
+            settings, stop=stop, sound=sound, say=lambda line: click.echo(line, err=True), headless_gl=offscreen
+        ) as show,
     ):
         show.stage.run(lambda: show.stage.playhead.newest is not None or stop.is_set() or show.loader.error is not None)
         if show.loader.error is not None:

@@ -41,6 +41,9 @@ def _channels(_context: Any, _option: Any, value: str | None) -> list[int] | Non
 
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_OFFSCREEN = click.option(
+    "--offscreen", is_flag=True, help="Draw with OpenGL as a window does, without a display (EGL)."
+)
 _PICTURE = [
     click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the picture shows."),
     click.option("--engine", "engine_name", metavar="NAME|PATH|HUB-ID", help="auto, ember, a folder or a hub id."),
@@ -193,25 +196,29 @@ def doctor() -> int:
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 @click.option("--seconds", type=click.FloatRange(1, 3600), default=20.0, show_default=True)
 @click.option("--append", type=_FILE, help="Add the result to this file of JSON lines.")
+@_OFFSCREEN
 @_with([*_PICTURE, _CAP])
 @click.pass_context
-def bench(context: click.Context, as_json: bool, seconds: float, append: Path | None, **options: Any) -> None:
+def bench(
+    context: click.Context, as_json: bool, seconds: float, append: Path | None, offscreen: bool, **options: Any
+) -> None:
     """Measure the whole path: every stage, pictures a second, losses."""
     if context.invoked_subcommand is None:
         from tpos_live.bench import bench_show
 
-        context.exit(bench_show(_settings(options), seconds, as_json, append))
+        context.exit(bench_show(_settings(options), seconds, as_json, append, offscreen))
 
 
 @bench.command()
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 @click.option("--clicks", type=click.IntRange(3, 1000), default=100, show_default=True)
+@_OFFSCREEN
 @_with(_PICTURE)
-def latency(as_json: bool, clicks: int, **options: Any) -> int:
+def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
     """Click into the input, first changed pixel read back from the window."""
     from tpos_live.bench_latency import bench_latency
 
-    return bench_latency(_settings(options), clicks, as_json)
+    return bench_latency(_settings(options), clicks, as_json, offscreen)
 
 
 @bench.command("engine")

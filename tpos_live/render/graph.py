@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,6 +69,8 @@ class WholePicture:
         self.pixels = buffer(size[1], size[0], 3, dtype=torch.uint8)
         self._guide: SemanticGuide | None = None
         self._growth = Growth(shape, engine.device)
+        # Recordings never run side by side, and leave nothing but what lies in the buffers above: one memory for all.
+        self._memory = torch.cuda.graph_pool_handle() if self._cuda else None
         self._recordings: dict[tuple[int, ...], torch.cuda.CUDAGraph] = {}
 
     @torch.inference_mode()
@@ -124,7 +127,7 @@ class WholePicture:
         return recording.replay()
 
     def _record(self, *kind: int) -> torch.cuda.CUDAGraph:
-        recording = record(lambda: self._body(*kind))
+        recording = record(lambda: self._body(*kind), self._memory)
         if self._guide is not None:
             self._guide.reset()  # of what the runs above have left
         return recording
@@ -176,8 +179,11 @@ def to_pixels(picture: torch.Tensor) -> torch.Tensor:
     return picture[0].float().mul(127.5).add_(127.5).clamp_(0, 255).round_().permute(1, 2, 0)
 
 
-def record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
-    """Run `body` thrice on a stream of its own, to warm up as recordings want, then record it."""
+def record(body: Callable[[], object], memory: Any = None) -> torch.cuda.CUDAGraph:
+    """Run `body` thrice on a stream of its own, to warm up as recordings want, then record it.
+
+    memory: a pool (torch.cuda.graph_pool_handle) to share with recordings that never run at the same time.
+    """
     stream = torch.cuda.Stream(priority=LOWEST)  # a recording's kernels keep the priority they were recorded with
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -185,7 +191,7 @@ def record(body: Callable[[], None]) -> torch.cuda.CUDAGraph:
             body()
     torch.cuda.current_stream().wait_stream(stream)
     recording = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(recording, stream=stream, capture_error_mode="thread_local"):
+    with torch.cuda.graph(recording, memory, stream, capture_error_mode="thread_local"):
         body()
     return recording
 
