@@ -23,7 +23,9 @@ def main(folder: Path, tiny: bool = False) -> None:
     from transformers import CLIPTextConfig, CLIPTextModel
 
     make_tiny_engine(
-        folder, "sd-turbo", metadata={"name": "SD-Turbo shape, random weights", "trained_with_sound": False}
+        folder,
+        "sd-turbo",
+        metadata={"name": "SD-Turbo shape, random weights", "trained_with_sound": False, "guidance": False},
     )
     if tiny:
         return

@@ -4,6 +4,8 @@
   output_type="np".
 - apart: the same accelerator as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
   image object each frame, no graph over the whole; how StreamDiffusion (Kodaira et al. 2023) runs.
+- apart, recorded: the same with a CUDA graph of the UNet and one of the decoder, as an engine of TensorRT may have:
+  a harder comparison than StreamDiffusion, which has none.
 """
 
 from __future__ import annotations
@@ -15,18 +17,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tpos_live.render.accelerators import write_pixels
 from tpos_live.render.engine import load_engine
+from tpos_live.render.graph import WholeAccelerator
 from tpos_live.render.painter import Painter
+from tpos_live.render.recording import record
 
 
-def apart(painter: Painter, steps: int) -> Callable[[int], object]:
-    """The StreamDiffusion-shaped loop on our accelerator."""
+def apart(painter: Painter, steps: int, recorded: bool = False) -> Callable[[int], object]:
+    """The StreamDiffusion-shaped loop on our accelerator. recorded: with a CUDA graph for each network."""
     from PIL import Image
 
-    engine, accelerator = painter.engine, painter.accelerator
+    engine = painter.engine
     plan = engine.schedule.plan(steps)
     shape = (1, engine.latent_channels, painter.size[1] // engine.factor, painter.size[0] // engine.factor)
     tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device)
+    accelerator = Recorded(painter, shape, tokens) if recorded else painter.accelerator
 
     def draw(_n: int) -> object:
         x = plan.noise * torch.randn(shape).to(engine.device)
@@ -44,6 +50,33 @@ def apart(painter: Painter, steps: int) -> Callable[[int], object]:
         return Image.fromarray(out)
 
     return draw
+
+
+class Recorded:
+    """UNet and decoder of a painter's accelerator, each as a CUDA graph of its own."""
+
+    def __init__(self, painter: Painter, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
+        assert isinstance(painter.accelerator, WholeAccelerator)
+        unet, decoder = painter.accelerator.networks
+        device = painter.engine.device
+        self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
+        self._found, self._picture = (
+            torch.zeros_like(self._latent),
+            torch.zeros(1, 3, *painter.size[::-1], device=device),
+        )
+        self._unet = record(lambda: self._found.copy_(unet(self._latent, self._timestep, tokens)))
+        self._decoder = record(lambda: self._picture.copy_(decoder(self._x0)))
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
+        self._latent.copy_(latent)
+        self._timestep.copy_(timestep)
+        self._unet.replay()
+        return self._found
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        self._x0.copy_(latent)
+        self._decoder.replay()
+        write_pixels(self._picture, out)
 
 
 def stock(path: Path, painter: Painter, steps: int) -> Callable[[int], object]:

@@ -21,11 +21,12 @@ import torch
 
 from tpos_live.bench_baselines import apart, stock
 from tpos_live.bench_results import append_results, machine
-from tpos_live.bench_steady import device_counts, host_times
+from tpos_live.bench_steady import changes, device_counts, host_times
 from tpos_live.conditioning.drive import Drive
 from tpos_live.parameters import ParameterStore
-from tpos_live.render.accelerators import prepare_better
+from tpos_live.render.accelerators import STOPGAPS, prepare_better
 from tpos_live.render.engine import Engine, load_engine
+from tpos_live.render.graph import WholeAccelerator
 from tpos_live.render.locate import resolve_engine
 from tpos_live.render.metadata import EngineError
 from tpos_live.render.painter import Painter
@@ -35,7 +36,7 @@ from tpos_live.settings import Settings, parse_size
 WARM_UP = 5
 """Pictures that do not count."""
 COUNTED = 200
-"""Pictures of which allocations and waits are counted, at most: counting slows them."""
+"""Pictures of the baselines, and of what is measured beside the time of a picture, at most."""
 PROMPT = "aurora over black mountains"
 
 
@@ -93,15 +94,17 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     threads = torch.get_num_threads()
     width, height = parse_size(chosen.size)
     painter = Painter(engine, (width, height) if width else None, chosen.accelerator, threads=chosen.threads)
-    better = prepare_better(chosen.accelerator, engine, painter.size, painter.rows, chosen.threads)
-    if painter.accelerator.name == "eager" and better is not None:
-        painter.use(better)
+    if painter.accelerator.name in STOPGAPS:
+        better = prepare_better(chosen.accelerator, engine, painter.size, painter.rows, chosen.threads)
+        painter.use(better or painter.accelerator)
     painter.settle()
     states = engine.encode(PROMPT).float()
     tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": steps}).snapshot()
     steps = min(engine.metadata.steps, key=lambda allowed: abs(allowed - steps))
-    work = flops(load_engine(path), painter, steps)
+    work, peak = flops(load_engine(path), painter, steps), matrix_peak(engine.device, engine.dtype)
+    if engine.device.type == "cuda":
+        torch.cuda.empty_cache()  # of what these two have left
     common = {
         "kind": "loop",
         "engine": engine.name,
@@ -109,16 +112,18 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
         "size": list(painter.size),
         "steps": steps,
         "gflop": round(work / 1e9, 4),
-        "peak_tflops": round(matrix_peak(engine.device, engine.dtype) / 1e12, 3),
+        "peak_tflops": round(peak / 1e12, 3),
     }
 
     def draw(n: int) -> object:
         return painter.draw(Drive(time=n / 60, walk=n / 60), tokens, snapshot)
 
     rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: painter.took), common, work)]
-    rows[0] |= host_times(painter, draw, frames)
+    few = min(frames, COUNTED)
+    rows[0] |= host_times(painter, draw, few)
     if engine.device.type == "cuda":
-        rows[0] |= device_counts(draw, min(frames, COUNTED))
+        rows[0] |= device_counts(draw, few)
+    rows[0] |= changes(painter, tokens, snapshot, max(few, 3))
     if steps > 1:
         painter.flight = Flight(engine, painter.size, painter.rows, patient=True)
         streamed = _measure(draw, frames, engine.device)
@@ -128,11 +133,14 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
         painter.flight = None
     if baselines:
-        rows.append(_row("apart", _measure(apart(painter, steps), frames, engine.device), common, work))
+        rows.append(_row("apart", _measure(apart(painter, steps), few, engine.device), common, work))
+        if engine.device.type == "cuda" and isinstance(painter.accelerator, WholeAccelerator):
+            recorded = _measure(apart(painter, steps, recorded=True), few, engine.device)
+            rows.append(_row("apart, recorded", recorded, common, work))
         torch.set_num_threads(chosen.threads or threads)  # all that ours had, whatever runs its networks
-        theirs = _measure(stock(path, painter, steps), frames, engine.device)
+        theirs = _measure(stock(path, painter, steps), few, engine.device)
         rows.append(_row("stock", theirs, common | {"accelerator": "eager"}, work))
-        for row in rows[-2:]:
+        for row in (row for row in rows if row["loop"] in ("apart", "apart, recorded", "stock")):
             row["ours_is_times_faster"] = round(row["p50_ms"] / rows[0]["p50_ms"], 3)
     return rows
 
@@ -140,8 +148,9 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
 def _measure(
     draw: Callable[[int], object], frames: int, device: torch.device, kept: Callable[[], float] = lambda: 0.0
 ) -> tuple[np.ndarray, float, float]:
-    """Seconds of each picture, float64 [frames], the most memory on the card in GB (0 without one), and the share of
-    the time in which the device was kept, as `kept` says after each picture."""
+    """Seconds of each picture, float64 [frames], the most memory on the card in GB (0 without one; with what PyTorch
+    holds for recordings and keeps for later), and the share of the time in which the device was kept, as `kept` says
+    after each picture."""
     for n in range(WARM_UP):
         draw(n)
     cuda = device.type == "cuda"
@@ -156,7 +165,7 @@ def _measure(
             torch.cuda.synchronize()
         took[n] = time.perf_counter() - began
         busy += kept()
-    return took, torch.cuda.max_memory_allocated() / 1e9 if cuda else 0.0, busy / float(took.sum())
+    return took, torch.cuda.max_memory_reserved() / 1e9 if cuda else 0.0, busy / float(took.sum())
 
 
 def _row(name: str, measured: tuple[np.ndarray, float, float], common: dict[str, Any], work: float) -> dict[str, Any]:
@@ -229,6 +238,10 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         )
     click.echo(
         f"host          {first['host_ms']:.2f} ms a picture (p99 {first['host_p99_ms']:.2f}), by {first['host_by']}"
+    )
+    click.echo(
+        f"changes       slowest picture {first['changes_slowest']:.2f} times the median, {first['changes_ms']:.2f} ms; "
+        f"p99 {first['changes_p99']:.2f}: prompts fading, other sound and guidance in every picture"
     )
     if "allocations" in first:
         click.echo(

@@ -7,6 +7,7 @@ other is replaced by one without networks.
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from tpos_live.conditioning.drive import Drive
+from tpos_live.conditioning.scenes import Scenes
+from tpos_live.parameters import Snapshot
 from tpos_live.render.painter import Painter
 
 WARM_UP = 5
@@ -64,6 +68,31 @@ def host_times(
     return {"host_ms": round(p50, 3), "host_p99_ms": round(p99, 3), "host_by": "waiting" if waits else "hollow"}
 
 
+def changes(painter: Painter, tokens: torch.Tensor, snapshot: Snapshot, pictures: int) -> dict[str, Any]:
+    """A show in which everything changes: other tokens in every picture, guidance on, a prompt that fades to another.
+
+    A third of the pictures are of the fade, in which two prompts share a picture. tokens: [token_rows, token_dim].
+    changes_ms: median; changes_slowest, changes_p99: the slowest picture and the 99th percentile over it.
+    """
+    other = tokens.roll(1, 0)
+    residual, painter.residual = painter.residual, not painter.engine.metadata.guidance
+    took = np.zeros(pictures)
+    try:
+        for n in range(-2 * WARM_UP, pictures):
+            share = 3.0 * n / pictures - 1.0 if n >= 0 else 0.5
+            fading = Scenes(torch.stack([tokens, other]), (1.0 - share, share)) if 0.0 < share < 1.0 else None
+            said = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
+            began = time.perf_counter()
+            painter.draw(Drive(time=n / 60, walk=n / 60, guidance=1.3), said, snapshot, scenes=fading)
+            if n >= 0:
+                took[n] = time.perf_counter() - began
+    finally:
+        painter.residual = residual
+    p50, p99 = np.percentile(took, (50, 99))
+    found = {"changes_ms": 1e3 * p50, "changes_slowest": took.max() / p50, "changes_p99": p99 / p50}
+    return {key: round(float(value), 3) for key, value in found.items()}
+
+
 def device_counts(draw: Callable[[int], object], pictures: int) -> dict[str, Any]:
     """Of one picture on a card: blocks asked of torch's allocator, calls of the driver's, and hidden waits.
 
@@ -85,8 +114,13 @@ def device_counts(draw: Callable[[int], object], pictures: int) -> dict[str, Any
     finally:
         torch.cuda.set_sync_debug_mode("default")
     after = torch.cuda.memory_stats()
-    syncs = sum("called a synchronizing" in str(warning.message) for warning in caught)
+    syncs = sum("called a synchronizing" in str(warning.message) and _hidden(warning) for warning in caught)
     return counted(before, after, syncs, pictures)
+
+
+def _hidden(warning: warnings.WarningMessage) -> bool:
+    """Whether nobody asked for a wait: one that is asked for is called in PyTorch's own module of streams."""
+    return not warning.filename.endswith("streams.py")
 
 
 def counted(before: dict[str, Any], after: dict[str, Any], syncs: int, pictures: int) -> dict[str, Any]:

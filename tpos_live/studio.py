@@ -20,7 +20,7 @@ from tpos_live.conditioning.prompts import PromptBank, TextCache
 from tpos_live.conditioning.vocabulary import Retold, load_vocabulary
 from tpos_live.parameters import Snapshot
 from tpos_live.places import mappings_dir, shipped
-from tpos_live.render.accelerators import Accelerator, prepare_better
+from tpos_live.render.accelerators import STOPGAPS, Accelerator, prepare_better
 from tpos_live.render.engine import load_engine
 from tpos_live.render.frame import Frame
 from tpos_live.render.locate import BUILT_IN, resolve_engine
@@ -121,6 +121,7 @@ class Studio:
             patient=not self._live,
             stream_batch=chosen.stream_batch,
             residual=chosen.residual_guidance,
+            soon=self._live,
         )
 
     def rescue(self, error: Exception, failures: int) -> Rescued | None:
@@ -171,7 +172,7 @@ class Studio:
         Hand it to the drawing thread (`painter.use`, or `swap` of the RenderThread). Raises EngineError.
         """
         painter, chosen = self.painter, self._settings.engine
-        if painter.accelerator.name != "eager":
+        if painter.accelerator.name not in STOPGAPS:
             return None
         return prepare_better(chosen.accelerator, self.engine, painter.size, painter.rows, chosen.threads)
 

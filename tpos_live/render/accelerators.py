@@ -18,6 +18,8 @@ LADDERS = {"cpu": ("openvino", "eager"), "cuda": ("tensorrt", "tensorrt-rtx", "c
 """Rungs of each kind of device, best first; `auto` takes the first that is ready. Elsewhere eager alone.
 
 On a CPU `compile` can be asked for: it needs a C++ compiler, and OpenVINO is the faster one."""
+STOPGAPS = ("eager", "cuda-graph")
+"""Rungs that draw until a better one is ready (see `prepare_better`)."""
 
 
 class Accelerator(Protocol):
@@ -136,24 +138,35 @@ def is_available(name: str, engine: Engine | None = None) -> tuple[bool, str]:
     return False, f"there is no accelerator {name}; choose {', '.join(('auto', *NAMES))}"
 
 
-def choose(name: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0) -> Accelerator:
+def ladder(name: str, device: str) -> tuple[str, ...]:
+    """The rungs to try for "auto" or one of NAMES on a kind of device, best first."""
+    if name == "auto":
+        return LADDERS.get(device, ("eager",))
+    return ("compile", "cuda-graph") if (name, device) == ("compile", "cuda") else (name,)
+
+
+def choose(
+    name: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0, soon: bool = False
+) -> Accelerator:
     """The accelerator for an engine at a size.
 
     name: "auto" or one of NAMES. size: (width, height) in pixels. tokens: rows of conditioning, all kinds
-    together. With "auto" the best rung that is ready is taken, where a named one is not ready eager runs; `why` says
-    of each better rung why not. Raises EngineError for a name that does not exist.
+    together. soon: leave to `prepare_better` what takes a card half a minute to load. With "auto" the best rung that is
+    ready is taken, where a named one is not ready a plainer one runs; `why` says of each better rung why not. Raises
+    EngineError for a name that does not exist.
     """
     if name not in ("auto", *NAMES):
         raise EngineError(is_available(name)[1])
     engine.networks.live.rest()
     if name == "eager":
         return Eager(engine, "chosen by --accelerator")
-    rungs = LADDERS.get(engine.device.type, ("eager",)) if name == "auto" else (name,)
     reasons: list[str] = []
-    for rung in rungs:
+    for rung in ladder(name, engine.device.type):
         if rung == "eager":
             break
         ready, why = is_available(rung, engine)
+        if ready and soon and rung == _later(name, engine, size, tokens, threads):
+            ready, why = False, f"{rung} is on its way"
         if ready:
             try:
                 made = _load(rung, engine, size, tokens, threads)
@@ -165,6 +178,18 @@ def choose(name: str, engine: Engine, size: tuple[int, int], tokens: int, thread
                 why = f"{rung} failed: {first_line(error)}"
         reasons.append(why)
     return Eager(engine, "; ".join(reasons))
+
+
+def _later(name: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int) -> str:
+    """The rung of a card that another draws for while it is loaded; "" where there is none.
+
+    "auto" takes kernels that were compiled before, and never compiles: that is minutes of work beside a show.
+    """
+    from tpos_live.render import compiled
+
+    if engine.device.type != "cuda" or name not in ("auto", "compile"):
+        return ""
+    return "compile" if name == "compile" or compiled.is_prepared(engine, size, tokens, threads) else ""
 
 
 def _load(rung: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int) -> Accelerator:
@@ -188,12 +213,13 @@ def _load(rung: str, engine: Engine, size: tuple[int, int], tokens: int, threads
 def prepare_better(
     name: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int = 0
 ) -> Accelerator | None:
-    """Make the rung ready that `choose` would have taken had it been there; None if eager is the best.
+    """Make the rung ready that `choose` would have taken had it been there; None if there is no better one.
 
-    Takes seconds to minutes, most of them in a child process: call it on a worker while eager draws, then
+    Takes seconds to minutes, most of them in a child process: call it on a worker while one of STOPGAPS draws, then
     hand the result to `RenderThread.swap`. Raises EngineError with the reason if it cannot be made.
     """
-    rung = "openvino" if name == "auto" else name
+    on_cpu = engine.device.type == "cpu"
+    rung = "openvino" if name == "auto" and on_cpu else _later(name, engine, size, tokens, threads) or name
     if rung not in ("openvino", "compile") or not is_available(rung, engine)[0]:
         return None
     try:

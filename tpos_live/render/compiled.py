@@ -67,6 +67,11 @@ def folder(engine: Engine, size: tuple[int, int], rows: int, threads: int) -> Pa
     return cache_dir() / "compile" / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
+def is_prepared(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) -> bool:
+    """Whether the kernels of an engine lie in the cache."""
+    return (folder(engine, size, rows, threads) / SIDECAR).exists()
+
+
 def prepare(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) -> Path:
     """Compile an engine unless that is done, in a child process; the folder. Raises NotReady with the reason."""
     ready, why = is_available(engine.device.type)
@@ -105,7 +110,7 @@ def load(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) -> 
     Seconds, for PyTorch traces the networks anew. Raises NotReady where it was not prepared or draws another picture.
     """
     place = folder(engine, size, rows, threads)
-    if not (place / SIDECAR).exists():
+    if not is_prepared(engine, size, rows, threads):
         raise NotReady(
             "torch.compile would be faster, but this engine is not compiled yet; "
             "`tpos-live engines compile NAME --accelerator compile`"
@@ -139,7 +144,8 @@ class Compiled(WholeAccelerator):
         unet, decoder = networks(engine)
         options: dict[str, Any] = {"fullgraph": True, "dynamic": False, "mode": mode()}
         fast_unet, fast_decoder = torch.compile(unet, **options), torch.compile(decoder, **options)
-        self._counts = {1, 2} if engine.metadata.guidance else {1}
+        # One prompt; two while one fades into the other, or beside guidance's own; a fade beside that.
+        self._counts = {1, 2, 3} if engine.metadata.guidance else {1, 2}
         shape = (engine.latent_channels, self.size[1] // engine.factor, self.size[0] // engine.factor)
         sides = (shape, (), (rows, engine.token_dim))
         with torch.inference_mode(False):

@@ -30,7 +30,7 @@ class Feedback:
     def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
         channels, height, width = shape[1:]
         self._last = torch.empty(shape, device=device)
-        self._shift = Shift(height, width)
+        self._shift = Shift(height, width, device)
         self._mean = torch.zeros(1, channels, 1, 1, device=device)
         self._deviation = torch.ones(1, channels, 1, 1, device=device)
         self._tokens: torch.Tensor | None = None
@@ -81,8 +81,8 @@ class Feedback:
         last, before = self._last, self._drive
         right, up = drive.pan_x - before.pan_x, drive.pan_y - before.pan_y
         if right or up:
-            spectrum = torch.fft.rfft2(last[0].cpu(), norm="ortho")
-            self._shift.turn(spectrum, right, up)
+            spectrum = torch.fft.rfft2(last[0], norm="ortho")
+            self._shift.turn(spectrum, *self._shift.pixels(right, up))
             last.copy_(torch.fft.irfft2(spectrum, s=last.shape[2:], norm="ortho")[None])
         octaves = drive.zoom_steady - before.zoom_steady
         if octaves:

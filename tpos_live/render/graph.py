@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +20,11 @@ from tpos_live.render.batch import MOST_ROWS
 from tpos_live.render.engine import Engine
 from tpos_live.render.growth import Growth
 from tpos_live.render.guidance import SemanticGuide
+from tpos_live.render.joined import join
 from tpos_live.render.metadata import NotReady
 from tpos_live.render.parity import LEAST, Draws, psnr
+from tpos_live.render.recording import Recording, record
 from tpos_live.render.schedule import MOST_STEPS, Plan
-from tpos_live.render.share import LOWEST
 
 Unet = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 Decoder = Callable[[torch.Tensor], torch.Tensor]
@@ -71,7 +71,7 @@ class WholePicture:
         self._growth = Growth(shape, engine.device)
         # Recordings never run side by side, and leave nothing but what lies in the buffers above: one memory for all.
         self._memory = torch.cuda.graph_pool_handle() if self._cuda else None
-        self._recordings: dict[tuple[int, ...], torch.cuda.CUDAGraph] = {}
+        self._recordings: dict[tuple[int, ...], Recording] = {}
 
     @torch.inference_mode()
     def draw(
@@ -126,7 +126,7 @@ class WholePicture:
             recording = self._recordings[kind] = self._record(*kind)
         return recording.replay()
 
-    def _record(self, *kind: int) -> torch.cuda.CUDAGraph:
+    def _record(self, *kind: int) -> Recording:
         recording = record(lambda: self._body(*kind), self._memory)
         if self._guide is not None:
             self._guide.reset()  # of what the runs above have left
@@ -179,25 +179,13 @@ def to_pixels(picture: torch.Tensor) -> torch.Tensor:
     return picture[0].float().mul(127.5).add_(127.5).clamp_(0, 255).round_().permute(1, 2, 0)
 
 
-def record(body: Callable[[], object], memory: Any = None) -> torch.cuda.CUDAGraph:
-    """Run `body` thrice on a stream of its own, to warm up as recordings want, then record it.
-
-    memory: a pool (torch.cuda.graph_pool_handle) to share with recordings that never run at the same time.
-    """
-    stream = torch.cuda.Stream(priority=LOWEST)  # a recording's kernels keep the priority they were recorded with
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            body()
-    torch.cuda.current_stream().wait_stream(stream)
-    recording = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(recording, memory, stream, capture_error_mode="thread_local"):
-        body()
-    return recording
-
-
 def networks(engine: Engine) -> tuple[Unet, Decoder]:
-    """The engine's own networks as WholePicture wants them, in the precision they were loaded in."""
+    """The engine's own networks as WholePicture wants them, in the precision they were loaded in.
+
+    On a card the products of the UNet's attention are joined for good (see `joined`).
+    """
+    if engine.device.type == "cuda":
+        join(getattr(engine.unet, "unet", engine.unet))
     scale = 1.0 / float(engine.vae.config.scaling_factor)
     dtype, module, vae = engine.dtype, engine.unet, engine.vae
 
@@ -278,7 +266,6 @@ class WholeAccelerator:
         self.eager = Eager(engine)
         self.networks = make(engine)
         self.whole = WholePicture(engine, size, rows, *self.networks)
-        self._host = torch.empty(self.whole.pixels.shape, dtype=torch.uint8, pin_memory=engine.device.type == "cuda")
         self.waited = 0.0
         """Seconds for which `fetch` has waited for the card so far."""
 
@@ -291,10 +278,13 @@ class WholeAccelerator:
         write_pixels(self.networks[1](latent), out)
 
     def fetch(self, out: np.ndarray, pixels: torch.Tensor | None = None) -> None:
-        """Copy `pixels`, by default those that were drawn last, to `out`, uint8 [H, W, 3]; waits for them."""
-        self._host.copy_(self.whole.pixels if pixels is None else pixels, non_blocking=True)
-        if self._host.is_pinned():
-            began = time.perf_counter()
+        """Copy `pixels`, by default those that were drawn last, to `out`, uint8 [H, W, 3]; waits for them.
+
+        out: best in pinned memory, where a card can write by itself.
+        """
+        drawn = self.whole.pixels if pixels is None else pixels
+        began = time.perf_counter()
+        torch.from_numpy(out).copy_(drawn, non_blocking=True)
+        if drawn.is_cuda:
             torch.cuda.current_stream().synchronize()
             self.waited += time.perf_counter() - began
-        np.copyto(out, self._host.numpy())

@@ -26,10 +26,13 @@ import numpy as np
 import torch
 
 from tpos_live.render.metadata import Scalar
+from tpos_live.render.recording import Recording, record
 
 KEYFRAMES_PER_WALK = 2.0
 """Keyframes along one unit of walk: fields one unit apart correlate by 1/6, two units apart not at all."""
 _SPAN = 4
+_IN_FLIGHT = 8
+"""Fields that may be asked for before the card has made the first: a picture wants one for each step at most."""
 _MASK = 2**64 - 1
 
 
@@ -58,17 +61,27 @@ class NoiseField:
     """White Gaussian noise [1, channels, height, width] that walks and pans. Belongs to one thread.
 
     The result depends on the arguments of `at` alone, not on what was asked before; keyframes are
-    remembered only because they are asked for again.
+    remembered only because they are asked for again. On a card one launch makes it (see `recording`).
     """
 
-    def __init__(self, channels: int, height: int, width: int, stream: int = 0, pinned: bool = False) -> None:
-        """stream: fields of different streams are independent. pinned: for a copy that the host need not wait for."""
+    def __init__(
+        self, channels: int, height: int, width: int, stream: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        """stream: fields of different streams are independent. device: where the field is made."""
+        device = torch.device(device)
         self._shape = (channels, height, width)
         self._stream = stream
         self._cache: OrderedDict[tuple[int, int, int], torch.Tensor] = OrderedDict()
-        self._shift = Shift(height, width)
-        self._sum = torch.empty(channels, height, width // 2 + 1, dtype=torch.complex64)
-        self._field = torch.empty(1, channels, height, width, pin_memory=pinned)
+        self._shift = Shift(height, width, device)
+        half = (channels, height, width // 2 + 1)
+        self._keys: list[tuple[int, int, int] | None] = [None] * _SPAN
+        self._spectra = torch.zeros(_SPAN, *half, dtype=torch.complex64, device=device)
+        self._sum = torch.empty(half, dtype=torch.complex64, device=device)
+        self._field = torch.empty(1, channels, height, width, device=device)
+        self._host = torch.zeros(_IN_FLIGHT, _SPAN + 2, dtype=torch.complex64, pin_memory=device.type == "cuda")
+        self._asked = 0
+        self._numbers = torch.zeros(_SPAN + 2, dtype=torch.complex64, device=device)  # weights, then the pan in pixels
+        self._recording: Recording | None = None
 
     def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
         """The field at one moment: a buffer of this object, valid until the next call.
@@ -77,12 +90,34 @@ class NoiseField:
         and heights (see Drive).
         """
         first, weights = kernel(walk * KEYFRAMES_PER_WALK)
-        total = self._sum
-        torch.mul(self._keyframe(seed, look, first), weights[0], out=total)
+        self._asked += 1
+        host = self._host[self._asked % _IN_FLIGHT]
+        numbers = host.numpy()
+        for number, weight in enumerate(weights, first):
+            place, key = number % _SPAN, (seed, look, number)  # a place of its own, so that only the new one is copied
+            numbers[place] = weight
+            if self._keys[place] != key:
+                self._spectra[place].copy_(self._keyframe(*key))
+                self._keys[place] = key
+        numbers[_SPAN:] = self._shift.pixels(pan_x, pan_y)
+        self._numbers.copy_(host, non_blocking=True)
+        if not self._numbers.is_cuda:
+            self._make()
+        elif self._recording is not None:
+            self._recording.replay()
+        else:
+            self._recording = record(self._make)
+            self._recording.replay()
+        return self._field
+
+    def _make(self) -> None:
+        """The field from spectra and numbers: tensors alone, as a recording wants it."""
+        torch.mul(self._spectra[0], self._numbers[0], out=self._sum)
         for n in range(1, _SPAN):
-            total.add_(self._keyframe(seed, look, first + n), alpha=weights[n])
-        self._shift.turn(total, pan_x, pan_y)
-        return torch.fft.irfft2(total, s=self._shape[1:], norm="ortho", out=self._field[0])[None]
+            self._sum.addcmul_(self._spectra[n], self._numbers[n])
+        x, y = self._numbers[_SPAN:].real
+        self._shift.turn(self._sum, x, y)
+        torch.fft.irfft2(self._sum, s=self._shape[1:], norm="ortho", out=self._field[0])
 
     def _keyframe(self, seed: int, look: int, number: int) -> torch.Tensor:
         """The spectrum of one keyframe, with a second noise as imaginary part where it must be real."""
@@ -106,7 +141,7 @@ class NoiseField:
 class Shift:
     """Periodic translation of a real picture by any distance, on its half spectrum."""
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, device: torch.device | str = "cpu") -> None:
         self._size = height, width
         rows = torch.fft.fftfreq(height)
         columns = torch.fft.rfftfreq(width)
@@ -121,22 +156,22 @@ class Shift:
             self.real_bins.append((0, width // 2))
             if height % 2 == 0:
                 self.real_bins.append((height // 2, width // 2))
-        self._angle_x, self._angle_y = columns_2d * (-2 * math.pi), rows_2d * (-2 * math.pi)
+        self._angle_x, self._angle_y = ((side * (-2 * math.pi)).to(device) for side in (columns_2d, rows_2d))
         self._angle = torch.empty_like(self._angle_x)
         self._one = torch.ones_like(self._angle_x)
-        self._ramp = torch.empty(rows_2d.shape, dtype=torch.complex64)
-        self._at: tuple[float, float] | None = None
+        self._ramp = torch.empty(rows_2d.shape, dtype=torch.complex64, device=device)
 
-    def turn(self, spectrum: torch.Tensor, pan_x: float, pan_y: float) -> None:
-        """Shift `spectrum` [channels, height, width // 2 + 1] in place, right and up, in widths and heights."""
+    def pixels(self, pan_x: float, pan_y: float) -> tuple[float, float]:
+        """Columns to the right and rows downwards, of a pan to the right and upwards in widths and heights."""
         height, width = self._size
         # Two turns of the picture, because Nyquist terms come back only after an even number of pixels.
-        x, y = math.fmod(pan_x, 2.0) * width, -math.fmod(pan_y, 2.0) * height
-        if (x, y) != self._at:
-            torch.mul(self._angle_x, x, out=self._angle)
-            self._angle.add_(self._angle_y, alpha=y)
-            torch.polar(self._one, self._angle, out=self._ramp)
-            self._at = (x, y)
+        return math.fmod(pan_x, 2.0) * width, -math.fmod(pan_y, 2.0) * height
+
+    def turn(self, spectrum: torch.Tensor, x: torch.Tensor | float, y: torch.Tensor | float) -> None:
+        """Shift `spectrum` [channels, height, width // 2 + 1] in place by `pixels`."""
+        torch.mul(self._angle_x, x, out=self._angle)
+        self._angle.add_(self._angle_y * y)
+        torch.polar(self._one, self._angle, out=self._ramp)
         spectrum.mul_(self._ramp)
         parts = torch.view_as_real(spectrum)
         for row, column in self.real_bins:

@@ -52,12 +52,14 @@ class Painter:
         patient: bool = False,
         stream_batch: bool = False,
         residual: bool = False,
+        soon: bool = False,
     ) -> None:
         """size: (width, height) in pixels, the engine's own if None; the nearest it can do is taken, and
         `notice` says so. threads: of the CPU, 0 = torch's choice. audio_tokens: rows that the mixer appends
         to the prompt's (default: what the engine's metadata says). patient: wait until the accelerator is ready
         for semantic guidance, for pictures made offline. stream_batch: keep the pictures of several steps in flight
-        (see `stream_batch`). residual: guidance by `Plan.led`, which every engine has. Raises EngineError.
+        (see `stream_batch`). residual: guidance by `Plan.led`, which every engine has. soon: draw with what is loaded
+        soon, where a better accelerator will be swapped in (see `choose`). Raises EngineError.
         """
         if threads > 0:
             torch.set_num_threads(threads)
@@ -80,15 +82,16 @@ class Painter:
         self._negative: str | None = None
         self.rows = rows
         """Rows of all tokens together, for `accelerators.prepare_better`."""
-        self.accelerator: Accelerator = choose(accelerator, engine, self.size, rows, threads)
+        self.accelerator: Accelerator = choose(accelerator, engine, self.size, rows, threads, soon)
         width, height = self.size[0] // engine.factor, self.size[1] // engine.factor
         shape = (1, engine.latent_channels, height, width)
-        self._field = NoiseField(engine.latent_channels, height, width, pinned=engine.device.type == "cuda")
-        self._fresh = NoiseField(engine.latent_channels, height, width, stream=1)
+        self._field = NoiseField(engine.latent_channels, height, width, device=engine.device)
+        self._fresh = NoiseField(engine.latent_channels, height, width, 1, engine.device)
         self._noise = torch.empty(shape, device=engine.device)
         self._loop = Loop(shape, engine.device)
         self.flight = Flight(engine, self.size, rows, patient) if stream_batch else None
-        self._residual = residual
+        self.residual = residual
+        """Whether guidance is by `Plan.led`; may be changed between two pictures."""
         self._led = 1.0
         self._feedback = Feedback(shape, engine.device)
         self._guidance = 1.0
@@ -103,7 +106,9 @@ class Painter:
         self._warm = 0
         self._step = 0
         self._remark = self._why = ""
-        self._pool = [np.zeros((self.size[1], self.size[0], 3), np.uint8) for _ in range(_POOL)]
+        pinned = engine.device.type == "cuda"  # the card writes the pictures where they are read
+        pool = (torch.zeros(self.size[1], self.size[0], 3, dtype=torch.uint8, pin_memory=pinned) for _ in range(_POOL))
+        self._pool: list[np.ndarray] = [picture.numpy() for picture in pool]
         self._index = 0
         self._unet_seconds = 0.0
         self._device_time = DeviceTime(engine.device)
@@ -133,9 +138,8 @@ class Painter:
         self._condition(tokens, drive, seed)
         self._sounds, self._weights = 0, (1.0,)
         self._lead_away(drive, snapshot)
-        noise = self._field.at(seed, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
         self._device_time.begin()
-        self._noise.copy_(noise, non_blocking=True)  # the field stays until this picture was waited for
+        self._noise = self._field.at(seed, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
         strength = max(drive.strength, LEAST_STRENGTH)
         last = None
         if strength < _FEEDBACK_BELOW:
@@ -147,8 +151,7 @@ class Painter:
         sampled = time.perf_counter()
 
         def fresh(n: int) -> torch.Tensor:
-            field = self._fresh.at(seed + n, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
-            return field.to(self.engine.device)
+            return self._fresh.at(seed + n, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
 
         plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0).led(self._led)
         self._lead_to(directions, drive, snapshot, steps)
@@ -229,7 +232,9 @@ class Painter:
     def settle(self) -> None:
         """Give PyTorch the right number of threads, and the card's other users the way; call once on the thread that
         draws."""
-        torch.set_num_threads(self.accelerator.torch_threads or self._threads)
+        # Beside a card nothing is large enough for several threads: they would only wait for each other.
+        alone = 1 if self.engine.device.type == "cuda" else self._threads
+        torch.set_num_threads(self.accelerator.torch_threads or alone)
         queue_last(self.engine.device)
         if not self._patient:
             get_ready(self.accelerator, 2)  # for the first change of the prompt
@@ -250,8 +255,8 @@ class Painter:
 
     def _lead_away(self, drive: Drive, snapshot: Snapshot) -> None:
         """Prepare guidance (Ho and Salimans 2022) where the engine has it and it is on."""
-        self._led = drive.guidance if self._residual else 1.0
-        self._guidance = drive.guidance if self.engine.metadata.guidance and not self._residual else 1.0
+        self._led = drive.guidance if self.residual else 1.0
+        self._guidance = drive.guidance if self.engine.metadata.guidance and not self.residual else 1.0
         if self._guidance <= 1.0:
             return
         text = str(snapshot["prompt.negative"])

@@ -17,7 +17,8 @@ import torch
 
 from tpos_live.conditioning.drive import Drive
 from tpos_live.render.engine import Engine
-from tpos_live.render.graph import NUMBERS, Decoder, Unet, WholeAccelerator, numbers, record, to_pixels
+from tpos_live.render.graph import NUMBERS, Decoder, Unet, WholeAccelerator, numbers, to_pixels
+from tpos_live.render.recording import Recording, record
 from tpos_live.render.schedule import Plan
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class StreamBatch(Generic[Moment]):
         self._guidance = torch.ones(1, device=device)
         self._recorded = decoder is not None and device.type == "cuda"
         self._host = torch.zeros(steps, NUMBERS, pin_memory=device.type == "cuda")
-        self._recordings: dict[bool, torch.cuda.CUDAGraph] = {}
+        self._recordings: dict[bool, Recording] = {}
         self._moments: deque[Moment] = deque(maxlen=steps)
         self._scene: object = None
         self.latent = torch.zeros(shape, device=device)
