@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
-LOOPS = ("tpos-live", "stream batch", "apart", "stock")
+LOOPS = ("tpos-live", "stream batch", "apart, recorded", "apart", "stock")
 """In the order of the tables: ours before what it is compared with."""
 Row = dict[str, Any]
 
@@ -104,19 +104,20 @@ def steady(rows: list[Row]) -> str:
     """What a picture of ours costs beside the networks; "" where nobody measured it."""
     lines = [
         "| our loop on | accelerator | Python, ms a picture (p99) | device busy | memory on the card, GB "
-        "| a picture's allocations, of the driver, hidden waits |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| a picture's allocations, of the driver, hidden waits | slowest of changing pictures over their median |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         if "host_ms" not in row:
             continue
         counts = "no card"
         if "allocations" in row:
-            counts = f"{row['allocations']:.1f}, {row['driver_allocations']:.2f}, {row['syncs']:.1f}"
+            counts = f"{row['allocations']:.1f}, {row['driver_allocations']:.2f}, {row['syncs']:.2f}"
+        changing = f"{row['changes_slowest']:.2f}" if "changes_slowest" in row else ""
         memory = f"{row['memory_gb']:.2f}" if row["memory_gb"] else "no card"
         host = f"{row['host_ms']:.2f} ({row['host_p99_ms']:.2f})"
         ours = f"| {subject(row)}, {hardware(row)} | {row['accelerator']} "
-        lines.append(f"{ours}| {host} | {row['busy']:.0%} | {memory} | {counts} |")
+        lines.append(f"{ours}| {host} | {row['busy']:.0%} | {memory} | {counts} | {changing} |")
     return "\n".join(lines) + "\n" if len(lines) > 2 else ""
 
 

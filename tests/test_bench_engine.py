@@ -38,6 +38,7 @@ def test_three_loops_on_the_same_weights(tmp_path: Path, kind: str) -> None:
         assert row["gflop"] == rows[0]["gflop"] > 0 and row["peak_tflops"] > 0
         assert row["size"] == [64, 64] and row["accelerator"] == "eager"
     assert 0 < rows[0]["host_ms"] < rows[0]["p50_ms"] and rows[0]["host_by"] == "hollow"
+    assert rows[0]["changes_ms"] > 0 and 1 <= rows[0]["changes_p99"] <= rows[0]["changes_slowest"] < 50
     assert rows[0]["host_ms"] <= rows[0]["host_p99_ms"] and 0.5 < rows[0]["busy"] <= 1.0 and "busy" not in rows[1]
     for row in rows[1:]:
         assert row["ours_is_times_faster"] == pytest.approx(row["p50_ms"] / rows[0]["p50_ms"], rel=0.01)

@@ -71,6 +71,8 @@ def test_waits_are_counted_by_torchs_own_warnings(monkeypatch: pytest.MonkeyPatc
         if modes[-1] == "warn":
             warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=1)
             warnings.warn("something else", UserWarning, stacklevel=1)
+            asked = "called a synchronizing CUDA operation"  # as Stream.synchronize says it, which is not hidden
+            warnings.warn_explicit(asked, UserWarning, "torch/cuda/streams.py", 108)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)

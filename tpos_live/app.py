@@ -38,6 +38,9 @@ from tpos_live.timing import Rate
 if TYPE_CHECKING:
     from tpos_live.stage.headless import HeadlessStage
 
+_FIRST = 10.0
+"""Seconds after which a better accelerator is made ready although there is no picture yet."""
+
 
 def has_display() -> bool:
     """True where a window may be opened: on Linux only where an X display is named (XWayland counts)."""
@@ -323,6 +326,12 @@ class Loader:
         """Share of the last half second in which pictures kept the device, 0 to 1."""
         return min(self._busy.at(time.perf_counter(), self.renderer.busy if self.renderer else 0.0), 1.0)
 
+    def _first_picture(self) -> None:
+        """Wait for it, a while: making an accelerator ready keeps Python busy, and nobody wants to see that."""
+        end = time.perf_counter() + _FIRST
+        while self.renderer.drawn == 0 and time.perf_counter() < end and not self._left.wait(0.02):
+            pass
+
     def _improve(self) -> None:
         """Swap in the faster accelerator once it is ready; the show runs on the slower one meanwhile."""
         board = self._show.board
@@ -387,6 +396,7 @@ class Loader:
                 import av  # noqa: F401  # now, and not when somebody presses "record"
             if remedy := gpu_remedy():
                 show.say(remedy)
+            self._first_picture()
             self._improve()
         except Exception as error:
             self.error = error

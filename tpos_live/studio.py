@@ -99,7 +99,7 @@ class Studio:
             if mapping is not None:
                 called, places = names(encoder)
                 return MappedSound(called, places, mapping.to(engine.device), rows, first, encoder.nearness(places))
-        return audio_map(encoder, engine.encode, rows, engine.hears, first)
+        return audio_map(encoder, engine.encode_all, rows, engine.hears, first)
 
     def _build_built_in(self, why: str) -> None:
         """The engine in the box, on the CPU, which needs nothing that can have been lost."""

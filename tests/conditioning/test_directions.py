@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from test_mixer import CONCEPTS, LOUD, encode, meaning, mix, mixer
+from test_mixer import CONCEPTS, LOUD, encode, encode_all, meaning, mix, mixer
 
 from tpos_live.analysis.encoder import Meaning
 from tpos_live.conditioning.audio_tokens import ConceptMap
@@ -39,7 +39,7 @@ def test_nothing_leads_in_silence_and_in_the_other_modes() -> None:
 
 
 def test_several_sounds_share_the_guidance() -> None:
-    sound = ConceptMap(CONCEPTS, encode, 4)
+    sound = ConceptMap(CONCEPTS, encode_all, 4)
     vector = np.sqrt(np.asarray([0.5, 0.3, 0.2], np.float32))
     for n in range(300):
         sound.follow(Meaning(n / 30, vector, 1.0), n / 30)
@@ -50,7 +50,7 @@ def test_several_sounds_share_the_guidance() -> None:
 
 
 def test_more_directions_than_phrases_are_the_phrases() -> None:
-    sound = ConceptMap(CONCEPTS[:2], encode, 4)
+    sound = ConceptMap(CONCEPTS[:2], encode_all, 4)
     sound.follow(Meaning(0.0, np.ones(2, np.float32) / 2**0.5, 1.0), 0.0)
     assert len(sound.directions(3)) == 2
 

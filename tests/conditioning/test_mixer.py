@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -24,13 +25,17 @@ def encode(text: str) -> torch.Tensor:
     return torch.nn.functional.layer_norm(torch.randn(24, 128, generator=generator), (128,))
 
 
+def encode_all(texts: Sequence[str]) -> torch.Tensor:
+    return torch.stack([encode(text) for text in texts])
+
+
 def meaning(concept: int, magnitude: float = 1.0) -> Meaning:
     return Meaning(0.0, np.eye(3, dtype=np.float32)[concept], magnitude)
 
 
 def mixer(sound: bool = True, hears: bool = True) -> Mixer:
     bank = PromptBank(TextCache(encode, synchronous=True))
-    return Mixer(bank, ConceptMap(CONCEPTS, encode, 4) if sound else None, 28, hears)
+    return Mixer(bank, ConceptMap(CONCEPTS, encode_all, 4) if sound else None, 28, hears)
 
 
 def mix(m: Mixer, now: float, drive: Drive, heard: Meaning | None, **values: object) -> torch.Tensor:
@@ -85,7 +90,7 @@ def test_a_change_of_class_takes_about_two_seconds_without_a_jump() -> None:
 
 
 def test_a_flickering_class_is_held() -> None:
-    sound = ConceptMap(CONCEPTS, encode, 4)
+    sound = ConceptMap(CONCEPTS, encode_all, 4)
     leaders = []
     for n in range(1000):
         sound.follow(meaning(n // 3 % 2), n / 50)
@@ -104,7 +109,7 @@ def test_changing_the_mode_does_not_jump() -> None:
 
 
 def test_bad_meanings_are_ignored() -> None:
-    sound = ConceptMap(CONCEPTS, encode, 4)
+    sound = ConceptMap(CONCEPTS, encode_all, 4)
     sound.follow(meaning(1), 0.0)
     sound.follow(Meaning(0.0, np.full(3, np.nan, np.float32), 1.0), 1.0)
     sound.follow(Meaning(0.0, np.ones(7, np.float32), 1.0), 2.0)
@@ -120,8 +125,8 @@ def test_map_is_chosen_by_what_the_encoder_offers() -> None:
     class Named:
         concepts: tuple[str, ...] = CONCEPTS
 
-    assert isinstance(audio_map(Named(), encode, 4), ConceptMap)
-    assert audio_map(object(), encode, 4) is None
+    assert isinstance(audio_map(Named(), encode_all, 4), ConceptMap)
+    assert audio_map(object(), encode_all, 4) is None
 
 
 def test_without_a_prompt_a_sound_that_is_there_has_the_whole_picture() -> None:

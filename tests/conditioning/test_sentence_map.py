@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -29,6 +30,10 @@ def encode(text: str) -> torch.Tensor:
     return torch.nn.functional.layer_norm(torch.randn(77, 48, generator=generator), (48,))
 
 
+def encode_all(texts: Sequence[str]) -> torch.Tensor:
+    return torch.stack([encode(text) for text in texts])
+
+
 class Hearing:
     """What a trained encoder says of its space."""
 
@@ -39,7 +44,7 @@ class Hearing:
 
 
 def sentences(hears: bool = False) -> SentenceMap:
-    made = audio_map(Hearing(), encode, 4, hears)
+    made = audio_map(Hearing(), encode_all, 4, hears)
     assert isinstance(made, SentenceMap)
     return made
 
@@ -100,4 +105,4 @@ def test_an_encoder_without_phrases_has_no_map() -> None:
         phrases: tuple[str, ...] = ()
         vectors, scenes = np.zeros((0, DIM)), 0
 
-    assert audio_map(Mute(), encode, 4) is None and issubclass(SentenceMap, ConceptMap)
+    assert audio_map(Mute(), encode_all, 4) is None and issubclass(SentenceMap, ConceptMap)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from tpos_live.conditioning.drive import Drive
 from tpos_live.parameters import ParameterStore
-from tpos_live.render import openvino
+from tpos_live.render import accelerators, compiled, openvino
 from tpos_live.render.accelerators import Eager, choose, prepare_better, write_pixels
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.metadata import EngineError
@@ -98,3 +99,44 @@ def test_a_failed_conversion_is_one_line(flow: Engine, cache: Path, monkeypatch:
         prepare_better("openvino", flow, SIZE, 32)
     assert isinstance(choose("auto", flow, SIZE, 32), Eager)
     assert list((cache / "openvino").iterdir()) == []
+
+
+class OnACard:
+    """As much of an engine on a card as the ladder asks for."""
+
+    device = torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("name", "compiled_before", "now", "later"),
+    [
+        ("auto", True, ("tensorrt", "tensorrt-rtx", "compile", "cuda-graph", "eager"), "compile"),
+        ("auto", False, ("tensorrt", "tensorrt-rtx", "compile", "cuda-graph", "eager"), ""),
+        ("compile", True, ("compile", "cuda-graph"), "compile"),
+        ("compile", False, ("compile", "cuda-graph"), "compile"),
+        ("cuda-graph", True, ("cuda-graph",), ""),
+        ("eager", True, ("eager",), ""),
+    ],
+)
+def test_what_a_card_draws_with_first_and_what_is_swapped_in(
+    name: str, compiled_before: bool, now: tuple[str, ...], later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "is_prepared", lambda *_: compiled_before)
+    engine: Any = OnACard()
+    assert accelerators.ladder(name, "cuda") == now
+    assert accelerators._later(name, engine, SIZE, 81, 0) == later
+
+
+def test_a_show_on_a_card_begins_with_what_is_there_soon(flow: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerators, "ladder", lambda *_: ("compile", "cuda-graph", "eager"))
+    monkeypatch.setattr(accelerators, "_later", lambda *_: "compile")
+    monkeypatch.setattr(accelerators, "is_available", lambda *_: (True, ""))
+    loaded: list[str] = []
+
+    def load(rung: str, *_rest: object) -> Eager:
+        loaded.append(rung)
+        return Eager(flow)
+
+    monkeypatch.setattr(accelerators, "_load", load)
+    assert choose("auto", flow, SIZE, 32, soon=True).why == "compile is on its way" and loaded == ["cuda-graph"]
+    assert choose("auto", flow, SIZE, 32).why == "" and loaded[1:] == ["compile"]

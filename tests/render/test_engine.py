@@ -216,3 +216,13 @@ def test_the_size_of_the_output_s_shape(output: tuple[int, int], size: tuple[int
     sizes = [(256, 256), (448, 256), (512, 288)]
     assert EngineMetadata(size=sizes[0], sizes=sizes).size_for(output) == size
     assert EngineMetadata(size=(512, 512)).size_for(output) == (512, 512)
+
+
+@pytest.mark.parametrize("kind", ["flow", "turbo", "xl"])
+def test_many_texts_are_read_as_each_alone(request: pytest.FixtureRequest, kind: str) -> None:
+    engine: Engine = request.getfixturevalue(kind)
+    texts = ["a blue sea", "", "fire and rain " * 40, *(f"number {n}" for n in range(40))]
+    states = engine.encode_all(texts)
+    assert states.shape == (len(texts), engine.text_tokens, engine.token_dim) and states.dtype == engine.dtype
+    for n in (0, 1, 2, 31, 32, 42):
+        assert torch.allclose(states[n], engine.encode(texts[n]), atol=1e-5)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tpos_live.render import motion
 from tpos_live.render.metadata import Scalar
 from tpos_live.render.motion import NoiseField, SeedScalars, kernel
 
@@ -119,3 +120,18 @@ def test_scalars_stay_in_range_and_move_smoothly() -> None:
     assert made.at(3, 0, 1.0, 0.2) != made.at(3, 1, 1.0, 0.2) != made.at(4, 1, 1.0, 0.2)
     wandered = np.array([made.at(seed, 0, 11.0, 0)[2] for seed in range(800)])
     assert wandered.mean() == pytest.approx(0.5, abs=0.05) and wandered.std() == pytest.approx(0.289, abs=0.03)
+
+
+def test_looking_ahead_changes_nothing_and_saves_the_next_keyframe(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead, plain = NoiseField(4, 32, 32), NoiseField(4, 32, 32)
+    ahead.look_ahead()  # before the first there is nothing to look ahead from
+    made: list[int] = []
+    real = motion._noise
+    monkeypatch.setattr(motion, "_noise", lambda *key: made.append(key[3]) or real(*key))
+    for n in range(200):
+        walk = n / 60
+        made.clear()
+        field = ahead.at(3, 0, walk).clone()
+        assert n == 0 or not made, "a keyframe was wanted that nobody had made"
+        ahead.look_ahead()
+        assert torch.equal(field, plain.at(3, 0, walk))

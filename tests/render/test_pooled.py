@@ -118,7 +118,7 @@ def test_all_that_is_added_reaches_the_unet(xl: Engine) -> None:
 def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tuple[torch.Tensor, Mixer]:
     """What the mixer gives after half a minute of "fire" beside the prompt "sea"."""
     bank = PromptBank(TextCache(xl.encode, synchronous=True))
-    sound = ConceptMap(("fire", "rain"), xl.encode, xl.metadata.audio_tokens, xl.texts.first_word)
+    sound = ConceptMap(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
     mixer = Mixer(bank, sound, painter.token_rows, xl.hears)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
     heard = Meaning(0.0, np.array([1.0, 0.0], np.float32), 1.0)

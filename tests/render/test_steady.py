@@ -74,7 +74,7 @@ class Turns:
         if hollow:
             self.painter.use(Hollow(1))
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
-        heard = ConceptMap(("fire", "rain"), engine.encode, engine.metadata.audio_tokens)
+        heard = ConceptMap(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
         self.frames: Mailbox[Frame] = Mailbox()
         self.meanings: Mailbox[Meaning] = Mailbox()
         store = ParameterStore({"steps": steps})

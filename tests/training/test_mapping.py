@@ -103,7 +103,7 @@ def test_both_roads_tell_a_clip_shaped_engine_what_is_heard(
     assert mapping is not None
     sound: SentenceMap
     if road == "bank":
-        made = audio_map(encoder, engine.encode, 4, engine.hears)
+        made = audio_map(encoder, engine.encode_all, 4, engine.hears)
         assert isinstance(made, SentenceMap)
         sound = made
     else:

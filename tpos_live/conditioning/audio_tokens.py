@@ -23,6 +23,8 @@ SLEW = 2.0
 """Seconds in which a change of meaning has reached 95 % of the picture."""
 HOLD = 1.5
 """Seconds that the strongest concept stays the strongest, at least."""
+EncodeAll = Callable[[Sequence[str]], torch.Tensor]
+"""A text encoder: texts to their states, [texts, text tokens, dim]."""
 
 
 @runtime_checkable
@@ -84,13 +86,13 @@ class ConceptMap:
     """
 
     def __init__(
-        self, concepts: Sequence[str], encode: Callable[[str], torch.Tensor], rows: int, first: int = 1
+        self, concepts: Sequence[str], encode: EncodeAll, rows: int, first: int = 1
     ) -> None:
-        """Encodes every phrase at once: build it on a worker. encode: text to [text tokens, dim]. first: the row of
-        a text's first word."""
+        """Encodes every phrase at once: build it on a worker. encode: texts to [texts, text tokens, dim]. first: the
+        row of a text's first word."""
         self.concepts = tuple(concepts)
         self._rows, self._first = rows, first
-        self._states = [encode(phrase) for phrase in self.concepts]
+        self._states = list(encode(self.concepts))
         self._goal = np.zeros(len(self.concepts))
         self._weights = np.zeros(len(self.concepts))
         self._goal_strength = 0.0
@@ -180,7 +182,7 @@ class SentenceMap(ConceptMap):
     SEVERAL = 4
 
     def __init__(
-        self, phrases: Sequence[str], vectors: np.ndarray, encode: Callable[[str], torch.Tensor], rows: int,
+        self, phrases: Sequence[str], vectors: np.ndarray, encode: EncodeAll, rows: int,
         first: int = 1, nearness: Nearness | None = None,
     ) -> None:  # fmt: skip
         """vectors: unit length, float [n, dim], the places of the phrases; nearness: to them, by default the cosine.
@@ -212,7 +214,7 @@ def names(encoder: HearsSentences) -> tuple[Sequence[str], np.ndarray]:
 
 
 def audio_map(
-    encoder: object, encode: Callable[[str], torch.Tensor], rows: int, hears: bool = True, first: int = 1
+    encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1
 ) -> AudioMap | None:
     """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
 

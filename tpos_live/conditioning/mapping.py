@@ -150,8 +150,8 @@ class MappedSound(SentenceMap):
         return self._mapping(torch.from_numpy(place.astype(np.float32))[None])[0]
 
 
-def _unasked(_text: str) -> torch.Tensor:
-    return torch.empty(0)
+def _unasked(phrases: Sequence[str]) -> torch.Tensor:
+    return torch.empty(len(phrases), 0)
 
 
 def read_mapping(folder: Path) -> MeaningMapping:

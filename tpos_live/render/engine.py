@@ -7,6 +7,7 @@ safetensors only, everything is read from local files, nothing is downloaded and
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ from tpos_live.render.schedule import Schedule
 from tpos_live.render.texts import ONE, SECOND, Texts, load_texts
 
 DECODERS = ("AutoencoderTiny", "AutoencoderKL")
+_AT_ONCE = 32
+"""Texts that are encoded at once."""
 PARTS = ("unet", "vae", *ONE, "scheduler")
 
 
@@ -97,6 +100,12 @@ class Engine:
         Any text works: an empty one, one of any length (cut), any script.
         """
         return self.texts.states([text])[0].to(self.dtype).clone()
+
+    @torch.inference_mode()
+    def encode_all(self, texts: Sequence[str]) -> torch.Tensor:
+        """The states of many texts, [texts, text_tokens, token_dim], some at a time: a card takes as long for one."""
+        parts = [self.texts.states(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
+        return torch.cat(parts).to(self.dtype)
 
     def avoid(self, text: str) -> torch.Tensor:
         """What guidance leads away from, as `encode`; no text is zeros for an engine that was trained so."""

@@ -22,6 +22,7 @@ from tpos_live.render.growth import Growth
 from tpos_live.render.guidance import SemanticGuide
 from tpos_live.render.joined import join
 from tpos_live.render.metadata import NotReady
+from tpos_live.render.numbers import Numbers
 from tpos_live.render.parity import LEAST, Draws, psnr
 from tpos_live.render.recording import Recording, record
 from tpos_live.render.schedule import MOST_STEPS, Plan
@@ -60,11 +61,9 @@ class WholePicture:
         self._noise, self._last, self._x, self._x0, self._x0_before, self._base = (buffer(*shape) for _ in range(6))
         self._fresh = buffer(MOST_STEPS, *shape)
         self._tokens = buffer(MOST_ROWS, rows, engine.token_dim)  # with the prompts, without them, then sounds
-        self._start = buffer(2)
-        self._numbers = buffer(MOST_STEPS, NUMBERS)
-        self._guidance = buffer(1)
-        self._steps_host = torch.zeros(MOST_STEPS, NUMBERS, pin_memory=self._cuda)
-        self._start_host = torch.zeros(2, pin_memory=self._cuda)
+        self._numbers = Numbers(1 + MOST_STEPS, NUMBERS, device=engine.device)
+        head, self._steps = self._numbers.there[0], self._numbers.there[1:]
+        self._start, self._guidance = head[:2], head[2:3]  # shares of noise and last picture; guidance
         self.latent = self._x0
         self.pixels = buffer(size[1], size[0], 3, dtype=torch.uint8)
         self._guide: SemanticGuide | None = None
@@ -101,20 +100,17 @@ class WholePicture:
         guided = without is not None and guidance > 1.0
         if guided and without is not None:
             self._tokens[scenes : scenes + 1].copy_(without)
-            self._guidance.fill_(guidance)
         sounds = 0
         if edit is not None:
             if self._guide not in (None, edit.guide):
                 self._recordings.clear()
             self._guide, sounds = edit.guide, len(edit.sounds)
             self._tokens[scenes + guided : scenes + guided + sounds].copy_(edit.sounds)
-        self._start_host[0], self._start_host[1] = plan.noise, plan.last if last is not None else 0.0
-        numbers(plan, self._steps_host)
+        start = [plan.noise, plan.last if last is not None else 0.0, guidance]
+        self._numbers.put([start + [0.0] * (NUMBERS - len(start)), *numbers(plan)])
         for n, step in enumerate(plan.steps):
             if step.fresh and fresh is not None:
                 self._fresh[n].copy_(fresh(n))
-        self._start.copy_(self._start_host, non_blocking=True)
-        self._numbers.copy_(self._steps_host, non_blocking=True)
         self._run(len(plan.steps), scenes, guided, sounds, edit.warm if edit else 0)
 
     def _run(self, *kind: int) -> None:
@@ -138,7 +134,7 @@ class WholePicture:
         torch.mul(self._noise, self._start[0], out=x)
         x.addcmul_(self._last, self._start[1])
         for n in range(steps):
-            timestep, skip, out, keep, add, fresh, base, before, now = self._numbers[n].unbind()
+            timestep, skip, out, keep, add, fresh, base, before, now = self._steps[n].unbind()
             prediction = self._predict(n, x, timestep[None], (skip, out), scenes, guided, sounds if n >= warm else 0)
             torch.mul(x, skip, out=x0)
             x0.addcmul_(prediction, out)
@@ -166,12 +162,13 @@ class WholePicture:
         return torch.lerp(found[1:], found[:1], self._guidance) if guided else found
 
 
-def numbers(plan: Plan, out: torch.Tensor) -> None:
-    """Write a plan's numbers, a row a step, into `out`, float32 [at least the steps, NUMBERS] on the host."""
-    for n, step in enumerate(plan.steps):
-        row = (step.timestep, step.skip, step.out, step.keep, step.add, step.fresh)
-        # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
-        out[n] = torch.tensor([*row, *(step.correct or (0.0, 0.0, 0.0))])
+def numbers(plan: Plan) -> list[list[float]]:
+    """A plan's numbers, a row of NUMBERS a step."""
+    # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
+    return [
+        [step.timestep, step.skip, step.out, step.keep, step.add, step.fresh, *(step.correct or (0.0, 0.0, 0.0))]
+        for step in plan.steps
+    ]
 
 
 def to_pixels(picture: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,7 @@ import torch
 
 from tpos_live.conditioning.scenes import MOST_SCENES
 from tpos_live.render.guidance import blur
+from tpos_live.render.numbers import Numbers
 
 SOFT = 0.45
 """Softness of the masks' edges, in spreads of contrast."""
@@ -40,14 +41,14 @@ class Growth:
         """shape: [1, channels, height, width] of the latent."""
         _, _, height, width = shape
         self._fine, self._wide = (max(round(part * min(height, width)) // 2 * 2 + 1, 3) for part in (FINE, WIDE))
-        self._share = torch.zeros(MOST_SCENES, 1, 1, 1, device=device)
+        self._numbers = Numbers(MOST_SCENES, device=device)
+        self._share = self._numbers.there.view(-1, 1, 1, 1)
         self._masks = torch.zeros(MOST_SCENES, 1, height, width, device=device)
 
     def prepare(self, weights: Sequence[float]) -> None:
         """Set the weights of the next picture: 2 to MOST_SCENES of them, one in sum."""
         eased = [weight * weight * (3.0 - 2.0 * weight) for weight in weights]
-        for n, part in enumerate(eased):
-            self._share[n] = max(part / sum(eased), _TINY)
+        self._numbers.put([max(part / sum(eased), _TINY) for part in eased])
 
     def join(
         self, first: bool, latent: torch.Tensor, predictions: torch.Tensor, skip: torch.Tensor | float,

@@ -29,6 +29,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
+from tpos_live.render.numbers import Numbers
 from tpos_live.render.schedule import MOST_STEPS
 
 MOST_DIRECTIONS = 3
@@ -74,10 +75,10 @@ class SemanticGuide:
         _, channels, height, width = shape
         self._places = height * width
         self._feather = max(round(FEATHER * min(height, width)) // 2 * 2 + 1, 3) if soft else 0
-        self._scales = torch.zeros(MOST_DIRECTIONS, 1, 1, 1, device=device)
-        self._first = torch.zeros(1, dtype=torch.int64, device=device)
-        self._momentum = torch.zeros(1, device=device)
-        self._keep = torch.ones(1, device=device)
+        self._numbers = Numbers(MOST_DIRECTIONS + 3, device=device)
+        there = self._numbers.there
+        self._scales = there[:MOST_DIRECTIONS].view(-1, 1, 1, 1)
+        self._first, self._momentum, self._keep = there[MOST_DIRECTIONS:].split(1)
         self._speed = torch.zeros(MOST_STEPS, 1, channels, height, width, device=device)
         self._last: float | None = None
         self._scene: object = None
@@ -100,12 +101,9 @@ class SemanticGuide:
             self.reset()
         elapsed = 0.0 if self._last is None else now - self._last
         self._last, self._scene = now, scene
-        self._scales.zero_()
-        for n, weight in enumerate(weights):
-            self._scales[n] = scale * weight
-        self._first.fill_(min(int(quantile * self._places), self._places - 1))
-        self._momentum.fill_(momentum)
-        self._keep.fill_(math.exp(-elapsed / MEMORY))
+        scales = [scale * weight for weight in weights] + [0.0] * (MOST_DIRECTIONS - len(weights))
+        first = min(int(quantile * self._places), self._places - 1)
+        self._numbers.put([*scales, first, momentum, math.exp(-elapsed / MEMORY)])
 
     def apply(self, n: int, predictions: torch.Tensor, guidance: torch.Tensor | float | None = None) -> torch.Tensor:
         """The edited prediction [1, C, h, w] of step `n`.
@@ -119,7 +117,7 @@ class SemanticGuide:
             reference, heard = predictions[1:2], predictions[2:]
             base = torch.lerp(reference, base, guidance)
         directions = heard - reference
-        kept = mask(directions, self._first, self._feather)
+        kept = mask(directions, self._first.long(), self._feather)
         edit = (directions * kept * self._scales[: len(directions)]).sum(0, keepdim=True)
         speed = self._speed[n]
         edit = torch.lerp(edit, speed, self._momentum)

@@ -26,13 +26,12 @@ import numpy as np
 import torch
 
 from tpos_live.render.metadata import Scalar
+from tpos_live.render.numbers import Numbers
 from tpos_live.render.recording import Recording, record
 
 KEYFRAMES_PER_WALK = 2.0
 """Keyframes along one unit of walk: fields one unit apart correlate by 1/6, two units apart not at all."""
 _SPAN = 4
-_IN_FLIGHT = 8
-"""Fields that may be asked for before the card has made the first: a picture wants one for each step at most."""
 _MASK = 2**64 - 1
 
 
@@ -78,9 +77,7 @@ class NoiseField:
         self._spectra = torch.zeros(_SPAN, *half, dtype=torch.complex64, device=device)
         self._sum = torch.empty(half, dtype=torch.complex64, device=device)
         self._field = torch.empty(1, channels, height, width, device=device)
-        self._host = torch.zeros(_IN_FLIGHT, _SPAN + 2, dtype=torch.complex64, pin_memory=device.type == "cuda")
-        self._asked = 0
-        self._numbers = torch.zeros(_SPAN + 2, dtype=torch.complex64, device=device)  # weights, then the pan in pixels
+        self._numbers = Numbers(_SPAN + 2, device=device, dtype=torch.complex64)  # weights, then the pan in pixels
         self._recording: Recording | None = None
 
     def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
@@ -90,18 +87,15 @@ class NoiseField:
         and heights (see Drive).
         """
         first, weights = kernel(walk * KEYFRAMES_PER_WALK)
-        self._asked += 1
-        host = self._host[self._asked % _IN_FLIGHT]
-        numbers = host.numpy()
+        numbers = [0.0] * _SPAN
         for number, weight in enumerate(weights, first):
             place, key = number % _SPAN, (seed, look, number)  # a place of its own, so that only the new one is copied
             numbers[place] = weight
             if self._keys[place] != key:
-                self._spectra[place].copy_(self._keyframe(*key))
+                self._spectra[place].copy_(self._keyframe(*key), non_blocking=True)
                 self._keys[place] = key
-        numbers[_SPAN:] = self._shift.pixels(pan_x, pan_y)
-        self._numbers.copy_(host, non_blocking=True)
-        if not self._numbers.is_cuda:
+        self._numbers.put([*numbers, *self._shift.pixels(pan_x, pan_y)])
+        if not self._field.is_cuda:
             self._make()
         elif self._recording is not None:
             self._recording.replay()
@@ -112,12 +106,20 @@ class NoiseField:
 
     def _make(self) -> None:
         """The field from spectra and numbers: tensors alone, as a recording wants it."""
-        torch.mul(self._spectra[0], self._numbers[0], out=self._sum)
+        numbers = self._numbers.there
+        torch.mul(self._spectra[0], numbers[0], out=self._sum)
         for n in range(1, _SPAN):
-            self._sum.addcmul_(self._spectra[n], self._numbers[n])
-        x, y = self._numbers[_SPAN:].real
+            self._sum.addcmul_(self._spectra[n], numbers[n])
+        x, y = numbers[_SPAN:].real
         self._shift.turn(self._sum, x, y)
         torch.fft.irfft2(self._sum, s=self._shape[1:], norm="ortho", out=self._field[0])
+
+    def look_ahead(self) -> None:
+        """Make the keyframe that the walk wants next, while a card draws: it takes as long as a small picture."""
+        known = [key for key in self._keys if key is not None]
+        if known:
+            seed, look, newest = max(known, key=lambda key: key[2])
+            self._keyframe(seed, look, newest + 1)
 
     def _keyframe(self, seed: int, look: int, number: int) -> torch.Tensor:
         """The spectrum of one keyframe, with a second noise as imaginary part where it must be real."""
@@ -132,7 +134,8 @@ class NoiseField:
         spare = values[count:].reshape(channels, 4)
         for n, (row, column) in enumerate(self._shift.real_bins):
             spectrum[:, row, column] = torch.complex(spectrum[:, row, column].real, spare[:, n])
-        self._cache[key] = spectrum
+        # Pinned, so that it goes to a card without a wait; and kept, until the card has it, by being remembered.
+        self._cache[key] = spectrum = spectrum.pin_memory() if self._field.is_cuda else spectrum
         while len(self._cache) > 4 * _SPAN:
             self._cache.popitem(last=False)
         return spectrum

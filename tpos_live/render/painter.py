@@ -97,6 +97,7 @@ class Painter:
         self._guidance = 1.0
         self._guide = SemanticGuide(shape, engine.device)
         self._growth = Growth(shape, engine.device)
+        self._on_card = engine.device.type == "cuda"
         self._scenes = torch.zeros(MOST_SCENES, rows, engine.token_dim, device=engine.device)
         self._weights: tuple[float, ...] = (1.0,)
         self._plan: Plan = engine.schedule.plan(1)
@@ -106,8 +107,8 @@ class Painter:
         self._warm = 0
         self._step = 0
         self._remark = self._why = ""
-        pinned = engine.device.type == "cuda"  # the card writes the pictures where they are read
-        pool = (torch.zeros(self.size[1], self.size[0], 3, dtype=torch.uint8, pin_memory=pinned) for _ in range(_POOL))
+        sides = self.size[1], self.size[0], 3  # pinned: the card writes the pictures where they are read
+        pool = (torch.zeros(sides, dtype=torch.uint8, pin_memory=self._on_card) for _ in range(_POOL))
         self._pool: list[np.ndarray] = [picture.numpy() for picture in pool]
         self._index = 0
         self._unet_seconds = 0.0
@@ -179,6 +180,8 @@ class Painter:
             self._feedback.keep(latent, drive)
         else:
             self._feedback.reset()
+        if self._on_card:
+            self._field.look_ahead()
         decoding = time.perf_counter()
         pixels = self._pool[self._index % _POOL]
         if flown is not None and self.flight is not None:
@@ -233,7 +236,7 @@ class Painter:
         """Give PyTorch the right number of threads, and the card's other users the way; call once on the thread that
         draws."""
         # Beside a card nothing is large enough for several threads: they would only wait for each other.
-        alone = 1 if self.engine.device.type == "cuda" else self._threads
+        alone = 1 if self._on_card else self._threads
         torch.set_num_threads(self.accelerator.torch_threads or alone)
         queue_last(self.engine.device)
         if not self._patient:
@@ -292,7 +295,8 @@ class Painter:
             self._weights, count = scenes.weights, len(scenes.weights)
             self._scenes[:count] = self._tokens  # the engine's scalars, in the last rows
             self._scenes[:count, : self.token_rows].copy_(scenes.tokens)
-            self._growth.prepare(self._weights)
+            if not isinstance(self.accelerator, WholeAccelerator):  # which has masks of its own
+                self._growth.prepare(self._weights)
         if len(self._weights) == 1 and not self._sounds:
             return
         leading = directions.tokens if self._sounds and directions is not None else None

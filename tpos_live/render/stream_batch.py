@@ -18,6 +18,7 @@ import torch
 from tpos_live.conditioning.drive import Drive
 from tpos_live.render.engine import Engine
 from tpos_live.render.graph import NUMBERS, Decoder, Unet, WholeAccelerator, numbers, to_pixels
+from tpos_live.render.numbers import Numbers
 from tpos_live.render.recording import Recording, record
 from tpos_live.render.schedule import Plan
 
@@ -57,11 +58,10 @@ class StreamBatch(Generic[Moment]):
         self._noise = torch.zeros(shape, device=device)
         self._tokens = torch.zeros(2 * steps, *conditioning, device=device)  # with the prompt, then without it
         self._timestep = torch.zeros(steps, device=device)
-        self._start = torch.zeros(1, device=device)
-        self._numbers = torch.zeros(steps, NUMBERS, device=device)
-        self._guidance = torch.ones(1, device=device)
+        self._numbers = Numbers(1 + steps, NUMBERS, device=device)
+        head, self._each = self._numbers.there[0], self._numbers.there[1:]
+        self._start, self._guidance = head[0], head[1:2]
         self._recorded = decoder is not None and device.type == "cuda"
-        self._host = torch.zeros(steps, NUMBERS, pin_memory=device.type == "cuda")
         self._recordings: dict[bool, Recording] = {}
         self._moments: deque[Moment] = deque(maxlen=steps)
         self._scene: object = None
@@ -100,10 +100,7 @@ class StreamBatch(Generic[Moment]):
         self._tokens[: self._steps].copy_(tokens)
         if guided and without is not None:
             self._tokens[self._steps :].copy_(without)
-            self._guidance.fill_(guidance)
-        self._start.fill_(plan.noise)
-        numbers(plan, self._host)
-        self._numbers.copy_(self._host, non_blocking=True)
+        self._numbers.put([[plan.noise, guidance, *[0.0] * (NUMBERS - 2)], *numbers(plan)])
         for n, step in enumerate(plan.steps):
             if step.fresh and fresh is not None:
                 self._fresh[n : n + 1].copy_(fresh(n))
@@ -125,9 +122,9 @@ class StreamBatch(Generic[Moment]):
         for slots, moved in ((x, after), (self._x0_before, x0), (self._base, self._base.clone())):
             slots[1:].copy_(moved[:-1])
         torch.mul(self._noise, self._start, out=x[:1])
-        timestep = self._timestep.copy_(self._numbers[:, 0])
+        timestep = self._timestep.copy_(self._each[:, 0])
         skip, out, keep, add, fresh, base, before, now = (
-            number.view(-1, 1, 1, 1) for number in self._numbers[:, 1:].unbind(1)
+            number.view(-1, 1, 1, 1) for number in self._each[:, 1:].unbind(1)
         )
         prediction = self._predict(x, timestep, guided)
         torch.mul(x, skip, out=x0)

@@ -139,7 +139,7 @@ def measure(
     states, a share of the mean text's distance. Found: share of the phrases whose own states are the nearest.
     """
     states = states.float()
-    by_bank = SentenceMap([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda n: bank[1][int(n)].float(), 0)
+    by_bank = SentenceMap([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda _: bank[1].float(), 0)
     blended = []
     for vector in vectors:
         by_bank._weights = by_bank._activations(vector.numpy().astype(np.float64))
