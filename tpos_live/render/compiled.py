@@ -6,7 +6,7 @@ belongs to one engine, size, card and version of PyTorch; a show that finds it t
 The mode is PyTorch's default one, under our own recording of the whole picture (see `graph`). "reduce-overhead" records
 graphs of its own, one for each network, which cannot lie in another recording and copy what goes in and comes out. And
 "max-autotune-no-cudagraphs" tries many kernels for each matrix product, minutes of work for products whose libraries
-are tuned already: TPOS_LIVE_COMPILE_MODE chooses it, to measure. On a card this is not proven yet (docs/engines.md).
+are tuned already: TPOS_LIVE_COMPILE_MODE chooses it, to measure.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Everything that a picture depends on is copied into buffers that never move: noi
 schedule's numbers. The loop over the steps, guidance, the decoder and the conversion to bytes then run with no Python
 number in them, so that one recording serves every prompt, strength and seed of a number of steps.
 
-Off CUDA the same lines run without a recording. On a card this is not proven yet (see docs/engines.md).
+Off CUDA the same lines run without a recording.
 """
 
 from __future__ import annotations
