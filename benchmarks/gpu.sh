@@ -18,7 +18,7 @@ engine=$work/sd-turbo-shape
 size=512 many=2000 some=300 few=100 show=15 plain=cuda-graph best=compile shape=() deadline=$((SECONDS + 590))
 export TORCHINDUCTOR_COMPILE_THREADS=${TORCHINDUCTOR_COMPILE_THREADS:-12} HF_HUB_OFFLINE=1
 if [ -n "${TINY:-}" ]; then
-    size=64 many=4 some=3 few=3 show=${SHOW:-0} plain=eager best=eager shape=(--tiny) deadline=$((SECONDS + 3600))
+    size=64 many=4 some=3 few=3 show=${SHOW:-0} plain=eager shape=(--tiny) deadline=$((SECONDS + 3600))
 fi
 failed=()
 
@@ -60,7 +60,7 @@ part "random weights" 60 "$python" benchmarks/shapes.py "$engine" ${shape[@]+"${
 part "torch.compile" 220 "$python" -m tpos_live engines compile "$engine" --size "$size" --accelerator compile
 bench "one step, compiled, baselines" 120 "$best" "$many"
 if [ "$show" != 0 ]; then
-    bench "whole show" 90 "$best" "$few" --no-baselines --show "$show"
+    bench "whole show" 90 "$best" "$few" --no-baselines --show "$show" --offscreen
     whole "whole show, 30 pictures a second" 60 --fps-cap 30 --seconds $((show / 2)) --offscreen
 fi
 bench "one step, recorded" 45 "$plain" "$some" --no-baselines

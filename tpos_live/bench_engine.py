@@ -48,8 +48,12 @@ def bench_engine(
     show_seconds: float,
     append: Path | None,
     as_json: bool,
+    offscreen: bool = False,
 ) -> int:
-    """Measure, print a table or JSON lines, and append to a file of results if one is given."""
+    """Measure, print a table or JSON lines, and append to a file of results if one is given.
+
+    offscreen: of the show, drawn as in a window, into none.
+    """
     rows = measure(settings, frames, steps, baselines)
     if append is not None:
         append_results(append, rows, machine())
@@ -57,7 +61,7 @@ def bench_engine(
     if show_seconds:
         from tpos_live.bench import measure_show  # brings sound, window and control, which the engine alone needs not
 
-        show = _over_bare(rows[0], measure_show(_same_picture(settings, rows[0]), show_seconds)[1])
+        show = _over_bare(rows[0], measure_show(_same_picture(settings, rows[0]), show_seconds, offscreen)[1])
         if append is not None:
             append_results(append, [show], machine())
         _print_show(show, as_json)

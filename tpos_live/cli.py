@@ -228,14 +228,16 @@ def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
 @click.option("--baselines/--no-baselines", default=True, help="Measure the stock pipeline and the loop apart as well.")
 @click.option("--show", "show_seconds", type=click.FloatRange(0, 3600), default=0.0, help="Then a whole show as long.")
 @click.option("--append", type=_FILE, help="Add the results to this file of JSON lines.")
+@_OFFSCREEN
 @_with(_PICTURE)
 def bench_engine_(
-    as_json: bool, frames: int, steps: int, baselines: bool, show_seconds: float, append: Path | None, **options: Any
-) -> int:
+    as_json: bool, frames: int, steps: int, baselines: bool, show_seconds: float, append: Path | None,
+    offscreen: bool, **options: Any,
+) -> int:  # fmt: skip
     """Measure the engine alone, and on the same weights what others do."""
     from tpos_live.bench_engine import bench_engine
 
-    return bench_engine(_settings(options), frames, steps, baselines, show_seconds, append, as_json)
+    return bench_engine(_settings(options), frames, steps, baselines, show_seconds, append, as_json, offscreen)
 
 
 def _names(listed: str) -> list[str]:

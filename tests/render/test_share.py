@@ -40,6 +40,7 @@ class Draws:
 
     took = 0.010
     directions = scenes = None
+    on_card = False
 
     def __init__(self, clock: Clock) -> None:
         self.times = StageTimes()
@@ -48,7 +49,7 @@ class Draws:
     def tokens(self, *_given: Any) -> torch.Tensor:
         return torch.zeros(1, 1)
 
-    def draw(self, *_given: Any) -> Any:
+    def draw(self, *_given: Any, **_named: Any) -> Any:
         self._clock.now += self.took
         return None
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +85,60 @@ def test_a_trail_leads_on_where_it_went() -> None:
     assert later is not None
     assert (later.time, later.heard_at) == (pytest.approx(1.6), pytest.approx(5.6))
     assert (later.walk, later.pan_x, later.light) == (pytest.approx(3.2), pytest.approx(-0.1), 0.7)
+
+
+def test_a_stroke_is_not_gone_on_with() -> None:
+    """Over a jerk, and before the sound has come, the picture never steps back."""
+    trail, walk, now, drawn = Trail(), 0.0, 0.0, []
+    for n in range(200):
+        walk += 0.5 if n % 40 == 20 else 0.01
+        for later in (0.0, 0.006):  # a picture of the Drive itself, and one before the next comes
+            drive = trail.next(Drive(time=n / 100, walk=walk) if later == 0.0 else None, now + later)
+            assert drive is not None
+            drawn.append(drive.walk)
+        now += 0.01
+    steps = np.diff(drawn)
+    assert steps.min() >= 0 and np.median(steps) == pytest.approx(0.005, abs=0.002)
+    opposed = Trail()
+    for n, x in enumerate((0.0, 0.1, 0.0)):
+        opposed.next(Drive(time=float(n), pan_x=x), float(n))
+    assert opposed.next(None, 2.5).pan_x == 0.0  # type: ignore[union-attr]
+
+
+def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) -> None:
+    show = Show(flow)
+    show.painter.on_card = True
+    mixed: list[str] = []
+    waited: list[float] = []
+    real_draw, real_mix, real_wait = show.painter.draw, show.thread._mix, show.drives.wait
+
+    def draw(*args: Any, **named: Any) -> Frame:
+        mixed.append("draw")
+        return real_draw(*args, **named)
+
+    def mix(*args: Any) -> Any:
+        mixed.append("mix")
+        return real_mix(*args)
+
+    show.drives.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
+    show.painter.draw = draw  # type: ignore[method-assign]
+    show.thread._mix = mix  # type: ignore[method-assign]
+    show.drives.put(Drive(time=1))
+    with show.thread:
+        until(lambda: show.thread.drawn >= 12)
+    assert set(waited[1:-1]) == {0.0}, "it waits for the first Drive alone"
+    # The first picture is mixed before it, all others while the one before them is drawn.
+    assert mixed[:7] == ["mix", "draw", "mix", "draw", "mix", "draw", "mix"]
+    assert show.thread.error == "" and show.lines == []
+
+
+def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
+    show = Show(flow, fps_cap=200.0)
+    show.painter.on_card = True
+    with show.thread:
+        show.drives.put(Drive(time=1))
+        until(lambda: show.thread.drawn >= 3)
+        assert show.thread._ahead is None
 
 
 def test_an_error_keeps_the_show_running(flow: Engine) -> None:

@@ -85,9 +85,7 @@ class ConceptMap:
     the beginning-of-text token.
     """
 
-    def __init__(
-        self, concepts: Sequence[str], encode: EncodeAll, rows: int, first: int = 1
-    ) -> None:
+    def __init__(self, concepts: Sequence[str], encode: EncodeAll, rows: int, first: int = 1) -> None:
         """Encodes every phrase at once: build it on a worker. encode: texts to [texts, text tokens, dim]. first: the
         row of a text's first word."""
         self.concepts = tuple(concepts)
@@ -213,9 +211,7 @@ def names(encoder: HearsSentences) -> tuple[Sequence[str], np.ndarray]:
     return [encoder.phrases[n] for n in chosen], encoder.vectors[chosen]
 
 
-def audio_map(
-    encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1
-) -> AudioMap | None:
+def audio_map(encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1) -> AudioMap | None:
     """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
 
     encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained

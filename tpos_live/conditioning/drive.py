@@ -44,23 +44,30 @@ class Drive:
     loras: tuple[float, ...] = (1.0,) * len(LORAS)
 
 
-def coast(drive: Drive, before: Drive, seconds: float) -> Drive:
-    """Where `drive` will be `seconds` later if everything goes on as it went since `before`.
+Rates = tuple[float, ...]
+"""Of what has been integrated (`_MOVING`), a second."""
+_MOVING = ("walk", "pan_x", "pan_y", "zoom_steady")
 
-    For pictures while the sound is late: what has been integrated moves on at its rate, all else stays. When the
-    sound comes it says nearly the same, for late blocks hold the time that is missing, and so does the silence put
-    in for a device that is gone.
-    """
+
+def rates(drive: Drive, before: Drive) -> Rates:
+    """How fast `drive` moves, as it went since `before`; zeros where no time has passed."""
     passed = drive.time - before.time
     if passed <= 0:
-        return replace(drive, time=drive.time + seconds, heard_at=drive.heard_at + seconds)
-    on = seconds / passed
-    return replace(
-        drive,
-        time=drive.time + seconds,
-        heard_at=drive.heard_at + seconds,
-        walk=drive.walk + on * (drive.walk - before.walk),
-        pan_x=drive.pan_x + on * (drive.pan_x - before.pan_x),
-        pan_y=drive.pan_y + on * (drive.pan_y - before.pan_y),
-        zoom_steady=drive.zoom_steady + on * (drive.zoom_steady - before.zoom_steady),
-    )
+        return (0.0,) * len(_MOVING)
+    return tuple((getattr(drive, name) - getattr(before, name)) / passed for name in _MOVING)
+
+
+def calmer(one: Rates, other: Rates) -> Rates:
+    """Of each the slower; nothing where they are opposed."""
+    return tuple(min(a, b, key=abs) if a * b > 0 else 0.0 for a, b in zip(one, other, strict=True))
+
+
+def coast(drive: Drive, going: Rates, seconds: float) -> Drive:
+    """Where `drive` will be `seconds` later at these rates.
+
+    For pictures before the sound has come: what has been integrated moves on, all else stays. When the sound comes it
+    says nearly the same, for late blocks hold the time that is missing, and so does the silence put in for a device
+    that is gone.
+    """
+    moved = {name: getattr(drive, name) + seconds * rate for name, rate in zip(_MOVING, going, strict=True)}
+    return replace(drive, time=drive.time + seconds, heard_at=drive.heard_at + seconds, **moved)

@@ -263,8 +263,9 @@ class WholeAccelerator:
         self.eager = Eager(engine)
         self.networks = make(engine)
         self.whole = WholePicture(engine, size, rows, *self.networks)
+        self._sent = torch.cuda.Event() if engine.device.type == "cuda" else None
         self.waited = 0.0
-        """Seconds for which `fetch` has waited for the card so far."""
+        """Seconds for which the host has waited for pictures so far."""
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         return self.networks[0](latent, timestep, tokens)
@@ -275,13 +276,19 @@ class WholeAccelerator:
         write_pixels(self.networks[1](latent), out)
 
     def fetch(self, out: np.ndarray, pixels: torch.Tensor | None = None) -> None:
-        """Copy `pixels`, by default those that were drawn last, to `out`, uint8 [H, W, 3]; waits for them.
+        """Copy `pixels`, by default those that were drawn last, to `out`, uint8 [H, W, 3]; waits for them."""
+        self.send(out, pixels)
+        self.wait()
 
-        out: best in pinned memory, where a card can write by itself.
-        """
-        drawn = self.whole.pixels if pixels is None else pixels
-        began = time.perf_counter()
-        torch.from_numpy(out).copy_(drawn, non_blocking=True)
-        if drawn.is_cuda:
-            torch.cuda.current_stream().synchronize()
+    def send(self, out: np.ndarray, pixels: torch.Tensor | None = None) -> None:
+        """Have them copied as soon as they are drawn. out: in pinned memory, or the host waits here."""
+        torch.from_numpy(out).copy_(self.whole.pixels if pixels is None else pixels, non_blocking=True)
+        if self._sent is not None:
+            self._sent.record()
+
+    def wait(self) -> None:
+        """Until what was sent is there; not for what was queued behind it."""
+        if self._sent is not None:
+            began = time.perf_counter()
+            self._sent.synchronize()
             self.waited += time.perf_counter() - began

@@ -97,7 +97,8 @@ class Painter:
         self._guidance = 1.0
         self._guide = SemanticGuide(shape, engine.device)
         self._growth = Growth(shape, engine.device)
-        self._on_card = engine.device.type == "cuda"
+        self.on_card = engine.device.type == "cuda"
+        """Whether a card draws, and Python has time meanwhile."""
         self._scenes = torch.zeros(MOST_SCENES, rows, engine.token_dim, device=engine.device)
         self._weights: tuple[float, ...] = (1.0,)
         self._plan: Plan = engine.schedule.plan(1)
@@ -108,7 +109,7 @@ class Painter:
         self._step = 0
         self._remark = self._why = ""
         sides = self.size[1], self.size[0], 3  # pinned: the card writes the pictures where they are read
-        pool = (torch.zeros(sides, dtype=torch.uint8, pin_memory=self._on_card) for _ in range(_POOL))
+        pool = (torch.zeros(sides, dtype=torch.uint8, pin_memory=self.on_card) for _ in range(_POOL))
         self._pool: list[np.ndarray] = [picture.numpy() for picture in pool]
         self._index = 0
         self._unet_seconds = 0.0
@@ -124,11 +125,13 @@ class Painter:
         snapshot: Snapshot,
         directions: Directions | None = None,
         scenes: Scenes | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> Frame:
         """Draw the picture of one moment.
 
         tokens: float [token_rows, token_dim], prompt and sound; directions: where semantic guidance leads, None for
         nowhere; scenes: the prompts that share the picture, None for one or for their mixture (all from the mixer).
+        meanwhile: called once the card has all its work, and not at all where there is none.
         The frame's pixels stay untouched for at least three more frames.
         """
         began = time.perf_counter()
@@ -180,14 +183,19 @@ class Painter:
             self._feedback.keep(latent, drive)
         else:
             self._feedback.reset()
-        if self._on_card:
-            self._field.look_ahead()
-        decoding = time.perf_counter()
         pixels = self._pool[self._index % _POOL]
-        if flown is not None and self.flight is not None:
+        sent = whole is not None and flown is None
+        if whole is not None and sent:
+            whole.send(pixels)
+        if self.on_card:
+            self._field.look_ahead()
+            if meanwhile is not None:
+                meanwhile()
+        decoding = time.perf_counter()
+        if whole is not None and sent:
+            whole.wait()
+        elif flown is not None and self.flight is not None:
             self.flight.fetch(self.accelerator, pixels)
-        elif whole is not None:
-            whole.fetch(pixels)
         else:
             self.accelerator.decode(latent, pixels)
         done = time.perf_counter()
@@ -236,7 +244,7 @@ class Painter:
         """Give PyTorch the right number of threads, and the card's other users the way; call once on the thread that
         draws."""
         # Beside a card nothing is large enough for several threads: they would only wait for each other.
-        alone = 1 if self._on_card else self._threads
+        alone = 1 if self.on_card else self._threads
         torch.set_num_threads(self.accelerator.torch_threads or alone)
         queue_last(self.engine.device)
         if not self._patient:

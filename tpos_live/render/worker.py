@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+import torch
+
 from tpos_live.analysis.encoder import Meaning
-from tpos_live.conditioning.drive import Drive, coast
+from tpos_live.conditioning.directions import Directions
+from tpos_live.conditioning.drive import Drive, Rates, calmer, coast, rates
 from tpos_live.conditioning.mixer import Mixer
+from tpos_live.conditioning.scenes import Scenes
 from tpos_live.mailbox import Mailbox
-from tpos_live.parameters import ParameterStore
+from tpos_live.parameters import ParameterStore, Snapshot
 from tpos_live.render.accelerators import Accelerator
 from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import first_line
 from tpos_live.render.painter import Painter
 from tpos_live.render.rescue import Rescued
 
+Mixed = tuple[torch.Tensor, Directions | None, Scenes | None]
+"""What a mixer gives for a picture."""
 _LOOK = 0.05
 """Seconds at most between two looks at whether to stop."""
 _LATE = 0.03
@@ -39,6 +46,10 @@ class Pace:
         self._period = 1.0 / fps if fps > 0 else 0.0
         self._due: float | None = None
 
+    @property
+    def capped(self) -> bool:
+        return self._period > 0
+
     def wait(self, now: float) -> float:
         """Seconds to wait at `now` until the next picture is due."""
         if not self._period or self._due is None:
@@ -53,29 +64,37 @@ class Pace:
 
 
 class Trail:
-    """The Drives so far, and where they lead while the next one is late. The clock is passed in."""
+    """The Drives so far, and where they lead before the next one comes. The clock is passed in.
+
+    They lead on at the slower of the last two speeds: a stroke of the drums moves the picture by a jerk that is over in
+    one Drive, and who went on so would have to come back.
+    """
 
     def __init__(self) -> None:
         self.newest: Drive | None = None
-        self._before: Drive | None = None
+        self._speeds: deque[Rates] = deque(maxlen=2)
         self._came_at = 0.0
 
     def next(self, drive: Drive | None, now: float) -> Drive | None:
         """The Drive to draw at `now`: the new one; without one, the last one moved on; None before the first."""
         if drive is not None:
-            self._before, self.newest, self._came_at = self.newest or drive, drive, now
+            if self.newest is not None:
+                self._speeds.append(rates(drive, self.newest))
+            self.newest, self._came_at = drive, now
             return drive
-        if self.newest is None or self._before is None:
+        if self.newest is None:
             return None
-        return coast(self.newest, self._before, now - self._came_at)
+        going = calmer(self._speeds[0], self._speeds[-1]) if self._speeds else rates(self.newest, self.newest)
+        return coast(self.newest, going, now - self._came_at)
 
 
 class RenderThread:
     """Draws while it is entered.
 
     It waits for nothing but the cap on frames, and a moment for the next Drive: a device that hangs does not hold
-    the picture. Prompts, meanings and parameters are taken as they are. A picture that fails is reported once, the
-    last one stays, and it tries again, or goes on with what `rescue` gives it.
+    the picture. A card, which is faster than Drives come (one for 10 ms of sound), does not wait for them. Prompts,
+    meanings and parameters are taken as they are. A picture that fails is reported once, the last one stays, and it
+    tries again, or goes on with what `rescue` gives it.
 
     Thread contract: the thread owns `painter` and `mixer`; `frames` is its output. `swap`, `drawn`,
     `failed` and `error` may be used from anywhere.
@@ -113,6 +132,7 @@ class RenderThread:
         self._next: Accelerator | None = None
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
         self._trail = Trail()
+        self._ahead: Mixed | None = None
         self.drawn = 0
         self.busy = 0.0
         """Seconds for which pictures kept the device so far (see `Painter.took`)."""
@@ -142,7 +162,8 @@ class RenderThread:
 
     def _turn(self) -> None:
         """Draw a picture if one is due, or wait a moment: asleep, with the device idle."""
-        late = not self._drives.wait(_LATE if self._trail.newest else _LOOK)
+        patience = 0.0 if self._painter.on_card else _LATE
+        late = not self._drives.wait(patience if self._trail.newest else _LOOK)
         if late and self._trail.newest is None:
             return
         if (wait := self._pace.wait(self._clock())) > 0:
@@ -162,13 +183,17 @@ class RenderThread:
 
     def _draw(self, drive: Drive) -> None:
         snapshot = self._store.snapshot()
-        # The meaning is looked at, not taken: it stays true until there is a newer one.
-        began = time.perf_counter()
-        tokens = self._mixer.tokens(drive.time, snapshot, drive, self._meanings.latest())
-        if tokens is None:
+        mixed = self._ahead or self._mix(drive, snapshot)
+        self._ahead = None
+        if mixed is None:
             return
-        self._painter.times.add("mix", time.perf_counter() - began)
-        self._frames.put(self._painter.draw(drive, tokens, snapshot, self._mixer.directions, self._mixer.scenes))
+
+        def meanwhile() -> None:
+            self._ahead = self._mix(drive, snapshot)
+
+        # While a card draws, Python mixes the next picture's tokens: half a millisecond, and a picture of 5 ms older.
+        early = meanwhile if self._painter.on_card and not self._pace.capped else None
+        self._frames.put(self._painter.draw(drive, mixed[0], snapshot, *mixed[1:], meanwhile=early))
         if line := self._painter.remark():
             self._report(line)
         self.drawn += 1
@@ -176,7 +201,18 @@ class RenderThread:
         self.error = ""
         self._in_a_row = 0
 
+    def _mix(self, drive: Drive, snapshot: Snapshot) -> Mixed | None:
+        """Prompt and sound in one; None only before the first prompt is encoded."""
+        began = time.perf_counter()
+        # The meaning is looked at, not taken: it stays true until there is a newer one.
+        tokens = self._mixer.tokens(drive.time, snapshot, drive, self._meanings.latest())
+        if tokens is None:
+            return None
+        self._painter.times.add("mix", time.perf_counter() - began)
+        return tokens, self._mixer.directions, self._mixer.scenes
+
     def _fail(self, error: Exception) -> None:
+        self._ahead = None  # another mixer may follow
         self.failed += 1
         line = f"the engine failed, holding the last picture: {type(error).__name__}: {first_line(error, 200)}"
         if line != self.error:
