@@ -43,11 +43,12 @@ def main(music: Path, work: Path, prompt: str, seconds: float, skip: float) -> N
         found = work / f"{name}.json"
         if not found.exists():
             cut, video = work / f"{name}.wav", work / f"{name}.mp4"
-            sound, rate = soundfile.read(path)
-            begin = round(min(skip, max(len(sound) / rate - seconds, 0.0)) * rate)
-            soundfile.write(cut, sound[begin : begin + round(seconds * rate)], rate)
-            size = ["--size", "128x128", "--resolution", "128x128", "--fps", "30"]
-            tool("render", str(cut), "-o", str(video), *size, "--config", str(config), "--prompt", prompt)
+            if not video.exists():
+                sound, rate = soundfile.read(path)
+                begin = round(min(skip, max(len(sound) / rate - seconds, 0.0)) * rate)
+                soundfile.write(cut, sound[begin : begin + round(seconds * rate)], rate)
+                size = ["--size", "128x128", "--resolution", "128x128", "--fps", "30"]
+                tool("render", str(cut), "-o", str(video), *size, "--config", str(config), "--prompt", prompt)
             found.write_text(tool("evaluate", "sync", str(video), "--json"), encoding="utf-8")
         told = [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
         values = {row["name"]: row["value"] for row in told}
@@ -65,7 +66,7 @@ def tool(*arguments: str) -> str:
     """What `tpos-live` prints. Ends the program where it failed; a bar that is missed is no failure."""
     done = subprocess.run([sys.executable, "-m", "tpos_live", *arguments], capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
-        sys.exit(done.stderr.strip().splitlines()[-1])
+        sys.exit((done.stderr.strip() or f"tpos-live ended with {done.returncode}").splitlines()[-1])
     return done.stdout
 
 

@@ -238,6 +238,8 @@ class Painter:
     def use(self, accelerator: Accelerator) -> None:
         """Go on with another accelerator from the next picture on. Call from the drawing thread."""
         self.accelerator = accelerator
+        if self.on_card:
+            torch.cuda.empty_cache()  # what the recordings of the one before held goes back to the card
         self.settle()
 
     def settle(self) -> None:
