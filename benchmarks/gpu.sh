@@ -5,7 +5,7 @@
 #
 # Random weights of SD-Turbo's true shape; each part has its own limit, and a part that fails does not take the others
 # with it. Says at the end what is missing. The parts of the engine need torch, triton, diffusers, transformers, click,
-# pydantic, platformdirs and psutil; the whole show all of tpos-live's, and OpenGL without a display (EGL). TINY=1 runs
+# pydantic, platformdirs, psutil and pytest; the whole show all of tpos-live's, and OpenGL without a display (EGL). TINY=1 runs
 # the same lines on a CPU, in minutes and with small networks, to find mistakes: its figures mean nothing. Most of these
 # lines have run on an H100; as one call it has not run on a card yet.
 set -uo pipefail
@@ -55,6 +55,8 @@ if [ -z "${TINY:-}" ]; then
         exit 1
     }
 fi
+part "are the pictures right" 60 "$python" -m pytest -q -p no:cacheprovider tests/render/test_on_a_card.py \
+    tests/render/test_joined.py
 part "random weights" 60 "$python" benchmarks/shapes.py "$engine" ${shape[@]+"${shape[@]}"}
 # In the order of what must be known. Compiling comes first: alone on the card, for it measures which kernels to take.
 part "torch.compile" 220 "$python" -m tpos_live engines compile "$engine" --size "$size" --accelerator compile
