@@ -5,10 +5,9 @@
 #
 # Random weights of SD-Turbo's true shape; each part has its own limit, and a part that fails does not take the others
 # with it. Says at the end what is missing. The parts of the engine need torch, triton, diffusers, transformers, click,
-# pydantic, platformdirs, psutil and pytest; the whole show all of tpos-live's, and OpenGL without a display (EGL). TINY=1
-# runs
-# the same lines on a CPU, in minutes and with small networks, to find mistakes: its figures mean nothing. Most of these
-# lines have run on an H100; as one call it has not run on a card yet.
+# pydantic, platformdirs, psutil and pytest; the whole show all of tpos-live's, and OpenGL without a display (EGL).
+# TINY=1 runs the same lines on a CPU, in minutes and with small networks, to find mistakes: its figures mean nothing.
+# Most of these lines have run on an H100; as one call it has not run on a card yet.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 results=$(realpath -m "${1:-benchmarks/results.jsonl}")
