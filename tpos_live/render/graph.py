@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tpos_live.conditioning.scenes import MOST_SCENES
 from tpos_live.render.batch import MOST_ROWS
 from tpos_live.render.engine import Engine
 from tpos_live.render.growth import Growth
@@ -213,10 +214,11 @@ def prove(made: WholeAccelerator, engine: Engine, size: tuple[int, int], rows: i
     noise = torch.randn(made.whole.latent.shape, generator=generator).to(engine.device)
     tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
     tokens[0, : engine.text_tokens] = engine.encode("blue sea").float()[:rows]
-    for steps in sorted(set(engine.metadata.steps) & set(range(1, 5)), reverse=True):
+    # The plainest first: in the memory that recordings share it then lies closest together, and in a card's cache.
+    for steps in sorted(set(engine.metadata.steps) & set(range(1, 5))):
         for guidance in (1.0, 2.0) if engine.metadata.guidance else (1.0,):
             plan, without = engine.schedule.plan(steps), tokens if guidance > 1 else None
-            for scenes in (2, 1):  # a fade from one prompt to another, and one prompt
+            for scenes in range(1, MOST_SCENES + 1):  # prompts that share a picture, on a fade or for good
                 made.whole.draw(
                     plan, noise, tokens.expand(scenes, -1, -1), None, lambda _n: noise, without, guidance,
                     weights=(1 / scenes,) * scenes,
