@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tpos_live.conditioning.prompts import Part
-from tpos_live.render.accelerators import choose, prepare_better
+from tpos_live.render.accelerators import STOPGAPS, choose, prepare_better
 from tpos_live.render.engine import Engine
 from tpos_live.render.growth import Growth
 from tpos_live.render.loop import Loop
@@ -31,7 +31,7 @@ class Artist:
         self.size = engine.nearest_size(size or engine.metadata.size)
         rows = engine.text_tokens + engine.metadata.audio_tokens + len(engine.metadata.scalars)
         self.accelerator = choose(accelerator, engine, self.size, rows, threads)
-        if self.accelerator.name == "eager":
+        if self.accelerator.name in STOPGAPS:
             try:
                 self.accelerator = prepare_better(accelerator, engine, self.size, rows, threads) or self.accelerator
             except EngineError as error:
