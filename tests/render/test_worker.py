@@ -132,6 +132,23 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
     assert show.thread.error == "" and show.lines == []
 
 
+def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
+    """Until the first prompt is encoded the thread must not keep Python busy, which its encoder wants."""
+    show = Show(flow)
+    show.painter.on_card = True
+    mixes, waited, real_wait = [0], [0.0], show.drives.wait
+
+    def mix(*_args: Any) -> None:
+        mixes[0] += 1
+
+    show.thread._mix = mix  # type: ignore[method-assign]
+    show.drives.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
+    show.drives.put(Drive(time=1))
+    with show.thread:
+        until(lambda: mixes[0] >= 4)
+    assert min(waited[1:]) > 0 and show.thread.drawn == 0
+
+
 def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
     show = Show(flow, fps_cap=200.0)
     show.painter.on_card = True

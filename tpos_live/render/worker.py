@@ -162,7 +162,8 @@ class RenderThread:
 
     def _turn(self) -> None:
         """Draw a picture if one is due, or wait a moment: asleep, with the device idle."""
-        patience = 0.0 if self._painter.on_card else _LATE
+        # Before the first prompt is encoded there is nothing to draw, and its encoder wants Python.
+        patience = 0.0 if self._painter.on_card and self.drawn else _LATE
         late = not self._drives.wait(patience if self._trail.newest else _LOOK)
         if late and self._trail.newest is None:
             return
