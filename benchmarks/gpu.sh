@@ -41,13 +41,6 @@ bench() { # NAME SECONDS ACCELERATOR FRAMES OPTIONS...
         --accelerator "$accelerator" --frames "$frames" --append "$results" "$@"
 }
 
-whole() { # NAME SECONDS OPTIONS...
-    local name=$1 limit=$2
-    shift 2
-    part "$name" "$limit" "$python" -m tpos_live bench --engine "$engine" --size "$size" --accelerator "$best" \
-        --append "$results" "$@"
-}
-
 if [ -z "${TINY:-}" ]; then
     nvidia-smi --query-gpu=name,driver_version,power.limit,clocks.max.sm --format=csv,noheader || true
     "$python" -c 'import torch; raise SystemExit(not torch.cuda.is_available())' || {
@@ -63,7 +56,8 @@ part "torch.compile" 220 "$python" -m tpos_live engines compile "$engine" --size
 bench "one step, compiled, baselines" 120 "$best" "$many"
 if [ "$show" != 0 ]; then
     bench "whole show" 90 "$best" "$few" --no-baselines --show "$show" --offscreen
-    whole "whole show, 30 pictures a second" 60 --fps-cap 30 --seconds $((show / 2)) --offscreen
+    part "whole show, 30 pictures a second" 60 "$python" -m tpos_live bench --engine "$engine" --size "$size" \
+        --accelerator "$best" --fps-cap 30 --seconds $((show / 2)) --append "$results" --offscreen
 fi
 bench "one step, recorded" 45 "$plain" "$some" --no-baselines
 bench "four steps, stream batch" 45 "$plain" "$few" --steps 4 --no-baselines

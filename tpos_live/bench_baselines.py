@@ -60,10 +60,8 @@ class Recorded:
         unet, decoder = painter.accelerator.networks
         device = painter.engine.device
         self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
-        self._found, self._picture = (
-            torch.zeros_like(self._latent),
-            torch.zeros(1, 3, *painter.size[::-1], device=device),
-        )
+        self._found = torch.zeros_like(self._latent)
+        self._picture = torch.zeros(1, 3, *painter.size[::-1], device=device)
         self._unet = record(lambda: self._found.copy_(unet(self._latent, self._timestep, tokens)))
         self._decoder = record(lambda: self._picture.copy_(decoder(self._x0)))
 

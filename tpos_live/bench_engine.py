@@ -100,7 +100,8 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     painter = Painter(engine, (width, height) if width else None, chosen.accelerator, threads=chosen.threads)
     if painter.accelerator.name in STOPGAPS:
         better = prepare_better(chosen.accelerator, engine, painter.size, painter.rows, chosen.threads)
-        painter.use(better or painter.accelerator)
+        if better is not None:
+            painter.use(better)
     painter.settle()
     states = engine.encode(PROMPT).float()
     tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])

@@ -47,13 +47,14 @@ class Drive:
 Rates = tuple[float, ...]
 """Of what has been integrated (`_MOVING`), a second."""
 _MOVING = ("walk", "pan_x", "pan_y", "zoom_steady")
+STANDING: Rates = (0.0,) * len(_MOVING)
 
 
 def rates(drive: Drive, before: Drive) -> Rates:
-    """How fast `drive` moves, as it went since `before`; zeros where no time has passed."""
+    """How fast `drive` moves, as it went since `before`; STANDING where no time has passed."""
     passed = drive.time - before.time
     if passed <= 0:
-        return (0.0,) * len(_MOVING)
+        return STANDING
     return tuple((getattr(drive, name) - getattr(before, name)) / passed for name in _MOVING)
 
 

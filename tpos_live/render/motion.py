@@ -95,13 +95,12 @@ class NoiseField:
                 self._spectra[place].copy_(self._keyframe(*key), non_blocking=True)
                 self._keys[place] = key
         self._numbers.put([*numbers, *self._shift.pixels(pan_x, pan_y)])
-        if not self._field.is_cuda:
-            self._make()
-        elif self._recording is not None:
+        if self._field.is_cuda:
+            if self._recording is None:
+                self._recording = record(self._make)
             self._recording.replay()
         else:
-            self._recording = record(self._make)
-            self._recording.replay()
+            self._make()
         return self._field
 
     def _make(self) -> None:

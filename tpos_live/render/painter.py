@@ -184,16 +184,16 @@ class Painter:
         else:
             self._feedback.reset()
         pixels = self._pool[self._index % _POOL]
-        sent = whole is not None and flown is None
-        if whole is not None and sent:
-            whole.send(pixels)
+        sender = whole if flown is None else None
+        if sender is not None:
+            sender.send(pixels)
         if self.on_card:
             self._field.look_ahead()
             if meanwhile is not None:
                 meanwhile()
         decoding = time.perf_counter()
-        if whole is not None and sent:
-            whole.wait()
+        if sender is not None:
+            sender.wait()
         elif flown is not None and self.flight is not None:
             self.flight.fetch(self.accelerator, pixels)
         else:

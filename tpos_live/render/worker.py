@@ -13,7 +13,7 @@ import torch
 
 from tpos_live.analysis.encoder import Meaning
 from tpos_live.conditioning.directions import Directions
-from tpos_live.conditioning.drive import Drive, Rates, calmer, coast, rates
+from tpos_live.conditioning.drive import STANDING, Drive, Rates, calmer, coast, rates
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.conditioning.scenes import Scenes
 from tpos_live.mailbox import Mailbox
@@ -84,7 +84,7 @@ class Trail:
             return drive
         if self.newest is None:
             return None
-        going = calmer(self._speeds[0], self._speeds[-1]) if self._speeds else rates(self.newest, self.newest)
+        going = calmer(self._speeds[0], self._speeds[-1]) if self._speeds else STANDING
         return coast(self.newest, going, now - self._came_at)
 
 
