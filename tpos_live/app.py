@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -24,22 +24,18 @@ from tpos_live.conditioning.drive import Drive
 from tpos_live.control.osc import OscControl
 from tpos_live.desk import Desk
 from tpos_live.listener import Listener, ListenerThread
+from tpos_live.loader import Loader
 from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.frame import Frame
-from tpos_live.render.metadata import EngineError
 from tpos_live.settings import Settings, parse_address, parse_size
 from tpos_live.sound.opening import open_sound
 from tpos_live.sound.source import Sound
 from tpos_live.stage.errors import StageError
 from tpos_live.stage.window import StageWindow
-from tpos_live.timing import Rate
 
 if TYPE_CHECKING:
     from tpos_live.stage.headless import HeadlessStage
-
-_FIRST = 10.0
-"""Seconds after which a better accelerator is made ready although there is no picture yet."""
 
 
 def has_display() -> bool:
@@ -285,118 +281,3 @@ class Show:
             "osc_received": self.osc.received,
             "osc_bad": self.osc.bad,
         }
-
-
-class Loader:
-    """Loads the engine on a thread of its own and starts the renderer; the window is up meanwhile.
-
-    A context manager. `error` holds why there is no engine. `alive` while it loads.
-    """
-
-    def __init__(self, show: Show) -> None:
-        self._show = show
-        self._stack = ExitStack()
-        self._thread = threading.Thread(target=self._load, name="loader", daemon=True)
-        self._left = threading.Event()
-        self._drawn, self._busy = Rate(), Rate()
-        self.error: Exception | None = None
-        self.renderer: Any = None
-        self.studio: Any = None
-        self.ready = threading.Event()
-        """Set when the renderer runs."""
-
-    def __enter__(self) -> Loader:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._left.set()
-        if self.ready.is_set() or not self._thread.is_alive():
-            self._stack.close()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def fps(self) -> float:
-        """Engine pictures a second, of the last half second."""
-        return self._drawn.at(time.perf_counter(), self.renderer.drawn if self.renderer else 0)
-
-    def busy(self) -> float:
-        """Share of the last half second in which pictures kept the device, 0 to 1."""
-        return min(self._busy.at(time.perf_counter(), self.renderer.busy if self.renderer else 0.0), 1.0)
-
-    def _first_picture(self) -> None:
-        """Wait for it, a while: making an accelerator ready keeps Python busy, and nobody wants to see that."""
-        end = time.perf_counter() + _FIRST
-        while self.renderer.drawn == 0 and time.perf_counter() < end and not self._left.wait(0.02):
-            pass
-
-    def _improve(self) -> None:
-        """Swap in the faster accelerator once it is ready; the show runs on the slower one meanwhile."""
-        board = self._show.board
-        try:
-            better = self.studio.improve()
-        except EngineError as error:
-            board.fill(accelerator_why=str(error))
-            return
-        if better is not None and not self._left.is_set():
-            self.renderer.swap(better)
-            board.fill(accelerator=better.name, accelerator_why=better.why)
-
-    def _tell(self) -> None:
-        """Say on the board what draws."""
-        engine, painter = self.studio.engine, self.studio.painter
-        self._show.board.fill(
-            engine=engine.name,
-            accelerator=painter.accelerator.name,
-            accelerator_why=painter.accelerator.why,
-            size=painter.size,
-        )
-
-    def _rescue(self, error: Exception, failures: int) -> Any:
-        rescued = self.studio.rescue(error, failures)
-        if rescued is not None:
-            self._tell()
-        return rescued
-
-    def _load(self) -> None:
-        show = self._show
-        try:
-            show.board.fill(engine=show.settings.engine.name)
-            from tpos_live.doctor import gpu_remedy
-            from tpos_live.render.worker import RenderThread
-            from tpos_live.studio import Studio
-
-            encoder, output = show.listener.encoder, show.output_size
-            studio = self._stack.enter_context(Studio(show.settings, live=True, encoder=encoder, output=output))
-            if self._left.is_set():
-                return
-            show.say(studio.note)
-            if studio.painter.notice:
-                show.board.report(studio.painter.notice)
-            self.studio = studio
-            self._tell()
-            show.board.fill(state="running")
-            self.renderer = self._stack.enter_context(
-                RenderThread(
-                    studio.painter,
-                    studio.mixer,
-                    show.listener.drive,
-                    show.listener.meaning,
-                    show.store,
-                    show.frames,
-                    fps_cap=show.settings.engine.fps_cap,
-                    report=show.board.report,
-                    rescue=self._rescue,
-                )
-            )
-            self.ready.set()
-            with suppress(ImportError):
-                import av  # noqa: F401  # now, and not when somebody presses "record"
-            if remedy := gpu_remedy():
-                show.say(remedy)
-            self._first_picture()
-            self._improve()
-        except Exception as error:
-            self.error = error
