@@ -273,6 +273,7 @@ def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | 
 @click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Of --data, leave out this fold.")
 @click.option("--leave-out-classes", default="", metavar="A,B", help="Of --data, leave out these.")
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
+@click.option("--soundfont", type=click.Path(path_type=Path), help="General MIDI (.sf2), to make music with.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 def ears(
@@ -283,6 +284,7 @@ def ears(
     data: Path | None,
     leave_out_fold: int | None,
     leave_out_classes: str,
+    soundfont: Path | None,
     run: Path,
     seed: int,
     threads: int | None,
@@ -294,7 +296,7 @@ def ears(
         raise click.UsageError("--leave-out-… says which clips of --data are not heard; give --data")
     train_ears(
         sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads, resume=resume, data=data,
-        leave_out_fold=leave_out_fold, without=_names(leave_out_classes),
+        leave_out_fold=leave_out_fold, without=_names(leave_out_classes), soundfont=soundfont,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import torch
 from tpos_live.analysis.encoder_folder import read_metadata
 from tpos_live.analysis.sound_encoder import SILENT_DB, Layout
 from tpos_live.training import teacher
-from tpos_live.training.clips import Clip, DataError
+from tpos_live.training.clips import Clip, DataError, Sound
 from tpos_live.training.ears import AGAIN_AND_AGAIN, EARS, Lessons, clip_lessons, ears_of, give_ears, train_ears
 from tpos_live.training.encoder_command import train_encoder
 from tpos_live.training.encoder_net import EncoderNet, prefix_hops
@@ -70,7 +70,7 @@ def test_a_teacher_that_is_none_is_named(tmp_path: Path) -> None:
 def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher, "Yamnet", Loudness)
     lines: list[str] = []
-    extra = [("made/1", 0.1 * np.random.default_rng(2).standard_normal(RATE).astype(np.float32))]
+    extra = [Sound("made/1", 0.1 * np.random.default_rng(2).standard_normal(RATE).astype(np.float32))]
     lessons = read_lessons(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append, extra)
     assert len(lessons) == 6 and len(lines) == 1 and "noise_of_nothing" in lines[0] and "\n" not in lines[0]
     assert lessons[-1].name == "made/1" and lessons[0].told.shape == (2, 100)

@@ -13,7 +13,7 @@ from test_encoder_training import PREFIX_HOPS, TINY, folder, shaken, train
 
 from tpos_live.analysis.encoder_folder import read_encoder, read_metadata
 from tpos_live.places import shipped
-from tpos_live.training.clips import Clip
+from tpos_live.training.clips import Clip, Sound
 from tpos_live.training.encoder_losses import Texts
 from tpos_live.training.encoder_training import Sentences
 from tpos_live.training.settle import MOMENTS, memories, ridge, settle
@@ -143,7 +143,7 @@ def lessons(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[Lesson]:
     def tone(pitch: float) -> np.ndarray:
         return (0.2 * np.sin(2 * np.pi * pitch * time)).astype(np.float32)
 
-    some = [(f"{pitch}/{n}", tone(pitch + n)) for pitch in (100, 300, 500, 700) for n in range(4)]
+    some = [Sound(f"{pitch}/{n}", tone(pitch + n)) for pitch in (100, 300, 500, 700) for n in range(4)]
     return read_lessons(None, Path("teacher"), cache, print, some)
 
 

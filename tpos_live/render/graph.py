@@ -108,7 +108,7 @@ class WholePicture:
             self._guide, sounds = edit.guide, len(edit.sounds)
             self._tokens[scenes + guided : scenes + guided + sounds].copy_(edit.sounds)
         start = [plan.noise, plan.last if last is not None else 0.0, guidance]
-        self._numbers.put([start + [0.0] * (NUMBERS - len(start)), *numbers(plan)])
+        self._numbers.put([start + [0.0] * (NUMBERS - len(start)), *plan_rows(plan)])
         for n, step in enumerate(plan.steps):
             if step.fresh and fresh is not None:
                 self._fresh[n].copy_(fresh(n))
@@ -163,7 +163,7 @@ class WholePicture:
         return torch.lerp(found[1:], found[:1], self._guidance) if guided else found
 
 
-def numbers(plan: Plan) -> list[list[float]]:
+def plan_rows(plan: Plan) -> list[list[float]]:
     """A plan's numbers, a row of NUMBERS a step."""
     # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
     return [

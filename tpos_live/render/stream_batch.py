@@ -17,7 +17,7 @@ import torch
 
 from tpos_live.conditioning.drive import Drive
 from tpos_live.render.engine import Engine
-from tpos_live.render.graph import NUMBERS, Decoder, Unet, WholeAccelerator, numbers, to_pixels
+from tpos_live.render.graph import NUMBERS, Decoder, Unet, WholeAccelerator, plan_rows, to_pixels
 from tpos_live.render.numbers import Numbers
 from tpos_live.render.recording import Recording, record
 from tpos_live.render.schedule import Plan
@@ -100,7 +100,7 @@ class StreamBatch(Generic[Moment]):
         self._tokens[: self._steps].copy_(tokens)
         if guided and without is not None:
             self._tokens[self._steps :].copy_(without)
-        self._numbers.put([[plan.noise, guidance, *[0.0] * (NUMBERS - 2)], *numbers(plan)])
+        self._numbers.put([[plan.noise, guidance, *[0.0] * (NUMBERS - 2)], *plan_rows(plan)])
         for n, step in enumerate(plan.steps):
             if step.fresh and fresh is not None:
                 self._fresh[n : n + 1].copy_(fresh(n))

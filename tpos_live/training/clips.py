@@ -7,8 +7,8 @@ name ("3-144028-A.ogg" is in fold 3), 0 where there is none.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,15 @@ class Clip:
     fold: int
     mel: np.ndarray
     density: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """mono: float32 [n] at 48 kHz. said: what it is known to be, words and shares; nothing where it is to be asked."""
+
+    name: str
+    mono: np.ndarray
+    said: Mapping[str, float] = field(default_factory=dict)
 
 
 def log_mel(mono: np.ndarray) -> np.ndarray:
@@ -144,12 +153,12 @@ def made_clips(variants: int, count: float, seed: int, cache: Path | None) -> li
     ]
 
 
-def made_sounds(variants: int, count: float, seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Names and sounds of `made_clips`, one after another."""
+def made_sounds(variants: int, count: float, seed: int) -> Iterator[Sound]:
+    """The sounds of `made_clips`, one after another."""
     from tpos_live.training.sounds import library, make
 
     for text, density, own in library(variants, seed):
-        yield f"{text}/{own}", make(text, density, count, own)
+        yield Sound(f"{text}/{own}", make(text, density, count, own))
 
 
 def _write_cache(cache: Path | None, kept: dict[str, np.ndarray], known: dict[str, np.ndarray]) -> None:

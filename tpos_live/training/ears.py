@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ from tpos_live.sound.source import SoundError
 from tpos_live.training.clips import (
     SOUND_SECONDS,
     Clip,
+    Sound,
     check_classes,
     check_fold,
     find_clips,
@@ -37,6 +39,7 @@ from tpos_live.training.clips import (
     read_mono,
 )
 from tpos_live.training.encoder_net import EncoderNet, prefix_hops
+from tpos_live.training.music import made_music
 from tpos_live.training.streams import coloured, with_room
 from tpos_live.training.teacher import LESSON_HOPS, Lesson, read_lessons
 
@@ -137,18 +140,24 @@ def train_ears(
     data: Path | None = None,
     leave_out_fold: int | None = None,
     without: Sequence[str] = (),
+    soundfont: Path | None = None,
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
 
-    The lessons are kept in run/lessons.npz. resume: go on with the ears that are there. data: clips of `train encoder`
-    that are heard as well, those of `leave_out_fold` and of the classes `without` not; the file is then `ears_of`
-    these, and goes on from run/ears.safetensors where there is none yet. Raises DataError.
+    The lessons are kept in run/lessons.npz. soundfont: made music is played with it, without one there is none. resume:
+    go on with the ears that are there. data: clips of `train encoder` that are heard as well, those of `leave_out_fold`
+    and of the classes `without` not; the file is then `ears_of` these, and goes on from run/ears.safetensors where
+    there is none yet. Raises DataError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     layout = layout or Layout()
-    lessons = read_lessons(sounds, teacher, run / LESSONS, say, made_sounds(variants, SOUND_SECONDS, seed))
+    extra = chain(
+        made_sounds(variants, SOUND_SECONDS, seed),
+        made_music(variants, seed, soundfont) if soundfont is not None else (),
+    )
+    lessons = read_lessons(sounds, teacher, run / LESSONS, say, extra)
     made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     output = run / EARS
     if data is not None:
@@ -230,10 +239,10 @@ def clip_lessons(
     check_classes(data, without, (text for text, _ in found))
     text_of = {f"{path.parent.name}/{path.name}": text for text, path in found}
 
-    def heard() -> Iterator[tuple[str, np.ndarray]]:
+    def heard() -> Iterator[Sound]:
         for _, path in found:
             try:
-                yield f"{path.parent.name}/{path.name}", read_mono(path)
+                yield Sound(f"{path.parent.name}/{path.name}", read_mono(path))
             except SoundError as error:
                 report(f"left out: {error}")
 

@@ -133,8 +133,8 @@ def export(
     unnamed: Unnamed | None = None,
 ) -> None:
     """Settle the encoder and write it with its bank of phrases: what Ember can show, what was heard, other names."""
-    scenes = bank(known_scenes(trainer.texts), trainer.texts, known_families())
-    names = [*trainer.texts, *(name for name in (unnamed.names if unnamed else ()) if name not in trainer.texts)]
+    names = list(dict.fromkeys([*trainer.texts, *(unnamed.names if unnamed else ())]))
+    scenes = bank(known_scenes(trainer.texts), names, known_families())
     others = [(text, text) for text in names if (text, text) not in scenes]
     phrases = [phrase for phrase, _ in (*scenes, *others)]
     vectors, _ = sentences.encode([place for _, place in (*scenes, *others)])

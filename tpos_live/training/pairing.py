@@ -30,6 +30,26 @@ SHOWN: dict[str, tuple[str, str]] = {
     "stream": ("ocean", "open water"),
     "electricity": ("plasma", "electricity"),
     "piano music": ("flowers", "flowers"),
+    # kinds of music
+    "ambient music": ("nebula", "glowing gas in space"),
+    "dark ambient music": ("eclipse", "solar eclipse"),
+    "techno music": ("laser_beams", "techno party"),
+    "house music": ("plasma", "a plasma globe"),
+    "electronic music": ("plasma", "energy field"),
+    "trance music": ("aurora", "aurora"),
+    "drum and bass music": ("circuit", "data flowing through a chip"),
+    "synthwave music": ("neon_grid", "a synthwave landscape"),
+    "chillout music": ("underwater", "a glowing jellyfish"),
+    "hip hop music": ("city_at_night", "downtown"),
+    "rock music": ("fire", "bonfire"),
+    "heavy metal music": ("lava", "molten rock"),
+    "acoustic guitar music": ("sunset", "golden hour"),
+    "classical string music": ("mountains", "misty mountains"),
+    "epic orchestral music": ("storm", "a thunderhead"),
+    "jazz music": ("rain", "a rainy street at night"),
+    "funk music": ("laser_beams", "disco lights"),
+    "choir music": ("clouds", "heaven"),
+    "chiptune music": ("neon_grid", "an eighties video game"),
     # and of recorded clips
     "baby cry": ("cells", "cells"),
     "chainsaw": ("forest", "forest"),
@@ -41,7 +61,7 @@ SHOWN: dict[str, tuple[str, str]] = {
     "rooster": ("sunset", "sunrise"),
     "sea waves": ("ocean", "ocean waves"),
 }
-"""Calm, energetic, dark and bright music show no scene: they are moods, which change any."""
+"""Calm, energetic, dark and bright sounds show no scene: they are moods, which change any."""
 
 
 def shown(texts: Sequence[str], families: Sequence[str]) -> dict[str, str]:

@@ -22,8 +22,11 @@ LUFS = -23.0
 
 def make(text: str, density: float, count: float, seed: int) -> Signal:
     """float32 [n] at -23 LUFS: `count` seconds of the kind `text` at a density of 0 to 1."""
-    rng = np.random.default_rng(seed)
-    sound = KINDS[text](rng, float(density), count)
+    return levelled(KINDS[text](np.random.default_rng(seed), float(density), count))
+
+
+def levelled(sound: Signal) -> Signal:
+    """float32 [n] at -23 LUFS, of a sound of any level."""
     level = loudness(np.repeat(sound[:, None], 2, axis=1))
     if np.isfinite(level):
         sound = sound * 10 ** ((LUFS - level) / 20)

@@ -17,15 +17,21 @@ import numpy as np
 from tqdm import tqdm
 
 from tpos_live.sound.source import RATE, SoundError
-from tpos_live.training.clips import SUFFIXES, DataError, log_mel, read_mono
+from tpos_live.training.clips import SUFFIXES, DataError, Sound, log_mel, read_mono
+from tpos_live.training.genres import told_apart
 
 LESSON_HOPS = 40
 """Hops of 10 ms between two answers of the teacher."""
 LONGEST = 5.0
-"""Seconds of each file that are heard."""
+"""Seconds that are heard in one go."""
+APART = 15.0
+"""Seconds from one to the next stretch of a long file."""
+STRETCHES = 8
+"""Of a file, at most."""
 TAKES = 3
 """Files whose names differ in their last digits alone are takes of one sound; so many of them are heard."""
 SHY = 0.02
+"""Scores below this are not kept, but those of kinds of music."""
 _RATE, _WINDOW = 16_000, 15_600
 NAMES = "yamnet_class_map.csv"
 _EMBEDDING = "global_average_pooling2d/Mean"
@@ -36,7 +42,7 @@ class Lesson:
     """One sound and what the teacher says of it.
 
     mel: float16 [hops, MELS] in dB. told: float16 [n, width], the last 0.975 s at hop (i + 1) * LESSON_HOPS. said:
-    names that it may have, with the teacher's mean score, 0 to 1; none below SHY.
+    names that it may have, with the teacher's mean score, 0 to 1, or the shares that it was made with.
     """
 
     name: str
@@ -106,14 +112,24 @@ def find_sounds(folder: Path, seed: int = 0) -> list[Path]:
     return [group[index] for group in takes.values() for index in rng.permutation(len(group))[:TAKES]]
 
 
+def stretches(name: str, mono: np.ndarray) -> list[Sound]:
+    """What is heard of a file: its beginning, and of a long one a stretch each APART seconds, at most STRETCHES."""
+    long = round(LONGEST * RATE)
+    count = min(max(int(len(mono) / RATE / APART), 1), STRETCHES)
+    if count == 1:
+        return [Sound(name, mono[:long])]
+    starts = np.linspace(0, len(mono) - long, count + 2)[1:-1].astype(int)  # beginnings and endings say little
+    return [Sound(f"{name}@{start // RATE}", mono[start : start + long]) for start in starts.tolist()]
+
+
 def read_lessons(
     folder: Path | None,
     teacher: Path,
     cache: Path,
     report: Callable[[str], None],
-    extra: Iterable[tuple[str, np.ndarray]] = (),
+    extra: Iterable[Sound] = (),
 ) -> list[Lesson]:
-    """What the teacher says of every sound below `folder`, if there is one, and of `extra` names and sounds.
+    """What the teacher says of every sound below `folder`, if there is one, and of `extra` ones.
 
     cache: an .npz that keeps it all. What cannot be read is reported and left out. Raises DataError.
     """
@@ -122,28 +138,32 @@ def read_lessons(
     yamnet = Yamnet(teacher)
     lessons = []
 
-    def learn(name: str, mono: np.ndarray) -> None:
-        told, scores = yamnet.hear(mono)
-        if len(told) and np.abs(mono).max() > 1e-3:
+    def learn(sound: Sound) -> None:
+        told, scores = yamnet.hear(sound.mono)
+        if len(told) and np.abs(sound.mono).max() > 1e-3:
             mean = scores.astype(np.float32).mean(axis=0)
-            said = {called: round(float(mean[n]), 4) for n, called in enumerate(yamnet.names) if mean[n] >= SHY}
-            lessons.append(Lesson(name, log_mel(mono).astype(np.float16), told, said))
+            said = told_apart({called: float(mean[n]) for n, called in enumerate(yamnet.names)})
+            known = sound.said or {called: score for called, score in said.items() if score >= SHY}
+            known = {called: round(float(score), 4) for called, score in known.items()}
+            lessons.append(Lesson(sound.name, log_mel(sound.mono).astype(np.float16), told, known))
 
     for path in tqdm(find_sounds(folder) if folder else (), desc="lessons", unit="sound", disable=folder is None):
         assert folder is not None
         try:
-            learn(path.relative_to(folder).as_posix(), read_mono(path)[: round(LONGEST * RATE)])
+            for sound in stretches(path.relative_to(folder).as_posix(), read_mono(path)):
+                learn(sound)
         except SoundError as error:
             report(f"left out: {error}")
-    for name, mono in extra:
-        learn(name, mono)
+    for sound in extra:
+        learn(sound)
     if not lessons:
         raise DataError(f"there is nothing to hear in {folder or 'these clips'}")
     cache.parent.mkdir(parents=True, exist_ok=True)
     fresh = cache.with_suffix(".part.npz")
     arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
-    words = json.dumps({"names": yamnet.names, "said": {one.name: one.said for one in lessons}})
-    np.savez(fresh, words=np.array(words), **arrays)  # type: ignore[arg-type]
+    names = list(dict.fromkeys([*yamnet.names, *(word for one in lessons for word in one.said)]))
+    said = json.dumps({"names": names, "said": {one.name: one.said for one in lessons}})
+    np.savez(fresh, words=np.array(said), **arrays)  # type: ignore[arg-type]
     fresh.replace(cache)
     return lessons
 
