@@ -6,6 +6,7 @@ name ("3-144028-A.ogg" is in fold 3), 0 where there is none.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -165,7 +166,7 @@ def _write_cache(cache: Path | None, kept: dict[str, np.ndarray], known: dict[st
     if cache is None or kept.keys() == known.keys():
         return
     cache.parent.mkdir(parents=True, exist_ok=True)
-    fresh = cache.with_suffix(".part.npz")
+    fresh = cache.with_suffix(f".{os.getpid()}.part.npz")  # folds are trained side by side
     np.savez(fresh, **kept)  # type: ignore[arg-type]
     fresh.replace(cache)
 

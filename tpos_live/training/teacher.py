@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -159,7 +160,7 @@ def read_lessons(
     if not lessons:
         raise DataError(f"there is nothing to hear in {folder or 'these clips'}")
     cache.parent.mkdir(parents=True, exist_ok=True)
-    fresh = cache.with_suffix(".part.npz")
+    fresh = cache.with_suffix(f".{os.getpid()}.part.npz")  # folds are trained side by side
     arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
     names = list(dict.fromkeys([*yamnet.names, *(word for one in lessons for word in one.said)]))
     said = json.dumps({"names": names, "said": {one.name: one.said for one in lessons}})
