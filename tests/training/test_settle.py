@@ -16,7 +16,7 @@ from tpos_live.places import shipped
 from tpos_live.training.clips import Clip, Sound
 from tpos_live.training.encoder_losses import Texts
 from tpos_live.training.encoder_training import Sentences
-from tpos_live.training.settle import MOMENTS, memories, ridge, settle
+from tpos_live.training.settle import MADE, MOMENTS, RECORDED, balanced, memories, ridge, settle
 from tpos_live.training.sounds import KINDS
 from tpos_live.training.teacher import Lesson, read_kept, read_lessons
 from tpos_live.training.unnamed import Unnamed, akin, meant, read_unnamed
@@ -33,6 +33,17 @@ def clip(text: str, seed: int, hops: int = 700, density: float = float("nan")) -
     rng = np.random.default_rng(seed)
     mel = rng.uniform(-70, -20, (hops, 1)) + rng.uniform(-20, 20, 80)
     return Clip(text, f"{text}/{seed}", 0, mel.astype(np.float16), density)
+
+
+@pytest.mark.parametrize(("clips", "made", "unnamed"), [(318, 576, 5355), (10, 0, 400), (3, 4, 0), (50, 60, 20)])
+def test_what_has_a_name_outweighs_what_has_none(clips: int, made: int, unnamed: int) -> None:
+    """However many there are of each."""
+    weight = balanced([True] * clips + [False] * made, unnamed)
+    assert weight.shape == (clips + made + unnamed,) and bool((weight >= 1).all())
+    assert bool((weight[clips + made :] == 1).all())
+    of_clips, of_made = float(weight[:clips].sum()), float(weight[clips : clips + made].sum())
+    assert of_clips == pytest.approx(max(RECORDED * unnamed, clips), rel=1e-5)
+    assert of_made == pytest.approx(max(MADE * unnamed, made) if made else 0, rel=1e-5)
 
 
 def test_the_regression_is_the_best_there_is() -> None:

@@ -13,9 +13,20 @@ SURE = 0.5
 """Score of MUSIC from which a sound is music, and is told by its kinds."""
 FAINT = 0.004
 """A kind's score below this says nothing; kinds are told apart by their shares alone."""
-MOOD_SHARE = 0.4
-"""Share of the moods in what is said of a kind."""
+MOOD_SHARE, TIMBRE_SHARE = 0.5, 0.2
+"""Shares of the moods, and of electronic or acoustic, in what is said of a kind."""
 
+TIMBRES = {
+    "electronic music": (
+        "ambient music", "dark ambient music", "techno music", "house music", "trance music", "drum and bass music",
+        "electronic music", "synthwave music", "chiptune music",
+    ),
+    "acoustic music": (
+        "acoustic guitar music", "piano music", "classical string music", "epic orchestral music", "jazz music",
+        "choir music",
+    ),
+}  # fmt: skip
+"""What kinds are played on, where that can be said."""
 PLAIN = ("calm", "energetic", "dark", "bright")
 """Moods as they are said where energy and light are known."""
 
@@ -69,7 +80,6 @@ KINDS: dict[str, tuple[str, ...]] = {
     "christian music": ("choir music", "peaceful"),
     "gospel music": ("choir music", "joyful"),
     "lullaby": ("piano music", "peaceful"),
-    "video game music": ("chiptune music", "bright energetic"),
     "chiptune music": ("chiptune music", "bright energetic"),
     "reggae": ("funk music", "happy"),
     "ska": ("funk music", "happy"),
@@ -87,14 +97,15 @@ KINDS: dict[str, tuple[str, ...]] = {
 def told_apart(said: Mapping[str, float]) -> dict[str, float]:
     """What a teacher said of a sound, names to scores; of music, its kinds and moods in place of "music".
 
-    Their scores add up to that of music. Where no kind is heard it stays "music".
+    Their scores add up to that of music. Where no kind is heard it stays as it is, and where no music is, none of its
+    kinds does.
     """
     music = said.get(MUSIC, 0.0)
     kinds = {name: score for name, score in said.items() if name in KINDS and score >= FAINT}
-    rest = {name: score for name, score in said.items() if name not in KINDS}
     total = sum(kinds.values())
-    if music < SURE or total <= 0:
-        return rest | kinds
+    if music < SURE or not kinds:
+        return {name: score for name, score in said.items() if name not in KINDS or KINDS[name][0] == name}
+    rest = {name: score for name, score in said.items() if name not in KINDS}
     del rest[MUSIC]
     for name, score in kinds.items():
         for word, share in in_words(name).items():
@@ -111,11 +122,10 @@ def in_words(kind: str, energy: float = 0.0, light: float = 0.0) -> dict[str, fl
         calm, energetic, dark, bright = PLAIN
         weights = {energetic if energy > 0 else calm: abs(energy), bright if light > 0 else dark: abs(light)}
     total = sum(weights.values())
-    if not total:
-        return {name: 1.0}
     share = MOOD_SHARE * min(total, 1.0)
-    told = {name: 1.0 - share}
-    for mood, weight in weights.items():
+    timbre = next((word for word, names in TIMBRES.items() if name in names), name)
+    told = {name: 1.0 - share - TIMBRE_SHARE}
+    for word, weight in ((timbre, TIMBRE_SHARE), *((mood, share * part / total) for mood, part in weights.items())):
         if weight > 0:
-            told[mood] = told.get(mood, 0.0) + share * weight / total
+            told[word] = told.get(word, 0.0) + weight
     return told

@@ -22,8 +22,8 @@ from tpos_live.training.unnamed import Unnamed
 
 MOMENTS = (25, 125)
 """Steps after which a memory is read, 1 s and 5 s (a shorter sound: at its end)."""
-NAMED = 10.0
-"""Weight of a clip with a name, for each procedural or unnamed sound."""
+RECORDED, MADE = 1.5, 0.25
+"""Weights of what has a name, for all that has none; see `balanced`."""
 RIDGE = 30.0
 """Penalty on the squares of the regression's weights."""
 
@@ -57,6 +57,15 @@ def ridge(
     return made.T.to(wanted.dtype), (goal - middle @ made).to(wanted.dtype)
 
 
+def balanced(recorded: Sequence[bool], unnamed: int) -> torch.Tensor:
+    """Weights [n + unnamed]: of an unnamed sound 1, of all recorded clips with a name RECORDED and of all procedural
+    sounds MADE times that of all unnamed ones together, however many there are; none is less than 1."""
+    clip = torch.tensor(list(recorded))
+    of_clip = max(RECORDED * unnamed / max(int(clip.sum()), 1), 1.0)
+    of_made = max(MADE * unnamed / max(int((~clip).sum()), 1), 1.0)
+    return torch.cat([torch.where(clip, of_clip, of_made), torch.ones(unnamed)])
+
+
 def settle(
     net: EncoderNet,
     clips: Sequence[Clip],
@@ -72,13 +81,12 @@ def settle(
     net.eval()
     chosen = torch.tensor(list(labels))
     wanted, told = texts.vectors[chosen], texts.states[chosen]
-    weight = torch.tensor([1.0 if np.isfinite(clip.density) else NAMED for clip in clips])
     heard = [*clips]
     if unnamed is not None:
         heard += unnamed.clips
         wanted = torch.cat([wanted, unnamed.places])
         told = torch.cat([told, unnamed.states[:, 1 : 1 + net.layout.rows]])
-        weight = torch.cat([weight, torch.ones(len(unnamed.clips))])
+    weight = balanced([not np.isfinite(clip.density) for clip in clips], len(heard) - len(clips))
     held = memories(net, heard)
     dim, repeat = net.layout.dim, len(MOMENTS)
     with torch.no_grad():

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from tpos_live.sound.source import RATE, SoundError
 from tpos_live.training.clips import SUFFIXES, DataError, Sound, log_mel, read_mono
-from tpos_live.training.genres import told_apart
+from tpos_live.training.genres import FAINT, KINDS
 
 LESSON_HOPS = 40
 """Hops of 10 ms between two answers of the teacher."""
@@ -143,9 +143,9 @@ def read_lessons(
         told, scores = yamnet.hear(sound.mono)
         if len(told) and np.abs(sound.mono).max() > 1e-3:
             mean = scores.astype(np.float32).mean(axis=0)
-            said = told_apart({called: float(mean[n]) for n, called in enumerate(yamnet.names)})
-            known = sound.said or {called: score for called, score in said.items() if score >= SHY}
-            known = {called: round(float(score), 4) for called, score in known.items()}
+            said = {called: float(mean[n]) for n, called in enumerate(yamnet.names)}
+            heard = {called: score for called, score in said.items() if score >= (FAINT if called in KINDS else SHY)}
+            known = {called: round(score, 4) for called, score in (sound.said or heard).items()}
             lessons.append(Lesson(sound.name, log_mel(sound.mono).astype(np.float16), told, known))
 
     for path in tqdm(find_sounds(folder) if folder else (), desc="lessons", unit="sound", disable=folder is None):
@@ -162,8 +162,7 @@ def read_lessons(
     cache.parent.mkdir(parents=True, exist_ok=True)
     fresh = cache.with_suffix(f".{os.getpid()}.part.npz")  # folds are trained side by side
     arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
-    names = list(dict.fromkeys([*yamnet.names, *(word for one in lessons for word in one.said)]))
-    said = json.dumps({"names": names, "said": {one.name: one.said for one in lessons}})
+    said = json.dumps({"names": yamnet.names, "said": {one.name: one.said for one in lessons}})
     np.savez(fresh, words=np.array(said), **arrays)  # type: ignore[arg-type]
     fresh.replace(cache)
     return lessons

@@ -17,15 +17,24 @@ import torch.nn.functional as F
 
 from tpos_live.training.clips import Clip
 from tpos_live.training.encoder_training import Sentences
+from tpos_live.training.genres import told_apart
 from tpos_live.training.teacher import Lesson, read_kept
 
 LEAST = 0.1
 """What the teacher gives a smaller score is not meant."""
 AKIN = 0.6
 """A name whose cosine, about the middle of names, with a text is this great means the same."""
-NO_NAMES = frozenset({"silence"})
-OFTEN = 3
-"""Sounds that a name was given to, at least, to be a name for the stage."""
+NO_NAMES = frozenset(
+    {
+        "silence", "sound effect", "echo", "reverberation", "field recording", "radio", "television",
+        "inside, small room", "inside, large room or hall", "inside, public space", "outside, urban or manmade",
+        "outside, rural or natural", "background music", "theme music", "soundtrack music", "video game music",
+        "jingle (music)", "christmas music", "wedding music", "independent music",
+    }
+)  # fmt: skip
+"""They name the recording or what it is for, not what is heard."""
+OFTEN, MOSTLY = 3, 0.2
+"""Sounds of which a name is at least the share MOSTLY, for it to be a name for the stage."""
 
 
 @dataclass(frozen=True)
@@ -53,32 +62,35 @@ def read_unnamed(
     lessons = [one for one in lessons if one.said and one.name not in known]
     if not lessons:
         return None
-    vectors, states = sentences.encode(names)
-    number = {name: index for index, name in enumerate(names)}
-    barred = NO_NAMES | akin(names, without, sentences)
+    words = list(dict.fromkeys([*names, *(word for lesson in lessons for word in meant(lesson))]))
+    vectors, states = sentences.encode(words)
+    number = {name: index for index, name in enumerate(words)}
+    barred = NO_NAMES | akin(words, without, sentences)
     clips, places, told = [], [], []
+    counts: Counter[str] = Counter()
     for lesson in lessons:
         shares = meant(lesson, barred)
         if not shares:
             continue
         rows = [number[name] for name in shares]
         share = torch.tensor(list(shares.values()))
+        counts.update(name for name, part in shares.items() if part >= MOSTLY)
         clips.append(Clip(max(shares, key=shares.__getitem__), lesson.name, 0, lesson.mel))
         places.append(F.normalize(share @ vectors[rows], dim=0))
         told.append(torch.einsum("n,ntd->td", share, states[rows]))
     if not clips:
         return None
-    counts = Counter(clip.text for clip in clips)
-    often = [name for name in names if counts[name] >= OFTEN]
-    return Unnamed(clips, torch.stack(places), torch.stack(told), often, vectors.mean(0))
+    often = [name for name in words if counts[name] >= OFTEN]
+    return Unnamed(clips, torch.stack(places), torch.stack(told), often, vectors[: len(names)].mean(0))
 
 
 def meant(lesson: Lesson, barred: frozenset[str] = NO_NAMES) -> dict[str, float]:
     """Shares of the names that a sound may have; they add up to one, or there are none.
 
-    The square root of the teacher's scores: it is sure of one name and shy of the others.
+    The square root of the teacher's scores: it is sure of one name and shy of the others. Music goes by its kinds.
     """
-    found = {n: score**0.5 for n, score in lesson.said.items() if score >= LEAST and n not in barred}
+    said = told_apart(lesson.said)
+    found = {name: score**0.5 for name, score in said.items() if score >= LEAST and name not in barred}
     total = sum(found.values())
     return {name: share / total for name, share in found.items()}
 
