@@ -67,6 +67,12 @@ def test_a_teacher_that_is_none_is_named(tmp_path: Path) -> None:
         teacher.Yamnet(tmp_path / "yamnet.tflite")
 
 
+def test_a_soundfont_that_is_none_is_named_at_once(sounds: Path, tmp_path: Path) -> None:
+    """Before the teacher is asked for, which is not there either."""
+    with pytest.raises(DataError, match=r"none\.sf2 is not a soundfont|pip install --no-deps tinysoundfont"):
+        train_ears(sounds, Path("teacher"), minutes=0.01, run=tmp_path, soundfont=tmp_path / "none.sf2")
+
+
 def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher, "Yamnet", Loudness)
     lines: list[str] = []

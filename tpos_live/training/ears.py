@@ -39,7 +39,7 @@ from tpos_live.training.clips import (
     read_mono,
 )
 from tpos_live.training.encoder_net import EncoderNet, prefix_hops
-from tpos_live.training.music import made_music
+from tpos_live.training.music import made_music, open_soundfont
 from tpos_live.training.streams import coloured, with_room
 from tpos_live.training.teacher import LESSON_HOPS, Lesson, read_lessons
 
@@ -153,6 +153,8 @@ def train_ears(
     if threads is not None:
         torch.set_num_threads(threads)
     layout = layout or Layout()
+    if soundfont is not None:
+        open_soundfont(soundfont)  # before minutes of listening
     extra = chain(
         made_sounds(variants, SOUND_SECONDS, seed),
         made_music(variants, seed, soundfont) if soundfont is not None else (),

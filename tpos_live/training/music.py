@@ -39,7 +39,8 @@ class Song:
 
 
 @cache
-def _synth(soundfont: Path) -> Any:
+def open_soundfont(soundfont: Path) -> Any:
+    """A synthesiser and the number of the soundfont in it, once a process. Raises DataError."""
     try:
         from tinysoundfont import Synth
     except ImportError as error:
@@ -96,7 +97,7 @@ def _played(part: Part, score: Score, count: float, soundfont: Path) -> Signal:
 
 
 def _sampled(part: Part, score: Score, total: int, soundfont: Path) -> Signal:
-    synth, font = _synth(soundfont)
+    synth, font = open_soundfont(soundfont)
     program = int(score.rng.choice(part.programs))
     try:
         synth.program_select(0, font, part.bank, program, part.bank == DRUMS)
