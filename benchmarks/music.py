@@ -25,6 +25,7 @@ import numpy as np
 
 from tpos_live.analysis.encoder_folder import read_encoder
 from tpos_live.analysis.opening import FOLDER
+from tpos_live.evaluation.statistics import spearman
 from tpos_live.places import shipped
 from tpos_live.sound.source import RATE
 from tpos_live.training.clips import SUFFIXES, read_mono
@@ -162,20 +163,18 @@ def main() -> None:
 
 def agreement(rows: Sequence[tuple[str, float, float]], draws: int = 500, seed: int = 0) -> dict[str, Any]:
     """Rank correlation of two answers, its interval, and that of the tracks' means."""
-    from scipy.stats import spearmanr
-
     tracks = sorted({track for track, _, _ in rows})
     of = {track: np.array([(ours, theirs) for name, ours, theirs in rows if name == track]) for track in tracks}
     rng, found = np.random.default_rng(seed), []
     for _ in range(draws):
         both = np.concatenate([of[tracks[n]] for n in rng.integers(len(tracks), size=len(tracks))])
-        found.append(spearmanr(both[:, 0], both[:, 1]).statistic)
+        found.append(spearman(both[:, 0], both[:, 1]))
     both = np.concatenate(list(of.values()))
     means = np.array([part.mean(axis=0) for part in of.values()])
     return {
-        "rank_correlation": round(float(spearmanr(both[:, 0], both[:, 1]).statistic), 3),
+        "rank_correlation": round(float(spearman(both[:, 0], both[:, 1])), 3),
         "interval": np.round(np.nanpercentile(found, [2.5, 97.5]), 2).tolist(),
-        "of_tracks": round(float(spearmanr(means[:, 0], means[:, 1]).statistic), 3),
+        "of_tracks": round(float(spearman(means[:, 0], means[:, 1])), 3),
         "n": len(both),
     }
 

@@ -21,7 +21,7 @@ from tpos_live.sound.synth import hat, kick, seconds, shaped, snare
 from tpos_live.training.clips import DataError, Sound
 from tpos_live.training.genres import in_words
 from tpos_live.training.score import CLAP, HAT, KICK, OPEN, SNARE, Score
-from tpos_live.training.sounds import levelled
+from tpos_live.training.sounds import levelled, library
 from tpos_live.training.styles import DRUMS, STYLES, Part
 
 Signal = np.ndarray
@@ -85,15 +85,19 @@ def _played(part: Part, score: Score, count: float, soundfont: Path) -> Signal:
     rng, total = score.rng, round(count * RATE)
     own = part.own and rng.random() < 0.5
     sound = _own_drums(score, total) if own else _sampled(part, score, total, soundfont)
-    level = np.sqrt(np.mean(sound**2)) + 1e-9
-    sound = sound / level * 0.1
+    sound = _even(sound)
     if part.drive:
-        sound = np.tanh(part.drive * sound * 3) * 0.1 / np.sqrt(np.mean(np.tanh(part.drive * sound * 3) ** 2) + 1e-9)
+        sound = _even(np.tanh(3 * part.drive * sound))
     if part.low or part.high:
         sound = shaped(sound, part.low, part.high * rng.uniform(0.7, 1.4), 4)
     if part.wet:
         sound = (1 - part.wet) * sound + part.wet * _room(sound, rng, rng.uniform(0.5, 1.5) + 3 * part.wet)
     return sound
+
+
+def _even(sound: Signal) -> Signal:
+    """At an RMS of 0.1."""
+    return np.asarray(sound * 0.1 / (np.sqrt(np.mean(sound**2)) + 1e-9))
 
 
 def _sampled(part: Part, score: Score, total: int, soundfont: Path) -> Signal:
@@ -160,9 +164,6 @@ def _room(sound: Signal, rng: np.random.Generator, decay: float) -> Signal:
 def made_music(variants: int, seed: int, soundfont: Path) -> Iterator[Sound]:
     """`variants` songs of each style, their densities spread evenly, at the loudness of the other made sounds; what is
     said of them is their kind and mood. Raises DataError."""
-    rng = np.random.default_rng(seed + 1)
-    for style in STYLES:
-        for density in (np.arange(variants) + rng.uniform(0, 1, variants)) / variants:
-            own = int(rng.integers(2**31))
-            made = song(style, float(density), SONG_SECONDS, own, soundfont)
-            yield Sound(f"{style}/{own}", levelled(made.sound), in_words(style, made.energy, made.light))
+    for style, density, own in library(variants, seed + 1, STYLES):
+        made = song(style, density, SONG_SECONDS, own, soundfont)
+        yield Sound(f"{style}/{own}", levelled(made.sound), in_words(style, made.energy, made.light))

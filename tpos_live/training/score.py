@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +39,10 @@ class Score:
         if when < self.beats:
             human = self.rng.normal(0, 0.008)
             self.notes.append((max(when + human, 0.0), long, int(np.clip(note, 20, 108)), float(np.clip(loud, 0, 1))))
+
+    def struck(self, pattern: str) -> Iterator[float]:
+        """The beats on which `pattern`, of sixteenths, has an x."""
+        return (n / 4 for n in range(int(self.beats * 4)) if pattern[n % len(pattern)] == "x")
 
 
 Role = Callable[[Score], None]
@@ -102,10 +106,9 @@ def bass(pattern: str = "x.x.x.x.x.x.x.x.", octave: int = -2, leaps: bool = Fals
     """Roots on the sixteenths of `pattern`; leaps: to the fifth and the octave as well."""
 
     def write(score: Score) -> None:
-        for n in range(int(score.beats * 4)):
-            if pattern[n % len(pattern)] == "x":
-                degree = score.chord(n / 4) + (int(score.rng.choice([0, 0, 4, 7])) if leaps else 0)
-                score.add(n / 4, 0.24 if "xx" in pattern else 0.45, score.pitch(degree, octave), loud)
+        for beat in score.struck(pattern):
+            degree = score.chord(beat) + (int(score.rng.choice([0, 0, 4, 7])) if leaps else 0)
+            score.add(beat, 0.24 if "xx" in pattern else 0.45, score.pitch(degree, octave), loud)
 
     return write
 
@@ -126,10 +129,9 @@ def stabs(pattern: str = "..x...x...x...x.", octave: int = 0, loud: float = 0.7,
     """Short chords on the sixteenths of `pattern`."""
 
     def write(score: Score) -> None:
-        for n in range(int(score.beats * 4)):
-            if pattern[n % len(pattern)] == "x":
-                for voice in (0, 2, 4):
-                    score.add(n / 4, long, score.pitch(score.chord(n / 4) + voice, octave), loud)
+        for beat in score.struck(pattern):
+            for voice in (0, 2, 4):
+                score.add(beat, long, score.pitch(score.chord(beat) + voice, octave), loud)
 
     return write
 
@@ -151,15 +153,10 @@ def chugs(octave: int = -2) -> Role:
 
     def write(score: Score) -> None:
         gallop = str(score.rng.choice(["x.xxx.xxx.xxx.xx", "xxxxxxxxxxxxxxxx", "x..xx..xx.x.x..x", "x...x...x.x.x..."]))
-        for n in range(int(score.beats * 4)):
-            if gallop[n % 16] == "x":
-                degree = score.chord(n / 4)
-                for note in (
-                    score.pitch(degree, octave),
-                    score.pitch(degree, octave) + 7,
-                    score.pitch(degree, octave + 1),
-                ):
-                    score.add(n / 4, 0.22 if n % 8 else 1.2, note, 0.85)
+        for beat in score.struck(gallop):
+            root = score.pitch(score.chord(beat), octave)
+            for note in (root, root + 7, root + 12):
+                score.add(beat, 0.22 if beat % 2 else 1.2, note, 0.85)
 
     return write
 

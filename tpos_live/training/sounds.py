@@ -7,7 +7,7 @@ are those of Ember's scenes and moods where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -365,11 +365,12 @@ KINDS: dict[str, Kind] = {
 """Text to sound. A drone is what space sounds like; a riser flies through the tunnel."""
 
 
-def library(variants: int, seed: int) -> list[tuple[str, float, int]]:
-    """What to make: text, density and seed of `variants` sounds of each kind, densities spread evenly."""
+def library(variants: int, seed: int, kinds: Iterable[str] = ()) -> list[tuple[str, float, int]]:
+    """What to make: text, density and seed of `variants` sounds of each kind (by default of KINDS), densities spread
+    evenly."""
     rng = np.random.default_rng(seed)
     plan = []
-    for text in KINDS:
+    for text in kinds or KINDS:
         densities = (np.arange(variants) + rng.uniform(0, 1, variants)) / variants
         plan += [(text, float(density), int(rng.integers(2**31))) for density in densities]
     return plan

@@ -60,7 +60,7 @@ class Style:
 STILL = ((0, 0, 5, 5), (0, 3, 0, 3), (0, 0, 0, 0), (0, 2, 3, 3))
 FLOOR = "x...x...x...x..."
 PADS, STRINGS, CHOIR = (88, 89, 90, 91, 92, 94, 95), (48, 49, 50, 51), (52, 53, 54)
-SYNTH_BASS, LEADS, ELECTRIC, STEEL = (38, 39, 87), (80, 81, 84, 90, 62, 63), (29, 30), (24, 25)
+SYNTH_BASS, ELECTRIC, STEEL = (38, 39, 87), (29, 30), (24, 25)
 ROCK_KITS, SYNTH_KITS = (0, 8, 16), (24, 25)
 
 STYLES: dict[str, Style] = {
