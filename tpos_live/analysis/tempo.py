@@ -1,4 +1,4 @@
-"""Tempo: how far apart the beats are, from the last ten seconds of onset strength.
+"""Tempo: how far apart the beats are, from the last ten seconds of onset strength, and what twenty before them said.
 
 Three questions, each to what answers it best:
 which metre? A tempo's score is the mean autocorrelation at one to eight beat periods (a comb, as in Scheirer,
@@ -11,7 +11,7 @@ how exactly? The maximum of the power that the periodogram has at the harmonics 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -31,6 +31,12 @@ STROKE_OCTAVES = 0.8
 REPEAT_WEIGHT = 0.7
 LOYALTY = 0.1
 """What the octave that is held is ahead of others."""
+MEMORY_LOOKS = 80.0
+"""Looks, four a second, over whose findings the mean is taken: ten seconds may be a fill or a break."""
+AGAINST = 0.6
+"""The held tempo's score must be this share of the best, or what is heard speaks against it."""
+PATIENCE_LOOKS = 8
+"""When so many looks in a row spoke against the held tempo, all that was heard before is forgotten."""
 STEP = 1.0025
 MULTIPLES = 8
 HARMONICS = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
@@ -108,6 +114,41 @@ class Periodicity:
         if not 0 < best < total.size - 1:
             return float(tempi[best])
         return float(tempi[best] + peak_offset(*total[best - 1 : best + 2]) * (tempi[1] - tempi[0]))
+
+
+@dataclass
+class Memory:
+    """What repeated lately. Longer than what a look hears, so that a fill or a break is outvoted; but another tempo is
+    soon believed, for what speaks against the old one is not averaged with it."""
+
+    _mean: Periodicity | None = None
+    _looks: int = 0
+    _against: int = 0
+
+    def remember(self, found: Periodicity, held: float) -> Periodicity:
+        """The mean of `found` and what was found before, but for `power`; `held` is the tempo that is believed in,
+        BPM, 0 for none."""
+        heard = found.scores() * _prior()
+        against = held > 0.0 and np.interp(held, tempo_grid(), heard) < AGAINST * heard.max()
+        self._against = self._against + 1 if against else 0
+        if self._mean is None or self._against > PATIENCE_LOOKS:
+            self._looks = self._against = 0
+            self._mean = found
+        self._looks += 1
+        share = 1.0 / min(self._looks, MEMORY_LOOKS)
+        self._mean = replace(
+            found,
+            onsets=_towards(self._mean.onsets, found.onsets, share),
+            drums=_towards(self._mean.drums, found.drums, share),
+            strokes=self._mean.strokes + share * (found.strokes - self._mean.strokes),
+        )
+        return self._mean
+
+
+def _towards(old: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
+    """`old` a share of the way to `new`, longer while little has been heard: what is new there counts whole."""
+    known = old[: new.size]
+    return np.append(known + share * (new[: known.size] - known), new[known.size :])
 
 
 def peak_offset(left: float, middle: float, right: float) -> float:
