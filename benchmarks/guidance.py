@@ -1,10 +1,12 @@
-"""What semantic guidance gives for its cost: python benchmarks/guidance.py [--engine FOLDER] [--seeds 5] [--json]
+"""What a sound's own rows give for their cost: python benchmarks/guidance.py [--engine FOLDER] [--seeds 5] [--json]
 
-Pictures of a prompt are led to a sound, by blending in conditioning space and by semantic guidance, at several
-strengths and at 1, 2 and 4 steps, and compared with the same picture without the sound:
+Pictures of a prompt are led to a sound, by blending in conditioning space, by semantic guidance and by letting the
+sound grow as a scene of its own, at several strengths and at 1, 2 and 4 steps, and compared with the same picture
+without the sound:
 
 effect  the probability, by the engine's own judge, of the sound's scene
 scene   the same of the prompt's own scene
+both    how often the judge names both, each in some part of the picture
 kept    structural similarity with the picture without sound (Wang et al. 2004), grey, 64x64
 apart   mean absolute difference from it, 0 to 255, 64x64
 
@@ -28,6 +30,7 @@ import torch.nn.functional as F
 from tpos_live.conditioning.directions import Directions
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.prompts import slerp
+from tpos_live.conditioning.scenes import Scenes
 from tpos_live.evaluation.judge import Judge, load_judge
 from tpos_live.parameters import ParameterStore, Snapshot
 from tpos_live.places import shipped
@@ -47,6 +50,7 @@ STEPS = (1, 2, 4)
 BLENDS = (0.2, 0.35, 0.5, 0.65, 0.8)
 SCALES = (0.35, 0.7, 1.0, 1.4)
 QUANTILES = (0.5, 0.7)
+GROWN = (0.2, 0.35, 0.5, 0.65, 0.8)
 KEPT = (0.8, 0.65, 0.5)
 """Similarities at which the methods are compared."""
 WALK = 0.03
@@ -64,6 +68,7 @@ class Row:
     strength: float
     effect: float
     scene: float
+    both: float
     kept: float
     apart: float
     spread: float
@@ -93,6 +98,12 @@ class Easel:
         led = None if sound is None else Directions(self.rows(sound)[None], (1.0,), 1.0)
         return self.painter.draw(drive, self.rows(states), snapshot, led).pixels.copy()
 
+    def grow(self, states: torch.Tensor, sound: torch.Tensor, share: float, snapshot: Snapshot) -> np.ndarray:
+        """share: of the picture's area, before the growth eases it."""
+        rows = torch.stack([self.rows(states), self.rows(sound)])
+        scenes = Scenes(rows, (1.0 - share, share))
+        return self.painter.draw(Drive(intensity=0.5), rows[0], snapshot, None, scenes).pixels.copy()
+
 
 def small(picture: np.ndarray) -> torch.Tensor:
     """Grey, float [1, 1, 64, 64], 0 to 1."""
@@ -120,10 +131,11 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
     return float((shrunk[0] - shrunk[1]).abs().mean())
 
 
-def scenes(judge: Judge, picture: np.ndarray) -> dict[str, float]:
-    """Probability of each scene."""
+def scenes(judge: Judge, picture: np.ndarray) -> tuple[dict[str, float], set[str]]:
+    """Probability of each scene, and those named in some part of the picture."""
     seen = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    return dict(zip(judge.families, torch.softmax(judge(seen)[0], 1)[0].tolist(), strict=True))
+    parts = {judge.families[n] for n in judge.parts(seen).argmax(-1).flatten().tolist()}
+    return dict(zip(judge.families, torch.softmax(judge(seen)[0], 1)[0].tolist(), strict=True)), parts
 
 
 def settings(steps: int, seed: int, quantile: float = 0.5, momentum: float = 0.0) -> Snapshot:
@@ -133,7 +145,7 @@ def settings(steps: int, seed: int, quantile: float = 0.5, momentum: float = 0.0
 
 def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
     """Every method, step count and strength over all cases and seeds."""
-    found: dict[tuple[str, int, int, float], list[tuple[int, float, float, float, float]]] = {}
+    found: dict[tuple[str, int, int, float], list[tuple[int, float, float, float, float, float]]] = {}
     for (prompt, own, sound, scene), seed in itertools.product(CASES, range(seeds)):
         text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)
         for steps in STEPS:
@@ -144,8 +156,9 @@ def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
                 name: str, passes: int, strength: float, picture: np.ndarray, plain: np.ndarray = plain,
                 steps: int = steps, scene: str = scene, own: str = own, seed: int = seed,
             ) -> None:  # fmt: skip
-                likely = scenes(judge, picture)
-                row = (seed, likely[scene], likely[own], similarity(plain, picture), apart(plain, picture))
+                likely, parts = scenes(judge, picture)
+                both = float({scene, own} <= parts)
+                row = (seed, likely[scene], likely[own], both, similarity(plain, picture), apart(plain, picture))
                 found.setdefault((name, steps, passes, strength), []).append(row)
 
             add("no sound", steps, 0.0, plain)
@@ -155,6 +168,8 @@ def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
                 led = dataclasses.replace(drive, audio_guidance=scale)
                 picture = easel.draw(text, led, settings(steps, seed, quantile), heard)
                 add(f"semantic {quantile:g}", 2 * steps, scale, picture)
+            for share in GROWN:
+                add("grow", 2 * steps, share, easel.grow(text, heard, share, settings(steps, seed)))
     rows = []
     for (name, steps, passes, strength), values in found.items():
         table = np.array(values)
@@ -214,11 +229,11 @@ def main() -> None:
         print(json.dumps({**facts, "rows": table, "at_equal_content": equal, "movement": moved}))
         return
     print(f"{engine.name} on {easel.painter.accelerator.name}, {len(CASES)} cases, {arguments.seeds} seeds\n")
-    print("| method | steps | passes | strength | effect | scene | kept | apart |\n" + "| --- " * 8 + "|")
+    print("| method | steps | passes | strength | effect | scene | both | kept | apart |\n" + "| --- " * 9 + "|")
     for row in sorted(rows, key=lambda row: (row.steps, row.method, row.strength)):
         print(
             f"| {row.method} | {row.steps} | {row.passes} | {row.strength:g} | {row.effect:.2f} ± {row.spread:.2f} "
-            f"| {row.scene:.2f} | {row.kept:.2f} | {row.apart:.1f} |"
+            f"| {row.scene:.2f} | {row.both:.2f} | {row.kept:.2f} | {row.apart:.1f} |"
         )
     print("\n| passes | method | steps | " + " | ".join(f"effect at {k:g} kept" for k in KEPT) + " |")
     print("| --- " * (3 + len(KEPT)) + "|")

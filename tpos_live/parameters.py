@@ -220,9 +220,10 @@ def _table() -> Iterator[Parameter]:
     yield P(
         "audio.mode",
         c,
-        "append",
-        "how the sound's meaning enters: beside the prompt, blended into it, or as guidance of what is drawn",
-        choices=("append", "blend", "semantic"),
+        "auto",
+        "how the sound's meaning enters: beside the prompt, blended into it, as guidance of what is drawn, or as a "
+        "scene that grows through the prompt's; auto = what suits the engine",
+        choices=("append", "blend", "semantic", "grow", "auto"),
     )
     yield P(
         "audio.guidance",

@@ -79,7 +79,8 @@ class Studio:
         vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
         told = Retold(engine.encode, vocabulary)
         texts = self._stack.enter_context(TextCache(told, synchronous=not self._live))
-        self.mixer = Mixer(PromptBank(texts), self._sound_map(), self.painter.token_rows, self.engine.hears)
+        rows, own = self.painter.token_rows, self.engine.metadata.audio_mode
+        self.mixer = Mixer(PromptBank(texts), self._sound_map(), rows, self.engine.hears, own)
         self._texts = texts
         self._interpreter = self._stack.enter_context(Interpreter(vocabulary, synchronous=not self._live))
 

@@ -146,7 +146,7 @@ def _work(
                 tokens = studio.mixer.tokens(drive.time, snapshot, drive, listener.meaning.latest())
                 assert tokens is not None  # not live: it waits for the prompt
                 doing = role(k, rank, workers, segment)
-                if doing == "skip" or (doing == "up" and not _leaves(drive, settings, snapshot)):
+                if doing == "skip" or (doing == "up" and not _leaves(drive, settings, studio.mixer.mode(snapshot))):
                     studio.painter.reset_feedback()
                     continue
                 frame = studio.painter.draw(drive, tokens, snapshot, studio.mixer.directions, studio.mixer.scenes)
@@ -158,9 +158,9 @@ def _work(
         out.put(first_line(error, 200))
 
 
-def _leaves(drive: Drive, settings: Settings, snapshot: Snapshot) -> bool:
+def _leaves(drive: Drive, settings: Settings, mode: str) -> bool:
     """Whether a picture leaves something behind that the next ones depend on."""
-    return drive.strength < 1.0 or settings.engine.stream_batch or snapshot["audio.mode"] == "semantic"
+    return drive.strength < 1.0 or settings.engine.stream_batch or mode == "semantic"
 
 
 def _prepare(studio: Studio, first: bool, ready: Any) -> None:

@@ -33,9 +33,9 @@ def meaning(concept: int, magnitude: float = 1.0) -> Meaning:
     return Meaning(0.0, np.eye(3, dtype=np.float32)[concept], magnitude)
 
 
-def mixer(sound: bool = True, hears: bool = True) -> Mixer:
+def mixer(sound: bool = True, hears: bool = True, mode: str = "append") -> Mixer:
     bank = PromptBank(TextCache(encode, synchronous=True))
-    return Mixer(bank, ConceptMap(CONCEPTS, encode_all, 4) if sound else None, 28, hears)
+    return Mixer(bank, ConceptMap(CONCEPTS, encode_all, 4) if sound else None, 28, hears, mode)
 
 
 def mix(m: Mixer, now: float, drive: Drive, heard: Meaning | None, **values: object) -> torch.Tensor:
@@ -50,12 +50,12 @@ def test_weight_zero_is_exactly_no_sound(hears: bool) -> None:
     silent = mix(mixer(False, hears), 0.0, LOUD, None)
     assert silent.shape == (28, 128)
     assert torch.equal(silent[24:], torch.zeros(4, 128) if hears else encode("sea")[20:])
-    for mode in ("append", "blend"):
+    for mode in ("append", "blend", "grow"):
         for drive, heard in ((Drive(audio_weight=0.0), meaning(1)), (LOUD, meaning(1, 0.0)), (LOUD, None)):
             m = mixer(hears=hears)
             for n in range(100):
                 mixed = mix(m, n / 30, drive, heard, audio_mode=mode)
-            assert torch.equal(mixed, silent)
+            assert torch.equal(mixed, silent) and m.scenes is None
 
 
 def test_append_leaves_the_prompt_alone_and_blend_turns_it() -> None:
@@ -154,3 +154,50 @@ def test_between_prompts_each_is_handed_on_with_the_sound_unless_they_mix() -> N
     assert m.scenes is None
     mix(m, 2.5, LOUD, meaning(1), prompt="fire")
     assert m.scenes is None
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_sound_that_grows_is_a_scene_beside_the_prompt(hears: bool) -> None:
+    m = mixer(hears=hears, mode="grow")
+    for n in range(300):
+        mix(m, n / 30, LOUD, meaning(1))
+    assert m.scenes is not None and m.scenes.weights == pytest.approx((1 - 0.5**0.75, 0.5**0.75), abs=0.01)
+    prompt, sound = m.scenes.tokens
+    assert torch.equal(prompt[:24], encode("sea")) and torch.allclose(sound[:24], encode("fire"), atol=0.02)
+    rest = torch.zeros(2, 4, 128) if hears else torch.stack([prompt[20:24], sound[20:24]])
+    assert torch.equal(m.scenes.tokens[:, 24:], rest), "as in silence: each scene is a text"
+
+
+def test_a_sound_grows_and_goes_without_a_jump() -> None:
+    m, shares = mixer(mode="grow"), []
+    for n in range(600):
+        mix(m, n / 50, LOUD, meaning(1, 1.0 if 100 < n < 300 else 0.0))
+        shares.append(m.scenes.weights[-1] if m.scenes else 0.0)
+    assert max(shares) > 0.5 and shares[0] == shares[-1] == 0.0
+    eased = np.array(shares) ** 2 * (3 - 2 * np.array(shares))
+    assert np.abs(np.diff(eased)).max() < 0.05
+
+
+def test_the_engine_s_own_mode_is_taken_where_nobody_says_otherwise() -> None:
+    for own, asked in itertools.product(("append", "grow"), ("auto", "append", "grow")):
+        m = mixer(mode=own)
+        for n in range(100):
+            mix(m, n / 30, LOUD, meaning(1), audio_mode=asked)
+        assert (m.scenes is not None) == ((own if asked == "auto" else asked) == "grow")
+
+
+def test_the_sound_keeps_a_scene_of_its_own_beside_many_prompts() -> None:
+    m = mixer(mode="grow")
+    slots = {f"prompt_{n}": text for n, text in enumerate(("sea", "birds", "dunes"), 1)}
+    slots |= {f"prompt_{n}_weight": 0.3 for n in (1, 2, 3)}
+    for n in range(100):
+        mix(m, n / 30, LOUD, meaning(1), **slots)
+    assert m.scenes is not None and len(m.scenes.weights) == 3 and sum(m.scenes.weights) == pytest.approx(1)
+    assert torch.allclose(m.scenes.tokens[-1, :24], encode("fire"), atol=0.02)
+
+
+def test_without_a_prompt_a_sound_that_grows_has_the_whole_picture() -> None:
+    m = mixer(mode="grow")
+    for n in range(200):
+        found = mix(m, 0.1 * n, LOUD, meaning(0, 0.4), prompt="")
+    assert m.scenes is None and torch.allclose(found[:24], encode("rain"), atol=1e-4)

@@ -10,31 +10,39 @@ from tpos_live.analysis.encoder import Meaning
 from tpos_live.conditioning.audio_tokens import AudioMap
 from tpos_live.conditioning.directions import Directions
 from tpos_live.conditioning.drive import Drive
-from tpos_live.conditioning.prompts import PromptBank, slerp
+from tpos_live.conditioning.prompts import Part, PromptBank, fold, slerp
 from tpos_live.conditioning.scenes import MOST_SCENES, Scenes
 from tpos_live.parameters import Snapshot
 
-MODES = ("append", "blend", "semantic")
+MODES = ("append", "blend", "semantic", "grow")
+AUTO = "auto"
+"""The engine's own of MODES."""
 MODE_FADE = 1.0
 """Seconds in which a change of `audio.mode` is faded, and that from a prompt to none."""
 ALONE = 0.3
 """Strength from which a sound has the whole picture where there is no prompt: nothing else says what to draw."""
+_SMALL = 1e-3
+"""Of the picture: less is not seen, and costs a row all the same."""
 
 
 class Mixer:
     """Mixes [rows, dim] from the prompt bank and the sound. Belongs to the render thread.
 
     append: the sound's tokens stand beside the prompt's. blend: the prompt's tokens turn towards the
-    sound's. semantic: the prompt's tokens stay, and `directions` says where the sound leads. All by
-    drive.audio_weight times the strength of the sound. The shape never changes, so that
+    sound's. semantic: the prompt's tokens stay, and `directions` says where the sound leads. grow: the sound is a
+    scene of its own, which shares the picture with the prompt's in `scenes`; `tokens` are as in append, for who can
+    draw but one. All by drive.audio_weight times the strength of the sound. The shape never changes, so that
     nothing has to be compiled anew, and at weight 0 the result does not depend on the sound at all: an engine
     that was trained to hear then gets zeros, as in its training; any other gets the prompt's own last
     rows again, which it knows.
     """
 
-    def __init__(self, bank: PromptBank, sound: AudioMap | None, rows: int, hears: bool = True) -> None:
-        """rows: the painter's `token_rows`. hears: the engine's `hears`."""
+    def __init__(
+        self, bank: PromptBank, sound: AudioMap | None, rows: int, hears: bool = True, mode: str = "append"
+    ) -> None:
+        """rows: the painter's `token_rows`. hears: the engine's `hears`. mode: of MODES, what AUTO is."""
         self._hears = hears
+        self._own_mode = mode
         self._bank = bank
         self._sound = sound
         self._rows = rows
@@ -53,6 +61,11 @@ class Mixer:
     def prompt(self) -> str:
         return self._bank.prompt
 
+    def mode(self, snapshot: Snapshot) -> str:
+        """How the sound enters, of MODES."""
+        asked = str(snapshot["audio.mode"])
+        return self._own_mode if asked == AUTO else asked
+
     def tokens(self, now: float, snapshot: Snapshot, drive: Drive, meaning: Meaning | None) -> torch.Tensor | None:
         """Tokens [rows, dim] at `now`, seconds on the show's clock: a buffer, valid until the next call.
 
@@ -68,18 +81,18 @@ class Mixer:
             return None
         if self._mixed is None:
             self._mixed = text.new_empty(self._rows, text.shape[1])
-        share = 0.0
+        share = grown = 0.0
         if self._sound is not None and drive.audio_weight > 0:
             strength = self._sound.strength()
             strength += (min(strength / ALONE, 1.0) - strength) * unsaid
             share = min(drive.audio_weight * strength, 1.0)
-        self._mix(self._mixed, text, share * modes["blend"], share * modes["append"])
-        if len(parts := self._bank.parts) > 1 and snapshot["prompt.between"] == "grow":
-            if self._parts is None:
-                self._parts = text.new_empty(MOST_SCENES, *self._mixed.shape)
-            for rows, (states, _) in zip(self._parts, parts, strict=False):
-                self._mix(rows, states, share * modes["blend"], share * modes["append"])
-            self.scenes = Scenes(self._parts[: len(parts)], tuple(weight for _, weight in parts))
+            grown = area(share)
+            grown = (grown + (1.0 - grown) * unsaid * min(strength / ALONE, 1.0)) * modes["grow"]
+        turned, appended = share * modes["blend"], share * modes["append"]
+        self._mix(self._mixed, text, turned, appended + share * modes["grow"])
+        parts = self._bank.parts if snapshot["prompt.between"] == "grow" else [(text, 1.0)]
+        if len(parts) > 1 or grown > _SMALL:
+            self.scenes = self._scenes(parts, turned, appended, grown)
         if share * modes["semantic"] > 0 and self._sound is not None:
             found = self._sound.directions(int(snapshot["audio.guidance.directions"]))
             self.directions = self._directions(found, share * modes["semantic"])
@@ -94,6 +107,25 @@ class Mixer:
             rest = rows[len(text) :]
             heard = self._sound.tokens().to(text)
             rest.copy_(heard * appended if self._hears else slerp(rest, heard, appended))
+
+    def _scenes(self, parts: list[Part], turned: float, appended: float, grown: float) -> Scenes | None:
+        """Each of the prompts, and the sound, as a scene of its own; None where one is left: the tokens are it."""
+        assert self._mixed is not None
+        if self._parts is None:
+            self._parts = self._mixed.new_empty(MOST_SCENES, *self._mixed.shape)
+        shares: list[float] = []
+        if grown < 1.0 - _SMALL:
+            for states, weight in parts if grown <= _SMALL else fold(parts, MOST_SCENES - 1):
+                self._mix(self._parts[len(shares)], states, turned, appended)
+                shares.append(weight * (1.0 - grown))
+        if grown > _SMALL and self._sound is not None:
+            self._fill(self._parts[len(shares)], self._sound.sentence().to(self._mixed))
+            shares.append(grown)
+        if len(shares) == 1:
+            self._mixed.copy_(self._parts[0])
+            return None
+        total = sum(shares)
+        return Scenes(self._parts[: len(shares)], tuple(share / total for share in shares))
 
     def _fill(self, rows: torch.Tensor, text: torch.Tensor) -> None:
         """A text's states in the first of `rows`, and in the rest what stands there in silence."""
@@ -119,7 +151,8 @@ class Mixer:
 
     def _mode(self, now: float, snapshot: Snapshot) -> dict[str, float]:
         """How much of each mode there is: all of one, and between them for a moment after a change."""
-        wanted = {mode: float(mode == snapshot["audio.mode"]) for mode in MODES}
+        asked = self.mode(snapshot)
+        wanted = {mode: float(mode == asked) for mode in MODES}
         if self._now is None:
             self._modes = wanted
         else:
@@ -128,3 +161,11 @@ class Mixer:
                 self._modes[mode] += min(max(goal - self._modes[mode], -step), step)
         self._now = now
         return self._modes
+
+
+def area(share: float) -> float:
+    """How much of the picture a sound grows over, 0 to 1, by its weight times its strength, 0 to 1.
+
+    More than that: a third is a corner, and the growth makes little of little on top (`render/growth.py`).
+    """
+    return share**0.75

@@ -26,6 +26,7 @@ def metadata() -> EngineMetadata:
     return EngineMetadata(
         name="ember", licence="see LICENSE of tpos-live", size=SIZES[0], sizes=SIZES, multiple=32,
         steps=[1, 2, 4], guidance=False, audio_tokens=AUDIO_TOKENS, scalars=list(SCALARS), detail=DETAIL,
+        audio_mode="grow",
     )  # fmt: skip
 
 
