@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.analysis.nearness import NEIGHBOURS, SHARE, Nearness
+from tpos_live.analysis.nearness import NEIGHBOURS, TAUGHT, UNTAUGHT, Nearness
 
 DIM = 24
 
@@ -41,10 +41,11 @@ def test_a_text_that_draws_every_sound_draws_less() -> None:
     heard = unit(taught + 0.05 * rng.standard_normal((40, DIM)))
     between = unit(1.0 * taught + 0.8 * never)
     assert Nearness(places)(between).argmax() == 0
-    near = Nearness(places, heard=heard)
-    assert near(between).argmax() == 1 and near(heard[0]).argmax() == 0
     cosines = np.sort(heard @ taught)[-NEIGHBOURS:].mean()
-    assert near(taught)[0] == pytest.approx(1.0 - SHARE * cosines)
+    for taken in (TAUGHT, UNTAUGHT):
+        near = Nearness(places, heard=heard, taken=taken)
+        assert near(between).argmax() == 1 and near(heard[0]).argmax() == 0
+        assert near(taught)[0] == pytest.approx(1.0 - taken * cosines)
 
 
 def test_fewer_sounds_than_neighbours_will_do() -> None:

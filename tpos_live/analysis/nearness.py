@@ -10,23 +10,29 @@ from __future__ import annotations
 import numpy as np
 
 NEIGHBOURS = 10
-SHARE = 0.8
-"""Of a text's nearness to its NEIGHBOURS that is taken off. In CSLS a half: then a sound that nobody named is given to
-a taught name nearly twice as often, and taught names are right a little more often."""
+TAUGHT = 0.5
+"""Of a text's nearness to its NEIGHBOURS that is taken off, as in CSLS: for texts that sounds were taught, by name or
+as what they are like, as those of a bank are."""
+UNTAUGHT = 0.8
+"""The same where one of the texts was taught by nothing: with less, its sounds are given to the others. Among taught
+texts it draws sounds to the rare ones: a helicopter to frying, a synthesizer to a busy signal."""
 
 
 class Nearness:
     """Nearness to n texts. Immutable: any thread may call it."""
 
-    def __init__(self, places: np.ndarray, centre: np.ndarray | None = None, heard: np.ndarray | None = None) -> None:
+    def __init__(
+        self, places: np.ndarray, centre: np.ndarray | None = None, heard: np.ndarray | None = None,
+        taken: float = TAUGHT,
+    ) -> None:  # fmt: skip
         """places: float [n, dim], of the texts. centre: [dim], the middle of texts. heard: meanings [m, dim] of sounds
-        that were heard in training. Without these it is the plain cosine."""
+        that were heard in training. Without these it is the plain cosine. taken: TAUGHT or UNTAUGHT."""
         self._centre = np.zeros(places.shape[1]) if centre is None else np.asarray(centre, np.float64)
         self._places = self._about(places)
         self._taken = np.zeros(len(places))
         if heard is not None and len(heard):
             common = np.sort(self._about(heard) @ self._places.T, axis=0)[-NEIGHBOURS:]
-            self._taken = SHARE * common.mean(axis=0)
+            self._taken = taken * common.mean(axis=0)
 
     def __call__(self, meaning: np.ndarray) -> np.ndarray:
         """Float [n], the greater the nearer, of a meaning [dim]."""

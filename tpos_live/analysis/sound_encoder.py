@@ -17,7 +17,7 @@ from tpos_live.analysis.encoder import Meaning
 from tpos_live.analysis.envelope import share
 from tpos_live.analysis.features import HOP_SECONDS
 from tpos_live.analysis.mel import MELS, mel_db, mel_power
-from tpos_live.analysis.nearness import Nearness
+from tpos_live.analysis.nearness import TAUGHT, Nearness
 from tpos_live.analysis.spectrum import Spectrum
 
 STEP_HOPS = 4
@@ -235,9 +235,9 @@ class TposEncoder:
         self._likely = self.nearness(self.vectors[called])
         self.reset()
 
-    def nearness(self, places: np.ndarray) -> Nearness:
-        """How near meanings are to texts at `places` [n, dim] in the sentence space."""
-        return Nearness(places, self._centre, self._heard)
+    def nearness(self, places: np.ndarray, taken: float = TAUGHT) -> Nearness:
+        """How near meanings are to texts at `places` [n, dim] in the sentence space. taken: see `Nearness`."""
+        return Nearness(places, self._centre, self._heard, taken)
 
     def likely(self, vector: np.ndarray) -> np.ndarray:
         """How near a meaning is to each of `sounds`."""

@@ -13,6 +13,7 @@ import numpy as np
 from tpos_live.analysis.baseline_encoder import SpectralBaselineEncoder
 from tpos_live.analysis.encoder import SoundEncoder
 from tpos_live.analysis.encoder_folder import METADATA, EncoderError, read_encoder, read_metadata
+from tpos_live.analysis.nearness import TAUGHT, UNTAUGHT
 from tpos_live.analysis.opening import FOLDER
 from tpos_live.evaluation.encoder import Answers, Embed, answer, files_of, magnitude, summary
 from tpos_live.places import shipped
@@ -98,7 +99,9 @@ def _open(
         known = embed(list(rules.concepts)) @ places.T
         return rules, lambda meaning: meaning @ known, frozenset()
     trained = read_encoder(path, home)
-    return trained, trained.nearness(places), frozenset(read_metadata(path)["training"]["clips"])
+    facts = read_metadata(path)
+    taken = TAUGHT if set(texts) <= set(facts["texts"]) else UNTAUGHT
+    return trained, trained.nearness(places, taken), frozenset(facts["training"]["clips"])
 
 
 def tell(figures: dict[str, Any]) -> None:
