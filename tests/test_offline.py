@@ -20,6 +20,7 @@ from tpos_live.sound.source import RATE
 from tpos_live.stage.compose import Composer
 from tpos_live.stage.playhead import Playhead
 from tpos_live.studio import Studio
+from tpos_live.training.sounds import make
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -128,6 +129,23 @@ def test_a_still_as_it_is_shown(tmp_path: Path) -> None:
         assert np.corrcoef(near[0].ravel(), near[1].ravel())[0, 1] > 0.9
     for bad in ("0x0", "wide"):
         refused = run("still", "--prompt", "x", "-o", "c.png", "--resolution", bad, cwd=tmp_path)
+        assert refused.returncode != 0 and len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_still_of_a_sound(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "fire.wav", make("fire", 0.9, 4.0, 1), RATE)
+    of_fire = ("still", "--prompt", "neon jellyfish", "--audio", "fire.wav")
+    result = run(*of_fire, "-o", "a.png", "--resolution", "640x360", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "heard: fire" in result.stderr and "wrote a.png, 640x360" in result.stdout
+    small = [(*of_fire, "-o", "b.png"), (*of_fire, "-o", "c.png"), (*of_fire[:3], "-o", "d.png")]
+    assert all(run(*arguments, "--size", "256", cwd=tmp_path).returncode == 0 for arguments in small)
+    fire, again, silence = (np.asarray(Image.open(tmp_path / f"{name}.png"), float) for name in "bcd")
+    assert np.array_equal(fire, again)
+    red = [float(picture[128:, :, 0].mean() - picture[128:, :, 2].mean()) for picture in (fire, silence)]
+    assert red[0] > red[1] + 20, "flames at the foot of the picture"
+    for bad in (("--audio", "gone.wav"), ("--audio", "fire.wav", "--seconds", "0")):
+        refused = run("still", "--prompt", "x", "-o", "e.png", *bad, cwd=tmp_path)
         assert refused.returncode != 0 and len(refused.stderr.strip().splitlines()) == 1
 
 

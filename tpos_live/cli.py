@@ -168,12 +168,15 @@ def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
 @click.option("-o", "--output", type=_FILE, required=True, help="The .png to write.")
 @click.option("--steps", "parameters_steps", type=click.IntRange(1, 4), help="Denoising steps.")
 @click.option("--resolution", callback=_checked(parse_size), help="As a show shows it, so large.")
+@click.option("--audio", type=_FILE, help="Hear this file, and make the picture at the end of what is heard.")
+@click.option("--seconds", type=click.FloatRange(0.1, 1e6), default=10.0, show_default=True, help="Of it, at most.")
 @_with(_PICTURE)
-def still(output: Path, resolution: str | None, **options: Any) -> int:
-    """Make one picture."""
+def still(output: Path, resolution: str | None, audio: Path | None, seconds: float, **options: Any) -> int:
+    """Make one picture: in silence, or of what a file sounds like."""
     from tpos_live.offline import still as make
 
-    return make(_settings(options), output, parse_size(resolution) if resolution else None)
+    shown = parse_size(resolution) if resolution else None
+    return make(_settings(options), output, shown, audio, seconds)
 
 
 @cli.command()

@@ -32,6 +32,8 @@ from tpos_live.stage.video import VideoWriter, save_png
 from tpos_live.studio import Studio
 
 DEMO_SECONDS = 20.0
+STILL_FPS = 10
+"""Pictures a second on the way to the one that is kept: as many as its fades need to be smooth."""
 ENCODER_THREADS = 2
 """Of the video encoder: a fixed number, for the file depends on it."""
 
@@ -119,32 +121,49 @@ def render_demo(settings: Settings) -> int:
     return 0
 
 
-def still(settings: Settings, output: Path, shown: tuple[int, int] | None = None) -> int:
-    """`tpos-live still`: one picture in silence, at the engine's own size and as it is drawn; or, with `shown` (width,
-    height), finished and enlarged as a show does."""
+def still(
+    settings: Settings, output: Path, shown: tuple[int, int] | None = None, audio: Path | None = None,
+    seconds: float = 10.0,
+) -> int:  # fmt: skip
+    """`tpos-live still`: one picture, at the engine's own size and as it is drawn; or, with `shown` (width, height),
+    finished and enlarged as a show does. In silence, or, with `audio`, as it is after the first `seconds` of a file."""
     check_output(output)
+    sound = None if audio is None else read_audio(audio, seconds, tuple(settings.sound.channels) or None)
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Studio(settings, live=False, output=shown) as studio:
         tell(studio.note)
         tell(studio.painter.notice)
         studio.painter.settle()
-        drive = Drive(
-            intensity=0.6,
-            bloom=snapshot["finish.bloom"],
-            light=snapshot["finish.light"],
-            grain=snapshot["finish.grain"],
-            loras=tuple(snapshot[name] for name in LORAS),
-        )
-        frame = studio.draw(drive, None, snapshot, now=0.0)
+        drive, frame = _in_silence(studio, snapshot) if sound is None else _after(studio, snapshot, sound)
         assert frame is not None  # not live: it waits for the prompt
         if studio.understood:
             click.echo(f"prompt: {studio.understood}", err=True)
     pixels = frame.pixels
     if shown:
-        pixels = Composer(shown).compose(finish_from(drive, snapshot, None, frame, 0.0, 0.0), frame)
+        pixels = Composer(shown).compose(finish_from(drive, snapshot, None, frame, drive.time, drive.time), frame)
     save_png(output, pixels)
     click.echo(f"wrote {output}, {pixels.shape[1]}x{pixels.shape[0]}")
     return 0
+
+
+def _in_silence(studio: Studio, snapshot: Snapshot) -> tuple[Drive, Frame | None]:
+    drive = Drive(
+        intensity=0.6,
+        bloom=snapshot["finish.bloom"],
+        light=snapshot["finish.light"],
+        grain=snapshot["finish.grain"],
+        loras=tuple(snapshot[name] for name in LORAS),
+    )
+    return drive, studio.draw(drive, None, snapshot, now=0.0)
+
+
+def _after(studio: Studio, snapshot: Snapshot, sound: np.ndarray) -> tuple[Drive, Frame | None]:
+    """The last picture of `sound`, and its Drive; says what was heard."""
+    listener = Listener(studio.encoder)
+    for drive in pictures(studio, listener, snapshot, sound, STILL_FPS):
+        frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+    click.echo(f"heard: {listener.naming.name or 'nothing'}", err=True)
+    return drive, frame
 
 
 def check_output(path: Path) -> None:
