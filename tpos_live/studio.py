@@ -11,12 +11,13 @@ from typing import Self
 from tpos_live.analysis.encoder import Meaning, SoundEncoder
 from tpos_live.analysis.encoder_folder import EncoderError, text_hash
 from tpos_live.analysis.opening import open_encoder
-from tpos_live.conditioning.audio_tokens import AudioMap, HearsSentences, audio_map, names
+from tpos_live.conditioning.audio_tokens import AudioMap, HearsSentences
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.interpreter import Interpreter
 from tpos_live.conditioning.mapping import MappedSound, MappingError, find_mapping
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.conditioning.prompts import PromptBank, TextCache
+from tpos_live.conditioning.sentence_map import audio_map, names
 from tpos_live.conditioning.vocabulary import Retold, load_vocabulary
 from tpos_live.parameters import Snapshot
 from tpos_live.places import mappings_dir, shipped

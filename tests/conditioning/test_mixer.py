@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from tpos_live.analysis.encoder import Meaning
-from tpos_live.conditioning.audio_tokens import HOLD, SLEW, ConceptMap, audio_map
+from tpos_live.analysis.nearness import Nearness
+from tpos_live.conditioning.audio_tokens import HOLD, SLEW, ConceptMap
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.conditioning.prompts import PromptBank, TextCache
+from tpos_live.conditioning.sentence_map import audio_map
 from tpos_live.parameters import ParameterStore
 
 CONCEPTS = ("rain", "fire", "birds")
@@ -94,7 +96,7 @@ def test_a_flickering_class_is_held() -> None:
     leaders = []
     for n in range(1000):
         sound.follow(meaning(n // 3 % 2), n / 50)
-        leaders.append(int(sound._goal.argmax()))
+        leaders.append(int(sound._all.goal.argmax()))
     changes = [n / 50 for n in range(1, 1000) if leaders[n] != leaders[n - 1]]
     assert changes and min(b - a for a, b in itertools.pairwise(changes)) >= HOLD - 1e-6
 
@@ -201,3 +203,26 @@ def test_without_a_prompt_a_sound_that_grows_has_the_whole_picture() -> None:
     for n in range(200):
         found = mix(m, 0.1 * n, LOUD, meaning(0, 0.4), prompt="")
     assert m.scenes is None and torch.allclose(found[:24], encode("rain"), atol=1e-4)
+
+
+def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
+    @dataclasses.dataclass
+    class Moody:
+        phrases: tuple[str, ...] = CONCEPTS
+        vectors: np.ndarray = dataclasses.field(default_factory=lambda: np.eye(3, dtype=np.float32))
+        scenes: int = 3
+        moods: tuple[str, ...] = ("birds",)
+
+        def nearness(self, places: np.ndarray) -> Nearness:
+            return Nearness(places)
+
+    heard = Meaning(0.0, np.array([0.7, 0.0, 0.714], np.float32), 1.0)
+    for hears in (True, False):
+        m = Mixer(PromptBank(TextCache(encode, synchronous=True)), audio_map(Moody(), encode_all, 4), 28, hears, "grow")
+        for n in range(300):
+            mix(m, n / 30, LOUD, heard)
+        assert m.scenes is not None and torch.allclose(m.scenes.tokens[1, :24], encode("rain"), atol=0.05)
+        if hears:
+            assert all(torch.allclose(scene[24:], encode("birds")[1:5], atol=0.05) for scene in m.scenes.tokens)
+        else:
+            assert torch.equal(m.scenes.tokens[0], torch.cat([encode("sea"), encode("sea")[20:]]))

@@ -11,7 +11,8 @@ import torch
 
 from tpos_live.analysis.encoder import Meaning
 from tpos_live.analysis.nearness import Nearness
-from tpos_live.conditioning.audio_tokens import ConceptMap, SentenceMap, audio_map
+from tpos_live.conditioning.audio_tokens import ConceptMap
+from tpos_live.conditioning.sentence_map import SentenceMap, audio_map
 
 PHRASES = ("rain", "heavy rain", "fire", "calm", "dark", "dog bark")
 DIM = 16
@@ -37,7 +38,7 @@ def encode_all(texts: Sequence[str]) -> torch.Tensor:
 class Hearing:
     """What a trained encoder says of its space."""
 
-    phrases, vectors, scenes = PHRASES, places(), 5
+    phrases, vectors, scenes, moods = PHRASES, places(), 5, ()
 
     def nearness(self, places: np.ndarray) -> Nearness:
         return Nearness(places)
@@ -106,3 +107,30 @@ def test_an_encoder_without_phrases_has_no_map() -> None:
         vectors, scenes = np.zeros((0, DIM)), 0
 
     assert audio_map(Mute(), encode_all, 4) is None and issubclass(SentenceMap, ConceptMap)
+
+
+class HearingMoods(Hearing):
+    moods = (PHRASES[3],)
+
+
+def test_a_mood_is_no_scene_but_is_told_beside_one() -> None:
+    sound = audio_map(HearingMoods(), encode_all, 4, hears=False)
+    assert isinstance(sound, SentenceMap)
+    both = places()[2] + places()[3]
+    follow(sound, both / np.linalg.norm(both))
+    scene, (mood, sure) = sound.scene(), sound.mood()
+    near = [float(torch.cosine_similarity(scene, encode(p), dim=-1).mean()) for p in PHRASES]
+    assert int(np.argmax(near)) == 2 and near[3] < 0.3
+    assert torch.allclose(mood, encode(PHRASES[3])[1:5], atol=0.02) and sure == pytest.approx(1.0, abs=0.01)
+    follow(sound, places()[2])
+    assert sound.mood()[1] == pytest.approx(0.0, abs=0.01), "a sound that is a thing has no mood"
+
+
+def test_a_scene_that_grows_is_one_rather_than_a_mean() -> None:
+    sound, ends = sentences(), 1.05 * places()[2] + places()[3]
+    follow(sound, ends / np.linalg.norm(ends))
+    apart = [
+        [float(torch.cosine_similarity(found, encode(PHRASES[n]), dim=-1).mean()) for n in (2, 3)]
+        for found in (sound.sentence(), sound.scene())
+    ]
+    assert apart[1][0] - apart[1][1] > 1.5 * (apart[0][0] - apart[0][1]) > 0

@@ -177,6 +177,7 @@ def test_it_trains_leaves_out_and_resumes(trained: Path, tmp_path: Path) -> None
     assert metadata["training"]["steps"] > 0 and metadata["texts"] == ["high hiss", "low hum"]
     hearing = read_encoder(trained / "run/fold-1", shipped("engines") / "ember")
     assert {"fire", "calm"} <= set(hearing.phrases[: hearing.scenes])
+    assert "calm" in hearing.moods and "fire" not in hearing.moods
     assert {"high hiss", "low hum"} <= set(hearing.phrases[hearing.scenes :])
     steps = metadata["training"]["steps"]
     again = train(trained / "data", tmp_path / "again", trained / "run", leave_out_fold=1, resume=True, minutes=0.01)

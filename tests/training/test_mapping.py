@@ -16,7 +16,7 @@ from tpos_live.analysis.encoder import Meaning
 from tpos_live.analysis.encoder_folder import read_metadata, text_hash
 from tpos_live.analysis.opening import open_encoder
 from tpos_live.cli import cli
-from tpos_live.conditioning.audio_tokens import AudioMap, HearsSentences, SentenceMap, audio_map, names
+from tpos_live.conditioning.audio_tokens import AudioMap, HearsSentences
 from tpos_live.conditioning.mapping import (
     METADATA,
     WEIGHTS,
@@ -27,6 +27,7 @@ from tpos_live.conditioning.mapping import (
     read_mapping,
     states_hash,
 )
+from tpos_live.conditioning.sentence_map import SentenceMap, audio_map, names
 from tpos_live.places import mappings_dir, shipped
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.settings import load_settings

@@ -74,7 +74,8 @@ def read_encoder(folder: Path, engine: Path) -> TposEncoder:
     try:
         weights = load_file(folder / WEIGHTS)
         phrases, scenes = tuple(metadata["phrases"]), int(metadata["scenes"])
-        return TposEncoder(metadata["layout"], weights, phrases, scenes, frozenset(metadata["texts"]))
+        names, moods = frozenset(metadata["texts"]), frozenset(metadata.get("moods", ()))
+        return TposEncoder(metadata["layout"], weights, phrases, scenes, names, moods)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise EncoderError(f"{folder / WEIGHTS} cannot be used ({error!r}); train it again: {RETRAIN}") from error
 

@@ -224,9 +224,10 @@ class TposEncoder:
         phrases: tuple[str, ...] = (),
         scenes: int = 0,
         names: Container[str] = (),
+        moods: Container[str] = (),
     ) -> None:
-        """names: those of the first `scenes` phrases that a sound is called as well."""
-        self.layout, self.dim, self.phrases, self.scenes = layout, layout.dim, phrases, scenes
+        """names: those of the first `scenes` phrases that a sound is called as well. moods: those that show nothing."""
+        self.layout, self.dim, self.phrases, self.scenes, self.moods = layout, layout.dim, phrases, scenes, moods
         self.vectors = np.asarray(weights.get("phrases", np.zeros((0, layout.dim))), np.float32)
         self._weights = {key: np.asarray(value, np.float32) for key, value in weights.items()}
         self._centre, self._heard = self._weights.get("centre"), self._weights.get("heard")

@@ -2,14 +2,14 @@
 
 An encoder names what it hears in its own space; an engine understands the states of its own text
 encoder. An `AudioMap` goes between. `ConceptMap` is the plain one: the encoder's coordinates are
-activations of phrases, and the tokens are the engine's states of those phrases, blended. `SentenceMap` is
+activations of phrases, and the tokens are the engine's states of those phrases, blended. `sentence_map.py` is
 for a meaning that is a point in a sentence space: the phrases nearest to it are active.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -38,12 +38,14 @@ class HearsConcepts(Protocol):
 class HearsSentences(Protocol):
     """An encoder whose vector is a point in a sentence space, where each phrase has its place [n, dim].
 
-    The first `scenes` phrases are those that Ember learned to see; the others name sounds.
+    The first `scenes` phrases are those that Ember learned to see; the others name sounds. Those in `moods` are no
+    scenes, but change any.
     """
 
     phrases: Sequence[str]
     vectors: np.ndarray
     scenes: int
+    moods: Container[str]
 
     def nearness(self, places: np.ndarray) -> Nearness:
         """How near its vectors are to texts at `places` [n, dim]."""
@@ -69,12 +71,44 @@ class AudioMap(Protocol):
         """[text tokens, dim] for blending into a prompt's; unspecified while strength is 0."""
         ...
 
+    def scene(self) -> torch.Tensor:
+        """[text tokens, dim], what the sound looks like by itself; unspecified while strength is 0."""
+        ...
+
+    def mood(self) -> tuple[torch.Tensor, float]:
+        """[rows, dim] for appending to any scene, and how surely it is heard, 0 to 1."""
+        ...
+
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
         """At most `most` of [text tokens, dim] for semantic guidance, with weights that add up to one.
 
         Always as many for the same `most`; unspecified while strength is 0.
         """
         ...
+
+
+class Followed:
+    """Weights [n] that follow what is heard, smoothly; the greatest stays so for HOLD at least."""
+
+    def __init__(self, count: int) -> None:
+        self.goal, self.weights = np.zeros(count), np.zeros(count)
+        self._changed = -math.inf
+
+    def aim(self, activations: np.ndarray, now: float, free: bool) -> None:
+        """activations: [n], one in sum. free: nothing is seen that had to be held."""
+        if int(activations.argmax()) != int(self.goal.argmax()) or not self.goal.any():
+            if now - self._changed < HOLD and not free:
+                return
+            self._changed = now
+        self.goal = activations
+
+    def run(self, share: float) -> None:
+        """Go a share of the way."""
+        self.weights += (self.goal - self.weights) * share
+
+    def active(self) -> list[int]:
+        """A few of some hundred."""
+        return [int(n) for n in np.flatnonzero(self.weights > 1e-3)]
 
 
 class ConceptMap:
@@ -91,12 +125,10 @@ class ConceptMap:
         self.concepts = tuple(concepts)
         self._rows, self._first = rows, first
         self._states = list(encode(self.concepts))
-        self._goal = np.zeros(len(self.concepts))
-        self._weights = np.zeros(len(self.concepts))
+        self._all = Followed(len(self.concepts))
         self._goal_strength = 0.0
         self._strength = 0.0
         self._now: float | None = None
-        self._changed = -math.inf
         self._sentence: torch.Tensor | None = None
 
     def follow(self, meaning: Meaning | None, now: float) -> None:
@@ -105,28 +137,31 @@ class ConceptMap:
         elapsed = 0.0 if self._now is None else max(now - self._now, 0.0)
         self._now = now
         share = -math.expm1(-3.0 * elapsed / SLEW)
-        if self._strength < 1e-3 and self._goal_strength > 0:
-            self._weights[:] = self._goal  # out of silence there is nothing to slew from
-        self._weights += (self._goal - self._weights) * share
+        # Out of silence there is nothing to slew from.
+        self._run(1.0 if self._strength < 1e-3 and self._goal_strength > 0 else share)
         self._strength += (self._goal_strength - self._strength) * share
         if self._goal_strength == 0.0 and self._strength < 1e-4:
             self._strength = 0.0
         self._sentence = None
 
     def _aim(self, meaning: Meaning, now: float) -> None:
-        activations = self._activations(np.asarray(meaning.vector, dtype=np.float64))
-        if activations.shape != self._goal.shape or not np.isfinite(activations).all():
+        vector = np.asarray(meaning.vector, dtype=np.float64)
+        if not np.isfinite(vector).all():
+            return
+        activations = self._activations(vector)
+        if activations.shape != self._all.goal.shape:
             return
         total = float(activations.sum())
         self._goal_strength = self._loud(min(max(float(meaning.magnitude), 0.0), 1.0)) if total > 0 else 0.0
         if total <= 0:
             return  # silence fades out what was heard last
-        activations /= total
-        if int(activations.argmax()) != int(self._goal.argmax()) or not self._goal.any():
-            if now - self._changed < HOLD and self._strength > 1e-3:
-                return
-            self._changed = now
-        self._goal = activations
+        self._hear(vector, activations / total, now, free=self._strength <= 1e-3)
+
+    def _hear(self, vector: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
+        self._all.aim(activations, now, free)
+
+    def _run(self, share: float) -> None:
+        self._all.run(share)
 
     def _activations(self, vector: np.ndarray) -> np.ndarray:
         """How active each phrase is, none negative; all zero in silence."""
@@ -141,89 +176,38 @@ class ConceptMap:
 
     def heard(self) -> str:
         """The phrase with the greatest weight, for the status; "" in silence."""
-        return self.concepts[int(self._weights.argmax())] if self._strength > 0.05 else ""
+        return self.concepts[int(self._all.weights.argmax())] if self._strength > 0.05 else ""
 
     def tokens(self) -> torch.Tensor:
         return self.sentence()[self._first : self._first + self._rows]
 
     def sentence(self) -> torch.Tensor:
         if self._sentence is None:
-            active = np.flatnonzero(self._weights > 1e-3).tolist()  # a few of some hundred
-            parts = [(self._state(n), float(self._weights[n])) for n in active]
-            self._sentence = blend(parts) if parts else self._state(0)
+            self._sentence = self._blend(self._all)
         return self._sentence
+
+    def scene(self) -> torch.Tensor:
+        return self.sentence()
+
+    def mood(self) -> tuple[torch.Tensor, float]:
+        return self.tokens(), 0.0
 
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
         """The strongest phrases, each for itself; a single one is the blend of all."""
         if most == 1:
             return [(self.sentence(), 1.0)]
-        order = np.argsort(-self._weights, kind="stable")
+        heard = self._all.weights
+        order = np.argsort(-heard, kind="stable")
         # Above the next one's: where two change places, both weigh nothing, and the picture does not jump.
-        weights = self._weights[order[:most]] - (self._weights[order[most]] if len(order) > most else 0.0)
+        weights = heard[order[:most]] - (heard[order[most]] if len(order) > most else 0.0)
         total = float(weights.sum())
         shares = weights / total if total > 1e-6 else np.full(len(weights), 1 / len(weights))
         return [(self._state(int(n)), float(share)) for n, share in zip(order, shares, strict=False)]
 
+    def _blend(self, followed: Followed) -> torch.Tensor:
+        parts = [(self._state(n), float(followed.weights[n])) for n in followed.active()]
+        return blend(parts) if parts else self._state(0)
+
     def _state(self, index: int) -> torch.Tensor:
         """The engine's states of one phrase."""
         return self._states[index]
-
-
-class SentenceMap(ConceptMap):
-    """A concept bank: the few phrases nearest to the meaning, weighted by a softmax of their nearness.
-
-    So any engine is told what was heard, in its own words and without training.
-    """
-
-    SHARPNESS = 0.06
-    """A phrase whose nearness is this much smaller weighs 1/e of the other."""
-    SEVERAL = 4
-
-    def __init__(
-        self, phrases: Sequence[str], vectors: np.ndarray, encode: EncodeAll, rows: int,
-        first: int = 1, nearness: Nearness | None = None,
-    ) -> None:  # fmt: skip
-        """vectors: unit length, float [n, dim], the places of the phrases; nearness: to them, by default the cosine.
-        Otherwise as ConceptMap."""
-        super().__init__(phrases, encode, rows, first)
-        self._vectors = np.asarray(vectors, dtype=np.float64)
-        self._nearness = nearness or Nearness(self._vectors)
-
-    def _activations(self, vector: np.ndarray) -> np.ndarray:
-        if vector.shape != self._vectors.shape[1:] or not vector.any():
-            return np.zeros(len(self.concepts))
-        near = self._nearness(vector)
-        weights = np.exp((near - near.max()) / self.SHARPNESS)
-        few = np.partition(weights, -self.SEVERAL)[-self.SEVERAL] if weights.size > self.SEVERAL else 0.0
-        return np.where(weights >= few, weights, 0.0)
-
-    def _loud(self, magnitude: float) -> float:
-        """A little of something is seen too: a light rain of density 0.1 at a third."""
-        return math.sqrt(magnitude)
-
-
-def names(encoder: HearsSentences) -> tuple[Sequence[str], np.ndarray]:
-    """What sounds are called, and where they lie [n, dim]: each place once.
-
-    Where Ember's scene stands at the place of a sound's name, the name itself, which comes later in the bank.
-    """
-    chosen = sorted({vector.tobytes(): n for n, vector in enumerate(encoder.vectors)}.values())
-    return [encoder.phrases[n] for n in chosen], encoder.vectors[chosen]
-
-
-def audio_map(encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1) -> AudioMap | None:
-    """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
-
-    encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained
-    with audio tokens, and is told of what it learned to see alone; any other engine knows more words. first: the
-    row of a text's first word.
-    """
-    if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
-        if hears and encoder.scenes:
-            phrases, vectors = encoder.phrases[: encoder.scenes], encoder.vectors[: encoder.scenes]
-        else:
-            phrases, vectors = names(encoder)
-        return SentenceMap(phrases, vectors, encode, rows, first, encoder.nearness(vectors))
-    if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
-        return ConceptMap(encoder.concepts, encode, rows, first)
-    return None

@@ -27,7 +27,8 @@ import torch.nn.functional as F
 
 from tpos_live.analysis.encoder import Meaning
 from tpos_live.analysis.nearness import Nearness
-from tpos_live.conditioning.audio_tokens import SLEW, SentenceMap
+from tpos_live.conditioning.audio_tokens import SLEW
+from tpos_live.conditioning.sentence_map import SentenceMap
 
 FORMAT = 1
 WEIGHTS, METADATA = "mapping.safetensors", "mapping.json"
@@ -140,6 +141,9 @@ class MappedSound(SentenceMap):
             length = float(np.linalg.norm(self._place))
             self._sentence = self._mapped(self._place / length) if length > 1e-6 else self._state(0)
         return self._sentence
+
+    def scene(self) -> torch.Tensor:
+        return self.sentence()
 
     def _state(self, index: int) -> torch.Tensor:
         if index not in self._known:

@@ -21,6 +21,8 @@ MODE_FADE = 1.0
 """Seconds in which a change of `audio.mode` is faded, and that from a prompt to none."""
 ALONE = 0.3
 """Strength from which a sound has the whole picture where there is no prompt: nothing else says what to draw."""
+FULL_MOOD = 0.35
+"""Weight from which a mood, where the sound grows, is told wholly: told less, it is not seen."""
 _SMALL = 1e-3
 """Of the picture: less is not seen, and costs a row all the same."""
 
@@ -28,13 +30,13 @@ _SMALL = 1e-3
 class Mixer:
     """Mixes [rows, dim] from the prompt bank and the sound. Belongs to the render thread.
 
-    append: the sound's tokens stand beside the prompt's. blend: the prompt's tokens turn towards the
-    sound's. semantic: the prompt's tokens stay, and `directions` says where the sound leads. grow: the sound is a
-    scene of its own, which shares the picture with the prompt's in `scenes`; `tokens` are as in append, for who can
-    draw but one. All by drive.audio_weight times the strength of the sound. The shape never changes, so that
-    nothing has to be compiled anew, and at weight 0 the result does not depend on the sound at all: an engine
-    that was trained to hear then gets zeros, as in its training; any other gets the prompt's own last
-    rows again, which it knows.
+    append: the sound's tokens stand beside the prompt's. blend: the prompt's tokens turn towards the sound's.
+    semantic: the prompt's tokens stay, and `directions` says where the sound leads. grow: the sound is a scene of its
+    own, which shares the picture with the prompt's in `scenes`, and its mood is told beside both; `tokens` are as in
+    append, for who can draw but one. All by drive.audio_weight times the strength of the sound.
+    The shape never changes, so that nothing has to be compiled anew, and at weight 0 the result does not depend on the
+    sound at all: an engine that was trained to hear then gets zeros, as in its training; any other gets the prompt's
+    own last rows again, which it knows.
     """
 
     def __init__(
@@ -81,18 +83,19 @@ class Mixer:
             return None
         if self._mixed is None:
             self._mixed = text.new_empty(self._rows, text.shape[1])
-        share = grown = 0.0
+        share = grown = told = 0.0
         if self._sound is not None and drive.audio_weight > 0:
             strength = self._sound.strength()
             strength += (min(strength / ALONE, 1.0) - strength) * unsaid
             share = min(drive.audio_weight * strength, 1.0)
             grown = area(share)
             grown = (grown + (1.0 - grown) * unsaid * min(strength / ALONE, 1.0)) * modes["grow"]
+            told = strength * min(drive.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
         turned, appended = share * modes["blend"], share * modes["append"]
         self._mix(self._mixed, text, turned, appended + share * modes["grow"])
         parts = self._bank.parts if snapshot["prompt.between"] == "grow" else [(text, 1.0)]
         if len(parts) > 1 or grown > _SMALL:
-            self.scenes = self._scenes(parts, turned, appended, grown)
+            self.scenes = self._scenes(parts, turned, appended, grown, told)
         if share * modes["semantic"] > 0 and self._sound is not None:
             found = self._sound.directions(int(snapshot["audio.guidance.directions"]))
             self.directions = self._directions(found, share * modes["semantic"])
@@ -108,8 +111,11 @@ class Mixer:
             heard = self._sound.tokens().to(text)
             rest.copy_(heard * appended if self._hears else slerp(rest, heard, appended))
 
-    def _scenes(self, parts: list[Part], turned: float, appended: float, grown: float) -> Scenes | None:
-        """Each of the prompts, and the sound, as a scene of its own; None where one is left: the tokens are it."""
+    def _scenes(self, parts: list[Part], turned: float, appended: float, grown: float, told: float) -> Scenes | None:
+        """Each of the prompts, and the sound, as a scene of its own; None where one is left: the tokens are it.
+
+        told: how much of its mood is told to each.
+        """
         assert self._mixed is not None
         if self._parts is None:
             self._parts = self._mixed.new_empty(MOST_SCENES, *self._mixed.shape)
@@ -119,13 +125,22 @@ class Mixer:
                 self._mix(self._parts[len(shares)], states, turned, appended)
                 shares.append(weight * (1.0 - grown))
         if grown > _SMALL and self._sound is not None:
-            self._fill(self._parts[len(shares)], self._sound.sentence().to(self._mixed))
+            self._fill(self._parts[len(shares)], self._sound.scene().to(self._mixed))
             shares.append(grown)
+        self._tell_mood(self._parts[: len(shares)], told)
         if len(shares) == 1:
             self._mixed.copy_(self._parts[0])
             return None
         total = sum(shares)
         return Scenes(self._parts[: len(shares)], tuple(share / total for share in shares))
+
+    def _tell_mood(self, scenes: torch.Tensor, told: float) -> None:
+        """Into the audio tokens of `scenes` [K, rows, dim], which an engine that hears learned to take a mood from."""
+        if self._sound is None or not self._hears or told <= 0:
+            return
+        mood, sure = self._sound.mood()
+        if sure > 0 and len(mood):
+            scenes[:, -len(mood) :] += mood.to(scenes) * (told * sure)
 
     def _fill(self, rows: torch.Tensor, text: torch.Tensor) -> None:
         """A text's states in the first of `rows`, and in the rest what stands there in silence."""

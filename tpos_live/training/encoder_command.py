@@ -150,6 +150,7 @@ def export(
         "text_encoder": sentences.hash,
         "phrases": phrases,
         "scenes": len(scenes),
+        "moods": [phrase for phrase in known_moods() if phrase in phrases],
         "texts": trainer.texts,
         "training": {
             "clips": sorted(clip.name for clip in clips),
@@ -178,7 +179,7 @@ def known_families() -> list[str]:
 
 def known_scenes(texts: Sequence[str]) -> list[str]:
     """Phrases of the families that the Ember in the box names, and of its moods: some of each, and all in `texts`."""
-    from tpos_live.training.captions import MOOD_PHRASES, PHRASES
+    from tpos_live.training.captions import PHRASES
 
     found = [
         phrase
@@ -186,5 +187,11 @@ def known_scenes(texts: Sequence[str]) -> list[str]:
         for index, phrase in enumerate(PHRASES.get(name, ()))
         if index < PHRASES_A_FAMILY or phrase in texts
     ]
-    found += [phrase for phrases in MOOD_PHRASES.values() for phrase in phrases[:PHRASES_A_MOOD]]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *known_moods()]))
+
+
+def known_moods() -> list[str]:
+    """Phrases of the moods that Ember learned to take from a sound."""
+    from tpos_live.training.captions import MOOD_PHRASES
+
+    return [phrase for phrases in MOOD_PHRASES.values() for phrase in phrases[:PHRASES_A_MOOD]]

@@ -21,8 +21,8 @@ import torch.nn.functional as F
 
 from tpos_live.analysis.encoder_folder import EncoderError, read_metadata, text_hash
 from tpos_live.analysis.opening import FOLDER
-from tpos_live.conditioning.audio_tokens import SentenceMap
 from tpos_live.conditioning.mapping import MappingError, MeaningMapping, states_hash, write_mapping
+from tpos_live.conditioning.sentence_map import SentenceMap
 from tpos_live.places import mappings_dir, shipped
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.locate import resolve_engine
@@ -142,7 +142,7 @@ def measure(
     by_bank = SentenceMap([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda _: bank[1].float(), 0)
     blended = []
     for vector in vectors:
-        by_bank._weights = by_bank._activations(vector.numpy().astype(np.float64))
+        by_bank._all.weights = by_bank._activations(vector.numpy().astype(np.float64))
         by_bank._sentence = None
         blended.append(by_bank.sentence())
     figures: dict[str, float] = {"n": len(states)}
