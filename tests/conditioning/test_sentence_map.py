@@ -118,12 +118,15 @@ def test_a_mood_is_no_scene_but_is_told_beside_one() -> None:
     assert isinstance(sound, SentenceMap)
     both = places()[2] + places()[3]
     follow(sound, both / np.linalg.norm(both))
-    scene, (mood, sure) = sound.scene(), sound.mood()
+    (scene, seen), (mood, sure) = sound.scene(), sound.mood()
+    assert seen == pytest.approx(1.0, abs=0.01)
     near = [float(torch.cosine_similarity(scene, encode(p), dim=-1).mean()) for p in PHRASES]
     assert int(np.argmax(near)) == 2 and near[3] < 0.3
     assert torch.allclose(mood, encode(PHRASES[3])[1:5], atol=0.02) and sure == pytest.approx(1.0, abs=0.01)
     follow(sound, places()[2])
     assert sound.mood()[1] == pytest.approx(0.0, abs=0.01), "a sound that is a thing has no mood"
+    follow(sound, places()[3])
+    assert sound.scene()[1] == pytest.approx(0.0, abs=0.01), "and a mood alone looks like nothing"
 
 
 def test_a_scene_that_grows_is_one_rather_than_a_mean() -> None:
@@ -131,6 +134,6 @@ def test_a_scene_that_grows_is_one_rather_than_a_mean() -> None:
     follow(sound, ends / np.linalg.norm(ends))
     apart = [
         [float(torch.cosine_similarity(found, encode(PHRASES[n]), dim=-1).mean()) for n in (2, 3)]
-        for found in (sound.sentence(), sound.scene())
+        for found in (sound.sentence(), sound.scene()[0])
     ]
     assert apart[1][0] - apart[1][1] > 1.5 * (apart[0][0] - apart[0][1]) > 0

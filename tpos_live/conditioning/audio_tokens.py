@@ -71,8 +71,9 @@ class AudioMap(Protocol):
         """[text tokens, dim] for blending into a prompt's; unspecified while strength is 0."""
         ...
 
-    def scene(self) -> torch.Tensor:
-        """[text tokens, dim], what the sound looks like by itself; unspecified while strength is 0."""
+    def scene(self) -> tuple[torch.Tensor, float]:
+        """[text tokens, dim], what the sound looks like by itself, and how surely it looks like anything, 0 to 1;
+        unspecified while strength is 0."""
         ...
 
     def mood(self) -> tuple[torch.Tensor, float]:
@@ -186,8 +187,8 @@ class ConceptMap:
             self._sentence = self._blend(self._all)
         return self._sentence
 
-    def scene(self) -> torch.Tensor:
-        return self.sentence()
+    def scene(self) -> tuple[torch.Tensor, float]:
+        return self.sentence(), 1.0
 
     def mood(self) -> tuple[torch.Tensor, float]:
         return self.tokens(), 0.0

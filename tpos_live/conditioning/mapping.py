@@ -142,8 +142,8 @@ class MappedSound(SentenceMap):
             self._sentence = self._mapped(self._place / length) if length > 1e-6 else self._state(0)
         return self._sentence
 
-    def scene(self) -> torch.Tensor:
-        return self.sentence()
+    def scene(self) -> tuple[torch.Tensor, float]:
+        return self.sentence(), 1.0
 
     def _state(self, index: int) -> torch.Tensor:
         if index not in self._known:

@@ -88,7 +88,7 @@ class Mixer:
             strength = self._sound.strength()
             strength += (min(strength / ALONE, 1.0) - strength) * unsaid
             share = min(drive.audio_weight * strength, 1.0)
-            grown = area(share)
+            grown = area(share) * self._sound.scene()[1]
             grown = (grown + (1.0 - grown) * unsaid * min(strength / ALONE, 1.0)) * modes["grow"]
             told = strength * min(drive.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
         turned, appended = share * modes["blend"], share * modes["append"]
@@ -125,7 +125,7 @@ class Mixer:
                 self._mix(self._parts[len(shares)], states, turned, appended)
                 shares.append(weight * (1.0 - grown))
         if grown > _SMALL and self._sound is not None:
-            self._fill(self._parts[len(shares)], self._sound.scene().to(self._mixed))
+            self._fill(self._parts[len(shares)], self._sound.scene()[0].to(self._mixed))
             shares.append(grown)
         self._tell_mood(self._parts[: len(shares)], told)
         if len(shares) == 1:

@@ -23,8 +23,8 @@ SHARPNESS = 0.06
 SCENE_SHARPNESS = 0.03
 """The same among scenes that grow: a mean of many is a picture of none."""
 SEVERAL = 4
-MOOD_LEAD = 0.25
-"""A mood this much farther than the nearest scene is not heard at all; one as near is, wholly."""
+LEAD = 0.25
+"""A mood this much farther than the nearest scene is not heard at all, one as near is, wholly; and a scene likewise."""
 
 
 class SentenceMap(ConceptMap):
@@ -45,7 +45,8 @@ class SentenceMap(ConceptMap):
         self._nearness = nearness or Nearness(self._vectors)
         self._is_mood = np.array([phrase in moods for phrase in self.concepts], bool)
         self._scenes, self._moods = (Followed(len(self.concepts)) for _ in range(2))
-        self._goal_mood = self._mood = 0.0
+        self._goal_sure = self._sure = np.array([1.0, 0.0])
+        """Of the scene and of the mood."""
 
     def _activations(self, vector: np.ndarray) -> np.ndarray:
         if vector.shape != self._vectors.shape[1:] or not vector.any():
@@ -58,20 +59,20 @@ class SentenceMap(ConceptMap):
         self._scenes.aim(nearest(np.where(mood, -np.inf, near), SCENE_SHARPNESS), now, free)
         if mood.any():
             self._moods.aim(nearest(np.where(mood, near, -np.inf), SHARPNESS), now, free)
-            behind = float(near[~mood].max() - near[mood].max())
-            self._goal_mood = min(max(1.0 - behind / MOOD_LEAD, 0.0), 1.0)
+            behind = near[mood].max() - near[~mood].max()
+            self._goal_sure = np.clip(1.0 - np.array([behind, -behind]) / LEAD, 0.0, 1.0)
 
     def _run(self, share: float) -> None:
         super()._run(share)
         self._scenes.run(share)
         self._moods.run(share)
-        self._mood += (self._goal_mood - self._mood) * share
+        self._sure = self._sure + (self._goal_sure - self._sure) * share
 
-    def scene(self) -> torch.Tensor:
-        return self._blend(self._scenes)
+    def scene(self) -> tuple[torch.Tensor, float]:
+        return self._blend(self._scenes), float(self._sure[0])
 
     def mood(self) -> tuple[torch.Tensor, float]:
-        return self._blend(self._moods)[self._first : self._first + self._rows], self._mood
+        return self._blend(self._moods)[self._first : self._first + self._rows], float(self._sure[1])
 
     def _loud(self, magnitude: float) -> float:
         """A little of something is seen too: a light rain of density 0.1 at a third."""
