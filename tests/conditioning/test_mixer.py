@@ -217,6 +217,7 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
             return Nearness(places)
 
     heard = Meaning(0.0, np.array([0.7, 0.0, 0.714], np.float32), 1.0)
+    alone = Meaning(0.0, np.array([0.0, 0.0, 1.0], np.float32), 1.0)
     for hears in (True, False):
         m = Mixer(PromptBank(TextCache(encode, synchronous=True)), audio_map(Moody(), encode_all, 4), 28, hears, "grow")
         for n in range(300):
@@ -226,3 +227,8 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
             assert all(torch.allclose(scene[24:], encode("birds")[1:5], atol=0.05) for scene in m.scenes.tokens)
         else:
             assert torch.equal(m.scenes.tokens[0], torch.cat([encode("sea"), encode("sea")[20:]]))
+        for n in range(300):
+            mixed = mix(m, 10 + n / 30, LOUD, alone)
+        assert m.scenes is None and torch.equal(mixed[:24], encode("sea")), "a mood shows nothing of its own"
+        if hears:
+            assert torch.allclose(mixed[24:], encode("birds")[1:5], atol=0.05)

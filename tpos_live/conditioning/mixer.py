@@ -84,18 +84,21 @@ class Mixer:
         if self._mixed is None:
             self._mixed = text.new_empty(self._rows, text.shape[1])
         share = grown = told = 0.0
+        scene: torch.Tensor | None = None
         if self._sound is not None and drive.audio_weight > 0:
             strength = self._sound.strength()
             strength += (min(strength / ALONE, 1.0) - strength) * unsaid
             share = min(drive.audio_weight * strength, 1.0)
-            grown = area(share) * self._sound.scene()[1]
-            grown = (grown + (1.0 - grown) * unsaid * min(strength / ALONE, 1.0)) * modes["grow"]
-            told = strength * min(drive.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
+            if modes["grow"] > 0:
+                scene, seen = self._sound.scene()
+                grown = area(share) * seen
+                grown = (grown + (1.0 - grown) * unsaid * min(strength / ALONE, 1.0)) * modes["grow"]
+                told = strength * min(drive.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
         turned, appended = share * modes["blend"], share * modes["append"]
         self._mix(self._mixed, text, turned, appended + share * modes["grow"])
         parts = self._bank.parts if snapshot["prompt.between"] == "grow" else [(text, 1.0)]
-        if len(parts) > 1 or grown > _SMALL:
-            self.scenes = self._scenes(parts, turned, appended, grown, told)
+        if len(parts) > 1 or told > 0:
+            self.scenes = self._scenes(parts, turned, appended, scene, grown, told)
         if share * modes["semantic"] > 0 and self._sound is not None:
             found = self._sound.directions(int(snapshot["audio.guidance.directions"]))
             self.directions = self._directions(found, share * modes["semantic"])
@@ -111,10 +114,12 @@ class Mixer:
             heard = self._sound.tokens().to(text)
             rest.copy_(heard * appended if self._hears else slerp(rest, heard, appended))
 
-    def _scenes(self, parts: list[Part], turned: float, appended: float, grown: float, told: float) -> Scenes | None:
-        """Each of the prompts, and the sound, as a scene of its own; None where one is left: the tokens are it.
+    def _scenes(
+        self, parts: list[Part], turned: float, appended: float, scene: torch.Tensor | None, grown: float, told: float
+    ) -> Scenes | None:
+        """Each of the prompts, and the sound's `scene`, by itself; None where one is left: the tokens are it.
 
-        told: how much of its mood is told to each.
+        grown: the sound's share. told: how much of its mood is told to each.
         """
         assert self._mixed is not None
         if self._parts is None:
@@ -124,8 +129,8 @@ class Mixer:
             for states, weight in parts if grown <= _SMALL else fold(parts, MOST_SCENES - 1):
                 self._mix(self._parts[len(shares)], states, turned, appended)
                 shares.append(weight * (1.0 - grown))
-        if grown > _SMALL and self._sound is not None:
-            self._fill(self._parts[len(shares)], self._sound.scene()[0].to(self._mixed))
+        if grown > _SMALL and scene is not None:
+            self._fill(self._parts[len(shares)], scene.to(self._mixed))
             shares.append(grown)
         self._tell_mood(self._parts[: len(shares)], told)
         if len(shares) == 1:
