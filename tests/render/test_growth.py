@@ -161,6 +161,28 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
     assert "one by one" in painter.remark() and painter.remark() == ""
 
 
+def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None:
+    class Asked:
+        """An accelerator that keeps what it was asked to be ready for."""
+
+        def __init__(self, painter: Painter) -> None:
+            self.inner, self.name, self.why, self.torch_threads = painter.accelerator, "asked", "", 0
+            self.rows: list[int] = []
+            self.predict, self.decode = self.inner.predict, self.inner.decode
+
+        def batch(self, rows: int, wait: bool) -> str:
+            self.rows.append(rows)
+            return ""
+
+    painter = Painter(engine, (64, 64), "eager")
+    painter.use(asked := Asked(painter))
+    assert asked.rows == [2]
+    show(painter, shared(painter, "red sun", "blue sea"))
+    assert asked.rows == [2, 2, 3]
+    show(painter, shared(painter, *("abc"[:MOST_SCENES])))
+    assert max(asked.rows) == MOST_SCENES
+
+
 def test_pictures_in_flight_are_one_mixture(engine: Engine) -> None:
     painter = Painter(engine, (64, 64), "eager", stream_batch=True)
     mixed = show(painter, None, steps=2)

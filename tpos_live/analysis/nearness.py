@@ -13,9 +13,10 @@ NEIGHBOURS = 10
 TAUGHT = 0.5
 """Of a text's nearness to its NEIGHBOURS that is taken off, as in CSLS: for texts that sounds were taught, by name or
 as what they are like, as those of a bank are."""
-UNTAUGHT = 0.8
-"""The same where one of the texts was taught by nothing: with less, its sounds are given to the others. Among taught
-texts it draws sounds to the rare ones: a helicopter to frying, a synthesizer to a busy signal."""
+UNTAUGHT = 0.9
+"""The same where one of the texts was taught by nothing: with less, its sounds are given to the others, and with all of
+it, theirs to it. Among taught texts alone it would draw sounds to the rare ones: a helicopter to frying, a synthesizer
+to a busy signal."""
 
 
 class Nearness:

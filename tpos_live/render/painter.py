@@ -312,6 +312,8 @@ class Painter:
         leading = directions.tokens if self._sounds and directions is not None else None
         self._batch.fill(self._prompts, self._without if self._guidance > 1.0 else None, leading)
         why = self._batch.ready(self.accelerator, self._patient)
+        if 1 < len(self._weights) < MOST_SCENES and not self._patient:
+            get_ready(self.accelerator, len(self._weights) + 1)  # for a prompt that comes while a sound grows
         if self.flight is not None and not why:
             why = "semantic guidance draws each picture for itself, without the stream batch"
         # A fade is over before a line about its cost is read; a sound may lead all night.

@@ -1,0 +1,122 @@
+"""Names that nothing taught, against those that were: python benchmarks/zero_shot.py --data DIR [--run runs/encoder]
+
+Every pair of classes is left out in turn, with each name and made sound that means the same; the meaning is settled
+anew on what is left (`training/settle.py`), and the held-out clips of each fold are named among all classes, after 5 s.
+Needs what `train ears` and `train encoder --leave-out-fold` left in the folder of runs. These ears heard clips of the
+pair in other folds, without a name; for ears that never did see `evaluate encoder --zero-shot`.
+
+Printed by the share of common nearness that is taken off (`analysis/nearness.py`): what is right of the two classes
+that were left out, of the others, and the harmonic mean of both (Xian et al., CVPR 2017). --out 3 leaves out three.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tpos_live.analysis.nearness import TAUGHT, UNTAUGHT, Nearness
+from tpos_live.analysis.sound_encoder import Layout
+from tpos_live.places import shipped
+from tpos_live.training.clips import SOUND_SECONDS, Clip, made_clips, read_clips
+from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
+from tpos_live.training.settle import MOMENTS, balanced, memories, ridge
+from tpos_live.training.unnamed import Unnamed, akin, read_unnamed
+
+VARIANTS = 24
+TAKEN = sorted({0.0, 0.3, TAUGHT, 0.7, 0.8, UNTAUGHT, 1.0, 1.1})
+
+
+@dataclass
+class Fold:
+    """What the ears of a fold remember of all clips, made and unnamed sounds: float [moments, n, 2 * width]."""
+
+    number: int
+    clips: torch.Tensor
+    made: torch.Tensor
+    unnamed: torch.Tensor
+
+
+def remember(run: Path, fold: int, clips: Sequence[Clip], made: Sequence[Clip], unnamed: Unnamed) -> Fold:
+    sentences = Sentences(shipped("engines") / "ember")
+    taught = [*(clip for clip in clips if clip.fold != fold), *made]
+    trainer = EncoderTrainer(
+        taught, sentences, Layout(), EncoderPlan(), 0, run / f"fold-{fold}-checkpoint",
+        ears=run / f"ears-fold-{fold}.safetensors",
+    )  # fmt: skip
+    if not trainer.load():
+        raise SystemExit(f"no training of fold {fold} in {run}; tpos-live train encoder --leave-out-fold {fold}")
+    net = trainer.mean.eval()
+    return Fold(fold, *(memories(net, sounds) for sounds in (clips, made, unnamed.clips)))
+
+
+def named(
+    folds: Sequence[Fold], clips: Sequence[Clip], made: Sequence[Clip], known: Unnamed, left: Unnamed,
+    out: Sequence[str], sentences: Sentences,
+) -> Iterator[tuple[float, bool, bool]]:  # fmt: skip
+    """For each held-out clip and each of TAKEN: that, whether its class was left out, and whether its answer is right.
+
+    known: all unnamed sounds, as the folds remember them. left: those that are, without the names of `out`.
+    """
+    place = {clip.name: n for n, clip in enumerate(known.clips)}
+    unnamed = [place[clip.name] for clip in left.clips]
+    barred = akin(sorted({clip.text for clip in made}), out, sentences)
+    kept = [n for n, clip in enumerate(made) if clip.text not in barred]
+    classes = sorted({clip.text for clip in clips})
+    places = sentences.encode(classes)[0].numpy()
+    for fold in folds:
+        taught = [n for n, clip in enumerate(clips) if clip.fold != fold.number and clip.text not in out]
+        names = [*(clips[n].text for n in taught), *(made[n].text for n in kept)]
+        texts = sorted(set(names))
+        wanted = torch.cat([sentences.encode(texts)[0][[texts.index(name) for name in names]], left.places])
+        held = torch.cat([fold.clips[:, taught], fold.made[:, kept], fold.unnamed[:, unnamed]], 1)
+        weight = balanced([True] * len(taught) + [False] * len(kept), len(unnamed))
+        repeat = len(MOMENTS)
+        made_of, bias = ridge(held.flatten(0, 1), wanted.repeat(repeat, 1), weight.repeat(repeat))
+        heard = F.normalize(F.linear(held[-1], made_of, bias), dim=-1).numpy()
+        asked = [n for n, clip in enumerate(clips) if clip.fold == fold.number]
+        meanings = F.linear(fold.clips[-1][asked], made_of, bias).numpy()
+        for taken in TAKEN:
+            nearness = Nearness(places, left.centre.numpy(), heard, taken)
+            for n, meaning in zip(asked, meanings, strict=True):
+                answer = classes[int(nearness(meaning).argmax())]
+                yield taken, clips[n].text in out, answer == clips[n].text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a folder of clips for each class")
+    parser.add_argument("--run", type=Path, default=Path("runs/encoder"))
+    parser.add_argument("--out", type=int, default=2, help="classes left out at once")
+    arguments = parser.parse_args()
+    sentences = Sentences(shipped("engines") / "ember")
+    clips = read_clips(arguments.data, arguments.run / "clips.npz", print)
+    made = made_clips(VARIANTS, SOUND_SECONDS, 0, arguments.run / "sounds.npz")
+    besides = [clip.name for clip in made]
+    lessons = arguments.run / "lessons.npz"
+    known = read_unnamed(lessons, sentences, (), besides)
+    if known is None:
+        raise SystemExit(f"no lessons in {lessons}; tpos-live train ears")
+    numbers = sorted({clip.fold for clip in clips})
+    folds = [remember(arguments.run, number, clips, made, known) for number in numbers]
+    right: dict[tuple[float, bool], list[bool]] = {}
+    for out in combinations(sorted({clip.text for clip in clips}), arguments.out):
+        left = read_unnamed(lessons, sentences, out, besides)
+        assert left is not None
+        for taken, was_out, good in named(folds, clips, made, known, left, out, sentences):
+            right.setdefault((taken, was_out), []).append(good)
+    print("| taken off | left out | taught | harmonic mean | clips |\n| --- | --- | --- | --- | --- |")
+    for taken in TAKEN:
+        unseen, seen = (float(np.mean(right[taken, was_out])) for was_out in (True, False))
+        both = 2 * unseen * seen / max(unseen + seen, 1e-9)
+        print(f"| {taken:g} | {100 * unseen:.1f} % | {100 * seen:.1f} % | {both:.2f} | {len(right[taken, True])} |")
+
+
+if __name__ == "__main__":
+    main()
