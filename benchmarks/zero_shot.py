@@ -43,8 +43,9 @@ class Fold:
     unnamed: torch.Tensor
 
 
-def remember(run: Path, fold: int, clips: Sequence[Clip], made: Sequence[Clip], unnamed: Unnamed) -> Fold:
-    sentences = Sentences(shipped("engines") / "ember")
+def remember(
+    run: Path, fold: int, clips: Sequence[Clip], made: Sequence[Clip], unnamed: Unnamed, sentences: Sentences
+) -> Fold:
     taught = [*(clip for clip in clips if clip.fold != fold), *made]
     trainer = EncoderTrainer(
         taught, sentences, Layout(), EncoderPlan(), 0, run / f"fold-{fold}-checkpoint",
@@ -70,11 +71,12 @@ def named(
     kept = [n for n, clip in enumerate(made) if clip.text not in barred]
     classes = sorted({clip.text for clip in clips})
     places = sentences.encode(classes)[0].numpy()
+    texts = sorted({*classes, *(made[n].text for n in kept)} - set(out))
+    vectors = sentences.encode(texts)[0]
     for fold in folds:
         taught = [n for n, clip in enumerate(clips) if clip.fold != fold.number and clip.text not in out]
         names = [*(clips[n].text for n in taught), *(made[n].text for n in kept)]
-        texts = sorted(set(names))
-        wanted = torch.cat([sentences.encode(texts)[0][[texts.index(name) for name in names]], left.places])
+        wanted = torch.cat([vectors[[texts.index(name) for name in names]], left.places])
         held = torch.cat([fold.clips[:, taught], fold.made[:, kept], fold.unnamed[:, unnamed]], 1)
         weight = balanced([True] * len(taught) + [False] * len(kept), len(unnamed))
         repeat = len(MOMENTS)
@@ -104,7 +106,7 @@ def main() -> None:
     if known is None:
         raise SystemExit(f"no lessons in {lessons}; tpos-live train ears")
     numbers = sorted({clip.fold for clip in clips})
-    folds = [remember(arguments.run, number, clips, made, known) for number in numbers]
+    folds = [remember(arguments.run, number, clips, made, known, sentences) for number in numbers]
     right: dict[tuple[float, bool], list[bool]] = {}
     for out in combinations(sorted({clip.text for clip in clips}), arguments.out):
         left = read_unnamed(lessons, sentences, out, besides)

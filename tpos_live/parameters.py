@@ -12,8 +12,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+AudioMode = Literal["append", "blend", "semantic", "grow"]
+"""How a sound's meaning enters the picture (`conditioning/mixer.py`)."""
 Kind = Literal["float", "int", "bool", "text", "choice", "trigger"]
 Value = float | int | bool | str
 SLOTS = range(1, 9)
@@ -223,7 +225,7 @@ def _table() -> Iterator[Parameter]:
         "auto",
         "how the sound's meaning enters: beside the prompt, blended into it, as guidance of what is drawn, or as a "
         "scene that grows through the prompt's; auto = what suits the engine",
-        choices=("append", "blend", "semantic", "grow", "auto"),
+        choices=(*get_args(AudioMode), "auto"),
     )
     yield P(
         "audio.guidance",

@@ -149,24 +149,29 @@ class ConceptMap:
         vector = np.asarray(meaning.vector, dtype=np.float64)
         if not np.isfinite(vector).all():
             return
-        activations = self._activations(vector)
-        if activations.shape != self._all.goal.shape:
+        near = self._near(vector)
+        if near.shape != self._all.goal.shape:
             return
+        activations = self._activated(near)
         total = float(activations.sum())
         self._goal_strength = self._loud(min(max(float(meaning.magnitude), 0.0), 1.0)) if total > 0 else 0.0
         if total <= 0:
             return  # silence fades out what was heard last
-        self._hear(vector, activations / total, now, free=self._strength <= 1e-3)
+        self._hear(near, activations / total, now, free=self._strength <= 1e-3)
 
-    def _hear(self, vector: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
+    def _hear(self, near: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
         self._all.aim(activations, now, free)
 
     def _run(self, share: float) -> None:
         self._all.run(share)
 
-    def _activations(self, vector: np.ndarray) -> np.ndarray:
+    def _near(self, vector: np.ndarray) -> np.ndarray:
+        """How near a meaning's vector is to each phrase; in silence, what `_activated` gives nothing for."""
+        return vector
+
+    def _activated(self, near: np.ndarray) -> np.ndarray:
         """How active each phrase is, none negative; all zero in silence."""
-        return np.maximum(vector, 0.0) ** 2
+        return np.maximum(near, 0.0) ** 2
 
     def _loud(self, magnitude: float) -> float:
         """The strength that a magnitude aims at, 0 to 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import torch
 
@@ -12,9 +13,9 @@ from tpos_live.conditioning.directions import Directions
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.prompts import Part, PromptBank, fold, slerp
 from tpos_live.conditioning.scenes import MOST_SCENES, Scenes
-from tpos_live.parameters import Snapshot
+from tpos_live.parameters import AudioMode, Snapshot
 
-MODES = ("append", "blend", "semantic", "grow")
+MODES: tuple[str, ...] = get_args(AudioMode)
 AUTO = "auto"
 """The engine's own of MODES."""
 MODE_FADE = 1.0

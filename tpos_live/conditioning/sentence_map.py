@@ -48,14 +48,17 @@ class SentenceMap(ConceptMap):
         self._goal_sure = self._sure = np.array([1.0, 0.0])
         """Of the scene and of the mood."""
 
-    def _activations(self, vector: np.ndarray) -> np.ndarray:
+    def _near(self, vector: np.ndarray) -> np.ndarray:
         if vector.shape != self._vectors.shape[1:] or not vector.any():
-            return np.zeros(len(self.concepts))
-        return nearest(self._nearness(vector), SHARPNESS)
+            return np.full(len(self.concepts), -np.inf)
+        return self._nearness(vector)
 
-    def _hear(self, vector: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
-        super()._hear(vector, activations, now, free)
-        near, mood = self._nearness(vector), self._is_mood
+    def _activated(self, near: np.ndarray) -> np.ndarray:
+        return nearest(near, SHARPNESS) if np.isfinite(near).any() else np.zeros_like(near)
+
+    def _hear(self, near: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
+        super()._hear(near, activations, now, free)
+        mood = self._is_mood
         self._scenes.aim(nearest(np.where(mood, -np.inf, near), SCENE_SHARPNESS), now, free)
         if mood.any():
             self._moods.aim(nearest(np.where(mood, near, -np.inf), SHARPNESS), now, free)

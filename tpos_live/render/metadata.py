@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tpos_live.parameters import LORAS
+from tpos_live.parameters import LORAS, AudioMode
 
 METADATA_FILE = "tpos_live.json"
 
@@ -115,7 +115,7 @@ class EngineMetadata(BaseModel):
     """Whether the UNet has learned audio tokens; a fetched engine has not, and gets them as more words."""
     detail: float = Field(default=0.0, ge=0.0, le=3.0)
     """Fine structure that the stage gives large pictures, in pixels of the engine: for one that draws softly."""
-    audio_mode: Literal["append", "blend", "semantic", "grow"] = "append"
+    audio_mode: AudioMode = "append"
     """How a sound's meaning enters where nobody says otherwise (`audio.mode` is auto)."""
     scalars: list[Scalar] = Field(default_factory=list)
     loras: Annotated[list[LoraFile], FEW_LIVE] = Field(default_factory=list)

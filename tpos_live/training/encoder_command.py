@@ -150,7 +150,7 @@ def export(
         "text_encoder": sentences.hash,
         "phrases": phrases,
         "scenes": len(scenes),
-        "moods": [phrase for phrase in known_moods() if phrase in phrases],
+        "moods": known_moods(),
         "texts": trainer.texts,
         "training": {
             "clips": sorted(clip.name for clip in clips),

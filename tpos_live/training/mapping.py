@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 import torch.nn.functional as F
 
+from tpos_live.analysis.encoder import Meaning
 from tpos_live.analysis.encoder_folder import EncoderError, read_metadata, text_hash
 from tpos_live.analysis.opening import FOLDER
 from tpos_live.conditioning.mapping import MappingError, MeaningMapping, states_hash, write_mapping
@@ -142,8 +142,7 @@ def measure(
     by_bank = SentenceMap([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda _: bank[1].float(), 0)
     blended = []
     for vector in vectors:
-        by_bank._all.weights = by_bank._activations(vector.numpy().astype(np.float64))
-        by_bank._sentence = None
+        by_bank.follow(Meaning(0.0, vector.numpy(), 1.0), 0.0)  # at once, for no time goes by
         blended.append(by_bank.sentence())
     figures: dict[str, float] = {"n": len(states)}
     usual = (states - mapping.weights["mean"]).flatten(1).norm(dim=1)
