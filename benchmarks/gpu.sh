@@ -62,7 +62,8 @@ fi
 bench "one step, recorded" 45 "$plain" "$some" --no-baselines
 bench "four steps, stream batch" 45 "$plain" "$few" --steps 4 --no-baselines
 if [ "$show" != 0 ]; then
-    part "sound to pixel" 60 "$python" -m tpos_live bench latency --engine ember --clicks 20 --offscreen
+    part "sound to pixel" 75 "$python" -m tpos_live bench latency --engine "$engine" --size "$size" \
+        --accelerator "$plain" --clicks 20 --offscreen
 fi
 if "$python" -c 'import tensorrt_rtx' 2>/dev/null && [ -z "${TINY:-}" ]; then
     part "compile for TensorRT-RTX" 120 "$python" -m tpos_live engines compile "$engine" --size "$size"

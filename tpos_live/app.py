@@ -45,8 +45,6 @@ def has_display() -> bool:
 
 def run_show(settings: Settings, demo: bool = False) -> NoReturn:
     """A show from start to end, and of the process with it. Raises our own errors for what cannot start."""
-    # The sound's threads must not wait 5 ms, Python's default, for their turn.
-    sys.setswitchinterval(0.001)
     headless = settings.window.headless
     if not headless and not has_display():
         raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
@@ -140,6 +138,9 @@ class Show:
 
     def __enter__(self) -> Show:
         settings, stack = self.settings, self._stack
+        # The sound's threads must not wait 5 ms, Python's default, for their turn.
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(0.001)
         try:
             self.osc = stack.enter_context(
                 OscControl(
