@@ -17,6 +17,7 @@ trap 'rm -rf "$work"' EXIT
 engine=$work/sd-turbo-shape
 size=512 many=2000 some=300 few=100 show=15 plain=cuda-graph best=compile shape=() deadline=$((SECONDS + 590))
 export TORCHINDUCTOR_COMPILE_THREADS=${TORCHINDUCTOR_COMPILE_THREADS:-12} HF_HUB_OFFLINE=1
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} # where tpos-live is not installed
 if [ -n "${TINY:-}" ]; then
     size=64 many=4 some=3 few=3 show=${SHOW:-0} plain=eager shape=(--tiny) deadline=$((SECONDS + 3600))
 fi

@@ -184,14 +184,17 @@ class Show:
         self.stage.run(self._over)
         self._raise()
 
-    def run_until_best(self) -> float:
-        """Show until the engine's fastest accelerator draws (measurements); seconds to the first picture."""
+    def run_until_first(self) -> float:
+        """Show until the engine's first picture is there (measurements); the seconds it took."""
         begin = time.perf_counter()
         self.stage.run(lambda: self.stage.playhead.newest is not None or self._over())
-        first = time.perf_counter() - begin
+        self._raise()
+        return time.perf_counter() - begin
+
+    def run_until_best(self) -> None:
+        """Show until the engine's fastest accelerator draws (measurements)."""
         self.stage.run(lambda: not self.loading or self._over())
         self._raise()
-        return first
 
     def _raise(self) -> None:
         error = self._ear.error or self.loader.error

@@ -42,7 +42,9 @@ def measure_show(
     settings = quiet(settings, headless)
     click.echo(f"measuring {seconds:g} s with {where} …", err=True)
     with stopping() as stop, Show(settings, demo=True, stop=stop, headless_gl=offscreen) as show:
-        first_picture = show.run_until_best()
+        first_picture = show.run_until_first()
+        click.echo(f"the first picture came after {first_picture:.1f} s", err=True)
+        show.run_until_best()
         until(show, WARM_UP, stop.is_set)
         show.studio.times.clear()
         show.listener.times.clear()

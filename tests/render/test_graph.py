@@ -90,6 +90,25 @@ def test_another_picture_than_eagers_is_refused(turbo: Engine, monkeypatch: pyte
         graph.load(turbo, SIZE, 81)
 
 
+@pytest.mark.parametrize(("brief", "recorded"), [(False, {1, 2, 4}), (True, {1})])
+def test_what_draws_briefly_records_the_fewest_steps_alone(
+    turbo: Engine, monkeypatch: pytest.MonkeyPatch, brief: bool, recorded: set[int]
+) -> None:
+    drawn: list[tuple[int, int]] = []
+    real = WholePicture._run
+
+    def run(whole: WholePicture, *kind: int) -> None:
+        drawn.append(kind[:2])
+        real(whole, *kind)
+
+    monkeypatch.setattr(WholePicture, "_run", run)
+    made = graph.load(turbo, SIZE, 81, brief)
+    assert {steps for steps, _scenes in drawn} == recorded and {scenes for _steps, scenes in drawn} == {1, 2, 3}
+    noise, _last, _fresh, tokens, _without = inputs(turbo)
+    made.whole.draw(turbo.schedule.plan(4), noise, tokens)  # is recorded when it is wanted
+    assert drawn[-1] == (4, 1)
+
+
 def test_without_a_card_eager_goes_on_and_says_why(turbo: Engine) -> None:
     chosen = choose("cuda-graph", turbo, SIZE, 81)
     assert isinstance(chosen, Eager) and not isinstance(chosen, WholeAccelerator)

@@ -216,11 +216,11 @@ def test_outputs_get_the_picture(kind: str) -> None:
 
 
 @pytest.mark.gl
-def test_a_cpu_that_draws_the_start_screen_leaves_time_to_load_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_start_screen_leaves_time_to_load_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
     with stage("window", ParameterStore(), [Drive()]) as (made, frames):
-        for software, started, slow in ((True, False, True), (False, False, False), (True, True, False)):
+        for software, started, slow in ((True, False, True), (False, False, True), (True, True, False)):
             if started:
                 frames.put(frame(flat(40), 0, 1.0))
             made.software = software

@@ -161,15 +161,16 @@ def choose(
     if name == "eager":
         return Eager(engine, "chosen by --accelerator")
     reasons: list[str] = []
+    coming = False
     for rung in ladder(name, engine.device.type):
         if rung == "eager":
             break
         ready, why = is_available(rung, engine)
         if ready and soon and rung == _later(name, engine, size, tokens, threads):
-            ready, why = False, f"{rung} is on its way"
+            ready, why, coming = False, f"{rung} is on its way", True
         if ready:
             try:
-                made = _load(rung, engine, size, tokens, threads)
+                made = _load(rung, engine, size, tokens, threads, coming)
                 made.why = "; ".join(reasons)
                 return made
             except NotReady as error:
@@ -192,7 +193,10 @@ def _later(name: str, engine: Engine, size: tuple[int, int], tokens: int, thread
     return "compile" if name == "compile" or compiled.is_prepared(engine, size, tokens, threads) else ""
 
 
-def _load(rung: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int) -> Accelerator:
+def _load(
+    rung: str, engine: Engine, size: tuple[int, int], tokens: int, threads: int, brief: bool = False
+) -> Accelerator:
+    """brief: it draws for half a minute, until a better one is there."""
     if rung == "openvino":
         from tpos_live.render import openvino
 
@@ -200,7 +204,7 @@ def _load(rung: str, engine: Engine, size: tuple[int, int], tokens: int, threads
     if rung == "cuda-graph":
         from tpos_live.render import graph
 
-        return graph.load(engine, size, tokens)
+        return graph.load(engine, size, tokens, brief)
     if rung == "compile":
         from tpos_live.render import compiled
 

@@ -21,7 +21,7 @@ from tpos_live.status import Status
 
 TITLE = "tpos-live output"
 WAITING = 0.1
-"""Seconds between two pictures of the start screen where the CPU draws them: it has an engine to load."""
+"""Seconds between two pictures of the start screen: it takes turns with the engine that loads, at least in Python."""
 SOFTWARE_CAP = 30.0
 """Pictures a second where the CPU draws: the rest of it belongs to the engine."""
 READ = 20.0
@@ -115,7 +115,7 @@ class StageWindow:
             now = self._clock()
             self.meter.note(now, self.playhead.newest, self._heard_at)
             pause = self._pacer.after_flip(now, now - before)
-            if self.software and self.playhead.newest is None:
+            if self.playhead.newest is None:
                 pause = max(pause, WAITING)
             if pause > 0:
                 time.sleep(pause)
