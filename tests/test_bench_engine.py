@@ -19,6 +19,7 @@ from tpos_live import bench_baselines, bench_engine
 from tpos_live.bench_results import append_results
 from tpos_live.render.accelerators import choose
 from tpos_live.render.engine import load_engine
+from tpos_live.render.graph import WholeAccelerator, networks
 from tpos_live.settings import load_settings
 
 PLOT = Path(__file__).parent.parent / "benchmarks" / "plot.py"
@@ -59,9 +60,13 @@ def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, kind: str) -> 
     with torch.inference_mode():
         torch.manual_seed(3)
         apart = np.asarray(bench_baselines.apart(Canvas, 2)(0)).astype(float)  # type: ignore[arg-type]
+        Canvas.accelerator = WholeAccelerator("recorded", engine, Canvas.size, Canvas.rows, networks)
+        torch.manual_seed(3)
+        recorded = np.asarray(bench_baselines.apart(Canvas, 2, recorded=True)(0)).astype(float)  # type: ignore[arg-type]
         torch.manual_seed(3)
         stock = np.asarray(bench_baselines.stock(folder, Canvas, 2)(0))[0] * 255  # type: ignore[arg-type]
     assert np.abs(apart - stock).mean() < 2.0 and apart.std() > 1
+    assert np.abs(apart - recorded).max() <= 3.0
 
 
 def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tpos_live.render.accelerators import write_pixels
 from tpos_live.render.engine import load_engine
 from tpos_live.render.graph import WholeAccelerator
 from tpos_live.render.painter import Painter
-from tpos_live.render.recording import record
+from tpos_live.render.recording import Recordings
 
 
 def apart(painter: Painter, steps: int, recorded: bool = False) -> Callable[[int], object]:
@@ -57,24 +57,29 @@ class Recorded:
 
     def __init__(self, painter: Painter, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
         assert isinstance(painter.accelerator, WholeAccelerator)
-        unet, decoder = painter.accelerator.networks
+        self._networks = painter.accelerator.networks
         device = painter.engine.device
         self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
-        self._found = torch.zeros_like(self._latent)
+        self._found, self._tokens = torch.zeros_like(self._latent), tokens
         self._picture = torch.zeros(1, 3, *painter.size[::-1], device=device)
-        self._unet = record(lambda: self._found.copy_(unet(self._latent, self._timestep, tokens)))
-        self._decoder = record(lambda: self._picture.copy_(decoder(self._x0)))
+        self._recordings = Recordings(device)
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
         self._latent.copy_(latent)
         self._timestep.copy_(timestep)
-        self._unet.replay()
+        self._recordings.run("unet", self._predict)
         return self._found
 
     def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
         self._x0.copy_(latent)
-        self._decoder.replay()
+        self._recordings.run("decoder", self._decode)
         write_pixels(self._picture, out)
+
+    def _predict(self) -> None:
+        self._found.copy_(self._networks[0](self._latent, self._timestep, self._tokens))
+
+    def _decode(self) -> None:
+        self._picture.copy_(self._networks[1](self._x0))
 
 
 def stock(path: Path, painter: Painter, steps: int) -> Callable[[int], object]:

@@ -25,7 +25,7 @@ from tpos_live.render.joined import join
 from tpos_live.render.metadata import NotReady
 from tpos_live.render.numbers import Numbers
 from tpos_live.render.parity import LEAST, Draws, psnr
-from tpos_live.render.recording import Recording, record
+from tpos_live.render.recording import Recordings
 from tpos_live.render.schedule import MOST_STEPS, Plan
 
 Unet = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -53,7 +53,7 @@ class WholePicture:
 
     def __init__(self, engine: Engine, size: tuple[int, int], rows: int, unet: Unet, decoder: Decoder) -> None:
         """size: (width, height) in pixels. rows: of conditioning, all kinds together."""
-        self._unet, self._decoder, self._cuda = unet, decoder, engine.device.type == "cuda"
+        self._unet, self._decoder = unet, decoder
         shape = (1, engine.latent_channels, size[1] // engine.factor, size[0] // engine.factor)
 
         def buffer(*sides: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -69,9 +69,7 @@ class WholePicture:
         self.pixels = buffer(size[1], size[0], 3, dtype=torch.uint8)
         self._guide: SemanticGuide | None = None
         self._growth = Growth(shape, engine.device)
-        # Recordings never run side by side, and leave nothing but what lies in the buffers above: one memory for all.
-        self._memory = torch.cuda.graph_pool_handle() if self._cuda else None
-        self._recordings: dict[tuple[int, ...], Recording] = {}
+        self._recordings = Recordings(engine.device)
 
     @torch.inference_mode()
     def draw(
@@ -116,18 +114,8 @@ class WholePicture:
 
     def _run(self, *kind: int) -> None:
         """kind: of picture; each has a recording: steps, scenes, guided, sounds, warm."""
-        if not self._cuda:
-            return self._body(*kind)
-        recording = self._recordings.get(kind)
-        if recording is None:
-            recording = self._recordings[kind] = self._record(*kind)
-        return recording.replay()
-
-    def _record(self, *kind: int) -> Recording:
-        recording = record(lambda: self._body(*kind), self._memory)
-        if self._guide is not None:
-            self._guide.reset()  # of what the runs above have left
-        return recording
+        guide = self._guide
+        self._recordings.run(kind, lambda: self._body(*kind), guide.reset if guide is not None else lambda: None)
 
     def _body(self, steps: int, scenes: int, guided: int, sounds: int, warm: int) -> None:
         """The work itself: tensors alone, no number of Python's that could be frozen into a recording."""

@@ -27,7 +27,7 @@ import torch
 
 from tpos_live.render.metadata import Scalar
 from tpos_live.render.numbers import Numbers
-from tpos_live.render.recording import Recording, record
+from tpos_live.render.recording import Recordings
 
 KEYFRAMES_PER_WALK = 2.0
 """Keyframes along one unit of walk: fields one unit apart correlate by 1/6, two units apart not at all."""
@@ -78,7 +78,7 @@ class NoiseField:
         self._sum = torch.empty(half, dtype=torch.complex64, device=device)
         self._field = torch.empty(1, channels, height, width, device=device)
         self._numbers = Numbers(_SPAN + 2, device=device, dtype=torch.complex64)  # weights, then the pan in pixels
-        self._recording: Recording | None = None
+        self._recordings = Recordings(device)
 
     def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
         """The field at one moment: a buffer of this object, valid until the next call.
@@ -95,12 +95,7 @@ class NoiseField:
                 self._spectra[place].copy_(self._keyframe(*key), non_blocking=True)
                 self._keys[place] = key
         self._numbers.put([*numbers, *self._shift.pixels(pan_x, pan_y)])
-        if self._field.is_cuda:
-            if self._recording is None:
-                self._recording = record(self._make)
-            self._recording.replay()
-        else:
-            self._make()
+        self._recordings.run("field", self._make)
         return self._field
 
     def _make(self) -> None:

@@ -1,4 +1,4 @@
-"""Work on a card that is recorded once and then launched whole: a CUDA graph.
+"""Work on a card that is recorded once and then launched whole: CUDA graphs.
 
 What is recorded may not depend on a number of Python's, which would be frozen in it: everything that changes lies in
 tensors whose addresses stay.
@@ -6,29 +6,57 @@ tensors whose addresses stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import torch
 
 from tpos_live.render.share import LOWEST
 
-Recording = torch.cuda.CUDAGraph
-"""`replay()` launches it on the current stream."""
+WARM_UPS = 3
+"""Runs before a recording: libraries choose and load their kernels, which a recording cannot hold."""
 
 
-def record(body: Callable[[], object], memory: Any = None) -> Recording:
-    """Run `body` thrice on a stream of its own, to warm up as recordings want, then record it.
+class Recordings:
+    """Bodies of work, each recorded when it is first done and launched whole from then on. Belongs to one thread.
 
-    memory: a pool (torch.cuda.graph_pool_handle) to share with recordings that never run at the same time.
+    Those of one object never run side by side, and may leave nothing but what lies in tensors from outside. So they
+    share one memory, and therefore one stream: what was freed on a stream PyTorch gives to no other, in shared memory
+    or not. Elsewhere than on a card nothing is recorded.
     """
-    stream = torch.cuda.Stream(priority=LOWEST)  # a recording's kernels keep the priority they were recorded with
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
+
+    def __init__(self, device: torch.device | str) -> None:
+        """device: where the bodies work."""
+        self._recordings: dict[Hashable, torch.cuda.CUDAGraph] = {}
+        self._on_card = torch.device(device).type == "cuda"
+        if self._on_card:
+            self._stream = torch.cuda.Stream(device, priority=LOWEST)  # a recording's kernels keep its priority
+            self._memory = torch.cuda.graph_pool_handle()
+
+    def run(self, key: Hashable, body: Callable[[], object], undo: Callable[[], object] = lambda: None) -> None:
+        """Do `body`'s work on the current stream.
+
+        key: says which body it is. undo: called after a recording was made and before it runs, to take back what its
+        own runs have moved on, where a body goes on from what it left.
+        """
+        if not self._on_card:
             body()
-    torch.cuda.current_stream().wait_stream(stream)
-    recording = Recording()
-    with torch.cuda.graph(recording, memory, stream, capture_error_mode="thread_local"):
-        body()
-    return recording
+            return
+        if key not in self._recordings:
+            self._recordings[key] = self._record(body)
+            undo()
+        self._recordings[key].replay()
+
+    def clear(self) -> None:
+        """Forget all: what they hold by its address is not there any more."""
+        self._recordings.clear()
+
+    def _record(self, body: Callable[[], object]) -> torch.cuda.CUDAGraph:
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            for _ in range(WARM_UPS):
+                body()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        recording = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(recording, self._memory, self._stream, capture_error_mode="thread_local"):
+            body()
+        return recording

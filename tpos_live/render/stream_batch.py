@@ -19,7 +19,7 @@ from tpos_live.conditioning.drive import Drive
 from tpos_live.render.engine import Engine
 from tpos_live.render.graph import NUMBERS, Decoder, Unet, WholeAccelerator, plan_rows, to_pixels
 from tpos_live.render.numbers import Numbers
-from tpos_live.render.recording import Recording, record
+from tpos_live.render.recording import Recordings
 from tpos_live.render.schedule import Plan
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ class StreamBatch(Generic[Moment]):
         self._numbers = Numbers(1 + steps, NUMBERS, device=device)
         head, self._each = self._numbers.there[0], self._numbers.there[1:]
         self._start, self._guidance = head[0], head[1:2]
-        self._recorded = decoder is not None and device.type == "cuda"
-        self._recordings: dict[bool, Recording] = {}
+        self._recordings = Recordings(device)
         self._moments: deque[Moment] = deque(maxlen=steps)
         self._scene: object = None
         self.latent = torch.zeros(shape, device=device)
@@ -109,12 +108,10 @@ class StreamBatch(Generic[Moment]):
         return self._moments[0] if len(self._moments) == self._steps else None
 
     def _run(self, guided: bool) -> None:
-        if not self._recorded:
-            return self._body(guided)
-        if guided not in self._recordings:
-            self._recordings[guided] = record(lambda: self._body(guided))
-            self.reset()  # of what the recording's own runs have put into flight
-        return self._recordings[guided].replay()
+        if self._decoder is None:
+            self._body(guided)
+        else:
+            self._recordings.run(guided, lambda: self._body(guided), self.reset)
 
     def _body(self, guided: bool) -> None:
         """One tick: tensors alone, as in WholePicture, of which each slot does one step."""
