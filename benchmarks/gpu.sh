@@ -7,7 +7,7 @@
 # with it. Says at the end what is missing. The parts of the engine need torch, triton, diffusers, transformers, click,
 # pydantic, platformdirs, psutil and pytest; the whole show all of tpos-live's, and OpenGL without a display (EGL).
 # TINY=1 runs the same lines on a CPU, in minutes and with small networks, to find mistakes: its figures mean nothing.
-# Most of these lines have run on an H100; as one call it has not run on a card yet.
+# On an H200 these lines took 520 s as one call, in which compiling failed for want of a linker; see docs/performance.md.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 results=$(realpath -m "${1:-benchmarks/results.jsonl}")
@@ -54,17 +54,18 @@ part "are the pictures right" 60 "$python" -m pytest -q -p no:cacheprovider test
 part "random weights" 60 "$python" benchmarks/shapes.py "$engine" ${shape[@]+"${shape[@]}"}
 # In the order of what must be known. Compiling comes first: alone on the card, for it measures which kernels to take.
 part "torch.compile" 220 "$python" -m tpos_live engines compile "$engine" --size "$size" --accelerator compile
-bench "one step, compiled, baselines" 120 "$best" "$many"
+bench "one step, compiled, baselines, whole show" 240 "$best" "$many" $([ "$show" = 0 ] || echo --show "$show")
 if [ "$show" != 0 ]; then
-    bench "whole show" 90 "$best" "$few" --no-baselines --show "$show" --offscreen
-    part "whole show, 30 pictures a second" 60 "$python" -m tpos_live bench --engine "$engine" --size "$size" \
+    part "whole show, 30 pictures a second" 70 "$python" -m tpos_live bench --engine "$engine" --size "$size" \
         --accelerator "$best" --fps-cap 30 --seconds $((show / 2)) --append "$results" --offscreen
+    part "sound to pixel" 75 "$python" -m tpos_live bench latency --engine "$engine" --size "$size" \
+        --accelerator "$plain" --clicks 20 --offscreen
 fi
 bench "one step, recorded" 45 "$plain" "$some" --no-baselines
 bench "four steps, stream batch" 45 "$plain" "$few" --steps 4 --no-baselines
 if [ "$show" != 0 ]; then
-    part "sound to pixel" 75 "$python" -m tpos_live bench latency --engine "$engine" --size "$size" \
-        --accelerator "$plain" --clicks 20 --offscreen
+    part "whole show, the window on the same card" 70 "$python" -m tpos_live bench --engine "$engine" --size "$size" \
+        --accelerator "$best" --seconds $((show / 2)) --append "$results" --offscreen
 fi
 if "$python" -c 'import tensorrt_rtx' 2>/dev/null && [ -z "${TINY:-}" ]; then
     part "compile for TensorRT-RTX" 120 "$python" -m tpos_live engines compile "$engine" --size "$size"

@@ -28,7 +28,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = read(options.results)
     loops = newest([row for row in rows if row["kind"] == "loop"])
-    capped = newest([row for row in rows if row["kind"] == "whole" and row.get("fps_cap")])
+    wholes = newest([row for row in rows if row["kind"] == "whole"])
     shows = newest([row for row in rows if row["kind"] == "show" and "bare_fps" in row])
     text = options.page.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
@@ -43,7 +43,7 @@ def main() -> None:
             f"![Pictures a second and their times]({picture.name})\n",
             steady(loops),
             whole(shows),
-            idle(capped),
+            alone(wholes),
         ]
         made = "\n".join(filter(None, parts))
     options.page.write_text(f"{before}{BEGIN}\n{made}{END}{rest.split(END)[1]}", encoding="utf-8")
@@ -73,12 +73,19 @@ def subject(row: Row) -> str:
     )
 
 
+def seen(row: Row) -> str:
+    """Whether a show had a window, and who drew it; "" where there was none, or no show."""
+    stage = str(row.get("stage", "CPU"))
+    return "" if stage == "CPU" else stage.split("/")[0]
+
+
 def newest(rows: list[Row]) -> list[Row]:
-    """The newest row of each measurement, by machine, engine and loop."""
+    """The newest row of each measurement, by machine, engine, loop, cap and window."""
     found: dict[tuple[Any, ...], Row] = {}
     for row in sorted(rows, key=lambda row: row["date"]):
         loop = LOOPS.index(row.get("loop", LOOPS[0]))
-        key = (hardware(row), row["engine"], tuple(row["size"]), row["steps"], loop, row["accelerator"])
+        what = (row["engine"], tuple(row["size"]), row["steps"], loop, row["accelerator"], row.get("fps_cap", 0.0))
+        key = (hardware(row), *what, seen(row))
         found[key] = row
     return [found[key] for key in sorted(found)]
 
@@ -103,7 +110,7 @@ def table(rows: list[Row]) -> str:
 def steady(rows: list[Row]) -> str:
     """What a picture of ours costs beside the networks; "" where nobody measured it."""
     lines = [
-        "| our loop on | accelerator | Python, ms a picture (p99) | device busy | memory on the card, GB "
+        "| our loop on | accelerator | host, ms a picture (p99) | device busy | memory on the card, GB "
         "| a picture's allocations, of the driver, hidden waits | slowest of changing pictures over their median |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -124,28 +131,31 @@ def steady(rows: list[Row]) -> str:
 def whole(rows: list[Row]) -> str:
     """Whole shows over the bare engine, in Markdown; "" where there is none."""
     lines = [
-        "| whole show with | accelerator | engine pictures a second | of the bare engine | engine busy | commit |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| whole show with | accelerator | window drawn by | engine pictures a second | of the bare engine "
+        "| engine busy | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         rates = f"{row['engine_fps']:.1f} for {row['bare_fps']:.1f}"
         lines.append(
-            f"| {subject(row)}, {hardware(row)} | {row['accelerator']} | {rates} "
+            f"| {subject(row)}, {hardware(row)} | {row['accelerator']} | {seen(row) or 'no window'} | {rates} "
             f"| {row['over_bare_engine']:.2f} | {row['engine_busy']:.0%} | {row['commit']} |"
         )
     return "\n".join(lines) + "\n" if rows else ""
 
 
-def idle(rows: list[Row]) -> str:
-    """Whole shows with a cap on pictures: how much of the time is left to others; "" where there is none."""
+def alone(rows: list[Row]) -> str:
+    """Whole shows by themselves, with and without a cap on pictures, which leaves time to others; "" without any."""
     lines = [
-        "| whole show with | accelerator | `--fps-cap` | engine pictures a second | engine busy | commit |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| whole show with | accelerator | window drawn by | `--fps-cap` | engine, shown pictures a second "
+        "| engine busy | first picture, s | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         lines.append(
-            f"| {subject(row)}, {hardware(row)} | {row['accelerator']} | {row['fps_cap']:g} | {row['engine_fps']:.1f} "
-            f"| {row['engine_busy']:.0%} | {row['commit']} |"
+            f"| {subject(row)}, {hardware(row)} | {row['accelerator']} | {seen(row) or 'no window'} "
+            f"| {row['fps_cap'] or 'none'} | {row['engine_fps']:.1f}, {row['shown_fps']:.1f} "
+            f"| {row['engine_busy']:.0%} | {row['first_picture_s']:.1f} | {row['commit']} |"
         )
     return "\n".join(lines) + "\n" if rows else ""
 

@@ -96,12 +96,14 @@ def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:
     steady = {"host_ms": 0.31, "host_p99_ms": 0.5, "busy": 0.9, "memory_gb": 2.1}
     counts = {"allocations": 3.0, "driver_allocations": 0.0, "syncs": 1.5, "changes_slowest": 1.25}
     show = {**loop, "kind": "show", "engine_fps": 8.2, "bare_fps": 10.0, "over_bare_engine": 0.82, "engine_busy": 0.3}
-    capped = {**show, "kind": "whole", "fps_cap": 30.0, "engine_fps": 29.9}
-    append_results(path, [{**loop, **steady, **counts}, show, capped], {"gpu": "Card 9"})
+    alone = {**show, "kind": "whole", "shown_fps": 60.0, "first_picture_s": 12.34, "stage": "Card 9/PCIe"}
+    wholes = [{**alone, "fps_cap": 30.0, "engine_fps": 29.9}, {**alone, "fps_cap": 0.0, "engine_fps": 70.0}]
+    append_results(path, [{**loop, **steady, **counts}, show, *wholes], {"gpu": "Card 9"})
     subprocess.run(command, check=True, timeout=60)
     text = page.read_text()
     assert "| 0.31 (0.50) | 90% | 2.10 | 3.0, 0.00, 1.50 | 1.25 |" in text
-    assert "| 8.2 for 10.0 | 0.82 | 30% |" in text and "| 30 | 29.9 | 30% |" in text
+    assert "| no window | 8.2 for 10.0 | 0.82 | 30% |" in text
+    assert "| Card 9 | 30.0 | 29.9, 60.0 | 30% | 12.3 |" in text and "| Card 9 | none | 70.0, 60.0 |" in text
 
     (tmp_path / "bad.jsonl").write_text("{broken\n")
     bad = subprocess.run(
@@ -113,7 +115,7 @@ def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_gpu_script_runs_line_by_line_on_a_cpu(tmp_path: Path) -> None:
-    """A card is lent for minutes: no line of the script may fail there for a slip of the pen."""
+    """Time on a card is dear: no line of the script may fail there for a slip of the pen."""
     require_tool("bash", "timeout", "g++")
     out = tmp_path / "results.jsonl"
     environment = {**os.environ, "TINY": "1", "PYTHON": sys.executable, "XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -191,10 +191,23 @@ class Show:
         self._raise()
         return time.perf_counter() - begin
 
-    def run_until_best(self) -> None:
-        """Show until the engine's fastest accelerator draws (measurements)."""
-        self.stage.run(lambda: not self.loading or self._over())
+    def run_until_best(self) -> float:
+        """Show until the engine's fastest accelerator draws (measurements); the longest wait for a picture, in seconds,
+        from the first one to a second after that."""
+        drawn, longest, end = time.perf_counter(), 0.0, 0.0
+
+        def best() -> bool:
+            nonlocal drawn, longest, end
+            now, newest = time.perf_counter(), self.stage.playhead.newest
+            if newest is not None and newest.drawn_at > drawn:
+                longest, drawn = max(longest, newest.drawn_at - drawn), newest.drawn_at
+            if not self.loading and not end:
+                end = now + 1.0
+            return bool(end and now > end) or self._over()
+
+        self.stage.run(best)
         self._raise()
+        return longest
 
     def _raise(self) -> None:
         error = self._ear.error or self.loader.error

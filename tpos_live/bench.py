@@ -44,7 +44,7 @@ def measure_show(
     with stopping() as stop, Show(settings, demo=True, stop=stop, headless_gl=offscreen) as show:
         first_picture = show.run_until_first()
         click.echo(f"the first picture came after {first_picture:.1f} s", err=True)
-        show.run_until_best()
+        longest = show.run_until_best()
         until(show, WARM_UP, stop.is_set)
         show.studio.times.clear()
         show.listener.times.clear()
@@ -73,6 +73,7 @@ def measure_show(
             "samples_lost": status.samples_lost - lost,
             "frames_replaced": status.frames_replaced,
             "first_picture_s": round(first_picture, 2),
+            "loading_wait_ms": round(1000 * longest, 1),
             "memory_mb": round(process.memory_info().rss / 2**20),
             "memory_growth_mb": round((process.memory_info().rss - memory) / 2**20, 1),
             "cores_busy": round((sum(process.cpu_times()[:2]) - busy) / took, 2),

@@ -1,0 +1,102 @@
+"""How much of a card's speed a whole show leaves to it, without a card: a stand-in keeps each picture for a time.
+
+    python benchmarks/stand_in.py [--ms 5.3] [--seconds 10] [--offscreen]
+
+The show is whole (sound, analysis, encoder, mixer, prompts, stage), but where UNet and decoder would be launched
+nothing is: the picture is ready after so many milliseconds, for which the render thread waits asleep, as for a card.
+What is lost is Python's, whose threads take turns. Launches, which cost a card's host 0.1 to 0.5 ms a picture, are left
+out on both sides. --offscreen: the stage draws with OpenGL, on a machine without a card on the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live import studio
+from tpos_live.bench import measure_show
+from tpos_live.conditioning.drive import Drive
+from tpos_live.parameters import ParameterStore
+from tpos_live.render.engine import Engine, load_engine
+from tpos_live.render.graph import WholeAccelerator, WholePicture
+from tpos_live.render.painter import Painter
+from tpos_live.settings import load_settings
+
+SIZE = (512, 512)
+NAP = 0.0003
+"""Seconds before the end at which the wait looks all the time: a sleep may be late by as much."""
+PICTURES = 400
+
+
+class Card(WholeAccelerator):
+    """Draws nothing, and takes its time for it."""
+
+    def __init__(self, engine: Engine, rows: int, seconds: float) -> None:
+        self.name, self.why, self.torch_threads, self.size = "stand-in", "", 1, SIZE
+        self.whole = WholePicture(engine, SIZE, rows, lambda x, *_: x, lambda _x: torch.zeros(1, 3, *SIZE[::-1]))
+        self.whole._run = lambda *_kind: None  # type: ignore[method-assign]  # what would be launched
+        self.waited, self._seconds, self._due = 0.0, seconds, 0.0
+
+    def send(self, out: np.ndarray, pixels: torch.Tensor | None = None) -> None:
+        self._due = time.perf_counter() + self._seconds
+
+    def wait(self) -> None:
+        while (left := self._due - time.perf_counter()) > 0:
+            time.sleep(max(left - NAP, 0.0))
+
+
+def stand_in(seconds: float) -> type[Painter]:
+    """A painter on such a card."""
+
+    class OnACard(Painter):
+        def __init__(self, engine: Engine, size: Any, _accelerator: str, **options: Any) -> None:
+            super().__init__(engine, size, "eager", **options)
+            self.accelerator, self.on_card = Card(engine, self.rows, seconds), True
+            noise = torch.zeros_like(self._noise)  # made on a card in one launch
+            self._field.at = lambda *_: noise  # type: ignore[method-assign]
+
+    return OnACard
+
+
+def bare(painter: Painter) -> float:
+    """Pictures a second of the painter alone."""
+    painter.settle()
+    tokens = torch.zeros(painter.token_rows, painter.engine.token_dim)
+    snapshot, began = ParameterStore().snapshot(), time.perf_counter()
+    for n in range(PICTURES):
+        painter.draw(Drive(time=n / 60, walk=n / 60), tokens, snapshot)
+    return PICTURES / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--ms", type=float, default=5.3, help="how long a picture keeps the card")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--offscreen", action="store_true")
+    options = parser.parse_args()
+    made = stand_in(options.ms / 1000)
+    with tempfile.TemporaryDirectory() as place:
+        folder = make_tiny_engine(Path(place), "sd-turbo", metadata={"trained_with_sound": False, "guidance": False})
+        engine = {"engine.name": str(folder), "engine.accelerator": "eager", "engine.size": "{}x{}".format(*SIZE)}
+        alone = bare(made(load_engine(folder), SIZE, "eager"))
+        studio.Painter = made  # type: ignore[misc]
+        summary = measure_show(load_settings(engine | {"engine.fps_cap": 0.0}), options.seconds, options.offscreen)[1]
+    print(
+        f"{summary['engine_fps']:.1f} pictures a second in a show for {alone:.1f} alone: "
+        f"{summary['engine_fps'] / alone:.3f}; {summary['shown_fps']:.1f} shown by {summary['stage']}"
+    )
+
+
+if __name__ == "__main__":
+    main()

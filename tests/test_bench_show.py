@@ -1,0 +1,46 @@
+"""`tpos-live bench`: a whole show, measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live import bench
+from tpos_live.settings import load_settings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cap", [0.0, 20.0])
+def test_a_show_without_a_window_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cap: float
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(bench, "WARM_UP", 0.3)
+    folder = make_tiny_engine(tmp_path / "engine")
+    engine = {"engine.name": str(folder), "engine.accelerator": "eager", "engine.size": "64", "engine.threads": 1}
+    results = tmp_path / "results.jsonl"
+    settings = load_settings(engine | {"engine.fps_cap": cap})
+    assert bench.bench_show(settings, 1.0, as_json=True, append=results) == 0
+    *stages, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    assert {row["stage"] for row in stages} == {
+        "analysis",
+        "encoder",
+        "host",
+        "noise",
+        "unet",
+        "decode",
+        "total",
+        "mix",
+    }
+    assert all(row["n"] > 0 and 0 <= row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] for row in stages)
+    assert summary["stage"] == "CPU" and summary["size"] == [64, 64] and summary["accelerator"] == "eager"
+    assert 1.0 <= summary["seconds"] < 2.0 and summary["samples_lost"] == 0
+    assert summary["first_picture_s"] > 0 and 0 < summary["loading_wait_ms"] < 5000
+    assert 0 < summary["engine_busy"] <= 1.05 and summary["engine_fps"] > 0
+    if cap:
+        assert summary["engine_fps"] <= cap + 2
+    row = json.loads(results.read_text())
+    assert row["kind"] == "whole" and row["fps_cap"] == cap and row["engine_fps"] == summary["engine_fps"]
