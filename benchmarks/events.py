@@ -59,7 +59,6 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
     from tpos_live.bench import machine
     from tpos_live.settings import load_settings
 
-    sys.setswitchinterval(0.001)
     settings = load_settings(
         {
             "sound.device": mic.device,  # type: ignore[attr-defined]

@@ -55,7 +55,6 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
     from tpos_live.bench import machine
     from tpos_live.settings import load_settings
 
-    sys.setswitchinterval(0.001)
     out = folder / "soak.mp4"
     settings = load_settings(
         {
