@@ -11,7 +11,7 @@ import torch
 
 from tpos_live.analysis.encoder import Meaning
 from tpos_live.analysis.nearness import Nearness
-from tpos_live.conditioning.audio_tokens import HOLD, SLEW, ConceptMap
+from tpos_live.conditioning.audio_tokens import FAINT, HOLD, NEW, SLEW, ConceptMap
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.mixer import Mixer
 from tpos_live.conditioning.prompts import PromptBank, TextCache
@@ -91,14 +91,46 @@ def test_a_change_of_class_takes_about_two_seconds_without_a_jump() -> None:
     assert max(steps) < 0.1 * way
 
 
-def test_a_flickering_class_is_held() -> None:
+def test_a_flickering_class_is_held_once_it_is_not_new() -> None:
     sound = ConceptMap(CONCEPTS, encode_all, 4)
     leaders = []
     for n in range(1000):
         sound.follow(meaning(n // 3 % 2), n / 50)
         leaders.append(int(sound._all.goal.argmax()))
     changes = [n / 50 for n in range(1, 1000) if leaders[n] != leaders[n - 1]]
-    assert changes and min(b - a for a, b in itertools.pairwise(changes)) >= HOLD - 1e-6
+    later = [at for at in changes if at >= NEW]
+    assert len(changes) - len(later) > 10
+    assert later and min(b - a for a, b in itertools.pairwise(later)) >= HOLD - 1e-6
+
+
+def grown(classes: list[int], before: float = 0.0) -> list[tuple[float, np.ndarray]]:
+    """Strength and weights of the phrases, after each 20 ms of a sound that comes out of silence. before: the strength
+    of a hum that was there already."""
+    sound = ConceptMap(CONCEPTS, encode_all, 4)
+    for n in range(200):
+        sound.follow(Meaning(0.0, meaning(2).vector, before), n / 50)
+    found = []
+    for n, one in enumerate(classes, 200):
+        sound.follow(meaning(one), n / 50)
+        found.append((sound.strength(), sound._all.weights.copy()))
+    return found
+
+
+@pytest.mark.parametrize("before", [0.0, 0.5 * FAINT])
+def test_a_new_sounds_first_guess_is_taken_back(before: float) -> None:
+    seen = grown([0] * 10 + [1] * 60, before)
+    assert seen[5][1].argmax() == 0 and seen[25][1].argmax() == 1  # 0.5 s, where it was held for 1.5 s
+    assert seen[-1][1][1] > 0.9
+    wrong = sum(strength * (1 - weights[1]) for strength, weights in seen)
+    assert wrong < 0.1 * sum(strength for strength, _weights in seen)
+    steps = [abs(b[0] * b[1] - a[0] * a[1]).max() for a, b in itertools.pairwise(seen)]
+    assert max(steps) < 0.05  # of the picture, in 20 ms
+
+
+def test_a_new_sound_grows_slowly_at_first_and_is_there_after_a_second() -> None:
+    seen = [strength for strength, _weights in grown([1] * 150)]
+    assert seen[9] < 0.1 and 0.5 < seen[49] < seen[149] and seen[149] > 0.95
+    assert all(b >= a for a, b in itertools.pairwise(seen))
 
 
 def test_changing_the_mode_does_not_jump() -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,6 @@ import torch.nn.functional as F
 
 from tpos_live.analysis.encoder import Meaning
 from tpos_live.analysis.nearness import Nearness
-from tpos_live.conditioning.audio_tokens import SLEW
 from tpos_live.conditioning.sentence_map import SentenceMap
 
 FORMAT = 1
@@ -123,18 +121,17 @@ class MappedSound(SentenceMap):
         super().__init__(phrases, vectors, _unasked, rows, first, nearness)
         self._mapping = mapping
         self._known: dict[int, torch.Tensor] = {}
-        self._place = np.zeros(self._vectors.shape[1])
+        self._place, self._goal_place = (np.zeros(self._vectors.shape[1]) for _ in range(2))
 
-    def follow(self, meaning: Meaning | None, now: float) -> None:
-        before = self._now if self._now is not None else now
-        silent = self.strength() < 1e-3
-        super().follow(meaning, now)
-        if meaning is None or meaning.vector.shape != self._place.shape:
-            return
+    def _aim(self, meaning: Meaning, now: float) -> None:
+        super()._aim(meaning, now)
         place = np.asarray(meaning.vector, dtype=np.float64)
-        if np.isfinite(place).all() and place.any():  # silence fades out what was heard last
-            share = 1.0 if silent else -math.expm1(-3.0 * max(now - before, 0.0) / SLEW)
-            self._place += share * (place - self._place)
+        if place.shape == self._place.shape and np.isfinite(place).all() and place.any():  # silence keeps the last
+            self._goal_place = place
+
+    def _run(self, share: float) -> None:
+        super()._run(share)
+        self._place = self._place + share * (self._goal_place - self._place)
 
     def sentence(self) -> torch.Tensor:
         if self._sentence is None:
