@@ -23,6 +23,8 @@ SLEW = 2.0
 """Seconds in which a change of meaning has reached 95 % of the picture."""
 HOLD = 1.5
 """Seconds that the strongest concept stays the strongest, at least."""
+SURE = 0.5
+"""Seconds for which another one has to be the strongest until it is: between two sounds stands what is neither."""
 NEW = 1.0
 """Seconds for which a sound that comes out of silence is new: what it is may be taken back at any time, and it grows
 the slower the younger it is. After two tenths of a second one clip in four is taken for what it is taken for in the
@@ -95,16 +97,24 @@ class AudioMap(Protocol):
 
 
 class Followed:
-    """Weights [n] that follow what is heard, smoothly; the greatest stays so for HOLD at least."""
+    """Weights [n] that follow what is heard, smoothly; the greatest stays so for HOLD at least, and the next one has
+    been so for SURE."""
 
     def __init__(self, count: int) -> None:
         self.goal, self.weights = np.zeros(count), np.zeros(count)
-        self._changed = -math.inf
+        self._rival = -1
+        self._changed = self._rival_at = -math.inf
 
     def aim(self, activations: np.ndarray, now: float, free: bool) -> None:
         """activations: [n], one in sum. free: what is seen is too new to be held."""
-        if int(activations.argmax()) != int(self.goal.argmax()) or not self.goal.any():
-            if now - self._changed < HOLD and not free:
+        first = int(activations.argmax())
+        if self.goal.any() and first == int(self.goal.argmax()):
+            self._rival = -1
+        else:
+            if first != self._rival:
+                self._rival, self._rival_at = first, now
+            waits = now - self._changed < HOLD or now - self._rival_at < SURE
+            if self.goal.any() and waits and not free:
                 return
             self._changed = now
         self.goal = activations
