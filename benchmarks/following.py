@@ -1,0 +1,119 @@
+"""How soon what grows is right: python benchmarks/following.py --data DIR [--run runs/encoder] [--every 3]
+
+Clips go through the live path, from sound to scene (`conditioning/sentence_map.py`), heard by ears that know none of
+their fold (`train encoder --leave-out-fold`): out of silence, and after another clip without a gap. What stands there
+3.5 to 5 s after the beginning is what was meant. Printed is which share of all that grew in the first three seconds was
+of that, how much had grown after half a second and in the end, and how often the strongest scene changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tpos_live.analysis.encoder import Meaning, SoundEncoder
+from tpos_live.analysis.opening import read_encoder
+from tpos_live.conditioning.mixer import area
+from tpos_live.conditioning.sentence_map import audio_map
+from tpos_live.places import shipped
+from tpos_live.training.clips import find_clips, fold_of, read_mono
+
+RATE, BLOCK = 48_000, 480
+SECONDS = 5.0
+"""Of each clip."""
+QUIET = 4.0
+"""Seconds of hiss before a clip, at -80 dBFS."""
+WEIGHT = 0.5
+"""Of the sound, `audio.weight`: the default under a prompt is 0.35."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Of one clip: share of what grew that was right, areas after half a second and in the end, changes."""
+
+    right: float
+    soon: float
+    late: float
+    changes: float
+
+
+def follow(encoder: SoundEncoder, before: np.ndarray, clip: np.ndarray) -> Followed:
+    """before, clip: float32 [n] at 48 kHz. The encoder is reset first."""
+
+    def one_hot(texts: Sequence[str]) -> torch.Tensor:
+        return torch.eye(len(texts))[:, None].expand(-1, 24, -1)
+
+    sound = audio_map(encoder, one_hot, 8)
+    assert sound is not None
+    encoder.reset()
+    meaning: Meaning | None = None
+    whole = np.concatenate([before, clip])
+    times, areas, weights = [], [], []
+    for n in range(0, len(whole) - BLOCK, BLOCK):
+        meanings = encoder.push(whole[n : n + BLOCK])
+        meaning = meanings[-1] if meanings else meaning
+        sound.follow(meaning, n / RATE)
+        if n >= len(before):
+            states, sure = sound.scene()
+            share = WEIGHT * sound.strength()
+            times.append((n - len(before)) / RATE)
+            areas.append(area(share) * sure if share > 0 else 0.0)
+            weights.append(states[0].numpy() / max(float(states[0].sum()), 1e-9))
+    time, grown, scenes = np.array(times), np.array(areas), np.stack(weights)
+    late, first = time > 3.5, time < 3.0
+    meant = int(scenes[late].mean(0).argmax())
+    seen = scenes[first & (grown > 0.05)].argmax(1)
+    return Followed(
+        right=float((grown * scenes[:, meant])[first].sum() / max(grown[first].sum(), 1e-9)),
+        soon=float(grown[np.searchsorted(time, 0.5)]),
+        late=float(grown[late].mean()),
+        changes=float((np.diff(seen) != 0).sum()),
+    )
+
+
+def heard(path: Path) -> np.ndarray:
+    """float32, SECONDS long."""
+    mono = read_mono(path)[: round(SECONDS * RATE)]
+    return np.pad(mono, (0, round(SECONDS * RATE) - len(mono)))
+
+
+def measure(data: Path, run: Path, every: int) -> Iterator[tuple[str, Followed]]:
+    """For each clip, out of silence and after a cut from one of another class."""
+    home, rng = shipped("engines") / "ember", np.random.default_rng(0)
+    hiss = rng.normal(0, 1e-4, round(QUIET * RATE)).astype(np.float32)
+    clips = find_clips(data)
+    for number in sorted({fold_of(file) for _text, file in clips}):
+        encoder = read_encoder(run / f"fold-{number}", home)
+        chosen = [(text, file) for text, file in clips if fold_of(file) == number][::every]
+        for _text, file in chosen:
+            yield "out of silence", follow(encoder, hiss, heard(file))
+        mixed = [chosen[n] for n in rng.permutation(len(chosen))]
+        for (was, one), (text, other) in pairwise(mixed):
+            if was != text:
+                yield "after a cut", follow(encoder, heard(one), heard(other))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a folder of clips for each class")
+    parser.add_argument("--run", type=Path, default=Path("runs/encoder"))
+    parser.add_argument("--every", type=int, default=3, help="every so many clips")
+    options = parser.parse_args()
+    found: dict[str, list[Followed]] = {}
+    for name, one in measure(options.data, options.run, options.every):
+        found.setdefault(name, []).append(one)
+    print("| sound | clips | of what grew, right | area after 0.5 s, in the end | changes |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, all_of in found.items():
+        right, soon, late, changes = np.mean([astuple(one) for one in all_of], axis=0)
+        print(f"| {name} | {len(all_of)} | {100 * right:.0f} % | {soon:.2f}, {late:.2f} | {changes:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
