@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -99,6 +102,63 @@ def test_a_failed_conversion_is_one_line(flow: Engine, cache: Path, monkeypatch:
         prepare_better("openvino", flow, SIZE, 32)
     assert isinstance(choose("auto", flow, SIZE, 32), Eager)
     assert list((cache / "openvino").iterdir()) == []
+    crashing = cache / "crashing"
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crashing.chmod(0o700)
+    monkeypatch.setattr(openvino.sys, "executable", str(crashing))
+    with pytest.raises(EngineError, match=r"signal 11.*eager goes on"):
+        prepare_better("openvino", flow, SIZE, 32)
+
+
+SINGLE = """
+import json, sys
+from pathlib import Path
+from tpos_live.places import shipped
+from tpos_live.render import accelerators, openvino
+from tpos_live.render.engine import load_engine
+from tpos_live.render.painter import Painter
+accelerators.bfloat16_is_native = lambda: False
+work, size = Path(sys.argv[1]), (256, 256)
+engine = load_engine(shipped("engines") / "ember", "cpu")
+openvino._convert(engine, size, Painter(engine, size, "eager").rows, work)
+precision = json.loads((work / openvino.SIDECAR).read_text())["precision"]
+made = openvino.OpenVino(work, precision)
+print(json.dumps([precision, made.batch(2, wait=True), made.batch(3, wait=True)]))
+"""
+
+
+@needs_openvino
+@pytest.mark.slow
+def test_ember_is_converted_for_a_cpu_without_bfloat16(tmp_path: Path) -> None:
+    """In a process of its own: where OpenVINO's kernels crash, they take the process with them."""
+    command = [sys.executable, "-c", SINGLE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert json.loads(done.stdout.splitlines()[-1]) == ["f32", "", ""]
+    assert json.loads((tmp_path / openvino.SIDECAR).read_text())["parity_db"] >= 60
+
+
+def test_a_property_that_openvino_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Core:
+        def compile_model(self, _model: str, _device: str, options: dict[str, Any]) -> Any:
+            asked.append(options)
+            if "SNIPPETS_MODE" in options:
+                raise RuntimeError("NotFound: Unsupported property SNIPPETS_MODE by CPU plugin.")
+            if options.get("NUM_STREAMS") != "1":
+                raise RuntimeError("another thing")
+            return SimpleNamespace(create_infer_request=lambda: "request")
+
+    monkeypatch.setattr(openvino, "_core", Core)
+    assert openvino._compiled("unet.xml", openvino._options("f32", 2)) == "request"
+    assert [sorted(set(options) - {"PERFORMANCE_HINT", "NUM_STREAMS"}) for options in asked] == [
+        ["INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT", "SNIPPETS_MODE"],
+        ["INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT"],
+    ]
+    assert "SNIPPETS_MODE" not in openvino._options("bf16", 0)
+    with pytest.raises(RuntimeError, match="another thing"):
+        openvino._compiled("unet.xml", {"SNIPPETS_MODE": "DISABLE"})
 
 
 class OnACard:

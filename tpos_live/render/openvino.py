@@ -35,6 +35,9 @@ MIN_PARITY = 35.0
 PATIENCE = 600.0
 """Seconds after which a conversion is given up."""
 SIDECAR = "openvino.json"
+_SNIPPETS = "SNIPPETS_MODE"
+"""Its property for kernels that it writes itself. In single precision (CPUs that do not multiply bfloat16) those of
+Ember's attention crash the process that compiles them, in 2026.2 to 2026.4 at least."""
 
 
 def is_available(engine: Engine | None = None) -> tuple[bool, str]:
@@ -78,7 +81,8 @@ def prepare(engine: Engine, size: tuple[int, int], tokens: int) -> None:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NotReady(f"converting for OpenVINO failed ({type(error).__name__}); eager goes on") from error
         if done.returncode != 0 or not (Path(work) / SIDECAR).exists():
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
+            ended = f"ended by signal {-done.returncode}" if done.returncode < 0 else "no message"
+            last = (done.stderr.strip().splitlines() or [ended])[-1][:200]
             raise NotReady(f"converting for OpenVINO failed ({last}); eager goes on")
         try:
             # A rename is atomic: nobody ever sees half an engine.
@@ -116,12 +120,10 @@ class OpenVino:
         self.torch_threads = 1  # two pools of threads on the same cores wait for each other
         self.precision = precision
         self._place, self._options = place, _options(precision, threads)
-        core = _core()
-        unet = core.compile_model(str(place / "unet.xml"), "CPU", self._options).create_infer_request()
-        self._unets = {1: unet}
+        self._unets = {1: _compiled(str(place / "unet.xml"), self._options)}
         self._failed: dict[int, str] = {}
         self._compiling: dict[int, threading.Thread] = {}
-        self._decoder = core.compile_model(str(place / "decoder.xml"), "CPU", self._options).create_infer_request()
+        self._decoder = _compiled(str(place / "decoder.xml"), self._options)
 
     def batch(self, rows: int, wait: bool = False) -> str:
         """Compile the unet for another number of rows, on a thread; why it cannot take them yet, "" when it can.
@@ -143,10 +145,9 @@ class OpenVino:
 
     def _compile(self, rows: int) -> None:
         try:
-            core = _core()
-            model = core.read_model(str(self._place / "unet.xml"))
+            model = _core().read_model(str(self._place / "unet.xml"))
             model.reshape({port: [rows, *list(port.get_shape())[1:]] for port in model.inputs})
-            self._unets[rows] = core.compile_model(model, "CPU", self._options).create_infer_request()
+            self._unets[rows] = _compiled(model, self._options)
         except Exception as error:  # a library that fails costs speed, never the show
             self._failed[rows] = f"OpenVINO cannot take {rows} rows at once ({first_line(error)}); they go one by one"
 
@@ -176,7 +177,19 @@ def _options(precision: str, threads: int) -> dict[str, Any]:
     }
     if threads > 0:
         options["INFERENCE_NUM_THREADS"] = str(threads)
+    if precision == "f32":
+        options[_SNIPPETS] = "DISABLE"
     return options
+
+
+def _compiled(model: Any, options: dict[str, Any]) -> Any:
+    """What runs a model, or a file of one, on the CPU."""
+    try:
+        return _core().compile_model(model, "CPU", options).create_infer_request()
+    except RuntimeError as error:
+        if _SNIPPETS not in options or _SNIPPETS not in str(error):
+            raise
+        return _compiled(model, {name: value for name, value in options.items() if name != _SNIPPETS})
 
 
 class _Unet(torch.nn.Module):
