@@ -27,8 +27,8 @@ SURE = 0.5
 """Seconds for which another one has to be the strongest until it is: between two sounds stands what is neither."""
 NEW = 1.0
 """Seconds for which a sound that comes out of silence is new: what it is may be taken back at any time, and it grows
-the slower the younger it is. After two tenths of a second one clip in four is taken for what it is taken for in the
-end, after six two in three, after a second three in four."""
+the slower the younger it is. After three tenths of a second one clip in four is taken for what it is taken for in the
+end, after seven two in three, after a second seven in ten."""
 FAINT = 0.02
 """Strength below which nothing is seen."""
 EncodeAll = Callable[[Sequence[str]], torch.Tensor]
