@@ -1,9 +1,9 @@
 """How soon what grows is right: python benchmarks/following.py --data DIR [--run runs/encoder] [--every 3]
 
 Clips go through the live path, from sound to scene (`conditioning/sentence_map.py`), heard by ears that know none of
-their fold (`train encoder --leave-out-fold`): out of silence, and after another clip without a gap. What stands there
-3.5 to 5 s after the beginning is what was meant. Printed is which share of all that grew in the first three seconds was
-of that, how much had grown after half a second and in the end, and how often the strongest scene changed meanwhile.
+their fold (`train encoder --leave-out-fold`): out of silence, after another clip, and after that and silence. What
+stands there 3.5 to 5 s after the beginning is what was meant. Printed is which share of all that grew in the first three
+seconds was of that, how much had grown after half a second and in the end, and how often the strongest scene changed.
 """
 
 from __future__ import annotations
@@ -97,6 +97,8 @@ def measure(data: Path, run: Path, every: int) -> Iterator[tuple[str, Followed]]
         for (was, one), (text, other) in pairwise(mixed):
             if was != text:
                 yield "after a cut", follow(encoder, heard(one), heard(other))
+                pause = np.concatenate([heard(one), hiss])
+                yield "after another and silence", follow(encoder, pause, heard(other))
 
 
 def main() -> None:

@@ -145,6 +145,17 @@ def test_silence_of_a_gap_is_survived() -> None:
     assert hearing.push(sound(0.5))[-1].vector.any()
 
 
+@pytest.mark.parametrize(("seconds", "forgotten"), [(1.0, False), (4.0, True)])
+def test_what_was_before_a_long_silence_is_forgotten(seconds: float, forgotten: bool) -> None:
+    silence = np.zeros(round(seconds * RATE), np.float32)
+    ends = []
+    for before in (sound(1.5, 1), sound(1.5, 2)):
+        hearing = encoder()
+        hearing.push(np.concatenate([before, silence]))
+        ends.append([Meaning(0.0, found.vector, found.magnitude) for found in hearing.push(sound(1.0, 3))])
+    assert close(*ends) == forgotten
+
+
 def test_it_costs_less_than_a_millisecond_a_hop() -> None:
     hearing, heard = TposEncoder(Layout(), random_weights(Layout())), sound(2.0)
     hearing.push(heard)

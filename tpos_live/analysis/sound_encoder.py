@@ -31,6 +31,8 @@ FADE_DB = (-72.0, -60.0)
 """Below -60 dBFS the weight of the meaning fades, at -72 dBFS it is gone."""
 AUDIBLE_DB = 45.0
 """Below the loudest step of the memory: what is quieter is not part of what is heard, but a pause in it."""
+FORGET_SECONDS = 2.0
+"""After so long in which the weight is gone, what was heard before is forgotten: what comes next is another sound."""
 _LEVEL_SECONDS = 0.15
 FIRST_HOPS, FIRST_BANDS, FIRST_STRIDE = 8, 7, 4
 """The first convolution: hops and bands that it spans, bands that it goes on by."""
@@ -131,17 +133,21 @@ class Reading:
         self._cuts = np.cumsum(layout.heads)[:-1]
         self._ageing = float(weights["ageing"][0])
         self._ages = self._ageing * np.arange(layout.memory - 1, -1, -1, dtype=np.float32)
-        self._hidden, self._cell = np.zeros((2, layout.width), np.float32)
         # Twice as long as the memory: the newest are always one slice, and are moved once a memory's time.
         self._keys = np.zeros((2 * layout.memory, layout.query), np.float32)
         self._values = np.zeros((2 * layout.memory, layout.dim), np.float32)
         self._salience = np.zeros(2 * layout.memory, np.float32)
         self._loud = np.zeros(2 * layout.memory, np.float32)
         self._audible = float(weights["audible"][0])
-        self._end = 0
+        self.forget()
         silence = np.broadcast_to(_silence(layout)[:, None], (FIRST_HOPS, 2, MELS))
         for _ in range(2 * len(self._convs) + 2):
             self._segment(silence)
+
+    def forget(self) -> None:
+        """Empty the memories; the convolutions still know the last third of a second."""
+        self._hidden, self._cell = np.zeros((2, self._layout.width), np.float32)
+        self._end = 0
 
     def step(self, hops: np.ndarray, level: float) -> tuple[np.ndarray, float]:
         """Hear the newest eight hops [8, 2, MELS]; gives the meaning (unit length) and the density.
@@ -251,11 +257,14 @@ class TposEncoder:
         self._hops = np.empty((FIRST_HOPS, 2, MELS), np.float32)
         self._hops[:] = _silence(self.layout)[:, None]
         self._loud = np.full(STEP_HOPS, SILENT_DB, np.float32)
-        self._count = 0
+        self._count = self._silent = 0
         self._power = 0.0
 
     def push(self, mono: np.ndarray) -> list[Meaning]:
-        """Hear float32 [n] at 48 kHz, any n; 50 meanings a second of sound, oldest first."""
+        """Hear float32 [n] at 48 kHz, any n; 50 meanings a second of sound, oldest first.
+
+        In silence that lasts (FORGET_SECONDS), what was heard before is forgotten.
+        """
         found = []
         for power in self._spectrum.push(mono):
             self._hops[:-1] = self._hops[1:]
@@ -269,7 +278,11 @@ class TposEncoder:
             self._count += 1
             turn, rest = divmod(self._count, STEP_HOPS // READINGS)
             if rest == 0:
-                found.append(self._mean(*self._readings[turn % READINGS].step(self._hops, float(self._loud.max()))))
+                reading = self._readings[turn % READINGS]
+                found.append(self._mean(*reading.step(self._hops, float(self._loud.max()))))
+                self._silent = 0 if found[-1].magnitude > 0 else self._silent + 1
+                if self._silent * self.period >= FORGET_SECONDS:
+                    reading.forget()
         return found
 
     def _mean(self, vector: np.ndarray, density: float) -> Meaning:
