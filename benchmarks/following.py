@@ -2,8 +2,8 @@
 
 Clips go through the live path, from sound to scene (`conditioning/sentence_map.py`), heard by ears that know none of
 their fold (`train encoder --leave-out-fold`): out of silence, after another clip, and after that and silence. What
-stands there 3.5 to 5 s after the beginning is what was meant. Printed is which share of all that grew in the first three
-seconds was of that, how much had grown after half a second and in the end, and how often the strongest scene changed.
+stands there 3.5 to 5 s after the beginning is what was meant. Printed is which share of all that grew in the first
+three seconds was of that, how much had grown after half a second and in the end, and how often the strongest changed.
 """
 
 from __future__ import annotations
