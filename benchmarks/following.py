@@ -22,9 +22,10 @@ from tpos_live.analysis.opening import read_encoder
 from tpos_live.conditioning.mixer import area
 from tpos_live.conditioning.sentence_map import audio_map
 from tpos_live.places import shipped
+from tpos_live.sound.source import RATE
 from tpos_live.training.clips import find_clips, fold_of, read_mono
 
-RATE, BLOCK = 48_000, 480
+BLOCK = 480
 SECONDS = 5.0
 """Of each clip."""
 QUIET = 4.0
@@ -84,21 +85,21 @@ def heard(path: Path) -> np.ndarray:
 
 
 def measure(data: Path, run: Path, every: int) -> Iterator[tuple[str, Followed]]:
-    """For each clip, out of silence and after a cut from one of another class."""
+    """For each clip: out of silence; after one of another class, with and without a silence between."""
     home, rng = shipped("engines") / "ember", np.random.default_rng(0)
     hiss = rng.normal(0, 1e-4, round(QUIET * RATE)).astype(np.float32)
     clips = find_clips(data)
     for number in sorted({fold_of(file) for _text, file in clips}):
         encoder = read_encoder(run / f"fold-{number}", home)
-        chosen = [(text, file) for text, file in clips if fold_of(file) == number][::every]
-        for _text, file in chosen:
-            yield "out of silence", follow(encoder, hiss, heard(file))
+        of_fold = [(text, file) for text, file in clips if fold_of(file) == number]
+        chosen = [(text, heard(file)) for text, file in of_fold[::every]]
+        for _text, clip in chosen:
+            yield "out of silence", follow(encoder, hiss, clip)
         mixed = [chosen[n] for n in rng.permutation(len(chosen))]
-        for (was, one), (text, other) in pairwise(mixed):
+        for (was, before), (text, clip) in pairwise(mixed):
             if was != text:
-                yield "after a cut", follow(encoder, heard(one), heard(other))
-                pause = np.concatenate([heard(one), hiss])
-                yield "after another and silence", follow(encoder, pause, heard(other))
+                yield "after a cut", follow(encoder, before, clip)
+                yield "after another and silence", follow(encoder, np.concatenate([before, hiss]), clip)
 
 
 def main() -> None:

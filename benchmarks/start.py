@@ -21,7 +21,6 @@ import json, os, sys, time
 begin = float(sys.argv[1])
 from tpos_live.app import Show
 from tpos_live.settings import load_settings
-sys.setswitchinterval(0.001)
 row = {}
 def mark(name):
     row.setdefault(name, round(time.time() - begin, 2))

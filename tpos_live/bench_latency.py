@@ -116,9 +116,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
             settings, stop=stop, sound=sound, say=lambda line: click.echo(line, err=True), headless_gl=offscreen
         ) as show,
     ):
-        show.stage.run(lambda: show.stage.playhead.newest is not None or stop.is_set() or show.loader.error is not None)
-        if show.loader.error is not None:
-            raise show.loader.error
+        show.run_until_first()
         settle = time.perf_counter() + 3.0
         show.stage.run(lambda: time.perf_counter() > settle or stop.is_set())
         watch = Watch(show, sound, clicks)

@@ -138,7 +138,7 @@ def test_ember_is_converted_for_a_cpu_without_bfloat16(tmp_path: Path) -> None:
     assert json.loads((tmp_path / openvino.SIDECAR).read_text())["parity_db"] >= 60
 
 
-def test_a_property_that_openvino_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_property_that_openvino_does_not_know_is_left_out() -> None:
     asked: list[dict[str, Any]] = []
 
     class Core:
@@ -150,15 +150,14 @@ def test_a_property_that_openvino_does_not_know_is_left_out(monkeypatch: pytest.
                 raise RuntimeError("another thing")
             return SimpleNamespace(create_infer_request=lambda: "request")
 
-    monkeypatch.setattr(openvino, "_core", Core)
-    assert openvino._compiled("unet.xml", openvino._options("f32", 2)) == "request"
+    assert openvino._compiled(Core(), "unet.xml", openvino._options("f32", 2)) == "request"
     assert [sorted(set(options) - {"PERFORMANCE_HINT", "NUM_STREAMS"}) for options in asked] == [
         ["INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT", "SNIPPETS_MODE"],
         ["INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT"],
     ]
     assert "SNIPPETS_MODE" not in openvino._options("bf16", 0)
     with pytest.raises(RuntimeError, match="another thing"):
-        openvino._compiled("unet.xml", {"SNIPPETS_MODE": "DISABLE"})
+        openvino._compiled(Core(), "unet.xml", {"SNIPPETS_MODE": "DISABLE"})
 
 
 class OnACard:

@@ -32,7 +32,8 @@ FADE_DB = (-72.0, -60.0)
 AUDIBLE_DB = 45.0
 """Below the loudest step of the memory: what is quieter is not part of what is heard, but a pause in it."""
 FORGET_SECONDS = 2.0
-"""After so long in which the weight is gone, what was heard before is forgotten: what comes next is another sound."""
+"""After so long in which the weight is gone, what was heard before is forgotten: what comes next is another sound.
+Here alone; what the net learns from has no such silence."""
 _LEVEL_SECONDS = 0.15
 FIRST_HOPS, FIRST_BANDS, FIRST_STRIDE = 8, 7, 4
 """The first convolution: hops and bands that it spans, bands that it goes on by."""

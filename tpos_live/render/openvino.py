@@ -120,10 +120,11 @@ class OpenVino:
         self.torch_threads = 1  # two pools of threads on the same cores wait for each other
         self.precision = precision
         self._place, self._options = place, _options(precision, threads)
-        self._unets = {1: _compiled(str(place / "unet.xml"), self._options)}
+        core = _core()
+        self._unets = {1: _compiled(core, str(place / "unet.xml"), self._options)}
         self._failed: dict[int, str] = {}
         self._compiling: dict[int, threading.Thread] = {}
-        self._decoder = _compiled(str(place / "decoder.xml"), self._options)
+        self._decoder = _compiled(core, str(place / "decoder.xml"), self._options)
 
     def batch(self, rows: int, wait: bool = False) -> str:
         """Compile the unet for another number of rows, on a thread; why it cannot take them yet, "" when it can.
@@ -145,9 +146,10 @@ class OpenVino:
 
     def _compile(self, rows: int) -> None:
         try:
-            model = _core().read_model(str(self._place / "unet.xml"))
+            core = _core()
+            model = core.read_model(str(self._place / "unet.xml"))
             model.reshape({port: [rows, *list(port.get_shape())[1:]] for port in model.inputs})
-            self._unets[rows] = _compiled(model, self._options)
+            self._unets[rows] = _compiled(core, model, self._options)
         except Exception as error:  # a library that fails costs speed, never the show
             self._failed[rows] = f"OpenVINO cannot take {rows} rows at once ({first_line(error)}); they go one by one"
 
@@ -182,14 +184,14 @@ def _options(precision: str, threads: int) -> dict[str, Any]:
     return options
 
 
-def _compiled(model: Any, options: dict[str, Any]) -> Any:
+def _compiled(core: Any, model: Any, options: dict[str, Any]) -> Any:
     """What runs a model, or a file of one, on the CPU."""
     try:
-        return _core().compile_model(model, "CPU", options).create_infer_request()
+        return core.compile_model(model, "CPU", options).create_infer_request()
     except RuntimeError as error:
         if _SNIPPETS not in options or _SNIPPETS not in str(error):
             raise
-        return _compiled(model, {name: value for name, value in options.items() if name != _SNIPPETS})
+        return _compiled(core, model, {name: value for name, value in options.items() if name != _SNIPPETS})
 
 
 class _Unet(torch.nn.Module):
