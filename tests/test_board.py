@@ -60,3 +60,20 @@ def test_shown_prompt() -> None:
     assert shown_prompt(store) == "sea"
     store.update({"prompt.select": 0, "prompt.2.weight": 0.5, "prompt.3.weight": 1.0})
     assert shown_prompt(store) == "sea 0.5 + ice 1.0"
+
+
+def test_what_is_wrong_with_a_part_is_said_on_the_terminal_once_each_time_it_begins() -> None:
+    clock, lines, wrong = Clock(), [], ["no sound"]
+    board = Board(ParameterStore(), lines.append, clock)
+    board.attach(lambda: {"message": wrong[0]})
+    board.attach(lambda: {"message": "slow disk"})
+    for _ in range(3):
+        board.status()
+        clock.now += 1
+    assert lines == ["no sound", "slow disk"]
+    wrong[0] = ""
+    board.status()
+    clock.now += 120
+    wrong[0] = "no sound"
+    board.status()
+    assert lines == ["no sound", "slow disk", "no sound"]

@@ -28,7 +28,7 @@ from tpos_live.loader import Loader
 from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.frame import Frame
-from tpos_live.settings import Settings, parse_address, parse_size
+from tpos_live.settings import Settings, parse_address, parse_screen, parse_size
 from tpos_live.sound.opening import open_sound
 from tpos_live.sound.source import Sound
 from tpos_live.stage.errors import StageError
@@ -242,10 +242,11 @@ class Show:
                 self.frames,
                 self._drive,
                 self.store.snapshot,
-                on_refresh=lambda _now: self.desk.look(self.stage),
+                on_refresh=self._refresh_headless,
                 size=self.output_size,
                 fps_cap=float(settings.record.fps),
             )
+        screen = parse_screen(settings.window.screen)
         return StageWindow(
             self.frames,
             self._drive,
@@ -253,9 +254,15 @@ class Show:
             self.board.status,
             on_key=lambda name, modifiers: self.desk.key(name, modifiers, self.stage),
             on_refresh=lambda _now: self.desk.look(self.stage),
+            report=self.board.report,
+            screen=screen if isinstance(screen, str) else "",
             size=self.output_size,
             headless=self._headless_gl,
         )
+
+    def _refresh_headless(self, _now: float) -> None:
+        self.desk.look(self.stage)
+        self.board.status()  # A window asks for it in order to show it; here it brings what is wrong to the terminal.
 
     def _drive(self) -> Drive:
         return self.listener.drive.latest() or Drive()

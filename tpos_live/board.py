@@ -38,6 +38,7 @@ class Board:
         self._line = ""
         self._line_at = 0.0
         self._said: dict[str, float] = {}
+        self._troubles: list[str] = []
         self._status = Status()
         self._asked = -1.0
         self._process = psutil.Process()
@@ -47,6 +48,11 @@ class Board:
         now = self._clock()
         with self._lock:
             self._line, self._line_at = line, now
+        self._tell(line, now)
+
+    def _tell(self, line: str, now: float) -> None:
+        """Say a line on the terminal unless it was said within a minute."""
+        with self._lock:
             new = now - self._said.get(line, -1e9) > 60
             if new:
                 self._said[line] = now
@@ -62,7 +68,8 @@ class Board:
         self._asked = -1.0
 
     def attach(self, source: Callable[[], dict[str, Any]]) -> None:
-        """Ask `source` for fields of the Status each time. A field "message" of a part outlives reports."""
+        """Ask `source` for fields of the Status each time. A field "message" of a part outlives reports, and is said on
+        the terminal when it begins."""
         with self._lock:
             self._sources.append(source)
 
@@ -76,10 +83,17 @@ class Board:
             fields = dict(self._fields)
             sources = list(self._sources)
             message = self._line if now - self._line_at < KEEP else ""
+        troubles: list[str] = []
         for source in sources:
             found = source()
-            message = found.pop("message", "") or message
+            if trouble := found.pop("message", ""):
+                troubles.append(trouble)
+                message = trouble
             fields.update(found)
+        for trouble in troubles:
+            if trouble not in self._troubles:
+                self._tell(trouble, now)
+        self._troubles = troubles
         self._status = replace(
             Status(),
             **fields,

@@ -15,7 +15,7 @@ import click
 from tpos_live import __version__
 from tpos_live.engines_cli import engines
 from tpos_live.evaluation.commands import evaluate
-from tpos_live.settings import Settings, SettingsError, load_settings, parse_address, parse_size
+from tpos_live.settings import Settings, SettingsError, load_settings, parse_address, parse_screen, parse_size
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,7 +63,9 @@ _CAP = click.option(
 _SHOW = [
     _CAP,
     click.option("--fullscreen", "parameters_out_fullscreen", is_flag=True, default=None, help="Fill the screen."),
-    click.option("--screen", "parameters_out_screen", type=click.IntRange(0, 15), help="Number of the screen."),
+    click.option(
+        "--screen", "window_screen", metavar="N|NAME", callback=_checked(parse_screen), help="Screen to fill."
+    ),
     click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4."),
     click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
     click.option("--seconds", type=click.FloatRange(0, 1e6), help="End after this time."),
@@ -86,7 +88,7 @@ def _with(options: list[Callable[[F], F]]) -> Callable[[F], F]:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    """Settings from options named section_key; `parameters_out_screen` is the parameter out.screen."""
+    """Settings from options named section_key; `parameters_out_fullscreen` is the parameter out.fullscreen."""
     overrides = {}
     for name, value in options.items():
         if value is None or name == "config":

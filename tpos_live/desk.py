@@ -36,6 +36,8 @@ class Stage(Protocol):
 
     def close_soon(self) -> None: ...
 
+    def next_screen(self) -> int: ...
+
 
 class Desk:
     """Thread contract: `look`, `key` and `close` on the stage's thread; `hear` on the listener's;
@@ -105,7 +107,7 @@ class Desk:
         if action == "quit":
             stage.close_soon()
         elif action == "next_screen":
-            self._store.set("out.screen", self._next_screen())
+            self._store.set("out.screen", stage.next_screen())
         elif action == "next_device":
             self._later(self._next_device, "next-device")
 
@@ -156,12 +158,6 @@ class Desk:
                 self._report(str(error))
 
         self._later(write, "snapshot")
-
-    def _next_screen(self) -> int:
-        import pyglet
-
-        count = len(pyglet.display.get_display().get_screens())
-        return (int(self._store.snapshot()["out.screen"]) + 1) % max(count, 1)
 
     def _next_device(self) -> None:
         from tpos_live.sound.devices import list_devices

@@ -274,6 +274,14 @@ def _table() -> Iterator[Parameter]:
     yield P("out.fullscreen", b, False, "fill the screen")
     yield P("out.screen", i, 0, "number of the screen", 0, 15)
     yield P("out.hud", b, False, "show the status over the picture (never recorded)")
+    yield P(
+        "out.messages",
+        c,
+        "auto",
+        "messages and the words of the start screen over the picture (never recorded); auto: in a window, not where it "
+        "fills a screen",
+        choices=("off", "on", "auto"),
+    )
     yield P("out.record", b, False, "record what is shown")
     yield P("out.snapshot", x, False, "save the picture as a PNG")
     yield P("pause", b, False, "stop the walk and the drift; light and zoom still follow the sound")

@@ -46,6 +46,16 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def parse_screen(text: str) -> int | str:
+    """ "1" is the number 1, "HDMI-1" a name, "" too. Raises ValueError."""
+    if not text.strip().lstrip("-").isdigit():
+        return text.strip()
+    most = TABLE["out.screen"].high
+    if not 0 <= int(text) <= most:
+        raise ValueError(f"a screen is a name, or a number from 0 to {most:g}")
+    return int(text)
+
+
 def _checked(parse: Any) -> AfterValidator:
     def check(text: str) -> str:
         parse(text)
@@ -55,6 +65,7 @@ def _checked(parse: Any) -> AfterValidator:
 
 
 Size = Annotated[str, _checked(parse_size)]
+ScreenName = Annotated[str, _checked(parse_screen)]
 Address = Annotated[str, _checked(parse_address)]
 
 
@@ -90,6 +101,7 @@ class WindowSettings(_Section):
 
     headless: bool = Field(False, description="no window")
     size: Size = Field("1280x720", description="size of the window when it is not full screen")
+    screen: ScreenName = Field("", description='screen to fill, by number or name ("HDMI-1"); "" = "out.screen"')
 
 
 class RecordSettings(_Section):
@@ -123,7 +135,8 @@ class Settings(_Section):
 
     def start_values(self) -> dict[str, Value]:
         """Start values of live parameters that differ from the table's defaults."""
-        return dict(self.parameters)
+        screen = parse_screen(self.window.screen)
+        return {**self.parameters, **({"out.screen": screen} if isinstance(screen, int) else {})}
 
 
 def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here: Path | None = None) -> Settings:

@@ -1,7 +1,8 @@
 """A show for the tests of the window: run as a program, steered by lines on stdin.
 
 Prints one JSON object a line: ready, then an answer to each command. Commands: `frame VALUE` puts a grey
-frame, `set NAME VALUE`, `ask` (state of the window), `quiet` does nothing.
+frame, `set NAME VALUE`, `message TEXT`, `next` (screen), `quiet` does nothing; all answer the state of the window.
+The first argument may be a JSON object: start values of parameters, and "screen", the name of one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 import numpy as np
 
 from tpos_live.conditioning.drive import Drive
+from tpos_live.control.keys import apply_key, key_name
 from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import ParameterStore
 from tpos_live.render.frame import Frame
@@ -22,15 +24,15 @@ from tpos_live.status import Status
 
 
 def main() -> None:
-    store, frames = ParameterStore({"out.inbetween": False}), Mailbox[Frame]()
+    start = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    screen = start.pop("screen", "")
+    store, frames = ParameterStore({"out.inbetween": False, **start}), Mailbox[Frame]()
+    lines: list[str] = []
     pressed: list[str] = []
 
     def on_key(name: str, modifiers: frozenset[str]) -> None:
         pressed.append("+".join([*sorted(modifiers), name]))
-        if name == "f":
-            store.set("out.fullscreen", True)
-        if name == "escape":
-            store.set("out.fullscreen", False)
+        apply_key(key_name(name), modifiers, store)
 
     def say(**what: object) -> None:
         print(json.dumps(what), flush=True)
@@ -43,18 +45,23 @@ def main() -> None:
                 frames.put(Frame(np.full((64, 64, 3), int(rest[0]), np.uint8), 0, now, now, now))
             elif word == "set":
                 store.set(rest[0], float(rest[1]))
+            elif word == "message":
+                message[0] = " ".join(rest)
+            elif word == "next":
+                store.set("out.screen", window.next_screen())
             before = window.meter.count
             while window.meter.count < before + 3 and not window.closing:
                 time.sleep(0.005)
             inner = window._window
             say(keys=pressed, shown=window.meter.count, fps=window.meter.fps, size=window.size, at=inner.get_location(),
-                full=inner.fullscreen, screens=len(inner.display.get_screens()))  # fmt: skip
+                full=inner.fullscreen, screens=list(map(str, window.screens.all)), lines=lines)  # fmt: skip
         window.close_soon()
 
-    status = Status(state="running", message="no sound: turn up the input")
+    message = ["no sound: turn up the input"]
     with StageWindow(
-        frames, Drive, store.snapshot, lambda: status, on_key=on_key, size=(640, 360), fps_cap=60
-    ) as window:
+        frames, Drive, store.snapshot, lambda: Status(state="loading", engine="ember", message=message[0]),
+        on_key=on_key, report=lines.append, screen=screen, size=(640, 360), fps_cap=60,
+    ) as window:  # fmt: skip
         say(ready=True, renderer=window.renderer)
         threading.Thread(target=listen, args=(window,), daemon=True).start()
         window.run()

@@ -38,10 +38,10 @@ def need(*tools: str) -> None:
 class Show:
     """The small show in a process of its own."""
 
-    def __init__(self, display: str) -> None:
+    def __init__(self, display: str, start: dict[str, Any]) -> None:
         self.display = display
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("small_show.py"))],
+            [sys.executable, str(Path(__file__).with_name("small_show.py")), json.dumps(start)],
             env={**os.environ, "DISPLAY": display},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -75,8 +75,9 @@ class Show:
 
 
 @contextmanager
-def show_on(display: str) -> Iterator[Show]:
-    show = Show(display)
+def show_on(display: str, **start: Any) -> Iterator[Show]:
+    """start: parameters, with __ for the dots; and `screen`."""
+    show = Show(display, {name.replace("__", "."): value for name, value in start.items()})
     try:
         yield show
     finally:
@@ -132,7 +133,7 @@ def test_starved_of_frames_it_goes_on() -> None:
 def test_fullscreen_lands_on_the_screen_that_was_asked_for() -> None:
     need("Xorg", "openbox", "xrandr", "xdotool")
     with two_screens() as display, show_on(display) as show:
-        assert show.tell()["screens"] == 2
+        assert show.tell()["screens"] == ["0 DUMMY0 (800x450)", "1 DUMMY1 (800x450)"]
         show.tell("set out.screen 1")
         show.tell("set out.fullscreen 1")
         assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (800, 0))
@@ -141,6 +142,94 @@ def test_fullscreen_lands_on_the_screen_that_was_asked_for() -> None:
         assert wait_until(lambda: tuple(show.tell()["at"]) == (0, 0))
         show.press("Escape")
         assert wait_until(lambda: not show.tell()["full"])
+
+
+def off(display: str, output: str) -> None:
+    run(display, "xrandr", "--output", output, "--off")
+
+
+def on(display: str, output: str, *where: str) -> None:
+    run(display, "xrandr", "--output", output, "--mode", "800x450", *where)
+
+
+@pytest.mark.display
+def test_a_projector_that_goes_gets_its_picture_back() -> None:
+    need("Xorg", "openbox", "xrandr", "xdotool")
+    with two_screens() as display, show_on(display, out__fullscreen=True, out__screen=1) as show:
+        show.tell("frame 200")
+        assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (800, 0))
+        for count in (1, 2):
+            off(display, "DUMMY1")
+            assert wait_until(lambda: not show.tell()["full"])
+            state = show.tell()
+            assert state["screens"] == ["0 DUMMY0 (800x450)"]
+            assert "screen DUMMY1 is gone" in state["lines"][-1] and "0 DUMMY0" in state["lines"][-1]
+            # A small window on the operator's screen: most of it is free.
+            assert wait_until(lambda: show.tell()["size"] == [400, 225])
+            assert wait_until(lambda: (screenshot(display)[:450, :800] == 200).all(-1).mean() < 0.3)
+            on(display, "DUMMY1", "--right-of", "DUMMY0")
+            assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (800, 0))
+            assert "screen DUMMY1 is here" in show.tell()["lines"][-1] and len(show.tell()["lines"]) == 2 * count
+        assert wait_until(lambda: (abs(screenshot(display)[:, 800:].astype(int) - 200) < 3).mean() > 0.95)
+        # Remembered by its name: on the other side of the desk it is still the same projector.
+        off(display, "DUMMY1")
+        assert wait_until(lambda: not show.tell()["full"])
+        on(display, "DUMMY1", "--left-of", "DUMMY0")
+        assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (0, 0))
+        show.tell("next")  # from DUMMY1 to DUMMY0, which the numbers say is the first
+        assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (800, 0))
+        show.tell("set out.fullscreen 0")
+        assert wait_until(lambda: not show.tell()["full"] and show.tell()["size"] == [640, 360])
+
+
+@pytest.mark.display
+def test_a_screen_that_is_not_there_is_said_and_not_replaced_by_another() -> None:
+    need("Xorg", "openbox", "xrandr", "xdotool")
+    with two_screens() as display:
+        off(display, "DUMMY1")
+        with show_on(display, out__fullscreen=True, screen="dummy1") as show:
+            line = show.tell()["lines"][0]
+            assert "no screen dummy1" in line and "0 DUMMY0 (800x450)" in line
+            assert not show.tell()["full"]
+            on(display, "DUMMY1", "--right-of", "DUMMY0")
+            assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (800, 0))
+            show.tell("set out.screen 7")
+            assert wait_until(lambda: not show.tell()["full"])
+            assert "no screen 7" in show.tell()["lines"][-1] and "1 DUMMY1" in show.tell()["lines"][-1]
+            show.tell("next")
+            assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (0, 0))
+
+
+@pytest.mark.display
+def test_no_text_reaches_a_full_screen_unless_it_is_asked_for() -> None:
+    """Before the first picture and after it, with every text that the window knows of."""
+    need("Xvfb", "import")
+    with one_screen((800, 450)) as display, show_on(display, out__fullscreen=True, finish__grain=0) as show:
+        assert wait_until(lambda: show.tell()["full"])
+
+        def seen() -> int:
+            return int(screenshot(display).max())
+
+        for before in (True, False):  # the start picture breathes up to 110
+            if not before:
+                show.tell("frame 90")
+                assert wait_until(lambda: seen() > 88)
+            for text in ('back to "mic": no input is called ANY TEXT', "saved tpos-1.png", "x" * 300):
+                show.tell(f"message {text}")
+                assert seen() < 130, text
+            for parameter in ("out.messages", "out.hud"):
+                show.tell(f"set {parameter} 1")
+                assert wait_until(lambda: seen() > 200), parameter
+                show.tell(f"set {parameter} 0")
+                assert wait_until(lambda: seen() < 130), parameter
+        # A window that only a window manager made as large as the screen has an audience, too.
+        show.tell("set out.messages 2")
+        show.tell("set out.fullscreen 0")
+        show.tell("message no sound")
+        assert wait_until(lambda: seen() > 200)
+        window = run(display, "xdotool", "search", "--onlyvisible", "--name", f"^{TITLE}$").split()[0]
+        run(display, "xdotool", "windowmove", window, "0", "0", "windowsize", window, "800", "450")
+        assert wait_until(lambda: seen() < 100)
 
 
 class Taker:

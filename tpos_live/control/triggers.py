@@ -10,7 +10,7 @@ SAFE: Mapping[str, Value] = {"out.blackout": False, "out.freeze": False, "out.le
 """What `out.panic` sets besides motion and finish."""
 CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
 """What `out.panic` sets back to its start value."""
-KEPT = ("out.fullscreen", "out.screen", "out.hud", "out.record", "audio.device", "tempo.trim")
+KEPT = ("out.fullscreen", "out.screen", "out.hud", "out.messages", "out.record", "audio.device", "tempo.trim")
 """What `reset` leaves alone: it is for the picture, and must not end a recording, move the window or shift the beat."""
 RESTORED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in KEPT)
 

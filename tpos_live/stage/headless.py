@@ -63,6 +63,10 @@ class HeadlessStage:
         """End `run` after this picture."""
         self.closing = True
 
+    def next_screen(self) -> int:
+        """There are no screens here: 0."""
+        return 0
+
     def step(self, now: float) -> None:
         """Take what is new, and compose if an output wants a picture."""
         if self._on_refresh is not None:

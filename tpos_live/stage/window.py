@@ -16,7 +16,9 @@ from tpos_live.render.frame import Frame
 from tpos_live.stage.errors import StageError
 from tpos_live.stage.output import Output
 from tpos_live.stage.pacing import Pacer, ShownMeter
-from tpos_live.stage.playhead import Playhead
+from tpos_live.stage.placement import Placement
+from tpos_live.stage.playhead import Playhead, Shot
+from tpos_live.stage.screens import Screens
 from tpos_live.status import Status
 
 TITLE = "tpos-live output"
@@ -26,12 +28,6 @@ SOFTWARE_CAP = 30.0
 """Pictures a second where the CPU draws: the rest of it belongs to the engine."""
 READ = 20.0
 """Seconds for which a message stands on the picture; after them it comes with the HUD alone."""
-SETTLE = 0.3
-"""Seconds a window manager gets to act on fullscreen before the window is put on its screen."""
-FORGET_KEYS = 0.5
-"""Seconds after which a key counts as let go, if changing to or from fullscreen swallowed its release."""
-SETTLE_TRIES = 10
-"""How often that is looked at again: a busy window manager acts late, and undoes it."""
 
 OnKey = Callable[[str, frozenset[str]], None]
 
@@ -50,6 +46,8 @@ class StageWindow:
         *,
         on_key: OnKey | None = None,
         on_refresh: Callable[[float], None] | None = None,
+        report: Callable[[str], None] = lambda line: None,
+        screen: str = "",
         size: tuple[int, int] = (1280, 720),
         fps_cap: float = 0.0,
         headless: bool = False,
@@ -58,8 +56,9 @@ class StageWindow:
         """on_key: gets the key's name as pyglet has it, in lower case ("f", "f11", "_1", "num_add",
         "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once a refresh with the
         time, before drawing.
-        fps_cap: 0 = the display's rate, or SOFTWARE_CAP where the CPU draws. headless: draw without a
-        display (EGL), for tests.
+        report: gets lines for the person who performs. screen: name of the screen that fullscreen fills; "" = by
+        its number, the parameter `out.screen`. fps_cap: 0 = the display's rate, or SOFTWARE_CAP where the CPU
+        draws. headless: draw without a display (EGL), for tests.
         """
         self.outputs: list[Output] = []
         """Receivers of the composed picture; open them first. The picture's size is held meanwhile."""
@@ -69,10 +68,7 @@ class StageWindow:
         self._on_key, self._on_refresh = on_key, on_refresh
         self._size, self._cap, self._headless, self._clock = size, fps_cap, headless, clock
         self._composed_size = (0, 0)
-        self._wanted: tuple[bool, int] = (False, 0)
-        self._settle_at: float | None = None
-        self._settle_tries = 0
-        self._forget_at: float | None = None
+        self._report, self._screen = report, screen
         self.meter = ShownMeter(clock)
         self._asked: deque[list[Output]] = deque()
         self._said, self._said_at = "", 0.0
@@ -99,6 +95,7 @@ class StageWindow:
             self._window.close()
             raise
         self._window.set_mouse_visible(False)
+        self._placement = Placement(self._window, self._report, self._screen)
         self._window.push_handlers(on_key_press=self._key_pressed, on_close=self._close_pressed)
         self._pacer = self._new_pacer()
         return self
@@ -144,12 +141,7 @@ class StageWindow:
         self._feed_outputs(now)
         if status.message != self._said:
             self._said, self._said_at = status.message, now
-        if not shot.started and shot.finish.shown_level > 0:
-            self._notice.draw(status.message or _loading(status), window, 0.42)
-        elif status.message and (snapshot["out.hud"] or now - self._said_at < READ):
-            self._message.draw(status.message, window, 0.06)
-        if snapshot["out.hud"]:
-            self._hud.draw(status, self.meter.fps, window, now)
+        self._write(status, snapshot, shot, window, now)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -166,9 +158,30 @@ class StageWindow:
         self._window.switch_to()
         return self._composer.read_window(self._window.get_framebuffer_size())
 
+    @property
+    def screens(self) -> Screens:
+        """The screens of this machine."""
+        return self._placement.screens
+
+    def next_screen(self) -> int:
+        """Turn to the next screen; its number, for the parameter `out.screen`."""
+        return self._placement.next()
+
     def press(self, symbol: int, modifiers: int = 0) -> None:
         """As if a key of pyglet's `symbol` was pressed; acts at the next `step`."""
         self._window.dispatch_event("on_key_press", symbol, modifiers)
+
+    def _write(self, status: Status, snapshot: Snapshot, shot: Shot, window: tuple[int, int], now: float) -> None:
+        """All text that can reach the window. An audience sees none of it unless a parameter asks for it."""
+        hud, messages = snapshot["out.hud"], snapshot["out.messages"]
+        messages = messages == "on" or (messages == "auto" and not self._placement.fills_a_screen)
+        if not shot.started and shot.finish.shown_level > 0:
+            if hud or messages:
+                self._notice.draw(status.message or _loading(status), window, 0.42)
+        elif status.message and (hud or (messages and now - self._said_at < READ)):
+            self._message.draw(status.message, window, 0.06)
+        if hud:
+            self._hud.draw(status, self.meter.fps, window, now)
 
     def _feed_outputs(self, now: float) -> None:
         if not self.outputs:
@@ -185,38 +198,8 @@ class StageWindow:
 
     def _follow(self, snapshot: Snapshot, now: float) -> None:
         """Do what the parameters ask of the window itself."""
-        wanted = (bool(snapshot["out.fullscreen"]), int(snapshot["out.screen"]))
-        if wanted != self._wanted and (wanted[0] or self._wanted[0]):
-            self._set_fullscreen(*wanted, now=now)
-        self._wanted = wanted
-        if self._forget_at is not None and now >= self._forget_at:
-            # On X11 pyglet takes a press without a release before it for a key held down and drops it;
-            # the window that got the press is gone, so F or Esc would not work the next time.
-            self._forget_at = None
-            getattr(self._window, "pressed_keys", set()).clear()
-        if self._settle_at is not None and now >= self._settle_at:
-            # Some window managers put a fullscreen window on the first screen, whatever was asked;
-            # moving it once they are done puts it where it belongs.
-            self._settle_tries -= 1
-            self._settle_at = now + SETTLE if self._settle_tries > 0 else None
-            screen = self._screen(wanted[1])
-            if self._window.get_location() != (screen.x, screen.y):
-                self._window.set_location(screen.x, screen.y)
-
-    def _set_fullscreen(self, on: bool, number: int, now: float) -> None:
-        if self._window.fullscreen:
-            self._window.set_fullscreen(False)
-        self._settle_at = None
-        if on:
-            self._window.set_fullscreen(True, screen=self._screen(number))
-            self._settle_at, self._settle_tries = now + SETTLE, SETTLE_TRIES
-        self._forget_at = now + FORGET_KEYS
-        self._window.set_mouse_visible(False)
-        self._pacer = self._new_pacer()
-
-    def _screen(self, number: int) -> Any:
-        screens = self._window.display.get_screens()
-        return screens[min(number, len(screens) - 1)]
+        if self._placement.follow(bool(snapshot["out.fullscreen"]), int(snapshot["out.screen"]), now):
+            self._pacer = self._new_pacer()
 
     def _new_pacer(self) -> Pacer:
         try:

@@ -1,0 +1,108 @@
+"""The screens of this machine, by number and by name, as they come and go."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass, field
+from typing import Any
+
+LOOK = 1.0
+"""Seconds between two looks at the screens where the system does not tell of changes."""
+_CHANGES = 0b111
+"""RandR's masks for changes of a screen, of a CRTC and of an output."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One screen. number: its place in the list, from 0. name: that of its connector on X11 ("HDMI-1"), of its monitor
+    elsewhere; no two screens share one. x, y, width, height: its place on the desktop, pixels. handle: pyglet's own."""
+
+    number: int
+    name: str
+    x: int
+    y: int
+    width: int
+    height: int
+    handle: Any = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.name} ({self.width}x{self.height})"
+
+
+class Screens:
+    """The screens of a pyglet display. Thread contract: the window's thread only."""
+
+    def __init__(self, display: Any) -> None:
+        self._display = display
+        self._events = _randr_events(display)
+        self._look_at = 0.0
+        self.all: tuple[Screen, ...] = ()
+        self._read()
+
+    def look(self, now: float) -> bool:
+        """True if a screen came, went, moved or changed its size since the last look. now: seconds."""
+        if self._events:
+            if not _taken(self._display, self._events):
+                return False
+        elif now < self._look_at:
+            return False
+        self._look_at = now + LOOK
+        before = self.all
+        self._read()
+        return self.all != before
+
+    def find(self, wanted: int | str) -> Screen | None:
+        """The screen of that number or name (in any case of letters), None if there is none now."""
+        if isinstance(wanted, int):
+            return self.all[wanted] if 0 <= wanted < len(self.all) else None
+        return next((screen for screen in self.all if screen.name.lower() == wanted.lower()), None)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.all))
+
+    def _read(self) -> None:
+        try:
+            handles = self._display.get_screens()
+        except Exception:  # The system is just changing them: the next look will tell.
+            return
+        found: list[Screen] = []
+        for number, handle in enumerate(handles):
+            name = str(getattr(handle, "get_monitor_name", str)() or "screen").strip()
+            twins = sum(screen.name == name or screen.name.startswith(f"{name} #") for screen in found)
+            name = f"{name} #{twins + 1}" if twins else name
+            found.append(Screen(number, name, handle.x, handle.y, handle.width, handle.height, handle))
+        if found:  # On Windows there may be none for a moment.
+            self.all = tuple(found)
+
+
+def _randr_events(display: Any) -> tuple[int, ...]:
+    """The types of the X11 events that tell of changed screens, from now on; () where there are none."""
+    connection = getattr(display, "_display", None)
+    if not connection:
+        return ()
+    try:
+        from pyglet.libs.x11 import xlib, xrandr
+
+        root = xlib.XDefaultRootWindow(connection)
+        first, error = ctypes.c_int(), ctypes.c_int()
+        if not xrandr.lib.XRRQueryExtension(connection, ctypes.byref(first), ctypes.byref(error)):
+            return ()
+        xrandr.lib.XRRSelectInput.argtypes = [ctypes.POINTER(xlib.Display), ctypes.c_ulong, ctypes.c_int]
+        xrandr.lib.XRRSelectInput(connection, root, _CHANGES)
+        # What the server knows is enough, since it tells of changes. The other call, which pyglet makes, asks every
+        # connector for its monitor, and the show stands still meanwhile.
+        xrandr.XRRGetScreenResources = xrandr.XRRGetScreenResourcesCurrent
+    except Exception:  # Not X11, or an X server without RandR.
+        return ()
+    return first.value, first.value + 1
+
+
+def _taken(display: Any, types: tuple[int, ...]) -> bool:
+    """Take the events of these types; True if there were any."""
+    from pyglet.libs.x11 import xlib
+
+    event, any_came = xlib.XEvent(), False
+    for kind in types:
+        while xlib.XCheckTypedEvent(display._display, kind, ctypes.byref(event)):
+            any_came = True
+    return any_came
