@@ -150,7 +150,7 @@ class Show:
                     self.say,
                     settings.osc.host,
                     settings.osc.port,
-                    parse_address(settings.osc.reply),
+                    [parse_address(reply) for reply in settings.osc.reply],
                     (lambda: self.listener.features) if settings.osc.audio else None,
                 )
             )

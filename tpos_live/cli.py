@@ -40,6 +40,13 @@ def _channels(_context: Any, _option: Any, value: str | None) -> list[int] | Non
     return [int(part) for part in parts]
 
 
+def _replies(_context: Any, _option: Any, values: tuple[str, ...]) -> list[str] | None:
+    """None where the option was not given, as with every other option."""
+    for value in values:
+        _checked(parse_address)(_context, _option, value)
+    return [value for value in values if value] if values else None
+
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _OFFSCREEN = click.option(
     "--offscreen", is_flag=True, help="Draw with OpenGL as a window does, without a display (EGL)."
@@ -72,7 +79,12 @@ _SHOW = [
     click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),
     click.option("--osc-port", "osc_port", type=click.IntRange(0, 65535), help="UDP port for OSC; 0 = none."),
     click.option(
-        "--osc-reply", "osc_reply", metavar="HOST:PORT", callback=_checked(parse_address), help="Where status goes."
+        "--osc-reply",
+        "osc_reply",
+        metavar="HOST:PORT",
+        multiple=True,
+        callback=_replies,
+        help="Where status goes; may be given several times.",
     ),
     click.option("--mute", "sound_mute", is_flag=True, default=None, help="Do not play the sound that is analysed."),
 ]

@@ -7,7 +7,9 @@ The name `motion.pan_x` is the OSC address `/tpos/motion/pan_x`.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +37,9 @@ class Parameter:
     low, high: the range of a number, in `unit`; numbers outside are clamped.
     choices: the allowed words of a choice.
     smoothing: seconds in which a jump of the value is followed (time constant); 0 = at once.
+    off_below: numbers below `low` mean 0, which is off, and numbers above `high` are refused: for a number that is
+    harmful at the end of its range, which is where a fader of 0 to 1 would put it.
+    numbered: a text that may also be a whole number, however it is sent.
     """
 
     name: str
@@ -46,6 +51,8 @@ class Parameter:
     unit: str = ""
     choices: tuple[str, ...] = ()
     smoothing: float = 0.0
+    off_below: bool = False
+    numbered: bool = False
 
     @property
     def address(self) -> str:
@@ -55,28 +62,75 @@ class Parameter:
     def parse(self, value: object) -> Value:
         """Turn a value from a controller into this parameter's type, clamped to its range.
 
-        Floats are accepted everywhere (a bool is on from 0.5, an int and a choice's index are
-        rounded). Raises ParameterError for what has no meaning, such as text or NaN for a number.
+        Floats are accepted everywhere but for a text (a bool is on from 0.5, an int and a choice's index are
+        rounded), and so are numbers and switches that are written out ("0.5", "on"). Raises ParameterError for
+        what has no meaning, such as a word or NaN for a number.
         """
         if self.kind == "text":
-            return str(value)
+            return self._text(value)
+        if self.kind == "choice" and isinstance(value, str) and value.strip().lower() in self.choices:
+            return value.strip().lower()
+        number = parse_number(value)
+        if number is None:
+            wanted = f"one of {', '.join(self.choices)}" if self.kind == "choice" else "a number"
+            raise ParameterError(f"{self.name} takes {wanted}, not {shorten(value)}")
         if self.kind == "choice":
-            if isinstance(value, str) and value.lower() in self.choices:
-                return value.lower()
-            if isinstance(value, str) or not _is_number(value):
-                raise ParameterError(f"{self.name} takes one of {', '.join(self.choices)}, not {value!r}")
-            return self.choices[min(max(round(float(value)), 0), len(self.choices) - 1)]  # type: ignore[arg-type]
-        if not _is_number(value):
-            raise ParameterError(f"{self.name} takes a number, not {value!r}")
-        number = float(value)  # type: ignore[arg-type]
+            return self.choices[min(max(round(number), 0), len(self.choices) - 1)]
         if self.kind in ("bool", "trigger"):
             return number >= 0.5
+        if self.off_below:
+            if number > self.high:
+                raise ParameterError(
+                    f"{self.name} takes {self.low:g} to {self.high:g} {self.unit}, or 0; {number:g} is too much"
+                )
+            return number if number >= self.low else 0.0
         number = min(max(number, self.low), self.high)
         return round(number) if self.kind == "int" else number
 
+    def allows(self, value: Value) -> bool:
+        """False for a number outside the range, which `parse` would clamp. value: one that `parse` takes."""
+        if self.kind not in ("int", "float"):
+            return True
+        number = parse_number(value)
+        assert number is not None
+        return self.low <= number <= self.high or (self.off_below and number == 0)
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, bool | int | float) and math.isfinite(value)
+    def _text(self, value: object) -> str:
+        """A lone float is what a fader sends: as a text it would replace a prompt by "0.216"."""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return shorten(value)
+        if self.numbered and isinstance(value, float) and value.is_integer():
+            return f"{value:.0f}"
+        raise ParameterError(f"{self.name} takes a text, not {shorten(value)}")
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_SWITCH = {"true": 1.0, "on": 1.0, "yes": 1.0, "false": 0.0, "off": 0.0, "no": 0.0}
+
+
+def parse_number(value: object) -> float | None:
+    """A finite number from a number, a switch or their text ("0.5", " 1 ", "on", "False"); None for all else."""
+    number = math.nan
+    if isinstance(value, str):
+        word = value.strip().lower()
+        number = _SWITCH.get(word, math.nan)
+        if _NUMBER.fullmatch(word):
+            number = float(word)
+    elif isinstance(value, bool | int | float):
+        with contextlib.suppress(OverflowError):  # an integer that no float can hold
+            number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def shorten(value: object, most: int = 60) -> str:
+    """A value as it would be written in Python, in one line that fits a message."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits; thousands of nested lists
+        text = f"a very large {type(value).__name__}"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 @dataclass(frozen=True)
@@ -217,7 +271,7 @@ def _table() -> Iterator[Parameter]:
     yield P("audio.smooth", f, 0.0, "added to every release of the map", 0, 5, "s")
     yield P("audio.agc", b, True, "automatic gain of the fast features")
     yield P("audio.mute", b, False, "the picture does not hear the sound")
-    yield P("audio.device", t, "", "name or number of another input; empty = leave it")
+    yield P("audio.device", t, "", "name or number of another input; empty = leave it", numbered=True)
     yield P("audio.weight", f, 0.35, "weight of the sound's meaning against the prompt", 0, 1, smoothing=0.3)
     yield P(
         "audio.mode",
@@ -240,7 +294,7 @@ def _table() -> Iterator[Parameter]:
     yield P("audio.guidance.momentum", f, 0.3, "semantic: how much it goes on from picture to picture", 0, 0.9)
     yield P("audio.guidance.warmup", f, 0.25, "semantic: share of the steps that the prompt has alone", 0, 0.75)
     yield P("audio.guidance.directions", i, 1, "semantic: sounds at once, each costs as much as the prompt", 1, 3)
-    yield P("tempo", f, 0.0, "fixed tempo; 0 = follow the sound", 0, 240, "BPM")
+    yield P("tempo", f, 0.0, "fixed tempo; 0, and all below 20, follows the sound", 20, 240, "BPM", off_below=True)
     yield P("tempo.tap", x, False, "tap the tempo, four times or more")
     yield P("tempo.resync", x, False, "the next beat is now")
     yield P("tempo.source", c, "auto", "where beats come from", choices=("auto", "tap", "off"))

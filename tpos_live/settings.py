@@ -6,20 +6,27 @@ Order, strongest first: command line, `--config FILE`, `./config.toml`, the defa
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tpos_live.parameters import TABLE, ParameterError, Value
+from tpos_live.parameters import TABLE, ParameterError, Value, shorten
+from tpos_live.settings_file import SettingsError, line_of, read_toml
 
-
-class SettingsError(ValueError):
-    """A setting is wrong: file, line, key and what is allowed, in one line."""
+__all__ = [
+    "Settings",
+    "SettingsError",
+    "config_text",
+    "load_settings",
+    "parse_address",
+    "parse_screen",
+    "parse_size",
+]
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -56,6 +63,27 @@ def parse_screen(text: str) -> int | str:
     return int(text)
 
 
+def _output_size(text: str) -> None:
+    if parse_size(text) == (0, 0):
+        raise ValueError("a size is written 1280x720; delete the line for the default")
+
+
+def _listening(text: str) -> None:
+    if not text.strip():
+        raise ValueError("takes an address of this machine: 127.0.0.1, or 0.0.0.0 for the whole network")
+
+
+def _reply(text: str) -> None:
+    if not text:
+        raise ValueError("a reply address is written HOST:PORT, for example 127.0.0.1:9001")
+    parse_address(text)
+
+
+def _several(value: object) -> object:
+    """One text is a list of one; "" is none."""
+    return ([value] if value else []) if isinstance(value, str) else value
+
+
 def _checked(parse: Any) -> AfterValidator:
     def check(text: str) -> str:
         parse(text)
@@ -65,8 +93,10 @@ def _checked(parse: Any) -> AfterValidator:
 
 
 Size = Annotated[str, _checked(parse_size)]
+OutputSize = Annotated[str, _checked(_output_size)]
 ScreenName = Annotated[str, _checked(parse_screen)]
-Address = Annotated[str, _checked(parse_address)]
+Host = Annotated[str, _checked(_listening)]
+Addresses = Annotated[list[Annotated[str, _checked(_reply)]], Field(max_length=16), BeforeValidator(_several)]
 
 
 class _Section(BaseModel):
@@ -100,7 +130,7 @@ class WindowSettings(_Section):
     """Where the pictures go."""
 
     headless: bool = Field(False, description="no window")
-    size: Size = Field("1280x720", description="size of the window when it is not full screen")
+    size: OutputSize = Field("1280x720", description="size of the window when it is not full screen")
     screen: ScreenName = Field("", description='screen to fill, by number or name ("HDMI-1"); "" = "out.screen"')
 
 
@@ -110,15 +140,18 @@ class RecordSettings(_Section):
     file: str = Field("", description='record the show to this .mp4 from the start; "" = do not')
     folder: str = Field("", description='where recordings and snapshots go; "" = the current folder')
     fps: int = Field(30, ge=1, le=120, description="pictures a second in a recording")
-    resolution: Size = Field("1280x720", description="size of a headless recording and of `render`")
+    resolution: OutputSize = Field("1280x720", description="size of a headless recording and of `render`")
 
 
 class OscSettings(_Section):
     """Control from other programs."""
 
-    host: str = Field("127.0.0.1", description='address to listen on; "0.0.0.0" = the whole network')
+    host: Host = Field("127.0.0.1", description='address to listen on; "0.0.0.0" = the whole network')
     port: int = Field(9000, ge=0, le=65535, description="UDP port to listen on; 0 = no OSC")
-    reply: Address = Field("", description='where status goes, "HOST:PORT"; "" = last sender, port 9001')
+    reply: Addresses = Field(
+        default_factory=list,
+        description='where status goes: ["HOST:PORT", …], broadcast addresses too; [] = port 9001 of whoever sends',
+    )
     audio: bool = Field(False, description="send the audio features too (/audio/level/bass and so on)")
 
 
@@ -171,15 +204,7 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise SettingsError(f"{path}: cannot be read ({reason})") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    data, text = read_toml(path)
     return _validate(data, str(path), text)
 
 
@@ -196,13 +221,15 @@ def _validate(data: dict[str, Any], where: str, text: str) -> dict[str, Any]:
         place = _place(where, text, ["parameters", name])
         parameter = TABLE.get(name)
         if parameter is None or parameter.kind == "trigger":
-            raise SettingsError(f"{place}: no such parameter; `tpos-live --list-osc` lists them")
+            near = difflib.get_close_matches(name[:100], TABLE, n=1, cutoff=0.8)
+            hint = f"did you mean {near[0]}?" if near and parameter is None else "`tpos-live --list-osc` lists them"
+            raise SettingsError(f"{place}: no such parameter; {hint}")
         try:
             parsed[name] = parameter.parse(value)
+            if not parameter.allows(value):
+                raise ParameterError(f"allowed is {parameter.low:g} to {parameter.high:g}, not {shorten(value)}")
         except ParameterError as error:
             raise SettingsError(f"{place}: {error}") from error
-        if isinstance(value, int | float) and not parameter.low <= value <= parameter.high:
-            raise SettingsError(f"{place}: allowed is {parameter.low:g} to {parameter.high:g}, not {value:g}")
     return {**data, "parameters": parsed} if parsed else data
 
 
@@ -217,41 +244,37 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def _place(where: str, text: str, path: list[str]) -> str:
     key = ".".join(path)
-    line = _line_of(text, path)
+    line = line_of(text, path)
     return f"{where}, line {line}, {key}" if line else f"{where}, {key}"
 
 
-def _line_of(text: str, path: list[str]) -> int:
-    """Line number of a key in a TOML text, 0 if it is not found."""
-    section = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[([^\]]+)\]", line)
-        if header:
-            section = header[1].strip()
-            if path == [section]:
-                return number
-            continue
-        key = re.match(r"""\s*("[^"]*"|'[^']*'|[\w.-]+)\s*=""", line)
-        if key and [*filter(None, [section]), key[1].strip("\"'")] == path:
-            return number
-    return 0
-
-
 def _explain(error: Any, path: list[str]) -> str:
-    kind, context = error["type"], error.get("ctx", {})
+    kind, context, given = error["type"], error.get("ctx", {}), shorten(error["input"])
     if kind == "extra_forbidden":
+        if path[-1] in TABLE or any(name.startswith(f"{path[-1]}.") for name in TABLE):
+            return "a live parameter; write it below [parameters]"
         return f"unknown key; allowed here: {', '.join(_allowed(path[:-1]))}"
     if kind.endswith(("_type", "_parsing")):
         wanted = kind.removesuffix("_type").removesuffix("_parsing")
-        names = {"bool": "true or false", "int": "a whole number", "float": "a number", "string": 'a text in ""'}
-        return f"takes {names.get(wanted, 'a ' + wanted)}, not {error['input']!r}"
+        return f"takes {_KINDS.get(wanted, 'a ' + wanted)}, not {given}"
     if kind == "value_error":
-        return f"{context.get('error')}, not {error['input']!r}"
+        return f"{context.get('error')}, not {given}"
     limits = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     for bound, words in limits.items():
         if bound in context:
-            return f"allowed is {words} {context[bound]:g}, not {error['input']!r}"
-    return f"{error['msg']}, not {error['input']!r}"
+            return f"allowed is {words} {context[bound]:g}, not {given}"
+    return f"{error['msg']}, not {given}"
+
+
+_KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "string": 'a text in ""',
+    "list": "a list in []",
+    "model": "keys of its own: write it as a [section]",
+    "dict": "keys of its own: write it as a [section]",
+}
 
 
 def _allowed(path: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import sys
@@ -80,5 +81,31 @@ def main() -> None:
         client.send_message("/tpos/motion/pan_x", 0.5)
 
 
-if __name__ == "__main__":
+def listen(port: int, own: str) -> None:
+    """Subscribe, and print what comes until the heartbeat, an echo and an answer have come.
+
+    own: "port" subscribes a second socket by its number, "here" the socket that sends.
+    """
+    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    ear = out if own == "here" else socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    if ear is not out:
+        ear.bind(("127.0.0.1", 0))
+    ear.settimeout(0.2)
+    words = [] if own == "here" else [ear.getsockname()[1]]
+    wanted = {"/tpos/subscribed", "/tpos/status/alive", "/tpos/out/hud", "/tpos/audio/weight"}
+    deadline = time.monotonic() + 30
+    while wanted and time.monotonic() < deadline:
+        out.sendto(message("/tpos/subscribe", *words), ("127.0.0.1", port))
+        out.sendto(message("/tpos/get", "audio.weight"), ("127.0.0.1", port))
+        with contextlib.suppress(TimeoutError):
+            while wanted:
+                one = OscMessage(ear.recv(65536))
+                if one.address in wanted:
+                    wanted.discard(one.address)
+                    print(one.address, *one.params, flush=True)
+
+
+if __name__ == "__main__" and sys.argv[2] == "listen":
+    listen(int(sys.argv[1]), sys.argv[3])
+elif __name__ == "__main__":
     main()

@@ -36,7 +36,10 @@ def test_pages_are_written(tmp_path):
 @pytest.mark.parametrize("page", ["osc.md", "keys.md", "touchdesigner.md", "ableton.md", "capture.md"])
 def test_addresses_and_links_in_the_guides_exist(page):
     text = (DOCS / page).read_text(encoding="utf-8")
-    answered = {f"/tpos/status/{name}" for name in (*NUMBERS, *WORDS, "alive", "applied")} | {"/tpos/pong"}
+    answered = {f"/tpos/status/{name}" for name in (*NUMBERS, *WORDS, "alive", "applied")} | {
+        "/tpos/pong",
+        "/tpos/subscribed",
+    }
     examples = {"{feature}": "kick", "{target}": "zoom", "{1..8}": "1", "{1..4}": "1", "{slot}": "1"}
     for address in re.findall(r"/tpos/[\w/{}.,*]*[\w}*]", text):
         for placeholder, example in examples.items():

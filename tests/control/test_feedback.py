@@ -10,7 +10,7 @@ import pytest
 from tpos_live.analysis.features import Features
 from tpos_live.control.feedback import NUMBERS, WORDS, Feedback, encode
 from tpos_live.control.packets import read
-from tpos_live.control.receiver import OscError
+from tpos_live.control.targets import LEASE, Targets
 from tpos_live.parameters import TABLE, ParameterStore
 from tpos_live.status import Status
 
@@ -25,8 +25,8 @@ class Ear:
         self.socket.settimeout(0.1)
 
     @property
-    def target(self):
-        return self.socket.getsockname()
+    def targets(self):
+        return Targets([self.socket.getsockname()])
 
     def hear(self):
         heard = []
@@ -47,7 +47,7 @@ def ear():
 def test_heartbeat_numbers_and_words(ear):
     status = Status(state="loading", engine_fps=12.5, level=0.5, bands=(0.1, 0.2, 0.3, 0.4), prompt="sea")
     status = replace(status, understood="ocean (0.97)")
-    feedback = Feedback(ParameterStore(), lambda: status, ear.target, last=lambda: "/tpos/seed 3")
+    feedback = Feedback(ParameterStore(), lambda: status, ear.targets, last=lambda: "/tpos/seed 3")
     feedback.tick(10.0)
     heard = dict(ear.hear())
     assert heard["/tpos/status/alive"] == 1.0 and heard["/tpos/status/fps"] == 12.5
@@ -59,7 +59,7 @@ def test_heartbeat_numbers_and_words(ear):
 
 
 def test_rates(ear):
-    feedback = Feedback(ParameterStore(), lambda: Status(prompt="sea"), ear.target)
+    feedback = Feedback(ParameterStore(), lambda: Status(prompt="sea"), ear.targets)
     for step in range(300):  # three seconds at 100 Hz
         feedback.tick(step / 100)
     heard = [address for address, _ in ear.hear()]
@@ -70,7 +70,7 @@ def test_rates(ear):
 
 def test_a_word_is_sent_as_soon_as_it_changes(ear):
     status = {"now": Status(state="loading", message="no sound")}
-    feedback = Feedback(ParameterStore(), lambda: status["now"], ear.target)
+    feedback = Feedback(ParameterStore(), lambda: status["now"], ear.targets)
     feedback.tick(0.0)
     ear.hear()
     status["now"] = Status(state="running")
@@ -83,7 +83,7 @@ def test_a_word_is_sent_as_soon_as_it_changes(ear):
 
 def test_parameters_follow_keys_but_do_not_fight_a_finger(ear):
     store, applied = ParameterStore(), {}
-    feedback = Feedback(store, Status, ear.target, applied=applied)
+    feedback = Feedback(store, Status, ear.targets, applied=applied)
     feedback.tick(0.0)
     assert not [a for a, _ in ear.hear() if not a.startswith("/tpos/status")]
     store.update({"out.blackout": True, "audio.mode": "blend", "seed": 5, "prompt": "new"})
@@ -113,7 +113,7 @@ def test_every_parameter_can_be_sent_and_is_taken_back(ear):
 
 def test_audio_features_in_synesthesias_words(ear):
     features = {"now": Features(level=0.5, bass=0.25, bass_hit=1.0, presence=0.125, tempo=128.0, beats=7)}
-    feedback = Feedback(ParameterStore(), Status, ear.target, features=lambda: features["now"])
+    feedback = Feedback(ParameterStore(), Status, ear.targets, features=lambda: features["now"])
     feedback.tick(0.0)
     heard = dict(ear.hear())
     assert heard["/audio/level/all"] == 0.5 and heard["/audio/level/bass"] == 0.25
@@ -126,36 +126,9 @@ def test_audio_features_in_synesthesias_words(ear):
     assert dict(ear.hear())["/audio/beat/onbeat"] == 1.0
 
 
-def test_it_goes_to_whoever_sends():
-    feedback = Feedback(ParameterStore(), Status)
-    assert feedback.targets == [("127.0.0.1", 9001)]
-    feedback.heard("10.0.0.2", 5.0)
-    assert feedback.targets == [("10.0.0.2", 9001)]
-    feedback.heard("10.0.0.3", 6.0)
-    assert set(feedback.targets) == {("10.0.0.2", 9001), ("10.0.0.3", 9001)}
-    feedback.heard("10.0.0.3", 90.0)
-    assert feedback.targets == [("10.0.0.3", 9001)]
-    for number in range(100):
-        feedback.heard(f"10.0.1.{number}", 91.0)
-    assert len(feedback.targets) == 8 and feedback.targets[-1] == ("10.0.1.99", 9001)
-
-
-def test_a_fixed_target_stays(ear):
-    feedback = Feedback(ParameterStore(), Status, ear.target)
-    feedback.heard("10.0.0.2", 5.0)
-    assert feedback.targets == [ear.target]
-    feedback.answer("10.0.0.2", "/tpos/pong", 1.0)
-    assert ear.hear() == [("/tpos/pong", 1.0)]
-
-
-def test_unknown_reply_host_is_one_line():
-    with pytest.raises(OscError, match=r"no host named .*--osc-reply"):
-        Feedback(ParameterStore(), Status, ("no.such.host.invalid", 9001))
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e300, 2**40, "a\0b", "x" * 70_000, -0.0])
 def test_no_value_stops_it(ear, value):
-    feedback = Feedback(ParameterStore(), Status, ear.target)
+    feedback = Feedback(ParameterStore(), Status, ear.targets)
     feedback.answer("", "/a", value)
     feedback.answer("", "/b", 1.0)
     assert ("/b", 1.0) in ear.hear()
@@ -170,8 +143,28 @@ def test_it_outlives_a_fault_in_the_status(ear):
             raise RuntimeError("broken part")
         return Status(state="running")
 
-    with Feedback(ParameterStore(), status, ear.target, report=lines.append):
+    with Feedback(ParameterStore(), status, ear.targets, report=lines.append):
         deadline = time.monotonic() + 5
         while ("/tpos/status/state", "running") not in ear.hear() and time.monotonic() < deadline:
             pass
     assert len(calls) >= 3 and len(lines) == 1 and "broken part" in lines[0]
+
+
+def test_a_subscriber_is_told_for_how_long(ear):
+    other = Ear()
+    feedback = Feedback(ParameterStore(), Status, ear.targets)
+    host, port = other.socket.getsockname()
+    feedback.subscribe(host, port, 0.0)
+    feedback.tick(0.0)
+    heard = other.hear()
+    assert heard[0] == ("/tpos/subscribed", LEASE) and ("/tpos/status/alive", 1.0) in heard
+    assert ("/tpos/status/alive", 1.0) in ear.hear()
+    feedback.answer(host, "/tpos/pong", 1.0)
+    assert other.hear() == [("/tpos/pong", 1.0)]
+    feedback.tick(LEASE)
+    assert other.hear() == []
+    feedback.subscribe(host, port, LEASE)
+    feedback.unsubscribe(host, port)
+    feedback.tick(LEASE + 1)
+    assert other.hear() == [("/tpos/subscribed", LEASE), ("/tpos/subscribed", 0.0)]
+    other.socket.close()

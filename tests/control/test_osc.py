@@ -57,7 +57,7 @@ class Show:
 
 @pytest.fixture
 def show():
-    one = Show(reply=("127.0.0.1", 9))
+    one = Show(reply=[("127.0.0.1", 9)])
     with one.osc:
         yield one
 
@@ -135,7 +135,7 @@ def test_status_reaches_a_controller_before_anything_else_happens_and_echoes_key
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
         ear.settimeout(0.1)
-        show = Show(reply=ear.getsockname())
+        show = Show(reply=[ear.getsockname()])
         heard = {}
 
         def hear(address):
@@ -158,11 +158,43 @@ def test_status_reaches_a_controller_before_anything_else_happens_and_echoes_key
             assert heard["/tpos/motion/pan_y"] == pytest.approx(0.02)
 
 
+def test_two_programs_on_one_machine_hear_on_ports_of_their_own(show):
+    """One listens where it sends from, one names a port; the fixed target (--osc-reply) is neither."""
+    programs = [
+        subprocess.Popen(
+            [sys.executable, str(CLIENT), str(show.osc.port), "listen", own], stdout=subprocess.PIPE, text=True
+        )
+        for own in ("here", "port")
+    ]
+    wait(lambda: sum("as well" in line for line in show.lines) == 2, 30)
+    show.store.set("out.hud", True)  # a key
+    for program in programs:
+        heard = dict(line.split(" ", 1) for line in program.communicate(timeout=60)[0].splitlines())
+        assert set(heard) == {"/tpos/subscribed", "/tpos/status/alive", "/tpos/out/hud", "/tpos/audio/weight"}
+        assert heard["/tpos/subscribed"] == "60.0" and heard["/tpos/out/hud"] == "1.0"
+    assert show.osc.bad == 0
+
+
+def test_a_stranger_cannot_be_subscribed(show):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.sendto(message("/tpos/subscribe", "192.0.2.1", 9011), ("127.0.0.1", show.osc.port))
+        udp.sendto(message("/tpos/subscribe", show.osc.port), ("127.0.0.1", show.osc.port))
+        wait(lambda: show.osc.bad == 2)
+    assert len(show.lines) == 1 and "only your own address" in show.lines[0]
+
+
+def test_without_feedback_a_subscription_is_refused_in_a_line():
+    lines = []
+    with OscControl(ParameterStore(), Status, lines.append, port=0) as osc:
+        osc._handle([Datagram(message("/tpos/subscribe", 9011), "127.0.0.1", 0.0, 5)])
+    assert len(lines) == 1 and "no feedback" in lines[0]
+
+
 def test_a_port_that_is_taken_is_said_and_the_show_goes_on():
-    with Show(reply=("127.0.0.1", 9)).osc as first:
+    with Show(reply=[("127.0.0.1", 9)]).osc as first:
         lines = []
         store = ParameterStore()
-        with OscControl(store, Status, lines.append, port=first.port, reply=("127.0.0.1", 9)) as second:
+        with OscControl(store, Status, lines.append, port=first.port, reply=[("127.0.0.1", 9)]) as second:
             assert second.port == 0 and second.received == 0
             assert second.problem == lines[0] and len(lines) == 1
             assert f"port {first.port} is taken" in lines[0] and "--osc-port" in lines[0]
@@ -186,12 +218,12 @@ def test_our_own_port_is_no_reply_address():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with OscControl(ParameterStore(), Status, lines.append, port=port, reply=("127.0.0.1", port)) as osc:
-        assert osc.port == port and "our own port" in lines[0]
+    with OscControl(ParameterStore(), Status, lines.append, port=port, reply=[("127.0.0.1", port)]) as osc:
+        assert osc.port == port and "our own port" in lines[0] and osc.problem == lines[0]
 
 
 def test_an_open_network_is_warned_of():
-    show = Show(host="0.0.0.0", reply=("127.0.0.1", 9))
+    show = Show(host="0.0.0.0", reply=[("127.0.0.1", 9)])
     with show.osc:
         assert any("whole network" in line for line in show.lines)
         client(show.osc.port, "burst", 1)
@@ -204,7 +236,7 @@ def test_it_is_bound_to_this_machine_unless_told_otherwise(show):
 
 
 def test_it_closes_at_once_and_frees_the_port():
-    show = Show(reply=("127.0.0.1", 9))
+    show = Show(reply=[("127.0.0.1", 9)])
     with show.osc:
         port = show.osc.port
         start = time.perf_counter()
@@ -215,7 +247,7 @@ def test_it_closes_at_once_and_frees_the_port():
 
 
 def test_it_closes_at_once_in_the_middle_of_a_storm():
-    show = Show(reply=("127.0.0.1", 9))
+    show = Show(reply=[("127.0.0.1", 9)])
     with show.osc:
         storm = subprocess.Popen([sys.executable, str(CLIENT), str(show.osc.port), "stream"])
         try:
@@ -269,6 +301,6 @@ def test_the_granted_buffer_is_read_back(monkeypatch):
 
 def test_a_small_buffer_is_told_at_the_start(monkeypatch):
     monkeypatch.setattr(receiver_module, "granted_bytes", lambda udp: 212_992)
-    show = Show(reply=("127.0.0.1", 9))
+    show = Show(reply=[("127.0.0.1", 9)])
     with show.osc:
         assert len(show.lines) == 1 and "208 KiB of 4096" in show.lines[0]

@@ -42,14 +42,160 @@ def desk():
     return Desk()
 
 
-@pytest.mark.parametrize("parameter", [p for p in TABLE.values() if p.kind != "trigger"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "parameter", [p for p in TABLE.values() if p.kind not in ("trigger", "text")], ids=lambda p: p.name
+)
 def test_every_parameter_takes_a_float(desk, parameter):
     for number in (0.75, 3.0, -1e9, 1e9):
         desk.now += 1
+        if parameter.off_below and number > parameter.high:
+            continue
         desk.tell(parameter.address, number)
-        expected = f"{number:g}" if parameter.kind == "text" else parameter.parse(number)
+        expected = parameter.parse(number)
         assert desk[parameter.name] == expected and type(desk[parameter.name]) is type(parameter.default)
     assert desk.router.bad == 0 and not desk.lines
+
+
+@pytest.mark.parametrize(
+    ("address", "tags", "data", "name", "expected"),
+    [
+        ("/tpos/seed", "h", struct.pack(">q", 7), "seed", 7),
+        ("/tpos/seed", "h", struct.pack(">q", 2**40), "seed", 2**31 - 1),
+        ("/tpos/audio/weight", "d", struct.pack(">d", 0.625), "audio.weight", 0.625),
+        ("/tpos/tempo", "i", struct.pack(">i", 128), "tempo", 128.0),
+        ("/tpos/out/hud", "T", b"", "out.hud", True),
+        ("/tpos/out/hud", "I", b"", "out.hud", True),
+        ("/tpos/out/flash_limit", "F", b"", "out.flash_limit", False),
+        ("/tpos/audio/weight", "S", b"0.5\0", "audio.weight", 0.5),
+        ("/tpos/prompt/select", "c", struct.pack(">I", ord("3")), "prompt.select", 8),  # 51, the character's number
+    ],
+)
+def test_every_type_of_a_number(desk, address, tags, data, name, expected):
+    desk.send(raw(address, tags, data))
+    assert desk[name] == expected and not desk.lines
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("audio.weight", "0.5", 0.5),
+        ("audio.weight", " 1 ", 1.0),
+        ("audio.weight", "+.25", 0.25),
+        ("audio.weight", "5e-1", 0.5),
+        ("motion.zoom", "-9", -0.5),
+        ("prompt.select", "2.0", 2),
+        ("out.hud", "true", True),
+        ("out.hud", "On", True),
+        ("out.hud", "YES", True),
+        ("out.hud", "1", True),
+        ("out.flash_limit", "false", False),
+        ("out.flash_limit", "off", False),
+        ("out.flash_limit", "0.0", False),
+        ("tempo.source", "off", "off"),  # a word of the choice before a switch
+        ("tempo.source", "1", "tap"),
+        ("out.fit", " Mirror\n", "mirror"),
+        ("tempo", "128", 128.0),
+        ("tempo", "off", 0.0),
+    ],
+)
+def test_numbers_and_switches_as_text(desk, name, text, expected):
+    desk.tell(TABLE[name].address, text)
+    assert desk[name] == expected and type(desk[name]) is type(TABLE[name].default) and not desk.lines
+
+
+def test_triggers_as_text(desk):
+    for value in ("1", "0", "true", "false", "on", "off", "0.2", "0"):
+        desk.tell("/tpos/tempo/tap", value)
+        desk.now += 1 / 60
+    assert desk.fired("tempo.tap") == 4 and not desk.lines
+
+
+@pytest.mark.parametrize("address", ["/tpos/motion/pan", "/tpos/motion/pan_x", "/tpos/motion/pan_y"])
+def test_an_xy_pad_moves_both(desk, address):
+    desk.tell(address, 0.25, "-0.5")
+    assert (desk["motion.pan_x"], desk["motion.pan_y"]) == (0.25, -0.5) and not desk.lines
+    assert set(desk.router.applied) == {"motion.pan_x", "motion.pan_y"}
+    assert desk.router.understood == f"{address} 0.25 -0.5"
+    desk.store.update({"motion.pan_x": 0.0})
+    for _ in range(2 * HELD):  # held still in every frame, it is a value that is repeated
+        desk.now += 1 / 60
+        desk.tell(address, 0.25, "-0.5")
+    desk.store.update({"motion.pan_x": 0.1})
+    desk.tell(address, 0.25, "-0.5")
+    assert desk["motion.pan_x"] == 0.1
+
+
+def test_two_values_where_one_is_wanted(desk):
+    for _ in range(3):
+        desk.tell("/tpos/audio/weight", 0.75, 0.25)
+        desk.tell("/tpos/out/hud", 36, 127)
+        desk.tell("/tpos/out/fit", 1, 0)
+    assert (desk["audio.weight"], desk["out.hud"], desk["out.fit"]) == (0.75, True, "contain")
+    desk.tell("/tpos/out/hud", 36, 0)
+    assert desk["out.hud"] is False
+    assert len(desk.lines) == 3 and desk.router.bad == 0
+    assert "takes one value, not 2: the first is used" in desk.lines[0] and "the last is used" in desk.lines[1]
+
+
+def test_a_pads_number_and_velocity_fire_a_trigger(desk):
+    for velocity in (100, 0, 90, 90, 0):
+        desk.tell("/tpos/tempo/tap", 36, velocity)
+        desk.now += 1 / 60
+    assert desk.fired("tempo.tap") == 2 and not desk.lines
+
+
+@pytest.mark.parametrize("number", [0.0, 0.216, 1.0, 19.99, -5.0, "0.5", True])
+def test_a_fader_on_the_tempo_follows_the_sound(desk, number):
+    desk.store.set("tempo", 120)
+    desk.tell("/tpos/tempo", number)
+    assert desk["tempo"] == 0.0 and not desk.lines
+
+
+@pytest.mark.parametrize("number", [20.0, 127.5, 240.0])
+def test_a_tempo_is_fixed(desk, number):
+    desk.tell("/tpos/tempo", number)
+    assert desk["tempo"] == number
+
+
+def test_too_fast_a_tempo_is_refused_and_said(desk):
+    desk.store.set("tempo", 120)
+    desk.tell("/tpos/tempo", 1e9)
+    assert desk["tempo"] == 120.0 and "20 to 240 BPM, or 0" in desk.lines[0]
+
+
+def test_a_device_by_its_number_however_it_is_sent(desk):
+    for number in (3, 3.0, "3"):
+        desk.tell("/tpos/audio/device", number)
+        assert desk["audio.device"] == "3"
+        desk.store.set("audio.device", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "target"),
+    [
+        ((9011,), ("10.0.0.2", 9011)),
+        ((9011.0,), ("10.0.0.2", 9011)),
+        (("9011",), ("10.0.0.2", 9011)),
+        (("10.0.0.2", 9011), ("10.0.0.2", 9011)),
+        (("10.0.0.2:9011",), ("10.0.0.2", 9011)),
+        ((), ("10.0.0.2", 57120)),
+        (("bang",), ("10.0.0.2", 57120)),
+        ((0,), None),
+        ((65536,), None),
+        ((9011.5,), None),
+        (("10.0.0.3", 9011), None),  # somebody else
+        (("localhost", 9011), None),  # that would be us
+        (("10.0.0.2", "x"), None),
+        ((1, 2, 3), None),
+    ],
+)
+def test_subscribing(args, target):
+    asked, lines = [], []
+    router = Router(ParameterStore(), lambda *_: None, lines.append, lambda *what: asked.append(what))
+    router.apply([Datagram(message("/tpos/subscribe", *args), "10.0.0.2", 5.0, 57120)])
+    router.apply([Datagram(message("/tpos/unsubscribe", *args), "10.0.0.2", 6.0, 57120)])
+    assert asked == ([(*target, 5.0, True), (*target, 6.0, False)] if target else [])
+    assert len(lines) == (0 if target else 2)
 
 
 def test_ints_switches_and_words(desk):
@@ -164,12 +310,28 @@ def test_identical_repeats_change_nothing_and_say_nothing(desk):
         ("/tpos/motion/zoom", (float("nan"),)),
         ("/tpos/motion/zoom", (float("inf"),)),
         ("/tpos/motion/zoom", ()),
-        ("/tpos/motion/zoom", (0.1, 0.2)),
+        ("/tpos/motion/pan", (0.1,)),
+        ("/tpos/motion/pan", (0.1, "up")),
+        ("/tpos/motion/pan_x", (float("nan"), 0.1)),
         ("/tpos/motion/zoom", (None,)),
         ("/tpos/audio/mode", ("loud",)),
         ("/tpos/seed/random", ("now",)),
         ("/tpos/seed/random", (float("nan"),)),
-        ("/tpos/seed/random", (1, 2)),
+        ("/tpos/seed/random", (1, "now")),
+        ("/tpos/prompt", (0.216,)),
+        ("/tpos/prompt/1", (1.0,)),
+        ("/tpos/prompt/1", (0.2, 0.3)),
+        ("/tpos/prompt", (True,)),
+        ("/tpos/audio/device", (0.216,)),
+        ("/tpos/tempo", (240.5,)),
+        ("/tpos/tempo", (1e9,)),
+        ("/tpos/tempo", ("fast",)),
+        ("/tpos/out/hud", ("maybe",)),
+        ("/tpos/out/hud", ("",)),
+        ("/tpos/motion/zoom", ("1e999",)),
+        ("/tpos/motion/zoom", ("nan",)),
+        ("/tpos/motion/zoom", ("0,5",)),
+        ("/tpos/subscribe", (9011,)),
         ("/tpos/prompt", ()),
         ("/tpos/prompt/blend", ("a", "b")),
         ("/tpos/prompt/blend", ("a", "b", "c")),

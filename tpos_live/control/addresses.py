@@ -31,9 +31,15 @@ COMMANDS = (
         "s s f",
         "blend two prompts: the first, the second, 0 to 1 between them (fills slots 7 and 8 of the bank)",
     ),
+    Command("/tpos/motion/pan", "f f", "an XY pad: motion/pan_x and motion/pan_y in one message"),
     Command("/tpos/get", "s", "answer the value of a parameter; wildcards answer several"),
     Command("/tpos/ping", "[f]", "answer /tpos/pong with the same number"),
+    Command("/tpos/subscribe", "[i]", "send feedback to this port of yours too; without it, to the port you send from"),
+    Command("/tpos/unsubscribe", "[i]", "stop that"),
 )
+
+PADS: Mapping[str, tuple[str, str]] = MappingProxyType({"motion.pan": ("motion.pan_x", "motion.pan_y")})
+"""Pairs of parameters that a message of two numbers moves together, at the pair's address or at one of theirs."""
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {

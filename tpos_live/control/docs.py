@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tpos_live.control.addresses import ALIASES, COMMANDS
-from tpos_live.control.feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, REPLY_PORT, WORDS
+from tpos_live.control.feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.keys import key_rows
 from tpos_live.control.router import HELD, SILENCE
+from tpos_live.control.targets import LEASE, MAX_SUBSCRIBERS, REPLY_PORT
 from tpos_live.parameters import FEATURES, LORAS, MAP_DEFAULTS, SLOTS, TABLE, TARGETS, Parameter
 
 _TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
@@ -22,7 +23,7 @@ def _allowed(p: Parameter) -> str:
         return "0 or 1"
     if p.kind in ("text", "trigger"):
         return ""
-    return f"{_number(p.low)} to {_number(p.high)} {p.unit}".rstrip()
+    return f"{'0, ' if p.off_below else ''}{_number(p.low)} to {_number(p.high)} {p.unit}".rstrip()
 
 
 def _number(number: float) -> str:
@@ -103,7 +104,7 @@ def osc_page() -> str:
     status += [(f"/tpos/status/{n}", "f", f"{NUMBERS_HZ} Hz", text) for n, (_, text) in NUMBERS.items()]
     status += [(f"/tpos/status/{n}", "s", "on change, 1 Hz", text) for n, (_, text) in WORDS.items()]
     status += [("/tpos/status/applied", "s", "on change, 1 Hz", "the last message that was applied")]
-    page += _table(("address", "type", "sent", "what it is"), status)
+    page += ["", *_table(("address", "type", "sent", "what it is"), status)]
     page += ["", _AUDIO, "## Other programs' addresses", "", "For patches that exist already:", ""]
     page += _table(("address", "is the same as"), list(ALIASES.items()))
     return "\n".join(page) + "\n"
@@ -133,6 +134,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     return lines + [f"| {' | '.join(code(cell) for cell in row)} |" for row in rows]
 
 
+_LEASE = f"{LEASE:g}"
 _MS = f"{SILENCE * 1000:.0f}"
 _INTRO = f"""# OSC
 
@@ -144,16 +146,22 @@ First connection, step by step: [TouchDesigner](touchdesigner.md), [Ableton Live
 - tpos-live listens on UDP **127.0.0.1:9000** (`--osc-host`, `--osc-port`; `--osc-host 0.0.0.0` opens it to
   the network: anyone there can then steer the show). If the port is taken, the show starts without OSC and says so.
 - Status and answers go to port **{REPLY_PORT}** of whoever sends, before that to port {REPLY_PORT} of this
-  machine; or always to `--osc-reply HOST:PORT`.
-- **Floats do everywhere**: a switch is on from 0.5, whole numbers and choices are rounded. Numbers outside the
-  range are taken as its end. Choices also take their word.
+  machine; to other ports or machines see [Feedback](#feedback).
+- **Floats do everywhere** but for texts: a switch is on from 0.5, whole numbers and choices are rounded. Numbers
+  outside the range are taken as its end. Choices also take their word.
+- **Integers, doubles, true and false, and text** do as well: `"0.5"`, `" 1 "`, `"true"`, `"on"`, `"off"`.
+- **The tempo is the exception**: below 20 BPM it follows the sound, so that a fader of 0 to 1 does not stop the beat,
+  and above 240 it is refused.
+- **Two values at once**: an XY pad moves `motion/pan_x` and `motion/pan_y` together when it sends both to
+  `/tpos/motion/pan` or to one of the two. Elsewhere a number takes the first value; a switch and a trigger take the
+  last, which is the state of a button (*number of the pad, velocity*). A line says so once.
 - **A trigger fires** when its value goes from 0 to anything else, on a message without an argument (or with
   the text `bang`), or when {_MS} ms have passed since the last message at its address. Sending 1 in
   every frame fires it once.
 - **A value that is repeated in every frame** counts until it has come {HELD + 1} times; then it is ignored until
   it changes or pauses for {_MS} ms. So a key or a panic wins against a program that sends all channels all
   the time.
-- **Texts**: several arguments are joined by spaces.
+- **Texts**: several arguments are joined by spaces. A float alone is refused: a fader on `/tpos/prompt` is a slip.
 - **Bundles** are applied together, at once; their time tags are ignored.
 - **Questions**: `/tpos/motion/zoom ?`, `/tpos/motion/zoom/?` or `/tpos/get motion.zoom` answer the value at
   `/tpos/motion/zoom`; `/tpos/get motion.*` answers several.
@@ -174,8 +182,24 @@ _FEEDBACK = f"""## Feedback
 
 Starts before the engine loads. Numbers are one float for each address, as an OSC In CHOP wants them.
 A parameter that changes (by a key, or set by another controller) is sent at its own address, so that faders
-follow; one that a controller is moving is sent when it has come to rest. Sent to port {REPLY_PORT}, see above.
-"""
+follow; one that a controller is moving is sent when it has come to rest.
+
+Where it goes:
+
+- To port **{REPLY_PORT}** of every machine that has sent something within {_LEASE} s; before that, of this machine.
+- Instead, to fixed targets: `--osc-reply 10.0.0.7:9001 --osc-reply 10.0.0.8:9011`, or in config.toml, section
+  `[osc]`, `reply = ["10.0.0.7:9001", "10.0.0.8:9011"]`. A broadcast address (`10.0.0.255:9001`) reaches everybody on
+  that network. A name that is not found is looked up again every 30 s.
+- Besides, to whoever **subscribes**: `/tpos/subscribe 9011` sends everything to port 9011 of the sender, so that two
+  programs on one machine each have a port of their own; without a number, to the port that the message came from,
+  which is where SuperCollider listens. It is answered by `/tpos/subscribed {_LEASE}` and lasts {_LEASE} s: send it
+  again every 20 s; `/tpos/unsubscribe 9011` ends it. Answers to questions of that machine go there too. At most
+  {MAX_SUBSCRIBERS} can subscribe; nobody can subscribe an address other than the one that the message comes from.
+
+When a message cannot be sent (no network, no such host), the terminal says so once for each target and cause; the
+next message is tried again.
+
+What is sent:"""
 
 _AUDIO = f"""With `audio = true` under `[osc]` in config.toml, the features of the sound are sent {AUDIO_HZ} times
 a second in the words that Synesthesia uses: `/audio/level/{{all,bass,mid,midhigh,high}}`, `/audio/hits/...`,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,22 +11,19 @@ from typing import TYPE_CHECKING
 
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from tpos_live.control.receiver import OscError
 from tpos_live.control.router import osc_value
+from tpos_live.control.targets import LEASE, Target, Targets
 from tpos_live.parameters import TABLE, ParameterStore, Value
 from tpos_live.status import Status
 
 if TYPE_CHECKING:
     from tpos_live.analysis.features import Features
 
-REPLY_PORT = 9001
 NUMBERS_HZ = 10
 AUDIO_HZ = 30
 _QUIET_AFTER_SET = 0.3
 """Seconds for which a parameter that a controller moves is not sent back, so as not to fight a finger."""
-_FORGET = 60.0
 _LARGEST = 3.4e38
-_MAX_HOSTS = 8
 
 NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "uptime": (lambda s: s.uptime, "seconds since the start"),
@@ -83,27 +78,23 @@ def encode(address: str, value: float | int | str) -> bytes:
 class Feedback:
     """Sends from `__enter__` to `__exit__`, on a thread of its own, so that it speaks while an engine loads.
 
-    It goes to `reply`, or else to port 9001 of this machine until somebody sends, and then of everybody
-    heard from in the last minute (the last one is never forgotten).
-
-    Thread contract: `heard` and `answer` may be called from any thread; `tick` by one.
+    Thread contract: `answer`, `subscribe` and `unsubscribe` may be called from any thread; `tick` by one.
     """
 
     def __init__(
         self,
         store: ParameterStore,
         status: Callable[[], Status],
-        reply: tuple[str, int] = ("", 0),
+        targets: Targets,
         *,
         features: Callable[[], Features | None] | None = None,
         applied: Mapping[str, float] | None = None,
         last: Callable[[], str] = str,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """reply: fixed target, ("", 0) = whoever sends. features: the ear's newest record, for /audio/*;
+        """targets: where it goes; closed when this is left. features: the ear's newest record, for /audio/*;
         None = do not send them. applied: when controllers last set each parameter, in seconds of the
         clock that `tick` is given. last: the last message that was applied, as text.
-        Raises OscError for a reply host that does not exist.
         """
         self._store = store
         self._status = status
@@ -111,10 +102,7 @@ class Feedback:
         self._applied = {} if applied is None else applied
         self._last = last
         self._report = report
-        self._fixed = _resolve(*reply) if reply[0] else None
-        self._hosts: dict[str, float] = {"127.0.0.1": -math.inf}
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
+        self._targets = targets
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="osc-feedback", daemon=True)
         self._told: dict[str, str] = {}
@@ -134,25 +122,26 @@ class Feedback:
     ) -> None:
         self._stop.set()
         self._thread.join(0.2)
-        self._socket.close()
-
-    def heard(self, host: str, now: float) -> None:
-        """Remember who sent something."""
-        hosts = {name: time for name, time in self._hosts.items() if name != host and now - time < _FORGET}
-        self._hosts = dict([*hosts.items(), (host, now)][-_MAX_HOSTS:])
-
-    @property
-    def targets(self) -> list[tuple[str, int]]:
-        """Where feedback goes now."""
-        return [self._fixed] if self._fixed else [(host, REPLY_PORT) for host in self._hosts]
+        self._targets.close()
 
     def answer(self, host: str, address: str, value: float | int | str) -> None:
-        """Answer one host: to the fixed target if there is one, else to its port 9001."""
-        self._send([self._fixed or (host, REPLY_PORT)], address, value)
+        """Answer one host."""
+        self._send(self._targets.of(host), address, value)
+
+    def subscribe(self, host: str, port: int, now: float) -> None:
+        """Send everything to host:port too, and tell it for how many seconds. Raises ParameterError."""
+        self._targets.subscribe(host, port, now)
+        self._send([(host, port)], "/tpos/subscribed", LEASE)
+
+    def unsubscribe(self, host: str, port: int) -> None:
+        """Stop that, and say so."""
+        self._targets.unsubscribe(host, port)
+        self._send([(host, port)], "/tpos/subscribed", 0.0)
 
     def tick(self, now: float) -> None:
         """Send what is due at `now`, in seconds of any steady clock."""
         status = self._status()
+        self._targets.expire(now)
         if now >= self._next_alive:
             self._alive += 1
             self._next_alive = _next(self._next_alive, now, 1.0)
@@ -168,7 +157,7 @@ class Feedback:
             self._echo(now)
         if self._features and (features := self._features()):
             for address, value in self._audio(features):
-                self._send(self.targets, address, value)
+                self._send(self._targets.all(), address, value)
 
     def _word(self, name: str, text: str) -> None:
         if self._told.get(name) != text:
@@ -187,7 +176,7 @@ class Feedback:
                 late = True
                 continue
             self._echoed[name] = value
-            self._send(self.targets, TABLE[name].address, osc_value(TABLE[name], value))
+            self._send(self._targets.all(), TABLE[name].address, osc_value(TABLE[name], value))
         if not late:
             self._echo_version = snapshot.version
 
@@ -205,13 +194,10 @@ class Feedback:
         self._beats = f.beats
 
     def _everybody(self, name: str, value: float | int | str) -> None:
-        self._send(self.targets, f"/tpos/status/{name}", value)
+        self._send(self._targets.all(), f"/tpos/status/{name}", value)
 
-    def _send(self, targets: list[tuple[str, int]], address: str, value: float | int | str) -> None:
-        packet = encode(address, value)
-        for target in targets:
-            with contextlib.suppress(OSError):  # nobody there, a cable pulled: the next one may arrive
-                self._socket.sendto(packet, target)
+    def _send(self, targets: list[Target], address: str, value: float | int | str) -> None:
+        self._targets.send(encode(address, value), targets)
 
     def _run(self) -> None:
         period = 1.0 / (AUDIO_HZ if self._features else NUMBERS_HZ)
@@ -227,10 +213,3 @@ class Feedback:
 def _next(due: float, now: float, period: float) -> float:
     """When something is due again: on its grid, or a period from now where the grid was missed."""
     return due + period if due + period > now else now + period
-
-
-def _resolve(host: str, port: int) -> tuple[str, int]:
-    try:
-        return socket.gethostbyname(host), port
-    except (OSError, UnicodeError) as error:
-        raise OscError(f"no OSC feedback: there is no host named {host}; check --osc-reply") from error

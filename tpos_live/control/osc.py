@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tpos_live.control.feedback import Feedback
 from tpos_live.control.receiver import OscError, Receiver, buffer_advice, granted_buffer
 from tpos_live.control.router import Datagram, Router
-from tpos_live.parameters import ParameterStore
+from tpos_live.control.targets import Targets, is_loop
+from tpos_live.parameters import ParameterError, ParameterStore
 from tpos_live.status import Status
 
 if TYPE_CHECKING:
@@ -35,22 +36,24 @@ class OscControl:
         report: Callable[[str], None],
         host: str = "127.0.0.1",
         port: int = 9000,
-        reply: tuple[str, int] = ("", 0),
+        reply: Iterable[tuple[str, int]] = (),
         features: Callable[[], Features | None] | None = None,
     ) -> None:
         """status and features are called on the feedback thread and must not block. report(line) is called
-        from several threads. port -1 takes a free one; 0 = no OSC at all.
+        from several threads. port -1 takes a free one; 0 = no OSC at all. reply: hosts and ports that feedback
+        goes to; () = whoever sends.
         """
         self._store = store
         self._status = status
         self._report = report
         self._features = features
         self._address = (host, port)
-        self._reply = reply
+        self._reply = list(reply)
         self._open = contextlib.ExitStack()
         self._feedback: Feedback | None = None
+        self._targets: Targets | None = None
         self._receiver: Receiver | None = None
-        self._router = Router(store, self._answer, report)
+        self._router = Router(store, self._answer, report, self._subscribe)
         self.problem = ""
         """Why there is no OSC, "" when all is well."""
 
@@ -83,16 +86,15 @@ class OscControl:
         host, port = self._address
         if port == 0:
             return self
-        if self._reply[0] in ("127.0.0.1", "localhost", host) and self._reply[1] == port:
-            self._trouble(f"no OSC feedback: --osc-reply is our own port {port}; programs listen on 9001")
-        else:
-            self._start_feedback()
+        self._start_feedback(host, port)
         receiver = Receiver(host, max(port, 0), self._handle, self._report)
         try:
             self._receiver = self._open.enter_context(receiver)
         except OscError as error:
             self._trouble(str(error))
             return self
+        if self._targets:
+            self._targets.own_port = receiver.port
         if host in ("", "0.0.0.0"):
             self._report(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
         if advice := buffer_advice(receiver.granted_bytes):
@@ -104,31 +106,41 @@ class OscControl:
     ) -> None:
         self._open.close()
 
-    def _start_feedback(self) -> None:
-        try:
-            feedback = Feedback(
-                self._store,
-                self._status,
-                self._reply,
-                features=self._features,
-                applied=self._router.applied,
-                last=lambda: self._router.understood,
-                report=self._report,
-            )
-        except OscError as error:
-            self._trouble(str(error))
-        else:
-            self._feedback = self._open.enter_context(feedback)
+    def _start_feedback(self, host: str, port: int) -> None:
+        loops = [target for target in self._reply if is_loop(target, port, host)]
+        if loops:
+            self._trouble(f"no OSC feedback to our own port {port} (--osc-reply); programs listen on 9001")
+        targets = [target for target in self._reply if target not in loops]
+        self._targets = Targets(targets, self._report, max(port, 0))
+        feedback = Feedback(
+            self._store,
+            self._status,
+            self._targets,
+            features=self._features,
+            applied=self._router.applied,
+            last=lambda: self._router.understood,
+            report=self._report,
+        )
+        self._feedback = self._open.enter_context(feedback)
 
     def _handle(self, batch: list[Datagram]) -> None:
-        if self._feedback:
+        if self._targets:
             for host, now in {datagram.host: datagram.time for datagram in batch}.items():
-                self._feedback.heard(host, now)
+                self._targets.heard(host, now)
         self._router.apply(batch)
 
     def _answer(self, host: str, address: str, value: float | int | str) -> None:
         if self._feedback:
             self._feedback.answer(host, address, value)
+
+    def _subscribe(self, host: str, port: int, now: float, on: bool) -> None:
+        """Raises ParameterError where it is refused."""
+        if self._feedback is None:
+            raise ParameterError("there is no feedback in this show")
+        if on:
+            self._feedback.subscribe(host, port, now)
+        else:
+            self._feedback.unsubscribe(host, port)
 
     def _trouble(self, line: str) -> None:
         self.problem = self.problem or line

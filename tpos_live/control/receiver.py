@@ -164,7 +164,7 @@ class Receiver:
                 time.sleep(0.001)
                 continue
             if count:
-                self._backlog.put(Datagram(bytes(view[:count]), sender[0], time.monotonic()))
+                self._backlog.put(Datagram(bytes(view[:count]), sender[0], time.monotonic(), sender[1]))
 
     def _work(self) -> None:
         failed = False

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tpos_live.control.addresses import ADDRESSES, BLEND_SLOTS, Command, find, find_name
+from tpos_live.control.addresses import ADDRESSES, BLEND_SLOTS, PADS, Command, find, find_name
 from tpos_live.control.packets import Message, read
 from tpos_live.control.triggers import fire
-from tpos_live.parameters import SLOTS, TABLE, Parameter, ParameterError, ParameterStore, Value
+from tpos_live.parameters import SLOTS, TABLE, Parameter, ParameterError, ParameterStore, Value, parse_number, shorten
 
 SILENCE = 0.25
 """Seconds without a message at an address after which the next one counts as new."""
@@ -21,11 +21,13 @@ _MAX_TOLD = 256
 
 
 class Datagram(NamedTuple):
-    """What came in: the bytes, the IP address they came from, and when, in seconds of any steady clock."""
+    """What came in: the bytes, the IP address and UDP port they came from, and when, in seconds of any steady
+    clock."""
 
     data: bytes
     host: str
     time: float
+    port: int = 0
 
 
 @dataclass(slots=True)
@@ -61,11 +63,14 @@ class Router:
         store: ParameterStore,
         answer: Callable[[str, str, float | int | str], None],
         report: Callable[[str], None],
+        subscribe: Callable[[str, int, float, bool], None] | None = None,
     ) -> None:
-        """answer(host, address, value) sends one OSC message back; report(line) tells the person."""
+        """answer(host, address, value) sends one OSC message back; report(line) tells the person;
+        subscribe(host, port, now, on) begins or ends a subscription, None = there is none to have."""
         self._store = store
         self._answer = answer
         self._report = report
+        self._subscribe = subscribe
         self._heard: dict[str, _Heard] = {}
         self._pending: dict[str, Value] = {}
         self._told: set[str] = set()
@@ -80,39 +85,59 @@ class Router:
 
     def apply(self, batch: Iterable[Datagram]) -> None:
         """Apply all messages of a batch. Never raises for what a packet holds."""
-        for data, host, now in batch:
-            messages, problems = read(data)
+        for datagram in batch:
+            messages, problems = read(datagram.data)
             for problem in problems:
                 self.received += 1
-                self._complain(problem.address or host, host, problem.text)
+                self._complain(problem.address or datagram.host, datagram.host, problem.text)
             for message in messages:
                 self.received += 1
                 try:
-                    self._message(message, host, now)
+                    self._message(message, datagram)
                 except ParameterError as error:
-                    self._complain(message.address, host, str(error))
+                    self._complain(message.address, datagram.host, str(error))
         self._flush()
 
-    def _message(self, message: Message, host: str, now: float) -> None:
+    def _message(self, message: Message, sender: Datagram) -> None:
         address, args = message
+        now = sender.time
         if address.endswith("/?") or args == ("?",):
-            return self._tell(find(address.removesuffix("/?")), address, host)
+            return self._tell(find(address.removesuffix("/?")), address, sender.host)
         found = find(address)
         if not found:
             raise ParameterError(_unknown(address))
         for target in found:
             if isinstance(target, Command):
-                self._command(target, args, host)
+                self._command(target, args, sender)
             elif target.kind == "trigger":
                 if self._rises(address, target, args, now):
                     self._flush()
                     fire(self._store, target.name)
                     self._note(target, now, "")
+            elif pad := _pad(target, args):
+                self._move(target.address, pad, args, now)
             else:
                 value = target.parse(_argument(target, args))
-                if not self._is_held(target.address, args, now):
-                    self._pending[target.name] = value
-                    self._note(target, now, str(value))
+                if isinstance(value, str):
+                    value = " ".join(value.split())
+                if len(args) > 1 and target.kind != "text":
+                    which = "last" if target.kind == "bool" else "first"
+                    self._remark(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
+                self._set(target, value, args, now)
+
+    def _set(self, parameter: Parameter, value: Value, args: tuple[Any, ...], now: float) -> None:
+        if not self._is_held(parameter.address, args, now):
+            self._pending[parameter.name] = value
+            self._note(parameter, now, str(value))
+
+    def _move(self, address: str, pad: tuple[str, str], args: tuple[Any, ...], now: float) -> None:
+        """Both numbers of an XY pad, or none if one is bad."""
+        values = [TABLE[name].parse(arg) for name, arg in zip(pad, args, strict=True)]
+        if not self._is_held(address, args, now):
+            for name, value in zip(pad, values, strict=True):
+                self._pending[name] = value
+                self.applied[name] = now
+            self.understood = f"{address} {values[0]} {values[1]}"
 
     def _note(self, parameter: Parameter, now: float, value: str) -> None:
         self.applied[parameter.name] = now
@@ -126,10 +151,11 @@ class Router:
     def _rises(self, address: str, trigger: Parameter, args: tuple[Any, ...], now: float) -> bool:
         """True if the message fires the trigger: no argument, 0 to non-zero, or non-zero after SILENCE."""
         bare = not args or args in ((None,), ("bang",))
-        if not bare:
-            trigger.parse(args[0] if len(args) == 1 else args)
+        number = 1.0 if bare else parse_number(args[-1])  # of several values the last is a button's state
+        if number is None:
+            raise ParameterError(f"{trigger.name} takes a number, not {shorten(args[-1])}")
         heard = self._heard.setdefault(address, _Heard())
-        on = bare or bool(args[0])
+        on = number != 0
         rises = on and (bare or not heard.on or now - heard.time >= SILENCE)
         heard.on, heard.time = on and not bare, now
         return rises
@@ -141,13 +167,21 @@ class Router:
         heard.args, heard.time = args, now
         return heard.repeats >= HELD
 
-    def _command(self, command: Command, args: tuple[Any, ...], host: str) -> None:
-        name = command.address.removeprefix("/tpos/")
+    def _command(self, command: Command, args: tuple[Any, ...], sender: Datagram) -> None:
+        name, host = command.address.removeprefix("/tpos/"), sender.host
         if name == "prompt/blend":
             self._blend(args)
         elif name == "ping":
-            number = args[0] if args and isinstance(args[0], float | int) else 1.0
-            self._answer(host, "/tpos/pong", float(number) if math.isfinite(number) else 0.0)
+            number = parse_number(args[0]) if args else None
+            self._answer(host, "/tpos/pong", 1.0 if number is None else number)
+        elif name == "motion/pan":
+            if len(args) != 2:
+                raise ParameterError(f"takes two numbers, x and y, not {len(args)}")
+            self._move(command.address, PADS["motion.pan"], args, sender.time)
+        elif name in ("subscribe", "unsubscribe"):
+            if self._subscribe is None:
+                raise ParameterError("there is no feedback to subscribe to")
+            self._subscribe(host, _port(args, sender), sender.time, name == "subscribe")
         elif name == "get":
             if len(args) != 1 or not isinstance(args[0], str):
                 raise ParameterError("takes one name, for example motion.zoom")
@@ -183,6 +217,9 @@ class Router:
     def _complain(self, about: str, host: str, text: str) -> None:
         """Count a message that cannot be used, and tell it once for each address."""
         self.bad += 1
+        self._remark(about, host, text)
+
+    def _remark(self, about: str, host: str, text: str) -> None:
         if about in self._told or len(self._told) >= _MAX_TOLD:
             return
         self._told.add(about)
@@ -196,13 +233,42 @@ class Router:
 def _argument(parameter: Parameter, args: tuple[Any, ...]) -> object:
     """The one value of a message: a text is all arguments joined by spaces (Max splits it there)."""
     if parameter.kind == "text":
+        if len(args) == 1 and args[0] is not None:
+            return args[0]
+        if args and not any(isinstance(arg, str | None) for arg in args):
+            raise ParameterError(f"{parameter.name} takes a text, not {len(args)} numbers")
         words = [f"{arg:g}" if isinstance(arg, float) else str(arg) for arg in args if arg is not None]
         if not words:
             raise ParameterError(f"{parameter.name} takes a text")
-        return " ".join(" ".join(words).split())
-    if len(args) != 1:
-        raise ParameterError(f"{parameter.name} takes one value, not {len(args)}")
-    return args[0]
+        return " ".join(words)
+    if not args:
+        raise ParameterError(f"{parameter.name} takes one value, not 0")
+    # (number of a pad, state of its button) is what pads send to a switch, (value, …) what faders send.
+    return args[-1] if parameter.kind == "bool" else args[0]
+
+
+def _pad(parameter: Parameter, args: tuple[Any, ...]) -> tuple[str, str] | None:
+    """The pair of parameters that two numbers at one of their addresses mean."""
+    if len(args) != 2:
+        return None
+    return next((pair for pair in PADS.values() if parameter.name in pair), None)
+
+
+def _port(args: tuple[Any, ...], sender: Datagram) -> int:
+    """The port of a subscription: [HOST] PORT, "HOST:PORT", or nothing for the port that was sent from."""
+    host, port = "", parse_number(sender.port)
+    words = [] if args in ((None,), ("bang",)) else [str(arg) for arg in args]
+    if len(words) == 1 and ":" in words[0]:
+        words = words[0].rsplit(":", 1)
+    if words:
+        port = parse_number(words[-1])
+    if len(words) == 2:
+        host = words[0]
+    if len(words) > 2 or port is None or port != int(port) or not 0 < port < 65536:
+        raise ParameterError("takes a port from 1 to 65535, such as 9011")
+    if host not in ("", sender.host, "localhost" if sender.host.startswith("127.") else ""):
+        raise ParameterError(f"only your own address can be subscribed, {sender.host}; others by --osc-reply")
+    return int(port)
 
 
 def _unknown(address: str) -> str:
