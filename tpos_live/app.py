@@ -8,6 +8,7 @@ main thread.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -26,7 +27,7 @@ from tpos_live.desk import Desk
 from tpos_live.listener import Listener, ListenerThread
 from tpos_live.loader import Loader
 from tpos_live.mailbox import Mailbox
-from tpos_live.parameters import ParameterStore
+from tpos_live.parameters import TABLE, ParameterStore
 from tpos_live.render.frame import Frame
 from tpos_live.settings import Settings, parse_address, parse_screen, parse_size
 from tpos_live.sound.opening import open_sound
@@ -49,7 +50,7 @@ def run_show(settings: Settings, demo: bool = False) -> NoReturn:
     if not headless and not has_display():
         raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
     with stopping() as stop:
-        show = Show(settings, demo=demo, stop=stop)
+        show = Show(draw_seed(settings), demo=demo, stop=stop)
         with show:
             show.run()
     # All of ours is closed and written. Taking down PyTorch and OpenVINO costs another second, and a loader that is
@@ -57,6 +58,19 @@ def run_show(settings: Settings, demo: bool = False) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def draw_seed(settings: Settings) -> Settings:
+    """The same settings with a seed of the system's entropy where none is set, said so that it can be had again.
+
+    The seeds of `seed.random` follow from it, so with --seed they come again in the same order. Files (`render`,
+    `still`) and measurements keep the table's seed and stay as they are.
+    """
+    if "seed" in settings.parameters:
+        return settings
+    seed = secrets.randbelow(int(TABLE["seed"].high) + 1)
+    click.echo(f"tpos-live: seed {seed}; to begin with it again: --seed {seed}", err=True)
+    return settings.model_copy(update={"parameters": {**settings.parameters, "seed": seed}})
 
 
 @contextmanager

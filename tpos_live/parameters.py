@@ -22,6 +22,8 @@ Kind = Literal["float", "int", "bool", "text", "choice", "trigger"]
 Value = float | int | bool | str
 SLOTS = range(1, 9)
 """Numbers of the prompt bank's slots."""
+DRAWN = ("seed",)
+"""Parameters whose start value a show draws by chance where none is set (`app.draw_seed`)."""
 LORAS = ("lora.1", "lora.2", "lora.3", "lora.4")
 """Parameters of an engine's live LoRAs."""
 
@@ -235,7 +237,8 @@ def _table() -> Iterator[Parameter]:
     for n in SLOTS:
         yield P(f"prompt.{n}", t, "", f"text of slot {n} of the prompt bank")
         yield P(f"prompt.{n}.weight", f, 0.0, f"weight of slot {n} in the blend", 0, 1, smoothing=0.1)
-    yield P("seed", i, 0, "which picture of a prompt", 0, 2**31 - 1)
+    text = "which picture of a prompt; a show takes another at each start unless one is set"
+    yield P("seed", i, 0, text, 0, 2**31 - 1)
     yield P("seed.random", x, False, "another seed")
     yield P("seed.walk", f, 1.0, "speed of the walk through seeds, on top of the map", 0, 4, "x", smoothing=0.3)
     yield P(
@@ -339,7 +342,8 @@ def _table() -> Iterator[Parameter]:
     yield P("out.record", b, False, "record what is shown")
     yield P("out.snapshot", x, False, "save the picture as a PNG")
     yield P("pause", b, False, "stop the walk and the drift; light and zoom still follow the sound")
-    yield P("reset", x, False, "the picture's parameters back to their start values; screen, recording and input stay")
+    text = "the picture's parameters back to their start values; prompt bank, screen, recording and input stay"
+    yield P("reset", x, False, text)
     for feature, what in FEATURES.items():
         for target, (low, high, unit, _) in TARGETS.items():
             d = MAP_DEFAULTS.get((feature, target), MapDefault())

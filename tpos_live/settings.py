@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tpos_live.parameters import TABLE, ParameterError, Value, shorten
+from tpos_live.parameters import DRAWN, TABLE, ParameterError, Value, shorten
 from tpos_live.settings_file import SettingsError, line_of, read_toml
 
 __all__ = [
@@ -319,8 +319,10 @@ def config_text() -> str:
         if parameter.choices:
             about += f" ({', '.join(parameter.choices)})"
         elif parameter.kind in ("int", "float"):
-            about += f" ({parameter.low:g} to {parameter.high:g}{' ' + parameter.unit if parameter.unit else ''})"
-        lines += [f"# {about}", f'"{parameter.name}" = {_toml(parameter.default)}']
+            most = int(parameter.high) if parameter.high == round(parameter.high) else parameter.high
+            about += f" ({parameter.low:g} to {most}{' ' + parameter.unit if parameter.unit else ''})"
+        unset = "# " if parameter.name in DRAWN else ""
+        lines += [f"# {about}", f'{unset}"{parameter.name}" = {_toml(parameter.default)}']
     return "\n".join(lines) + "\n"
 
 

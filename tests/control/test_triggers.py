@@ -35,6 +35,15 @@ def test_reset_restores_the_picture_but_not_the_machine():
     assert set(KEPT) <= set(TABLE)
 
 
+def test_reset_leaves_the_prompt_bank_and_shows_the_prompt():
+    store = ParameterStore({"prompt.1": "start"})
+    store.update({"prompt.1": "first", "prompt.8": "last", "prompt.8.weight": 0.5, "prompt.select": 1, "prompt": "x"})
+    fire(store, "reset")
+    now = store.snapshot()
+    assert (now["prompt.1"], now["prompt.8"], now["prompt"]) == ("first", "last", TABLE["prompt"].default)
+    assert (now["prompt.8.weight"], now["prompt.select"]) == (0.0, 0)
+
+
 def test_another_seed_follows_from_the_last():
     seeds = [0]
     for _ in range(10_000):

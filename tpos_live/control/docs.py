@@ -10,7 +10,7 @@ from tpos_live.control.feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.keys import key_rows
 from tpos_live.control.router import HELD, SILENCE
 from tpos_live.control.targets import LEASE, MAX_SUBSCRIBERS, REPLY_PORT
-from tpos_live.parameters import FEATURES, LORAS, MAP_DEFAULTS, SLOTS, TABLE, TARGETS, Parameter
+from tpos_live.parameters import DRAWN, FEATURES, LORAS, MAP_DEFAULTS, SLOTS, TABLE, TARGETS, Parameter
 
 _TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
 _MAP_PARTS = ("", ".curve", ".attack", ".release")
@@ -31,6 +31,8 @@ def _number(number: float) -> str:
 
 
 def _default(p: Parameter) -> str:
+    if p.name in DRAWN:
+        return "by chance"
     if p.kind in ("trigger", "text") and not p.default:
         return ""
     return f"{p.default:g}" if isinstance(p.default, int | float) else str(p.default)

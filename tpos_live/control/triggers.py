@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tpos_live.parameters import TABLE, ParameterStore, Value
+from tpos_live.parameters import SLOTS, TABLE, ParameterStore, Value
 
 SAFE: Mapping[str, Value] = {"out.blackout": False, "out.freeze": False, "out.level": 1.0}
 """What `out.panic` sets besides motion and finish."""
 CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
 """What `out.panic` sets back to its start value."""
-KEPT = ("out.fullscreen", "out.screen", "out.hud", "out.messages", "out.record", "audio.device", "tempo.trim")
-"""What `reset` leaves alone: it is for the picture, and must not end a recording, move the window or shift the beat."""
+KEPT = (
+    *("out.fullscreen", "out.screen", "out.hud", "out.messages", "out.record", "audio.device", "tempo.trim"),
+    *(f"prompt.{n}" for n in SLOTS),
+)
+"""What `reset` leaves alone: it is for the picture, and must not end a recording, move the window, shift the beat or
+empty the prompt bank, which was filled for the whole night."""
 RESTORED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in KEPT)
 
 
