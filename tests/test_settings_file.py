@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tpos_live import cli
+from tpos_live.render.metadata import METADATA_FILE, EngineError, read_metadata
+from tpos_live.render.networks import read_json
+from tpos_live.render.presets import load_preset
 from tpos_live.settings import SettingsError, load_settings
 
 DEEP = 3000
@@ -153,6 +156,26 @@ def test_the_command_line_says_it_without_a_traceback(tmp_path: Path, name: str,
         cli.main()
     (line,) = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2 and str(path) in line
+
+
+def test_other_files_that_people_write(tmp_path: Path) -> None:
+    """A preset and an engine's description, by the same editors."""
+    preset, described = tmp_path / "mine.toml", tmp_path / METADATA_FILE
+    preset.write_text('\ufeffsource = "a/b"\n', encoding="utf-8")
+    assert load_preset("mine", tmp_path).source == "a/b"
+    described.write_text('\ufeff{"name": "mine"}', encoding="utf-8")
+    assert read_metadata(tmp_path).name == read_json(described)["name"] == "mine"
+    preset.write_text("source = " + "[" * DEEP + "]" * DEEP)
+    with pytest.raises(EngineError, match=r"mine\.toml: .*nested too deep"):
+        load_preset("mine", tmp_path)
+    for text in ("[" * 100_000, "[1]", "3", '"text"', "\0", '{"name": 3}'):
+        described.write_text(text)
+        with pytest.raises(EngineError, match=METADATA_FILE) as caught:
+            read_metadata(tmp_path)
+        assert str(caught.value).isprintable()
+        if "{" not in text:
+            with pytest.raises(EngineError, match=METADATA_FILE):
+                read_json(described)
 
 
 def test_replies_of_the_command_line(tmp_path: Path, monkeypatch) -> None:

@@ -129,7 +129,7 @@ def parse_number(value: object) -> float | None:
 def shorten(value: object, most: int = 60) -> str:
     """A value as it would be written in Python, in one line that fits a message."""
     try:
-        text = repr(value)
+        text = f"{value:g}" if isinstance(value, float) else repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits; thousands of nested lists
         text = f"a very large {type(value).__name__}"
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -118,6 +118,18 @@ def test_a_failure_is_told_once_for_each_target_and_cause_and_tried_again(lines)
     assert len(lines) == 5, "a cable that comes and goes must not fill the terminal"
 
 
+def test_what_no_datagram_can_hold_is_told_and_the_next_one_arrives(lines):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 0))
+        ear.settimeout(5)
+        targets = Targets([ear.getsockname()], lines.append)
+        for _ in range(3):
+            targets.send(b"x" * 70_000, targets.all())
+        targets.send(b"next", targets.all())
+        assert ear.recv(100) == b"next"
+    assert len(lines) == 2 and "cannot be sent" in lines[0] and "sent again" in lines[1]
+
+
 def test_a_full_buffer_is_no_failure(lines):
     targets = Targets([("10.0.0.7", 9001)], lines.append)
     targets._socket.close()

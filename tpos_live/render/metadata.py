@@ -139,12 +139,12 @@ def read_metadata(folder: Path) -> EngineMetadata:
     if not path.exists():
         return EngineMetadata(name=folder.name)
     try:
-        return EngineMetadata.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return EngineMetadata.model_validate(json.loads(path.read_text(encoding="utf-8-sig")))
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(map(str, first["loc"]))
         raise EngineError(f"{path}: not a valid engine description: {entry}: {first['msg']}; correct it") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EngineError(
             f"{path}: not a valid engine description ({first_line(error)}); reinstall the engine"
         ) from error

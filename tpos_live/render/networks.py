@@ -143,8 +143,8 @@ def load_part(folder: Path, part: str, cls: Any) -> Any:
 def read_json(path: Path) -> dict[str, Any]:
     """An engine's file of JSON. Raises EngineError."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        return dict(json.loads(path.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise EngineError(f"{path}: missing or damaged; fetch or install the engine again") from error
 
 

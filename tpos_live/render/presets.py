@@ -7,14 +7,14 @@ from then on it is an engine like any other. What a preset says is checked here,
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tpos_live.places import engines_dir, shipped
-from tpos_live.render.metadata import FEW_LIVE, EngineError, LoraWeight, first_line
+from tpos_live.render.metadata import FEW_LIVE, EngineError, LoraWeight
+from tpos_live.settings_file import SettingsError, read_toml
 
 TAESD = "madebyollin/taesd"
 """The decoder of every engine whose latents are Stable Diffusion 1's or 2's: an eighteenth of the work of theirs."""
@@ -95,13 +95,13 @@ def load_preset(name: str, folder: Path | None = None) -> Preset:
         known = ", ".join(preset_names())
         raise EngineError(f"there is no preset {name!r}; there are {known}, or give a hub id (owner/name)")
     try:
-        preset = Preset.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        preset = Preset.model_validate(read_toml(path)[0])
     except ValidationError as error:
         first = error.errors()[0]
         entry = ".".join(map(str, first["loc"]))
         raise EngineError(f"{path}: not a valid preset: {entry}: {first['msg']}") from error
-    except (OSError, ValueError) as error:
-        raise EngineError(f"{path}: not a valid preset: {first_line(error)}") from error
+    except SettingsError as error:
+        raise EngineError(f"not a valid preset: {error}") from error
     return preset if preset.title else preset.model_copy(update={"title": name})
 
 
