@@ -22,6 +22,7 @@ import click
 from tpos_live.analysis.opening import open_encoder
 from tpos_live.board import Board
 from tpos_live.conditioning.drive import Drive
+from tpos_live.control.keys import LETTERS
 from tpos_live.control.osc import OscControl
 from tpos_live.desk import Desk
 from tpos_live.listener import Listener, ListenerThread
@@ -169,6 +170,8 @@ class Show:
                 )
             )
             stack.enter_context(self.stage)
+            if isinstance(self.stage, StageWindow) and (note := self.stage.layout_note(LETTERS)):
+                self.say(note)
             self._ear = stack.enter_context(
                 ListenerThread(self.sound, self.listener, self.store, self.desk.hear, self.board.report)
             )

@@ -124,6 +124,16 @@ def _window() -> Iterator[Finding]:
     from tpos_live.stage.window import describe_gl
 
     yield Finding("window", True, describe_gl())
+    yield Finding("keys", True, _keys())
+
+
+def _keys() -> str:
+    from pyglet.display import get_display
+
+    from tpos_live.control.keys import LETTERS
+    from tpos_live.stage.keyboard import layout_note
+
+    return layout_note(get_display(), LETTERS) or "by their place, as on a US keyboard (docs/keys.md)"
 
 
 def _video() -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 Prints one JSON object a line: ready, then an answer to each command. Commands: `frame VALUE` puts a grey
 frame, `set NAME VALUE`, `message TEXT`, `next` (screen), `quiet` does nothing; all answer the state of the window.
-The first argument may be a JSON object: start values of parameters, and "screen", the name of one.
+The first argument may be a JSON object: start values of parameters, "screen", the name of one, and "acts", false if
+keys are only told.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from tpos_live.status import Status
 
 def main() -> None:
     start = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    screen = start.pop("screen", "")
+    screen, acts = start.pop("screen", ""), start.pop("acts", True)
     store, frames = ParameterStore({"out.inbetween": False, **start}), Mailbox[Frame]()
     lines: list[str] = []
     pressed: list[str] = []
 
     def on_key(name: str, modifiers: frozenset[str]) -> None:
         pressed.append("+".join([*sorted(modifiers), name]))
-        apply_key(key_name(name), modifiers, store)
+        if acts:
+            apply_key(key_name(name), modifiers, store)
 
     def say(**what: object) -> None:
         print(json.dumps(what), flush=True)
@@ -53,7 +55,9 @@ def main() -> None:
             while window.meter.count < before + 3 and not window.closing:
                 time.sleep(0.005)
             inner = window._window
-            say(keys=pressed, shown=window.meter.count, fps=window.meter.fps, size=window.size, at=inner.get_location(),
+            now = store.snapshot()
+            say(keys=pressed, slot=[now["prompt.select"], now["prompt.fade"]],
+                shown=window.meter.count, fps=window.meter.fps, size=window.size, at=inner.get_location(),
                 full=inner.fullscreen, screens=list(map(str, window.screens.all)), lines=lines)  # fmt: skip
         window.close_soon()
 

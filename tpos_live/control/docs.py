@@ -124,7 +124,7 @@ def keys_page() -> str:
         "",
     ]
     page += _table(("key", "what it does"), key_rows())
-    page += ["", "On a Mac, Command does what Ctrl does. What a key sets can also be set by OSC: see [OSC](osc.md)."]
+    page += ["", _PLACES]
     return "\n".join(page) + "\n"
 
 
@@ -207,6 +207,38 @@ _AUDIO = f"""With `audio = true` under `[osc]` in config.toml, the features of t
 a second in the words that Synesthesia uses: `/audio/level/{{all,bass,mid,midhigh,high}}`, `/audio/hits/...`,
 `/audio/presence/...`, `/audio/beat/onbeat`, `/audio/beat/beattime`, `/audio/bpm`, `/audio/bpm/bpmconfidence`.
 """
+
+_PLACES = """## Other keyboards
+
+Keys go by their **place**: F is the key where a US keyboard has F, whatever your layout writes there, and 1 to 0 are
+the row above the letters, with Shift or without. So the same hand does the same on Russian, Greek, Hebrew or Japanese.
+The keypad's digits, + and - count whether NumLock is on or off. + is the key left of Backspace and - the one left of
+that; + and - also work where the layout writes them, if that key does nothing else.
+
+Where a layout moves letters, press what is written here:
+
+| on the table | German (QWERTZ) | French (AZERTY) | Dvorak |
+| --- | --- | --- | --- |
+| F | F | F | U |
+| Ctrl+M | Ctrl+M | Ctrl+, | Ctrl+M |
+| B | B | B | X |
+| N | N | N | B |
+| P | P | P | L |
+| T | T | T | Y |
+| Y | Z | Y | F |
+| R | R | R | P |
+| H | H | H | D |
+| S | S | S | O |
+| Ctrl+A | Ctrl+A | Ctrl+Q | Ctrl+A |
+| Ctrl+R | Ctrl+R | Ctrl+R | Ctrl+P |
+| Ctrl+Q | Ctrl+Q | **Ctrl+A** | Ctrl+' |
+
+On AZERTY, Ctrl and the key A **end the show**. On Linux the show says at its start, and `tpos-live doctor` at any time,
+which letters are elsewhere. Tested on Linux under X11 with real key presses on US, French, German, Russian, Greek and
+Dvorak layouts (Wayland desktops run the window under XWayland, which names places in the same way). On Windows keys are
+taken by scan code and on macOS by virtual key code; that has not been tried on those systems yet.
+
+On a Mac, Command does what Ctrl does. What a key sets can also be set by OSC: see [OSC](osc.md)."""
 
 PAGES = {"osc.md": osc_page, "keys.md": keys_page}
 

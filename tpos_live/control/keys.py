@@ -160,6 +160,8 @@ def _by_name() -> dict[str, Key]:
 
 
 _BY_NAME = _by_name()
+LETTERS = "".join(sorted({name[-1] for name in _BY_NAME if name[-2:-1] in ("", "+") and name[-1].isalpha()}))
+"""All letters that are keys, with Ctrl or without."""
 
 
 def key_rows() -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import Snapshot
 from tpos_live.render.frame import Frame
 from tpos_live.stage.errors import StageError
+from tpos_live.stage.keyboard import by_place, layout_note
 from tpos_live.stage.output import Output
 from tpos_live.stage.pacing import Pacer, ShownMeter
 from tpos_live.stage.placement import Placement
@@ -53,12 +54,11 @@ class StageWindow:
         headless: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """on_key: gets the key's name as pyglet has it, in lower case ("f", "f11", "_1", "num_add",
-        "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once a refresh with the
-        time, before drawing.
-        report: gets lines for the person who performs. screen: name of the screen that fullscreen fills; "" = by
-        its number, the parameter `out.screen`. fps_cap: 0 = the display's rate, or SOFTWARE_CAP where the CPU
-        draws. headless: draw without a display (EGL), for tests.
+        """on_key: gets the name that pyglet has, in lower case, for what a US keyboard writes on that place ("f",
+        "f11", "_1", "num_add", "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once
+        a refresh with the time, before drawing. report: gets lines for the person who performs. screen: name of the
+        screen that fullscreen fills; "" = by its number, the parameter `out.screen`. fps_cap: 0 = the display's rate,
+        or SOFTWARE_CAP where the CPU draws. headless: draw without a display (EGL), for tests.
         """
         self.outputs: list[Output] = []
         """Receivers of the composed picture; open them first. The picture's size is held meanwhile."""
@@ -96,7 +96,9 @@ class StageWindow:
             raise
         self._window.set_mouse_visible(False)
         self._placement = Placement(self._window, self._report, self._screen)
-        self._window.push_handlers(on_key_press=self._key_pressed, on_close=self._close_pressed)
+        self._window.push_handlers(
+            on_key_press=self._key_pressed, on_deactivate=self._forget_keys, on_close=self._close_pressed
+        )
         self._pacer = self._new_pacer()
         return self
 
@@ -163,13 +165,13 @@ class StageWindow:
         """The screens of this machine."""
         return self._placement.screens
 
+    def layout_note(self, letters: str) -> str:
+        """One line if the keyboard's layout writes some of these letters on other keys than a US keyboard."""
+        return layout_note(self._window.display, letters)
+
     def next_screen(self) -> int:
         """Turn to the next screen; its number, for the parameter `out.screen`."""
         return self._placement.next()
-
-    def press(self, symbol: int, modifiers: int = 0) -> None:
-        """As if a key of pyglet's `symbol` was pressed; acts at the next `step`."""
-        self._window.dispatch_event("on_key_press", symbol, modifiers)
 
     def _write(self, status: Status, snapshot: Snapshot, shot: Shot, window: tuple[int, int], now: float) -> None:
         """All text that can reach the window. An audience sees none of it unless a parameter asks for it."""
@@ -219,6 +221,10 @@ class StageWindow:
             self._on_key(name, names)
         return True  # Handled: otherwise pyglet closes the window on Esc.
 
+    def _forget_keys(self) -> None:
+        """What was held when the focus went is let go elsewhere; pyglet would wait for it and drop the next press."""
+        getattr(self._window, "pressed_keys", set()).clear()
+
     def _close_pressed(self) -> bool:
         self.closing = True
         return True  # The window itself is closed when the show has ended.
@@ -234,7 +240,7 @@ def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
         from pyglet.window import Window
 
         config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
-        return Window(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
+        return by_place(Window)(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.
         raise StageError(
             f"no window can be opened here ({_first_line(error)}); start it in a desktop session, install "

@@ -1,0 +1,206 @@
+"""Keys by their place on the keyboard: F is the key where a US keyboard has F, whatever layout is set.
+
+pyglet tells what a layout writes on a key: `exclamation` for Shift+1, `ampersand` for 1 on a French keyboard, a number
+of its own for a Cyrillic letter. A performer's hand knows places, so letters, digits, + and - are told by place:
+on X11 by the names that XKB gives to places, on Windows by scan code, on macOS by virtual key code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_ROWS = (("AE", 0x02, "1234567890-="), ("AD", 0x10, "qwertyuiop"), ("AC", 0x1E, "asdfghjkl"), ("AB", 0x2C, "zxcvbnm"))
+"""XKB's name of each row of keys, the PC's scan code of the row's first key, and what a US keyboard writes on them."""
+_KEYPAD = (0x52, 0x4F, 0x50, 0x51, 0x4B, 0x4C, 0x4D, 0x47, 0x48, 0x49)
+"""Scan codes of the keypad's digits from 0. They are digits whether NumLock is on or off."""
+_NUM_0, _NUM_ADD, _NUM_SUBTRACT = 0xFFB0, 0xFFAB, 0xFFAD
+_WRITING = re.compile(r"A[B-E]\d\d|TLDE|BKSL|LSGT")
+"""XKB's names of keys that write a character."""
+_CORE_KEYBOARD, _KEY_NAMES = 0x100, 1 << 9
+_EXTENDED = 1 << 24
+"""Bit of a Windows key message: the key is an arrow or another that the first PC's keyboard did not have."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key's place: what XKB calls it, its scan code on a PC (set 1), and pyglet's symbol of what a US keyboard writes
+    there, which is the character code for letters, digits, - and =."""
+
+    name: str
+    scan_code: int
+    symbol: int
+
+
+PLACES = (
+    *(Place(f"{row}{n + 1:02}", code + n, ord(c)) for row, code, written in _ROWS for n, c in enumerate(written)),
+    *(Place(f"KP{digit}", code, _NUM_0 + digit) for digit, code in enumerate(_KEYPAD)),
+    Place("KPAD", 0x4E, _NUM_ADD),
+    Place("KPSU", 0x4A, _NUM_SUBTRACT),
+)
+
+
+def by_place(window: type) -> type:
+    """pyglet's window class of this system, with the symbols of key presses told by place."""
+    if hasattr(window, "_event_text_symbol"):
+        return _on_x11(window)
+    if hasattr(window, "_event_key"):
+        return _on_windows(window)
+    if sys.platform == "darwin":
+        _on_macos()
+    return window
+
+
+def layout_note(display: Any, letters: str) -> str:
+    """One line if the present layout writes some of these letters on other keys; "" if not, or if that is not known.
+
+    display: pyglet's. letters: those that are keys of the show.
+    """
+    connection = getattr(display, "_display", None)
+    moved = elsewhere(x11_written(connection) if connection else {})
+    pairs = [f"{letter.upper()} is the key {moved[letter].upper()}" for letter in letters if letter in moved]
+    return f"keys go by their place on a US keyboard; here {', '.join(pairs)}" if pairs else ""
+
+
+def elsewhere(written: Mapping[str, str]) -> dict[str, str]:
+    """Letters by place, and the other letter that a layout with Latin letters writes there."""
+    return {
+        place: letter
+        for place, letter in sorted(written.items())
+        if place.isalpha() and letter.isascii() and letter.isalpha() and letter.lower() != place
+    }
+
+
+def _on_x11(window: type) -> type:
+    class ByPlace(window):  # type: ignore[misc, valid-type]
+        """Reads a key's place, and never asks an input method: it would swallow letters for a text nobody writes."""
+
+        _places: Mapping[int, int] = {}
+        _others: frozenset[int] = frozenset()
+
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            symbols, names = {place.name: place.symbol for place in PLACES}, x11_names(self._x_display)
+            self._places = {code: symbols[name] for code, name in names.items() if name in symbols}
+            self._others = frozenset(code for code, name in names.items() if _WRITING.fullmatch(name))
+
+        def _event_text_symbol(self, event: Any) -> tuple[None, int | None]:
+            return None, self._places.get(event.xkey.keycode) or self._other_symbol(event)
+
+        def _other_symbol(self, event: Any) -> int | None:
+            """What the layout says, for keys without a place of ours. None for a letter or digit on a key that writes
+            other characters on a US keyboard: they count by place alone."""
+            from pyglet.libs.x11 import xlib
+            from pyglet.window import key
+
+            symbol, buffer = xlib.KeySym(), ctypes.create_string_buffer(32)
+            xlib.XLookupString(event.xkey, buffer, len(buffer) - 1, ctypes.byref(symbol), None)
+            taken = event.xkey.keycode in self._others and symbol.value < 128 and chr(symbol.value).isalnum()
+            return symbol.value if symbol.value in key._key_names and not taken else None
+
+    return ByPlace
+
+
+def x11_names(display: Any) -> dict[int, str]:
+    """XKB's name of the place of each key code; {} where the X server has none. display: Xlib's."""
+    from pyglet.libs.x11 import xlib
+
+    library = xlib._lib
+    library.XkbGetMap.restype = ctypes.POINTER(_Keyboard)
+    library.XkbGetMap.argtypes = [ctypes.POINTER(xlib.Display), ctypes.c_uint, ctypes.c_uint]
+    library.XkbGetNames.argtypes = [ctypes.POINTER(xlib.Display), ctypes.c_uint, ctypes.POINTER(_Keyboard)]
+    library.XkbFreeKeyboard.argtypes = [ctypes.POINTER(_Keyboard), ctypes.c_uint, ctypes.c_int]
+    keyboard = library.XkbGetMap(display, 0, _CORE_KEYBOARD)
+    if not keyboard:
+        return {}
+    try:
+        if library.XkbGetNames(display, _KEY_NAMES, keyboard) or not keyboard.contents.names:
+            return {}
+        names, codes = keyboard.contents.names.contents.keys, keyboard.contents
+        if not names:
+            return {}
+        return {
+            code: bytes(names[code]).rstrip(b"\0").decode("ascii", "replace")
+            for code in range(codes.min_key_code, codes.max_key_code + 1)
+        }
+    finally:
+        library.XkbFreeKeyboard(keyboard, 0, 1)
+
+
+def x11_written(display: Any) -> dict[str, str]:
+    """What the present layout writes on each letter's place of a US keyboard, as far as it is one character."""
+    from pyglet.libs.x11 import xlib
+
+    library = xlib._lib
+    library.XkbKeycodeToKeysym.restype = ctypes.c_ulong
+    library.XkbKeycodeToKeysym.argtypes = [ctypes.POINTER(xlib.Display), ctypes.c_ubyte, ctypes.c_int, ctypes.c_int]
+    symbols = {place.name: place.symbol for place in PLACES}
+    return {
+        chr(symbols[name]): chr(symbol)
+        for code, name in x11_names(display).items()
+        if symbols.get(name, 128) < 128 and 32 < (symbol := library.XkbKeycodeToKeysym(display, code, 0, 0)) < 256
+    }
+
+
+class _Names(ctypes.Structure):
+    """XkbNamesRec, as far as its names of keys."""
+
+    _fields_ = [
+        ("sets", ctypes.c_ulong * 5),
+        ("modifiers", ctypes.c_ulong * 16),
+        ("indicators", ctypes.c_ulong * 32),
+        ("groups", ctypes.c_ulong * 4),
+        ("keys", ctypes.POINTER(ctypes.c_char * 4)),
+    ]
+
+
+class _Keyboard(ctypes.Structure):
+    """XkbDescRec, as far as its names."""
+
+    _fields_ = [
+        ("display", ctypes.c_void_p),
+        ("flags", ctypes.c_ushort),
+        ("device", ctypes.c_ushort),
+        ("min_key_code", ctypes.c_ubyte),
+        ("max_key_code", ctypes.c_ubyte),
+        *((part, ctypes.c_void_p) for part in ("controls", "server", "map", "indicators")),
+        ("names", ctypes.POINTER(_Names)),
+    ]
+
+
+def _on_windows(window: type) -> type:
+    class ByPlace(window):  # type: ignore[misc, valid-type]
+        """Reads the scan code of a key message. Not tried on Windows yet."""
+
+        _scan_code = 0
+
+        def _event_key(self, message: int, key: int, details: int) -> Any:
+            self._scan_code = 0 if details & _EXTENDED else details >> 16 & 0xFF
+            try:
+                return super()._event_key(message, key, details)
+            finally:
+                self._scan_code = 0
+
+        _event_key._platform_event = True  # type: ignore[attr-defined]
+        _event_key._platform_event_data = window._event_key._platform_event_data  # type: ignore[attr-defined]
+
+        def dispatch_event(self, name: str, *arguments: Any) -> Any:
+            if name in ("on_key_press", "on_key_release") and self._scan_code in places:
+                arguments = (places[self._scan_code], *arguments[1:])
+            return super().dispatch_event(name, *arguments)
+
+    places = {place.scan_code: place.symbol for place in PLACES}
+    return ByPlace
+
+
+def _on_macos() -> None:
+    """Let pyglet's table of keys that no layout moves hold letters and digits too. Not tried on macOS yet."""
+    from pyglet.libs.darwin import quartzkey
+
+    names = {"-": "MINUS", "=": "EQUALS"}
+    for character in "".join(written for _, _, written in _ROWS):
+        quartzkey.keymap[getattr(quartzkey, f"QZ_{names.get(character, character)}")] = ord(character)
