@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 from fakes.fake_mic import fake_microphone, require_fake_microphone, sine
+from fakes.screen_saver import Saver
 from fakes.tools import require_tool
 from fakes.xvfb import one_screen, press, screenshot, wait_until
 from pythonosc.dispatcher import Dispatcher
@@ -147,11 +148,16 @@ def test_a_show_in_a_window(tmp_path: Path) -> None:
 @pytest.mark.display
 @pytest.mark.slow
 def test_closing_the_window_ends_the_show(tmp_path: Path) -> None:
-    require_tool("Xvfb", "xdotool", "import")
+    """And a screen that is not there is said, and no screen saver comes meanwhile."""
+    require_tool("Xvfb", "xdotool", "import", "xset")
     with (
         one_screen((320, 180)) as display,
-        show("demo", "--mute", cwd=tmp_path, port=9311, display=display) as run,
+        closing(Saver(display)) as saver,
+        show("demo", "--mute", "--screen", "3", cwd=tmp_path, port=9311, display=display) as run,
     ):
+        run.watcher.wait("/tpos/status/error", lambda line: "no screen 3" in line and "(320x180)" in line, 30)
+        assert wait_until(lambda: not saver.is_on())
+        assert saver.stays_off(2.5)
         run.wait_running()
         press(display, TITLE, "ctrl+q")
         run.process.wait(5)

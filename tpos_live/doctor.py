@@ -125,6 +125,7 @@ def _window() -> Iterator[Finding]:
 
     yield Finding("window", True, describe_gl())
     yield Finding("keys", True, _keys())
+    yield _screen_saver()
 
 
 def _keys() -> str:
@@ -134,6 +135,16 @@ def _keys() -> str:
     from tpos_live.stage.keyboard import layout_note
 
     return layout_note(get_display(), LETTERS) or "by their place, as on a US keyboard (docs/keys.md)"
+
+
+def _screen_saver() -> Finding:
+    from tpos_live.stage.screen_saver import ScreenSaverOff
+
+    with ScreenSaverOff(lambda line: None) as off:
+        off.ready.wait(10.0)
+        return Finding(
+            "screen saver", bool(off.by) or None, f"held off by {', '.join(off.by)}" if off.by else off.advice
+        )
 
 
 def _video() -> Iterator[Finding]:
