@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -111,8 +114,9 @@ def test_render_writes_every_picture_and_the_sound(wav: Path, tmp_path: Path) ->
         samples = sum(frame.samples for frame in container.decode(audio))
         assert samples == pytest.approx(2 * RATE, abs=2048)
     assert np.ptp(pictures_read[0]) > 20
-    again = tmp_path / "again.mp4"
-    assert run("render", str(wav), "-o", str(again), *arguments[4:], cwd=tmp_path).returncode == 0
+    again = tmp_path / "out-2.mp4"
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 0 and f"wrote {again}" in result.stdout
     with av.open(str(again)) as container:
         for index, frame in enumerate(container.decode(container.streams.video[0])):
             assert np.array_equal(frame.to_ndarray(format="rgb24"), pictures_read[index])
@@ -170,6 +174,10 @@ def test_still(tmp_path: Path) -> None:
         (["render", "text.wav", "-o", "x.mp4"], "text.wav"),
         (["render", "ok.wav", "-o", "nowhere/x.mp4"], "nowhere"),
         (["render", "ok.wav", "-o", "."], "directory"),
+        (["render", "ok.wav", "-o", "ok.wav"], "ok.wav"),
+        (["render", "film.mp4", "-o", "link.mp4"], "is the file that is read"),
+        (["render", "ok.wav", "-o", "x.mkv"], ".mkv"),
+        (["still", "--prompt", "x", "-o", "x.gif"], ".gif"),
         (["still", "--prompt", "x", "-o", "x.png", "--engine", "no-such-engine"], "no-such-engine"),
         (["still", "--prompt", "x", "-o", "x.png", "--engine", "who/what"], "who/what"),
         (["still", "--prompt", "x", "-o", "x.png", "--accelerator", "magic"], "magic"),
@@ -179,9 +187,34 @@ def test_still(tmp_path: Path) -> None:
 def test_bad_input_is_one_line(arguments: list[str], word: str, tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("this is no sound")
     soundfile.write(tmp_path / "ok.wav", beat(0.1), RATE)
+    (tmp_path / "film.mp4").write_text("a film with sound")
+    (tmp_path / "link.mp4").symlink_to("film.mp4")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     result = run(*arguments, cwd=tmp_path)
     assert result.returncode in (1, 2)
-    lines = [line for line in result.stderr.strip().splitlines() if not line.startswith("engine:")]
+    lines = [
+        line for line in result.stderr.strip().splitlines() if not line.startswith(("engine:", "tpos-live: seed "))
+    ]
     assert len(lines) == 1 and word in lines[0], result.stderr
     assert "Traceback" not in result.stderr
-    assert not list(tmp_path.glob("*.mp4")) and not list(tmp_path.glob("*.png"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("workers", [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)])
+def test_ctrl_c_leaves_a_part_and_says_so(workers: tuple[str, ...], tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", beat(60.0), RATE)
+    (tmp_path / "a.mp4").write_text("an older film")
+    command = [sys.executable, "-m", "tpos_live", "render", "long.wav", "-o", "a.mp4", "--resolution", "160x90"]
+    command += ["--size", "128", "--threads", "1", "--accelerator", "eager", *workers]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    part, end = tmp_path / "a-2.part.mp4", time.monotonic() + 100
+    while not (part.exists() and part.stat().st_size > 30_000) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
+    _out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors, errors
+    assert "not finished" in errors and "a-2.part.mp4" in errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-2.part.mp4", "a.mp4", "long.wav"]
+    assert (tmp_path / "a.mp4").read_text() == "an older film"
+    with av.open(str(part)) as container:
+        assert sum(1 for _ in container.decode(container.streams.video[0])) > 10

@@ -179,7 +179,7 @@ def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
 
 
 @cli.command()
-@click.option("-o", "--output", type=_FILE, required=True, help="The .png to write.")
+@click.option("-o", "--output", type=_FILE, required=True, help="The picture to write: .png, .jpg or .webp.")
 @click.option("--steps", "parameters_steps", type=click.IntRange(1, 4), help="Denoising steps.")
 @click.option("--resolution", callback=_checked(parse_size), help="As a show shows it, so large.")
 @click.option("--audio", type=_FILE, help="Hear this file, and make the picture at the end of what is heard.")

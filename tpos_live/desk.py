@@ -21,7 +21,7 @@ from tpos_live.sound.source import Chunk, Sound
 from tpos_live.stage.errors import StageError
 from tpos_live.stage.output import Output
 from tpos_live.stage.recorder import Recorder
-from tpos_live.stage.video import save_png
+from tpos_live.stage.video import save_picture
 
 
 class Stage(Protocol):
@@ -152,8 +152,7 @@ class Desk:
 
         def write() -> None:
             try:
-                save_png(path, pixels)
-                self._report(f"saved {path}")
+                self._report(f"saved {save_picture(path, pixels)}")
             except StageError as error:
                 self._report(str(error))
 

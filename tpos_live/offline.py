@@ -6,18 +6,17 @@ seed, settings, accelerator and thread count give the same frames.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import click
 import numpy as np
-from tqdm import tqdm
 
 from tpos_live.conditioning.drive import Drive
 from tpos_live.listener import Listener
 from tpos_live.parameters import LORAS, ParameterStore, Snapshot
+from tpos_live.progress import Progress, hms
 from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import EngineError
 from tpos_live.settings import Settings, parse_size
@@ -25,10 +24,10 @@ from tpos_live.sound.files import read_audio
 from tpos_live.sound.opening import DEMO
 from tpos_live.sound.source import RATE, Chunk
 from tpos_live.stage.compose import Composer
-from tpos_live.stage.errors import StageError
 from tpos_live.stage.finish import finish_from
+from tpos_live.stage.output_file import VIDEO, check_output
 from tpos_live.stage.playhead import Playhead
-from tpos_live.stage.video import VideoWriter, save_png
+from tpos_live.stage.video import VideoWriter, check_picture, save_picture
 from tpos_live.studio import Studio
 
 DEMO_SECONDS = 20.0
@@ -75,49 +74,56 @@ def drawn(
             tell(studio.painter.remark())
 
 
-def write_video(settings: Settings, sound: np.ndarray, output: Path, workers: int = 1) -> None:
-    """Draw every picture of `sound` and write them with it. Raises our own errors only."""
+def write_video(settings: Settings, sound: np.ndarray, output: Path, workers: int = 1) -> Path:
+    """Draw every picture of `sound` and write them with it. Returns the file, which has a number in its name where
+    `output` was there already. Raises our own errors only, and KeyboardInterrupt; both leave the part, and say so."""
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
     # Every picture is drawn, so there is nothing in between to show.
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
     composer, playhead = Composer(size), Playhead()
     count = -(-len(sound) * fps // RATE)
-    with (
-        closing(drawn(settings, snapshot, sound, fps, workers)) as frames,
-        VideoWriter(output, size, fps, threads=ENCODER_THREADS) as writer,
-        tqdm(total=count, unit="frame", desc=output.name, disable=not sys.stderr.isatty()) as bar,
-    ):
-        written = 0
-        for k, (drive, frame) in enumerate(frames):
-            playhead.take(frame)
-            shot = playhead.shot(drive.time, drive, snapshot)
-            writer.write_frame(composer.compose(shot.finish, frame))
-            end = min((k + 1) * RATE // fps, len(sound))
-            writer.write_sound(sound[written:end])
-            written = end
-            bar.update()
-            if bar.disable and k % (10 * fps) == 0:
-                click.echo(f"{output.name}: {100 * k // count} %", err=True)
+    writer = VideoWriter(output, size, fps, threads=ENCODER_THREADS)
+    try:
+        with (
+            closing(drawn(settings, snapshot, sound, fps, workers)) as frames,
+            writer,
+            Progress(output.name, count) as progress,
+        ):
+            written = 0
+            for k, (drive, frame) in enumerate(frames):
+                playhead.take(frame)
+                shot = playhead.shot(drive.time, drive, snapshot)
+                writer.write_frame(composer.compose(shot.finish, frame))
+                if k == 0:
+                    tell(writer.output.about_found())
+                end = min((k + 1) * RATE // fps, len(sound))
+                writer.write_sound(sound[written:end])
+                written = end
+                progress.update()
+    except BaseException:
+        if writer.pictures:
+            tell(f"not finished: {hms(writer.frames / fps)} of {hms(count / fps)} are in {writer.part}, which plays")
+        raise
+    return writer.path
 
 
 def render_file(settings: Settings, audio: Path, output: Path, workers: int = 1) -> int:
     """`tpos-live render`."""
-    check_output(output)
+    output = check_output(output, VIDEO, [audio])
     sound = read_audio(audio, settings.seconds or None, tuple(settings.sound.channels) or None)
-    write_video(settings, sound, output, workers)
-    click.echo(f"wrote {output}, {len(sound) / RATE:.1f} s")
+    written = write_video(settings, sound, output, workers)
+    click.echo(f"wrote {written}, {len(sound) / RATE:.1f} s")
     return 0
 
 
 def render_demo(settings: Settings) -> int:
     """`tpos-live demo` without a display: 20 s of it as a video in the current folder."""
-    output = Path(settings.record.file or "tpos-demo.mp4")
-    check_output(output)
-    click.echo(f"no display: writing {output} instead of opening a window", err=True)
+    output = check_output(Path(settings.record.file or "tpos-demo.mp4"), VIDEO)
+    click.echo("no display: writing a video instead of opening a window", err=True)
     sound = read_audio(DEMO, settings.seconds or DEMO_SECONDS)
-    write_video(settings, sound, output)
-    click.echo(f"wrote {output}, {len(sound) / RATE:.1f} s with sound")
+    written = write_video(settings, sound, output)
+    click.echo(f"wrote {written}, {len(sound) / RATE:.1f} s with sound")
     return 0
 
 
@@ -127,7 +133,7 @@ def still(
 ) -> int:  # fmt: skip
     """`tpos-live still`: one picture, at the engine's own size and as it is drawn; or, with `shown` (width, height),
     finished and enlarged as a show does. In silence, or, with `audio`, as it is after the first `seconds` of a file."""
-    check_output(output)
+    output = check_picture(output, [] if audio is None else [audio])
     sound = None if audio is None else read_audio(audio, seconds, tuple(settings.sound.channels) or None)
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Studio(settings, live=False, output=shown) as studio:
@@ -141,8 +147,7 @@ def still(
     pixels = frame.pixels
     if shown:
         pixels = Composer(shown).compose(finish_from(drive, snapshot, None, frame, drive.time, drive.time), frame)
-    save_png(output, pixels)
-    click.echo(f"wrote {output}, {pixels.shape[1]}x{pixels.shape[0]}")
+    click.echo(f"wrote {save_picture(output, pixels)}, {pixels.shape[1]}x{pixels.shape[0]}")
     return 0
 
 
@@ -164,14 +169,6 @@ def _after(studio: Studio, snapshot: Snapshot, sound: np.ndarray) -> tuple[Drive
         frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
     click.echo(f"heard: {listener.naming.name or 'nothing'}", err=True)
     return drive, frame
-
-
-def check_output(path: Path) -> None:
-    """Raise StageError at once, not after minutes of work, if `path` cannot be written."""
-    if path.is_dir():
-        raise StageError(f"{path} is a folder; name a file")
-    if not path.parent.is_dir():
-        raise StageError(f"{path.parent} does not exist; make it first")
 
 
 def improve(studio: Studio) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +16,7 @@ import pytest
 from pictures import field, flat
 
 from tpos_live.stage.errors import StageError
-from tpos_live.stage.video import VideoWriter, save_png
+from tpos_live.stage.video import LIVE, VideoWriter, check_picture, save_picture
 
 
 def pictures_of(path: Path) -> list[tuple[float, np.ndarray]]:
@@ -28,6 +30,19 @@ def sound_of(path: Path) -> np.ndarray:
         blocks = [(float(b.time or 0), b.to_ndarray()) for b in file.decode(audio=0)]
     start = round(blocks[0][0] * 48000)
     return np.concatenate([block for _, block in blocks], 1).T[max(0, -start) :]
+
+
+def full_disk(writer: VideoWriter) -> None:
+    """From now on its disk is full."""
+
+    class Full:
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self) -> None: ...
+
+    assert writer._file is not None
+    writer._file._file = Full()  # type: ignore[assignment]
 
 
 def write(path: Path, size: tuple[int, int] = (160, 90), count: int = 60, fps: float = 30, **options: object) -> None:
@@ -141,7 +156,8 @@ def test_kill_9_leaves_a_playable_part(tmp_path: Path) -> None:
     assert len(sound_of(tmp_path / "show.part.mp4")) > 48000
 
 
-def test_an_exception_in_the_show_still_finishes_the_file(tmp_path: Path) -> None:
+def test_after_an_exception_the_part_keeps_its_name_and_plays(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("an older film")
     with (
         pytest.raises(KeyboardInterrupt),
         VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer,
@@ -149,7 +165,46 @@ def test_an_exception_in_the_show_still_finishes_the_file(tmp_path: Path) -> Non
         for k in range(10):
             writer.write_frame(flat(k))
         raise KeyboardInterrupt
-    assert len(pictures_of(tmp_path / "a.mp4")) == 10
+    assert (tmp_path / "a.mp4").read_text() == "an older film" and not (tmp_path / "a-2.mp4").exists()
+    assert len(pictures_of(tmp_path / "a-2.part.mp4")) == 10
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_written_is_no_file(tmp_path: Path, fails: bool) -> None:
+    (tmp_path / "a.mp4").write_text("good")
+    with contextlib.suppress(ValueError), VideoWriter(tmp_path / "a.mp4", (64, 64), 30):
+        if fails:
+            raise ValueError
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_text() == "good"
+
+
+def test_frames_that_are_left_out_keep_the_length(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    places = [0, 1, 2, 30, 31, 75, 119]
+    with VideoWriter(path, (64, 64), 30, live=True, preset="superfast") as writer:
+        for place in places:
+            writer.write_frame(flat(place * 2), place)
+        writer.write_sound(np.zeros((4 * 48000, 2), np.float32))
+    shown = pictures_of(path)
+    assert [round(at * 30) for at, _ in shown] == places
+    assert all(abs(picture.mean() - 2 * place) < 3 for (_, picture), place in zip(shown, places, strict=True))
+    with av.open(str(path)) as file:
+        assert (file.duration or 0) / 1e6 == pytest.approx(4.0, abs=0.05)
+    assert len(sound_of(path)) >= 4 * 48000
+
+
+@pytest.mark.parametrize("size", [(160, 90), (1280, 720), (1920, 1080)])
+def test_one_file_holds_both_presets(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "a.mp4"
+    first, second = LIVE
+    with VideoWriter(path, size, 30, live=True, preset=first, threads=1) as writer:
+        for k in range(6):
+            if k in (2, 4):
+                assert writer.change_preset(second if k == 2 else first)
+            writer.write_frame(flat(20 + 30 * k, size))
+    shown = pictures_of(path)
+    assert [round(at * 30) for at, _ in shown] == list(range(6))
+    assert all(abs(picture.mean() - 20 - 30 * k) < 4 for k, (_, picture) in enumerate(shown))
 
 
 def test_bad_places_are_one_line(tmp_path: Path) -> None:
@@ -167,22 +222,36 @@ def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
         writer.write_frame(flat(1, (65, 64)))
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    os.symlink("/dev/full", tmp_path / "a.part.mp4")  # noqa: PTH211
-    with pytest.raises(StageError) as caught, VideoWriter(tmp_path / "a.mp4", (160, 90), 30, threads=1) as writer:
+    size = (160, 90)
+    with pytest.raises(StageError) as caught, VideoWriter(tmp_path / "a.mp4", size, 30, threads=1) as writer:
+        writer.write_frame(field(0, size))
+        full_disk(writer)
         for k in range(120):
-            writer.write_frame(field(k, (160, 90)))
+            writer.write_frame(field(k, size))
     assert "No space left" in str(caught.value) and "\n" not in str(caught.value)
-    assert not (tmp_path / "a.mp4").exists()
+    assert not (tmp_path / "a.mp4").exists() and (tmp_path / "a.part.mp4").exists()
 
 
-def test_png(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.webp", "WEBP")]
+)
+def test_a_picture_is_what_its_name_says(tmp_path: Path, name: str, kind: str) -> None:
     from PIL import Image
 
     pixels = field(1)
-    save_png(tmp_path / "a.png", pixels)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    path = check_picture(tmp_path / name)
+    assert save_picture(path, pixels) == tmp_path / name
+    with Image.open(tmp_path / name) as picture:
+        assert picture.format == kind
+        assert np.abs(np.asarray(picture).astype(int) - pixels).mean() < (0.1 if kind == "PNG" else 5)
+    again = save_picture(path, pixels)
+    assert again.stem == "a-2" and sorted(tmp_path.iterdir()) == sorted([again, tmp_path / name])
     with pytest.raises(StageError, match="cannot save"):
-        save_png(tmp_path / "no" / "a.png", pixels)
+        save_picture(tmp_path / "no" / name, pixels)
+
+
+def test_an_unknown_kind_of_picture_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"\.tga.*\.png, \.jpg"):
+        check_picture(tmp_path / "a.tga")
+    assert check_picture(tmp_path / "a").name == "a.png"
