@@ -1,8 +1,8 @@
 """The show: builds the parts, starts and stops the threads. Nothing else knows every part.
 
 Threads: the sound device's callback and its supervisor, the listener (sound to Drive), the loader and then the
-renderer (Drive to Frame), the text encoder, OSC receiver, parser and feedback, the recorder, the one that holds the
-screen saver off; the stage has the main thread.
+renderer (Drive to Frame), the text encoder, OSC receiver, parser and feedback, the recorder, the screen
+saver's inhibitor; the stage has the main thread.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tpos_live.settings import Settings, parse_address, parse_screen, parse_size
 from tpos_live.sound.opening import open_sound
 from tpos_live.sound.source import Sound
 from tpos_live.stage.errors import StageError
-from tpos_live.stage.screen_saver import ScreenSaverOff
+from tpos_live.stage.screen_saver import ScreenSaverInhibitor
 from tpos_live.stage.window import StageWindow
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ class Show:
             )
             stack.enter_context(self.stage)
             if isinstance(self.stage, StageWindow):
-                stack.enter_context(ScreenSaverOff(self.board.report))
+                if not self._headless_gl:
+                    stack.enter_context(ScreenSaverInhibitor(self.board.report))
                 if note := self.stage.layout_note(LETTERS):
                     self.say(note)
             self._ear = stack.enter_context(

@@ -124,8 +124,17 @@ def _window() -> Iterator[Finding]:
     from tpos_live.stage.window import describe_gl
 
     yield Finding("window", True, describe_gl())
+    yield Finding("screens", True, _screens())
     yield Finding("keys", True, _keys())
     yield _screen_saver()
+
+
+def _screens() -> str:
+    from pyglet.display import get_display
+
+    from tpos_live.stage.screens import Screens
+
+    return str(Screens(get_display()))
 
 
 def _keys() -> str:
@@ -134,17 +143,18 @@ def _keys() -> str:
     from tpos_live.control.keys import LETTERS
     from tpos_live.stage.keyboard import layout_note
 
-    return layout_note(get_display(), LETTERS) or "by their place, as on a US keyboard (docs/keys.md)"
+    return layout_note(get_display(), LETTERS) or "by their physical position, as on a US keyboard (docs/keys.md)"
 
 
 def _screen_saver() -> Finding:
-    from tpos_live.stage.screen_saver import ScreenSaverOff
+    from tpos_live.stage.screen_saver import ScreenSaverInhibitor
 
-    with ScreenSaverOff(lambda line: None) as off:
-        off.ready.wait(10.0)
-        return Finding(
-            "screen saver", bool(off.by) or None, f"held off by {', '.join(off.by)}" if off.by else off.advice
-        )
+    with ScreenSaverInhibitor(lambda line: None) as inhibitor:
+        inhibitor.ready.wait(10.0)
+        names = ", ".join(inhibitor.active)
+    return Finding(
+        "screen saver", bool(names) or None, f"inhibited during a show by {names}" if names else inhibitor.advice
+    )
 
 
 def _video() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Real key presses, by the key's place, under the layouts that people have."""
+"""Real key presses, by the key's position, under the layouts that people have."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from test_window import Show, show_on
 
 from tpos_live.control.keys import KEYS, SLOW_FADE, apply_key, key_name
 from tpos_live.parameters import ParameterStore
-from tpos_live.stage.keyboard import PLACES, by_place, elsewhere
+from tpos_live.stage.keyboard import PHYSICAL_KEYS, moved_letters, physical_keys
 from tpos_live.stage.window import TITLE
 
 LAYOUTS = ("us", "fr", "de", "ru", "gr", "us -variant dvorak")
 CODES = {"esc": "Escape", "backspace": 22, "space": 65, "up": 111, "down": 116, "f11": 95}
-"""X's key codes of places: those of the kernel plus 8, on every PC keyboard."""
+"""X's key codes by position: those of the kernel plus 8, on every PC keyboard."""
 for first, written in ((10, "1234567890-+"), (24, "qwertyuiop"), (38, "asdfghjkl"), (52, "zxcvbnm")):
     CODES |= {character: first + n for n, character in enumerate(written)}
 
@@ -46,7 +46,7 @@ def keys_of(show: Show, *pressed: str) -> list[str]:
 
 
 @pytest.mark.display
-def test_every_key_of_the_table_by_its_place_on_every_layout() -> None:
+def test_every_key_of_the_table_by_its_position_on_every_layout() -> None:
     require_tool("Xvfb", "xdotool", "setxkbmap")
     written = [name for key in KEYS for name in key.keys if name != "Ctrl+Q"]
     wanted = [name.lower().replace("esc", "escape") for name in written]
@@ -57,14 +57,14 @@ def test_every_key_of_the_table_by_its_place_on_every_layout() -> None:
             told = keys_of(show, *map(presses, written))
             plain = ["+".join([*held, key_name(name)]) for *held, name in (each.split("+") for each in told)]
             assert plain == wanted, layout
-            # The keypad's digits, without NumLock: its places, not Home, Up and the rest.
+            # The keypad without NumLock: digits, not Home, Up and the rest.
             assert keys_of(show, "87", "shift+88", "86", "82") == ["num_1", "shift+num_2", "num_add", "num_subtract"]
-        # + and - also where the layout writes them; a letter counts by its place alone.
+        # + and - also where the layout writes them; a letter counts by its position alone.
         run(display, "setxkbmap", "-layout", "de")
         assert key_name(keys_of(show, "35")[0]) == "+" and key_name(keys_of(show, "61")[0]) == "-"
         run(display, "setxkbmap", "-layout", "us", "-variant", "dvorak")
         before = len(show.tell()["keys"])
-        run(display, "xdotool", "key", "47")  # Dvorak's S, on a place that means nothing
+        run(display, "xdotool", "key", "47")  # Dvorak's S, where the table has no key
         assert keys_of(show, "41") == ["f"] and len(show.tell()["keys"]) == before + 1
 
 
@@ -75,7 +75,7 @@ def test_a_layout_that_moves_letters_is_told() -> None:
         "from pyglet.display import get_display; from tpos_live.stage.keyboard import layout_note; "
         "print(layout_note(get_display(), 'afmqy'))"
     )
-    start = "keys go by their place on a US keyboard; here "
+    start = "keys go by their position on a US keyboard; here "
     with one_screen((320, 180)) as display:
         for layout, told in (
             ("us", ""),
@@ -115,17 +115,17 @@ def test_scan_codes_of_windows() -> None:
         def dispatch_event(self, name: str, *arguments: int) -> None:
             told.append((name, arguments[0]))
 
-    window = by_place(Window)()
+    window = physical_keys(Window)()
     assert window._event_key._platform_event_data == ("WM_KEYDOWN",)
     for details in (0x04 << 16, 0x21 << 16, 0x4F << 16, 0x4F << 16 | 1 << 24, 0x39 << 16):
         window._event_key(0x100, 99, details)
     window.dispatch_event("on_key_press", 7, 0)  # as raw input tells Shift
-    keypad_1 = next(place.symbol for place in PLACES if place.name == "KP1")
+    keypad_1 = next(key.symbol for key in PHYSICAL_KEYS if key.name == "KP1")
     assert [symbol for _, symbol in told] == [ord("3"), ord("f"), keypad_1, -99, -99, 7]
 
 
 def test_letters_that_a_layout_writes_elsewhere() -> None:
-    assert elsewhere({"a": "q", "q": "a", "b": "b", "m": ",", "f": "\u00e4", "1": "&"}) == {"a": "q", "q": "a"}
+    assert moved_letters({"a": "q", "q": "a", "b": "b", "m": ",", "f": "\u00e4", "1": "&"}) == {"a": "q", "q": "a"}
 
 
 def test_ctrl_and_shift_together_are_no_key_of_the_table() -> None:

@@ -124,7 +124,7 @@ def keys_page() -> str:
         "",
     ]
     page += _table(("key", "what it does"), key_rows())
-    page += ["", _PLACES]
+    page += ["", _LAYOUTS]
     return "\n".join(page) + "\n"
 
 
@@ -208,12 +208,12 @@ a second in the words that Synesthesia uses: `/audio/level/{{all,bass,mid,midhig
 `/audio/presence/...`, `/audio/beat/onbeat`, `/audio/beat/beattime`, `/audio/bpm`, `/audio/bpm/bpmconfidence`.
 """
 
-_PLACES = """## Other keyboards
+_LAYOUTS = """## Other keyboards
 
-Keys go by their **place**: F is the key where a US keyboard has F, whatever your layout writes there, and 1 to 0 are
-the row above the letters, with Shift or without. So the same hand does the same on Russian, Greek, Hebrew or Japanese.
-The keypad's digits, + and - count whether NumLock is on or off. + is the key left of Backspace and - the one left of
-that; + and - also work where the layout writes them, if that key does nothing else.
+Keys go by their **physical position**: F is the key where a US keyboard has F, whatever your layout writes there, and
+1 to 0 are the row above the letters, with Shift or without. So they work with Russian, Greek, Hebrew or Japanese
+layouts. The keypad's digits, + and - count whether NumLock is on or off. + is the key left of Backspace and - the one
+left of that; + and - also work where the layout writes them, if that key does nothing else.
 
 Where a layout moves letters, press what is written here:
 
@@ -235,7 +235,7 @@ Where a layout moves letters, press what is written here:
 
 On AZERTY, Ctrl and the key A **end the show**. On Linux the show says at its start, and `tpos-live doctor` at any time,
 which letters are elsewhere. Tested on Linux under X11 with real key presses on US, French, German, Russian, Greek and
-Dvorak layouts (Wayland desktops run the window under XWayland, which names places in the same way). On Windows keys are
+Dvorak layouts (Wayland desktops run the window under XWayland, which names keys in the same way). On Windows keys are
 taken by scan code and on macOS by virtual key code; that has not been tried on those systems yet.
 
 On a Mac, Command does what Ctrl does. What a key sets can also be set by OSC: see [OSC](osc.md)."""

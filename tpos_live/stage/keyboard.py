@@ -1,8 +1,8 @@
-"""Keys by their place on the keyboard: F is the key where a US keyboard has F, whatever layout is set.
+"""Physical keys: F is the key where a US keyboard has F, whatever layout is set.
 
 pyglet tells what a layout writes on a key: `exclamation` for Shift+1, `ampersand` for 1 on a French keyboard, a number
-of its own for a Cyrillic letter. A performer's hand knows places, so letters, digits, + and - are told by place:
-on X11 by the names that XKB gives to places, on Windows by scan code, on macOS by virtual key code.
+of its own for a Cyrillic letter. So letters, digits, + and - are read by position instead: on X11 by XKB's key names,
+on Windows by scan code, on macOS by virtual key code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _ROWS = (("AE", 0x02, "1234567890-="), ("AD", 0x10, "qwertyuiop"), ("AC", 0x1E, "asdfghjkl"), ("AB", 0x2C, "zxcvbnm"))
-"""XKB's name of each row of keys, the PC's scan code of the row's first key, and what a US keyboard writes on them."""
+"""XKB's name of each row of keys, the scan code of the row's first key, and what a US keyboard writes on them."""
 _KEYPAD = (0x52, 0x4F, 0x50, 0x51, 0x4B, 0x4C, 0x4D, 0x47, 0x48, 0x49)
 """Scan codes of the keypad's digits from 0. They are digits whether NumLock is on or off."""
 _NUM_0, _NUM_ADD, _NUM_SUBTRACT = 0xFFB0, 0xFFAB, 0xFFAD
@@ -27,25 +27,25 @@ _EXTENDED = 1 << 24
 
 
 @dataclass(frozen=True)
-class Place:
-    """A key's place: what XKB calls it, its scan code on a PC (set 1), and pyglet's symbol of what a US keyboard writes
-    there, which is the character code for letters, digits, - and =."""
+class PhysicalKey:
+    """name: XKB's. scan_code: a PC's (set 1). symbol: pyglet's for what a US keyboard writes there; for letters,
+    digits, - and = that is the character code."""
 
     name: str
     scan_code: int
     symbol: int
 
 
-PLACES = (
-    *(Place(f"{row}{n + 1:02}", code + n, ord(c)) for row, code, written in _ROWS for n, c in enumerate(written)),
-    *(Place(f"KP{digit}", code, _NUM_0 + digit) for digit, code in enumerate(_KEYPAD)),
-    Place("KPAD", 0x4E, _NUM_ADD),
-    Place("KPSU", 0x4A, _NUM_SUBTRACT),
+PHYSICAL_KEYS = (
+    *(PhysicalKey(f"{row}{n + 1:02}", code + n, ord(c)) for row, code, written in _ROWS for n, c in enumerate(written)),
+    *(PhysicalKey(f"KP{digit}", code, _NUM_0 + digit) for digit, code in enumerate(_KEYPAD)),
+    PhysicalKey("KPAD", 0x4E, _NUM_ADD),
+    PhysicalKey("KPSU", 0x4A, _NUM_SUBTRACT),
 )
 
 
-def by_place(window: type) -> type:
-    """pyglet's window class of this system, with the symbols of key presses told by place."""
+def physical_keys(window: type) -> type:
+    """pyglet's window class of this system, with key symbols by position."""
     if hasattr(window, "_event_text_symbol"):
         return _on_x11(window)
     if hasattr(window, "_event_key"):
@@ -61,52 +61,52 @@ def layout_note(display: Any, letters: str) -> str:
     display: pyglet's. letters: those that are keys of the show.
     """
     connection = getattr(display, "_display", None)
-    moved = elsewhere(x11_written(connection) if connection else {})
+    moved = moved_letters(x11_written(connection) if connection else {})
     pairs = [f"{letter.upper()} is the key {moved[letter].upper()}" for letter in letters if letter in moved]
-    return f"keys go by their place on a US keyboard; here {', '.join(pairs)}" if pairs else ""
+    return f"keys go by their position on a US keyboard; here {', '.join(pairs)}" if pairs else ""
 
 
-def elsewhere(written: Mapping[str, str]) -> dict[str, str]:
-    """Letters by place, and the other letter that a layout with Latin letters writes there."""
+def moved_letters(written: Mapping[str, str]) -> dict[str, str]:
+    """The letters of a US keyboard in whose place a layout writes another Latin letter, and that letter."""
     return {
-        place: letter
-        for place, letter in sorted(written.items())
-        if place.isalpha() and letter.isascii() and letter.isalpha() and letter.lower() != place
+        us: letter
+        for us, letter in sorted(written.items())
+        if us.isalpha() and letter.isascii() and letter.isalpha() and letter.lower() != us
     }
 
 
 def _on_x11(window: type) -> type:
-    class ByPlace(window):  # type: ignore[misc, valid-type]
-        """Reads a key's place, and never asks an input method: it would swallow letters for a text nobody writes."""
+    class PhysicalKeyWindow(window):  # type: ignore[misc, valid-type]
+        """Reads a key's position. No input method is asked: it would keep letters back to compose a text."""
 
-        _places: Mapping[int, int] = {}
-        _others: frozenset[int] = frozenset()
+        _symbols: Mapping[int, int] = {}
+        _writing: frozenset[int] = frozenset()
 
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **more)
-            symbols, names = {place.name: place.symbol for place in PLACES}, x11_names(self._x_display)
-            self._places = {code: symbols[name] for code, name in names.items() if name in symbols}
-            self._others = frozenset(code for code, name in names.items() if _WRITING.fullmatch(name))
+            symbols, names = {key.name: key.symbol for key in PHYSICAL_KEYS}, x11_names(self._x_display)
+            self._symbols = {code: symbols[name] for code, name in names.items() if name in symbols}
+            self._writing = frozenset(code for code, name in names.items() if _WRITING.fullmatch(name))
 
         def _event_text_symbol(self, event: Any) -> tuple[None, int | None]:
-            return None, self._places.get(event.xkey.keycode) or self._other_symbol(event)
+            return None, self._symbols.get(event.xkey.keycode) or self._other_symbol(event)
 
         def _other_symbol(self, event: Any) -> int | None:
-            """What the layout says, for keys without a place of ours. None for a letter or digit on a key that writes
-            other characters on a US keyboard: they count by place alone."""
+            """What the layout says, for keys that are not in our table. None for a letter or digit on a key that writes
+            other characters on a US keyboard: letters and digits count by position alone."""
             from pyglet.libs.x11 import xlib
             from pyglet.window import key
 
             symbol, buffer = xlib.KeySym(), ctypes.create_string_buffer(32)
             xlib.XLookupString(event.xkey, buffer, len(buffer) - 1, ctypes.byref(symbol), None)
-            taken = event.xkey.keycode in self._others and symbol.value < 128 and chr(symbol.value).isalnum()
+            taken = event.xkey.keycode in self._writing and symbol.value < 128 and chr(symbol.value).isalnum()
             return symbol.value if symbol.value in key._key_names and not taken else None
 
-    return ByPlace
+    return PhysicalKeyWindow
 
 
 def x11_names(display: Any) -> dict[int, str]:
-    """XKB's name of the place of each key code; {} where the X server has none. display: Xlib's."""
+    """XKB's name of the physical key of each key code; {} where the X server has none. display: Xlib's."""
     from pyglet.libs.x11 import xlib
 
     library = xlib._lib
@@ -132,13 +132,13 @@ def x11_names(display: Any) -> dict[int, str]:
 
 
 def x11_written(display: Any) -> dict[str, str]:
-    """What the present layout writes on each letter's place of a US keyboard, as far as it is one character."""
+    """What the present layout writes where a US keyboard has each letter or digit, as far as it is Latin-1."""
     from pyglet.libs.x11 import xlib
 
     library = xlib._lib
     library.XkbKeycodeToKeysym.restype = ctypes.c_ulong
     library.XkbKeycodeToKeysym.argtypes = [ctypes.POINTER(xlib.Display), ctypes.c_ubyte, ctypes.c_int, ctypes.c_int]
-    symbols = {place.name: place.symbol for place in PLACES}
+    symbols = {key.name: key.symbol for key in PHYSICAL_KEYS}
     return {
         chr(symbols[name]): chr(symbol)
         for code, name in x11_names(display).items()
@@ -173,7 +173,7 @@ class _Keyboard(ctypes.Structure):
 
 
 def _on_windows(window: type) -> type:
-    class ByPlace(window):  # type: ignore[misc, valid-type]
+    class PhysicalKeyWindow(window):  # type: ignore[misc, valid-type]
         """Reads the scan code of a key message. Not tried on Windows yet."""
 
         _scan_code = 0
@@ -189,12 +189,12 @@ def _on_windows(window: type) -> type:
         _event_key._platform_event_data = window._event_key._platform_event_data  # type: ignore[attr-defined]
 
         def dispatch_event(self, name: str, *arguments: Any) -> Any:
-            if name in ("on_key_press", "on_key_release") and self._scan_code in places:
-                arguments = (places[self._scan_code], *arguments[1:])
+            if name in ("on_key_press", "on_key_release") and self._scan_code in symbols:
+                arguments = (symbols[self._scan_code], *arguments[1:])
             return super().dispatch_event(name, *arguments)
 
-    places = {place.scan_code: place.symbol for place in PLACES}
-    return ByPlace
+    symbols = {key.scan_code: key.symbol for key in PHYSICAL_KEYS}
+    return PhysicalKeyWindow
 
 
 def _on_macos() -> None:

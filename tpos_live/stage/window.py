@@ -14,7 +14,7 @@ from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import Snapshot
 from tpos_live.render.frame import Frame
 from tpos_live.stage.errors import StageError
-from tpos_live.stage.keyboard import by_place, layout_note
+from tpos_live.stage.keyboard import layout_note, physical_keys
 from tpos_live.stage.output import Output
 from tpos_live.stage.pacing import Pacer, ShownMeter
 from tpos_live.stage.placement import Placement
@@ -54,7 +54,7 @@ class StageWindow:
         headless: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """on_key: gets the name that pyglet has, in lower case, for what a US keyboard writes on that place ("f",
+        """on_key: gets the name that pyglet has, in lower case, for what a US keyboard writes on that key ("f",
         "f11", "_1", "num_add", "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once
         a refresh with the time, before drawing. report: gets lines for the person who performs. screen: name of the
         screen that fullscreen fills; "" = by its number, the parameter `out.screen`. fps_cap: 0 = the display's rate,
@@ -240,7 +240,7 @@ def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
         from pyglet.window import Window
 
         config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
-        return by_place(Window)(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
+        return physical_keys(Window)(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.
         raise StageError(
             f"no window can be opened here ({_first_line(error)}); start it in a desktop session, install "
