@@ -49,7 +49,7 @@ def test_nested_and_quoted_parameter_names(tmp_path: Path) -> None:
         ("[osc]\nport = 'x'", 2, ["osc.port", "whole number"]),
         ("[engine]\nsize = '3y'", 2, ["engine.size", "512x288"]),
         ("[osc]\nreply = 'here'", 2, ["osc.reply", "HOST:PORT"]),
-        ("[sound]\nchannels = [0]", 2, ["sound.channels", "at least 1"]),
+        ("[sound]\nchannels = [0]", 2, ["sound.channels", "count from 1"]),
         ("[parameters]\n'prompt.fade' = 99", 2, ["prompt.fade", "0 to 60"]),
         ("[parameters]\n'out.fit' = 'wide'", 2, ["out.fit", "cover"]),
         ("[parameters]\nnope = 1", 2, ["nope", "--list-osc"]),

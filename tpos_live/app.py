@@ -245,8 +245,8 @@ class Show:
             return open_sound(demo=True, mute=sound.mute)
         channels = tuple(sound.channels) or None
         if sound.audio:
-            return open_sound(audio=sound.audio, channels=channels, mute=sound.mute)
-        return open_sound(device=sound.device, channels=channels)
+            return open_sound(audio=sound.audio, channels=channels, mute=sound.mute, loop=sound.loop)
+        return open_sound(device=sound.device, channels=channels, fallback=sound.fallback)
 
     @property
     def output_size(self) -> tuple[int, int]:

@@ -96,6 +96,9 @@ class ClickSound:
     def status(self, now: float) -> SoundStatus:
         return SoundStatus(SourceState.RUNNING, "clicks", RATE, 1, latency=BLOCK / RATE)
 
+    def remarks(self) -> list[str]:
+        return []
+
     def reopen(self, device: str | int) -> None:
         """There is no other."""
 

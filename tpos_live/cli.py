@@ -5,8 +5,12 @@ Only light modules are imported here, so that help, errors and a first sign of l
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -15,7 +19,15 @@ import click
 from tpos_live import __version__
 from tpos_live.engines_cli import engines
 from tpos_live.evaluation.commands import evaluate
-from tpos_live.settings import Settings, SettingsError, load_settings, parse_address, parse_screen, parse_size
+from tpos_live.settings import (
+    Settings,
+    SettingsError,
+    load_settings,
+    parse_address,
+    parse_channels,
+    parse_screen,
+    parse_size,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,12 +44,10 @@ def _checked(parse: Callable[[str], Any]) -> Callable[[Any, Any, str | None], st
 
 
 def _channels(_context: Any, _option: Any, value: str | None) -> list[int] | None:
-    if value is None:
-        return None
-    parts = [part.strip() for part in value.split(",")]
-    if not all(part.isdigit() and 1 <= int(part) <= 64 for part in parts):
-        raise click.BadParameter("channels are written 1,2 and count from 1")
-    return [int(part) for part in parts]
+    try:
+        return None if value is None else parse_channels(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _replies(_context: Any, _option: Any, values: tuple[str, ...]) -> list[str] | None:
@@ -120,6 +130,10 @@ def _settings(options: dict[str, Any]) -> Settings:
 @click.version_option(__version__, prog_name="tpos-live")
 @click.option("--device", "sound_device", metavar="NAME|N", help='Input by name or number; "mic" = the default one.')
 @click.option("--audio", "sound_audio", metavar="FILE", help="Play this file instead of listening.")
+@click.option("--loop", "sound_loop", is_flag=True, default=None, help="Play the file of --audio again and again.")
+@click.option(
+    "--fallback", "sound_fallback", metavar="NAME|FILE", help="Input or file to hear while the input is lost."
+)
 @click.option("--channels", "sound_channels", metavar="1,2", callback=_channels, help="Channels to listen to.")
 @_with(_PICTURE)
 @_with(_SHOW)
@@ -143,6 +157,10 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
     if options["sound_audio"] and options["sound_device"]:
         raise click.UsageError("--audio and --device exclude each other: one source at a time")
     settings = _settings(options)
+    if options["sound_loop"] and not settings.sound.audio:
+        raise click.UsageError("--loop is for a file; name it with --audio")
+    if options["sound_fallback"] and settings.sound.audio:
+        raise click.UsageError("--fallback is for an input; a file of --audio is never lost")
     from tpos_live.app import run_show
 
     run_show(settings)
@@ -408,11 +426,30 @@ def main() -> NoReturn:
     except BrokenPipeError:
         code = 141
     except Exception as error:
-        if not expected(error):
-            raise
-        click.echo(f"tpos-live: {error}", err=True)
+        if expected(error):
+            click.echo(f"tpos-live: {error}", err=True)
+        else:
+            sys.excepthook(*sys.exc_info())
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with this exit status.
+
+    A thread that is inside a library, such as the loader importing PyTorch when a file cannot be decoded, cannot be
+    interrupted. Python would end it while it takes itself down, and C++ code does not survive that: "FATAL: exception
+    not rethrown", status 134. So everything is cleaned up here, and then the process ends without Python's own end.
+    """
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # no such stream, or nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def expected(error: BaseException) -> bool:

@@ -110,6 +110,8 @@ class ListenerThread:
             now = time.perf_counter()
             try:
                 chunk = self._sound.pull(now)
+                for line in self._sound.remarks():
+                    self._report(line)
                 if chunk is not None and len(chunk.mono):
                     if self._on_chunk is not None:
                         self._on_chunk(chunk)

@@ -6,7 +6,7 @@ seed, settings, accelerator and thread count give the same frames.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from tpos_live.progress import Progress, hms
 from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import EngineError
 from tpos_live.settings import Settings, parse_size
-from tpos_live.sound.files import read_audio
+from tpos_live.sound.channels import Downmix
+from tpos_live.sound.files import AudioClip, frame_pieces, read_audio
 from tpos_live.sound.opening import DEMO
 from tpos_live.sound.source import RATE, Chunk
 from tpos_live.stage.compose import Composer
@@ -37,52 +38,61 @@ ENCODER_THREADS = 2
 """Of the video encoder: a fixed number, for the file depends on it."""
 
 
-def pictures(studio: Studio, listener: Listener, snapshot: Snapshot, sound: np.ndarray, fps: int) -> Iterator[Drive]:
-    """Hear `sound` (float32 [n, 2] at 48 kHz) picture by picture: the Drive of each, in order.
+def pictures(
+    studio: Studio,
+    listener: Listener,
+    snapshot: Snapshot,
+    sound: np.ndarray | AudioClip,
+    fps: int,
+    report: Callable[[str], None] = lambda line: None,
+) -> Iterator[Drive]:
+    """Hear `sound` (float32 [n, 2] at 48 kHz, or a file's) picture by picture: the Drive of each, in order.
 
     Picture k answers the sound up to (k + 1) / fps and is shown from k / fps on: what a kick does is in the
-    picture that is on the screen while it sounds.
+    picture that is on the screen while it sounds. report: gets a line for damaged sound, and for channels that cancel.
     """
-    count = -(-len(sound) * fps // RATE)
+    downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
     heard = 0
     drive = Drive()
-    for k in range(count):
-        end = min((k + 1) * RATE // fps, len(sound))
-        stereo = sound[heard:end]
-        heard = end
-        mono = np.ascontiguousarray(stereo.mean(axis=1, dtype=np.float32))
-        listener.hear(Chunk(mono, stereo, captured_at=end / RATE), snapshot)
+    for stereo in frame_pieces(sound, fps, report):
+        heard += len(stereo)
+        mono = downmix.push(stereo)
+        if line := downmix.remark():
+            report(line)
+        listener.hear(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
         drive = listener.drive.latest() or drive
         yield drive
 
 
 def drawn(
-    settings: Settings, snapshot: Snapshot, sound: np.ndarray, fps: int, workers: int = 1
+    settings: Settings, snapshot: Snapshot, sound: np.ndarray | AudioClip, fps: int, workers: int = 1
 ) -> Generator[tuple[Drive, Frame | None], None, None]:
     """Every picture of `sound` with its Drive, in order; by several processes where `workers` is above 1."""
     if workers > 1:
         from tpos_live.workers import drawn_by_workers
 
-        yield from drawn_by_workers(settings, snapshot, sound, fps, workers, pictures)
+        yield from drawn_by_workers(settings, snapshot, sound, fps, workers, pictures, report=tell)
         return
     with Studio(settings, live=False, output=parse_size(settings.record.resolution)) as studio:
         tell(studio.note)
         improve(studio)
         listener = Listener(studio.encoder)
-        for drive in pictures(studio, listener, snapshot, sound, fps):
+        for drive in pictures(studio, listener, snapshot, sound, fps, tell):
             yield drive, studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
             tell(studio.painter.remark())
 
 
-def write_video(settings: Settings, sound: np.ndarray, output: Path, workers: int = 1) -> Path:
+def write_video(
+    settings: Settings, sound: np.ndarray | AudioClip, output: Path, workers: int = 1
+) -> tuple[Path, float]:
     """Draw every picture of `sound` and write them with it. Returns the file, which has a number in its name where
-    `output` was there already. Raises our own errors only, and KeyboardInterrupt; both leave the part, and say so."""
+    `output` was there already, and its seconds. Raises our own errors only, and KeyboardInterrupt; both leave the part, and say so."""
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
     # Every picture is drawn, so there is nothing in between to show.
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
     composer, playhead = Composer(size), Playhead()
-    count = -(-len(sound) * fps // RATE)
+    count = -(-(len(sound) if isinstance(sound, np.ndarray) else sound.check()) * fps // RATE)
     writer = VideoWriter(output, size, fps, threads=ENCODER_THREADS)
     try:
         with (
@@ -91,29 +101,29 @@ def write_video(settings: Settings, sound: np.ndarray, output: Path, workers: in
             Progress(output.name, count) as progress,
         ):
             written = 0
-            for k, (drive, frame) in enumerate(frames):
+            # Decoded a second time, in step: a file is not kept in memory, however long.
+            for k, ((drive, frame), piece) in enumerate(zip(frames, frame_pieces(sound, fps), strict=True)):
                 playhead.take(frame)
                 shot = playhead.shot(drive.time, drive, snapshot)
                 writer.write_frame(composer.compose(shot.finish, frame))
                 if k == 0:
                     tell(writer.output.about_found())
-                end = min((k + 1) * RATE // fps, len(sound))
-                writer.write_sound(sound[written:end])
-                written = end
+                writer.write_sound(piece)
+                written += len(piece)
                 progress.update()
     except BaseException:
         if writer.pictures:
             tell(f"not finished: {hms(writer.frames / fps)} of {hms(count / fps)} are in {writer.part}, which plays")
         raise
-    return writer.path
+    return writer.path, written / RATE
 
 
 def render_file(settings: Settings, audio: Path, output: Path, workers: int = 1) -> int:
     """`tpos-live render`."""
     output = check_output(output, VIDEO, [audio])
-    sound = read_audio(audio, settings.seconds or None, tuple(settings.sound.channels) or None)
-    written = write_video(settings, sound, output, workers)
-    click.echo(f"wrote {written}, {len(sound) / RATE:.1f} s")
+    sound = AudioClip(audio, settings.seconds or None, tuple(settings.sound.channels) or None)
+    written, length = write_video(settings, sound, output, workers)
+    click.echo(f"wrote {written}, {length:.1f} s")
     return 0
 
 
@@ -122,8 +132,8 @@ def render_demo(settings: Settings) -> int:
     output = check_output(Path(settings.record.file or "tpos-demo.mp4"), VIDEO)
     click.echo("no display: writing a video instead of opening a window", err=True)
     sound = read_audio(DEMO, settings.seconds or DEMO_SECONDS)
-    written = write_video(settings, sound, output)
-    click.echo(f"wrote {written}, {len(sound) / RATE:.1f} s with sound")
+    written, length = write_video(settings, sound, output)
+    click.echo(f"wrote {written}, {length:.1f} s with sound")
     return 0
 
 
@@ -134,7 +144,9 @@ def still(
     """`tpos-live still`: one picture, at the engine's own size and as it is drawn; or, with `shown` (width, height),
     finished and enlarged as a show does. In silence, or, with `audio`, as it is after the first `seconds` of a file."""
     output = check_picture(output, [] if audio is None else [audio])
-    sound = None if audio is None else read_audio(audio, seconds, tuple(settings.sound.channels) or None)
+    sound = None if audio is None else AudioClip(audio, seconds, tuple(settings.sound.channels) or None)
+    if sound is not None:
+        sound.check()
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Studio(settings, live=False, output=shown) as studio:
         tell(studio.note)
@@ -162,10 +174,10 @@ def _in_silence(studio: Studio, snapshot: Snapshot) -> tuple[Drive, Frame | None
     return drive, studio.draw(drive, None, snapshot, now=0.0)
 
 
-def _after(studio: Studio, snapshot: Snapshot, sound: np.ndarray) -> tuple[Drive, Frame | None]:
+def _after(studio: Studio, snapshot: Snapshot, sound: AudioClip) -> tuple[Drive, Frame | None]:
     """The last picture of `sound`, and its Drive; says what was heard."""
     listener = Listener(studio.encoder)
-    for drive in pictures(studio, listener, snapshot, sound, STILL_FPS):
+    for drive in pictures(studio, listener, snapshot, sound, STILL_FPS, tell):
         frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
     click.echo(f"heard: {listener.naming.name or 'nothing'}", err=True)
     return drive, frame

@@ -84,6 +84,24 @@ def _several(value: object) -> object:
     return ([value] if value else []) if isinstance(value, str) else value
 
 
+def parse_channels(text: str) -> list[int]:
+    """ "1,2" as [1, 2]. Raises ValueError with what is wrong."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ValueError(f'channels are written 1 or 1,2 and count from 1, not "{text}"')
+    return check_channels([int(part) for part in parts])
+
+
+def check_channels(channels: list[int]) -> list[int]:
+    """The same list. Raises ValueError for a channel below 1 or named twice."""
+    for channel in channels:
+        if channel < 1:
+            raise ValueError(f"channels count from 1; there is none with the number {channel}")
+        if channels.count(channel) > 1:
+            raise ValueError(f"channel {channel} is named twice")
+    return channels
+
+
 def _checked(parse: Any) -> AfterValidator:
     def check(text: str) -> str:
         parse(text)
@@ -97,6 +115,7 @@ OutputSize = Annotated[str, _checked(_output_size)]
 ScreenName = Annotated[str, _checked(parse_screen)]
 Host = Annotated[str, _checked(_listening)]
 Addresses = Annotated[list[Annotated[str, _checked(_reply)]], Field(max_length=16), BeforeValidator(_several)]
+Channels = Annotated[list[int], AfterValidator(check_channels)]
 
 
 class _Section(BaseModel):
@@ -108,8 +127,12 @@ class SoundSettings(_Section):
 
     device: str = Field("mic", description='input by name or number; "mic" is the default input')
     audio: str = Field("", description="play this file instead of listening to an input")
-    channels: list[Annotated[int, Field(ge=1, le=64)]] = Field(
-        default_factory=list, description="channels of the input to listen to, for example [1, 2]; [] = all"
+    loop: bool = Field(False, description="play that file again and again, without a gap")
+    fallback: str = Field(
+        "", description='input (by name) or file that is heard while the input is lost; a file is not played aloud'
+    )
+    channels: Channels = Field(
+        default_factory=list, description="channels to listen to, for example [1, 2]; [] = the first two"
     )
     mute: bool = Field(False, description="do not play a file or the demo on the default output")
 

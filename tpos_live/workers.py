@@ -29,6 +29,7 @@ from tpos_live.parameters import ParameterStore, Snapshot
 from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import EngineError, first_line
 from tpos_live.settings import Settings, parse_size
+from tpos_live.sound.files import AudioClip
 from tpos_live.studio import Studio
 
 SEGMENT = 120
@@ -37,7 +38,8 @@ RUN_UP = 60
 """Pictures before a segment that are drawn for what they leave behind."""
 PATIENCE = 1.0
 """Seconds between looks at whether a worker still lives."""
-Hear = Callable[[Studio, Listener, Snapshot, np.ndarray, int], Iterator[Drive]]
+Hear = Callable[..., Iterator[Drive]]
+"""`offline.pictures`."""
 
 
 def owner(k: int, workers: int, segment: int = SEGMENT) -> int:
@@ -56,13 +58,14 @@ def role(k: int, rank: int, workers: int, segment: int = SEGMENT, run_up: int = 
 def drawn_by_workers(
     settings: Settings,
     snapshot: Snapshot,
-    sound: np.ndarray,
+    sound: np.ndarray | AudioClip,
     fps: int,
     workers: int,
     hear: Hear,
     segment: int = SEGMENT,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[Drive, Frame]]:
-    """Every picture of `sound` with its Drive, in order. hear: see `offline.pictures`.
+    """Every picture of `sound` with its Drive, in order. hear, report: see `offline.pictures`.
 
     Raises EngineError with the line of the worker that failed.
     """
@@ -72,23 +75,23 @@ def drawn_by_workers(
     values = {**settings.start_values(), "out.inbetween": False}
     studio = Studio(settings, live=False)  # not entered: only its encoder is needed here
     with _crew(settings, values, sound, fps, workers, hear, segment) as take:
-        for k, drive in enumerate(hear(studio, Listener(studio.encoder), snapshot, sound, fps)):
+        for k, drive in enumerate(hear(studio, Listener(studio.encoder), snapshot, sound, fps, report)):
             yield drive, replace(take(owner(k, workers, segment)), index=k)
 
 
 @contextmanager
 def _crew(
-    settings: Settings, values: dict[str, Any], sound: np.ndarray, fps: int, workers: int, hear: Hear, segment: int
+    settings: Settings, values: dict[str, Any], sound: np.ndarray | AudioClip, fps: int, workers: int, hear: Hear,
+    segment: int,
 ) -> Iterator[Callable[[int], Frame]]:
     """Started workers; what is given takes the next picture of one of them, and waits for it."""
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    shared = torch.from_numpy(sound).share_memory_()
     pictures = [context.Queue(maxsize=segment) for _ in range(workers)]
     crew = [
         context.Process(
             target=_work,
-            args=(rank, workers, settings, values, shared, fps, hear, segment, pictures[rank], ready),
+            args=(rank, workers, settings, values, sound, fps, hear, segment, pictures[rank], ready),
             name=f"worker-{rank}",
             daemon=True,
         )
@@ -126,7 +129,7 @@ def _work(
     workers: int,
     settings: Settings,
     values: dict[str, Any],
-    sound: torch.Tensor,
+    sound: np.ndarray | AudioClip,
     fps: int,
     hear: Hear,
     segment: int,
@@ -141,7 +144,7 @@ def _work(
         with Studio(settings, live=False, output=parse_size(settings.record.resolution)) as studio:
             _prepare(studio, first=rank == 0, ready=ready)
             snapshot = ParameterStore(values).snapshot()
-            drives = hear(studio, listener := Listener(studio.encoder), snapshot, sound.numpy(), fps)
+            drives = hear(studio, listener := Listener(studio.encoder), snapshot, sound, fps)
             for k, drive in enumerate(drives):
                 tokens = studio.mixer.tokens(drive.time, snapshot, drive, listener.meaning.latest())
                 assert tokens is not None  # not live: it waits for the prompt

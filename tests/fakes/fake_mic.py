@@ -36,6 +36,11 @@ pcm.tpos_desk {{ type pulse
   device "{sink}.monitor"
   hint {{ show on
          description "tpos second fake microphone" }} }}
+pcm.tpos_backup {{ type pulse
+  server "unix:{backup}/socket"
+  device "backup.monitor"
+  hint {{ show on
+         description "tpos microphone on another sink" }} }}
 pcm.tpos_speaker {{ type pulse
   device "{sink}"
   hint {{ show on
@@ -44,15 +49,18 @@ pcm.tpos_speaker {{ type pulse
 
 
 class FakeMicrophone:
-    """device: its name for PortAudio. other: a second one that hears the same. speaker: an output whose
-    sound arrives at the microphone."""
+    """device: its name for PortAudio. other: a second one that hears the same. backup: one of another server (a
+    server hands the streams of a sink that goes to another sink), silent, there after `add_backup`. speaker: an
+    output whose sound arrives at the microphone."""
 
     device = "tpos_mic"
+    backup = "tpos_backup"
     other = "tpos_desk"
     speaker = "tpos_speaker"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._backup = folder / "backup"
         self._playing: list[subprocess.Popen[bytes]] = []
         self._environ = {
             "XDG_RUNTIME_DIR": str(folder),
@@ -62,7 +70,7 @@ class FakeMicrophone:
         self._before = {name: os.environ.get(name) for name in self._environ}
 
     def start(self) -> None:
-        (self._folder / "asound.conf").write_text(_ALSA.format(sink=_SINK))
+        (self._folder / "asound.conf").write_text(_ALSA.format(sink=_SINK, backup=self._backup))
         os.environ.update(self._environ)
         log = f"--log-target=file:{self._folder / 'pulse.log'}"
         server = ["pulseaudio", "-n", "--daemonize=yes", "--exit-idle-time=-1", log]
@@ -76,6 +84,7 @@ class FakeMicrophone:
     def stop(self) -> None:
         self.quiet()
         self.kill_server()
+        self._kill(self._backup / "pid")
         for name, value in self._before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -103,14 +112,29 @@ class FakeMicrophone:
         self._call("pactl", "suspend-sink", _SINK, "0")
 
     def unplug(self) -> None:
-        self._call("pactl", "unload-module", _MODULE[0])
+        listed = subprocess.run(["pactl", "list", "short", "modules"], capture_output=True, text=True, timeout=10)
+        for line in listed.stdout.splitlines():
+            if f"sink_name={_SINK} " in f"{line} ":
+                self._call("pactl", "unload-module", line.split()[0])
 
     def replug(self) -> None:
         self._call("pactl", "load-module", *_MODULE)
 
+    def add_backup(self) -> None:
+        self._backup.mkdir(mode=0o700)
+        environ = {**os.environ, "XDG_RUNTIME_DIR": str(self._backup), "PULSE_RUNTIME_PATH": str(self._backup)}
+        modules = (f"module-native-protocol-unix socket={self._backup}/socket", "module-null-sink sink_name=backup")
+        server = ["pulseaudio", "-n", "--daemonize=yes", "--exit-idle-time=-1"]
+        command = [*server, *(part for module in modules for part in ("-L", module))]
+        subprocess.run(command, check=True, capture_output=True, timeout=10, env=environ)
+
     def kill_server(self) -> None:
+        self._kill(self._folder / "pulse" / "pid")
+
+    @staticmethod
+    def _kill(pid_file: Path) -> None:
         with suppress(FileNotFoundError, ProcessLookupError, ValueError):
-            os.kill(int((self._folder / "pulse" / "pid").read_text()), signal.SIGKILL)
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
     @staticmethod
     def _call(*command: str) -> None:

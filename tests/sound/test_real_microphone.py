@@ -128,8 +128,83 @@ def test_a_stalled_microphone_becomes_silence_and_comes_back(mic: FakeMicrophone
         mic.resume()
         assert listener.listen(FIRST_BLOCK + 5, running)
         assert listener.hears_the_sine(8) and listener.chunks[-1].real
-        assert {SourceState.STALLED, SourceState.REOPENING} <= set(listener.states)
+        assert SourceState.STALLED in listener.states
         assert sound.status(time.perf_counter()).message == ""
+
+
+def test_a_hiccup_is_no_longer_than_it_was(mic: FakeMicrophone) -> None:
+    """0.8 s without a block were 2.8 s of silence: the stream was closed, and opening it again takes PulseAudio 2 s."""
+    mic.play(sine(440, 60))
+    with Microphone(mic.device) as sound:
+        listener = Listener(sound)
+        assert listener.listen(FIRST_BLOCK, running) and listener.hears_the_sine(8)
+        capture, before = sound._supervisor.capture, len(listener.chunks)
+        mic.suspend()
+        listener.listen(0.8)
+        mic.resume()
+        assert listener.hears_the_sine(4)
+        put_in = sum(len(chunk.mono) for chunk in listener.chunks[before:] if not chunk.real) / RATE
+        assert put_in < 1.6, "on a busy machine; 0.8 s on an idle one"
+        assert sound._supervisor.capture is capture, "the stream was kept"
+
+
+@pytest.mark.parametrize("with_file", [False, True])
+def test_a_lost_microphone_is_replaced_and_given_back(mic: FakeMicrophone, tmp_path: Path, with_file: bool) -> None:
+    mic.add_backup()
+    soundfile.write(tmp_path / "spare.wav", sine(880, 2), RATE, "FLOAT")
+    fallback = str(tmp_path / "spare.wav") if with_file else mic.backup
+    with Microphone(mic.device, fallback=fallback) as sound:
+        listener = Listener(sound)
+        assert listener.listen(FIRST_BLOCK, running)
+        mic.unplug()
+        lost = time.perf_counter()
+        name = Path(fallback).name
+        assert listener.listen(FIRST_BLOCK, lambda status: status.name == name and listener.chunks[-1].real)
+        assert time.perf_counter() - lost < 4.5, "3 s on an idle machine"
+        assert f'"{name}" is heard until it returns' in sound.status(time.perf_counter()).message
+        before = len(listener.chunks)
+        listener.listen(3.0)
+        assert all(chunk.real for chunk in listener.chunks[before:]), "attempts to open the first do not disturb it"
+        if with_file:
+            assert is_the_sine(listener.heard(0.5), 880)
+        mic.replug()
+        mic.play(sine(440, 30))
+        assert listener.listen(FIRST_BLOCK + 8, lambda status: running(status) and status.name == mic.device)
+        assert listener.hears_the_sine(8) and listener.chunks[-1].real
+        assert f'microphone "{mic.device}" is back' in sound.remarks()
+
+
+def test_unplugging_prints_nothing_of_the_libraries_and_hides_nothing_else(mic: FakeMicrophone) -> None:
+    code = f"""
+import ctypes, os, subprocess, sys, time
+from tpos_live.sound.microphone import Microphone
+libc = ctypes.CDLL(None)
+stderr = ctypes.c_void_p.in_dll(libc, "stderr").value
+with Microphone({mic.device!r}) as sound:
+    end, heard = time.perf_counter() + {FIRST_BLOCK}, False
+    while time.perf_counter() < end and not heard:
+        chunk = sound.pull(time.perf_counter())
+        heard = chunk is not None and chunk.real
+        time.sleep(0.01)
+    subprocess.run(["pactl", "list", "short", "modules"], check=True, stdout=subprocess.DEVNULL)
+    print("unplugging", flush=True)
+    sys.stdin.readline()
+    for _ in range(150):
+        sound.pull(time.perf_counter())
+        time.sleep(0.01)
+    libc.fprintf(ctypes.c_void_p.in_dll(libc, "stderr"), b"a word from another library\\n")
+    print("ours", file=sys.stderr)
+    subprocess.run(["sh", "-c", "echo a child >&2"])
+    time.sleep(0.2)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "unplugging\n"
+    mic.unplug()
+    _, printed = process.communicate("go\n", timeout=30)
+    assert sorted(printed.splitlines()) == ["a child", "a word from another library", "ours"]
+    assert process.returncode == 0
 
 
 def test_an_unplugged_microphone_is_waited_for_and_opened_again(mic: FakeMicrophone) -> None:

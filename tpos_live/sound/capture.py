@@ -9,7 +9,7 @@ import numpy as np
 
 from tpos_live.sound.channels import pick
 from tpos_live.sound.devices import Device, find_input
-from tpos_live.sound.portaudio import close_stream, no_chatter, portaudio
+from tpos_live.sound.portaudio import close_stream, portaudio
 from tpos_live.sound.ring import RingBuffer
 from tpos_live.sound.source import RATE, SoundError
 
@@ -26,6 +26,9 @@ class Capture:
     thread calls `close`; the other fields may be looked at from anywhere. `stamp` is replaced whole, so
     that its two numbers always belong together.
     """
+
+    on_portaudio = False
+    """Whether a rescan of PortAudio's devices ends it."""
 
     def __init__(self, name: str, full_name: str, rate: float, picked: tuple[int, ...], opened_at: float) -> None:
         self.name = name
@@ -60,6 +63,8 @@ class Capture:
 class DeviceCapture(Capture):
     """A capture from a PortAudio device, running from the start."""
 
+    on_portaudio = True
+
     def __init__(
         self, wanted: str | int | None, channels: tuple[int, ...] | None = None, rate: float | None = None
     ) -> None:
@@ -74,18 +79,17 @@ class DeviceCapture(Capture):
         rate = rate or _best_rate(sd, device, max(picked) + 1)
         super().__init__(device.name, device.full_name, rate, picked, perf_counter())
         try:
-            with no_chatter():
-                self._stream = sd.InputStream(
-                    device=device.index,
-                    channels=max(picked) + 1,
-                    samplerate=rate,
-                    blocksize=round(rate / BLOCKS_A_SECOND),
-                    dtype="float32",
-                    latency="low",
-                    callback=self._on_block,
-                    finished_callback=self.finish,
-                )
-                self._stream.start()
+            self._stream = sd.InputStream(
+                device=device.index,
+                channels=max(picked) + 1,
+                samplerate=rate,
+                blocksize=round(rate / BLOCKS_A_SECOND),
+                dtype="float32",
+                latency="low",
+                callback=self._on_block,
+                finished_callback=self.finish,
+            )
+            self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise SoundError(
@@ -103,8 +107,7 @@ class DeviceCapture(Capture):
 
 def _best_rate(sd: Any, device: Device, channels: int) -> float:
     try:
-        with no_chatter():
-            sd.check_input_settings(device=device.index, channels=channels, dtype="float32", samplerate=RATE)
+        sd.check_input_settings(device=device.index, channels=channels, dtype="float32", samplerate=RATE)
     except (sd.PortAudioError, ValueError):
         return device.rate
     return RATE

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
 
 from tpos_live.sound.capture import Capture, DeviceCapture
-from tpos_live.sound.channels import to_mono, to_stereo
+from tpos_live.sound.channels import Downmix, StereoMix
+from tpos_live.sound.devices import find_input
+from tpos_live.sound.file_capture import FileCapture, names_a_file
 from tpos_live.sound.gaps import GapMeter
 from tpos_live.sound.portaudio import rescan
 from tpos_live.sound.resampler import Resampler
-from tpos_live.sound.source import RATE, Chunk, Losses, SoundStatus, SourceState
+from tpos_live.sound.source import ABSURD, RATE, Chunk, Losses, SoundError, SoundStatus, SourceState
 from tpos_live.sound.supervisor import STALL, Supervisor
 
 QUIET = 1e-4
 """-80 dBFS: nothing louder is no sound at all."""
 QUIET_PATIENCE = 3.0
-_ABSURD = 100.0
-"""No driver's sample is 40 dB above full scale."""
+_BACKLOG = 0.1
+"""Seconds of what a capture has gathered unheard that are heard when it is turned to."""
 _LONGEST = 2.0
 """Seconds of silence put in at once at most, for a reader that was away."""
 _PERMISSION = {
@@ -40,13 +44,23 @@ class Microphone:
         device: str | int | None = None,
         channels: tuple[int, ...] | None = None,
         rate: float | None = None,
+        fallback: str = "",
     ) -> None:
-        """device, channels, rate: as in `DeviceCapture`; nothing is opened before the source is entered."""
-        self._supervisor = Supervisor(device, lambda wanted: DeviceCapture(wanted, channels, rate), rescan)
+        """device, channels, rate: as in `DeviceCapture`; nothing is opened before the source is entered. fallback: what
+        is heard while the device is lost: the path of a file, which loops and is not played aloud, or words of another
+        input's name, of which the first two channels are heard; "" for nothing."""
+        self._fallback = fallback
+        self._supervisor = Supervisor(
+            device, lambda wanted: DeviceCapture(wanted, channels, rate), rescan, _opener(fallback)
+        )
         self._capture: Capture | None = None
+        self._mix = StereoMix((0, 1))
+        self._downmix = Downmix(2)
+        self._remarks: deque[str] = deque(maxlen=20)
         self._resampler = Resampler(RATE)
         self._meter = GapMeter(RATE)
         self._past = Losses()
+        self._before = 0, 0
         self._outage = 0
         self._invalid = 0
         self._heard_at: float | None = None
@@ -56,6 +70,12 @@ class Microphone:
         self._real_since = 0.0
 
     def __enter__(self) -> Self:
+        """Raises SoundError for an input that cannot be opened, unless there is a fallback, and for a fallback that is
+        no sound file."""
+        if names_a_file(self._fallback):
+            FileCapture(self._fallback).close()
+        elif self._fallback:
+            self._look_for(self._fallback)
         self._supervisor.open()
         return self
 
@@ -96,10 +116,30 @@ class Microphone:
     def reopen(self, device: str | int) -> None:
         self._supervisor.change(device)
 
+    def remarks(self) -> list[str]:
+        lines = []
+        for waiting in (self._remarks, self._supervisor.remarks):
+            while waiting:
+                lines.append(waiting.popleft())
+        return lines
+
+    def _look_for(self, fallback: str) -> None:
+        """Say at the start, not in need, that a fallback is not there."""
+        try:
+            find_input(fallback)
+        except SoundError as error:
+            self._remarks.append(f"the fallback is not there yet: {error}")
+
     def _turn_to(self, capture: Capture) -> None:
         self._past = self._losses()
         self._outage = self._invalid = 0
         self._capture = capture
+        self._mix = StereoMix(capture.picked, capture.rate, capture.name)
+        self._downmix = Downmix(2, name=capture.name)
+        stale = capture.ring.available - round(_BACKLOG * capture.rate)
+        if stale > 0:
+            capture.ring.read(stale)
+        self._before = capture.flagged, capture.ring.overwritten
         self._resampler = Resampler(capture.rate)
         self._meter = GapMeter(capture.rate)
 
@@ -112,17 +152,20 @@ class Microphone:
         captured_at, frames = capture.stamp or (now, len(block))
         self._meter.see(captured_at, frames)
         self._heard_at = self._filled_to = now
-        stereo = to_stereo(block, capture.picked)
-        peak = np.abs(stereo).max()
-        if not peak <= _ABSURD:  # NaN too
-            sane = np.abs(stereo) <= _ABSURD
+        peak = np.abs(block).max()
+        if not peak <= ABSURD:  # NaN too
+            sane = np.abs(block) <= ABSURD
             self._invalid += int((~sane).any(axis=1).sum())
-            stereo = np.where(sane, stereo, np.float32(0))
-            peak = np.abs(stereo).max()
-        if peak > QUIET:
+            block = np.where(sane, block, np.float32(0))
+        stereo = self._mix.push(block)
+        if np.abs(stereo).max() > QUIET:
             self._loud_at = now
         stereo = self._resampler.push(stereo)
-        return Chunk(to_mono(stereo), stereo, captured_at) if len(stereo) else None
+        if not len(stereo):
+            return None
+        mono = self._downmix.push(stereo)
+        self._remarks.extend(filter(None, (self._mix.remark(), self._downmix.remark())))
+        return Chunk(mono, stereo, captured_at)
 
     def _silence(self, now: float) -> Chunk | None:
         """Zeros up to `now`, once the device has given nothing for longer than blocks may be late."""
@@ -144,8 +187,14 @@ class Microphone:
         if capture is None:
             return past
         return Losses(
-            flagged=past.flagged + capture.flagged,
-            overwritten=past.overwritten + capture.ring.overwritten,
+            flagged=past.flagged + capture.flagged - self._before[0],
+            overwritten=past.overwritten + capture.ring.overwritten - self._before[1],
             gaps=past.gaps + self._meter.samples + round(self._outage * capture.rate / RATE),
             invalid=past.invalid + self._invalid,
         )
+
+
+def _opener(fallback: str) -> Callable[[], Capture] | None:
+    if not fallback:
+        return None
+    return (lambda: FileCapture(fallback)) if names_a_file(fallback) else (lambda: DeviceCapture(fallback))

@@ -18,11 +18,14 @@ def open_sound(
     demo: bool = False,
     channels: tuple[int, ...] | None = None,
     mute: bool = False,
+    loop: bool = False,
+    fallback: str = "",
 ) -> Sound:
     """The source for a show; nothing is opened before it is entered.
 
-    A file plays once, the demo loops, else it is the input `device` (None or "mic": the default one).
-    channels: which ones to hear, counted from 1. mute: a file or the demo is analysed but not heard.
+    A file plays once or in a `loop`, the demo loops, else it is the input `device` (None or "mic": the default one).
+    channels: which ones to hear, counted from 1. mute: a file or the demo is analysed but not heard. fallback: see
+    `Microphone`.
     Raises SoundError for more than one of device, audio and demo.
     """
     if (device is not None) + (audio is not None) + demo > 1:
@@ -30,5 +33,5 @@ def open_sound(
     if demo:
         return FileSound(DEMO, loop=True, mute=mute)
     if audio is not None:
-        return FileSound(audio, mute=mute, channels=channels)
-    return Microphone(device, channels)
+        return FileSound(audio, loop=loop, mute=mute, channels=channels)
+    return Microphone(device, channels, fallback=fallback)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from pathlib import Path
 from time import perf_counter
 from typing import Self
 
 import numpy as np
-import soundfile
 
-from tpos_live.sound.channels import pick, to_mono
-from tpos_live.sound.files import open_audio, stream_audio
+from tpos_live.sound.channels import Downmix, pick
+from tpos_live.sound.files import AudioFile, open_audio, stream_audio
 from tpos_live.sound.output import Output
 from tpos_live.sound.ring import RingBuffer
 from tpos_live.sound.source import RATE, Chunk, Losses, SoundError, SoundStatus, SourceState
@@ -43,7 +43,7 @@ class FileSound:
         channels: tuple[int, ...] | None = None,
         output: str | int | None = None,
     ) -> None:
-        """path: any format libsndfile knows. channels: see `stream_audio`. output: a PortAudio device,
+        """path: any format libsndfile or FFmpeg knows. channels: see `stream_audio`. output: a PortAudio device,
         None for the default one. Nothing is opened before the source is entered."""
         self._path = Path(path)
         self._loop = loop
@@ -58,7 +58,7 @@ class FileSound:
         self._first = threading.Event()
         self._leaving = threading.Event()
         self._reader = threading.Thread(target=self._read, name="sound-file", daemon=True)
-        self._file: soundfile.SoundFile | None = None
+        self._file: AudioFile | None = None
         self._rate, self._count = RATE, 2
         self._state = SourceState.STARTING
         self._message = ""
@@ -66,6 +66,8 @@ class FileSound:
         self._due_from: float | None = None
         self._given = 0
         self._loud_at: float | None = None
+        self._downmix = Downmix(2, name=self._path.name)
+        self._remarks: deque[str] = deque(maxlen=10)
 
     def __enter__(self) -> Self:
         """Raises SoundError for a file that cannot be played."""
@@ -110,7 +112,10 @@ class FileSound:
         self._state = SourceState.RUNNING
         if np.abs(stereo).max() > QUIET:
             self._loud_at = now
-        return Chunk(to_mono(stereo), stereo, captured_at)
+        mono = self._downmix.push(stereo)
+        if line := self._downmix.remark():
+            self._remarks.append(line)
+        return Chunk(mono, stereo, captured_at)
 
     def status(self, now: float) -> SoundStatus:
         return SoundStatus(
@@ -120,10 +125,16 @@ class FileSound:
             channels=self._count,
             latency=self._output.latency if self._heard and self._output else 0.0,
             passed=-self._output.latency if self._heard and self._output else 0.0,
-            losses=Losses(overwritten=self._played.overwritten),
+            losses=Losses(overwritten=self._played.overwritten, gaps=self._file.lost if self._file else 0),
             silent_for=0.0 if self._loud_at is None else max(now - self._loud_at, 0.0),
             message=self._notice if now < self._notice_until else self._message,
         )
+
+    def remarks(self) -> list[str]:
+        lines = []
+        while self._remarks:
+            lines.append(self._remarks.popleft())
+        return lines
 
     def reopen(self, device: str | int) -> None:
         """A file has no input to change: says so, and plays on."""
@@ -136,6 +147,8 @@ class FileSound:
         try:
             with self._file as file:
                 for block in stream_audio(file, self._channels, self._loop):
+                    self._remarks.extend(file.remarks)
+                    file.remarks.clear()
                     for start in range(0, len(block), _PIECE):
                         piece = block[start : start + _PIECE]
                         while self._ahead.free < len(piece):

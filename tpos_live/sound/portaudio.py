@@ -1,17 +1,14 @@
-"""PortAudio, kept at arm's length: found late, opened quietly, closed even where a driver hangs."""
+"""PortAudio, kept at arm's length: found late, kept quiet, closed even where a driver hangs."""
 
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tpos_live.sound.chatter import filter_chatter
 from tpos_live.sound.source import SoundError
 
 WITHOUT = 'files still play: --audio FILE, or "tpos-live demo"'
@@ -22,6 +19,7 @@ CLOSE_PATIENCE = 0.3
 
 def portaudio() -> ModuleType:
     """The sounddevice module, imported late. Raises SoundError with the remedy where it cannot work."""
+    filter_chatter()
     try:
         import sounddevice
     except (OSError, ImportError) as error:
@@ -70,21 +68,3 @@ def close_stream(stream: Any) -> bool:
     if closing.is_alive():
         atexit.unregister(getattr(sys.modules.get("sounddevice"), "_exit_handler", abort))
     return not closing.is_alive()
-
-
-@contextmanager
-def no_chatter() -> Iterator[None]:
-    """Keep what ALSA and PulseAudio write to stderr about a device that is away off the terminal: the
-    supervisor tries again every few seconds, and says what is wrong in one line."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no stderr, as under pythonw
-        yield
-        return
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

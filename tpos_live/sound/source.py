@@ -11,6 +11,9 @@ import numpy as np
 RATE = 48_000
 """Analysis rate in samples a second; every source is resampled to it."""
 
+ABSURD = 100.0
+"""No sample of a sane source is 40 dB above full scale."""
+
 
 class SoundError(Exception):
     """A source cannot be used: one line that says what, where and what to do."""
@@ -46,7 +49,7 @@ class Losses:
 class Chunk:
     """Sound as the analysis wants it.
 
-    mono: float32 [n] at RATE, the chosen channels averaged. stereo: float32 [n, 2] at RATE, for the
+    mono: float32 [n] at RATE, the chosen channels mixed by a `Downmix`. stereo: float32 [n, 2] at RATE, for the
     recorder. captured_at: `time.perf_counter` at which the newest sample was handed over by the device.
     real: False where the samples are silence put in for a device that gives none.
     """
@@ -78,7 +81,7 @@ class Sound(Protocol):
     """A source with its supervisor, as the analysis thread sees it. A context manager: entering opens
     it, leaving closes it (at most 0.5 s, also when the device hangs).
 
-    Thread contract: one thread calls `pull`; `status` and `reopen` may be called from anywhere.
+    Thread contract: one thread calls `pull` and `remarks`; `status` and `reopen` may be called from anywhere.
     """
 
     def __enter__(self) -> Self: ...
@@ -93,6 +96,10 @@ class Sound(Protocol):
         ...
 
     def status(self, now: float) -> SoundStatus: ...
+
+    def remarks(self) -> list[str]:
+        """Lines for the person since the last call, oldest first; each is given once. The thread of `pull` asks."""
+        ...
 
     def reopen(self, device: str | int) -> None:
         """Change to another input while running (asynchronous; the outcome shows in `status`)."""
