@@ -86,7 +86,8 @@ def write_video(
     settings: Settings, sound: np.ndarray | AudioClip, output: Path, workers: int = 1
 ) -> tuple[Path, float]:
     """Draw every picture of `sound` and write them with it. Returns the file, which has a number in its name where
-    `output` was there already, and its seconds. Raises our own errors only, and KeyboardInterrupt; both leave the part, and say so."""
+    `output` was there already, and its seconds. Raises our own errors only, and KeyboardInterrupt; both leave the part,
+    and say so."""
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
     # Every picture is drawn, so there is nothing in between to show.
