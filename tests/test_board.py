@@ -43,6 +43,19 @@ def test_a_part_in_trouble_is_heard_over_reports() -> None:
     assert board.status().message == "no sound"
 
 
+def test_a_report_is_seen_while_a_part_is_in_trouble() -> None:
+    clock = Clock()
+    board = Board(ParameterStore(), lambda line: None, clock)
+    board.attach(lambda: {"message": "no sound"})
+    assert board.status().message == "no sound"
+    clock.now += 5
+    board.report("the projector is gone")
+    clock.now += 1
+    assert board.status().message == "the projector is gone"
+    clock.now += KEEP
+    assert board.status().message == "no sound"
+
+
 def test_parts_are_not_asked_too_often() -> None:
     clock, asked = Clock(), []
     board = Board(ParameterStore(), lambda line: None, clock)

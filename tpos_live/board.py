@@ -38,7 +38,7 @@ class Board:
         self._line = ""
         self._line_at = 0.0
         self._said: dict[str, float] = {}
-        self._troubles: list[str] = []
+        self._troubles: dict[str, float] = {}
         self._status = Status()
         self._asked = -1.0
         self._process = psutil.Process()
@@ -68,8 +68,8 @@ class Board:
         self._asked = -1.0
 
     def attach(self, source: Callable[[], dict[str, Any]]) -> None:
-        """Ask `source` for fields of the Status each time. A field "message" of a part outlives reports, and is said on
-        the terminal when it begins."""
+        """Ask `source` for fields of the Status each time. A field "message" is shown as long as the part
+        gives it, except for a while after a later report; it is said on the terminal when it begins."""
         with self._lock:
             self._sources.append(source)
 
@@ -82,13 +82,14 @@ class Board:
         with self._lock:
             fields = dict(self._fields)
             sources = list(self._sources)
-            message = self._line if now - self._line_at < KEEP else ""
-        troubles: list[str] = []
+            message, since = (self._line, self._line_at) if now - self._line_at < KEEP else ("", -1.0)
+        troubles: dict[str, float] = {}
         for source in sources:
             found = source()
             if trouble := found.pop("message", ""):
-                troubles.append(trouble)
-                message = trouble
+                troubles[trouble] = self._troubles.get(trouble, now)
+                if troubles[trouble] >= since:
+                    message, since = trouble, troubles[trouble]
             fields.update(found)
         for trouble in troubles:
             if trouble not in self._troubles:

@@ -176,10 +176,14 @@ def test_a_projector_that_goes_gets_its_picture_back() -> None:
         assert wait_until(lambda: not show.tell()["full"])
         on(display, "DUMMY1", "--left-of", "DUMMY0")
         assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (0, 0))
-        show.tell("next")  # from DUMMY1 to DUMMY0, which the numbers say is the first
+        run(display, "xrandr", "--output", "DUMMY1", "--right-of", "DUMMY0")  # moved on the desktop, never away
         assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (800, 0))
+        show.tell("next")
+        assert wait_until(lambda: show.tell()["full"] and tuple(show.tell()["at"]) == (0, 0))
         show.tell("set out.fullscreen 0")
         assert wait_until(lambda: not show.tell()["full"] and show.tell()["size"] == [640, 360])
+        show.tell("next")
+        assert show.tell()["lines"][-1] == "full screen (F) is on screen 1 DUMMY1 (800x450)"
 
 
 @pytest.mark.display

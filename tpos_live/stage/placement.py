@@ -71,6 +71,8 @@ class Placement:
         screen = self.screens.find(number)
         self._name, self._number, self._said = "", number, False
         self._filled_name = screen.name if screen else ""
+        if screen and not self._full:
+            self._report(f"full screen (F) is on screen {screen}")
         return number
 
     def _tell(self, screen: Screen | None) -> None:
