@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from fakes.tiny_engine import make_tiny_engine
 from fakes.tools import require_tool
 
 from tpos_live import bench_baselines, bench_engine
-from tpos_live.bench_results import append_results
+from tpos_live.bench_results import append_results, machine, processor
 from tpos_live.render.accelerators import choose
 from tpos_live.render.engine import load_engine
 from tpos_live.render.graph import WholeAccelerator, networks
@@ -134,3 +135,12 @@ def test_the_show_draws_what_the_bare_engine_drew() -> None:
     settings = load_settings({"engine.fps_cap": 30.0, "parameters.steps": 1}, here=Path("/nowhere"))
     same = bench_engine._same_picture(settings, {"size": [256, 256], "steps": 2})
     assert (same.engine.size, same.engine.fps_cap, same.parameters["steps"]) == ("256x256", 0.0, 2)
+
+
+def test_figures_name_their_processor() -> None:
+    about = machine()
+    assert about["processor"] == processor() != ""
+    assert about["instructions"].split(",")[0] == torch.backends.cpu.get_cpu_capability()
+    listed = Path("/proc/cpuinfo")
+    if listed.exists() and "model name" in (text := listed.read_text()):
+        assert about["processor"].split()[-1] in text and about["processor"] != platform.machine()

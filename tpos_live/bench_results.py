@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,33 @@ import psutil
 from tpos_live import __version__
 
 
+def processor() -> str:
+    """The processor's name as its maker gives it; its architecture where the system does not tell."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+                if line.lower().startswith("model name"):
+                    return " ".join(line.partition(":")[2].split())
+    elif sys.platform == "darwin":
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            found = subprocess.run(asked, capture_output=True, text=True, timeout=10)
+            if name := found.stdout.strip():
+                return name
+    return platform.processor() or platform.machine()
+
+
 def machine() -> dict[str, Any]:
-    """What ran: processor, cores, memory, torch, GPU."""
+    """What ran: processor, its vector instructions (a figure of one CPU says little of another), memory, torch, GPU."""
     import torch
+
+    from tpos_live.render.accelerators import bfloat16_is_native
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     return {
         "system": platform.platform(terse=True),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability() + (", bfloat16" if bfloat16_is_native() else ""),
         "cores": psutil.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "python": platform.python_version(),

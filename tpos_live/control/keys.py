@@ -126,7 +126,7 @@ KEYS: tuple[Key, ...] = (
     Key(("B",), "blackout on or off", _toggle("out.blackout")),
     Key(("Space",), "freeze on or off", _toggle("out.freeze")),
     Key(("Backspace",), "panic: back to a safe picture", _fire("out.panic")),
-    Key(("Ctrl+Backspace",), "reset all parameters of the picture", _fire("reset")),
+    Key(("Ctrl+Backspace",), "reset the parameters of the picture; the prompt bank stays", _fire("reset")),
     Key(("Up",), "master level up", _nudge("out.level", _LEVEL_STEP)),
     Key(("Down",), "master level down", _nudge("out.level", -_LEVEL_STEP)),
     *(Key((str(n),), f"slot {n} of the prompt bank", _select(n)) for n in SLOTS),

@@ -258,7 +258,8 @@ def section(results: Results, about: dict[str, Any]) -> str:
     minutes = sum(part.minutes for part in results.sections.values())
     lines = [
         f"Measured with `tpos-live evaluate {about['engine']} --seed {about['seed']}` on weights "
-        f"{about['weights'][:12]}, {about['cores']} cores, torch {about['torch']}, in {minutes:.0f} minutes. "
+        f"{about['weights'][:12]}, {about['cores']} cores of {about['processor']} ({about['instructions']}), "
+        f"torch {about['torch']}, in {minutes:.0f} minutes. "
         "n: pictures, or what else was counted.",
         "",
         markdown_table(results.figures(list(SECTIONS))),
