@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 
 from tpos_live.sound.channels import StereoMix, pick
-from tpos_live.sound.decoders import DamageCheck, DecodeError, Decoder, FFmpegDecoder, SndfileDecoder, open_decoder
+from tpos_live.sound.damage import DamageCheck
+from tpos_live.sound.decoders import DecodeError, Decoder, FFmpegDecoder, SndfileDecoder, open_decoder
 from tpos_live.sound.resampler import Resampler
 from tpos_live.sound.source import ABSURD, RATE, SoundError
 

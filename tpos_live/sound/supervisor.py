@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
-from tpos_live.sound.attempt import Attempt, can_be_opened
+from tpos_live.sound.attempt import Attempt, Attempts, can_be_opened
 from tpos_live.sound.capture import Capture
+from tpos_live.sound.fallback import Fallback
 from tpos_live.sound.source import SoundError, SourceState
 
 STALL = 0.5
@@ -23,7 +24,6 @@ FALLBACK_OPEN, FALLBACK_AFTER = 1.0, 2.0
 """Seconds without a block after which the fallback is opened, and heard; it may need 2 s for its own first block."""
 BACK_FOR = 0.5
 """Seconds that a lost input gives blocks again before it is heard in place of the fallback."""
-FALLBACK_WAIT = 5.0
 FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
 NOTICE = 10.0
 """Seconds that a message about a refused change stays."""
@@ -64,17 +64,15 @@ class Supervisor:
         self._wanted = wanted
         self._open_capture = open_capture
         self._rescan = rescan
-        self._open_fallback = open_fallback
         self._probe = probe
         self._request: str | int | None = None
+        self._attempts = Attempts()
         self._first: Capture | None = None
         self._spare: Capture | None = None
         self._spare_tried = False
-        self._second: Capture | None = None
+        self._fallback = Fallback(open_fallback, self._attempts) if open_fallback is not None else None
         self._opening: Attempt | None = None
         self._opening_spare: Attempt | None = None
-        self._opening_second: Attempt | None = None
-        self._second_retry = 0.0
         self._trouble = ""
         self._lost_told = False
         self._good_at = 0.0
@@ -83,7 +81,6 @@ class Supervisor:
         self._wait = FIRST_WAIT
         self._retry_at = 0.0
         self._look_again = False
-        self._left_behind = False
         self._notice_until = 0.0
         self._leaving = threading.Event()
         self._known = threading.Event()
@@ -98,7 +95,7 @@ class Supervisor:
         self._awaited = self._known.wait(patience)
         if not self._awaited:
             self.message = f'waiting for microphone "{self._label}" to open'
-        elif self._refused is not None and self._open_fallback is None:
+        elif self._refused is not None and self._fallback is None:
             raise self._refused
 
     def close(self) -> None:
@@ -113,19 +110,17 @@ class Supervisor:
     def _run(self) -> None:
         self.begin(perf_counter())
         while not self._leaving.wait(_TICK):
-            if self._refused is not None and self._awaited and self._open_fallback is None:
+            if self._refused is not None and self._awaited and self._fallback is None:
                 break
             self.step(perf_counter())
-        for attempt in (self._opening, self._opening_spare, self._opening_second):
-            if attempt is not None:
-                attempt.abandon()
+        self._attempts.abandon(self._opening)
         self._let_go_of_first()
         self._let_go_of_second()
 
     def begin(self, now: float) -> None:
         """Open the input for the first time."""
         self._good_at = now + START - FALLBACK_AFTER
-        self._opening = Attempt(lambda: self._open_capture(self._wanted))
+        self._opening = self._attempts.begin(self._open_plainly)
         self._take_opening(now)
 
     def step(self, now: float) -> None:
@@ -135,8 +130,11 @@ class Supervisor:
             self._change(wanted, now)
         self._take_opening(now)
         self._look_after_first(now)
-        if self._open_fallback is not None:
-            self._look_after_second(now)
+        if self._fallback is not None:
+            if self._good_since is not None and now - self._good_since >= BACK_FOR:
+                self._let_go_of_second()
+            elif line := self._fallback.look_after(now, needed=now - self._good_at > FALLBACK_OPEN):
+                self.remarks.append(line)
         self._choose(now)
 
     # The input that is wanted.
@@ -153,7 +151,7 @@ class Supervisor:
             self._refuse(attempt.error, now)
         else:  # a probe has seen it: now it is worth to end the fallback's stream
             self._let_go_of_second()
-            self._opening = Attempt(self._open_afresh)
+            self._opening = self._attempts.begin(self._open_plainly if self._attempts.hangs() else self._open_afresh)
             self._take_opening(now)
         if self._opening is None:
             self._known.set()
@@ -168,7 +166,7 @@ class Supervisor:
     def _refuse(self, error: SoundError, now: float) -> None:
         if not self._known.is_set():
             self._refused = error
-            if self._open_fallback is not None:
+            if self._fallback is not None:
                 self._trouble = "cannot be opened"
                 self.remarks.append(str(error))
                 self._good_at = now - FALLBACK_AFTER
@@ -219,13 +217,13 @@ class Supervisor:
             self._spare, self._opening_spare = attempt.capture, None
         if self._spare is not None and self._spare.stamp is not None and not self._spare.finished:
             old, self._first, self._spare = self._first, self._spare, None
-            self._close(old)
+            self._attempts.close(old)
             self._spare_tried = False
         elif silent_for > GIVE_UP:
             self._give_up(now)
         elif silent_for > SPARE_AFTER and not self._spare_tried:
             self._spare_tried = True
-            self._opening_spare = Attempt(lambda: self._open_capture(self._wanted))
+            self._opening_spare = self._attempts.begin(self._open_plainly)
 
     def _give_up(self, now: float) -> None:
         had_sound = self._first is not None and self._first.stamp is not None
@@ -233,17 +231,20 @@ class Supervisor:
         self._put_off(0.0 if had_sound else self._wait, now)
 
     def _reopen(self, now: float) -> None:
-        if not self._look_again or self._left_behind:
-            self._opening = Attempt(lambda: self._open_capture(self._wanted))
+        if not self._look_again or self._attempts.hangs():
+            self._opening = self._attempts.begin(self._open_plainly)
         elif self._holds_a_stream():
-            self._opening = Attempt(self._open_or_probe)
+            self._opening = self._attempts.begin(self._open_or_probe)
         else:
-            self._opening = Attempt(self._open_afresh)
+            self._opening = self._attempts.begin(self._open_afresh)
         self._take_opening(now)
 
     def _holds_a_stream(self) -> bool:
         """Whether the fallback has, or is opening, a stream of PortAudio's."""
-        return self._opening_second is not None or (self._second is not None and self._second.on_portaudio)
+        return self._fallback is not None and self._fallback.on_portaudio
+
+    def _open_plainly(self) -> Capture:
+        return self._open_capture(self._wanted)
 
     def _open_afresh(self) -> Capture:
         self._rescan()
@@ -261,49 +262,27 @@ class Supervisor:
     def _change(self, wanted: str | int, now: float) -> None:
         self._undo = (self._wanted,) if self._undo is None else self._undo
         self._wanted = wanted
-        if self._opening is not None and not self._opening.abandon():
-            self._left_behind = True
+        self._attempts.abandon(self._opening)
         self._let_go_of_first()
         self._let_go_of_second()
         self._trouble, self._good_since = "is opened", None
         self._good_at = now + START - FALLBACK_AFTER
-        self._opening = Attempt(self._open_afresh if not self._left_behind else lambda: self._open_capture(wanted))
+        self._opening = self._attempts.begin(self._open_plainly if self._attempts.hangs() else self._open_afresh)
         self._notice_until = now
-
-    # The fallback.
-
-    def _look_after_second(self, now: float) -> None:
-        attempt, second = self._opening_second, self._second
-        if attempt is not None and attempt.done:
-            self._opening_second = None
-            if attempt.capture is not None:
-                self._second = second = attempt.capture
-            else:
-                self._second_retry = now + FALLBACK_WAIT
-                self.remarks.append(f"the fallback cannot be used: {attempt.error}")
-        if self._good_since is not None and now - self._good_since >= BACK_FOR:
-            self._let_go_of_second()
-        elif second is not None:
-            last = second.opened_at if second.stamp is None else second.stamp[0]
-            if second.finished or now - last > (START if second.stamp is None else GIVE_UP):
-                self._let_go_of_second()
-                self._second_retry = now + FALLBACK_WAIT
-        elif self._opening_second is None and now >= self._second_retry and now - self._good_at > FALLBACK_OPEN:
-            assert self._open_fallback is not None
-            self._opening_second = Attempt(self._open_fallback, patience=0.3)
 
     # What is heard.
 
     def _choose(self, now: float) -> None:
-        first, second = self._first, self._second
+        first, second = self._first, self._fallback.capture if self._fallback is not None else None
         lost = self._good_since is None or now - self._good_since < BACK_FOR
         in_time = now - self._good_at > FALLBACK_AFTER or (self.capture is second and lost)
         if second is not None and second.stamp is not None and lost and in_time:
+            line = f'microphone "{self._label}" {self._trouble}; "{second.name}" is heard until it returns'
             if self.capture is not second:
                 self._lost_told = True
-                self.remarks.append(f'microphone "{self._label}" {self._trouble}: "{second.name}" is heard instead')
+                self.remarks.append(line)
             self.capture, self.name, self.state = second, second.name, SourceState.RUNNING
-            self._say(f'microphone "{self._label}" {self._trouble}; "{second.name}" is heard until it returns', now)
+            self._say(line, now)
             return
         self.capture, self.name = first, self._label
         if self._good_since is not None:
@@ -324,33 +303,24 @@ class Supervisor:
 
     # Letting go.
 
-    def _close(self, capture: Capture | None) -> None:
-        if capture is not None and not capture.close():
-            self._left_behind = True
-
     def _let_go_of_spare(self) -> None:
         self._spare_tried = False
-        spare, self._spare = self._spare, None
-        self._close(spare)
-        attempt, self._opening_spare = self._opening_spare, None
-        if attempt is not None and not attempt.abandon():
-            self._left_behind = True
+        self._attempts.close(self._spare)
+        self._attempts.abandon(self._opening_spare)
+        self._spare = self._opening_spare = None
 
     def _let_go_of_first(self) -> None:
         first, self._first = self._first, None
         if self.capture is first:
             self.capture = None
-        self._close(first)
+        self._attempts.close(first)
         self._let_go_of_spare()
 
     def _let_go_of_second(self) -> None:
-        second, self._second = self._second, None
-        if second is not None and self.capture is second:
-            self.capture = self._first
-        self._close(second)
-        attempt, self._opening_second = self._opening_second, None
-        if attempt is not None:
-            attempt.abandon()
+        if self._fallback is not None:
+            if self.capture is not None and self.capture is self._fallback.capture:
+                self.capture = self._first
+            self._fallback.let_go()
 
     def _put_off(self, wait: float, now: float) -> None:
         self._retry_at = now + wait
