@@ -25,7 +25,8 @@ _SUFFIXES = {
 def names_a_file(text: str) -> bool:
     """Whether a person means a file by `text`, and not an input."""
     path = Path(text)
-    return bool(text) and (path.suffix.lower() in _SUFFIXES or os.sep in text or path.is_file())
+    as_a_path = text.startswith((".", "~", "/", os.sep)) or path.suffix.lower() in _SUFFIXES
+    return bool(text) and (as_a_path or path.is_file())
 
 
 class FileCapture(Capture):
@@ -33,7 +34,7 @@ class FileCapture(Capture):
 
     def __init__(self, path: str | Path) -> None:
         """Raises SoundError for a file that cannot be read."""
-        self._file = open_audio(path)
+        self._file = open_audio(Path(path).expanduser())
         self._blocks = stream_audio(self._file, loop=True)
         self._rest = next(self._blocks)
         name = Path(path).name

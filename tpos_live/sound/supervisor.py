@@ -24,7 +24,10 @@ FALLBACK_OPEN, FALLBACK_AFTER = 1.0, 2.0
 """Seconds without a block after which the fallback is opened, and heard; it may need 2 s for its own first block."""
 BACK_FOR = 0.5
 """Seconds that a lost input gives blocks again before it is heard in place of the fallback."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0
+FIRST_WAIT, LONGEST_WAIT, PROBE_WAIT = 0.5, 2.0, 5.0
+EAGER = 15.0
+"""Seconds between attempts to open a lost input: the first for so many seconds after the loss, then doubled up to the
+second; up to the third where a fallback sounds and each attempt costs a process."""
 NOTICE = 10.0
 """Seconds that a message about a refused change stays."""
 _TICK = 0.05
@@ -325,8 +328,9 @@ class Supervisor:
     def _put_off(self, wait: float, now: float) -> None:
         self._retry_at = now + wait
         if wait:
-            self._wait = min(2 * self._wait, LONGEST_WAIT)
             self._look_again = True
+            if now - self._good_at > EAGER or self._holds_a_stream():
+                self._wait = min(2 * self._wait, PROBE_WAIT if self._holds_a_stream() else LONGEST_WAIT)
 
     def _say(self, message: str, now: float, keep: float = 0.0) -> None:
         if keep or now >= self._notice_until:
