@@ -412,6 +412,12 @@ def test_several_answers_to_a_pattern(desk):
     assert [a for a, _ in desk.answers] == ["/tpos/motion/pan_x", "/tpos/motion/pan_y"] * 2
 
 
+def test_a_pad_answers_both(desk):
+    desk.tell("/tpos/motion/pan", 0.25, 0.5)
+    desk.send(message("/tpos/motion/pan", "?"), message("/tpos/motion/pan/?"), message("/tpos/get", "motion.pan"))
+    assert desk.answers == [("/tpos/motion/pan_x", 0.25), ("/tpos/motion/pan_y", 0.5)] * 3 and not desk.lines
+
+
 def test_ping(desk):
     desk.send(message("/tpos/ping"), message("/tpos/ping", 4), message("/tpos/ping", "x"))
     assert desk.answers == [("/tpos/pong", 1.0), ("/tpos/pong", 4.0), ("/tpos/pong", 1.0)]

@@ -35,7 +35,7 @@ COMMANDS = (
     Command("/tpos/get", "s", "answer the value of a parameter; wildcards answer several"),
     Command("/tpos/ping", "[f]", "answer /tpos/pong with the same number"),
     Command("/tpos/subscribe", "[i]", "send feedback to this port of yours too; without it, to the port you send from"),
-    Command("/tpos/unsubscribe", "[i]", "stop that"),
+    Command("/tpos/unsubscribe", "[i]", "end that subscription"),
 )
 
 PADS: Mapping[str, tuple[str, str]] = MappingProxyType({"motion.pan": ("motion.pan_x", "motion.pan_y")})
@@ -81,7 +81,15 @@ def find(address: str) -> tuple[Parameter | Command, ...]:
 def find_name(name: str) -> tuple[Parameter, ...]:
     """Parameters by name or address (motion.zoom, motion/zoom, /tpos/motion/zoom) or by a pattern of those."""
     path = name if name.startswith("/") else "/tpos/" + name.replace(".", "/")
-    return tuple(found for found in find(path) if isinstance(found, Parameter))
+    return tuple(parameter for found in find(path) for parameter in parameters_of(found))
+
+
+def parameters_of(found: Parameter | Command) -> tuple[Parameter, ...]:
+    """What a question about it asks for: itself, the two of a pad, or nothing."""
+    if isinstance(found, Parameter):
+        return (found,)
+    pad = found.address.removeprefix("/tpos/").replace("/", ".")
+    return tuple(TABLE[name] for name in PADS.get(pad, ()))
 
 
 @lru_cache(maxsize=128)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tpos_live.control.addresses import ADDRESSES, BLEND_SLOTS, PADS, Command, find, find_name
+from tpos_live.control.addresses import ADDRESSES, BLEND_SLOTS, PADS, Command, find, find_name, parameters_of
 from tpos_live.control.packets import Message, read
 from tpos_live.control.triggers import fire
 from tpos_live.parameters import SLOTS, TABLE, Parameter, ParameterError, ParameterStore, Value, parse_number, shorten
@@ -205,7 +205,7 @@ class Router:
     def _tell(self, found: Iterable[Parameter | Command], asked: str, host: str) -> None:
         self._flush()
         snapshot = self._store.snapshot()
-        parameters = [target for target in found if isinstance(target, Parameter)]
+        parameters = [parameter for target in found for parameter in parameters_of(target)]
         if not parameters:
             raise ParameterError(_unknown(asked.removesuffix("/?")))
         for parameter in parameters:
