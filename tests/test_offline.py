@@ -19,6 +19,7 @@ from tpos_live.listener import Listener
 from tpos_live.offline import pictures
 from tpos_live.parameters import ParameterStore
 from tpos_live.settings import load_settings
+from tpos_live.sound.files import AudioClip
 from tpos_live.sound.source import RATE
 from tpos_live.stage.compose import Composer
 from tpos_live.stage.playhead import Playhead
@@ -95,6 +96,20 @@ def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None
     both = set(at[25]) & set(at[50])
     assert len(both) >= 45
     assert all(at[25][time] == at[50][time] for time in both)
+
+
+def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, beat(4.0) * np.array([1, -1]) + np.random.default_rng(0).normal(0, 1e-3, (4 * RATE, 2)), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    path.write_bytes(data)
+    studio = Studio(load_settings({}, here=Path("/nowhere")), live=False)  # not entered: only its encoder is needed
+    listener, lines = Listener(studio.encoder), []
+    drives = list(pictures(studio, listener, ParameterStore().snapshot(), AudioClip(path), 25, lines.append))
+    assert len(drives) == 100 and drives[-1].time == pytest.approx(4.0, abs=0.011)
+    assert listener.features.tempo > 0 or listener.features.level > 0, "it is heard"
+    assert any("opposite in phase" in line for line in lines) and any("is damaged at 0:0" in line for line in lines)
 
 
 def test_render_writes_every_picture_and_the_sound(wav: Path, tmp_path: Path) -> None:
