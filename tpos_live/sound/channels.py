@@ -57,6 +57,7 @@ class Downmix:
         self._mixes = [average, *np.eye(channels, dtype=np.float32)]
         if channels == 2:
             self._mixes.append(np.array([0.5, -0.5], np.float32))
+        self._all = np.stack(self._mixes, axis=1).astype(np.float64)
         self._hop = np.empty((HOP, channels), np.float32)
         self._filled = 0
         self._hops_a_second = rate / HOP
@@ -107,8 +108,7 @@ class Downmix:
 
     def _decide(self) -> None:
         """After each hop: measure, and change the mix where another one has been better for long enough."""
-        hop = self._hop.astype(np.float64)
-        power = np.array([np.mean(np.square(hop @ mix)) for mix in self._mixes])
+        power = np.square(self._hop.astype(np.float64) @ self._all).mean(axis=0)
         if self._power is None:
             if not power.max() > _SILENT:
                 return

@@ -74,7 +74,11 @@ class FileSound:
         self._file = open_audio(self._path)
         self._rate, self._count = self._file.samplerate, self._file.channels
         if self._channels is not None:
-            self._count = len(pick(self._count, self._channels, self._path.name))
+            try:
+                self._count = len(pick(self._count, self._channels, self._path.name))
+            except SoundError:
+                self._file.close()
+                raise
         self._reader.start()
         self._first.wait(1.0)
         if self._decoded.is_set() and not self._ahead.available:
