@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tpos_live.progress import Progress, hms
+from tpos_live.progress import Progress
+from tpos_live.timing import hms
 
 
 def test_a_line_every_few_seconds_of_the_clock_with_the_time_left() -> None:

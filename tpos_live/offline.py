@@ -16,7 +16,7 @@ import numpy as np
 from tpos_live.conditioning.drive import Drive
 from tpos_live.listener import Listener
 from tpos_live.parameters import LORAS, ParameterStore, Snapshot
-from tpos_live.progress import Progress, hms
+from tpos_live.progress import Progress
 from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import EngineError
 from tpos_live.settings import Settings, parse_size
@@ -30,6 +30,7 @@ from tpos_live.stage.output_file import VIDEO, check_output
 from tpos_live.stage.playhead import Playhead
 from tpos_live.stage.video import VideoWriter, check_picture, save_picture
 from tpos_live.studio import Studio
+from tpos_live.timing import hms
 
 DEMO_SECONDS = 20.0
 STILL_FPS = 10

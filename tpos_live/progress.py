@@ -11,6 +11,8 @@ from typing import Self
 import click
 from tqdm import tqdm
 
+from tpos_live.timing import hms
+
 EVERY = 5.0
 """Seconds between lines where there is no terminal."""
 
@@ -57,10 +59,3 @@ class Progress:
         self._say(
             f"{self._name}: {100 * self._done // max(self._total, 1)} %, {rate:.1f} frames per second, {hms(left)} left"
         )
-
-
-def hms(seconds: float) -> str:
-    """1:02:03 or 2:03."""
-    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

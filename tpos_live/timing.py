@@ -1,4 +1,4 @@
-"""How long each stage of a loop takes: small rings of durations, percentiles on demand."""
+"""How long each stage of a loop takes: small rings of durations, percentiles on demand. And how a time is written."""
 
 from __future__ import annotations
 
@@ -70,3 +70,10 @@ class Rate:
             self._rate = max(total - self._before[1], 0.0) / (now - self._before[0])
             self._before = now, total
         return self._rate
+
+
+def hms(seconds: float) -> str:
+    """1:02:03 or 2:03."""
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

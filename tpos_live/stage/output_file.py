@@ -21,11 +21,11 @@ MOST = 10_000
 """Numbers that are tried."""
 
 
-def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = ()) -> Path:
+def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = (), *, try_folder: bool = True) -> Path:
     """Return `path`, with the first of `suffixes` where it has none.
 
     Raises StageError at once, not after minutes of work, if the file cannot be written, is of another kind, or is one
-    of `sources`. Nothing is left on the disk.
+    of `sources`. try_folder: also write a file there, of which nothing is left; it takes as long as the disk does.
     """
     path = Path(path)
     if path.is_dir():
@@ -36,7 +36,10 @@ def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = 
         raise StageError(f"{path}: {path.suffix} is not written; name it {', '.join(suffixes)}")
     if any(_same(path, source) for source in sources):
         raise StageError(f"{path} is the file that is read; name another one to write")
-    check_folder(path.parent)
+    if try_folder:
+        check_folder(path.parent)
+    elif not path.parent.is_dir():
+        raise StageError(f"{path.parent} does not exist; make it first, or name another folder")
     return path
 
 
