@@ -29,6 +29,7 @@ from tpos_live.listener import Listener, ListenerThread
 from tpos_live.loader import Loader
 from tpos_live.mailbox import Mailbox
 from tpos_live.parameters import TABLE, ParameterStore
+from tpos_live.recordings import check_recording
 from tpos_live.render.frame import Frame
 from tpos_live.settings import Settings, parse_address, parse_screen, parse_size
 from tpos_live.sound.opening import open_sound
@@ -47,19 +48,25 @@ def has_display() -> bool:
 
 
 def run_show(settings: Settings, demo: bool = False) -> NoReturn:
-    """A show from start to end, and of the process with it. Raises our own errors for what cannot start."""
+    """A show from start to end, and of the process with it: 1 if a recording was lost. Raises our own errors for what
+    cannot start."""
     headless = settings.window.headless
     if not headless and not has_display():
         raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
     with stopping() as stop:
         show = Show(draw_seed(settings), demo=demo, stop=stop)
-        with show:
-            show.run()
+        try:
+            with show:
+                show.run()
+        finally:
+            failures = show.desk.recordings.failures
+            for line in failures:  # told again: they may have scrolled away hours ago
+                show.say(line)
     # All of ours is closed and written. Taking down PyTorch and OpenVINO costs another second, and a loader that is
     # inside a library's import cannot be interrupted: leave without them.
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(1 if failures else 0)
 
 
 def draw_seed(settings: Settings) -> Settings:
@@ -114,6 +121,7 @@ class Show:
         with OpenGL but without a display (measurements)."""
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
         self._headless_gl = headless_gl
+        check_recording(settings.record, settings.sound.audio)
         self.store = ParameterStore(settings.start_values())
         self.say = say
         self.board = Board(self.store, say)
@@ -192,7 +200,7 @@ class Show:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.desk.close(self.stage)
+        self.desk.close(self.stage, failed=exc[0] is not None)
         self._stack.close()
 
     def run(self) -> None:
@@ -321,8 +329,7 @@ class Show:
             "shown_fps": self.stage.meter.fps,
             "latency_ms": self.stage.meter.latency_ms,
             "frames_replaced": self.frames.replaced,
-            "recording": self.desk.recording,
-            "record_dropped": self.desk.dropped,
+            **self.desk.recordings.fields(),
             "osc_received": self.osc.received,
             "osc_bad": self.osc.bad,
         }

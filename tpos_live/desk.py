@@ -17,10 +17,10 @@ import numpy as np
 
 from tpos_live.control.keys import apply_key, key_name
 from tpos_live.parameters import ParameterStore
+from tpos_live.recordings import Recordings
 from tpos_live.sound.source import Chunk, Sound
 from tpos_live.stage.errors import StageError
 from tpos_live.stage.output import Output
-from tpos_live.stage.recorder import Recorder
 from tpos_live.stage.video import save_picture
 
 
@@ -41,7 +41,7 @@ class Stage(Protocol):
 
 class Desk:
     """Thread contract: `look`, `key` and `close` on the stage's thread; `hear` on the listener's;
-    `recording`, `dropped` may be read from anywhere.
+    `recordings` has a contract of its own.
     """
 
     def __init__(
@@ -56,42 +56,32 @@ class Desk:
     ) -> None:
         """record: file of the first recording, "" = named after the time. folder: for what has no name."""
         self._store, self._sound, self._report = store, sound, report
-        self._first, self._folder, self._fps = record, Path(folder or "."), fps
-        self._recorder: Recorder | None = None
+        self._folder = Path(folder or ".")
+        self.recordings = Recordings(report, record, folder, fps)
         self._closing: list[threading.Thread] = []
         snapshot = store.snapshot()
         self._device = str(snapshot["audio.device"])
         self._snaps = snapshot.fired("out.snapshot")
-        self._dropped_before = 0
+        self._seen = snapshot.fired("out.acknowledge")
         if record:
             store.set("out.record", True)
-
-    @property
-    def recording(self) -> str:
-        """Path of the file that is being written, "" if none is."""
-        recorder = self._recorder
-        return str(recorder.path) if recorder is not None else ""
-
-    @property
-    def dropped(self) -> int:
-        """Pictures that were shown and are not in a recording."""
-        recorder = self._recorder
-        return self._dropped_before + (recorder.dropped if recorder is not None else 0)
 
     def look(self, stage: Stage) -> None:
         """Carry out what changed since the last look."""
         snapshot = self._store.snapshot()
-        recorder = self._recorder
-        if recorder is not None and recorder.error:
-            self._report(recorder.error)
-            self._end(stage)
+        recordings = self.recordings
+        if recordings.failed():
+            recordings.end(stage.outputs)
             self._store.set("out.record", False)
-        elif bool(snapshot["out.record"]) != (recorder is not None):
-            if recorder is None:
-                if stage.size[0] > 0:  # else the window has shown nothing yet
-                    self._begin(stage)
-            else:
-                self._end(stage)
+        elif recordings.running and not snapshot["out.record"]:
+            recordings.end(stage.outputs)
+        elif snapshot["out.record"] and not recordings.running:
+            shown = stage.size[0] > 0
+            if shown and not recordings.begin(stage.size, stage.outputs):
+                self._store.set("out.record", False)
+        if snapshot.fired("out.acknowledge") != self._seen:
+            self._seen = snapshot.fired("out.acknowledge")
+            recordings.acknowledge()
         if snapshot.fired("out.snapshot") != self._snaps:
             self._snaps = snapshot.fired("out.snapshot")
             self._save(stage.read_back())
@@ -113,39 +103,13 @@ class Desk:
 
     def hear(self, chunk: Chunk) -> None:
         """Sound for the recording."""
-        recorder = self._recorder
-        if recorder is not None:
-            recorder.sound(chunk.stereo, chunk.captured_at)
+        self.recordings.hear(chunk)
 
-    def close(self, stage: Stage) -> None:
-        """Finish the recording, so that the file is whole."""
-        if self._recorder is not None:
-            self._end(stage)
+    def close(self, stage: Stage, *, failed: bool = False) -> None:
+        """Finish the recording, so that the file is whole. failed: the show did not even begin."""
+        self.recordings.close(stage.outputs, quiet=failed)
         for thread in self._closing:
             thread.join(5.0)
-
-    def _begin(self, stage: Stage) -> None:
-        path = Path(self._first) if self._first else self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}.mp4"
-        self._first = ""
-        recorder = Recorder(path, self._fps)
-        try:
-            if reason := recorder.is_available():
-                raise StageError(reason)
-            recorder.open(stage.size)
-        except StageError as error:
-            self._report(str(error))
-            self._store.set("out.record", False)
-            return
-        self._recorder = recorder
-        stage.outputs.append(recorder)
-
-    def _end(self, stage: Stage) -> None:
-        recorder = self._recorder
-        assert recorder is not None
-        self._dropped_before += recorder.dropped
-        self._recorder = None
-        stage.outputs.remove(recorder)
-        self._later(recorder.close, "recorder-close")
 
     def _save(self, pixels: np.ndarray) -> None:
         path = self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}-{time.perf_counter_ns() % 1000:03d}.png"

@@ -341,6 +341,7 @@ def _table() -> Iterator[Parameter]:
     )
     yield P("out.record", b, False, "record what is shown")
     yield P("out.snapshot", x, False, "save the picture as a PNG")
+    yield P("out.acknowledge", x, False, "stop showing that a recording was lost")
     yield P("pause", b, False, "stop the walk and the drift; light and zoom still follow the sound")
     text = "the picture's parameters back to their start values; prompt bank, screen, recording and input stay"
     yield P("reset", x, False, text)

@@ -13,7 +13,10 @@ class Status:
     (median of the last second, without the input's own buffering). audio_age_ms: age of the newest
     sound. bands: levels of bass, mid, midhigh, high. understood: what the engine understands of the
     prompt, "" where it cannot tell. heard: what the sound is taken for, "" in silence; magnitude: how much of it
-    there is, 0 to 1, whatever its level. message: what to do now, one line; "" when well.
+    there is, 0 to 1, whatever its level. record_seconds: length of the recording; record_fps: pictures recorded a
+    second; record_lag_ms: how far the encoder is behind; record_minutes_left: until the disk is full, 0 while unknown;
+    record_error: why the last recording was lost, "" from the next one on or once acknowledged.
+    message: what to do now, one line; "" when well.
     """
 
     state: str = "starting"
@@ -44,6 +47,11 @@ class Status:
     frames_replaced: int = 0
     recording: str = ""
     record_dropped: int = 0
+    record_seconds: float = 0.0
+    record_fps: float = 0.0
+    record_lag_ms: float = 0.0
+    record_minutes_left: float = 0.0
+    record_error: str = ""
     osc_received: int = 0
     osc_bad: int = 0
     memory_mb: float = 0.0

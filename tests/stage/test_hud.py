@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tpos_live.stage.hud import lines
@@ -31,3 +33,20 @@ def test_it_says_what_the_sound_is_taken_for() -> None:
     rows = {line.name: line for line in lines(Status(heard="ratchet, pawl", magnitude=0.416), 30.0)}
     assert rows["heard"].value == "ratchet, pawl · 42%"
     assert {line.name: line.value for line in lines(Status(), 30.0)}["heard"] == "-"
+
+
+def test_a_recording_has_its_length_its_encoder_and_the_disk() -> None:
+    status = Status(recording="/a/long/way/to/tonight.mp4", record_seconds=754.0, record_fps=28.42, record_lag_ms=240.0)
+    rows = {row.name: row.value for row in lines(status, 60.0)}
+    assert rows["record"] == "tonight.mp4 · 12:34" and rows["encoder"] == "28.4 fps · 0.2 s late" and "disk" not in rows
+    status = replace(status, record_minutes_left=53.4, record_dropped=12)
+    rows = {row.name: row.value for row in lines(status, 60.0)}
+    assert rows["disk"] == "53 min left" and rows["encoder"] == "28.4 fps · 0.2 s late · 12 lost"
+    assert {row.name: row.value for row in lines(replace(status, record_minutes_left=1200.0), 60.0)}[
+        "disk"
+    ] == "20 h left"
+
+
+def test_a_lost_recording_stays() -> None:
+    rows = {row.name: row.value for row in lines(Status(record_error="recording lost: the disk is full"), 60.0)}
+    assert rows["record"] == "recording lost: the disk is full"

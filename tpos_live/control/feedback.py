@@ -44,6 +44,10 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "magnitude": (lambda s: s.magnitude, "how much of what is heard there is, whatever its level, 0 to 1"),
     "dropped": (lambda s: s.samples_lost, "samples of sound lost"),
     "record_dropped": (lambda s: s.record_dropped, "pictures that were shown and are not in the recording"),
+    "record_seconds": (lambda s: s.record_seconds, "length of the recording so far"),
+    "record_fps": (lambda s: s.record_fps, "pictures recorded a second"),
+    "record_lag_ms": (lambda s: s.record_lag_ms, "how far the encoder is behind the show"),
+    "record_minutes_left": (lambda s: s.record_minutes_left, "minutes until the disk is full, 0 while unknown"),
     "memory_mb": (lambda s: s.memory_mb, "memory in use, MB"),
     "osc_bad": (lambda s: s.osc_bad, "OSC messages that could not be used"),
 }
@@ -59,6 +63,7 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
     "accelerator": (lambda s: s.accelerator, "what the engine really runs on"),
     "sound": (lambda s: f"{s.sound_state} {s.sound_name}".strip(), "state and name of the input"),
     "recording": (lambda s: s.recording, "file that is being written; empty when none"),
+    "record_error": (lambda s: s.record_error, "why a recording was lost; empty from the next one on"),
 }
 """Sent as text when they change and once a second, as /tpos/status/<name>."""
 

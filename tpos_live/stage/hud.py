@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyglet
 
 from tpos_live.status import Status
+from tpos_live.timing import hms
 
 TEXT_RATE = 6
 """Texts are laid out anew so many times a second at most; laying out is what costs."""
@@ -52,10 +54,25 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("sound", sound or "-", INK if well else WARN),
         Line("lost", f"{lost} samples · {status.frames_replaced} pictures", BAD if lost else DIM),
     ]
-    if status.recording:
-        dropped = f" · {status.record_dropped} lost" if status.record_dropped else ""
-        rows.append(Line("record", status.recording + dropped, BAD))
-    return rows
+    return rows + _recording(status)
+
+
+def _recording(status: Status) -> list[Line]:
+    """The file, how well the encoder keeps up, and the disk; or what was lost."""
+    if not status.recording:
+        return [Line("record", status.record_error, BAD)] if status.record_error else []
+    lost = f" · {status.record_dropped} lost" if status.record_dropped else ""
+    minutes = status.record_minutes_left
+    left = f"{minutes / 60:.0f} h left" if minutes >= 600 else f"{minutes:.0f} min left"
+    return [
+        Line("record", f"{Path(status.recording).name} · {hms(status.record_seconds)}", BAD),
+        Line(
+            "encoder",
+            f"{status.record_fps:.1f} fps · {status.record_lag_ms / 1000:.1f} s late{lost}",
+            WARN if status.record_lag_ms > 500 else INK,
+        ),
+        *([Line("disk", left, WARN if minutes < 10 else INK)] if minutes else []),
+    ]
 
 
 def _understood(line: str) -> list[Line]:
