@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tpos_live.sound.channels import pick
+from tpos_live.sound.chatter import no_chatter
 from tpos_live.sound.devices import Device, find_input
 from tpos_live.sound.portaudio import close_stream, portaudio
 from tpos_live.sound.ring import RingBuffer
@@ -79,17 +80,18 @@ class DeviceCapture(Capture):
         rate = rate or _best_rate(sd, device, max(picked) + 1)
         super().__init__(device.name, device.full_name, rate, picked, perf_counter())
         try:
-            self._stream = sd.InputStream(
-                device=device.index,
-                channels=max(picked) + 1,
-                samplerate=rate,
-                blocksize=round(rate / BLOCKS_A_SECOND),
-                dtype="float32",
-                latency="low",
-                callback=self._on_block,
-                finished_callback=self.finish,
-            )
-            self._stream.start()
+            with no_chatter():
+                self._stream = sd.InputStream(
+                    device=device.index,
+                    channels=max(picked) + 1,
+                    samplerate=rate,
+                    blocksize=round(rate / BLOCKS_A_SECOND),
+                    dtype="float32",
+                    latency="low",
+                    callback=self._on_block,
+                    finished_callback=self.finish,
+                )
+                self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise SoundError(
@@ -107,7 +109,8 @@ class DeviceCapture(Capture):
 
 def _best_rate(sd: Any, device: Device, channels: int) -> float:
     try:
-        sd.check_input_settings(device=device.index, channels=channels, dtype="float32", samplerate=RATE)
+        with no_chatter():
+            sd.check_input_settings(device=device.index, channels=channels, dtype="float32", samplerate=RATE)
     except (sd.PortAudioError, ValueError):
         return device.rate
     return RATE

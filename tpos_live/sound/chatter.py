@@ -4,6 +4,7 @@ When a device is unplugged, PortAudio prints ten lines "Expression … failed" f
 own, and ALSA and JACK print more whenever a device that is away is tried again. The supervisor says the same in one
 line. Neither library lets a program choose where such lines go, so the C library's `stderr` is given a pipe, and a
 thread passes on what none of them wrote. Python's own stderr, and that of children, is file descriptor 2 as before.
+This is for Linux with glibc. Elsewhere `no_chatter` sends stderr nowhere while a device is opened, as macOS needs it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 PREFIXES = (
     b"Expression '", b"ALSA lib ", b"jack server is not running", b"JackShmReadWritePtr", b"Cannot connect to server",
@@ -21,21 +25,43 @@ PREFIXES = (
     b"Note: Hit end of (available) data",
 )  # fmt: skip
 _lock = threading.Lock()
-_installed = False
+_quiet = threading.Lock()
+_tried = _installed = False
 
 
 def filter_chatter() -> None:
-    """Install the filter, once for the process; nothing where the C library is not glibc (elsewhere nothing of the
-    kind is printed, or `stderr` cannot be replaced)."""
-    global _installed
+    """Install the filter, once for the process, where the C library is glibc."""
+    global _tried, _installed
     with _lock:
-        if _installed or not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        if _tried or not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
             return
-        _installed = True
+        _tried = True
         try:
-            _install()
+            _installed = _install()
         except (OSError, ValueError, AttributeError):
             return
+
+
+@contextmanager
+def no_chatter() -> Iterator[None]:
+    """Where there is no filter: send stderr nowhere for the length of a call into PortAudio, one call at a time."""
+    if _installed or not _quiet.acquire(blocking=False):  # else two threads could take the other's nowhere for stderr
+        yield
+        return
+    try:
+        kept = os.dup(2)
+    except OSError:  # no stderr, as under pythonw
+        _quiet.release()
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        _quiet.release()
 
 
 def passes(line: bytes) -> bool:
@@ -43,13 +69,14 @@ def passes(line: bytes) -> bool:
     return bool(line.strip()) and not line.startswith(PREFIXES)
 
 
-def _install() -> None:
+def _install() -> bool:
     libc = ctypes.CDLL(None)
     libc.fdopen.restype = ctypes.c_void_p
     libc.setvbuf.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
     stderr = ctypes.c_void_p.in_dll(libc, "stderr")
-    if not os.fstat(2) or not stderr.value:
-        return
+    os.fstat(2)  # raises OSError where there is none
+    if not stderr.value:
+        return False
     reading, writing = os.pipe()
     os.set_blocking(writing, False)  # a full pipe loses lines, but holds up no audio thread
     stream = libc.fdopen(writing, b"w")
@@ -63,6 +90,7 @@ def _install() -> None:
 
     atexit.register(restore)  # the last words of a dying process go straight out
     threading.Thread(target=_pass_on, args=(reading,), name="stderr-filter", daemon=True).start()
+    return True
 
 
 def _pass_on(reading: int) -> None:

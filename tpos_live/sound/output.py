@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tpos_live.sound.chatter import no_chatter
 from tpos_live.sound.portaudio import close_stream, portaudio
 from tpos_live.sound.source import RATE, SoundError
 
@@ -32,16 +33,17 @@ class Output:
         """perf_counter when the device last asked for sound."""
         self.finished = False
         try:
-            self._stream = sd.OutputStream(
-                device=device,
-                samplerate=RATE,
-                channels=2,
-                dtype="float32",
-                latency=_LATENCY,
-                callback=self._on_block,
-                finished_callback=self._on_end,
-            )
-            self._stream.start()
+            with no_chatter():
+                self._stream = sd.OutputStream(
+                    device=device,
+                    samplerate=RATE,
+                    channels=2,
+                    dtype="float32",
+                    latency=_LATENCY,
+                    callback=self._on_block,
+                    finished_callback=self._on_end,
+                )
+                self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
             raise SoundError(f"no sound output ({str(error).splitlines()[0]})") from error
         self.latency = float(self._stream.latency)

@@ -8,7 +8,7 @@ import threading
 from types import ModuleType
 from typing import Any
 
-from tpos_live.sound.chatter import filter_chatter
+from tpos_live.sound.chatter import filter_chatter, no_chatter
 from tpos_live.sound.source import SoundError
 
 WITHOUT = 'files still play: --audio FILE, or "tpos-live demo"'
@@ -43,9 +43,10 @@ def rescan() -> None:
     """
     sd = portaudio()
     try:
-        if sd._initialized:
-            sd._terminate()
-        sd._initialize()
+        with no_chatter():
+            if sd._initialized:
+                sd._terminate()
+            sd._initialize()
     except sd.PortAudioError as error:
         raise SoundError(f"PortAudio does not start again ({error})") from error
 
