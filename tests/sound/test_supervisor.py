@@ -201,6 +201,8 @@ def test_a_show_starts_with_the_fallback_where_the_input_is_missing() -> None:
     room.run(1)
     assert supervisor.name == "webcam" and supervisor.state is SourceState.RUNNING
     assert any('no input matches "desk"' in line for line in room.lines())
+    room.run(10)
+    assert supervisor.message == 'microphone "desk" cannot be opened; "webcam" is heard until it returns'
     room.names.append("desk")
     room.run(8)
     assert supervisor.name == "desk"

@@ -20,8 +20,8 @@ class SoundError(Exception):
 
 
 class SourceState(Enum):
-    """STARTING: opened, no block yet. STALLED: no block for 0.5 s. REOPENING: the supervisor tries again.
-    ENDED: a file came to its end."""
+    """STARTING: opened, no block yet. STALLED: no block for 0.5 s, the stream is kept. REOPENING: the supervisor opens it
+    again. ENDED: a file came to its end."""
 
     STARTING = "starting"
     RUNNING = "running"

@@ -30,6 +30,8 @@ EAGER = 15.0
 second; up to the third where a fallback sounds and each attempt costs a process."""
 NOTICE = 10.0
 """Seconds that a message about a refused change stays."""
+NEVER = "cannot be opened"
+"""The trouble with an input that has not been there since the start."""
 _TICK = 0.05
 _LEAVE = 0.45
 
@@ -170,7 +172,7 @@ class Supervisor:
         if not self._known.is_set():
             self._refused = error
             if self._fallback is not None:
-                self._trouble = "cannot be opened"
+                self._trouble = NEVER
                 self.remarks.append(str(error))
                 self._good_at = now - FALLBACK_AFTER
             else:
@@ -181,7 +183,7 @@ class Supervisor:
             self._say(self.remarks[-1], now, NOTICE)
             self._put_off(0.0, now)
             return
-        else:
+        elif self._trouble != NEVER:
             self._trouble = "is gone"
         self._put_off(self._wait, now)
 
