@@ -20,7 +20,7 @@ class SoundError(Exception):
 
 
 class SourceState(Enum):
-    """STARTING: opened, no block yet. STALLED: no block for 0.5 s, the stream is kept. REOPENING: the supervisor opens it
+    """STARTING: opened, no block yet. STALLED: no block for 0.5 s, the stream is kept. REOPENING: it is opened
     again. ENDED: a file came to its end."""
 
     STARTING = "starting"
