@@ -35,6 +35,7 @@ class Made:
         self.most = 0
         monkeypatch.setattr(Recorder, "recording", True)
         self.recorder = Recorder(Path("a.mp4"), 30.0, report=self.said.append, clock=lambda: self.now)
+        monkeypatch.setattr(Recorder, "_fitted", lambda _, pixels: pixels)
         self._refreshes = self._blocks = 0
 
     def write_frame(self, pixels: np.ndarray, place: int) -> None:
@@ -242,6 +243,21 @@ def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path) -> Non
     assert not recorder.recording and not recorder.wants(1e9)
     recorder.close()
     assert not (tmp_path / "a.mp4").exists() and pictures_of(tmp_path / "a.part.mp4")
+
+
+def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path) -> None:
+    said: list[str] = []
+    recorder = Recorder(tmp_path / "a.mp4", report=said.append)
+    recorder.open((160, 90))
+    for k in range(12):
+        recorder.send(flat(200, (160, 90) if k < 4 else (200, 200)), 100 + k / 30)
+        recorder.sound(np.zeros((1600, 2), np.float32), 100 + (k + 1) / 30)
+        time.sleep(0.02)
+    recorder.close()
+    shown = [picture for _, picture in pictures_of(tmp_path / "a.mp4")]
+    assert recorder.error == "" and shown[0].shape == shown[-1].shape == (90, 160, 3)
+    assert shown[0][45, 5].mean() > 180 and shown[-1][45, 5].mean() < 20 < 180 < shown[-1][45, 80].mean()
+    assert len(said) == 1 and "200x200" in said[0] and "160x90" in said[0]
 
 
 def test_a_place_that_cannot_be_written_is_one_line_and_no_file(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tpos_live.stage.errors import StageError
 from tpos_live.stage.output_file import VIDEO, check_output
 from tpos_live.stage.pacing import Meter
 from tpos_live.stage.track import Pictures, Track
-from tpos_live.stage.video import VideoWriter
+from tpos_live.stage.video import VideoWriter, fit
 from tpos_live.timing import hms
 
 DELAY = 0.15
@@ -72,6 +72,7 @@ class Recorder:
         """Samples replaced by silence because the disk was stuck."""
         self.minutes_left = 0.0
         """Minutes until the disk is full, at the file's size so far; 0 while unknown."""
+        self._size = self._other = (0, 0)
         self._wanted, self._rate, self._report, self._clock = Path(path), rate, report, clock
         self._track, self._steps = Track(fps, rate), EncoderSteps(fps)
         self._pictures: Pictures = deque()
@@ -139,8 +140,8 @@ class Recorder:
         opens on the recorder's own thread while pictures and sound already wait for it. There is no file before the
         first picture and its sound.
 
-        size: (width, height) of the pictures. Raises StageError if no file can be written there; what goes wrong later
-        shows in `error`.
+        size: (width, height) of the pictures; later ones of another size are fitted in. Raises StageError if no file
+        can be written there; what goes wrong later shows in `error`.
         """
         if fps is not None:
             self.fps = fps
@@ -149,6 +150,7 @@ class Recorder:
             path = check_output(self._wanted, VIDEO, try_folder=False)
         except StageError as error:
             raise StageError(f"cannot record: {error}") from error
+        self._size = self._other = size
         self._writer = VideoWriter(
             path, size, self.fps, rate=self._rate, preset=self._steps.preset, crf=CRF, threads=1, live=True
         )
@@ -241,7 +243,7 @@ class Recorder:
             writer.write_sound(block)
         if frame is not None:
             place, pixels, new = frame
-            writer.write_frame(pixels, place)
+            writer.write_frame(self._fitted(pixels), place)
             if writer.pictures == 1:
                 if found := writer.output.about_found():
                     self._report(found)
@@ -250,6 +252,18 @@ class Recorder:
                 self._judge(writer, begin, max(newest - DELAY - self._track.moment(place), 0.0), new)
         self._busy_since = 0.0
         return True
+
+    def _fitted(self, pixels: np.ndarray) -> np.ndarray:
+        """A window may change its size, a file may not."""
+        size = pixels.shape[1], pixels.shape[0]
+        if size == self._size:
+            return pixels
+        if size != self._other:
+            self._other = size
+            self._report(
+                f"recording: the window is {size[0]}x{size[1]} now, the file stays {self._size[0]}x{self._size[1]}"
+            )
+        return fit(pixels, self._size)
 
     def _take_sound(self) -> list[np.ndarray]:
         """What has waited for DELAY, or all at the end. Before the first picture there is none."""
@@ -302,10 +316,10 @@ class Recorder:
         begin = self._clock()
         while frame := self._track.next(self._pictures):
             before = self._clock()
-            writer.write_frame(frame[1], frame[0])
+            writer.write_frame(self._fitted(frame[1]), frame[0])
             now = self._clock()
             # As many as there is time for, of those that wait: one of so many each time.
             fit = max(int((begin + CLOSING - now) / (now - before)), 1)
             self._make_room(len(self._pictures) - max(len(self._pictures) // fit - 1, 0))
         if rest := self._track.last():
-            writer.write_frame(rest[1], rest[0])
+            writer.write_frame(self._fitted(rest[1]), rest[0])

@@ -49,7 +49,7 @@ class VideoWriter:
         """size: (width, height) of the pictures that come; an odd row or column is left out (H.264
         wants even sizes). threads: of the encoder, 0 = as many as there are cores; with a number the
         file is the same every time.
-        live: hold few pictures back, so that the end comes at once.
+        live: hold few pictures back, so that the end comes at once; a picture that was written is not changed again.
         """
         self.output = OutputFile(Path(path))
         self.size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
@@ -68,6 +68,8 @@ class VideoWriter:
         self._container: Any = None
         self._video: Any = None
         self._encoder: Any = None
+        self._pixels: np.ndarray | None = None
+        self._converted: Any = None
         self._audio: Any = None
         self._file: _File | None = None
 
@@ -172,14 +174,19 @@ class VideoWriter:
         if self._container is None:
             self._open()
         with self._speaking():
-            picture = self._av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(pixels[: self.size[1], : self.size[0]]), format="rgb24"
-            )
-            picture = picture.reformat(format="yuv420p", src_colorspace="ITU709", dst_colorspace="ITU709")
+            if not self._live or pixels is not self._pixels:  # a live picture is not written again: it may repeat
+                self._pixels, self._converted = pixels, self._convert(pixels)
+            picture = self._converted
             picture.pts, picture.time_base = self.frames if place is None else place, 1 / self.fps
             self._mux_video(picture)
             self.frames = picture.pts + 1
         self.pictures += 1
+
+    def _convert(self, pixels: np.ndarray) -> Any:
+        picture = self._av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(pixels[: self.size[1], : self.size[0]]), format="rgb24"
+        )
+        return picture.reformat(format="yuv420p", src_colorspace="ITU709", dst_colorspace="ITU709")
 
     def _mux_video(self, picture: Any) -> None:
         for packet in self._encoder.encode(picture):
@@ -249,6 +256,21 @@ class VideoWriter:
             if "libx264" in str(error):
                 why = "this PyAV has no H.264 encoder; pip install --force-reinstall av"
             raise StageError(f"cannot write {self.part}: {why}; choose another folder or make room") from error
+
+
+def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`pixels`, uint8 [height, width, 3], as a picture of `size` (width, height): whole, in the middle of black."""
+    import av
+
+    height, width = pixels.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(round(scale * width), 1), max(round(scale * height), 1)
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    small = picture.reformat(width=inner[0], height=inner[1]).to_ndarray()
+    out = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    out[y : y + inner[1], x : x + inner[0]] = small
+    return out
 
 
 class _File:
