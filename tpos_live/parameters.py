@@ -339,7 +339,7 @@ def _table() -> Iterator[Parameter]:
         "fills a screen",
         choices=("off", "on", "auto"),
     )
-    yield P("out.record", b, False, "record what is shown")
+    yield P("out.record", b, False, "record picture and sound; blackout and freeze too, HUD and messages not")
     yield P("out.snapshot", x, False, "save the picture as a PNG")
     yield P("out.acknowledge", x, False, "stop showing that a recording was lost")
     yield P("pause", b, False, "stop the walk and the drift; light and zoom still follow the sound")
