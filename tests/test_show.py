@@ -218,3 +218,18 @@ def test_a_show_without_a_display_says_what_to_do(tmp_path: Path) -> None:
     )
     assert result.returncode == 1
     assert "--headless" in result.stderr and len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_live_show_tells_what_it_understands(tmp_path: Path) -> None:
+    """Offline and live take one path: once, only stills told it."""
+    import soundfile
+
+    soundfile.write(tmp_path / "long.wav", np.zeros((48_000 * 300, 1), np.float32), 48_000)
+    with show("--audio", "long.wav", "--mute", "--headless", "--size", "256", cwd=tmp_path, port=9324) as run:
+        run.wait_running()
+        run.watcher.wait("/tpos/status/understood", lambda line: line.startswith("underwater"), 20)
+        run.osc.send_message("/tpos/prompt", "neon samurai in a city at night")
+        line = run.watcher.wait("/tpos/status/understood", lambda line: line.startswith("city at night"), 20)
+        assert "not understood: samurai" in line
+        assert run.end() < 5.0

@@ -81,9 +81,10 @@ class Studio:
         told = Retold(engine.encode, vocabulary)
         texts = self._stack.enter_context(TextCache(told, synchronous=not self._live))
         rows, own = self.painter.token_rows, self.engine.metadata.audio_mode
-        self.mixer = Mixer(PromptBank(texts), self._sound_map(), rows, self.engine.hears, own)
-        self._texts = texts
         self._interpreter = self._stack.enter_context(Interpreter(vocabulary, synchronous=not self._live))
+        follow = self._interpreter.follow
+        self.mixer = Mixer(PromptBank(texts), self._sound_map(), rows, self.engine.hears, own, follow)
+        self._texts = texts
 
     def _sound_map(self) -> AudioMap | None:
         """From what is heard to the engine: by its own trained mapping where there is one, else by phrases."""
@@ -181,7 +182,6 @@ class Studio:
     def draw(self, drive: Drive, meaning: Meaning | None, snapshot: Snapshot, now: float) -> Frame | None:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
         tokens = self.mixer.tokens(now, snapshot, drive, meaning)
-        self._interpreter.follow(self.mixer.prompt)
         if tokens is None:
             return None
         return self.painter.draw(drive, tokens, snapshot, self.mixer.directions, self.mixer.scenes)

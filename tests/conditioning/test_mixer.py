@@ -266,3 +266,12 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
         assert m.scenes is None and torch.equal(mixed[:24], encode("sea")), "a mood shows nothing of its own"
         if hears:
             assert torch.allclose(mixed[24:], encode("birds")[1:5], atol=0.05)
+
+
+def test_every_mixture_tells_its_prompt_to_whoever_follows() -> None:
+    """The one path of live and offline: what understands the prompt hangs on the mixer, not on one of its callers."""
+    told: list[str] = []
+    m = Mixer(PromptBank(TextCache(encode, synchronous=True)), None, 28, follow=told.append)
+    mix(m, 0.0, LOUD, None)
+    mix(m, 0.1, LOUD, None, prompt="fire")
+    assert told == ["sea", "fire"]

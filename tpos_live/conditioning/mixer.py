@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import get_args
 
 import torch
@@ -41,9 +42,17 @@ class Mixer:
     """
 
     def __init__(
-        self, bank: PromptBank, sound: AudioMap | None, rows: int, hears: bool = True, mode: str = "append"
+        self,
+        bank: PromptBank,
+        sound: AudioMap | None,
+        rows: int,
+        hears: bool = True,
+        mode: str = "append",
+        follow: Callable[[str], None] = lambda prompt: None,
     ) -> None:
-        """rows: the painter's `token_rows`. hears: the engine's `hears`. mode: of MODES, what AUTO is."""
+        """rows: the painter's `token_rows`. hears: the engine's `hears`. mode: of MODES, what AUTO is.
+        follow: told the prompt of each frame, live and offline alike; returns at once."""
+        self._follow = follow
         self._hears = hears
         self._own_mode = mode
         self._bank = bank
@@ -75,6 +84,7 @@ class Mixer:
         None only before the first prompt is encoded. Never waits.
         """
         text = self._bank.tokens(now, snapshot)
+        self._follow(self._bank.prompt)
         unsaid = self._unsaid(now)
         modes = self._mode(now, snapshot)
         self.directions = self.scenes = None
