@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpos_live.board import KEEP, Board, shown_prompt
+from tpos_live.board import KEEP, Board
 from tpos_live.parameters import ParameterStore
 
 
@@ -66,13 +66,24 @@ def test_parts_are_not_asked_too_often() -> None:
     assert 2 <= len(asked) <= 3
 
 
-def test_shown_prompt() -> None:
+def test_the_status_says_what_is_shown_and_where_it_comes_from() -> None:
+    clock = Clock()
     store = ParameterStore({"prompt": "fire", "prompt.2": "sea", "prompt.3": "ice"})
-    assert shown_prompt(store) == "fire"
+    board = Board(store, lambda line: None, clock)
+
+    def shown() -> tuple[str, str]:
+        clock.now += 1
+        return board.status().prompt, board.status().showing
+
+    assert shown() == ("fire", "prompt")
     store.set("prompt.select", 2)
-    assert shown_prompt(store) == "sea"
-    store.update({"prompt.select": 0, "prompt.2.weight": 0.5, "prompt.3.weight": 1.0})
-    assert shown_prompt(store) == "sea 0.5 + ice 1.0"
+    assert shown() == ("sea", "slot 2")
+    store.update({"prompt.2.weight": 0.5, "prompt.3.weight": 1.0})
+    assert shown() == ("sea 0.5 + ice 1.0", "slot 2 33 % + slot 3 67 %")
+    store.update({"prompt.2.weight": 0.0, "prompt.3.weight": 0.25})
+    assert shown() == ("ice 0.2 + fire 0.8", "slot 3 25 % + prompt 75 %")
+    store.set("prompt", "fire")
+    assert shown() == ("fire", "prompt")
 
 
 def test_what_is_wrong_with_a_part_is_said_on_the_terminal_once_each_time_it_begins() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from tpos_live.parameters import ParameterStore
+from tpos_live.shown import showing, shown_text
 from tpos_live.status import Status
 
 KEEP = 12.0
@@ -95,23 +96,14 @@ class Board:
             if trouble not in self._troubles:
                 self._tell(trouble, now)
         self._troubles = troubles
+        values = self._store.snapshot().values
         self._status = replace(
             Status(),
             **fields,
             uptime=now - self._born,
-            prompt=shown_prompt(self._store),
+            prompt=shown_text(values),
+            showing=showing(values),
             memory_mb=self._process.memory_info().rss / 2**20,
             message=message,
         )
         return self._status
-
-
-def shown_prompt(store: ParameterStore) -> str:
-    """The prompt that is selected, or the blend of slots as text."""
-    snapshot = store.snapshot()
-    if snapshot["prompt.select"]:
-        return str(snapshot[f"prompt.{snapshot['prompt.select']}"])
-    slots = [n for n in range(1, 9) if snapshot[f"prompt.{n}.weight"] > 0 and snapshot[f"prompt.{n}"]]
-    if not slots:
-        return str(snapshot["prompt"])
-    return " + ".join(f"{snapshot[f'prompt.{n}']} {snapshot[f'prompt.{n}.weight']:.1f}" for n in slots)

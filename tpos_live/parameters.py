@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from tpos_live.shown import CLEARED, settle
+from tpos_live.shown import SLOTS as SLOTS
+
 AudioMode = Literal["append", "blend", "semantic", "grow"]
 """How a sound's meaning enters the picture (`conditioning/mixer.py`)."""
 Kind = Literal["float", "int", "bool", "text", "choice", "trigger"]
 Value = float | int | bool | str
-SLOTS = range(1, 9)
-"""Numbers of the prompt bank's slots."""
 DRAWN = ("seed",)
 """Parameters whose start value a show draws by chance where none is set (`app.draw_seed`)."""
 LORAS = ("lora.1", "lora.2", "lora.3", "lora.4")
@@ -323,7 +324,7 @@ def _table() -> Iterator[Parameter]:
         "out.panic",
         x,
         False,
-        "back to safety: motion and finish as at the start, no blackout, no freeze, level 1",
+        "back to safety: motion and finish as at the start, no blackout, no freeze, level 1, no blend of slots",
     )
     yield P("out.flash_limit", b, True, "never more than three flashes a second (WCAG 2.3.1)")
     yield P("out.inbetween", b, True, "smooth motion between two engine pictures")
@@ -391,7 +392,8 @@ class ParameterStore:
         Raises KeyError for an unknown name, ParameterError for a value it cannot take.
         """
         values = {p.name: p.default for p in TABLE.values() if p.kind != "trigger"}
-        values.update({name: TABLE[name].parse(value) for name, value in (start or {}).items()})
+        given = {name: TABLE[name].parse(value) for name, value in (start or {}).items()}
+        values.update(given | settle(values, given)[0])
         self._start = dict(values)
         self._lock = threading.Lock()
         self._snapshot = Snapshot(MappingProxyType(values), MappingProxyType({}))
@@ -405,15 +407,21 @@ class ParameterStore:
         return self.update({name: value})[name]
 
     def update(self, values: Mapping[str, object]) -> dict[str, Value]:
-        """Set several parameters as one change. Raises KeyError or ParameterError and then sets none."""
+        """Set several parameters as one change. Raises KeyError or ParameterError and then sets none.
+
+        What is shown follows the last command (`shown.py`): a new prompt clears the slots' weights, and so on.
+        """
         parsed = {name: TABLE[name].parse(value) for name, value in values.items()}
         for name in parsed:
             if TABLE[name].kind == "trigger":
                 raise ParameterError(f"{name} is a trigger and holds no value")
         with self._lock:
             old = self._snapshot
-            if any(old.values[name] != value for name, value in parsed.items()):
-                self._replace(old.values | parsed, dict(old.triggers))  # type: ignore[operator]
+            settled, cleared = settle(old.values, parsed)
+            changed = parsed | settled
+            if any(old.values[name] != value for name, value in changed.items()):
+                fired = {CLEARED: old.fired(CLEARED) + 1} if cleared else {}
+                self._replace({**old.values, **changed}, {**old.triggers, **fired})
         return parsed
 
     def trigger(self, name: str) -> None:

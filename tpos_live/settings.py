@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tpos_live.parameters import DRAWN, TABLE, ParameterError, Value, shorten
 from tpos_live.settings_file import SettingsError, line_of, read_toml
+from tpos_live.shown import PROMPT, SELECT, WEIGHTS
 
 __all__ = [
     "Settings",
@@ -214,8 +215,17 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here
             tree.setdefault(section, {})[name] = value
         else:
             tree[key] = value
+    _last_wins(merged, overrides)
     _merge(merged, _validate(tree, "command line", ""))
     return Settings.model_validate(merged)
+
+
+def _last_wins(merged: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """A prompt on the command line is later than a slot that a file selects or gives weight (`shown.py`)."""
+    parameters = merged.get("parameters")
+    if isinstance(parameters, dict) and f"parameters.{PROMPT}" in overrides:
+        for name in (SELECT, *WEIGHTS):
+            parameters.pop(name, None)
 
 
 def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:

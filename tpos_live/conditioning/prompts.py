@@ -18,6 +18,7 @@ import torch
 
 from tpos_live.conditioning.scenes import MOST_SCENES
 from tpos_live.parameters import SLOTS, TABLE, Snapshot
+from tpos_live.shown import CLEARED
 
 Part = tuple[torch.Tensor, float]
 """A text's states [tokens, dim], and its weight."""
@@ -186,7 +187,8 @@ class PromptBank:
     Slots with a weight above zero and the live prompt are blended; `prompt.select` shows one slot alone.
     When what is wanted jumps (another text, another selection), the tokens fade from where they are to
     the new target in `prompt.fade` seconds, also when the last fade had not ended. Weights are faders: they
-    are followed with their own smoothing time (exponential, so it does not depend on the frame rate).
+    are followed with their own smoothing time (exponential, so it does not depend on the frame rate). Weights that a
+    command clears (`shown.py`) fade like any other jump.
 
     The live prompt's weight is what the slots leave: 1 minus their sum, at least 0.
     """
@@ -201,6 +203,8 @@ class PromptBank:
         self._fade: _Fade | None = None
         self._weights: dict[int, float] = {}
         self._last_now: float | None = None
+        self._clearings: int | None = None
+        self._cleared = False
         self.prompt = ""
         """What is shown or faded to, for the status."""
 
@@ -217,20 +221,25 @@ class PromptBank:
         goal = [(s, w) for s, (_, w) in zip(states, parts, strict=True) if s is not None]
         target = blend(goal)
         wish = self._wish(snapshot)
-        if wish != self._key:
-            if self._shown is not None and self._key is not None and _changed(self._key, wish):
+        if wish != self._key or self._cleared:
+            if self._shown is not None and self._key is not None and (self._cleared or _changed(self._key, wish)):
                 here = self._now(now)
                 assert here is not None
                 if float((target - here).norm()) > 1e-3 * float(here.norm()):
                     start = fold(self.parts, MOST_SCENES - 1)  # what is new gets a part of its own at once
                     self._fade = _Fade(here, start, now, float(snapshot["prompt.fade"]))
-            self._key = wish
+            self._key, self._cleared = wish, False
         self.prompt = " + ".join(filter(None, texts))
         self._shown, self._goal = target, fold(goal, MOST_SCENES)
         return self._now(now)
 
     def _follow(self, now: float, snapshot: Snapshot) -> dict[int, float]:
-        """The slots' weights, smoothed."""
+        """The slots' weights, smoothed; those that a command cleared are 0 at once, for the prompt fades then."""
+        clearings = snapshot.fired(CLEARED)
+        if self._clearings is not None and clearings != self._clearings:
+            self._cleared = True
+            self._weights = dict.fromkeys(SLOTS, 0.0)
+        self._clearings = clearings
         elapsed = 0.0 if self._last_now is None else max(now - self._last_now, 0.0)
         self._last_now = now
         for n in SLOTS:

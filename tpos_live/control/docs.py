@@ -167,6 +167,8 @@ First connection, step by step: [TouchDesigner](touchdesigner.md), [Ableton Live
 - **Bundles** are applied together, at once; their time tags are ignored.
 - **Questions**: `/tpos/motion/zoom ?`, `/tpos/motion/zoom/?` or `/tpos/get motion.zoom` answer the value at
   `/tpos/motion/zoom`; `/tpos/get motion.*` answers several.
+- **What is shown**: the last command wins. `/tpos/prompt`, `/tpos/prompt/select` and panic set the slots' weights to 0;
+  a new prompt and a weight that moves set `/tpos/prompt/select` to 0. In one bundle, weights above 0 are kept.
 - **Patterns** such as `/tpos/motion/*` or `/tpos/prompt/{{1,2}}/weight` reach all values they match, never triggers.
 - What cannot be understood is counted, told once for each address on the terminal and at `/tpos/status/error`,
   and stops nothing.

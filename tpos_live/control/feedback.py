@@ -56,6 +56,7 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
 WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
     "state": (lambda s: s.state, "starting, loading, running or stopping"),
     "prompt": (lambda s: s.prompt, "what is shown"),
+    "showing": (lambda s: s.showing, "where that comes from: prompt, a slot of the bank, or slots with their weights"),
     "understood": (lambda s: s.understood, "what of the prompt the engine understood, and what not"),
     "heard": (lambda s: s.heard, "what the sound is taken for; empty in silence"),
     "error": (lambda s: s.message, "what is wrong and what to do; empty when well"),

@@ -12,6 +12,7 @@ from tpos_live.control.addresses import ADDRESSES, BLEND_SLOTS, PADS, Command, f
 from tpos_live.control.packets import Message, read
 from tpos_live.control.triggers import fire
 from tpos_live.parameters import SLOTS, TABLE, Parameter, ParameterError, ParameterStore, Value, parse_number, shorten
+from tpos_live.shown import COMMANDS
 
 SILENCE = 0.25
 """Seconds without a message at an address after which the next one counts as new."""
@@ -90,6 +91,8 @@ class Router:
             for problem in problems:
                 self.received += 1
                 self._complain(problem.address or datagram.host, datagram.host, problem.text)
+            if self._pending.keys() & COMMANDS:
+                self._flush()  # of two commands the last one wins; those of one bundle are one state
             for message in messages:
                 self.received += 1
                 try:
@@ -127,6 +130,7 @@ class Router:
 
     def _set(self, parameter: Parameter, value: Value, args: tuple[Any, ...], now: float) -> None:
         if not self._is_held(parameter.address, args, now):
+            self._pending.pop(parameter.name, None)  # so that the order is that of the newest values
             self._pending[parameter.name] = value
             self._note(parameter, now, str(value))
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tpos_live.parameters import SLOTS, TABLE, ParameterStore, Value
+from tpos_live.shown import SELECT, WEIGHTS
 
-SAFE: Mapping[str, Value] = {"out.blackout": False, "out.freeze": False, "out.level": 1.0}
+SAFE: Mapping[str, Value] = {
+    **{"out.blackout": False, "out.freeze": False, "out.level": 1.0},
+    **dict.fromkeys(WEIGHTS, 0.0),
+}
 """What `out.panic` sets besides motion and finish."""
 CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
 """What `out.panic` sets back to its start value."""
@@ -35,7 +39,7 @@ def fire(store: ParameterStore, name: str) -> None:
     store.trigger(name)
     if name == "out.panic":
         store.restore(CALMED)
-        store.update(SAFE)
+        store.update({**SAFE, SELECT: store.snapshot()[SELECT]})  # a slot that is selected stays, a blend fades out
     elif name == "reset":
         store.restore(RESTORED)
     elif name == "seed.random":

@@ -49,6 +49,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("tempo", tempo, INK if status.tempo > 0 else DIM),
         Line("heard", heard, INK if status.heard else DIM),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
+        *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.accelerator}"),
         Line("sound", sound or "-", INK if well else WARN),

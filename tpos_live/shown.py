@@ -1,0 +1,80 @@
+"""Which prompt is shown: the prompt itself, one slot of the bank, or slots by their weights. The last command wins.
+
+Three kinds of parameters say what is shown. A later command of one kind ends an earlier one of another kind, so that
+nothing that was set an hour ago swallows what is asked for now:
+
+- `prompt` and `prompt.select` set all weights to 0, and a new `prompt` sets `prompt.select` to 0;
+- a weight that moves sets `prompt.select` to 0.
+
+So a slot is never selected while another has weight. Values that are set together (an OSC bundle, a blend, the settings
+file) are one state: weights above 0 in it are kept beside a prompt, and beside a selected slot the later one wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SLOTS = range(1, 9)
+"""Numbers of the prompt bank's slots."""
+PROMPT, SELECT = "prompt", "prompt.select"
+WEIGHTS = tuple(f"prompt.{n}.weight" for n in SLOTS)
+COMMANDS = frozenset((PROMPT, SELECT, *WEIGHTS))
+"""Parameters that say what is shown; a slot's text is none, it fills the bank."""
+CLEARED = "prompt.cleared"
+"""Counted among a snapshot's triggers: how often a command set the weights to 0, which is a fade and no moved fader."""
+
+
+def settle(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """What else changes with `new`, in the order of its keys, and whether weights are cleared by it.
+
+    old, new: valid values by name; `new` has those that were set together.
+    """
+    last = {name: at for at, name in enumerate(new) if name in COMMANDS}
+    raised = [name for name in WEIGHTS if new.get(name, 0.0) > 0]
+    if PROMPT in new or SELECT in new:
+        slot = new.get(SELECT, 0)
+        mixed = bool(raised) and (not slot or max(last[name] for name in raised) > last[SELECT])
+        if mixed:
+            return {SELECT: 0}, False
+        cleared = any(old[name] > 0 for name in WEIGHTS)
+        return {**dict.fromkeys(WEIGHTS, 0.0), SELECT: slot}, cleared
+    moved = any(new[name] != old[name] for name in raised)
+    return ({SELECT: 0}, False) if moved else ({}, False)
+
+
+def showing(values: Mapping[str, Any]) -> str:
+    """What is shown, in a few words: `prompt`, `slot 3`, or `slot 7 50 % + slot 8 50 %`."""
+    if values[SELECT]:
+        return f"slot {values[SELECT]}"
+    mixed = [(n, values[f"prompt.{n}.weight"]) for n in SLOTS if values[f"prompt.{n}"] and _seen(values, n)]
+    if not mixed:
+        return "prompt"
+    total = sum(weight for _, weight in mixed)
+    parts = [f"slot {n} {weight / max(total, 1.0):.0%}" for n, weight in mixed]
+    if total < 1.0 - _SMALL:
+        parts.append(f"prompt {1.0 - total:.0%}")
+    return " + ".join(parts).replace("%", " %")
+
+
+def shown_text(values: Mapping[str, Any]) -> str:
+    """The text that is shown; of a blend, all texts with their weights."""
+    if values[SELECT]:
+        return str(values[f"prompt.{values[SELECT]}"])
+    slots = [n for n in SLOTS if values[f"prompt.{n}"] and _seen(values, n)]
+    if not slots:
+        return str(values[PROMPT])
+    weights = [float(values[f"prompt.{n}.weight"]) for n in slots]
+    parts = [f"{values[f'prompt.{n}']} {weight:.1f}" for n, weight in zip(slots, weights, strict=True)]
+    rest = 1.0 - sum(weights)
+    if rest > _SMALL and values[PROMPT]:
+        parts.append(f"{values[PROMPT]} {rest:.1f}")
+    return " + ".join(parts)
+
+
+_SMALL = 1e-3
+"""A weight that is not seen."""
+
+
+def _seen(values: Mapping[str, Any], slot: int) -> bool:
+    return bool(values[f"prompt.{slot}.weight"] > _SMALL)
