@@ -12,14 +12,25 @@ def test_a_line_every_few_seconds_of_the_clock_with_the_time_left() -> None:
     said: list[str] = []
     now = 0.0
     with Progress("a.mp4", 1600, bar=False, say=said.append, clock=lambda: now) as progress:
-        for _ in range(130):
-            now += 0.125
+        now = 60.0  # the engine was prepared
+        progress.update()
+        progress.rename("a-2.mp4")
+        for k in range(1, 641):
+            now += 0.125 if k < 480 else 0.25  # twice as slow from here on
             progress.update()
-    assert said == [
-        "a.mp4: 2 %, 8.0 frames per second, 3:15 left",
-        "a.mp4: 5 %, 8.0 frames per second, 3:10 left",
-        "a.mp4: 7 %, 8.0 frames per second, 3:05 left",
+    assert said[:2] == [
+        "a-2.mp4: 2 %, 8.0 frames per second, 3:15 left",
+        "a-2.mp4: 5 %, 8.0 frames per second, 3:10 left",
     ]
+    assert len(said) == 20 and "8.0 frames" in said[10] and "4.0 frames" in said[-1]
+
+
+def test_on_a_terminal_it_is_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("a.mp4", 10, bar=True) as progress:
+        progress.rename("a-2.mp4")
+        for _ in range(10):
+            progress.update()
+    assert "a-2.mp4: 100%" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.0, "0:00"), (59.6, "1:00"), (3723.0, "1:02:03"), (-1.0, "0:00")])

@@ -110,6 +110,7 @@ def write_video(
                 writer.write_frame(composer.compose(shot.finish, frame))
                 if k == 0:
                     tell(writer.output.about_found())
+                    progress.rename(writer.path.name)
                 writer.write_sound(piece)
                 written += len(piece)
                 progress.update()

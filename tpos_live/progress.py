@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -15,6 +16,8 @@ from tpos_live.timing import hms
 
 EVERY = 5.0
 """Seconds between lines where there is no terminal."""
+MARKS = 7
+"""Of the last lines, from which the speed is taken: half a minute."""
 
 
 class Progress:
@@ -35,10 +38,10 @@ class Progress:
             total=total, unit="frame", desc=name, disable=not (sys.stderr.isatty() if bar is None else bar)
         )
         self._done = 0
-        self._began = self._said = 0.0
+        self._said = 0.0
+        self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
 
     def __enter__(self) -> Self:
-        self._began = self._said = self._clock()
         return self
 
     def __exit__(
@@ -46,15 +49,26 @@ class Progress:
     ) -> None:
         self._bar.close()
 
+    def rename(self, name: str) -> None:
+        """What is made is called so."""
+        self._name = name
+        self._bar.set_description(name)
+
     def update(self) -> None:
         """One more frame is made."""
         self._done += 1
         self._bar.update()
         now = self._clock()
+        if not self._marks:  # the first frame has waited for the engine, which says nothing of the speed
+            self._marks.append((now, self._done))
+            self._said = now
+            return
         if not self._bar.disable or now - self._said < EVERY:
             return
         self._said = now
-        rate = self._done / max(now - self._began, 1e-6)
+        since, before = self._marks[0]
+        self._marks.append((now, self._done))
+        rate = (self._done - before) / max(now - since, 1e-6)
         left = (self._total - self._done) / rate
         self._say(
             f"{self._name}: {100 * self._done // max(self._total, 1)} %, {rate:.1f} frames per second, {hms(left)} left"
