@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tpos_live.settings import RecordSettings
-from tpos_live.sound.source import Chunk
+from tpos_live.sound.source import RATE, Chunk
 from tpos_live.stage.errors import StageError
 from tpos_live.stage.output import Output
 from tpos_live.stage.output_file import VIDEO, check_folder, check_output
@@ -130,7 +130,8 @@ class Recordings:
             self._fail(recorder.error)
         elif recorder.seconds:
             rate = (recorder.seconds * self._fps - recorder.repeated) / recorder.seconds
-            self._report(f"recorded {recorder.path}, {hms(recorder.seconds)}, {rate:.1f} frames per second")
+            lost = f", {recorder.sound_lost / RATE:.1f} s of sound lost" if recorder.sound_lost else ""
+            self._report(f"recorded {recorder.path}, {hms(recorder.seconds)}, {rate:.1f} frames per second{lost}")
         elif not quiet:
             self._fail(f"recording lost: no picture with sound came, so there is no {recorder.path}")
 

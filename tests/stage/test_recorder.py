@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -290,6 +291,30 @@ def test_a_found_part_is_kept_and_said(tmp_path: Path) -> None:
     assert recorder.path.name == "a-2.mp4" and pictures_of(recorder.path)
     assert (tmp_path / "a.part.mp4").read_bytes() == b"of a show that was killed"
     assert len(said) == 1 and "a.part.mp4" in said[0] and "a-2.mp4" in said[0]
+
+
+def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    write = VideoWriter.write_frame
+
+    def stuck(self: VideoWriter, pixels: np.ndarray, place: int | None = None) -> None:
+        write(self, pixels, place)
+        answers.wait(20)
+
+    monkeypatch.setattr(VideoWriter, "write_frame", stuck)
+    monkeypatch.setattr(recorder_module, "PATIENCE", 0.2)
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((160, 90))
+    recorder.send(flat(1, (160, 90)), 100.0)
+    for k in range(30):
+        recorder.sound(np.zeros((480, 2), np.float32), 100 + k / 100)
+    end = time.monotonic() + 20
+    while not (tmp_path / "a.part.mp4").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    recorder.close()
+    assert "not answered" in recorder.error and not recorder.recording
+    answers.set()
+    recorder._thread.join(20)  # type: ignore[union-attr]
 
 
 def test_little_disk_is_said_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:

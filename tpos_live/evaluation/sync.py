@@ -62,12 +62,14 @@ def watch(path: Path) -> Watched:
     import av
 
     change, flow, before, grey_before = [0.0], [0.0], None, None
+    moments: list[float] = []
     try:
         with av.open(str(path)) as container:
             if not container.streams.video or not container.streams.audio:
                 raise SyncError(f"{path}: has no picture or no sound; take a video written by tpos-live render")
             fps = float(container.streams.video[0].average_rate or 0)
             for frame in container.decode(video=0):
+                moments.append(float(frame.time or 0.0))
                 small = frame.reformat(SIDE, SIDE, "rgb24", interpolation="AREA").to_ndarray()
                 lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
                 grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
@@ -80,18 +82,36 @@ def watch(path: Path) -> Watched:
             mono = _mono(container, av)
     except (OSError, ValueError, av.FFmpegError) as error:
         raise SyncError(f"{path}: cannot be read ({error}); take a video written by tpos-live render") from error
-    if fps <= 0 or len(change) < SECONDS * fps:
+    places, fps = _places(moments, fps)
+    changes, flows = (_spread(values, places) for values in (change, flow))
+    if fps <= 0 or len(changes) < SECONDS * fps:
         raise SyncError(f"{path}: shorter than {SECONDS:.0f} s; take a longer one")
     hop = round(_HOP * _RATE)
     strength = librosa.onset.onset_strength(y=mono, sr=_RATE, hop_length=hop)
-    times = (np.arange(len(change)) + 0.5) / fps
+    times = (np.arange(len(changes)) + 0.5) / fps
     # The mean over the time a picture is on the screen: a strength of 10 ms between two pictures must not be missed.
     wide = max(round(1 / fps / _HOP), 1)
     even = np.convolve(strength, np.ones(wide) / wide, mode="same")
     onset = np.interp(times, np.arange(len(even)) * hop / _RATE, even, right=0.0)
     onsets = librosa.onset.onset_detect(onset_envelope=strength, sr=_RATE, hop_length=hop, units="time")
     tempo = float(np.atleast_1d(librosa.feature.tempo(onset_envelope=strength, sr=_RATE, hop_length=hop))[0])
-    return Watched(fps, np.array(change), np.array(flow), onset, np.asarray(onsets, float), tempo)
+    return Watched(fps, changes, flows, onset, np.asarray(onsets, float), tempo)
+
+
+def _places(moments: list[float], fps: float) -> tuple[np.ndarray, float]:
+    """Which frame each picture is, and the frames per second: a recording whose encoder was slow leaves frames out."""
+    steps = np.diff(moments)
+    if len(steps) and steps.min() > 0 and steps.max() > 1.5 * steps.min():
+        fps = round(float(1 / steps.min()), 3)
+        return np.round((np.array(moments) - moments[0]) * fps).astype(int), fps
+    return np.arange(len(moments)), fps
+
+
+def _spread(values: list[float], places: np.ndarray) -> np.ndarray:
+    """A value for each frame: 0 where the picture stands."""
+    out = np.zeros(int(places[-1]) + 1 if len(places) else 1)
+    out[places] = values[: len(places)]
+    return out
 
 
 def correlations(change: np.ndarray, onset: np.ndarray) -> np.ndarray:
