@@ -171,3 +171,19 @@ def test_a_cleared_blend_fades_out(command: dict[str, object]) -> None:
     assert distances[99] > 0.25 * distances[0], "half-way through the fade it is still seen"
     steps = [a - b for a, b in itertools.pairwise(distances)]
     assert max(steps) < 0.03 * distances[0] and torch.isfinite(torch.tensor(distances)).all()
+
+
+def test_a_slot_without_a_text_shows_the_prompt() -> None:
+    """A fader of 0 to 1 on /tpos/prompt/select ends at slot 1, which may be empty."""
+    prompts, store = bank(), ParameterStore({"prompt": "sea", "prompt.2": " "})
+    for slot in (1, 2):
+        store.set("prompt.select", slot)
+        values = store.snapshot().values
+        assert shown_text(values) == "sea" and showing(values) == f"prompt (slot {slot} is empty)"
+        tokens = prompts.tokens(10.0 * slot, store.snapshot())
+        assert tokens is not None and torch.equal(tokens, encode("sea"))
+    store.update({"prompt.2": "fire", "prompt.fade": 0.0})
+    prompts.tokens(30.0, store.snapshot())
+    tokens = prompts.tokens(31.0, store.snapshot())
+    assert showing(store.snapshot().values) == "slot 2"
+    assert tokens is not None and torch.equal(tokens, encode("fire"))

@@ -234,7 +234,7 @@ def _table() -> Iterator[Parameter]:
         "between prompts: each grows through the other where it has most to show, or one mixture of both",
         choices=("grow", "mix"),
     )
-    yield P("prompt.select", i, 0, "show this slot of the bank alone; 0 = the prompt", 0, 8)
+    yield P("prompt.select", i, 0, "show this slot of the bank alone; 0, or a slot without a text = the prompt", 0, 8)
     for n in SLOTS:
         yield P(f"prompt.{n}", t, "", f"text of slot {n} of the prompt bank")
         yield P(f"prompt.{n}.weight", f, 0.0, f"weight of slot {n} in the blend", 0, 1, smoothing=0.1)

@@ -13,7 +13,7 @@ file) are one state: weights above 0 in it are kept beside a prompt, and beside 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 SLOTS = range(1, 9)
 """Numbers of the prompt bank's slots."""
@@ -43,10 +43,23 @@ def settle(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, An
     return ({SELECT: 0}, False) if moved else ({}, False)
 
 
+class Values(Protocol):
+    """Values by name: a mapping, or a snapshot."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def selected_text(values: Values) -> str:
+    """The text of the selected slot; of an empty one the prompt's, for a fader slips over slots without a text."""
+    text = str(values[f"prompt.{values[SELECT]}"])
+    return text if text.strip() else str(values[PROMPT])
+
+
 def showing(values: Mapping[str, Any]) -> str:
     """What is shown, in a few words: `prompt`, `slot 3`, or `slot 7 50 % + slot 8 50 %`."""
     if values[SELECT]:
-        return f"slot {values[SELECT]}"
+        filled = values[f"prompt.{values[SELECT]}"].strip()
+        return f"slot {values[SELECT]}" if filled else f"prompt (slot {values[SELECT]} is empty)"
     mixed = [(n, values[f"prompt.{n}.weight"]) for n in SLOTS if values[f"prompt.{n}"] and _seen(values, n)]
     if not mixed:
         return "prompt"
@@ -60,7 +73,7 @@ def showing(values: Mapping[str, Any]) -> str:
 def shown_text(values: Mapping[str, Any]) -> str:
     """The text that is shown; of a blend, all texts with their weights."""
     if values[SELECT]:
-        return str(values[f"prompt.{values[SELECT]}"])
+        return selected_text(values)
     slots = [n for n in SLOTS if values[f"prompt.{n}"] and _seen(values, n)]
     if not slots:
         return str(values[PROMPT])

@@ -18,7 +18,7 @@ import torch
 
 from tpos_live.conditioning.scenes import MOST_SCENES
 from tpos_live.parameters import SLOTS, TABLE, Snapshot
-from tpos_live.shown import CLEARED
+from tpos_live.shown import CLEARED, selected_text
 
 Part = tuple[torch.Tensor, float]
 """A text's states [tokens, dim], and its weight."""
@@ -254,7 +254,7 @@ class PromptBank:
         """Texts by slot: 0 the prompt, 1 to 8 the slots that have weight, -1 a slot shown alone."""
         selected = int(snapshot["prompt.select"])
         if selected:
-            return {-1: str(snapshot[f"prompt.{selected}"])}
+            return {-1: selected_text(snapshot)}
         weighted = {n: str(snapshot[f"prompt.{n}"]) for n in SLOTS if self._weights[n] > _SMALL}
         return {0: str(snapshot["prompt"])} | weighted
 
@@ -283,7 +283,7 @@ def wanted_parts(snapshot: Snapshot, slots: dict[int, float]) -> list[tuple[str,
     """The texts that should be seen and their weights, none of them zero; slots: weight by number."""
     selected = int(snapshot["prompt.select"])
     if selected:
-        return [(str(snapshot[f"prompt.{selected}"]), 1.0)]
+        return [(selected_text(snapshot), 1.0)]
     weights: dict[str, float] = {}
     for n in SLOTS:
         text, weight = str(snapshot[f"prompt.{n}"]), slots[n]
