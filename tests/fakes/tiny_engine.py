@@ -187,3 +187,41 @@ def _write_clip(folder: Path, suffix: str, dim: int, layers: int, projection: in
         f"text_encoder{suffix}": ["transformers", cls.__name__],
         f"tokenizer{suffix}": ["transformers", "CLIPTokenizer"],
     }
+
+
+def make_paired_engine(folder: Path, seed: int = 0) -> Path:
+    """As Ember 2: extra inputs for its UNet, two prompts in one pass, pixel shuffle, 16 pixels a position."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from tpos_live.render.pixel_shuffle_vae import AutoencoderPixelShuffle
+    from tpos_live.render.unet_inputs import VECTORS, extra_channels
+
+    scalars = [
+        {"name": "intensity", "source": "intensity"},
+        {"name": "hue", "source": "seed", "rate": 0.02, "cyclic": True},
+        {"name": "share", "source": "share"},
+    ]
+    given = {"packing": 2, "fields": 1, "blurs": [1.0, 2.0]}
+    description = {"name": "Tiny pairs", "size": [64, 64], "multiple": 32, "guidance": False, "scalars": scalars}
+    make_tiny_engine(
+        folder, "flow", metadata={**description, "unet_inputs": given}, scheduler={"prediction_type": "sample"}
+    )
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    UNet2DConditionModel(
+        sample_size=4, in_channels=8 + extra_channels(1, (1.0, 2.0)), out_channels=8, block_out_channels=(16, 32),
+        layers_per_block=1, norm_num_groups=8, cross_attention_dim=128, attention_head_dim=2,
+        down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2,
+        mid_block_type="UNetMidBlock2DCrossAttn", resnet_time_scale_shift="scale_shift",
+        class_embed_type="projection", projection_class_embeddings_input_dim=VECTORS * 128,
+    ).save_pretrained(folder / "unet")  # fmt: skip
+    for name in (folder / "vae").iterdir():
+        name.unlink()
+    AutoencoderPixelShuffle(latent_channels=8, decoder_channels=(16, 8, 8), decoder_blocks=(1, 1, 1)).save_pretrained(
+        folder / "vae"
+    )
+    torch.random.set_rng_state(state)
+    index = json.loads((folder / "model_index.json").read_text())
+    index["vae"] = ["tpos_live", "AutoencoderPixelShuffle"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder

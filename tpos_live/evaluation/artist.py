@@ -10,11 +10,11 @@ import torch
 from tpos_live.conditioning.prompts import Part
 from tpos_live.render.accelerators import STOPGAPS, choose, prepare_better
 from tpos_live.render.engine import Engine
-from tpos_live.render.growth import Growth
+from tpos_live.render.growth import Growth, shares
 from tpos_live.render.loop import Loop
 from tpos_live.render.metadata import EngineError
-from tpos_live.render.motion import NoiseField, SeedScalars
-from tpos_live.render.scalars import scalar_tokens
+from tpos_live.render.motion import NoiseField
+from tpos_live.render.unet_tokens import UnetTokens
 
 
 class Artist:
@@ -29,7 +29,8 @@ class Artist:
         """accelerator: as on the command line; a faster one is prepared first, once on a machine. threads: 0 = all."""
         self.engine = engine
         self.size = engine.nearest_size(size or engine.metadata.size)
-        rows = engine.text_tokens + engine.metadata.audio_tokens + len(engine.metadata.scalars)
+        self._rows = UnetTokens(engine)
+        rows = self._rows.count
         self.accelerator = choose(accelerator, engine, self.size, rows, threads)
         if self.accelerator.name in STOPGAPS:
             try:
@@ -38,10 +39,9 @@ class Artist:
                 self.accelerator.why = str(error)
         self.note = f"{self.accelerator.name}{f' ({self.accelerator.why})' if self.accelerator.why else ''}"
         self._tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
-        self._scalars = SeedScalars(engine.metadata.scalars)
         shape = (1, engine.latent_channels, self.size[1] // engine.factor, self.size[0] // engine.factor)
         self._loop = Loop(shape, engine.device)
-        self._field = NoiseField(*shape[1:])
+        self._field = NoiseField(*shape[1:], packing=engine.packing)
         self._shape = shape
         self._growth = Growth(shape, engine.device)
         self._pixels = np.zeros((self.size[1], self.size[0], 3), np.uint8)
@@ -52,7 +52,7 @@ class Artist:
 
     def moment(self, seed: int, walk: float, intensity: float) -> tuple[torch.Tensor, list[float]]:
         """Noise (a buffer) and scalars as a show has them where its walk is."""
-        return self._field.at(seed, 0, walk), self._scalars.at(seed, 0, walk, intensity)
+        return self._field.at(seed, 0, walk), self._rows.scalars.at(seed, 0, walk, intensity)
 
     @torch.inference_mode()
     def draw(self, states: torch.Tensor, scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
@@ -69,8 +69,12 @@ class Artist:
         parts: states and weights, at most MOST_SCENES, one in sum; those of no weight are left out.
         """
         parts = [part for part in parts if part[1] > 0]
-        conditions = [self._condition(states, scalars) for states, _ in parts]
-        self._growth.prepare([weight for _, weight in parts])
+        if self._rows.pairs and len(parts) == 2:
+            (first, _), (second, _) = parts
+            conditions = [self._condition(first, scalars, second, shares([weight for _, weight in parts])[1])]
+        else:
+            conditions = [self._condition(states, scalars) for states, _ in parts]
+            self._growth.prepare([weight for _, weight in parts])
         plan, done = self.engine.schedule.plan(steps), 0
 
         def predict(latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
@@ -85,18 +89,15 @@ class Artist:
         self.accelerator.decode(latent, self._pixels)
         return self._pixels.copy()
 
-    def _condition(self, states: torch.Tensor, scalars: Sequence[float]) -> torch.Tensor:
-        """Tokens [1, rows, dim] of a prompt in silence."""
-        rows = len(states)
+    def _condition(
+        self, states: torch.Tensor, scalars: Sequence[float], second: torch.Tensor | None = None, share: float = 0.0
+    ) -> torch.Tensor:
+        """Tokens [1, rows, dim] of a prompt in silence, and of a second one."""
+        heard = self._rows.given - len(states)
+        rest = states.new_zeros(heard, states.shape[1]) if self.engine.hears else states[len(states) - heard :]
+        values = list(scalars)[: len(self._rows.scalars.scalars) - self._rows.pairs]
         tokens = torch.zeros_like(self._tokens)
-        tokens[0, :rows] = states
-        if not self.engine.hears:  # as the mixer does
-            tokens[0, rows : rows + self.engine.metadata.audio_tokens] = states[
-                rows - self.engine.metadata.audio_tokens :
-            ]
-        if self._scalars.scalars:
-            values = torch.tensor([list(scalars)])
-            tokens[:, -len(self._scalars.scalars) :] = scalar_tokens(values, self._scalars.cyclic, tokens.shape[-1])
+        self._rows.fill(tokens, torch.cat([states, rest]), [*values, *([share] if self._rows.pairs else [])], second)
         return tokens
 
 

@@ -20,8 +20,9 @@ from tpos_live.render.networks import Networks, read_json
 from tpos_live.render.pooled import ADDED
 from tpos_live.render.schedule import Schedule
 from tpos_live.render.texts import ONE, SECOND, Texts, load_texts
+from tpos_live.render.unet_inputs import Layout, extra_channels
 
-DECODERS = ("AutoencoderTiny", "AutoencoderKL")
+DECODERS = ("AutoencoderTiny", "AutoencoderKL", "AutoencoderPixelShuffle")
 _AT_ONCE = 32
 """Texts that are encoded at once."""
 PARTS = ("unet", "vae", *ONE, "scheduler")
@@ -77,12 +78,23 @@ class Engine:
 
     @property
     def latent_channels(self) -> int:
-        return int(self.networks.configs["unet"]["in_channels"])
+        return int(self.networks.configs["unet"]["out_channels"])
 
     @property
     def factor(self) -> int:
         """Pixels along one side of a latent pixel."""
         return self.networks.factor
+
+    @property
+    def packing(self) -> int:
+        """Cells of noise along one side of a latent pixel; 1 = the noise is as the latent."""
+        given = self.metadata.unet_inputs
+        return given.packing if given is not None else 1
+
+    @property
+    def layout(self) -> Layout | None:
+        """Rows of the conditioning, of an engine that draws two prompts in one pass."""
+        return _layout(self.metadata, self.texts.rows)
 
     @property
     def token_dim(self) -> int:
@@ -163,14 +175,22 @@ def load_engine(folder: Path, device: str | None = None, lazy: bool = False) -> 
     for part in ("unet", "vae", ONE[0], *(SECOND[:1] if kind == ADDED else ())):
         _check_weights(folder / part)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    networks = Networks(folder, index["vae"][1], where, metadata.loras)
     texts = load_texts(folder, index, kind == ADDED, where)
+    layout = _layout(metadata, texts.rows)
+    inputs = (metadata.unet_inputs, layout) if metadata.unet_inputs is not None and layout is not None else None
+    networks = Networks(folder, index["vae"][1], where, metadata.loras, inputs)
     if not lazy or metadata.loras or not networks.known:
         networks.load(texts.modules)
     texts.to(networks.dtype)
     engine = Engine(folder, metadata, schedule, networks, texts, where)
     _check_fit(engine)
     return engine
+
+
+def _layout(metadata: EngineMetadata, text: int) -> Layout | None:
+    if metadata.unet_inputs is None:
+        return None
+    return Layout(text, metadata.audio_tokens, len(metadata.scalars))
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
@@ -218,10 +238,12 @@ def _check_fit(engine: Engine) -> None:
     """The parts must fit each other: latents, tokens and scalars."""
     configs = engine.networks.configs
     latent = int(configs["vae"]["latent_channels"])
-    if not engine.latent_channels == int(configs["unet"]["out_channels"]) == latent:
+    given, wanted = engine.metadata.unet_inputs, int(configs["unet"]["in_channels"])
+    extra = extra_channels(given.fields, given.blurs) if given is not None else 0
+    if not engine.latent_channels == wanted - extra == latent:
         raise EngineError(
             f"{engine.folder}: unet and vae differ in latent channels "
-            f"({engine.latent_channels} and {latent}); the parts are of different engines"
+            f"({wanted - extra} and {latent}); the parts are of different engines"
         )
     if configs["vae"].get("latents_mean"):
         raise EngineError(f"{engine.folder}: its vae moves latents to a mean, which is not done here; use another one")

@@ -31,6 +31,12 @@ ROUNDS = 8
 _TINY = 1e-6
 
 
+def shares(weights: Sequence[float]) -> list[float]:
+    """Parts of the picture's area, by the prompts' weights: eased, one in sum."""
+    eased = [weight * weight * (3.0 - 2.0 * weight) for weight in weights]
+    return [part / sum(eased) for part in eased]
+
+
 class Growth:
     """Joins the predictions of several prompts. Belongs to the render thread.
 
@@ -47,8 +53,7 @@ class Growth:
 
     def prepare(self, weights: Sequence[float]) -> None:
         """Set the weights of the next picture: 2 to MOST_SCENES of them, one in sum."""
-        eased = [weight * weight * (3.0 - 2.0 * weight) for weight in weights]
-        self._numbers.put([max(part / sum(eased), _TINY) for part in eased])
+        self._numbers.put([max(share, _TINY) for share in shares(weights)])
 
     def join(
         self, first: bool, latent: torch.Tensor, predictions: torch.Tensor, skip: torch.Tensor | float,

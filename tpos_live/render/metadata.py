@@ -50,16 +50,32 @@ class Scalar(BaseModel):
     """A global fact of the picture, given to the UNet as one token (see `scalars.py`).
 
     source: what moves it. "intensity" follows the sound's intensity, "seed" is drawn from the
-    seed and drifts by `rate` per unit of walk, "clock" grows by `rate` per unit of walk.
+    seed and drifts by `rate` per unit of walk, "clock" grows by `rate` per unit of walk, "share" is the part of the
+    picture that a second prompt covers (see `UnetInputs`).
     cyclic: 0 and 1 mean the same (a hue, a phase); a scalar that is not cyclic is reflected.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    source: Literal["intensity", "seed", "clock"]
+    source: Literal["intensity", "seed", "clock", "share"]
     rate: float = 0.0
     cyclic: bool = False
+
+
+class UnetInputs(BaseModel):
+    """What a UNet is given beside latent and tokens (see `unet_inputs.py`): it draws two prompts in one pass.
+
+    packing: cells of noise along one side of a position. fields: channels of that noise that are low-passed, from the
+    first; blurs: by how much, standard deviations in positions. The tokens are those of a prompt, of what is heard, the
+    scalars, and those of a second prompt.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    packing: int = Field(ge=1, le=8)
+    fields: int = Field(ge=1, le=64)
+    blurs: list[Annotated[float, Field(gt=0.0, le=64.0)]] = Field(max_length=8)
 
 
 class LoraWeight(BaseModel):
@@ -118,6 +134,7 @@ class EngineMetadata(BaseModel):
     audio_mode: AudioMode = "append"
     """How a sound's meaning enters where nobody says otherwise (`audio.mode` is auto)."""
     scalars: list[Scalar] = Field(default_factory=list)
+    unet_inputs: UnetInputs | None = None
     loras: Annotated[list[LoraFile], FEW_LIVE] = Field(default_factory=list)
 
     def size_for(self, output: tuple[int, int]) -> tuple[int, int]:

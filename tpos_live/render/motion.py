@@ -28,6 +28,7 @@ import torch
 from tpos_live.render.metadata import Scalar
 from tpos_live.render.numbers import Numbers
 from tpos_live.render.recording import Recordings
+from tpos_live.render.unet_inputs import pack
 
 KEYFRAMES_PER_WALK = 2.0
 """Keyframes along one unit of walk: fields one unit apart correlate by 1/6, two units apart not at all."""
@@ -64,10 +65,19 @@ class NoiseField:
     """
 
     def __init__(
-        self, channels: int, height: int, width: int, stream: int = 0, device: torch.device | str = "cpu"
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        stream: int = 0,
+        device: torch.device | str = "cpu",
+        packing: int = 1,
     ) -> None:
-        """stream: fields of different streams are independent. device: where the field is made."""
+        """stream: fields of different streams are independent. device: where the field is made. packing: cells of the
+        field along one side of a pixel of the noise, so that it moves by less than a pixel (see `unet_inputs.pack`)."""
         device = torch.device(device)
+        packed = torch.empty(1, channels, height, width, device=device)
+        channels, height, width = channels // packing**2, height * packing, width * packing
         self._shape = (channels, height, width)
         self._stream = stream
         self._cache: OrderedDict[tuple[int, int, int], torch.Tensor] = OrderedDict()
@@ -77,6 +87,7 @@ class NoiseField:
         self._spectra = torch.zeros(_SPAN, *half, dtype=torch.complex64, device=device)
         self._sum = torch.empty(half, dtype=torch.complex64, device=device)
         self._field = torch.empty(1, channels, height, width, device=device)
+        self._packing, self._packed = packing, packed if packing > 1 else self._field
         self._numbers = Numbers(_SPAN + 2, device=device, dtype=torch.complex64)  # weights, then the pan in pixels
         self._recordings = Recordings(device)
 
@@ -96,7 +107,7 @@ class NoiseField:
                 self._keys[place] = key
         self._numbers.put([*numbers, *self._shift.pixels(pan_x, pan_y)])
         self._recordings.run("field", self._make)
-        return self._field
+        return self._packed
 
     def _make(self) -> None:
         """The field from spectra and numbers: tensors alone, as a recording wants it."""
@@ -107,6 +118,8 @@ class NoiseField:
         x, y = numbers[_SPAN:].real
         self._shift.turn(self._sum, x, y)
         torch.fft.irfft2(self._sum, s=self._shape[1:], norm="ortho", out=self._field[0])
+        if self._packing > 1:
+            self._packed.copy_(pack(self._field, self._packing))
 
     def look_ahead(self) -> None:
         """Make the keyframe that the walk wants next, while a card draws: it takes as long as a small picture."""
@@ -183,8 +196,8 @@ class SeedScalars:
         self.cyclic = torch.tensor([scalar.cyclic for scalar in scalars], dtype=torch.bool)
         self._normal = NormalDist()
 
-    def at(self, seed: int, look: int, walk: float, intensity: float) -> list[float]:
-        """Values in the order of the metadata.
+    def at(self, seed: int, look: int, walk: float, intensity: float, share: float = 0.0) -> list[float]:
+        """Values in the order of the metadata. share: of a second prompt.
 
         A cyclic seed scalar goes round at its rate, from a place and in a direction of the seed. One that
         is not cyclic wanders: a Gaussian walk as smooth as the noise's, through the normal distribution
@@ -195,6 +208,8 @@ class SeedScalars:
         for n, scalar in enumerate(self.scalars):
             if scalar.source == "intensity":
                 value = min(max(intensity, 0.0), 1.0)
+            elif scalar.source == "share":
+                value = share
             elif scalar.source == "clock":
                 value = scalar.rate * walk % 1.0
             elif scalar.cyclic:

@@ -18,8 +18,9 @@ import torch
 
 from tpos_live.render.live_lora import LiveLoras
 from tpos_live.render.lora import Change, merge, read_lora
-from tpos_live.render.metadata import EngineError, LoraFile, first_line
+from tpos_live.render.metadata import EngineError, LoraFile, UnetInputs, first_line
 from tpos_live.render.pooled import ADDED, PooledUnet, pooled_width
+from tpos_live.render.unet_inputs import ExtendedUnet, ExtraInputs, Layout
 
 _FACTS = {"unet": ("in_channels", "out_channels", "cross_attention_dim"), "vae": ("latent_channels", "scaling_factor")}
 """What must stand in the configurations for an engine to be known without its modules."""
@@ -34,10 +35,18 @@ class Networks:
     wait. Raises EngineError then, with one line, for weights that cannot be loaded.
     """
 
-    def __init__(self, folder: Path, vae_class: str, device: torch.device, loras: list[LoraFile]) -> None:
-        """vae_class: "AutoencoderTiny" or "AutoencoderKL". loras: merged into the UNet when it is loaded; the live ones
-        can be moved from then on, by `live`."""
+    def __init__(
+        self,
+        folder: Path,
+        vae_class: str,
+        device: torch.device,
+        loras: list[LoraFile],
+        inputs: tuple[UnetInputs, Layout] | None = None,
+    ) -> None:
+        """vae_class: of engine.DECODERS. inputs: what the UNet is given beside its latent, and its rows. loras: merged
+        into the UNet when it is loaded; the live ones can be moved from then on, by `live`."""
         self._folder, self._vae_class, self._device, self._loras = folder, vae_class, device, loras
+        self._inputs = inputs
         self.dtype = torch.float16 if device.type == "cuda" else torch.float32
         self.configs: dict[str, Mapping[str, Any]] = {
             part: read_json(folder / part / "config.json") for part in ("unet", "vae")
@@ -57,7 +66,7 @@ class Networks:
         unet = self.configs["unet"]
         added = unet.get("addition_embed_type") != ADDED or all(fact in unet for fact in _ADDED_FACTS)
         facts = all(fact in self.configs[part] for part, facts in _FACTS.items() for fact in facts)
-        return bool(self._blocks) and added and facts
+        return bool(self._blocks or "downscale" in self.configs["vae"]) and added and facts
 
     @property
     def _blocks(self) -> list[int]:
@@ -68,6 +77,8 @@ class Networks:
     @property
     def factor(self) -> int:
         """Pixels along one side of a latent pixel."""
+        if (downscale := self.configs["vae"].get("downscale")) is not None:
+            return int(downscale)
         assert self._blocks  # else the modules were loaded, and their configuration is whole
         return int(2 ** (len(self._blocks) - 1))
 
@@ -96,7 +107,7 @@ class Networks:
             if self._modules:
                 return self._modules
             # Imported before the libraries are made quiet: importing sets their loggers up anew.
-            classes = {"unet": _diffusers("UNet2DConditionModel"), "vae": _diffusers(self._vae_class)}
+            classes = {"unet": _class_of("UNet2DConditionModel"), "vae": _class_of(self._vae_class)}
             with offline(), quiet():
                 modules = {part: load_part(self._folder, part, cls) for part, cls in classes.items()}
                 parts = {"unet": modules["unet"], **(text_encoders or {})}
@@ -109,6 +120,11 @@ class Networks:
                 self.live = LiveLoras(live)
             if self.pooled:
                 modules["unet"] = PooledUnet(modules["unet"], self.pooled, self.factor).eval()
+            if self._inputs is not None:
+                given, layout = self._inputs
+                modules["unet"] = ExtendedUnet(
+                    modules["unet"], ExtraInputs(given.packing, given.fields, given.blurs), layout
+                ).eval()
             self._modules = modules
             return modules
 
@@ -148,7 +164,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise EngineError(f"{path}: missing or damaged; fetch or install the engine again") from error
 
 
-def _diffusers(name: str) -> Any:
+def _class_of(name: str) -> Any:
     # From their own modules: the package's lazy index costs a second more.
     if name == "UNet2DConditionModel":
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -158,6 +174,10 @@ def _diffusers(name: str) -> Any:
         from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
         return AutoencoderTiny
+    if name == "AutoencoderPixelShuffle":
+        from tpos_live.render.pixel_shuffle_vae import AutoencoderPixelShuffle
+
+        return AutoencoderPixelShuffle
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     return AutoencoderKL

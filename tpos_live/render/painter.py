@@ -18,14 +18,14 @@ from tpos_live.render.engine import Engine
 from tpos_live.render.feedback import LEAST_STRENGTH, Feedback
 from tpos_live.render.frame import Frame
 from tpos_live.render.graph import Edit, WholeAccelerator
-from tpos_live.render.growth import Growth
+from tpos_live.render.growth import Growth, shares
 from tpos_live.render.guidance import SemanticGuide, warm_steps
 from tpos_live.render.loop import Loop
-from tpos_live.render.motion import NoiseField, SeedScalars
-from tpos_live.render.scalars import scalar_tokens
+from tpos_live.render.motion import NoiseField
 from tpos_live.render.schedule import Plan
 from tpos_live.render.share import DeviceTime, queue_last
 from tpos_live.render.stream_batch import Flight
+from tpos_live.render.unet_tokens import UnetTokens
 from tpos_live.timing import StageTimes
 
 STAGES = ("host", "noise", "unet", "decode", "total")
@@ -71,12 +71,10 @@ class Painter:
         """One line to tell once, or ""."""
         if self.size != wanted:
             self.notice = "{} cannot draw {}x{}; drawing {}x{}".format(engine.name, *wanted, *self.size)
-        appended = engine.metadata.audio_tokens if audio_tokens is None else audio_tokens
-        self.token_rows = engine.text_tokens + appended
+        self._rows = UnetTokens(engine, audio_tokens)
+        self.token_rows = self._rows.given
         """Rows that `draw` wants in its tokens."""
-        self._scalars = SeedScalars(engine.metadata.scalars)
-        self._cyclic = self._scalars.cyclic
-        rows = self.token_rows + len(self._scalars.scalars)
+        rows = self._rows.count
         self._tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
         self._without = torch.zeros_like(self._tokens)
         self._negative: str | None = None
@@ -85,8 +83,10 @@ class Painter:
         self.accelerator: Accelerator = choose(accelerator, engine, self.size, rows, threads, soon)
         width, height = self.size[0] // engine.factor, self.size[1] // engine.factor
         shape = (1, engine.latent_channels, height, width)
-        self._field = NoiseField(engine.latent_channels, height, width, device=engine.device)
-        self._fresh = NoiseField(engine.latent_channels, height, width, 1, engine.device)
+        self._field, self._fresh = (
+            NoiseField(engine.latent_channels, height, width, stream, engine.device, engine.packing)
+            for stream in (0, 1)
+        )
         self._noise = torch.empty(shape, device=engine.device)
         self._loop = Loop(shape, engine.device)
         self.flight = Flight(engine, self.size, rows, patient) if stream_batch else None
@@ -139,7 +139,7 @@ class Painter:
         self._unet_seconds = 0.0
         seed = int(snapshot["seed"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - int(snapshot["steps"])))
-        self._condition(tokens, drive, seed)
+        self._condition(tokens, drive, seed, scenes)
         self._sounds, self._weights = 0, (1.0,)
         self._lead_away(drive, snapshot)
         self._device_time.begin()
@@ -249,7 +249,7 @@ class Painter:
         alone = 1 if self.on_card else self._threads
         torch.set_num_threads(self.accelerator.torch_threads or alone)
         queue_last(self.engine.device)
-        if not self._patient:
+        if not self._patient and not self._rows.pairs:
             get_ready(self.accelerator, 2)  # for the first change of the prompt
 
     def _move(self, drive: Drive) -> None:
@@ -258,13 +258,17 @@ class Painter:
         if self.engine.networks.live.follow(drive.loras, fixed, whole=self._patient or not self._index):
             self._feedback.doubt()
 
-    def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int) -> None:
-        """Prompt and sound in the first rows, scalars in the last."""
-        self._tokens[0, : self.token_rows].copy_(tokens)
-        if self._scalars.scalars:
-            values = self._scalars.at(seed, drive.looks, drive.walk, drive.intensity)
-            rows = scalar_tokens(torch.tensor([values]), self._cyclic, self.engine.token_dim)
-            self._tokens[:, self.token_rows :].copy_(rows)
+    def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int, scenes: Scenes | None) -> None:
+        """All rows of the conditioning; two prompts at once, where the engine can."""
+        second, share = None, 0.0
+        if scenes is not None and self._in_one_pass(scenes):
+            tokens, second = scenes.tokens[0], scenes.tokens[1]
+            share = shares(scenes.weights)[1]
+        values = self._rows.scalars.at(seed, drive.looks, drive.walk, drive.intensity, share)
+        self._rows.fill(self._tokens, tokens, values, second)
+
+    def _in_one_pass(self, scenes: Scenes) -> bool:
+        return self._rows.pairs and len(scenes.weights) == 2
 
     def _lead_away(self, drive: Drive, snapshot: Snapshot) -> None:
         """Prepare guidance (Ho and Salimans 2022) where the engine has it and it is on."""
@@ -301,7 +305,7 @@ class Painter:
     def _share(self, scenes: Scenes | None, directions: Directions | None) -> None:
         """Prepare the rows of prompts that share the picture, and of sounds that lead. Pictures in flight are one
         mixture instead: the masks of one would lie over the other."""
-        if scenes is not None and self.flight is None:
+        if scenes is not None and self.flight is None and not self._in_one_pass(scenes):
             self._weights, count = scenes.weights, len(scenes.weights)
             self._scenes[:count] = self._tokens  # the engine's scalars, in the last rows
             self._scenes[:count, : self.token_rows].copy_(scenes.tokens)

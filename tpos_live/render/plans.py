@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine
 from tpos_live.render.metadata import EngineError, NotReady
+from tpos_live.render.unet_tokens import UnetTokens
 
 KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Accelerator's name to the library's module."""
@@ -82,7 +83,7 @@ def this_card() -> str:
 
 def token_rows(engine: Engine) -> int:
     """Rows of conditioning that the painter gives an engine: prompt, sound and scalars."""
-    return engine.text_tokens + engine.metadata.audio_tokens + len(engine.metadata.scalars)
+    return UnetTokens(engine).count
 
 
 def folder(kind: str, engine: Engine, size: tuple[int, int], tokens: int, card: str) -> Path:

@@ -25,6 +25,8 @@ from tpos_live.render.metadata import EngineError
 
 SCHEDULERS = ("UniPCMultistepScheduler", "EulerDiscreteScheduler", "DDIMScheduler", "LCMScheduler")
 PREDICTIONS = ("epsilon", "v_prediction", "flow_prediction", "sample")
+FLOW_ONLY = "flow_prediction"
+FLOW_PREDICTIONS = (FLOW_ONLY, "sample")
 MOST_STEPS = 8
 """A show draws in four at most; eight are what measurements compare one with."""
 _ALMOST_ONE = 0.999
@@ -87,6 +89,8 @@ class Schedule:
     shift: float
     original_steps: int
     uncorrected: tuple[int, ...]
+    flow: bool = False
+    """Whether latents are (1 - sigma) * picture + sigma * noise."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
@@ -99,7 +103,7 @@ class Schedule:
             )
         prediction = str(config.get("prediction_type", "epsilon"))
         flow = bool(config.get("use_flow_sigmas")) and kind == "UniPCMultistepScheduler"
-        if prediction not in PREDICTIONS or (prediction == "flow_prediction") != flow:
+        if prediction not in (PREDICTIONS if not flow else FLOW_PREDICTIONS) or (prediction == FLOW_ONLY and not flow):
             raise EngineError(
                 f"the engine's scheduler predicts {prediction!r}"
                 f"{' with' if flow else ' without'} flow sigmas; engines need {', '.join(PREDICTIONS)}"
@@ -120,11 +124,8 @@ class Schedule:
             shift=float(config.get("flow_shift", 1.0)),
             original_steps=int(config.get("original_inference_steps", 50)),
             uncorrected=tuple(config.get("disable_corrector") or ()),
+            flow=flow,
         )
-
-    @property
-    def flow(self) -> bool:
-        return self.prediction == "flow_prediction"
 
     def plan(self, steps: int, strength: float = 1.0) -> Plan:
         """The plan for `steps` (1 to MOST_STEPS) steps.

@@ -1,0 +1,165 @@
+"""Extra input channels of a UNet: low-passes of the noise, and where in the picture a position lies.
+
+A convolution sees a few positions and looks the same everywhere. A small UNet so spends most of its layers and hours
+of its training on two things that can be computed: wide averages of its noise, of which scenes are made, and the
+place of a position, which it can only derive from the zeros beyond the border (Islam et al., ICLR 2020, "How Much
+Position Information Do Convolutional Neural Networks Encode?"; coordinates as channels: Liu et al., NeurIPS 2018,
+"An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution"; as Fourier features: Tancik et al.,
+NeurIPS 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+ALONG = (1, 2, 4, 8)
+"""Waves along x and y, in quarter turns from the middle to the border."""
+AROUND = (1, 2, 4, 6)
+"""Waves around the middle, in turns."""
+RINGS = (1.0, 2.5, 5.0, 8.0)
+"""Waves along the logarithm of the radius, as a tunnel has them."""
+WAVES = 4 * len(ALONG) + 2 * len(AROUND) + 2 * len(RINGS) + 4
+"""Channels of `positions`."""
+
+
+def extra_channels(fields: int, blurs: Sequence[float]) -> int:
+    """Channels that `ExtraInputs` appends to a latent."""
+    return len(blurs) * fields + WAVES
+
+
+def pack(noise: torch.Tensor, packing: int) -> torch.Tensor:
+    """Noise [batch, c, h * packing, w * packing] as [batch, c * packing**2, h, w]: the same numbers, still white."""
+    return F.pixel_unshuffle(noise, packing) if packing > 1 else noise
+
+
+def positions(h: int, w: int) -> np.ndarray:
+    """Where a position lies, float32 [1, WAVES, h, w], about [-1, 1].
+
+    y runs from -1 to 1, x as wide as the picture is.
+    """
+    y, x = np.meshgrid((np.arange(h) + 0.5) / h * 2 - 1, ((np.arange(w) + 0.5) / w * 2 - 1) * (w / h), indexing="ij")
+    radius = np.sqrt(x * x + y * y)
+    depth, angle = -np.log(radius + 0.1), np.arctan2(y, x)
+    rows = [wave(np.pi * k * axis / 2) for k in ALONG for axis in (x, y) for wave in (np.sin, np.cos)]
+    rows += [wave(k * angle) for k in AROUND for wave in (np.sin, np.cos)]
+    rows += [wave(k * depth) for k in RINGS for wave in (np.sin, np.cos)]
+    rows += [x, y, radius, np.exp(-2 * radius * radius)]
+    return np.stack(rows)[None].astype(np.float32)
+
+
+def blur_matrix(length: int, sigma: float) -> np.ndarray:
+    """Gaussian low-pass along one axis, float32 [length, length]: white noise keeps its variance, at the border too."""
+    at = np.arange(length)
+    apart = (at[:, None] - at[None, :]) / sigma
+    weights = np.exp(-0.5 * apart * apart) * (np.abs(apart) <= 2.5)
+    found: np.ndarray = (weights / np.sqrt(np.square(weights).sum(1, keepdims=True))).astype(np.float32)
+    return found
+
+
+def _constant(
+    make: Callable[..., np.ndarray], arguments: tuple[float, ...], device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    """What `make` gives, kept for the sizes in use; not to be written."""
+    # A tracer compares two runs, and a tensor that is kept looks to it like another one in the second.
+    found = _made if torch.jit.is_tracing() else _kept
+    return found(make, arguments, device, dtype)
+
+
+def _made(
+    make: Callable[..., np.ndarray], arguments: tuple[float, ...], device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    with torch.inference_mode(False):
+        made = torch.from_numpy(make(*arguments))
+        return made if made.dtype == dtype and made.device == device else made.to(device, dtype)
+
+
+_kept = lru_cache(maxsize=64)(_made)
+
+
+class ExtraInputs(torch.nn.Module):
+    """Appends low-passes and positions to a latent. Has no weights."""
+
+    def __init__(self, packing: int, fields: int, blurs: Sequence[float]) -> None:
+        """packing: of the noise (see `pack`). fields: channels of the unpacked noise that are low-passed, from the
+        first. blurs: standard deviations, in positions."""
+        super().__init__()
+        self.packing, self.fields, self.blurs = packing, fields, tuple(blurs)
+
+    def forward(self, sample: torch.Tensor) -> torch.Tensor:
+        """sample: [batch, c, h, w]. Returns [batch, c + extra_channels(...), h, w]."""
+        batch, _, h, w = sample.shape
+        own, where = self.packing**2, (sample.device, sample.dtype)
+        mean = sample[:, : self.fields * own].reshape(batch, self.fields, own, h, w).sum(2) / math.sqrt(own)
+        parts = [sample]
+        for sigma in self.blurs:
+            down, across = (_constant(blur_matrix, (int(side), sigma), *where) for side in (h, w))
+            parts.append(torch.matmul(torch.matmul(down, mean), across.T))
+        parts.append(_constant(positions, (int(h), int(w)), *where).expand(batch, -1, -1, -1))
+        return torch.cat(parts, 1)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows of the conditioning of an ExtendedUnet, in this order: a prompt, what is heard, scalars, a second prompt."""
+
+    text: int
+    audio: int
+    scalars: int
+
+    @property
+    def second(self) -> int:
+        """The first row of the second prompt."""
+        return self.text + self.audio + self.scalars
+
+    @property
+    def rows(self) -> int:
+        return self.second + self.text
+
+
+VECTORS = 6
+"""Vectors of a token's width in `summary`."""
+
+
+def summary(tokens: torch.Tensor, layout: Layout) -> torch.Tensor:
+    """What a whole picture is to be, [batch, VECTORS * dim]: sentence and mean of both prompts, mean of what is heard,
+    all scalars.
+
+    Layers take it beside the time, as scale and shift: attention alone learns facts of the whole picture slowly.
+    tokens: [batch, layout.rows, dim].
+    """
+    text, at = layout.text, layout.second
+    heard, scalars = tokens[:, text : text + layout.audio], tokens[:, text + layout.audio : at]
+    prompts = [tokens[:, 0], tokens[:, :text].mean(1), tokens[:, at], tokens[:, at:].mean(1)]
+    return torch.cat([*prompts, heard.mean(1), scalars.sum(1)], 1)
+
+
+class ExtendedUnet(torch.nn.Module):
+    """A UNet that is given the extra inputs beside its latent, and the summary of its tokens as its class."""
+
+    def __init__(self, unet: torch.nn.Module, extra: ExtraInputs, layout: Layout) -> None:
+        super().__init__()
+        self.unet, self.extra, self.layout = unet, extra, layout
+
+    def forward(
+        self,
+        sample: torch.Tensor,
+        timestep: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        return_dict: bool = False,
+    ) -> tuple[torch.Tensor]:
+        """The prediction [B, C, h, w], as a tuple of one, whatever `return_dict` says."""
+        found: tuple[torch.Tensor] = self.unet(
+            self.extra(sample),
+            timestep,
+            encoder_hidden_states=encoder_hidden_states,
+            class_labels=summary(encoder_hidden_states, self.layout),
+            return_dict=False,
+        )
+        return found
