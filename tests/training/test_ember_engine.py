@@ -37,7 +37,8 @@ def test_the_folder_is_complete_and_small() -> None:
 
 def test_it_says_what_it_is() -> None:
     metadata = read_metadata(ENGINE)
-    assert metadata.name == "ember" and metadata.sizes == SIZES and metadata.scalars == list(SCALARS)
+    assert metadata.name == "ember" and set(metadata.sizes) <= set(SIZES)
+    assert [scalar for scalar in SCALARS if scalar in metadata.scalars] == metadata.scalars
     families = tomllib.loads((ENGINE / "families.toml").read_text(encoding="utf-8"))["families"]
     assert len(families) >= 12 and set(families) <= set(FAMILIES)
 

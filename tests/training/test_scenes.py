@@ -10,7 +10,7 @@ import torch
 from tpos_live.training.fields import Fields, smooth
 from tpos_live.training.finish import MOODS, STYLES, apply_mood, apply_style
 from tpos_live.training.palettes import linear_to_oklab, oklab_to_linear
-from tpos_live.training.recipe import PLAIN, SCALARS, Recipe, draw, render
+from tpos_live.training.recipe import PLAIN, Recipe, draw, render
 from tpos_live.training.scenes import FAMILIES
 
 NOISE = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(3))
@@ -102,10 +102,9 @@ def test_recipes_are_sound_and_repeat_with_their_seed() -> None:
     recipes = [draw(random.Random(seed)) for seed in range(200)]
     assert recipes == [draw(random.Random(seed)) for seed in range(200)]
     for recipe in recipes:
-        assert len(recipe.scalars) == len(SCALARS) and all(0 <= value <= 1 for value in recipe.scalars)
+        assert len(recipe.scalars) == len(PLAIN) and all(0 <= value <= 1 for value in recipe.scalars)
         assert 0 <= recipe.share <= 1 and 0 <= recipe.loud <= 1
         assert all(recipe.texts) and recipe.second != recipe.family
-    assert draw(random.Random(0), text_only=True).scalars == PLAIN
 
 
 def test_every_family_has_its_colours_and_names() -> None:

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import json
 import math
-import random
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file
 
-from tpos_live.training import autoencoder, ember
+from tpos_live.training import autoencoder, ember, pairs
 from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.ember import Plan, Trainer, train_ember
-from tpos_live.training.flow import T_MAX, build_unet, one_step
-from tpos_live.training.text_encoder import build
-from tpos_live.training.whereabouts import FINENESS, Whereabouts, places
+from tpos_live.training.flow import T_MAX, one_step
+from tpos_live.training.pairs import LAYOUT, Pool, Renderer, RenderProcess, Words
+from tpos_live.training.recipe import Recipe
+from tpos_live.training.text_encoder import DIM, build
 
-TINY = Plan(channels=(16, 32), batch=2, capacity=4, renew=1, save=1e9, wide=False, joint=0.5)
+TINY = Plan(
+    channels=(16, 32),
+    batch=2,
+    capacity=4,
+    save=1e9,
+    joint=0.5,
+    sizes=((1.0, 8, 8),),
+    families=("fire", "ocean", "clouds"),
+    apart=False,
+)
 
 
 def _tiny_words(out: Path, minutes: float, seed: int, device: torch.device) -> float:
@@ -36,14 +49,14 @@ def _tiny_words(out: Path, minutes: float, seed: int, device: torch.device) -> f
 def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     out, run = tmp_path / "engine", tmp_path / "run"
-    train_ember(out, 0.0, False, "cpu", 1, None, run=run, plan=TINY)
+    train_ember(out, 0.0, False, "cpu", 1, 1, run=run, plan=TINY)
     first = json.loads((run / "state.json").read_text(encoding="utf-8"))
     assert first["steps"] >= 1
     assert (out / "model_index.json").exists() and (out / "tpos_live.json").exists()
     assert not list(run.glob("*.part")) and not out.with_name("engine.part").exists()
     assert list((run / "samples").glob("*.png"))
     (out / "README.md").write_text("kept", encoding="utf-8")
-    train_ember(out, 0.0, True, "cpu", 1, None, run=run, plan=TINY)
+    train_ember(out, 0.0, True, "cpu", 1, 1, run=run, plan=TINY)
     again = json.loads((run / "state.json").read_text(encoding="utf-8"))
     assert again["steps"] > first["steps"]
     assert (out / "README.md").read_text(encoding="utf-8") == "kept"
@@ -52,14 +65,21 @@ def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_goes_on_from_an_engine_where_no_run_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     out = tmp_path / "engine"
-    train_ember(out, 0.0, False, "cpu", 1, None, run=tmp_path / "first", plan=TINY)
+    train_ember(out, 0.0, False, "cpu", 1, 1, run=tmp_path / "first", plan=TINY)
     shipped = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
     found: list[dict[str, torch.Tensor]] = []
     monkeypatch.setattr(Trainer, "train", lambda self, _seconds: found.append(dict(self.unet.state_dict())))
-    train_ember(out, 0.0, True, "cpu", 1, None, run=tmp_path / "second", plan=TINY)
-    assert all(torch.equal(found[0][name], value.float()) for name, value in shipped.items())
+    train_ember(out, 0.0, True, "cpu", 1, 1, run=tmp_path / "second", plan=TINY)
+    assert all(torch.equal(found[0][f"unet.{name}"], value.float()) for name, value in shipped.items())
     again = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
     assert all(torch.equal(again[name], value) for name, value in shipped.items())
+
+
+def test_weights_of_the_older_network_are_refused(tmp_path: Path) -> None:
+    old = make_tiny_engine(tmp_path / "engine", "flow")
+    with pytest.raises(RuntimeError, match="older network"):
+        train_ember(old, 0.0, True, "cpu", 1, 1, run=tmp_path / "run", plan=TINY)
+    assert not (tmp_path / "run" / "unet.safetensors").exists()
 
 
 def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +89,7 @@ def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: py
 
     def train(self: Trainer, _seconds: float) -> None:
         pool = self.pools[0]
-        pool.renew(4)
+        pool.add(self.renderers[0].make(4))
         batch = pool.take(4)
         x, t = batch.noise.float().clone(), torch.full((4,), T_MAX)
         self._again(x, t, batch)
@@ -81,7 +101,7 @@ def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: py
         done.append(True)
 
     monkeypatch.setattr(Trainer, "train", train)
-    train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, None, run=tmp_path / "run", plan=TINY)
+    train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, 1, run=tmp_path / "run", plan=TINY)
     assert done
 
 
@@ -91,23 +111,20 @@ def test_the_last_part_has_a_critic_and_a_learning_decoder(tmp_path: Path, monke
     seen: list[dict[str, float]] = []
 
     def train(self: Trainer, _seconds: float) -> None:
-        self.small.renew(4)
-        for pool in self.pools:
-            pool.renew(1)
-        seen.extend(self._step(0.99) for _ in range(4))
+        seen.extend(self._step(0.99, None) for _ in range(4))
 
     monkeypatch.setattr(Trainer, "train", train)
     run = tmp_path / "run"
-    train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, None, run=run, plan=TINY)
-    assert all({"latent", "place", "pixel", "critic"} <= set(losses) for losses in seen)
+    train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, 1, run=run, plan=TINY)
+    assert all({"latent", "pixel", "critic"} <= set(losses) for losses in seen)
     assert all(math.isfinite(value) for losses in seen for value in losses.values())
-    assert (run / "critic.safetensors").exists() and (run / "whereabouts.safetensors").exists()
-    train_ember(tmp_path / "engine", 0.0, True, "cpu", 1, None, run=run, plan=TINY)
+    assert (run / "critic.safetensors").exists()
+    train_ember(tmp_path / "engine", 0.0, True, "cpu", 1, 1, run=run, plan=TINY)
 
 
 def test_a_critic_learns_to_tell_and_pulls_as_much_as_it_may() -> None:
     torch.manual_seed(0)
-    critic, tokens = Critic(width=8, words=16), torch.randn(8, 3, 16)
+    critic, tokens = Critic(width=8, words=16, latent=4), torch.randn(8, 3, 16)
     optimizer = torch.optim.AdamW(critic.parameters(), lr=3e-3)
     for _ in range(60):
         rough = torch.randn(8, 4, 16, 16)
@@ -124,32 +141,6 @@ def test_a_critic_learns_to_tell_and_pulls_as_much_as_it_may() -> None:
     assert (both - pull).norm().item() == pytest.approx(0.5 * pull.norm().item(), rel=0.01)
 
 
-def test_a_unet_learns_where_it_is_from_its_borders() -> None:
-    torch.manual_seed(0)
-    unet = build_unet((16, 32))
-    lesson = Whereabouts(unet)
-    optimizer = torch.optim.AdamW([*unet.parameters(), *lesson.parameters()], lr=5e-3)
-    losses = []
-    for _ in range(40):
-        unet(torch.randn(2, 4, 8, 8), 999, encoder_hidden_states=torch.randn(2, 3, 128))
-        loss = lesson.loss()
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert losses[-1] < 0.6 * losses[0]
-    assert places(4, 6).shape[1:] == (4, 6) and places(4, 6).abs().max() <= 1
-
-
-def test_finer_levels_are_asked_for_shorter_waves() -> None:
-    asked = [places(32, 32, fine) for fine in range(FINENESS)]
-    assert len(asked[0]) < len(asked[1]) < len(asked[2])
-    crossings = [(waves.sign().diff(dim=2) != 0).sum((1, 2)).max().item() for waves in asked]
-    assert crossings[0] < crossings[1] < crossings[2]
-    lesson = Whereabouts(build_unet((16, 32, 48)))
-    assert [head.out_channels for head in lesson.heads] == [len(waves) for waves in asked]
-
-
 def test_picture_loss_is_zero_for_equal_pictures_and_grows_with_blur() -> None:
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     soft = torch.nn.functional.avg_pool2d(picture, 3, 1, 1)
@@ -157,10 +148,96 @@ def test_picture_loss_is_zero_for_equal_pictures_and_grows_with_blur() -> None:
     assert autoencoder.picture_loss(soft, picture) > autoencoder.picture_loss(0.9 * picture + 0.1 * soft, picture)
 
 
-def test_the_autoencoder_learns_something() -> None:
-    torch.manual_seed(0)
-    random.seed(0)
-    vae = autoencoder.build()
-    before = [p.clone() for p in vae.parameters()]
-    quality = autoencoder.train_autoencoder(vae, 0.0, 1, batch=2)
-    assert quality > 0 and any((a != b).any() for a, b in zip(before, vae.parameters(), strict=True))
+def test_the_autoencoder_keeps_what_its_components_can_and_learns_the_rest() -> None:
+    made = Renderer((32, 32), 5, ("clouds", "nebula")).make(6)
+    vae = autoencoder.build(made.picture)
+    want = made.picture.float() / 127.5 - 1
+    with torch.no_grad():
+        latents = vae.encode(want)
+        matrix = vae.decoder.shuffle(vae.decoder.matrix(latents))
+        whole = vae.decode(latents)[0]
+    spread = latents.flatten(2).permute(1, 0, 2).flatten(1)
+    torch.testing.assert_close(spread.mean(1), torch.zeros(32), atol=1e-2, rtol=0)
+    torch.testing.assert_close(spread.std(1), torch.ones(32), atol=2e-2, rtol=0)
+    errors = torch.nn.functional.pixel_unshuffle(want - matrix, 16)
+    assert errors.square().mean() < 0.02 * want.var()
+    assert (whole - matrix).abs().mean() < 0.1 * want.std()  # the network begins almost silent
+    weights = autoencoder.channel_weights(vae)
+    assert weights.mean().item() == pytest.approx(1.0) and weights[0] > weights[-1]
+
+
+def test_the_decoder_is_trained() -> None:
+    vae, quality = autoencoder.train_autoencoder(0.0, 1, torch.device("cpu"), batch=2)
+    assert quality > 15 and not vae.training
+
+
+def test_another_process_renders_what_this_one_would() -> None:
+    with RenderProcess([(1.0, Renderer((8, 8), 3, ("fire", "ocean")))], seed=0, count=2) as process:
+        found = process.take(wait=True)
+    assert found is not None and found[0] == 0
+    mine = Renderer((8, 8), 3, ("fire", "ocean")).make(2)
+    assert torch.equal(found[1].noise, mine.noise) and found[1].recipes == mine.recipes
+    assert (found[1].picture.int() - mine.picture.int()).abs().max() <= 1
+
+
+def test_a_rendering_process_ends_with_its_parent(tmp_path: Path) -> None:
+    lines = [
+        "import sys",
+        "from tpos_live.training.pairs import Renderer, RenderProcess",
+        "if __name__ == '__main__':",
+        "    with RenderProcess([(1.0, Renderer((8, 8), 3, ('fire', 'ocean')))], seed=0, ahead=1) as process:",
+        "        process.take(wait=True)",
+        "        print(process._process.pid, flush=True)",
+        "        sys.stdin.read()",
+    ]
+    (tmp_path / "parent.py").write_text("\n".join(lines))
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    child.wait(timeout=30)
+
+
+def test_a_rendering_process_that_died_is_told() -> None:
+    broken = [(1.0, Renderer((8, 8), 3, ("no such family", "fire")))]
+    with RenderProcess(broken, seed=0) as process, pytest.raises(RuntimeError, match="rendering process ended"):
+        process.take(wait=True)
+
+
+def test_a_pool_keeps_the_newest_and_counts_what_it_serves(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, BertModel
+
+    _tiny_words(tmp_path, 0.0, 0, torch.device("cpu"))
+    encoder = BertModel.from_pretrained(tmp_path / "text_encoder")
+    words = Words(encoder, AutoTokenizer.from_pretrained(tmp_path / "tokenizer"))
+    renderer = Renderer((8, 8), 1, ("fire", "ocean"))
+    pool = Pool(words, autoencoder.build(Renderer((32, 32), 2, ("fire", "ocean")).make(2).picture), (8, 8), 5, 0)
+    first, second = renderer.make(3), renderer.make(4)
+    pool.add(first)
+    pool.add(second)
+    assert (pool.filled, pool.added, pool.served) == (5, 7, 0)
+    kept = {tuple(row.flatten()[:4].tolist()) for row in pool.noise}
+    assert kept == {tuple(row.flatten()[:4].tolist()) for row in [*first.noise[2:], *second.noise]}
+    batch = pool.take(3)
+    assert batch.noise.shape == (3, 32, 4, 4) and batch.latents.shape == (3, 32, 4, 4)
+    assert batch.picture.shape == (3, 3, 64, 64) and batch.tokens.shape[1] == LAYOUT.rows and pool.served == 3
+
+
+def test_a_second_scene_stands_in_rows_of_its_own() -> None:
+    one = Recipe("fire", texts=("fire",), scalars=(0.2, 0.3, 0.4))
+    two = Recipe("fire", second="ocean", share=0.7, texts=("fire", "ocean"), scalars=(0.2, 0.3, 0.4))
+    both = Recipe("fire", second="ocean", share=0.5, texts=("fire and ocean",), scalars=(0.2, 0.3, 0.4))
+    words = Words(None, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            pairs, "encode", lambda _e, _t, texts: torch.tensor([[[float(len(t))] * DIM] * 24 for t in texts])
+        )
+        rows = words.tokens([one, two, both])
+    at = LAYOUT.second
+    assert rows.shape == (3, LAYOUT.rows, DIM)
+    assert (rows[0, at:] == 0).all() and (rows[2, at:] == 0).all() and (rows[1, at:] == 5).all()
+    share = rows[:, at - 1]
+    assert torch.equal(share[0], share[2]) and not torch.equal(share[0], share[1])

@@ -17,7 +17,7 @@ from tpos_live.evaluation.flow import residual
 from tpos_live.render.motion import NoiseField
 from tpos_live.training.finish import decode
 from tpos_live.training.palettes import linear_to_oklab
-from tpos_live.training.recipe import SCALARS, Recipe, render
+from tpos_live.training.recipe import PLAIN, SCALARS, Recipe, render
 
 FRAME = 1 / 30
 HUES = 24
@@ -150,7 +150,7 @@ def examine(family: str, pictures: int, seed: int, cells: tuple[int, int]) -> di
     rng = random.Random(f"{seed} {family}")
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     recipes = [
-        Recipe(family, scalars=(0.15 + 0.8 * k / max(pictures - 1, 1), *(rng.random() for _ in SCALARS[1:])))
+        Recipe(family, scalars=(0.15 + 0.8 * k / max(pictures - 1, 1), *(rng.random() for _ in PLAIN[1:])))
         for k in range(pictures)
     ]
     rendered = render(torch.randn(pictures, 4, *cells, generator=generator), recipes)

@@ -16,7 +16,7 @@ from tpos_live.evaluation.renders import PART, Renders, single
 from tpos_live.evaluation.statistics import frechet, spearman
 from tpos_live.evaluation.trial import Trial
 from tpos_live.training.captions import PHRASES
-from tpos_live.training.recipe import SCALARS
+from tpos_live.training.recipe import PLAIN
 
 MANY_STEPS = 8
 FEW_STEPS = (2, 4)
@@ -24,7 +24,7 @@ FEW_STEPS = (2, 4)
 
 def any_scalars(rng: random.Random, intensity: float) -> tuple[float, ...]:
     """An intensity, and any of the rest."""
-    return (intensity, *(rng.random() for _ in SCALARS[1:]))
+    return (intensity, *(rng.random() for _ in PLAIN[1:]))
 
 
 def accuracy(crew: Crew, name: str, captions: Sequence[Caption], seeds: int, bar: float) -> list[Figure]:

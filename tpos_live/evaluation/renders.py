@@ -17,7 +17,7 @@ from tpos_live.evaluation.crew import Crew, dice
 from tpos_live.evaluation.judge import FEATURES, FILE
 from tpos_live.evaluation.statistics import spearman
 from tpos_live.evaluation.trial import Trial
-from tpos_live.training.recipe import SCALARS, Recipe, draw, render
+from tpos_live.training.recipe import PLAIN, Recipe, draw, render
 from tpos_live.training.scenes import FAMILIES
 
 PART = 25
@@ -121,7 +121,7 @@ def _rank(trial: Trial, item: tuple[str, int]) -> float:
     family, count = item
     rng, generator = dice(trial.seed, "intensity of renders", family)
     knob = [k / max(count - 1, 1) for k in range(count)]
-    recipes = [Recipe(family, scalars=(level, *(rng.random() for _ in SCALARS[1:]))) for level in knob]
+    recipes = [Recipe(family, scalars=(level, *(rng.random() for _ in PLAIN[1:]))) for level in knob]
     batches = [
         render(torch.cat([_noise(generator) for _ in recipes[at : at + _TOGETHER]]), recipes[at : at + _TOGETHER])
         for at in range(0, count, _TOGETHER)
@@ -133,7 +133,7 @@ def _both(trial: Trial, item: tuple[int, tuple[str, ...]]) -> bool:
     number, families = item
     rng, generator = dice(trial.seed, "renders of two", number)
     first, second = rng.sample(families, 2)
-    scalars = (0.7, *(rng.random() for _ in SCALARS[1:]))
+    scalars = (0.7, *(rng.random() for _ in PLAIN[1:]))
     picture = render(_noise(generator), [Recipe(first, second=second, share=0.5, scalars=scalars)])
     return {first, second} <= trial.finds(picture)[0]
 

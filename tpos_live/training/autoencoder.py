@@ -1,8 +1,7 @@
-"""Ember's own latent space: a stock AutoencoderTiny, 4 channels, 8 pixels a cell, trained on our scenes."""
+"""Ember's own latent space: 32 principal components of patches of 16 by 16 pixels, and a decoder that is trained."""
 
 from __future__ import annotations
 
-import random
 import time
 from typing import Any
 
@@ -10,24 +9,58 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from tpos_live.training.recipe import draw, render
+from tpos_live.render.pixel_shuffle_vae import AutoencoderPixelShuffle
+from tpos_live.training.pairs import Renderer, RenderProcess
 
-CROP = 16
-"""Cells of a training crop; the net is convolutional, so crops teach as well as pictures do."""
+RATE = 2e-3
+JITTER = 0.05
+"""Noise on the latents in training: what the UNet gives is never exact."""
+KEPT = 2000
+"""Pictures that crops are cut from."""
+FIRST = 400
+"""Pictures whose patches the matrix is made of."""
+CROP = 8
+"""Positions of a training crop; the net is convolutional, so crops teach as well as pictures do."""
 
 
-def build() -> Any:
-    """The untrained autoencoder; the decoder is kept small, it runs for every frame."""
-    from diffusers import AutoencoderTiny
+def build(pictures: torch.Tensor) -> Any:
+    """The autoencoder with its matrix in place, the decoder's network untrained and silent.
 
-    vae = AutoencoderTiny(
-        encoder_block_out_channels=(32, 32, 32, 32), num_encoder_blocks=(0, 1, 2, 2),
-        decoder_block_out_channels=(24, 24, 24, 24), num_decoder_blocks=(2, 1, 1, 0),
-        latent_channels=4, scaling_factor=1.0,
-    )  # fmt: skip
+    pictures: uint8 [n, 3, h, w], of which the principal components are taken; in float32 on the CPU.
+    """
+    vae = AutoencoderPixelShuffle()
+    patch, channels = vae.config.downscale, vae.config.latent_channels
+    patches = F.pixel_unshuffle(pictures.cpu().float() / 127.5 - 1, patch).permute(0, 2, 3, 1).flatten(0, 2)
+    mean = patches.mean(0)
+    covariance = (patches - mean).T @ (patches - mean) / len(patches)
+    power, axes = torch.linalg.eigh(covariance.double())
+    spread = power[-channels:].flip(0).clamp(min=1e-8).sqrt().float()
+    axes = axes[:, -channels:].flip(1).T.float()
     with torch.no_grad():
-        start_from_means(vae)
+        into = axes / spread[:, None]
+        vae.encoder.weight.copy_(into.view(channels, 3, patch, patch))
+        vae.encoder.bias.copy_(-into @ mean)
+        vae.decoder.matrix.weight.copy_((axes * spread[:, None]).T[:, :, None, None])
+        vae.decoder.matrix.bias.copy_(mean)
+        for layer in vae.decoder.network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                torch.nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        for block in vae.decoder.network:
+            if hasattr(block, "second"):
+                block.second.weight.mul_(0.2)
+        vae.decoder.network[-2].weight.mul_(0.02)
     return vae
+
+
+def channel_weights(vae: Any) -> torch.Tensor:
+    """How much an error of each latent channel counts, [channels, 1, 1], one in the mean.
+
+    By what the channel adds to a picture: its pixels' spread. Counted alike, the finest detail would weigh as much as
+    the mean colour; counted by power, it would not weigh at all.
+    """
+    size = vae.decoder.matrix.weight.detach().flatten(1).norm(dim=0)
+    return (size / size.mean()).view(-1, 1, 1)
 
 
 def edges(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,98 +81,62 @@ def picture_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
     return loss + F.l1_loss(have, want)
 
 
-def start_from_means(vae: Any) -> None:
-    """Set the weights so that the untrained net already carries the mean colour of every cell.
-
-    Latent 0 is lightness, 2 is red minus green, 3 is blue minus yellow; 1 is free. A few channels of
-    every layer pass these on, the rest starts at random. Left to itself a net this small learns light
-    first and finds one axis of colour, late.
-    """
-    soft = torch.tensor([1.0, 2.0, 1.0])
-    soft = soft[:, None] * soft[None, :] / 16
-    for net, kept in ((vae.encoder, 3), (vae.decoder, 8)):
-        for layer in net.modules():
-            if isinstance(layer, torch.nn.Conv2d):
-                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                if layer.bias is not None:
-                    layer.bias.zero_()
-        for layer in net.layers[:-1]:
-            if isinstance(layer, torch.nn.Conv2d):
-                layer.weight[:kept] = 0
-                for c in range(min(kept, layer.in_channels)):
-                    layer.weight[c, c] = soft
-            elif hasattr(layer, "fuse"):
-                layer.conv[4].weight.mul_(0.3)
-                layer.conv[4].weight[:kept] = 0
-    first, last = vae.encoder.layers[0], vae.encoder.layers[-1]
-    first.weight[:3] = 0
-    for c in range(3):
-        first.weight[c, c, 1, 1] = 1
-    last.weight[[0, 2, 3]] = 0
-    mixes = {0: (1.0, 1.0, 1.0), 2: (5.0, -5.0, 0.0), 3: (-2.0, -2.0, 4.0)}
-    for row, mix in mixes.items():
-        last.weight[row, :3, 1, 1] = torch.tensor(mix)
-    last.weight[1] *= 0.5
-    last.bias[0] = -1.05
-    first, last = vae.decoder.layers[0], vae.decoder.layers[-1]
-    first.weight[:8] = 0
-    last.weight.mul_(0.05)
-    last.weight[:, :8] = 0
-    for c, back in ((0, (1 / 3, 1 / 3, 1 / 3)), (1, (0, 0, 0)), (2, (0.1, -0.1, 0)), (3, (-1 / 12, -1 / 12, 1 / 6))):
-        for sign, row in ((1.0, 2 * c), (-1.0, 2 * c + 1)):
-            first.weight[row, c, 1, 1] = sign
-            last.weight[:, row, 1, 1] = sign * torch.tensor(back)
-    last.bias.fill_(0.35)
-
-
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     """Pictures about [0, 1] of latents."""
-    out: torch.Tensor = vae.decoder(latents)
+    out: torch.Tensor = vae.decode(latents)[0]
     return out * 0.5 + 0.5
 
 
-def train_autoencoder(vae: Any, minutes: float, seed: int, batch: int = 6) -> float:
-    """Train in place; returns the mean PSNR of the last pictures in dB."""
-    device = next(vae.parameters()).device
-    rng = random.Random(seed)
+def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: int = 16) -> tuple[Any, float]:
+    """Make and train; returns the autoencoder and the mean PSNR of the last pictures in dB."""
     torch.manual_seed(seed)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, weight_decay=0.0, betas=(0.9, 0.98))
-    begin, quality, steps = time.monotonic(), 0.0, 0
-    vae.train().to(memory_format=torch.channels_last)
-    with tqdm(total=round(minutes * 60), unit="s", desc="autoencoder") as bar:
+    pictures = torch.empty(KEPT, 3, 256, 256, dtype=torch.uint8)
+    quality, steps, filled, first = 0.0, 0, 0, FIRST if minutes >= 1 else 8
+    side = 16 * CROP
+    begin = time.monotonic()
+    with (
+        RenderProcess([(1.0, Renderer((32, 32), seed))], seed) as process,
+        tqdm(total=round(minutes * 60), unit="s", desc="autoencoder") as bar,
+    ):
+
+        def collect() -> None:
+            nonlocal filled
+            while (new := process.take(wait=filled < first)) is not None:
+                for picture in new[1].picture:
+                    pictures[filled % KEPT] = picture
+                    filled += 1
+
+        collect()
+        vae = build(pictures[: min(filled, KEPT)]).to(device)
+        vae.train().to(memory_format=torch.channels_last)
+        decoder = list(vae.decoder.parameters())
+        optimizer = torch.optim.AdamW(decoder, lr=RATE, weight_decay=0.0, betas=(0.9, 0.98), fused=True)
         while (spent := time.monotonic() - begin) < minutes * 60 or steps == 0:
             left = max(0.0, 1 - spent / max(minutes * 60, 1e-6))
             for group in optimizer.param_groups:
-                group["lr"] = 2e-3 * min(1.0, (steps + 1) / 100) * (0.02 + 0.98 * min(1.0, 1.6 * left))
+                group["lr"] = RATE * min(1.0, (steps + 1) / 100) * (0.02 + 0.98 * min(1.0, 1.6 * left))
+            collect()
+            crops = []
+            for index in torch.randint(min(filled, KEPT), (batch,)).tolist():
+                top, aside = (16 * place for place in torch.randint(16 - CROP + 1, (2,)).tolist())
+                crops.append(pictures[index, :, top : top + side, aside : aside + side])
+            want = torch.stack(crops).to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
-                whole = render(
-                    torch.randn(batch // 2, 4, 32, 32, device=device), [draw(rng) for _ in range(batch // 2)]
-                )
-                crops = []
-                for index in range(batch):
-                    top, aside = (rng.randrange(256 - 8 * CROP + 1) for _ in range(2))
-                    crops.append(whole[index // 2, :, top : top + 8 * CROP, aside : aside + 8 * CROP])
-                want = torch.stack(crops).contiguous(memory_format=torch.channels_last)
+                latents = vae.encode(want * 2 - 1)
             with torch.autocast(device.type, torch.bfloat16):
-                latents = vae.encoder(want * 2 - 1).float()
-                have = decode(vae, latents + 0.04 * torch.randn_like(latents)).float()
-            mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
-            loss = picture_loss(have, want) + 0.02 * (mean.square() + (spread - 1).square()).mean()
+                have = decode(vae, latents + JITTER * torch.randn_like(latents)).float()
+            loss = picture_loss(have, want)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(decoder, 1.0)
             optimizer.step()
             psnr = -10 * F.mse_loss(have.detach(), want).clamp(min=1e-9).log10().item()
             quality = psnr if steps == 0 else quality + 0.02 * (psnr - quality)
             steps += 1
             bar.n = min(bar.total, int(spent))
             bar.set_postfix(
-                psnr=f"{quality:.2f}",
-                loss=f"{loss.item():.4f}",
-                std=f"{spread.mean().item():.2f}",
-                steps=steps,
-                refresh=False,
+                psnr=f"{quality:.2f}", loss=f"{loss.item():.4f}", steps=steps, pictures=filled, refresh=False
             )
             bar.update(0)
     vae.eval()
-    return quality
+    return vae, quality

@@ -17,11 +17,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 class Critic(nn.Module):
     """Says for every patch, at three scales, how much it looks like a scene that fits the words."""
 
-    def __init__(self, width: int = 32, words: int = 128) -> None:
-        """words: size of a token."""
+    def __init__(self, width: int = 64, words: int = 128, latent: int = 32) -> None:
+        """words: size of a token. latent: channels of what is judged."""
         super().__init__()
         widths = (width, 2 * width, 2 * width)
-        self.stem = spectral_norm(nn.Conv2d(4, width, 3, padding=1))
+        self.stem = spectral_norm(nn.Conv2d(latent, width, 3, padding=1))
         self.first, self.second, self.says, self.fits = (nn.ModuleList() for _ in range(4))
         before = width
         for level, here in enumerate(widths):
@@ -35,7 +35,7 @@ class Critic(nn.Module):
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> list[torch.Tensor]:
         """Verdicts [batch, 1, h, w], [batch, 1, h/2, w/2], [batch, 1, h/4, w/4], high for a scene.
 
-        latents: [batch, 4, h, w]; tokens: [batch, n, words].
+        latents: [batch, latent, h, w]; tokens: [batch, n, words].
         """
         meant = F.layer_norm(tokens.mean(1), tokens.shape[-1:])
         x = F.leaky_relu(self.stem(latents), 0.2)
@@ -48,7 +48,7 @@ class Critic(nn.Module):
 
 
 def critic_loss(critic: nn.Module, scene: torch.Tensor, drawn: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Hinge loss of the critic; scene, drawn: latents [batch, 4, h, w]."""
+    """Hinge loss of the critic; scene, drawn: latents [batch, latent, h, w]."""
     real, fake = critic(scene, tokens), critic(drawn.detach(), tokens)
     return torch.stack(
         [F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for r, f in zip(real, fake, strict=True)]

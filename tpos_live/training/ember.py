@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from tpos_live.render.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training import autoencoder, sheet
 from tpos_live.training.checkpoint import begin_from
 from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.export import write_engine
 from tpos_live.training.flow import T_MAX, build_unet, corrupt, one_step
 from tpos_live.training.haste import hasten
-from tpos_live.training.pairs import Batch, Pool, Words
+from tpos_live.training.pairs import Batch, Pool, Renderer, RenderProcess, Words
 from tpos_live.training.scenes import FAMILIES
 from tpos_live.training.text_encoder import DIM, train_text_encoder
-from tpos_live.training.whereabouts import Whereabouts
 
 CRITIC_AHEAD = 100
 """Steps in which the critic learns alone."""
@@ -41,37 +42,37 @@ WORTH_COMPILING = 30.0
 class Plan:
     """Sizes of a training; the defaults are for a small CPU.
 
-    text, latent: parts of the minutes for text encoder and autoencoder. small: part of the UNet's time, at its
-    start, in which three of four steps draw pictures of 128 by 128, which teach words and colours four times as
-    fast; the fourth keeps the places of a large picture. joint: part of the UNet's
-    time, at its end, in which the decoder learns from the UNet's own latents. pixels: every so many steps pixels
-    count too. places: weight of the lesson in places (whereabouts.py). critic: part of the UNet's time, at its end,
-    in which a critic of latents helps (critic.py); praise: its pull, over that of the rest. again: part of the UNet's
-    time after which some rows start from its own first step. save: seconds between
+    text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's
+    time, at its end, in which the decoder learns from the UNet's own latents; loose: what an error of latents counts
+    then. pixels: every so many steps pixels
+    count too. critic: part of the UNet's time, at its end, in which a critic of latents helps (critic.py); praise: its
+    pull, over that of the rest. again: part of the UNet's time after which some rows start from its own first step.
+    reuse: times that a picture is served, at most, in the mean. save: seconds between
     checkpoints. compiled: compile the UNet for a CPU, which wants some minutes before it saves any. families: what
-    is learned. often: families drawn twice as often as the others.
+    is learned. often: families drawn twice as often as the others. apart: render in a process of its own.
     """
 
-    channels: tuple[int, ...] = (48, 96, 160)
-    batch: int = 8
-    capacity: int = 3600
-    renew: int = 3
-    rate: float = 1.6e-3
+    channels: tuple[int, ...] = (128, 256)
+    batch: int = 32
+    capacity: int = 6000
+    rate: float = 1.2e-3
     ema: float = 0.998
     text: float = 0.1
     latent: float = 0.12
-    small: float = 0.4
-    joint: float = 0.25
+    joint: float = 0.35
+    loose: float = 0.3
     pixels: int = 4
-    places: float = 0.5
-    critic: float = 0.4
+    critic: float = 0.35
     praise: float = 0.4
     again: float = 0.5
+    reuse: float = 5.0
     save: float = 240.0
-    wide: bool = True
+    sizes: tuple[tuple[float, int, int], ...] = ((0.85, 32, 32), (0.06, 24, 40), (0.05, 32, 56), (0.04, 36, 64))
+    """Share of the pictures, rows and columns of their noise: 256x256, 320x192, 448x256, 512x288."""
     compiled: bool = False
     families: tuple[str, ...] = tuple(FAMILIES)
     often: tuple[str, ...] = ()
+    apart: bool = True
 
 
 @dataclass
@@ -106,12 +107,11 @@ def train_ember(
         from accelerate import Accelerator
     except ImportError as error:
         raise RuntimeError("training needs Hugging Face Accelerate: pip install 'tpos-live[train]'") from error
-    from diffusers import AutoencoderTiny
     from transformers import AutoTokenizer, BertModel
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     plan = plan or Plan(compiled=minutes >= WORTH_COMPILING)
+    # One core renders: threads that wait for each other on a shared core cost ten times as much as they save.
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - plan.apart))
     acc = Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
     seed += acc.process_index
     torch.manual_seed(seed)
@@ -125,12 +125,11 @@ def train_ember(
         state.text_cosine = train_text_encoder(run, minutes * plan.text, seed, acc.device)
         _write_state(run, state)
     if acc.is_main_process and not (resume and (run / "vae").exists()):
-        fresh = autoencoder.build().to(acc.device)
-        state.latent_psnr = autoencoder.train_autoencoder(fresh, minutes * plan.latent, seed)
+        fresh, state.latent_psnr = autoencoder.train_autoencoder(minutes * plan.latent, seed, acc.device)
         fresh.save_pretrained(run / "vae")
         _write_state(run, state)
     acc.wait_for_everyone()
-    vae = AutoencoderTiny.from_pretrained(run / "vae").to(acc.device, memory_format=torch.channels_last).eval()
+    vae = AutoencoderPixelShuffle.from_pretrained(run / "vae").to(acc.device, memory_format=torch.channels_last).eval()
     encoder = BertModel.from_pretrained(run / "text_encoder").float().to(acc.device).eval().requires_grad_(False)
     words = Words(encoder, AutoTokenizer.from_pretrained(run / "tokenizer"))
     trainer = Trainer(acc, plan, state, run, vae, words, seed)
@@ -149,80 +148,94 @@ class Trainer:
         self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
         self.vae = vae
         unet = build_unet(plan.channels).to(acc.device, memory_format=torch.channels_last)
-        hasten(unet, compiled=plan.compiled)
-        self.whereabouts = Whereabouts(unet).to(acc.device)
+        hasten(unet.unet, compiled=plan.compiled)
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
-        self.asking = torch.optim.AdamW(self.whereabouts.parameters(), lr=3e-3, weight_decay=0.0)
         self.critic = Critic(words=DIM).to(acc.device)
         self.judging = torch.optim.AdamW(self.critic.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
         self.judged = 0
         vae.encoder.requires_grad_(False)
+        self.weights = autoencoder.channel_weights(vae).to(acc.device)
         self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
-        pools = [(0.78, (32, 32), plan.capacity, False), (0.10, (32, 32), max(plan.capacity // 6, 1), True)]
-        if plan.wide:
-            pools += [
-                (0.06, (32, 56), max(plan.capacity // 12, 1), False),
-                (0.06, (36, 64), max(plan.capacity // 12, 1), False),
-            ]
         drawn = (*plan.families, *plan.often)
-        self.small = Pool(words, vae, (16, 16), plan.capacity, False, seed + 13, drawn)
-        self.shares = [share for share, *_ in pools]
+        self.shares = [share for share, *_ in plan.sizes]
+        self.renderers = [
+            Renderer((rows, columns), seed + 17 * n + 101 * state.steps, drawn, acc.device)
+            for n, (_, rows, columns) in enumerate(plan.sizes)
+        ]
         self.pools = [
-            Pool(words, vae, cells, room, alone, seed + 17 * i, drawn)
-            for i, (_, cells, room, alone) in enumerate(pools)
+            Pool(words, vae, (rows, columns), max(round(plan.capacity * share), 1), seed + 17 * n)
+            for n, (share, rows, columns) in enumerate(plan.sizes)
         ]
 
     def train(self, seconds: float) -> None:
         """Train for so many seconds; the learning rate falls to its end over time spent before and now."""
         total = self.state.spent + max(seconds, 1.0)
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
-        for pool in (self.small, *self.pools):
-            while pool.filled < min(
-                pool.capacity, (60 if pool in (self.small, self.pools[0]) else 4) * self.plan.batch
-            ):
-                pool.renew(min(self.plan.batch, pool.capacity))
-        shown = {"latent": 0.0, "pixel": 0.0, "place": 0.0, "critic": 0.0}
-        with tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process) as bar:
+        shown = {"latent": 0.0, "pixel": 0.0, "critic": 0.0}
+        with ExitStack() as stack:
+            process: RenderProcess | None = None
+            if self.plan.apart and self.acc.device.type == "cpu":
+                made = list(zip(self.shares, self.renderers, strict=True))
+                process = stack.enter_context(RenderProcess(made, self.state.steps))
+            bar = stack.enter_context(
+                tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process)
+            )
             while self.state.spent < total:
                 part = self.state.spent / total
-                for name, value in self._step(part).items():
+                for name, value in self._step(part, process).items():
                     shown[name] += (0.02 if shown[name] else 1.0) * (value - shown[name])
                 self.state.steps += 1
                 self.state.spent = before + time.monotonic() - begin
                 bar.n = min(bar.total, round(self.state.spent - before))
-                bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | {"steps": self.state.steps}, refresh=False)
+                facts = {"steps": self.state.steps, "pictures": sum(pool.added for pool in self.pools)}
+                bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | facts, refresh=False)
                 bar.update(0)
                 if time.monotonic() - saved > self.plan.save and self.acc.is_main_process:
                     self.save()
                     saved = time.monotonic()
 
-    def _step(self, part: float) -> dict[str, float]:
+    def _batch(self, process: RenderProcess | None) -> Batch:
+        """The pairs of the next step; new pictures come in before."""
+        # Which pool is drawn from the steps done, so that all processes work on the same size.
+        choice = torch.rand((), generator=torch.Generator().manual_seed(self.state.steps)).item()
+        index = next((i for i in range(len(self.pools)) if choice < sum(self.shares[: i + 1])), 0)
+        pool = self.pools[index]
+        count = self.plan.batch if index == 0 else max(1, self.plan.batch // 2)
+
+        def hungry() -> bool:
+            return pool.filled < min(4 * count, pool.capacity) or pool.served > self.plan.reuse * pool.added
+
+        if process is None:
+            while hungry():
+                pool.add(self.renderers[index].make(min(count, pool.capacity)))
+            return pool.take(count)
+        while (new := process.take(wait=hungry())) is not None:
+            self.pools[new[0]].add(new[1])
+        return pool.take(count)
+
+    def _step(self, part: float, process: RenderProcess | None) -> dict[str, float]:
         """One step at `part` of the way; the losses by name."""
         plan, state = self.plan, self.state
-        warm = min(1.0, (state.steps + 1) / 60)
+        warm = min(1.0, (state.steps + 1) / 200)
         for group in self.optimizer.param_groups:
             group["lr"] = plan.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
-        # Which pool is drawn from the steps done, so that all processes work on the same size.
-        choice = torch.rand((), generator=torch.Generator().manual_seed(state.steps)).item()
-        index = next((i for i in range(len(self.pools)) if choice < sum(self.shares[: i + 1])), 0)
-        pool, count = self.pools[index], plan.batch if index < 2 else max(1, plan.batch // 2)
-        if part < plan.small and state.steps % 4:
-            pool, count = self.small, 2 * plan.batch
-        pool.renew(max(1, plan.renew * count // plan.batch))
-        batch = pool.take(count)
-        x, t = corrupt(batch.noise, batch.latents, 0.0 if part < 0.4 else 0.33)
+        batch = self._batch(process)
+        count = len(batch.noise)
+        x, t = corrupt(batch.noise, batch.latents, 0.0 if part < 0.3 else 0.25)
         if part >= plan.again:
             self._again(x, t, batch)
         x = x.contiguous(memory_format=torch.channels_last)
         joint = part > 1 - plan.joint
         with self.acc.autocast():
             have = one_step(self.unet, x, t, batch.tokens)
-            loss = F.mse_loss(have, batch.latents) + F.l1_loss(have, batch.latents) * part
-            place = self.whereabouts.loss()
-            seen = {"latent": F.l1_loss(have, batch.latents).item(), "place": place.item()}
-            loss = loss + plan.places * place
+            apart = have - batch.latents
+            error = apart.abs().mean()
+            loss = (self.weights * apart.square()).mean() + (self.weights * apart.abs()).mean() * part
+            if joint:
+                loss = loss * plan.loose
+            seen = {"latent": error.item()}
             if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
                 rows = max(1, count // 3)
                 pixel = autoencoder.picture_loss(
@@ -231,19 +244,17 @@ class Trainer:
                 loss = loss + 2.0 * pixel
                 seen["pixel"] = pixel.item()
                 if joint:
-                    own = batch.latents[-1:] + 0.04 * torch.randn_like(batch.latents[-1:])
+                    own = batch.latents[-2:] + 0.04 * torch.randn_like(batch.latents[-2:])
                     loss = loss + autoencoder.picture_loss(
-                        autoencoder.decode(self.vae, own).float(), batch.picture[-1:]
+                        autoencoder.decode(self.vae, own).float(), batch.picture[-2:]
                     )
         if part > 1 - plan.critic:
             loss = self._criticise(loss, have, batch, seen)
         self.optimizer.zero_grad(set_to_none=True)
         self.polish.zero_grad(set_to_none=True)
-        self.asking.zero_grad(set_to_none=True)
         self.acc.backward(loss)
         self.acc.clip_grad_norm_(self.unet.parameters(), 1.0)
         self.optimizer.step()
-        self.asking.step()
         if joint:
             for group in self.polish.param_groups:
                 group["lr"] = 3e-4 * max(0.02, (1 - part) / plan.joint)
@@ -263,7 +274,6 @@ class Trainer:
         noise, tokens = batch.noise[:rows], batch.tokens[:rows]
         with torch.no_grad(), self.acc.autocast():
             own = one_step(self.unet, noise, torch.full_like(t[:rows], T_MAX), tokens).float()
-        self.whereabouts.forget()
         t[:rows] = 0.15 + 0.75 * torch.rand_like(t[:rows])
         at = t[:rows].view(-1, 1, 1, 1)
         x[:rows] = (1 - at) * own + at * noise
@@ -305,7 +315,7 @@ class Trainer:
             moments |= {f"{index}.{key}": value.float().contiguous() for key, value in slot.items()}
         parts = {
             "unet": unet.state_dict(), "ema": self.ema, "optimizer": moments, "vae": self.vae.state_dict(),
-            "whereabouts": self.whereabouts.state_dict(), "critic": self.critic.state_dict(),
+            "critic": self.critic.state_dict(),
         }  # fmt: skip
         for name, tensors in parts.items():
             path = self.run / f"{name}.safetensors"
@@ -323,9 +333,8 @@ class Trainer:
         self.acc.unwrap_model(self.unet).load_state_dict(load_file(self.run / "unet.safetensors"))
         self.vae.load_state_dict(load_file(self.run / "vae.safetensors"))
         self.ema = {k: v.to(self.acc.device) for k, v in load_file(self.run / "ema.safetensors").items()}
-        for name, net in (("whereabouts", self.whereabouts), ("critic", self.critic)):
-            if (self.run / f"{name}.safetensors").exists():
-                net.load_state_dict(load_file(self.run / f"{name}.safetensors"))
+        if (self.run / "critic.safetensors").exists():
+            self.critic.load_state_dict(load_file(self.run / "critic.safetensors"))
         if not (self.run / "optimizer.safetensors").exists():
             return
         moments = load_file(self.run / "optimizer.safetensors")
@@ -338,7 +347,7 @@ class Trainer:
 
     def export(self, out: Path) -> None:
         """Write the engine folder from averaged weights."""
-        write_engine(out, self.average(), self.vae, self.words.encoder, self.words.tokenizer, self.plan.families)
+        write_engine(out, self.average().unet, self.vae, self.words.encoder, self.words.tokenizer, self.plan.families)
 
 
 def _read_state(run: Path) -> State:

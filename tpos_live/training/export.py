@@ -1,4 +1,4 @@
-"""Write an engine folder: stock diffusers layout, half precision, and what tpos-live adds."""
+"""Write an engine folder: diffusers' layout, half precision, and what tpos-live adds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
-from tpos_live.render.metadata import METADATA_FILE, EngineMetadata
+from tpos_live.render.metadata import METADATA_FILE, EngineMetadata, UnetInputs
 from tpos_live.training.captions import vocabulary
-from tpos_live.training.flow import scheduler
-from tpos_live.training.pairs import AUDIO_TOKENS
+from tpos_live.training.flow import BLURS, scheduler
+from tpos_live.training.pairs import AUDIO_TOKENS, FIELDS, PACKING
 from tpos_live.training.recipe import SCALARS
 
-PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-SIZES = [(256, 256), (448, 256), (512, 288)]
+SIZES = [(256, 256), (320, 192), (448, 256), (512, 288)]
 DETAIL = 0.75
 """By eye: clouds, flames and foam gain, and the windows of a city still are windows."""
 
@@ -26,7 +25,7 @@ def metadata() -> EngineMetadata:
     return EngineMetadata(
         name="ember", licence="see LICENSE of tpos-live", size=SIZES[0], sizes=SIZES, multiple=32,
         steps=[1, 2, 4], guidance=False, audio_tokens=AUDIO_TOKENS, scalars=list(SCALARS), detail=DETAIL,
-        audio_mode="grow",
+        audio_mode="grow", unet_inputs=UnetInputs(packing=PACKING, fields=FIELDS, blurs=list(BLURS)),
     )  # fmt: skip
 
 
@@ -35,16 +34,14 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, f
 
     The given modules are not changed.
     """
-    from diffusers import StableDiffusionPipeline
-
     fresh = out.with_name(out.name + ".part")
     shutil.rmtree(fresh, ignore_errors=True)
-    copies = {name: _half(module) for name, module in (("unet", unet), ("vae", vae), ("text_encoder", encoder))}
-    pipeline = StableDiffusionPipeline(
-        **copies, tokenizer=tokenizer, scheduler=scheduler(),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
-    pipeline.save_pretrained(fresh, safe_serialization=True)
+    modules = {"unet": _half(unet), "vae": _half(vae), "text_encoder": _half(encoder)}
+    parts = {**modules, "tokenizer": tokenizer, "scheduler": scheduler()}
+    for name, part in parts.items():
+        part.save_pretrained(fresh / name)
+    index = {"_class_name": "StableDiffusionPipeline", **{name: _origin(part) for name, part in parts.items()}}
+    (fresh / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     for path in fresh.rglob("*config.json"):
         _tidy(path)
     for path in fresh.rglob("*.safetensors"):
@@ -67,6 +64,12 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, f
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         fresh.rename(out)
+
+
+def _origin(part: Any) -> list[str]:
+    """Library and class, as model_index.json names them; a tokenizer by what transformers loads it with."""
+    library, name = type(part).__module__.split(".")[0], type(part).__name__
+    return [library, "PreTrainedTokenizerFast" if library == "transformers" and "Token" in name else name]
 
 
 def _half(module: Any) -> Any:

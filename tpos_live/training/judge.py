@@ -24,7 +24,7 @@ from tpos_live.evaluation.judge import FILE, PART, SIDE, Judge, load_judge, save
 from tpos_live.evaluation.statistics import spearman
 from tpos_live.training.captions import COLOURS
 from tpos_live.training.finish import MOODS, STYLES
-from tpos_live.training.recipe import SCALARS, Recipe, render
+from tpos_live.training.recipe import PLAIN, Recipe, render
 from tpos_live.training.scenes import FAMILIES
 
 CAPACITY = 5000
@@ -56,7 +56,7 @@ def wide(rng: random.Random, family: str, second: str | None = None) -> Recipe:
     style = rng.choice(("natural", *STYLES))
     mood = rng.choice(list(MOODS)) if rng.random() < 0.5 else "plain"
     colour = rng.choice(list(COLOURS)) if rng.random() < 0.4 else None
-    scalars = (rng.random(), *(rng.random() for _ in SCALARS[1:]))
+    scalars = (rng.random(), *(rng.random() for _ in PLAIN[1:]))
     share = rng.uniform(0.35, 0.65) if second else 0.0
     return Recipe(family, second, share, style=style, mood=mood, colour=colour, scalars=scalars)
 

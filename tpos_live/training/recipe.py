@@ -15,7 +15,7 @@ from statistics import NormalDist
 import torch
 
 from tpos_live.render.metadata import Scalar
-from tpos_live.training.captions import COLOURS, MOOD_PHRASES, caption, phrase
+from tpos_live.training.captions import COLOURS, MOOD_PHRASES, caption
 from tpos_live.training.fields import Fields, step
 from tpos_live.training.finish import MOODS, STYLES, apply_mood, apply_style, bloom, film
 from tpos_live.training.palettes import Palette
@@ -25,6 +25,7 @@ SCALARS = (
     Scalar(name="intensity", source="intensity"),
     Scalar(name="hue", source="seed", rate=0.02, cyclic=True),
     Scalar(name="phase", source="clock", rate=0.4, cyclic=True),
+    Scalar(name="share", source="share"),
 )
 """Rates are per unit of walk, and one unit is about a second of normal motion.
 
@@ -32,15 +33,19 @@ Where a scene stands and how it is turned could be scalars too (Knobs has them),
 to guess places from the borders and learns them slowly: with little time, every scene stands still in the middle.
 """
 PLAIN = (0.6, 0.0, 0.0)
-"""Scalars of a picture made from text alone."""
+"""Intensity, hue and phase where nothing is said of them."""
+
+
+MASK = 4.0
+"""Width, in cells, of the low-pass of the noise that parts two scenes in a picture."""
 
 
 @dataclass
 class Recipe:
     """One picture. share: part of the area that `second` covers, in [0, 1].
 
-    texts: one caption, or two that are blended in the ratio of `share`. voice: what the audio tokens
-    say, with weight `loud` in [0, 1]; empty for silence. heard: the mood that the voice means.
+    texts: one caption, or the prompts of both scenes. voice: the mood that the audio tokens tell, with weight `loud` in
+    [0, 1]; empty for silence. heard: what it means. scalars: intensity, hue and phase.
     """
 
     family: str
@@ -56,8 +61,8 @@ class Recipe:
     scalars: tuple[float, ...] = field(default=PLAIN)
 
 
-def draw(rng: random.Random, text_only: bool = False, families: Sequence[str] = tuple(FAMILIES)) -> Recipe:
-    """A random recipe. text_only: everything said in the caption, scalars at PLAIN, no voice."""
+def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recipe:
+    """A random recipe."""
     family = rng.choice(families)
     style = "natural" if rng.random() < 0.75 else rng.choice(STYLES[1:])
     mood = "plain" if rng.random() < 0.8 else rng.choice(list(MOODS)[1:])
@@ -65,32 +70,26 @@ def draw(rng: random.Random, text_only: bool = False, families: Sequence[str] = 
     other = rng.choice([name for name in families if name != family])
     recipe = Recipe(family, style=style, mood=mood, colour=colour)
     kind = rng.random()
-    if kind < 0.06:  # said in one caption
+    if kind < 0.04:  # said in one caption
         recipe.second, recipe.share = other, 0.5
         recipe.texts = (caption(rng, family, style, mood, colour, other),)
-    elif kind < 0.16 and not text_only:  # on the way from one prompt to another
+    elif kind < 0.25:  # two prompts that share the picture, or a prompt and a sound
         recipe.second, recipe.share = other, rng.random()
         recipe.texts = tuple(caption(rng, name, style, mood, colour, None) for name in (family, other))
     else:
         recipe.texts = (caption(rng, family, style, mood, colour, None),)
-    if text_only:
-        return recipe
-    if rng.random() < 0.33:
-        recipe.loud = rng.random()
-        if recipe.second is None and rng.random() < 0.4:
-            recipe.second, recipe.voice, recipe.share = other, phrase(rng, other), 0.6 * recipe.loud
-        else:
-            recipe.heard = rng.choice(list(MOOD_PHRASES))
-            recipe.voice = rng.choice(MOOD_PHRASES[recipe.heard])
+    if rng.random() < 0.2:
+        recipe.loud, recipe.heard = rng.random(), rng.choice(list(MOOD_PHRASES))
+        recipe.voice = rng.choice(MOOD_PHRASES[recipe.heard])
     intensity = min(max(rng.random() * 1.1 - 0.05, 0.0), 1.0)
-    recipe.scalars = (intensity, *(rng.random() for _ in SCALARS[1:]))
+    recipe.scalars = (intensity, *(rng.random() for _ in PLAIN[1:]))
     return recipe
 
 
 def knobs(recipes: list[Recipe], family: str, device: torch.device) -> Knobs:
     """The recipes' scalars and colours as a scene of `family` takes them."""
     values = torch.tensor([recipe.scalars for recipe in recipes], device=device)
-    intensity, hue, phase = (values[:, i].view(-1, 1, 1, 1) for i in range(len(SCALARS)))
+    intensity, hue, phase = (values[:, i].view(-1, 1, 1, 1) for i in range(len(PLAIN)))
     wave = torch.sin(2 * math.pi * hue).flatten()
     kind = FAMILIES[family]
     drift = 360 * hue.flatten() if kind.drift >= 180 else kind.drift * wave
@@ -135,7 +134,7 @@ def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
                 light[i] = full[at]
                 continue
             cut = NormalDist().inv_cdf(min(max(1 - recipe.share, 1e-3), 1 - 1e-3))
-            mask = step(cut - 0.3, cut + 0.3, fields.soft(2, 3.0)[at])
+            mask = step(cut - 0.3, cut + 0.3, fields.soft(2, MASK)[at])
             light[i] += full[at] * (1 - mask if at < len(first) else mask)
     picture = film(apply_mood(light, _moods(recipes, device)))
     for style in STYLES[1:]:

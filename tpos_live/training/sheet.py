@@ -15,12 +15,15 @@ import torch
 from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.evaluation.artist import Artist, as_tensor
 from tpos_live.render.engine import load_engine
+from tpos_live.render.unet_inputs import pack
 from tpos_live.training.autoencoder import decode
 from tpos_live.training.captions import PHRASES
 from tpos_live.training.flow import T_MAX, one_step
-from tpos_live.training.pairs import Words
+from tpos_live.training.pairs import FIELDS, LATENT_CHANNELS, PACKING, Words
 from tpos_live.training.recipe import PLAIN, Recipe, render
 from tpos_live.training.text_encoder import encode
+
+NOISE_CHANNELS = LATENT_CHANNELS // PACKING**2
 
 
 def save(path: Path, rows: list[torch.Tensor]) -> None:
@@ -35,7 +38,7 @@ def save(path: Path, rows: list[torch.Tensor]) -> None:
 def paint(unet: Any, vae: Any, words: Words, noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
     """One-step pictures of recipes, [batch, 3, 8h, 8w]."""
     t = torch.full((len(recipes),), T_MAX, device=noise.device)
-    latents = one_step(unet, noise, t, words.tokens(recipes, False).float())
+    latents = one_step(unet, pack(noise, PACKING), t, words.tokens(recipes).float())
     return decode(vae, latents).clamp(0, 1)
 
 
@@ -47,14 +50,14 @@ def families(
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for family in names:
-        noise = torch.randn(3, 4, 32, 32, generator=generator).to(device)
+        noise = torch.randn(3, NOISE_CHANNELS, 32, 32, generator=generator).to(device)
         rest = torch.rand(len(PLAIN) - 2, generator=generator).tolist()
         recipes = []
         for intensity in (0.1, 0.5, 0.95):
             recipes.append(Recipe(family, texts=(PHRASES[family][0],), scalars=(intensity, PLAIN[1], *rest)))
         row = paint(unet, vae, words, noise, recipes)
         if compare:
-            row = torch.stack([row, render(noise, recipes)], 1).flatten(0, 1)
+            row = torch.stack([row, render(noise[:, :FIELDS], recipes)], 1).flatten(0, 1)
         rows.append(row)
     half = (len(rows) + 1) // 2
     beside = [torch.cat([a, b]) for a, b in zip(rows[:half], rows[half:], strict=False)]
@@ -88,7 +91,7 @@ def prompts(unet: Any, vae: Any, words: Words, path: Path, texts: tuple[str, ...
     generator = torch.Generator().manual_seed(seed)
     pictures = []
     for text in texts:
-        noise = torch.randn(1, 4, 32, 32, generator=generator).to(device)
+        noise = torch.randn(1, NOISE_CHANNELS, 32, 32, generator=generator).to(device)
         # The family does not matter: only the words reach the model.
         recipe = Recipe("fire", texts=(text,), scalars=(0.7, PLAIN[1], 0.3))
         pictures.append(paint(unet, vae, words, noise, [recipe]))
