@@ -12,7 +12,7 @@ from tpos_live.analysis.analyzer import Analyzer
 from tpos_live.conditioning.conductor import BASE_SPEED, Conductor
 from tpos_live.conditioning.drive import Drive
 from tpos_live.parameters import ParameterStore
-from tpos_live.sound.channels import to_mono
+from tpos_live.sound.channels import Downmix
 
 RATE = 48_000
 SNAPSHOT = ParameterStore().snapshot()
@@ -97,8 +97,8 @@ def test_clipped_music_is_music() -> None:
 
 def test_one_channel_is_enough() -> None:
     mono = beat()
-    both = Analyzer().push(to_mono(np.stack([mono, mono], 1)), SNAPSHOT)
-    one = Analyzer().push(to_mono(np.stack([mono, np.zeros_like(mono)], 1)), SNAPSHOT)
+    both = Analyzer().push(Downmix(2).push(np.stack([mono, mono], 1)), SNAPSHOT)
+    one = Analyzer().push(Downmix(2).push(np.stack([mono, np.zeros_like(mono)], 1)), SNAPSHOT)
     assert [f.kick > 0.3 for f in both[200:]] == [f.kick > 0.3 for f in one[200:]]
     assert np.max(np.abs(np.array([a.level - b.level for a, b in zip(both, one, strict=True)]))) <= 6.1 / 30.0
     assert one[-1].tempo == pytest.approx(both[-1].tempo, rel=0.003)
