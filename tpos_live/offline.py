@@ -151,7 +151,7 @@ def still(
     if sound is not None:
         sound.check()
     snapshot = ParameterStore(settings.start_values()).snapshot()
-    with Studio(settings, live=False, output=shown) as studio:
+    with Studio(settings, live=False, output=shown or parse_size(settings.window.size)) as studio:
         tell(studio.note)
         tell(studio.painter.notice)
         studio.painter.settle()

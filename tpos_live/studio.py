@@ -32,7 +32,13 @@ from tpos_live.settings import Settings, parse_size
 from tpos_live.timing import StageTimes
 
 WIDE_CORES = 4
-"""Cores with which a CPU draws wide pictures in a show without being asked."""
+"""Cores from which a CPU draws the larger of an engine's sizes without being asked."""
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 class Studio:
@@ -51,7 +57,8 @@ class Studio:
         output: tuple[int, int] | None = None,
     ) -> None:
         """output: (width, height) that the pictures are enlarged to. Where the settings name no size, the engine then
-        draws the one of its sizes that has this shape, but live on a small CPU, which is quicker with the first."""
+        draws in this shape: the nearest of its sizes, or, on a CPU with few cores, one of no more pixels than its
+        first."""
         self._settings, self._live, self._output = settings, live, output
         self._stack = ExitStack()
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
@@ -111,8 +118,12 @@ class Studio:
         self.painter.accelerator.why = why
 
     def _own_size(self) -> tuple[int, int]:
-        slow = self._live and self.engine.device.type == "cpu" and (os.cpu_count() or 1) < WIDE_CORES
-        return self.engine.metadata.size if slow or not self._output else self.engine.metadata.size_for(self._output)
+        """Of the output's shape, live and offline alike, so that a still or a film is drawn as the show is."""
+        metadata = self.engine.metadata
+        if not self._output:
+            return metadata.size
+        few = self.engine.device.type == "cpu" and _cores() < WIDE_CORES
+        return metadata.light_size_for(self._output) if few else metadata.size_for(self._output)
 
     def _painter(self, size: tuple[int, int], accelerator: str) -> Painter:
         chosen = self._settings.engine

@@ -146,6 +146,21 @@ class EngineMetadata(BaseModel):
 
         return min((self.size, *self.sizes), key=lambda size: (apart(size), size[0] * size[1]))
 
+    def light_size_for(self, output: tuple[int, int]) -> tuple[int, int]:
+        """A size of that shape too, which costs no more than `size`: for a processor with few cores.
+
+        Of all multiples of `multiple` with 80 to 100 % of the pixels of `size`, the one of the nearest shape; of
+        several, the largest. Ember's 256x256 gives 320x192 for 16:9 and 16:10.
+        """
+        most = self.size[0] * self.size[1]
+        steps = range(self.multiple, most // self.multiple + 1, self.multiple)
+        fitting = [(w, h) for w in steps for h in steps if 0.8 * most <= w * h <= most]
+
+        def apart(size: tuple[int, int]) -> float:
+            return abs(math.log(size[0] * output[1] / (size[1] * output[0])))
+
+        return min(fitting or [self.size], key=lambda size: (round(apart(size), 2), -size[0] * size[1]))
+
 
 def read_metadata(folder: Path) -> EngineMetadata:
     """Read `tpos_live.json` in an engine folder; the defaults where there is none.
