@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import torch
 
 from tpos_live.conditioning.interpreter import Interpreter
 from tpos_live.conditioning.vocabulary import (
+    _SMALL_WORDS,
+    CLEAR,
     KINDS,
     MOST_WORDS,
     VOCABULARY_FILE,
@@ -36,7 +39,7 @@ def test_the_engine_in_the_box_lists_all_its_families() -> None:
 
     phrases = json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))
     families = tomllib.loads((EMBER / "families.toml").read_text(encoding="utf-8"))["families"]
-    assert set(phrases) == set(KINDS) and list(phrases["family"]) == families
+    assert set(phrases) == {*KINDS, CLEAR} and list(phrases["family"]) == families
 
 
 def test_it_tells_family_and_style_and_what_it_cannot_draw(vocabulary: Vocabulary) -> None:
@@ -170,3 +173,42 @@ def test_a_failing_vocabulary_costs_no_show() -> None:
     with Interpreter(broken, synchronous=True) as interpreter:
         interpreter.follow("fire")
         assert interpreter.line == ""
+
+
+FAR = (
+    "samurai in cherry blossom storm", "acid house smiley", "dragon made of smoke", "a glass piano", "black cat",
+    "bioluminescent glass jungle", "tiger eyes in the dark", "blue sea",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt", FAR)
+def test_what_is_said_is_what_is_drawn(vocabulary: Vocabulary, prompt: str) -> None:
+    """Every content word is in the retold prompt, by way of what it is nearest to, or named as not understood."""
+    understood, drawn = vocabulary.understand(prompt), vocabulary.retell(prompt)
+    assert drawn == prompt or all(other.split()[0] in drawn for other in understood.others)
+    again = vocabulary.understand(drawn)
+    assert set(again.families) == set(understood.families) and not again.missed
+    named = " ".join(understood.missed)
+    for word in re.findall(r"[\w']+", prompt):
+        one = vocabulary.understand(word)
+        seen = {*one.families, *one.others} & {*understood.families, *understood.others}
+        assert word in _SMALL_WORDS or word in named or seen
+
+
+@pytest.mark.parametrize(
+    ("prompt", "retold"),
+    [
+        ("samurai in cherry blossom storm", "pink bright flowers"),
+        ("pink elephant", "pink bright mandala"),
+        ("black cat", "monochrome bright fire"),
+        ("blue sea", "blue ocean"),
+    ],
+)
+def test_a_prompt_far_from_all_is_drawn_bright_in_its_colours(vocabulary: Vocabulary, prompt: str, retold: str) -> None:
+    assert vocabulary.retell(prompt) == retold
+
+
+def test_it_is_told_that_something_else_is_drawn(vocabulary: Vocabulary) -> None:
+    line = str(vocabulary.understand("acid house smiley"))
+    assert line.startswith("drawn instead: ") and "green" in line
+    assert line.endswith("not understood: acid, house, smiley")

@@ -50,6 +50,13 @@ MOOD_PHRASES: dict[str, tuple[str, ...]] = {
 _LEADS = ("", "", "", "a picture of ", "a view of ", "an image of ", "cinematic ", "a scene of ", "beautiful ")
 
 
+CLEAR = (
+    "fire", "ocean", "underwater", "aurora", "mountains", "nebula", "tunnel", "city_at_night", "sunset", "desert_dunes",
+    "forest", "lava", "neon_grid", "laser_beams", "mandala", "plasma", "crystal", "liquid_metal",
+)  # fmt: skip
+"""Families that Ember draws bright and clear; a prompt that is far from all is drawn as the nearest of these."""
+
+
 def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     """All phrases by kind and name, as an engine trained on `families` tells what it understands."""
     return {
@@ -57,6 +64,7 @@ def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
         "colour": {name: list(words) for name, (_, words) in COLOURS.items()},
         "style": {name: list(words) for name, words in STYLE_WORDS.items() if any(words)},
         "mood": {name: list(words) for name, words in MOOD_WORDS.items() if any(words)},
+        "clear": {"family": [name for name in CLEAR if name in families]},
     }
 
 
