@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from tpos_live.conditioning.brackets import plain
 from tpos_live.conditioning.vocabulary import Vocabulary
 from tpos_live.mailbox import Mailbox
 
@@ -69,6 +70,8 @@ class Interpreter:
         try:
             if not self._loaded:
                 self._loaded, self._vocabulary = True, self._load()
-            self.line = str(self._vocabulary.understand(prompt)) if self._vocabulary else ""
+            bare = plain(prompt)
+            line = str(self._vocabulary.understand(bare.text)) if self._vocabulary else ""
+            self.line = "; ".join(filter(None, (bare.line, line)))
         except Exception:  # a line of text is not worth a show
             self.line = ""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from tpos_live.conditioning.brackets import plain
 from tpos_live.conditioning.implied import implied_colours
 
 VOCABULARY_FILE = "vocabulary.json"
@@ -124,18 +125,18 @@ class Vocabulary:
         words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
         cut = len(words) > MOST_WORDS
         words = words[:MOST_WORDS]
-        plain = [word.lower().strip(".,;:!?\"'()[]{}") for word in words]
-        known = [bool(re.search(r"[a-z]", word)) for word in plain]
+        bare = [word.lower().strip(".,;:!?\"'()[]{}") for word in words]
+        known = [bool(re.search(r"[a-z]", word)) for word in bare]
         if not any(known):
             return Understood(missed=tuple(dict.fromkeys(words)), cut=cut)
         spans = [
             (start, end)
             for start in range(len(words))
             for end in range(start + 1, min(start + LONGEST, len(words)) + 1)
-            if all(known[start:end]) and not all(word in _SMALL_WORDS for word in plain[start:end])
+            if all(known[start:end]) and not all(word in _SMALL_WORDS for word in bare[start:end])
         ]
-        whole = " ".join(word for word, is_known in zip(plain, known, strict=True) if is_known)
-        texts = [whole, *(" ".join(plain[start:end]) for start, end in spans)]
+        whole = " ".join(word for word, is_known in zip(bare, known, strict=True) if is_known)
+        texts = [whole, *(" ".join(bare[start:end]) for start, end in spans)]
         cosines = self._encode(texts) @ self._vectors.T
         for row, text in enumerate(texts):
             if text in self._exact:
@@ -151,7 +152,7 @@ class Vocabulary:
         if not self._taught(said):
             families, instead = self._drawn(families, found["family"], said, cosines)
             if not found["colour"]:
-                found["colour"] = dict.fromkeys(implied_colours(plain, self._colours), 1.0)
+                found["colour"] = dict.fromkeys(implied_colours(bare, self._colours), 1.0)
             if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
                 found["mood"] = {_BRIGHT: 1.0}
         drawn = {("family", name) for name in families} | {(kind, name) for kind in KINDS[1:] for name in found[kind]}
@@ -160,7 +161,7 @@ class Vocabulary:
         missed = [
             words[at].strip(".,;:!?\"'()[]{}") or words[at]
             for at in range(len(words))
-            if at not in covered and plain[at] not in _SMALL_WORDS and re.search(r"\w", plain[at])
+            if at not in covered and bare[at] not in _SMALL_WORDS and re.search(r"\w", bare[at])
         ]
         others = [name.replace("_", " ") for kind in KINDS[1:] for name in found[kind]]
         near = min(float(cosines[0, self._rows(families[0])].max()), 1.0)
@@ -264,7 +265,8 @@ class Retold:
     def __call__(self, prompt: str) -> torch.Tensor:
         """The states of `prompt`, [tokens, dim]."""
         vocabulary = self._vocabulary()
-        return self._encode(vocabulary.retell(prompt) if vocabulary else prompt)
+        text = plain(prompt).text
+        return self._encode(vocabulary.retell(text) if vocabulary else text)
 
 
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from tpos_live.conditioning.brackets import plain
 from tpos_live.conditioning.directions import Directions
 from tpos_live.conditioning.drive import Drive
 from tpos_live.conditioning.scenes import MOST_SCENES, Scenes
@@ -276,7 +277,7 @@ class Painter:
         self._guidance = drive.guidance if self.engine.metadata.guidance and not self.residual else 1.0
         if self._guidance <= 1.0:
             return
-        text = str(snapshot["prompt.negative"])
+        text = plain(str(snapshot["prompt.negative"])).text
         if self._negative != text:
             states = self.engine.avoid(text)
             rows = len(states)

@@ -1,0 +1,49 @@
+"""Prompt syntax of other programs: brackets with weights, AND, BREAK and <lora:…>, read as the plain prompt inside.
+
+`(fire:1.5)`, `((fire))`, `[ice]`, `a AND b`, `a BREAK b` and `<lora:x:1>` are not words. The engines here get the words
+alone, and what was left out is named, so that nobody waits for its effect. `\\(` and `\\)` are brackets that are meant.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_LORA = re.compile(r"<(lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
+_JOINTS = re.compile(r"(?<!\S)(AND|BREAK)(?!\S)")
+_WEIGHT = re.compile(r"\s*:\s*[+-]?(\d+\.?\d*|\.\d+)\s*(?=[)\]])")
+_BRACKETS = re.compile(r"(?<!\\)[()\[\]]")
+_ESCAPED = re.compile(r"\\([()\[\]\\])")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """text: the prompt without syntax. unused: what of the syntax has no effect, each kind once."""
+
+    text: str
+    unused: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """One line about what is not used; "" where there is none."""
+        return f"not used: {', '.join(self.unused)}" if self.unused else ""
+
+
+def plain(prompt: str) -> Plain:
+    """The words of `prompt`, any text; brackets need not be balanced. A prompt without such syntax stays as it is."""
+    unused: list[str] = []
+    text, loras = _LORA.subn(" ", prompt)
+    text, joints = _JOINTS.subn(",", text)
+    text, weights = _WEIGHT.subn("", text)
+    text, brackets = _BRACKETS.subn(" ", text)
+    text, escaped = _ESCAPED.subn(r"\1", text)
+    if weights or brackets:
+        unused.append("weights in brackets")
+    if joints:
+        unused.extend(dict.fromkeys(found.group(1) for found in _JOINTS.finditer(prompt)))
+    if loras:
+        unused.append("<lora:…>, see docs/engines.md")
+    if not unused and not escaped:
+        return Plain(prompt)
+    text = re.sub(r"\s+([,.;!?])", r"\1", " ".join(text.split()))
+    return Plain(re.sub(r"(,\s*)+,", ",", text).strip(" ,"), tuple(unused))
