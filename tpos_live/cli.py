@@ -288,15 +288,30 @@ def train() -> None:
 @train.command()
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint, or from the engine in -o.")
 @click.option("--minutes", type=click.FloatRange(0.1, 100_000), default=60.0, show_default=True)
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember"))
+@click.option("--of", type=click.FloatRange(0.1, 100_000), help="Of so many minutes of the UNet's training in all.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember/engine"))
+@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember"))
+@click.option("--families", default="", metavar="A,B", help="Learn these scene families alone.")
+@click.option("--batch", type=click.IntRange(1, 65_536), default=None, help="Default: for the device.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
-def ember(resume: bool, minutes: float, output: Path, seed: int, threads: int | None, accelerator: str | None) -> None:
-    """Train Ember from nothing: scenes, autoencoder, text encoder, flow."""
+def ember(
+    resume: bool, minutes: float, of: float | None, output: Path, run: Path, families: str, batch: int | None,
+    seed: int, threads: int | None, accelerator: str | None,
+) -> None:  # fmt: skip
+    """Train Ember: scenes, text encoder, autoencoder, UNet."""
     from tpos_live.training.ember import train_ember
+    from tpos_live.training.scenes import FAMILIES
 
-    train_ember(output, minutes=minutes, resume=resume, accelerator=accelerator, seed=seed, threads=threads)
+    unknown = sorted(set(_names(families)) - set(FAMILIES))
+    if unknown or len(_names(families)) == 1:
+        known = ", ".join(FAMILIES)
+        raise click.UsageError(f"--families wants two or more of {known}; not {', '.join(unknown) or families}")
+    train_ember(
+        output, minutes=minutes, resume=resume, accelerator=accelerator, seed=seed, threads=threads, run=run, of=of,
+        families=_names(families), batch=batch,
+    )  # fmt: skip
 
 
 @train.command()

@@ -6,14 +6,17 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
+from click.testing import CliRunner
 from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file
 
+from tpos_live.cli import cli
 from tpos_live.training import autoencoder, ember, pairs
 from tpos_live.training.critic import Critic, balanced, critic_loss, praise
 from tpos_live.training.ember import Plan, Trainer, train_ember
@@ -68,7 +71,7 @@ def test_goes_on_from_an_engine_where_no_run_is_left(tmp_path: Path, monkeypatch
     train_ember(out, 0.0, False, "cpu", 1, 1, run=tmp_path / "first", plan=TINY)
     shipped = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
     found: list[dict[str, torch.Tensor]] = []
-    monkeypatch.setattr(Trainer, "train", lambda self, _seconds: found.append(dict(self.unet.state_dict())))
+    monkeypatch.setattr(Trainer, "train", lambda self, *_: found.append(dict(self.unet.state_dict())))
     train_ember(out, 0.0, True, "cpu", 1, 1, run=tmp_path / "second", plan=TINY)
     assert all(torch.equal(found[0][f"unet.{name}"], value.float()) for name, value in shipped.items())
     again = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
@@ -82,12 +85,43 @@ def test_weights_of_the_older_network_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "unet.safetensors").exists()
 
 
+def test_a_part_of_a_longer_training_keeps_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lessons of the end come at the end of all calls, not of each; the losses are read now and then."""
+    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
+    seen: list[float] = []
+
+    def step(self: Trainer, part: float, process: object) -> dict[str, torch.Tensor]:
+        seen.append(part)
+        return {"latent": torch.tensor(0.5)}
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    plan = replace(TINY, told=2)
+    train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, 1, run=tmp_path / "run", plan=plan, of=10.0)
+    assert seen and max(seen) < 0.01
+    seen.clear()
+    train_ember(tmp_path / "engine", 0.0, True, "cpu", 1, 1, run=tmp_path / "run", plan=plan)
+    assert max(seen) > 0.5
+
+
+def test_families_and_batch_go_before_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
+    found: list[Plan] = []
+    monkeypatch.setattr(Trainer, "train", lambda self, *_: found.append(self.plan))
+    train_ember(
+        tmp_path / "engine", 0.0, False, "cpu", 1, 1, run=tmp_path / "run", plan=TINY, families=("fire", "fog"), batch=3
+    )
+    assert found[0].families == ("fire", "fog") and found[0].batch == 3
+    for wrong in ("fire", "fire,no such"):
+        result = CliRunner().invoke(cli, ["train", "ember", "--families", wrong])
+        assert result.exit_code == 2 and "--families wants two or more of fire, ocean" in result.output
+
+
 def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of the last parts are a mixture of the noise and of what the UNet makes of it; the others stay."""
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     done: list[bool] = []
 
-    def train(self: Trainer, _seconds: float) -> None:
+    def train(self: Trainer, *_: object) -> None:
         pool = self.pools[0]
         pool.add(self.renderers[0].make(4))
         batch = pool.take(4)
@@ -110,7 +144,7 @@ def test_the_last_part_has_a_critic_and_a_learning_decoder(tmp_path: Path, monke
     monkeypatch.setattr(ember, "CRITIC_AHEAD", 2)
     seen: list[dict[str, float]] = []
 
-    def train(self: Trainer, _seconds: float) -> None:
+    def train(self: Trainer, *_: object) -> None:
         seen.extend(self._step(0.99, None) for _ in range(4))
 
     monkeypatch.setattr(Trainer, "train", train)

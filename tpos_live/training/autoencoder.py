@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from tpos_live.render.pixel_shuffle_vae import AutoencoderPixelShuffle
-from tpos_live.training.pairs import Renderer, RenderProcess
+from tpos_live.training.pairs import Rendered, Renderer, RenderProcess
 
 RATE = 2e-3
 JITTER = 0.05
@@ -90,21 +91,27 @@ def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: int = 16) -> tuple[Any, float]:
     """Make and train; returns the autoencoder and the mean PSNR of the last pictures in dB."""
     torch.manual_seed(seed)
-    pictures = torch.empty(KEPT, 3, 256, 256, dtype=torch.uint8)
+    pictures = torch.empty(KEPT, 3, 256, 256, dtype=torch.uint8, device=device)
     quality, steps, filled, first = 0.0, 0, 0, FIRST if minutes >= 1 else 8
     side = 16 * CROP
     begin = time.monotonic()
-    with (
-        RenderProcess([(1.0, Renderer((32, 32), seed))], seed) as process,
-        tqdm(total=round(minutes * 60), unit="s", desc="autoencoder") as bar,
-    ):
+    renderer = Renderer((32, 32), seed, device=device)
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=round(minutes * 60), unit="s", desc="autoencoder"))
+        apart = device.type == "cpu"  # a card renders where it trains, in a second
+        process = stack.enter_context(RenderProcess([(1.0, renderer)], seed)) if apart else None
+
+        def keep(new: Rendered) -> None:
+            nonlocal filled
+            at = torch.arange(filled, filled + len(new.picture), device=device) % KEPT
+            pictures[at] = new.picture
+            filled += len(new.picture)
 
         def collect() -> None:
-            nonlocal filled
-            while (new := process.take(wait=filled < first)) is not None:
-                for picture in new[1].picture:
-                    pictures[filled % KEPT] = picture
-                    filled += 1
+            while process is None and filled < KEPT:
+                keep(renderer.make(50))
+            while process is not None and (new := process.take(wait=filled < first)) is not None:
+                keep(new[1])
 
         collect()
         vae = build(pictures[: min(filled, KEPT)]).to(device)

@@ -10,8 +10,9 @@ import json
 import math
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,14 @@ WORTH_COMPILING = 30.0
 class Plan:
     """Sizes of a training; the defaults are for a small CPU.
 
-    text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's
-    time, at its end, in which the decoder learns from the UNet's own latents; loose: what an error of latents counts
-    then. pixels: every so many steps pixels
-    count too. critic: part of the UNet's time, at its end, in which a critic of latents helps (critic.py); praise: its
-    pull, over that of the rest. again: part of the UNet's time after which some rows start from its own first step.
-    reuse: times that a picture is served, at most, in the mean. save: seconds between
-    checkpoints. compiled: compile the UNet for a CPU, which wants some minutes before it saves any. families: what
-    is learned. often: families drawn twice as often as the others. apart: render in a process of its own.
+    text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
+    in which the decoder learns from the UNet's own latents; loose: what an error of latents counts then. pixels:
+    every so many steps pixels count too. critic: part of the UNet's time, at its end, in which a critic of latents
+    helps (critic.py); praise: its pull, over that of the rest. again: part of the UNet's time after which some rows
+    start from its own first step. reuse: times that a picture is served, at most, in the mean. told: steps between
+    two readings of the losses, each of which waits for the device. save: seconds between checkpoints. compiled:
+    compile the UNet for a CPU, which wants some minutes before it saves any. families: what is learned. often:
+    families drawn twice as often as the others. apart: on a CPU, render in a process of its own.
     """
 
     channels: tuple[int, ...] = (128, 256)
@@ -66,6 +67,7 @@ class Plan:
     praise: float = 0.4
     again: float = 0.5
     reuse: float = 5.0
+    told: int = 1
     save: float = 240.0
     sizes: tuple[tuple[float, int, int], ...] = ((0.85, 32, 32), (0.06, 24, 40), (0.05, 32, 56), (0.04, 36, 64))
     """Share of the pictures, rows and columns of their noise: 256x256, 320x192, 448x256, 512x288."""
@@ -73,6 +75,11 @@ class Plan:
     families: tuple[str, ...] = tuple(FAMILIES)
     often: tuple[str, ...] = ()
     apart: bool = True
+
+
+ON_A_CARD = Plan(batch=768, capacity=40_000, rate=2e-3, reuse=4.0, told=25, save=150.0)
+"""A card renders where it trains: many pictures at once, so that it waits neither for Python nor for the host.
+The batch is for 80 GB, of which the pool takes 10."""
 
 
 @dataclass
@@ -94,13 +101,18 @@ def train_ember(
     threads: int | None,
     run: Path = Path("runs/ember"),
     plan: Plan | None = None,
+    of: float | None = None,
+    families: Sequence[str] = (),
+    batch: int | None = None,
 ) -> None:
     """Train and write the engine folder `out`; checkpoints and sample sheets go to `run`.
 
     resume: go on from the checkpoint in `run`, or, where there is none, from the weights of the engine in `out`.
 
-    minutes: wall clock for everything that is not done yet. accelerator: "cpu", "cuda", ... or None
-    for the best there is. threads: of the CPU, None for all.
+    minutes: wall clock for everything that is not done yet. of: minutes of the UNet's training that this is a part of:
+    the learning rate and the lessons go by them, so that a training can be done in several calls; None = what is done
+    and these. accelerator: "cpu", "cuda", ... or None
+    for the best there is. threads: of the CPU, None for all. families, batch: in place of the plan's.
     Raises RuntimeError with one line where a package needed for training is missing.
     """
     try:
@@ -109,10 +121,12 @@ def train_ember(
         raise RuntimeError("training needs Hugging Face Accelerate: pip install 'tpos-live[train]'") from error
     from transformers import AutoTokenizer, BertModel
 
-    plan = plan or Plan(compiled=minutes >= WORTH_COMPILING)
-    # One core renders: threads that wait for each other on a shared core cost ten times as much as they save.
-    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - plan.apart))
     acc = Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
+    on_cpu = acc.device.type == "cpu"
+    plan = plan or (Plan(compiled=minutes >= WORTH_COMPILING) if on_cpu else ON_A_CARD)
+    plan = replace(plan, families=tuple(families) or plan.families, batch=batch or plan.batch)
+    # One core renders: threads that wait for each other on a shared core cost ten times as much as they save.
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - (plan.apart and on_cpu)))
     seed += acc.process_index
     torch.manual_seed(seed)
     run.mkdir(parents=True, exist_ok=True)
@@ -135,7 +149,7 @@ def train_ember(
     trainer = Trainer(acc, plan, state, run, vae, words, seed)
     if resume:
         trainer.load()
-    trainer.train(minutes * 60 - (time.monotonic() - began))
+    trainer.train(minutes * 60 - (time.monotonic() - began), None if of is None else of * 60)
     if acc.is_main_process:
         trainer.save()
         trainer.export(out)
@@ -169,9 +183,11 @@ class Trainer:
             for n, (share, rows, columns) in enumerate(plan.sizes)
         ]
 
-    def train(self, seconds: float) -> None:
-        """Train for so many seconds; the learning rate falls to its end over time spent before and now."""
-        total = self.state.spent + max(seconds, 1.0)
+    def train(self, seconds: float, of: float | None = None) -> None:
+        """Train for so many seconds; the learning rate falls to its end over `of` seconds, or over what was spent
+        before and is now."""
+        until = self.state.spent + max(seconds, 1.0)
+        total = until if of is None else of
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
         shown = {"latent": 0.0, "pixel": 0.0, "critic": 0.0}
         with ExitStack() as stack:
@@ -182,12 +198,14 @@ class Trainer:
             bar = stack.enter_context(
                 tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process)
             )
-            while self.state.spent < total:
-                part = self.state.spent / total
-                for name, value in self._step(part, process).items():
-                    shown[name] += (0.02 if shown[name] else 1.0) * (value - shown[name])
+            while self.state.spent < until:
+                seen = self._step(min(self.state.spent / total, 1.0), process)
                 self.state.steps += 1
                 self.state.spent = before + time.monotonic() - begin
+                if self.state.steps % self.plan.told:
+                    continue
+                for name, value in seen.items():
+                    shown[name] += (0.02 * self.plan.told if shown[name] else 1.0) * (float(value) - shown[name])
                 bar.n = min(bar.total, round(self.state.spent - before))
                 facts = {"steps": self.state.steps, "pictures": sum(pool.added for pool in self.pools)}
                 bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | facts, refresh=False)
@@ -215,8 +233,8 @@ class Trainer:
             self.pools[new[0]].add(new[1])
         return pool.take(count)
 
-    def _step(self, part: float, process: RenderProcess | None) -> dict[str, float]:
-        """One step at `part` of the way; the losses by name."""
+    def _step(self, part: float, process: RenderProcess | None) -> dict[str, torch.Tensor]:
+        """One step at `part` of the way; the losses by name, on the device: reading them waits for it."""
         plan, state = self.plan, self.state
         warm = min(1.0, (state.steps + 1) / 200)
         for group in self.optimizer.param_groups:
@@ -235,14 +253,14 @@ class Trainer:
             loss = (self.weights * apart.square()).mean() + (self.weights * apart.abs()).mean() * part
             if joint:
                 loss = loss * plan.loose
-            seen = {"latent": error.item()}
+            seen = {"latent": error.detach()}
             if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
                 rows = max(1, count // 3)
                 pixel = autoencoder.picture_loss(
                     autoencoder.decode(self.vae, have[:rows]).float(), batch.picture[:rows]
                 )
                 loss = loss + 2.0 * pixel
-                seen["pixel"] = pixel.item()
+                seen["pixel"] = pixel.detach()
                 if joint:
                     own = batch.latents[-2:] + 0.04 * torch.randn_like(batch.latents[-2:])
                     loss = loss + autoencoder.picture_loss(
@@ -278,7 +296,9 @@ class Trainer:
         at = t[:rows].view(-1, 1, 1, 1)
         x[:rows] = (1 - at) * own + at * noise
 
-    def _criticise(self, loss: torch.Tensor, have: torch.Tensor, batch: Batch, seen: dict[str, float]) -> torch.Tensor:
+    def _criticise(
+        self, loss: torch.Tensor, have: torch.Tensor, batch: Batch, seen: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
         """Let the critic learn from this step, and the UNet from the critic once it has learned a little."""
         with self.acc.autocast():
             judged = critic_loss(self.critic, batch.latents, have, batch.tokens)
@@ -286,7 +306,7 @@ class Trainer:
         judged.backward()
         self.judging.step()
         self.judged += 1
-        seen["critic"] = judged.item()
+        seen["critic"] = judged.detach()
         if self.judged < CRITIC_AHEAD:
             return loss
         self.critic.requires_grad_(False)

@@ -156,7 +156,7 @@ class Pool:
     def __init__(self, words: Words, vae: Any, cells: tuple[int, int], capacity: int, seed: int) -> None:
         self.words, self.vae, self.cells, self.capacity = words, vae, cells, capacity
         self.device = next(vae.parameters()).device
-        self._rng = random.Random(seed)
+        self._rng = torch.Generator(device=self.device).manual_seed(seed)
         rows, columns = cells
         h, w = rows // PACKING, columns // PACKING
         half = {"dtype": torch.float16, "device": self.device}
@@ -185,7 +185,7 @@ class Pool:
 
     def take(self, count: int) -> Batch:
         """`count` pairs at random."""
-        at = torch.tensor([self._rng.randrange(self.filled) for _ in range(count)], device=self.device)
+        at = torch.randint(self.filled, (count,), generator=self._rng, device=self.device)
         self.served += count
         noise = torch.nn.functional.pixel_unshuffle(self.noise[at].float(), PACKING)
         return Batch(noise, self.latents[at].float(), self.picture[at].float() / 255, self.tokens[at].float())

@@ -1,0 +1,117 @@
+"""Pictures per second of each part of Ember's training on this machine: what a minute of it buys.
+
+    python benchmarks/train_speed.py [--accelerator cuda] [--batch N] [--seconds S] [--append FILE]
+
+Measured: rendering alone, the UNet alone (forwards, backwards and the optimizer, on pairs that are there), on a CPU a
+whole step without new pictures, and everything as `train ember` does it, early (latents alone) and late (decoder and
+critic too). Run it before a long training: the last
+two lines say how many pictures it will see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from tpos_live.bench_results import append_results, machine, processor
+from tpos_live.training import autoencoder
+from tpos_live.training.ember import ON_A_CARD, Plan, State, Trainer
+from tpos_live.training.flow import T_MAX, one_step
+from tpos_live.training.pairs import Renderer, RenderProcess, Words
+
+ENGINE = Path(__file__).parents[1] / "engines" / "ember"
+
+
+def rate(work: Callable[[], int], seconds: float, device: torch.device) -> float:
+    """Pictures per second of `work`, which gives the pictures of one call; its first two calls are not counted."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    work(), work()
+    wait()
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        done += work()
+    wait()
+    return done / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--accelerator", choices=["cpu", "cuda", "mps"])
+    parser.add_argument("--batch", type=int, help="of a step; default: as `train ember`")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
+    parser.add_argument("--append", type=Path, help="add the result to this file of JSON lines")
+    given = parser.parse_args()
+    from accelerate import Accelerator
+    from transformers import AutoTokenizer, BertModel
+
+    acc = Accelerator(mixed_precision="bf16", cpu=given.accelerator == "cpu")
+    device = acc.device
+    plan = Plan() if device.type == "cpu" else ON_A_CARD
+    batch = given.batch or plan.batch
+    plan = replace(plan, batch=batch, capacity=4 * batch, sizes=((1.0, 32, 32),))
+    if device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() - 1))
+    renderer = Renderer((32, 32), 0, device=device)
+    count = 4 if device.type == "cpu" else batch
+    found: dict[str, float] = {"render": rate(lambda: len(renderer.make(count).recipes), given.seconds, device)}
+    vae = autoencoder.build(renderer.make(16).picture).to(device, memory_format=torch.channels_last).eval()
+    encoder = BertModel.from_pretrained(ENGINE / "text_encoder").float().to(device).eval().requires_grad_(False)
+    words = Words(encoder, AutoTokenizer.from_pretrained(ENGINE / "tokenizer"))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(acc, plan, State(), Path(folder), vae, words, 0)
+        pool = trainer.pools[0]
+        while pool.filled < pool.capacity:
+            pool.add(renderer.make(min(64, batch)))
+        pairs = pool.take(batch)
+        noise = pairs.noise.contiguous(memory_format=torch.channels_last)
+        times = torch.full((batch,), T_MAX, device=device)
+
+        def unet() -> int:
+            with acc.autocast():
+                loss = F.mse_loss(one_step(trainer.unet, noise, times, pairs.tokens), pairs.latents)
+            trainer.optimizer.zero_grad(set_to_none=True)
+            acc.backward(loss)
+            trainer.optimizer.step()
+            return batch
+
+        def step(part: float, process: RenderProcess | None) -> int:
+            if process is None and device.type == "cpu":
+                pool.served = 0  # nothing new is wanted
+            trainer._step(part, process)
+            trainer.state.steps += 1
+            return batch
+
+        found["unet"] = rate(unet, given.seconds, device)
+        if device.type == "cpu":
+            found["step without new pictures"] = rate(lambda: step(0.1, None), given.seconds, device)
+            with RenderProcess([(1.0, Renderer((32, 32), 1))], 0) as process:
+                process.take(wait=True)  # it has started
+                for name, part in (("all, early", 0.1), ("all, late", 0.99)):
+                    pool.added, pool.served = pool.capacity, 0
+                    found[name] = rate(lambda part=part: step(part, process), given.seconds, device)
+                    found[f"{name}: new pictures"] = found[name] * (pool.added - pool.capacity) / max(pool.served, 1)
+        else:
+            for name, part in (("all, early", 0.1), ("all, late", 0.99)):
+                found[name] = rate(lambda part=part: step(part, None), given.seconds, device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else processor()
+    for key, value in found.items():
+        print(f"{key:32} {value:10.1f} pictures per second")
+    print(f"batch {batch}, {torch.get_num_threads()} thread(s) beside the renderer, {name}")
+    if given.append is not None:
+        row = {"bench": "train_speed", "batch": batch, **{key: round(value, 1) for key, value in found.items()}}
+        append_results(given.append, [row], machine())
+
+
+if __name__ == "__main__":
+    main()
