@@ -68,6 +68,24 @@ def test_halfway_both_are_seen_as_they_are_and_the_striking_stays() -> None:
     assert (made[:, 22:30] - texture[0, :, 22:30]).abs().mean() < 0.1
 
 
+def test_sparks_do_not_cut_discs_of_their_black_out_of_the_other_picture() -> None:
+    """A night with some stars over clouds: the borders of the masks are those of regions, not of each star."""
+    height, width = 24, 40  # of a picture of 320x192
+    borders = []
+    for seed in range(6):
+        dice = torch.Generator().manual_seed(seed)
+        sky = torch.zeros(1, 4, height, width)
+        for at in torch.randperm(height * width, generator=dice)[:14].tolist():
+            sky[..., at // width, at % width] = 6.0
+        small = torch.randn(1, 4, 6, 10, generator=dice)
+        clouds = torch.nn.functional.interpolate(small, (height, width), mode="bicubic")
+        growth = Growth((1, 4, height, width), CPU)
+        growth.prepare((0.5, 0.5))
+        mask = growth._masked(torch.cat([sky, clouds]), growth._share[:2])[0, 0]
+        borders.append(float(mask.diff(dim=0).abs().mean() + mask.diff(dim=1).abs().mean()))
+    assert sum(borders) / len(borders) < 0.125, "0.15 with a disc around each star"
+
+
 def test_the_order_does_not_matter_and_the_same_picture_stays_itself() -> None:
     found = pictures(3)
     one = join(found, 0.2, 0.3, 0.5)

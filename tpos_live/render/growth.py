@@ -24,8 +24,9 @@ from tpos_live.render.numbers import Numbers
 
 SOFT = 0.45
 """Softness of the masks' edges, in spreads of contrast."""
-FINE, WIDE = 1 / 6, 1 / 4
-"""Widths of the blurs C and B, as shares of the latent's shorter side."""
+FINE, WIDE = 1 / 3, 1 / 4
+"""Widths of the blurs C and B, as shares of the latent's shorter side. A narrow C makes a mask around
+each single spark, and so a disc of the black that surrounds it; at a third the sparks lie in one region."""
 ROUNDS = 8
 """Times that the masks' areas are brought nearer to the weights."""
 _TINY = 1e-6
