@@ -169,8 +169,8 @@ class OnACard:
 @pytest.mark.parametrize(
     ("name", "compiled_before", "now", "later"),
     [
-        ("auto", True, ("tensorrt", "tensorrt-rtx", "compile", "cuda-graph", "eager"), "compile"),
-        ("auto", False, ("tensorrt", "tensorrt-rtx", "compile", "cuda-graph", "eager"), ""),
+        ("auto", True, ("compile", "cuda-graph", "eager"), "compile"),
+        ("auto", False, ("compile", "cuda-graph", "eager"), ""),
         ("compile", True, ("compile", "cuda-graph"), "compile"),
         ("compile", False, ("compile", "cuda-graph"), "compile"),
         ("cuda-graph", True, ("cuda-graph",), ""),

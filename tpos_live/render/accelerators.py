@@ -14,8 +14,10 @@ from tpos_live.render.metadata import EngineError, NotReady, first_line
 
 NAMES = ("eager", "openvino", "cuda-graph", "compile", "tensorrt-rtx", "tensorrt")
 """Rungs that can be asked for."""
-LADDERS = {"cpu": ("openvino", "eager"), "cuda": ("tensorrt", "tensorrt-rtx", "compile", "cuda-graph", "eager")}
+LADDERS = {"cpu": ("openvino", "eager"), "cuda": ("compile", "cuda-graph", "eager")}
 """Rungs of each kind of device, best first; `auto` takes the first that is ready. Elsewhere eager alone.
+
+TensorRT is taken by name only: it never ran on a card.
 
 On a CPU `compile` can be asked for: it needs a C++ compiler, and OpenVINO is the faster one."""
 STOPGAPS = ("eager", "cuda-graph")
