@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live import bench
+from tpos_live.app import Show
 from tpos_live.settings import load_settings
 
 
@@ -44,3 +48,24 @@ def test_a_show_without_a_window_is_measured(
         assert summary["engine_fps"] <= cap + 2
     row = json.loads(results.read_text())
     assert row["kind"] == "whole" and row["fps_cap"] == cap and row["engine_fps"] == summary["engine_fps"]
+
+
+def test_every_part_is_closed_whatever_another_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    folder = make_tiny_engine(tmp_path / "engine")
+    engine = {"engine.name": str(folder), "engine.accelerator": "eager", "engine.size": "64", "engine.threads": 1}
+    before = set(threading.enumerate())
+    show = Show(load_settings(engine | {"window.headless": True, "osc.port": 0}), demo=True)
+    real = show.desk.close
+
+    def failing(*given: Any, **named: Any) -> None:
+        real(*given, **named)
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(show.desk, "close", failing)
+    with pytest.raises(OSError, match="the disk is gone"), show:
+        show.run_until_first()
+    until = time.monotonic() + 10.0
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
+        next(iter(left)).join(0.1)
+    assert not [thread.name for thread in left if not thread.daemon or "render" in thread.name or "osc" in thread.name]

@@ -200,8 +200,10 @@ class Show:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.desk.close(self.stage, failed=exc[0] is not None)
-        self._stack.close()
+        try:
+            self.desk.close(self.stage, failed=exc[0] is not None)
+        finally:
+            self._stack.close()
 
     def run(self) -> None:
         """Show until the window is closed, Ctrl-C, the end of a file, or `seconds`.
@@ -330,6 +332,5 @@ class Show:
             "latency_ms": self.stage.meter.latency_ms,
             "frames_replaced": self.frames.replaced,
             **self.desk.recordings.fields(),
-            "osc_received": self.osc.received,
             "osc_bad": self.osc.bad,
         }
