@@ -75,9 +75,11 @@ def compile_(name: str, accelerator: str, size: str, card: str, threads: int) ->
         raise click.BadParameter(str(error), param_hint="--size") from error
     from tpos_live.render.engine import load_engine
     from tpos_live.render.locate import resolve_engine
-    from tpos_live.render.plans import compile_plan, token_rows
+    from tpos_live.render.plans import compile_plan
+    from tpos_live.render.unet_tokens import UnetTokens
 
     engine = load_engine(resolve_engine(name)[0])
+    rows = UnetTokens(engine).count
     chosen = engine.nearest_size((width, height) if width else engine.metadata.size)
     if accelerator == "compile":
         from tpos_live.render import compiled
@@ -85,9 +87,9 @@ def compile_(name: str, accelerator: str, size: str, card: str, threads: int) ->
         if card:
             raise click.BadParameter("torch.compile works on the card itself; leave --card out", param_hint="--card")
         click.echo("compiling with torch.compile, a minute or more …")
-        place = compiled.prepare(engine, chosen, token_rows(engine), threads)
+        place = compiled.prepare(engine, chosen, rows, threads)
         click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]} --accelerator compile: {place}")
         return 0
-    place = compile_plan(accelerator, engine, chosen, token_rows(engine), card.lower(), click.echo)
+    place = compile_plan(accelerator, engine, chosen, rows, card.lower(), click.echo)
     click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]}: {place}")
     return 0

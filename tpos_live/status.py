@@ -54,7 +54,6 @@ class Status:
     record_lag_ms: float = 0.0
     record_minutes_left: float = 0.0
     record_error: str = ""
-    osc_received: int = 0
     osc_bad: int = 0
     memory_mb: float = 0.0
     message: str = ""

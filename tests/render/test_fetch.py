@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from tpos_live.render.engine import load_engine
 from tpos_live.render.fetch import damaged
-from tpos_live.render.lora import merge_lora
+from tpos_live.render.lora import read_lora
 from tpos_live.render.metadata import EngineError
 from tpos_live.render.presets import Preset, load_preset, preset_names
 
@@ -209,10 +209,10 @@ def test_a_lora_of_another_architecture_changes_nothing(turbo_folder: Path, tmp_
     for extra in ({"unet.nowhere.lora_A.weight": torch.ones(1, 4)}, {"something.else": torch.ones(1)}):
         save_file(good | extra, tmp_path / "x.safetensors")
         with pytest.raises(EngineError, match=r"another architecture|not of a LoRA"):
-            merge_lora({"unet": engine.unet}, tmp_path / "x.safetensors")
+            read_lora({"unet": engine.unet}, tmp_path / "x.safetensors")
     (tmp_path / "half.safetensors").write_bytes((tmp_path / "x.safetensors").read_bytes()[:50])
     for path in ("half.safetensors", "none.safetensors", "x.ckpt"):
         with pytest.raises(EngineError, match=r"fetch the engine again|pickle"):
-            merge_lora({"unet": engine.unet}, tmp_path / path)
+            read_lora({"unet": engine.unet}, tmp_path / path)
     assert all(torch.equal(before[key], value) for key, value in engine.unet.state_dict().items())
     assert load_file(tmp_path / "x.safetensors")

@@ -26,7 +26,7 @@ from tpos_live.render import compiled, fetch, graph
 from tpos_live.render.accelerators import Eager, choose, prepare_better
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.live_lora import SPREAD, LiveLoras
-from tpos_live.render.lora import Change, merge_lora
+from tpos_live.render.lora import Change, merge, read_lora
 from tpos_live.render.metadata import EngineError, read_metadata
 from tpos_live.render.openvino import OpenVino
 from tpos_live.render.painter import Painter
@@ -96,7 +96,7 @@ def merged(folder: Path, *weights: float) -> Engine:
     engine = load_engine(folder, "cpu")
     for file, weight in zip(FILES, weights, strict=True):
         if weight:
-            merge_lora({"unet": engine.unet, "text_encoder": engine.text_encoder}, folder / file, weight)
+            merge(read_lora({"unet": engine.unet, "text_encoder": engine.text_encoder}, folder / file), weight)
     return engine
 
 
@@ -233,7 +233,7 @@ def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
     (folder / "tpos_live.json").unlink()
     expected = load_engine(folder, "cpu")
     for file, weight in ((FILES[0], 1.0), (FILES[2], -0.5)):
-        merge_lora({"unet": expected.unet}, folder / file, weight)
+        merge(read_lora({"unet": expected.unet}, folder / file), weight)
     painter = Painter(expected, SIZE, "eager", threads=1)  # the texts are the live engine's, which were read once
     assert np.array_equal(picture(rest), last)
 
@@ -399,7 +399,7 @@ def test_a_bad_file_is_one_line_and_changes_nothing(folder: Path, turbo: Engine,
     assert "\n" not in str(caught.value) and FILES[0] in str(caught.value)
     if damage != "texts":
         with pytest.raises(EngineError, match=word):
-            merge_lora({"unet": turbo.unet}, path)
+            read_lora({"unet": turbo.unet}, path)
     assert same(before, weights_of(turbo))
 
 

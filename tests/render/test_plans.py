@@ -19,6 +19,7 @@ from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.metadata import EngineError, NotReady
 from tpos_live.render.parity import LEAST, parity
 from tpos_live.render.plans import SIDECAR, Sidecar, compile_plan, read_plan, sum_of
+from tpos_live.render.unet_tokens import UnetTokens
 
 SIZE = (64, 64)
 CARD = "sm89"
@@ -167,7 +168,7 @@ def test_a_real_plan_is_built_without_a_card(cache: Path, turbo_folder: Path) ->
         reason = "needs the extra tpos-live[tensorrt-rtx]"
         (pytest.fail if os.environ.get("NEEDS_TENSORRT") else pytest.skip)(reason)
     engine, lines = load_engine(turbo_folder, "cpu"), []
-    rows = plans.token_rows(engine)
+    rows = UnetTokens(engine).count
     place = compile_plan("tensorrt-rtx", engine, SIZE, rows, CARD, lines.append)
     assert [path.name for path in (cache / "tensorrt-rtx").iterdir()] == [place.name]
     assert sorted(path.name for path in place.iterdir()) == ["decoder.plan", SIDECAR, "unet.plan"]

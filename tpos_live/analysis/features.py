@@ -7,7 +7,6 @@ from dataclasses import dataclass
 HOP = 480
 """Samples in a hop."""
 HOP_SECONDS = 0.01
-BANDS = ("bass", "mid", "midhigh", "high")
 
 
 @dataclass(frozen=True, slots=True)

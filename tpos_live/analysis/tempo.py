@@ -187,12 +187,6 @@ def _strokes(strength: np.ndarray) -> float:
     return float(np.count_nonzero(peaks)) / (strength.size * HOP_SECONDS)
 
 
-def tempo_scores(strength: np.ndarray) -> np.ndarray:
-    """Periodicity, about 0 to 1, of each tempo of `tempo_grid` in onset strength [hops], newest last."""
-    found = periodicity(strength, strength, strength)
-    return np.zeros_like(tempo_grid()) if found is None else found.scores()
-
-
 def best_tempo(scores: np.ndarray, near: float = 0.0, within: float = 0.06) -> tuple[float, float]:
     """The likeliest tempo in BPM and its periodicity; `near` a tempo (+- the share `within`) if given."""
     grid = tempo_grid()

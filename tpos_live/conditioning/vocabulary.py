@@ -118,7 +118,6 @@ class Vocabulary:
         self._vectors = self._encode([text for _, _, text in rows])
         self._longest_first = sorted(filter(None, self._exact), key=len, reverse=True)
         self._plainest = {name: texts[0].lower() for name, texts in phrases.get("family", {}).items() if texts}
-        self._is_family = torch.tensor([kind == "family" for kind, _ in self._entries])
 
     def understand(self, prompt: str) -> Understood:
         """What of `prompt`, any text of any length, is understood."""

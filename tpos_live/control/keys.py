@@ -178,10 +178,3 @@ def key_rows() -> list[tuple[str, str]]:
         else:
             rows.append((written, key.text))
     return rows
-
-
-def help_text() -> str:
-    """All keys, one a line, for a terminal or the HUD."""
-    rows = key_rows()
-    width = max(len(written) for written, _ in rows)
-    return "\n".join(f"{written:<{width}}  {text}" for written, text in rows)

@@ -35,7 +35,6 @@ class Feedback:
         self._deviation = torch.ones(1, channels, 1, 1, device=device)
         self._tokens: torch.Tensor | None = None
         self._drive: Drive | None = None
-        self._seed = 0
         self._age = 0
         self._doubted = False
 

@@ -55,18 +55,6 @@ class Change:
         flat.addmm_(self.up, self.down, alpha=weight * self.scale)
 
 
-def merge_lora(parts: Mapping[str, torch.nn.Module], path: Path, weight: float = 1.0) -> int:
-    """Add a LoRA file to the weights of parts ("unet", "text_encoder", "text_encoder_2"), in place; the number of
-    layers changed.
-
-    path: a .safetensors file. weight: 0 leaves everything as it is, 1 is as trained. Raises EngineError for a
-    file that is missing, damaged or made for another architecture; the parts are then unchanged.
-    """
-    changes = read_lora(parts, path)
-    merge(changes, weight)
-    return len(changes)
-
-
 @torch.no_grad()
 def merge(changes: Iterable[Change], weight: float) -> None:
     """Add changes to the weights of their layers, in place; 0 changes nothing."""
@@ -77,9 +65,10 @@ def merge(changes: Iterable[Change], weight: float) -> None:
 
 
 def read_lora(parts: Mapping[str, torch.nn.Module], path: Path) -> list[Change]:
-    """What a LoRA file changes in parts; nothing is changed yet. Matrices are float32, and lie on the CPU.
+    """What a LoRA file changes in parts ("unet", "text_encoder", "text_encoder_2"); nothing is changed yet. Matrices
+    are float32, and lie on the CPU.
 
-    Raises EngineError as `merge_lora` does.
+    path: a .safetensors file. Raises EngineError for one that is missing, damaged or made for another architecture.
     """
     pieces = _read(path)
     layers = {

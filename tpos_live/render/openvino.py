@@ -57,11 +57,6 @@ def folder(engine: Engine, size: tuple[int, int], tokens: int) -> Path:
     return cache_dir() / "openvino" / key
 
 
-def is_ready(engine: Engine, size: tuple[int, int], tokens: int) -> bool:
-    """Whether `load` would succeed at once."""
-    return is_available(engine)[0] and (folder(engine, size, tokens) / SIDECAR).exists()
-
-
 def prepare(engine: Engine, size: tuple[int, int], tokens: int) -> None:
     """Convert an engine unless it is there; takes up to minutes: call it on a worker or before a show.
 

@@ -25,7 +25,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine
 from tpos_live.render.metadata import EngineError, NotReady
-from tpos_live.render.unet_tokens import UnetTokens
 
 KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Accelerator's name to the library's module."""
@@ -79,11 +78,6 @@ def this_card() -> str:
     if not torch.cuda.is_available():
         return ""
     return "sm{}{}".format(*torch.cuda.get_device_capability())
-
-
-def token_rows(engine: Engine) -> int:
-    """Rows of conditioning that the painter gives an engine: prompt, sound and scalars."""
-    return UnetTokens(engine).count
 
 
 def folder(kind: str, engine: Engine, size: tuple[int, int], tokens: int, card: str) -> Path:

@@ -106,7 +106,6 @@ class Hud:
         self._names = [self._label(9, DIM, anchor="center") for _ in BAND_NAMES]
         self._rows: list[tuple[pyglet.text.Label, pyglet.text.Label]] = []
         self._written = -1.0
-        self._height = 0.0
         self._scale = 1.0
 
     def _label(

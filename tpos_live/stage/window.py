@@ -248,16 +248,6 @@ def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
         ) from error
 
 
-def can_open() -> bool:
-    """True if there is a display that answers; opens no window."""
-    import pyglet
-
-    try:
-        return bool(pyglet.display.get_display().get_screens())
-    except Exception:  # Missing display, missing library: no window either way.
-        return False
-
-
 def describe_gl() -> str:
     """Which graphics driver draws, one line; opens a hidden window for a moment. Raises StageError."""
     window = _open((64, 64), headless=False, visible=False)
