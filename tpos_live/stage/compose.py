@@ -31,6 +31,9 @@ from tpos_live.stage.film import (
 from tpos_live.stage.finish import Finish
 from tpos_live.stage.glow import glow_map
 
+BAND = 32
+"""Rows that are composed together: few enough for a core's cache to hold all that is between the steps."""
+
 
 class Composer:
     """Composes pictures of one output size. State: what was enlarged of the two newest frames.
@@ -43,6 +46,7 @@ class Composer:
         self.size = size
         self._pictures: list[_Picture] = []
         self._noise: torch.Tensor | None = None
+        self._tile: torch.Tensor | None = None
         self._buffers: dict[tuple[int, int], _Buffers] = {}
 
     def compose(self, finish: Finish, newest: Frame | None, previous: Frame | None = None) -> np.ndarray:
@@ -61,33 +65,32 @@ class Composer:
         self._pictures = [p for p in (old, new) if p is not None]
 
         placement = place(finish, new.size, self.size)
-        work = self._work(placement)
-        film = Film.of(finish)
-        detail = detail_of(finish, new.size, self.size)
-        aside = work.turbulence(placement, detail) if detail is not None else None
-        v = _sample(new.light, work.grid_for(placement, finish.pan_new, aside))
-        glow = new.glow
-        if old is not None:
-            v = torch.lerp(_sample(old.light, work.grid_for(placement, finish.pan_old, aside)), v, finish.mix)
-            glow = torch.lerp(old.glow, new.glow, finish.mix)
-            mean = torch.tensor(finish.mean).view(3, 1, 1)
-            v = v.mul_(finish.contrast).add_(mean * (1 - finish.contrast))
-        light = v.clamp_(min=0).addcmul_(v, v, value=1 / (2 * TOE)).mul_(2 * TOE / (1 + 2 * TOE))
-        if film.bloom > 0:
-            light.add_(_sample(glow, work.grid_for(placement, finish.pan_new)), alpha=film.bloom)
-        light = _colour(light, film.colour, work.light)
-        if film.shoulder > 0:
-            _shoulder(light, film.shoulder, work.spare)
-        v = light.clamp_(0, 1).mul_(1 + 2 * TOE).add_(TOE * TOE).sqrt_().sub_(TOE)
-
+        film, detail = Film.of(finish), detail_of(finish, new.size, self.size)
+        field = self._field(detail) if detail is not None else None
+        glow = new.glow if old is None else torch.lerp(old.glow, new.glow, finish.mix)
         noise = self._noise_at(finish.seed, placement)
-        if finish.grain > 0:
-            soft = torch.mul(v, 8, out=work.spare).clamp_(max=1).mul_(noise[3])
-            v.add_(soft, alpha=finish.grain)
-        v.mul_(255 * level).clamp_(0, 255).add_(noise[:3])
-        work.bytes.copy_(v)
-        rows = slice(placement.top, placement.top + placement.height)
-        out[rows, placement.left : placement.left + placement.width].copy_(work.bytes.permute(1, 2, 0))
+        across = slice(placement.left, placement.left + placement.width)
+        for first in range(0, placement.height, BAND):
+            rows = min(BAND, placement.height - first)
+            work = self._work(rows, placement.width)
+            work.begin(first)
+            aside = None if field is None or detail is None else work.turbulence(placement, detail, field)
+            v = _blended(work, placement, finish, aside, new, old)
+            light = v.addcmul_(v, v, value=1 / (2 * TOE)).mul_(2 * TOE / (1 + 2 * TOE))
+            if film.bloom > 0:
+                light.add_(_sample(glow, work.grid_for(placement, finish.pan_new)), alpha=film.bloom)
+            light = _colour(light, film.colour, work.light)
+            if film.shoulder > 0:
+                _shoulder(light, film.shoulder, work.spare)
+            v = light.clamp_(0, 1).mul_(1 + 2 * TOE).add_(TOE * TOE).sqrt_().sub_(TOE)
+            here = noise[:, first : first + rows]
+            if finish.grain > 0:
+                soft = torch.mul(v, 8, out=work.spare).clamp_(max=1).mul_(here[3])
+                v.add_(soft, alpha=finish.grain)
+            v.mul_(255 * level).clamp_(0, 255).add_(here[:3])
+            work.bytes.copy_(v)
+            top = placement.top + first
+            out[top : top + rows, across].copy_(work.bytes.permute(1, 2, 0))
         return out.numpy()
 
     def _picture(self, frame: Frame) -> _Picture:
@@ -96,11 +99,18 @@ class Composer:
                 return picture
         return _Picture(frame, self.size)
 
-    def _work(self, placement: Placement) -> _Buffers:
-        key = (placement.height, placement.width)
-        if key not in self._buffers:
-            self._buffers = {key: _Buffers(*key)}
-        return self._buffers[key]
+    def _work(self, rows: int, width: int) -> _Buffers:
+        if (rows, width) not in self._buffers:
+            if len(self._buffers) > 1:  # of another size: a placement has whole bands and a last one
+                self._buffers.clear()
+            self._buffers[rows, width] = _Buffers(rows, width)
+        return self._buffers[rows, width]
+
+    def _field(self, detail: Detail) -> torch.Tensor:
+        """The turbulence of the moment: float [1, 2, DETAIL_TILE + 2, DETAIL_TILE + 2], a texel more on each side."""
+        if self._tile is None:
+            self._tile = F.pad(torch.from_numpy(detail_tile()).permute(2, 0, 1)[None], (1, 1, 1, 1), mode="circular")
+        return self._tile[:, :2] * detail.cos + self._tile[:, 2:] * detail.sin
 
     def _noise_at(self, seed: int, placement: Placement) -> torch.Tensor:
         """Float [4, height, width] of the drawn part: dither 0 to below 1 three times, grain."""
@@ -129,7 +139,7 @@ class _Picture:
 
 
 class _Buffers:
-    """Memory for one size of the drawn part, used again for every picture."""
+    """Memory for one band of the drawn part, used again for every band and picture."""
 
     def __init__(self, height: int, width: int) -> None:
         self.light = torch.empty(3, height, width)
@@ -137,15 +147,16 @@ class _Buffers:
         self.bytes = torch.empty(3, height, width, dtype=torch.uint8)
         self._grid = torch.empty(2, height, width)
         self._positions = self._grid.permute(1, 2, 0)[None]
-        self._tile: torch.Tensor | None = None
         self._x = torch.arange(width).float()[None, :] + 0.5
-        self._y = torch.arange(height).float()[:, None] + 0.5
+        self._centres = torch.arange(height).float()[:, None] + 0.5
+        self._y = self._centres.clone()
 
-    def turbulence(self, placement: Placement, detail: Detail) -> torch.Tensor:
+    def begin(self, first: int) -> None:
+        """The band begins at this row of the drawn part."""
+        torch.add(self._centres, first, out=self._y)
+
+    def turbulence(self, placement: Placement, detail: Detail, field: torch.Tensor) -> torch.Tensor:
         """How far each pixel is moved: [2, height, width], x and y, as grid_sample wants them."""
-        if self._tile is None:
-            self._tile = F.pad(torch.from_numpy(detail_tile()).permute(2, 0, 1)[None], (1, 1, 1, 1), mode="circular")
-        field = self._tile[:, :2] * detail.cos + self._tile[:, 2:] * detail.sin
         a, b, c, d = placement.matrix
         axes = ((a, b, placement.shift[0]), (c, d, placement.shift[1]))
         for axis, (along, down, shift) in enumerate(axes):
@@ -171,6 +182,23 @@ class _Buffers:
         if aside is not None:
             self._grid.add_(aside)
         return self._positions
+
+
+def _blended(
+    work: _Buffers,
+    placement: Placement,
+    finish: Finish,
+    aside: torch.Tensor | None,
+    new: _Picture,
+    old: _Picture | None,
+) -> torch.Tensor:
+    """The band of the newest picture, or of the blend of both: coded float [3, rows, width], at least 0."""
+    v = _sample(new.light, work.grid_for(placement, finish.pan_new, aside))
+    if old is not None:
+        v = torch.lerp(_sample(old.light, work.grid_for(placement, finish.pan_old, aside)), v, finish.mix)
+        mean = torch.tensor(finish.mean).view(3, 1, 1)
+        v = v.mul_(finish.contrast).add_(mean * (1 - finish.contrast))
+    return v.clamp_(min=0)
 
 
 def enlarge(picture: torch.Tensor, factor: int) -> torch.Tensor:
