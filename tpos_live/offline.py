@@ -16,6 +16,7 @@ import numpy as np
 from tpos_live.conditioning.drive import Drive
 from tpos_live.listener import Listener
 from tpos_live.parameters import LORAS, ParameterStore, Snapshot
+from tpos_live.pipeline import VideoPipeline
 from tpos_live.progress import Progress
 from tpos_live.render.frame import Frame
 from tpos_live.render.metadata import EngineError
@@ -27,7 +28,6 @@ from tpos_live.sound.source import RATE, Chunk
 from tpos_live.stage.compose import Composer
 from tpos_live.stage.finish import finish_from
 from tpos_live.stage.output_file import VIDEO, check_output
-from tpos_live.stage.playhead import Playhead
 from tpos_live.stage.video import VideoWriter, check_picture, save_picture
 from tpos_live.studio import Studio
 from tpos_live.timing import hms
@@ -93,32 +93,32 @@ def write_video(
     size = parse_size(settings.record.resolution)
     # Every picture is drawn, so there is nothing in between to show.
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
-    composer, playhead = Composer(size), Playhead()
     count = -(-(len(sound) if isinstance(sound, np.ndarray) else sound.check()) * fps // RATE)
     writer = VideoWriter(output, size, fps, threads=ENCODER_THREADS)
+
+    def written() -> None:
+        if not progress.done:
+            tell(writer.output.about_found())
+            progress.rename(writer.path.name)
+        progress.update()
+
+    length = 0
     try:
         with (
             closing(drawn(settings, snapshot, sound, fps, workers)) as frames,
             writer,
             Progress(output.name, count) as progress,
+            VideoPipeline(writer, size, snapshot, written) as pipeline,
         ):
-            written = 0
             # Decoded a second time, in step: a file is not kept in memory, however long.
-            for k, ((drive, frame), piece) in enumerate(zip(frames, frame_pieces(sound, fps), strict=True)):
-                playhead.take(frame)
-                shot = playhead.shot(drive.time, drive, snapshot)
-                writer.write_frame(composer.compose(shot.finish, frame))
-                if k == 0:
-                    tell(writer.output.about_found())
-                    progress.rename(writer.path.name)
-                writer.write_sound(piece)
-                written += len(piece)
-                progress.update()
+            for (drive, frame), piece in zip(frames, frame_pieces(sound, fps), strict=True):
+                pipeline.put(drive, frame, piece)
+                length += len(piece)
     except BaseException:
         if writer.pictures:
             tell(f"not finished: {hms(writer.frames / fps)} of {hms(count / fps)} are in {writer.part}, which plays")
         raise
-    return writer.path, written / RATE
+    return writer.path, length / RATE
 
 
 def render_file(settings: Settings, audio: Path, output: Path, workers: int = 1) -> int:

@@ -37,7 +37,8 @@ class Progress:
         self._bar = tqdm(
             total=total, unit="frame", desc=name, disable=not (sys.stderr.isatty() if bar is None else bar)
         )
-        self._done = 0
+        self.done = 0
+        """Frames made."""
         self._said = 0.0
         self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
 
@@ -56,20 +57,20 @@ class Progress:
 
     def update(self) -> None:
         """One more frame is made."""
-        self._done += 1
+        self.done += 1
         self._bar.update()
         now = self._clock()
         if not self._marks:  # the first frame has waited for the engine, which says nothing of the speed
-            self._marks.append((now, self._done))
+            self._marks.append((now, self.done))
             self._said = now
             return
         if not self._bar.disable or now - self._said < EVERY:
             return
         self._said = now
         since, before = self._marks[0]
-        self._marks.append((now, self._done))
-        rate = (self._done - before) / max(now - since, 1e-6)
-        left = (self._total - self._done) / rate
+        self._marks.append((now, self.done))
+        rate = (self.done - before) / max(now - since, 1e-6)
+        left = (self._total - self.done) / rate
         self._say(
-            f"{self._name}: {100 * self._done // max(self._total, 1)} %, {rate:.1f} frames per second, {hms(left)} left"
+            f"{self._name}: {100 * self.done // max(self._total, 1)} %, {rate:.1f} frames per second, {hms(left)} left"
         )
