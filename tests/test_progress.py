@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tpos_live.progress import Progress
@@ -31,6 +33,14 @@ def test_on_a_terminal_it_is_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
         for _ in range(10):
             progress.update()
     assert "a-2.mp4: 100%" in capsys.readouterr().err
+
+
+def test_the_bar_moves_while_no_frame_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = threading.Semaphore(0)
+    monkeypatch.setattr("tpos_live.progress.tqdm.refresh", lambda *_args, **_options: drawn.release())
+    with Progress("a.mp4", 10, bar=True, tick=0.01):
+        assert all(drawn.acquire(timeout=10) for _ in range(3))
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.0, "0:00"), (59.6, "1:00"), (3723.0, "1:02:03"), (-1.0, "0:00")])

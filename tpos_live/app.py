@@ -39,6 +39,7 @@ from tpos_live.stage.screen_saver import ScreenSaverInhibitor
 from tpos_live.stage.window import StageWindow
 
 if TYPE_CHECKING:
+    from tpos_live.demo import DemoPrompts
     from tpos_live.stage.headless import HeadlessStage
 
 
@@ -55,6 +56,8 @@ def run_show(settings: Settings, demo: bool = False) -> NoReturn:
         raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
     with stopping() as stop:
         show = Show(draw_seed(settings), demo=demo, stop=stop)
+        if demo:
+            show.change_prompts()
         try:
             with show:
                 show.run()
@@ -144,6 +147,7 @@ class Show:
         self.loader = Loader(self)
         self._stack = ExitStack()
         self._ending_at = 0.0
+        self._prompts: DemoPrompts | None = None
 
     @property
     def loading(self) -> bool:
@@ -284,15 +288,28 @@ class Show:
             self.store.snapshot,
             self.board.status,
             on_key=lambda name, modifiers: self.desk.key(name, modifiers, self.stage),
-            on_refresh=lambda _now: self.desk.look(self.stage),
+            on_refresh=self._refresh,
             report=self.board.report,
             screen=screen if isinstance(screen, str) else "",
             size=self.output_size,
             headless=self._headless_gl,
         )
 
-    def _refresh_headless(self, _now: float) -> None:
+    def change_prompts(self) -> None:
+        """Let the demo's prompts follow its track, unless the settings name prompts."""
+        from tpos_live.demo import DemoPrompts
+
+        if DemoPrompts.wanted(self.settings):
+            self._prompts = DemoPrompts(self.store)
+            self._prompts.look(0.0)
+
+    def _refresh(self, _now: float) -> None:
+        if self._prompts is not None:
+            self._prompts.look(self._drive().time)
         self.desk.look(self.stage)
+
+    def _refresh_headless(self, now: float) -> None:
+        self._refresh(now)
         self.board.status()  # A window asks for it in order to show it; here it brings what is wrong to the terminal.
 
     def _drive(self) -> Drive:

@@ -6,14 +6,17 @@ seed, settings, accelerator and thread count give the same frames.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import click
 import numpy as np
+from tqdm import tqdm
 
 from tpos_live.conditioning.drive import Drive
+from tpos_live.demo import DemoPrompts
 from tpos_live.listener import Listener
 from tpos_live.parameters import LORAS, ParameterStore, Snapshot
 from tpos_live.pipeline import VideoPipeline
@@ -66,9 +69,17 @@ def pictures(
 
 
 def drawn(
-    settings: Settings, snapshot: Snapshot, sound: np.ndarray | AudioClip, fps: int, workers: int = 1
+    settings: Settings,
+    snapshot: Snapshot,
+    sound: np.ndarray | AudioClip,
+    fps: int,
+    workers: int = 1,
+    shown: Callable[[float], Snapshot] | None = None,
 ) -> Generator[tuple[Drive, Frame | None], None, None]:
-    """Every picture of `sound` with its Drive, in order; by several processes where `workers` is above 1."""
+    """Every picture of `sound` with its Drive, in order; by several processes where `workers` is above 1.
+
+    shown: what the prompts of one process are at a time in seconds, where they change; None = as in `snapshot`.
+    """
     if workers > 1:
         from tpos_live.workers import drawn_by_workers
 
@@ -79,20 +90,23 @@ def drawn(
         improve(studio)
         listener = Listener(studio.encoder)
         for drive in pictures(studio, listener, snapshot, sound, fps, tell):
-            yield drive, studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+            now = snapshot if shown is None else shown(drive.time)
+            yield drive, studio.draw(drive, listener.meaning.latest(), now, now=drive.time)
             tell(studio.painter.remark())
 
 
 def write_video(
-    settings: Settings, sound: np.ndarray | AudioClip, output: Path, workers: int = 1
+    settings: Settings, sound: np.ndarray | AudioClip, output: Path, workers: int = 1, demo: bool = False
 ) -> tuple[Path, float]:
-    """Draw every picture of `sound` and write them with it. Returns the file, which has a number in its name where
-    `output` was there already, and its seconds. Raises our own errors only, and KeyboardInterrupt; both leave the part,
-    and say so."""
+    """Draw every picture of `sound` and write them with it; demo: with the demo's prompts.
+
+    Returns the file, which has a number in its name where `output` was there already, and its seconds. Raises our own
+    errors only, and KeyboardInterrupt; both leave the part, and say so."""
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
     # Every picture is drawn, so there is nothing in between to show.
-    snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
+    store = ParameterStore({**settings.start_values(), "out.inbetween": False})
+    snapshot, prompts = store.snapshot(), DemoPrompts(store) if demo and DemoPrompts.wanted(settings) else None
     count = -(-(len(sound) if isinstance(sound, np.ndarray) else sound.check()) * fps // RATE)
     writer = VideoWriter(output, size, fps, threads=ENCODER_THREADS)
 
@@ -102,10 +116,15 @@ def write_video(
             progress.rename(writer.path.name)
         progress.update()
 
+    def shown(now: float) -> Snapshot:
+        if prompts is not None:
+            prompts.look(now)
+        return store.snapshot()
+
     length = 0
     try:
         with (
-            closing(drawn(settings, snapshot, sound, fps, workers)) as frames,
+            closing(drawn(settings, snapshot, sound, fps, workers, shown)) as frames,
             writer,
             Progress(output.name, count) as progress,
             VideoPipeline(writer, size, snapshot, written) as pipeline,
@@ -135,7 +154,7 @@ def render_demo(settings: Settings) -> int:
     output = check_output(Path(settings.record.file or "tpos-demo.mp4"), VIDEO)
     click.echo("no display: writing a video instead of opening a window", err=True)
     sound = read_audio(DEMO, settings.seconds or DEMO_SECONDS)
-    written, length = write_video(settings, sound, output)
+    written, length = write_video(settings, sound, output, demo=True)
     click.echo(f"wrote {written}, {length:.1f} s with sound")
     return 0
 
@@ -190,11 +209,11 @@ def improve(studio: Studio) -> None:
     """Take the fastest accelerator for the whole file, preparing it first if need be."""
     tell(studio.painter.notice)
     if studio.painter.accelerator.name == "eager" and studio.painter.accelerator.why:
-        click.echo(f"preparing the engine: {studio.painter.accelerator.why} (once on this machine)", err=True)
+        tell(f"preparing the engine: {studio.painter.accelerator.why} (once on this machine)")
     try:
         better = studio.improve()
     except EngineError as error:
-        click.echo(f"going on without it: {error}", err=True)
+        tell(f"going on without it: {error}")
     else:
         if better is not None:
             studio.painter.use(better)
@@ -202,6 +221,6 @@ def improve(studio: Studio) -> None:
 
 
 def tell(note: str) -> None:
-    """Say which engine draws."""
+    """A line for a person, above the bar where there is one."""
     if note:
-        click.echo(note, err=True)
+        tqdm.write(note, file=sys.stderr)
