@@ -110,6 +110,17 @@ def test_a_failed_conversion_is_one_line(flow: Engine, cache: Path, monkeypatch:
         prepare_better("openvino", flow, SIZE, 32)
 
 
+@needs_openvino
+def test_a_cpu_without_bfloat16_does_not_take_the_conversion_of_one_that_has_it(
+    flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = []
+    for native in (True, False):
+        monkeypatch.setattr(accelerators, "bfloat16_is_native", lambda native=native: native)
+        places.append(openvino.folder(flow, SIZE, 32))
+    assert places[0] != places[1], "running it would crash the process"
+
+
 SINGLE = """
 import json, sys
 from pathlib import Path

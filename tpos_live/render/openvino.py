@@ -51,8 +51,12 @@ def is_available(engine: Engine | None = None) -> tuple[bool, str]:
 
 def folder(engine: Engine, size: tuple[int, int], tokens: int) -> Path:
     """Where the converted engine lies, or will lie."""
+    from tpos_live.render.accelerators import bfloat16_is_native
+
     parts = [FORMAT, engine.weights_hash, engine.schedule.prediction, *size, tokens, torch.__version__]
     parts.append(importlib.metadata.version("openvino"))
+    if not bfloat16_is_native():  # a conversion in bfloat16 of another machine crashes the process here
+        parts.append("f32")
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
     return cache_dir() / "openvino" / key
 
