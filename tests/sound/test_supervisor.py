@@ -8,7 +8,7 @@ import pytest
 
 from tpos_live.sound.capture import Capture
 from tpos_live.sound.source import SoundError, SourceState
-from tpos_live.sound.supervisor import START, Supervisor
+from tpos_live.sound.supervisor import HANGS, START, Supervisor
 
 BLOCK = np.zeros((480, 1), np.float32)
 
@@ -328,6 +328,35 @@ def test_changing_to_nonsense_comes_back_and_says_so_for_a_while() -> None:
     assert room.supervisor.message == 'back to "desk": no input matches "theremin"'
     room.run(11)
     assert room.supervisor.message == ""
+
+
+def test_an_attempt_that_never_ends_does_not_keep_the_input_away() -> None:
+    """PortAudio's start of a stream can hang for good where the device is just coming back."""
+    room, released = Room("desk"), threading.Event()
+    room.run(5)
+    room.names.clear()
+    room.opened[0].finish()
+    real, calls = room.open_capture, 0
+
+    def hang_once(wanted: str | int | None) -> Capture:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            released.wait(20)
+        return real(wanted)
+
+    room.supervisor._open_capture = hang_once
+    room.run(1)
+    room.names.append("desk")
+    room.run(HANGS + 3)
+    assert calls >= 2 and room.supervisor.state is SourceState.RUNNING and len(room.open_now()) == 1
+    kept, before = room.open_now(), len(room.opened)
+    released.set()
+    until = time.monotonic() + 10
+    while (len(room.opened) == before or len(room.open_now()) > 1) and time.monotonic() < until:
+        time.sleep(0.01)
+    room.run(1)
+    assert room.open_now() == kept, "what the late attempt opens is closed again"
 
 
 def test_no_rescan_while_a_hanging_driver_holds_a_stream() -> None:

@@ -15,7 +15,7 @@ from tpos_live.sound.source import SoundError
 
 PATIENCE = 1.0
 """Seconds that an attempt is waited for at once; a longer one goes on in the background."""
-_PROBE_PATIENCE = 8.0
+_PROBE_PATIENCE = 5.0
 
 
 class Attempts:

@@ -28,6 +28,9 @@ FIRST_WAIT, LONGEST_WAIT, PROBE_WAIT = 0.5, 2.0, 5.0
 EAGER = 15.0
 """Seconds between attempts to open a lost input: the first for so many seconds after the loss, then doubled up to the
 second; up to the third where a fallback sounds and each attempt costs a process."""
+HANGS = 6.0
+"""Seconds after which an attempt to open a lost input is left to itself and another is made: a driver may never answer
+for a device that was just coming back."""
 NOTICE = 10.0
 """Seconds that a message about a refused change stays."""
 NEVER = "cannot be opened"
@@ -77,6 +80,7 @@ class Supervisor:
         self._spare_tried = False
         self._fallback = Fallback(open_fallback, self._attempts) if open_fallback is not None else None
         self._opening: Attempt | None = None
+        self._opening_since = 0.0
         self._opening_spare: Attempt | None = None
         self._trouble = ""
         self._lost_told = False
@@ -125,8 +129,11 @@ class Supervisor:
     def begin(self, now: float) -> None:
         """Open the input for the first time."""
         self._good_at = now + START - FALLBACK_AFTER
-        self._opening = self._attempts.begin(self._open_plainly)
+        self._begin(self._open_plainly, now)
         self._take_opening(now)
+
+    def _begin(self, work: Callable[[], Capture | None], now: float) -> None:
+        self._opening, self._opening_since = self._attempts.begin(work), now
 
     def step(self, now: float) -> None:
         """Look after the inputs once; `now` is perf_counter."""
@@ -156,7 +163,7 @@ class Supervisor:
             self._refuse(attempt.error, now)
         else:  # a probe has seen it: now it is worth to end the fallback's stream
             self._let_go_of_second()
-            self._opening = self._attempts.begin(self._open_plainly if self._attempts.hangs() else self._open_afresh)
+            self._begin(self._open_plainly if self._attempts.hangs() else self._open_afresh, now)
             self._take_opening(now)
         if self._opening is None:
             self._known.set()
@@ -190,6 +197,10 @@ class Supervisor:
     def _look_after_first(self, now: float) -> None:
         first = self._first
         if first is None:
+            if self._opening is not None and self._known.is_set() and now - self._opening_since > HANGS:
+                self._attempts.abandon(self._opening)
+                self._opening = None
+                self._put_off(self._wait, now)
             if self._opening is None and now >= self._retry_at:
                 self._reopen(now)
             return
@@ -237,11 +248,11 @@ class Supervisor:
 
     def _reopen(self, now: float) -> None:
         if not self._look_again or self._attempts.hangs():
-            self._opening = self._attempts.begin(self._open_plainly)
+            self._begin(self._open_plainly, now)
         elif self._holds_a_stream():
-            self._opening = self._attempts.begin(self._open_or_probe)
+            self._begin(self._open_or_probe, now)
         else:
-            self._opening = self._attempts.begin(self._open_afresh)
+            self._begin(self._open_afresh, now)
         self._take_opening(now)
 
     def _holds_a_stream(self) -> bool:
@@ -272,7 +283,7 @@ class Supervisor:
         self._let_go_of_second()
         self._trouble, self._good_since = "is opened", None
         self._good_at = now + START - FALLBACK_AFTER
-        self._opening = self._attempts.begin(self._open_plainly if self._attempts.hangs() else self._open_afresh)
+        self._begin(self._open_plainly if self._attempts.hangs() else self._open_afresh, now)
         self._notice_until = now
 
     # What is heard.
