@@ -91,6 +91,11 @@ class FakeMicrophone:
             else:
                 os.environ[name] = value
 
+    def clean(self) -> None:
+        """Stop, and leave nothing behind."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def play(self, samples: np.ndarray, rate: int = 48_000) -> None:
         """Let the microphone hear `samples`; returns at once."""
         path = self._folder / f"play{len(self._playing)}.wav"
