@@ -17,7 +17,7 @@ from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file, save_file
 
 from tpos_live.render.engine import load_engine
-from tpos_live.render.fetch import damaged
+from tpos_live.render.fetch import damaged, fetch_engine
 from tpos_live.render.lora import read_lora
 from tpos_live.render.metadata import EngineError
 from tpos_live.render.presets import Preset, load_preset, preset_names
@@ -135,6 +135,31 @@ def test_what_cannot_be_fetched_is_one_line(hub: FakeHub, tmp_path: Path, case: 
     done = tool(hub, tmp_path, "fetch", name)
     assert done.returncode == 1 and word in done.stderr.splitlines()[-1], done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_without_a_network_one_line_says_what_to_do(hub: FakeHub, tmp_path: Path, url: str) -> None:
+    hub.url = url
+    done = tool(hub, tmp_path, "fetch", "maker/turbo")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "run the same line again" in done.stderr
+    assert f"or copy {tmp_path / 'engines' / 'maker--turbo'} from a computer that has fetched it" in done.stderr
+
+
+def test_whatever_the_hubs_client_raises_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    foreign = type("ConnectError", (Exception,), {"__module__": "httpx17.transports"})
+
+    def fail(*_given: object, **_named: object) -> None:
+        raise foreign("first line\nsecond line")
+
+    monkeypatch.setenv("TPOS_LIVE_ENGINES", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
+    with pytest.raises(EngineError, match="fetching stopped") as found:
+        fetch_engine("maker/turbo")
+    assert "first line" in str(found.value) and "\n" not in str(found.value)
 
 
 def test_shipped_presets_are_valid() -> None:

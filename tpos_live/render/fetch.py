@@ -61,6 +61,18 @@ def fetch_engine(name: str, say: Callable[[str], None] = lambda line: None) -> P
         return target
     elif (target / RECORD).exists():
         say(f"{name}: {broken[0]} is damaged; fetching it again")
+    try:
+        return _fetch(name, preset, target, say)
+    except _Stopped as error:
+        byhand = f"or copy {target} from a computer that has fetched it, and use --engine {name} as it is"
+        raise EngineError(f"{error}, {byhand}") from error
+
+
+class _Stopped(EngineError):
+    """Network or hub failed."""
+
+
+def _fetch(name: str, preset: Preset, target: Path, say: Callable[[str], None]) -> Path:
     items = plan(preset)
     work = target.with_name(f".{target.name}.fetching")
     work.mkdir(parents=True, exist_ok=True)
@@ -282,15 +294,10 @@ def _plainly(repo: str) -> Iterator[None]:
         raise EngineError(f"{repo}: the hub has no such repository, or it wants `hf auth login`") from error
     except errors.OfflineModeIsEnabled as error:
         raise EngineError(f"{repo}: HF_HUB_OFFLINE is set; unset it to fetch") from error
-    except (OSError, errors.HfHubHTTPError, errors.RevisionNotFoundError, RuntimeError) as error:
-        raise _broken(repo, error) from error
+    except EngineError:
+        raise
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in ("httpx", "httpcore", "requests"):
-            raise
-        raise _broken(repo, error) from error
-
-
-def _broken(repo: str, error: Exception) -> EngineError:
-    return EngineError(
-        f"{repo}: fetching stopped ({first_line(error, 160)}); run the same line again to go on where it stopped"
-    )
+        # Whatever it is called: the hub's library has changed the client that it talks with twice, and its errors.
+        raise _Stopped(
+            f"{repo}: fetching stopped ({first_line(error, 160)}); run the same line again to go on where it stopped"
+        ) from error
