@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Self
 
 import numpy as np
+import torch
 
 from tpos_live.conditioning.drive import Drive
 from tpos_live.mailbox import Mailbox
@@ -17,9 +20,14 @@ from tpos_live.stage.output import Output
 from tpos_live.stage.pacing import Pacer, ShownMeter
 from tpos_live.stage.playhead import Playhead
 
+CORES_PER_THREAD = 4
+"""Cores for each thread that composes. The engine has threads on all cores, too: two that compose on two cores wait for
+each other after each step of the arithmetic, and a recording gets 5 pictures per second instead of 10."""
+
 
 class HeadlessStage:
-    """Used like `StageWindow`. Thread contract: one thread; `close_soon` may be called from anywhere."""
+    """Used like `StageWindow`. Thread contract: one thread, which also enters and leaves; `close_soon` may be called
+    from anywhere."""
 
     def __init__(
         self,
@@ -42,14 +50,22 @@ class HeadlessStage:
         self._on_refresh, self._clock = on_refresh, clock
         self._composer = Composer(size)
         self._pacer = Pacer(cap=fps_cap or 30.0)
+        self._torch_threads = 0
         self.meter = ShownMeter(clock)
         self._shot = self.playhead.shot(0.0, drive(), snapshot())
 
     def __enter__(self) -> Self:
+        self._torch_threads = torch.get_num_threads()
+        torch.set_num_threads(min(max((os.cpu_count() or 1) // CORES_PER_THREAD, 1), self._torch_threads))
+        # That also sets what threads that start later have, and those of the engine need all: set it back from another.
+        other = threading.Thread(target=torch.set_num_threads, args=(self._torch_threads,))
+        other.start()
+        other.join()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Nothing to close: it is here so that both stages are used alike."""
+        """Give this thread its PyTorch threads back."""
+        torch.set_num_threads(self._torch_threads)
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Keep the pace until `close_soon` is called or `until()` is true."""
