@@ -63,9 +63,12 @@ class Feedback:
     def refer(self, draft: torch.Tensor, tokens: torch.Tensor) -> None:
         """Take a latent drawn from noise alone as the reference."""
         first = self._tokens is None
-        share = 1.0 if first else 0.5
-        self._mean.lerp_(draft.mean((2, 3), keepdim=True), share)
-        self._deviation.lerp_(draft.std((2, 3), keepdim=True), share)
+        for kept, new in (
+            (self._mean, draft.mean((2, 3), keepdim=True)),
+            (self._deviation, draft.std((2, 3), keepdim=True)),
+        ):
+            # A copy, for what was there before may not be finite, and a share of nothing of that is not finite either.
+            kept.copy_(new) if first else kept.lerp_(new, 0.5)
         self._tokens = tokens.clone() if first else self._tokens.copy_(tokens)  # type: ignore[union-attr]
         self._age, self._doubted = 0, False
 

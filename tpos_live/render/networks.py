@@ -28,6 +28,12 @@ _ADDED_FACTS = ("addition_time_embed_dim", "projection_class_embeddings_input_di
 """And of a UNet that wants a pooled embedding."""
 
 
+LARGEST = 2.0**14
+"""No trained weight is larger."""
+_UNUSED: dict[str, tuple[str, ...]] = {"unet": (), "vae": ("encoder.", "quant_conv."), "text": ("pooler.",)}
+"""Weights of a part that nothing here uses, so that a file may lack them."""
+
+
 class Networks:
     """UNet and decoder of one folder, in evaluation mode, without gradients.
 
@@ -118,6 +124,8 @@ class Networks:
                     dtype = torch.float32 if part == "vae" and self.decoder_overflows else self.dtype
                     module.to(device=self._device, dtype=dtype).eval().requires_grad_(False)
                 self.live = LiveLoras(live)
+            for part, module in modules.items():
+                check_weights(self._folder / part, module)
             if self.pooled:
                 modules["unet"] = PooledUnet(modules["unet"], self.pooled, self.factor).eval()
             if self._inputs is not None:
@@ -150,10 +158,25 @@ def load_part(folder: Path, part: str, cls: Any) -> Any:
     if all(".fp16" in name for name in names):
         options["variant"] = "fp16"
     try:
-        return cls.from_pretrained(folder / part, **options)
+        module, found = cls.from_pretrained(folder / part, output_loading_info=True, **options)
     except Exception as error:
         first = first_line(error, 200)
         raise EngineError(f"{folder / part}: cannot be loaded ({first}); fetch or install the engine again") from error
+    unused = _UNUSED.get(part, _UNUSED["text"])
+    if missing := sorted(key for key in found["missing_keys"] if not key.startswith(unused)):
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        what = ", ".join(missing[:3])
+        raise EngineError(f"{folder / part}: {what}{more} is missing; fetch or install the engine again")
+    return module
+
+
+def check_weights(where: Path, module: torch.nn.Module) -> None:
+    """Raise EngineError for weights that are not finite or larger than any that was trained: a bit has flipped, or a
+    training has failed. One look at each number: 10 ms for Ember, half a second for SD-Turbo on a CPU."""
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if not float(weight.abs().max() if weight.numel() else 0.0) < LARGEST:
+                raise EngineError(f"{where}: {name} is damaged (not finite, or huge); fetch or install it again")
 
 
 def read_json(path: Path) -> dict[str, Any]:

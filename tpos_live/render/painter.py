@@ -22,6 +22,7 @@ from tpos_live.render.graph import Edit, WholeAccelerator
 from tpos_live.render.growth import Growth, shares
 from tpos_live.render.guidance import SemanticGuide, warm_steps
 from tpos_live.render.loop import Loop
+from tpos_live.render.metadata import EngineError
 from tpos_live.render.motion import NoiseField
 from tpos_live.render.schedule import Plan
 from tpos_live.render.share import DeviceTime, queue_last
@@ -34,6 +35,10 @@ STAGES = ("host", "noise", "unet", "decode", "total")
 _POOL = 6
 """Pictures in the pool; Frame promises that the three newest are never written."""
 _FEEDBACK_BELOW = 0.999
+
+
+class NotFiniteError(EngineError):
+    """A frame that must not be shown: it has values that are no numbers."""
 
 
 class Painter:
@@ -180,6 +185,9 @@ class Painter:
             latent = whole.whole.latent
         else:
             latent = self._run(plan, last, fresh)
+        if not self.on_card and not bool(torch.isfinite(latent).all()):  # on a card the look would wait for it
+            self.reset_feedback()
+            raise NotFiniteError("the frame is not finite; its weights or what is cached of them are damaged")
         if strength < _FEEDBACK_BELOW:
             self._feedback.keep(latent, drive)
         else:

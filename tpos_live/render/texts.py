@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tpos_live.render.metadata import EngineError
-from tpos_live.render.networks import load_part, offline, quiet
+from tpos_live.render.networks import check_weights, load_part, offline, quiet
 from tpos_live.render.pooled import pack
 
 ONE = ("text_encoder", "tokenizer")
@@ -131,6 +131,7 @@ def load_texts(folder: Path, index: Mapping[str, Any], two: bool, device: torch.
     with offline(), quiet():
         for part, tokenizer in pairs:
             encoder = load_part(folder, part, _transformers(index[part][1]))
+            check_weights(folder / part, encoder)
             readers.append(Reader(encoder, _load_tokenizer(folder, tokenizer, index[tokenizer][1])))
     return Texts(readers, device, two and bool(index.get("force_zeros_for_empty_prompt", True)))
 
