@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+import soundfile
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.offline import drawn, pictures
@@ -90,3 +95,26 @@ def test_a_worker_that_cannot_go_on_is_one_line(engine: Path) -> None:
     with pytest.raises(EngineError, match=r"worker \d: .*gone") as caught:
         pixels(broken, 1.0, 2)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_workers_end_with_a_render_that_is_killed(engine: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", sound(60.0), RATE)
+    command = [sys.executable, "-m", "tpos_live", "render", "a.wav", "-o", "a.mp4", "--workers", "2"]
+    command += ["--engine", str(engine), "--accelerator", "eager", "--resolution", "64x64"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    end, crew = time.monotonic() + 120, []
+    try:
+        while len(list(tmp_path.glob("*.part.mp4"))) == 0:  # both workers draw
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.1)
+        crew = psutil.Process(process.pid).children(recursive=True)
+        assert len(crew) >= 2
+    finally:
+        process.kill()
+        process.wait()
+    left = psutil.wait_procs(crew, timeout=10)[1]
+    for each in left:
+        each.kill()
+    assert left == []

@@ -426,10 +426,10 @@ cli.add_command(evaluate)
 cli.add_command(engines)
 
 
-def main() -> NoReturn:
-    """Entry point: run the command line, one line for an expected error, 130 for Ctrl-C."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line (arguments: default sys.argv), one line for an expected error, 130 for Ctrl-C."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(args=arguments, standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:

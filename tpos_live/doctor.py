@@ -57,9 +57,12 @@ def gpu_remedy() -> str:
 
     if torch.cuda.is_available() or shutil.which("nvidia-smi") is None:
         return ""
-    asked = subprocess.run(
-        ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
-    )
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):  # a driver that hangs
+        return ""
     card = asked.stdout.strip().splitlines()
     if asked.returncode or not card:
         return ""

@@ -7,7 +7,7 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from tpos_live.render.metadata import EngineError
+from tpos_live.render.metadata import EngineError, first_line
 from tpos_live.timing import Rate
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ FIRST = 10.0
 class Loader:
     """Loads the engine on a thread of its own and starts the renderer.
 
-    A context manager. `error` holds why there is no engine. `alive` while it loads.
+    A context manager. `error` holds why there is no engine. `alive` while it loads. What is done once there is a
+    picture is optional: where it fails, the show goes on, with a line.
     """
 
     def __init__(self, show: Show) -> None:
@@ -68,7 +69,9 @@ class Loader:
         try:
             better = self.studio.improve()
         except EngineError as error:
-            board.fill(accelerator_why=str(error))
+            if not self._left.is_set():
+                board.fill(accelerator_why=str(error))
+                board.report(str(error))
             return
         if better is not None and not self._left.is_set():
             self.renderer.swap(better)
@@ -122,6 +125,10 @@ class Loader:
                 )
             )
             self.ready.set()
+        except Exception as error:
+            self.error = error
+            return
+        try:
             with suppress(ImportError):
                 import av  # noqa: F401  # now, and not when somebody presses "record"
             if remedy := gpu_remedy():
@@ -129,4 +136,4 @@ class Loader:
             self._first_picture()
             self._improve()
         except Exception as error:
-            self.error = error
+            show.board.report(f"not all could be made ready, the show goes on: {first_line(error)}")

@@ -24,8 +24,10 @@ def shipped(name: str) -> Path:
 
 
 def cache_dir() -> Path:
-    """The user's cache folder for compiled engines; made if needed."""
-    return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False, ensure_exists=True))
+    """Where converted engines lie: $TPOS_LIVE_CACHE, or the user's cache folder. Not made here: that may fail."""
+    if chosen := os.environ.get("TPOS_LIVE_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False))
 
 
 def mappings_dir() -> Path:

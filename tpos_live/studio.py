@@ -21,7 +21,7 @@ from tpos_live.conditioning.sentence_map import audio_map, names
 from tpos_live.conditioning.vocabulary import Retold, load_vocabulary
 from tpos_live.parameters import Snapshot
 from tpos_live.places import mappings_dir, shipped
-from tpos_live.render.accelerators import STOPGAPS, Accelerator, prepare_better
+from tpos_live.render.accelerators import STOPGAPS, Accelerator, prepare_better, sweep_caches
 from tpos_live.render.engine import load_engine
 from tpos_live.render.frame import Frame
 from tpos_live.render.locate import BUILT_IN, resolve_engine
@@ -185,6 +185,7 @@ class Studio:
 
         Hand it to the drawing thread (`painter.use`, or `swap` of the RenderThread). Raises EngineError.
         """
+        sweep_caches()
         painter, chosen = self.painter, self._settings.engine
         if painter.accelerator.name not in STOPGAPS:
             return None

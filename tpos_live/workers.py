@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import multiprocessing
 
+from tpos_live.child_process import end_with_parent
 from tpos_live.conditioning.drive import Drive
 from tpos_live.listener import Listener
 from tpos_live.parameters import ParameterStore, Snapshot
@@ -91,7 +92,7 @@ def _crew(
     crew = [
         context.Process(
             target=_work,
-            args=(rank, workers, settings, values, sound, fps, hear, segment, pictures[rank], ready),
+            args=(rank, workers, settings, values, sound, fps, hear, segment, pictures[rank], ready, os.getpid()),
             name=f"worker-{rank}",
             daemon=True,
         )
@@ -135,9 +136,11 @@ def _work(
     segment: int,
     out: Any,
     ready: Any,
+    parent: int,
 ) -> None:
     """A worker: puts its pictures, or the line that says why there are no more, into `out`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked; it ends the others
+    end_with_parent(parent)
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(rank % torch.cuda.device_count())

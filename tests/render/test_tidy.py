@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tpos_live.places import cache_dir
 from tpos_live.render import tidy as tidying
-from tpos_live.render.tidy import KEEP, RECENT, mark_used, tidy
+from tpos_live.render.metadata import NotReady
+from tpos_live.render.tidy import KEEP, RECENT, STALE, check_writable, mark_used, sweep, tidy, work_folder
 
 NOW = 2_000_000_000.0
 OLD = RECENT + 1
@@ -78,3 +82,49 @@ def test_what_is_open_stays_whole(cache: Path, tmp_path: Path, monkeypatch: pyte
 
 def test_without_a_cache_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert tidy(tmp_path / "none", "side.json", {}) == []
+
+
+def test_what_was_left_half_made_is_gone_on_with(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    target = tmp_path / "key"
+    for n, pid in enumerate([ended.pid, os.getppid()]):
+        (tmp_path / f".making-key-{pid}").mkdir()
+        (tmp_path / f".making-key-{pid}" / f"network-{n}").write_text("whole")
+    os.utime(tmp_path / f".making-key-{ended.pid}", (0, 0))
+    with work_folder(target) as work:
+        assert [path.name for path in work.iterdir()] == ["network-0"] and work.stat().st_mtime > 1e9
+        assert (tmp_path / f".making-key-{os.getppid()}").is_dir(), "of a process that lives"
+        work.rename(target)
+    assert target.is_dir() and not work.exists()
+    with pytest.raises(ValueError, match="the disk"), work_folder(target) as work:
+        raise ValueError("the disk")
+    assert not work.exists(), "what failed is begun anew"
+
+
+def test_what_is_half_made_goes_after_a_day(tmp_path: Path) -> None:
+    for name in (".making-abcdef", ".making-key-12", ".gone-key", "key"):
+        for age in ("old", "new"):
+            (tmp_path / f"{name}{age}").mkdir()
+            when = NOW - STALE - 60 if age == "old" else NOW - 60
+            os.utime(tmp_path / f"{name}{age}", (when, when))
+    sweep(tmp_path, NOW)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".making-abcdefnew", ".making-key-12new", ".gone-keynew", "keynew", "keyold"}
+    sweep(tmp_path / "nothing")
+    sweep(Path("/dev/null/nothing"))
+
+
+def test_a_cache_that_cannot_be_written_is_one_line_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotReady, match=r"file/openvino cannot be written.*TPOS_LIVE_CACHE"):
+        check_writable(tmp_path / "file" / "openvino", 0)
+    with pytest.raises(NotReady, match=r"MB are needed, \d+ MB are free.*TPOS_LIVE_CACHE") as caught:
+        check_writable(tmp_path / "cache", 1 << 60)
+    assert "\n" not in str(caught.value)
+    check_writable(tmp_path / "cache", 1)
+    assert list((tmp_path / "cache").iterdir()) == []
+    monkeypatch.setenv("TPOS_LIVE_CACHE", str(tmp_path / "mine"))
+    assert cache_dir() == tmp_path / "mine" and not cache_dir().exists()

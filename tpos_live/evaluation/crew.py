@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import torch
 from tqdm import tqdm
 
+from tpos_live.child_process import end_with_parent
 from tpos_live.evaluation.artist import Artist
 from tpos_live.evaluation.judge import load_judge
 from tpos_live.evaluation.processors import cores
@@ -64,13 +65,14 @@ class Crew:
         places: Queue[int] = context.Queue()
         for number in range(self.workers):
             places.put(cores()[number % len(cores())])
-        begin = (str(self._folder), self._accelerator, self.trial.seed, places)
+        begin = (str(self._folder), self._accelerator, self.trial.seed, places, os.getpid())
         return ProcessPoolExecutor(self.workers, context, _begin, begin)
 
 
-def _begin(folder: str, accelerator: str, seed: int, places: Queue[int]) -> None:
+def _begin(folder: str, accelerator: str, seed: int, places: Queue[int], parent: int) -> None:
     """Make this process one of a crew, on a core of its own: libraries would pin all of them to the first."""
     global _mine
+    end_with_parent(parent)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {places.get(timeout=10)})
     torch.set_num_threads(1)

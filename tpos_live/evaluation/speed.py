@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from tpos_live.child_process import ChildError, run_module
 from tpos_live.conditioning.drive import Drive
 from tpos_live.evaluation.artist import Artist
 from tpos_live.evaluation.figures import Figure
@@ -71,12 +70,12 @@ def speed(artist: Artist, pictures: int, stock: int) -> list[Figure]:
 
 def memory(folder: Path, seconds: float) -> list[Figure]:
     """Resident memory of a whole show with the built-in track, as `tpos-live bench` has it in a process of its own."""
-    command = [sys.executable, "-m", "tpos_live", "bench", "--json", "--seconds", f"{seconds:g}"]
-    command += ["--engine", str(folder)]
+    lines: list[str] = []
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
-        summary = json.loads(done.stdout.strip().splitlines()[-1])
+        arguments = ["bench", "--json", "--seconds", f"{seconds:g}", "--engine", str(folder)]
+        run_module("tpos_live.cli", arguments, 240.0, lines.append)
+        summary = json.loads(lines[-1])
         value, note = summary["memory_mb"] * 2**20 / 1e9, f"{summary['engine_fps']:.0f} pictures a second in that show"
-    except (subprocess.SubprocessError, OSError, ValueError, KeyError, IndexError) as error:
+    except (ChildError, ValueError, KeyError, IndexError) as error:
         value, note = float("nan"), f"the show did not run ({type(error).__name__})"
     return [Figure("resident memory of a show", value, 1.5, least=False, unit="GB", note=note)]

@@ -9,8 +9,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine
 from tpos_live.render.metadata import EngineError, NotReady, first_line
+from tpos_live.render.tidy import sweep
 
 NAMES = ("eager", "openvino", "cuda-graph", "compile", "tensorrt-rtx", "tensorrt")
 """Rungs that can be asked for."""
@@ -222,7 +224,7 @@ def prepare_better(
     """Make the rung ready that `choose` would have taken had it been there; None if there is no better one.
 
     Takes seconds to minutes, most of them in a child process: call it on a worker while one of STOPGAPS draws, then
-    hand the result to `RenderThread.swap`. Raises EngineError with the reason if it cannot be made.
+    hand the result to `RenderThread.swap`. Raises EngineError with the reason if it cannot be made, whatever failed.
     """
     on_cpu = engine.device.type == "cpu"
     rung = "openvino" if name == "auto" and on_cpu else _later(name, engine, size, tokens, threads) or name
@@ -239,5 +241,13 @@ def prepare_better(
             compiled.prepare(engine, size, tokens, threads)
         with engine.networks.live.held():  # it is compared with eager
             return _load(rung, engine, size, tokens, threads)
-    except NotReady as error:
-        raise EngineError(str(error)) from error
+    except EngineError:
+        raise
+    except Exception as error:  # of a library, or of the disk
+        raise EngineError(f"{rung} cannot be made ready ({first_line(error)}); the show goes on without it") from error
+
+
+def sweep_caches() -> None:
+    """Remove what earlier runs have left half made; never fails."""
+    for name in NAMES:
+        sweep(cache_dir() / name)

@@ -16,24 +16,26 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tpos_live.child_process import ChildError, run_module
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.graph import Decoder, Unet, WholeAccelerator, networks, prove
 from tpos_live.render.metadata import NotReady, exit_status
-from tpos_live.render.tidy import mark_used, tidy
+from tpos_live.render.tidy import check_writable, mark_used, tidy
 
 FORMAT = 1
 """Counts changes of what is compiled."""
 SIDECAR = "compile.json"
 PATIENCE = 3600.0
 """Seconds after which compiling is given up."""
+ROOM = 64 << 20
+"""Bytes that kernels need on the disk, and more than most do."""
 _MODES = ("default", "max-autotune-no-cudagraphs")
 
 
@@ -69,7 +71,10 @@ def folder(engine: Engine, size: tuple[int, int], rows: int, threads: int) -> Pa
 
 def is_prepared(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) -> bool:
     """Whether the kernels of an engine lie in the cache."""
-    return (folder(engine, size, rows, threads) / SIDECAR).exists()
+    try:
+        return (folder(engine, size, rows, threads) / SIDECAR).exists()
+    except OSError:  # a cache that cannot be read
+        return False
 
 
 def prepare(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) -> Path:
@@ -79,27 +84,14 @@ def prepare(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) 
         raise NotReady(why)
     threads = threads or torch.get_num_threads()
     place = folder(engine, size, rows, threads)
-    if (place / SIDECAR).exists():
+    if is_prepared(engine, size, rows, threads):
         return place
-    device = str(engine.device)
-    command = [
-        sys.executable,
-        "-m",
-        __name__,
-        str(engine.folder),
-        device,
-        *map(str, (*size, rows, threads)),
-    ]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    check_writable(place.parent, ROOM)
+    arguments = [engine.folder, engine.device, *size, rows, threads, place]
     try:
-        done = subprocess.run(
-            [*command, str(place)], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotReady(f"torch.compile failed ({type(error).__name__}); the show goes on without it") from error
-    if done.returncode != 0 or not (place / SIDECAR).exists():
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise NotReady(f"torch.compile failed ({said[-1][:200] if said else 'no message'})")
+        run_module(__name__, list(map(str, arguments)), PATIENCE)
+    except ChildError as error:
+        raise NotReady(f"torch.compile failed ({error}); the show goes on without it") from error
     tidy(place.parent, SIDECAR, {str(engine.folder.resolve()): engine.weights_hash})
     return place
 
@@ -190,6 +182,3 @@ def main(arguments: list[str]) -> int:
         os.nice(10)  # a show may be drawing on the same cores
     return exit_status(lambda: _compile_into(path, device, (width, height), rows, threads, place))
 
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

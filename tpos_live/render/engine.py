@@ -129,16 +129,20 @@ class Engine:
         """Sentence vectors of texts, [texts, token_dim]: the encoder's state of the first token."""
         return self.texts.sentences(texts).clone()
 
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files of unet and decoder, sorted."""
+        files = (path for part in ("unet", "vae") for path in sorted((self.folder / part).iterdir()))
+        return [path for path in files if path.suffix in (".json", ".safetensors")]
+
     @cached_property
     def weights_hash(self) -> str:
         """SHA-256 over the files of unet, decoder and LoRAs: the key for anything compiled from them."""
         digest = hashlib.sha256()
-        for part in ("unet", "vae"):
-            for path in sorted((self.folder / part).iterdir()):
-                if path.suffix in (".json", ".safetensors"):
-                    digest.update(path.name.encode())
-                    with path.open("rb") as file:
-                        digest.update(hashlib.file_digest(file, "sha256").digest())
+        for path in self.weight_files:
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
         for lora in self.metadata.loras:
             digest.update(f"{lora.file} {lora.weight}".encode())
             with (self.folder / lora.file).open("rb") as file:

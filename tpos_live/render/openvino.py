@@ -2,7 +2,8 @@
 
 Networks are converted once, in a child process (conversion holds the interpreter for long, and its
 usage statistics are blocked there), and kept in the user's cache folder under a key of everything they
-depend on. A conversion counts only if its picture equals eager's within MIN_PARITY.
+depend on. A conversion counts only if its picture equals eager's within MIN_PARITY. The child ends with the show; the
+networks that are finished by then are kept, and the next start goes on with the others.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from tpos_live.child_process import ChildError, run_module
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine, load_engine
 from tpos_live.render.metadata import NotReady, exit_status, first_line
-from tpos_live.render.tidy import mark_used, tidy
+from tpos_live.render.tidy import check_writable, mark_used, tidy, work_folder
 
 FORMAT = 1
 """Counts changes of what is converted."""
@@ -69,27 +69,11 @@ def prepare(engine: Engine, size: tuple[int, int], tokens: int) -> None:
     target = folder(engine, size, tokens)
     if (target / SIDECAR).exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as work:
-        command = [sys.executable, "-m", __name__, str(engine.folder), *map(str, size), str(tokens), work]
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        try:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise NotReady(f"converting for OpenVINO failed ({type(error).__name__}); eager goes on") from error
-        if done.returncode != 0 or not (Path(work) / SIDECAR).exists():
-            ended = f"ended by signal {-done.returncode}" if done.returncode < 0 else "no message"
-            last = (done.stderr.strip().splitlines() or [ended])[-1][:200]
-            raise NotReady(f"converting for OpenVINO failed ({last}); eager goes on")
-        try:
-            # A rename is atomic: nobody ever sees half an engine.
-            Path(work).rename(target)
-            Path(work).mkdir()  # for the context manager to remove
-        except OSError:
-            if not (target / SIDECAR).exists():  # else another process was faster, with the same content
-                raise
+    check_writable(target.parent, sum(path.stat().st_size for path in engine.weight_files))
+    try:
+        run_module(__name__, [str(engine.folder), *map(str, size), str(tokens), str(target)], PATIENCE)
+    except ChildError as error:
+        raise NotReady(f"converting for OpenVINO failed ({error}); eager goes on") from error
     tidy(target.parent, SIDECAR, {str(engine.folder.resolve()): engine.weights_hash})
 
 
@@ -219,7 +203,8 @@ class _Decoder(torch.nn.Module):
 
 @torch.inference_mode()
 def _convert(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> None:
-    """Write unet, decoder and sidecar to `work`. Raises RuntimeError if the picture is not eager's."""
+    """Write unet, decoder and sidecar to `work`, but for networks that are there. Raises RuntimeError if the picture
+    is not eager's."""
     import openvino
     from openvino import PartialShape
 
@@ -233,10 +218,14 @@ def _convert(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> 
     example = (noise, torch.tensor([step.timestep]), states.contiguous())
     with torch.no_grad():
         for name, module, inputs in (("unet", unet, example), ("decoder", decoder, (noise,))):
+            if (work / f"{name}.xml").exists():
+                continue
             model = openvino.convert_model(module, example_input=inputs)
             shapes = {model.inputs[n]: PartialShape(list(tensor.shape)) for n, tensor in enumerate(inputs)}
             model.reshape(shapes)
-            openvino.save_model(model, str(work / f"{name}.xml"), compress_to_fp16=True)
+            openvino.save_model(model, str(work / f"part-{name}.xml"), compress_to_fp16=True)
+            for suffix in (".bin", ".xml"):  # this one last: it makes the network whole
+                (work / f"part-{name}{suffix}").replace(work / f"{name}{suffix}")
     latent = step.skip * noise + step.out * unet(*example)
     expected = decoder(latent)[0].numpy().astype(np.float64)
     from tpos_live.render.accelerators import bfloat16_is_native
@@ -257,16 +246,20 @@ def _convert(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> 
     raise RuntimeError(f"its picture differs from eager's: {parity:.1f} dB, {MIN_PARITY} dB are needed")
 
 
+def _convert_to(target: Path, place: Path, size: tuple[int, int], tokens: int) -> None:
+    with work_folder(target) as work:
+        _convert(load_engine(place, "cpu"), size, tokens, work)
+        try:
+            work.rename(target)  # atomic: nobody ever sees half an engine
+        except OSError:
+            if not (target / SIDECAR).exists():  # else another process was faster, with the same content
+                raise
+
+
 def main(arguments: list[str]) -> int:
-    """The child process: FOLDER WIDTH HEIGHT TOKENS WORK."""
+    """The child process: FOLDER WIDTH HEIGHT TOKENS TARGET."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no usage statistics
-    place, width, height, tokens, work = arguments
+    place, width, height, tokens, target = arguments
     if hasattr(os, "nice"):
         os.nice(10)  # a show may be drawing on the same cores
-    return exit_status(
-        lambda: _convert(load_engine(Path(place), "cpu"), (int(width), int(height)), int(tokens), Path(work))
-    )
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    return exit_status(lambda: _convert_to(Path(target), Path(place), (int(width), int(height)), int(tokens)))

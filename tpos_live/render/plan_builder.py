@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -183,6 +182,3 @@ def main(arguments: list[str]) -> int:
     kind, place, width, height, tokens, card, work = arguments
     return exit_status(lambda: _build_into(kind, place, (int(width), int(height)), int(tokens), card, work))
 
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -11,20 +11,19 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tpos_live.child_process import ChildError, run_module
 from tpos_live.places import cache_dir
 from tpos_live.render.engine import Engine
 from tpos_live.render.metadata import EngineError, NotReady
+from tpos_live.render.tidy import check_writable, sweep, work_folder
 
 KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Accelerator's name to the library's module."""
@@ -117,14 +116,13 @@ def compile_plan(
             return target
         except NotReady as error:
             say(str(error))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as work:
-        _run_builder([kind, str(engine.folder), *map(str, size), str(tokens), card, work], say)
-        read_plan(Path(work), kind, card)
+    check_writable(target.parent, sum(path.stat().st_size for path in engine.weight_files))
+    sweep(target.parent)
+    with work_folder(target) as work:
+        _run_builder([kind, str(engine.folder), *map(str, size), str(tokens), card, str(work)], say)
+        read_plan(work, kind, card)
         try:
-            # A rename is atomic: nobody ever sees half a plan.
-            Path(work).rename(target)
-            Path(work).mkdir()  # for the context manager to remove
+            work.rename(target)  # atomic: nobody ever sees half a plan
         except OSError:
             if not (target / SIDECAR).exists():  # else another process was faster, with the same content
                 raise
@@ -193,24 +191,7 @@ def compiled(folder_of_engine: Path) -> list[str]:
 
 def _run_builder(arguments: list[str], say: Callable[[str], None]) -> None:
     """Run the child process, pass its lines on. Raises EngineError with its last line."""
-    command = [sys.executable, "-m", "tpos_live.render.plan_builder", *arguments]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with tempfile.TemporaryFile("w+") as errors:
-        try:
-            child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
-        except OSError as error:
-            raise EngineError(f"compiling failed ({error}); the show runs on the next accelerator") from error
-        with child:
-            try:
-                assert child.stdout is not None
-                for line in child.stdout:
-                    say(line.rstrip())
-                child.wait(timeout=PATIENCE)
-            except BaseException:
-                child.kill()
-                raise
-        if child.returncode != 0:
-            errors.seek(0)
-            said = [line for line in errors.read().splitlines() if line.strip()]
-            last = said[-1][:200] if said else f"the builder ended with {child.returncode}"
-            raise EngineError(f"compiling failed ({last}); the show runs on the next accelerator")
+    try:
+        run_module("tpos_live.render.plan_builder", arguments, PATIENCE, say)
+    except ChildError as error:
+        raise EngineError(f"compiling failed ({error}); the show runs on the next accelerator") from error

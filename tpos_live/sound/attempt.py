@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from tpos_live.child_process import ChildError, run_module
 from tpos_live.sound.capture import Capture
 from tpos_live.sound.source import SoundError
 
@@ -125,12 +124,15 @@ def can_be_opened(wanted: str | int | None) -> bool:
     PortAudio looks for devices only when it starts, which ends every open stream of the process; asking like this
     disturbs none. Takes about 0.3 s. Call from a thread that may wait.
     """
-    code = (
-        "import json, sys; from tpos_live.sound.capture import DeviceCapture; "
-        "sys.exit(0 if DeviceCapture(json.loads(sys.argv[1])).close() else 1)"
-    )
     try:
-        command = [sys.executable, "-c", code, json.dumps(wanted)]
-        return subprocess.run(command, capture_output=True, timeout=_PROBE_PATIENCE, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
+        run_module(__name__, [json.dumps(wanted)], _PROBE_PATIENCE)
+    except ChildError:
         return False
+    return True
+
+
+def main(arguments: list[str]) -> int:
+    """The other process: the input to open, in JSON."""
+    from tpos_live.sound.capture import DeviceCapture
+
+    return 0 if DeviceCapture(json.loads(arguments[0])).close() else 1

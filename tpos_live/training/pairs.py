@@ -6,7 +6,6 @@ their own (or, on a GPU, on the card), and a pool serves each of the newest thou
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import queue
@@ -17,6 +16,7 @@ from typing import Any, Self
 
 import torch
 
+from tpos_live.child_process import end_with_parent
 from tpos_live.render.scalars import scalar_tokens
 from tpos_live.render.unet_inputs import Layout
 from tpos_live.training.recipe import SCALARS, Recipe, draw, render
@@ -87,21 +87,18 @@ class Renderer:
 
 
 def _render_on(sink: Any, renderers: list[tuple[float, Renderer]], count: int, seed: int, parent: int) -> None:
-    """What the process does: render until nobody reads any more."""
+    """What the process does: render until it is ended."""
+    end_with_parent(parent)
     torch.set_num_threads(1)
     sink.cancel_join_thread()  # else the process would wait at its end for somebody to read what is left
     if hasattr(os, "nice"):
         os.nice(1)  # beside the training itself
     choice = random.Random(seed)
     shares, made = zip(*renderers, strict=True)
-    while os.getppid() == parent:
+    while True:
         index = choice.choices(range(len(made)), shares)[0]
         new = made[index].make(count)
-        parts = (index, new.noise.numpy(), new.picture.numpy(), new.recipes)
-        while os.getppid() == parent:
-            with contextlib.suppress(queue.Full):
-                sink.put(parts, timeout=1.0)
-                break
+        sink.put((index, new.noise.numpy(), new.picture.numpy(), new.recipes))
 
 
 class RenderProcess:

@@ -1,0 +1,135 @@
+"""Child processes that end with this one, however it ends.
+
+A child that outlives the program keeps a core and gigabytes for nothing. Three things end it, each without the others:
+the kernel's parent-death signal (Linux), a thread in the child that looks for the parent every half second
+(everywhere), and a time limit in the child, by the system's alarm where there is one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+import psutil
+
+POLL = 0.5
+"""Seconds between two looks for the parent."""
+GRACE = 30.0
+"""Seconds that the limit in the child is longer than the parent's, which has a line to tell."""
+_PR_SET_PDEATHSIG = 1
+_LINES = 20
+
+
+class ChildError(Exception):
+    """A child process failed: why, in one line."""
+
+
+def run_module(
+    module: str, arguments: Sequence[str], limit: float, say: Callable[[str], None] = lambda line: None
+) -> None:
+    """Call `main(arguments)` of a module in a child process, and wait until it has ended.
+
+    `main` returns the exit status, and its last line on stderr says why it is not 0. limit: seconds after which the
+    child is ended. say: gets its lines on stdout, on another thread. The child has no network of the hub's, and no
+    terminal: Ctrl-C is for this process. Raises ChildError.
+    """
+    command = [sys.executable, "-m", __name__, str(os.getpid()), str(limit + GRACE), module, *arguments]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    group: dict[str, Any] = {"process_group": 0}
+    if sys.platform == "win32":
+        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    try:
+        child = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, errors="replace", **group,
+        )  # fmt: skip
+    except OSError as error:
+        raise ChildError(f"no process could be started: {error.strerror}") from error
+    complaints: deque[str] = deque(maxlen=_LINES)
+    readers = [_reader(child.stdout, say), _reader(child.stderr, complaints.append)]
+    try:
+        status = child.wait(limit)
+    except subprocess.TimeoutExpired:
+        raise ChildError(f"not done after {limit:.0f} s") from None
+    finally:
+        if child.returncode is None:
+            _kill_below(child.pid)
+            child.kill()
+            child.wait()
+        for reader in readers:
+            reader.join(1.0)  # a grandchild may hold the pipe open
+    if status:
+        if status < 0:
+            raise ChildError(f"ended by signal {-status}")
+        raise ChildError((complaints[-1] if complaints else f"ended with status {status}")[:200])
+
+
+def end_with_parent(parent: int, limit: float = 0.0) -> None:
+    """Have this process ended when process `parent` has ended, and after `limit` seconds; 0 = no limit.
+
+    Call it first in a child. Linux counts threads: the one that started this process must live as long as it does.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if limit and hasattr(signal, "alarm"):
+        signal.alarm(math.ceil(limit))  # ends a process whose Python is busy in a library, too
+    threading.Thread(target=_watch, args=(parent, os.getppid(), limit), name="parent-watch", daemon=True).start()
+
+
+def _watch(parent: int, adopter: int, limit: float) -> None:
+    """adopter: parent process at the start, which is `parent` or a program between the two."""
+    end = time.monotonic() + limit if limit else math.inf
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(parent)
+        while os.getppid() == adopter and process.is_running() and time.monotonic() < end:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                break
+            time.sleep(POLL)
+    _kill_below(os.getpid())
+    os._exit(1)
+
+
+def _kill_below(pid: int) -> None:
+    """End the descendants of a process."""
+    with contextlib.suppress(psutil.Error):
+        for each in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+
+
+def _reader(stream: IO[str] | None, put: Callable[[str], object]) -> threading.Thread:
+    """Hands the lines of a stream on that say something."""
+    assert stream is not None
+
+    def read() -> None:
+        with stream:
+            for line in stream:
+                if line.strip():
+                    put(line.rstrip())
+
+    thread = threading.Thread(target=read, name="child-lines", daemon=True)
+    thread.start()
+    return thread
+
+
+def main(arguments: list[str]) -> int:
+    """What the child runs: PARENT LIMIT MODULE ARGUMENTS…"""
+    parent, limit, module, *rest = arguments
+    end_with_parent(int(parent), float(limit))
+    return int(importlib.import_module(module).main(rest))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
