@@ -64,12 +64,12 @@ def frames(seed: int = 1) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(
     ("chosen", "live", "cores", "drawn"),
-    [("", False, 2, (448, 256)), ("", True, 8, (448, 256)), ("", True, 2, (256, 256)), ("128", False, 8, (128, 128))],
+    [("", False, 2, (448, 256)), ("", True, 8, (448, 256)), ("", True, 2, (448, 256)), ("128", False, 8, (128, 128))],
 )
-def test_pictures_have_the_shape_of_the_screen_where_that_is_not_too_slow(
+def test_pictures_have_the_shape_of_the_screen_live_and_offline(
     monkeypatch: pytest.MonkeyPatch, chosen: str, live: bool, cores: int, drawn: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("tpos_live.studio._cores", lambda: cores)
     values = {"engine.name": "ember", "engine.threads": 2, "engine.accelerator": "eager", "engine.size": chosen}
     with Studio(load_settings(values, here=Path("/nowhere")), live=live, output=(1280, 720)) as studio:
         if studio.engine.device.type == "cpu":

@@ -9,17 +9,18 @@ import pytest
 import torch
 
 from tpos_live import studio
-from tpos_live.render.metadata import EngineMetadata
+from tpos_live.places import shipped
+from tpos_live.render.metadata import EngineMetadata, read_metadata
 from tpos_live.settings import Settings
 
-EMBER = EngineMetadata(size=(256, 256), sizes=[(256, 256), (448, 256), (512, 288)], multiple=32)
+ENGINE = EngineMetadata(size=(256, 256), sizes=[(256, 256), (320, 192), (448, 256), (512, 288)], multiple=32)
 
 
 def size(cores: int, live: bool, patch: pytest.MonkeyPatch, device: str = "cpu") -> tuple[int, int]:
     patch.setattr(studio, "_cores", lambda: cores)
     silent: Any = SimpleNamespace(name="none")
     made = studio.Studio(Settings(), live=live, encoder=silent, output=(1280, 720))
-    made.engine = SimpleNamespace(device=torch.device(device), metadata=EMBER)
+    made.engine = SimpleNamespace(device=torch.device(device), metadata=ENGINE)
     return made._own_size()
 
 
@@ -30,6 +31,10 @@ def test_live_and_offline_draw_one_size_in_the_output_s_shape(
     drawn = {size(cores, live, monkeypatch) for live in (True, False)}
     assert drawn == {expected}
     assert abs(expected[0] / expected[1] / (16 / 9) - 1) < 0.07, "little is cropped away"
+
+
+def test_ember_on_few_cores_draws_what_it_was_trained_at() -> None:
+    assert read_metadata(shipped("engines") / "ember").light_size_for((1280, 720)) == (448, 256)
 
 
 def test_a_card_does_not_count_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,7 @@ class Studio:
         output: tuple[int, int] | None = None,
     ) -> None:
         """output: (width, height) that the pictures are enlarged to. Where the settings name no size, the engine then
-        draws in this shape: the nearest of its sizes, or, on a CPU with few cores, one of no more pixels than its
-        first."""
+        draws in this shape: the nearest of its sizes, or, on a CPU with few cores, the smallest that is about so."""
         self._settings, self._live, self._output = settings, live, output
         self._stack = ExitStack()
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()

@@ -18,6 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from tpos_live.parameters import LORAS, AudioMode
 
 METADATA_FILE = "tpos_live.json"
+ALIKE = 0.13
+"""Logarithm of the ratio of two shapes up to which they are alike: an eighth of the picture is cropped away."""
 
 
 class EngineError(Exception):
@@ -147,19 +149,18 @@ class EngineMetadata(BaseModel):
         return min((self.size, *self.sizes), key=lambda size: (apart(size), size[0] * size[1]))
 
     def light_size_for(self, output: tuple[int, int]) -> tuple[int, int]:
-        """A size of that shape too, which costs no more than `size`: for a processor with few cores.
+        """The smallest of `size` and `sizes` of about that shape, for a processor with few cores; where none is, as
+        `size_for`.
 
-        Of all multiples of `multiple` with 80 to 100 % of the pixels of `size`, the one of the nearest shape; of
-        several, the largest. Ember's 256x256 gives 320x192 for 16:9 and 16:10.
+        Only sizes that the engine names: Ember at 320x192, which it was not trained at, draws no sun and no jellyfish.
         """
-        most = self.size[0] * self.size[1]
-        steps = range(self.multiple, most // self.multiple + 1, self.multiple)
-        fitting = [(w, h) for w in steps for h in steps if 0.8 * most <= w * h <= most]
 
         def apart(size: tuple[int, int]) -> float:
             return abs(math.log(size[0] * output[1] / (size[1] * output[0])))
 
-        return min(fitting or [self.size], key=lambda size: (round(apart(size), 2), -size[0] * size[1]))
+        fitting = [size for size in (self.size, *self.sizes) if apart(size) <= ALIKE]
+        return min(fitting, key=lambda size: size[0] * size[1]) if fitting else self.size_for(output)
+
 
 
 def read_metadata(folder: Path) -> EngineMetadata:
