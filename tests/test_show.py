@@ -157,7 +157,8 @@ def test_closing_the_window_ends_the_show(tmp_path: Path) -> None:
     ):
         run.watcher.wait("/tpos/status/error", lambda line: "no screen 3" in line and "(320x180)" in line, 30)
         assert wait_until(lambda: not saver.is_on())
-        assert saver.stays_off(2.5)
+        # On a busy machine the saver may come on once before the show has got hold of it.
+        assert wait_until(lambda: saver.stays_off(2.5), 30)
         run.wait_running()
         press(display, TITLE, "ctrl+q")
         run.process.wait(5)
