@@ -222,7 +222,15 @@ def test_ctrl_c_leaves_a_part_and_says_so(workers: tuple[str, ...], tmp_path: Pa
     (tmp_path / "a.mp4").write_text("an older film")
     command = [sys.executable, "-m", "tpos_live", "render", "long.wav", "-o", "a.mp4", "--resolution", "160x90"]
     command += ["--size", "128", "--threads", "1", "--accelerator", "eager", *workers]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A suite that runs in the background of a shell is started with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     part, end = tmp_path / "a-2.part.mp4", time.monotonic() + 100
     while not (part.exists() and part.stat().st_size > 30_000) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)

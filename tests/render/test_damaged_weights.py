@@ -72,7 +72,7 @@ def test_an_encoder_of_sound_that_is_no_numbers_is_refused(tmp_path: Path) -> No
     name = sorted(tensors)[0]
     tensors[name].view(-1)[0] = float("nan")
     save_file(tensors, folder / WEIGHTS)
-    with pytest.raises(EncoderError, match=f"{name} is not finite"):
+    with pytest.raises(EncoderError, match=f"{name} is not a number"):
         read_encoder(folder, engine)
 
 

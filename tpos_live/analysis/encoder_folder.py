@@ -73,8 +73,8 @@ def read_encoder(folder: Path, engine: Path) -> TposEncoder:
 
     try:
         weights = load_file(folder / WEIGHTS)
-        if damaged := [name for name, numbers in weights.items() if not np.isfinite(numbers).all()]:
-            raise ValueError(f"{damaged[0]} is not finite")
+        if damaged := [name for name, numbers in weights.items() if np.isnan(numbers).any()]:
+            raise ValueError(f"{damaged[0]} is not a number")
         phrases, scenes = tuple(metadata["phrases"]), int(metadata["scenes"])
         names, moods = frozenset(metadata["texts"]), frozenset(metadata.get("moods", ()))
         return TposEncoder(metadata["layout"], weights, phrases, scenes, names, moods)
