@@ -19,11 +19,13 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class FakeHub:
     """repos: folder of each repository. Failures are injected by remote path.
 
-    cut: bytes after which the connection is dropped, once. altered: files whose content is flipped on the way.
+    answer: status and body that every request gets, once it is set. cut: bytes after which the connection is dropped,
+    once. altered: files whose content is flipped on the way.
     """
 
     repos: dict[str, Path]
     url: str = ""
+    answer: tuple[int, bytes] | None = None
     gated: set[str] = field(default_factory=set)
     cut: dict[str, int] = field(default_factory=dict)
     altered: set[str] = field(default_factory=set)
@@ -55,12 +57,13 @@ def fake_hub(repos: dict[str, Path]) -> Iterator[FakeHub]:
             self.do_GET()
 
         def do_GET(self) -> None:
+            if hub.answer is not None:
+                return self._answer(*hub.answer, {"Content-Type": "text/html"})
             path = urlsplit(self.path).path.strip("/")
             if path.startswith("api/models/"):
-                self._list("/".join(path.split("/")[2:4]))
-            else:
-                owner, name, _, _, *rest = [*path.split("/"), "", "", ""]
-                self._file(f"{owner}/{name}", "/".join(filter(None, rest)))
+                return self._list("/".join(path.split("/")[2:4]))
+            owner, name, _, _, *rest = [*path.split("/"), "", "", ""]
+            return self._file(f"{owner}/{name}", "/".join(filter(None, rest)))
 
         def _list(self, repo: str) -> None:
             if repo in hub.gated:

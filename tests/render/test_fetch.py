@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,7 +121,7 @@ def test_an_altered_file_is_refused(hub: FakeHub, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["pickles", "gated", "absent", "preset"])
+@pytest.mark.parametrize("case", ["pickles", "gated", "absent", "preset", "box"])
 def test_what_cannot_be_fetched_is_one_line(hub: FakeHub, tmp_path: Path, case: str) -> None:
     name, word = "maker/turbo", ""
     if case == "pickles":
@@ -128,6 +130,8 @@ def test_what_cannot_be_fetched_is_one_line(hub: FakeHub, tmp_path: Path, case: 
     elif case == "gated":
         hub.gated.add(name)
         word = "accept its licence"
+    elif case == "box":
+        name, word = "ember", "nothing to fetch"
     elif case == "absent":
         name, word = "maker/nothing", "no such repository"
     else:
@@ -145,6 +149,58 @@ def test_without_a_network_one_line_says_what_to_do(hub: FakeHub, tmp_path: Path
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     assert "run the same line again" in done.stderr
     assert f"or copy {tmp_path / 'engines' / 'maker--turbo'} from a computer that has fetched it" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_an_answer_that_is_not_the_hubs_is_one_line(hub: FakeHub, tmp_path: Path, status: int) -> None:
+    """As a hotel's network gives it before one has signed in, and a hub in trouble."""
+    hub.answer = status, b"<html>Please sign in</html>"
+    done = tool(hub, tmp_path, "fetch", "maker/turbo")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "maker/turbo" in done.stderr and ("hf auth login" in done.stderr or "run the same line again" in done.stderr)
+
+
+@pytest.mark.slow
+def test_a_disk_that_cannot_be_written_is_one_line(hub: FakeHub, tmp_path: Path) -> None:
+    (tmp_path / "engines").write_text("a file")
+    done = tool(hub, tmp_path, "fetch", "maker/turbo")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "cannot be written" in done.stderr and "TPOS_LIVE_ENGINES" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["_download", "_describe"])
+def test_a_disk_that_gets_full_is_one_line(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    from tpos_live.render import fetch
+
+    def full(*_given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "part"))
+
+    monkeypatch.setenv("TPOS_LIVE_ENGINES", str(tmp_path / "engines"))
+    items = [fetch.Item("maker/turbo", "c", "model_index.json", "model_index.json", 1, "sha256:0")]
+    monkeypatch.setattr(fetch, "plan", lambda _preset: items)
+    monkeypatch.setattr(fetch, where, full)
+    if where == "_describe":
+        monkeypatch.setattr(fetch, "_obtain", lambda *_given: None)
+    with pytest.raises(EngineError, match=r"part cannot be written \(No space left.*make room") as found:
+        fetch_engine("maker/turbo")
+    assert "\n" not in str(found.value)
+
+
+def test_a_hub_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from tpos_live.render import fetch
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("TPOS_LIVE_ENGINES", str(tmp_path))
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(fetch, "_PATIENCE", 0.3)
+        with pytest.raises(EngineError, match="timed out"):
+            fetch_engine("maker/turbo")
 
 
 def test_whatever_the_hubs_client_raises_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

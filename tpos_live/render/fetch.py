@@ -8,6 +8,7 @@ all. Weights are safetensors only. Nothing here runs during a show.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from tpos_live.render.locate import BUILT_IN
 from tpos_live.render.metadata import METADATA_FILE, EngineError, first_line
 from tpos_live.render.presets import TAESD, TAESDXL, Preset, fetched_folder, load_preset
 from tpos_live.render.texts import SECOND
@@ -32,6 +34,8 @@ _SMALL = (".json", ".txt", ".model")
 _BLOCK = 1 << 20
 _PATIENCE = 30.0
 """Seconds without a byte after which a connection is given up."""
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EIO)
+"""What an error of the disk says; others are the network's."""
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 _WEIGHTLESS = ("tokenizer", "tokenizer_2", "scheduler")
 
@@ -54,6 +58,8 @@ def fetch_engine(name: str, say: Callable[[str], None] = lambda line: None) -> P
     say: called with a line for a person. Raises EngineError with the remedy: no network, no such repository,
     a licence to accept first, pickled weights, a full disk, a checksum that does not fit.
     """
+    if name == BUILT_IN:
+        raise EngineError("Ember is in the box; there is nothing to fetch")
     preset = load_preset(name)
     target = fetched_folder(name)
     if (target / RECORD).exists() and not (broken := damaged(target)):
@@ -66,6 +72,10 @@ def fetch_engine(name: str, say: Callable[[str], None] = lambda line: None) -> P
     except _Stopped as error:
         byhand = f"or copy {target} from a computer that has fetched it, and use --engine {name} as it is"
         raise EngineError(f"{error}, {byhand}") from error
+    except OSError as error:  # of the disk: those of the network are told above
+        where = error.filename or target
+        remedy = "make room there, or set TPOS_LIVE_ENGINES to another folder, and run the same line again"
+        raise EngineError(f"{where} cannot be written ({error.strerror or first_line(error)}); {remedy}") from error
 
 
 class _Stopped(EngineError):
@@ -165,7 +175,7 @@ def _list(repo: str, revision: str) -> tuple[str, dict[str, tuple[int, str]]]:
     from huggingface_hub import HfApi
 
     with _plainly(repo):
-        info = HfApi().model_info(repo, revision=revision, files_metadata=True)
+        info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=_PATIENCE)
     files = {}
     for entry in info.siblings or []:
         lfs = getattr(entry, "lfs", None)
@@ -199,7 +209,7 @@ def _download(item: Item, part: Path) -> None:
     from huggingface_hub.utils import build_hf_headers
 
     url = hf_hub_url(item.repo, item.remote, revision=item.commit)
-    location = get_hf_file_metadata(url).location
+    location = get_hf_file_metadata(url, timeout=_PATIENCE).location
     same = urlsplit(location).netloc == urlsplit(url).netloc
     headers = build_hf_headers() if same else {}  # the user's token is for the hub alone, not for where it sends us
     done = part.stat().st_size if part.exists() else 0
@@ -293,10 +303,12 @@ def _plainly(repo: str) -> Iterator[None]:
     except errors.RepositoryNotFoundError as error:
         raise EngineError(f"{repo}: the hub has no such repository, or it wants `hf auth login`") from error
     except errors.OfflineModeIsEnabled as error:
-        raise EngineError(f"{repo}: HF_HUB_OFFLINE is set; unset it to fetch") from error
+        raise _Stopped(f"{repo}: HF_HUB_OFFLINE is set; unset it and run the same line again") from error
     except EngineError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise
         # Whatever it is called: the hub's library has changed the client that it talks with twice, and its errors.
         raise _Stopped(
             f"{repo}: fetching stopped ({first_line(error, 160)}); run the same line again to go on where it stopped"
