@@ -18,16 +18,16 @@ import numpy as np
 import soundfile
 
 import tpos_live
-from tpos_live.analysis.analyzer import Analyzer
-from tpos_live.analysis.features import HOP
-from tpos_live.analysis.opening import open_encoder
-from tpos_live.conditioning.conductor import Conductor
-from tpos_live.parameters import ParameterStore
+from tpos_live.audio_encoder.load import open_encoder
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.features.extractor import Analyzer
+from tpos_live.features.features import HOP
+from tpos_live.modulation.integrator import Conductor
 
 
 def sound(seconds: float) -> np.ndarray:
     """float32 [n] of the demo track, repeated."""
-    track, _ = soundfile.read(Path(tpos_live.__file__).parent / "sound" / "demo.ogg", dtype="float32")
+    track, _ = soundfile.read(Path(tpos_live.__file__).parent / "audio" / "demo.ogg", dtype="float32")
     count = int(seconds * 48_000) // HOP * HOP
     return np.resize(track.reshape(track.shape[0], -1).mean(axis=1), count)
 

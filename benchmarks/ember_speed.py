@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tpos_live.bench_results import append_results, machine
-from tpos_live.render.accelerators import bfloat16_is_native
-from tpos_live.render.pixel_shuffle_vae import AutoencoderPixelShuffle
-from tpos_live.training.export import SIZES
-from tpos_live.training.flow import build_unet
-from tpos_live.training.pairs import LATENT_CHANNELS, LAYOUT
-from tpos_live.training.text_encoder import DIM
+from tpos_live.bench.results import append_results, machine
+from tpos_live.diffusion.backends.registry import bfloat16_is_native
+from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
+from tpos_live.training.image_model.dataset import LATENT_CHANNELS, LAYOUT
+from tpos_live.training.image_model.export import SIZES
+from tpos_live.training.image_model.rectified_flow import build_unet
+from tpos_live.training.text.text_encoder import DIM
 
 
 class Unet(torch.nn.Module):

@@ -44,8 +44,8 @@ def main() -> None:
     from fakes.fake_mic import fake_microphone
     from fakes.xvfb import one_screen
 
-    from tpos_live.sound.files import read_audio
-    from tpos_live.sound.opening import DEMO
+    from tpos_live.audio.files import read_audio
+    from tpos_live.audio.open import DEMO
 
     with ExitStack() as stack:
         os.environ["DISPLAY"] = stack.enter_context(one_screen())
@@ -55,9 +55,9 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
-    from tpos_live.app import Show
-    from tpos_live.bench import machine
-    from tpos_live.settings import load_settings
+    from tpos_live.bench.session import machine
+    from tpos_live.core.settings import load_settings
+    from tpos_live.runtime.live_session import Show
 
     settings = load_settings(
         {

@@ -1,7 +1,7 @@
 """How soon what grows is right: python benchmarks/following.py --data DIR [--run runs/encoder] [--every 3]
 
-Clips go through the live path, from sound to scene (`conditioning/sentence_map.py`), heard by ears that know none of
-their fold (`train encoder --leave-out-fold`): out of silence, after another clip, and after that and silence. What
+Clips go through the live path, from sound to scene (`conditioning/phrase_conditioner.py`), heard by ears that know none
+of their fold (`train encoder --leave-out-fold`): out of silence, after another clip, and after that and silence. What
 stands there 3.5 to 5 s after the beginning is what was meant. Printed is which share of all that grew in the first
 three seconds was of that, how much had grown after half a second and in the end, and how often the strongest changed.
 """
@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tpos_live.analysis.encoder import Meaning, SoundEncoder
-from tpos_live.analysis.opening import read_encoder
-from tpos_live.conditioning.mixer import area
-from tpos_live.conditioning.sentence_map import audio_map
-from tpos_live.places import shipped
-from tpos_live.sound.source import RATE
-from tpos_live.training.clips import find_clips, fold_of, read_mono
+from tpos_live.audio.source import RATE
+from tpos_live.audio_encoder.base import Meaning, SoundEncoder
+from tpos_live.audio_encoder.load import read_encoder
+from tpos_live.conditioning.builder import area
+from tpos_live.conditioning.phrase_conditioner import audio_map
+from tpos_live.core.paths import shipped
+from tpos_live.training.audio_model.clips import find_clips, fold_of, read_mono
 
 BLOCK = 480
 SECONDS = 5.0

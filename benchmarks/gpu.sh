@@ -49,8 +49,8 @@ if [ -z "${TINY:-}" ]; then
         exit 1
     }
 fi
-part "are the pictures right" 60 "$python" -m pytest -q -p no:cacheprovider tests/render/test_on_a_card.py \
-    tests/render/test_joined.py
+part "are the pictures right" 60 "$python" -m pytest -q -p no:cacheprovider tests/diffusion/test_on_a_card.py \
+    tests/diffusion/test_fuse_projections.py
 part "random weights" 60 "$python" benchmarks/shapes.py "$engine" ${shape[@]+"${shape[@]}"}
 # In the order of what must be known. Compiling comes first: alone on the card, for it measures which kernels to take.
 part "torch.compile" 220 "$python" -m tpos_live engines compile "$engine" --size "$size" --accelerator compile

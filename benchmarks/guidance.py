@@ -27,16 +27,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tpos_live.conditioning.directions import Directions
-from tpos_live.conditioning.drive import Drive
-from tpos_live.conditioning.prompts import slerp
-from tpos_live.conditioning.scenes import Scenes
-from tpos_live.evaluation.judge import Judge, load_judge
-from tpos_live.parameters import ParameterStore, Snapshot
-from tpos_live.places import shipped
-from tpos_live.render.accelerators import prepare_better
-from tpos_live.render.engine import Engine, load_engine
-from tpos_live.render.painter import Painter
+from tpos_live.conditioning.edit_directions import Directions
+from tpos_live.conditioning.prompt_bank import slerp
+from tpos_live.conditioning.regions import Scenes
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.paths import shipped
+from tpos_live.diffusion.backends.registry import prepare_better
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.evaluation.classifier.model import Judge, load_judge
 
 CASES = (  # prompt, its scene, sound, the sound's scene
     ("a city at night", "city_at_night", "rain", "storm"),

@@ -22,8 +22,8 @@ from collections.abc import Callable
 import torch
 from diffusers import UNet2DConditionModel
 
-from tpos_live.render.live_lora import SPREAD, LiveLoras
-from tpos_live.render.lora import Change
+from tpos_live.diffusion.model.live_lora import SPREAD, LiveLoras
+from tpos_live.diffusion.model.lora import Change
 
 TIMES = 5
 CALLS = 10_000

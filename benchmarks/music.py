@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from tpos_live.analysis.encoder_folder import read_encoder
-from tpos_live.analysis.opening import FOLDER
-from tpos_live.evaluation.statistics import spearman
-from tpos_live.places import shipped
-from tpos_live.sound.source import RATE
-from tpos_live.training.clips import SUFFIXES, read_mono
-from tpos_live.training.encoder_training import Sentences
+from tpos_live.audio.source import RATE
+from tpos_live.audio_encoder.checkpoint import read_encoder
+from tpos_live.audio_encoder.load import FOLDER
+from tpos_live.core.paths import shipped
+from tpos_live.evaluation.metrics.statistics import spearman
+from tpos_live.training.audio_model.clips import SUFFIXES, read_mono
+from tpos_live.training.audio_model.trainer import Sentences
 
 STRETCH = 10.0
 """Seconds; the encoder's memory."""

@@ -27,8 +27,8 @@ import numpy as np
 import soxr
 from rhythm import KNOWN, beats, f_score, hear
 
-from tpos_live.sound.source import RATE
-from tpos_live.training.clips import read_mono
+from tpos_live.audio.source import RATE
+from tpos_live.training.audio_model.clips import read_mono
 
 TEMPO_EVENT = b"\xff\x51\x03"
 MODULES = (".xm", ".it", ".s3m", ".mod")

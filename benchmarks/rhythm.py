@@ -1,6 +1,6 @@
 """How well the fast path hears rhythm: python benchmarks/rhythm.py [--step BPM] [--json]
 
-Patterns of `tests/analysis/music.py` at 60 to 180 BPM, played by hands that are 2 ms off. Prints, in per cent:
+Patterns of `tests/fakes/music.py` at 60 to 180 BPM, played by hands that are 2 ms off. Prints, in per cent:
 tempo   cases whose tempo is within 0.3 % at every moment from 8 s on, 80 to 160 BPM, an octave off is wrong
 octave  the same from 60 to 180 BPM, half and double allowed
 beats   F of the beats after 8 s, +-70 ms (80 to 160 BPM)
@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "analysis"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from music import PATTERNS, RATE, Groove, groove
+from fakes.music import PATTERNS, RATE, Groove, groove
 
-from tpos_live.analysis.analyzer import Analyzer
-from tpos_live.analysis.features import Features
-from tpos_live.parameters import ParameterStore
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.features.extractor import Analyzer
+from tpos_live.features.features import Features
 
 SECONDS = 16.0
 KNOWN = 8.0

@@ -35,8 +35,8 @@ def main() -> None:
             from fakes.fake_mic import fake_microphone
             from fakes.xvfb import one_screen
 
-            from tpos_live.sound.files import read_audio
-            from tpos_live.sound.opening import DEMO
+            from tpos_live.audio.files import read_audio
+            from tpos_live.audio.open import DEMO
 
             os.environ["DISPLAY"] = stack.enter_context(one_screen())
             mic = stack.enter_context(fake_microphone())
@@ -51,9 +51,9 @@ def main() -> None:
 def soak(options: argparse.Namespace, folder: Path) -> None:
     import av
 
-    from tpos_live.app import Show
-    from tpos_live.bench import machine
-    from tpos_live.settings import load_settings
+    from tpos_live.bench.session import machine
+    from tpos_live.core.settings import load_settings
+    from tpos_live.runtime.live_session import Show
 
     out = folder / "soak.mp4"
     settings = load_settings(

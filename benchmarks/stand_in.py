@@ -24,14 +24,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from fakes.tiny_engine import make_tiny_engine
 
-from tpos_live import studio
-from tpos_live.bench import measure_show
-from tpos_live.conditioning.drive import Drive
-from tpos_live.parameters import ParameterStore
-from tpos_live.render.engine import Engine, load_engine
-from tpos_live.render.graph import WholeAccelerator, WholePicture
-from tpos_live.render.painter import Painter
-from tpos_live.settings import load_settings
+from tpos_live.bench.session import measure_show
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.settings import load_settings
+from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.runtime import pipeline as studio
 
 SIZE = (512, 512)
 NAP = 0.0003

@@ -19,8 +19,8 @@ from pathlib import Path
 START = """
 import json, os, sys, time
 begin = float(sys.argv[1])
-from tpos_live.app import Show
-from tpos_live.settings import load_settings
+from tpos_live.runtime.live_session import Show
+from tpos_live.core.settings import load_settings
 row = {}
 def mark(name):
     row.setdefault(name, round(time.time() - begin, 2))

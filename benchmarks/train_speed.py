@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from tpos_live.bench_results import append_results, machine, processor
-from tpos_live.training import autoencoder
-from tpos_live.training.ember import ON_A_CARD, Plan, State, Trainer
-from tpos_live.training.flow import T_MAX, one_step
-from tpos_live.training.pairs import Renderer, RenderProcess, Words
+from tpos_live.bench.results import append_results, machine, processor
+from tpos_live.training.image_model import autoencoder
+from tpos_live.training.image_model.dataset import Renderer, RenderProcess, Words
+from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
+from tpos_live.training.image_model.train import ON_A_CARD, Plan, State, Trainer
 
 ENGINE = Path(__file__).parents[1] / "engines" / "ember"
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tpos_live.places import shipped
-from tpos_live.training.clips import find_clips, read_mono
-from tpos_live.training.encoder_training import Sentences
-from tpos_live.training.teacher import Yamnet
+from tpos_live.core.paths import shipped
+from tpos_live.training.audio_model.clips import find_clips, read_mono
+from tpos_live.training.audio_model.trainer import Sentences
+from tpos_live.training.audio_model.yamnet_teacher import Yamnet
 
 HEARD = (1.0, 2.0, 5.0)
 HOPS = 20

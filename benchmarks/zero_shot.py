@@ -1,11 +1,12 @@
 """Names that nothing taught, against those that were: python benchmarks/zero_shot.py --data DIR [--run runs/encoder]
 
 Every pair of classes is left out in turn, with each name and made sound that means the same; the meaning is settled
-anew on what is left (`training/settle.py`), and the held-out clips of each fold are named among all classes, after 5 s.
+anew on what is left (`training/audio_model/ridge_head.py`), and the held-out clips of each fold are named among all
+classes, after 5 s.
 Needs what `train ears` and `train encoder --leave-out-fold` left in the folder of runs. These ears heard clips of the
 pair in other folds, without a name; for ears that never did see `evaluate encoder --zero-shot`.
 
-Printed by the share of common nearness that is taken off (`analysis/nearness.py`): what is right of the two classes
+Printed by the share of common nearness that is taken off (`audio_encoder/csls.py`): what is right of the two classes
 that were left out, of the others, and the harmonic mean of both (Xian et al., CVPR 2017). --out 3 leaves out three.
 """
 
@@ -21,13 +22,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tpos_live.analysis.nearness import TAUGHT, UNTAUGHT, Nearness
-from tpos_live.analysis.sound_encoder import Layout
-from tpos_live.places import shipped
-from tpos_live.training.clips import SOUND_SECONDS, Clip, made_clips, read_clips
-from tpos_live.training.encoder_training import EncoderPlan, EncoderTrainer, Sentences
-from tpos_live.training.settle import MOMENTS, balanced, memories, ridge
-from tpos_live.training.unnamed import Unnamed, akin, read_unnamed
+from tpos_live.audio_encoder.csls import TAUGHT, UNTAUGHT, Nearness
+from tpos_live.audio_encoder.streaming import Layout
+from tpos_live.core.paths import shipped
+from tpos_live.training.audio_model.clips import SOUND_SECONDS, Clip, made_clips, read_clips
+from tpos_live.training.audio_model.ridge_head import MOMENTS, balanced, memories, ridge
+from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, Sentences
+from tpos_live.training.audio_model.unlabeled import Unnamed, akin, read_unnamed
 
 VARIANTS = 24
 TAKEN = sorted({0.0, 0.3, TAUGHT, 0.7, 0.8, UNTAUGHT, 1.0, 1.1})

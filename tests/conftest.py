@@ -9,6 +9,8 @@ from fakes import own_process
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+pytest_plugins = ["fakes.engines"]
+
 HEAVY = ("gl", "display", "audio", "slow")
 
 

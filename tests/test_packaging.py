@@ -34,8 +34,8 @@ def test_the_wheel_holds_what_the_program_needs(wheel: Path) -> None:
         "tpos_live/engines/ember/model_index.json",
         "tpos_live/engines/ember/tpos_live.json",
         "tpos_live/engines/sd-turbo.toml",
-        "tpos_live/sound/demo.ogg",
-        "tpos_live/sound/demo.json",
+        "tpos_live/audio/demo.ogg",
+        "tpos_live/audio/demo.json",
         "tpos_live/py.typed",
     ):
         assert needed in names, needed

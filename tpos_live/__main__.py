@@ -1,5 +1,5 @@
 """`python -m tpos_live` is `tpos-live`."""
 
-from tpos_live.cli import main
+from tpos_live.cli.main import main
 
 main()

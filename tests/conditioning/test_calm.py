@@ -8,11 +8,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from tpos_live.analysis.analyzer import Analyzer
-from tpos_live.conditioning.conductor import BASE_SPEED, Conductor
-from tpos_live.conditioning.drive import Drive
-from tpos_live.parameters import ParameterStore
-from tpos_live.sound.channels import Downmix
+from tpos_live.audio.channels import Downmix
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.features.extractor import Analyzer
+from tpos_live.modulation.integrator import BASE_SPEED, Conductor
 
 RATE = 48_000
 SNAPSHOT = ParameterStore().snapshot()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tpos_live.conditioning.interpreter import Interpreter
+from tpos_live.conditioning.prompt_report import Interpreter
 from tpos_live.conditioning.vocabulary import (
     _SMALL_WORDS,
     CLEAR,
@@ -22,7 +22,7 @@ from tpos_live.conditioning.vocabulary import (
     Vocabulary,
     load_vocabulary,
 )
-from tpos_live.render.engine import load_engine
+from tpos_live.diffusion.model.engine import load_engine
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
 

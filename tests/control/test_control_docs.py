@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.control.addresses import ALIASES, COMMANDS, find
 from tpos_live.control.docs import PAGES, list_osc, main
-from tpos_live.control.feedback import NUMBERS, WORDS
-from tpos_live.parameters import FEATURES, TABLE, TARGETS
+from tpos_live.control.osc_addresses import ALIASES, COMMANDS, find
+from tpos_live.control.osc_feedback import NUMBERS, WORDS
+from tpos_live.core.parameters import FEATURES, TABLE, TARGETS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -7,9 +7,9 @@ import time
 import pytest
 from fakes.tools import require_tool
 
-from tpos_live.control.osc import OscControl
-from tpos_live.parameters import ParameterStore
-from tpos_live.status import Status
+from tpos_live.control.osc_server import OscControl
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.status import Status
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from osc_client import message
 
-from tpos_live.control import receiver as receiver_module
-from tpos_live.control.osc import OscControl
-from tpos_live.control.packets import read
-from tpos_live.control.receiver import (
+from tpos_live.control import osc_receiver as receiver_module
+from tpos_live.control.osc_packets import read
+from tpos_live.control.osc_receiver import (
     BUFFER_BYTES,
     Backlog,
     Datagram,
@@ -24,8 +23,9 @@ from tpos_live.control.receiver import (
     granted_buffer,
     granted_bytes,
 )
-from tpos_live.parameters import ParameterStore
-from tpos_live.status import Status
+from tpos_live.control.osc_server import OscControl
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.status import Status
 
 CLIENT = Path(__file__).with_name("osc_client.py")
 

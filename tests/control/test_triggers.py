@@ -3,7 +3,7 @@
 import pytest
 
 from tpos_live.control.triggers import CALMED, KEPT, fire, next_seed
-from tpos_live.parameters import TABLE, ParameterStore
+from tpos_live.core.parameters import TABLE, ParameterStore
 
 
 def test_panic_makes_the_picture_safe_and_leaves_the_rest():

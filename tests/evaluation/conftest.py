@@ -10,8 +10,8 @@ import torch
 from fakes.one_thread import one_thread as one_thread
 from fakes.tiny_engine import make_tiny_engine
 
-from tpos_live.evaluation.figures import BEGIN, END
-from tpos_live.evaluation.judge import FILE, Judge, save_judge
+from tpos_live.evaluation.classifier.model import FILE, Judge, save_judge
+from tpos_live.evaluation.metrics.report import BEGIN, END
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
 FAMILIES = ("fire", "ocean", "galaxy")

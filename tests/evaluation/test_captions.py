@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tpos_live.evaluation.captions import SHIPPED, CaptionsError, read_captions
-from tpos_live.training.captions import PHRASES
+from tpos_live.training.text.captions import PHRASES
 
 
 def test_every_family_in_the_box_has_new_wording(ember_families: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tpos_live.evaluation.encoder import Answer, Answers, summary
+from tpos_live.evaluation.audio_model import Answer, Answers, summary
 
 
 def _clip(name: str, text: str, said: str) -> Answer:

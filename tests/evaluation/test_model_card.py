@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.evaluation.figures import BEGIN, END
+from tpos_live.evaluation.metrics.report import BEGIN, END
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
 CARD = (EMBER / "README.md").read_text(encoding="utf-8")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tpos_live.cli import cli
-from tpos_live.conditioning.drive import Drive
-from tpos_live.evaluation.pieces import BAR, piece
+from tpos_live.audio.source import RATE
+from tpos_live.cli.main import cli
+from tpos_live.core.frame_params import Drive
 from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen
 from tpos_live.evaluation.retrieval_command import RetrievalError, excerpts, swung
-from tpos_live.sound.source import RATE
+from tpos_live.training.synth.pieces import BAR, piece
 
 FPS = 15
 CURVES = 7

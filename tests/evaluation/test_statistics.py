@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.evaluation.statistics import difference, frechet, sharpness, small, spearman
+from tpos_live.evaluation.metrics.statistics import difference, frechet, sharpness, small, spearman
 
 RNG = np.random.default_rng(0)
 

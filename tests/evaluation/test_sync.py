@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tpos_live.cli import cli
-from tpos_live.evaluation.response import clicks, respond
+from tpos_live.cli.main import cli
+from tpos_live.core.settings import Settings
+from tpos_live.display.video import VideoWriter
+from tpos_live.evaluation.click_response import clicks, respond
 from tpos_live.evaluation.sync import (
     SyncError,
     av_align,
@@ -21,8 +23,6 @@ from tpos_live.evaluation.sync import (
     sync,
     watch,
 )
-from tpos_live.settings import Settings
-from tpos_live.stage.video import VideoWriter
 
 FPS = 30.0
 
@@ -141,7 +141,7 @@ def test_the_answer_to_clicks_is_rendered_and_told(monkeypatch: pytest.MonkeyPat
                 writer.write_frame(np.full((64, 64, 3), int(min(light, 255)), np.uint8))
                 writer.write_sound(heard)
 
-    monkeypatch.setattr("tpos_live.offline.write_video", blink)
+    monkeypatch.setattr("tpos_live.runtime.offline.write_video", blink)
     result = CliRunner().invoke(cli, ["evaluate", "sync", "--clicks", "5", "--prompt", "embers", "--json"])
     assert result.exception is None and prompts == ["embers"]
     found = {row["name"]: row["value"] for row in map(json.loads, result.output.strip().splitlines())}

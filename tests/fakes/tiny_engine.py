@@ -193,8 +193,8 @@ def make_paired_engine(folder: Path, seed: int = 0) -> Path:
     """As Ember 2: extra inputs for its UNet, two prompts in one pass, pixel shuffle, 16 pixels a position."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    from tpos_live.render.pixel_shuffle_vae import AutoencoderPixelShuffle
-    from tpos_live.render.unet_inputs import VECTORS, extra_channels
+    from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
+    from tpos_live.diffusion.model.unet_inputs import VECTORS, extra_channels
 
     scalars = [
         {"name": "intensity", "source": "intensity"},

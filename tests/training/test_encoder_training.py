@@ -10,16 +10,16 @@ import pytest
 import soundfile
 import torch
 
-from tpos_live.analysis.encoder_folder import read_encoder, read_metadata
-from tpos_live.analysis.sound_encoder import Layout, TposEncoder
-from tpos_live.places import shipped
-from tpos_live.sound.synth import loudness
-from tpos_live.training import sounds
-from tpos_live.training.clips import Clip, DataError, log_mel, made_clips, read_clips
-from tpos_live.training.encoder_command import train_encoder
-from tpos_live.training.encoder_net import EncoderNet, prefix_hops
-from tpos_live.training.encoder_training import EncoderPlan
-from tpos_live.training.streams import Streams
+from tpos_live.audio_encoder.checkpoint import read_encoder, read_metadata
+from tpos_live.audio_encoder.streaming import Layout, TposEncoder
+from tpos_live.core.paths import shipped
+from tpos_live.training.audio_model.clips import Clip, DataError, log_mel, made_clips, read_clips
+from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
+from tpos_live.training.audio_model.stream_dataset import Streams
+from tpos_live.training.audio_model.train import train_encoder
+from tpos_live.training.audio_model.trainer import EncoderPlan
+from tpos_live.training.synth import sound_effects as sounds
+from tpos_live.training.synth.synth import loudness
 
 RATE = 48_000
 TINY = Layout(channels=(4, 6), width=16, query=4, memory=40)
@@ -224,7 +224,7 @@ def test_classes_can_be_left_out(trained: Path, tmp_path: Path) -> None:
     assert read_metadata(out)["texts"] == ["high hiss", "low hum"]
     with pytest.raises(DataError, match="no class birds"):
         train(data, None, tmp_path / "run", without=["birds"], steps=2)
-    from tpos_live.evaluation.encoder_command import evaluate_encoder
+    from tpos_live.evaluation.audio_model_command import evaluate_encoder
 
     found = evaluate_encoder(data, str(tmp_path / "run"), folds=False, variants=0, say=print, zero_shot=True)
     assert found["runs"] == 1 and found["n"] == 4 and found["seen_in_training"] == 0
@@ -248,7 +248,7 @@ def test_made_clips_know_their_density_and_are_kept(tmp_path: Path, monkeypatch:
 def test_evaluate_goes_through_the_live_path(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from click.testing import CliRunner
 
-    from tpos_live.cli import cli
+    from tpos_live.cli.main import cli
 
     def run(*arguments: str) -> dict[str, object]:
         result = CliRunner().invoke(cli, ["evaluate", "encoder", "--data", str(trained / "data"), "--json", *arguments])

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpos_live.sound.source import RATE
-from tpos_live.training.clips import DataError
-from tpos_live.training.genres import FAINT, KINDS, TIMBRE_SHARE, TIMBRES, in_words, told_apart
-from tpos_live.training.music import made_music, song
-from tpos_live.training.pairing import SHOWN
-from tpos_live.training.score import Score
-from tpos_live.training.styles import DRUMS, STYLES
-from tpos_live.training.teacher import LONGEST, STRETCHES, stretches
+from tpos_live.audio.source import RATE
+from tpos_live.training.audio_model.clips import DataError
+from tpos_live.training.audio_model.genre_tags import FAINT, KINDS, TIMBRE_SHARE, TIMBRES, in_words, told_apart
+from tpos_live.training.audio_model.sound_to_scene import SHOWN
+from tpos_live.training.audio_model.yamnet_teacher import LONGEST, STRETCHES, stretches
+from tpos_live.training.synth.music import made_music, song
+from tpos_live.training.synth.score import Score
+from tpos_live.training.synth.styles import DRUMS, STYLES
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

@@ -16,14 +16,16 @@ from click.testing import CliRunner
 from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file
 
-from tpos_live.cli import cli
-from tpos_live.training import autoencoder, ember, pairs
-from tpos_live.training.critic import Critic, balanced, critic_loss, praise
-from tpos_live.training.ember import Plan, Trainer, train_ember
-from tpos_live.training.flow import T_MAX, one_step
-from tpos_live.training.pairs import LAYOUT, Pool, Renderer, RenderProcess, Words
-from tpos_live.training.recipe import Recipe
-from tpos_live.training.text_encoder import DIM, build
+from tpos_live.cli.main import cli
+from tpos_live.training.image_model import autoencoder
+from tpos_live.training.image_model import dataset as pairs
+from tpos_live.training.image_model import train as ember
+from tpos_live.training.image_model.dataset import LAYOUT, Pool, Renderer, RenderProcess, Words
+from tpos_live.training.image_model.discriminator import Critic, balanced, critic_loss, praise
+from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
+from tpos_live.training.image_model.train import Plan, Trainer, train_ember
+from tpos_live.training.scenes.recipe import Recipe
+from tpos_live.training.text.text_encoder import DIM, build
 
 TINY = Plan(
     channels=(16, 32),
@@ -217,7 +219,7 @@ def test_another_process_renders_what_this_one_would() -> None:
 def test_a_rendering_process_ends_with_its_parent(tmp_path: Path) -> None:
     lines = [
         "import sys",
-        "from tpos_live.training.pairs import Renderer, RenderProcess",
+        "from tpos_live.training.image_model.dataset import Renderer, RenderProcess",
         "if __name__ == '__main__':",
         "    with RenderProcess([(1.0, Renderer((8, 8), 3, ('fire', 'ocean')))], seed=0, ahead=1) as process:",
         "        process.take(wait=True)",

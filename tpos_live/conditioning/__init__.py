@@ -1,0 +1,1 @@
+"""Prompts and meaning to embeddings: the prompt bank, the builder, regions, edit directions."""

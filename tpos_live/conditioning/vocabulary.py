@@ -19,8 +19,8 @@ from pathlib import Path
 
 import torch
 
-from tpos_live.conditioning.brackets import plain
-from tpos_live.conditioning.implied import implied_colours
+from tpos_live.conditioning.implied_colours import implied_colours
+from tpos_live.conditioning.prompt_syntax import plain
 
 VOCABULARY_FILE = "vocabulary.json"
 KINDS = ("family", "colour", "style", "mood")

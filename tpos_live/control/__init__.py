@@ -1,0 +1,1 @@
+"""OSC and keys in, status out."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tpos_live.control.addresses import ALIASES, COMMANDS
-from tpos_live.control.feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.keys import key_rows
-from tpos_live.control.router import HELD, SILENCE
-from tpos_live.control.targets import LEASE, MAX_SUBSCRIBERS, REPLY_PORT
-from tpos_live.parameters import DRAWN, FEATURES, LORAS, MAP_DEFAULTS, SLOTS, TABLE, TARGETS, Parameter
+from tpos_live.control.osc_addresses import ALIASES, COMMANDS
+from tpos_live.control.osc_feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
+from tpos_live.control.osc_router import HELD, SILENCE
+from tpos_live.control.osc_targets import LEASE, MAX_SUBSCRIBERS, REPLY_PORT
+from tpos_live.core.parameters import DRAWN, FEATURES, LORAS, MAP_DEFAULTS, SLOTS, TABLE, TARGETS, Parameter
 
 _TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
 _MAP_PARTS = ("", ".curve", ".attack", ".release")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tpos_live.parameters import SLOTS, TABLE, ParameterStore, Value
-from tpos_live.shown import SELECT, WEIGHTS
+from tpos_live.core.parameters import SLOTS, TABLE, ParameterStore, Value
+from tpos_live.core.shown import SELECT, WEIGHTS
 
 SAFE: Mapping[str, Value] = {
     **{"out.blackout": False, "out.freeze": False, "out.level": 1.0},

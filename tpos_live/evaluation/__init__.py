@@ -1,0 +1,1 @@
+"""`tpos-live evaluate`: figures on model cards. The runtime never imports it."""

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tpos_live.sound.source import RATE
+from tpos_live.audio.source import RATE
 
 CHOICES = 8
 SIDE = 64

@@ -15,18 +15,18 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from tpos_live.conditioning.drive import Drive
-from tpos_live.evaluation.figures import Figure, text_table
-from tpos_live.evaluation.pieces import BAR, TEMPO, piece
+from tpos_live.audio.source import RATE
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.settings import load_settings
+from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.interpolator import Playhead
+from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen, look
-from tpos_live.listener import Listener
-from tpos_live.offline import improve, pictures
-from tpos_live.parameters import ParameterStore
-from tpos_live.settings import load_settings
-from tpos_live.sound.source import RATE
-from tpos_live.stage.compose import Composer
-from tpos_live.stage.playhead import Playhead
-from tpos_live.studio import Studio
+from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.offline import improve, pictures
+from tpos_live.runtime.pipeline import Studio
+from tpos_live.training.synth.pieces import BAR, TEMPO, piece
 
 BARS, HEARD_BEFORE = 7, 2
 """Of a piece, and those of them that are heard before the first picture: gain and beat have settled by then."""

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tpos_live.child_process import ChildError, run_module
-from tpos_live.conditioning.drive import Drive
-from tpos_live.evaluation.artist import Artist
-from tpos_live.evaluation.figures import Figure
-from tpos_live.parameters import ParameterStore
-from tpos_live.render.accelerators import bfloat16_is_native
-from tpos_live.render.painter import Painter
+from tpos_live.core.child_process import ChildError, run_module
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.diffusion.backends.registry import bfloat16_is_native
+from tpos_live.diffusion.generator import Painter
+from tpos_live.evaluation.harness.sampler import Artist
+from tpos_live.evaluation.metrics.report import Figure
 
 _WARM = 5
 
@@ -73,7 +73,7 @@ def memory(folder: Path, seconds: float) -> list[Figure]:
     lines: list[str] = []
     try:
         arguments = ["bench", "--json", "--seconds", f"{seconds:g}", "--engine", str(folder)]
-        run_module("tpos_live.cli", arguments, 240.0, lines.append)
+        run_module("tpos_live.cli.main", arguments, 240.0, lines.append)
         summary = json.loads(lines[-1])
         value, note = summary["memory_mb"] * 2**20 / 1e9, f"{summary['engine_fps']:.0f} pictures a second in that show"
     except (ChildError, ValueError, KeyError, IndexError) as error:

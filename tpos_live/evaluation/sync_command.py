@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tpos_live.evaluation.figures import Figure, text_table
-from tpos_live.evaluation.response import clicks, respond
+from tpos_live.evaluation.click_response import clicks, respond
+from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.evaluation.sync import Watched, av_align, peaks, shuffled_align, strobe, sync, watch
 
 Z, LAG = 5.0, 40.0
@@ -28,9 +28,9 @@ def run_clicks(count: int, prompt: str, seed: int, as_json: bool) -> int:
     """Render clicks with the engine in the box and print how the picture answers them."""
     import soundfile
 
-    from tpos_live.offline import write_video
-    from tpos_live.settings import load_settings
-    from tpos_live.sound.source import RATE
+    from tpos_live.audio.source import RATE
+    from tpos_live.core.settings import load_settings
+    from tpos_live.runtime.offline import write_video
 
     sound, times = clicks(count, seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -88,9 +88,9 @@ def _foreign(seen: Watched, video: Path | None) -> np.ndarray:
 def _demo(fps: float) -> np.ndarray:
     import librosa
 
-    from tpos_live.sound.files import read_audio
-    from tpos_live.sound.opening import DEMO
-    from tpos_live.sound.source import RATE
+    from tpos_live.audio.files import read_audio
+    from tpos_live.audio.open import DEMO
+    from tpos_live.audio.source import RATE
 
     mono = librosa.resample(read_audio(DEMO).mean(axis=1), orig_sr=RATE, target_sr=22_050)
     onset: np.ndarray = librosa.onset.onset_strength(y=mono, sr=22_050, hop_length=round(22_050 / fps))

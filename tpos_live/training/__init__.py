@@ -1,0 +1,1 @@
+"""`tpos-live train`: Ember, the audio encoder and projections. The runtime never imports it."""

@@ -7,16 +7,16 @@ from tpos_live.training.scenes import (
     geometry,
     land,
     life,
+    light_show,
     material,
     matter,
     night,
-    show,
     signal,
     sky,
     space,
     weather,
 )
-from tpos_live.training.scenes.stage import Family, Knobs, Light, Scene
+from tpos_live.training.scenes.base import Family, Knobs, Light, Scene
 
 FAMILIES: dict[str, Family] = {
     **elements.FAMILIES,
@@ -27,7 +27,7 @@ FAMILIES: dict[str, Family] = {
     **night.FAMILIES,
     **matter.FAMILIES,
     **life.FAMILIES,
-    **show.FAMILIES,
+    **light_show.FAMILIES,
     **geometry.FAMILIES,
     **signal.FAMILIES,
     **material.FAMILIES,

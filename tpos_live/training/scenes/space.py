@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.fields import Fields, line, peaks, slope, step
-from tpos_live.training.scenes.stage import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.noise_fields import Fields, line, peaks, slope, step
 
 GAS = [(0.01, 0.01, 280), (0.1, 0.06, 275), (0.26, 0.12, 290), (0.46, 0.17, 330), (0.68, 0.15, 10), (0.88, 0.09, 50)]
 VEIL = [(0.01, 0.01, 220), (0.12, 0.05, 225), (0.34, 0.09, 205), (0.6, 0.1, 195), (0.85, 0.06, 185)]

@@ -1,0 +1,209 @@
+"""A file as a live source, without any sound device: the clock is the test's."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from tpos_live.audio import file_source as player
+from tpos_live.audio.file_source import FileSound
+from tpos_live.audio.source import RATE, Chunk, SoundError, SourceState
+
+
+@pytest.fixture
+def ramp(tmp_path: Path) -> Path:
+    """2.5 s whose samples say where they stand."""
+    path = tmp_path / "ramp.wav"
+    soundfile.write(path, np.linspace(0.1, 0.9, 120_000, dtype=np.float32), RATE, "FLOAT")
+    return path
+
+
+def pull_for(sound: FileSound, now: float, seconds: float, step: float = 0.01) -> tuple[list[Chunk], float]:
+    chunks = []
+    for _ in range(round(seconds / step)):
+        now += step
+        deadline = time.perf_counter() + 2
+        while sound._ahead.available < step * RATE * 1.1 and not sound._decoded.is_set():
+            assert time.perf_counter() < deadline, "the reading thread is stuck"
+            time.sleep(0.001)  # the test's clock runs faster than the disk
+        chunk = sound.pull(now)
+        if chunk is not None:
+            chunks.append(chunk)
+    return chunks, now
+
+
+def test_a_muted_file_plays_at_the_pace_of_the_clock_and_ends(ramp: Path) -> None:
+    with FileSound(ramp, mute=True) as sound:
+        assert sound.status(0.0).state is SourceState.STARTING
+        sound.pull(50.0)
+        chunks, now = pull_for(sound, 50.0, 1.0)
+        assert sum(len(chunk.mono) for chunk in chunks) == pytest.approx(RATE, abs=2)
+        assert sound.status(now).state is SourceState.RUNNING
+        assert all(chunk.real and chunk.captured_at <= now for chunk in chunks)
+        rest, now = pull_for(sound, now, 2.0)
+        mono = np.concatenate([chunk.mono for chunk in chunks + rest])
+        assert np.allclose(mono, np.linspace(0.1, 0.9, 120_000), atol=1e-6)
+        status = sound.status(now)
+        assert status.state is SourceState.ENDED and status.message == "" and status.losses.total == 0
+        assert sound.pull(now + 1) is None
+
+
+def test_a_loop_goes_on_and_on(ramp: Path) -> None:
+    with FileSound(ramp, loop=True, mute=True) as sound:
+        sound.pull(0.0)
+        chunks, now = pull_for(sound, 0.0, 8.0)
+        mono = np.concatenate([chunk.mono for chunk in chunks])
+        assert len(mono) == pytest.approx(8 * RATE, abs=2)
+        assert np.allclose(mono[:120_000], mono[120_000:240_000])
+        assert sound.status(now).state is SourceState.RUNNING
+
+
+def test_a_puller_that_was_away_makes_the_file_late_but_loses_nothing(ramp: Path) -> None:
+    with FileSound(ramp, mute=True) as sound:
+        sound.pull(0.0)
+        first, now = pull_for(sound, 0.0, 0.1)
+        now += 30.0
+        big = sound.pull(now)
+        assert big is not None and len(big.mono) <= 2 * RATE
+        rest, _ = pull_for(sound, now, 3.0)
+        mono = np.concatenate([chunk.mono for chunk in [*first, big, *rest]])
+        assert np.allclose(mono, np.linspace(0.1, 0.9, 120_000), atol=1e-6)
+
+
+def test_silent_for_follows_the_file(tmp_path: Path) -> None:
+    samples = np.concatenate([np.full(RATE, 0.5), np.zeros(2 * RATE)]).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    with FileSound(tmp_path / "a.wav", mute=True) as sound:
+        sound.pull(0.0)
+        _, now = pull_for(sound, 0.0, 1.0)
+        assert sound.status(now).silent_for < 0.05
+        _, now = pull_for(sound, now, 1.5)
+        assert sound.status(now).silent_for == pytest.approx(1.5, abs=0.05)
+
+
+def test_pull_never_waits_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.wav", np.ones(5 * RATE, np.float32), RATE)
+    real = soundfile.SoundFile.read
+
+    def slow(self: Any, *args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.2)
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", slow)
+    with FileSound(tmp_path / "a.wav", mute=True) as sound:
+        worst, end, got = 0.0, time.perf_counter() + 1.0, 0
+        while (now := time.perf_counter()) < end:
+            chunk = sound.pull(now)
+            worst = max(worst, time.perf_counter() - now)
+            got += 0 if chunk is None else len(chunk.mono)
+            time.sleep(0.01)
+    assert worst < 0.05 and 0 < got < RATE
+
+
+def test_leaving_is_quick_while_the_reader_waits(ramp: Path) -> None:
+    sound = FileSound(ramp, loop=True, mute=True)
+    with sound:
+        time.sleep(0.1)
+        began = time.perf_counter()
+    assert time.perf_counter() - began < 0.3
+    assert not sound._reader.is_alive()
+
+
+@pytest.mark.parametrize("cause", ["no PortAudio", "no output"])
+def test_without_an_output_it_plays_unheard_and_says_so(
+    ramp: Path, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    if cause == "no PortAudio":
+        monkeypatch.setitem(sys.modules, "sounddevice", None)  # importing it raises ImportError
+    else:
+
+        def refuse(*args: object) -> None:
+            raise SoundError("no sound output (Error querying device -1)")
+
+        monkeypatch.setattr(player, "Output", refuse)
+    with FileSound(ramp) as sound:
+        sound.pull(0.0)
+        chunks, now = pull_for(sound, 0.0, 1.0)
+        assert sum(len(chunk.mono) for chunk in chunks) == pytest.approx(RATE, abs=2)
+        message = sound.status(now).message
+        assert '"ramp.wav" plays unheard' in message and "\n" not in message
+
+
+class FakeOutput:
+    """An output whose callback is called by the test."""
+
+    latency = 0.06
+
+    def __init__(self, fill: Any, device: Any = None) -> None:
+        self.fill, self.opened_at, self.asked_at, self.finished, self.closed = fill, 0.0, None, False, False
+
+    def ask(self, frames: int, now: float) -> np.ndarray:
+        out = np.full((frames, 2), 9, np.float32)
+        self.fill(out)
+        self.asked_at = now
+        return out
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
+    ramp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(player, "Output", FakeOutput)
+    with FileSound(ramp) as sound:
+        output = sound._output
+        assert isinstance(output, FakeOutput)
+        time.sleep(0.05)
+        heard, played, now = [], [], 10.0
+        for count in (480, 333, 1024, 5000, 960, 480):
+            now += 0.01
+            played.append(output.ask(count, now)[:, 0])
+            chunk = sound.pull(now)
+            assert chunk is not None and chunk.captured_at == now
+            heard.append(chunk.mono)
+        assert np.array_equal(np.concatenate(played), np.concatenate(heard))
+        assert sound.status(now).latency == 0.06
+        assert sound.pull(now + 0.4) is None and sound.status(now).message == ""
+        assert sound.pull(now + 0.6) is None  # the clock takes over from here
+        assert "plays on unheard" in sound.status(now).message
+        assert not output.ask(480, now).any(), "an output that comes back late must not take sound away"
+        rest, now = pull_for(sound, now + 0.6, 3.0)
+        mono = np.concatenate(heard + [chunk.mono for chunk in rest])
+        assert np.allclose(mono, np.linspace(0.1, 0.9, 120_000), atol=1e-6)
+        assert sound.status(now).state is SourceState.ENDED
+
+
+def test_an_output_may_take_its_time_at_the_start(ramp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PulseAudio asks for a first block at once and for the next one only a second or two later."""
+    monkeypatch.setattr(player, "Output", FakeOutput)
+    with FileSound(ramp) as sound:
+        output = sound._output
+        assert isinstance(output, FakeOutput)
+        output.ask(480, 0.0)
+        assert sound.pull(0.01) is not None
+        assert sound.pull(4.9) is None and sound.status(4.9).message == ""
+        sound.pull(5.1)
+        assert "plays on unheard" in sound.status(5.1).message
+
+
+def test_asking_a_file_for_another_input_says_why_not(ramp: Path) -> None:
+    with FileSound(ramp, mute=True) as sound:
+        sound.reopen("desk")
+        assert "--device" in sound.status(time.perf_counter()).message
+        assert sound.status(time.perf_counter() + 11).message == ""
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not sound at all" * 50])
+def test_a_bad_file_is_refused_when_entered(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.wav"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SoundError), FileSound(path):
+        pass

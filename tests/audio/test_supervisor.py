@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tpos_live.audio.capture import Capture
+from tpos_live.audio.source import SoundError, SourceState
+from tpos_live.audio.supervisor import HANGS, START, Supervisor
+
+BLOCK = np.zeros((480, 1), np.float32)
+
+
+class Room:
+    """A fake sound system: which devices are there, whether they give blocks, and what was done to them.
+    The test is the supervisor's thread and its clock."""
+
+    def __init__(self, *names: str, fallback: str = "") -> None:
+        self.names = list(names)
+        self.visible = list(names)
+        self.silent: set[str] = set()
+        self.opened: list[Capture] = []
+        self.closed: list[Capture] = []
+        self.rescans = 0
+        self.hanging = False
+        self.now = 100.0
+        self.refused: set[str] = set()
+        open_fallback = (lambda: self.open_capture(fallback)) if fallback else None
+        self.supervisor = Supervisor(names[0], self.open_capture, self.rescan, open_fallback, self.probe)
+        self.supervisor.begin(self.now)
+
+    def open_capture(self, wanted: str | int | None) -> Capture:
+        name = self.visible[wanted] if isinstance(wanted, int) else str(wanted).removesuffix(", fake")
+        if name not in self.visible or name not in self.names or name in self.refused:
+            raise SoundError(f'no input matches "{name}"')
+        capture = Capture(name, f"{name}, fake", 48_000, (0,), self.now)
+        capture.on_portaudio = True
+        capture.close = lambda: self.closed.append(capture) or not self.hanging  # type: ignore[method-assign]
+        self.opened.append(capture)
+        return capture
+
+    def rescan(self) -> None:
+        assert all(capture in self.closed for capture in self.opened), "a rescan would kill an open stream"
+        self.rescans += 1
+        self.visible = list(self.names)
+
+    def probe(self, wanted: object) -> bool:
+        return wanted in self.names and wanted not in self.refused
+
+    def open_now(self) -> list[Capture]:
+        return [capture for capture in self.opened if capture not in self.closed]
+
+    def lines(self) -> list[str]:
+        return [self.supervisor.remarks.popleft() for _ in range(len(self.supervisor.remarks))]
+
+    def run(self, seconds: float) -> list[SourceState]:
+        """Let time pass; the states that were seen, each once."""
+        states = [self.supervisor.state]
+        for _ in range(round(seconds / 0.05)):
+            self.now += 0.05
+            for capture in self.open_now():
+                if capture.name in self.names and capture.name not in self.silent:
+                    capture.deliver(BLOCK, self.now, overflow=False)
+            self.supervisor.step(self.now)
+            if self.supervisor.state is not states[-1]:
+                states.append(self.supervisor.state)
+        return states
+
+
+def test_a_good_device_runs_and_is_left_alone() -> None:
+    room = Room("desk")
+    assert room.run(60) == [SourceState.STARTING, SourceState.RUNNING]
+    assert len(room.opened) == 1 and not room.closed and not room.supervisor.message
+
+
+def test_the_first_block_may_take_longer() -> None:
+    room = Room("desk")
+    room.silent.add("desk")
+    assert room.run(START - 0.1) == [SourceState.STARTING]
+    room.silent.clear()
+    assert room.run(0.1)[-1] is SourceState.RUNNING
+
+
+def test_a_hiccup_keeps_the_stream() -> None:
+    """0.8 s without a block: the same stream goes on, and nothing was opened or closed."""
+    room = Room("desk")
+    room.run(5)
+    room.silent.add("desk")
+    assert room.run(0.8) == [SourceState.RUNNING, SourceState.STALLED]
+    assert room.supervisor.message == 'microphone "desk" gives no sound; waiting for it'
+    room.silent.clear()
+    assert room.run(0.1)[-1] is SourceState.RUNNING
+    assert len(room.opened) == 1 and not room.closed and room.supervisor.message == ""
+    assert room.lines() == ['microphone "desk" gives no sound; waiting for it', 'microphone "desk" is back']
+
+
+def test_of_a_stalled_stream_and_a_new_one_the_first_to_give_sound_is_kept() -> None:
+    for which in (0, 1):
+        room = Room("desk")
+        room.run(5)
+        room.silent.add("desk")
+        room.run(2.0)
+        assert len(room.open_now()) == 2, "opened beside the old one"
+        room.opened[which].deliver(BLOCK, room.now, overflow=False)
+        room.supervisor.step(room.now)
+        room.supervisor.step(room.now)
+        room.silent.clear()
+        assert room.run(0.1)[-1] is SourceState.RUNNING
+        assert room.supervisor.capture is room.opened[which] and room.open_now() == [room.opened[which]]
+
+
+def test_a_device_that_cannot_be_opened_twice_is_waited_for() -> None:
+    room = Room("desk")
+    room.run(5)
+    room.silent.add("desk")
+    room.refused.add("desk")
+    room.run(2.5)
+    assert room.open_now() == [room.opened[0]]
+    room.silent.clear()
+    assert room.run(0.1)[-1] is SourceState.RUNNING and len(room.opened) == 1
+
+
+def test_a_long_stall_is_noticed_reported_and_mended() -> None:
+    room = Room("desk")
+    room.run(5)
+    room.silent.add("desk")
+    assert room.run(0.4) == [SourceState.RUNNING]
+    assert room.run(3.0)[1:] == [SourceState.STALLED, SourceState.REOPENING]
+    assert room.supervisor.message == 'microphone "desk" gives no sound; waiting for it'
+    room.run(30)
+    room.silent.clear()
+    assert room.run(5.1)[-1] is SourceState.RUNNING  # the longest wait between two attempts
+    assert room.supervisor.message == ""
+    assert room.open_now() == [room.supervisor.capture]
+
+
+def test_a_lost_input_is_replaced_within_three_seconds_and_given_back() -> None:
+    room = Room("desk", "webcam", fallback="webcam")
+    room.run(5)
+    room.names.remove("desk")
+    room.opened[0].finish()
+    room.run(3.0)
+    supervisor = room.supervisor
+    assert supervisor.name == "webcam" and supervisor.state is SourceState.RUNNING
+    assert supervisor.message == 'microphone "desk" is gone; "webcam" is heard until it returns'
+    assert room.lines()[-1] == supervisor.message
+    webcam = supervisor.capture
+    room.run(20)
+    assert supervisor.capture is webcam and webcam not in room.closed, "undisturbed by the attempts to open the first"
+    room.names.append("desk")
+    room.run(6.5)
+    assert supervisor.name == "desk" and supervisor.message == ""
+    assert webcam in room.closed and room.open_now() == [supervisor.capture]
+    assert room.lines() == ['microphone "desk" is back']
+
+
+def test_a_device_that_a_rescan_must_find_is_looked_for_without_disturbing_the_fallback() -> None:
+    room = Room("desk", "webcam", fallback="webcam")
+    room.run(5)
+    room.names.remove("desk")
+    room.visible.remove("desk")
+    room.opened[0].finish()
+    room.run(30)
+    assert room.supervisor.name == "webcam" and room.rescans <= 1 and len(room.opened) == 2
+    room.names.append("desk")  # another process sees it; we do before a rescan not
+    room.run(6.5)
+    assert room.supervisor.name == "desk" and room.rescans <= 2 and "desk" in room.visible
+
+
+def test_a_stalled_input_is_replaced_and_given_back_without_being_closed_for_it() -> None:
+    room = Room("desk", "webcam", fallback="webcam")
+    room.run(5)
+    room.silent.add("desk")
+    room.run(2.8)
+    assert room.supervisor.name == "webcam"
+    room.silent.clear()
+    room.run(0.4)
+    assert room.supervisor.name == "webcam", "a single block is no return"
+    room.run(0.3)
+    assert room.supervisor.name == "desk" and len(room.open_now()) == 1
+
+
+def test_a_hiccup_does_not_change_to_the_fallback() -> None:
+    room = Room("desk", "webcam", fallback="webcam")
+    room.run(5)
+    room.silent.add("desk")
+    room.run(1.5)
+    room.silent.clear()
+    room.run(2)
+    assert room.supervisor.name == "desk" and room.open_now() == [room.opened[0]]
+
+
+def test_a_show_starts_with_the_fallback_where_the_input_is_missing() -> None:
+    room = Room("webcam", fallback="webcam")
+    supervisor = Supervisor("desk", room.open_capture, room.rescan, lambda: room.open_capture("webcam"), room.probe)
+    room.opened[0].close()
+    room.supervisor = supervisor
+    supervisor.begin(room.now)
+    room.run(1)
+    assert supervisor.name == "webcam" and supervisor.state is SourceState.RUNNING
+    assert any('no input matches "desk"' in line for line in room.lines())
+    room.run(10)
+    assert supervisor.message == 'microphone "desk" cannot be opened; "webcam" is heard until it returns'
+    room.names.append("desk")
+    room.run(8)
+    assert supervisor.name == "desk"
+
+
+def test_a_fallback_that_fails_as_well_is_told_and_tried_again() -> None:
+    room = Room("desk", fallback="webcam")
+    room.run(5)
+    room.names.remove("desk")
+    room.opened[0].finish()
+    room.run(4)
+    assert room.supervisor.state is SourceState.REOPENING
+    assert any(line.startswith("the fallback cannot be used: no input matches") for line in room.lines())
+    room.names.append("webcam")
+    room.visible.append("webcam")
+    room.run(6)
+    assert room.supervisor.name == "webcam"
+
+
+def test_changing_the_input_while_the_fallback_is_heard() -> None:
+    room = Room("desk", "webcam", "line", fallback="webcam")
+    room.run(5)
+    room.names.remove("desk")
+    room.opened[0].finish()
+    room.run(4)
+    room.supervisor.change("line")
+    room.run(1)
+    assert room.supervisor.name == "line" and room.open_now() == [room.supervisor.capture]
+
+
+def test_a_driver_that_hangs_while_reopening_does_not_keep_the_fallback_away() -> None:
+    room = Room("desk", "webcam", fallback="webcam")
+    room.run(5)
+    release = threading.Event()
+    opens = room.open_capture
+
+    def hang(wanted: str | int | None) -> Capture:
+        release.wait(10)
+        return opens(wanted)
+
+    room.supervisor._open_capture = hang
+    room.opened[0].finish()
+    room.run(3)
+    assert room.supervisor.name == "webcam"
+    release.set()
+
+
+def test_an_unplugged_device_is_back_within_half_a_second_and_later_waited_for_with_more_patience() -> None:
+    room = Room("desk")
+    room.run(5)
+    room.names.remove("desk")
+    assert room.supervisor.capture is not None
+    room.supervisor.capture.finish()
+    assert room.run(0.05)[-1] is SourceState.REOPENING
+    assert room.supervisor.message == 'microphone "desk" is gone; waiting for it'
+    room.run(10)
+    room.names.append("desk")
+    assert room.run(0.6)[-1] is SourceState.RUNNING
+    room.names.remove("desk")
+    room.supervisor.capture.finish()
+    room.rescans = 0
+    room.run(60)
+    assert room.supervisor.state is SourceState.REOPENING
+    assert 45 <= room.rescans <= 60  # every 0.5 s for 15 s, then every 2 s
+    room.names.append("desk")
+    assert room.run(2.2)[-1] is SourceState.RUNNING
+    assert room.supervisor.message == ""
+
+
+def test_a_device_that_opens_but_never_speaks_is_not_hammered() -> None:
+    room = Room("desk")
+    room.run(1)
+    room.silent.add("desk")
+    room.run(60)
+    assert 5 <= len(room.opened) <= 12
+
+
+def test_after_a_recovery_patience_is_short_again() -> None:
+    room = Room("desk")
+    room.run(1)
+    for _ in range(3):
+        room.silent.add("desk")
+        room.run(40)
+        room.silent.clear()
+        room.run(10)
+    room.names.remove("desk")
+    assert room.supervisor.capture is not None
+    room.supervisor.capture.finish()
+    room.run(0.1)
+    room.names.append("desk")
+    assert room.run(0.6)[-1] is SourceState.RUNNING
+
+
+def test_a_number_is_remembered_as_a_name() -> None:
+    """Numbers change when devices come and go."""
+    room = Room("desk", "webcam")
+    room.supervisor.change(1)
+    room.run(1)
+    assert room.supervisor.name == "webcam"
+    room.visible.reverse()
+    room.names.reverse()
+    assert room.supervisor.capture is not None
+    room.supervisor.capture.finish()
+    room.run(1)
+    assert room.supervisor.name == "webcam" and room.supervisor.state is SourceState.RUNNING
+
+
+def test_changing_to_a_device_plugged_in_later() -> None:
+    room = Room("desk")
+    room.run(1)
+    room.names.append("webcam")
+    room.supervisor.change("webcam")
+    assert room.run(1)[-1] is SourceState.RUNNING
+    assert room.supervisor.name == "webcam" and len(room.closed) == 1
+
+
+def test_changing_to_nonsense_comes_back_and_says_so_for_a_while() -> None:
+    room = Room("desk")
+    room.run(1)
+    room.supervisor.change("theremin")
+    assert room.run(0.5)[-1] is SourceState.RUNNING
+    assert room.supervisor.name == "desk"
+    assert room.supervisor.message == 'back to "desk": no input matches "theremin"'
+    room.run(11)
+    assert room.supervisor.message == ""
+
+
+def test_an_attempt_that_never_ends_does_not_keep_the_input_away() -> None:
+    """PortAudio's start of a stream can hang for good where the device is just coming back."""
+    room, released = Room("desk"), threading.Event()
+    room.run(5)
+    room.names.clear()
+    room.opened[0].finish()
+    real, calls = room.open_capture, 0
+
+    def hang_once(wanted: str | int | None) -> Capture:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            released.wait(20)
+        return real(wanted)
+
+    room.supervisor._open_capture = hang_once
+    room.run(1)
+    room.names.append("desk")
+    room.run(HANGS + 3)
+    assert calls >= 2 and room.supervisor.state is SourceState.RUNNING and len(room.open_now()) == 1
+    kept, before = room.open_now(), len(room.opened)
+    released.set()
+    until = time.monotonic() + 10
+    while (len(room.opened) == before or len(room.open_now()) > 1) and time.monotonic() < until:
+        time.sleep(0.01)
+    room.run(1)
+    assert room.open_now() == kept, "what the late attempt opens is closed again"
+
+
+def test_no_rescan_while_a_hanging_driver_holds_a_stream() -> None:
+    room = Room("desk")
+    room.run(1)
+    room.hanging = True
+    room.silent.add("desk")
+    room.run(30)
+    assert room.rescans == 0
+    assert len(room.opened) > 1
+
+
+def test_a_refused_first_opening_is_an_error() -> None:
+    def refuse(wanted: object) -> Capture:
+        raise SoundError("no sound input on this machine")
+
+    with pytest.raises(SoundError, match="no sound input"):
+        Supervisor("mic", refuse, lambda: None).open()
+
+
+def test_a_device_that_hangs_while_opening_holds_up_nobody() -> None:
+    release = threading.Event()
+    late = Capture("desk", "desk, fake", 48_000, (0,), 0.0)
+    closed = threading.Event()
+    late.close = lambda: closed.set() or True  # type: ignore[func-returns-value,method-assign]
+
+    def hang(wanted: object) -> Capture:
+        release.wait(10)
+        return late
+
+    supervisor = Supervisor("desk", hang, lambda: None)
+    began = time.perf_counter()
+    supervisor.open(patience=0.1)
+    assert supervisor.state is SourceState.STARTING and "desk" in supervisor.message
+    supervisor.close()
+    assert time.perf_counter() - began < 0.7
+    release.set()
+    assert closed.wait(2), "what opened too late must be closed again"

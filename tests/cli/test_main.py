@@ -1,0 +1,117 @@
+"""The command line as a shell sees it: exit codes, one line for a mistake, quick help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tpos_live.audio.source import SoundError
+from tpos_live.cli import main as cli
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tpos_live", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--audio", "a.wav", "--device", "mic"], "--audio and --device"),
+        (["--size", "big"], "512x288"),
+        (["--channels", "0"], "count from 1"),
+        (["--osc-reply", "somewhere"], "HOST:PORT"),
+        (["--prompt", "x", "demo"], "after its name"),
+        (["--config", "none.toml"], "none.toml"),
+        (["play"], "play"),
+        (["render", "x.wav"], "--output"),
+        (["--fps-cap", "-1"], "fps-cap"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], word: str, tmp_path: Path) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert word in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_a_bad_config_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[osc]\nprot = 1\n")
+    result = run(cwd=tmp_path)
+    assert result.returncode == 2
+    assert "config.toml, line 2, osc.prot" in result.stderr
+
+
+def test_help_and_version() -> None:
+    assert "--device" in run("-h").stdout
+    assert run("--version").stdout.startswith("tpos-live")
+    for command in ("demo", "render", "still", "devices", "doctor", "bench", "train"):
+        result = run(command, "--help")
+        assert result.returncode == 0 and "Usage" in result.stdout
+
+
+def test_help_needs_no_heavy_library() -> None:
+    code = (
+        "import sys, tpos_live.cli.main; "
+        "print([m for m in ('torch', 'diffusers', 'pyglet', 'numpy') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--channels", "1,1"], "channel 1 is named twice"),
+        (["--loop"], "--audio"),
+        (["--fallback", "a.wav", "--audio", "b.wav"], "--fallback is for an input"),
+        (["--headless", "--osc-port", "0", "--audio", "ok.wav", "--channels", "1,99"], "has channels 1 to 2, not 99"),
+    ],
+)
+def test_sound_that_makes_no_sense_is_refused_with_the_reason(arguments: list[str], words: str, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "ok.wav", np.zeros((4800, 2)), 48_000)
+    result = run(*arguments, cwd=tmp_path)
+    lines = [line for line in result.stderr.strip().splitlines() if not line.startswith("tpos-live: seed")]
+    assert result.returncode in (1, 2) and len(lines) == 1 and words in lines[0], result.stderr
+
+
+def test_ending_while_a_thread_is_inside_a_library_is_no_crash() -> None:
+    """C++ that calls back into Python, as PyTorch does while it is imported: Python's own end aborts it, status 134."""
+    code = """
+import sys, threading, time, torch
+from tpos_live.cli.main import leave
+def called_back(future):
+    time.sleep(0.002)
+def work():
+    while True:
+        future = torch.futures.Future()
+        future.then(called_back)
+        future.set_result(1)
+for _ in range(4):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.2)
+print("said")
+leave(1)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "said\n", "")
+
+
+def test_a_start_that_fails_ends_the_normal_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever went wrong, `main` ends by `leave`, with the status and after the line."""
+    ends: list[int] = []
+    monkeypatch.setattr(cli, "leave", ends.append)
+    for error, status in ((SoundError("no"), 1), (ZeroDivisionError("bug"), 1), (KeyboardInterrupt(), 130)):
+
+        def fail(error: BaseException = error, **_options: object) -> None:
+            raise error
+
+        monkeypatch.setattr(cli.cli, "main", fail)
+        cli.main()
+        assert ends.pop() == status

@@ -1,0 +1,139 @@
+"""The concept bank: a meaning in a sentence space, told to an engine that knows nothing of that space."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.csls import Nearness
+from tpos_live.conditioning.audio_conditioner import ConceptMap
+from tpos_live.conditioning.phrase_conditioner import SentenceMap, audio_map
+
+PHRASES = ("rain", "heavy rain", "fire", "calm", "dark", "dog bark")
+DIM = 16
+
+
+def places() -> np.ndarray:
+    """Unit vectors; "heavy rain" lies near "rain", the others far from each other."""
+    made = np.linalg.qr(np.random.default_rng(0).standard_normal((DIM, DIM)))[0][: len(PHRASES)]
+    made[1] = made[0] + 0.3 * made[1]
+    return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
+
+
+def encode(text: str) -> torch.Tensor:
+    """A text encoder shaped like CLIP's, of another width than the sentence space."""
+    generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
+    return torch.nn.functional.layer_norm(torch.randn(77, 48, generator=generator), (48,))
+
+
+def encode_all(texts: Sequence[str]) -> torch.Tensor:
+    return torch.stack([encode(text) for text in texts])
+
+
+class Hearing:
+    """What a trained encoder says of its space."""
+
+    phrases, vectors, scenes, moods = PHRASES, places(), 5, ()
+
+    def nearness(self, places: np.ndarray) -> Nearness:
+        return Nearness(places)
+
+
+def sentences(hears: bool = False) -> SentenceMap:
+    made = audio_map(Hearing(), encode_all, 4, hears)
+    assert isinstance(made, SentenceMap)
+    return made
+
+
+def follow(sound: SentenceMap, vector: np.ndarray, magnitude: float = 1.0, seconds: float = 6.0) -> None:
+    for n in range(int(30 * seconds)):
+        sound.follow(Meaning(n / 30, vector.astype(np.float32), magnitude), n / 30)
+
+
+@pytest.mark.parametrize("index", range(len(PHRASES)))
+def test_a_meaning_at_a_phrase_gives_the_engines_own_states_of_it(index: int) -> None:
+    sound = sentences()
+    follow(sound, places()[index])
+    assert sound.heard() == PHRASES[index] and sound.strength() == pytest.approx(1.0, abs=0.01)
+    assert sound.sentence().shape == (77, 48) and sound.tokens().shape == (4, 48)
+    likeness = torch.cosine_similarity(sound.sentence(), encode(PHRASES[index]), dim=-1).mean()
+    others = [
+        torch.cosine_similarity(sound.sentence(), encode(p), dim=-1).mean() for p in PHRASES if p != PHRASES[index]
+    ]
+    assert likeness > max(others) + 0.3
+
+
+def test_between_two_phrases_both_are_seen() -> None:
+    sound, ends = sentences(), places()[[2, 3]]
+    follow(sound, ends.sum(0) / np.linalg.norm(ends.sum(0)))
+    near = [float(torch.cosine_similarity(sound.sentence(), encode(p), dim=-1).mean()) for p in PHRASES]
+    assert set(np.argsort(near)[-2:]) == {2, 3} and min(near[2], near[3]) > 0.5
+
+
+def test_an_engine_that_hears_is_told_of_what_it_can_show() -> None:
+    sound = sentences(hears=True)
+    assert sound.concepts == PHRASES[:5]
+    follow(sound, places()[5])
+    assert sound.heard() in PHRASES[:5]
+
+
+def test_magnitude_is_strength_and_silence_fades() -> None:
+    sound = sentences()
+    follow(sound, places()[0], 0.25)
+    assert sound.strength() == pytest.approx(0.5, abs=0.01)
+    for n in range(300):
+        sound.follow(Meaning(6 + n / 30, np.zeros(DIM, np.float32), 0.0), 6 + n / 30)
+    assert sound.strength() == 0.0
+
+
+@pytest.mark.parametrize("vector", [np.full(DIM, np.nan), np.ones(3), np.full(DIM, np.inf)])
+def test_nonsense_changes_nothing(vector: np.ndarray) -> None:
+    sound = sentences()
+    follow(sound, places()[2])
+    before = sound.sentence().clone()
+    with np.errstate(invalid="ignore"):
+        sound.follow(Meaning(7.0, vector.astype(np.float32), 1.0), 7.0)
+    assert sound.heard() == "fire" and torch.allclose(sound.sentence(), before, atol=1e-3)
+
+
+def test_an_encoder_without_phrases_has_no_map() -> None:
+    class Mute:
+        phrases: tuple[str, ...] = ()
+        vectors, scenes = np.zeros((0, DIM)), 0
+
+    assert audio_map(Mute(), encode_all, 4) is None and issubclass(SentenceMap, ConceptMap)
+
+
+class HearingMoods(Hearing):
+    moods = (PHRASES[3],)
+
+
+def test_a_mood_is_no_scene_but_is_told_beside_one() -> None:
+    sound = audio_map(HearingMoods(), encode_all, 4, hears=False)
+    assert isinstance(sound, SentenceMap)
+    both = places()[2] + places()[3]
+    follow(sound, both / np.linalg.norm(both))
+    (scene, seen), (mood, sure) = sound.scene(), sound.mood()
+    assert seen == pytest.approx(1.0, abs=0.01)
+    near = [float(torch.cosine_similarity(scene, encode(p), dim=-1).mean()) for p in PHRASES]
+    assert int(np.argmax(near)) == 2 and near[3] < 0.3
+    assert torch.allclose(mood, encode(PHRASES[3])[1:5], atol=0.02) and sure == pytest.approx(1.0, abs=0.01)
+    follow(sound, places()[2])
+    assert sound.mood()[1] == pytest.approx(0.0, abs=0.01), "a sound that is a thing has no mood"
+    follow(sound, places()[3])
+    assert sound.scene()[1] == pytest.approx(0.0, abs=0.01), "and a mood alone looks like nothing"
+
+
+def test_a_scene_that_grows_is_one_rather_than_a_mean() -> None:
+    sound, ends = sentences(), 1.05 * places()[2] + places()[3]
+    follow(sound, ends / np.linalg.norm(ends))
+    apart = [
+        [float(torch.cosine_similarity(found, encode(PHRASES[n]), dim=-1).mean()) for n in (2, 3)]
+        for found in (sound.sentence(), sound.scene()[0])
+    ]
+    assert apart[1][0] - apart[1][1] > 1.5 * (apart[0][0] - apart[0][1]) > 0

@@ -1,0 +1,57 @@
+"""Brackets and other syntax in prompts are no words, and never raise."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from tpos_live.conditioning.prompt_report import Interpreter
+from tpos_live.conditioning.prompt_syntax import plain
+from tpos_live.conditioning.vocabulary import Retold
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "unused"),
+    [
+        ("neon jellyfish", "neon jellyfish", ()),
+        ("fire: a study, 3:2", "fire: a study, 3:2", ()),
+        ("(fire:1.5)", "fire", ("weights in brackets",)),
+        ("((fire)) and [ice]", "fire and ice", ("weights in brackets",)),
+        ("(neon (fire:1.2):.8), [[sea]]", "neon fire, sea", ("weights in brackets",)),
+        ("a AND b", "a, b", ("AND",)),
+        ("a BREAK b AND c", "a, b, c", ("BREAK", "AND")),
+        ("fire and ANDROMEDA", "fire and ANDROMEDA", ()),
+        ("fire <lora:x:1>", "fire", ("<lora:…>, see docs/engines.md",)),
+        (r"smile \(face\)", "smile (face)", ()),
+        ("", "", ()),
+    ],
+)
+def test_the_words_are_left_and_the_rest_is_named(prompt: str, text: str, unused: tuple[str, ...]) -> None:
+    found = plain(prompt)
+    assert (found.text, found.unused) == (text, unused)
+    assert found.line == (f"not used: {', '.join(unused)}" if unused else "")
+
+
+def test_malformed_brackets_never_raise() -> None:
+    dice = random.Random(1)
+    for _ in range(3000):
+        text = "".join(dice.choice("()[]:<>\\ 1.5aAND lora\n🔥") for _ in range(dice.randrange(40)))
+        found = plain(text)
+        assert len(found.text) <= len(text) + text.count("AND") and found.line.count("\n") == 0
+    assert plain("(" * 50_000 + "fire").text == "fire"
+
+
+def test_engines_hear_the_words_and_the_performer_the_rest() -> None:
+    heard: list[str] = []
+
+    def encode(text: str) -> torch.Tensor:
+        heard.append(text)
+        return torch.zeros(1, 1)
+
+    Retold(encode, lambda: None)("(fire:1.5) AND [ice]")
+    assert heard == ["fire, ice"]
+    with Interpreter(lambda: None, synchronous=True) as interpreter:
+        interpreter.follow("(fire:1.5)")
+        assert interpreter.line == "not used: weights in brackets"

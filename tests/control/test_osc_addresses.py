@@ -1,0 +1,67 @@
+"""Finding what an address means."""
+
+import time
+
+import pytest
+
+from tpos_live.control.osc_addresses import ADDRESSES, ALIASES, COMMANDS, find, find_name
+from tpos_live.core.parameters import TABLE
+
+
+def names(pattern):
+    return [p.name for p in find(pattern)]
+
+
+def test_every_parameter_has_its_address():
+    for parameter in TABLE.values():
+        assert find(parameter.address) == (parameter,)
+    assert len(ADDRESSES) == len(TABLE) + len(COMMANDS) + len(ALIASES)
+
+
+def test_commands_and_aliases_hide_no_parameter():
+    own = {p.address for p in TABLE.values()}
+    assert not own & {c.address for c in COMMANDS} and not own & set(ALIASES)
+    assert names("/opacity") == ["out.level"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("/tpos/motion/pan_?", ["motion.pan_x", "motion.pan_y"]),
+        ("/tpos/prompt/[2-4]", ["prompt.2", "prompt.3", "prompt.4"]),
+        ("/tpos/prompt/[!2-8]", ["prompt.1"]),
+        ("/tpos/{motion,out}/{zoom,level}", ["motion.zoom", "out.level"]),
+        ("/*/seed", ["seed"]),
+        ("/tpos/seed/*", ["seed.walk"]),  # not the trigger seed.random
+        ("/tpos/*/nothing", []),
+        ("/tpos/{seed", []),
+        ("/tpos/unknown", []),
+        ("", []),
+    ],
+)
+def test_patterns(pattern, found):
+    assert sorted(names(pattern)) == sorted(found)
+
+
+def test_a_wildcard_stays_within_its_segment():
+    assert "motion.zoom" not in names("/tpos/*") and "seed" in names("/tpos/*")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["/tpos/" + "*a" * 60, "/tpos/" + "{a,b}" * 30, "/tpos/" + "*" * 190, "/" * 199 + "*", "/tpos/[" * 20, "{" * 99],
+)
+def test_no_pattern_takes_long(pattern):
+    start = time.perf_counter()
+    assert find(pattern) == () or set(names(pattern)) <= set(TABLE)
+    assert time.perf_counter() - start < 0.3
+
+
+@pytest.mark.parametrize("name", ["motion.zoom", "motion/zoom", "/tpos/motion/zoom"])
+def test_names_and_addresses_are_both_understood(name):
+    assert [p.name for p in find_name(name)] == ["motion.zoom"]
+
+
+def test_names_may_be_patterns():
+    assert len(find_name("motion.*")) == 4
+    assert find_name("prompt.blend") == ()

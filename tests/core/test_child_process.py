@@ -1,0 +1,183 @@
+"""Child processes, with real ones: whatever ends the parent ends them, and a time limit does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live.core.child_process import ChildError, run_module
+
+SLEEPER = """
+import ctypes, signal, subprocess, sys, time
+from pathlib import Path
+
+def main(arguments):
+    kind, *paths = arguments
+    if kind == "fail":
+        print("half done")
+        print("a warning of a library", file=sys.stderr)
+        print("the disk is on fire", file=sys.stderr)
+        return 3
+    if kind == "ok":
+        print("one"), print(), print("two")
+        return 0
+    if kind == "crash":
+        signal.raise_signal(signal.SIGSEGV)
+    if kind == "watch alone" and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, 0)  # as where the kernel does not end children
+    if kind == "busy":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
+    part = Path(paths[0] + ".part")
+    part.write_text(f"{__import__('os').getpid()} {below.pid}")
+    part.rename(paths[0])
+    time.sleep(120)
+    return 0
+"""
+PARENT = "from tpos_live.core.child_process import run_module; import sys; run_module('sleeper', sys.argv[1:], 100)"
+
+
+@pytest.fixture
+def sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def until(true: Callable[[], bool], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def gone(pids: list[int]) -> bool:
+    for pid in pids:
+        try:
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                return False
+        except psutil.NoSuchProcess:
+            continue
+    return True
+
+
+@pytest.mark.parametrize(
+    ("kind", "by"), [("sleep", "SIGKILL"), ("watch alone", "SIGKILL"), ("busy", "SIGTERM"), ("busy", "SIGINT")]
+)
+def test_a_child_ends_with_its_parent(sleeper: Path, kind: str, by: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(sleeper), *filter(None, sys.path)])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, kind, str(sleeper / "pids")], env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        until((sleeper / "pids").exists, 30, "the child did not start")
+        child, below = map(int, (sleeper / "pids").read_text().split())
+        assert not gone([child]) and not gone([below])
+        parent.send_signal(getattr(signal, by))
+        parent.wait(10)
+        # Where the kernel ends the child, that one ends nothing; PyTorch's own children look for their parent.
+        until(lambda: gone([child, below] if kind == "watch alone" else [child]), 10, "it lives on")
+    finally:
+        parent.kill()
+        for pid in map(int, (sleeper / "pids").read_text().split()):
+            if not gone([pid]):
+                psutil.Process(pid).kill()
+
+
+@pytest.mark.parametrize("alarm", [True, False])
+def test_a_child_has_a_time_limit_of_its_own(alarm: bool) -> None:
+    """Also where no parent looks at the clock, and where the system has no alarm."""
+    code = "import os, signal, sys, time; from tpos_live.core.child_process import end_with_parent; "
+    code += "" if alarm else "del signal.alarm; "
+    code += "end_with_parent(os.getppid(), 1.0); time.sleep(60)"
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], timeout=50, check=False)
+    assert done.returncode == (-signal.SIGALRM if alarm else 1) and time.monotonic() - began >= 1.0
+
+
+def test_a_child_of_no_parent_ends_at_once() -> None:
+    code = "import time; from tpos_live.core.child_process import end_with_parent; "
+    code += "end_with_parent(2**22 + 1); time.sleep(60)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=50, check=False).returncode == 1
+
+
+def test_what_a_child_says(sleeper: Path) -> None:
+    lines: list[str] = []
+    run_module("sleeper", ["ok"], 60, lines.append)
+    assert lines == ["one", "two"]
+    with pytest.raises(ChildError, match=r"^the disk is on fire$"):
+        run_module("sleeper", ["fail"], 60, lines.append)
+    assert lines[2:] == ["half done"]
+    with pytest.raises(ChildError, match=r"^ended by signal 11$"):
+        run_module("sleeper", ["crash"], 60)
+    with pytest.raises(ChildError, match="No module named 'nothing_here'"):
+        run_module("nothing_here", [], 60)
+
+
+def test_a_child_that_takes_too_long_is_ended(sleeper: Path) -> None:
+    with pytest.raises(ChildError, match="not done after 1 s"):
+        run_module("sleeper", ["sleep", str(sleeper / "pids")], 1)
+    assert not (sleeper / "pids").exists() or gone([int(pid) for pid in (sleeper / "pids").read_text().split()])
+
+
+def test_a_process_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(ChildError, match="No such file"):
+        run_module("sleeper", [], 5)
+
+
+def show(engine: Path, sound: Path, cache: str) -> subprocess.Popen[str]:
+    """A show that makes OpenVINO ready as soon as it draws."""
+    soundfile.write(sound, np.zeros((48_000 * 5, 1)), 48_000)
+    command = [sys.executable, "-m", "tpos_live", "--headless", "--engine", str(engine), "--audio", str(sound)]
+    command += ["--loop", "--mute", "--osc-port", "0", "--seconds", "120", "--fps-cap", "10"]
+    environment = {**os.environ, "XDG_CACHE_HOME": cache}
+    environment.pop("TPOS_LIVE_CACHE", None)
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME is Linux's")
+def test_a_show_goes_on_where_its_cache_cannot_be_written(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    process = show(make_tiny_engine(tmp_path / "engine", "flow"), tmp_path / "a.wav", "/dev/null")
+    assert process.stderr is not None
+    for line in process.stderr:
+        assert "Traceback" not in line
+        if "cannot be written" in line:
+            break
+    assert "/dev/null" in line and "TPOS_LIVE_CACHE" in line
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.0)  # before, it ended here
+    process.terminate()
+    assert process.wait(30) == 0 and process.stderr.read() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME is Linux's")
+def test_a_converter_ends_with_its_show(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    process = show(make_tiny_engine(tmp_path / "engine", "flow"), tmp_path / "a.wav", str(tmp_path / "cache"))
+    children: list[int] = []
+
+    def working() -> bool:
+        children[:] = [child.pid for child in psutil.Process(process.pid).children()]
+        return bool(children) and any((tmp_path / "cache").glob(f"*/openvino/.making-*-{children[0]}"))
+
+    try:
+        until(working, 60, "nothing was converted")
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: gone(children), 10, "the converter lives on")

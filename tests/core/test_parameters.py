@@ -1,0 +1,110 @@
+"""The parameter table and its store."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import pytest
+
+from tpos_live.core.parameters import TABLE, Parameter, ParameterError, ParameterStore, Smoother
+
+
+def test_every_default_is_a_legal_value() -> None:
+    for parameter in TABLE.values():
+        assert parameter.parse(parameter.default) == parameter.default
+        assert parameter.text and parameter.address.startswith("/tpos/")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("strength", 7, 1.0),
+        ("strength", -1, 0.1),
+        ("steps", 2.4, 2),
+        ("out.blackout", 0.5, True),
+        ("out.blackout", 0.49, False),
+        ("out.fit", 1.0, "contain"),
+        ("out.fit", "Mirror", "mirror"),
+        ("out.fit", 9, "mirror"),
+        ("prompt", 3, "3"),
+    ],
+)
+def test_values_are_parsed(name: str, value: object, expected: object) -> None:
+    assert TABLE[name].parse(value) == expected
+
+
+@pytest.mark.parametrize("value", ["x", math.nan, math.inf, None, [1], b"\x00"])
+def test_nonsense_is_refused(value: object) -> None:
+    store = ParameterStore()
+    with pytest.raises(ParameterError):
+        store.set("strength", value)
+    assert store.snapshot()["strength"] == 1.0
+
+
+def test_snapshot_is_immutable_and_update_is_one_change() -> None:
+    store = ParameterStore({"prompt": "fire"})
+    before = store.snapshot()
+    store.update({"prompt": "sea", "strength": 0.5})
+    assert before["prompt"] == "fire" and before["strength"] == 1.0
+    assert store.snapshot().version == before.version + 1
+    with pytest.raises(ParameterError):
+        store.update({"prompt": "x", "strength": "much"})
+    assert store.snapshot()["prompt"] == "sea"
+    store.restore()
+    assert store.snapshot()["prompt"] == "fire"
+
+
+def test_same_value_is_no_change() -> None:
+    store = ParameterStore()
+    version = store.snapshot().version
+    store.set("strength", 1.0)
+    assert store.snapshot().version == version
+
+
+def test_triggers_are_counted() -> None:
+    store = ParameterStore()
+    for _ in range(3):
+        store.trigger("tempo.tap")
+    assert store.snapshot().fired("tempo.tap") == 3
+    assert store.snapshot().fired("reset") == 0
+    with pytest.raises(KeyError):
+        store.trigger("strength")
+    with pytest.raises(ParameterError):
+        store.set("tempo.tap", 1)
+
+
+def test_writers_do_not_lose_each_other() -> None:
+    store = ParameterStore()
+    names = ["finish.light", "motion.rotate", "motion.zoom", "audio.gain"]
+
+    def write(name: str) -> None:
+        for i in range(300):
+            store.set(name, i / 1000)
+            store.trigger("tempo.tap")
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    snapshot = store.snapshot()
+    assert all(snapshot[name] == 0.299 for name in names)
+    assert snapshot.fired("tempo.tap") == 1200
+
+
+def test_smoothing_does_not_depend_on_the_rate() -> None:
+    store = ParameterStore()
+    fast, slow = Smoother(), Smoother()
+    fast.step(store.snapshot(), 0.01)
+    slow.step(store.snapshot(), 0.01)
+    store.set("finish.light", 2.0)
+    for _ in range(10):
+        quick = fast.step(store.snapshot(), 0.01)
+    once = slow.step(store.snapshot(), 0.1)
+    assert quick["finish.light"] == pytest.approx(once["finish.light"], abs=1e-6)
+    assert 0 < quick["finish.light"] < 2.0
+
+
+def test_address() -> None:
+    assert Parameter("a.b_c", "float", 0.0, "x").address == "/tpos/a/b_c"

@@ -1,0 +1,90 @@
+"""Settings: order of sources, and one line that names file, line, key and remedy for every mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tpos_live.core.parameters import TABLE
+from tpos_live.core.settings import Settings, SettingsError, config_text, load_settings, parse_address, parse_size
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_config_toml_is_generated() -> None:
+    assert (ROOT / "config.toml").read_text(encoding="utf-8") == config_text()
+
+
+def test_config_toml_says_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(config_text(), encoding="utf-8")
+    settings = load_settings({}, here=tmp_path)
+    assert settings.model_copy(update={"parameters": {}}) == Settings()
+    assert all(TABLE[name].default == value for name, value in settings.parameters.items())
+    assert "prompt" in settings.parameters
+
+
+def test_order_of_sources(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("seconds = 1\n[osc]\nport = 1\nhost = 'a'\n[sound]\ndevice = 'x'\n")
+    over = tmp_path / "over.toml"
+    over.write_text("[osc]\nport = 2\n[sound]\ndevice = 'y'\n")
+    settings = load_settings({"sound.device": "z", "parameters.prompt": "fire"}, over, here=tmp_path)
+    assert (settings.seconds, settings.osc.port, settings.osc.host) == (1, 2, "a")
+    assert settings.sound.device == "z"
+    assert settings.start_values() == {"prompt": "fire"}
+
+
+def test_nested_and_quoted_parameter_names(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("[parameters]\nmap.kick.zoom = 0.1\n'prompt.fade' = 3\n")
+    assert load_settings({}, path, here=tmp_path).start_values() == {"map.kick.zoom": 0.1, "prompt.fade": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("[sound]\nmut = true", 2, ["sound.mut", "unknown key", "mute"]),
+        ("[sound]\nmute = 3", 2, ["sound.mute", "true or false", "3"]),
+        ("\n[osc]\n# far\nport = 99999", 4, ["osc.port", "65535"]),
+        ("[osc]\nport = 'x'", 2, ["osc.port", "whole number"]),
+        ("[engine]\nsize = '3y'", 2, ["engine.size", "512x288"]),
+        ("[osc]\nreply = 'here'", 2, ["osc.reply", "HOST:PORT"]),
+        ("[sound]\nchannels = [0]", 2, ["sound.channels", "count from 1"]),
+        ("[parameters]\n'prompt.fade' = 99", 2, ["prompt.fade", "0 to 60"]),
+        ("[parameters]\n'out.fit' = 'wide'", 2, ["out.fit", "cover"]),
+        ("[parameters]\nnope = 1", 2, ["nope", "--list-osc"]),
+        ("[parameters]\nreset = 1", 2, ["reset", "no such parameter"]),
+        ("[foo]\na = 1", 1, ["foo", "unknown key"]),
+        ("x = [", 1, ["not valid TOML"]),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, line: int, words: list[str]) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, path, here=tmp_path)
+    message = str(caught.value)
+    assert "bad.toml" in message and "\n" not in message
+    assert all(word in message for word in words), message
+    assert f"line {line}" in message or "TOML" in message
+
+
+def test_missing_and_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings({}, tmp_path / "none.toml", here=tmp_path)
+    binary = tmp_path / "b.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        load_settings({}, binary, here=tmp_path)
+
+
+def test_sizes_and_addresses() -> None:
+    assert parse_size("256") == (256, 256)
+    assert parse_size("512x288") == (512, 288)
+    assert parse_address("10.0.0.2:9001") == ("10.0.0.2", 9001)
+    for bad in ("0", "1x1", "512x", "-3", "99999"):
+        with pytest.raises(ValueError):
+            parse_size(bad)
+    for bad in ("host", "host:", ":9", "h:70000"):
+        with pytest.raises(ValueError):
+            parse_address(bad)

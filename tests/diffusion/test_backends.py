@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.diffusion.backends import openvino
+from tpos_live.diffusion.backends import registry as accelerators
+from tpos_live.diffusion.backends import torch_compile as compiled
+from tpos_live.diffusion.backends.registry import Eager, choose, prepare_better, write_pixels
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.model.metadata import EngineError
+
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]"
+)
+SIZE = (64, 64)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(openvino, "cache_dir", lambda: tmp_path)
+    return tmp_path
+
+
+def test_a_name_that_does_not_exist(flow: Engine) -> None:
+    with pytest.raises(EngineError, match=r"warp.*eager"):
+        choose("warp", flow, SIZE, 32)
+
+
+def test_eager_says_why_it_is_not_openvino(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose("eager", flow, SIZE, 32).why == "chosen by --accelerator"
+    monkeypatch.setattr(openvino.importlib.util, "find_spec", lambda name: None)
+    chosen = choose("auto", flow, SIZE, 32)
+    assert chosen.name == "eager" and "not installed" in chosen.why
+    assert prepare_better("auto", flow, SIZE, 32) is None
+
+
+@needs_openvino
+def test_not_converted_yet_is_said(flow: Engine, cache: Path) -> None:
+    chosen = choose("auto", flow, SIZE, 32)
+    assert chosen.name == "eager" and "not converted" in chosen.why
+
+
+def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
+    picture = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2
+    out = np.zeros((16, 24, 3), np.uint8)
+    expected = ((picture / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    write_pixels(picture.clone(), out)
+    assert int(np.abs(out.astype(int) - expected).max()) <= 1 and (out == expected).mean() > 0.999
+
+
+@needs_openvino
+@pytest.mark.slow
+def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
+    painter = Painter(flow, SIZE, "eager", threads=1)
+    better = prepare_better("auto", flow, SIZE, painter.rows, threads=1)
+    assert better is not None and better.name == "openvino"
+    place = openvino.folder(flow, SIZE, painter.rows)
+    facts = json.loads((place / openvino.SIDECAR).read_text())
+    assert facts["parity_db"] >= openvino.MIN_PARITY
+    assert [path.name for path in (cache / "openvino").iterdir()] == [place.name]  # nothing half-made is left
+
+    states = flow.encode("blue sea")
+    tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+    store = ParameterStore({"steps": 2})
+    pictures = []
+    for accelerator in (painter.accelerator, better):
+        painter.use(accelerator)
+        frame = painter.draw(Drive(walk=0.7), tokens, store.snapshot())
+        pictures.append(frame.pixels.astype(np.float64))
+    error = float(((pictures[0] - pictures[1]) ** 2).mean())
+    assert 10 * np.log10(255**2 / max(error, 1e-6)) >= openvino.MIN_PARITY
+    assert choose("auto", flow, SIZE, painter.rows).name == "openvino"
+
+    # A show that starts on the converted engine does not read the networks; what falls back to them does.
+    lazy = load_engine(flow.folder, "cpu", lazy=True)
+    assert Painter(lazy, SIZE, threads=1).accelerator.name == "openvino" and not lazy.networks.loaded
+    assert choose("eager", lazy, SIZE, painter.rows).name == "eager" and lazy.networks.loaded
+
+    # Another size is another engine; a damaged one is removed and named.
+    assert choose("auto", flow, (96, 64), painter.rows).name == "eager"
+    (place / "unet.xml").write_text("damaged")
+    chosen = choose("auto", flow, SIZE, painter.rows)
+    assert chosen.name == "eager" and "damaged" in chosen.why and not place.exists()
+
+
+@needs_openvino
+@pytest.mark.slow
+def test_a_failed_conversion_is_one_line(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino.sys, "executable", "/bin/false")
+    with pytest.raises(EngineError, match="eager goes on"):
+        prepare_better("openvino", flow, SIZE, 32)
+    assert isinstance(choose("auto", flow, SIZE, 32), Eager)
+    assert list((cache / "openvino").iterdir()) == []
+    crashing = cache / "crashing"
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crashing.chmod(0o700)
+    monkeypatch.setattr(openvino.sys, "executable", str(crashing))
+    with pytest.raises(EngineError, match=r"signal 11.*eager goes on"):
+        prepare_better("openvino", flow, SIZE, 32)
+
+
+@needs_openvino
+def test_a_cpu_without_bfloat16_does_not_take_the_conversion_of_one_that_has_it(
+    flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = []
+    for native in (True, False):
+        monkeypatch.setattr(accelerators, "bfloat16_is_native", lambda native=native: native)
+        places.append(openvino.folder(flow, SIZE, 32))
+    assert places[0] != places[1], "running it would crash the process"
+
+
+SINGLE = """
+import json, sys
+from pathlib import Path
+from tpos_live.core.paths import shipped
+from tpos_live.diffusion.backends import registry as accelerators
+from tpos_live.diffusion.backends import openvino
+from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.generator import Painter
+accelerators.bfloat16_is_native = lambda: False
+work, size = Path(sys.argv[1]), (256, 256)
+engine = load_engine(shipped("engines") / "ember", "cpu")
+openvino._convert(engine, size, Painter(engine, size, "eager").rows, work)
+precision = json.loads((work / openvino.SIDECAR).read_text())["precision"]
+made = openvino.OpenVino(work, precision)
+print(json.dumps([precision, made.batch(2, wait=True), made.batch(3, wait=True)]))
+"""
+
+
+@needs_openvino
+@pytest.mark.slow
+def test_ember_is_converted_for_a_cpu_without_bfloat16(tmp_path: Path) -> None:
+    """In a process of its own: where OpenVINO's kernels crash, they take the process with them."""
+    command = [sys.executable, "-c", SINGLE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert json.loads(done.stdout.splitlines()[-1]) == ["f32", "", ""]
+    assert json.loads((tmp_path / openvino.SIDECAR).read_text())["parity_db"] >= 60
+
+
+def test_a_property_that_openvino_does_not_know_is_left_out() -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Core:
+        def compile_model(self, _model: str, _device: str, options: dict[str, Any]) -> Any:
+            asked.append(options)
+            if "SNIPPETS_MODE" in options:
+                raise RuntimeError("NotFound: Unsupported property SNIPPETS_MODE by CPU plugin.")
+            if options.get("NUM_STREAMS") != "1":
+                raise RuntimeError("another thing")
+            return SimpleNamespace(create_infer_request=lambda: "request")
+
+    assert openvino._compiled(Core(), "unet.xml", openvino._options("f32", 2)) == "request"
+    assert [sorted(set(options) - {"PERFORMANCE_HINT", "NUM_STREAMS"}) for options in asked] == [
+        ["INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT", "SNIPPETS_MODE"],
+        ["INFERENCE_NUM_THREADS", "INFERENCE_PRECISION_HINT"],
+    ]
+    assert "SNIPPETS_MODE" not in openvino._options("bf16", 0)
+    with pytest.raises(RuntimeError, match="another thing"):
+        openvino._compiled(Core(), "unet.xml", {"SNIPPETS_MODE": "DISABLE"})
+
+
+class OnACard:
+    """As much of an engine on a card as the ladder asks for."""
+
+    device = torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("name", "compiled_before", "now", "later"),
+    [
+        ("auto", True, ("compile", "cuda-graph", "eager"), "compile"),
+        ("auto", False, ("compile", "cuda-graph", "eager"), ""),
+        ("compile", True, ("compile", "cuda-graph"), "compile"),
+        ("compile", False, ("compile", "cuda-graph"), "compile"),
+        ("cuda-graph", True, ("cuda-graph",), ""),
+        ("eager", True, ("eager",), ""),
+    ],
+)
+def test_what_a_card_draws_with_first_and_what_is_swapped_in(
+    name: str, compiled_before: bool, now: tuple[str, ...], later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "is_prepared", lambda *_: compiled_before)
+    engine: Any = OnACard()
+    assert accelerators.ladder(name, "cuda") == now
+    assert accelerators._later(name, engine, SIZE, 81, 0) == later
+
+
+def test_a_show_on_a_card_begins_with_what_is_there_soon(flow: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerators, "ladder", lambda *_: ("compile", "cuda-graph", "eager"))
+    monkeypatch.setattr(accelerators, "_later", lambda *_: "compile")
+    monkeypatch.setattr(accelerators, "is_available", lambda *_: (True, ""))
+    loaded: list[tuple[str, object]] = []
+
+    def load(rung: str, *rest: object) -> Eager:
+        loaded.append((rung, rest[-1]))
+        return Eager(flow)
+
+    monkeypatch.setattr(accelerators, "_load", load)
+    assert choose("auto", flow, SIZE, 32, soon=True).why == "compile is on its way"
+    assert loaded == [("cuda-graph", True)]  # briefly, and so made in half of the time
+    assert choose("auto", flow, SIZE, 32).why == "" and loaded[1:] == [("compile", False)]

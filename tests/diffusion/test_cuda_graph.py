@@ -1,0 +1,115 @@
+"""The whole picture on fixed addresses draws what the loop and the painter draw, and moves nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fakes.tiny_engine import make_tiny_engine
+from test_steady import grown
+
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture, networks
+from tpos_live.diffusion.backends.registry import Eager, choose
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.model.metadata import NotReady
+from tpos_live.diffusion.sampling.sampler import Loop
+
+SIZE = (64, 64)
+
+
+def inputs(engine: Engine) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(2)
+    noise, last, fresh = (torch.randn(1, 4, 8, 8, generator=generator) for _ in range(3))
+    tokens, without = (torch.randn(1, 81, engine.token_dim, generator=generator) for _ in range(2))
+    return noise, last, fresh, tokens, without
+
+
+@pytest.mark.parametrize("scheduler", ["flow", "EulerDiscreteScheduler", "LCMScheduler", "DDIMScheduler"])
+def test_it_is_the_loops_latent(tmp_path: Path, scheduler: str) -> None:
+    kind = "flow" if scheduler == "flow" else "sd-turbo"
+    changes: dict[str, object] = {} if scheduler == "flow" else {"_class_name": scheduler}
+    engine = load_engine(make_tiny_engine(tmp_path / "engine", kind, scheduler=changes), "cpu")
+    noise, last, fresh, tokens, without = inputs(engine)
+    unet, decoder = networks(engine)
+    whole, loop = WholePicture(engine, SIZE, 81, unet, decoder), Loop((1, 4, 8, 8), engine.device)
+    addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
+    with torch.inference_mode():
+        for steps in (1, 2, 4):
+            for start in (None, last):
+                for guidance in (1.0, 3.0):
+                    plan = engine.schedule.plan(steps, 0.6 if start is not None else 1.0)
+
+                    def predict(x: torch.Tensor, t: torch.Tensor, scale: float = guidance) -> torch.Tensor:
+                        if scale == 1.0:
+                            return unet(x, t, tokens)
+                        return torch.lerp(unet(x, t, without), unet(x, t, tokens), scale)
+
+                    expected = loop.run(plan, predict, noise, start, lambda n: (n + 1) * fresh)
+                    guided = without if guidance > 1 else None
+                    whole.draw(plan, noise, tokens, start, lambda n: (n + 1) * fresh, guided, guidance)
+                    scale = float(expected.abs().max())
+                    error = float((whole.latent - expected).abs().max()) / scale
+                    assert error < 1e-4, (steps, start is None, guidance)
+    assert (whole.latent.data_ptr(), whole.pixels.data_ptr()) == addresses
+
+
+@pytest.mark.parametrize("name", ["flow", "turbo"])
+def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, name: str) -> None:
+    engine: Engine = request.getfixturevalue(name)
+    pictures: dict[str, list[np.ndarray]] = {}
+    for kind in ("eager", "cuda-graph"):
+        painter = Painter(engine, SIZE, "eager", threads=1)
+        if kind == "cuda-graph":
+            painter.use(graph.load(engine, SIZE, painter.rows))
+        states = engine.encode("blue sea")
+        tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+        store = ParameterStore({"steps": 2})
+        drives = [Drive(time=n / 30, walk=n / 30, strength=0.7, guidance=1.0 + n % 2) for n in range(5)]
+        pictures[kind] = [painter.draw(drive, tokens, store.snapshot()).pixels.copy() for drive in drives]
+    for one, other in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 3 and one.std() > 0
+
+
+@pytest.mark.slow
+def test_pictures_leave_nothing_behind(turbo: Engine) -> None:
+    noise, _last, _fresh, tokens, _without = inputs(turbo)
+    whole, plan = WholePicture(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
+    assert grown(lambda _: whole.draw(plan, noise, tokens), 20, 200) < 50_000
+
+
+def test_another_picture_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = networks(turbo)
+    monkeypatch.setattr(graph, "networks", lambda engine: (real[0], lambda latent: real[1](latent) + 0.5))
+    with pytest.raises(NotReady, match="another picture"):
+        graph.load(turbo, SIZE, 81)
+
+
+@pytest.mark.parametrize(("brief", "recorded"), [(False, {1, 2, 4}), (True, {1})])
+def test_what_draws_briefly_records_the_fewest_steps_alone(
+    turbo: Engine, monkeypatch: pytest.MonkeyPatch, brief: bool, recorded: set[int]
+) -> None:
+    drawn: list[tuple[int, int]] = []
+    real = WholePicture._run
+
+    def run(whole: WholePicture, *kind: int) -> None:
+        drawn.append(kind[:2])
+        real(whole, *kind)
+
+    monkeypatch.setattr(WholePicture, "_run", run)
+    made = graph.load(turbo, SIZE, 81, brief)
+    assert {steps for steps, _scenes in drawn} == recorded and {scenes for _steps, scenes in drawn} == {1, 2, 3}
+    noise, _last, _fresh, tokens, _without = inputs(turbo)
+    made.whole.draw(turbo.schedule.plan(4), noise, tokens)  # is recorded when it is wanted
+    assert drawn[-1] == (4, 1)
+
+
+def test_without_a_card_eager_goes_on_and_says_why(turbo: Engine) -> None:
+    chosen = choose("cuda-graph", turbo, SIZE, 81)
+    assert isinstance(chosen, Eager) and not isinstance(chosen, WholeAccelerator)
+    assert "CUDA" in chosen.why and "cpu" in chosen.why

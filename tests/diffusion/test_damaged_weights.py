@@ -1,0 +1,121 @@
+"""Weights with missing tensors, with numbers that are none, and frames made of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from fakes.render_show import Show, until
+from safetensors.torch import load_file, save_file
+
+from tpos_live.audio_encoder.checkpoint import WEIGHTS, EncoderError, read_encoder
+from tpos_live.cli.main import cli
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.paths import shipped
+from tpos_live.diffusion.generator import NotFiniteError, Painter
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.model.metadata import EngineError
+
+FILES = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+USED = {"unet": "conv_in.weight", "vae": "decoder.layers.0.weight", "text_encoder": "embeddings.LayerNorm.weight"}
+
+
+def change(folder: Path, part: str, edit: object) -> None:
+    path = folder / part / f"{FILES[part]}.safetensors"
+    tensors = load_file(path)
+    edit(tensors)  # type: ignore[operator]
+    save_file(tensors, path, {"format": "pt"})
+
+
+@pytest.fixture
+def copy(flow_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(flow_folder, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("part", FILES)
+def test_missing_tensors_are_refused_by_name(copy: Path, part: str) -> None:
+    name = USED[part]
+    change(copy, part, lambda tensors: tensors.pop(name))
+    with pytest.raises(EngineError, match=r"is missing; fetch or install the engine again") as found:
+        load_engine(copy, "cpu")
+    assert name in str(found.value) and str(copy / part) in str(found.value) and "\n" not in str(found.value)
+
+
+def test_many_missing_tensors_are_counted(copy: Path) -> None:
+    change(copy, "unet", lambda tensors: [tensors.pop(name) for name in sorted(tensors)[:5]])
+    with pytest.raises(EngineError, match="and 2 more is missing"):
+        load_engine(copy, "cpu")
+
+
+def test_what_nothing_uses_may_be_missing(copy: Path) -> None:
+    change(copy, "vae", lambda tensors: [tensors.pop(name) for name in list(tensors) if name.startswith("encoder.")])
+    change(copy, "text_encoder", lambda tensors: [tensors.pop(name) for name in list(tensors) if "pooler" in name])
+    assert load_engine(copy, "cpu").latent_channels == 4
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e30, 2.0**15])
+@pytest.mark.parametrize("part", FILES)
+def test_weights_that_are_no_numbers_are_refused(copy: Path, part: str, value: float) -> None:
+    change(copy, part, lambda tensors: tensors[USED[part]].view(-1)[3:4].fill_(value))
+    with pytest.raises(EngineError, match=rf"{USED[part]} is damaged \(not finite, or huge\)"):
+        load_engine(copy, "cpu")
+
+
+def test_an_encoder_of_sound_that_is_no_numbers_is_refused(tmp_path: Path) -> None:
+    engine = shipped("engines") / "ember"
+    folder = Path(shutil.copytree(engine / "sound_encoder", tmp_path / "sound_encoder"))
+    tensors = load_file(folder / WEIGHTS)
+    name = sorted(tensors)[0]
+    tensors[name].view(-1)[0] = float("nan")
+    save_file(tensors, folder / WEIGHTS)
+    with pytest.raises(EncoderError, match=f"{name} is not a number"):
+        read_encoder(folder, engine)
+
+
+def test_a_still_of_damaged_weights_fails_with_a_line(copy: Path, tmp_path: Path) -> None:
+    change(copy, "unet", lambda tensors: tensors["conv_in.weight"].fill_(float("nan")))
+    out = tmp_path / "still.png"
+    result = CliRunner().invoke(cli, ["still", "--engine", str(copy), "--accelerator", "eager", "-o", str(out)])
+    assert result.exit_code and isinstance(result.exception, EngineError) and not out.exists()
+
+
+def test_a_frame_that_is_not_finite_is_not_given_out(flow: Engine) -> None:
+    painter, broken = Painter(flow, accelerator="eager", threads=1), True
+    predict = painter.accelerator.predict
+
+    def some(*given: torch.Tensor) -> torch.Tensor:
+        return predict(*given) * (float("nan") if broken else 1.0)
+
+    painter.accelerator.predict = some  # type: ignore[method-assign]
+    tokens, snapshot = torch.zeros(painter.token_rows, flow.token_dim), ParameterStore().snapshot()
+    for strength in (1.0, 0.5):
+        with pytest.raises(NotFiniteError, match="the frame is not finite"):
+            painter.draw(Drive(strength=strength), tokens, snapshot)
+    broken = False
+    for strength in (1.0, 0.5, 0.5):  # nothing of it is left in the feedback
+        assert painter.draw(Drive(strength=strength), tokens, snapshot).pixels.std() > 0
+
+
+def test_a_show_holds_the_last_good_frame_and_goes_on(flow: Engine) -> None:
+    show = Show(flow)
+    predict, broken = show.painter.accelerator.predict, False
+
+    def some(*given: torch.Tensor) -> torch.Tensor:
+        return predict(*given) * (float("nan") if broken else 1.0)
+
+    show.painter.accelerator.predict = some  # type: ignore[method-assign]
+    show.drives.put(Drive())
+    with show.thread:
+        until(lambda: show.thread.drawn > 2)
+        broken = True
+        until(lambda: "not finite" in show.thread.error)
+        drawn, held = show.thread.drawn, show.frames.latest()
+        assert held is not None and held.pixels.std() > 0
+        broken = False
+        until(lambda: show.thread.drawn > drawn + 3)
+        assert not show.thread.error
+    assert any("holding the last picture" in line for line in show.lines)

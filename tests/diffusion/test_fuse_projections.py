@@ -1,0 +1,80 @@
+"""A UNet of joined products predicts what it did, and live LoRAs still reach its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live.core.paths import shipped
+from tpos_live.diffusion.backends.fuse_projections import CrossAttention, JoinedTime, SelfAttention, join
+from tpos_live.diffusion.model.engine import Engine, load_engine
+
+
+def engine_of(kind: str, folder: Path) -> Engine:
+    if kind == "ember":
+        return load_engine(shipped("engines") / "ember", "cpu")
+    return load_engine(make_tiny_engine(folder / kind, kind), "cpu")
+
+
+@torch.inference_mode()
+def predict(engine: Engine, rows: int = 2) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(4)
+    latent = torch.randn(rows, engine.latent_channels, 8, 8, generator=generator)
+    tokens = torch.randn(rows, engine.text_tokens + 4, engine.token_dim, generator=generator)
+    timestep = torch.linspace(20.0, 900.0, rows)
+    return engine.unet(latent, timestep, encoder_hidden_states=tokens, return_dict=False)[0]
+
+
+@pytest.mark.parametrize("kind", ["flow", "sd-turbo", "sdxl", "ember"])
+def test_it_predicts_the_same(tmp_path: Path, kind: str) -> None:
+    engine = engine_of(kind, tmp_path)
+    unet = getattr(engine.unet, "unet", engine.unet)
+    before = predict(engine)
+    names = {name: parameter.clone() for name, parameter in unet.named_parameters()}
+    assert join(unet) and join(unet)  # the second time there is nothing to do
+    after = predict(engine)
+    assert float((after - before).norm() / before.norm()) < 1e-5
+    processors = [type(processor) for processor in unet.attn_processors.values()]
+    assert {SelfAttention, CrossAttention} <= set(processors)
+    assert isinstance(unet.time_embedding, JoinedTime) == (kind in ("flow", "sd-turbo"))  # the others add to it
+    assert all(torch.equal(names[name], value) for name, value in unet.named_parameters() if name in names)
+
+
+def test_who_writes_to_a_weight_is_heard(turbo: Engine, tmp_path: Path) -> None:
+    plain = load_engine(turbo.folder, "cpu")
+    other = load_engine(turbo.folder, "cpu")
+    layers = [dict(engine.unet.named_modules()) for engine in (plain, other)]
+    names = [name for name in layers[0] if name.endswith((".to_q", ".to_k", ".to_v", ".time_emb_proj"))]
+    assert len(names) > 10
+    join(other.unet)  # the layers are those from before, as a live LoRA has them
+    for name in names:
+        change = torch.randn(layers[0][name].weight.shape, generator=torch.Generator().manual_seed(len(name)))
+        for each in layers:
+            with torch.no_grad():
+                each[name].weight.add_(change, alpha=0.05)
+    there, expected = predict(other), predict(plain)
+    assert float((there - expected).norm() / expected.norm()) < 1e-5
+    assert float((there - predict(turbo)).norm() / expected.norm()) > 1e-2
+
+
+def test_what_has_other_parts_is_left_alone(turbo: Engine) -> None:
+    engine = load_engine(turbo.folder, "cpu")
+    attention = next(module for module in engine.unet.modules() if getattr(module, "is_cross_attention", False))
+    attention.residual_connection = True
+    before = dict(engine.unet.attn_processors)
+    assert not join(engine.unet) and engine.unet.attn_processors == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a card")
+def test_it_predicts_the_same_on_a_card(turbo: Engine) -> None:
+    engine = load_engine(turbo.folder, "cuda")
+    args = torch.randn(2, 4, 8, 8).half().cuda(), torch.tensor([20.0, 900.0]).cuda()
+    tokens = torch.randn(2, 81, engine.token_dim).half().cuda()
+    with torch.inference_mode():
+        before = engine.unet(*args, encoder_hidden_states=tokens, return_dict=False)[0]
+        join(engine.unet)
+        after = engine.unet(*args, encoder_hidden_states=tokens, return_dict=False)[0]
+    assert float((after - before).norm() / before.norm()) < 1e-2

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine, load_engine
+
+START = Drive(walk=0.0)
+
+
+def moment(n: int, **changes: float) -> Drive:
+    return dataclasses.replace(START, time=n / 30, walk=n / 30, pan_y=0.02 * n / 30, **changes)
+
+
+def prompt(engine: Engine, painter: Painter, text: str = "blue sea") -> torch.Tensor:
+    states = engine.encode(text)
+    return torch.cat([states, states[-(painter.token_rows - len(states)) :]])
+
+
+def test_draws_a_frame(flow: Engine) -> None:
+    painter = Painter(flow, (64, 96), "eager")
+    drive = Drive(time=2.5, heard_at=77.0, walk=1.0, pan_x=0.5, pan_y=0.25, looks=3)
+    frame = painter.draw(drive, prompt(flow, painter), ParameterStore().snapshot())
+    assert frame.pixels.shape == (96, 64, 3) and frame.pixels.dtype == np.uint8
+    assert frame.pixels.flags["C_CONTIGUOUS"] and frame.pixels.std() > 0
+    assert (frame.time, frame.heard_at, frame.pan_x, frame.pan_y, frame.look) == (2.5, 77.0, 0.5, 0.25, 3)
+    assert painter.notice == "" and painter.times.count("total") == 1
+
+
+@pytest.mark.parametrize("kind", ["flow", "sd-turbo"])
+def test_same_inputs_same_bytes(tmp_path, kind: str) -> None:
+    folder = make_tiny_engine(tmp_path, kind, metadata={"audio_tokens": 2, "size": [64, 64], "multiple": 32})
+    snapshot = ParameterStore({"seed": 5, "steps": 2}).snapshot()
+
+    def show() -> list[np.ndarray]:
+        engine = load_engine(folder, "cpu")
+        painter = Painter(engine, None, "eager", threads=1)
+        tokens = prompt(engine, painter)
+        return [
+            painter.draw(moment(n, strength=1.0 if n < 3 else 0.5), tokens, snapshot).pixels.copy() for n in range(8)
+        ]
+
+    assert all(np.array_equal(a, b) for a, b in zip(show(), show(), strict=True))
+
+
+def test_three_newest_frames_are_never_written(flow: Engine) -> None:
+    painter = Painter(flow, (64, 64), "eager")
+    tokens, snapshot = prompt(flow, painter), ParameterStore().snapshot()
+    frames, copies = [], []
+    for n in range(20):
+        frame = painter.draw(moment(n), tokens, snapshot)
+        frames.append(frame)
+        copies.append(frame.pixels.copy())
+        for kept, copy in zip(frames[-4:], copies[-4:], strict=True):
+            assert np.array_equal(kept.pixels, copy)
+
+
+def test_everything_moves_the_picture(flow: Engine) -> None:
+    painter = Painter(flow, (64, 64), "eager")
+    tokens = prompt(flow, painter)
+
+    def picture(drive: Drive = START, tokens: torch.Tensor = tokens, **values: object) -> np.ndarray:
+        return painter.draw(drive, tokens, ParameterStore(values).snapshot()).pixels.copy()  # type: ignore[arg-type]
+
+    base = picture()
+    assert np.array_equal(base, picture())
+    for other in (
+        picture(seed=1),
+        picture(steps=4),
+        picture(dataclasses.replace(START, intensity=0.9)),
+        picture(dataclasses.replace(START, walk=0.4)),
+        picture(dataclasses.replace(START, pan_x=0.1)),
+        picture(dataclasses.replace(START, looks=1)),
+        picture(tokens=prompt(flow, painter, "red fire")),
+    ):
+        assert not np.array_equal(base, other)
+
+
+def test_size_is_the_nearest_possible_and_said(flow: Engine) -> None:
+    painter = Painter(flow, (70, 110), "eager")
+    assert painter.size == (64, 96)
+    assert painter.notice == "Tiny flow cannot draw 70x110; drawing 64x96"
+    assert Painter(flow, (1, 1), "eager").size == (32, 32)
+
+
+def test_guidance_and_negative_prompt(turbo: Engine, flow: Engine) -> None:
+    painter = Painter(turbo, (64, 64), "eager")
+    tokens = prompt(turbo, painter)
+    drive = dataclasses.replace(START, guidance=4.0)
+    plain = painter.draw(START, tokens, ParameterStore().snapshot()).pixels.copy()
+    guided = painter.draw(drive, tokens, ParameterStore().snapshot()).pixels.copy()
+    avoiding = painter.draw(drive, tokens, ParameterStore({"prompt.negative": "fog"}).snapshot()).pixels.copy()
+    assert not np.array_equal(plain, guided) and not np.array_equal(guided, avoiding)
+    unguided = Painter(flow, (64, 64), "eager")  # its metadata says that it has no guidance
+    one = unguided.draw(START, prompt(flow, unguided), ParameterStore().snapshot()).pixels.copy()
+    two = unguided.draw(drive, prompt(flow, unguided), ParameterStore().snapshot()).pixels.copy()
+    assert np.array_equal(one, two)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strength", [0.0, 0.1, 0.5])
+def test_feedback_never_rots(flow: Engine, strength: float) -> None:
+    painter = Painter(flow, (64, 64), "eager")
+    tokens, snapshot = prompt(flow, painter), ParameterStore().snapshot()
+    latents = []
+    decode = painter.accelerator.decode
+
+    def watch(latent: torch.Tensor, out: np.ndarray) -> None:
+        latents.append((latent.mean((0, 2, 3)).clone(), latent.std((0, 2, 3)).clone()))
+        if len(latents) % 50 == 0:
+            decode(latent, out)
+
+    painter.accelerator.decode = watch  # type: ignore[method-assign]
+    for n in range(2000):
+        painter.draw(moment(n, strength=strength), tokens, snapshot)
+    means, deviations = (torch.stack(part) for part in zip(*latents, strict=True))
+    assert torch.isfinite(means).all() and torch.isfinite(deviations).all()
+    early, late = slice(50, 250), slice(1800, 2000)
+    ratio = deviations[late].mean(0) / deviations[early].mean(0)
+    assert (ratio > 0.8).all() and (ratio < 1.25).all()
+    assert ((means[late].mean(0) - means[early].mean(0)).abs() < 0.25 * deviations[early].mean(0) + 0.05).all()
+
+
+def test_feedback_follows_the_camera(flow: Engine) -> None:
+    from tpos_live.diffusion.sampling.latent_feedback import Feedback
+
+    feedback = Feedback((1, 4, 32, 32), torch.device("cpu"))
+    latent = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    latent = (latent - latent.mean((2, 3), keepdim=True)) / latent.std((2, 3), keepdim=True)
+    feedback.keep(latent, START)
+    moved = feedback.start(dataclasses.replace(START, pan_x=3 / 32, pan_y=2 / 32))
+    assert torch.allclose(moved, latent.roll((-2, 3), (-2, -1)), atol=1e-3)
+
+
+def test_a_new_look_is_a_cut(flow: Engine) -> None:
+    tokens_of = ParameterStore().snapshot()
+    painter = Painter(flow, (64, 64), "eager")
+    tokens = prompt(flow, painter)
+    for n in range(5):
+        painter.draw(moment(n, strength=0.3), tokens, tokens_of)
+    cut = painter.draw(moment(5, strength=0.3, looks=1), tokens, tokens_of).pixels.copy()
+    other = Painter(flow, (64, 64), "eager")
+    assert np.array_equal(cut, other.draw(moment(5, strength=1.0, looks=1), tokens, tokens_of).pixels)

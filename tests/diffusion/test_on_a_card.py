@@ -1,0 +1,120 @@
+"""What is recorded on a card draws what plain eager code draws on a CPU; without a card the same lines run unrecorded.
+
+`python -m pytest tests/diffusion/test_on_a_card.py` is the first thing to run on a new kind of card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from fakes.tiny_engine import make_tiny_engine
+from test_live_lora import FILES, attention, write_lora
+
+from tpos_live.conditioning.edit_directions import Directions
+from tpos_live.conditioning.regions import Scenes
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.sampling.noise_field import NoiseField
+
+SIZE = (64, 64)
+CARD = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a card")
+DEVICES = ["cpu", pytest.param("cuda", marks=CARD)]
+TEXTS = ("blue sea", "fire", "rain at night")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small engine whose first LoRA is live."""
+    live = [{"file": FILES[0], "weight": 1.0, "live": True}]
+    folder = make_tiny_engine(tmp_path_factory.mktemp("card"), "sd-turbo", metadata={"guidance": True})
+    write_lora(load_engine(folder, "cpu"), folder / FILES[0], 0, attention)
+    return make_tiny_engine(folder, "sd-turbo", metadata={"guidance": True, "loras": live})
+
+
+class Set:
+    """A painter on a device, and pictures of moments of a set."""
+
+    def __init__(self, folder: Path, device: str, recorded: bool) -> None:
+        self.engine = load_engine(folder, device)
+        self.painter = Painter(self.engine, SIZE, "eager", threads=1)
+        if recorded:
+            self.painter.use(graph.load(self.engine, SIZE, self.painter.rows))
+        self.painter.settle()
+        rows = [self.engine.encode(text).float() for text in TEXTS]
+        self.tokens = torch.stack([F.pad(states, (0, 0, 0, self.painter.token_rows - len(states))) for states in rows])
+
+    def draw(self, drives: list[Drive], scenes: int = 1, sounds: int = 0, **parameters: Any) -> np.ndarray:
+        """float [pictures, H, W, 3]; from noise alone, nothing of an earlier set."""
+        self.painter.reset()
+        snapshot = ParameterStore(parameters).snapshot()
+        shared = Scenes(self.tokens[:scenes], (1 / scenes,) * scenes) if scenes > 1 else None
+        led = Directions(self.tokens[3 - sounds :], (1 / sounds,) * sounds, 1.0) if sounds else None
+        drawn = [self.painter.draw(drive, self.tokens[0], snapshot, led, shared).pixels.copy() for drive in drives]
+        return np.stack(drawn).astype(float)
+
+
+def moments(**fields: Any) -> list[Drive]:
+    return [Drive(time=n / 30, walk=n / 7, pan_x=n / 50, **fields) for n in range(4)]
+
+
+CASES: dict[str, Callable[[Set], np.ndarray]] = {
+    "one step": lambda show: show.draw(moments()),
+    "four steps": lambda show: show.draw(moments(), steps=4),
+    "two prompts": lambda show: show.draw(moments(), scenes=2),
+    "three prompts": lambda show: show.draw(moments(), scenes=3, steps=2),
+    "guidance": lambda show: show.draw(moments(guidance=2.0), steps=2),
+    "a fade under guidance": lambda show: show.draw(moments(guidance=2.0), scenes=2),
+    "two sounds lead": lambda show: show.draw(moments(audio_guidance=1.0), sounds=2),
+    "from the last picture": lambda show: show.draw(moments(strength=0.6)),
+    "a LoRA on its way": lambda show: show.draw([*moments(), *moments(loras=(0.0, 1.0, 1.0, 1.0))]),
+}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_recorded_pictures_are_the_plain_ones(folder: Path, device: str) -> None:
+    plain, recorded = Set(folder, "cpu", recorded=False), Set(folder, device, recorded=True)
+    most = 3.0 if device == "cpu" else 12.0  # half precision
+    for name, case in CASES.items():
+        expected, found = case(plain), case(recorded)
+        assert expected.std() > 1 and len(np.unique(expected.reshape(len(expected), -1), axis=0)) == len(expected), name
+        assert np.abs(expected - found).max() <= most, name
+        assert np.abs(expected - found).mean() < most / 6, name
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_recording_sees_what_moved_since(folder: Path, device: str) -> None:
+    show = Set(folder, device, recorded=True)
+    first = show.draw(moments())
+    gone = show.draw(moments(loras=(0.0, 1.0, 1.0, 1.0)) * 3)[-4:]
+    show.draw(moments() * 3)
+    assert np.abs(gone - first).max() > 8 and np.array_equal(show.draw(moments()), first)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_noise_is_the_same_wherever_it_is_made(device: str) -> None:
+    plain, other = NoiseField(4, 36, 64), NoiseField(4, 36, 64, device=device)
+    for n in range(200):
+        seed, at = n // 80, (n * 0.037, n * 0.011, n * -0.007)
+        expected, found = plain.at(seed, n // 100, *at), other.at(seed, n // 100, *at)
+        other.look_ahead()
+        assert float((expected - found.cpu()).abs().max()) < 1e-4
+
+
+@CARD
+def test_a_steady_show_asks_the_card_for_nothing(folder: Path) -> None:
+    from tpos_live.bench.overhead import device_counts
+
+    show = Set(folder, "cuda", recorded=True)
+    snapshot = ParameterStore().snapshot()
+    drives = [Drive(time=n / 60, walk=n / 60) for n in range(300)]
+    counts = device_counts(lambda n: show.painter.draw(drives[n], show.tokens[0], snapshot), 250)
+    assert counts == {"allocations": 0.0, "driver_allocations": 0.0, "syncs": 0.0}

@@ -1,0 +1,227 @@
+"""Engines of two text encoders, as Stable Diffusion XL: text and pictures are the stock pipeline's."""
+
+from __future__ import annotations
+
+import importlib.util
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fakes.tiny_engine import POOLED, make_tiny_engine
+
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.conditioning.audio_conditioner import ConceptMap
+from tpos_live.conditioning.builder import Mixer
+from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.diffusion.backends import openvino
+from tpos_live.diffusion.backends import tensorrt_build as plan_builder
+from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, networks, prove
+from tpos_live.diffusion.backends.parity import parity
+from tpos_live.diffusion.backends.registry import Eager
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.sampler import Loop
+
+SIZE = (96, 64)
+"""Not square: height and width must not change places among the six numbers."""
+TEXTS = ("blue sea", "", "sea " * 200, "🔥 夜の街", "a")
+WORDS = 77
+
+
+@pytest.fixture(scope="module")
+def stock(xl_folder: Path) -> Any:
+    from diffusers import StableDiffusionXLPipeline
+
+    pipeline = StableDiffusionXLPipeline.from_pretrained(xl_folder, add_watermarker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def noise_of(seed: int = 3) -> torch.Tensor:
+    return torch.randn(1, 4, SIZE[1] // 8, SIZE[0] // 8, generator=torch.Generator().manual_seed(seed))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_is_that_of_the_stock_pipeline(xl: Engine, stock: Any, text: str) -> None:
+    expected, _, pooled, _ = stock.encode_prompt(text, device="cpu", do_classifier_free_guidance=False)
+    states = xl.encode(text)
+    assert states.shape == (xl.text_tokens, xl.token_dim) == (1 + WORDS, 40)
+    assert torch.equal(states[1:], expected[0])
+    assert torch.equal(states[0, :POOLED], pooled[0]) and not states[0, POOLED:].any()
+    assert torch.allclose(xl.sentences([text, "sea"])[0, :POOLED], pooled[0], atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("negative", ["", "a red fire"])
+def test_what_guidance_leads_away_from_is_that_of_the_stock_pipeline(xl: Engine, stock: Any, negative: str) -> None:
+    _, expected, _, pooled = stock.encode_prompt("blue sea", device="cpu", negative_prompt=negative or None)
+    states = xl.avoid(negative)
+    assert torch.equal(states[1:], expected[0]) and torch.equal(states[0, :POOLED], pooled[0])
+    assert bool(states.any()) == bool(negative)
+
+
+@pytest.mark.parametrize("vae", ["tiny", "kl"])
+@pytest.mark.parametrize(("steps", "guidance"), [(1, 0.0), (2, 0.0), (1, 3.0)])
+def test_pictures_are_those_of_the_stock_pipeline(tmp_path: Path, vae: str, steps: int, guidance: float) -> None:
+    from diffusers import StableDiffusionXLPipeline
+
+    folder = make_tiny_engine(tmp_path, "sdxl", vae=vae)  # type: ignore[arg-type]
+    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    noise = noise_of()
+    expected = pipeline(
+        "blue sea", num_inference_steps=steps, guidance_scale=guidance, latents=noise.clone(), output_type="pt",
+        width=SIZE[0], height=SIZE[1],
+    ).images  # fmt: skip
+    engine = load_engine(folder, "cpu")
+    tokens = torch.stack([engine.encode("blue sea"), engine.avoid("")])
+
+    def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        both = engine.unet(x.expand(2, -1, -1, -1), t, encoder_hidden_states=tokens, return_dict=False)[0]
+        return torch.lerp(both[1:], both[:1], guidance) if guidance else both[:1]
+
+    with torch.inference_mode():
+        latent = Loop(tuple(noise.shape), engine.device).run(engine.schedule.plan(steps), predict, noise)  # type: ignore[arg-type]
+        picture = engine.vae.decode(latent / engine.vae.config.scaling_factor, return_dict=False)[0] / 2 + 0.5
+    assert expected.std() > 1e-3 and torch.allclose(picture.clamp(0, 1), expected, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_all_that_is_added_reaches_the_unet(xl: Engine) -> None:
+    """Each in turn: the pooled numbers, the words, height and width."""
+    tokens, timestep = xl.encode("blue sea")[None], torch.tensor([999.0])
+
+    def predict(noise: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = xl.unet(noise, timestep, encoder_hidden_states=tokens, return_dict=False)[0]
+        return found
+
+    base = predict(noise_of(), tokens)
+    for row in (0, 2):
+        other = tokens.clone()
+        other[0, row, :POOLED] += 1.0
+        assert not torch.equal(predict(noise_of(), other), base)
+    filling = tokens.clone()
+    filling[0, 0, POOLED:] = 9.0
+    assert torch.equal(predict(noise_of(), filling), base), "the pooled row is not attended to"
+    inner = xl.unet.unet
+    for sizes, same in (((64, 96, 0, 0, 64, 96), True), ((96, 64, 0, 0, 96, 64), False)):
+        added = {"text_embeds": tokens[:, 0, :POOLED], "time_ids": torch.tensor([sizes], dtype=torch.float32)}
+        found = inner(noise_of(), timestep, encoder_hidden_states=tokens[:, 1:], added_cond_kwargs=added)[0]
+        assert torch.allclose(found, base, atol=1e-6) == same
+
+
+def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tuple[torch.Tensor, Mixer]:
+    """What the mixer gives after half a minute of "fire" beside the prompt "sea"."""
+    bank = PromptBank(TextCache(xl.encode, synchronous=True))
+    sound = ConceptMap(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
+    mixer = Mixer(bank, sound, painter.token_rows, xl.hears)
+    snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
+    heard = Meaning(0.0, np.array([1.0, 0.0], np.float32), 1.0)
+    for n in range(100):
+        tokens = mixer.tokens(n / 3, snapshot, Drive(audio_weight=weight), heard)
+    assert tokens is not None
+    return tokens.clone(), mixer
+
+
+def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Path) -> None:
+    xl = load_engine(xl_folder, "cpu")
+    xl.metadata = xl.metadata.model_copy(update={"trained_with_sound": False})
+    painter = Painter(xl, SIZE, "eager", threads=1)
+    sea, fire = xl.encode("sea"), xl.encode("fire")
+    assert painter.token_rows == 1 + WORDS + 4
+    silent, _ = mix(xl, painter, 0.0)
+    assert torch.equal(silent, torch.cat([sea, sea[-4:]])), "in silence the last words again, not the pooled row"
+    loud, _ = mix(xl, painter, 1.0)
+    assert torch.equal(loud[: 1 + WORDS], sea)
+    assert torch.allclose(loud[1 + WORDS :], fire[2:6], atol=1e-3), "the words, not what begins the text"
+    blended, _ = mix(xl, painter, 1.0, "blend")
+    assert torch.allclose(blended[0], fire[0], atol=1e-3), "the pooled embedding turns with the words"
+    _, mixer = mix(xl, painter, 1.0, "semantic")
+    assert mixer.directions is not None
+    assert torch.allclose(mixer.directions.tokens[0], torch.cat([fire, fire[-4:]]), atol=1e-3)
+    frame = painter.draw(Drive(audio_weight=1.0), loud, ParameterStore().snapshot(), mixer.directions)
+    assert frame.pixels.shape == (64, 96, 3) and frame.pixels.std() > 0
+
+
+def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
+    painter = Painter(xl, SIZE, "eager", threads=1)
+    tokens = torch.cat([xl.encode("blue sea"), torch.zeros(painter.token_rows - xl.text_tokens, xl.token_dim)])
+    pictures = {}
+    for negative in ("", "a red fire"):
+        snapshot = ParameterStore({"steps": 2, "prompt.negative": negative}).snapshot()
+        for n in range(3):
+            frame = painter.draw(Drive(time=n / 30, walk=n / 30, strength=0.8, guidance=3.0), tokens, snapshot)
+        pictures[negative] = frame.pixels.copy()
+        assert frame.pixels.std() > 0
+    assert not np.array_equal(*pictures.values())
+
+
+def test_a_whole_picture_in_one_launch_is_eagers(xl: Engine) -> None:
+    whole = WholeAccelerator("cuda-graph", xl, SIZE, 1 + WORDS + 4, networks)
+    assert prove(whole, xl, SIZE, 1 + WORDS + 4) > 100
+
+
+def test_lazy_is_the_same_engine(xl: Engine, xl_folder: Path) -> None:
+    lazy = load_engine(xl_folder, "cpu", lazy=True)
+    assert torch.equal(lazy.encode("sea"), xl.encode("sea")) and lazy.factor == 8
+    assert not lazy.networks.loaded and lazy.networks.pooled == POOLED
+    mine, theirs = lazy.unet.state_dict(), xl.unet.state_dict()
+    assert lazy.networks.loaded and all(torch.equal(mine[key], theirs[key]) for key in theirs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]")
+def test_openvino_draws_it(xl_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "cache_dir", lambda: tmp_path)
+    engine, rows = load_engine(xl_folder, "cpu"), 1 + WORDS + 4
+    openvino.prepare(engine, SIZE, rows)
+    made = openvino.load(engine, SIZE, rows, threads=1)
+    eager = Eager(engine)
+    assert parity(made, eager, engine, SIZE, rows) >= openvino.MIN_PARITY
+    assert made.batch(2, wait=True) == ""  # as many texts at once: the six numbers must follow
+    tokens = torch.zeros(2, rows, engine.token_dim)
+    for n, text in enumerate(("blue sea", "a red fire")):
+        tokens[n, : engine.text_tokens] = engine.encode(text)
+    latent, timestep = noise_of().repeat(2, 1, 1, 1), torch.full((2,), 999.0)
+    found = made.predict(latent, timestep, tokens).clone()
+    single = [made.predict(latent[:1], timestep[:1], row[None]).clone() for row in tokens]
+    error = (found - torch.cat(single)).norm() / found.norm()
+    assert error < 1e-3 and (single[0] - single[1]).norm() / found.norm() > 0.01
+
+
+@pytest.mark.slow
+def test_compiling_takes_it_whole(xl: Engine) -> None:
+    """What the compiler is given is one graph, for one row and for two."""
+    unet = torch.compile(networks(xl)[0], fullgraph=True, dynamic=False, backend="aot_eager")
+    for count in (1, 2):
+        inputs = noise_of().repeat(count, 1, 1, 1), torch.full((count,), 999.0), xl.encode("sea").repeat(count, 1, 1)
+        with torch.no_grad():
+            assert torch.allclose(unet(*inputs), networks(xl)[0](*inputs), atol=1e-5)
+
+
+def test_the_plan_builder_traces_one_module(xl: Engine) -> None:
+    """The module that is exported for TensorRT: half precision inside, and the same picture."""
+    half = plan_builder.HalfUnet(deepcopy(xl.unet).half()).eval()
+    inputs = noise_of(), torch.tensor([999.0]), xl.encode("sea")[None]
+    with torch.inference_mode():
+        traced = torch.jit.trace(half, inputs, check_trace=False)
+        again = inputs[0].neg(), inputs[1], xl.encode("a red fire")[None]
+        for given in (inputs, again):
+            expected = xl.unet(given[0], given[1], encoder_hidden_states=given[2], return_dict=False)[0]
+            assert (traced(*given) - expected).norm() / expected.norm() < 0.01
+
+
+def test_its_own_decoder_stays_in_full_precision(tmp_path: Path) -> None:
+    """On a card, where the rest is in half: SDXL's own decoder overflows there. Made out here, without a card."""
+    half, full = torch.float16, torch.float32
+    for kind, vae, expected in (("sdxl", "kl", full), ("sdxl", "tiny", half), ("sd-turbo", "kl", half)):
+        folder = make_tiny_engine(tmp_path / f"{kind}-{vae}", kind, vae=vae)  # type: ignore[arg-type]
+        engine = load_engine(folder, "cpu", lazy=True)
+        engine.networks.dtype = half
+        assert engine.vae.dtype == expected and next(engine.unet.parameters()).dtype == torch.float16

@@ -1,0 +1,303 @@
+"""Semantic guidance: its mask, its momentum, its cuts, and that it draws the same on every road."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from fakes.tiny_engine import make_tiny_engine
+from test_generator import START, moment, prompt
+from test_steady import MOST, grown
+
+from tpos_live.conditioning.edit_directions import Directions
+from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.cfg_batch import Batch
+from tpos_live.diffusion.sampling.semantic_guidance import GAP, MEMORY, MOST_DIRECTIONS, SemanticGuide, mask, warm_steps
+
+SHAPE = (1, 4, 16, 16)
+CPU = torch.device("cpu")
+
+
+def some(rows: int, seed: int = 0, shape: tuple[int, ...] = SHAPE) -> torch.Tensor:
+    return torch.randn(rows, *shape[1:], generator=torch.Generator().manual_seed(seed))
+
+
+def guide(scale: float = 1.0, momentum: float = 0.0, soft: bool = False, now: float = 0.0) -> SemanticGuide:
+    made = SemanticGuide(SHAPE, CPU, soft)
+    made.prepare((1.0,), scale, 0.5, momentum, now, 0)
+    return made
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.25, 0.5, 0.9, 0.95])
+def test_the_mask_keeps_one_minus_the_quantile(quantile: float) -> None:
+    directions = some(3)
+    first = torch.tensor([int(quantile * 256)])
+    hard = mask(directions, first)
+    assert set(hard.unique().tolist()) <= {0.0, 1.0}
+    shares = hard.mean((2, 3))
+    assert torch.allclose(shares, torch.full_like(shares, 1 - quantile), atol=1 / 256)
+    kept = torch.where(hard > 0, directions.abs(), torch.inf).amin((2, 3))
+    lost = torch.where(hard > 0, 0.0, directions.abs()).amax((2, 3))
+    assert (kept >= lost).all()
+    soft = mask(directions, first, 3)
+    assert soft.shape == (3, 1, 16, 16) and soft.min() >= 0 and soft.max() <= 1
+    assert soft.mean() == pytest.approx(1 - quantile, abs=0.06)
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_scale_zero_is_the_prompt_bit_for_bit(soft: bool) -> None:
+    predictions = some(2)
+    assert torch.equal(guide(0.0, 0.5, soft).apply(0, predictions), predictions[:1])
+
+
+def test_scale_one_without_a_mask_is_the_sounds_own_prediction() -> None:
+    made, predictions = guide(), some(2)
+    made.prepare((1.0,), 1.0, 0.0, 0.0, 0.0, 0)
+    assert torch.allclose(made.apply(0, predictions), predictions[1:], atol=1e-6)
+
+
+def test_it_is_the_papers_sum_over_sounds_and_classifier_free_guidance() -> None:
+    predictions, made = some(5), SemanticGuide(SHAPE, CPU, soft=False)
+    made.prepare((0.5, 0.3, 0.2), 4.0, 0.5, 0.0, 0.0, 0)
+    text, without, *sounds = predictions
+    expected = without + 7.5 * (text - without)
+    for weight, sound in zip((0.5, 0.3, 0.2), sounds, strict=True):
+        psi = sound - without
+        limit = psi.abs().flatten(1).sort(1).values[:, 128, None, None]
+        expected = expected + 4.0 * weight * psi * (psi.abs() >= limit)
+    assert torch.allclose(made.apply(0, predictions, 7.5)[0], expected, atol=1e-4)
+
+
+def test_the_edit_does_not_depend_on_what_is_predicted() -> None:
+    """Flow, epsilon and v are scalings of one another by numbers of the step: the mask must not change."""
+    predictions = some(2)
+    one, other = guide().apply(0, predictions), guide().apply(0, -14.6 * predictions)
+    assert torch.allclose(-14.6 * one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [10, 30, 60])
+def test_momentum_comes_to_rest_at_the_edit_itself_at_any_rate(rate: int) -> None:
+    predictions, made = some(2), SemanticGuide(SHAPE, CPU)
+    whole = guide(1.0, 0.0, True).apply(0, predictions) - predictions[:1]
+    away = []
+    for n in range(3 * rate):
+        made.prepare((1.0,), 1.0, 0.5, 0.6, n / rate, 0)
+        away.append(float((made.apply(0, predictions) - predictions[:1] - whole).norm() / whole.norm()))
+    assert away[0] == pytest.approx(0.6, abs=1e-4) and away[-1] < 0.02
+    assert all(b <= a + 1e-6 for a, b in itertools.pairwise(away))
+    # Half of a second in, every rate is about as far.
+    assert away[rate // 2] == pytest.approx(0.6 * np.exp(-0.4 * 0.5 / MEMORY), abs=0.12)
+
+
+def test_momentum_smooths_what_flickers() -> None:
+    def flicker(momentum: float) -> float:
+        made, edits = SemanticGuide(SHAPE, CPU), []
+        for n in range(60):
+            made.prepare((1.0,), 1.0, 0.5, momentum, n / 30, 0)
+            predictions = some(2, seed=n % 2)
+            edits.append(made.apply(0, predictions) - predictions[:1])
+        return float(torch.stack([b - a for a, b in itertools.pairwise(edits[20:])]).norm())
+
+    assert flicker(0.8) < 0.4 * flicker(0.0)
+
+
+def test_steps_have_momentum_of_their_own() -> None:
+    made = SemanticGuide(SHAPE, CPU)
+    for n in range(5):
+        made.prepare((1.0,), 1.0, 0.5, 0.5, n / 10, 0)
+        made.apply(0, some(2))
+    first = made.apply(1, some(2)) - some(2)[:1]
+    fresh = SemanticGuide(SHAPE, CPU)
+    fresh.prepare((1.0,), 1.0, 0.5, 0.5, 0.0, 0)
+    assert torch.allclose(first, fresh.apply(1, some(2)) - some(2)[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("cut", ["scene", "gap", "back", "reset"])
+def test_nothing_moves_over_a_cut(cut: str) -> None:
+    made, predictions = SemanticGuide(SHAPE, CPU), some(2)
+    made.prepare((1.0,), 1.0, 0.5, 0.7, 0.0, "a")
+    begun = made.apply(0, predictions)
+    for n in range(1, 20):
+        made.prepare((1.0,), 1.0, 0.5, 0.7, n / 20, "a")
+        going = made.apply(0, predictions)
+    assert not torch.allclose(begun, going)
+    if cut == "reset":
+        made.reset()
+    now = {"gap": 0.95 + GAP + 0.1, "back": 0.5}.get(cut, 1.0)
+    made.prepare((1.0,), 1.0, 0.5, 0.7, now, "b" if cut == "scene" else "a")
+    assert torch.equal(made.apply(0, predictions), begun)
+
+
+def test_warm_up_never_takes_all_steps() -> None:
+    assert [warm_steps(steps, 0.25) for steps in (1, 2, 3, 4)] == [0, 0, 0, 1]
+    assert [warm_steps(steps, 0.75) for steps in (1, 2, 3, 4)] == [0, 1, 2, 3]
+
+
+# With an engine.
+
+SIZE = (64, 64)
+KINDS = {
+    "flow": ("flow", {}),
+    "epsilon": ("sd-turbo", {}),
+    "v": ("sd-turbo", {"prediction_type": "v_prediction"}),
+    "lcm": ("sd-turbo", {"_class_name": "LCMScheduler"}),
+}
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    kind, scheduler = KINDS[request.param]
+    return load_engine(make_tiny_engine(tmp_path_factory.mktemp("kind"), kind, scheduler=scheduler), "cpu")
+
+
+def toward(
+    engine: Engine, painter: Painter, *texts: str, share: float = 1.0, weights: tuple[float, ...] = ()
+) -> Directions:
+    tokens = torch.stack([prompt(engine, painter, text) for text in texts])
+    return Directions(tokens, weights or (1 / len(texts),) * len(texts), share)
+
+
+def show(painter: Painter, directions: Directions | None, count: int = 4, **values: object) -> list[np.ndarray]:
+    snapshot = ParameterStore(values).snapshot()  # type: ignore[arg-type]
+    tokens = prompt(painter.engine, painter)
+    scale = float(snapshot["audio.guidance"])
+    drives = [moment(n, audio_guidance=scale) for n in range(count)]
+    return [painter.draw(drive, tokens, snapshot, directions).pixels.copy() for drive in drives]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_every_kind_of_engine_is_led_and_comes_back(engine: Engine, steps: int, guidance: float) -> None:
+    painter = Painter(engine, SIZE, "eager", threads=1)
+    snapshot, tokens = ParameterStore({"steps": steps}).snapshot(), prompt(engine, painter)
+    led = toward(engine, painter, "red fire", "bell")
+    drive = dataclasses.replace(START, guidance=guidance)
+    plain = painter.draw(drive, tokens, snapshot).pixels.copy()
+    edited = painter.draw(drive, tokens, snapshot, led).pixels.copy()
+    assert not np.array_equal(plain, edited)
+    assert np.array_equal(painter.draw(drive, tokens, snapshot, led).pixels, edited)  # the same moment
+    for nothing in (None, dataclasses.replace(led, share=0.0)):
+        assert np.array_equal(painter.draw(drive, tokens, snapshot, nothing).pixels, plain)
+    off = dataclasses.replace(drive, audio_guidance=0.0)
+    assert np.array_equal(painter.draw(off, tokens, snapshot, led).pixels, plain)
+
+
+def test_it_is_deterministic_and_momentum_is_seen(flow: Engine) -> None:
+    def run(momentum: float) -> list[np.ndarray]:
+        painter = Painter(flow, SIZE, "eager", threads=1)
+        values = {"audio.guidance.momentum": momentum, "steps": 2}
+        return show(painter, toward(flow, painter, "red fire"), 6, **values)
+
+    one, same, other = run(0.6), run(0.6), run(0.0)
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not np.array_equal(one[-1], other[-1])
+
+
+def test_the_unet_is_called_once_a_step_with_one_row_a_sound(flow: Engine) -> None:
+    painter = Painter(flow, SIZE, "eager", threads=1)
+    rows: list[int] = []
+    predict = painter.accelerator.predict
+
+    def watch(latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        rows.append(len(latent))
+        assert len(timestep) == len(tokens) == len(latent)
+        return predict(latent, timestep, tokens)
+
+    painter.accelerator.predict = watch  # type: ignore[method-assign]
+    for texts, warmup, expected in (
+        (("fire",), 0.0, [2, 2, 2, 2]),
+        (("fire", "bell", "rain"), 0.0, [4, 4, 4, 4]),
+        (("fire", "bell"), 0.5, [1, 1, 3, 3]),
+    ):
+        rows.clear()
+        show(painter, toward(flow, painter, *texts), 1, steps=4, **{"audio.guidance.warmup": warmup})
+        assert rows == expected
+
+
+@pytest.mark.parametrize("name", ["seed", "look", "panic"])
+def test_a_cut_panic_or_another_seed_forgets(flow: Engine, name: str) -> None:
+    led = {"audio.guidance.momentum": 0.8}
+    painter, fresh = (Painter(flow, SIZE, "eager", threads=1) for _ in range(2))
+    directions = toward(flow, painter, "red fire")
+    show(painter, directions, 10, **led)
+    store = ParameterStore({**led, "seed": 7 if name == "seed" else 0})
+    if name == "panic":
+        store.trigger("out.panic")
+    drive = moment(10, looks=int(name == "look"))
+    tokens = prompt(flow, painter)
+    cut = painter.draw(drive, tokens, store.snapshot(), directions).pixels.copy()
+    assert np.array_equal(cut, fresh.draw(drive, tokens, store.snapshot(), directions).pixels)
+
+
+def test_feedback_and_guidance_go_together(flow: Engine) -> None:
+    painter = Painter(flow, SIZE, "eager", threads=1)
+    tokens, snapshot = prompt(flow, painter), ParameterStore({"steps": 2}).snapshot()
+    led = toward(flow, painter, "red fire")
+    pictures = [painter.draw(moment(n, strength=0.5), tokens, snapshot, led).pixels.copy() for n in range(40)]
+    assert all(picture.std() > 0 for picture in pictures)
+
+
+def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
+    pictures: dict[str, list[np.ndarray]] = {}
+    for kind in ("eager", "cuda-graph"):
+        painter = Painter(engine, SIZE, "eager", threads=1)
+        if kind == "cuda-graph":
+            painter.use(graph.load(engine, SIZE, painter.rows))
+        led = toward(engine, painter, "red fire", "bell")
+        snapshot: Snapshot = ParameterStore({"steps": 4}).snapshot()
+        tokens = prompt(engine, painter)
+        drives = [moment(n, guidance=1.0 + 2 * (n % 2)) for n in range(5)]
+        pictures[kind] = [painter.draw(drive, tokens, snapshot, led).pixels.copy() for drive in drives]
+    for one, whole in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
+        assert np.abs(one.astype(int) - whole).max() <= 3
+
+
+class OneRow:
+    """An accelerator that is compiled for one row."""
+
+    name, why, torch_threads = "one row", "", 0
+
+    def __init__(self, painter: Painter) -> None:
+        self._inner = painter.accelerator
+        self.decode = self._inner.decode
+
+    def batch(self, rows: int, wait: bool) -> str:
+        return "one by one here"
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        assert len(latent) == 1
+        return self._inner.predict(latent, timestep, tokens)
+
+
+def test_an_accelerator_of_one_row_draws_the_same_and_it_is_said_once(flow: Engine) -> None:
+    painter, single = (Painter(flow, SIZE, "eager", threads=1) for _ in range(2))
+    led = toward(flow, painter, "red fire", "bell")
+    single.use(OneRow(single))
+    for one, other in zip(show(painter, led, steps=2), show(single, led, steps=2), strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
+    assert painter.remark() == "" and single.remark() == "one by one here" and single.remark() == ""
+
+
+@pytest.mark.slow
+def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
+    """Semantic guidance with as many sounds as there may be, at two steps."""
+    painter = Painter(flow, SIZE, "eager", threads=1)
+    led = toward(flow, painter, "fire", "bell", "rain")
+    assert len(led.tokens) == MOST_DIRECTIONS
+    tokens, snapshot = prompt(flow, painter), ParameterStore({"steps": 2}).snapshot()
+    assert grown(lambda n: painter.draw(moment(n), tokens, snapshot, led), warm_up=200, pictures=100) < MOST
+
+
+def test_a_batch_keeps_the_engines_scalars(flow: Engine) -> None:
+    batch = Batch((1, 4, 8, 8), 30, 16, CPU)
+    prompt_rows = torch.randn(1, 30, 16)
+    sounds = torch.randn(2, 26, 16)
+    batch.fill(prompt_rows, None, sounds)
+    assert torch.equal(batch.sounds[:, :26], sounds)
+    assert torch.equal(batch.sounds[:, 26:], prompt_rows[:, 26:].expand(2, -1, -1))

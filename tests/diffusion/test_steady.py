@@ -1,0 +1,139 @@
+"""The steady state: a thousand pictures leave nothing behind in Python, and nothing moves.
+
+CPython itself remembers up to 4,096 attribute names that were looked up last (its type cache). Each call from C by a
+name, such as torch asking a list for `__dlpack__`, brings a new copy of it, so that tracemalloc shows
+some hundred bytes a picture in torch's and our lines alike until the cache is full, at a quarter of a megabyte. Free
+lists of tuples and floats do the same. Both are emptied before each count here: what is left is ours.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.bench.overhead import Hollow
+from tpos_live.conditioning.audio_conditioner import ConceptMap
+from tpos_live.conditioning.builder import Mixer
+from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.diffusion.backends.cuda_graph import WholePicture, networks
+from tpos_live.diffusion.backends.registry import Eager
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.runtime.render_thread import RenderThread
+
+SIZE = (64, 64)
+WARM_UP = 400
+"""Pictures until our own caches are full: keyframes of the noise, the pool of pictures."""
+PICTURES = 1000
+MOST = 4000
+"""Bytes that a thousand pictures may leave: less than one small object for every tenth of them."""
+
+
+def grown(draw: Callable[[int], object], warm_up: int = WARM_UP, pictures: int = PICTURES) -> int:
+    """Bytes of Python's memory that `pictures` pictures leave behind, after `warm_up` of them.
+
+    The smaller of two counts, one after the other: what grows with pictures is in both, what some library or an
+    older thread of the test process does once is in one.
+    """
+
+    def held() -> int:
+        gc.collect()
+        sys._clear_type_cache()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        for n in range(warm_up):
+            draw(n)
+        counts = [held()]
+        for begin in (warm_up, warm_up + pictures):
+            for n in range(begin, begin + pictures):
+                draw(n)
+            counts.append(held())
+        return min(counts[1] - counts[0], counts[2] - counts[1])
+    finally:
+        tracemalloc.stop()
+
+
+class Turns:
+    """The render thread's own work, picture by picture, with sound that changes all the time."""
+
+    def __init__(self, engine: Engine, strength: float, steps: int, hollow: bool = True) -> None:
+        self.painter = Painter(engine, SIZE, "eager", threads=1)
+        if hollow:
+            self.painter.use(Hollow(1))
+        bank = PromptBank(TextCache(engine.encode, synchronous=True))
+        heard = ConceptMap(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
+        self.frames: Mailbox[Frame] = Mailbox()
+        self.meanings: Mailbox[Meaning] = Mailbox()
+        store = ParameterStore({"steps": steps})
+        mixer = Mixer(bank, heard, self.painter.token_rows, engine.hears)
+        self._thread = RenderThread(self.painter, mixer, Mailbox(), self.meanings, store, self.frames)
+        self._strength = strength
+        self.pixels: set[int] = set()
+
+    @torch.inference_mode()
+    def draw(self, n: int) -> None:
+        now, turn = n / 30, n / 50
+        vector = np.array([np.cos(turn) ** 2, np.sin(turn) ** 2], np.float32)
+        self.meanings.put(Meaning(vector=vector, magnitude=0.8, time=now))
+        self._thread._draw(
+            Drive(time=now, walk=now, pan_x=n / 500, audio_weight=0.7, intensity=0.5, strength=self._strength)
+        )
+        frame = self.frames.take()
+        assert frame is not None
+        self.pixels.add(frame.pixels.ctypes.data)
+
+    def addresses(self) -> dict[str, int]:
+        """Of every buffer that the painter and its loop hold."""
+        parts = (self.painter, self.painter._loop, self.painter._feedback)
+        found = {f"{type(part).__name__}.{name}": value for part in parts for name, value in vars(part).items()}
+        return {name: value.data_ptr() for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
+@pytest.mark.parametrize(("name", "strength", "steps"), [("flow", 1.0, 1), ("flow", 0.6, 2), ("turbo", 1.0, 1)])
+def test_a_thousand_pictures_leave_nothing_behind(
+    request: pytest.FixtureRequest, name: str, strength: float, steps: int
+) -> None:
+    """Everything that the render thread does for a picture, but for the networks."""
+    turns = Turns(request.getfixturevalue(name), strength, steps)
+    turns.draw(0)
+    addresses = turns.addresses()
+    assert len(addresses) > 6
+    assert grown(turns.draw) < MOST
+    assert turns.addresses() == addresses and len(turns.pixels) == 6
+
+
+def test_what_stays_is_noticed(flow: Engine) -> None:
+    """The same count, of a loop that keeps one number a picture."""
+    turns, kept = Turns(flow, 1.0, 1), []
+
+    def draw(n: int) -> None:
+        turns.draw(n)
+        kept.append(n / 7)
+
+    assert grown(draw) > 5 * MOST
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_networks_leave_nothing_behind(flow: Engine, turbo: Engine) -> None:
+    turns = Turns(flow, 1.0, 1, hollow=False)
+    assert isinstance(turns.painter.accelerator, Eager)
+    assert grown(turns.draw) < MOST
+    whole, plan = WholePicture(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
+    noise, tokens = torch.randn(1, 4, 8, 8), torch.randn(1, 81, turbo.token_dim)
+    addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
+    assert grown(lambda _n: whole.draw(plan, noise, tokens), warm_up=20) < MOST
+    assert (whole.latent.data_ptr(), whole.pixels.data_ptr()) == addresses

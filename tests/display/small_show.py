@@ -1,0 +1,76 @@
+"""A show for the tests of the window: run as a program, steered by lines on stdin.
+
+Prints one JSON object a line: ready, then an answer to each command. Commands: `frame VALUE` puts a grey
+frame, `set NAME VALUE`, `message TEXT`, `next` (screen), `quiet` does nothing; all answer the state of the window.
+The first argument may be a JSON object: start values of parameters, "screen", the name of one, and "acts", false if
+keys are only told.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+
+import numpy as np
+
+from tpos_live.control.keys import apply_key, key_name
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.status import Status
+from tpos_live.display.window import StageWindow
+
+
+def main() -> None:
+    start = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    screen, acts = start.pop("screen", ""), start.pop("acts", True)
+    store, frames = ParameterStore({"out.inbetween": False, **start}), Mailbox[Frame]()
+    lines: list[str] = []
+    pressed: list[str] = []
+
+    def on_key(name: str, modifiers: frozenset[str]) -> None:
+        pressed.append("+".join([*sorted(modifiers), name]))
+        if acts:
+            apply_key(key_name(name), modifiers, store)
+
+    def say(**what: object) -> None:
+        print(json.dumps(what), flush=True)
+
+    def listen(window: StageWindow) -> None:
+        for line in sys.stdin:
+            word, *rest = line.split()
+            if word == "frame":
+                now = time.perf_counter()
+                frames.put(Frame(np.full((64, 64, 3), int(rest[0]), np.uint8), 0, now, now, now))
+            elif word == "set":
+                store.set(rest[0], float(rest[1]))
+            elif word == "message":
+                message[0] = " ".join(rest)
+            elif word == "next":
+                store.set("out.screen", window.next_screen())
+            before = window.meter.count
+            while window.meter.count < before + 3 and not window.closing:
+                time.sleep(0.005)
+            inner = window._window
+            now = store.snapshot()
+            say(keys=pressed, slot=[now["prompt.select"], now["prompt.fade"]],
+                shown=window.meter.count, fps=window.meter.fps, size=window.size, at=inner.get_location(),
+                full=inner.fullscreen, screens=list(map(str, window.screens.all)), lines=lines)  # fmt: skip
+        window.close_soon()
+
+    message = ["no sound: turn up the input"]
+    with StageWindow(
+        frames, Drive, store.snapshot, lambda: Status(state="loading", engine="ember", message=message[0]),
+        on_key=on_key, report=lines.append, screen=screen, size=(640, 360), fps_cap=60,
+    ) as window:  # fmt: skip
+        say(ready=True, renderer=window.renderer)
+        threading.Thread(target=listen, args=(window,), daemon=True).start()
+        window.run()
+    say(ended=True, shown=window.meter.count)
+
+
+if __name__ == "__main__":
+    main()

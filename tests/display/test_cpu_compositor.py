@@ -1,0 +1,210 @@
+"""The composition on the CPU: neutral, black, graceful with light, never banded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pictures import field, flat, frame
+
+from tpos_live.display.bloom import SIDE, glow_map
+from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.postfx import Finish
+from tpos_live.display.tone_mapping import (
+    Film,
+    cubic_weights,
+    noise_offset,
+    noise_tile,
+    place,
+    scramble,
+    to_light,
+    upscale_factor,
+)
+
+
+def compose(pixels: np.ndarray, size: tuple[int, int] | None = None, **finish: object) -> np.ndarray:
+    size = size or (pixels.shape[1], pixels.shape[0])
+    return Composer(size).compose(Finish(**finish), frame(pixels))  # type: ignore[arg-type]
+
+
+def test_neutral_is_the_picture_itself() -> None:
+    pixels = field(1, (160, 90))
+    # Dither moves a value by less than one step, half of the time down.
+    assert np.abs(compose(pixels).astype(int) - pixels).max() <= 1
+    grey = compose(flat(200), (640, 360))
+    assert grey.min() >= 199 and grey.max() <= 200
+
+
+def test_black_stays_black_and_white_white() -> None:
+    assert compose(flat(0), (320, 180), grain=0.05, bloom=1.0, light=1.0, saturation=1.3).max() == 0
+    assert compose(flat(255), (320, 180)).min() == 255
+
+
+@pytest.mark.parametrize("finish", [Finish(level=0.0, grain=0.1), Finish(blackout=True, grain=0.1, bloom=2, light=3)])
+def test_level_zero_and_blackout_are_exactly_black(finish: Finish) -> None:
+    assert Composer((320, 180)).compose(finish, frame(field(1))).max() == 0
+    assert Composer((320, 180)).compose(Finish(), None).max() == 0
+
+
+def test_level_fades_evenly() -> None:
+    means = [compose(flat(200), level=level).mean() for level in (0.25, 0.5, 0.75, 1.0)]
+    assert means == pytest.approx([50, 100, 150, 200], abs=1)
+
+
+def test_light_is_a_stop_in_linear_light_and_never_clips_hard() -> None:
+    # One stop doubles the light. By the sRGB curve itself 60 becomes 85.
+    lit = compose(flat(60), light=1.0).mean() / 255
+    assert to_light(lit) == pytest.approx(2 * to_light(60 / 255), rel=0.02)
+    assert lit * 255 == pytest.approx(85, abs=2)
+    ramp = np.repeat(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], 16, 0).repeat(3, 2)
+    lit = compose(ramp, light=2.0).astype(float).mean((0, 2))
+    assert (np.diff(lit) > -1.01).all() and lit[-1] >= 254
+    assert lit[200] < lit[250] - 2  # bright parts keep their differences
+
+
+def test_highlights_lose_saturation_like_film() -> None:
+    red = np.zeros((32, 32, 3), np.uint8)
+    red[..., 0] = 255
+    lit = compose(red, light=3.0).reshape(-1, 3).mean(0)
+    assert lit[0] > 250 and lit[1] > 60
+    dim = compose(red // 3, light=0.5).reshape(-1, 3).mean(0)
+    assert dim[1] < 1  # below the knee a colour stays pure
+
+
+def test_saturation_keeps_luminance() -> None:
+    pixels = np.zeros((32, 32, 3), np.uint8) + np.array([120, 60, 90], np.uint8)
+    luma = np.array([0.2126, 0.7152, 0.0722])
+    want = float((to_light(pixels[0, 0] / 255) * luma).sum())
+    for saturation in (0.0, 0.5, 1.0, 1.3):
+        rgb = compose(pixels, saturation=saturation).reshape(-1, 3).mean(0)
+        assert float((to_light(rgb / 255) * luma).sum()) == pytest.approx(want, rel=0.03), saturation
+        if saturation == 0:
+            assert np.ptp(rgb) < 1
+
+
+def test_bloom_spills_around_bright_parts_only() -> None:
+    dark = flat(20, (256, 144))
+    dark[60:80, 120:140] = 255
+    plain, glowing = (compose(dark, (512, 288), bloom=b).astype(int) for b in (0.0, 0.6))
+    assert glowing[140, 300].min() > plain[140, 300].max() + 3  # beside the light
+    assert abs(glowing[10, 10] - plain[10, 10]).max() <= 2  # far away
+    assert np.abs(compose(flat(90), bloom=1.0).astype(int) - compose(flat(90)).astype(int)).max() <= 1
+
+
+def test_glow_has_its_radii_whatever_the_shape() -> None:
+    for size in ((256, 256), (512, 288)):
+        pixels = flat(0, size)
+        pixels[size[1] // 2 - 2 : size[1] // 2 + 2, size[0] // 2 - 2 : size[0] // 2 + 2] = 255
+        glow = glow_map(pixels).numpy()[0]
+        across, down = glow[SIDE // 2], glow[:, SIDE // 2]
+        reach_x = (across > across.max() / 20).sum() / SIDE
+        reach_y = (down > down.max() / 20).sum() / SIDE * size[1] / size[0]
+        assert reach_x == pytest.approx(reach_y, rel=0.25)
+        assert glow.max() <= 1
+
+
+def test_no_banding_on_a_dark_smooth_ramp() -> None:
+    ramp = np.repeat(np.linspace(10, 30, 256)[None, :, None], 144, 0).repeat(3, 2)
+    out = compose(ramp.astype(np.uint8), (1280, 720), light=1.0).astype(float)
+    rows = out[:, :, 1]
+    # Steps of the eight bits are dissolved: within a column all neighbours of a value occur ...
+    assert (rows.std(0)[100:-100] > 0).mean() > 0.6
+    # ... while the mean over a column climbs without jumps.
+    steps = np.abs(np.diff(rows.mean(0)))
+    assert steps.max() < 0.5
+
+
+def test_grain_has_its_strength_moves_and_leaves_no_tint() -> None:
+    grey = [compose(flat(128), (512, 512), grain=0.015, seed=seed).astype(float) for seed in (1, 2)]
+    assert grey[0].mean(2).std() / 255 == pytest.approx(0.015, rel=0.1)
+    assert grey[0].mean() == pytest.approx(128, abs=0.6)
+    assert abs(np.corrcoef(grey[0][..., 0].ravel(), grey[1][..., 0].ravel())[0, 1]) < 0.05
+
+
+def test_the_hash_is_the_known_one_and_the_noise_even() -> None:
+    # lowbias32 of 1 and 2, computed by hand with Python's integers.
+    def by_hand(x: int) -> int:
+        x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
+        x = ((x ^ (x >> 15)) * 0x846CA68B) & 0xFFFFFFFF
+        return x ^ (x >> 16)
+
+    assert scramble(np.array([1, 2, 12345], np.uint32)).tolist() == [by_hand(n) for n in (1, 2, 12345)]
+    counts = np.bincount(noise_tile()[..., 0].ravel(), minlength=256)
+    assert counts.min() > 0.85 * counts.mean()
+    assert len({noise_offset(seed) for seed in range(100)}) > 95
+
+
+def test_zoom_and_rotation_move_the_right_way() -> None:
+    pixels = flat(0, (200, 200))
+    pixels[90:110, 150:170] = 255  # a spot right of the middle
+    near, far = (np.argwhere(compose(pixels, zoom=z)[..., 0] > 128).mean(0) for z in (1.0, 1.4))
+    assert far[1] - 100 == pytest.approx(1.4 * (near[1] - 100), abs=1)
+    turned = np.argwhere(compose(pixels, rotate=90.0)[..., 0] > 128).mean(0)
+    assert turned == pytest.approx([160, 100], abs=1.5)  # clockwise: right goes down
+
+
+def test_a_drift_moves_content_right_and_up() -> None:
+    pixels = flat(0, (200, 200))
+    pixels[95:105, 95:105] = 255
+    at = np.argwhere(compose(pixels, pan_new=(0.1, -0.2))[..., 0] > 128).mean(0)
+    assert at == pytest.approx([59.5, 119.5], abs=1)
+
+
+def test_no_black_corner_shows() -> None:
+    for finish in ({"zoom": 0.6}, {"rotate": 33.0}, {"pan_new": (0.3, 0.2)}, {"fit": "mirror", "zoom": 0.7}):
+        assert compose(flat(180), (320, 180), **finish).min() >= 179
+
+
+def test_fits() -> None:
+    pixels = flat(200, (100, 100))
+    contain = compose(pixels, (320, 180), fit="contain")
+    assert contain[:, :69].max() == 0 and contain[:, 251:].max() == 0 and contain[:, 70:250].min() >= 199
+    tall = compose(pixels, (180, 320), fit="contain")
+    assert tall[:69].max() == 0 and tall[70:250].min() >= 199
+    for fit in ("cover", "mirror"):
+        assert compose(pixels, (320, 180), fit=fit).min() >= 199
+    half = np.concatenate([flat(40, (50, 100)), flat(220, (50, 100))], 1)
+    mirror = compose(half, (400, 100), fit="mirror").mean((0, 2))
+    assert mirror[155] < 60 and mirror[245] > 200 and mirror[290] > 200 and mirror[310] < 60 and mirror[90] > 200
+
+
+def test_a_rotated_film_is_consistent() -> None:
+    spot = place(Finish(rotate=30, zoom=1.3), (256, 256), (1280, 720))
+    a, b, c, d = spot.matrix
+    assert a * 640 + b * 360 + spot.shift[0] == pytest.approx(0.5)
+    assert c * 640 + d * 360 + spot.shift[1] == pytest.approx(0.5)
+    assert Film.of(Finish()).shoulder == 0 and Film.of(Finish(light=-1, bloom=0.5)).shoulder == 0
+    assert [upscale_factor((256, 256), size) for size in ((256, 256), (512, 512), (1280, 720), (4000, 2000))] == [
+        1,
+        2,
+        4,
+        4,
+    ]
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_cubic_weights_keep_constants_and_slopes(factor: int) -> None:
+    for phase, (first, weights) in enumerate(cubic_weights(factor)):
+        at = (phase + 0.5) / factor - 0.5
+        assert sum(weights) == pytest.approx(1)
+        assert sum(w * (first + i) for i, w in enumerate(weights)) == pytest.approx(at, abs=0.06)
+
+
+def test_sharper_than_bilinear() -> None:
+    from PIL import Image
+
+    pixels = field(2, (64, 64))
+    pixels[20:44, 30:34] = 255
+    big = compose(pixels, (512, 512)).astype(float)
+    soft = np.asarray(Image.fromarray(pixels).resize((512, 512), Image.Resampling.BILINEAR), float)
+    assert np.abs(np.diff(big, axis=1)).max() > 1.15 * np.abs(np.diff(soft, axis=1)).max()
+
+
+def test_a_blend_of_two_sizes_and_reused_memory_do_no_harm() -> None:
+    composer = Composer((320, 180))
+    first, second = frame(field(1, (64, 64)), 0), frame(field(2, (128, 96)), 1)
+    half = Finish(mix=0.5, bloom=0.3)
+    a = composer.compose(half, second, first)
+    composer.compose(replace(half, fit="contain"), first, second)
+    assert np.array_equal(a, composer.compose(half, second, first))

@@ -1,0 +1,35 @@
+"""The stage without a display: what it takes of the machine."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.display.headless import HeadlessStage
+
+
+def test_headless_composes_with_few_threads_and_leaves_the_engine_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that compose beside the engine on two cores wait for each other: half of the pictures were lost."""
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    seen: list[int] = []
+    try:
+        for cores, own in ((1, 1), (2, 1), (8, 2), (64, 3)):
+            monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+            store = ParameterStore()
+            with HeadlessStage(Mailbox[Frame](), Drive, store.snapshot, size=(32, 18)):
+                assert torch.get_num_threads() == own
+                engine = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+                engine.start()
+                engine.join()
+            assert torch.get_num_threads() == 3
+        assert seen == 4 * [3]
+    finally:
+        torch.set_num_threads(before)

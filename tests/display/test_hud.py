@@ -1,0 +1,52 @@
+"""What the HUD says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tpos_live.core.status import Status
+from tpos_live.display.hud import lines
+
+
+@pytest.mark.parametrize(
+    ("line", "seen", "unknown"),
+    [
+        ("city at night · neon (0.61); not understood: samurai", "city at night · neon (0.61)", "samurai"),
+        ("fire (1.00)", "fire (1.00)", None),
+        ("not understood: 海", None, "海"),
+        ("", None, None),
+    ],
+)
+def test_what_was_understood_and_what_not_have_a_line_each(line: str, seen: str | None, unknown: str | None) -> None:
+    rows = {row.name: row.value for row in lines(Status(understood=line), 60.0)}
+    assert rows.get("seen as") == seen and rows.get("unknown") == unknown
+
+
+def test_it_says_how_much_of_the_time_the_engine_takes() -> None:
+    rows = {row.name: row.value for row in lines(Status(latency_ms=79.2, engine_busy=0.304), 60.0)}
+    assert rows["latency"] == "79 ms · engine busy 30%"
+
+
+def test_it_says_what_the_sound_is_taken_for() -> None:
+    rows = {line.name: line for line in lines(Status(heard="ratchet, pawl", magnitude=0.416), 30.0)}
+    assert rows["heard"].value == "ratchet, pawl · 42%"
+    assert {line.name: line.value for line in lines(Status(), 30.0)}["heard"] == "-"
+
+
+def test_a_recording_has_its_length_its_encoder_and_the_disk() -> None:
+    status = Status(recording="/a/long/way/to/tonight.mp4", record_seconds=754.0, record_fps=28.42, record_lag_ms=240.0)
+    rows = {row.name: row.value for row in lines(status, 60.0)}
+    assert rows["record"] == "tonight.mp4 · 12:34" and rows["encoder"] == "28.4 fps · 0.2 s late" and "disk" not in rows
+    status = replace(status, record_minutes_left=53.4, record_dropped=12)
+    rows = {row.name: row.value for row in lines(status, 60.0)}
+    assert rows["disk"] == "53 min left" and rows["encoder"] == "28.4 fps · 0.2 s late · 12 lost"
+    assert {row.name: row.value for row in lines(replace(status, record_minutes_left=1200.0), 60.0)}[
+        "disk"
+    ] == "20 h left"
+
+
+def test_a_lost_recording_stays() -> None:
+    rows = {row.name: row.value for row in lines(Status(record_error="recording lost: the disk is full"), 60.0)}
+    assert rows["record"] == "recording lost: the disk is full"

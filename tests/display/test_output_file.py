@@ -1,0 +1,111 @@
+"""No file that is there is ever touched, and two writers never share a name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tpos_live.display.errors import StageError
+from tpos_live.display.output_file import VIDEO, OutputFile, check_output
+
+
+def write(path: Path, text: str = "new") -> OutputFile:
+    output = OutputFile(path)
+    with output.open() as file:
+        file.write(text.encode())
+    output.finish()
+    return output
+
+
+def test_a_file_that_is_there_is_kept_and_the_new_one_numbered(tmp_path: Path) -> None:
+    path = tmp_path / "show.mp4"
+    path.write_text("old")
+    (tmp_path / "show-2.mp4").symlink_to("nowhere")  # a name that is taken, though nothing is behind it
+    assert write(path).path.name == "show-3.mp4"
+    assert write(path).path.name == "show-4.mp4"
+    assert path.read_text() == "old" and (tmp_path / "show-3.mp4").read_text() == "new"
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_part_that_was_found_is_kept_and_mentioned(tmp_path: Path) -> None:
+    (tmp_path / "show.part.mp4").write_bytes(b"x" * 1_500_000)
+    output = write(tmp_path / "show.mp4")
+    assert output.path.name == "show-2.mp4"
+    line = output.about_found()
+    assert "show.part.mp4 (1.5 MB)" in line and "show-2.mp4" in line and "\n" not in line
+    assert (tmp_path / "show.part.mp4").stat().st_size == 1_500_000
+    assert write(tmp_path / "other.mp4").about_found() == ""
+
+
+def test_two_that_write_at_once_have_names_of_their_own(tmp_path: Path) -> None:
+    first, second = OutputFile(tmp_path / "a.mp4"), OutputFile(tmp_path / "a.mp4")
+    with first.open() as one, second.open() as two:
+        one.write(b"1")
+        two.write(b"2")
+    assert {second.finish().name, first.finish().name} == {"a.mp4", "a-2.mp4"}
+    assert (tmp_path / "a.mp4").read_bytes() == b"1"
+
+
+def test_a_file_that_comes_while_another_is_written_is_not_replaced(tmp_path: Path) -> None:
+    output = OutputFile(tmp_path / "a.mp4")
+    with output.open() as file:
+        file.write(b"new")
+        (tmp_path / "a.mp4").write_text("theirs")
+    assert output.finish().name == "a-2.mp4"
+    assert (tmp_path / "a.mp4").read_text() == "theirs"
+
+
+_SEVERAL = """
+import sys
+from pathlib import Path
+from tpos_live.display.output_file import OutputFile
+sys.stdin.readline()
+for k in range(20):
+    output = OutputFile(Path("a.mp4"))
+    with output.open() as file:
+        file.write(sys.argv[1].encode())
+    output.finish()
+"""
+
+
+def test_processes_that_begin_in_one_second_lose_nothing(tmp_path: Path) -> None:
+    crew = [
+        subprocess.Popen([sys.executable, "-c", _SEVERAL, str(n)], cwd=tmp_path, stdin=subprocess.PIPE)
+        for n in range(3)
+    ]
+    for process in crew:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    assert [process.wait(60) for process in crew] == [0, 0, 0]
+    for process in crew:
+        assert process.stdin is not None
+        process.stdin.close()
+    written = [path.read_text() for path in tmp_path.iterdir()]
+    assert len(written) == 60 and all(written.count(str(n)) == 20 for n in range(3))
+
+
+def test_what_is_read_is_never_written(tmp_path: Path) -> None:
+    source = tmp_path / "ok.mp4"
+    source.write_text("sound")
+    (tmp_path / "link.mp4").symlink_to(source)
+    os.link(source, tmp_path / "hard.mp4")
+    for name in ("ok.mp4", "link.mp4", "hard.mp4"):
+        with pytest.raises(StageError, match="is the file that is read"):
+            check_output(tmp_path / name, VIDEO, [source])
+    assert check_output(tmp_path / "new.mp4", VIDEO, [source]) == tmp_path / "new.mp4"
+
+
+def test_bad_outputs_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    for name, word in (("folder.mp4", "folder"), ("no/a.mp4", "does not exist"), ("a.wav", ".wav"), ("a.v2", ".v2")):
+        with pytest.raises(StageError) as caught:
+            check_output(tmp_path / name, VIDEO)
+        assert word in str(caught.value) and "\n" not in str(caught.value)
+    assert check_output(tmp_path / "a", VIDEO).name == "a.mp4"
+    assert check_output(tmp_path / "A.MP4", VIDEO).name == "A.MP4"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.mp4"]

@@ -1,0 +1,353 @@
+"""The recorder: sound and picture stay together whatever the encoder does, and the show never waits."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from pictures import flat
+from test_video import full_disk, pictures_of, sound_of
+
+from tpos_live.display import recorder as recorder_module
+from tpos_live.display.errors import StageError
+from tpos_live.display.recorder import SOUND_SECONDS, Recorder
+from tpos_live.display.video import VideoWriter
+
+BLOCK = 480
+
+
+class Made:
+    """A recorder on a clock of its own, and an encoder that takes `took` seconds of it for a frame: in place of its
+    thread and of the file. While the encoder works the show goes on: 60 refreshes and 48000 samples a second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, took: float) -> None:
+        self.now, self.took = 100.0, took
+        self.written: list[tuple[float, float]] = []
+        """(time in the file, time shown) of each frame, seconds since the start."""
+        self.samples, self.pictures, self.bytes, self.preset = 0, 0, 0, "superfast"
+        self.output = SimpleNamespace(about_found=lambda: "")
+        self.part = Path()
+        self.said: list[str] = []
+        self.most = 0
+        monkeypatch.setattr(Recorder, "recording", True)
+        self.recorder = Recorder(Path("a.mp4"), 30.0, report=self.said.append, clock=lambda: self.now)
+        monkeypatch.setattr(Recorder, "_fitted", lambda _, pixels: pixels)
+        self._refreshes = self._blocks = 0
+
+    def write_frame(self, pixels: np.ndarray, place: int) -> None:
+        assert not self.written or place > self.written[-1][0] * 30
+        self.pictures += 1
+        self.written.append((place / 30, float(pixels[0])))
+        self.advance(self.took)
+
+    def write_sound(self, stereo: np.ndarray) -> None:
+        self.samples += len(stereo)
+        self.bytes += 4 * len(stereo)
+
+    def change_preset(self, preset: str) -> bool:
+        self.preset = preset
+        return True
+
+    def advance(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(self.now + 0.005, end)
+            since = self.now - 100.0
+            while self._refreshes / 60 <= since:
+                at = self._refreshes / 60
+                if self.recorder.wants(100.0 + at):
+                    self.recorder.send(np.array([at]), 100.0 + at)
+                self._refreshes += 1
+            while (self._blocks + 1) * 0.01 <= since:
+                self._blocks += 1
+                self.recorder.sound(np.ones((BLOCK, 2), np.float32), 100.0 + self._blocks * 0.01)
+            self.most = max(self.most, len(self.recorder._pictures))
+
+    def run(self, seconds: float) -> None:
+        while self.now < 100.0 + seconds:
+            if not self.recorder._step(self):  # type: ignore[arg-type]
+                self.advance(0.005)
+
+    def end(self) -> float:
+        """End the recording; the seconds that took."""
+        begin = self.now
+        self.recorder._ending = True
+        self.recorder._finish(self)  # type: ignore[arg-type]
+        return self.now - begin
+
+
+@pytest.mark.parametrize("took", [0.016, 0.032, 0.037, 0.06, 0.15, 0.4])
+def test_a_slow_encoder_gets_fewer_frames_evenly_spread(monkeypatch: pytest.MonkeyPatch, took: float) -> None:
+    made = Made(monkeypatch, took)
+    made.run(60.0)
+    lag = made.recorder.lag
+    closing = made.end()
+    length = made.written[-1][0] + 1 / 30
+    assert length == pytest.approx(60.0 + (made.now - 100.0 - 60.0 - closing), abs=0.1), "as long as the show"
+    assert made.samples == pytest.approx(length * 48000, abs=2400) and made.recorder.sound_lost == 0, "sound whole"
+    places = np.array([place for place, _ in made.written])
+    freezes = np.diff([*places, length])
+    assert freezes.max() <= 2 * max(took, 1 / 30) + 0.001, "no freeze longer than two frames of the encoder"
+    assert len(places) > 0.7 * 60 * min(30, 1 / took), "and the encoder is not idle"
+    apart = np.array([place - shown for place, shown in made.written[:-1]])  # the last one fills up
+    assert np.abs(apart).max() < 0.04, "each frame at the time when it was shown"
+    assert made.most <= 11 and lag < 0.4 + took and closing < 1.6 + 2 * took
+    assert bool(made.said) == (took > 1 / 30) and not [line for line in made.said if "\n" in line]
+    assert made.recorder.minutes_left > 0
+
+
+def test_a_hiccup_of_the_encoder_costs_frames_only_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(monkeypatch, 0.016)
+    made.run(5.0)
+    made.took = 2.0
+    made.run(5.1)
+    made.took = 0.016
+    made.run(20.0)
+    made.end()
+    freezes = np.diff([place for place, _ in made.written])
+    assert freezes.max() < 2.1 and (freezes > 0.034).sum() < 5
+    assert made.samples == pytest.approx(20.0 * 48000, abs=9600)
+
+
+def test_pictures_that_a_stuck_encoder_crowds_out_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made(monkeypatch, 0.016)
+    for k in range(made.recorder.room + 5):  # no sound comes, so nothing is taken out
+        made.recorder.send(flat(k, (64, 64)), 100 + k / 30)
+    assert made.recorder.dropped == 5
+
+
+@pytest.mark.parametrize("took", [0.032, 0.06])
+def test_a_slow_encoder_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took: float) -> None:
+    """The whole way to a file that is read back; what a busy machine adds is measured and allowed."""
+    write, busy = VideoWriter.write_frame, [0.0]
+
+    def slow(self: VideoWriter, pixels: np.ndarray, place: int | None = None) -> None:
+        begin = time.perf_counter()
+        time.sleep(took)
+        write(self, pixels, place)
+        busy.append(time.perf_counter() - begin)
+
+    monkeypatch.setattr(VideoWriter, "write_frame", slow)
+    import av  # noqa: F401  # takes a quarter of a second
+
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((160, 90))
+    begin = time.perf_counter()
+    shown = block = 0
+    sent = [0.0]
+    while (now := time.perf_counter() - begin) < 4.0:
+        while (block + 1) * 0.01 <= now:
+            block += 1
+            recorder.sound(np.full((BLOCK, 2), 0.1, np.float32), begin + block * 0.01)
+        if shown / 60 <= now:
+            if recorder.wants(begin + now):
+                recorder.send(flat(20 + 8 * (shown % 25), (160, 90)), begin + now)
+                sent.append(now)
+            shown += 1
+        time.sleep(0.002)
+    recorder.close()
+    assert recorder.error == ""
+    times = [at for at, _ in pictures_of(tmp_path / "a.mp4")]
+    assert np.diff([*times, 4.0]).max() <= 2 * max(busy) + max(np.diff(sent)) + 0.05
+    heard = sound_of(tmp_path / "a.mp4")
+    assert len(heard) / 48000 == pytest.approx(4.0, abs=0.1) and times[-1] == pytest.approx(4.0, abs=0.15)
+    assert min(np.abs(heard[k : k + 2400, 0]).max() for k in range(4800, 180_000, 2400)) > 0.05, "never silent"
+
+
+def feed(recorder: Recorder, seconds: float, start: float = 100.0, flash: float = -1) -> None:
+    """Ten-millisecond blocks and 60 pictures a second on a made-up clock, faster than real time."""
+    shown = 0
+    for block in range(1, round(seconds * 100) + 1):
+        now = start + block * 0.01
+        while start + shown / 60 <= now:
+            at = start + shown / 60
+            if recorder.wants(at):
+                bright = flash >= 0 and at >= start + flash
+                recorder.send(flat(230 if bright else 20, (160, 90)), at)
+            shown += 1
+        sound = np.zeros((BLOCK, 2), np.float32)
+        if flash >= 0 and abs(block * 0.01 - 0.01 - flash) < 1e-6:
+            sound[:100] = 0.9
+        recorder.sound(sound, now)
+        # The clock is made up, so it may wait for the encoder of a busy machine.
+        end = time.monotonic() + 20
+        full = recorder.room - 1
+        while (recorder._waiting > 12000 or len(recorder._pictures) >= full) and recorder.recording:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+
+def test_flash_and_click_are_together_in_the_file(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((160, 90))
+    assert recorder.recording
+    feed(recorder, 3.0, flash=1.5)
+    recorder.close()
+    assert recorder.error == "" and not recorder.recording
+    shown = pictures_of(tmp_path / "a.mp4")
+    flash = next(at for at, picture in shown if picture.mean() > 120)
+    click = np.argmax(np.abs(sound_of(tmp_path / "a.mp4")[:, 0]) > 0.3) / 48000
+    assert abs(flash - click) < 0.04
+    assert abs(len(shown) / 30 - 3.0) < 0.1
+    assert recorder.seconds == pytest.approx(len(shown) / 30)
+    assert recorder.dropped <= 3
+
+
+def test_a_stuck_encoder_cannot_slow_the_show_or_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = time.perf_counter() + 1.0
+    write = VideoWriter.write_frame
+
+    def slow(self: VideoWriter, pixels: np.ndarray, place: int | None = None) -> None:
+        time.sleep(max(0.0, stuck - time.perf_counter()))
+        write(self, pixels, place)
+
+    monkeypatch.setattr(VideoWriter, "write_frame", slow)
+    import av  # noqa: F401  # as a show does while it loads; the import takes a quarter of a second
+
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((160, 90))
+    worst, block = 0.0, 0
+    while time.perf_counter() < stuck - 0.2:
+        block += 1
+        before = time.perf_counter()
+        recorder.send(flat(1, (160, 90)), 100 + block)
+        for _ in range(10):
+            recorder.sound(np.ones((10 * BLOCK, 2), np.float32), 100 + block)
+        worst = max(worst, time.perf_counter() - before)
+        time.sleep(0.0005)
+    assert worst < 0.05
+    assert len(recorder._pictures) <= recorder.room
+    assert recorder._waiting <= SOUND_SECONDS * 48000
+    assert recorder.sound_lost > 0
+    recorder.close()
+    assert recorder.error == ""
+    assert pictures_of(tmp_path / "a.mp4")
+
+
+def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((160, 90))
+    for k in range(300):
+        recorder.send(np.random.default_rng(k).integers(0, 255, (90, 160, 3), np.uint8), 100 + k / 30)
+        recorder.sound(np.zeros((1600, 2), np.float32), 100 + k / 30)
+        if k == 60 and recorder._writer is not None:
+            full_disk(recorder._writer)
+        if recorder.error:
+            break
+        time.sleep(0.02)
+    assert "No space left" in recorder.error and "a.part.mp4" in recorder.error and "\n" not in recorder.error
+    assert not recorder.recording and not recorder.wants(1e9)
+    recorder.close()
+    assert not (tmp_path / "a.mp4").exists() and pictures_of(tmp_path / "a.part.mp4")
+
+
+def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path) -> None:
+    said: list[str] = []
+    recorder = Recorder(tmp_path / "a.mp4", report=said.append)
+    recorder.open((160, 90))
+    for k in range(12):
+        recorder.send(flat(200, (160, 90) if k < 4 else (200, 200)), 100 + k / 30)
+        recorder.sound(np.zeros((1600, 2), np.float32), 100 + (k + 1) / 30)
+        time.sleep(0.02)
+    recorder.close()
+    shown = [picture for _, picture in pictures_of(tmp_path / "a.mp4")]
+    assert recorder.error == "" and shown[0].shape == shown[-1].shape == (90, 160, 3)
+    assert shown[0][45, 5].mean() > 180 and shown[-1][45, 5].mean() < 20 < 180 < shown[-1][45, 80].mean()
+    assert len(said) == 1 and "200x200" in said[0] and "160x90" in said[0]
+
+
+def test_a_place_that_cannot_be_written_is_one_line_and_no_file(tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    for name in ("no/a.mp4", "folder.mp4", "a.avi"):
+        with pytest.raises(StageError, match="cannot record") as caught:
+            Recorder(tmp_path / name).open((64, 64))
+        assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.mp4"]
+
+
+def test_without_sound_there_is_no_file_and_an_older_one_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("good")
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((64, 64))
+    for k in range(20):
+        recorder.send(flat(k), 100 + k / 30)
+    recorder.close()
+    assert recorder.error == "" and recorder.seconds == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_text() == "good"
+
+
+def test_a_found_part_is_kept_and_said(tmp_path: Path) -> None:
+    (tmp_path / "a.part.mp4").write_bytes(b"of a show that was killed")
+    said: list[str] = []
+    recorder = Recorder(tmp_path / "a.mp4", report=said.append)
+    recorder.open((160, 90))
+    feed(recorder, 0.5)
+    recorder.close()
+    assert recorder.path.name == "a-2.mp4" and pictures_of(recorder.path)
+    assert (tmp_path / "a.part.mp4").read_bytes() == b"of a show that was killed"
+    assert len(said) == 1 and "a.part.mp4" in said[0] and "a-2.mp4" in said[0]
+
+
+def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    write = VideoWriter.write_frame
+
+    def stuck(self: VideoWriter, pixels: np.ndarray, place: int | None = None) -> None:
+        write(self, pixels, place)
+        answers.wait(20)
+
+    monkeypatch.setattr(VideoWriter, "write_frame", stuck)
+    monkeypatch.setattr(recorder_module, "PATIENCE", 0.2)
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((160, 90))
+    recorder.send(flat(1, (160, 90)), 100.0)
+    for k in range(30):
+        recorder.sound(np.zeros((480, 2), np.float32), 100 + k / 100)
+    end = time.monotonic() + 20
+    while not (tmp_path / "a.part.mp4").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    recorder.close()
+    assert "not answered" in recorder.error and not recorder.recording
+    answers.set()
+    recorder._thread.join(20)  # type: ignore[union-attr]
+
+
+def test_little_disk_is_said_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [1e9]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[0]))
+    assert recorder_module.shutil is shutil
+    made = Made(monkeypatch, 0.016)
+    made.run(10.0)
+    assert made.recorder.minutes_left == pytest.approx(1e9 / (4 * 48000) / 60, rel=0.1) and made.said == []
+    free[0] = 5 * 60 * 4 * 48000.0
+    made.run(20.0)
+    free[0] /= 5
+    made.run(30.0)
+    assert ["full in 5" in made.said[0], "full in 1" in made.said[1], len(made.said)] == [True, True, 2]
+
+
+def test_it_asks_for_a_constant_rate_whatever_the_display(tmp_path: Path) -> None:
+    for display in (60.0, 59.94, 144.0, 30.0, 75.0):
+        recorder = Recorder(tmp_path / f"{display}.mp4", fps=30)
+        recorder.open((64, 64))
+        asked = sum(recorder.wants(k / display) for k in range(int(display * 20)))
+        recorder.close()
+        assert asked == pytest.approx(600, rel=0.01), display
+
+
+def test_closing_is_quick_and_leaves_a_file(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.mp4")
+    recorder.open((640, 360))
+    for k in range(40):
+        recorder.send(flat(k, (640, 360)), 100 + k / 30)
+        recorder.sound(np.zeros((1600, 2), np.float32), 100 + (k + 1) / 30)
+        time.sleep(0.005)
+    before = time.perf_counter()
+    recorder.close()
+    assert time.perf_counter() - before < 1.0
+    assert pictures_of(tmp_path / "a.mp4")

@@ -1,0 +1,257 @@
+"""Files that can be played: in time, whatever the size, even after a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from pictures import field, flat
+
+from tpos_live.display.errors import StageError
+from tpos_live.display.video import LIVE, VideoWriter, check_picture, save_picture
+
+
+def pictures_of(path: Path) -> list[tuple[float, np.ndarray]]:
+    with av.open(str(path)) as file:
+        return [(float(p.time or 0), p.to_ndarray(format="rgb24")) for p in file.decode(video=0)]
+
+
+def sound_of(path: Path) -> np.ndarray:
+    """float32 [n, 2] from time 0."""
+    with av.open(str(path)) as file:
+        blocks = [(float(b.time or 0), b.to_ndarray()) for b in file.decode(audio=0)]
+    start = round(blocks[0][0] * 48000)
+    return np.concatenate([block for _, block in blocks], 1).T[max(0, -start) :]
+
+
+def full_disk(writer: VideoWriter) -> None:
+    """From now on its disk is full."""
+
+    class Full:
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def close(self) -> None: ...
+
+    assert writer._file is not None
+    writer._file._file = Full()  # type: ignore[assignment]
+
+
+def write(path: Path, size: tuple[int, int] = (160, 90), count: int = 60, fps: float = 30, **options: object) -> None:
+    with VideoWriter(path, size, fps, threads=1, **options) as writer:  # type: ignore[arg-type]
+        for k in range(count):
+            flash = k == count // 2
+            writer.write_frame(np.full((size[1], size[0], 3), 240 if flash else 20, np.uint8))
+            sound = np.zeros((round(48000 / fps), 2), np.float32)
+            sound[:200] = 0.9 * flash
+            writer.write_sound(sound)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_count_rate_length_and_sync(tmp_path: Path, live: bool) -> None:
+    path = tmp_path / "a.mp4"
+    write(path, live=live)
+    shown, sound = pictures_of(path), sound_of(path)
+    assert len(shown) == 60 and shown[0][0] == 0
+    with av.open(str(path)) as file:
+        video = file.streams.video[0]
+        assert video.average_rate == 30 and video.codec_context.name == "h264"
+        assert video.codec_context.pix_fmt == "yuv420p"
+        assert (video.codec_context.colorspace, video.codec_context.color_trc) == (1, 1)
+        assert file.streams.audio[0].codec_context.name == "aac"
+        assert (file.duration or 0) / 1e6 == pytest.approx(2, abs=0.05)
+    flash = next(at for at, picture in shown if picture.mean() > 150)
+    click = np.argmax(np.abs(sound[:, 0]) > 0.3) / 48000
+    assert flash == pytest.approx(1.0, abs=0.001)
+    assert abs(click - flash) < 0.005
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_colours_survive(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    pixels = np.zeros((96, 192, 3), np.uint8)
+    pixels[:, :64], pixels[:, 64:128], pixels[:, 128:] = (200, 40, 30), (30, 180, 60), (40, 60, 210)
+    with VideoWriter(path, (192, 96), 30, sound=False) as writer:
+        for _ in range(5):
+            writer.write_frame(pixels)
+    with av.open(str(path)) as file:
+        picture = next(file.decode(video=0))
+        rgb = picture.reformat(format="rgb24", src_colorspace="ITU709", dst_colorspace="ITU709").to_ndarray()
+    for x in (32, 96, 160):
+        assert np.abs(rgb[48, x].astype(int) - pixels[48, x]).max() <= 6
+
+
+@pytest.mark.parametrize("size", [(161, 91), (2, 2), (3, 64)])
+def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "a.mp4"
+    write(path, size, 4)
+    shape = pictures_of(path)[0][1].shape
+    assert shape == (size[1] - size[1] % 2, size[0] - size[0] % 2, 3)
+
+
+@pytest.mark.parametrize("fps", [24, 25, 29.97, 60])
+def test_rates(tmp_path: Path, fps: float) -> None:
+    path = tmp_path / "a.mp4"
+    write(path, count=20, fps=fps)
+    times = [at for at, _ in pictures_of(path)]
+    assert np.diff(times) == pytest.approx(1 / fps, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [(160, 90), (160, 96), (320, 180)])
+def test_the_same_pictures_give_the_same_file(tmp_path: Path, size: tuple[int, int]) -> None:
+    shown, files = [field(k, size) for k in range(3)], set()
+    for run in range(4):
+        path = tmp_path / f"{run}.mp4"
+        with VideoWriter(path, size, 30, threads=2) as writer:
+            for k in range(20):
+                writer.write_frame(shown[k % 3])
+                writer.write_sound(np.full((1600, 2), 0.1 * (k % 2), np.float32))
+        files.add(path.read_bytes())
+        pictures_of(path)  # Leaves its marks in memory that is used again.
+    assert len(files) == 1
+
+
+def test_sound_of_any_block_size_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    tone = np.sin(np.arange(48000) * 2 * np.pi * 440 / 48000).astype(np.float32)[:, None].repeat(2, 1)
+    with VideoWriter(path, (64, 64), 30) as writer:
+        for k in range(30):
+            writer.write_frame(flat(k))
+        for start in range(0, 48000, 777):
+            writer.write_sound(tone[start : start + 777])
+        writer.write_sound(np.zeros((0, 2), np.float32))
+    heard = sound_of(path)
+    assert len(heard) >= 47900
+    assert np.corrcoef(heard[2000:46000, 0], tone[2000:46000, 0])[0, 1] > 0.99
+
+
+_KILLED = """
+import os, signal, sys
+import numpy as np
+from pathlib import Path
+from tpos_live.display.video import VideoWriter
+with VideoWriter(Path(sys.argv[1]), (160, 90), 30, threads=1) as writer:
+    for k in range(150):
+        writer.write_frame(np.full((90, 160, 3), k, np.uint8))
+        writer.write_sound(np.zeros((1600, 2), np.float32))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_kill_9_leaves_a_playable_part(tmp_path: Path) -> None:
+    path = tmp_path / "show.mp4"
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(path)], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not path.exists()
+    shown = pictures_of(tmp_path / "show.part.mp4")
+    assert 60 <= len(shown) <= 150
+    assert len(sound_of(tmp_path / "show.part.mp4")) > 48000
+
+
+def test_after_an_exception_the_part_keeps_its_name_and_plays(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("an older film")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer,
+    ):
+        for k in range(10):
+            writer.write_frame(flat(k))
+        raise KeyboardInterrupt
+    assert (tmp_path / "a.mp4").read_text() == "an older film" and not (tmp_path / "a-2.mp4").exists()
+    assert len(pictures_of(tmp_path / "a-2.part.mp4")) == 10
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_written_is_no_file(tmp_path: Path, fails: bool) -> None:
+    (tmp_path / "a.mp4").write_text("good")
+    with contextlib.suppress(ValueError), VideoWriter(tmp_path / "a.mp4", (64, 64), 30):
+        if fails:
+            raise ValueError
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_text() == "good"
+
+
+def test_frames_that_are_left_out_keep_the_length(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    places = [0, 1, 2, 30, 31, 75, 119]
+    with VideoWriter(path, (64, 64), 30, live=True, preset="superfast") as writer:
+        for place in places:
+            writer.write_frame(flat(place * 2), place)
+        writer.write_sound(np.zeros((4 * 48000, 2), np.float32))
+    shown = pictures_of(path)
+    assert [round(at * 30) for at, _ in shown] == places
+    assert all(abs(picture.mean() - 2 * place) < 3 for (_, picture), place in zip(shown, places, strict=True))
+    with av.open(str(path)) as file:
+        assert (file.duration or 0) / 1e6 == pytest.approx(4.0, abs=0.05)
+    assert len(sound_of(path)) >= 4 * 48000
+
+
+@pytest.mark.parametrize("size", [(160, 90), (1280, 720), (1920, 1080)])
+def test_one_file_holds_both_presets(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "a.mp4"
+    first, second = LIVE
+    with VideoWriter(path, size, 30, live=True, preset=first, threads=1) as writer:
+        for k in range(6):
+            if k in (2, 4):
+                assert writer.change_preset(second if k == 2 else first)
+            writer.write_frame(flat(20 + 30 * k, size))
+    shown = pictures_of(path)
+    assert [round(at * 30) for at, _ in shown] == list(range(6))
+    assert all(abs(picture.mean() - 20 - 30 * k) < 4 for k, (_, picture) in enumerate(shown))
+
+
+def test_bad_places_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "no" / "a.mp4", tmp_path / "file" / "a.mp4"):
+        with pytest.raises(StageError) as caught, VideoWriter(path, (64, 64), 30):
+            pass
+        assert "\n" not in str(caught.value) and path.name.removesuffix(".mp4") in str(caught.value)
+    with pytest.raises(StageError, match="too small"), VideoWriter(tmp_path / "a.mp4", (1, 40), 30):
+        pass
+
+
+def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="64x64"), VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
+        writer.write_frame(flat(1, (65, 64)))
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    size = (160, 90)
+    with pytest.raises(StageError) as caught, VideoWriter(tmp_path / "a.mp4", size, 30, threads=1) as writer:
+        writer.write_frame(field(0, size))
+        full_disk(writer)
+        for k in range(120):
+            writer.write_frame(field(k, size))
+    assert "No space left" in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "a.mp4").exists() and (tmp_path / "a.part.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.webp", "WEBP")]
+)
+def test_a_picture_is_what_its_name_says(tmp_path: Path, name: str, kind: str) -> None:
+    from PIL import Image
+
+    pixels = field(1)
+    path = check_picture(tmp_path / name)
+    assert save_picture(path, pixels) == tmp_path / name
+    with Image.open(tmp_path / name) as picture:
+        assert picture.format == kind
+        assert np.abs(np.asarray(picture).astype(int) - pixels).mean() < (0.1 if kind == "PNG" else 5)
+    again = save_picture(path, pixels)
+    assert again.stem == "a-2" and sorted(tmp_path.iterdir()) == sorted([again, tmp_path / name])
+    with pytest.raises(StageError, match="cannot save"):
+        save_picture(tmp_path / "no" / name, pixels)
+
+
+def test_an_unknown_kind_of_picture_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"\.tga.*\.png, \.jpg"):
+        check_picture(tmp_path / "a.tga")
+    assert check_picture(tmp_path / "a").name == "a.png"

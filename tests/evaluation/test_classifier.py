@@ -1,0 +1,153 @@
+"""The judge: its file, its training, and the one in the box."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import click
+import pytest
+import torch
+
+from tpos_live.evaluation.classifier.command import chosen
+from tpos_live.evaluation.classifier.model import (
+    FEATURES,
+    FILE,
+    PART,
+    SIDE,
+    Judge,
+    JudgeError,
+    load_judge,
+    save_judge,
+    shrink,
+)
+from tpos_live.evaluation.classifier.train import CUT, Pictures, augment, inherit, soften, train_judge, wide, window
+from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.scenes.finishing import MOODS, STYLES
+
+EMBER = Path(__file__).parents[2] / "engines" / "ember"
+
+
+def test_what_it_says_does_not_depend_on_the_batch_or_the_size() -> None:
+    torch.manual_seed(0)
+    judge = Judge(("fire", "ocean")).eval()
+    pictures = torch.rand(3, 3, 64, 64).repeat_interleave(4, -1).repeat_interleave(4, -2)
+    logits, strength = judge(pictures)
+    assert logits.shape == strength.shape == (3, 2) and judge.look(pictures).shape == (3, FEATURES)
+    assert torch.allclose(judge(pictures[1:2])[0], logits[1:2], atol=1e-5)
+    assert torch.allclose(judge(shrink(pictures))[0], logits, atol=1e-5)
+    assert judge(torch.rand(1, 3, 288, 512))[0].shape == (1, 2)
+
+
+def test_it_looks_at_the_parts_of_a_picture() -> None:
+    torch.manual_seed(0)
+    judge = Judge(("fire", "ocean", "galaxy")).eval()
+    pictures = torch.rand(2, 3, 128, 128)
+    assert judge.places(pictures).shape[2:] == (8, 8) and judge.parts(pictures).shape == (2, 25, 3)
+    pictures[1] = pictures[0]
+    pictures[1, ..., 64:] = 0  # what is on the right changes nothing on the far left
+    parts = judge.parts(pictures).view(2, 5, 5, 3)
+    changed = (parts[0] - parts[1]).abs().amax((0, 2))
+    assert changed[4] > 4 * changed[0]
+
+
+def test_another_cut_of_every_picture() -> None:
+    rng = torch.Generator().manual_seed(0)
+    pictures = torch.rand(6, 3, SIDE, SIDE, generator=rng)
+    cuts = augment(pictures, rng)
+    assert cuts.shape == (6, 3, CUT, CUT) and cuts.min() >= 0 and cuts.max() <= 1
+    places = torch.arange(49.0).view(1, 1, 7, 7)
+    seen = {float(window(places, rng)) for _ in range(200)}
+    assert len(seen) == (7 - PART + 1) ** 2
+
+
+def test_a_judge_inherits_what_another_knows() -> None:
+    torch.manual_seed(0)
+    known, judge = Judge(("fire", "ocean")).eval(), Judge(("galaxy", "ocean", "fire")).eval()
+    inherit(judge, known)
+    picture = torch.rand(1, 3, 128, 128)
+    (old, strong), (new, stronger) = known(picture), judge(picture)
+    assert torch.allclose(new[0, [2, 1]], old[0], atol=1e-5)
+    assert torch.allclose(stronger[0, [2, 1]], strong[0], atol=1e-5)
+
+
+def test_it_is_saved_small_and_comes_back(tmp_path: Path) -> None:
+    judge = Judge(tuple(f"family {n}" for n in range(40))).eval()
+    save_judge(judge, tmp_path / FILE, {"seed": 3})
+    again, facts = load_judge(tmp_path)
+    assert facts == {"seed": 3} and again.families == judge.families
+    assert (tmp_path / FILE).stat().st_size < 2_000_000
+    picture = torch.rand(1, 3, 128, 128)
+    assert torch.allclose(again(picture)[0], judge(picture)[0], atol=0.05)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "garbage", "foreign"])
+def test_a_damaged_judge_is_one_line_with_the_remedy(tmp_path: Path, damage: str) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / FILE
+    save_judge(Judge(("fire",)), path, {})
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:-50])
+    elif damage == "garbage":
+        path.write_bytes(b"\xff" * 99)
+    else:
+        save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(JudgeError, match="train judge") as caught:
+        load_judge(tmp_path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_it_is_taught_every_style_mood_and_intensity() -> None:
+    rng = random.Random(0)
+    recipes = [wide(rng, "fire") for _ in range(400)]
+    assert {r.style for r in recipes} == set(STYLES) and {r.mood for r in recipes} == set(MOODS)
+    assert sum(r.colour is not None for r in recipes) > 100 and all(r.second is None for r in recipes)
+    assert min(r.scalars[0] for r in recipes) < 0.1 and max(r.scalars[0] for r in recipes) > 0.9
+
+
+def test_training_and_held_out_pictures_differ_but_repeat() -> None:
+    def some(seed: int) -> torch.Tensor:
+        return Pictures(("fire", "ocean"), seed, torch.device("cpu")).make(2)[0]
+
+    assert torch.equal(some(1), some(1)) and not torch.equal(some(1), some(2))
+
+
+def test_softening_keeps_colour_and_loses_detail() -> None:
+    picture = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    soft = soften(picture, 4)
+    assert soft.shape == picture.shape and soft.std() < 0.5 * picture.std()
+    assert torch.allclose(soft.mean((2, 3)), picture.mean((2, 3)), atol=0.01)
+
+
+def test_training_writes_a_judge_and_resumes(tmp_path: Path) -> None:
+    facts = train_judge(tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", held_out=24)
+    assert 0 <= float(str(facts["accuracy"])) <= 1 and facts["held_out"] == 24
+    more = train_judge(
+        tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", resume=True, held_out=24, run=tmp_path
+    )
+    assert int(str(more["steps"])) == 2 * int(str(facts["steps"]))
+    with pytest.raises(ValueError, match="no scene family"):
+        train_judge(tmp_path, 0.0, 0, ("fire", "bears"))
+
+
+def test_families_are_chosen_by_name_by_engine_or_all(tmp_path: Path, ember_families: list[str]) -> None:
+    assert chosen("fire, ocean") == ["fire", "ocean"] and chosen("all") == list(FAMILIES)
+    assert chosen("", tmp_path) == ember_families
+    (tmp_path / "families.toml").write_text('families = ["galaxy"]')
+    assert chosen("", tmp_path) == ["galaxy"]
+    (tmp_path / "families.toml").write_text("nothing = 1")
+    for families, folder in (("bears", tmp_path), ("", tmp_path)):
+        with pytest.raises(click.UsageError, match="families"):
+            chosen(families, folder)
+
+
+@pytest.mark.skipif(not (EMBER / FILE).exists(), reason="no judge in the box yet")
+def test_the_judge_in_the_box_knows_renders_that_it_never_saw(ember_families: list[str]) -> None:
+    judge, facts = load_judge(EMBER)
+    assert set(judge.families) >= set(ember_families) and (EMBER / FILE).stat().st_size < 2_000_000
+    assert float(str(facts["accuracy"])) >= 0.98
+    pictures, kind, _, _ = Pictures(judge.families, 77_777, torch.device("cpu")).make(24)
+    assert (judge(pictures.float() / 255)[0].argmax(1) == kind).float().mean() >= 0.8

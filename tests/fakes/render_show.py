@@ -1,0 +1,47 @@
+"""A render thread with its mailboxes, without a show around it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.conditioning.builder import Mixer
+from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.runtime.render_thread import RenderThread
+
+
+def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.001)
+
+
+class Show:
+    """A render thread with all its mailboxes."""
+
+    def __init__(self, engine: Engine, **options: object) -> None:
+        self.painter = Painter(engine, (64, 64), "eager", threads=1)
+        bank = PromptBank(TextCache(engine.encode, synchronous=True))
+        mixer = Mixer(bank, None, self.painter.token_rows, engine.hears)
+        self.drives: Mailbox[Drive] = Mailbox()
+        self.frames: Mailbox[Frame] = Mailbox()
+        self.lines: list[str] = []
+        meanings: Mailbox[Meaning] = Mailbox()
+        self.thread = RenderThread(
+            self.painter,
+            mixer,
+            self.drives,
+            meanings,
+            ParameterStore(),
+            self.frames,
+            report=self.lines.append,
+            **options,  # type: ignore[arg-type]
+        )

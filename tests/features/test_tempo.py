@@ -1,0 +1,55 @@
+"""The memory of what repeats: a fill is outvoted, another tempo is soon believed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tpos_live.features.tempo import MEMORY_LOOKS, PATIENCE_LOOKS, Memory, Periodicity, best_tempo, periodicity
+
+
+def clicks(bpm: float, hops: int = 1024) -> Periodicity:
+    strength = np.zeros(hops)
+    strength[np.arange(0, hops, 6000.0 / bpm).astype(int)] = 1.0
+    strength = np.convolve(strength, (0.25, 0.5, 0.25), mode="same")
+    found = periodicity(strength, strength, strength)
+    assert found is not None
+    return found
+
+
+def tempo_of(found: Periodicity) -> float:
+    return best_tempo(found.scores())[0]
+
+
+def test_what_is_always_the_same_is_remembered_as_it_is() -> None:
+    memory, found = Memory(), clicks(120)
+    for _ in range(200):
+        kept = memory.remember(found, 120.0)
+    np.testing.assert_allclose(kept.onsets, found.onsets, atol=1e-9)
+    np.testing.assert_allclose(kept.scores(), found.scores(), atol=1e-9)
+
+
+def test_a_fill_is_outvoted() -> None:
+    memory = Memory()
+    for _ in range(int(MEMORY_LOOKS)):
+        memory.remember(clicks(120), 120.0)
+    for _ in range(PATIENCE_LOOKS):
+        kept = memory.remember(clicks(100), 120.0)
+    assert tempo_of(kept) == pytest.approx(120, rel=0.01)
+
+
+def test_another_tempo_is_believed_once_it_has_lasted() -> None:
+    memory = Memory()
+    for _ in range(int(MEMORY_LOOKS)):
+        memory.remember(clicks(120), 120.0)
+    for _ in range(PATIENCE_LOOKS + 1):
+        kept = memory.remember(clicks(100), 120.0)
+    assert tempo_of(kept) == pytest.approx(100, rel=0.01)
+
+
+def test_it_grows_with_what_is_heard() -> None:
+    memory = Memory()
+    for hops in (200, 225, 1000, 1024, 1024):
+        kept = memory.remember(clicks(120, hops), 0.0)
+        assert kept.onsets.size == kept.drums.size == clicks(120, hops).onsets.size
+        assert tempo_of(kept) == pytest.approx(120, rel=0.01)

@@ -1,0 +1,196 @@
+"""The conductor: rules of reactivity.md that a picture depends on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.features.features import Features
+from tpos_live.modulation.integrator import Conductor
+
+DT = 0.01
+
+
+def conduct(features: list[Features], conductor: Conductor | None = None, **values: object) -> list[Drive]:
+    snapshot = ParameterStore({n.replace("__", "."): v for n, v in values.items()}).snapshot()  # type: ignore[misc]
+    conductor = conductor or Conductor()
+    return [conductor.step(f, snapshot, f.time) for f in features]
+
+
+def music(seconds: float, tempo: float = 120.0, **values: float) -> list[Features]:
+    """Features of steady music whose beats are known."""
+    found = []
+    for hop in range(1, round(seconds / DT) + 1):
+        turns = hop * DT * tempo / 60.0
+        known = {"tempo": tempo, "confidence": 1.0, "silence": 0.0, "gate": True, **values}
+        phase = turns % 1.0
+        beat = known["confidence"] * math.cos(2 * math.pi * phase)
+        found.append(
+            Features(
+                time=hop * DT,
+                beat_phase=phase,
+                bar_phase=turns / 4 % 1.0,
+                beats=int(turns),
+                beat=beat,
+                **known,  # type: ignore[arg-type]
+            )
+        )
+    return found
+
+
+def test_sound_drives_velocity_never_position() -> None:
+    rng = np.random.default_rng(0)
+    features = [Features(bass=float(b), level=float(b), silence=0.0) for b in rng.integers(0, 2, 500)]
+    drives = conduct(features)
+    steps = np.diff([d.walk for d in drives])
+    assert np.all(steps >= 0.0) and steps.max() <= 2.0 * DT + 1e-9
+    assert steps == pytest.approx([d.speed * DT for d in drives[1:]])
+
+
+def test_speed_from_bass() -> None:
+    assert conduct(music(3, bass=0.0))[-1].speed == pytest.approx(0.4, abs=0.01)
+    assert conduct(music(3, bass=1.0))[-1].speed == pytest.approx(0.6, abs=0.01)
+    assert conduct(music(3, bass=1.0), seed__walk=0.5)[-1].speed == pytest.approx(0.3, abs=0.01)
+    assert conduct(music(3), seed__walk=0.0)[-1].walk == 0.0
+
+
+def test_an_onset_pushes_the_walk_for_a_moment() -> None:
+    conductor = Conductor()
+    conduct(music(1), conductor)
+    drives = conduct([*music(0.01, onset=1.0), *music(0.3)], conductor)
+    speeds = [drive.speed for drive in drives]
+    assert speeds[0] == pytest.approx(4.4, abs=0.05) and max(speeds) == speeds[0]
+    assert speeds[4] == pytest.approx(0.4 + 4.0 * math.exp(-1.0), abs=0.05)
+    assert speeds[-1] == pytest.approx(0.4, abs=0.05)
+
+
+def test_silence_is_slow_half_a_stop_darker_and_never_black() -> None:
+    conductor = Conductor()
+    before = conduct(music(2, loudness=1.0), conductor)[-1]
+    quiet = conduct([Features()] * 150, conductor)
+    assert quiet[149].light == pytest.approx(-0.5 * (1 - math.exp(-1.0)), rel=0.02)
+    last = conduct([Features()] * 2000, conductor)[-1]
+    assert last.light == pytest.approx(-0.5, abs=0.01) and last.level == 1.0
+    assert last.speed == pytest.approx(0.15 * 0.4, abs=0.002)
+    assert last.audio_weight < 1e-3 and before.audio_weight == pytest.approx(0.35, abs=0.01)
+    back = conduct(music(1, bass=0.0), conductor)
+    assert back[100 - 1].light > -0.02 and back[20].light == pytest.approx(-0.5 * math.exp(-1.0), rel=0.1)
+
+
+def test_a_drop_doubles_the_speed_and_decays_over_four_bars() -> None:
+    conductor = Conductor()
+    conduct(music(3, bass=0.0), conductor)
+    drives = conduct([Features(tempo=120.0, drop=1.0, silence=0.0)], conductor)
+    assert drives[0].speed == pytest.approx(0.8, rel=0.01) and drives[0].light == pytest.approx(0.5, abs=0.01)
+    later = conduct([Features(tempo=120.0, silence=0.0)] * 800, conductor)
+    assert later[400].speed > 0.47 and later[799].speed < 0.43
+
+
+def test_looks_count_drops_at_most_once_in_sixteen_beats() -> None:
+    conductor = Conductor()
+    beat = music(0.5)
+    drop = [Features(time=0.0, drop=d, tempo=120.0, silence=0.0) for d in (1.0, 0.9, 0.8)]
+    assert conduct(drop, conductor)[-1].looks == 1
+    assert conduct([*beat * 8, *drop, *beat], conductor)[-1].looks == 1
+    assert conduct([*beat * 8, *drop, *beat], conductor)[-1].looks == 2
+
+
+def test_light_from_beats_stays_under_ten_percent() -> None:
+    everything = {f"map__{f}__light": 2.0 for f in ("kick", "snare", "hats", "onset", "bass", "level", "beat")}
+    loud = music(4, kick=1.0, snare=1.0, hats=1.0, onset=1.0, bass=1.0, level=1.0)
+    lights = [d.light for d in conduct(loud, **everything)]
+    assert max(lights) <= math.log2(1.1) + 1e-9
+    assert 2.0 ** max(lights) <= 1.1 + 1e-9
+
+
+def test_beat_pulses_fade_over_a_bar_below_confidence() -> None:
+    conductor = Conductor()
+    sure = conduct(music(4), conductor)
+    assert max(d.zoom for d in sure[-100:]) == pytest.approx(0.008, rel=0.02)
+    unsure = conduct(music(4, confidence=0.3), conductor)
+    assert max(d.zoom for d in unsure[90:110]) == pytest.approx(0.008 * 0.3 * 0.5, rel=0.15)
+    assert max(abs(d.zoom) for d in unsure[-190:]) < 1e-9
+
+
+def test_kick_zooms_at_once_and_is_gone_soon() -> None:
+    drives = conduct([Features(silence=0.0), Features(kick=1.0, silence=0.0)] + [Features(silence=0.0)] * 40)
+    assert drives[0].zoom == 0.0 and drives[1].zoom == pytest.approx(0.025)
+    assert drives[17].zoom == pytest.approx(0.025 * math.exp(-2.0), rel=0.02)
+
+
+def test_snare_turns_the_other_way_each_bar() -> None:
+    turns = [d.rotate for d in conduct(music(8, snare=1.0))]
+    bars = [np.mean(turns[start + 20 : start + 180]) for start in range(0, 800, 200)]
+    assert [np.sign(b) for b in bars] == [1, -1, 1, -1] and max(map(abs, turns)) <= 0.6 + 1e-9
+
+
+def test_buildup_pushes_in_pales_and_pulses_faster() -> None:
+    conductor = Conductor()
+    conduct(music(4, buildup=0.0, loudness=1.0), conductor)
+    early = [d.speed for d in conduct(music(4, buildup=0.3), conductor)][100:]
+    late = conduct(music(4, buildup=1.0, loudness=1.0), conductor)
+    speeds = [d.speed for d in late][100:]
+
+    def pulses(values: list[float]) -> int:
+        return int(np.sum(np.diff(values) > 0.03))
+
+    assert pulses(speeds) >= 3 * max(pulses(early), 1) and pulses(speeds) == pytest.approx(24, abs=3)
+    assert late[-1].zoom == pytest.approx(0.08, abs=0.01) and late[-1].saturation == pytest.approx(0.75, abs=0.02)
+
+
+def test_pause_stops_walk_and_drift_but_not_light_and_zoom() -> None:
+    conductor = Conductor()
+    before = conduct(music(2), conductor, motion__pan_x=0.2, motion__zoom=0.1)[-1]
+    paused = conduct(music(2, kick=1.0), conductor, motion__pan_x=0.2, motion__zoom=0.1, pause=True)
+    for name in ("walk", "pan_x", "pan_y", "zoom_steady"):
+        assert {getattr(d, name) for d in paused} == {getattr(before, name)}
+    assert paused[-1].speed == 0.0 and paused[-1].zoom > 0.02
+
+
+def test_motion_is_integrated_with_the_speed() -> None:
+    last = conduct(music(5, bass=0.0), motion__pan_x=0.1, motion__pan_y=-0.2, motion__zoom=0.05)[-1]
+    assert last.pan_x == pytest.approx(0.1 * last.walk) and last.pan_y == pytest.approx(-0.2 * last.walk)
+    assert last.zoom_steady == pytest.approx(0.05 * last.walk)
+
+
+def test_parameters_pass_through_smoothed() -> None:
+    store, conductor = ParameterStore(), Conductor()
+    conductor.step(Features(), store.snapshot(), 0.0)
+    store.update({"out.level": 0.0, "motion.rotate": 90.0, "guidance": 5.0, "finish.grain": 0.05, "strength": 0.3})
+    first = conductor.step(Features(), store.snapshot(), 7.0)
+    assert 0.0 < first.level < 1.0 and 0.0 < first.rotate < 90.0 and first.grain == 0.05 and first.heard_at == 7.0
+    for _ in range(500):
+        last = conductor.step(Features(), store.snapshot(), 0.0)
+    assert (last.level, last.rotate, last.guidance, last.strength) == (0.0, 90.0, 5.0, pytest.approx(0.3))
+
+
+def test_extreme_settings_stay_in_range() -> None:
+    wild = {
+        f"map__{f}__{t}": v
+        for f in ("kick", "loudness", "drop", "silence", "buildup")
+        for t, v in (
+            ("zoom", 0.5),
+            ("light", -2.0),
+            ("saturation", -1.0),
+            ("intensity", 1.0),
+            ("strength", -1.0),
+            ("speed", -4.0),
+            ("bloom", -1.0),
+            ("rotate", 45.0),
+        )
+    }
+    loud = music(3, kick=1.0, loudness=1.0, drop=1.0, buildup=1.0)
+    for d in conduct([*loud, *[Features()] * 100], audio__sensitivity=4.0, **wild):
+        assert all(np.isfinite(getattr(d, f.name)).all() for f in fields(d))
+        assert abs(d.zoom) <= 0.5 and -3.0 <= d.light <= 3.0 and 0.0 <= d.saturation <= 2.0
+        assert 0.0 <= d.intensity <= 1.0 and 0.1 <= d.strength <= 1.0 and d.bloom >= 0.0 and d.speed >= 0.0
+
+
+def test_deterministic() -> None:
+    features = music(5, bass=0.7, kick=0.3, loudness=0.5)
+    assert conduct(features) == conduct(features)

@@ -1,0 +1,244 @@
+"""Offline pictures with the engine in the box: deterministic, whole, with sound; and every bad input one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from tpos_live.audio.files import AudioClip
+from tpos_live.audio.source import RATE
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.settings import load_settings
+from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.interpolator import Playhead
+from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.offline import pictures
+from tpos_live.runtime.pipeline import Studio
+from tpos_live.training.synth.sound_effects import make
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tpos_live", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=170, cwd=cwd, check=False)
+
+
+def beat(seconds: float, bpm: float = 120.0) -> np.ndarray:
+    """A kick drum on every beat: float32 [n, 2]."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    since = t % (60 / bpm)
+    mono = 0.8 * np.exp(-since / 0.08) * np.sin(2 * np.pi * 55 * since)
+    return np.repeat(mono[:, None], 2, axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "beat.wav"
+    soundfile.write(path, beat(2.0), RATE)
+    return path
+
+
+def frames(seed: int = 1) -> list[np.ndarray]:
+    settings = load_settings(
+        {"engine.threads": 2, "engine.accelerator": "eager", "parameters.seed": seed}, here=Path("/nowhere")
+    )
+    snapshot = ParameterStore(settings.start_values()).snapshot()
+    composer, playhead, out = Composer((320, 180)), Playhead(), []
+    with Studio(settings, live=False) as studio:
+        listener = Listener(studio.encoder)
+        for drive in pictures(studio, listener, snapshot, beat(0.5), 30):
+            frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+            playhead.take(frame)
+            out.append(composer.compose(playhead.shot(drive.time, drive, snapshot).finish, frame))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("chosen", "live", "cores", "drawn"),
+    [("", False, 2, (448, 256)), ("", True, 8, (448, 256)), ("", True, 2, (448, 256)), ("128", False, 8, (128, 128))],
+)
+def test_pictures_have_the_shape_of_the_screen_live_and_offline(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, live: bool, cores: int, drawn: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("tpos_live.runtime.pipeline._cores", lambda: cores)
+    values = {"engine.name": "ember", "engine.threads": 2, "engine.accelerator": "eager", "engine.size": chosen}
+    with Studio(load_settings(values, here=Path("/nowhere")), live=live, output=(1280, 720)) as studio:
+        if studio.engine.device.type == "cpu":
+            assert studio.painter.size == drawn
+
+
+def test_the_same_render_gives_the_same_frames() -> None:
+    first, second, other = frames(), frames(), frames(seed=2)
+    assert len(first) == 15
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not np.array_equal(first[-1], other[-1])
+
+
+def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None:
+    snapshot = ParameterStore().snapshot()
+    at: dict[int, dict[float, float]] = {}
+    for fps in (25, 50):
+        settings = load_settings({}, here=Path("/nowhere"))
+        studio = Studio(settings, live=False)  # not entered: only its encoder is needed
+        drives = list(pictures(studio, Listener(studio.encoder), snapshot, beat(2.0), fps))
+        assert len(drives) == 2 * fps
+        assert drives[-1].time == pytest.approx(2.0, abs=0.011)
+        at[fps] = {round(drive.time, 2): drive.walk for drive in drives}
+    both = set(at[25]) & set(at[50])
+    assert len(both) >= 45
+    assert all(at[25][time] == at[50][time] for time in both)
+
+
+def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, beat(4.0) * np.array([1, -1]) + np.random.default_rng(0).normal(0, 1e-3, (4 * RATE, 2)), RATE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    path.write_bytes(data)
+    studio = Studio(load_settings({}, here=Path("/nowhere")), live=False)  # not entered: only its encoder is needed
+    listener, lines = Listener(studio.encoder), []
+    drives = list(pictures(studio, listener, ParameterStore().snapshot(), AudioClip(path), 25, lines.append))
+    assert len(drives) == 100 and drives[-1].time == pytest.approx(4.0, abs=0.011)
+    assert listener.features.tempo > 0 or listener.features.level > 0, "it is heard"
+    assert any("opposite in phase" in line for line in lines) and any("is damaged at 0:0" in line for line in lines)
+
+
+def test_render_writes_every_picture_and_the_sound(wav: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    arguments = ["render", str(wav), "-o", str(out), "--fps", "10", "--resolution", "320x180", "--threads", "2"]
+    arguments += ["--accelerator", "eager"]
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"]
+    with av.open(str(out)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert (video.width, video.height) == (320, 180)
+        pictures_read = [frame.to_ndarray(format="rgb24") for frame in container.decode(video)]
+        assert len(pictures_read) == 20
+        container.seek(0)
+        samples = sum(frame.samples for frame in container.decode(audio))
+        assert samples == pytest.approx(2 * RATE, abs=2048)
+    assert np.ptp(pictures_read[0]) > 20
+    again = tmp_path / "out-2.mp4"
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 0 and f"wrote {again}" in result.stdout
+    with av.open(str(again)) as container:
+        for index, frame in enumerate(container.decode(container.streams.video[0])):
+            assert np.array_equal(frame.to_ndarray(format="rgb24"), pictures_read[index])
+
+
+def test_a_still_as_it_is_shown(tmp_path: Path) -> None:
+    wide = ("--size", "448x256")  # not the machine's own, which depends on its cores
+    result = run("still", "--prompt", "stormy ocean", "-o", "a.png", "--resolution", "640x360", *wide, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "wrote a.png, 640x360" in result.stdout
+    plain = run("still", "--prompt", "stormy ocean", "-o", "b.png", *wide, cwd=tmp_path)
+    assert plain.returncode == 0, plain.stderr
+    with Image.open(tmp_path / "a.png") as shown, Image.open(tmp_path / "b.png") as drawn:
+        near = np.asarray(shown.resize((448, 256)), float), np.asarray(drawn, float)
+        assert np.corrcoef(near[0].ravel(), near[1].ravel())[0, 1] > 0.9
+    for bad in ("0x0", "wide"):
+        refused = run("still", "--prompt", "x", "-o", "c.png", "--resolution", bad, cwd=tmp_path)
+        assert refused.returncode != 0 and len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_still_of_a_sound(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "fire.wav", make("fire", 0.9, 4.0, 1), RATE)
+    of_fire = ("still", "--prompt", "neon jellyfish", "--audio", "fire.wav")
+    result = run(*of_fire, "-o", "a.png", "--resolution", "640x360", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "heard: fire" in result.stderr and "wrote a.png, 640x360" in result.stdout
+    small = [(*of_fire, "-o", "b.png"), (*of_fire, "-o", "c.png"), (*of_fire[:3], "-o", "d.png")]
+    assert all(run(*arguments, "--size", "256", cwd=tmp_path).returncode == 0 for arguments in small)
+    fire, again, silence = (np.asarray(Image.open(tmp_path / f"{name}.png"), float) for name in "bcd")
+    assert np.array_equal(fire, again)
+    red = [float(picture[128:, :, 0].mean() - picture[128:, :, 2].mean()) for picture in (fire, silence)]
+    assert red[0] > red[1] + 20, "flames at the foot of the picture"
+    for bad in (("--audio", "gone.wav"), ("--audio", "fire.wav", "--seconds", "0")):
+        refused = run("still", "--prompt", "x", "-o", "e.png", *bad, cwd=tmp_path)
+        assert refused.returncode != 0 and len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_still(tmp_path: Path) -> None:
+
+    result = run("still", "--prompt", "", "-o", "a.png", "--size", "320x200", "--seed", "3", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (320, 192)
+    assert "320x192" in result.stderr + result.stdout
+    long = run("still", "--prompt", "🔥 鯨 " * 3000, "-o", "b.png", "--steps", "2", cwd=tmp_path)
+    assert long.returncode == 0, long.stderr
+    assert "prompt: not understood: 🔥, 鯨" in long.stderr
+    known = run("still", "--prompt", "neon samurai in a city at night", "-o", "c.png", cwd=tmp_path)
+    assert "prompt: city at night · neon (0." in known.stderr and "not understood: samurai" in known.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["render", "none.wav", "-o", "x.mp4"], "none.wav"),
+        (["render", "text.wav", "-o", "x.mp4"], "text.wav"),
+        (["render", "ok.wav", "-o", "nowhere/x.mp4"], "nowhere"),
+        (["render", "ok.wav", "-o", "."], "directory"),
+        (["render", "ok.wav", "-o", "ok.wav"], "ok.wav"),
+        (["render", "film.mp4", "-o", "link.mp4"], "is the file that is read"),
+        (["render", "ok.wav", "-o", "x.mkv"], ".mkv"),
+        (["still", "--prompt", "x", "-o", "x.gif"], ".gif"),
+        (["still", "--prompt", "x", "-o", "x.png", "--engine", "no-such-engine"], "no-such-engine"),
+        (["still", "--prompt", "x", "-o", "x.png", "--engine", "who/what"], "who/what"),
+        (["still", "--prompt", "x", "-o", "x.png", "--accelerator", "magic"], "magic"),
+        (["--headless", "--audio", "none.wav", "--osc-port", "0"], "none.wav"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], word: str, tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("this is no sound")
+    soundfile.write(tmp_path / "ok.wav", beat(0.1), RATE)
+    (tmp_path / "film.mp4").write_text("a film with sound")
+    (tmp_path / "link.mp4").symlink_to("film.mp4")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode in (1, 2)
+    lines = [
+        line for line in result.stderr.strip().splitlines() if not line.startswith(("engine:", "tpos-live: seed "))
+    ]
+    assert len(lines) == 1 and word in lines[0], result.stderr
+    assert "Traceback" not in result.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("workers", [(), pytest.param(("--workers", "2"), marks=pytest.mark.slow)])
+def test_ctrl_c_leaves_a_part_and_says_so(workers: tuple[str, ...], tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", beat(60.0), RATE)
+    (tmp_path / "a.mp4").write_text("an older film")
+    command = [sys.executable, "-m", "tpos_live", "render", "long.wav", "-o", "a.mp4", "--resolution", "160x90"]
+    command += ["--size", "128", "--threads", "1", "--accelerator", "eager", *workers]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A suite that runs in the background of a shell is started with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    part, end = tmp_path / "a-2.part.mp4", time.monotonic() + 100
+    while not (part.exists() and part.stat().st_size > 30_000) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
+    _out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors, errors
+    assert "not finished" in errors and "a-2.part.mp4" in errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-2.part.mp4", "a.mp4", "long.wav"]
+    assert (tmp_path / "a.mp4").read_text() == "an older film"
+    with av.open(str(part)) as container:
+        assert sum(1 for _ in container.decode(container.streams.video[0])) > 10

@@ -1,0 +1,194 @@
+"""The frames of a video: in order, the same bytes whatever is slow, few at a time, and every end is a clean one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.errors import StageError
+from tpos_live.display.interpolator import Playhead
+from tpos_live.display.video import VideoWriter
+from tpos_live.runtime import overlap as pipeline
+from tpos_live.runtime.overlap import DEPTH, VideoPipeline
+
+SIZE = (64, 36)
+SOUND = np.zeros((1600, 2), np.float32)
+
+
+class Writer:
+    """Keeps what a VideoWriter would write."""
+
+    def __init__(self, wait: float = 0.0, fails_at: int = -1) -> None:
+        self.frames: list[np.ndarray] = []
+        self.samples, self.wait, self.fails_at = 0, wait, fails_at
+        self.gate: threading.Event | None = None
+
+    def write_frame(self, pixels: np.ndarray) -> None:
+        if self.gate is not None:
+            self.gate.wait(30)
+        if len(self.frames) == self.fails_at:
+            raise StageError("cannot write a.mp4: No space left on device; choose another folder or make room")
+        time.sleep(self.wait)
+        self.frames.append(pixels)
+
+    def write_sound(self, stereo: np.ndarray) -> None:
+        self.samples += len(stereo)
+
+
+def drawn(k: int, pool: list[np.ndarray]) -> tuple[Drive, Frame]:
+    """Picture `k`, in one of a few arrays that are drawn into again, as the painter's are."""
+    pixels = pool[k % len(pool)]
+    pixels[:] = np.random.default_rng(k).integers(0, 255, pixels.shape)
+    return Drive(time=k / 30), Frame(pixels, k, k / 30, 0.0, k / 30)
+
+
+def snapshot() -> object:
+    return ParameterStore({"out.inbetween": False}).snapshot()
+
+
+def make(writer: Writer, count: int = 24, draw: float = 0.0, **options: object) -> list[int]:
+    """Put `count` frames; what was told of as written, by the number of frames put."""
+    told: list[int] = []
+    pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
+    with VideoPipeline(writer, SIZE, snapshot(), lambda: told.append(k), **options) as line:  # type: ignore[arg-type]
+        for k in range(count):
+            time.sleep(draw)
+            line.put(*drawn(k, pool), SOUND)
+            assert k - len(told) <= DEPTH, "no more than a few frames are kept"
+    return told
+
+
+def one_after_the_other(count: int = 24) -> list[np.ndarray]:
+    composer, playhead, out = Composer(SIZE), Playhead(), []
+    pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
+    for k in range(count):
+        drive, frame = drawn(k, pool)
+        playhead.take(frame)
+        out.append(composer.compose(playhead.shot(drive.time, drive, snapshot()).finish, frame))  # type: ignore[arg-type]
+    return out
+
+
+@pytest.mark.parametrize("slow", ["", "draw", "compose", "encode"])
+@pytest.mark.parametrize("composers", [1, 3])
+def test_order_and_bytes_do_not_depend_on_what_is_slow(
+    slow: str, composers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if slow == "compose":
+        compose = Composer.compose
+
+        def slowly(self: Composer, finish: object, frame: Frame, previous: object = None) -> np.ndarray:
+            time.sleep(0.02 if frame.index % 3 == 0 else 0.0)  # the next ones are composed before it
+            return compose(self, finish, frame)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Composer, "compose", slowly)
+    writer = Writer(wait=0.01 if slow == "encode" else 0.0)
+    told = make(writer, draw=0.01 if slow == "draw" else 0.0, composers=composers)
+    monkeypatch.undo()
+    expected = one_after_the_other()
+    assert len(writer.frames) == len(told) == 24 and writer.samples == 24 * len(SOUND)
+    assert all(np.array_equal(a, b) for a, b in zip(writer.frames, expected, strict=True))
+
+
+def test_the_drawing_waits_for_a_writer_that_stands() -> None:
+    writer, put = Writer(), []
+    writer.gate = threading.Event()
+    pool = [np.zeros((32, 32, 3), np.uint8)]
+
+    def draw() -> None:
+        with VideoPipeline(writer, SIZE, snapshot()) as line:  # type: ignore[arg-type]
+            for k in range(4 * DEPTH):
+                line.put(*drawn(k, pool), SOUND)
+                put.append(k)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    end = time.monotonic() + 20
+    while len(put) < DEPTH and time.monotonic() < end:
+        time.sleep(0.01)
+    thread.join(0.2)
+    assert thread.is_alive() and len(put) == DEPTH
+    writer.gate.set()
+    thread.join(20)
+    assert len(writer.frames) == 4 * DEPTH
+
+
+def test_an_encoder_that_fails_ends_it_with_its_line_and_no_later_frame() -> None:
+    for count in (24, 9):  # seen while drawing, and at the end
+        writer = Writer(fails_at=8)
+        with pytest.raises(StageError, match="No space left"):
+            make(writer, count)
+        assert len(writer.frames) == 8 and writer.samples == 8 * len(SOUND)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("composer", "encoder_"))]
+
+
+def test_a_composition_that_fails_ends_it_without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    compose = Composer.compose
+
+    def fails(self: Composer, finish: object, frame: Frame, previous: object = None) -> np.ndarray:
+        if frame.index == 5:
+            raise MemoryError("no memory for frame 5")
+        return compose(self, finish, frame)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Composer, "compose", fails)
+    writer = Writer()
+    with pytest.raises(MemoryError, match="frame 5"):
+        make(writer, composers=3)
+    assert len(writer.frames) == 5
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("the engine is gone")])
+def test_what_was_drawn_before_an_error_or_ctrl_c_is_written(error: BaseException) -> None:
+    writer, pool = Writer(wait=0.01), [np.zeros((32, 32, 3), np.uint8)]
+    with pytest.raises(type(error)), VideoPipeline(writer, SIZE, snapshot()) as line:  # type: ignore[arg-type]
+        for k in range(10):
+            line.put(*drawn(k, pool), SOUND)
+        raise error
+    assert len(writer.frames) == 10
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("composer", "encoder_"))]
+
+
+def test_the_drawing_keeps_its_torch_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        seen: list[int] = []
+        with VideoPipeline(Writer(), SIZE, snapshot(), composers=2) as line:  # type: ignore[arg-type]
+            seen += line._composing.map(lambda _n: torch.get_num_threads(), range(4))
+            assert torch.get_num_threads() == 2
+        fresh: list[int] = []
+        thread = threading.Thread(target=lambda: fresh.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert seen == [1] * 4 and fresh == [2]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_file_is_the_same_every_time(tmp_path: Path) -> None:
+    files = []
+    for name, composers in (("a.mp4", 1), ("b.mp4", 3)):
+        with VideoWriter(tmp_path / name, SIZE, 30, threads=2) as writer:
+            pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
+            with VideoPipeline(writer, SIZE, snapshot(), composers=composers) as line:  # type: ignore[arg-type]
+                for k in range(40):
+                    line.put(*drawn(k, pool), SOUND)
+        files.append((tmp_path / name).read_bytes())
+    assert files[0] == files[1]
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert sum(1 for _ in container.decode(container.streams.video[0])) == 40
+
+
+def test_half_of_the_cores_compose_at_most_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, composers in ((1, 1), (2, 1), (4, 2), (64, pipeline.MOST_COMPOSERS)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        assert VideoPipeline(Writer(), SIZE, snapshot())._count == composers  # type: ignore[arg-type]

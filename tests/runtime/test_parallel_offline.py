@@ -1,0 +1,120 @@
+"""A render split over processes: the same pictures in the same order, and one line when a worker is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+from fakes.tiny_engine import make_tiny_engine
+
+from tpos_live.audio.source import RATE
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.settings import Settings, load_settings
+from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.runtime.offline import drawn, pictures
+from tpos_live.runtime.parallel_offline import drawn_by_workers, role
+
+SEGMENT = 12
+
+
+def sound(seconds: float) -> np.ndarray:
+    t = np.arange(round(seconds * RATE)) / RATE
+    mono = 0.8 * np.exp(-(t % 0.5) / 0.08) * np.sin(2 * np.pi * 55 * t)
+    return np.repeat(mono[:, None], 2, axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_engine(tmp_path_factory.mktemp("engine"), "flow", metadata={"audio_tokens": 2})
+
+
+def settings(engine: Path, **parameters: object) -> Settings:
+    values = {f"parameters.{name}": value for name, value in parameters.items()}
+    chosen = {"engine.name": str(engine), "engine.accelerator": "eager", "engine.threads": 1, "engine.size": "64"}
+    return load_settings({**chosen, **values}, here=Path("/nowhere"))
+
+
+def pixels(settings: Settings, seconds: float, count: int) -> list[np.ndarray]:
+    snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
+    heard = sound(seconds)
+    several = drawn_by_workers(settings, snapshot, heard, 30, count, pictures, SEGMENT)
+    found = []
+    for k, (drive, frame) in enumerate(drawn(settings, snapshot, heard, 30) if count == 1 else several):
+        assert frame is not None and frame.index == k and frame.time == drive.time
+        found.append(frame.pixels.copy())  # a painter's own pixels are overwritten
+    assert len(found) == round(30 * seconds)
+    return found
+
+
+@pytest.mark.parametrize("crew", [1, 2, 3])
+def test_every_picture_has_one_owner_and_every_segment_a_run_up(crew: int) -> None:
+    for k in range(100):
+        roles = [role(k, rank, crew, segment=12, run_up=5) for rank in range(crew)]
+        assert roles.count("draw") == 1
+        upcoming = (k // 12 + 1) % crew  # whose segment is next
+        runs = k % 12 >= 7 and crew > 1
+        assert [rank for rank in range(crew) if roles[rank] == "up"] == ([upcoming] if runs else [])
+
+
+def test_a_run_up_longer_than_a_segment_reaches_no_further_than_the_one_before() -> None:
+    assert [role(k, 1, 2, segment=4, run_up=9) for k in range(8)] == ["up"] * 4 + ["draw"] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_pictures_of_two_workers_are_those_of_one(engine: Path) -> None:
+    seconds = 1.0  # both draw, and the first one twice
+    one, two = (pixels(settings(engine), seconds, count) for count in (1, 2))
+    assert len(one) == len(two) and all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+    assert len({picture.tobytes() for picture in one}) == 30, "and they move"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_fed_pictures_are_forgotten_within_the_run_up(engine: Path) -> None:
+    """Below strength 1 the second segment begins from other pictures than one process would have had."""
+    seconds = 24 / 30
+    one, two = (pixels(settings(engine, strength=0.6), seconds, count) for count in (1, 2))
+    first, second = slice(0, SEGMENT), slice(SEGMENT, None)
+    assert all(np.array_equal(a, b) for a, b in zip(one[first], two[first], strict=True))
+    errors = [float(np.abs(a.astype(float) - b).mean()) for a, b in zip(one[second], two[second], strict=True)]
+    jump = float(np.abs(one[SEGMENT].astype(float) - one[SEGMENT - 1]).mean())
+    assert max(errors) < max(jump, 2.0), "the seam is no greater than what moves from picture to picture"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_worker_that_cannot_go_on_is_one_line(engine: Path) -> None:
+    broken = settings(engine).model_copy(update={"engine": settings(engine).engine.model_copy(update={"name": "gone"})})
+    with pytest.raises(EngineError, match=r"worker \d: .*gone") as caught:
+        pixels(broken, 1.0, 2)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_workers_end_with_a_render_that_is_killed(engine: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", sound(60.0), RATE)
+    command = [sys.executable, "-m", "tpos_live", "render", "a.wav", "-o", "a.mp4", "--workers", "2"]
+    command += ["--engine", str(engine), "--accelerator", "eager", "--resolution", "64x64"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    end, crew = time.monotonic() + 120, []
+    try:
+        while len(list(tmp_path.glob("*.part.mp4"))) == 0:  # both workers draw
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.1)
+        crew = psutil.Process(process.pid).children(recursive=True)
+        assert len(crew) >= 2
+    finally:
+        process.kill()
+        process.wait()
+    left = psutil.wait_procs(crew, timeout=10)[1]
+    for each in left:
+        each.kill()
+    assert left == []

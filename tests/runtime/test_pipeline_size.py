@@ -1,0 +1,45 @@
+"""The rehearsal is the show: stills, films and shows are drawn in the output's shape, at one size."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tpos_live.core.paths import shipped
+from tpos_live.core.settings import Settings
+from tpos_live.diffusion.model.metadata import EngineMetadata, read_metadata
+from tpos_live.runtime import pipeline as studio
+
+ENGINE = EngineMetadata(size=(256, 256), sizes=[(256, 256), (320, 192), (448, 256), (512, 288)], multiple=32)
+
+
+def size(cores: int, live: bool, patch: pytest.MonkeyPatch, device: str = "cpu") -> tuple[int, int]:
+    patch.setattr(studio, "_cores", lambda: cores)
+    silent: Any = SimpleNamespace(name="none")
+    made = studio.Studio(Settings(), live=live, encoder=silent, output=(1280, 720))
+    made.engine = SimpleNamespace(device=torch.device(device), metadata=ENGINE)
+    return made._own_size()
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, (320, 192)), (2, (320, 192)), (4, (448, 256)), (64, (448, 256))])
+def test_live_and_offline_draw_one_size_in_the_output_s_shape(
+    cores: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = {size(cores, live, monkeypatch) for live in (True, False)}
+    assert drawn == {expected}
+    assert abs(expected[0] / expected[1] / (16 / 9) - 1) < 0.07, "little is cropped away"
+
+
+def test_ember_on_few_cores_draws_what_it_was_trained_at() -> None:
+    assert read_metadata(shipped("engines") / "ember").light_size_for((1280, 720)) == (448, 256)
+
+
+def test_a_card_does_not_count_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert size(1, True, monkeypatch, "cuda") == (448, 256)
+
+
+def test_pinned_to_one_core_is_one_core() -> None:
+    assert 1 <= studio._cores() <= 4096

@@ -1,0 +1,223 @@
+"""Recordings of a show: what is lost is said until it was seen, and nothing that is there is touched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.settings import RecordSettings
+from tpos_live.display.errors import StageError
+from tpos_live.runtime.recordings import check_recording
+from tpos_live.runtime.session_controls import Desk
+from tpos_live.runtime.status_board import Board
+
+
+class Stage:
+    """A stage that shows nothing."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Any] = []
+        self.size = (64, 64)
+
+    def read_back(self) -> np.ndarray:
+        return np.zeros((64, 64, 3), np.uint8)
+
+    def close_soon(self) -> None: ...
+
+    def next_screen(self) -> int:
+        return 0
+
+
+def desk_of(folder: Path, **more: Any) -> tuple[Desk, Stage, ParameterStore, Board, list[str]]:
+    store, said, now = ParameterStore(), list[str](), [100.0]
+    board = Board(store, said.append, clock=lambda: now.__setitem__(0, now[0] + 5.0) or now[0])  # 5 s a look
+    desk = Desk(store, SimpleNamespace(), board.report, folder=str(folder), **more)  # type: ignore[arg-type]
+    board.attach(desk.recordings.fields)
+    return desk, Stage(), store, board, said
+
+
+def play(desk: Desk, stage: Stage, frames: int = 15) -> None:
+    """Half a second of show."""
+    begin = time.perf_counter()
+    for k in range(frames):
+        desk.look(stage)
+        for output in stage.outputs:
+            output.send(np.full((64, 64, 3), 8 * k, np.uint8), begin + k / 30)
+        desk.hear(SimpleNamespace(stereo=np.zeros((1600, 2), np.float32), captured_at=begin + (k + 1) / 30))  # type: ignore[arg-type]
+
+
+def test_two_recordings_of_one_second_are_two_files(tmp_path: Path) -> None:
+    desk, stage, store, _board, said = desk_of(tmp_path, record=str(tmp_path / "a.mp4"))
+    (tmp_path / "a.mp4").write_text("good")
+    play(desk, stage)
+    for _ in range(2):
+        store.set("out.record", False)
+        desk.look(stage)
+        store.set("out.record", True)
+        play(desk, stage)
+    desk.close(stage)
+    files = sorted(tmp_path.glob("*.mp4"))
+    assert len(files) == 4 and (tmp_path / "a.mp4").read_text() == "good" and tmp_path / "a-2.mp4" in files
+    for path in set(files) - {tmp_path / "a.mp4"}:
+        with av.open(str(path)) as file:
+            assert file.duration == pytest.approx(500_000, abs=100_000)
+    assert len([line for line in said if line.startswith("recorded ")]) == 3
+    assert desk.recordings.failures == []
+
+
+def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: Path) -> None:
+    desk, stage, store, board, said = desk_of(tmp_path, record=str(tmp_path / "gone" / "a.mp4"))
+    desk.look(stage)
+    assert not store.snapshot()["out.record"] and not stage.outputs
+    for _ in range(10):  # 50 s, on the board's clock
+        status = board.status()
+        assert "gone" in status.record_error and status.message == status.record_error
+    assert len([line for line in said if "gone" in line]) == 1
+
+    store.trigger("out.acknowledge")
+    desk.look(stage)
+    board.status()
+    assert board.status().record_error == "" and board.status().message == ""
+
+    desk.recordings.lost = "recording lost: the disk was full"
+    store.set("out.record", True)
+    play(desk, stage)
+    assert board.status().record_error == "" and board.status().recording
+    desk.close(stage)
+    assert len(desk.recordings.failures) == 1, "and is told again at the end"
+
+
+def test_the_figures_of_a_recording_are_in_the_status(tmp_path: Path) -> None:
+    desk, stage, store, board, _said = desk_of(tmp_path)
+    store.set("out.record", True)
+    end = time.monotonic() + 20
+    while time.monotonic() < end and not (board.status().record_minutes_left and board.status().record_fps):
+        play(desk, stage, 30)
+        time.sleep(0.1)
+    status = board.status()
+    assert status.record_seconds > 1 and status.record_minutes_left > 0 and status.record_fps > 0
+    assert 0 <= status.record_lag_ms < 20_000 and status.recording.endswith(".mp4")
+    desk.close(stage)
+    assert board.status().record_seconds == 0 and board.status().recording == ""
+
+
+def test_a_recording_without_sound_is_a_loss_but_a_key_pressed_twice_is_not(tmp_path: Path) -> None:
+    desk, stage, store, _board, _said = desk_of(tmp_path)
+    store.set("out.record", True)
+    desk.look(stage)
+    desk.recordings._began -= 60
+    store.set("out.record", False)
+    desk.look(stage)
+    store.set("out.record", True)
+    desk.look(stage)
+    desk.close(stage)
+    assert len(desk.recordings.failures) == 1 and "no picture with sound" in desk.recordings.failures[0]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("record", "word"),
+    [
+        (RecordSettings(file="."), "folder"),
+        (RecordSettings(file="no/a.mp4"), "does not exist"),
+        (RecordSettings(file="a.avi"), ".avi"),
+        (RecordSettings(file="song.mp4"), "is the file that is read"),
+        (RecordSettings(folder="no"), "does not exist"),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_before_the_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: RecordSettings, word: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "song.mp4").write_text("x")
+    with pytest.raises(StageError, match="cannot record") as caught:
+        check_recording(record, "song.mp4")
+    assert word in str(caught.value) and "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["song.mp4"]
+    check_recording(RecordSettings(file="a.mp4"), "song.mp4")
+
+
+def show(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tpos_live", *arguments, "--headless", "--osc-port", "0", "--size", "64"]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_a_start_that_fails_keeps_the_file_of_last_night(tmp_path: Path) -> None:
+    (tmp_path / "tonight.mp4").write_text("good")
+    for arguments, word in ((["--device", "nosuchmic"], "input"), (["--audio", "text.wav"], "text.wav")):
+        (tmp_path / "text.wav").write_text("this is no sound")
+        process = show(*arguments, "--record", "tonight.mp4", cwd=tmp_path)
+        _out, errors = process.communicate(timeout=100)
+        assert process.returncode == 1 and word in errors and "Traceback" not in errors, errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["text.wav", "tonight.mp4"]
+    assert (tmp_path / "tonight.mp4").read_text() == "good"
+    process = show("--audio", "text.wav", "--record", ".", cwd=tmp_path)
+    _out, errors = process.communicate(timeout=100)
+    assert process.returncode == 1 and "is a folder" in errors
+
+
+_FULL = """
+import errno, os, sys
+from tpos_live.display.video import _File
+write = _File.write
+def full(self, data):
+    if self.written > 100_000:
+        self.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise self.error
+    return write(self, data)
+_File.write = full
+from tpos_live.cli.main import main
+sys.argv = ["tpos-live", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_does_not_end_the_show_and_is_told_at_its_end(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 60, 2)), 48_000)
+    command = [sys.executable, "-c", _FULL, "--audio", "noise.wav", "--mute", "--headless", "--osc-port", "0"]
+    command += ["--record", "a.mp4", "--size", "64"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "recording lost" in line:
+            break
+    assert process.poll() is None, lines
+    process.send_signal(signal.SIGINT)
+    _out, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "No space left" in lines[-1] and "a.part.mp4" in lines[-1] and lines[-1] in errors
+    assert (tmp_path / "a.part.mp4").exists() and not (tmp_path / "a.mp4").exists()
+
+
+@pytest.mark.slow
+def test_a_show_that_was_killed_leaves_a_part_that_the_next_one_keeps(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 60, 2)), 48_000)
+    process = show("--audio", "noise.wav", "--mute", "--record", "a.mp4", cwd=tmp_path)
+    part, end = tmp_path / "a.part.mp4", time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 50_000) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    left = part.read_bytes()
+    process = show("--audio", "noise.wav", "--mute", "--record", "a.mp4", "--seconds", "6", cwd=tmp_path)
+    _out, errors = process.communicate(timeout=100)
+    assert process.returncode == 0 and "a.part.mp4" in errors and "recorded a-2.mp4" in errors, errors
+    assert part.read_bytes() == left
+    with av.open(str(tmp_path / "a-2.mp4")) as file:
+        assert (file.duration or 0) / 1e6 == pytest.approx(6.0, abs=2.5)

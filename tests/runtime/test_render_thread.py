@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.render_show import Show, until
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.runtime.render_thread import Pace, Trail
+
+
+def test_draws_the_newest_moment(flow: Engine) -> None:
+    show = Show(flow)
+    for n in range(5):
+        show.drives.put(Drive(time=n))
+    with show.thread:
+        until(lambda: show.frames.latest() is not None)
+        frame = show.frames.take()
+        assert frame is not None and frame.time == 4
+        show.drives.put(Drive(time=50))
+        until(lambda: (show.frames.latest() or frame).time >= 50)
+    assert not show.thread._thread.is_alive()
+
+
+def test_goes_on_while_the_sound_is_late(flow: Engine) -> None:
+    show = Show(flow)
+    with show.thread:
+        time.sleep(0.1)
+        assert show.thread.drawn == 0  # nothing was heard yet
+        show.drives.put(Drive(time=1))
+        until(lambda: show.thread.drawn >= 4)
+        assert show.lines == []
+
+
+def test_a_trail_leads_on_where_it_went() -> None:
+    trail = Trail()
+    assert trail.next(None, 10.0) is None
+    first = Drive(time=1.0, heard_at=5.0, walk=2.0, pan_x=0.5)
+    assert trail.next(first, 10.0) is first
+    alone = trail.next(None, 10.2)
+    assert alone is not None and (alone.time, alone.walk) == (pytest.approx(1.2), 2.0)
+    second = Drive(time=1.1, heard_at=5.1, walk=2.2, pan_x=0.4, light=0.7)
+    assert trail.next(second, 10.3) is second
+    later = trail.next(None, 10.8)
+    assert later is not None
+    assert (later.time, later.heard_at) == (pytest.approx(1.6), pytest.approx(5.6))
+    assert (later.walk, later.pan_x, later.light) == (pytest.approx(3.2), pytest.approx(-0.1), 0.7)
+
+
+def test_a_stroke_is_not_gone_on_with() -> None:
+    """Over a jerk, and before the sound has come, the picture never steps back."""
+    trail, walk, now, drawn = Trail(), 0.0, 0.0, []
+    for n in range(200):
+        walk += 0.5 if n % 40 == 20 else 0.01
+        for later in (0.0, 0.006):  # a picture of the Drive itself, and one before the next comes
+            drive = trail.next(Drive(time=n / 100, walk=walk) if later == 0.0 else None, now + later)
+            assert drive is not None
+            drawn.append(drive.walk)
+        now += 0.01
+    steps = np.diff(drawn)
+    assert steps.min() >= 0 and np.median(steps) == pytest.approx(0.005, abs=0.002)
+    opposed = Trail()
+    for n, x in enumerate((0.0, 0.1, 0.0)):
+        opposed.next(Drive(time=float(n), pan_x=x), float(n))
+    assert opposed.next(None, 2.5).pan_x == 0.0  # type: ignore[union-attr]
+
+
+def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) -> None:
+    show = Show(flow)
+    show.painter.on_card = True
+    mixed: list[str] = []
+    waited: list[float] = []
+    real_draw, real_mix, real_wait = show.painter.draw, show.thread._mix, show.drives.wait
+
+    def draw(*args: Any, **named: Any) -> Frame:
+        mixed.append("draw")
+        return real_draw(*args, **named)
+
+    def mix(*args: Any) -> Any:
+        mixed.append("mix")
+        return real_mix(*args)
+
+    show.drives.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
+    show.painter.draw = draw  # type: ignore[method-assign]
+    show.thread._mix = mix  # type: ignore[method-assign]
+    show.drives.put(Drive(time=1))
+    with show.thread:
+        until(lambda: show.thread.drawn >= 12)
+    assert set(waited[1:-1]) == {0.0}, "it waits for the first Drive alone"
+    # The first picture is mixed before it, all others while the one before them is drawn.
+    assert mixed[:7] == ["mix", "draw", "mix", "draw", "mix", "draw", "mix"]
+    assert show.thread.error == "" and show.lines == []
+
+
+def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
+    """Until the first prompt is encoded the thread must not keep Python busy, which its encoder wants."""
+    show = Show(flow)
+    show.painter.on_card = True
+    mixes, waited, real_wait = [0], [0.0], show.drives.wait
+
+    def mix(*_args: Any) -> None:
+        mixes[0] += 1
+
+    show.thread._mix = mix  # type: ignore[method-assign]
+    show.drives.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
+    show.drives.put(Drive(time=1))
+    with show.thread:
+        until(lambda: mixes[0] >= 4)
+    assert min(waited[1:]) > 0 and show.thread.drawn == 0
+
+
+def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
+    show = Show(flow, fps_cap=200.0)
+    show.painter.on_card = True
+    with show.thread:
+        show.drives.put(Drive(time=1))
+        until(lambda: show.thread.drawn >= 3)
+        assert show.thread._ahead is None
+
+
+def test_an_error_keeps_the_show_running(flow: Engine) -> None:
+    show = Show(flow)
+    good = show.painter.accelerator.decode
+    broken = [True]
+
+    def decode(latent: object, out: np.ndarray) -> None:
+        if broken[0]:
+            raise RuntimeError("the card is gone\nand a long story")
+        good(latent, out)  # type: ignore[arg-type]
+
+    show.painter.accelerator.decode = decode  # type: ignore[method-assign]
+    with show.thread:
+        show.drives.put(Drive(time=1))
+        until(lambda: show.thread.failed == 1)
+        show.drives.put(Drive(time=2))
+        until(lambda: show.thread.failed == 2)
+        assert len(show.lines) == 1 and "the card is gone" in show.lines[0] and "\n" not in show.lines[0]
+        broken[0] = False
+        show.drives.put(Drive(time=3))
+        until(lambda: show.thread.drawn == 1)
+        assert show.thread.error == ""
+
+
+def test_swaps_the_accelerator_between_pictures(flow: Engine) -> None:
+    from tpos_live.diffusion.backends.registry import Eager
+
+    show = Show(flow)
+    faster = Eager(flow)
+    with show.thread:
+        show.thread.swap(faster)
+        show.drives.put(Drive(time=1))
+        until(lambda: show.thread.drawn == 1)
+    assert show.painter.accelerator is faster
+
+
+def test_pace_keeps_the_rate_and_does_not_hurry_after_a_stall() -> None:
+    pace, now, begun = Pace(30), 0.0, []
+    rng = np.random.default_rng(0)
+    for n in range(300):
+        now += pace.wait(now)
+        pace.begin(now)
+        begun.append(now)
+        now += rng.uniform(0.001, 0.03) + (2.0 if n == 150 else 0.0)
+    gaps = np.diff(begun)
+    assert np.delete(gaps, 150) == pytest.approx(1 / 30, abs=0.031)
+    assert (begun[150] - begun[0]) / 150 == pytest.approx(1 / 30, rel=1e-6)
+    after = np.array(begun[152:])
+    assert (after[-1] - after[0]) / (len(after) - 1) == pytest.approx(1 / 30, rel=1e-3)
+    assert Pace(0).wait(5.0) == 0.0

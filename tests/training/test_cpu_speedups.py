@@ -1,0 +1,46 @@
+"""A hastened UNet is the same UNet."""
+
+import shutil
+
+import pytest
+import torch
+
+from tpos_live.training.image_model.cpu_speedups import hasten
+from tpos_live.training.image_model.dataset import LAYOUT
+from tpos_live.training.image_model.rectified_flow import build_unet
+from tpos_live.training.text.text_encoder import DIM
+
+
+def _gradients(unet: torch.nn.Module, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(3)
+    noise, tokens = torch.randn(2, 32, *size, generator=rng), torch.randn(2, LAYOUT.rows, DIM, generator=rng)
+    unet.zero_grad()
+    out = unet(noise, torch.tensor([999.0, 400.0]), encoder_hidden_states=tokens)[0]
+    out.square().mean().backward()
+    return out.detach(), unet.unet.conv_in.weight.grad.clone()
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        False,
+        pytest.param(
+            True,
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(shutil.which("c++") is None, reason="compiling needs a C++ compiler"),
+            ],
+        ),
+    ],
+)
+def test_pictures_gradients_and_names_stay(compiled: bool) -> None:
+    torch.manual_seed(1)
+    unet = build_unet((16, 32))
+    before = {size: _gradients(unet, size) for size in ((8, 8), (8, 12))}
+    names = list(unet.state_dict())
+    hasten(unet.unet, compiled)
+    for size, (picture, gradient) in before.items():
+        now, slope = _gradients(unet, size)
+        torch.testing.assert_close(now, picture, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(slope, gradient, atol=2e-5, rtol=1e-3)
+    assert list(unet.state_dict()) == names

@@ -1,0 +1,206 @@
+"""Ears that are taught before names: sounds are found and heard, lessons are aligned, training begins with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tpos_live.audio_encoder.checkpoint import read_metadata
+from tpos_live.audio_encoder.streaming import SILENT_DB, Layout
+from tpos_live.training.audio_model import yamnet_teacher as teacher
+from tpos_live.training.audio_model.clips import Clip, DataError, Sound
+from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
+from tpos_live.training.audio_model.pretrain import (
+    AGAIN_AND_AGAIN,
+    EARS,
+    Lessons,
+    clip_lessons,
+    ears_of,
+    give_ears,
+    train_ears,
+)
+from tpos_live.training.audio_model.train import train_encoder
+from tpos_live.training.audio_model.yamnet_teacher import Lesson, find_sounds, read_lessons
+
+RATE = 48_000
+TINY = Layout(channels=(4, 6), width=16, query=4, memory=40)
+
+
+class Loudness:
+    """A teacher that knows one thing: how loud the last 0.4 s were; it says so in 100 ways."""
+
+    names: ClassVar[list[str]] = ["loud noise", "silence"]
+
+    def __init__(self, path: Path) -> None:
+        del path
+
+    def hear(self, mono: np.ndarray, hops: int = teacher.LESSON_HOPS) -> tuple[np.ndarray, np.ndarray]:
+        n = len(mono) // (480 * hops)
+        level = np.log10(np.square(mono[: n * 480 * hops].reshape(n, -1)).mean(axis=1) + 1e-9)
+        told = np.outer(level, np.random.default_rng(0).standard_normal(100))
+        told += np.random.default_rng(1).normal(0, 0.01, told.shape)
+        return told.astype(np.float16), np.tile(np.float16([0.5, 0.01]), (n, 1))
+
+
+@pytest.fixture
+def sounds(tmp_path: Path) -> Path:
+    """Ten takes of one sound, two of another in a folder of its own, and a broken file."""
+    folder, rng = tmp_path / "sounds", np.random.default_rng(0)
+    (folder / "more").mkdir(parents=True)
+    for index in range(10):
+        level = 10 ** rng.uniform(-2, -0.5)
+        soundfile.write(folder / f"door_slam_{index}.wav", level * rng.standard_normal(16_000), 16_000)
+    for index in range(2):
+        soundfile.write(folder / "more" / f"bell{index}.wav", 0.1 * rng.standard_normal(16_000), 16_000)
+    (folder / "noise_of_nothing.wav").write_bytes(b"nothing")
+    return folder
+
+
+def test_a_few_takes_of_each_sound_are_heard(sounds: Path, tmp_path: Path) -> None:
+    found = [path.name for path in find_sounds(sounds)]
+    assert len([name for name in found if name.startswith("door_slam")]) == 3
+    assert {"bell0.wav", "bell1.wav", "noise_of_nothing.wav"} <= set(found) and len(found) == 6
+    with pytest.raises(DataError, match="no sound files"):
+        find_sounds(tmp_path / "nowhere")
+
+
+def test_a_teacher_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "yamnet.tflite").write_bytes(b"no net")
+    with pytest.raises(DataError, match=r"pip install ai-edge-litert|is not YAMNet"):
+        teacher.Yamnet(tmp_path / "yamnet.tflite")
+
+
+def test_a_soundfont_that_is_none_is_named_at_once(sounds: Path, tmp_path: Path) -> None:
+    """Before the teacher is asked for, which is not there either."""
+    with pytest.raises(DataError, match=r"none\.sf2 is not a soundfont|pip install --no-deps tinysoundfont"):
+        train_ears(sounds, Path("teacher"), minutes=0.01, run=tmp_path, soundfont=tmp_path / "none.sf2")
+
+
+def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    lines: list[str] = []
+    extra = [Sound("made/1", 0.1 * np.random.default_rng(2).standard_normal(RATE).astype(np.float32))]
+    lessons = read_lessons(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append, extra)
+    assert len(lessons) == 6 and len(lines) == 1 and "noise_of_nothing" in lines[0] and "\n" not in lines[0]
+    assert lessons[-1].name == "made/1" and lessons[0].told.shape == (2, 100)
+    again = read_lessons(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append)
+    assert [one.name for one in again] == [one.name for one in lessons]
+    assert all(np.array_equal(a.told, b.told) for a, b in zip(again, lessons, strict=True))
+
+
+def test_what_is_told_fits_what_is_heard() -> None:
+    """A sound whose level is its answer: the louder a step, the more of the first component it must carry."""
+    rng = np.random.default_rng(0)
+    lessons = []
+    for index in range(40):
+        level = np.repeat(rng.uniform(-60, -10, 10), 40)
+        told = level[39::40, None] * np.linspace(1, 2, 100) + rng.normal(0, 0.1, (10, 100))
+        lessons.append(Lesson(str(index), np.repeat(level[:, None], 80, 1).astype(np.float16), told.astype(np.float16)))
+    batches = Lessons(lessons, [Clip("made", "made/1", 0, lessons[0].mel, 0.25)], TINY, seed=0)
+    heard, said = [], []
+    for _ in range(4):
+        mel, told, known, density = batches.draw()
+        assert (density[:3, 20:] == 0.25).all() and np.isnan(density[3:]).all() and not known[:3].any()
+        assert mel.shape[1] == prefix_hops(TINY) + 256 and np.isfinite(told).all() and mel.min() >= SILENT_DB
+        steps = mel[:, prefix_hops(TINY) + 3 :: 4].mean(axis=2)
+        heard.append(steps[known])
+        said.append(told[known][:, 0])
+    assert abs(np.corrcoef(np.concatenate(heard), np.concatenate(said))[0, 1]) > 0.5
+
+
+def test_ears_are_taught_and_given(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    lines: list[str] = []
+    options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append}
+    path = train_ears(sounds, Path("teacher"), minutes=0.01, **options)  # type: ignore[arg-type]
+    assert path == tmp_path / "run" / EARS and path.exists() and not path.with_suffix(".safetensors.part").exists()
+    before = path.read_bytes()
+    train_ears(sounds, Path("teacher"), minutes=0.005, resume=True, **options)  # type: ignore[arg-type]
+    assert path.read_bytes() != before and not any("nothing to resume" in line for line in lines)
+    torch.manual_seed(1)
+    net, other = EncoderNet(TINY), EncoderNet(TINY)
+    assert give_ears(net, path) and give_ears(other, path)
+    assert torch.equal(net.convs[0].weight, other.convs[0].weight) and torch.equal(
+        net.lstm.weight_hh_l0, other.lstm.weight_hh_l0
+    )
+    assert not torch.equal(net.heads.weight, other.heads.weight)
+    assert not give_ears(EncoderNet(Layout(channels=(4, 8), width=16)), path)
+    assert not give_ears(net, tmp_path / "none")
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Two classes, each with a clip in two folds, and one that is broken."""
+    folder, rng = tmp_path / "clips", np.random.default_rng(3)
+    for kind in ("rain", "dog_bark"):
+        (folder / kind).mkdir(parents=True)
+        for fold in (1, 2):
+            soundfile.write(folder / kind / f"{fold}-7-A.wav", 0.2 * rng.standard_normal(16_000), 16_000)
+    (folder / "rain" / "1-8-A.wav").write_bytes(b"nothing")
+    return folder
+
+
+def test_a_fold_that_is_left_out_is_never_heard(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    lines: list[str] = []
+    cache = tmp_path / "clip-lessons.npz"
+    for _ in range(2):  # from the clips, and from what was kept of them
+        names = [one.name for one in clip_lessons(clips, Path("teacher"), cache, 1, lines.append)]
+        assert names == ["dog_bark/2-7-A.wav", "rain/2-7-A.wav"]
+    assert len(clip_lessons(clips, Path("teacher"), cache, None, lines.append)) == 4
+    kept = clip_lessons(clips, Path("teacher"), cache, 2, lines.append, without=["dog bark"])
+    assert [one.name for one in kept] == ["rain/1-7-A.wav"]
+    assert len(lines) == 1 and "1-8-A" in lines[0]
+    with pytest.raises(DataError, match="no class cat to leave out"):
+        clip_lessons(clips, Path("teacher"), cache, None, lines.append, without=["cat"])
+    with pytest.raises(DataError, match="no fold 9; its folds are 1, 2"):
+        clip_lessons(clips, Path("teacher"), cache, 9, lines.append)
+
+
+def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
+    sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    lines: list[str] = []
+    options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append, "minutes": 0.005}
+    first = train_ears(sounds, Path("teacher"), **options)  # type: ignore[arg-type]
+    before = first.read_bytes()
+    path = train_ears(sounds, Path("teacher"), data=clips, leave_out_fold=1, **options)  # type: ignore[arg-type]
+    assert path == tmp_path / "run" / ears_of(1) and path.name == "ears-fold-1.safetensors"
+    assert first.read_bytes() == before != path.read_bytes()
+    assert f"{5 + 2 * AGAIN_AND_AGAIN} lessons" in "\n".join(lines)
+    assert ears_of(None) == "ears-all.safetensors"
+    assert ears_of(None, ["rain", "dog bark"]) == "ears-without-rain-dog_bark.safetensors"
+
+
+def test_names_are_learned_by_the_ears_that_may_be_used(
+    sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    run, lines = tmp_path / "run", list[str]()
+    options = {"run": run, "variants": 0, "layout": TINY, "say": lines.append}
+    train_ears(sounds, Path("teacher"), minutes=0.005, **options)  # type: ignore[arg-type]
+    for fold in (1, None):
+        train_ears(sounds, Path("teacher"), minutes=0.005, data=clips, leave_out_fold=fold, **options)  # type: ignore[arg-type]
+    for fold, name in ((1, ears_of(1)), (2, EARS), (None, ears_of(None))):
+        lines.clear()
+        made = train_encoder(
+            clips,
+            tmp_path / "made",
+            minutes=0,
+            leave_out_fold=fold,
+            **options,  # type: ignore[arg-type]
+        )
+        assert f"beginning with the ears in {run / name}" in lines
+        assert read_metadata(made)["training"]["ears"] == name
+    lines.clear()
+    own = run / ears_of(1)
+    made = train_encoder(clips, tmp_path / "made", minutes=0, ears=own, **options)  # type: ignore[arg-type]
+    assert f"beginning with the ears in {own}" in lines
+    with pytest.raises(DataError, match=r"none\.safetensors: there are no ears; tpos-live train ears"):
+        train_encoder(clips, tmp_path / "made", minutes=0, ears=tmp_path / "none.safetensors", **options)  # type: ignore[arg-type]

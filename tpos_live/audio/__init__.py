@@ -1,0 +1,1 @@
+"""Sound in: microphone, file or the bundled track, behind one protocol; a ring buffer; playback."""

@@ -1,0 +1,116 @@
+"""One opening of an input: its stream, its ring, and when it last gave sound."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from tpos_live.audio.channels import pick
+from tpos_live.audio.devices import Device, find_input
+from tpos_live.audio.portaudio import close_stream, portaudio
+from tpos_live.audio.ring_buffer import RingBuffer
+from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.stderr_filter import no_chatter
+
+RING_SECONDS = 2.0
+BLOCKS_A_SECOND = 200
+"""Half a hop of the analysis. Left to itself, PulseAudio calls 480 times a second, which costs 3 % of a core
+and the interpreter's lock as often; this costs 1.2 ms (both measured)."""
+
+
+class Capture:
+    """What one opened input has given so far.
+
+    Thread contract: the device's thread calls `deliver` and `finish`, one thread reads `ring`, one
+    thread calls `close`; the other fields may be looked at from anywhere. `stamp` is replaced whole, so
+    that its two numbers always belong together.
+    """
+
+    on_portaudio = False
+    """Whether a rescan of PortAudio's devices ends it."""
+
+    def __init__(self, name: str, full_name: str, rate: float, picked: tuple[int, ...], opened_at: float) -> None:
+        self.name = name
+        self.full_name = full_name
+        self.rate = rate
+        self.picked = picked
+        self.opened_at = opened_at
+        self.latency = 0.0
+        self.ring = RingBuffer(round(RING_SECONDS * rate), max(picked) + 1)
+        self.stamp: tuple[float, int] | None = None
+        """perf_counter of the newest block, and the samples delivered or flagged as lost up to it."""
+        self.flagged = 0
+        """Samples flagged as lost. PortAudio does not say how many, a block is taken for each flag."""
+        self.finished = False
+
+    def deliver(self, block: np.ndarray, now: float, overflow: bool) -> None:
+        """Take float32 [n, channels] from the device. Only copies."""
+        self.ring.write(block)
+        if overflow:
+            self.flagged += len(block)
+        self.stamp = (now, self.ring.written + self.flagged)
+
+    def finish(self) -> None:
+        """The device ended the stream: unplugged, or its callback failed."""
+        self.finished = True
+
+    def close(self) -> bool:
+        """Let the device go; False if it hung and was left behind."""
+        return True
+
+
+class DeviceCapture(Capture):
+    """A capture from a PortAudio device, running from the start."""
+
+    on_portaudio = True
+
+    def __init__(
+        self, wanted: str | int | None, channels: tuple[int, ...] | None = None, rate: float | None = None
+    ) -> None:
+        """wanted, channels: as in `find_input` and `pick`. rate: samples a second to ask the device for;
+        by default 48 kHz where the device can give it and else the device's own.
+
+        Raises SoundError if there is no such device or it cannot be opened.
+        """
+        sd = portaudio()
+        device = find_input(wanted)
+        picked = pick(device.inputs, channels, device.name)
+        rate = rate or _best_rate(sd, device, max(picked) + 1)
+        super().__init__(device.name, device.full_name, rate, picked, perf_counter())
+        try:
+            with no_chatter():
+                self._stream = sd.InputStream(
+                    device=device.index,
+                    channels=max(picked) + 1,
+                    samplerate=rate,
+                    blocksize=round(rate / BLOCKS_A_SECOND),
+                    dtype="float32",
+                    latency="low",
+                    callback=self._on_block,
+                    finished_callback=self.finish,
+                )
+                self._stream.start()
+        except (sd.PortAudioError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise SoundError(
+                f'microphone "{device.name}" cannot be opened ({reason}); '
+                'close the program that uses it, or choose another: "tpos-live devices" lists them'
+            ) from error
+        self.latency = float(self._stream.latency)
+
+    def _on_block(self, block: np.ndarray, frames: int, when: Any, flags: Any) -> None:
+        self.deliver(block, perf_counter(), bool(flags) and flags.input_overflow)
+
+    def close(self) -> bool:
+        return close_stream(self._stream)
+
+
+def _best_rate(sd: Any, device: Device, channels: int) -> float:
+    try:
+        with no_chatter():
+            sd.check_input_settings(device=device.index, channels=channels, dtype="float32", samplerate=RATE)
+    except (sd.PortAudioError, ValueError):
+        return device.rate
+    return RATE

@@ -1,0 +1,178 @@
+"""Which channels of an input are heard, and how they become stereo and mono."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tpos_live.audio.source import RATE, SoundError
+
+HOP = 480
+"""Frames for which the loudness of each way to mix is measured; decisions fall between two of them."""
+CANCELLED, RESTORED = 0.1, 0.32
+"""Power of the average over that of channels which have nothing in common: below the first (-10 dB) the channels
+cancel each other, above the second (-5 dB) they no longer do."""
+LOUDER = 2.0
+"""How many times the power of what is heard another mix must have to be heard instead."""
+_SMOOTH = 0.4
+_CANCELLED_FOR, _CHANGED_FOR = 0.2, 1.0
+_FADE = 0.1
+"""All in seconds: averaging of the powers, how long a condition holds before the mix changes, and the crossfade."""
+_SILENT = 1e-8
+"""Mean power (-80 dBFS) below which nothing is decided."""
+_TIE = 1.25
+
+
+def pick(available: int, channels: tuple[int, ...] | None, name: str) -> tuple[int, ...]:
+    """0-based channels to hear of a source with `available` ones.
+
+    channels: the person's choice, counted from 1; None takes the first two. (Not all: the empty inputs
+    of an eight-channel interface would only make the one with the microphone quieter, and PulseAudio
+    offers 32 channels for every device.) Raises SoundError for a choice that the source does not have.
+    """
+    if channels is None:
+        return tuple(range(min(available, 2)))
+    if not channels:
+        raise SoundError(f'no channel of "{name}" is chosen; name at least one, as in --channels 1,2')
+    missing = [str(channel) for channel in channels if not 1 <= channel <= available]
+    if missing:
+        there = "has one channel" if available == 1 else f"has channels 1 to {available}"
+        raise SoundError(f'"{name}" {there}, not {" or ".join(missing)}; change --channels')
+    return tuple(channel - 1 for channel in channels)
+
+
+class Downmix:
+    """Several channels as one: their average, as long as they do not cancel each other.
+
+    Where they do (right = -left), the loudest of the channels, or of two channels their difference, is heard instead,
+    until the average is back. The choice is slow, has hysteresis, and fades over 0.1 s. It depends on the sound before
+    it alone, not on the size of the blocks. One thread.
+    """
+
+    def __init__(self, channels: int, rate: float = RATE, name: str = "the input") -> None:
+        """rate: frames a second. name: what the line about a change calls the source."""
+        self._channels, self._name = channels, name
+        average = np.full(channels, 1 / channels, np.float32)
+        self._mixes = [average, *np.eye(channels, dtype=np.float32)]
+        if channels == 2:
+            self._mixes.append(np.array([0.5, -0.5], np.float32))
+        self._all = np.stack(self._mixes, axis=1).astype(np.float64)
+        self._hop = np.empty((HOP, channels), np.float32)
+        self._filled = 0
+        self._hops_a_second = rate / HOP
+        self._smoothing = 1 - np.exp(-1 / (_SMOOTH * self._hops_a_second))
+        self._power: np.ndarray | None = None
+        self._chosen, self._before = 0, 0
+        self._fade = self._faded = max(round(_FADE * rate), 1)
+        self._wish, self._wished = 0, 0
+        self._told = False
+        self._remark = ""
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """float32 [n] from float32 [n, channels]."""
+        mono: np.ndarray = block.mean(axis=1, dtype=np.float32)
+        if self._channels == 1:
+            return mono
+        for part in self._parts(len(block)):
+            if self._chosen or self._faded < self._fade:
+                mono[part] = self._mixed(block[part])
+            count = part.stop - part.start
+            self._hop[self._filled : self._filled + count] = block[part]
+            self._filled += count
+            if self._filled == HOP:
+                self._filled = 0
+                self._decide()
+        return mono
+
+    def remark(self) -> str:
+        """The line about channels that cancel each other, once; else ""."""
+        remark, self._remark = self._remark, ""
+        return remark
+
+    def _parts(self, count: int) -> Iterator[slice]:
+        start = 0
+        while start < count:
+            end = min(start + HOP - self._filled, count)
+            yield slice(start, end)
+            start = end
+
+    def _mixed(self, block: np.ndarray) -> np.ndarray:
+        new, old = self._mixes[self._chosen], self._mixes[self._before]
+        if self._faded >= self._fade:
+            return _weighted(block, new)
+        progress = np.arange(self._faded, self._faded + len(block), dtype=np.float32) / np.float32(self._fade)
+        self._faded += len(block)
+        progress = np.minimum(progress, np.float32(1))
+        return _weighted(block, [old[c] + (new[c] - old[c]) * progress for c in range(self._channels)])
+
+    def _decide(self) -> None:
+        """After each hop: measure, and change the mix where another one has been better for long enough."""
+        power = np.square(self._hop.astype(np.float64) @ self._all).mean(axis=0)
+        if self._power is None:
+            if not power.max() > _SILENT:
+                return
+            self._power = power
+        self._power = self._power + self._smoothing * (power - self._power)
+        if not self._power.max() > _SILENT:
+            self._wished = 0
+            return
+        wish = self._best()
+        self._wished = self._wished + 1 if wish == self._wish else 1
+        self._wish = wish
+        needed = (_CANCELLED_FOR if self._chosen == 0 else _CHANGED_FOR) * self._hops_a_second
+        if wish != self._chosen and self._wished >= needed and self._faded >= self._fade:
+            self._before, self._chosen, self._faded = self._chosen, wish, 0
+            self._tell()
+
+    def _best(self) -> int:
+        """The mix that ought to be heard by the smoothed powers."""
+        power = self._power
+        assert power is not None
+        alone = power[1 : 1 + self._channels].sum() / self._channels**2
+        if power[0] > RESTORED * alone or (self._chosen == 0 and power[0] > CANCELLED * alone):
+            return 0
+        loudest = int(power[1:].argmax()) + 1
+        if self._channels == 2 and power[3] * _TIE >= power[loudest]:
+            loudest = 3
+        return loudest if self._chosen == 0 or power[loudest] > LOUDER * power[self._chosen] else self._chosen
+
+    def _tell(self) -> None:
+        if self._told or not self._chosen:
+            return
+        self._told = True
+        if self._channels != 2:
+            self._remark = f'channels of "{self._name}" cancel each other: only the loudest is heard; see --channels'
+            return
+        heard = ("the left one", "the right one", "their difference")[self._chosen - 1]
+        self._remark = (
+            f'left and right of "{self._name}" are opposite in phase and cancel each other: '
+            f"{heard} is heard; check cables and phase switches"
+        )
+
+
+class StereoMix:
+    """The picked channels of a source as stereo: two become left and right, any other number one sound on both sides.
+    One thread."""
+
+    def __init__(self, picked: tuple[int, ...], rate: float = RATE, name: str = "the input") -> None:
+        self._picked = list(picked)
+        self._downmix = Downmix(len(picked), rate, name) if len(picked) != 2 else None
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """float32 [n, 2] from [n, c]."""
+        chosen = block[:, self._picked]
+        if self._downmix is not None:
+            chosen = np.repeat(self._downmix.push(chosen)[:, None], 2, axis=1)
+        return np.ascontiguousarray(chosen, np.float32)
+
+    def remark(self) -> str:
+        """As of `Downmix`."""
+        return self._downmix.remark() if self._downmix is not None else ""
+
+
+def _weighted(block: np.ndarray, weights: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    mono: np.ndarray = block[:, 0] * weights[0]
+    for channel in range(1, block.shape[1]):
+        mono = mono + block[:, channel] * weights[channel]
+    return mono

@@ -1,0 +1,107 @@
+"""What sound devices there are, and which of them a person means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tpos_live.audio.portaudio import WITHOUT, portaudio
+from tpos_live.audio.source import SoundError
+
+DEFAULT = "mic"
+"""The reserved word for the system's default input."""
+
+_WINDOWS_TWINS = ("MME", "Windows DirectSound", "Windows WDM-KS")
+_MME_NAME = 31
+"""MME cuts the names of devices to this length."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """One sound device as PortAudio lists it. rate: its default, in samples a second."""
+
+    index: int
+    name: str
+    api: str
+    inputs: int
+    outputs: int
+    rate: float
+    default_input: bool = False
+    default_output: bool = False
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.name}, {self.api}"
+
+
+def list_devices() -> list[Device]:
+    """All devices, in PortAudio's order. Raises SoundError where PortAudio is missing."""
+    sd = portaudio()
+    try:
+        apis, entries = sd.query_hostapis(), sd.query_devices()
+    except sd.PortAudioError as error:
+        raise SoundError(f"PortAudio cannot list the sound devices ({error}); {WITHOUT}") from error
+    default_in, default_out = _defaults(apis, sd.default.device)
+    return [
+        Device(
+            index=index,
+            name=entry["name"],
+            api=apis[entry["hostapi"]]["name"],
+            inputs=entry["max_input_channels"],
+            outputs=entry["max_output_channels"],
+            rate=entry["default_samplerate"],
+            default_input=index == default_in,
+            default_output=index == default_out,
+        )
+        for index, entry in enumerate(entries)
+    ]
+
+
+def _defaults(apis: Sequence[dict], chosen: Sequence[int]) -> tuple[int, int]:
+    """PortAudio's default on Windows is MME, which is 100 ms late; WASAPI has the same devices, faster."""
+    for api in apis:
+        if api["name"] == "Windows WASAPI":
+            return api["default_input_device"], api["default_output_device"]
+    return chosen[0], chosen[1]
+
+
+def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None = None) -> Device:
+    """The input that is meant by a number, by words of its name, or by "mic" or None for the default.
+
+    The words of a name may come in any order and any case and are looked for in "NAME, HOST API"; a
+    device with exactly that name wins. devices: those of `list_devices` unless given.
+    Raises SoundError that lists what there is, for no hit, for several, and for a machine without inputs.
+    """
+    inputs = [device for device in (list_devices() if devices is None else devices) if device.inputs > 0]
+    if not inputs:
+        raise SoundError(f"no sound input on this machine; plug in a microphone, or {WITHOUT}")
+    if wanted is None or str(wanted).strip().lower() in (DEFAULT, ""):
+        return next((device for device in inputs if device.default_input), inputs[0])
+    text = str(wanted).strip().lower()
+    if text.lstrip("-").isdigit():
+        hits = [device for device in inputs if device.index == int(text)]
+    else:
+        hits = [device for device in inputs if text in (device.name.lower(), device.full_name.lower())]
+        hits = hits or [device for device in inputs if _matches(text, device)]
+        hits = [device for device in hits if not any(_is_twin(device, other) for other in hits)]
+    if len(hits) == 1:
+        return hits[0]
+    what = f"{len(hits)} inputs match" if hits else "no input matches"
+    raise SoundError(f'{what} "{wanted}"; name one of: {_listed(hits or inputs)}')
+
+
+def _matches(text: str, device: Device) -> bool:
+    return all(word in device.full_name.lower() for word in text.split())
+
+
+def _is_twin(device: Device, other: Device) -> bool:
+    """Whether `other` is the same Windows device by way of WASAPI."""
+    return (
+        other.api == "Windows WASAPI"
+        and device.api in _WINDOWS_TWINS
+        and other.name[:_MME_NAME] == device.name[:_MME_NAME]
+    )
+
+
+def _listed(devices: Sequence[Device]) -> str:
+    return "; ".join(f"{device.index} {device.full_name}" for device in devices)

@@ -1,0 +1,54 @@
+"""What is heard while an input is lost: opened in need, and let go when the input is back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tpos_live.audio.capture import Capture
+from tpos_live.audio.open_attempt import Attempt, Attempts
+
+WAIT = 5.0
+"""Seconds between two attempts to open it."""
+START, STALL = 5.0, 3.0
+"""Seconds that it may take to its first block, and between two, before it is opened anew."""
+
+
+class Fallback:
+    """One thread, that of the supervisor."""
+
+    def __init__(self, open_capture: Callable[[], Capture], attempts: Attempts) -> None:
+        self.capture: Capture | None = None
+        self._open_capture = open_capture
+        self._attempts = attempts
+        self._opening: Attempt | None = None
+        self._retry_at = 0.0
+
+    @property
+    def on_portaudio(self) -> bool:
+        """Whether it has, or is opening, what a rescan of PortAudio's devices would end."""
+        return self._opening is not None or (self.capture is not None and self.capture.on_portaudio)
+
+    def look_after(self, now: float, needed: bool) -> str:
+        """Open it if it is needed; a line if that is refused, else ""."""
+        attempt, self._opening = self._opening, None
+        if attempt is not None and not attempt.done:
+            self._opening = attempt
+        elif attempt is not None:
+            self.capture = attempt.capture
+            if attempt.capture is None:
+                self._retry_at = now + WAIT
+                return f"the fallback cannot be used: {attempt.error}"
+        elif self.capture is not None:
+            stamp = self.capture.stamp
+            late = now - self.capture.opened_at > START if stamp is None else now - stamp[0] > STALL
+            if self.capture.finished or late:
+                self.let_go()
+                self._retry_at = now + WAIT
+        elif needed and now >= self._retry_at:
+            self._opening = self._attempts.begin(self._open_capture, patience=0.3)
+        return ""
+
+    def let_go(self) -> None:
+        self._attempts.close(self.capture)
+        self._attempts.abandon(self._opening)
+        self.capture = self._opening = None

@@ -1,0 +1,71 @@
+"""A sound file in place of an input that is lost: it loops at the pace of the clock, and is not played aloud."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from tpos_live.audio.capture import Capture
+from tpos_live.audio.files import open_audio, stream_audio
+from tpos_live.audio.source import RATE, SoundError
+
+_PERIOD = 0.005
+_LATE = 0.5
+"""Seconds that a disk may be late before the clock is set anew."""
+_SUFFIXES = {
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".aac", ".wma", ".webm", ".mkv",
+    ".mov",
+}  # fmt: skip
+
+
+def names_a_file(text: str) -> bool:
+    """Whether a person means a file by `text`, and not an input."""
+    path = Path(text)
+    as_a_path = text.startswith((".", "~", "/", os.sep)) or path.suffix.lower() in _SUFFIXES
+    return bool(text) and (as_a_path or path.is_file())
+
+
+class FileCapture(Capture):
+    """A capture whose device is a file. A thread of its own delivers its blocks."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises SoundError for a file that cannot be read."""
+        self._file = open_audio(Path(path).expanduser())
+        self._blocks = stream_audio(self._file, loop=True)
+        self._rest = next(self._blocks)
+        name = Path(path).name
+        super().__init__(name, name, RATE, (0, 1), perf_counter())
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self._play, name="sound-fallback", daemon=True)
+        self._thread.start()
+
+    def close(self) -> bool:
+        self._leaving.set()
+        self._thread.join(0.2)
+        return True
+
+    def _play(self) -> None:
+        began, given = perf_counter(), 0
+        try:
+            while not self._leaving.wait(_PERIOD):
+                now = perf_counter()
+                due = int((now - began) * RATE) - given
+                if due > _LATE * RATE:
+                    began, given, due = now, 0, round(_PERIOD * RATE)
+                if due > 0:
+                    self.deliver(self._take(due), now, overflow=False)
+                    given += due
+        except SoundError:
+            self.finish()
+        finally:
+            self._file.close()
+
+    def _take(self, count: int) -> np.ndarray:
+        while len(self._rest) < count:
+            self._rest = np.concatenate([self._rest, next(self._blocks)])
+        taken, self._rest = self._rest[:count], self._rest[count:]
+        return taken

@@ -1,0 +1,197 @@
+"""A sound file as a source at live pace: what is heard is what is analysed."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from pathlib import Path
+from time import perf_counter
+from typing import Self
+
+import numpy as np
+
+from tpos_live.audio.channels import Downmix, pick
+from tpos_live.audio.files import AudioFile, open_audio, stream_audio
+from tpos_live.audio.playback import Output
+from tpos_live.audio.ring_buffer import RingBuffer
+from tpos_live.audio.source import RATE, Chunk, Losses, SoundError, SoundStatus, SourceState
+from tpos_live.audio.supervisor import NOTICE, STALL, START
+
+QUIET = 1e-4
+_AHEAD = 2 * RATE
+"""Frames decoded ahead at most."""
+_PIECE = RATE // 10
+_LEAVE = 0.15
+
+
+class FileSound:
+    """A file that plays once or in a loop; implements `Sound`.
+
+    It is heard on the default output, whose callback is then the clock. Where there is no output, or it
+    stalls, or `mute` is set, the wall clock takes over and the show goes on.
+
+    Thread contract: as `Sound` says. A reading thread decodes into the ring `_ahead` and never
+    overwrites. The ring has one reader: the output's callback while `_heard` is set, else the thread
+    that calls `pull`. The callback passes what it played on through the ring `_played`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        loop: bool = False,
+        mute: bool = False,
+        channels: tuple[int, ...] | None = None,
+        output: str | int | None = None,
+    ) -> None:
+        """path: any format libsndfile or FFmpeg knows. channels: see `stream_audio`. output: a PortAudio device,
+        None for the default one. Nothing is opened before the source is entered."""
+        self._path = Path(path)
+        self._loop = loop
+        self._mute = mute
+        self._channels = channels
+        self._device = output
+        self._ahead = RingBuffer(_AHEAD, 2)
+        self._played = RingBuffer(_AHEAD, 2)
+        self._output: Output | None = None
+        self._heard = False
+        self._decoded = threading.Event()
+        self._first = threading.Event()
+        self._leaving = threading.Event()
+        self._reader = threading.Thread(target=self._read, name="sound-file", daemon=True)
+        self._file: AudioFile | None = None
+        self._rate, self._count = RATE, 2
+        self._state = SourceState.STARTING
+        self._message = ""
+        self._notice, self._notice_until = "", 0.0
+        self._due_from: float | None = None
+        self._given = 0
+        self._loud_at: float | None = None
+        self._downmix = Downmix(2, name=self._path.name)
+        self._remarks: deque[str] = deque(maxlen=10)
+
+    def __enter__(self) -> Self:
+        """Raises SoundError for a file that cannot be played."""
+        self._file = open_audio(self._path)
+        self._rate, self._count = self._file.samplerate, self._file.channels
+        if self._channels is not None:
+            try:
+                self._count = len(pick(self._count, self._channels, self._path.name))
+            except SoundError:
+                self._file.close()
+                raise
+        self._reader.start()
+        self._first.wait(1.0)
+        if self._decoded.is_set() and not self._ahead.available:
+            raise SoundError(self._message or f'"{self._path}" has no sound in it')
+        if not self._mute:
+            self._heard = True
+            try:
+                self._output = Output(self._fill, self._device)
+            except SoundError as error:
+                self._heard = False
+                self._message = f'"{self._path.name}" plays unheard: {error}'
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._leaving.set()
+        self._heard = False
+        if self._output is not None:
+            self._output.close()
+        self._reader.join(_LEAVE)
+
+    def pull(self, now: float) -> Chunk | None:
+        if self._loud_at is None:
+            self._loud_at = now
+        if self._heard and self._output is not None:
+            self._watch(self._output, now)
+        captured_at = now
+        if self._heard and self._output is not None:
+            stereo, captured_at = self._played.read(), self._output.asked_at or now
+        else:
+            stereo = self._by_the_clock(now)
+        if not len(stereo):
+            if self._decoded.is_set() and not self._ahead.available and not self._played.available:
+                self._state = SourceState.ENDED
+            return None
+        self._state = SourceState.RUNNING
+        if np.abs(stereo).max() > QUIET:
+            self._loud_at = now
+        mono = self._downmix.push(stereo)
+        if line := self._downmix.remark():
+            self._remarks.append(line)
+        return Chunk(mono, stereo, captured_at)
+
+    def status(self, now: float) -> SoundStatus:
+        return SoundStatus(
+            state=self._state,
+            name=self._path.name,
+            rate=self._rate,
+            channels=self._count,
+            latency=self._output.latency if self._heard and self._output else 0.0,
+            passed=-self._output.latency if self._heard and self._output else 0.0,
+            losses=Losses(overwritten=self._played.overwritten, gaps=self._file.lost if self._file else 0),
+            silent_for=0.0 if self._loud_at is None else max(now - self._loud_at, 0.0),
+            message=self._notice if now < self._notice_until else self._message,
+        )
+
+    def remarks(self) -> list[str]:
+        lines = []
+        while self._remarks:
+            lines.append(self._remarks.popleft())
+        return lines
+
+    def reopen(self, device: str | int) -> None:
+        """A file has no input to change: says so, and plays on."""
+        self._notice = f'"{self._path.name}" is playing; start the show with --device to hear "{device}"'
+        self._notice_until = perf_counter() + NOTICE
+
+    def _read(self) -> None:
+        """The reading thread."""
+        assert self._file is not None
+        try:
+            with self._file as file:
+                for block in stream_audio(file, self._channels, self._loop):
+                    self._remarks.extend(file.remarks)
+                    file.remarks.clear()
+                    for start in range(0, len(block), _PIECE):
+                        piece = block[start : start + _PIECE]
+                        while self._ahead.free < len(piece):
+                            if self._leaving.wait(0.02):
+                                return
+                        self._ahead.write(piece)
+                        self._first.set()
+                    if self._leaving.is_set():
+                        return
+        except SoundError as error:
+            self._message = str(error)
+        finally:
+            self._decoded.set()
+            self._first.set()
+
+    def _fill(self, out: np.ndarray) -> None:
+        """The output's callback: play what comes next."""
+        count = self._ahead.read_into(out) if self._heard else 0
+        out[count:] = 0
+        if count:
+            self._played.write(out[:count])
+
+    def _watch(self, output: Output, now: float) -> None:
+        """Let the wall clock take over from an output that asks for nothing any more."""
+        last = output.opened_at if output.asked_at is None else output.asked_at
+        # PulseAudio asks once at the start, and then not for a second or two
+        if output.finished or (now - last > STALL and now - output.opened_at > START):
+            self._heard = False
+            self._message = f'the sound output stopped; "{self._path.name}" plays on unheard'
+            threading.Thread(target=output.close, name="sound-close", daemon=True).start()
+
+    def _by_the_clock(self, now: float) -> np.ndarray:
+        """What is due by now. A disk that is late makes the file late; nothing is skipped."""
+        if self._due_from is None:
+            self._due_from = now
+        rest = self._played.read()
+        due = int((now - self._due_from) * RATE) - self._given
+        stereo = self._ahead.read(due) if due > 0 else np.empty((0, 2), np.float32)
+        self._given += len(stereo)
+        if len(stereo) < due:
+            self._due_from += (due - len(stereo)) / RATE
+        return np.concatenate([rest, stereo]) if len(rest) else stereo

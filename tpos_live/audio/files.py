@@ -1,0 +1,286 @@
+"""Sound files, decoded as they are taken: whole for training, picture by picture for a render, live for a show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from tpos_live.audio.channels import StereoMix, pick
+from tpos_live.audio.damage import DamageCheck
+from tpos_live.audio.decoders import DecodeError, Decoder, FFmpegDecoder, SndfileDecoder, open_decoder
+from tpos_live.audio.resampler import Resampler
+from tpos_live.audio.source import ABSURD, RATE, SoundError
+
+BLOCK = 4096
+"""Frames decoded at a time."""
+_LOOK_AHEAD = 2.0
+"""Seconds that an Ogg or MP3 file is checked ahead of what is decoded."""
+_SHORT = 0.5
+"""Seconds that a file may end before its own word without a remark: lengths of MP3 files can be estimates."""
+_MOST_REMARKS = 5
+
+
+class AudioFile:
+    """An open sound file, read in order, as often as wanted.
+
+    What cannot be decoded is silence of the same length, and what follows is on time; `remarks` then holds a line for
+    the person, which the reader takes out. Undamaged files are decoded by libsndfile where it knows their format,
+    else by FFmpeg. One thread at a time.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises SoundError for a file that is missing, is not sound, or has none in it."""
+        self.path = Path(path)
+        self.name = self.path.name
+        self._decoder = open_decoder(self.path)
+        self.samplerate, self.channels = self._decoder.rate, self._decoder.channels
+        self.frames = self._decoder.frames
+        """Length by the file's own word, 0 where it does not say."""
+        self.remarks: list[str] = []
+        self.lost = 0
+        """Frames that were lost to damage."""
+        self._position = 0
+        self._capped = False
+        self._said: set[str] = set()
+        self._check = self._damage_check()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._decoder.close()
+        if self._check is not None:
+            self._check.close()
+
+    def read(self, count: int) -> np.ndarray:
+        """Up to `count` frames, float32 [n, channels]; none at the end.
+
+        Raises SoundError where not even the beginning can be decoded.
+        """
+        count = self._up_to_damage(count)
+        try:
+            samples = self._decoder.read(count)
+            cut = not len(samples) and 0 < self._position < self.frames - _SHORT * self.samplerate
+            reason = ""
+        except DecodeError as error:
+            samples, cut, reason = np.empty((0, self.channels), np.float32), True, str(error)
+        if cut:
+            samples = self._go_on(count, reason)
+        if self._capped:
+            samples = samples[: max(self.frames - self._position, 0)]  # FFmpeg may add what pads a last Ogg page
+        self._position += len(samples)
+        self._tell_holes()
+        return samples
+
+    def rewind(self) -> None:
+        """Begin again. Raises SoundError where the file is gone."""
+        self.close()
+        self._decoder = open_decoder(self.path)
+        if (self._decoder.rate, self._decoder.channels) != (self.samplerate, self.channels):
+            raise SoundError(f'"{self.path}" is another file now; start again to play it')
+        self._position, self._capped = 0, False
+        self._check = self._damage_check()
+
+    def _damage_check(self) -> DamageCheck | None:
+        if not (isinstance(self._decoder, SndfileDecoder) and self._decoder.plays_on):
+            return None
+        try:
+            return DamageCheck(self.path)
+        except (DecodeError, ImportError):
+            return None
+
+    def _up_to_damage(self, count: int) -> int:
+        """How many frames of `count` libsndfile may decode; from the first damage on, FFmpeg does."""
+        if self._check is None:
+            return count
+        self._check.look((self._position + count) / self.samplerate + _LOOK_AHEAD)
+        if self._check.damage is None:
+            return count
+        left = int(self._check.damage * self.samplerate) - self._position
+        if left > 0:
+            return min(count, left)
+        self._check.close()
+        self._check = None
+        self._change_decoder()
+        return count
+
+    def _go_on(self, count: int, reason: str) -> np.ndarray:
+        """The next frames where the decoder stopped before the end of the file."""
+        if isinstance(self._decoder, SndfileDecoder):
+            self._change_decoder()
+            try:
+                samples = self._decoder.read(count)
+            except DecodeError:
+                samples = np.empty((0, self.channels), np.float32)
+            if len(samples):
+                return samples
+        if not self._position:
+            raise SoundError(f'"{self.path}" is damaged at its start: {reason or "nothing can be decoded"}')
+        if self.frames - self._position > _SHORT * self.samplerate:
+            length = clock(self.frames / self.samplerate)
+            self._say(f'"{self.name}" ends at {clock(self._position / self.samplerate)} of {length}: it is cut short')
+        return np.empty((0, self.channels), np.float32)
+
+    def _change_decoder(self) -> None:
+        """Let FFmpeg decode from here on, if it can."""
+        try:
+            other: Decoder = FFmpegDecoder(self.path, self._position)
+        except DecodeError:
+            return
+        if (other.rate, other.channels) != (self.samplerate, self.channels):
+            other.close()
+            return
+        self._decoder.close()
+        self._decoder, self._capped = other, True
+
+    def _tell_holes(self) -> None:
+        for start, length in self._decoder.holes:
+            self.lost += round(length * self.samplerate)
+            self._say(f'"{self.name}" is damaged at {clock(start)}: silence for {length:.2f} s, then it plays on')
+        self._decoder.holes.clear()
+
+    def note_invalid(self, count: int) -> None:
+        """Some of the newest `count` frames are no numbers, and were replaced by zeros."""
+        at = clock(max(self._position - count, 0) / self.samplerate)
+        self._say(f'"{self.name}" has samples that are no numbers from {at} on: they are silence', "invalid")
+
+    def _say(self, line: str, key: str = "") -> None:
+        key = key or line
+        if key in self._said or len(self._said) > _MOST_REMARKS:
+            return
+        if len(self._said) == _MOST_REMARKS:
+            line = f'"{self.name}" is damaged in more places; they are silence, too'
+        self._said.add(key)
+        self.remarks.append(line)
+
+
+def clock(seconds: float) -> str:
+    """ "3:07" or "1:03:07"."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def open_audio(path: str | Path) -> AudioFile:
+    """Open a sound file of any format that libsndfile or FFmpeg knows. Raises SoundError."""
+    return AudioFile(path)
+
+
+def stream_audio(
+    file: AudioFile,
+    channels: tuple[int, ...] | None = None,
+    loop: bool = False,
+    live: bool = True,
+    block: int = BLOCK,
+) -> Iterator[np.ndarray]:
+    """The sound of `file` as float32 blocks [n, 2] at 48 kHz, n changing, decoded as they are taken.
+
+    channels: see `channels.pick`; by default two channels are stereo, and all of any other number are
+    averaged. loop: begin again at the end, through the same resampler, so that no seam is heard. live:
+    the low-delay resampler. NaN, infinite and absurd samples are zeros, what is damaged is silence; `file.remarks`
+    says so. Raises SoundError where not even the beginning can be decoded.
+    """
+    everything = channels is None and file.channels > 2
+    picked = tuple(range(file.channels)) if everything else pick(file.channels, channels, file.name)
+    mix = StereoMix(picked, file.samplerate, file.name)
+    resampler = Resampler(file.samplerate, live)
+    frames = 0
+    while True:
+        samples = file.read(block)
+        frames += len(samples)
+        if len(samples):
+            sane = np.abs(samples) <= ABSURD
+            if not sane.all():
+                file.note_invalid(len(samples))
+                samples = np.where(sane, samples, np.float32(0))
+            stereo = mix.push(samples)
+            if line := mix.remark():
+                file.remarks.append(line)
+            yield resampler.push(stereo)
+        elif loop and frames:
+            file.rewind()
+            frames = 0
+        else:
+            yield resampler.push(np.empty((0, 2), np.float32), last=True)
+            return
+
+
+@dataclass(frozen=True)
+class AudioClip:
+    """The sound of a file, or of its first `seconds`, that is decoded anew each time it is asked for and so takes no
+    memory to speak of. It can be sent to another process."""
+
+    path: Path
+    seconds: float | None = None
+    channels: tuple[int, ...] | None = None
+
+    def blocks(self, report: Callable[[str], None] = lambda line: None) -> Iterator[np.ndarray]:
+        """float32 [n, 2] at 48 kHz, n changing. report: gets a line for what is damaged.
+
+        Raises SoundError if there is none to read.
+        """
+        left = math.inf if self.seconds is None else round(self.seconds * RATE)
+        have = 0
+        with open_audio(self.path) as file:
+            for block in stream_audio(file, self.channels, live=False, block=1 << 16):
+                for line in file.remarks:
+                    report(line)
+                file.remarks.clear()
+                block = block[: int(min(left - have, len(block)))]
+                if len(block):
+                    have += len(block)
+                    yield block
+                if have >= left:
+                    break
+        if not have:
+            raise SoundError(f'"{self.path}" has no sound in it')
+
+    def check(self) -> int:
+        """About how many frames at 48 kHz there are, 0 where the file does not say. Raises SoundError for a file that
+        cannot be read, or has no such channels."""
+        with open_audio(self.path) as file:
+            next(stream_audio(file, self.channels, live=False))
+            frames = math.ceil(file.frames * RATE / file.samplerate)
+            return frames if self.seconds is None else min(frames or 10**18, round(self.seconds * RATE))
+
+
+def frame_pieces(
+    sound: np.ndarray | AudioClip, fps: int, report: Callable[[str], None] = lambda line: None
+) -> Iterator[np.ndarray]:
+    """`sound` cut into the frames of a video: piece k, float32 [n, 2], goes from k / fps to (k + 1) / fps seconds.
+
+    The last piece may be shorter.
+    """
+    blocks = iter([sound]) if isinstance(sound, np.ndarray) else sound.blocks(report)
+    waiting: list[np.ndarray] = []
+    have, given, k = 0, 0, 0
+    for block in blocks:
+        waiting.append(block)
+        have += len(block)
+        if have < (k + 1) * RATE // fps:
+            continue
+        joined = np.concatenate(waiting) if len(waiting) > 1 else block
+        at = 0
+        while (end := (k + 1) * RATE // fps) <= have:
+            yield joined[at : at + end - given]
+            at += end - given
+            given, k = end, k + 1
+        waiting = [joined[at:]]
+    if have > given:
+        yield np.concatenate(waiting)
+
+
+def read_audio(path: str | Path, seconds: float | None = None, channels: tuple[int, ...] | None = None) -> np.ndarray:
+    """The sound of a file, whole or its first `seconds`, as float32 [n, 2] at 48 kHz, in memory.
+
+    Raises SoundError if there is none to read.
+    """
+    return np.concatenate(list(AudioClip(Path(path), seconds, channels).blocks()))

@@ -1,0 +1,200 @@
+"""A live input as a source: stereo and mono at 48 kHz, and silence while the device gives none."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+
+from tpos_live.audio.capture import Capture, DeviceCapture
+from tpos_live.audio.channels import Downmix, StereoMix
+from tpos_live.audio.devices import find_input
+from tpos_live.audio.dropouts import GapMeter
+from tpos_live.audio.file_capture import FileCapture, names_a_file
+from tpos_live.audio.portaudio import rescan
+from tpos_live.audio.resampler import Resampler
+from tpos_live.audio.source import ABSURD, RATE, Chunk, Losses, SoundError, SoundStatus, SourceState
+from tpos_live.audio.supervisor import STALL, Supervisor
+
+QUIET = 1e-4
+"""-80 dBFS: nothing louder is no sound at all."""
+QUIET_PATIENCE = 3.0
+_BACKLOG = 0.1
+"""Seconds of what a capture has gathered unheard that are heard when it is turned to."""
+_LONGEST = 2.0
+"""Seconds of silence put in at once at most, for a reader that was away."""
+_PERMISSION = {
+    "darwin": "allow the microphone for this terminal in System Settings > Privacy & Security",
+    "win32": "allow desktop apps the microphone in Settings > Privacy",
+}
+
+
+class Microphone:
+    """A live input with its supervisor; implements `Sound`.
+
+    Thread contract: as `Sound` says. The callback of the device writes the ring, the thread that calls
+    `pull` reads it and does all the work; the supervisor swaps the `Capture` when it opens anew.
+    """
+
+    def __init__(
+        self,
+        device: str | int | None = None,
+        channels: tuple[int, ...] | None = None,
+        rate: float | None = None,
+        fallback: str = "",
+    ) -> None:
+        """device, channels, rate: as in `DeviceCapture`; nothing is opened before the source is entered. fallback: what
+        is heard while the device is lost: the path of a file, which loops and is not played aloud, or words of another
+        input's name, of which the first two channels are heard; "" for nothing."""
+        self._fallback = fallback
+        self._supervisor = Supervisor(
+            device, lambda wanted: DeviceCapture(wanted, channels, rate), rescan, _opener(fallback)
+        )
+        self._capture: Capture | None = None
+        self._mix = StereoMix((0, 1))
+        self._downmix = Downmix(2)
+        self._remarks: deque[str] = deque(maxlen=20)
+        self._resampler = Resampler(RATE)
+        self._meter = GapMeter(RATE)
+        self._past = Losses()
+        self._before = 0, 0
+        self._outage = 0
+        self._invalid = 0
+        self._heard_at: float | None = None
+        self._filled_to: float | None = None
+        self._loud_at: float | None = None
+        self._real = False
+        self._real_since = 0.0
+
+    def __enter__(self) -> Self:
+        """Raises SoundError for an input that cannot be opened, unless there is a fallback, and for a fallback that is
+        no sound file."""
+        if names_a_file(self._fallback):
+            FileCapture(self._fallback).close()
+        elif self._fallback:
+            self._look_for(self._fallback)
+        self._supervisor.open()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._supervisor.close()
+
+    def pull(self, now: float) -> Chunk | None:
+        capture = self._supervisor.capture
+        if capture is not None and capture is not self._capture:
+            self._turn_to(capture)
+        if self._filled_to is None or self._loud_at is None:
+            self._filled_to = self._loud_at = now
+        block = capture.ring.read() if capture is not None else None
+        if capture is None or block is None or not len(block):
+            return self._silence(now)
+        return self._sound(capture, block, now)
+
+    def status(self, now: float) -> SoundStatus:
+        capture = self._supervisor.capture or self._capture
+        silent_for = 0.0 if self._loud_at is None else max(now - self._loud_at, 0.0)
+        message = self._supervisor.message
+        quiet = self._real and min(silent_for, now - self._real_since) >= QUIET_PATIENCE
+        if not message and quiet and self._supervisor.state is SourceState.RUNNING:
+            remedy = _PERMISSION.get(sys.platform, 'choose another: "tpos-live devices" lists them')
+            message = f'no sound from "{self._supervisor.name}": check plug, level and mute switch, or {remedy}'
+        return SoundStatus(
+            state=self._supervisor.state,
+            name=self._supervisor.name,
+            rate=round(capture.rate) if capture else RATE,
+            channels=len(capture.picked) if capture else 0,
+            latency=capture.latency if capture else 0.0,
+            passed=capture.latency if capture else 0.0,
+            losses=self._losses(),
+            silent_for=silent_for,
+            message=message,
+        )
+
+    def reopen(self, device: str | int) -> None:
+        self._supervisor.change(device)
+
+    def remarks(self) -> list[str]:
+        lines = []
+        for waiting in (self._remarks, self._supervisor.remarks):
+            while waiting:
+                lines.append(waiting.popleft())
+        return lines
+
+    def _look_for(self, fallback: str) -> None:
+        """Say at the start, not in need, that a fallback is not there."""
+        try:
+            find_input(fallback)
+        except SoundError as error:
+            self._remarks.append(f"the fallback is not there yet: {error}")
+
+    def _turn_to(self, capture: Capture) -> None:
+        self._past = self._losses()
+        self._outage = self._invalid = 0
+        self._capture = capture
+        self._mix = StereoMix(capture.picked, capture.rate, capture.name)
+        self._downmix = Downmix(2, name=capture.name)
+        stale = capture.ring.available - round(_BACKLOG * capture.rate)
+        if stale > 0:
+            capture.ring.read(stale)
+        self._before = capture.flagged, capture.ring.overwritten
+        self._resampler = Resampler(capture.rate)
+        self._meter = GapMeter(capture.rate)
+
+    def _sound(self, capture: Capture, block: np.ndarray, now: float) -> Chunk | None:
+        if not self._real:
+            self._real, self._real_since = True, now
+            self._meter.restart()
+            if self._heard_at is None:
+                self._loud_at = now
+        captured_at, frames = capture.stamp or (now, len(block))
+        self._meter.see(captured_at, frames)
+        self._heard_at = self._filled_to = now
+        peak = np.abs(block).max()
+        if not peak <= ABSURD:  # NaN too
+            sane = np.abs(block) <= ABSURD
+            self._invalid += int((~sane).any(axis=1).sum())
+            block = np.where(sane, block, np.float32(0))
+        stereo = self._mix.push(block)
+        if np.abs(stereo).max() > QUIET:
+            self._loud_at = now
+        stereo = self._resampler.push(stereo)
+        if not len(stereo):
+            return None
+        mono = self._downmix.push(stereo)
+        self._remarks.extend(filter(None, (self._mix.remark(), self._downmix.remark())))
+        return Chunk(mono, stereo, captured_at)
+
+    def _silence(self, now: float) -> Chunk | None:
+        """Zeros up to `now`, once the device has given nothing for longer than blocks may be late."""
+        assert self._filled_to is not None
+        if self._real and now - self._filled_to <= STALL:
+            return None
+        self._real = False
+        self._filled_to = max(self._filled_to, now - _LONGEST)
+        count = int((now - self._filled_to) * RATE)
+        if count <= 0:
+            return None
+        self._filled_to += count / RATE
+        if self._heard_at is not None:
+            self._outage += count
+        return Chunk(np.zeros(count, np.float32), np.zeros((count, 2), np.float32), now, real=False)
+
+    def _losses(self) -> Losses:
+        capture, past = self._capture, self._past
+        if capture is None:
+            return past
+        return Losses(
+            flagged=past.flagged + capture.flagged - self._before[0],
+            overwritten=past.overwritten + capture.ring.overwritten - self._before[1],
+            gaps=past.gaps + self._meter.samples + round(self._outage * capture.rate / RATE),
+            invalid=past.invalid + self._invalid,
+        )
+
+
+def _opener(fallback: str) -> Callable[[], Capture] | None:
+    if not fallback:
+        return None
+    return (lambda: FileCapture(fallback)) if names_a_file(fallback) else (lambda: DeviceCapture(fallback))

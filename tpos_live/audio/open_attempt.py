@@ -1,0 +1,138 @@
+"""Attempts to open an input, on threads of their own: a driver may hang in one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from tpos_live.audio.capture import Capture
+from tpos_live.audio.source import SoundError
+from tpos_live.core.child_process import ChildError, run_module
+
+PATIENCE = 1.0
+"""Seconds that an attempt is waited for at once; a longer one goes on in the background."""
+_PROBE_PATIENCE = 5.0
+
+
+class Attempts:
+    """Begins attempts, ends them, and knows whether a driver hangs.
+
+    Threads for attempts stay, and the first idle one is taken: on Windows PortAudio belongs to the thread that started
+    it. One that hangs is left behind.
+
+    Thread contract: used on one thread.
+    """
+
+    def __init__(self) -> None:
+        self._idle: deque[_Worker] = deque()
+        self._abandoned: list[Attempt] = []
+        self._left_behind = False
+
+    def begin(self, work: Callable[[], Capture | None], patience: float = PATIENCE) -> Attempt:
+        """Start an attempt, and wait up to `patience` seconds for it. work: opens and returns the capture (or None for
+        an attempt that only looks); raises SoundError."""
+        worker = self._idle.popleft() if self._idle else _Worker(self._idle)
+        attempt = Attempt(work)
+        worker.tasks.put(attempt.run)
+        attempt.wait(patience)
+        return attempt
+
+    def abandon(self, attempt: Attempt | None) -> None:
+        """Nobody waits for it any more."""
+        if attempt is not None:
+            attempt.abandon()
+            if not attempt.done:
+                self._abandoned.append(attempt)
+
+    def close(self, capture: Capture | None) -> None:
+        """Let a device go."""
+        if capture is not None and not capture.close():
+            self._left_behind = True
+
+    def hangs(self) -> bool:
+        """Whether a driver holds a stream or an abandoned attempt, so that PortAudio cannot look for devices again."""
+        self._abandoned = [attempt for attempt in self._abandoned if not attempt.done]
+        return self._left_behind or bool(self._abandoned)
+
+
+class Attempt:
+    """Opens a capture. `done` once it has `capture` or `error`, or has found that there is one to be had.
+
+    Thread contract: read and abandoned on one thread, run on another.
+    """
+
+    def __init__(self, work: Callable[[], Capture | None]) -> None:
+        self.capture: Capture | None = None
+        self.error: SoundError | None = None
+        self._work = work
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._done = threading.Event()
+
+    @property
+    def done(self) -> bool:
+        return self._done.is_set()
+
+    def wait(self, patience: float) -> None:
+        self._done.wait(patience)
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: what it opens is closed again."""
+        with self._lock:
+            self._abandoned = True
+            capture, self.capture = self.capture, None
+        if capture is not None:
+            capture.close()
+
+    def run(self) -> None:
+        try:
+            capture = self._work()
+        except SoundError as error:
+            self.error = error
+        except Exception as error:  # a library's; as good as refused
+            self.error = SoundError(f"cannot be opened ({error})")
+        else:
+            with self._lock:
+                if not self._abandoned:
+                    self.capture, capture = capture, None
+            if capture is not None:
+                capture.close()
+        finally:
+            self._done.set()
+
+
+class _Worker:
+    """A thread that runs one task after the other, and is in `idle` between them."""
+
+    def __init__(self, idle: deque[_Worker]) -> None:
+        self.tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._waiting = idle
+        threading.Thread(target=self._run, name="sound-open", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.tasks.get()()
+            self._waiting.append(self)
+
+
+def can_be_opened(wanted: str | int | None) -> bool:
+    """Whether another process, which looks for devices afresh, can open the input `wanted`.
+
+    PortAudio looks for devices only when it starts, which ends every open stream of the process; asking like this
+    disturbs none. Takes about 0.3 s. Call from a thread that may wait.
+    """
+    try:
+        run_module(__name__, [json.dumps(wanted)], _PROBE_PATIENCE)
+    except ChildError:
+        return False
+    return True
+
+
+def main(arguments: list[str]) -> int:
+    """The other process: the input to open, in JSON."""
+    from tpos_live.audio.capture import DeviceCapture
+
+    return 0 if DeviceCapture(json.loads(arguments[0])).close() else 1

@@ -1,0 +1,60 @@
+"""The loudspeaker: an output whose callback asks for sound at its own pace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from tpos_live.audio.portaudio import close_stream, portaudio
+from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.stderr_filter import no_chatter
+
+_LATENCY = 0.06
+"""Seconds asked for. Less, and a busy interpreter would be heard as drop-outs; the picture takes its time
+too, so that both come together."""
+
+
+class Output:
+    """The default output, stereo at 48 kHz, playing what `fill` writes.
+
+    Thread contract: `fill` is called on the device's thread with float32 [n, 2] to overwrite; it must
+    only copy. `asked_at` may be read from anywhere; one thread opens and closes.
+    """
+
+    def __init__(self, fill: Callable[[np.ndarray], None], device: str | int | None = None) -> None:
+        """Open and start. Raises SoundError where there is no output to be had."""
+        sd = portaudio()
+        self._fill = fill
+        self.opened_at = perf_counter()
+        self.asked_at: float | None = None
+        """perf_counter when the device last asked for sound."""
+        self.finished = False
+        try:
+            with no_chatter():
+                self._stream = sd.OutputStream(
+                    device=device,
+                    samplerate=RATE,
+                    channels=2,
+                    dtype="float32",
+                    latency=_LATENCY,
+                    callback=self._on_block,
+                    finished_callback=self._on_end,
+                )
+                self._stream.start()
+        except (sd.PortAudioError, ValueError, OSError) as error:
+            raise SoundError(f"no sound output ({str(error).splitlines()[0]})") from error
+        self.latency = float(self._stream.latency)
+
+    def _on_block(self, out: np.ndarray, frames: int, when: Any, flags: Any) -> None:
+        self._fill(out)
+        self.asked_at = perf_counter()
+
+    def _on_end(self) -> None:
+        self.finished = True
+
+    def close(self) -> None:
+        """Fall silent."""
+        close_stream(self._stream)

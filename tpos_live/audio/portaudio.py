@@ -1,0 +1,71 @@
+"""PortAudio, kept at arm's length: found late, kept quiet, closed even where a driver hangs."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+from types import ModuleType
+from typing import Any
+
+from tpos_live.audio.source import SoundError
+from tpos_live.audio.stderr_filter import filter_chatter, no_chatter
+
+WITHOUT = 'files still play: --audio FILE, or "tpos-live demo"'
+"""What goes without a sound device."""
+CLOSE_PATIENCE = 0.3
+"""Seconds a stream gets to close; then it is left behind."""
+
+
+def portaudio() -> ModuleType:
+    """The sounddevice module, imported late. Raises SoundError with the remedy where it cannot work."""
+    filter_chatter()
+    try:
+        import sounddevice
+    except (OSError, ImportError) as error:
+        if isinstance(error, ImportError):
+            remedy = "pip install sounddevice"
+        elif sys.platform.startswith("linux"):
+            remedy = "sudo apt install libportaudio2 (Fedora: dnf install portaudio)"
+        else:
+            remedy = "pip install --force-reinstall sounddevice"
+        raise SoundError(f"PortAudio is missing, so no sound device can be used: {remedy}; {WITHOUT}") from error
+    except Exception as error:  # PortAudioError; the class cannot be had where the import failed
+        raise SoundError(f"PortAudio does not start ({error}); {WITHOUT}") from error
+    module: ModuleType = sounddevice
+    return module
+
+
+def rescan() -> None:
+    """Let PortAudio look for devices again, which it does only when it starts. Ends every open stream.
+
+    Raises SoundError if it does not start again; calling once more is allowed.
+    """
+    sd = portaudio()
+    try:
+        with no_chatter():
+            if sd._initialized:
+                sd._terminate()
+            sd._initialize()
+    except sd.PortAudioError as error:
+        raise SoundError(f"PortAudio does not start again ({error})") from error
+
+
+def close_stream(stream: Any) -> bool:
+    """Abort and close a stream; False if its driver hung and it was left behind.
+
+    Never stop(): it waits for a stalled device, 22 s as measured under PulseAudio, where abort() is
+    done at once. Should even abort() hang, its thread is left to itself, and PortAudio's own clean-up
+    at exit is called off, because that would wait for the same driver.
+    """
+
+    def abort() -> None:
+        stream.abort(ignore_errors=True)
+        stream.close(ignore_errors=True)
+
+    closing = threading.Thread(target=abort, name="sound-close", daemon=True)
+    closing.start()
+    closing.join(CLOSE_PATIENCE)
+    if closing.is_alive():
+        atexit.unregister(getattr(sys.modules.get("sounddevice"), "_exit_handler", abort))
+    return not closing.is_alive()

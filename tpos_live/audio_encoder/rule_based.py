@@ -1,0 +1,161 @@
+"""A transparent baseline in the place of the TPoS encoder: rules, nothing learned, and its name says so.
+
+It hears how loud, bright, noisy, busy and deep the last second was, and holds that against a small bank of
+concepts by rules that can be read below. The learned encoder takes its place behind the same protocol.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.core.envelope import share
+from tpos_live.features.bands import band_db
+from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.mel import mel_centres, mel_power
+from tpos_live.features.noise_gate import Gate
+from tpos_live.features.onset import Flux, Picker
+from tpos_live.features.stft import Spectrum
+
+HOPS_PER_MEANING = 4
+CONTEXT_SECONDS = 1.0
+MEMORY_SECONDS = 8.0
+MEMORY_WEIGHT = 0.3
+HOLD_SECONDS = 1.5
+"""The leading concept leads at least this long."""
+LEAD_BONUS = 0.35
+_RELAX_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Timbre:
+    """The last second in five numbers, 0 to 1 each.
+
+    loud: -60 to -10 dBFS. bright: spectral centroid, 100 Hz to 8 kHz, logarithmic. noisy: spectral flatness.
+    busy: onsets, up to six a second. deep: share of the power below 250 Hz.
+    """
+
+    loud: float
+    bright: float
+    noisy: float
+    busy: float
+    deep: float
+
+
+def _near(value: float, centre: float, width: float) -> float:
+    return math.exp(-0.5 * ((value - centre) / width) ** 2)
+
+
+_RULES = {
+    "calm soft light": lambda t: (1 - t.busy) ** 2 * (1 - t.noisy) * (1 - 0.5 * t.loud),
+    "dark deep shadows": lambda t: t.deep * (1 - t.bright) ** 2 * (1 - 0.7 * t.busy),
+    "bright glowing light": lambda t: t.bright * (1 - t.noisy) * t.loud,
+    "energetic sparks": lambda t: t.busy * t.loud * (0.3 + 0.7 * t.bright),
+    "warm fire glow": lambda t: _near(t.bright, 0.4, 0.18) * t.loud * _near(t.busy, 0.35, 0.25) * (1 - t.deep),
+    "rain and mist": lambda t: t.noisy * (1 - t.busy) * _near(t.loud, 0.45, 0.3),
+    "crashing waves": lambda t: t.noisy * t.loud**2,
+    "pulsing neon geometry": lambda t: 1.2 * t.busy * math.sqrt(t.deep) * t.loud * (1 - 0.5 * t.bright),
+    "slow drifting fog": lambda t: (1 - t.busy) ** 2 * (1 - t.bright) * _near(t.loud, 0.25, 0.2),
+    "singing crystal shapes": lambda t: (1 - t.noisy) ** 2 * (1 - t.deep) * _near(t.bright, 0.65, 0.2),
+}
+CONCEPTS = tuple(_RULES)
+"""The phrases, in the order of the vector."""
+
+
+class SpectralBaselineEncoder:
+    """SoundEncoder by rules. Causal; state is carried, so a stream equals its offline run.
+
+    The vector holds one weight a concept, none negative. The leading concept is kept for 1.5 s at least
+    here, where there are concepts; how fast the picture follows is the conditioning's business.
+    """
+
+    name = "spectral-baseline"
+    dim = len(CONCEPTS)
+    period = HOPS_PER_MEANING * HOP_SECONDS
+    concepts = sounds = CONCEPTS
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def likely(self, vector: np.ndarray) -> np.ndarray:
+        """How active each concept is."""
+        return vector
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._spectrum = Spectrum()
+        self._gate = Gate()
+        self._flux = Flux()
+        self._onset = Picker(least=0.03)
+        self._mel = np.zeros(mel_centres().size - 2)
+        self._power = 0.0
+        self._deep = 0.0
+        self._onsets: deque[int] = deque()
+        self._memory = np.zeros(self.dim)
+        self._sounding = 0.0
+        self._leader = -1
+        self._led = math.inf
+        self._hops = 0
+
+    def push(self, mono: np.ndarray) -> list[Meaning]:
+        """Hear float32 [n] at 48 kHz, any n; 25 meanings a second of sound, oldest first."""
+        found = []
+        for power in self._spectrum.push(mono):
+            self._hear(power)
+            if self._hops % HOPS_PER_MEANING == 0:
+                found.append(self._mean())
+        return found
+
+    def _hear(self, power: np.ndarray) -> None:
+        self._hops += 1
+        db = band_db(power)
+        mel = mel_power(power)
+        gate = self._gate.step(db[4])
+        self._onset.step(self._flux.step(mel, 0.0)["all"], gate)
+        if self._onset.fired:
+            self._onsets.append(self._hops)
+        while self._onsets and self._onsets[0] <= self._hops - CONTEXT_SECONDS / HOP_SECONDS:
+            self._onsets.popleft()
+        recent = share(CONTEXT_SECONDS / 2.0, HOP_SECONDS)
+        self._mel += (mel - self._mel) * recent
+        self._power += (10.0 ** (db[4] / 10.0) - self._power) * recent
+        self._deep += (10.0 ** (db[0] / 10.0) - self._deep) * recent
+        self._sounding += (gate - self._sounding) * share(_RELAX_SECONDS, HOP_SECONDS)
+
+    def timbre(self) -> Timbre:
+        """What the last second was like."""
+        mel = self._mel + 1e-12
+        centroid = float(np.dot(mel, mel_centres()[1:-1]) / mel.sum())
+        flatness = float(np.exp(np.log(mel).mean()) / mel.mean())
+        loud = (10.0 * math.log10(self._power + 1e-12) + 60.0) / 50.0
+        bright = math.log2(centroid / 100.0) / math.log2(80.0)
+        deep = self._deep / (self._power + 1e-12)
+        return Timbre(*(min(max(v, 0.0), 1.0) for v in (loud, bright, flatness, len(self._onsets) / 6.0, deep)))
+
+    def _mean(self) -> Meaning:
+        timbre = self.timbre()
+        scores = np.array([rule(timbre) for rule in _RULES.values()])
+        self._memory += (scores - self._memory) * share(MEMORY_SECONDS, self.period)
+        blend = (1.0 - MEMORY_WEIGHT) * scores + MEMORY_WEIGHT * self._memory
+        self._lead(blend)
+        blend[self._leader] = blend.max() + LEAD_BONUS
+        # Squaring keeps the few that fit and lets the rest go.
+        vector = blend**2
+        vector /= np.linalg.norm(vector)
+        time = self._hops * HOP_SECONDS
+        if self._sounding < 0.02:
+            return Meaning(time, np.zeros(self.dim, np.float32), 0.0)
+        return Meaning(time, vector.astype(np.float32), min(self._sounding * timbre.loud, 1.0))
+
+    def _lead(self, scores: np.ndarray) -> None:
+        """Change the leader only after its time, and only for one that is clearly better."""
+        self._led += self.period
+        best = int(np.argmax(scores))
+        if self._leader < 0 or (self._led >= HOLD_SECONDS and scores[best] > 1.1 * scores[self._leader]):
+            if best != self._leader:
+                self._led = 0.0
+            self._leader = best

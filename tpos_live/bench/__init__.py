@@ -1,0 +1,1 @@
+"""`tpos-live bench`: what this machine does, in figures."""

@@ -1,0 +1,123 @@
+"""What our loop is measured against, written from public descriptions; on the same weights, size, steps and tokens.
+
+- stock: diffusers' StableDiffusionPipeline (or that of Stable Diffusion XL), prompt embeddings given, guidance off,
+  output_type="np".
+- apart: the same accelerator as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
+  image object each frame, no graph over the whole; how StreamDiffusion (Kodaira et al. 2023) runs.
+- apart, recorded: the same with a CUDA graph of the UNet and one of the decoder, as an engine of TensorRT may have:
+  a harder comparison than StreamDiffusion, which has none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator
+from tpos_live.diffusion.backends.registry import write_pixels
+from tpos_live.diffusion.cuda.graphs import Recordings
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.engine import load_engine
+
+
+def apart(painter: Painter, steps: int, recorded: bool = False) -> Callable[[int], object]:
+    """The StreamDiffusion-shaped loop on our accelerator. recorded: with a CUDA graph for each network."""
+    from PIL import Image
+
+    engine = painter.engine
+    plan = engine.schedule.plan(steps)
+    shape = (1, engine.latent_channels, painter.size[1] // engine.factor, painter.size[0] // engine.factor)
+    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device)
+    accelerator = Recorded(painter, shape, tokens) if recorded else painter.accelerator
+
+    def draw(_n: int) -> object:
+        x = plan.noise * torch.randn(shape).to(engine.device)
+        x0 = x
+        for step in plan.steps:
+            timestep = torch.tensor([step.timestep], device=engine.device)
+            x0 = step.skip * x + step.out * accelerator.predict(x, timestep, tokens)
+            x = step.keep * x + step.add * x0
+            if step.fresh:
+                x = x + step.fresh * torch.randn(shape).to(engine.device)
+        out = np.empty((painter.size[1], painter.size[0], 3), np.uint8)
+        accelerator.decode(x0, out)
+        if engine.device.type == "cuda":
+            torch.cuda.synchronize()
+        return Image.fromarray(out)
+
+    return draw
+
+
+class Recorded:
+    """UNet and decoder of a painter's accelerator, each as a CUDA graph of its own."""
+
+    def __init__(self, painter: Painter, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
+        assert isinstance(painter.accelerator, WholeAccelerator)
+        self._networks = painter.accelerator.networks
+        device = painter.engine.device
+        self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
+        self._found, self._tokens = torch.zeros_like(self._latent), tokens
+        self._picture = torch.zeros(1, 3, *painter.size[::-1], device=device)
+        self._recordings = Recordings(device)
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
+        self._latent.copy_(latent)
+        self._timestep.copy_(timestep)
+        self._recordings.run("unet", self._predict)
+        return self._found
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        self._x0.copy_(latent)
+        self._recordings.run("decoder", self._decode)
+        write_pixels(self._picture, out)
+
+    def _predict(self) -> None:
+        self._found.copy_(self._networks[0](self._latent, self._timestep, self._tokens))
+
+    def _decode(self) -> None:
+        self._picture.copy_(self._networks[1](self._x0))
+
+
+def stock(path: Path, painter: Painter, steps: int) -> Callable[[int], object]:
+    """The stock pipeline on a second copy of the same weights."""
+    import diffusers
+
+    engine = load_engine(path)
+    config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
+    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
+    first, *second = engine.texts.readers
+    parts = {"vae": engine.vae, "scheduler": scheduler, "feature_extractor": None}
+    parts |= {"text_encoder": first.encoder, "tokenizer": first.tokenizer}
+    if second:
+        pipe = diffusers.StableDiffusionXLPipeline(
+            **parts,
+            text_encoder_2=second[0].encoder,
+            tokenizer_2=second[0].tokenizer,
+            unet=engine.unet.unet,
+            add_watermarker=False,
+        )
+        said = {"prompt_embeds": tokens[:, 1:], "pooled_prompt_embeds": tokens[:, 0, : engine.texts.pooled]}
+    else:
+        pipe = diffusers.StableDiffusionPipeline(
+            **parts, unet=engine.unet, safety_checker=None, requires_safety_checker=False
+        )
+        said = {"prompt_embeds": tokens}
+    pipe.set_progress_bar_config(disable=True)
+    width, height = painter.size
+
+    def draw(_n: int) -> object:
+        return pipe(
+            **said,
+            num_inference_steps=steps,
+            guidance_scale=1.0,
+            width=width,
+            height=height,
+            output_type="np",
+        ).images
+
+    return draw

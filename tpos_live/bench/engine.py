@@ -1,0 +1,268 @@
+"""`tpos-live bench engine`: our loop, the stock pipeline and a StreamDiffusion-shaped loop, in one run.
+
+All three draw with the same weights, size, steps and tokens, one picture after the other, each finished before the
+next begins, none skipped (see `bench_baselines` for the other two).
+
+With more than one step our loop is measured a second time with all steps in flight ("stream batch"): more pictures a
+second, each of them shown `pictures_late` pictures after it was begun.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from tpos_live.bench.baselines import apart, stock
+from tpos_live.bench.overhead import changes, device_counts, host_times
+from tpos_live.bench.results import append_results, machine
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.settings import Settings, parse_size
+from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator
+from tpos_live.diffusion.backends.registry import STOPGAPS, prepare_better
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.hub.resolve import resolve_engine
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.diffusion.sampling.stream_batch import Flight
+
+WARM_UP = 5
+"""Pictures that do not count."""
+COUNTED = 200
+"""Pictures of the baselines, and of what is measured beside the time of a picture, at most."""
+PROMPT = "aurora over black mountains"
+
+
+def bench_engine(
+    settings: Settings,
+    frames: int,
+    steps: int,
+    baselines: bool,
+    show_seconds: float,
+    append: Path | None,
+    as_json: bool,
+    offscreen: bool = False,
+) -> int:
+    """Measure, print a table or JSON lines, and append to a file of results if one is given.
+
+    offscreen: of the show, drawn as in a window, into none.
+    """
+    rows = measure(settings, frames, steps, baselines)
+    if append is not None:
+        append_results(append, rows, machine())
+    _print(rows, as_json)
+    if show_seconds:
+        from tpos_live.bench.session import (
+            measure_show,  # brings sound, window and control, which the engine alone needs not
+        )
+
+        show = _over_bare(rows[0], measure_show(_same_picture(settings, rows[0]), show_seconds, offscreen)[1])
+        if append is not None:
+            append_results(append, [show], machine())
+        _print_show(show, as_json)
+    return 0
+
+
+def _same_picture(settings: Settings, bare: dict[str, Any]) -> Settings:
+    """The show draws what the bare engine did, of the same size and in as many steps, and as fast as it can; the sound
+    enters in the way that costs no row of its own."""
+    size = "{}x{}".format(*bare["size"])
+    engine = settings.engine.model_copy(update={"fps_cap": 0.0, "size": size})
+    values = {**settings.parameters, "steps": bare["steps"], "audio.mode": "append"}
+    return settings.model_copy(update={"engine": engine, "parameters": values})
+
+
+def _over_bare(bare: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
+    """The row of a whole show (kind "show"), from ours of the bare engine and the show's summary.
+
+    Raises EngineError where the two drew different things.
+    """
+    same = {key: bare[key] for key in ("engine", "accelerator", "size", "steps")}
+    there = {key: summary[key] for key in ("accelerator", "size", "steps")}
+    if any(there[key] != same[key] for key in there):
+        raise EngineError(f"the show drew with {there} and the bare engine with {same}: their ratio says nothing")
+    ratio = round(summary["engine_fps"] / bare["fps"], 3)
+    kept = {key: summary[key] for key in ("engine_fps", "shown_fps", "engine_busy", "samples_lost", "stage", "seconds")}
+    return {"kind": "show", **same, **kept, "bare_fps": bare["fps"], "over_bare_engine": ratio}
+
+
+@torch.inference_mode()
+def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = True) -> list[dict[str, Any]]:
+    """One row a loop (kind "loop"), ours first. frames: pictures measured of each. Raises EngineError."""
+    chosen = settings.engine
+    path, _note = resolve_engine(chosen.name)
+    engine = load_engine(path)
+    threads = torch.get_num_threads()
+    width, height = parse_size(chosen.size)
+    painter = Painter(engine, (width, height) if width else None, chosen.accelerator, threads=chosen.threads)
+    if painter.accelerator.name in STOPGAPS:
+        better = prepare_better(chosen.accelerator, engine, painter.size, painter.rows, chosen.threads)
+        if better is not None:
+            painter.use(better)
+    painter.settle()
+    states = engine.encode(PROMPT).float()
+    tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+    snapshot = ParameterStore({"steps": steps}).snapshot()
+    steps = min(engine.metadata.steps, key=lambda allowed: abs(allowed - steps))
+    work, peak = flops(load_engine(path), painter, steps), matrix_peak(engine.device, engine.dtype)
+    if engine.device.type == "cuda":
+        torch.cuda.empty_cache()  # of what these two have left
+    common = {
+        "kind": "loop",
+        "engine": engine.name,
+        "accelerator": painter.accelerator.name,
+        "size": list(painter.size),
+        "steps": steps,
+        "gflop": round(work / 1e9, 4),
+        "peak_tflops": round(peak / 1e12, 3),
+    }
+
+    def draw(n: int) -> object:
+        return painter.draw(Drive(time=n / 60, walk=n / 60), tokens, snapshot)
+
+    rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: painter.took), common, work)]
+    few = min(frames, COUNTED)
+    rows[0] |= host_times(painter, draw, few)
+    if engine.device.type == "cuda":
+        rows[0] |= device_counts(draw, few)
+    rows[0] |= changes(painter, tokens, snapshot, max(few, 3))
+    if steps > 1:
+        painter.flight = Flight(engine, painter.size, painter.rows, patient=True)
+        streamed = _measure(draw, frames, engine.device)
+        if remark := painter.remark():
+            click.echo(remark, err=True)
+        else:
+            rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
+        painter.flight = None
+    if baselines:
+        rows.append(_row("apart", _measure(apart(painter, steps), few, engine.device), common, work))
+        if engine.device.type == "cuda" and isinstance(painter.accelerator, WholeAccelerator):
+            recorded = _measure(apart(painter, steps, recorded=True), few, engine.device)
+            rows.append(_row("apart, recorded", recorded, common, work))
+        torch.set_num_threads(chosen.threads or threads)  # all that ours had, whatever runs its networks
+        theirs = _measure(stock(path, painter, steps), few, engine.device)
+        rows.append(_row("stock", theirs, common | {"accelerator": "eager"}, work))
+        for row in (row for row in rows if row["loop"] in ("apart", "apart, recorded", "stock")):
+            row["ours_is_times_faster"] = round(row["p50_ms"] / rows[0]["p50_ms"], 3)
+    return rows
+
+
+def _measure(
+    draw: Callable[[int], object], frames: int, device: torch.device, kept: Callable[[], float] = lambda: 0.0
+) -> tuple[np.ndarray, float, float]:
+    """Seconds of each picture, float64 [frames], the most memory on the card in GB (0 without one; with what PyTorch
+    holds for recordings and keeps for later), and the share of the time in which the device was kept, as `kept` says
+    after each picture."""
+    for n in range(WARM_UP):
+        draw(n)
+    cuda = device.type == "cuda"
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    took, busy = np.zeros(frames), 0.0
+    for n in range(frames):
+        began = time.perf_counter()
+        draw(WARM_UP + n)
+        if cuda:
+            torch.cuda.synchronize()
+        took[n] = time.perf_counter() - began
+        busy += kept()
+    return took, torch.cuda.max_memory_reserved() / 1e9 if cuda else 0.0, busy / float(took.sum())
+
+
+def _row(name: str, measured: tuple[np.ndarray, float, float], common: dict[str, Any], work: float) -> dict[str, Any]:
+    took, memory, busy = measured
+    p50, p95, p99 = np.percentile(took, (50, 95, 99))
+    rate = work / p50 / 1e12
+    return {
+        **common,
+        "loop": name,
+        "frames": len(took),
+        "fps": round(len(took) / float(took.sum()), 2),
+        "p50_ms": round(1e3 * p50, 3),
+        "p95_ms": round(1e3 * p95, 3),
+        "p99_ms": round(1e3 * p99, 3),
+        "tflops": round(rate, 3),
+        "share_of_peak": round(rate / common["peak_tflops"], 3) if common["peak_tflops"] else 0.0,
+        "memory_gb": round(memory, 2),
+        **({"busy": round(busy, 3)} if busy else {}),
+    }
+
+
+@torch.inference_mode()
+def flops(engine: Engine, painter: Painter, steps: int) -> float:
+    """Floating point operations of one picture, by torch's counter: a multiplication and an addition are two."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    shape = (1, engine.latent_channels, painter.size[1] // engine.factor, painter.size[0] // engine.factor)
+    latent = torch.zeros(shape, device=engine.device, dtype=engine.dtype)
+    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
+    counts = []
+    for call in (
+        lambda: engine.unet(latent, torch.ones(1, device=engine.device), encoder_hidden_states=tokens),
+        lambda: engine.vae.decode(latent),
+    ):
+        with FlopCounterMode(display=False) as counter:
+            call()
+        counts.append(counter.get_total_flops())
+    return float(steps * counts[0] + counts[1])
+
+
+def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of a large matrix product, the best of several: what the machine can do at most."""
+    side = 8192 if device.type == "cuda" else 1024
+    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(8):
+        began = time.perf_counter()
+        torch.mm(left, right)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row))
+        return
+    first = rows[0]
+    click.echo(f"{first['engine']}, {first['size'][0]}x{first['size'][1]}, {first['steps']} step(s)")
+    click.echo(
+        f"{'loop':<14}{'accelerator':<14}{'fps':>8}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}{'of peak':>9}{'times':>7}"
+    )
+    for row in rows:
+        times = row.get("ours_is_times_faster", 1.0)
+        click.echo(
+            f"{row['loop']:<14}{row['accelerator']:<14}{row['fps']:>8.1f}{row['p50_ms']:>10.2f}{row['p95_ms']:>10.2f}"
+            f"{row['p99_ms']:>10.2f}{row['share_of_peak']:>9.2f}{times:>7.2f}"
+        )
+    click.echo(
+        f"host          {first['host_ms']:.2f} ms a picture (p99 {first['host_p99_ms']:.2f}), by {first['host_by']}"
+    )
+    click.echo(
+        f"changes       slowest picture {first['changes_slowest']:.2f} times the median, {first['changes_ms']:.2f} ms; "
+        f"p99 {first['changes_p99']:.2f}: prompts fading, other sound and guidance in every picture"
+    )
+    if "allocations" in first:
+        click.echo(
+            f"a picture     {first['allocations']:.1f} allocations, {first['driver_allocations']:.2f} of the driver's, "
+            f"{first['syncs']:.1f} hidden waits"
+        )
+
+
+def _print_show(row: dict[str, Any], as_json: bool) -> None:
+    click.echo(
+        json.dumps(row)
+        if as_json
+        else f"whole show    {row['engine_fps']:.1f} fps, {row['over_bare_engine']:.2f} of the bare engine, "
+        f"engine busy {row['engine_busy']:.0%}"
+    )

@@ -1,0 +1,197 @@
+"""`tpos-live bench latency`: from a click in the sound to the first changed pixel.
+
+The click goes in where a sound device hands over its blocks, and the picture is read back after it was
+drawn. The scene stands still, so that whatever changes is the click's doing. What the device itself buffers
+comes on top: here a block of 10 ms, whose share is measured and named.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import click
+import numpy as np
+
+from tpos_live.audio.source import RATE, Chunk, SoundStatus, SourceState
+from tpos_live.bench.session import machine, print_rows, quiet, shown_on
+from tpos_live.core.parameters import TARGETS
+from tpos_live.core.settings import Settings
+from tpos_live.runtime.live_session import Show, stopping
+
+BLOCK = 480
+CLICK_SECONDS = 0.012
+GAP = (0.7, 1.2)
+"""Seconds from one click to the next, drawn at random so that nothing can lock to them."""
+CHANGED = 4
+"""A pixel has changed if it differs by more than this (of 255): more than dither can do."""
+GIVE_UP = 0.6
+"""Seconds after which a click counts as unseen."""
+STILL = {
+    "seed.walk": 0.0,
+    "motion.pan_y": 0.0,
+    "finish.grain": 0.0,
+    "audio.weight": 0.0,
+    "audio.agc": False,
+    "tempo.source": "off",
+    **{f"map.{feature}.{target}": 0.0 for feature in ("loudness", "beat", "buildup", "drop") for target in TARGETS},
+    **{f"map.silence.{target}": 0.0 for target in TARGETS},
+}
+"""Parameters that make the scene stand still but for hits."""
+
+
+@dataclass
+class ClickSound:
+    """A Sound that gives blocks of 10 ms in real time: quiet noise, and clicks at random moments.
+
+    Thread contract: `pull` on one thread; `happened` may be read from anywhere. A block is handed over
+    at the end of its 10 ms, as a sound device does.
+    """
+
+    seed: int = 0
+    happened: list[tuple[float, float]] = field(default_factory=list)
+    """(moment of the click's first sample, moment its block was handed over), perf_counter."""
+    clicking: bool = False
+
+    def __enter__(self) -> Self:
+        self._rng = np.random.default_rng(self.seed)
+        self._start = time.perf_counter()
+        self._blocks = 0
+        self._next = self._start + 2.0
+        t = np.arange(round(CLICK_SECONDS * RATE)) / RATE
+        self._click = (0.8 * np.exp(-t / 0.003) * np.sign(np.sin(2 * np.pi * 90 * t + 0.1))).astype(np.float32)
+        self._tail = np.zeros(0, np.float32)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        """Nothing is open."""
+
+    def pull(self, now: float) -> Chunk | None:
+        due = int((now - self._start) * RATE / BLOCK) - self._blocks
+        if due <= 0:
+            return None
+        mono = np.concatenate([self._block(now) for _ in range(due)])
+        return Chunk(mono, np.repeat(mono[:, None], 2, axis=1), captured_at=self._start + self._blocks * BLOCK / RATE)
+
+    def _block(self, now: float) -> np.ndarray:
+        begin = self._start + self._blocks * BLOCK / RATE
+        self._blocks += 1
+        block = self._rng.normal(0, 1e-3, BLOCK).astype(np.float32)
+        took = min(len(self._tail), BLOCK)
+        block[:took] += self._tail[:took]
+        self._tail = self._tail[took:]
+        offset = round((self._next - begin) * RATE)
+        if self.clicking and offset < BLOCK:
+            offset = max(offset, 0)
+            n = min(BLOCK - offset, len(self._click))
+            block[offset : offset + n] += self._click[:n]
+            self._tail = self._click[n:]
+            self.happened.append((begin + offset / RATE, now))
+            self._next = begin + self._rng.uniform(*GAP)
+        elif offset < 0:
+            self._next = begin + self._rng.uniform(*GAP)
+        return block
+
+    def status(self, now: float) -> SoundStatus:
+        return SoundStatus(SourceState.RUNNING, "clicks", RATE, 1, latency=BLOCK / RATE)
+
+    def remarks(self) -> list[str]:
+        return []
+
+    def reopen(self, device: str | int) -> None:
+        """There is no other."""
+
+
+def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: bool = False) -> int:
+    """Measure `clicks` clicks, print p50 and p95 of each part in milliseconds.
+
+    offscreen: draw as a window does, into none.
+    """
+    where, headless = shown_on(offscreen)
+    settings = quiet(settings, headless)
+    settings = settings.model_copy(update={"parameters": {**settings.parameters, **STILL}})
+    sound = ClickSound()
+    click.echo(f"measuring {clicks} clicks with {where} …", err=True)
+    with (
+        stopping() as stop,
+        Show(
+            settings, stop=stop, sound=sound, say=lambda line: click.echo(line, err=True), headless_gl=offscreen
+        ) as show,
+    ):
+        show.run_until_first()
+        settle = time.perf_counter() + 3.0
+        show.stage.run(lambda: time.perf_counter() > settle or stop.is_set())
+        watch = Watch(show, sound, clicks)
+        sound.clicking = True
+        show.stage.run(lambda: watch.look() or stop.is_set())
+        accelerator = show.board.status().accelerator
+    rows = watch.rows()
+    summary = {
+        "kind": "summary",
+        "clicks": clicks,
+        "seen": len(watch.pixel),
+        "missed": watch.missed,
+        "input": "blocks of 10 ms handed over in this process; a device's own buffering comes on top",
+        "stage": show.stage.renderer,
+        "accelerator": accelerator,
+        **machine(),
+    }
+    print_rows(rows, summary, as_json)
+    return 0 if len(watch.pixel) > clicks // 2 else 1
+
+
+class Watch:
+    """Looks at every picture that is shown and notes when a click is first seen in it."""
+
+    def __init__(self, show: Show, sound: ClickSound, clicks: int) -> None:
+        self._show, self._sound, self._clicks = show, sound, clicks
+        self._before = small(show.stage.read_back())
+        self._seen = 0
+        self._engine_seen = 0
+        self._shown = show.stage.meter.count
+        self.buffering: list[float] = []
+        self.pixel: list[float] = []
+        self.engine: list[float] = []
+        self.missed = 0
+
+    def look(self) -> bool:
+        """Called before each picture; True when all clicks were seen or given up."""
+        if self._show.stage.meter.count == self._shown:
+            return False
+        self._shown = self._show.stage.meter.count
+        picture = small(self._show.stage.read_back())
+        now = time.perf_counter()
+        changed = bool((np.abs(picture - self._before) > CHANGED).any())
+        self._before = picture
+        happened = self._sound.happened
+        frame = self._show.stage.playhead.newest
+        while frame is not None and self._engine_seen < len(happened):
+            if frame.heard_at < happened[self._engine_seen][0] + BLOCK / RATE:
+                break
+            self.engine.append(now - happened[self._engine_seen][1])
+            self._engine_seen += 1
+        if self._seen < len(happened):
+            at, handed = happened[self._seen]
+            if changed and now > handed:
+                self.buffering.append(handed - at)
+                self.pixel.append(now - handed)
+                self._seen += 1
+            elif now - handed > GIVE_UP:
+                self.missed += 1
+                self._seen += 1
+        return self._seen >= self._clicks
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Input buffering, click to first changed pixel, click to the engine's answer shown."""
+        named = {"input_block": self.buffering, "first_pixel": self.pixel, "engine_picture": self.engine}
+        rows = []
+        for name, values in named.items():
+            p50, p95, p99 = (round(1000 * float(v), 2) for v in np.percentile(values or [0.0], (50, 95, 99)))
+            rows.append({"kind": "stage", "stage": name, "n": len(values), "p50_ms": p50, "p95_ms": p95, "p99_ms": p99})
+        return rows
+
+
+def small(picture: np.ndarray) -> np.ndarray:
+    """Every fourth pixel each way, as int16, for differences."""
+    return picture[::4, ::4].astype(np.int16)

@@ -1,0 +1,136 @@
+"""What a picture costs beside the networks: Python's time, and what is allocated and waited for on a card.
+
+Host time of a picture is what Python needs for it, the wait for the device left out: the bar for a card that must never
+wait for Python. An accelerator that knows how long it has waited for its card (`waited`) is measured as it is; any
+other is replaced by one without networks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from tpos_live.conditioning.regions import Scenes
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import Snapshot
+from tpos_live.diffusion.generator import Painter
+
+WARM_UP = 5
+"""Pictures that do not count."""
+
+
+class Hollow:
+    """An accelerator without networks: what is left of a picture is our own Python."""
+
+    name = "hollow"
+    why = ""
+
+    def __init__(self, torch_threads: int) -> None:
+        self.torch_threads = torch_threads
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return latent
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        pass
+
+
+def host_times(
+    painter: Painter, draw: Callable[[int], object], pictures: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Any]:
+    """Host time of a picture: median and 99th percentile of `pictures`, in milliseconds.
+
+    draw(n): draws the nth picture with `painter`. host_by: "waiting" where the wait was taken off, "hollow" where the
+    networks were left out.
+    """
+    accelerator = painter.accelerator
+    waits = hasattr(accelerator, "waited") and painter.engine.device.type == "cuda"
+    if not waits:
+        painter.use(Hollow(accelerator.torch_threads))
+    took = np.zeros(pictures)
+    try:
+        for n in range(WARM_UP):
+            draw(n)
+        for n in range(pictures):
+            before, began = getattr(accelerator, "waited", 0.0), clock()
+            draw(WARM_UP + n)
+            took[n] = clock() - began - (getattr(accelerator, "waited", 0.0) - before if waits else 0.0)
+    finally:
+        if not waits:
+            painter.use(accelerator)
+    p50, p99 = 1e3 * np.percentile(took, (50, 99))
+    return {"host_ms": round(p50, 3), "host_p99_ms": round(p99, 3), "host_by": "waiting" if waits else "hollow"}
+
+
+def changes(painter: Painter, tokens: torch.Tensor, snapshot: Snapshot, pictures: int) -> dict[str, Any]:
+    """A show in which everything changes: other tokens in every picture, guidance on, a prompt that fades to another.
+
+    A third of the pictures are of the fade, in which two prompts share a picture. tokens: [token_rows, token_dim].
+    changes_ms: median; changes_slowest, changes_p99: the slowest picture and the 99th percentile over it.
+    """
+    other = tokens.roll(1, 0)
+    residual, painter.residual = painter.residual, not painter.engine.metadata.guidance
+    took = np.zeros(pictures)
+    try:
+        for n in range(-2 * WARM_UP, pictures):
+            share = 3.0 * n / pictures - 1.0 if n >= 0 else 0.5
+            fading = Scenes(torch.stack([tokens, other]), (1.0 - share, share)) if 0.0 < share < 1.0 else None
+            said = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
+            began = time.perf_counter()
+            painter.draw(Drive(time=n / 60, walk=n / 60, guidance=1.3), said, snapshot, scenes=fading)
+            if n >= 0:
+                took[n] = time.perf_counter() - began
+    finally:
+        painter.residual = residual
+    p50, p99 = np.percentile(took, (50, 99))
+    found = {"changes_ms": 1e3 * p50, "changes_slowest": took.max() / p50, "changes_p99": p99 / p50}
+    return {key: round(float(value), 3) for key, value in found.items()}
+
+
+def device_counts(draw: Callable[[int], object], pictures: int) -> dict[str, Any]:
+    """Of one picture on a card: blocks asked of torch's allocator, calls of the driver's, and hidden waits.
+
+    syncs: what torch's sync-debug mode reports, which are copies and readings that make the host wait; the one wait for
+    the finished picture is asked for and not among them. Empty without a card.
+    """
+    if not torch.cuda.is_available():
+        return {}
+    for n in range(WARM_UP):
+        draw(n)
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_stats()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for n in range(pictures):
+                draw(WARM_UP + n)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    after = torch.cuda.memory_stats()
+    syncs = sum("called a synchronizing" in str(warning.message) and _hidden(warning) for warning in caught)
+    return counted(before, after, syncs, pictures)
+
+
+def _hidden(warning: warnings.WarningMessage) -> bool:
+    """Whether nobody asked for a wait: one that is asked for is called in PyTorch's own module of streams."""
+    return not warning.filename.endswith("streams.py")
+
+
+def counted(before: dict[str, Any], after: dict[str, Any], syncs: int, pictures: int) -> dict[str, Any]:
+    """The fields of a result, from torch.cuda.memory_stats before and after `pictures` pictures."""
+
+    def each(name: str) -> float:
+        return round((after.get(name, 0) - before.get(name, 0)) / pictures, 3)
+
+    return {
+        "allocations": each("allocation.all.allocated"),
+        "driver_allocations": each("num_device_alloc"),
+        "syncs": round(syncs / pictures, 3),
+    }

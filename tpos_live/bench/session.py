@@ -1,0 +1,128 @@
+"""`tpos-live bench`: a show with the built-in track, measured."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from tpos_live.bench.results import append_results, machine
+from tpos_live.core.settings import Settings
+from tpos_live.core.timing import StageTimes
+from tpos_live.runtime.live_session import Show, has_display, stopping
+
+WARM_UP = 3.0
+"""Seconds after the first picture that do not count."""
+
+
+def bench_show(
+    settings: Settings, seconds: float, as_json: bool, append: Path | None = None, offscreen: bool = False
+) -> int:
+    """Run the demo for `seconds`, print p50, p95 and p99 of every stage in milliseconds, rates and losses.
+
+    append: a file of results to add to (see `bench_results`). offscreen: draw as a window does, into none.
+    """
+    rows, summary = measure_show(settings, seconds, offscreen)
+    if append is not None:
+        append_results(append, [{**summary, "kind": "whole"}], machine())
+    print_rows(rows, summary, as_json)
+    return 0
+
+
+def measure_show(
+    settings: Settings, seconds: float, offscreen: bool = False
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of stages and a summary of `seconds` of the demo. offscreen: draw as a window does, into none."""
+    where, headless = shown_on(offscreen)
+    settings = quiet(settings, headless)
+    click.echo(f"measuring {seconds:g} s with {where} …", err=True)
+    with stopping() as stop, Show(settings, demo=True, stop=stop, headless_gl=offscreen) as show:
+        first_picture = show.run_until_first()
+        click.echo(f"the first picture came after {first_picture:.1f} s", err=True)
+        longest = show.run_until_best()
+        until(show, WARM_UP, stop.is_set)
+        show.studio.times.clear()
+        show.listener.times.clear()
+        process = psutil.Process()
+        drawn, shown, start = show.renderer.drawn, show.stage.meter.count, time.perf_counter()
+        drawing = show.renderer.busy
+        lost, memory, busy = show.board.status().samples_lost, process.memory_info().rss, sum(process.cpu_times()[:2])
+        until(show, seconds, stop.is_set)
+        took = time.perf_counter() - start
+        status = show.board.status()
+        rows = [*stage_rows(show.listener.times), *stage_rows(show.studio.times)]
+        summary = {
+            "kind": "summary",
+            "engine": status.engine,
+            "accelerator": status.accelerator,
+            "accelerator_why": status.accelerator_why,
+            "size": list(status.size),
+            "steps": show.store.snapshot()["steps"],
+            "stage": show.stage.renderer,
+            "seconds": round(took, 2),
+            "engine_fps": round((show.renderer.drawn - drawn) / took, 2),
+            "fps_cap": settings.engine.fps_cap,
+            "engine_busy": round((show.renderer.busy - drawing) / took, 3),
+            "shown_fps": round((show.stage.meter.count - shown) / took, 2),
+            "latency_ms": round(status.latency_ms, 1),
+            "samples_lost": status.samples_lost - lost,
+            "frames_replaced": status.frames_replaced,
+            "first_picture_s": round(first_picture, 2),
+            "loading_wait_ms": round(1000 * longest, 1),
+            "memory_mb": round(process.memory_info().rss / 2**20),
+            "memory_growth_mb": round((process.memory_info().rss - memory) / 2**20, 1),
+            "cores_busy": round((sum(process.cpu_times()[:2]) - busy) / took, 2),
+            **machine(),
+        }
+    return rows, summary
+
+
+def shown_on(offscreen: bool) -> tuple[str, bool]:
+    """What the pictures are shown on, for a person, and whether that is no OpenGL at all."""
+    if offscreen:
+        return "OpenGL and no window", False
+    return ("a window", False) if has_display() else ("no window", True)
+
+
+def until(show: Show, seconds: float, stopped: Callable[[], bool]) -> None:
+    """Run the stage for a time."""
+    end = time.perf_counter() + seconds
+    show.stage.run(lambda: time.perf_counter() >= end or stopped())
+
+
+def quiet(settings: Settings, headless: bool) -> Settings:
+    """The same settings without sound on the loudspeakers and without OSC."""
+    return settings.model_copy(
+        update={
+            "sound": settings.sound.model_copy(update={"mute": True, "audio": "", "device": "mic"}),
+            "osc": settings.osc.model_copy(update={"port": 0}),
+            "window": settings.window.model_copy(update={"headless": headless}),
+            "seconds": 0.0,
+        }
+    )
+
+
+def stage_rows(times: StageTimes) -> Iterable[dict[str, Any]]:
+    """One row a stage: name, count, and percentiles in milliseconds."""
+    for stage in times.stages:
+        p50, p95, p99 = (round(1000 * value, 3) for value in times.percentiles(stage))
+        yield {"kind": "stage", "stage": stage, "n": times.count(stage), "p50_ms": p50, "p95_ms": p95, "p99_ms": p99}
+
+
+def print_rows(rows: list[dict[str, Any]], summary: dict[str, Any], as_json: bool) -> None:
+    """JSON lines, or the same as a table for a person."""
+    if as_json:
+        for row in [*rows, summary]:
+            click.echo(json.dumps(row))
+        return
+    click.echo(f"{'stage':<12}{'n':>7}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}")
+    for row in rows:
+        click.echo(f"{row['stage']:<12}{row['n']:>7}{row['p50_ms']:>10.2f}{row['p95_ms']:>10.2f}{row['p99_ms']:>10.2f}")
+    for key, value in summary.items():
+        if key != "kind":
+            click.echo(f"{key:<18}{value}")

@@ -1,0 +1,187 @@
+"""What works on this machine, and what to install for the rest."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import click
+
+
+@dataclass(frozen=True)
+class Finding:
+    """ok: True works, False the main job does not work without it, None optional and absent."""
+
+    topic: str
+    ok: bool | None
+    text: str
+
+
+def run_doctor() -> int:
+    """Print one line a topic; 0 if the main job (picture from sound) works, else 1."""
+    failed = False
+    for check in CHECKS:
+        try:
+            findings = list(check())
+        except Exception as error:  # a doctor must not fall ill: the next topic follows
+            findings = [Finding(check.__name__.strip("_"), False, str(error).splitlines()[0])]
+        for finding in findings:
+            mark = {True: "ok", False: "NO", None: "--"}[finding.ok]
+            click.echo(f"{mark:>3}  {finding.topic:<12} {finding.text}")
+            failed |= finding.ok is False
+    return int(failed)
+
+
+def print_devices() -> int:
+    """List inputs and outputs as `--device` understands them."""
+    from tpos_live.audio.devices import list_devices
+
+    rows = list_devices()
+    for row in rows:
+        marks = [word for word, true in (("mic", row.default_input), ("default output", row.default_output)) if true]
+        ways = f"{row.inputs} in, {row.outputs} out"
+        extra = f"  ({', '.join(marks)})" if marks else ""
+        click.echo(f"{row.index:>3}  {row.full_name}  {ways}  {row.rate:g} Hz{extra}")
+    if not any(row.inputs for row in rows):
+        click.echo("no sound input found; --audio FILE and `tpos-live demo` work without one", err=True)
+    return 0
+
+
+def gpu_remedy() -> str:
+    """The line that mends a GPU that torch cannot use; "" where there is none or it is used."""
+    import torch
+
+    if torch.cuda.is_available() or shutil.which("nvidia-smi") is None:
+        return ""
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):  # a driver that hangs
+        return ""
+    card = asked.stdout.strip().splitlines()
+    if asked.returncode or not card:
+        return ""
+    if torch.version.cuda is None:
+        return (
+            f"{card[0]} is not used: this torch is a CPU build. Mend: pip install --force-reinstall "
+            "'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/cu130"
+        )
+    return f"{card[0]} is not used: torch {torch.__version__} needs a newer NVIDIA driver"
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
+
+
+def _torch() -> Iterator[Finding]:
+    import torch
+
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    yield Finding("torch", True, f"{torch.__version__} on {where}")
+    if remedy := gpu_remedy():
+        yield Finding("gpu", None, remedy)
+
+
+def _engine() -> Iterator[Finding]:
+    from tpos_live.diffusion.hub.resolve import resolve_engine
+    from tpos_live.diffusion.model.engine import load_engine
+
+    path, note = resolve_engine("auto")
+    engine = load_engine(path)
+    yield Finding("engine", True, f"{engine.metadata.name}: {note}")
+
+
+def _accelerators() -> Iterator[Finding]:
+    from tpos_live.diffusion.backends.registry import NAMES, is_available
+
+    for name in NAMES:
+        ready, why = is_available(name)
+        yield Finding(name, ready or None, why or "available")
+
+
+def _sound() -> Iterator[Finding]:
+    from tpos_live.audio.devices import list_devices
+    from tpos_live.audio.source import SoundError
+
+    try:
+        rows = list_devices()
+    except SoundError as error:
+        yield Finding("sound", None, str(error))
+        return
+    inputs = [row.name for row in rows if row.inputs]
+    text = f"{len(inputs)} inputs" if inputs else "no input: connect one, or use --audio FILE"
+    yield Finding("sound", bool(inputs) or None, text)
+
+
+def _window() -> Iterator[Finding]:
+    from tpos_live.runtime.live_session import has_display
+
+    if not has_display():
+        yield Finding("window", None, "no display: `render` and --headless work")
+        return
+    from tpos_live.display.window import describe_gl
+
+    yield Finding("window", True, describe_gl())
+    yield Finding("screens", True, _screens())
+    yield Finding("keys", True, _keys())
+    yield _screen_saver()
+
+
+def _screens() -> str:
+    from pyglet.display import get_display
+
+    from tpos_live.display.screens import Screens
+
+    return str(Screens(get_display()))
+
+
+def _keys() -> str:
+    from pyglet.display import get_display
+
+    from tpos_live.control.keys import LETTERS
+    from tpos_live.display.keyboard import layout_note
+
+    return layout_note(get_display(), LETTERS) or "by their physical position, as on a US keyboard (docs/keys.md)"
+
+
+def _screen_saver() -> Finding:
+    from tpos_live.display.screen_saver import ScreenSaverInhibitor
+
+    with ScreenSaverInhibitor(lambda line: None) as inhibitor:
+        inhibitor.ready.wait(10.0)
+        names = ", ".join(inhibitor.active)
+    return Finding(
+        "screen saver", bool(names) or None, f"inhibited during a show by {names}" if names else inhibitor.advice
+    )
+
+
+def _video() -> Iterator[Finding]:
+    import av
+
+    missing = [name for name in ("libx264", "aac") if name not in av.codecs_available]
+    text = f"PyAV {av.__version__} " + (f"without {', '.join(missing)}" if missing else "with H.264 and AAC")
+    yield Finding("video", not missing, text + ("; pip install --force-reinstall av" if missing else ""))
+
+
+def _osc() -> Iterator[Finding]:
+    from tpos_live.control.osc_server import buffer_advice, granted_buffer
+
+    advice = buffer_advice(granted_buffer())
+    yield Finding("osc", True if not advice else None, advice or "receive buffer of 4 MiB granted")
+
+
+CHECKS: list[Callable[[], Iterator[Finding]]] = [
+    _python,
+    _torch,
+    _engine,
+    _accelerators,
+    _sound,
+    _window,
+    _video,
+    _osc,
+]

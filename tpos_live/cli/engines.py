@@ -1,0 +1,95 @@
+"""`tpos-live engines`: what there is, fetching and compiling ahead of a show."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def engines() -> None:
+    """List, fetch and compile engines, ahead of the show."""
+
+
+@engines.command("list")
+def list_() -> int:
+    """Say which engines there are, which are fetched and compiled, and their licences."""
+    from tpos_live.diffusion.hub.listing import rows
+
+    for row in rows():
+        click.echo(f"{row.name:<14}{row.state}")
+        for label, text in (("compiled", row.compiled), ("licence", row.licence), ("folder", row.folder)):
+            if text:
+                click.echo(f"{'':<14}{label}: {text}")
+    return 0
+
+
+@engines.command()
+@click.argument("name")
+def fetch(name: str) -> int:
+    """Download an engine: a preset's NAME, or a hub id (owner/name). Goes on where it was stopped."""
+    from tpos_live.diffusion.hub.download import fetch_engine
+
+    fetch_engine(name, click.echo)
+    return 0
+
+
+@engines.command()
+@click.argument("name")
+def check(name: str) -> int:
+    """Compare every file of a fetched engine with the hub's checksums. Asks no network."""
+    from tpos_live.diffusion.hub.download import damaged
+    from tpos_live.diffusion.hub.presets import fetched_folder
+
+    folder = fetched_folder(name)
+    if not folder.is_dir():
+        click.echo(f"{name} was not fetched; `tpos-live engines fetch {name}`", err=True)
+        return 1
+    wrong = damaged(folder)
+    for path in wrong:
+        click.echo(f"damaged: {folder / path}; `tpos-live engines fetch {name}` mends it", err=True)
+    if not wrong:
+        click.echo(f"{name} is whole")
+    return int(bool(wrong))
+
+
+@engines.command("compile")
+@click.argument("name")
+@click.option(
+    "--accelerator",
+    type=click.Choice(["tensorrt-rtx", "tensorrt", "compile"]),
+    default="tensorrt-rtx",
+    show_default=True,
+)
+@click.option("--size", default="", metavar="SIZE", help="512 or 512x288; default: the engine's own.")
+@click.option(
+    "--card", default="", metavar="SM", help="Card to compile for, as in sm89; default: the one in this machine."
+)
+@click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads of the show; for compile alone.")
+def compile_(name: str, accelerator: str, size: str, card: str, threads: int) -> int:
+    """Compile an engine for a card, minutes ahead of the show. TensorRT for RTX needs no card here."""
+    from tpos_live.core.settings import parse_size
+
+    try:
+        width, height = parse_size(size)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--size") from error
+    from tpos_live.diffusion.backends.tensorrt_plans import compile_plan
+    from tpos_live.diffusion.hub.resolve import resolve_engine
+    from tpos_live.diffusion.model.engine import load_engine
+    from tpos_live.diffusion.model.unet_tokens import UnetTokens
+
+    engine = load_engine(resolve_engine(name)[0])
+    rows = UnetTokens(engine).count
+    chosen = engine.nearest_size((width, height) if width else engine.metadata.size)
+    if accelerator == "compile":
+        from tpos_live.diffusion.backends import torch_compile as compiled
+
+        if card:
+            raise click.BadParameter("torch.compile works on the card itself; leave --card out", param_hint="--card")
+        click.echo("compiling with torch.compile, a minute or more …")
+        place = compiled.prepare(engine, chosen, rows, threads)
+        click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]} --accelerator compile: {place}")
+        return 0
+    place = compile_plan(accelerator, engine, chosen, rows, card.lower(), click.echo)
+    click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]}: {place}")
+    return 0

@@ -1,0 +1,117 @@
+"""A meaning in a sentence space, as tokens of an engine: the phrases nearest to it are active."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Sequence
+
+import numpy as np
+import torch
+
+from tpos_live.audio_encoder.csls import Nearness
+from tpos_live.conditioning.audio_conditioner import (
+    AudioMap,
+    ConceptMap,
+    EncodeAll,
+    Followed,
+    HearsConcepts,
+    HearsSentences,
+)
+
+SHARPNESS = 0.06
+"""A phrase whose nearness is this much smaller weighs 1/e of the other."""
+SCENE_SHARPNESS = 0.03
+"""The same among scenes that grow: a mean of many is a picture of none."""
+SEVERAL = 4
+LEAD = 0.25
+"""A mood this much farther than the nearest scene is not heard at all, one as near is, wholly; and a scene likewise."""
+
+
+class SentenceMap(ConceptMap):
+    """A concept bank: the few phrases nearest to the meaning, weighted by a softmax of their nearness.
+
+    So any engine is told what was heard, in its own words and without training. Scenes and moods are told apart for who
+    wants them: a mood by itself is a picture of nothing.
+    """
+
+    def __init__(
+        self, phrases: Sequence[str], vectors: np.ndarray, encode: EncodeAll, rows: int,
+        first: int = 1, nearness: Nearness | None = None, moods: Container[str] = (),
+    ) -> None:  # fmt: skip
+        """vectors: unit length, float [n, dim], the places of the phrases; nearness: to them, by default the cosine.
+        moods: those of the phrases that are no scenes. Otherwise as ConceptMap."""
+        super().__init__(phrases, encode, rows, first)
+        self._vectors = np.asarray(vectors, dtype=np.float64)
+        self._nearness = nearness or Nearness(self._vectors)
+        self._is_mood = np.array([phrase in moods for phrase in self.concepts], bool)
+        self._scenes, self._moods = (Followed(len(self.concepts)) for _ in range(2))
+        self._goal_sure = self._sure = np.array([1.0, 0.0])
+        """Of the scene and of the mood."""
+
+    def _near(self, vector: np.ndarray) -> np.ndarray:
+        if vector.shape != self._vectors.shape[1:] or not vector.any():
+            return np.full(len(self.concepts), -np.inf)
+        return self._nearness(vector)
+
+    def _activated(self, near: np.ndarray) -> np.ndarray:
+        return nearest(near, SHARPNESS) if np.isfinite(near).any() else np.zeros_like(near)
+
+    def _hear(self, near: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
+        super()._hear(near, activations, now, free)
+        mood = self._is_mood
+        self._scenes.aim(nearest(np.where(mood, -np.inf, near), SCENE_SHARPNESS), now, free)
+        if mood.any():
+            self._moods.aim(nearest(np.where(mood, near, -np.inf), SHARPNESS), now, free)
+            behind = near[mood].max() - near[~mood].max()
+            self._goal_sure = np.clip(1.0 - np.array([behind, -behind]) / LEAD, 0.0, 1.0)
+
+    def _run(self, share: float) -> None:
+        super()._run(share)
+        self._scenes.run(share)
+        self._moods.run(share)
+        self._sure = self._sure + (self._goal_sure - self._sure) * share
+
+    def scene(self) -> tuple[torch.Tensor, float]:
+        return self._blend(self._scenes), float(self._sure[0])
+
+    def mood(self) -> tuple[torch.Tensor, float]:
+        return self._blend(self._moods)[self._first : self._first + self._rows], float(self._sure[1])
+
+    def _loud(self, magnitude: float) -> float:
+        """A little of something is seen too: a light rain of density 0.1 at a third."""
+        return math.sqrt(magnitude)
+
+
+def nearest(near: np.ndarray, sharpness: float) -> np.ndarray:
+    """Weights [n], one in sum, of the SEVERAL greatest of `near` [n]: a softmax."""
+    weights = np.exp((near - near.max()) / sharpness)
+    few = np.partition(weights, -SEVERAL)[-SEVERAL] if weights.size > SEVERAL else 0.0
+    weights = np.where(weights >= few, weights, 0.0)
+    return np.asarray(weights / weights.sum())
+
+
+def names(encoder: HearsSentences) -> tuple[Sequence[str], np.ndarray]:
+    """What sounds are called, and where they lie [n, dim]: each place once.
+
+    Where Ember's scene stands at the place of a sound's name, the name itself, which comes later in the bank.
+    """
+    chosen = sorted({vector.tobytes(): n for n, vector in enumerate(encoder.vectors)}.values())
+    return [encoder.phrases[n] for n in chosen], encoder.vectors[chosen]
+
+
+def audio_map(encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1) -> AudioMap | None:
+    """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
+
+    encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained
+    with audio tokens, and is told of what it learned to see alone; any other engine knows more words. first: the
+    row of a text's first word.
+    """
+    if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
+        if hears and encoder.scenes:
+            phrases, vectors = encoder.phrases[: encoder.scenes], encoder.vectors[: encoder.scenes]
+        else:
+            phrases, vectors = names(encoder)
+        return SentenceMap(phrases, vectors, encode, rows, first, encoder.nearness(vectors), encoder.moods)
+    if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
+        return ConceptMap(encoder.concepts, encode, rows, first)
+    return None

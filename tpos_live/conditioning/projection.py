@@ -1,0 +1,228 @@
+"""The trained mapping: from a place in the sentence space to the states of one engine's text encoder.
+
+TPoS maps its meaning with 454 million parameters into CLIP's states, and ends on a GELU, which cannot say half of them
+(Jeong et al., ICCV 2023, section 3.3, and its released code). Here the states of a text are those of the mean text
+plus, in each row, a few of the engine's own principal directions, whose amounts a small net gives from the meaning:
+
+    amounts = skip v + out silu(into v)            [tokens, rank]
+    states  = mean + amounts basis                 [tokens, dim], each row as long as the rows of texts are
+
+so the last layer is linear, and there are some hundred times fewer parameters. It belongs to one text encoder and one
+sentence space; both hashes are kept with it, for with any other it would be nonsense that looks like sense.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.csls import Nearness
+from tpos_live.conditioning.phrase_conditioner import SentenceMap
+
+FORMAT = 1
+WEIGHTS, METADATA = "mapping.safetensors", "mapping.json"
+PARTS = ("skip", "into", "into_bias", "out", "mean", "basis", "lengths")
+_PATTERNS = (
+    "text_encoder/*.safetensors", "text_encoder/*.json", "tokenizer/*.json", "tokenizer/*.txt",
+    "text_encoder_2/*.safetensors", "text_encoder_2/*.json", "tokenizer_2/*.json", "tokenizer_2/*.txt",
+)  # fmt: skip
+
+
+class MappingError(Exception):
+    """A mapping cannot be used or made: one line that says what, where and what to do."""
+
+
+def retrain(engine: Path) -> str:
+    """The command that makes an engine's mapping."""
+    return f"tpos-live train mapping --engine {engine}"
+
+
+def states_hash(engine: Path, loras: Iterable[tuple[str, float]] = ()) -> str:
+    """sha256 of all that an engine's text states depend on.
+
+    loras: file, relative to the folder, and weight of each. Raises MappingError where something is missing.
+    """
+    digest = hashlib.sha256()
+    paths = sorted(path for pattern in _PATTERNS for path in engine.glob(pattern))
+    if not any(path.suffix == ".safetensors" for path in paths):
+        raise MappingError(f"{engine / 'text_encoder'}: no safetensors weights; fetch or install the engine again")
+    try:
+        for path, note in [(path, path.name) for path in paths] + [(engine / file, f"{w:g}") for file, w in loras]:
+            digest.update(note.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError as error:
+        raise MappingError(f"{error.filename} cannot be read ({error.strerror}); fetch the engine again") from error
+    return digest.hexdigest()
+
+
+class MeaningMapping:
+    """Unit vectors of the sentence space to states of an engine. Immutable: any thread may call it."""
+
+    def __init__(self, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any] | None = None) -> None:
+        """weights: float tensors named PARTS. facts: the metadata. Raises ValueError for shapes that do not fit."""
+        self.facts = dict(facts or {})
+        self.weights = {name: weights[name].float() for name in PARTS}
+        w = self.weights
+        self.tokens, self.dim = w["mean"].shape
+        rank, hidden = len(w["basis"]), len(w["into"])
+        space = w["skip"].shape[1]
+        expected = {
+            "skip": (self.tokens * rank, space), "into": (hidden, space), "into_bias": (hidden,),
+            "out": (self.tokens * rank, hidden), "basis": (rank, self.dim), "lengths": (self.tokens, 1),
+        }  # fmt: skip
+        for name, shape in expected.items():
+            if w[name].shape != shape:
+                raise ValueError(f"{name} is {tuple(w[name].shape)}, not {shape}")
+        self.space = space
+
+    @property
+    def parameters(self) -> int:
+        return sum(value.numel() for value in self.weights.values())
+
+    def to(self, device: torch.device) -> MeaningMapping:
+        return MeaningMapping({name: value.to(device) for name, value in self.weights.items()}, self.facts)
+
+    def amounts(self, vectors: torch.Tensor) -> torch.Tensor:
+        """How much of each direction, float [n, tokens, rank], for vectors [n, space]."""
+        w = self.weights
+        inside = F.silu(F.linear(vectors, w["into"], w["into_bias"]))
+        flat = F.linear(vectors, w["skip"]) + F.linear(inside, w["out"])
+        return flat.view(len(vectors), self.tokens, -1)
+
+    @torch.inference_mode()
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """States float [n, tokens, dim] of vectors [n, space]: unlike a plain regression's, as long as real ones."""
+        w = self.weights
+        states = w["mean"] + self.amounts(vectors.to(w["mean"])) @ w["basis"]
+        return states * (w["lengths"] / states.norm(dim=-1, keepdim=True).clamp_min(1e-6))
+
+
+class MappedSound(SentenceMap):
+    """An AudioMap by a trained mapping: what is heard goes over as it is, and not only as the nearest phrases.
+
+    The phrases are still followed: they name what is heard, and where several sounds are wanted each is a phrase.
+    """
+
+    def __init__(
+        self, phrases: Sequence[str], vectors: np.ndarray, mapping: MeaningMapping, rows: int, first: int = 1,
+        nearness: Nearness | None = None,
+    ) -> None:  # fmt: skip
+        """Otherwise as SentenceMap. No text is encoded, so it is there at once."""
+        super().__init__(phrases, vectors, _unasked, rows, first, nearness)
+        self._mapping = mapping
+        self._known: dict[int, torch.Tensor] = {}
+        self._place, self._goal_place = (np.zeros(self._vectors.shape[1]) for _ in range(2))
+
+    def _aim(self, meaning: Meaning, now: float) -> None:
+        super()._aim(meaning, now)
+        place = np.asarray(meaning.vector, dtype=np.float64)
+        if place.shape == self._place.shape and np.isfinite(place).all() and place.any():  # silence keeps the last
+            self._goal_place = place
+
+    def _run(self, share: float) -> None:
+        super()._run(share)
+        self._place = self._place + share * (self._goal_place - self._place)
+
+    def sentence(self) -> torch.Tensor:
+        if self._sentence is None:
+            length = float(np.linalg.norm(self._place))
+            self._sentence = self._mapped(self._place / length) if length > 1e-6 else self._state(0)
+        return self._sentence
+
+    def scene(self) -> tuple[torch.Tensor, float]:
+        return self.sentence(), 1.0
+
+    def _state(self, index: int) -> torch.Tensor:
+        if index not in self._known:
+            self._known[index] = self._mapped(self._vectors[index])
+        return self._known[index]
+
+    def _mapped(self, place: np.ndarray) -> torch.Tensor:
+        return self._mapping(torch.from_numpy(place.astype(np.float32))[None])[0]
+
+
+def _unasked(phrases: Sequence[str]) -> torch.Tensor:
+    return torch.empty(len(phrases), 0)
+
+
+def read_mapping(folder: Path) -> MeaningMapping:
+    """The mapping in a folder. Raises MappingError for a folder that has none, or a damaged one."""
+    try:
+        facts = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+        if facts["format"] != FORMAT:
+            raise ValueError(f"format {facts['format']}, not {FORMAT}")
+        for name in ("engine", "text_encoder", "space"):
+            if not isinstance(facts[name], str):
+                raise ValueError(name)
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return MeaningMapping(load_file(folder / WEIGHTS), facts)
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MappingError(f"{folder}: not a valid mapping ({error!r}); train it again: {retrain(folder)}") from error
+
+
+def write_mapping(home: Path, mapping: MeaningMapping) -> Path:
+    """Write a mapping to its place under `home`, whole or not at all; gives its folder."""
+    from safetensors.torch import save_file
+
+    folder = home / mapping.facts["text_encoder"][:24]
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=home) as work:
+        made = Path(work) / "mapping"
+        made.mkdir()
+        save_file({name: value.half().contiguous().cpu() for name, value in mapping.weights.items()}, made / WEIGHTS)
+        facts = {"format": FORMAT, **mapping.facts}
+        (made / METADATA).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rename(Path(work) / "before")
+        made.rename(folder)
+    return folder
+
+
+def find_mapping(
+    home: Path, engine: Path, tokens: int, dim: int, space: str, loras: Iterable[tuple[str, float]] = ()
+) -> tuple[MeaningMapping | None, str]:
+    """The mapping for an engine's text encoder, None where there is none that fits, and one line that says why.
+
+    home: the folder of all mappings. tokens, dim: of the engine's text states. space: hash of the text encoder in
+    whose sentence space meanings lie. The line is "" where no mapping was ever made for this engine.
+    """
+    found: list[MeaningMapping] = []
+    why = ""
+    for folder in sorted(home.glob(f"*/{METADATA}")):
+        try:
+            mapping = read_mapping(folder.parent)
+        except MappingError as error:
+            why = str(error)
+            continue
+        if (mapping.tokens, mapping.dim) == (tokens, dim) or mapping.facts["engine"] == str(engine):
+            found.append(mapping)
+    if not found:
+        return None, why
+    own = states_hash(engine, loras)  # seconds for a large encoder: only where a mapping may be for it
+    fitting = [mapping for mapping in found if mapping.facts["text_encoder"] == own]
+    if fitting and fitting[0].facts["space"] != space:
+        return None, (
+            f"the mapping of {engine.name} was trained to another sentence space than the sound encoder's; "
+            f"the concept bank takes its place; train it again: {retrain(engine)}"
+        )
+    if not fitting and any(mapping.facts["engine"] == str(engine) for mapping in found):
+        return None, (
+            f"the mapping of {engine.name} was trained to another text encoder than it has now; "
+            f"the concept bank takes its place; train it again: {retrain(engine)}"
+        )
+    return (fitting[0], "") if fitting else (None, why)

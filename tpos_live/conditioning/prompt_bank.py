@@ -1,0 +1,296 @@
+"""The prompt bank: eight slots and the live prompt, faded and blended in the space of text tokens.
+
+A prompt changes on a fade and never waits for the text encoder: until a new text is encoded, the old
+picture goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from tpos_live.conditioning.regions import MOST_SCENES
+from tpos_live.core.parameters import SLOTS, TABLE, Snapshot
+from tpos_live.core.shown import CLEARED, selected_text
+
+Part = tuple[torch.Tensor, float]
+"""A text's states [tokens, dim], and its weight."""
+Encode = Callable[[str], torch.Tensor]
+"""Text to float [tokens, dim]."""
+CACHED = 48
+"""Texts whose tokens are remembered: the bank, the prompt, and a set's worth of others."""
+_TINY = 1e-6
+_SMALL = 1e-3
+"""A weight that is not seen."""
+
+
+def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
+    """Spherical interpolation from `a` (share 0) to `b` (share 1), row by row of [..., dim].
+
+    Directions turn along the great circle at constant speed (Shoemake 1985), lengths change linearly, so
+    that a blend is as long as its ends, where a plain mean would be shorter and the picture dull.
+    """
+    if share <= 0.0:
+        return a
+    if share >= 1.0:
+        return b
+    length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
+    unit_a, unit_b = a / length_a.clamp_min(_TINY), b / length_b.clamp_min(_TINY)
+    cosine = (unit_a * unit_b).sum(-1, keepdim=True).clamp(-1.0, 1.0)
+    angle = torch.acos(cosine)
+    sine = torch.sin(angle)
+    straight = sine < 1e-3  # nearly parallel, or opposite: no great circle to speak of
+    sine = torch.where(straight, torch.ones_like(sine), sine)
+    keep = torch.where(straight, torch.full_like(sine, 1.0 - share), torch.sin((1.0 - share) * angle) / sine)
+    take = torch.where(straight, torch.full_like(sine, share), torch.sin(share * angle) / sine)
+    return (keep * unit_a + take * unit_b) * torch.lerp(length_a, length_b, share)
+
+
+def blend(parts: list[Part]) -> torch.Tensor:
+    """Weighted blend of several token states [tokens, dim]; weights are relative and not all zero.
+
+    The weighted mean, with each row stretched to the weighted mean of the lengths: what slerp does for
+    two, up to the speed along the arc, and independent of the order.
+    """
+    total = sum(weight for _, weight in parts)
+    if len(parts) == 1:
+        return parts[0][0]
+    mean = torch.zeros_like(parts[0][0])
+    length = torch.zeros_like(mean[..., :1])
+    for states, weight in parts:
+        mean.add_(states, alpha=weight / total)
+        length.add_(states.norm(dim=-1, keepdim=True), alpha=weight / total)
+    return mean * (length / mean.norm(dim=-1, keepdim=True).clamp_min(_TINY))
+
+
+def fold(parts: list[Part], most: int) -> list[Part]:
+    """The same, as `most` parts at most: of more, the two weakest become one, again and again. Weights sum to one."""
+    kept: list[Part] = []
+    for states, weight in parts:
+        same = next((n for n, (other, _) in enumerate(kept) if other is states), None)
+        if same is None:
+            kept.append((states, weight))
+        else:
+            kept[same] = states, kept[same][1] + weight
+    kept.sort(key=lambda part: -part[1])
+    while len(kept) > most:
+        last = kept[-2:]
+        kept[-2:] = [(blend(last), last[0][1] + last[1][1])]
+        kept.sort(key=lambda part: -part[1])
+    total = sum(weight for _, weight in kept)
+    return [(states, weight / total) for states, weight in kept]
+
+
+class TextCache:
+    """Encoded texts, encoded on a worker thread of its own, or at once where there is no hurry.
+
+    Thread contract: one thread calls `get`; the worker encodes. Nobody waits: `get` gives None until a
+    text is ready. Wanted texts are a small set that the newest wishes replace, not a queue.
+    """
+
+    def __init__(self, encode: Encode, synchronous: bool = False, size: int = CACHED) -> None:
+        """synchronous: encode inside `get`, for rendering offline, where every frame counts."""
+        self._encode = encode
+        self._synchronous = synchronous
+        self._size = size
+        self._known: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._wanted: list[str] = []
+        self._change = threading.Condition()
+        self._running = False
+        self._worker: threading.Thread | None = None
+        self.error = ""
+        """The last text that could not be encoded, one line; "" when all is well."""
+
+    def __enter__(self) -> Self:
+        if not self._synchronous:
+            self._running = True
+            self._worker = threading.Thread(target=self._work, name="text encoder", daemon=True)
+            self._worker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._change:
+            self._running = False
+            self._change.notify_all()
+        if self._worker is not None:
+            self._worker.join(timeout=0.5)
+
+    def get(self, text: str) -> torch.Tensor | None:
+        """The tokens of `text`, None while they are not ready."""
+        with self._change:
+            known = self._known.get(text)
+            if known is not None:
+                self._known.move_to_end(text)
+                return known
+        if self._synchronous:
+            return self._learn(text)
+        return None
+
+    def want(self, texts: list[str]) -> None:
+        """Encode those of `texts` that are not known, in this order, and forget earlier wishes."""
+        with self._change:
+            self._wanted = [text for text in texts if text not in self._known]
+            if self._wanted:
+                self._change.notify_all()
+
+    def _learn(self, text: str) -> torch.Tensor | None:
+        try:
+            states = self._encode(text)
+            if states.is_cuda:  # pictures are drawn on a stream that does not wait for this thread's
+                torch.cuda.current_stream(states.device).synchronize()
+        except Exception as error:  # a text must never stop the show
+            self.error = f"cannot encode the prompt {text[:40]!r}: {error}"
+            states = None
+        with self._change:
+            if states is None:
+                # Remembered as whatever the picture shows now would be a lie; an empty text is honest.
+                states = self._known.get("")
+                if states is None:
+                    return None
+            self._known[text] = states
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        return states
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._wanted or not self._running)
+                if not self._running:
+                    return
+                text = self._wanted.pop(0)
+            self._learn(text)
+
+
+@dataclass
+class _Fade:
+    """From the state of a moment to a target, over a time. parts: what the state was made of."""
+
+    start: torch.Tensor
+    parts: list[Part]
+    began: float
+    seconds: float
+
+
+class PromptBank:
+    """Tokens of the prompt at any moment: `tokens` never blocks.
+
+    Slots with a weight above zero and the live prompt are blended; `prompt.select` shows one slot alone.
+    When what is wanted jumps (another text, another selection), the tokens fade from where they are to
+    the new target in `prompt.fade` seconds, also when the last fade had not ended. Weights are faders: they
+    are followed with their own smoothing time (exponential, so it does not depend on the frame rate). Weights that a
+    command clears (`shown.py`) fade like any other jump.
+
+    The live prompt's weight is what the slots leave: 1 minus their sum, at least 0.
+    """
+
+    def __init__(self, texts: TextCache) -> None:
+        self._texts = texts
+        self._shown: torch.Tensor | None = None
+        self._goal: list[Part] = []
+        self.parts: list[Part] = []
+        """What the newest `tokens` are made of: at most MOST_SCENES, one in sum, none negligible."""
+        self._key: dict[int, str] | None = None
+        self._fade: _Fade | None = None
+        self._weights: dict[int, float] = {}
+        self._last_now: float | None = None
+        self._clearings: int | None = None
+        self._cleared = False
+        self.prompt = ""
+        """What is shown or faded to, for the status."""
+
+    def tokens(self, now: float, snapshot: Snapshot) -> torch.Tensor | None:
+        """Tokens [tokens, dim] at `now`, seconds on the show's clock; None only before the first text is
+        encoded. The tensor must not be changed by the caller."""
+        parts = wanted_parts(snapshot, self._follow(now, snapshot))
+        texts = [text for text, _ in parts]
+        bank = [str(snapshot[f"prompt.{n}"]) for n in SLOTS]
+        self._texts.want(list(dict.fromkeys([*texts, str(snapshot["prompt"]), *filter(None, bank)])))
+        states = [self._texts.get(text) for text in texts]
+        if any(state is None for state in states):
+            return self._now(now)
+        goal = [(s, w) for s, (_, w) in zip(states, parts, strict=True) if s is not None]
+        target = blend(goal)
+        wish = self._wish(snapshot)
+        if wish != self._key or self._cleared:
+            if self._shown is not None and self._key is not None and (self._cleared or _changed(self._key, wish)):
+                here = self._now(now)
+                assert here is not None
+                if float((target - here).norm()) > 1e-3 * float(here.norm()):
+                    start = fold(self.parts, MOST_SCENES - 1)  # what is new gets a part of its own at once
+                    self._fade = _Fade(here, start, now, float(snapshot["prompt.fade"]))
+            self._key, self._cleared = wish, False
+        self.prompt = " + ".join(filter(None, texts))
+        self._shown, self._goal = target, fold(goal, MOST_SCENES)
+        return self._now(now)
+
+    def _follow(self, now: float, snapshot: Snapshot) -> dict[int, float]:
+        """The slots' weights, smoothed; those that a command cleared are 0 at once, for the prompt fades then."""
+        clearings = snapshot.fired(CLEARED)
+        if self._clearings is not None and clearings != self._clearings:
+            self._cleared = True
+            self._weights = dict.fromkeys(SLOTS, 0.0)
+        self._clearings = clearings
+        elapsed = 0.0 if self._last_now is None else max(now - self._last_now, 0.0)
+        self._last_now = now
+        for n in SLOTS:
+            name = f"prompt.{n}.weight"
+            goal = float(snapshot[name])
+            value = self._weights.get(n, goal)
+            value += (goal - value) * -math.expm1(-elapsed / TABLE[name].smoothing)
+            self._weights[n] = goal if abs(goal - value) < _SMALL else value
+        return self._weights
+
+    def _wish(self, snapshot: Snapshot) -> dict[int, str]:
+        """Texts by slot: 0 the prompt, 1 to 8 the slots that have weight, -1 a slot shown alone."""
+        selected = int(snapshot["prompt.select"])
+        if selected:
+            return {-1: selected_text(snapshot)}
+        weighted = {n: str(snapshot[f"prompt.{n}"]) for n in SLOTS if self._weights[n] > _SMALL}
+        return {0: str(snapshot["prompt"])} | weighted
+
+    def _now(self, now: float) -> torch.Tensor | None:
+        fade = self._fade
+        self.parts = self._goal
+        if fade is None or self._shown is None:
+            return self._shown
+        share = max((now - fade.began) / fade.seconds, 0.0) if fade.seconds > 0 else 1.0
+        if share >= 1.0:
+            self._fade = None
+            return self._shown
+        both = [(states, weight * (1 - share)) for states, weight in fade.parts]
+        both += [(states, weight * share) for states, weight in self._goal]
+        self.parts = fold([part for part in both if part[1] > _SMALL], MOST_SCENES)
+        return slerp(fade.start, self._shown, share)
+
+
+def _changed(before: dict[int, str], after: dict[int, str]) -> bool:
+    """Whether a text was replaced (a fade), and not only a fader moved."""
+    alone = -1 in before or -1 in after
+    return before != after if alone else any(before[n] != after[n] for n in before.keys() & after.keys())
+
+
+def wanted_parts(snapshot: Snapshot, slots: dict[int, float]) -> list[tuple[str, float]]:
+    """The texts that should be seen and their weights, none of them zero; slots: weight by number."""
+    selected = int(snapshot["prompt.select"])
+    if selected:
+        return [(selected_text(snapshot), 1.0)]
+    weights: dict[str, float] = {}
+    for n in SLOTS:
+        text, weight = str(snapshot[f"prompt.{n}"]), slots[n]
+        if text and weight > _SMALL:
+            weights[text] = weights.get(text, 0.0) + weight
+    rest = 1.0 - sum(weights.values())
+    live = str(snapshot["prompt"])
+    if rest > _SMALL or not weights:
+        weights[live] = weights.get(live, 0.0) + max(rest, 0.0 if weights else 1.0)
+    return list(weights.items())

@@ -1,0 +1,77 @@
+"""The interpreter: says what an engine understands of the prompt, without making anybody wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from tpos_live.conditioning.prompt_syntax import plain
+from tpos_live.conditioning.vocabulary import Vocabulary
+from tpos_live.core.mailbox import Mailbox
+
+_PATIENCE = 5.0
+"""Seconds between looks at whether the show has ended without a word."""
+
+
+class Interpreter:
+    """Reads the newest prompt on a thread of its own.
+
+    Thread contract: one thread calls `follow`, which returns at once; any thread reads `line`.
+    """
+
+    def __init__(self, load: Callable[[], Vocabulary | None], synchronous: bool = False) -> None:
+        """load: gives the engine's vocabulary, None where it has none; called once, on the thread.
+        synchronous: read inside `follow`, for pictures made offline.
+        """
+        self._load = load
+        self._synchronous = synchronous
+        self._vocabulary: Vocabulary | None = None
+        self._loaded = False
+        self._wanted: Mailbox[str] = Mailbox()
+        self._asked: str | None = None
+        self._running = False
+        self._thread: threading.Thread | None = None
+        self.line = ""
+        """What of the newest prompt was understood; "" before the first and for an engine without vocabulary."""
+
+    def __enter__(self) -> Self:
+        if not self._synchronous:
+            self._running = True
+            self._thread = threading.Thread(target=self._work, name="interpreter", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running = False
+        self._wanted.put("")
+        if self._thread is not None:
+            self._thread.join(timeout=0.5)
+
+    def follow(self, prompt: str) -> None:
+        """Take the prompt that is shown; the same one may come again."""
+        if prompt == self._asked:
+            return
+        self._asked = prompt
+        if self._synchronous:
+            self._read(prompt)
+        else:
+            self._wanted.put(prompt)
+
+    def _work(self) -> None:
+        while self._running:
+            if self._wanted.wait(_PATIENCE) and self._running:
+                self._read(self._wanted.take() or "")
+
+    def _read(self, prompt: str) -> None:
+        try:
+            if not self._loaded:
+                self._loaded, self._vocabulary = True, self._load()
+            bare = plain(prompt)
+            line = str(self._vocabulary.understand(bare.text)) if self._vocabulary else ""
+            self.line = "; ".join(filter(None, (bare.line, line)))
+        except Exception:  # a line of text is not worth a show
+            self.line = ""

@@ -1,0 +1,124 @@
+"""Every OSC address the show listens to, generated from the parameter table, and how a name is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from types import MappingProxyType
+
+from tpos_live.core.parameters import TABLE, Parameter
+
+BLEND_SLOTS = (7, 8)
+"""Slots of the prompt bank that `/tpos/prompt/blend` fills; the first six stay as they are."""
+_MAX_PATTERN = 200
+_MAX_CHOICES = 64
+
+
+@dataclass(frozen=True)
+class Command:
+    """An address that is more than one parameter. arguments: their OSC type tags, for the reader."""
+
+    address: str
+    arguments: str
+    text: str
+
+
+COMMANDS = (
+    Command(
+        "/tpos/prompt/blend",
+        "s s f",
+        "blend two prompts: the first, the second, 0 to 1 between them (fills slots 7 and 8 of the bank)",
+    ),
+    Command("/tpos/motion/pan", "f f", "an XY pad: motion/pan_x and motion/pan_y in one message"),
+    Command("/tpos/get", "s", "answer the value of a parameter; wildcards answer several"),
+    Command("/tpos/ping", "[f]", "answer /tpos/pong with the same number"),
+    Command("/tpos/subscribe", "[i]", "send feedback to this port of yours too; without it, to the port you send from"),
+    Command("/tpos/unsubscribe", "[i]", "end that subscription"),
+)
+
+PADS: Mapping[str, tuple[str, str]] = MappingProxyType({"motion.pan": ("motion.pan_x", "motion.pan_y")})
+"""Pairs of parameters that a message of two numbers moves together, at the pair's address or at one of theirs."""
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "/prompt": "/tpos/prompt",
+        "/negative_prompt": "/tpos/prompt/negative",
+        "/blend": "/tpos/prompt/blend",
+        "/seed": "/tpos/seed",
+        "/guidance_scale": "/tpos/guidance",
+        "/num_inference_steps": "/tpos/steps",
+        "/opacity": "/tpos/out/level",
+    }
+)
+"""Addresses that other programs for live diffusion use, for patches that exist already."""
+
+
+def _addresses() -> Iterator[tuple[str, Parameter | Command]]:
+    own: dict[str, Parameter | Command] = {p.address: p for p in TABLE.values()}
+    own |= {command.address: command for command in COMMANDS}
+    yield from own.items()
+    for alias, address in ALIASES.items():
+        yield alias, own[address]
+
+
+ADDRESSES: Mapping[str, Parameter | Command] = MappingProxyType(dict(_addresses()))
+
+
+def find(address: str) -> tuple[Parameter | Command, ...]:
+    """What an address means: one thing, or for an OSC pattern all values it matches; () if unknown.
+
+    Patterns are those of OSC 1.0 (? * [a-c] [!a-c] {one,two}), segment by segment. They reach values
+    only: a wildcard never fires a trigger or a command.
+    """
+    exact = ADDRESSES.get(address)
+    if exact is not None:
+        return (exact,)
+    return _matching(address) if any(sign in address for sign in "*?[{") else ()
+
+
+def find_name(name: str) -> tuple[Parameter, ...]:
+    """Parameters by name or address (motion.zoom, motion/zoom, /tpos/motion/zoom) or by a pattern of those."""
+    path = name if name.startswith("/") else "/tpos/" + name.replace(".", "/")
+    return tuple(parameter for found in find(path) for parameter in parameters_of(found))
+
+
+def parameters_of(found: Parameter | Command) -> tuple[Parameter, ...]:
+    """What a question about it asks for: itself, the two of a pad, or nothing."""
+    if isinstance(found, Parameter):
+        return (found,)
+    pad = found.address.removeprefix("/tpos/").replace("/", ".")
+    return tuple(TABLE[name] for name in PADS.get(pad, ()))
+
+
+@lru_cache(maxsize=128)
+def _matching(pattern: str) -> tuple[Parameter, ...]:
+    if len(pattern) > _MAX_PATTERN:
+        return ()
+    globs = [glob.split("/") for glob in _expand(pattern)]
+    return tuple(parameter for parameter, segments in _SEGMENTS if any(_fits(segments, glob) for glob in globs))
+
+
+def _fits(segments: list[str], glob: list[str]) -> bool:
+    return len(glob) == len(segments) and all(map(fnmatchcase, segments, glob))
+
+
+def _expand(pattern: str) -> list[str]:
+    """{a,b} written out, at most _MAX_CHOICES ways; none if there are more or a brace is not closed."""
+    done, todo = [], [pattern]
+    while todo:
+        glob = todo.pop()
+        opening = glob.find("{")
+        closing = glob.find("}", opening)
+        if opening < 0:
+            done.append(glob)
+        elif closing > 0:
+            choices = glob[opening + 1 : closing].split(",")
+            todo += [glob[:opening] + choice + glob[closing + 1 :] for choice in choices]
+        if len(todo) + len(done) > _MAX_CHOICES:
+            return []
+    return done
+
+
+_SEGMENTS = [(p, p.address.split("/")) for p in TABLE.values() if p.kind != "trigger"]

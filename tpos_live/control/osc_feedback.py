@@ -1,0 +1,221 @@
+"""What the show tells its controllers: a heartbeat, numbers, words, and every parameter that changes."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from tpos_live.control.osc_router import osc_value
+from tpos_live.control.osc_targets import LEASE, Target, Targets
+from tpos_live.core.parameters import TABLE, ParameterStore, Value
+from tpos_live.core.status import Status
+
+if TYPE_CHECKING:
+    from tpos_live.features.features import Features
+
+NUMBERS_HZ = 10
+AUDIO_HZ = 30
+_QUIET_AFTER_SET = 0.3
+"""Seconds for which a parameter that a controller moves is not sent back, so as not to fight a finger."""
+_LARGEST = 3.4e38
+
+NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
+    "uptime": (lambda s: s.uptime, "seconds since the start"),
+    "fps": (lambda s: s.engine_fps, "pictures from the engine a second"),
+    "busy": (lambda s: s.engine_busy, "share of the time in which pictures keep the card or processor, 0 to 1"),
+    "shown_fps": (lambda s: s.shown_fps, "pictures on the screen a second"),
+    "latency_ms": (lambda s: s.latency_ms, "newest sound to picture, median of a second"),
+    "audio_age_ms": (lambda s: s.audio_age_ms, "age of the newest sound"),
+    "level": (lambda s: s.level, "level of the sound, 0 to 1"),
+    "bass": (lambda s: s.bands[0], "level of the bass, 0 to 1"),
+    "mid": (lambda s: s.bands[1], "level of the middle, 0 to 1"),
+    "midhigh": (lambda s: s.bands[2], "level of the upper middle, 0 to 1"),
+    "high": (lambda s: s.bands[3], "level of the highs, 0 to 1"),
+    "gate": (lambda s: s.gate, "1 while there is sound, 0 in silence"),
+    "tempo": (lambda s: s.tempo, "BPM, 0 while unknown"),
+    "confidence": (lambda s: s.confidence, "of the beat, 0 to 1"),
+    "beat": (lambda s: s.beat_phase, "phase of the beat, 0 to 1"),
+    "magnitude": (lambda s: s.magnitude, "how much of what is heard there is, whatever its level, 0 to 1"),
+    "dropped": (lambda s: s.samples_lost, "samples of sound lost"),
+    "record_dropped": (lambda s: s.record_dropped, "pictures that were shown and are not in the recording"),
+    "record_seconds": (lambda s: s.record_seconds, "length of the recording so far"),
+    "record_fps": (lambda s: s.record_fps, "pictures recorded a second"),
+    "record_lag_ms": (lambda s: s.record_lag_ms, "how far the encoder is behind the show"),
+    "record_minutes_left": (lambda s: s.record_minutes_left, "minutes until the disk is full, 0 while unknown"),
+    "memory_mb": (lambda s: s.memory_mb, "memory in use, MB"),
+    "osc_bad": (lambda s: s.osc_bad, "OSC messages that could not be used"),
+}
+"""Sent as one float each, NUMBERS_HZ times a second, as /tpos/status/<name>."""
+
+WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
+    "state": (lambda s: s.state, "starting, loading, running or stopping"),
+    "prompt": (lambda s: s.prompt, "what is shown"),
+    "showing": (lambda s: s.showing, "where that comes from: prompt, a slot of the bank, or slots with their weights"),
+    "understood": (lambda s: s.understood, "what of the prompt the engine understood, and what not"),
+    "heard": (lambda s: s.heard, "what the sound is taken for; empty in silence"),
+    "error": (lambda s: s.message, "what is wrong and what to do; empty when well"),
+    "engine": (lambda s: s.engine, "name of the engine"),
+    "accelerator": (lambda s: s.accelerator, "what the engine really runs on"),
+    "sound": (lambda s: f"{s.sound_state} {s.sound_name}".strip(), "state and name of the input"),
+    "recording": (lambda s: s.recording, "file that is being written; empty when none"),
+    "record_error": (lambda s: s.record_error, "why a recording was lost; empty from the next one on"),
+}
+"""Sent as text when they change and once a second, as /tpos/status/<name>."""
+
+
+def encode(address: str, value: float | int | str) -> bytes:
+    """One OSC message with one argument; a number that no 32-bit float can hold (NaN too) is sent as 0."""
+    builder = OscMessageBuilder(address)
+    if isinstance(value, str):
+        builder.add_arg(value.replace("\0", " "), "s")
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31:
+        builder.add_arg(value, "i")
+    else:
+        builder.add_arg(float(value) if abs(value) < _LARGEST else 0.0, "f")
+    return bytes(builder.build().dgram)
+
+
+class Feedback:
+    """Sends from `__enter__` to `__exit__`, on a thread of its own, so that it speaks while an engine loads.
+
+    Thread contract: `answer`, `subscribe` and `unsubscribe` may be called from any thread; `tick` by one.
+    """
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        status: Callable[[], Status],
+        targets: Targets,
+        *,
+        features: Callable[[], Features | None] | None = None,
+        applied: Mapping[str, float] | None = None,
+        last: Callable[[], str] = str,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """targets: where it goes; closed when this is left. features: the ear's newest record, for /audio/*;
+        None = do not send them. applied: when controllers last set each parameter, in seconds of the
+        clock that `tick` is given. last: the last message that was applied, as text.
+        """
+        self._store = store
+        self._status = status
+        self._features = features
+        self._applied = {} if applied is None else applied
+        self._last = last
+        self._report = report
+        self._targets = targets
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="osc-feedback", daemon=True)
+        self._told: dict[str, str] = {}
+        self._echoed: dict[str, Value] = dict(store.snapshot().values)
+        self._echo_version = store.snapshot().version
+        self._next_numbers = self._next_alive = -math.inf
+        self._alive = 0
+        self._beats = -1
+        self._failed = False
+
+    def __enter__(self) -> Feedback:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(0.2)
+        self._targets.close()
+
+    def answer(self, host: str, address: str, value: float | int | str) -> None:
+        """Answer one host."""
+        self._send(self._targets.of(host), address, value)
+
+    def subscribe(self, host: str, port: int, now: float) -> None:
+        """Send everything to host:port too, and tell it for how many seconds. Raises ParameterError."""
+        self._targets.subscribe(host, port, now)
+        self._send([(host, port)], "/tpos/subscribed", LEASE)
+
+    def unsubscribe(self, host: str, port: int) -> None:
+        """Stop that, and say so."""
+        self._targets.unsubscribe(host, port)
+        self._send([(host, port)], "/tpos/subscribed", 0.0)
+
+    def tick(self, now: float) -> None:
+        """Send what is due at `now`, in seconds of any steady clock."""
+        status = self._status()
+        self._targets.expire(now)
+        if now >= self._next_alive:
+            self._alive += 1
+            self._next_alive = _next(self._next_alive, now, 1.0)
+            self._told = {} if self._told.get("error") else {"error": ""}  # repeats all words but "no error"
+            self._everybody("alive", float(self._alive))
+        if now >= self._next_numbers:
+            self._next_numbers = _next(self._next_numbers, now, 1.0 / NUMBERS_HZ)
+            for name, (number, _) in NUMBERS.items():
+                self._everybody(name, float(number(status)))
+            for name, (word, _) in WORDS.items():
+                self._word(name, word(status))
+            self._word("applied", self._last())
+            self._echo(now)
+        if self._features and (features := self._features()):
+            for address, value in self._audio(features):
+                self._send(self._targets.all(), address, value)
+
+    def _word(self, name: str, text: str) -> None:
+        if self._told.get(name) != text:
+            self._told[name] = text
+            self._everybody(name, text)
+
+    def _echo(self, now: float) -> None:
+        snapshot = self._store.snapshot()
+        if snapshot.version == self._echo_version:
+            return
+        late = False
+        for name, value in snapshot.values.items():
+            if value == self._echoed[name]:
+                continue
+            if now - self._applied.get(name, -math.inf) < _QUIET_AFTER_SET:
+                late = True
+                continue
+            self._echoed[name] = value
+            self._send(self._targets.all(), TABLE[name].address, osc_value(TABLE[name], value))
+        if not late:
+            self._echo_version = snapshot.version
+
+    def _audio(self, f: Features) -> Iterator[tuple[str, float]]:
+        """The ear's features in the words that Synesthesia uses."""
+        for name in ("all", "bass", "mid", "midhigh", "high"):
+            band = "level" if name == "all" else name
+            yield f"/audio/level/{name}", getattr(f, band)
+            yield f"/audio/hits/{name}", getattr(f, f"{band}_hit")
+            yield f"/audio/presence/{name}", f.presence if name == "all" else getattr(f, f"{band}_presence")
+        yield "/audio/beat/onbeat", float(f.beats != self._beats)
+        yield "/audio/beat/beattime", f.beats + f.beat_phase
+        yield "/audio/bpm", f.tempo
+        yield "/audio/bpm/bpmconfidence", f.confidence
+        self._beats = f.beats
+
+    def _everybody(self, name: str, value: float | int | str) -> None:
+        self._send(self._targets.all(), f"/tpos/status/{name}", value)
+
+    def _send(self, targets: list[Target], address: str, value: float | int | str) -> None:
+        self._targets.send(encode(address, value), targets)
+
+    def _run(self) -> None:
+        period = 1.0 / (AUDIO_HZ if self._features else NUMBERS_HZ)
+        while not self._stop.wait(period):
+            try:
+                self.tick(time.monotonic())
+            except Exception as error:  # feedback must outlive any fault of ours
+                if not self._failed:
+                    self._report(f"OSC feedback failed once ({error!r}); it goes on")
+                self._failed = True
+
+
+def _next(due: float, now: float, period: float) -> float:
+    """When something is due again: on its grid, or a period from now where the grid was missed."""
+    return due + period if due + period > now else now + period

@@ -1,0 +1,193 @@
+"""A UDP socket that loses nothing it need not lose: one thread receives, another one handles."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+
+from tpos_live.control.osc_router import Datagram
+
+BUFFER_BYTES = 4 << 20
+"""Receive buffer that is asked for: room for bursts while the process is busy."""
+_MAX_DATAGRAM = 65_535
+_STOP = b""
+_SLICE = 16
+_PAUSE = 0.0015
+"""Datagrams handled in a row, and seconds of rest after them: a storm must not keep the interpreter from
+the threads that draw, which wait up to its switch interval (1 ms) at every operation. 2,000 messages take 0.3 s."""
+
+
+class OscError(RuntimeError):
+    """OSC cannot start; the message is one line that says what to do. The show goes on without it."""
+
+
+class Backlog:
+    """Datagrams that wait to be handled; when there are too many the oldest go, counted in `dropped`.
+
+    Thread contract: one thread calls `put`, one thread calls `take`, any thread calls `close`.
+    """
+
+    def __init__(self, most: int = 16_384, most_bytes: int = 16 << 20) -> None:
+        self._items: deque[Datagram] = deque()
+        self._bytes = 0
+        self._most = most
+        self._most_bytes = most_bytes
+        self._open = True
+        self._changed = threading.Condition()
+        self.dropped = 0
+
+    def put(self, item: Datagram) -> None:
+        """Add the newest."""
+        with self._changed:
+            self._items.append(item)
+            self._bytes += len(item.data)
+            while len(self._items) > self._most or self._bytes > self._most_bytes:
+                self._bytes -= len(self._items.popleft().data)
+                self.dropped += 1
+            self._changed.notify()
+
+    def take(self) -> list[Datagram] | None:
+        """Wait for datagrams and take all there are, oldest first; None once closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or not self._open)
+            if not self._open:
+                return None
+            batch = list(self._items)
+            self._items.clear()
+            self._bytes = 0
+            return batch
+
+    def close(self) -> None:
+        """End `take` for good."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+
+
+def granted_bytes(udp: socket.socket, wanted: int = BUFFER_BYTES) -> int:
+    """Ask for a receive buffer and return what the system gave, in bytes."""
+    while wanted >= 65_536:
+        try:
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+            break
+        except OSError:  # macOS refuses what Linux would cut down
+            wanted //= 2
+    granted = udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return granted // 2 if sys.platform == "linux" else granted  # Linux answers twice what it grants
+
+
+def buffer_advice(granted: int) -> str:
+    """The line that raises the receive buffer, "" where it is large enough."""
+    if granted >= BUFFER_BYTES:
+        return ""
+    remedy = {
+        "linux": f"raise it with: sudo sysctl -w net.core.rmem_max={BUFFER_BYTES}",
+        "darwin": f"raise it with: sudo sysctl -w kern.ipc.maxsockbuf={2 * BUFFER_BYTES}",
+    }.get(sys.platform, "send less at once")
+    return f"OSC bursts may lose messages: the receive buffer is {granted // 1024} KiB of 4096; {remedy}"
+
+
+def granted_buffer() -> int:
+    """The receive buffer that a socket gets on this machine, in bytes, without listening anywhere."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        return granted_bytes(udp)
+
+
+class Receiver:
+    """Listens on one UDP port from `__enter__` to `__exit__`.
+
+    handle(batch) is called on a thread of its own with everything that has arrived since the last call.
+    Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
+    """
+
+    def __init__(
+        self, host: str, port: int, handle: Callable[[list[Datagram]], None], report: Callable[[str], None]
+    ) -> None:
+        """port 0 takes a free one (see `port` afterwards)."""
+        self._handle = handle
+        self._report = report
+        self._backlog = Backlog()
+        self._closing = False
+        self.host = host
+        self.port = port
+        self.granted_bytes = 0
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that arrived and were dropped unhandled, because the backlog was full."""
+        return self._backlog.dropped
+
+    def __enter__(self) -> Receiver:
+        """Bind and start. Raises OscError when the port is taken or the host is not ours."""
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self.granted_bytes = granted_bytes(self._socket)
+            self._socket.bind((self.host, self.port))
+        except OSError as error:
+            self._socket.close()
+            raise OscError(_why(error, self.host, self.port)) from error
+        self.port = self._socket.getsockname()[1]
+        self._threads = [
+            threading.Thread(target=self._receive, name="osc-receive", daemon=True),
+            threading.Thread(target=self._work, name="osc-handle", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing = True
+        self._backlog.close()
+        host = "127.0.0.1" if self.host in ("", "0.0.0.0") else self.host
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+            waker.sendto(_STOP, (host, self.port))  # closing a socket does not wake its reader everywhere
+        for thread in self._threads:
+            thread.join(0.2)
+        self._socket.close()
+
+    def _receive(self) -> None:
+        space = bytearray(_MAX_DATAGRAM)
+        view = memoryview(space)
+        while not self._closing:
+            try:
+                count, sender = self._socket.recvfrom_into(space)
+            except OSError:  # Windows reports a peer's closed port here
+                time.sleep(0.001)
+                continue
+            if count:
+                self._backlog.put(Datagram(bytes(view[:count]), sender[0], time.monotonic(), sender[1]))
+
+    def _work(self) -> None:
+        failed = False
+        while (batch := self._backlog.take()) is not None:
+            for start in range(0, len(batch), _SLICE):
+                if self._closing:
+                    return
+                try:
+                    self._handle(batch[start : start + _SLICE])
+                except Exception as error:  # control must outlive any fault of ours
+                    if not failed:
+                        self._report(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
+                    failed = True
+                time.sleep(_PAUSE)
+
+
+def _why(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) in (10013, 10048):
+        reason = f"port {port} is taken by another program"
+        remedy = "close that program or choose another port with --osc-port"
+    elif error.errno == errno.EACCES:
+        reason, remedy = f"port {port} is not allowed", "choose one above 1023 with --osc-port"
+    else:
+        reason = f"cannot listen on {host}:{port} ({error.strerror or error})"
+        remedy = "use an address of this machine, or 0.0.0.0 for all, with --osc-host"
+    return f"no OSC: {reason}; {remedy}"

@@ -1,0 +1,298 @@
+"""From OSC messages to parameters: types, triggers, repeats, queries and complaints."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tpos_live.control.osc_addresses import ADDRESSES, BLEND_SLOTS, PADS, Command, find, find_name, parameters_of
+from tpos_live.control.osc_packets import Message, read
+from tpos_live.control.triggers import fire
+from tpos_live.core.parameters import (
+    SLOTS,
+    TABLE,
+    Parameter,
+    ParameterError,
+    ParameterStore,
+    Value,
+    parse_number,
+    shorten,
+)
+from tpos_live.core.shown import COMMANDS
+
+SILENCE = 0.25
+"""Seconds without a message at an address after which the next one counts as new."""
+HELD = 3
+"""So many equal messages in a row, never SILENCE apart, are a value that a program repeats each frame."""
+_MAX_TOLD = 256
+
+
+class Datagram(NamedTuple):
+    """What came in: the bytes, the IP address and UDP port they came from, and when, in seconds of any steady
+    clock."""
+
+    data: bytes
+    host: str
+    time: float
+    port: int = 0
+
+
+@dataclass(slots=True)
+class _Heard:
+    """The last message at one address."""
+
+    args: tuple[Any, ...] = ()
+    time: float = -math.inf
+    on: bool = False
+    repeats: int = 0
+
+
+def osc_value(parameter: Parameter, value: Value) -> float | int | str:
+    """A value as it is sent: a number wherever it can be one, so that an OSC In CHOP can read it."""
+    if parameter.kind == "choice":
+        return parameter.choices.index(str(value))
+    if parameter.kind == "bool":
+        return float(value)
+    return value
+
+
+class Router:
+    """Applies messages to the store, in order; the values of one batch become one change.
+
+    TouchDesigner sends every channel in every frame. A value that is being repeated (HELD) is therefore
+    ignored until it changes or pauses: otherwise no key and no panic could win against it.
+
+    Thread contract: one thread calls `apply`; the attributes may be read from anywhere.
+    """
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        answer: Callable[[str, str, float | int | str], None],
+        report: Callable[[str], None],
+        subscribe: Callable[[str, int, float, bool], None] | None = None,
+    ) -> None:
+        """answer(host, address, value) sends one OSC message back; report(line) tells the person;
+        subscribe(host, port, now, on) begins or ends a subscription, None = there is none to have."""
+        self._store = store
+        self._answer = answer
+        self._report = report
+        self._subscribe = subscribe
+        self._heard: dict[str, _Heard] = {}
+        self._pending: dict[str, Value] = {}
+        self._told: set[str] = set()
+        self.received = 0
+        """Messages understood or not, repeats included."""
+        self.bad = 0
+        """Packets and messages that could not be used."""
+        self.understood = ""
+        """The last message that was applied, as text."""
+        self.applied: dict[str, float] = {}
+        """When each parameter was last set from outside."""
+
+    def apply(self, batch: Iterable[Datagram]) -> None:
+        """Apply all messages of a batch. Never raises for what a packet holds."""
+        for datagram in batch:
+            messages, problems = read(datagram.data)
+            for problem in problems:
+                self.received += 1
+                self._complain(problem.address or datagram.host, datagram.host, problem.text)
+            if self._pending.keys() & COMMANDS:
+                self._flush()  # of two commands the last one wins; those of one bundle are one state
+            for message in messages:
+                self.received += 1
+                try:
+                    self._message(message, datagram)
+                except ParameterError as error:
+                    self._complain(message.address, datagram.host, str(error))
+        self._flush()
+
+    def _message(self, message: Message, sender: Datagram) -> None:
+        address, args = message
+        now = sender.time
+        if address.endswith("/?") or args == ("?",):
+            return self._tell(find(address.removesuffix("/?")), address, sender.host)
+        found = find(address)
+        if not found:
+            raise ParameterError(_unknown(address))
+        for target in found:
+            if isinstance(target, Command):
+                self._command(target, args, sender)
+            elif target.kind == "trigger":
+                if self._rises(address, target, args, now):
+                    self._flush()
+                    fire(self._store, target.name)
+                    self._note(target, now, "")
+            elif pad := _pad(target, args):
+                self._move(target.address, pad, args, now)
+            else:
+                value = target.parse(_argument(target, args))
+                if isinstance(value, str):
+                    value = " ".join(value.split())
+                if len(args) > 1 and target.kind != "text":
+                    which = "last" if target.kind == "bool" else "first"
+                    self._remark(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
+                self._set(target, value, args, now)
+
+    def _set(self, parameter: Parameter, value: Value, args: tuple[Any, ...], now: float) -> None:
+        if not self._is_held(parameter.address, args, now):
+            self._pending.pop(parameter.name, None)  # so that the order is that of the newest values
+            self._pending[parameter.name] = value
+            self._note(parameter, now, str(value))
+
+    def _move(self, address: str, pad: tuple[str, str], args: tuple[Any, ...], now: float) -> None:
+        """Both numbers of an XY pad, or none if one is bad."""
+        values = [TABLE[name].parse(arg) for name, arg in zip(pad, args, strict=True)]
+        if not self._is_held(address, args, now):
+            for name, value in zip(pad, values, strict=True):
+                self._pending[name] = value
+                self.applied[name] = now
+            self.understood = f"{address} {values[0]} {values[1]}"
+
+    def _note(self, parameter: Parameter, now: float, value: str) -> None:
+        self.applied[parameter.name] = now
+        self.understood = f"{parameter.address} {value}".rstrip()
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._store.update(self._pending)
+            self._pending = {}
+
+    def _rises(self, address: str, trigger: Parameter, args: tuple[Any, ...], now: float) -> bool:
+        """True if the message fires the trigger: no argument, 0 to non-zero, or non-zero after SILENCE."""
+        bare = not args or args in ((None,), ("bang",))
+        number = 1.0 if bare else parse_number(args[-1])  # of several values the last is a button's state
+        if number is None:
+            raise ParameterError(f"{trigger.name} takes a number, not {shorten(args[-1])}")
+        heard = self._heard.setdefault(address, _Heard())
+        on = number != 0
+        rises = on and (bare or not heard.on or now - heard.time >= SILENCE)
+        heard.on, heard.time = on and not bare, now
+        return rises
+
+    def _is_held(self, address: str, args: tuple[Any, ...], now: float) -> bool:
+        heard = self._heard.setdefault(address, _Heard())
+        same = args == heard.args and now - heard.time < SILENCE
+        heard.repeats = heard.repeats + 1 if same else 0
+        heard.args, heard.time = args, now
+        return heard.repeats >= HELD
+
+    def _command(self, command: Command, args: tuple[Any, ...], sender: Datagram) -> None:
+        name, host = command.address.removeprefix("/tpos/"), sender.host
+        if name == "prompt/blend":
+            self._blend(args)
+        elif name == "ping":
+            number = parse_number(args[0]) if args else None
+            self._answer(host, "/tpos/pong", 1.0 if number is None else number)
+        elif name == "motion/pan":
+            if len(args) != 2:
+                raise ParameterError(f"takes two numbers, x and y, not {len(args)}")
+            self._move(command.address, PADS["motion.pan"], args, sender.time)
+        elif name in ("subscribe", "unsubscribe"):
+            if self._subscribe is None:
+                raise ParameterError("there is no feedback to subscribe to")
+            self._subscribe(host, _port(args, sender), sender.time, name == "subscribe")
+        elif name == "get":
+            if len(args) != 1 or not isinstance(args[0], str):
+                raise ParameterError("takes one name, for example motion.zoom")
+            self._tell(find_name(args[0]), args[0], host)
+
+    def _blend(self, args: tuple[Any, ...]) -> None:
+        if len(args) != 3 or not all(isinstance(text, str) for text in args[:2]):
+            raise ParameterError("takes two texts and a number; in Max write a text of several words in quotes")
+        first, second = BLEND_SLOTS
+        share = TABLE[f"prompt.{second}.weight"].parse(args[2])
+        self._pending |= {f"prompt.{slot}.weight": 0.0 for slot in SLOTS}
+        self._pending |= {
+            f"prompt.{first}": args[0],
+            f"prompt.{second}": args[1],
+            f"prompt.{first}.weight": 1.0 - float(share),
+            f"prompt.{second}.weight": share,
+            "prompt.select": 0,
+        }
+        self.understood = f"/tpos/prompt/blend {args[0]} | {args[1]} | {share:g}"
+
+    def _tell(self, found: Iterable[Parameter | Command], asked: str, host: str) -> None:
+        self._flush()
+        snapshot = self._store.snapshot()
+        parameters = [parameter for target in found for parameter in parameters_of(target)]
+        if not parameters:
+            raise ParameterError(_unknown(asked.removesuffix("/?")))
+        for parameter in parameters:
+            if parameter.kind == "trigger":
+                self._answer(host, parameter.address, snapshot.fired(parameter.name))
+            else:
+                self._answer(host, parameter.address, osc_value(parameter, snapshot[parameter.name]))
+
+    def _complain(self, about: str, host: str, text: str) -> None:
+        """Count a message that cannot be used, and tell it once for each address."""
+        self.bad += 1
+        self._remark(about, host, text)
+
+    def _remark(self, about: str, host: str, text: str) -> None:
+        if about in self._told or len(self._told) >= _MAX_TOLD:
+            return
+        self._told.add(about)
+        line = f"OSC from {host}: {text}" if about == host else f"OSC {_shown(about)} from {host}: {text}"
+        if len(self._told) == _MAX_TOLD:
+            line += "; further complaints are only counted"
+        self._report(line)
+        self._answer(host, "/tpos/status/error", line)
+
+
+def _argument(parameter: Parameter, args: tuple[Any, ...]) -> object:
+    """The one value of a message: a text is all arguments joined by spaces (Max splits it there)."""
+    if parameter.kind == "text":
+        if len(args) == 1 and args[0] is not None:
+            return args[0]
+        if args and not any(isinstance(arg, str | None) for arg in args):
+            raise ParameterError(f"{parameter.name} takes a text, not {len(args)} numbers")
+        words = [f"{arg:g}" if isinstance(arg, float) else str(arg) for arg in args if arg is not None]
+        if not words:
+            raise ParameterError(f"{parameter.name} takes a text")
+        return " ".join(words)
+    if not args:
+        raise ParameterError(f"{parameter.name} takes one value, not 0")
+    # (number of a pad, state of its button) is what pads send to a switch, (value, …) what faders send.
+    return args[-1] if parameter.kind == "bool" else args[0]
+
+
+def _pad(parameter: Parameter, args: tuple[Any, ...]) -> tuple[str, str] | None:
+    """The pair of parameters that two numbers at one of their addresses mean."""
+    if len(args) != 2:
+        return None
+    return next((pair for pair in PADS.values() if parameter.name in pair), None)
+
+
+def _port(args: tuple[Any, ...], sender: Datagram) -> int:
+    """The port of a subscription: [HOST] PORT, "HOST:PORT", or nothing for the port that was sent from."""
+    host, port = "", parse_number(sender.port)
+    words = [] if args in ((None,), ("bang",)) else [str(arg) for arg in args]
+    if len(words) == 1 and ":" in words[0]:
+        words = words[0].rsplit(":", 1)
+    if words:
+        port = parse_number(words[-1])
+    if len(words) == 2:
+        host = words[0]
+    if len(words) > 2 or port is None or port != int(port) or not 0 < port < 65536:
+        raise ParameterError("takes a port from 1 to 65535, such as 9011")
+    if host not in ("", sender.host, "localhost" if sender.host.startswith("127.") else ""):
+        raise ParameterError(f"only your own address can be subscribed, {sender.host}; others by --osc-reply")
+    return int(port)
+
+
+def _unknown(address: str) -> str:
+    near = difflib.get_close_matches(address[:100], _SUGGESTED, n=1, cutoff=0.8)
+    return f"unknown address; did you mean {near[0]}?" if near else "unknown address; `--list-osc` lists them"
+
+
+def _shown(address: str) -> str:
+    """An address from outside, fit for a line on a screen."""
+    clean = "".join(sign if sign.isprintable() else "?" for sign in address)
+    return clean if len(clean) <= 80 else clean[:77] + "..."
+
+
+_SUGGESTED = [address for address in ADDRESSES if not address.startswith("/tpos/map/")]

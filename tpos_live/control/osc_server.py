@@ -1,0 +1,147 @@
+"""The show's OSC door: receiver, router and feedback as one thing with one lifetime."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from tpos_live.control.osc_feedback import Feedback
+from tpos_live.control.osc_receiver import OscError, Receiver, buffer_advice, granted_buffer
+from tpos_live.control.osc_router import Datagram, Router
+from tpos_live.control.osc_targets import Targets, is_loop
+from tpos_live.core.parameters import ParameterError, ParameterStore
+from tpos_live.core.status import Status
+
+if TYPE_CHECKING:
+    from tpos_live.features.features import Features
+
+__all__ = ["OscControl", "OscError", "buffer_advice", "granted_buffer"]
+
+
+class OscControl:
+    """OSC from `__enter__` to `__exit__`: start it before the engine loads, and controllers hear of it.
+
+    Entering never fails for want of a port or a host: the reason goes to `report` and `problem`, and
+    the show goes on without that part. Closes within 0.2 s.
+
+    Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
+    """
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        status: Callable[[], Status],
+        report: Callable[[str], None],
+        host: str = "127.0.0.1",
+        port: int = 9000,
+        reply: Iterable[tuple[str, int]] = (),
+        features: Callable[[], Features | None] | None = None,
+    ) -> None:
+        """status and features are called on the feedback thread and must not block. report(line) is called
+        from several threads. port -1 takes a free one; 0 = no OSC at all. reply: hosts and ports that feedback
+        goes to; () = whoever sends.
+        """
+        self._store = store
+        self._status = status
+        self._report = report
+        self._features = features
+        self._address = (host, port)
+        self._reply = list(reply)
+        self._open = contextlib.ExitStack()
+        self._feedback: Feedback | None = None
+        self._targets: Targets | None = None
+        self._receiver: Receiver | None = None
+        self._router = Router(store, self._answer, report, self._subscribe)
+        self.problem = ""
+        """Why there is no OSC, "" when all is well."""
+
+    @property
+    def port(self) -> int:
+        """The UDP port that is listened on, 0 while there is none."""
+        return self._receiver.port if self._receiver else 0
+
+    @property
+    def received(self) -> int:
+        """Messages that came in."""
+        return self._router.received
+
+    @property
+    def bad(self) -> int:
+        """Messages and packets that could not be used, dropped ones included."""
+        return self._router.bad + (self._receiver.dropped if self._receiver else 0)
+
+    @property
+    def granted_bytes(self) -> int:
+        """Size of the receive buffer, 0 while there is none."""
+        return self._receiver.granted_bytes if self._receiver else 0
+
+    @property
+    def understood(self) -> str:
+        """The last message that was applied, as text."""
+        return self._router.understood
+
+    def __enter__(self) -> OscControl:
+        host, port = self._address
+        if port == 0:
+            return self
+        self._start_feedback(host, port)
+        receiver = Receiver(host, max(port, 0), self._handle, self._report)
+        try:
+            self._receiver = self._open.enter_context(receiver)
+        except OscError as error:
+            self._trouble(str(error))
+            return self
+        if self._targets:
+            self._targets.own_port = receiver.port
+        if host in ("", "0.0.0.0"):
+            self._report(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
+        if advice := buffer_advice(receiver.granted_bytes):
+            self._report(advice)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def _start_feedback(self, host: str, port: int) -> None:
+        loops = [target for target in self._reply if is_loop(target, port, host)]
+        if loops:
+            self._trouble(f"no OSC feedback to our own port {port} (--osc-reply); programs listen on 9001")
+        targets = [target for target in self._reply if target not in loops]
+        self._targets = Targets(targets, self._report, max(port, 0))
+        feedback = Feedback(
+            self._store,
+            self._status,
+            self._targets,
+            features=self._features,
+            applied=self._router.applied,
+            last=lambda: self._router.understood,
+            report=self._report,
+        )
+        self._feedback = self._open.enter_context(feedback)
+
+    def _handle(self, batch: list[Datagram]) -> None:
+        if self._targets:
+            for host, now in {datagram.host: datagram.time for datagram in batch}.items():
+                self._targets.heard(host, now)
+        self._router.apply(batch)
+
+    def _answer(self, host: str, address: str, value: float | int | str) -> None:
+        if self._feedback:
+            self._feedback.answer(host, address, value)
+
+    def _subscribe(self, host: str, port: int, now: float, on: bool) -> None:
+        """Raises ParameterError where it is refused."""
+        if self._feedback is None:
+            raise ParameterError("there is no feedback in this show")
+        if on:
+            self._feedback.subscribe(host, port, now)
+        else:
+            self._feedback.unsubscribe(host, port)
+
+    def _trouble(self, line: str) -> None:
+        self.problem = self.problem or line
+        self._report(line)

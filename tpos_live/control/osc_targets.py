@@ -1,0 +1,176 @@
+"""Where feedback goes: fixed targets, whoever sends, who subscribed. And the socket that it leaves by."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+from collections.abc import Callable, Iterable
+
+from tpos_live.core.parameters import ParameterError
+
+Target = tuple[str, int]
+"""IP address and UDP port."""
+REPLY_PORT = 9001
+LEASE = 60.0
+"""Seconds for which a subscription lasts unless it is renewed, and for which a sender is remembered."""
+MAX_SUBSCRIBERS = 16
+_MAX_HOSTS = 8
+_MAX_TOLD = 64
+_LOOKUP_SECONDS = 30.0
+
+
+class Targets:
+    """Feedback goes to the fixed targets; without any, to port 9001 of this machine until somebody sends, and then
+    of everybody heard from in the last minute (the last one is never forgotten). Subscribers get it as well.
+
+    Thread contract: any thread may call any method; none waits for the network.
+    """
+
+    def __init__(
+        self,
+        fixed: Iterable[Target] = (),
+        report: Callable[[str], None] = lambda line: None,
+        own_port: int = 0,
+        resolve: Callable[[str], str] = socket.gethostbyname,
+    ) -> None:
+        """fixed: hosts may be names; they are looked up on a thread of their own, again and again until they are
+        known. report(line) tells the person. own_port: that the show listens on, where feedback must not come
+        back to; 0 = it is not known yet. resolve: name to IP address, raises OSError."""
+        self._report, self._resolve = report, resolve
+        self.own_port = own_port
+        self._lock = threading.Lock()
+        self._fixed = [target for target in fixed if _is_number(target[0])]
+        self._names = [target for target in fixed if not _is_number(target[0])]
+        self._hosts: dict[str, float] = {"127.0.0.1": -math.inf}
+        self._subscribers: dict[Target, float] = {}
+        self._told: set[object] = set()
+        self._failing: set[Target] = set()
+        self._closed = threading.Event()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        self._socket.setblocking(False)
+        self._is_fixed = bool(self._fixed or self._names)
+        if self._names:
+            threading.Thread(target=self._look_up, name="osc-lookup", daemon=True).start()
+
+    def close(self) -> None:
+        """Send nothing from now on."""
+        self._closed.set()
+        self._socket.close()
+
+    def heard(self, host: str, now: float) -> None:
+        """Remember who sent something. now: seconds of any steady clock."""
+        with self._lock:
+            hosts = {name: time for name, time in self._hosts.items() if name != host and now - time < LEASE}
+            self._hosts = dict([*hosts.items(), (host, now)][-_MAX_HOSTS:])
+
+    def subscribe(self, host: str, port: int, now: float) -> None:
+        """Send everything to this one too, for LEASE seconds. Raises ParameterError."""
+        target = (host, port)
+        if port == self.own_port and _is_ours(host):
+            raise ParameterError(f"port {port} is tpos-live's own; subscribe the port that you listen on")
+        with self._lock:
+            if target not in self._subscribers and len(self._subscribers) >= MAX_SUBSCRIBERS:
+                raise ParameterError(f"{MAX_SUBSCRIBERS} programs are subscribed, which is the most")
+            self._subscribers = {**self._subscribers, target: now}
+        self._tell_once(
+            ("subscribed", target), f"OSC feedback goes to {host}:{port} as well, for {LEASE:g} s unless renewed"
+        )
+
+    def unsubscribe(self, host: str, port: int) -> None:
+        """Stop that. Nothing happens if it was not subscribed."""
+        with self._lock:
+            self._subscribers = {target: at for target, at in self._subscribers.items() if target != (host, port)}
+
+    def expire(self, now: float) -> None:
+        """Forget the subscribers that have not renewed."""
+        if all(now - at < LEASE for at in self._subscribers.values()):
+            return
+        with self._lock:
+            ended = [target for target, at in self._subscribers.items() if now - at >= LEASE]
+            self._subscribers = {target: at for target, at in self._subscribers.items() if target not in ended}
+        for host, port in ended:
+            line = f"OSC feedback to {host}:{port} ended: no /tpos/subscribe came for {LEASE:g} s"
+            self._tell_once(("ended", host, port), line)
+
+    def all(self) -> list[Target]:
+        """Where feedback goes now."""
+        first = self._fixed if self._is_fixed else [at for host in self._hosts for at in self._usual(host)]
+        return list(dict.fromkeys([*first, *self._subscribers]))
+
+    def of(self, host: str) -> list[Target]:
+        """Where an answer to `host` goes: to the fixed targets or its port 9001, and to its subscriptions."""
+        first = self._fixed if self._is_fixed else self._usual(host)
+        return list(dict.fromkeys([*first, *(target for target in self._subscribers if target[0] == host)]))
+
+    def _usual(self, host: str) -> list[Target]:
+        return [] if self.own_port == REPLY_PORT and _is_ours(host) else [(host, REPLY_PORT)]
+
+    def send(self, packet: bytes, targets: Iterable[Target]) -> None:
+        """Send a datagram. One that fails is told once for each target and cause; the next one is tried again."""
+        for target in targets:
+            try:
+                self._socket.sendto(packet, target)
+            except BlockingIOError:  # the system's buffer is full: the next one is newer anyway
+                continue
+            except OSError as error:
+                if self._closed.is_set():
+                    return
+                self._failing.add(target)
+                self._tell_once(
+                    (target, error.errno),
+                    f"OSC feedback to {target[0]}:{target[1]} cannot be sent ({error.strerror or error}); "
+                    "it is tried again with every message",
+                )
+            else:
+                if target in self._failing:
+                    self._failing.discard(target)
+                    self._tell_once(("again", target), f"OSC feedback to {target[0]}:{target[1]} is sent again")
+
+    def _tell_once(self, key: object, line: str) -> None:
+        with self._lock:
+            if key in self._told or len(self._told) >= _MAX_TOLD:
+                return
+            self._told.add(key)
+        self._report(line)
+
+    def _look_up(self) -> None:
+        while self._names:
+            for host, port in list(self._names):
+                try:
+                    address = self._resolve(host)
+                except (OSError, UnicodeError):
+                    line = f"OSC feedback: there is no host named {host}; it is looked up again; check --osc-reply"
+                    self._tell_once(("name", host), line)
+                else:
+                    self._names.remove((host, port))
+                    self._fixed = [*self._fixed, (address, port)]
+            if self._names and self._closed.wait(_LOOKUP_SECONDS):
+                return
+
+
+def is_loop(target: Target, port: int, host: str) -> bool:
+    """True if feedback to `target` would come back to a show that listens on host:port."""
+    name = target[0]
+    if target[1] != port:
+        return False
+    return name in ("localhost", host) or name.endswith(".255") or (_is_number(name) and _is_ours(name))
+
+
+def _is_number(host: str) -> bool:
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        return False
+    return True
+
+
+def _is_ours(host: str) -> bool:
+    """True for an IP address of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

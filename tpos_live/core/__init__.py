@@ -1,0 +1,1 @@
+"""What every package shares: parameters, settings, paths, mailboxes, frames, status."""

@@ -1,0 +1,42 @@
+"""Where things are: shipped engines and config, and the user's own cache and data folders."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+import platformdirs
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@cache
+def shipped(name: str) -> Path:
+    """Path of `engines` or `config.toml`, in a wheel (inside the package) or in a checkout (above it).
+
+    Raises FileNotFoundError with the remedy if the installation is incomplete.
+    """
+    for root in (_PACKAGE, _PACKAGE.parent):
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(f"{name} is missing from this installation; install tpos-live again")
+
+
+def cache_dir() -> Path:
+    """Where converted engines lie: $TPOS_LIVE_CACHE, or the user's cache folder. Not made here: that may fail."""
+    if chosen := os.environ.get("TPOS_LIVE_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False))
+
+
+def mappings_dir() -> Path:
+    """Where mappings of `tpos-live train mapping` lie: a folder of the user's data. Not made here."""
+    return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "mappings"
+
+
+def engines_dir() -> Path:
+    """Where fetched engines lie: $TPOS_LIVE_ENGINES, or a folder of the user's data. Not made here."""
+    if chosen := os.environ.get("TPOS_LIVE_ENGINES"):
+        return Path(chosen).expanduser()
+    return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "engines"

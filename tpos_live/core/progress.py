@@ -1,0 +1,91 @@
+"""How far a long piece of work has come: on a terminal a bar that moves every second, elsewhere a line every few."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import click
+from tqdm import tqdm
+
+from tpos_live.core.timing import hms
+
+EVERY = 5.0
+"""Seconds between lines where there is no terminal."""
+TICK = 1.0
+"""Seconds after which the bar is drawn again, also while no frame is finished."""
+MARKS = 7
+"""Of the last lines, from which the speed is taken: half a minute."""
+
+
+class Progress:
+    """A context manager. One thread; a second one draws the bar again, with the time gone and left."""
+
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        *,
+        bar: bool | None = None,
+        say: Callable[[str], None] = lambda line: click.echo(line, err=True),
+        clock: Callable[[], float] = time.perf_counter,
+        tick: float = TICK,
+    ) -> None:
+        """total: frames to make. bar: None = where the error output is a terminal."""
+        self._name, self._total, self._say, self._clock = name, total, say, clock
+        self._bar = tqdm(
+            total=total, unit="frame", desc=name, disable=not (sys.stderr.isatty() if bar is None else bar)
+        )
+        self._tick, self._ended = tick, threading.Event()
+        self._ticker = threading.Thread(target=self._draw_again, name="progress", daemon=True)
+        self.done = 0
+        """Frames made."""
+        self._said = 0.0
+        self._marks: deque[tuple[float, int]] = deque(maxlen=MARKS)
+
+    def __enter__(self) -> Self:
+        if not self._bar.disable:
+            self._ticker.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        if self._ticker.is_alive():
+            self._ticker.join()
+        self._bar.close()
+
+    def _draw_again(self) -> None:
+        while not self._ended.wait(self._tick):
+            self._bar.refresh()
+
+    def rename(self, name: str) -> None:
+        """What is made is called so."""
+        self._name = name
+        self._bar.set_description(name)
+
+    def update(self) -> None:
+        """One more frame is made."""
+        self.done += 1
+        self._bar.update()
+        now = self._clock()
+        if not self._marks:  # the first frame has waited for the engine, which says nothing of the speed
+            self._marks.append((now, self.done))
+            self._said = now
+            return
+        if not self._bar.disable or now - self._said < EVERY:
+            return
+        self._said = now
+        since, before = self._marks[0]
+        self._marks.append((now, self.done))
+        rate = (self.done - before) / max(now - since, 1e-6)
+        left = (self._total - self.done) / rate
+        self._say(
+            f"{self._name}: {100 * self.done // max(self._total, 1)} %, {rate:.1f} frames per second, {hms(left)} left"
+        )

@@ -1,0 +1,1 @@
+"""From conditioning to a frame: model, sampling, backends."""

@@ -1,0 +1,1 @@
+"""What runs the UNet and the decoder: PyTorch, OpenVINO, CUDA graphs, compiled, TensorRT."""

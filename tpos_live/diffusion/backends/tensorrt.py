@@ -1,0 +1,113 @@
+"""Running TensorRT plans on the card: persistent buffers, PyTorch's own stream, no allocation in a picture.
+
+Not proven on a card yet (see docs/engines.md): what is tested is everything up to the plan.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tpos_live.diffusion.backends.parity import LEAST, parity
+from tpos_live.diffusion.backends.tensorrt_plans import (
+    KINDS,
+    NETWORKS,
+    folder,
+    is_available,
+    read_plan,
+    this_card,
+    write_parity,
+)
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.model.metadata import NotReady
+
+_TYPES = {"FLOAT": torch.float32, "HALF": torch.float16, "UINT8": torch.uint8}
+
+
+def load(kind: str, engine: Engine, size: tuple[int, int], tokens: int) -> TensorRt:
+    """The accelerator for an engine at a size, from its plan. Raises NotReady with one line.
+
+    A plan that was never run is compared with eager first, and the result kept in its sidecar.
+    """
+    ready, why = is_available(kind)
+    if not ready:
+        raise NotReady(why)
+    if engine.device.type != "cuda":
+        raise NotReady(f"{kind} is for CUDA cards; this engine runs on the {engine.device.type}")
+    card = this_card()
+    place = folder(kind, engine, size, tokens, card)
+    facts = read_plan(place, kind, card)
+    made = TensorRt(kind, place)
+    if facts.parity_db is None:
+        from tpos_live.diffusion.backends.registry import Eager
+
+        facts = facts.model_copy(update={"parity_db": parity(made, Eager(engine), engine, size, tokens)})
+        write_parity(place, facts, facts.parity_db or 0.0)
+    if (facts.parity_db or 0.0) < LEAST:
+        raise NotReady(f"the {kind} plan's picture differs from eager's ({facts.parity_db:.1f} dB); it is not used")
+    return made
+
+
+class TensorRt:
+    """Accelerator that runs the two plans of a folder. Belongs to the render thread."""
+
+    fixed = True
+
+    def __init__(self, kind: str, place: Path) -> None:
+        """Raises NotReady where the library refuses a plan."""
+        self.name = kind
+        self.why = ""
+        self.torch_threads = 0
+        trt = importlib.import_module(KINDS[kind])
+        logger = trt.Logger(trt.Logger.ERROR)
+        self._runtime = trt.Runtime(logger)
+        self._unet, self._decoder = (_Network(trt, self._runtime, place / f"{name}.plan") for name in NETWORKS)
+        self._host = torch.empty(self._decoder.buffers["pixels"].shape, dtype=torch.uint8, pin_memory=True)
+        self._bytes = torch.empty(self._host.shape, dtype=torch.uint8, device="cuda")
+        self._copied = torch.cuda.Event()
+        self.waited = 0.0
+        """Seconds for which `decode` has waited for the card so far."""
+
+    def batch(self, rows: int, wait: bool = False) -> str:
+        """Why `predict` does not take `rows` at once: plans are compiled for one."""
+        return "" if rows == 1 else f"the {self.name} plan takes one row at a time; {rows} go one by one"
+
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return self._unet.run(latent=latent, timestep=timestep, tokens=tokens)["prediction"]
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        self._bytes.copy_(self._decoder.run(latent=latent)["pixels"])
+        self._host.copy_(self._bytes, non_blocking=True)
+        self._copied.record()
+        began = time.perf_counter()
+        self._copied.synchronize()
+        self.waited += time.perf_counter() - began
+        np.copyto(out, self._host[0].numpy())
+
+
+class _Network:
+    """One plan with its buffers, whose addresses stay."""
+
+    def __init__(self, trt: Any, runtime: Any, path: Path) -> None:
+        engine = runtime.deserialize_cuda_engine(path.read_bytes())
+        if engine is None:
+            raise NotReady(f"{path.name} is refused by this driver; `tpos-live engines compile` builds it again")
+        self._engine, self._context = engine, engine.create_execution_context()
+        self.buffers: dict[str, torch.Tensor] = {}
+        for name in (engine.get_tensor_name(n) for n in range(engine.num_io_tensors)):
+            shape, kind = tuple(engine.get_tensor_shape(name)), engine.get_tensor_dtype(name).name
+            self.buffers[name] = torch.zeros(shape, dtype=_TYPES[kind], device="cuda")
+            self._context.set_tensor_address(name, self.buffers[name].data_ptr())
+
+    def run(self, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Copy the inputs into place and run on the current stream; the buffers, overwritten by the next run."""
+        for name, tensor in inputs.items():
+            self.buffers[name].copy_(tensor)
+        if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
+            raise RuntimeError("TensorRT could not run the plan")
+        return self.buffers

@@ -1,0 +1,197 @@
+"""TensorRT plans: networks compiled ahead of time for one card, kept under a key of all that they depend on.
+
+Two libraries serve: TensorRT, and TensorRT for RTX, whose wheels are on PyPI and which compiles without a GPU.
+A plan is built in a child process (a crash of the builder must not end a show), appears by one rename, and is refused
+with one line if it is foreign or damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tpos_live.core.child_process import ChildError, run_module
+from tpos_live.core.paths import cache_dir
+from tpos_live.diffusion.backends.cache import check_writable, sweep, work_folder
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.model.metadata import EngineError, NotReady
+
+KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+"""Accelerator's name to the library's module."""
+RTX_CARDS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
+"""What TensorRT for RTX compiles for: no data centre cards of sm90 and sm100."""
+FORMAT = 1
+"""Counts changes of what is exported or how it is built."""
+SIDECAR = "plan.json"
+NETWORKS = ("unet", "decoder")
+PATIENCE = 3600.0
+"""Seconds after which a build is given up."""
+
+
+class Sidecar(BaseModel):
+    """What a plan says of itself. parity_db: PSNR of its picture against eager's, None until it was run on a card."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    kind: str
+    library: str
+    card: str
+    size: tuple[int, int]
+    tokens: int
+    weights: str
+    torch: str
+    sha256: dict[str, str]
+    networks: dict[str, Any]
+    seconds: dict[str, float]
+    parity_db: float | None = None
+
+
+def is_available(kind: str) -> tuple[bool, str]:
+    """Whether the library of a kind is installed, and the remedy if not. Imports nothing."""
+    if importlib.util.find_spec(KINDS[kind]) is not None:
+        return True, ""
+    if kind == "tensorrt-rtx":
+        return False, "TensorRT for RTX is not installed; pip install tensorrt-rtx onnx"
+    return False, "TensorRT is not installed; see docs/engines.md, or pip install tensorrt-rtx onnx"
+
+
+def library_version(kind: str) -> str:
+    """The installed version of a kind's library."""
+    return importlib.metadata.version(KINDS[kind])
+
+
+def this_card() -> str:
+    """The compute capability of the CUDA card, as in "sm89"; "" without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return ""
+    return "sm{}{}".format(*torch.cuda.get_device_capability())
+
+
+def folder(kind: str, engine: Engine, size: tuple[int, int], tokens: int, card: str) -> Path:
+    """Where a plan lies, or will lie."""
+    parts = [FORMAT, kind, library_version(kind), card, engine.weights_hash, *size, tokens, sys.platform]
+    return cache_dir() / kind / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+
+def compile_plan(
+    kind: str,
+    engine: Engine,
+    size: tuple[int, int],
+    tokens: int,
+    card: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Build the plan of an engine at a size unless it is there and whole; its folder.
+
+    size: (width, height) in pixels. card: "sm89" and the like, "" = the one in this machine. say: called with
+    lines of progress. Takes minutes. Raises EngineError with the remedy.
+    """
+    ready, why = is_available(kind)
+    card = card or this_card()
+    if not ready:
+        raise EngineError(why)
+    if not card:
+        raise EngineError("no CUDA card here; name the one to compile for, as in --card sm89 (RTX 40)")
+    if kind == "tensorrt-rtx" and card not in RTX_CARDS:
+        raise EngineError(f"TensorRT for RTX has no {card}, only {', '.join(RTX_CARDS)}; use --accelerator tensorrt")
+    if kind == "tensorrt" and card != this_card():
+        raise EngineError(f"TensorRT compiles on the card itself, and there is no {card} here; use tensorrt-rtx")
+    target = folder(kind, engine, size, tokens, card)
+    if target.exists():
+        try:
+            read_plan(target, kind, card)
+            say(f"compiled already: {target}")
+            return target
+        except NotReady as error:
+            say(str(error))
+    check_writable(target.parent, sum(path.stat().st_size for path in engine.weight_files))
+    sweep(target.parent)
+    with work_folder(target) as work:
+        _run_builder([kind, str(engine.folder), *map(str, size), str(tokens), card, str(work)], say)
+        read_plan(work, kind, card)
+        try:
+            work.rename(target)  # atomic: nobody ever sees half a plan
+        except OSError:
+            if not (target / SIDECAR).exists():  # else another process was faster, with the same content
+                raise
+    return target
+
+
+def read_plan(place: Path, kind: str, card: str) -> Sidecar:
+    """The sidecar of a plan, whole and for this library and card.
+
+    Reads every byte of it: seconds for a large engine. A damaged plan is removed. Raises NotReady, one line.
+    """
+    again = "`tpos-live engines compile` builds it"
+    if not (place / SIDECAR).exists():
+        raise NotReady(f"{kind} would be faster, but this engine is not compiled for it; {again}")
+    try:
+        facts = Sidecar.model_validate_json((place / SIDECAR).read_text())
+        wrong = [name for name in NETWORKS if sum_of(place / f"{name}.plan") != facts.sha256[name]]
+    except (OSError, ValidationError, ValueError, KeyError):
+        wrong = [SIDECAR]
+    if wrong:
+        shutil.rmtree(place, ignore_errors=True)
+        raise NotReady(f"the {kind} plan was damaged ({wrong[0]}) and is removed; {again} again")
+    expected = (FORMAT, kind, library_version(kind), card)
+    found = (facts.format, facts.kind, facts.library, facts.card)
+    if found != expected:
+        raise NotReady(
+            f"the plan is foreign: made by {facts.kind} {facts.library} for {facts.card}, "
+            f"here are {kind} {expected[2]} and {card or 'no card'}; {again} again"
+        )
+    return facts
+
+
+def write_parity(place: Path, facts: Sidecar, parity: float) -> None:
+    """Note how near a plan's picture is to eager's."""
+    changed = facts.model_copy(update={"parity_db": round(parity, 2)})
+    write_sidecar(place, changed)
+
+
+def write_sidecar(place: Path, facts: Sidecar) -> None:
+    """Write the sidecar whole or not at all."""
+    part = place / f".{SIDECAR}.part"
+    part.write_text(facts.model_dump_json(indent=1))
+    part.replace(place / SIDECAR)
+
+
+def sum_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def compiled(folder_of_engine: Path) -> list[str]:
+    """Plans of an engine folder, as in "tensorrt-rtx for sm89, 512x512". Reads sidecars alone, no weights."""
+    found = []
+    for kind in KINDS:
+        for sidecar in sorted((cache_dir() / kind).glob(f"*/{SIDECAR}")):
+            try:
+                facts = Sidecar.model_validate_json(sidecar.read_text())
+            except (OSError, ValidationError):
+                continue
+            if facts.networks.get("engine") == str(folder_of_engine):
+                width, height = facts.size
+                found.append(f"{kind} for {facts.card}, {width}x{height}")
+    return found
+
+
+def _run_builder(arguments: list[str], say: Callable[[str], None]) -> None:
+    """Run the child process, pass its lines on. Raises EngineError with its last line."""
+    try:
+        run_module("tpos_live.diffusion.backends.tensorrt_build", arguments, PATIENCE, say)
+    except ChildError as error:
+        raise EngineError(f"compiling failed ({error}); the show runs on the next accelerator") from error

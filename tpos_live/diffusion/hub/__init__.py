@@ -1,0 +1,1 @@
+"""Which engines there are, where they lie, and how they are fetched."""

@@ -1,0 +1,59 @@
+"""What engines there are on this machine, for a person."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from tpos_live.core.paths import engines_dir
+from tpos_live.diffusion.backends.tensorrt_plans import compiled
+from tpos_live.diffusion.hub.download import RECORD
+from tpos_live.diffusion.hub.presets import fetched_folder, load_preset, preset_names
+from tpos_live.diffusion.hub.resolve import BUILT_IN, cached, half_fetched, resolve_engine
+from tpos_live.diffusion.model.metadata import EngineError, read_metadata
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine. state: "in the box", "fetched", ...; compiled: accelerators and cards, "" = none."""
+
+    name: str
+    state: str
+    licence: str = ""
+    compiled: str = ""
+    folder: str = ""
+
+
+def rows() -> list[Row]:
+    """Ember, every preset, and hub ids that were fetched. Reads no weights, asks no network."""
+    folder = resolve_engine(BUILT_IN)[0]
+    found = [Row(BUILT_IN, "in the box", read_metadata(folder).licence, folder=str(folder))]
+    return found + [_row(name) for name in [*preset_names(), *_fetched_hub_ids()]]
+
+
+def _row(name: str) -> Row:
+    try:
+        preset = load_preset(name)
+    except EngineError as error:
+        return Row(name, f"unusable: {error}")
+    licence = f"{preset.licence} {preset.licence_url}".rstrip()
+    size = f", {preset.download_gb:g} GB" if preset.download_gb else ""
+    folder = fetched_folder(name)
+    if (folder / RECORD).is_file():
+        return Row(name, "fetched", licence, "; ".join(compiled(folder)), str(folder))
+    if half_fetched(name):
+        return Row(name, f"fetched in part; `tpos-live engines fetch {name}` goes on{size}", licence)
+    if not preset.lora and not preset.scheduler and (hub := cached(preset.source)) is not None:
+        return Row(name, f"in the hub's cache, with its own slow decoder; `tpos-live engines fetch {name}` adds TAESD",
+                   licence, folder=str(hub))  # fmt: skip
+    return Row(name, f"not fetched; `tpos-live engines fetch {name}`{size}", licence)
+
+
+def _fetched_hub_ids() -> list[str]:
+    names = []
+    for path in sorted(engines_dir().glob(f"*--*/{RECORD}")):
+        try:
+            names.append(str(json.loads(path.read_text())["name"]))
+        except (OSError, ValueError, KeyError):
+            continue
+    return names

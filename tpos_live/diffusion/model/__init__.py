@@ -1,0 +1,1 @@
+"""An engine folder: its networks, metadata and schedule."""

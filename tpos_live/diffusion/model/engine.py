@@ -1,0 +1,268 @@
+"""An engine: a Stable Diffusion folder in diffusers' format, loaded for drawing.
+
+Ember and SD-Turbo come through the same lines; nothing here asks which one it is. Weights are
+safetensors only, everything is read from local files, nothing is downloaded and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineError, EngineMetadata, read_metadata
+from tpos_live.diffusion.model.networks import Networks, read_json
+from tpos_live.diffusion.model.schedule import Schedule
+from tpos_live.diffusion.model.sdxl import ADDED
+from tpos_live.diffusion.model.text_encoders import ONE, SECOND, Texts, load_texts
+from tpos_live.diffusion.model.unet_inputs import Layout, extra_channels
+
+DECODERS = ("AutoencoderTiny", "AutoencoderKL", "AutoencoderPixelShuffle")
+_AT_ONCE = 32
+"""Texts that are encoded at once."""
+PARTS = ("unet", "vae", *ONE, "scheduler")
+
+
+@dataclass
+class Engine:
+    """The loaded parts of an engine.
+
+    Thread contract: `encode` may run on a worker while the render thread uses unet and vae; they share
+    no state. Modules are in evaluation mode, float32 on a CPU and float16 on a GPU, without gradients.
+    An engine loaded lazily reads unet and vae when they are first asked for (see `networks`).
+    """
+
+    folder: Path
+    metadata: EngineMetadata
+    schedule: Schedule
+    networks: Networks
+    texts: Texts
+    device: torch.device
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name or self.folder.name
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.networks.dtype
+
+    @property
+    def unet(self) -> Any:
+        return self.networks.unet
+
+    @property
+    def vae(self) -> Any:
+        return self.networks.vae
+
+    @property
+    def text_encoder(self) -> Any:
+        """The first, where there are two."""
+        return self.texts.readers[0].encoder
+
+    @property
+    def tokenizer(self) -> Any:
+        """The first text encoder's."""
+        return self.texts.readers[0].tokenizer
+
+    @property
+    def hears(self) -> bool:
+        """Whether the engine was trained with audio tokens: silence is then tokens of zeros."""
+        learned = self.metadata.trained_with_sound and self.metadata.audio_tokens > 0
+        return learned and (self.folder / METADATA_FILE).exists()
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self.networks.configs["unet"]["out_channels"])
+
+    @property
+    def factor(self) -> int:
+        """Pixels along one side of a latent pixel."""
+        return self.networks.factor
+
+    @property
+    def packing(self) -> int:
+        """Cells of noise along one side of a latent pixel; 1 = the noise is as the latent."""
+        given = self.metadata.unet_inputs
+        return given.packing if given is not None else 1
+
+    @property
+    def layout(self) -> Layout | None:
+        """Rows of the conditioning, of an engine that draws two prompts in one pass."""
+        return _layout(self.metadata, self.texts.rows)
+
+    @property
+    def token_dim(self) -> int:
+        return int(self.networks.configs["unet"]["cross_attention_dim"])
+
+    @property
+    def text_tokens(self) -> int:
+        """Rows of a text, the pooled one among them where there is one (see `pooled`); longer texts are cut."""
+        return self.texts.rows
+
+    @torch.inference_mode()
+    def encode(self, text: str) -> torch.Tensor:
+        """The text encoder's states of `text`: [text_tokens, token_dim] on the engine's device.
+
+        Any text works: an empty one, one of any length (cut), any script.
+        """
+        return self.texts.states([text])[0].to(self.dtype).clone()
+
+    @torch.inference_mode()
+    def encode_all(self, texts: Sequence[str]) -> torch.Tensor:
+        """The states of many texts, [texts, text_tokens, token_dim], some at a time: a card takes as long for one."""
+        parts = [self.texts.states(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
+        return torch.cat(parts).to(self.dtype)
+
+    def avoid(self, text: str) -> torch.Tensor:
+        """What guidance leads away from, as `encode`; no text is zeros for an engine that was trained so."""
+        states = self.encode(text)
+        return torch.zeros_like(states) if self.texts.blank and not text.strip() else states
+
+    @torch.inference_mode()
+    def sentences(self, texts: list[str]) -> torch.Tensor:
+        """Sentence vectors of texts, [texts, token_dim]: the encoder's state of the first token."""
+        return self.texts.sentences(texts).clone()
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files of unet and decoder, sorted."""
+        files = (path for part in ("unet", "vae") for path in sorted((self.folder / part).iterdir()))
+        return [path for path in files if path.suffix in (".json", ".safetensors")]
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 over the files of unet, decoder and LoRAs: the key for anything compiled from them."""
+        digest = hashlib.sha256()
+        for path in self.weight_files:
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        for lora in self.metadata.loras:
+            digest.update(f"{lora.file} {lora.weight}".encode())
+            with (self.folder / lora.file).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def nearest_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The (width, height) nearest to `size` that the engine can draw."""
+        step = max(self.metadata.multiple, self.factor)
+        width, height = (max(round(side / step), 1) * step for side in size)
+        return width, height
+
+
+def load_engine(folder: Path, device: str | None = None, lazy: bool = False) -> Engine:
+    """Load an engine from a local folder.
+
+    device: "cpu", "cuda", …; None takes CUDA where it works. lazy: leave unet and vae on the disk until they are
+    asked for, where that is possible. Raises EngineError with one line for whatever is missing, damaged or of a kind
+    that cannot be drawn with; of a lazy engine, what `Networks` raises may come later.
+    """
+    folder = Path(folder)
+    index = _read_index(folder)
+    metadata = read_metadata(folder)
+    schedule = Schedule.from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
+    unet_config = read_json(folder / "unet" / "config.json")
+    _check_class("unet", unet_config.get("_class_name"), ("UNet2DConditionModel",), folder)
+    _check_class("vae", index["vae"][1], DECODERS, folder)
+    # "text" pools the tokens that it is given anyway; the other kinds want embeddings that no text encoder gives.
+    kind = unet_config.get("addition_embed_type")
+    if kind not in (None, "text", ADDED):
+        raise EngineError(f"{folder}: its unet wants {kind} embeddings; choose a Stable Diffusion 1, 2 or XL engine")
+    if kind == ADDED:
+        _check_parts(folder, index, SECOND)
+    for part in ("unet", "vae", ONE[0], *(SECOND[:1] if kind == ADDED else ())):
+        _check_weights(folder / part)
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    texts = load_texts(folder, index, kind == ADDED, where)
+    layout = _layout(metadata, texts.rows)
+    inputs = (metadata.unet_inputs, layout) if metadata.unet_inputs is not None and layout is not None else None
+    networks = Networks(folder, index["vae"][1], where, metadata.loras, inputs)
+    if not lazy or metadata.loras or not networks.known:
+        networks.load(texts.modules)
+    texts.to(networks.dtype)
+    engine = Engine(folder, metadata, schedule, networks, texts, where)
+    _check_fit(engine)
+    return engine
+
+
+def _layout(metadata: EngineMetadata, text: int) -> Layout | None:
+    if metadata.unet_inputs is None:
+        return None
+    return Layout(text, metadata.audio_tokens, len(metadata.scalars))
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise EngineError(f"{folder}: there is no such engine folder; check --engine")
+    if not (folder / "model_index.json").exists():
+        raise EngineError(
+            f"{folder}: no model_index.json; --engine wants a Stable Diffusion folder in diffusers' format"
+        )
+    index = read_json(folder / "model_index.json")
+    _check_parts(folder, index, PARTS)
+    return index
+
+
+def _check_parts(folder: Path, index: dict[str, Any], parts: tuple[str, ...]) -> None:
+    for part in parts:
+        entry = index.get(part)
+        if not (isinstance(entry, list) and len(entry) == 2 and entry[1]) or not (folder / part).is_dir():
+            raise EngineError(f"{folder}: its {part} is missing; fetch or install the engine again")
+
+
+def _check_class(part: str, name: object, allowed: tuple[str, ...], folder: Path) -> None:
+    if name not in allowed:
+        raise EngineError(f"{folder}: its {part} is a {name}; engines need {' or '.join(allowed)} here")
+
+
+def _check_weights(part: Path) -> None:
+    """Refuse pickles, and find damage before a library stumbles over it."""
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(part.glob("*.safetensors"))
+    if not files:
+        if any(part.glob("*.bin")) or any(part.glob("*.ckpt")) or any(part.glob("*.pt")):
+            raise EngineError(f"{part}: its weights are pickles, which can run code; convert them to safetensors")
+        raise EngineError(f"{part}: no safetensors weights; fetch or install the engine again")
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as opened:
+                opened.keys()
+        except (SafetensorError, OSError, ValueError) as error:
+            raise EngineError(f"{path}: damaged weights ({error}); fetch or install the engine again") from error
+
+
+def _check_fit(engine: Engine) -> None:
+    """The parts must fit each other: latents, tokens and scalars."""
+    configs = engine.networks.configs
+    latent = int(configs["vae"]["latent_channels"])
+    given, wanted = engine.metadata.unet_inputs, int(configs["unet"]["in_channels"])
+    extra = extra_channels(given.fields, given.blurs) if given is not None else 0
+    if not engine.latent_channels == wanted - extra == latent:
+        raise EngineError(
+            f"{engine.folder}: unet and vae differ in latent channels "
+            f"({wanted - extra} and {latent}); the parts are of different engines"
+        )
+    if configs["vae"].get("latents_mean"):
+        raise EngineError(f"{engine.folder}: its vae moves latents to a mean, which is not done here; use another one")
+    width = engine.texts.dim
+    if width != engine.token_dim:
+        raise EngineError(
+            f"{engine.folder}: the text encoder gives tokens of {width}, the unet wants {engine.token_dim}; "
+            "the parts are of different engines"
+        )
+    if engine.texts.pooled != engine.networks.pooled:
+        raise EngineError(
+            f"{engine.folder}: the text encoders give {engine.texts.pooled} pooled numbers, the unet wants "
+            f"{engine.networks.pooled}; the parts are of different engines, or it is a refiner"
+        )
+    from tpos_live.diffusion.model.scalar_tokens import WIDTH
+
+    if len(engine.metadata.scalars) * WIDTH > engine.token_dim:
+        raise EngineError(f"{engine.folder / METADATA_FILE}: too many scalars for tokens of {engine.token_dim}")

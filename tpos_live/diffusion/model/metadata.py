@@ -1,0 +1,182 @@
+"""What an engine says of itself: `tpos_live.json` beside a Stable Diffusion folder.
+
+The renderer never asks which engine it runs; it reads this file. A folder without one is a
+plain Stable Diffusion engine and gets the defaults below.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tpos_live.core.parameters import LORAS, AudioMode
+
+METADATA_FILE = "tpos_live.json"
+ALIKE = 0.13
+"""Logarithm of the ratio of two shapes up to which they are alike: an eighth of the picture is cropped away."""
+
+
+class EngineError(Exception):
+    """An engine cannot be used: one line that says what, where and what to do."""
+
+
+def first_line(error: BaseException, most: int = 120) -> str:
+    """What an error says, in one line of `most` characters at most: a library's errors run over pages.
+
+    The name of its class where it says nothing.
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
+def exit_status(work: Callable[[], None]) -> int:
+    """Of a child process that does `work`: 0, or 1 with the error's first line on stderr for the parent to tell."""
+    try:
+        work()
+    except Exception as error:
+        print(first_line(error, 200), file=sys.stderr)
+        return 1
+    return 0
+
+
+class NotReady(EngineError):
+    """An accelerator is not prepared for an engine yet, or what was prepared cannot be used: one line."""
+
+
+class Scalar(BaseModel):
+    """A global fact of the picture, given to the UNet as one token (see `scalars.py`).
+
+    source: what moves it. "intensity" follows the sound's intensity, "seed" is drawn from the
+    seed and drifts by `rate` per unit of walk, "clock" grows by `rate` per unit of walk, "share" is the part of the
+    picture that a second prompt covers (see `UnetInputs`).
+    cyclic: 0 and 1 mean the same (a hue, a phase); a scalar that is not cyclic is reflected.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: Literal["intensity", "seed", "clock", "share"]
+    rate: float = 0.0
+    cyclic: bool = False
+
+
+class UnetInputs(BaseModel):
+    """What a UNet is given beside latent and tokens (see `unet_inputs.py`): it draws two prompts in one pass.
+
+    packing: cells of noise along one side of a position. fields: channels of that noise that are low-passed, from the
+    first; blurs: by how much, standard deviations in positions. The tokens are those of a prompt, of what is heard, the
+    scalars, and those of a second prompt.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    packing: int = Field(ge=1, le=8)
+    fields: int = Field(ge=1, le=64)
+    blurs: list[Annotated[float, Field(gt=0.0, le=64.0)]] = Field(max_length=8)
+
+
+class LoraWeight(BaseModel):
+    """How strongly a LoRA is merged when the engine is loaded (0 = not at all, 1 = as trained).
+
+    live: its weight in the UNet can be moved in a show: `lora.1`, for the first live one of the engine, and so on, are
+    times this weight. The weights that it changes lie in memory a second time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(1.0, ge=-4.0, le=4.0)
+    live: bool = False
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        if self.live and not self.weight:
+            raise ValueError("the weight of a live LoRA is what lora.1 to lora.4 are times of; it cannot be 0")
+        return self
+
+
+def _few_live(loras: list[Any]) -> list[Any]:
+    if sum(lora.live for lora in loras) > len(LORAS):
+        raise ValueError(f"at most {len(LORAS)} LoRAs can be live; merge the others (live = false)")
+    return loras
+
+
+FEW_LIVE = AfterValidator(_few_live)
+"""For a list of LoRAs: not more are live than there are parameters."""
+
+
+class LoraFile(LoraWeight):
+    """A LoRA of the engine folder. file: relative to the folder."""
+
+    file: str = Field(pattern=r"^[^/\\.][^\\]*\.safetensors$")
+
+
+class EngineMetadata(BaseModel):
+    """Sizes are (width, height) in pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    name: str = ""
+    licence: str = "unknown"
+    size: tuple[int, int] = (512, 512)
+    sizes: list[tuple[int, int]] = Field(default_factory=list)
+    multiple: int = Field(default=64, ge=8)
+    steps: list[int] = Field(default_factory=lambda: [1, 2, 4])
+    guidance: bool = True
+    audio_tokens: int = Field(default=4, ge=0)
+    trained_with_sound: bool = True
+    """Whether the UNet has learned audio tokens; a fetched engine has not, and gets them as more words."""
+    detail: float = Field(default=0.0, ge=0.0, le=3.0)
+    """Fine structure that the stage gives large pictures, in pixels of the engine: for one that draws softly."""
+    audio_mode: AudioMode = "append"
+    """How a sound's meaning enters where nobody says otherwise (`audio.mode` is auto)."""
+    scalars: list[Scalar] = Field(default_factory=list)
+    unet_inputs: UnetInputs | None = None
+    loras: Annotated[list[LoraFile], FEW_LIVE] = Field(default_factory=list)
+
+    def size_for(self, output: tuple[int, int]) -> tuple[int, int]:
+        """Of `size` and `sizes`, the one whose shape is nearest to that of an output of (width, height); of several,
+        the smallest."""
+
+        def apart(size: tuple[int, int]) -> float:
+            return round(abs(math.log(size[0] * output[1] / (size[1] * output[0]))), 1)
+
+        return min((self.size, *self.sizes), key=lambda size: (apart(size), size[0] * size[1]))
+
+    def light_size_for(self, output: tuple[int, int]) -> tuple[int, int]:
+        """The smallest of `size` and `sizes` of about that shape, for a processor with few cores; where none is, as
+        `size_for`.
+
+        Only sizes that the engine names: Ember at 320x192, which it was not trained at, draws no sun and no jellyfish.
+        """
+
+        def apart(size: tuple[int, int]) -> float:
+            return abs(math.log(size[0] * output[1] / (size[1] * output[0])))
+
+        fitting = [size for size in (self.size, *self.sizes) if apart(size) <= ALIKE]
+        return min(fitting, key=lambda size: size[0] * size[1]) if fitting else self.size_for(output)
+
+
+def read_metadata(folder: Path) -> EngineMetadata:
+    """Read `tpos_live.json` in an engine folder; the defaults where there is none.
+
+    Raises EngineError for a file that cannot be read or that breaks the format.
+    """
+    path = folder / METADATA_FILE
+    if not path.exists():
+        return EngineMetadata(name=folder.name)
+    try:
+        return EngineMetadata.model_validate(json.loads(path.read_text(encoding="utf-8-sig")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(map(str, first["loc"]))
+        raise EngineError(f"{path}: not a valid engine description: {entry}: {first['msg']}; correct it") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise EngineError(
+            f"{path}: not a valid engine description ({first_line(error)}); reinstall the engine"
+        ) from error

@@ -1,0 +1,281 @@
+"""A diffusion schedule as a few numbers a step, computed before the show.
+
+Every scheduler that few-step engines use is, for one step, the same linear update of three tensors:
+
+    x0   = skip * x + out * model(x, timestep)            what the picture would be
+    x    = correct[0] * base + correct[1] * x0_before + correct[2] * x0     (UniC corrector, if any)
+    next = keep * x + add * x0 + fresh * noise
+
+so the loop that draws knows nothing of schedulers. Latents are kept variance-preserving (for a flow,
+alpha = 1 - sigma); Euler's x/sqrt(sigma^2 + 1) is this very latent, which is why Euler equals DDIM
+here (Song et al. 2021, eq. 12 with eta = 0, and Karras et al. 2022, section 3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from tpos_live.diffusion.model.metadata import EngineError
+
+SCHEDULERS = ("UniPCMultistepScheduler", "EulerDiscreteScheduler", "DDIMScheduler", "LCMScheduler")
+PREDICTIONS = ("epsilon", "v_prediction", "flow_prediction", "sample")
+FLOW_ONLY = "flow_prediction"
+FLOW_PREDICTIONS = (FLOW_ONLY, "sample")
+MOST_STEPS = 8
+"""A show draws in four at most; eight are what measurements compare one with."""
+_ALMOST_ONE = 0.999
+"""From this strength on, nothing of the last latent is kept."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The numbers of one step (see the module's equations); correct is None without a corrector."""
+
+    timestep: float
+    skip: float
+    out: float
+    keep: float
+    add: float
+    fresh: float = 0.0
+    correct: tuple[float, float, float] | None = None
+    prior: float = 0.0
+    """x0 / x for a model that knows nothing: the mean of a picture of unit variance, given x."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one picture is drawn: start = last * latent + noise * field, then the steps."""
+
+    last: float
+    noise: float
+    steps: tuple[Step, ...]
+
+    def led(self, scale: float) -> Plan:
+        """The same plan with residual guidance: no pass of the model more, whatever the scale (1 = off).
+
+        After StreamDiffusion's self-negative RCFG (Kodaira et al. 2023, section 3.2), which leads away from a virtual
+        residual instead of a prediction without prompt. What it is in theirs, the noise that a reference picture
+        would leave, is here what pictures of unit variance leave: the same at pure noise, and no reference is needed.
+        Led away from prior * x, x0 = scale * (skip * x + out * model) + (1 - scale) * prior * x, which is a step with
+        other numbers.
+        """
+        if scale == 1.0:
+            return self
+        steps = [
+            replace(step, skip=scale * step.skip + (1 - scale) * step.prior, out=scale * step.out)
+            for step in self.steps
+        ]
+        return Plan(self.last, self.noise, tuple(steps))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The schedule of one engine. `plan` is deterministic and remembers what it has computed."""
+
+    kind: str
+    prediction: str
+    train_steps: int
+    alphas: tuple[float, ...]
+    """Cumulative alpha-bar of each training step; empty for a flow."""
+    spacing: str
+    offset: int
+    last_alpha: float
+    shift: float
+    original_steps: int
+    uncorrected: tuple[int, ...]
+    flow: bool = False
+    """Whether latents are (1 - sigma) * picture + sigma * noise."""
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Schedule:
+        """Read a `scheduler_config.json`. Raises EngineError for one that cannot be drawn in 1 to 4 steps."""
+        kind = str(config.get("_class_name"))
+        if kind not in SCHEDULERS:
+            raise EngineError(
+                f"the engine's scheduler is {kind}, which is not made for 1 to 4 steps; "
+                f'set "_class_name" in scheduler/scheduler_config.json to {", ".join(SCHEDULERS)}'
+            )
+        prediction = str(config.get("prediction_type", "epsilon"))
+        flow = bool(config.get("use_flow_sigmas")) and kind == "UniPCMultistepScheduler"
+        if prediction not in (PREDICTIONS if not flow else FLOW_PREDICTIONS) or (prediction == FLOW_ONLY and not flow):
+            raise EngineError(
+                f"the engine's scheduler predicts {prediction!r}"
+                f"{' with' if flow else ' without'} flow sigmas; engines need {', '.join(PREDICTIONS)}"
+            )
+        for name in _UNSUPPORTED:
+            if config.get(name, _UNSUPPORTED[name]) != _UNSUPPORTED[name]:
+                raise EngineError(f"the engine's scheduler sets {name} = {config[name]}; leave it out")
+        spacing = {"EulerDiscreteScheduler": "linspace", "UniPCMultistepScheduler": "linspace"}.get(kind, "leading")
+        alphas = () if flow else tuple(_alphas(config, kind).tolist())
+        return cls(
+            kind=kind,
+            prediction=prediction,
+            train_steps=int(config.get("num_train_timesteps", 1000)),
+            alphas=alphas,
+            spacing=str(config.get("timestep_spacing", spacing)),
+            offset=int(config.get("steps_offset", 0)),
+            last_alpha=1.0 if flow or config.get("set_alpha_to_one", True) else alphas[0],
+            shift=float(config.get("flow_shift", 1.0)),
+            original_steps=int(config.get("original_inference_steps", 50)),
+            uncorrected=tuple(config.get("disable_corrector") or ()),
+            flow=flow,
+        )
+
+    def plan(self, steps: int, strength: float = 1.0) -> Plan:
+        """The plan for `steps` (1 to MOST_STEPS) steps.
+
+        strength: 1 draws from noise alone, exactly as the stock scheduler would. Below 1, it starts at
+        that share of the schedule, from the last latent mixed with noise; continuous down to 0.
+        """
+        if not 1 <= steps <= MOST_STEPS:
+            raise ValueError(f"steps must be 1 to {MOST_STEPS}, not {steps}")
+        strength = 1.0 if strength >= _ALMOST_ONE else round(max(strength, 0.01), 3)
+        return _plan(self, steps, strength)
+
+    def timesteps(self, steps: int) -> list[float]:
+        """The stock timesteps for text to image, largest first."""
+        total = self.train_steps
+        if self.kind == "LCMScheduler":
+            stride = total // self.original_steps
+            origin = [n * stride - 1 for n in range(self.original_steps, 0, -1)]
+            return [float(origin[len(origin) * n // steps]) for n in range(steps)]
+        if self.flow:
+            return [float(int(sigma * total)) for sigma in self._flow_sigmas(steps)]
+        unipc = self.kind == "UniPCMultistepScheduler"  # spreads over one step more and leaves out the last
+        count = steps + unipc
+        if self.spacing == "trailing":
+            times = np.round(np.arange(total, 0, -total / steps))[:steps] - 1
+        elif self.spacing == "leading":
+            times = np.arange(count)[::-1][:steps] * (total // count) + self.offset
+        else:
+            times = np.linspace(0, total - 1, count)[::-1][:steps]
+            if self.kind != "EulerDiscreteScheduler":
+                times = times.round()
+        return [float(time) for time in times]
+
+    def _flow_sigmas(self, steps: int) -> list[float]:
+        sigmas = np.linspace(1, 1 / self.train_steps, steps + 1)[:-1]
+        sigmas = self.shift * sigmas / (1 + (self.shift - 1) * sigmas)
+        sigmas[0] -= 1e-6  # as the stock scheduler does, to keep its logarithms finite
+        return [float(sigma) for sigma in sigmas]
+
+    def _alpha_sigma(self, time: float) -> tuple[float, float]:
+        """alpha and sigma of a variance-preserving latent at a training step, which may be fractional."""
+        if time < 0:
+            return math.sqrt(self.last_alpha), math.sqrt(1 - self.last_alpha)
+        bar = np.asarray(self.alphas)
+        with np.errstate(divide="ignore"):
+            ratio = float(np.interp(time, np.arange(len(bar)), np.sqrt((1 - bar) / bar)))
+        if not math.isfinite(ratio):
+            return 0.0, 1.0
+        return 1 / math.hypot(1, ratio), ratio / math.hypot(1, ratio)
+
+
+@lru_cache(maxsize=4096)
+def _plan(schedule: Schedule, steps: int, strength: float) -> Plan:
+    s = schedule
+    if strength == 1.0:
+        times = s.timesteps(steps)
+        points = [(1 - x, x) for x in s._flow_sigmas(steps)] if s.flow else [s._alpha_sigma(t) for t in times]
+        if s.kind == "DDIMScheduler":
+            afters = [s._alpha_sigma(t - s.train_steps // steps) for t in times]
+        else:
+            afters = [*points[1:], (1.0, 0.0)]
+        euler = s.kind == "EulerDiscreteScheduler" and s.spacing != "leading"
+        last, noise = 0.0, points[0][1] if euler else 1.0
+    else:
+        shares = [strength * (1 - n / steps) for n in range(steps)]
+        if s.flow:
+            sigmas = [s.shift * x / (1 + (s.shift - 1) * x) for x in shares]
+            times, points = [x * s.train_steps for x in sigmas], [(1 - x, x) for x in sigmas]
+        else:
+            times = [x * (s.train_steps - 1) for x in shares]
+            points = [s._alpha_sigma(time) for time in times]
+        afters = [*points[1:], (1.0, 0.0)]
+        last, noise = points[0]
+    made = []
+    for n, (time, point, after) in enumerate(zip(times, points, afters, strict=True)):
+        correct = None
+        if s.kind == "UniPCMultistepScheduler" and n > 0 and n - 1 not in s.uncorrected:
+            correct = _corrector(points[n - 1], point)
+        made.append(_step(s, time, point, after, n == steps - 1, correct))
+    return Plan(last, noise, tuple(made))
+
+
+def _step(
+    s: Schedule,
+    time: float,
+    point: tuple[float, float],
+    after: tuple[float, float],
+    final: bool,
+    correct: tuple[float, float, float] | None,
+) -> Step:
+    alpha, sigma = point
+    skip, out = {
+        "epsilon": (1 / alpha if alpha else 0.0, -sigma / alpha if alpha else 0.0),
+        "v_prediction": (alpha, -sigma),
+        "flow_prediction": (1.0, -sigma),
+        "sample": (0.0, 1.0),
+    }[s.prediction]
+    prior = alpha / (alpha**2 + sigma**2)
+    if s.kind == "LCMScheduler":
+        # Consistency boundary (Luo et al. 2023, eq. 9; sigma_data 0.5, timesteps scaled by 10), then new noise.
+        scaled = time * 10.0
+        skip_c, out_c = 0.25 / (scaled**2 + 0.25), scaled / math.sqrt(scaled**2 + 0.25)
+        skip, out = out_c * skip + skip_c, out_c * out
+        return Step(time, skip, out, 0.0, 1.0 if final else after[0], 0.0 if final else after[1], None, prior)
+    keep = after[1] / sigma if sigma else 0.0
+    return Step(time, skip, out, keep, after[0] - alpha * keep, 0.0, correct, prior)
+
+
+def _corrector(before: tuple[float, float], point: tuple[float, float]) -> tuple[float, float, float]:
+    """UniC of order 1 (Zhao et al. 2023, UniPC, algorithm 1), solved for base, x0_before and x0."""
+    hh = (math.log(before[0]) - math.log(before[1])) - (math.log(point[0]) - math.log(point[1]))
+    phi = point[0] * math.expm1(hh)
+    return point[1] / before[1], -phi / 2, -phi / 2
+
+
+_UNSUPPORTED: Mapping[str, Any] = {
+    "use_karras_sigmas": False,
+    "use_exponential_sigmas": False,
+    "use_beta_sigmas": False,
+    "use_dynamic_shifting": False,
+    "shift_terminal": None,
+    "solver_type": "bh2",
+    "thresholding": False,
+    "final_sigmas_type": "zero",
+    "interpolation_type": "linear",
+    "timestep_type": "discrete",
+}
+
+
+def _alphas(config: Mapping[str, Any], kind: str) -> np.ndarray:
+    """Cumulative products of 1 - beta, float64 [train_steps]."""
+    count = int(config.get("num_train_timesteps", 1000))
+    lcm = kind == "LCMScheduler"
+    low = float(config.get("beta_start", 0.00085 if lcm else 0.0001))
+    high = float(config.get("beta_end", 0.012 if lcm else 0.02))
+    shape = config.get("beta_schedule", "scaled_linear" if lcm else "linear")
+    if config.get("trained_betas") is not None:
+        betas = np.asarray(config["trained_betas"], dtype=np.float64)
+    elif shape == "linear":
+        betas = np.linspace(low, high, count)
+    elif shape == "scaled_linear":
+        betas = np.linspace(low**0.5, high**0.5, count) ** 2
+    else:
+        raise EngineError(f"the engine's scheduler has beta_schedule {shape!r}; engines need linear or scaled_linear")
+    bar: np.ndarray = np.cumprod(1 - betas)
+    if config.get("rescale_betas_zero_snr"):
+        # Lin et al. 2024, algorithm 1: shift the roots so that the last is 0, keep the first.
+        root = np.sqrt(bar)
+        root = (root - root[-1]) * root[0] / (root[0] - root[-1])
+        bar = root**2
+        if kind in ("EulerDiscreteScheduler", "UniPCMultistepScheduler"):
+            bar[-1] = 2.0**-24  # as they do, so that the first sigma is finite
+    return bar

@@ -1,0 +1,154 @@
+"""What an engine reads: a text becomes the rows of tokens that its UNet attends to.
+
+An engine has one text encoder, or two, as Stable Diffusion XL. Two read the same text: their states stand side by side
+in each row, and a row before them holds the second's pooled embedding (see `pooled`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.diffusion.model.networks import check_weights, load_part, offline, quiet
+from tpos_live.diffusion.model.sdxl import pack
+
+ONE = ("text_encoder", "tokenizer")
+SECOND = ("text_encoder_2", "tokenizer_2")
+_ALONE = ("CLIPTextModel", "BertModel")
+_PAIR = (("CLIPTextModel",), ("CLIPTextModelWithProjection",))
+_MOST = 20_000
+"""Characters of a text that are looked at."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A tokenizer, and the text encoder that reads its tokens."""
+
+    encoder: Any
+    tokenizer: Any
+
+    @property
+    def words(self) -> int:
+        """Number of tokens of a text; longer texts are cut."""
+        return min(int(self.tokenizer.model_max_length), int(self.encoder.config.max_position_embeddings))
+
+    def read(self, texts: Sequence[str], padding: str, words: int, device: torch.device, **options: bool) -> Any:
+        """The text encoder's output for texts. padding: "max_length" (to `words` tokens) or "longest"."""
+        inputs = self.tokenizer(
+            [text[:_MOST] for text in texts],
+            padding=padding,
+            max_length=words,
+            truncation=True,
+            return_tensors="pt",
+        )
+        # The Stable Diffusion pipelines attend to padding too, unless the encoder's config says otherwise.
+        masked = getattr(self.encoder.config, "use_attention_mask", False)
+        mask = inputs.attention_mask.to(device) if masked else None
+        return self.encoder(inputs.input_ids.to(device), attention_mask=mask, **options)
+
+
+class Texts:
+    """Reads texts with one encoder or two. Immutable, but for `to`: any thread may call it."""
+
+    def __init__(self, readers: Sequence[Reader], device: torch.device, blank: bool = False) -> None:
+        """readers: one, or two. blank: for guidance, no text is zeros, and not the states of an empty text."""
+        self.readers, self.device, self.blank = tuple(readers), device, blank
+
+    @property
+    def pooled(self) -> int:
+        """Length of the pooled embedding in the first row; 0 where there is no such row."""
+        return int(self.readers[1].encoder.config.projection_dim) if len(self.readers) > 1 else 0
+
+    @property
+    def dim(self) -> int:
+        """Length of a row."""
+        return sum(int(reader.encoder.config.hidden_size) for reader in self.readers)
+
+    @cached_property
+    def words(self) -> int:
+        """Number of tokens of a text; longer texts are cut."""
+        return min(reader.words for reader in self.readers)
+
+    @property
+    def first_word(self) -> int:
+        """The row of a text's first word: behind that which begins the text, and the pooled one."""
+        return 2 if self.pooled else 1
+
+    @property
+    def rows(self) -> int:
+        """Rows of a text, the pooled one among them."""
+        return self.words + self.first_word - 1
+
+    @property
+    def modules(self) -> Mapping[str, torch.nn.Module]:
+        """The text encoders, by the names of their folders."""
+        return {name: reader.encoder for (name, _), reader in zip((ONE, SECOND), self.readers, strict=False)}
+
+    def to(self, dtype: torch.dtype) -> None:
+        """Put the encoders on the device, for reading alone."""
+        for reader in self.readers:
+            reader.encoder.to(device=self.device, dtype=dtype).eval().requires_grad_(False)
+
+    def states(self, texts: Sequence[str]) -> torch.Tensor:
+        """States of texts, [texts, rows, dim]."""
+        if len(self.readers) == 1:
+            found: torch.Tensor = self.readers[0].read(texts, "max_length", self.words, self.device)[0]
+            return found
+        outputs = [
+            reader.read(texts, "max_length", self.words, self.device, output_hidden_states=True)
+            for reader in self.readers
+        ]
+        # Of each the last layer but one, which SDXL was trained on.
+        beside = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
+        return pack(beside, outputs[1].text_embeds)
+
+    def sentences(self, texts: Sequence[str]) -> torch.Tensor:
+        """One vector a text, [texts, dim]: the first row, which is a Bert's sentence or the pooled embedding."""
+        if len(self.readers) == 1:
+            found: torch.Tensor = self.readers[0].read(texts, "longest", self.words, self.device)[0]
+            return found[:, 0]
+        return self.states(texts)[:, 0]
+
+
+def load_texts(folder: Path, index: Mapping[str, Any], two: bool, device: torch.device) -> Texts:
+    """Load what an engine reads with. index: its `model_index.json`. two: its UNet wants two text encoders.
+
+    Raises EngineError, one line. Call `Texts.to` when the weights are final.
+    """
+    pairs = (ONE, SECOND) if two else (ONE,)
+    allowed = _PAIR if two else (_ALONE,)
+    for (part, _), classes in zip(pairs, allowed, strict=True):
+        name = index[part][1]
+        if name not in classes:
+            raise EngineError(f"{folder}: its {part} is a {name}; engines need {' or '.join(classes)} here")
+    readers = []
+    with offline(), quiet():
+        for part, tokenizer in pairs:
+            encoder = load_part(folder, part, _transformers(index[part][1]))
+            check_weights(folder / part, encoder)
+            readers.append(Reader(encoder, _load_tokenizer(folder, tokenizer, index[tokenizer][1])))
+    return Texts(readers, device, two and bool(index.get("force_zeros_for_empty_prompt", True)))
+
+
+def _load_tokenizer(folder: Path, part: str, name: str) -> Any:
+    import transformers
+
+    cls = getattr(transformers, name, None)
+    if cls is None or "Token" not in name:
+        raise EngineError(f"{folder}: its {part} is a {name}; engines need one of transformers' tokenizers")
+    try:
+        return cls.from_pretrained(folder / part, local_files_only=True)
+    except Exception as error:
+        raise EngineError(f"{folder / part}: cannot be loaded ({error}); fetch the engine again") from error
+
+
+def _transformers(name: str) -> Any:
+    import transformers
+
+    return getattr(transformers, name)

@@ -1,0 +1,1 @@
+"""From noise to latents: samplers, guidance, regions, latent feedback."""

@@ -1,0 +1,102 @@
+"""Feedback: the last latent as the start of the next picture, without rot.
+
+A loop of encode-free image to image drifts: each pass leaves a small error in the statistics of the
+latent, and a thousand passes turn it into grey, blown-out or oversaturated pictures. Two things stop
+that: at least a tenth of the noise is always put back (the unet paints its details anew), and each
+channel's mean and deviation are pulled towards those of a draft drawn from noise alone, now and then,
+with the very prompt of the moment.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from tpos_live.core.frame_params import Drive
+from tpos_live.diffusion.sampling.noise_field import Shift
+
+LEAST_STRENGTH = 0.1
+PULL = 0.2
+"""Share of a deviation from the draft's statistics that one picture takes back."""
+DRAFT_EVERY = 128
+"""Pictures between two drafts; a prompt that has moved gets one after a quarter of that."""
+MOVED = 0.1
+"""Relative change of the tokens that counts as moved."""
+
+
+class Feedback:
+    """The last latent and the statistics it must keep. Belongs to the render thread."""
+
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
+        channels, height, width = shape[1:]
+        self._last = torch.empty(shape, device=device)
+        self._shift = Shift(height, width, device)
+        self._mean = torch.zeros(1, channels, 1, 1, device=device)
+        self._deviation = torch.ones(1, channels, 1, 1, device=device)
+        self._tokens: torch.Tensor | None = None
+        self._drive: Drive | None = None
+        self._age = 0
+        self._doubted = False
+
+    def reset(self) -> None:
+        """Forget the last picture; the next one is drawn from noise alone."""
+        self._drive = None
+        self._tokens = None
+
+    def ready(self, drive: Drive) -> bool:
+        """Whether there is a last picture of the same look."""
+        return self._drive is not None and self._drive.looks == drive.looks
+
+    def wants_draft(self, tokens: torch.Tensor) -> bool:
+        """Whether the reference statistics are missing, doubted or of another prompt than `tokens` [1, T, D]."""
+        self._age += 1
+        if self._tokens is None or self._age >= DRAFT_EVERY:
+            return True
+        if self._age < DRAFT_EVERY // 4:
+            return False
+        return self._doubted or bool((tokens - self._tokens).norm() > MOVED * self._tokens.norm())
+
+    def doubt(self) -> None:
+        """The model itself has changed: the reference is renewed as soon as for a prompt that has moved."""
+        self._doubted = True
+
+    def refer(self, draft: torch.Tensor, tokens: torch.Tensor) -> None:
+        """Take a latent drawn from noise alone as the reference."""
+        first = self._tokens is None
+        for kept, new in (
+            (self._mean, draft.mean((2, 3), keepdim=True)),
+            (self._deviation, draft.std((2, 3), keepdim=True)),
+        ):
+            # A copy, for what was there before may not be finite, and a share of nothing of that is not finite either.
+            kept.copy_(new) if first else kept.lerp_(new, 0.5)
+        self._tokens = tokens.clone() if first else self._tokens.copy_(tokens)  # type: ignore[union-attr]
+        self._age, self._doubted = 0, False
+
+    def keep(self, latent: torch.Tensor, drive: Drive) -> None:
+        """Remember the latent that was just drawn."""
+        self._last.copy_(latent)
+        self._drive = drive
+
+    def start(self, drive: Drive) -> torch.Tensor:
+        """The last latent, moved with the camera, its statistics pulled to the reference."""
+        assert self._drive is not None
+        last, before = self._last, self._drive
+        right, up = drive.pan_x - before.pan_x, drive.pan_y - before.pan_y
+        if right or up:
+            spectrum = torch.fft.rfft2(last[0], norm="ortho")
+            self._shift.turn(spectrum, *self._shift.pixels(right, up))
+            last.copy_(torch.fft.irfft2(spectrum, s=last.shape[2:], norm="ortho")[None])
+        octaves = drive.zoom_steady - before.zoom_steady
+        if octaves:
+            last.copy_(_zoom(last, octaves))
+        mean, deviation = last.mean((2, 3), keepdim=True), last.std((2, 3), keepdim=True)
+        gain = (self._deviation / deviation.clamp_min(1e-4)).clamp_(0.25, 4.0) ** PULL
+        return last.sub_(mean).mul_(gain).add_(mean.lerp_(self._mean, PULL))
+
+
+def _zoom(latent: torch.Tensor, octaves: float) -> torch.Tensor:
+    """Enlarge about the centre by 2 ** octaves, bicubic; what enters at the edges is mirrored."""
+    scale = 2.0**-octaves
+    turn = latent.new_tensor([[[scale, 0.0, 0.0], [0.0, scale, 0.0]]])
+    grid = F.affine_grid(turn, list(latent.shape), align_corners=False)
+    return F.grid_sample(latent, grid, mode="bicubic", padding_mode="reflection", align_corners=False)

@@ -1,0 +1,85 @@
+"""Prompts that grow through each other: each keeps the part of the picture where it has most to show.
+
+A mean of two conditionings is a picture of neither, and a dissolve is both behind a veil. Here the model predicts
+once for each prompt from the same noise, and the predictions are joined place by place (as MultiDiffusion joins
+regions, Bar-Tal et al., ICML 2023), by masks that come from the pictures themselves, as in the fusion of photographs by
+their local contrast (Burt and Kolczynski, ICCV 1993): a sun stays a sun while the clouds of the other prompt close in.
+
+With a prediction's picture x_k, blurs B and C, the local contrast of it is c_k = C(|x_k - B(x_k)|), over its mean; the
+masks are m = softmax over k of (z_k / SOFT + b_k), z being c over the spread of its differences, and b_k such that the
+mean of m_k is the prompt's share. Shares are the weights eased by w * w * (3 - 2 * w), over their sum: a prompt
+comes and goes by its most striking place, and has to do so gently. All is smooth in weights and pictures, so that
+nothing pops; at a weight of one a prompt has the whole picture, and that is the picture which it draws alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from tpos_live.conditioning.regions import MOST_SCENES
+from tpos_live.diffusion.cuda.pinned_scalars import Numbers
+from tpos_live.diffusion.sampling.semantic_guidance import blur
+
+SOFT = 0.45
+"""Softness of the masks' edges, in spreads of contrast."""
+FINE, WIDE = 1 / 3, 1 / 4
+"""Widths of the blurs C and B, as shares of the latent's shorter side. A narrow C makes a mask around
+each single spark, and so a disc of the black that surrounds it; at a third the sparks lie in one region."""
+ROUNDS = 8
+"""Times that the masks' areas are brought nearer to the weights."""
+_TINY = 1e-6
+
+
+def shares(weights: Sequence[float]) -> list[float]:
+    """Parts of the picture's area, by the prompts' weights: eased, one in sum."""
+    eased = [weight * weight * (3.0 - 2.0 * weight) for weight in weights]
+    return [part / sum(eased) for part in eased]
+
+
+class Growth:
+    """Joins the predictions of several prompts. Belongs to the render thread.
+
+    Its numbers lie in buffers that never move, so that a recorded graph can use them, too.
+    """
+
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
+        """shape: [1, channels, height, width] of the latent."""
+        _, _, height, width = shape
+        self._fine, self._wide = (max(round(part * min(height, width)) // 2 * 2 + 1, 3) for part in (FINE, WIDE))
+        self._numbers = Numbers(MOST_SCENES, device=device)
+        self._share = self._numbers.there.view(-1, 1, 1, 1)
+        self._masks = torch.zeros(MOST_SCENES, 1, height, width, device=device)
+
+    def prepare(self, weights: Sequence[float]) -> None:
+        """Set the weights of the next picture: 2 to MOST_SCENES of them, one in sum."""
+        self._numbers.put([max(share, _TINY) for share in shares(weights)])
+
+    def join(
+        self, first: bool, latent: torch.Tensor, predictions: torch.Tensor, skip: torch.Tensor | float,
+        out: torch.Tensor | float,
+    ) -> torch.Tensor:  # fmt: skip
+        """The joined prediction [1, C, h, w].
+
+        latent: [1, C, h, w], what was predicted from. predictions: [K, C, h, w]. skip, out: of the step, so that
+        skip * latent + out * prediction is the picture it leads to. first: whether it is the picture's first step;
+        later ones keep its masks.
+        """
+        count = len(predictions)
+        masks = self._masks[:count]
+        if first:
+            masks.copy_(self._masked(latent * skip + predictions * out, self._share[:count]))
+        return (predictions * masks).sum(0, keepdim=True)
+
+    def _masked(self, pictures: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+        """Masks [K, 1, h, w], one in sum at each place, of pictures [K, C, h, w]."""
+        contrast = blur((pictures - blur(pictures, self._wide)).square().sum(1, keepdim=True).sqrt(), self._fine)
+        contrast = contrast / contrast.mean((2, 3), keepdim=True).clamp_min(_TINY)
+        apart = contrast - contrast.mean(0, keepdim=True)
+        scores = apart / (SOFT * apart.square().mean().sqrt().clamp_min(_TINY))
+        bias = share.log()
+        for _ in range(ROUNDS):
+            masks = (scores + bias).softmax(0)
+            bias = bias + (share / masks.mean((2, 3), keepdim=True).clamp_min(_TINY)).log()
+        return (scores + bias).softmax(0)

@@ -1,0 +1,130 @@
+"""Audio semantic guidance: the sound edits what the model predicts, where it matters and nowhere else.
+
+TPoS (Jeong et al., ICCV 2023, "audio semantic guidance") after SEGA (Brack et al., NeurIPS 2023). With the model's
+prediction e(c) for a conditioning c, the prompt p, sounds a with their weights, and a reference r:
+
+    psi_a = e(a) - e(r)                                   the direction of a sound
+    gamma = (1 - s_m) * sum_a s_a * M(psi_a) + s_m * v    the edit, with momentum
+    v'    = b * v + (1 - b) * gamma
+    e     = e(r) + s_g * (e(p) - e(r)) + gamma            classifier-free guidance, and the edit
+
+M keeps of a direction what lies in the upper quantile of its magnitude. The reference is the prediction without a
+prompt where the engine runs classifier-free guidance; few-step engines do not, and there it is the prompt's own.
+In both it costs one row for each sound in the same call of the UNet. Everything is linear in the prediction, so that
+flow, epsilon and v engines differ in nothing here: the mask is the same for e and for the picture that it leads to.
+
+Three things are other than in TPoS and SEGA, which draw 50 steps for one picture. Momentum goes from picture to
+picture, in seconds, with one buffer for each step, for there are few steps and many pictures; and the factor 1 - s_m,
+which they have not, keeps what is steady as strong as without it: at a scale of one, what is edited becomes the sound's
+own picture, and no more. Warm-up is a share of the steps that is rounded down, so that a single step is edited, too.
+And the mask is one for all channels and has soft edges: a hard mask for each channel (`soft=False`, the papers')
+leaves torn edges that no later step can heal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from tpos_live.diffusion.cuda.pinned_scalars import Numbers
+from tpos_live.diffusion.model.schedule import MOST_STEPS
+
+MOST_DIRECTIONS = 3
+"""Sounds that one picture can be led to."""
+MEMORY = 0.25
+"""Seconds in which momentum has forgotten all but 1/e of a picture."""
+GAP = 1.0
+"""Seconds without a picture after which there is nothing to go on from."""
+FEATHER = 1 / 8
+"""Width of the mask's soft edge, as a share of the latent's shorter side."""
+
+
+def mask(directions: torch.Tensor, first: torch.Tensor, feather: int = 0) -> torch.Tensor:
+    """Which part of each direction is kept, 0 to 1, in the shape of `directions` float [K, C, h, w].
+
+    first: int64 [1], how many of the h * w places are below the quantile; a tensor, so that a CUDA graph can hold
+    it. feather: 0 = a hard mask for each channel (TPoS: |psi| at its quantile over h and w); otherwise the odd
+    width of the blur, of magnitudes and of the mask, which all channels share.
+    """
+    size = directions.abs() if not feather else blur(directions.square().sum(1, keepdim=True).sqrt(), feather)
+    flat = size.flatten(2)
+    order = flat.sort(-1).values
+    threshold = order.gather(-1, first.expand(*flat.shape[:2], 1))
+    kept = (flat >= threshold).to(directions.dtype).view_as(size)
+    return blur(kept, feather) if feather else kept
+
+
+def blur(x: torch.Tensor, width: int) -> torch.Tensor:
+    """Two means over squares: nearly a Gaussian, and it leaves a constant as it is."""
+    for _ in range(2):
+        x = F.avg_pool2d(x, width, 1, width // 2, count_include_pad=False)
+    return x
+
+
+class SemanticGuide:
+    """Edits the predictions of pictures of one size. Belongs to the render thread.
+
+    Its numbers and its momentum lie in buffers that never move, so that a recorded graph can use them, too.
+    """
+
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device, soft: bool = True) -> None:
+        """shape: [1, channels, height, width] of the latent."""
+        _, channels, height, width = shape
+        self._places = height * width
+        self._feather = max(round(FEATHER * min(height, width)) // 2 * 2 + 1, 3) if soft else 0
+        self._numbers = Numbers(MOST_DIRECTIONS + 3, device=device)
+        there = self._numbers.there
+        self._scales = there[:MOST_DIRECTIONS].view(-1, 1, 1, 1)
+        self._first, self._momentum, self._keep = there[MOST_DIRECTIONS:].split(1)
+        self._speed = torch.zeros(MOST_STEPS, 1, channels, height, width, device=device)
+        self._last: float | None = None
+        self._scene: object = None
+
+    def reset(self) -> None:
+        """Forget the pictures so far."""
+        self._speed.zero_()
+        self._last = None
+
+    def prepare(
+        self, weights: Sequence[float], scale: float, quantile: float, momentum: float, now: float, scene: object
+    ) -> None:
+        """Set the numbers of the next picture.
+
+        weights: of the directions, at most MOST_DIRECTIONS. scale: s_a for a weight of 1. quantile: share of the
+        picture that is left alone, 0 to below 1. momentum: s_m, 0 to below 1. now: seconds of sound; the same
+        moment again gives the same picture. scene: whatever makes a cut when it changes: nothing moves over a cut.
+        """
+        if self._last is None or scene != self._scene or not 0.0 <= now - self._last <= GAP:
+            self.reset()
+        elapsed = 0.0 if self._last is None else now - self._last
+        self._last, self._scene = now, scene
+        scales = [scale * weight for weight in weights] + [0.0] * (MOST_DIRECTIONS - len(weights))
+        first = min(int(quantile * self._places), self._places - 1)
+        self._numbers.put([*scales, first, momentum, math.exp(-elapsed / MEMORY)])
+
+    def apply(self, n: int, predictions: torch.Tensor, guidance: torch.Tensor | float | None = None) -> torch.Tensor:
+        """The edited prediction [1, C, h, w] of step `n`.
+
+        predictions: [rows, C, h, w]: of the prompt, then without a prompt if `guidance` (s_g) is given, then of
+        one to MOST_DIRECTIONS sounds.
+        """
+        reference = base = predictions[:1]
+        heard = predictions[1:]
+        if guidance is not None:
+            reference, heard = predictions[1:2], predictions[2:]
+            base = torch.lerp(reference, base, guidance)
+        directions = heard - reference
+        kept = mask(directions, self._first.long(), self._feather)
+        edit = (directions * kept * self._scales[: len(directions)]).sum(0, keepdim=True)
+        speed = self._speed[n]
+        edit = torch.lerp(edit, speed, self._momentum)
+        speed.mul_(self._keep).add_((1.0 - self._keep) * edit)
+        return base + edit
+
+
+def warm_steps(steps: int, share: float) -> int:
+    """How many first steps are drawn from the prompt alone (SEGA's warm-up): a share, rounded down, never all."""
+    return min(int(share * steps), steps - 1)

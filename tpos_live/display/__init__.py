@@ -1,0 +1,1 @@
+"""Frames to light: interpolation, post-processing, the window, recordings."""

@@ -1,0 +1,157 @@
+"""The flash limiter: never more than three general flashes in any second.
+
+WCAG 2.3.1: a general flash is a pair of opposing changes of relative luminance by a tenth of its range or more, where
+the darker one is below 0.80, over more than a quarter of ten degrees of the view; here over a quarter of the picture,
+wherever its parts lie. A flash needs a rise, so it is rises that are counted, and a fourth within a second is held
+back by fading the whole picture: falls are left alone, a picture may always go dark.
+
+It works on what is about to be shown, from the engine's picture on a coarse grid and the numbers of the finish, and
+answers with a factor on the master level. So both composers obey it in the same way. A picture that is zoomed or
+turned brings other parts to a place, which is a flash there like any other. Some of the allowance is kept for what the
+grid does not know: grain, what lies between its samples, light that spills.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from tpos_live.core.frame import Frame
+from tpos_live.display.postfx import Finish
+from tpos_live.display.tone_mapping import KNEE, TOE, Film, to_light
+
+MOST = 3
+WITHIN = 1.05
+"""Seconds."""
+CHANGE = 0.08
+"""Change of relative luminance that counts; the rule says 0.10."""
+AREA = 0.2
+"""Share of the picture that counts; the rule says 0.25."""
+BRIGHT = 0.8
+"""Where the darker of two states is brighter than this, they make no flash."""
+RECOVER = 0.7
+"""Of the master level, a second: how fast the picture comes back."""
+GRID = 12
+"""Parts of the picture along each side."""
+_SAMPLES = 4
+_COUNT = GRID * _SAMPLES
+_LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+
+class FlashLimiter:
+    """State: what each part of the picture has done of late. Thread contract: one thread; time is passed in."""
+
+    def __init__(self) -> None:
+        self.gain = 1.0
+        """Factor on the master level at the last step."""
+        self._low = np.zeros(GRID * GRID)  # the screen was black before
+        self._high = np.zeros(GRID * GRID)
+        self._counted = np.zeros(GRID * GRID, bool)
+        self._rises: deque[float] = deque()
+        self._at: float | None = None
+        self._grids: list[tuple[Frame, np.ndarray]] = []
+
+    def step(self, now: float, finish: Finish, newest: Frame, previous: Frame | None, on: bool = True) -> float:
+        """The factor on the level for the picture that is shown at `now` (seconds). Off, it watches and answers 1."""
+        coded = self._coded(finish, newest, previous)
+        passed = max(now - self._at, 0.0) if self._at is not None else 0.0
+        self._at = now
+        while self._rises and now - self._rises[0] >= WITHIN:
+            self._rises.popleft()
+        self.gain = min(self.gain + RECOVER * passed, 1.0) if on else 1.0
+        level = finish.shown_level
+        shown = luminance(coded * (level * self.gain))
+        while on and len(self._rises) >= MOST and self._risen(shown).mean() > AREA:
+            # Once is enough but for colours that are not quite as bright as the grey that stands for them.
+            self.gain *= 0.98 * self._hold(coded, level * self.gain)
+            shown = luminance(coded * (level * self.gain))
+        self._note(now, shown)
+        return self.gain
+
+    def _risen(self, shown: np.ndarray) -> np.ndarray:
+        """Parts that are about to be a change brighter than they have been since they last fell: bool [n]."""
+        return np.asarray((shown - self._low >= CHANGE) & (self._low < BRIGHT) & ~self._counted)
+
+    def _hold(self, coded: np.ndarray, level: float) -> float:
+        """The factor, 0 to 1, at which as many parts as may rise still do."""
+        most = _inverse(np.minimum(self._low + CHANGE, 1.0))
+        ceiling = most / np.maximum(level * _inverse(luminance(coded)), 1e-6)
+        ceiling[self._counted | (self._low >= BRIGHT)] = np.inf
+        allowed = int(AREA * ceiling.size)
+        return float(min(np.sort(ceiling)[allowed], 1.0))
+
+    def _note(self, now: float, shown: np.ndarray) -> None:
+        risen = self._risen(shown)
+        if risen.mean() > AREA:
+            self._rises.append(now)
+            self._counted |= risen
+        self._low = np.minimum(self._low, shown)
+        self._high = np.maximum(self._high, shown)
+        fallen = self._high - shown >= CHANGE
+        # What has fallen may rise anew, from here.
+        self._low = np.where(fallen, shown, self._low)
+        self._high = np.where(fallen, shown, self._high)
+        self._counted &= ~fallen
+
+    def _coded(self, finish: Finish, newest: Frame, previous: Frame | None) -> np.ndarray:
+        """Coded colours [n, 3] of the parts, at full level, about as the composers make them (`film.py`)."""
+        light = self._grid(newest)
+        if previous is not None and finish.mix < 1.0:
+            light = finish.mix * light + (1.0 - finish.mix) * self._grid(previous)
+        light = _means(_moved(light, finish))
+        film = Film.of(finish)
+        light = light * (1.0 + 0.5 * film.bloom * light)
+        light = np.maximum(light @ np.array(film.colour).reshape(3, 3).T, 0.0)
+        over = np.maximum(light - KNEE, 0.0)
+        light = np.minimum(light - over * over * film.shoulder / (1.0 + over * film.shoulder), 1.0)
+        return np.asarray(np.sqrt(light * (1.0 + 2.0 * TOE) + TOE * TOE) - TOE)
+
+    def _grid(self, frame: Frame) -> np.ndarray:
+        for known, grid in self._grids:
+            if known is frame:
+                return grid
+        grid = samples(frame.pixels)
+        self._grids = [*self._grids[-1:], (frame, grid)]
+        return grid
+
+
+def samples(pixels: np.ndarray) -> np.ndarray:
+    """Light of uint8 [h, w, 3] at 16 places in each part: float64 [48, 48, 3]."""
+    height, width = pixels.shape[:2]
+    rows = (np.arange(_COUNT) + 0.5) * height / _COUNT
+    columns = (np.arange(_COUNT) + 0.5) * width / _COUNT
+    return to_light(pixels[rows.astype(int)[:, None], columns.astype(int)] / 255.0)
+
+
+def parts(pixels: np.ndarray) -> np.ndarray:
+    """Mean light of the parts of uint8 [h, w, 3]: float64 [GRID * GRID, 3]."""
+    return _means(samples(pixels))
+
+
+def _means(light: np.ndarray) -> np.ndarray:
+    return np.asarray(light.reshape(GRID, _SAMPLES, GRID, _SAMPLES, 3).mean(axis=(1, 3)).reshape(-1, 3))
+
+
+def _moved(light: np.ndarray, finish: Finish) -> np.ndarray:
+    """Samples [48, 48, 3] as zoom and rotation show them, mirrored at the edges; to the nearest sample."""
+    if finish.zoom == 1.0 and finish.rotate == 0.0:
+        return light
+    angle = math.radians(finish.rotate)
+    cos, sin = math.cos(angle) / finish.zoom, math.sin(angle) / finish.zoom
+    at = (np.arange(_COUNT) + 0.5) / _COUNT - 0.5
+    across, down = cos * at[None, :] + sin * at[:, None] + 0.5, cos * at[:, None] - sin * at[None, :] + 0.5
+    rows, columns = ((_COUNT * (1.0 - np.abs(1.0 - v % 2.0))).astype(int).clip(0, _COUNT - 1) for v in (down, across))
+    return np.asarray(light[rows, columns])
+
+
+def luminance(coded: np.ndarray) -> np.ndarray:
+    """Relative luminance, 0 to 1, of sRGB values [..., 3] (WCAG 2.2, definition of relative luminance)."""
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((np.maximum(coded, 0.0) + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ _LUMA)
+
+
+def _inverse(value: np.ndarray) -> np.ndarray:
+    """The grey sRGB value of a relative luminance."""
+    return np.asarray(np.where(value <= 0.0031308, 12.92 * value, 1.055 * np.maximum(value, 0.0) ** (1 / 2.4) - 0.055))

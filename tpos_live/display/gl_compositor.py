@@ -1,0 +1,372 @@
+"""The composition on the GPU: the same formula as `compose.py`, in GLSL 3.30. All GL is in here.
+
+Everything needs the window's context to be current, so it is called from the window's thread only.
+Row 0 of every texture and of the frame buffer is the top of the picture; it is turned when shown.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from pyglet import gl
+from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
+
+from tpos_live.core.frame import Frame
+from tpos_live.display.errors import StageError
+from tpos_live.display.glsl import ENLARGE, TRIANGLE, compose_source
+from tpos_live.display.postfx import Finish
+from tpos_live.display.tone_mapping import (
+    Film,
+    cubic_weights,
+    detail_of,
+    detail_tile,
+    noise_offset,
+    noise_tile,
+    place,
+    upscale_factor,
+)
+
+MOST_READS = 3
+"""Asynchronous reads under way at most; a further one waits for the oldest."""
+
+
+class ShaderComposer:
+    """Composes into a frame buffer of its own, from where the picture is shown, read or recorded."""
+
+    def __init__(self) -> None:
+        """Needs a current OpenGL 3.3 context. Raises StageError if the shaders do not compile."""
+        try:
+            self._enlarge = _program(ENLARGE)
+            self._programs = {
+                switches: _program(compose_source(*switches)) for switches in itertools.product((False, True), repeat=3)
+            }
+        except ShaderException as error:
+            why = str(error).strip().splitlines()[0]
+            raise StageError(
+                f"the finishing shader does not run on this graphics driver ({why}); "
+                "update the driver, or run with --headless"
+            ) from error
+        self._array = gl.GLuint()
+        gl.glGenVertexArrays(1, ctypes.byref(self._array))
+        self._noise = _Texture(gl.GL_RGBA8, gl.GL_NEAREST)
+        self._noise.upload(noise_tile())
+        self._turbulence = _Texture(gl.GL_RGBA32F, gl.GL_LINEAR, gl.GL_REPEAT)
+        self._turbulence.upload(detail_tile())
+        self._target = _Texture(gl.GL_RGBA8, gl.GL_LINEAR)
+        self._target_buffer = _FrameBuffer()
+        self._work_buffer = _FrameBuffer()
+        self._source = _Texture(gl.GL_RGB8, gl.GL_NEAREST)
+        self._wide = _Texture(gl.GL_RGBA16, gl.GL_NEAREST)
+        self._pictures = [_Picture(), _Picture()]
+        self._readers: deque[_Reader] = deque()
+        self._idle: list[_Reader] = []
+        self.size = (0, 0)
+        """(width, height) of the picture composed last."""
+
+    def compose(self, finish: Finish, newest: Frame | None, previous: Frame | None, size: tuple[int, int]) -> None:
+        """Compose a picture of `size` (width, height); the arguments are those of Composer.compose."""
+        if size != self.size:
+            self._target.reserve(*size)
+            self._target_buffer.attach(self._target)
+            self.size = size
+        level = finish.shown_level
+        if newest is None or level <= 0:
+            self._target_buffer.begin(0, 0, *size)
+            gl.glClearColor(0, 0, 0, 1)
+            gl.glClear(gl.GL_COLOR_BUFFER_BIT)
+            return
+        blended = previous is not None and finish.mix < 1
+        new = self._picture(newest, keep=previous if blended else None)
+        old = self._picture(previous, keep=newest) if previous is not None and blended else None
+
+        film = Film.of(finish)
+        placement = place(finish, new.size, size)
+        self._target_buffer.begin(0, 0, *size)
+        if (placement.width, placement.height) != size:
+            gl.glClearColor(0, 0, 0, 1)
+            gl.glClear(gl.GL_COLOR_BUFFER_BIT)
+        gl.glViewport(placement.left, placement.top, placement.width, placement.height)
+        if film.bloom > 0:
+            # Before anything is bound: uploading takes a texture unit.
+            for picture in (new, old):
+                if picture is not None:
+                    picture.glowing()
+        detail = detail_of(finish, new.size, size)
+        program = self._programs[blended, film.bloom > 0, detail is not None]
+        program.use()
+        program["origin"] = (placement.left, placement.top)
+        program["matrix"] = placement.matrix
+        program["shift"] = placement.shift
+        program["pan_new"] = finish.pan_new
+        program["noise_at"] = noise_offset(finish.seed)
+        program["light_colour"] = tuple(film.colour[3 * i + j] for j in range(3) for i in range(3))
+        program["shoulder"] = film.shoulder
+        program["level"] = level
+        program["grain"] = finish.grain
+        new.large.bind(0)
+        self._noise.bind(1)
+        if film.bloom > 0:
+            program["bloom"] = film.bloom
+            new.glow.bind(2)
+        if detail is not None:
+            program["detail_scale"] = detail.scale
+            program["detail_start"] = detail.start
+            program["detail_reach"] = detail.reach
+            program["detail_turn"] = (detail.cos, detail.sin)
+            self._turbulence.bind(5)
+        if old is not None:
+            program["pan_old"] = finish.pan_old
+            program["blend"] = finish.mix
+            program["mean"] = finish.mean
+            program["contrast"] = finish.contrast
+            old.large.bind(3)
+            if film.bloom > 0:
+                old.glow.bind(4)
+        self._draw()
+        program.stop()
+
+    def show(self, window: tuple[int, int]) -> None:
+        """Put the composed picture on the window of (width, height) pixels, aspect kept."""
+        scale = min(window[0] / self.size[0], window[1] / self.size[1])
+        width, height = round(self.size[0] * scale), round(self.size[1] * scale)
+        x, y = (window[0] - width) // 2, (window[1] - height) // 2
+        gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, 0)
+        if (width, height) != window:
+            gl.glViewport(0, 0, *window)
+            gl.glClearColor(0, 0, 0, 1)
+            gl.glClear(gl.GL_COLOR_BUFFER_BIT)
+        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._target_buffer.handle)
+        smooth = gl.GL_NEAREST if (width, height) == self.size else gl.GL_LINEAR
+        gl.glBlitFramebuffer(0, 0, *self.size, x, y + height, x + width, y, gl.GL_COLOR_BUFFER_BIT, smooth)
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
+        gl.glViewport(0, 0, *window)
+
+    def read(self) -> np.ndarray:
+        """The composed picture: uint8 [height, width, 3], row 0 on top. Waits for the GPU."""
+        width, height = self.size
+        pixels = np.empty((height, width, 3), np.uint8)
+        self._read_into(pixels.ctypes.data)
+        return pixels
+
+    def read_window(self, window: tuple[int, int]) -> np.ndarray:
+        """What is drawn on the window of (width, height), HUD and all, before it is flipped."""
+        width, height = window
+        pixels = np.empty((height, width, 3), np.uint8)
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
+        gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
+        gl.glReadPixels(0, 0, width, height, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, pixels.ctypes.data)
+        return pixels[::-1]
+
+    def begin_read(self, stamp: float) -> None:
+        """Ask for the composed picture without waiting; `finish_reads` gives it later."""
+        reader = self._idle.pop() if self._idle else _Reader()
+        reader.start(self.size, stamp)
+        self._read_into(None)
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
+        reader.fence = gl.glFenceSync(gl.GL_SYNC_GPU_COMMANDS_COMPLETE, 0)
+        self._readers.append(reader)
+
+    def finish_reads(self) -> Iterator[tuple[float, np.ndarray]]:
+        """(stamp, uint8 [height, width, 3]) of the reads that the GPU has done, oldest first."""
+        while self._readers and (len(self._readers) >= MOST_READS or self._readers[0].done()):
+            reader = self._readers.popleft()
+            self._idle.append(reader)
+            yield reader.stamp, reader.take()
+
+    def drop_reads(self) -> None:
+        """Forget what was asked for."""
+        while self._readers:
+            reader = self._readers.popleft()
+            gl.glDeleteSync(reader.fence)
+            self._idle.append(reader)
+
+    def _read_into(self, address: int | None) -> None:
+        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._target_buffer.handle)
+        gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
+        gl.glReadPixels(0, 0, *self.size, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, address)
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
+
+    def _picture(self, frame: Frame, keep: Frame | None) -> _Picture:
+        """The enlarged picture of a frame; made in the place of the one that is not to be kept."""
+        for picture in self._pictures:
+            if picture.frame is frame and picture.output == self.size:
+                return picture
+        picture = self._pictures[0]
+        if keep is not None and picture.frame is keep:
+            picture = self._pictures[1]
+        self._pictures.remove(picture)
+        self._pictures.append(picture)
+        self._fill(picture, frame)
+        return picture
+
+    def _fill(self, picture: _Picture, frame: Frame) -> None:
+        height, width = frame.pixels.shape[:2]
+        picture.frame, picture.size, picture.output = frame, (width, height), self.size
+        factor = upscale_factor(picture.size, self.size)
+        self._source.upload(frame.pixels)
+        self._wide.reserve(width * factor, height)
+        picture.large.reserve(width * factor, height * factor)
+        phases = cubic_weights(factor)
+        program = self._enlarge
+        program.use()
+        program["factor"] = factor
+        for i, (first, weights) in enumerate(phases):
+            gl.glUniform1i(_location(program, f"first[{i}]"), first)
+            gl.glUniform4f(_location(program, f"weights[{i}]"), *weights)
+        for axis, source, target in (((1, 0), self._source, self._wide), ((0, 1), self._wide, picture.large)):
+            program["axis"] = axis
+            self._work_buffer.attach(target)
+            self._work_buffer.begin(0, 0, target.width, target.height)
+            source.bind(0)
+            self._draw()
+        program.stop()
+        picture.glow_made = False
+
+    def _draw(self) -> None:
+        gl.glDisable(gl.GL_BLEND)
+        gl.glDisable(gl.GL_SCISSOR_TEST)
+        gl.glBindVertexArray(self._array)
+        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
+        gl.glBindVertexArray(0)
+
+
+def renderer_name() -> str:
+    """The driver's name of the GPU that draws, such as "llvmpipe (LLVM 15.0.6, 256 bits)"."""
+    return str(gl.gl_info.get_renderer())
+
+
+def is_software(name: str) -> bool:
+    """True where the CPU draws, which leaves less of it for the engine."""
+    return any(word in name.lower() for word in ("llvmpipe", "softpipe", "swiftshader", "gdi generic"))
+
+
+class _Texture:
+    def __init__(self, form: int, smooth: int, edge: int = gl.GL_MIRRORED_REPEAT) -> None:
+        self.handle = gl.GLuint()
+        self.width = self.height = 0
+        self._form = form
+        gl.glGenTextures(1, ctypes.byref(self.handle))
+        self.bind(0)
+        for key, value in (
+            (gl.GL_TEXTURE_MIN_FILTER, smooth),
+            (gl.GL_TEXTURE_MAG_FILTER, smooth),
+            (gl.GL_TEXTURE_WRAP_S, edge),
+            (gl.GL_TEXTURE_WRAP_T, edge),
+        ):
+            gl.glTexParameteri(gl.GL_TEXTURE_2D, key, value)
+
+    def bind(self, unit: int) -> None:
+        gl.glActiveTexture(gl.GL_TEXTURE0 + unit)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self.handle)
+
+    def reserve(self, width: int, height: int) -> None:
+        if (width, height) != (self.width, self.height):
+            self.width, self.height = width, height
+            self.bind(0)
+            gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, self._form, width, height, 0, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, None)
+
+    def upload(self, pixels: np.ndarray) -> None:
+        """uint8 or float32 [height, width, 3 or 4]."""
+        pixels = np.ascontiguousarray(pixels)
+        height, width, channels = pixels.shape
+        self.reserve(width, height)
+        self.bind(0)
+        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
+        order = gl.GL_RGB if channels == 3 else gl.GL_RGBA
+        kind = gl.GL_UNSIGNED_BYTE if pixels.dtype == np.uint8 else gl.GL_FLOAT
+        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, order, kind, pixels.ctypes.data)
+
+
+class _Picture:
+    """An engine picture, enlarged, with its glow, for outputs of one size."""
+
+    def __init__(self) -> None:
+        self.frame: Frame | None = None
+        self.size = (0, 0)
+        self.output = (0, 0)
+        self.large = _Texture(gl.GL_RGBA16, gl.GL_LINEAR)
+        self.glow = _Texture(gl.GL_RGB32F, gl.GL_LINEAR)
+        self.glow_made = False
+
+    def glowing(self) -> None:
+        """Make the glow when it is first asked for: the start screen has none and need not load torch."""
+        if not self.glow_made and self.frame is not None:
+            from tpos_live.display.bloom import glow_map
+
+            self.glow.upload(glow_map(self.frame.pixels).permute(1, 2, 0).contiguous().numpy())
+            self.glow_made = True
+
+
+class _FrameBuffer:
+    def __init__(self) -> None:
+        self.handle = gl.GLuint()
+        gl.glGenFramebuffers(1, ctypes.byref(self.handle))
+
+    def attach(self, texture: _Texture) -> None:
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self.handle)
+        gl.glFramebufferTexture2D(gl.GL_FRAMEBUFFER, gl.GL_COLOR_ATTACHMENT0, gl.GL_TEXTURE_2D, texture.handle, 0)
+        if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
+            raise StageError(
+                f"the graphics driver cannot draw a picture of {texture.width}x{texture.height}; "
+                "update the driver, make the window smaller, or run with --headless"
+            )
+
+    def begin(self, x: int, y: int, width: int, height: int) -> None:
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self.handle)
+        gl.glViewport(x, y, width, height)
+
+
+class _Reader:
+    """One asynchronous read: the GPU copies into a buffer of its own, which is mapped later."""
+
+    def __init__(self) -> None:
+        self.stamp = 0.0
+        self.fence: Any = None
+        self._size = (0, 0)
+        self._buffer = gl.GLuint()
+        gl.glGenBuffers(1, ctypes.byref(self._buffer))
+
+    def start(self, size: tuple[int, int], stamp: float) -> None:
+        self.stamp = stamp
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._buffer)
+        if size != self._size:
+            self._size = size
+            gl.glBufferData(gl.GL_PIXEL_PACK_BUFFER, size[0] * size[1] * 3, None, gl.GL_STREAM_READ)
+
+    def done(self) -> bool:
+        """True when the GPU has copied; never waits."""
+        return bool(gl.glClientWaitSync(self.fence, 0, 0) in (gl.GL_ALREADY_SIGNALED, gl.GL_CONDITION_SATISFIED))
+
+    def take(self) -> np.ndarray:
+        gl.glDeleteSync(self.fence)
+        width, height = self._size
+        pixels = np.empty((height, width, 3), np.uint8)
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._buffer)
+        address = gl.glMapBufferRange(gl.GL_PIXEL_PACK_BUFFER, 0, pixels.nbytes, gl.GL_MAP_READ_BIT)
+        if address:
+            ctypes.memmove(pixels.ctypes.data, address, pixels.nbytes)
+            gl.glUnmapBuffer(gl.GL_PIXEL_PACK_BUFFER)
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
+        return pixels
+
+
+_UNITS = {"picture": 0, "newest": 0, "noise": 1, "glow_new": 2, "oldest": 3, "glow_old": 4, "turbulence": 5}
+
+
+def _program(fragment: str) -> ShaderProgram:
+    program = ShaderProgram(Shader(TRIANGLE, "vertex"), Shader(fragment, "fragment"))
+    program.use()
+    for name, unit in _UNITS.items():
+        if name in program.uniforms:
+            program[name] = unit
+    program.stop()
+    return program
+
+
+def _location(program: ShaderProgram, name: str) -> int:
+    return int(gl.glGetUniformLocation(program.id, ctypes.create_string_buffer(name.encode())))

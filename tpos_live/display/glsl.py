@@ -1,0 +1,113 @@
+"""The sources of the finishing shader (GLSL 3.30); what they compute is told in `film.py`."""
+
+from __future__ import annotations
+
+from tpos_live.display.tone_mapping import GRAIN_STEP, KNEE, SPILL, TILE, TOE
+
+TRIANGLE = """#version 330 core
+void main() {
+    vec2 corner = vec2((gl_VertexID << 1) & 2, gl_VertexID & 2);
+    gl_Position = vec4(corner * 2.0 - 1.0, 0.0, 1.0);
+}
+"""
+
+ENLARGE = """#version 330 core
+// Cubic convolution along one axis by a whole factor; the weights of each phase come from film.py.
+uniform sampler2D picture;
+uniform ivec2 axis;
+uniform int factor;
+uniform vec4 weights[4];
+uniform int first[4];
+out vec4 colour;
+void main() {
+    ivec2 at = ivec2(gl_FragCoord.xy);
+    int along = at.x * axis.x + at.y * axis.y;
+    int phase = along % factor;
+    ivec2 base = at * (1 - axis) + axis * (along / factor + first[phase]);
+    ivec2 last = textureSize(picture, 0) - 1;
+    vec4 w = weights[phase];
+    vec3 sum = w.x * texelFetch(picture, clamp(base, ivec2(0), last), 0).rgb;
+    sum += w.y * texelFetch(picture, clamp(base + axis, ivec2(0), last), 0).rgb;
+    sum += w.z * texelFetch(picture, clamp(base + 2 * axis, ivec2(0), last), 0).rgb;
+    sum += w.w * texelFetch(picture, clamp(base + 3 * axis, ivec2(0), last), 0).rgb;
+    colour = vec4(sum, 1.0);
+}
+"""
+
+_COMPOSE = """
+uniform sampler2D newest;
+uniform sampler2D noise;
+uniform vec2 origin;
+uniform vec4 matrix;
+uniform vec2 shift;
+uniform vec2 pan_new;
+uniform ivec2 noise_at;
+uniform mat3 light_colour;
+uniform float shoulder;
+uniform float level;
+uniform float grain;
+#ifdef BLEND
+uniform sampler2D oldest;
+uniform vec2 pan_old;
+uniform float blend;
+uniform vec3 mean;
+uniform float contrast;
+#endif
+#ifdef BLOOM
+uniform sampler2D glow_new;
+uniform float bloom;
+#ifdef BLEND
+uniform sampler2D glow_old;
+#endif
+#endif
+#ifdef DETAIL
+uniform sampler2D turbulence;
+uniform vec2 detail_scale;
+uniform vec2 detail_start;
+uniform vec2 detail_reach;
+uniform vec2 detail_turn;
+#endif
+out vec4 colour;
+void main() {
+    vec2 p = gl_FragCoord.xy - origin;
+    vec2 uv = vec2(dot(matrix.xy, p), dot(matrix.zw, p)) + shift;
+    vec2 at = uv;
+#ifdef DETAIL
+    vec4 field = texture(turbulence, uv * detail_scale - detail_start);
+    at += detail_reach * (field.xy * detail_turn.x + field.zw * detail_turn.y);
+#endif
+    vec3 v = texture(newest, at - pan_new).rgb;
+#ifdef BLEND
+    v = mix(texture(oldest, at - pan_old).rgb, v, blend);
+    v = mean + (v - mean) * contrast;
+#endif
+    v = max(v, 0.0);
+    vec3 light = v * (v + 2.0 * TOE) / (1.0 + 2.0 * TOE);
+#ifdef BLOOM
+    vec3 glow = texture(glow_new, uv - pan_new).rgb;
+#ifdef BLEND
+    glow = mix(texture(glow_old, uv - pan_new).rgb, glow, blend);
+#endif
+    light += bloom * glow;
+#endif
+    light = max(light_colour * light, 0.0);
+    vec3 over = max(light - KNEE, 0.0);
+    vec3 lost = over * over * shoulder / (1.0 + over * shoulder);
+    light = min(light - lost, 1.0);
+    float spill = 1.0 - 1.0 / (1.0 + SPILL * (lost.r + lost.g + lost.b));
+    light = mix(light, vec3(max(light.r, max(light.g, light.b))), spill);
+    v = sqrt(light * (1.0 + 2.0 * TOE) + TOE * TOE) - TOE;
+    vec4 n = texelFetch(noise, (ivec2(gl_FragCoord.xy) + noise_at) & (TILE - 1), 0);
+    v += grain * ((n.a * 255.0 - 128.0) / GRAIN_STEP) * min(8.0 * v, 1.0);
+    v = clamp(255.0 * level * v, 0.0, 255.0);
+    colour = vec4(floor(v + n.rgb * (255.0 / 256.0)) / 255.0, 1.0);
+}
+"""
+
+
+def compose_source(blend: bool, bloom: bool, detail: bool) -> str:
+    """The finishing shader with or without a second picture, bloom and detail: what is not needed costs nothing."""
+    switches = [name for name, on in (("BLEND", blend), ("BLOOM", bloom), ("DETAIL", detail)) if on]
+    numbers = {"KNEE": KNEE, "SPILL": SPILL, "TILE": TILE, "TOE": TOE, "GRAIN_STEP": GRAIN_STEP}
+    lines = [f"#define {name}" for name in switches] + [f"#define {n} {v}" for n, v in numbers.items()]
+    return "\n".join(["#version 330 core", *lines]) + _COMPOSE

@@ -1,0 +1,104 @@
+"""The stage without a display: the same picture, composed on the CPU, only when somebody takes it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+import torch
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import Snapshot
+from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.interpolator import Playhead
+from tpos_live.display.output import Output
+from tpos_live.display.pacing import Pacer, ShownMeter
+
+CORES_PER_THREAD = 4
+"""Cores for each thread that composes. The engine has threads on all cores, too: two that compose on two cores wait for
+each other after each step of the arithmetic, and a recording gets 5 pictures per second instead of 10."""
+
+
+class HeadlessStage:
+    """Used like `StageWindow`. Thread contract: one thread, which also enters and leaves; `close_soon` may be called
+    from anywhere."""
+
+    def __init__(
+        self,
+        frames: Mailbox[Frame],
+        drive: Callable[[], Drive],
+        snapshot: Callable[[], Snapshot],
+        *,
+        on_refresh: Callable[[float], None] | None = None,
+        size: tuple[int, int] = (1280, 720),
+        fps_cap: float = 30.0,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.outputs: list[Output] = []
+        self.closing = False
+        self.size = size
+        self.playhead = Playhead()
+        self.renderer = "CPU"
+        self.software = True
+        self._frames, self._drive, self._snapshot = frames, drive, snapshot
+        self._on_refresh, self._clock = on_refresh, clock
+        self._composer = Composer(size)
+        self._pacer = Pacer(cap=fps_cap or 30.0)
+        self._torch_threads = 0
+        self.meter = ShownMeter(clock)
+        self._shot = self.playhead.shot(0.0, drive(), snapshot())
+
+    def __enter__(self) -> Self:
+        self._torch_threads = torch.get_num_threads()
+        torch.set_num_threads(min(max((os.cpu_count() or 1) // CORES_PER_THREAD, 1), self._torch_threads))
+        # That also sets what threads that start later have, and those of the engine need all: set it back from another.
+        other = threading.Thread(target=torch.set_num_threads, args=(self._torch_threads,))
+        other.start()
+        other.join()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Give this thread its PyTorch threads back."""
+        torch.set_num_threads(self._torch_threads)
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Keep the pace until `close_soon` is called or `until()` is true."""
+        while not self.closing and not until():
+            self.step(self._clock())
+            pause = self._pacer.after_flip(self._clock(), 0.0)
+            if pause > 0:
+                time.sleep(pause)
+
+    def close_soon(self) -> None:
+        """End `run` after this picture."""
+        self.closing = True
+
+    def next_screen(self) -> int:
+        """There are no screens here: 0."""
+        return 0
+
+    def step(self, now: float) -> None:
+        """Take what is new, and compose if an output wants a picture."""
+        if self._on_refresh is not None:
+            self._on_refresh(now)
+        snapshot = self._snapshot()
+        self.playhead.take(self._frames.take())
+        drive = self._drive()
+        self._shot = self.playhead.shot(now, drive, snapshot)
+        wanting = [output for output in self.outputs if output.wants(now)]
+        if wanting:
+            picture = self.read_back()
+            for output in wanting:
+                output.send(picture, now)
+        self.meter.note(now, self.playhead.newest, drive.heard_at)
+
+    def read_back(self) -> np.ndarray:
+        """The composed picture of the last `step`: uint8 [height, width, 3]."""
+        shot = self._shot
+        return self._composer.compose(shot.finish, shot.newest, shot.previous)

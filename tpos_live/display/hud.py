@@ -1,0 +1,209 @@
+"""The status over the picture, for the performer's eyes: never in a recording."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyglet
+
+from tpos_live.core.status import Status
+from tpos_live.core.timing import hms
+
+TEXT_RATE = 6
+"""Texts are laid out anew so many times a second at most; laying out is what costs."""
+FONTS = ("Inter", "Segoe UI", "SF Pro Text", "Helvetica Neue", "DejaVu Sans", "Liberation Sans")
+INK = (236, 238, 244, 255)
+DIM = (150, 156, 170, 255)
+WARN = (255, 186, 92, 255)
+BAD = (255, 110, 96, 255)
+BAND_COLOURS = ((255, 122, 89), (255, 196, 92), (104, 214, 164), (112, 176, 255))
+BAND_NAMES = ("bass", "mid", "m-high", "high")
+_WIDTH, _PAD, _LINE, _METERS = 348, 18, 23, 74
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the HUD: a name, its value, and the value's colour."""
+
+    name: str
+    value: str
+    colour: tuple[int, int, int, int] = INK
+
+
+def lines(status: Status, shown_fps: float) -> list[Line]:
+    """What the HUD says, in order of what a performer looks for first."""
+    sound = status.sound_state + (f" · {status.sound_name}" if status.sound_name else "")
+    well = status.sound_state in ("", "running")
+    tempo = f"{status.tempo:.1f} BPM · sure {status.confidence:.0%}" if status.tempo > 0 else "listening"
+    lost = status.samples_lost
+    heard = f"{status.heard} · {status.magnitude:.0%}" if status.heard else "-"
+    rows = [
+        Line("picture", f"{status.engine_fps:.1f} engine · {shown_fps:.1f} shown"),
+        Line(
+            "latency",
+            f"{status.latency_ms:.0f} ms · engine busy {status.engine_busy:.0%}",
+            WARN if status.latency_ms > 250 else INK,
+        ),
+        Line("tempo", tempo, INK if status.tempo > 0 else DIM),
+        Line("heard", heard, INK if status.heard else DIM),
+        Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
+        *([Line("from", status.showing)] if status.showing != "prompt" else []),
+        *_understood(status.understood),
+        Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.accelerator}"),
+        Line("sound", sound or "-", INK if well else WARN),
+        Line("lost", f"{lost} samples · {status.frames_replaced} pictures", BAD if lost else DIM),
+    ]
+    return rows + _recording(status)
+
+
+def _recording(status: Status) -> list[Line]:
+    """The file, how well the encoder keeps up, and the disk; or what was lost."""
+    if not status.recording:
+        return [Line("record", status.record_error, BAD)] if status.record_error else []
+    lost = f" · {status.record_dropped} lost" if status.record_dropped else ""
+    minutes = status.record_minutes_left
+    left = f"{minutes / 60:.0f} h left" if minutes >= 600 else f"{minutes:.0f} min left"
+    return [
+        Line("record", f"{Path(status.recording).name} · {hms(status.record_seconds)}", BAD),
+        Line(
+            "encoder",
+            f"{status.record_fps:.1f} fps · {status.record_lag_ms / 1000:.1f} s late{lost}",
+            WARN if status.record_lag_ms > 500 else INK,
+        ),
+        *([Line("disk", left, WARN if minutes < 10 else INK)] if minutes else []),
+    ]
+
+
+def _understood(line: str) -> list[Line]:
+    """What the engine sees in the prompt, and in a line of their own the words it does not know."""
+    seen, _, missed = line.rpartition("not understood: ") if "not understood: " in line else (line, "", "")
+    rows = [Line("seen as", seen.rstrip("; "))] if seen else []
+    return rows + ([Line("unknown", missed, WARN)] if missed else [])
+
+
+class Hud:
+    """Panel, meters and texts in one batch. Needs the window's context; the window's thread only."""
+
+    def __init__(self) -> None:
+        self._batch = pyglet.graphics.Batch()
+        back, front = pyglet.graphics.Group(0), pyglet.graphics.Group(1)
+        self._texts = pyglet.graphics.Group(2)
+        shapes = pyglet.shapes
+        self._panel = shapes.RoundedRectangle(
+            0, 0, _WIDTH, 10, 10, color=(8, 9, 13, 205), batch=self._batch, group=back
+        )
+        self._beat = shapes.Circle(0, 0, 7, color=(255, 255, 255, 255), batch=self._batch, group=front)
+        self._tracks = [
+            shapes.Rectangle(0, 0, 10, 5, color=(255, 255, 255, 26), batch=self._batch, group=front) for _ in range(4)
+        ]
+        self._bars = [
+            shapes.Rectangle(0, 0, 10, 5, color=(*colour, 255), batch=self._batch, group=self._texts)
+            for colour in BAND_COLOURS
+        ]
+        self._title = self._label(12, INK, weight="bold")
+        self._names = [self._label(9, DIM, anchor="center") for _ in BAND_NAMES]
+        self._rows: list[tuple[pyglet.text.Label, pyglet.text.Label]] = []
+        self._written = -1.0
+        self._scale = 1.0
+
+    def _label(
+        self, size: int, colour: tuple[int, int, int, int], anchor: str = "left", weight: str = "normal"
+    ) -> pyglet.text.Label:
+        return pyglet.text.Label(
+            "",
+            font_name=FONTS,
+            font_size=size,
+            color=colour,
+            anchor_x=anchor,
+            anchor_y="baseline",
+            weight=weight,
+            batch=self._batch,
+            group=self._texts,
+        )
+
+    def draw(self, status: Status, shown_fps: float, size: tuple[int, int], now: float) -> None:
+        """Draw over the window of (width, height) pixels. now: seconds."""
+        if now - self._written >= 1 / TEXT_RATE or now < self._written:
+            self._written = now
+            self._write(status, shown_fps, size[1])
+        top = size[1] - 20
+        meters = top - 58
+        width = (_WIDTH - 2 * _PAD - 3 * 10) / 4
+        for i, (bar, level) in enumerate(zip(self._bars, status.bands, strict=True)):
+            bar.x, bar.y = 20 + _PAD + i * (width + 10), meters
+            bar.width = max(1.0, width * min(max(level, 0.0), 1.0))
+        self._beat.position = (20 + _WIDTH - _PAD - 7, top - 24)
+        pulse = (0.5 + 0.5 * math.cos(2 * math.pi * status.beat_phase)) ** 4 if status.tempo > 0 else 0.0
+        self._beat.color = (255, 255, 255, int(38 + 217 * pulse))
+        self._batch.draw()
+
+    def _write(self, status: Status, shown_fps: float, height: int) -> None:
+        rows = lines(status, shown_fps)
+        while len(self._rows) < len(rows):
+            self._rows.append((self._label(10, DIM), self._label(10, INK)))
+        top, left = height - 20, 20 + _PAD
+        minutes, seconds = divmod(int(status.uptime), 60)
+        hours, minutes = divmod(minutes, 60)
+        _place(self._title, f"tpos-live · {status.state} · {hours}:{minutes:02}:{seconds:02}", left, top - 29)
+        width = (_WIDTH - 2 * _PAD - 3 * 10) / 4
+        for i, (track, label) in enumerate(zip(self._tracks, self._names, strict=True)):
+            track.x, track.y, track.width = left + i * (width + 10), top - 58, width
+            _place(label, BAND_NAMES[i], left + i * (width + 10) + width / 2, top - 73)
+        y = top - _METERS - 30
+        for i, (name, value) in enumerate(self._rows):
+            row = rows[i] if i < len(rows) else Line("", "")
+            _place(name, row.name, left, y)
+            _place(value, _shorten(row.value, 36), left + 66, y)
+            value.color = row.colour
+            y -= _LINE
+        used = _METERS + 30 + _LINE * (len(rows) - 1) + _PAD
+        self._panel.position = (20, top - used)
+        self._panel.height = used
+
+
+class Caption:
+    """One line of text on the window: at the bottom for a message, larger for the start screen."""
+
+    def __init__(self, size: int = 13, colour: tuple[int, int, int, int] = INK, panel: bool = True) -> None:
+        self._batch = pyglet.graphics.Batch()
+        self._panel = pyglet.shapes.RoundedRectangle(
+            0, 0, 10, 34, 8, color=(8, 9, 13, 190 if panel else 0), batch=self._batch, group=pyglet.graphics.Group(0)
+        )
+        self._label = pyglet.text.Label(
+            "",
+            font_name=FONTS,
+            font_size=size,
+            color=colour,
+            anchor_x="center",
+            anchor_y="center",
+            batch=self._batch,
+            group=pyglet.graphics.Group(1),
+        )
+
+    def draw(self, text: str, window: tuple[int, int], height: float) -> None:
+        """Centred, `height` of the window's height from the bottom."""
+        if not text:
+            return
+        text = _shorten(text, max(20, window[0] // 9))
+        x, y = window[0] // 2, round(window[1] * height)
+        if self._label.text != text or (self._label.x, self._label.y) != (x, y):
+            _place(self._label, text, x, y)
+            width = self._label.content_width + 36
+            self._panel.position = (x - width / 2, y - 17)
+            self._panel.width = width
+        self._batch.draw()
+
+
+def _place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
+    """Touch only what changed: every change lays the text out anew."""
+    if label.text != text:
+        label.text = text
+    if (label.x, label.y) != (x, y):
+        label.position = (x, y, 0)
+
+
+def _shorten(text: str, most: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,93 @@
+"""What is shown now: the newest pictures of the engine, how they follow each other, and freeze."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import Snapshot
+from tpos_live.display.flash_limiter import FlashLimiter
+from tpos_live.display.postfx import GRAIN_RATE, Finish, finish_from
+from tpos_live.display.tone_mapping import noise_tile
+
+LONGEST_INTERVAL = 1.0
+"""A longer wait for a picture (seconds) is a stall, not the engine's pace."""
+BREATH = 7.0
+"""Seconds of one breath of the start screen."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """All that a composer needs for one picture. previous counts while finish.mix is below 1."""
+
+    finish: Finish
+    newest: Frame
+    previous: Frame | None = None
+    started: bool = True
+
+
+class Playhead:
+    """Follows the engine's pictures. Thread contract: one thread; time and inputs are passed in."""
+
+    def __init__(self) -> None:
+        self.newest: Frame | None = None
+        self.previous: Frame | None = None
+        self.interval = 0.0
+        """Seconds between engine pictures, smoothed; 0 until two have come."""
+        self._held: Shot | None = None
+        self._limiter = FlashLimiter()
+
+    def take(self, frame: Frame | None) -> None:
+        """A new picture came (or none did)."""
+        if frame is None or frame is self.newest:
+            return
+        if self.newest is not None:
+            step = frame.drawn_at - self.newest.drawn_at
+            if 0 < step < LONGEST_INTERVAL:
+                self.interval += (step - self.interval) * (0.2 if self.interval else 1.0)
+        self.previous, self.newest = self.newest, frame
+
+    def shot(self, now: float, drive: Drive, snapshot: Snapshot) -> Shot:
+        """What to show at `now`. Frozen, the picture stands still; level, blackout and the flash limiter still act."""
+        shot = self._shot(now, drive, snapshot)
+        gain = self._limiter.step(now, shot.finish, shot.newest, shot.previous, bool(snapshot["out.flash_limit"]))
+        return shot if gain == 1.0 else replace(shot, finish=replace(shot.finish, level=gain * shot.finish.level))
+
+    def _shot(self, now: float, drive: Drive, snapshot: Snapshot) -> Shot:
+        if snapshot["out.freeze"] and self._held is not None:
+            finish = replace(self._held.finish, level=snapshot["out.level"], blackout=snapshot["out.blackout"])
+            return replace(self._held, finish=finish)
+        if self.newest is None:
+            shot = Shot(_start_finish(now, snapshot), start_frame(), started=False)
+        else:
+            finish = finish_from(drive, snapshot, self.previous, self.newest, now, self.interval)
+            shot = Shot(finish, self.newest, self.previous)
+        self._held = shot
+        return shot
+
+
+@cache
+def start_frame() -> Frame:
+    """The calm picture before the engine's first: a dim light low in the dark."""
+    y, x = np.mgrid[0:144, 0:256] / np.array([144.0, 256.0]).reshape(2, 1, 1)
+    far = np.exp(-(((x - 0.36) / 0.5) ** 2 + ((y - 1.02) / 0.55) ** 2))
+    near = np.exp(-(((x - 0.72) / 0.3) ** 2 + ((y - 0.95) / 0.4) ** 2))
+    light = far[..., None] * (0.07, 0.13, 0.27) + near[..., None] * (0.12, 0.05, 0.16) + 0.018
+    # Dithered: eight bits are too few for so dark a ramp.
+    dither = noise_tile()[:144, :256, :3] / 256
+    return Frame(np.floor(light * 255 + dither).astype(np.uint8), -1, 0.0, 0.0, 0.0)
+
+
+def _start_finish(now: float, snapshot: Snapshot) -> Finish:
+    return Finish(
+        light=0.35 * math.sin(2 * math.pi * now / BREATH),
+        level=snapshot["out.level"],
+        blackout=snapshot["out.blackout"],
+        grain=snapshot["finish.grain"],
+        seed=int(now * GRAIN_RATE) & 0x7FFFFFFF,
+    )

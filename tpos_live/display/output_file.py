@@ -1,0 +1,143 @@
+"""Names of files that the program writes: no file that is there is ever touched.
+
+A file is written as `NAME.part.SUFFIX` and gets its name when it is whole. Where NAME.SUFFIX or its part exists, the
+file is numbered: NAME-2.SUFFIX, NAME-3.SUFFIX …
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from tpos_live.display.errors import StageError
+
+VIDEO = (".mp4", ".m4v")
+PICTURE = (".png", ".jpg", ".jpeg", ".webp")
+MOST = 10_000
+"""Numbers that are tried."""
+
+
+def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = (), *, try_folder: bool = True) -> Path:
+    """Return `path`, with the first of `suffixes` where it has none.
+
+    Raises StageError at once, not after minutes of work, if the file cannot be written, is of another kind, or is one
+    of `sources`. try_folder: also write a file there, of which nothing is left; it takes as long as the disk does.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise StageError(f"{path} is a folder; name a file")
+    if not path.suffix:
+        path = path.with_name(path.name + suffixes[0])
+    if path.suffix.lower() not in suffixes:
+        raise StageError(f"{path}: {path.suffix} is not written; name it {', '.join(suffixes)}")
+    if any(_same(path, source) for source in sources):
+        raise StageError(f"{path} is the file that is read; name another one to write")
+    if try_folder:
+        check_folder(path.parent)
+    elif not path.parent.is_dir():
+        raise StageError(f"{path.parent} does not exist; make it first, or name another folder")
+    return path
+
+
+def check_folder(folder: Path) -> None:
+    """Raise StageError if no file can be written into `folder`."""
+    if not folder.is_dir():
+        raise StageError(f"{folder} does not exist; make it first, or name another folder")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StageError(f"cannot write into {folder}: {error.strerror or error}; choose another folder") from error
+
+
+def part_of(path: Path) -> Path:
+    """The name of `path` while it is written."""
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+def numbered(path: Path, number: int) -> Path:
+    """`path` itself for 1, else with the number behind its name."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+class OutputFile:
+    """A file that nobody else writes. `open`, then `finish` or `discard`; without either the part stays.
+
+    Two of them, also in two processes, never share a name: the part is created exclusively, and so is the final name.
+    """
+
+    def __init__(self, wanted: Path) -> None:
+        self.wanted = wanted
+        self.path = wanted
+        """The name it will get, once `open` was called."""
+        self.found: list[Path] = []
+        """Parts of others that `open` found under this name, and left alone."""
+
+    @property
+    def part(self) -> Path:
+        """Where it is written."""
+        return part_of(self.path)
+
+    def open(self) -> BinaryIO:
+        """Choose the name and create the part: unbuffered, for writing and reading. Raises OSError."""
+        for number in range(1, MOST):
+            self.path = numbered(self.wanted, number)
+            if os.path.lexists(self.path):
+                if os.path.lexists(self.part):
+                    self.found.append(self.part)
+                continue
+            try:
+                return self.part.open("x+b", buffering=0)
+            except FileExistsError:
+                self.found.append(self.part)
+        raise OSError(errno.EEXIST, f"{MOST} files of this name are there")
+
+    def finish(self) -> Path:
+        """Give the part its name, the next free one if it was taken meanwhile. Raises OSError."""
+        part, number = self.part, 1
+        path = self.path
+        while True:
+            try:
+                path.open("xb").close()  # Ours now: a rename alone would replace a file that has come since.
+            except FileExistsError:
+                number += 1
+                path = numbered(self.wanted, number)
+                if number > MOST:
+                    raise
+                continue
+            try:
+                part.replace(path)
+            except OSError:
+                path.unlink()
+                raise
+            self.path = path
+            return path
+
+    def discard(self) -> None:
+        """Remove the part: nothing is in it."""
+        self.part.unlink(missing_ok=True)
+
+    def about_found(self) -> str:
+        """A line about the parts that were found, "" without any."""
+        if not self.found:
+            return ""
+        sizes = ", ".join(f"{path} ({_megabytes(path)} MB)" for path in self.found[:3])
+        return f"found {sizes}, left by a run that was cut off or still writes; kept, this one is {self.path.name}"
+
+
+def _megabytes(path: Path) -> str:
+    try:
+        return f"{path.stat().st_size / 1e6:.1f}"
+    except OSError:
+        return "0.0"
+
+
+def _same(path: Path, source: Path) -> bool:
+    try:
+        return path.samefile(source)
+    except OSError:
+        return path.absolute() == source.absolute()

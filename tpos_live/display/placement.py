@@ -1,0 +1,137 @@
+"""Where the window is: in a window, or filling the screen that was asked for as long as that screen is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tpos_live.display.screens import Screen, Screens
+
+SETTLE = 0.3
+"""Seconds a window manager gets to act on fullscreen before the window is put on its screen."""
+SETTLE_TRIES = 10
+"""How often that is looked at again: a busy window manager acts late, and undoes it."""
+FORGET_KEYS = 0.5
+"""Seconds after which a key counts as let go, if changing to or from fullscreen swallowed its release."""
+ASIDE = 0.5
+"""Largest part of another screen's width and height that the window takes while its own screen is away."""
+
+
+class Placement:
+    """Follows the parameters `out.fullscreen` and `out.screen`, and screens that come and go.
+
+    A screen is asked for by number or name. Once filled it is remembered by name, since numbers change when screens
+    go. While it is away the window is a small one on the first screen left; it fills its own screen again when that is
+    back. Thread contract: the window's thread only.
+    """
+
+    def __init__(self, window: Any, report: Callable[[str], None], name: str = "") -> None:
+        """window: pyglet's. report: gets a line when a screen is missing, and when it is back. name: of the screen to
+        fill, until another number is asked for; "" = by number."""
+        self.screens = Screens(window.display)
+        self._window, self._report = window, report
+        self._name, self._filled_name = name, ""
+        self._number = -1
+        self._full = self._aside = self._said = False
+        self._shown: Screen | None = None
+        self._normal_size = window.get_size()
+        self._settle_at: float | None = None
+        self._settle_tries = 0
+        self._forget_at: float | None = None
+
+    @property
+    def fills_a_screen(self) -> bool:
+        """True for fullscreen, whoever made it so: a window manager can, and pyglet does not know."""
+        width, height = self._window.get_size()
+        return self._window.fullscreen or any(s.width <= width and s.height <= height for s in self.screens.all)
+
+    def follow(self, full: bool, number: int, now: float) -> bool:
+        """Do what is wanted. full, number: the two parameters; now: seconds. True if the window changed."""
+        self.screens.look(now)
+        if number != self._number:
+            self._name = "" if self._number >= 0 else self._name
+            self._number, self._filled_name, self._said = number, "", False
+        if full != self._full:
+            self._full, self._filled_name, self._said = full, "", False
+        screen = self.screens.find(self._filled_name or self._name or number)
+        self._tell(screen)
+        if full and screen is not None:
+            self._filled_name = screen.name
+        filled, aside = screen if full else None, full and screen is None
+        changed = (filled, aside) != (self._shown, self._aside)
+        if changed:
+            self._show(filled, aside, now)
+        self._settle(now)
+        return changed
+
+    def next(self) -> int:
+        """Turn to the screen after the one that is or was filled; its number, for the parameter."""
+        here = self.screens.find(self._filled_name or self._name or self._number)
+        number = (here.number + 1 if here else 0) % max(len(self.screens.all), 1)
+        screen = self.screens.find(number)
+        self._name, self._number, self._said = "", number, False
+        self._filled_name = screen.name if screen else ""
+        if screen and not self._full:
+            self._report(f"full screen (F) is on screen {screen}")
+        return number
+
+    def _tell(self, screen: Screen | None) -> None:
+        """Say once that the wanted screen is not there, and once that it has come."""
+        if screen is not None:
+            if self._said:
+                self._report(f"screen {screen.name} is here" + ("; the picture fills it" if self._full else ""))
+            self._said = False
+        elif not self._said:
+            self._said = True
+            gone = f"screen {self._filled_name} is gone" if self._filled_name else ""
+            waits = "; the picture is in a window until it comes" if self._full else ""
+            self._report(
+                f"{gone or f'there is no screen {self._name or self._number}'}{waits}; "
+                f"screens here: {self.screens}; Ctrl+M turns to the next"
+            )
+
+    def _show(self, screen: Screen | None, aside: bool, now: float) -> None:
+        """Fill a screen, or be a window: as large as before, or `aside`, small on a screen that is not its own."""
+        window = self._window
+        if not window.fullscreen and not self._aside:
+            self._normal_size = window.get_size()
+        if window.fullscreen:
+            window.set_fullscreen(False, width=self._normal_size[0], height=self._normal_size[1])
+        if screen is not None:
+            window.set_fullscreen(True, screen=screen.handle)
+        elif aside:
+            first = self.screens.all[0]
+            window.set_size(*(round(min(size, ASIDE * most)) for size, most in self._sizes(first)))
+        elif self._aside:
+            window.set_size(*self._normal_size)
+        self._shown, self._aside = screen, aside
+        self._settle_at, self._settle_tries = now, SETTLE_TRIES if screen or aside else 0
+        self._forget_at = now + FORGET_KEYS
+        window.set_mouse_visible(False)
+
+    def _sizes(self, screen: Screen) -> tuple[tuple[int, int], tuple[int, int]]:
+        width, height = self._normal_size
+        return (width, screen.width), (height, screen.height)
+
+    def _settle(self, now: float) -> None:
+        """What window managers and pyglet need some time after a change."""
+        if self._forget_at is not None and now >= self._forget_at:
+            # On X11 pyglet takes a press without a release before it for a key held down and drops it;
+            # the window that got the press is gone, so F or Esc would not work the next time.
+            self._forget_at = None
+            getattr(self._window, "pressed_keys", set()).clear()
+        if self._settle_at is None or now < self._settle_at:
+            return
+        # Some window managers put a fullscreen window on the first screen, whatever was asked; moving it once they
+        # are done puts it where it belongs. A small window may be left where its lost screen was.
+        self._settle_tries -= 1
+        self._settle_at = now + SETTLE if self._settle_tries > 0 else None
+        x, y = self._window.get_location()
+        if self._shown is not None:
+            if (x, y) != (self._shown.x, self._shown.y):
+                self._window.set_location(self._shown.x, self._shown.y)
+        elif self._aside:
+            first, (width, height) = self.screens.all[0], self._window.get_size()
+            inside = first.x <= x <= first.x + first.width - width and first.y <= y <= first.y + first.height - height
+            if not inside:
+                self._window.set_location(first.x + (first.width - width) // 2, first.y + (first.height - height) // 2)

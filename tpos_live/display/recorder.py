@@ -1,0 +1,325 @@
+"""Records the show: composed pictures and sound, paced by the sound, on a thread of its own."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from tpos_live.audio.source import RATE
+from tpos_live.core.timing import hms
+from tpos_live.display.audio_track import Pictures, Track
+from tpos_live.display.encoder_presets import EncoderSteps
+from tpos_live.display.errors import StageError
+from tpos_live.display.output_file import VIDEO, check_output
+from tpos_live.display.pacing import Meter
+from tpos_live.display.video import VideoWriter, fit
+
+DELAY = 0.15
+"""Seconds the sound is held back, so that the pictures of its moment have been read from the GPU."""
+WAITING = 0.2
+"""Seconds of pictures that wait for the encoder at most, besides those of DELAY; the oldest makes room and is lost."""
+MOST = 6
+"""Pictures for WAITING at most, whatever the frame rate."""
+CRF = 23
+"""Quality of x264. Most of a file is grain: from 20 to 23 it halves (13 to 7 Mbit/s at 720p) and costs the encoder a
+quarter less, while what lies under the grain is as near to the picture as before."""
+SOUND_SECONDS = 60.0
+"""Sound (0.4 MB a second) that waits for a stuck disk at most; beyond, silence takes its place."""
+CLOSING = 1.5
+"""Seconds for the pictures that wait at the end; where that is too little some of them, evenly spread, are written."""
+PATIENCE = 10.0
+"""Seconds that `close` waits for the disk."""
+LOOK = 2.0
+"""Seconds between looks at the disk."""
+SHORT = (10.0, 2.0)
+"""Minutes of disk left at which a line says so."""
+
+
+class Recorder:
+    """An Output that writes a file. Also a context manager after `open`.
+
+    Sound is written as it comes, before each picture. Where the encoder is slower than the pictures come it gets the
+    oldest of those that still wait, again and again, so they are spread evenly and each lies at its own place; what it
+    cannot write is left out. EncoderSteps then gives it less to do.
+
+    Thread contract: `open`, `wants`, `send` and `close` on the stage's thread; `sound` on the thread
+    that pulls the sound; the figures may be read from anywhere. None ever waits for the encoder: buffers are small and
+    bounded, what does not fit is counted. A failure stops the recording, shows in `error`, and leaves the show alone.
+    """
+
+    name = "recorder"
+
+    def __init__(
+        self,
+        path: Path,
+        fps: float = 30.0,
+        *,
+        rate: int = RATE,
+        report: Callable[[str], None] = lambda line: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """report: takes lines for a person; called on the recorder's thread. clock: that of the stamps."""
+        self.fps, self.error = fps, ""
+        self.sound_lost = 0
+        """Samples replaced by silence because the disk was stuck."""
+        self.minutes_left = 0.0
+        """Minutes until the disk is full, at the file's size so far; 0 while unknown."""
+        self._size = self._other = (0, 0)
+        self._wanted, self._rate, self._report, self._clock = Path(path), rate, report, clock
+        self._track, self._steps = Track(fps, rate), EncoderSteps(fps)
+        self._pictures: Pictures = deque()
+        self._sound: deque[tuple[float, np.ndarray]] = deque()
+        self._waiting = 0
+        self._lock = threading.Condition()
+        self._crowded_out = self._missed = 0
+        self._ending = False
+        self._next = 0.0
+        self._thread: threading.Thread | None = None
+        self._writer: VideoWriter | None = None
+        self._rate_meter, self._rate_now, self._lag = Meter(2.0), 0.0, 0.0
+        self._busy_since = self._written_at = self._looked = 0.0
+        self._short = len(SHORT) * [False]
+
+    @property
+    def room(self) -> int:
+        """Pictures that may wait."""
+        fps = self.fps / self._steps.every
+        return max(round(DELAY * fps) + min(math.ceil(WAITING * fps), MOST), 3)
+
+    @property
+    def path(self) -> Path:
+        """The file; it has its number, if it needs one, from the first picture on."""
+        return self._writer.path if self._writer is not None else self._wanted
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that it took and did not write: the encoder was too slow, or two came for one frame."""
+        return self._track.lost + self._crowded_out
+
+    @property
+    def repeated(self) -> int:
+        """Frames without a picture of their own: the show or the encoder was slower than the file."""
+        return self._track.repeated
+
+    @property
+    def seconds(self) -> float:
+        """Length of the recording so far."""
+        return self._track.frames / self.fps
+
+    @property
+    def recorded_fps(self) -> float:
+        """Pictures written a second, over the last two seconds."""
+        return self._rate_now if self._clock() - self._written_at < 2.0 else 0.0
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which the encoder is behind the show; 0 while it keeps up."""
+        since = self._busy_since
+        return max(self._lag, self._clock() - since) if since else self._lag
+
+    @property
+    def recording(self) -> bool:
+        """True while it takes pictures."""
+        return self._thread is not None and self._thread.is_alive() and not self._ending and not self.error
+
+    def is_available(self) -> str:
+        """ "" if PyAV is installed, else what to do."""
+        # Looked for, not imported: the stage's thread asks, and an import takes it a tenth of a second.
+        return "" if find_spec("av") else "recording needs PyAV: pip install av"
+
+    def open(self, size: tuple[int, int], fps: float | None = None) -> None:
+        """Start, at once: the encoder takes a quarter of a second to open, which no stage can spare, so it
+        opens on the recorder's own thread while pictures and sound already wait for it. There is no file before the
+        first picture and its sound.
+
+        size: (width, height) of the pictures; later ones of another size are fitted in. Raises StageError if no file
+        can be written there; what goes wrong later shows in `error`.
+        """
+        if fps is not None:
+            self.fps = fps
+            self._track, self._steps = Track(fps, self._rate), EncoderSteps(fps)
+        try:
+            path = check_output(self._wanted, VIDEO, try_folder=False)
+        except StageError as error:
+            raise StageError(f"cannot record: {error}") from error
+        self._size = self._other = size
+        self._writer = VideoWriter(
+            path, size, self.fps, rate=self._rate, preset=self._steps.preset, crf=CRF, threads=1, live=True
+        )
+        self._thread = threading.Thread(target=self._run, args=(self._writer,), name="recorder", daemon=True)
+        self._thread.start()
+
+    def wants(self, now: float) -> bool:
+        """True at most `fps` times a second, less often where the encoder is too slow for that."""
+        period = self._steps.every / self.fps
+        if not self.recording or now < self._next - 0.25 * period:
+            return False
+        # Keep the beat (asked a little early counts as in time); after a stall, start anew.
+        self._next = self._next + period if now - self._next < period else now + period
+        return True
+
+    def send(self, pixels: np.ndarray, shown_at: float) -> None:
+        """A composed picture: uint8 [height, width, 3], not written again."""
+        if self.recording:
+            with self._lock:
+                self._track.see(shown_at)
+                self._pictures.append((shown_at, pixels))
+                # One more than comes where room became less, so that no two that follow each other lie far apart.
+                self._make_room(max(self.room, len(self._pictures) - 2))
+
+    def _make_room(self, most: int) -> None:
+        while len(self._pictures) > most:
+            self._pictures.popleft()
+            self._crowded_out += 1
+
+    def sound(self, stereo: np.ndarray, captured_at: float) -> None:
+        """Sound as it comes: float32 [n, 2], not written again; captured_at: perf_counter of its end."""
+        if not self.recording or not len(stereo):
+            return
+        with self._lock:
+            self._sound.append((captured_at, stereo))
+            self._waiting += len(stereo)
+            # Stuck for too long: keep the time, lose the sound. Silence costs no memory.
+            for i, (at, old) in enumerate(self._sound):
+                if self._waiting <= SOUND_SECONDS * self._rate:
+                    break
+                if old.strides[0]:
+                    self._waiting -= len(old)
+                    self.sound_lost += len(old)
+                    self._sound[i] = (at, np.broadcast_to(np.zeros(2, np.float32), old.shape))
+            self._lock.notify()
+
+    def close(self) -> None:
+        """Finish the file: all of the sound, and of the pictures that wait what can be written in CLOSING seconds.
+        Where the disk is stuck for longer than PATIENCE, `error` says so."""
+        if self._thread is None:
+            return
+        with self._lock:
+            self._ending = True
+            self._lock.notify()
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive() and not self.error:
+            self._fail(f"the disk has not answered for {PATIENCE:.0f} s")
+
+    def _fail(self, why: str) -> None:
+        writer = self._writer
+        kept = f"; {hms(self.seconds)} of it are in {writer.part}" if writer is not None and writer.pictures else ""
+        self.error = f"recording lost: {why}{kept}"
+
+    def _run(self, writer: VideoWriter) -> None:
+        try:
+            with writer:
+                while not self._ending:
+                    with self._lock:
+                        self._lock.wait_for(lambda: self._ready() or self._ending, 0.5)
+                    while not self._ending and self._step(writer):
+                        pass
+                self._finish(writer)
+        except StageError as error:
+            self._fail(str(error))
+        except Exception as error:  # Whatever it is, it is not worth a show.
+            self._fail(f"{error}; start another one")
+
+    def _ready(self) -> bool:
+        return bool(self._sound) and self._sound[-1][0] - self._sound[0][0] >= DELAY
+
+    def _step(self, writer: VideoWriter) -> bool:
+        """Write the sound that has come, and one frame; False if there was neither."""
+        with self._lock:
+            blocks, newest = self._take_sound(), self._sound[-1][0] if self._sound else 0.0
+            frame = self._track.next(self._pictures)
+        if frame is None and not blocks:
+            return False
+        begin = self._busy_since = self._clock()
+        for block in blocks:
+            writer.write_sound(block)
+        if frame is not None:
+            place, pixels, new = frame
+            writer.write_frame(self._fitted(pixels), place)
+            if writer.pictures == 1:
+                if found := writer.output.about_found():
+                    self._report(found)
+                self._missed = self._crowded_out  # while the encoder was opened, which says nothing of its speed
+            else:
+                self._judge(writer, begin, max(newest - DELAY - self._track.moment(place), 0.0), new)
+        self._busy_since = 0.0
+        return True
+
+    def _fitted(self, pixels: np.ndarray) -> np.ndarray:
+        """A window may change its size, a file may not."""
+        size = pixels.shape[1], pixels.shape[0]
+        if size == self._size:
+            return pixels
+        if size != self._other:
+            self._other = size
+            self._report(
+                f"recording: the window is {size[0]}x{size[1]} now, the file stays {self._size[0]}x{self._size[1]}"
+            )
+        return fit(pixels, self._size)
+
+    def _take_sound(self) -> list[np.ndarray]:
+        """What has waited for DELAY, or all at the end. Before the first picture there is none."""
+        out = []
+        while self._sound and (self._ending or self._ready()):
+            captured_at, stereo = self._sound.popleft()
+            if stereo.strides[0]:
+                self._waiting -= len(stereo)
+            if self._track.hear(len(stereo), captured_at):
+                out.append(stereo)
+        return out
+
+    def _judge(self, writer: VideoWriter, begin: float, lag: float, new: bool) -> None:
+        """Take the figures after a frame, and change the encoder's work."""
+        now = self._written_at = self._clock()
+        self._lag = lag
+        if new:
+            self._rate_meter.add(now)
+        self._rate_now = self._rate_meter.rate(now)
+        missed, self._missed = self._crowded_out - self._missed, self._crowded_out
+        self._steps.note(now - begin, missed)
+        line = self._steps.look(now)
+        if self._steps.preset != writer.preset and not writer.change_preset(self._steps.preset):
+            self._steps.keep_preset()
+            line = ""
+        self._track.thin = self._steps.every > 1
+        if line:
+            self._report(line)
+        if now - self._looked > LOOK:
+            self._looked = now
+            self._look_at_disk(writer)
+
+    def _look_at_disk(self, writer: VideoWriter) -> None:
+        if self.seconds < LOOK or not writer.bytes:
+            return
+        left = shutil.disk_usage(writer.part.parent).free * self.seconds / writer.bytes / 60
+        self.minutes_left = max(left, 0.01)
+        for i, limit in enumerate(SHORT):
+            if left < limit and not self._short[i]:
+                self._short[i] = True
+                self._report(f"recording: the disk is full in {left:.1f} minutes; make room, or end the recording")
+                break
+
+    def _finish(self, writer: VideoWriter) -> None:
+        """What waits, then a last frame that makes the pictures as long as the sound."""
+        with self._lock:
+            blocks = self._take_sound()
+        for block in blocks:
+            writer.write_sound(block)
+        begin = self._clock()
+        while frame := self._track.next(self._pictures):
+            before = self._clock()
+            writer.write_frame(self._fitted(frame[1]), frame[0])
+            now = self._clock()
+            # As many as there is time for, of those that wait: one of so many each time.
+            fit = max(int((begin + CLOSING - now) / (now - before)), 1)
+            self._make_room(len(self._pictures) - max(len(self._pictures) // fit - 1, 0))
+        if rest := self._track.last():
+            writer.write_frame(self._fitted(rest[1]), rest[0])

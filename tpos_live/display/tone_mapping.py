@@ -1,0 +1,230 @@
+"""The numbers of the composition that its two versions (CPU and GL) share, so that they agree.
+
+Below, v is a coded value (0 to 1 as in the file) and L is light: L = v * (v + 2 TOE) / (1 + 2 TOE). It
+stays near the sRGB curve (0.26 against 0.21 at half), its inverse is one square root, there and back
+changes nothing, and its slope at black is finite, so that two machines agree there as well.
+
+One pixel:
+    v  = mean + (blend - mean) * contrast, at least 0
+    L  = colour * (light(v) + bloom * glow)                  exposure and saturation in one matrix
+    o  = max(L - KNEE, 0)                                    what the film cannot hold ...
+    L  = L - lost,  lost = o * o * shoulder / (1 + o * shoulder)
+    L  = L + s * (max(L) - L),  s = 1 - 1 / (1 + SPILL * (sum of lost))     ... whitens the colour
+    v  = sqrt(L * (1 + 2 TOE) + TOE * TOE) - TOE
+    out = floor(255 * level * (v + grain * noise * min(8 v, 1)) + dither)
+The shoulder is as strong as the brightest possible light needs, so with nothing to hold back it is
+the identity. Dither is 0 to below 1 before rounding down: black stays 0 and white 255.
+
+An engine whose pictures are soft gives its frames `detail`: where such a picture is enlarged, each pixel is
+taken from a little beside its place, as a field of fine turbulence says (a domain warp; Perlin, "An image
+synthesizer", SIGGRAPH 1985), so that soft edges become ragged ones, as those of clouds, flames and foam are.
+The field lies on the picture, drifts with it and turns over as fast as the noise is walked through.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from tpos_live.display.postfx import Finish
+
+TOE = 1 / 64
+KNEE = 0.6
+SPILL = 0.12
+LUMA = (0.2126, 0.7152, 0.0722)
+"""Luminance of linear RGB (ITU-R BT.709)."""
+TILE = 512
+"""Side of the noise tile in pixels; a power of two."""
+GRAIN_STEP = 40.0
+"""One standard deviation of the grain in the tile's units."""
+SHARPNESS = -0.6
+"""Keys' cubic convolution parameter a: -0.5 is the most accurate, lower is crisper."""
+LARGEST_UPSCALE = 4
+DETAIL_TILE = 512
+"""Side of the tile of turbulence in texels; it covers DETAIL_SPAN pixels of the engine and repeats."""
+DETAIL_SPAN = 128
+DETAIL_CELLS = (16, 32, 64, 128)
+"""Cells across the tile, by octave: waves of eight engine pixels to one."""
+DETAIL_GAIN = 0.6
+"""Strength of an octave over that of the one before."""
+DETAIL_ENLARGED = 2.5
+"""Enlargement from which detail has its whole strength; a picture that is not enlarged gets none."""
+
+
+def to_light(v: np.ndarray) -> np.ndarray:
+    """Light of a coded value, 0 to 1 both."""
+    return np.asarray(v) * (np.asarray(v) + 2 * TOE) / (1 + 2 * TOE)
+
+
+@dataclass(frozen=True)
+class Film:
+    """colour: row-major 3x3 matrix on light. shoulder: 0 = identity."""
+
+    colour: tuple[float, ...]
+    shoulder: float
+    bloom: float
+
+    @classmethod
+    def of(cls, finish: Finish) -> Film:
+        exposure = 2.0**finish.light
+        grey = 1.0 - finish.saturation
+        colour = tuple(
+            exposure * (grey * LUMA[j] + (finish.saturation if i == j else 0.0)) for i in range(3) for j in range(3)
+        )
+        brightest = exposure * (1.0 + finish.bloom)
+        shoulder = 0.0
+        if brightest > 1.0:
+            shoulder = (brightest - 1.0) / ((1.0 - KNEE) * (brightest - KNEE))
+        return cls(colour, shoulder, finish.bloom)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the picture lies. left, top, width, height: the drawn part of the output (the rest is
+    black). matrix a, b, c, d and shift x, y turn the centre of an output pixel, counted from the
+    drawn part's top left, into picture fractions: u = a*px + b*py + x, v = c*px + d*py + y."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    matrix: tuple[float, float, float, float]
+    shift: tuple[float, float]
+
+
+def place(finish: Finish, picture: tuple[int, int], output: tuple[int, int]) -> Placement:
+    """Fit, zoom and rotate a picture of (width, height) pixels into an output of (width, height)."""
+    across, down = output[0] / picture[0], output[1] / picture[1]
+    scale = max(across, down) if finish.fit == "cover" else min(across, down)
+    width, height = output
+    if finish.fit == "contain":
+        width = min(max(round(picture[0] * scale), 1), output[0])
+        height = min(max(round(picture[1] * scale), 1), output[1])
+    angle = math.radians(finish.rotate)
+    cos, sin = math.cos(angle) / (scale * finish.zoom), math.sin(angle) / (scale * finish.zoom)
+    a, b = cos / picture[0], sin / picture[0]
+    c, d = -sin / picture[1], cos / picture[1]
+    shift = (0.5 - (a * width + b * height) / 2, 0.5 - (c * width + d * height) / 2)
+    return Placement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
+
+
+@dataclass(frozen=True)
+class Detail:
+    """The field of turbulence over a picture: at the fraction uv of it lies the tile's (uv * scale - start) mod 1.
+
+    reach: what a displacement of 1 moves, in fractions of the picture. cos, sin: shares of the tile's two fields.
+    """
+
+    scale: tuple[float, float]
+    start: tuple[float, float]
+    reach: tuple[float, float]
+    cos: float
+    sin: float
+
+
+def detail_of(finish: Finish, picture: tuple[int, int], output: tuple[int, int]) -> Detail | None:
+    """For a picture of (width, height) engine pixels in an output of (width, height); None where there is none."""
+    enlarged = max(output[0] / picture[0], output[1] / picture[1])
+    pixels = finish.detail * min(max((enlarged - 1.0) / (DETAIL_ENLARGED - 1.0), 0.0), 1.0)
+    if pixels <= 0.0:
+        return None
+    across, down = picture[0] / DETAIL_SPAN, picture[1] / DETAIL_SPAN
+    turn = 2.0 * math.pi * (finish.detail_turn % 1.0)
+    return Detail(
+        scale=(across, down),
+        start=(finish.detail_at[0] * across % 1.0, finish.detail_at[1] * down % 1.0),
+        reach=(pixels / picture[0], pixels / picture[1]),
+        cos=math.cos(turn),
+        sin=math.sin(turn),
+    )
+
+
+def upscale_factor(picture: tuple[int, int], output: tuple[int, int]) -> int:
+    """How many times the picture is enlarged by cubic convolution, before it is placed."""
+    scale = max(output[0] / picture[0], output[1] / picture[1])
+    return min(max(math.ceil(scale - 0.1), 1), LARGEST_UPSCALE)
+
+
+@cache
+def cubic_weights(factor: int) -> tuple[tuple[int, tuple[float, float, float, float]], ...]:
+    """For each of the `factor` new pixels of an old one: offset of the first of four taps, weights.
+
+    Keys, "Cubic convolution interpolation for digital image processing" (1981), equation 4.
+    """
+    phases = []
+    for phase in range(factor):
+        at = (phase + 0.5) / factor - 0.5
+        first = math.floor(at) - 1
+        weights = [_keys(abs(at - (first + tap))) for tap in range(4)]
+        total = sum(weights)
+        phases.append((first, tuple(w / total for w in weights)))
+    return tuple(phases)  # type: ignore[arg-type]
+
+
+def _keys(s: float) -> float:
+    a = SHARPNESS
+    if s < 1:
+        return ((a + 2) * s - (a + 3)) * s * s + 1
+    return (((s - 5) * s + 8) * s - 4) * a if s < 2 else 0.0
+
+
+def scramble(x: np.ndarray) -> np.ndarray:
+    """A 32-bit integer hash, uint32 to uint32 (Wellons, "Hash function prospector", lowbias32)."""
+    x = x.astype(np.uint32)
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
+
+
+@cache
+def noise_tile() -> np.ndarray:
+    """uint8 [TILE, TILE, 4]: three channels of even dither, one of soft, bell-shaped grain about 128."""
+    cell = np.arange(TILE * TILE, dtype=np.uint32).reshape(TILE, TILE)
+    dither = scramble(cell)
+    fine = scramble(cell + np.uint32(TILE * TILE))
+    parts = [((fine >> np.uint32(8 * i)) & np.uint32(255)).astype(np.float64) for i in range(4)]
+    grain = np.sum(parts, axis=0)
+    for axis in (0, 1):
+        grain = 0.85 * grain + 0.25 * (np.roll(grain, 1, axis) + np.roll(grain, -1, axis))
+    grain = (grain - grain.mean()) / grain.std()
+    planes = [(dither >> np.uint32(8 * i)) & np.uint32(255) for i in range(3)]
+    planes.append(np.clip(np.rint(grain * GRAIN_STEP) + 128, 0, 255))
+    return np.ascontiguousarray(np.stack(planes, -1).astype(np.uint8))
+
+
+@cache
+def detail_tile() -> np.ndarray:
+    """float32 [DETAIL_TILE, DETAIL_TILE, 4]: two fields of displacements (x, y; x, y), each number of a standard
+    deviation of 1. It has no seam."""
+    fields = np.zeros((4, DETAIL_TILE, DETAIL_TILE))
+    for octave, cells in enumerate(DETAIL_CELLS):
+        smooth = _smoothing(cells)
+        for field, total in enumerate(fields):
+            first = np.uint32((4 * octave + field) << 20)
+            code = scramble(np.arange(cells * cells, dtype=np.uint32) + first)
+            parts = [((code >> np.uint32(8 * i)) & np.uint32(255)).astype(np.float64) for i in range(4)]
+            waves = np.sum(parts, axis=0).reshape(cells, cells) - 2 * 255
+            total += DETAIL_GAIN**octave * (smooth @ waves @ smooth.T)
+    fields -= fields.mean(axis=(1, 2), keepdims=True)
+    fields /= fields.std(axis=(1, 2), keepdims=True)
+    return np.ascontiguousarray(fields.transpose(1, 2, 0).astype(np.float32))
+
+
+def _smoothing(cells: int) -> np.ndarray:
+    """float64 [DETAIL_TILE, cells]: cubic convolution from a ring of cells to a ring of texels."""
+    matrix = np.zeros((DETAIL_TILE, cells))
+    for texel in range(DETAIL_TILE):
+        at = (texel + 0.5) * cells / DETAIL_TILE - 0.5
+        first = math.floor(at) - 1
+        for tap in range(first, first + 4):
+            matrix[texel, tap % cells] += _keys(abs(at - tap))
+    return matrix
+
+
+def noise_offset(seed: int) -> tuple[int, int]:
+    """Where the tile starts (x, y) for this seed, so that the grain moves."""
+    code = int(scramble(np.array([seed & 0xFFFFFFFF], dtype=np.uint32))[0])
+    return code & (TILE - 1), (code >> 9) & (TILE - 1)

@@ -1,0 +1,334 @@
+"""Writes pictures and sound to an MP4 that can be played even if the process is killed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+
+from tpos_live.audio.source import RATE
+from tpos_live.display.errors import StageError
+from tpos_live.display.output_file import PICTURE, OutputFile, check_folder, check_output
+
+AAC_FRAME = 1024
+LIVE = {
+    "superfast": "rc-lookahead=4:bframes=0:sync-lookahead=0",
+    # What changes the headers of the stream is as in superfast, so that one file can hold both.
+    "ultrafast": "rc-lookahead=0:bframes=0:sync-lookahead=0:cabac=1:8x8dct=1:weightp=1",
+}
+"""Options of x264 by preset where few pictures may be held back. Measured at 720p on one core of an AVX-512 Xeon:
+12.3 and 5.4 ms a picture (4 ms more to convert it), 7.2 and 2.9 Mbit/s at the same crf."""
+
+
+class VideoWriter:
+    """H.264 (yuv420p, BT.709) and AAC in fragmented MP4, a fragment every half second.
+
+    It is written beside its place as `NAME.part.mp4` and gets its name at a clean end, a number behind it where there
+    is such a file already. After an exception the part keeps its name, finished as far as it goes; what a killed
+    process leaves plays up to its last fragment. No file is made before the first picture or sample. A context manager.
+    One thread at a time.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        fps: float,
+        *,
+        sound: bool = True,
+        rate: int = RATE,
+        crf: int = 18,
+        preset: str = "veryfast",
+        threads: int = 0,
+        live: bool = False,
+    ) -> None:
+        """size: (width, height) of the pictures that come; an odd row or column is left out (H.264
+        wants even sizes). threads: of the encoder, 0 = as many as there are cores; with a number the
+        file is the same every time.
+        live: hold few pictures back, so that the end comes at once; a picture that was written is not changed again.
+        """
+        self.output = OutputFile(Path(path))
+        self.size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
+        self.fps = Fraction(fps).limit_denominator(1001)
+        self.preset = preset
+        self.pictures = 0
+        """Pictures written."""
+        self.frames = 0
+        """Length so far in frames: one more than the place of the last picture."""
+        self.samples = 0
+        """Samples written, of each channel."""
+        self._given = size
+        self._rate, self._with_sound, self._live = rate, sound, live
+        self._crf, self._threads = crf, threads
+        self._rest = np.zeros((0, 2), np.float32)
+        self._container: Any = None
+        self._video: Any = None
+        self._encoder: Any = None
+        self._pixels: np.ndarray | None = None
+        self._converted: Any = None
+        self._audio: Any = None
+        self._file: _File | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it will be; final once something was written."""
+        return self.output.path
+
+    @property
+    def part(self) -> Path:
+        """Where it is until then."""
+        return self.output.part
+
+    @property
+    def bytes(self) -> int:
+        """Written to the file so far."""
+        return self._file.written if self._file is not None else 0
+
+    def __enter__(self) -> Self:
+        """Look whether a file can be written there. Raises StageError with the reason and the remedy."""
+        if min(self.size) < 2:
+            raise StageError(f"a video of {self._given[0]}x{self._given[1]} pixels is too small; take 2x2 or more")
+        check_folder(self.output.wanted.parent)
+        try:
+            import av
+        except ImportError as error:
+            raise StageError("video needs PyAV: pip install av") from error
+        self._av = av
+        return self
+
+    def _open(self) -> None:
+        with self._speaking():
+            self._file = _File(self.output.open())
+            self._container = self._av.open(
+                self._file,
+                "w",
+                format="mp4",
+                options={
+                    "movflags": "frag_keyframe+delay_moov+default_base_moof",
+                    "frag_duration": "500000",
+                    "flush_packets": "1",
+                    "fflags": "+bitexact",
+                },
+            )
+            self._video = self._container.add_stream("libx264", rate=self.fps)
+            self._video.time_base = 1 / self.fps
+            self._encoder = self._prepare(self._video.codec_context, self.preset)
+            self._audio = self._open_audio() if self._with_sound else None
+            self._container.start_encoding()
+
+    def _prepare(self, context: Any, preset: str) -> Any:
+        context.width, context.height = self.size
+        context.pix_fmt = "yuv420p"
+        context.time_base, context.framerate = 1 / self.fps, self.fps
+        context.gop_size = max(1, round(self.fps))
+        context.color_range, context.colorspace = 1, 1  # Limited range; BT.709 matrix ...
+        context.color_primaries, context.color_trc = 1, 1  # ... primaries and curve.
+        options = {"crf": str(self._crf), "preset": preset, "threads": str(self._threads)}
+        if self._live:
+            options["x264-params"] = LIVE.get(preset, LIVE["superfast"])
+        elif self._threads:
+            # With its macroblock tree x264 was measured to depend on what memory held before, on
+            # CPUs with AVX-512 and widths such as 160; without the tree it never did.
+            options["x264-params"] = "no-mbtree=1"
+        context.options = options
+        return context
+
+    def change_preset(self, preset: str) -> bool:
+        """Go on in the same file with another preset of LIVE. False, and nothing is changed, if the headers of the
+        stream would differ: a player reads them once. Raises StageError."""
+        if self._container is None or not self._live:
+            return False
+        with self._speaking():
+            other = self._prepare(self._av.CodecContext.create("libx264", "w"), preset)
+            other.flags |= self._av.codec.context.Flags.global_header
+            other.open()
+            if other.extradata != self._video.codec_context.extradata:
+                return False
+            self._mux_video(None)
+            self._encoder, self.preset = other, preset
+        return True
+
+    def _open_audio(self) -> Any:
+        stream = self._container.add_stream("aac", rate=self._rate)
+        stream.codec_context.layout = "stereo"
+        stream.codec_context.format = "fltp"
+        stream.bit_rate = 192_000
+        return stream
+
+    def write_frame(self, pixels: np.ndarray, place: int | None = None) -> None:
+        """A picture: uint8 [height, width, 3]. Raises StageError, also for another size.
+
+        place: at which frame it begins, above those before; None = the next one. A picture stays until the next one
+        begins, so frames that are left out cost nothing.
+        """
+        height, width = pixels.shape[:2]
+        if (width, height) != self._given:
+            raise StageError(
+                f"{self.path.name} was begun with {self._given[0]}x{self._given[1]} pixels, "
+                f"a picture of {width}x{height} does not fit; start another recording"
+            )
+        if self._container is None:
+            self._open()
+        with self._speaking():
+            if not self._live or pixels is not self._pixels:  # a live picture is not written again: it may repeat
+                self._pixels, self._converted = pixels, self._convert(pixels)
+            picture = self._converted
+            picture.pts, picture.time_base = self.frames if place is None else place, 1 / self.fps
+            self._mux_video(picture)
+            self.frames = picture.pts + 1
+        self.pictures += 1
+
+    def _convert(self, pixels: np.ndarray) -> Any:
+        picture = self._av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(pixels[: self.size[1], : self.size[0]]), format="rgb24"
+        )
+        return picture.reformat(format="yuv420p", src_colorspace="ITU709", dst_colorspace="ITU709")
+
+    def _mux_video(self, picture: Any) -> None:
+        for packet in self._encoder.encode(picture):
+            packet.stream = self._video
+            self._container.mux(packet)
+
+    def write_sound(self, stereo: np.ndarray) -> None:
+        """The next samples: float32 [n, 2], -1 to 1. Raises StageError."""
+        if not self._with_sound or not len(stereo):
+            return
+        if self._container is None:
+            self._open()
+        self._rest = np.concatenate([self._rest, np.asarray(stereo, np.float32)])
+        whole = len(self._rest) - len(self._rest) % AAC_FRAME
+        for start in range(0, whole, AAC_FRAME):
+            self._encode_sound(self._rest[start : start + AAC_FRAME])
+        self._rest = self._rest[whole:]
+
+    def _encode_sound(self, stereo: np.ndarray) -> None:
+        with self._speaking():
+            planes = np.ascontiguousarray(np.clip(stereo, -1, 1).T)
+            sound = self._av.AudioFrame.from_ndarray(planes, format="fltp", layout="stereo")
+            sound.sample_rate = self._rate
+            sound.pts, sound.time_base = self.samples, Fraction(1, self._rate)
+            for packet in self._audio.encode(sound):
+                self._container.mux(packet)
+        self.samples += len(stereo)
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        """Finish the file, and give it its name unless an exception came. Raises StageError if that fails."""
+        if self._container is None:
+            if self._file is not None:
+                self._file.close()
+                self.output.discard()
+            return
+        try:
+            with contextlib.suppress(Exception) if kind is not None else self._speaking():
+                if len(self._rest):
+                    self._encode_sound(self._rest)
+                self._mux_video(None)
+                if self._audio is not None:
+                    self._container.mux(self._audio.encode(None))
+        finally:
+            with contextlib.suppress(Exception) if kind is not None else self._speaking():
+                self._container.close()
+            self._container = None
+            assert self._file is not None
+            self._file.close()
+        if kind is not None:
+            if not self.pictures:
+                self.output.discard()
+            return
+        with self._speaking():
+            if self._file.error is not None:
+                raise self._file.error
+            self.output.finish()
+
+    @contextlib.contextmanager
+    def _speaking(self) -> Any:
+        """Turn what PyAV and the system raise into one line for a person."""
+        try:
+            yield
+        except StageError:
+            raise
+        except (OSError, ValueError, self._av.FFmpegError) as error:
+            why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            if "libx264" in str(error):
+                why = "this PyAV has no H.264 encoder; pip install --force-reinstall av"
+            raise StageError(f"cannot write {self.part}: {why}; choose another folder or make room") from error
+
+
+def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`pixels`, uint8 [height, width, 3], as a picture of `size` (width, height): whole, in the middle of black."""
+    import av
+
+    height, width = pixels.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(round(scale * width), 1), max(round(scale * height), 1)
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    small = picture.reformat(width=inner[0], height=inner[1]).to_ndarray()
+    out = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    out[y : y + inner[1], x : x + inner[0]] = small
+    return out
+
+
+class _File:
+    """A file that remembers what went wrong: the muxer forgets some errors, above all at the end."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.error: OSError | None = None
+        self.written = 0
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        try:
+            while len(rest):
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self.error = error
+            raise
+        self.written += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def check_picture(path: Path, sources: Sequence[Path] = ()) -> Path:
+    """As `check_output`, for `save_picture`."""
+    from PIL import features
+
+    suffixes = [suffix for suffix in PICTURE if suffix != ".webp" or features.check("webp")]
+    return check_output(path, suffixes, sources)
+
+
+def save_picture(path: Path, pixels: np.ndarray) -> Path:
+    """Save a picture, uint8 [height, width, 3], as its suffix says (PICTURE): under a temporary name, then renamed.
+
+    Returns the path, with a number where there was such a file. Raises StageError with the reason.
+    """
+    from PIL import Image
+
+    kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
+    options: dict[str, Any] = {"compress_level": 3} if kind == "PNG" else {"quality": 95}
+    output = OutputFile(Path(path))
+    try:
+        with output.open() as file:
+            try:
+                Image.fromarray(pixels).save(file, kind, **options)
+            except BaseException:
+                output.discard()
+                raise
+        return output.finish()
+    except OSError as error:
+        raise StageError(
+            f"cannot save {path}: {error.strerror or error}; choose another folder or make room"
+        ) from error

@@ -1,0 +1,272 @@
+"""The window on the main thread: shows the newest picture at the display's rate, whatever else happens."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import Snapshot
+from tpos_live.core.status import Status
+from tpos_live.display.errors import StageError
+from tpos_live.display.interpolator import Playhead, Shot
+from tpos_live.display.keyboard import layout_note, physical_keys
+from tpos_live.display.output import Output
+from tpos_live.display.pacing import Pacer, ShownMeter
+from tpos_live.display.placement import Placement
+from tpos_live.display.screens import Screens
+
+TITLE = "tpos-live output"
+WAITING = 0.1
+"""Seconds between two pictures of the start screen: it takes turns with the engine that loads, at least in Python."""
+SOFTWARE_CAP = 30.0
+"""Pictures a second where the CPU draws: the rest of it belongs to the engine."""
+READ = 20.0
+"""Seconds for which a message stands on the picture; after them it comes with the HUD alone."""
+
+OnKey = Callable[[str, frozenset[str]], None]
+
+
+class StageWindow:
+    """Thread contract: made, run and closed on the main thread. It takes frames from `frames`, and
+    calls the given functions, which must not wait; `close_soon` may be called from anywhere.
+    """
+
+    def __init__(
+        self,
+        frames: Mailbox[Frame],
+        drive: Callable[[], Drive],
+        snapshot: Callable[[], Snapshot],
+        status: Callable[[], Status] = Status,
+        *,
+        on_key: OnKey | None = None,
+        on_refresh: Callable[[float], None] | None = None,
+        report: Callable[[str], None] = lambda line: None,
+        screen: str = "",
+        size: tuple[int, int] = (1280, 720),
+        fps_cap: float = 0.0,
+        headless: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """on_key: gets the name that pyglet has, in lower case, for what a US keyboard writes on that key ("f",
+        "f11", "_1", "num_add", "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once
+        a refresh with the time, before drawing. report: gets lines for the person who performs. screen: name of the
+        screen that fullscreen fills; "" = by its number, the parameter `out.screen`. fps_cap: 0 = the display's rate,
+        or SOFTWARE_CAP where the CPU draws. headless: draw without a display (EGL), for tests.
+        """
+        self.outputs: list[Output] = []
+        """Receivers of the composed picture; open them first. The picture's size is held meanwhile."""
+        self.closing = False
+        self.playhead = Playhead()
+        self._frames, self._drive, self._snapshot, self._status = frames, drive, snapshot, status
+        self._on_key, self._on_refresh = on_key, on_refresh
+        self._size, self._cap, self._headless, self._clock = size, fps_cap, headless, clock
+        self._composed_size = (0, 0)
+        self._report, self._screen = report, screen
+        self.meter = ShownMeter(clock)
+        self._asked: deque[list[Output]] = deque()
+        self._said, self._said_at = "", 0.0
+        self._hud: Any = None
+        self._heard_at = 0.0
+
+    def __enter__(self) -> Self:
+        """Open the window. Raises StageError where there is no display or no OpenGL 3.3."""
+        self._window = _open(self._size, self._headless, visible=True)
+        from pyglet.window import key
+
+        from tpos_live.display.gl_compositor import ShaderComposer, is_software, renderer_name
+        from tpos_live.display.hud import INK, Caption, Hud
+
+        self._key = key
+        self.renderer = renderer_name()
+        """Name of the graphics driver that draws."""
+        self.software = is_software(self.renderer)
+        try:
+            self._window.switch_to()
+            self._composer = ShaderComposer()
+            self._hud, self._message, self._notice = Hud(), Caption(), Caption(15, INK, panel=False)
+        except BaseException:
+            self._window.close()
+            raise
+        self._window.set_mouse_visible(False)
+        self._placement = Placement(self._window, self._report, self._screen)
+        self._window.push_handlers(
+            on_key_press=self._key_pressed, on_deactivate=self._forget_keys, on_close=self._close_pressed
+        )
+        self._pacer = self._new_pacer()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._window.close()
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Show pictures until the window is closed, `close_soon` is called or `until()` is true."""
+        while not self.closing and not until():
+            self.step(self._clock())
+            before = self._clock()
+            self._window.flip()
+            now = self._clock()
+            self.meter.note(now, self.playhead.newest, self._heard_at)
+            pause = self._pacer.after_flip(now, now - before)
+            if self.playhead.newest is None:
+                pause = max(pause, WAITING)
+            if pause > 0:
+                time.sleep(pause)
+
+    def close_soon(self) -> None:
+        """End `run` after this picture."""
+        self.closing = True
+
+    def step(self, now: float) -> None:
+        """Handle events, compose and draw one picture; `run` flips it."""
+        self._window.switch_to()
+        self._window.dispatch_events()
+        if self._on_refresh is not None:
+            self._on_refresh(now)
+        snapshot, status = self._snapshot(), self._status()
+        self._follow(snapshot, now)
+        self.playhead.take(self._frames.take())
+        drive = self._drive()
+        self._heard_at = drive.heard_at
+        shot = self.playhead.shot(now, drive, snapshot)
+        window = self._window.get_framebuffer_size()
+        if not self.outputs or self._composed_size == (0, 0):
+            self._composed_size = (max(window[0], 1), max(window[1], 1))
+        self._composer.compose(shot.finish, shot.newest, shot.previous, self._composed_size)
+        self._composer.show(window)
+        self._feed_outputs(now)
+        if status.message != self._said:
+            self._said, self._said_at = status.message, now
+        self._write(status, snapshot, shot, window, now)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the composed picture in pixels."""
+        return self._composed_size
+
+    def read_back(self) -> np.ndarray:
+        """The composed picture, no HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
+        self._window.switch_to()
+        return self._composer.read()
+
+    def read_window(self) -> np.ndarray:
+        """What was just drawn on the window, HUD and all: uint8 [height, width, 3]. Before the flip."""
+        self._window.switch_to()
+        return self._composer.read_window(self._window.get_framebuffer_size())
+
+    @property
+    def screens(self) -> Screens:
+        """The screens of this machine."""
+        return self._placement.screens
+
+    def layout_note(self, letters: str) -> str:
+        """One line if the keyboard's layout writes some of these letters on other keys than a US keyboard."""
+        return layout_note(self._window.display, letters)
+
+    def next_screen(self) -> int:
+        """Turn to the next screen; its number, for the parameter `out.screen`."""
+        return self._placement.next()
+
+    def _write(self, status: Status, snapshot: Snapshot, shot: Shot, window: tuple[int, int], now: float) -> None:
+        """All text that can reach the window. An audience sees none of it unless a parameter asks for it."""
+        hud, messages = snapshot["out.hud"], snapshot["out.messages"]
+        messages = messages == "on" or (messages == "auto" and not self._placement.fills_a_screen)
+        if not shot.started and shot.finish.shown_level > 0:
+            if hud or messages:
+                self._notice.draw(status.message or _loading(status), window, 0.42)
+        elif status.message and (hud or (messages and now - self._said_at < READ)):
+            self._message.draw(status.message, window, 0.06)
+        if hud:
+            self._hud.draw(status, self.meter.fps, window, now)
+
+    def _feed_outputs(self, now: float) -> None:
+        if not self.outputs:
+            self._composer.drop_reads()
+            self._asked.clear()
+            return
+        wanting = [output for output in self.outputs if output.wants(now)]
+        if wanting:
+            self._composer.begin_read(now)
+            self._asked.append(wanting)
+        for shown_at, pixels in self._composer.finish_reads():
+            for output in self._asked.popleft():
+                output.send(pixels, shown_at)
+
+    def _follow(self, snapshot: Snapshot, now: float) -> None:
+        """Do what the parameters ask of the window itself."""
+        if self._placement.follow(bool(snapshot["out.fullscreen"]), int(snapshot["out.screen"]), now):
+            self._pacer = self._new_pacer()
+
+    def _new_pacer(self) -> Pacer:
+        try:
+            refresh = float(self._window.screen.get_mode().rate or 0)
+        except Exception:  # No mode (Xvfb, EGL): the fallback rate is right enough.
+            refresh = 0.0
+        return Pacer(refresh, self._cap or (SOFTWARE_CAP if self.software else 0.0))
+
+    def _key_pressed(self, symbol: int, modifiers: int) -> bool:
+        key = self._key
+        held = {"ctrl": key.MOD_CTRL | key.MOD_COMMAND, "shift": key.MOD_SHIFT, "alt": key.MOD_ALT}
+        names = frozenset(name for name, bits in held.items() if modifiers & bits)
+        name = key.symbol_string(symbol).lower()
+        if name == "q" and "ctrl" in names:
+            self.closing = True
+        elif self._on_key is not None:
+            self._on_key(name, names)
+        return True  # Handled: otherwise pyglet closes the window on Esc.
+
+    def _forget_keys(self) -> None:
+        """What was held when the focus went is let go elsewhere; pyglet would wait for it and drop the next press."""
+        getattr(self._window, "pressed_keys", set()).clear()
+
+    def _close_pressed(self) -> bool:
+        self.closing = True
+        return True  # The window itself is closed when the show has ended.
+
+
+def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
+    """A pyglet window with OpenGL 3.3. Raises StageError where there is no display or no OpenGL."""
+    import pyglet
+
+    if headless:
+        pyglet.options.headless = True
+    try:
+        from pyglet.window import Window
+
+        config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
+        return physical_keys(Window)(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
+    except Exception as error:  # pyglet raises many kinds, down to missing libraries.
+        raise StageError(
+            f"no window can be opened here ({_first_line(error)}); start it in a desktop session, install "
+            "the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
+        ) from error
+
+
+def describe_gl() -> str:
+    """Which graphics driver draws, one line; opens a hidden window for a moment. Raises StageError."""
+    window = _open((64, 64), headless=False, visible=False)
+    try:
+        from tpos_live.display.gl_compositor import is_software, renderer_name
+
+        name = renderer_name()
+        slow = f" (drawn by the CPU: {SOFTWARE_CAP:.0f} pictures a second at most)" if is_software(name) else ""
+        return f"{name}{slow}"
+    finally:
+        window.close()
+
+
+def _loading(status: Status) -> str:
+    if status.state in ("starting", "loading"):
+        return f"loading {status.engine}" if status.engine else "starting"
+    return status.state
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,151 @@
+"""What the judge says of an engine's pictures: right scene, right distribution, right intensity."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from tpos_live.evaluation.captions import Caption
+from tpos_live.evaluation.harness.context import Trial
+from tpos_live.evaluation.harness.pool import Crew, dice
+from tpos_live.evaluation.metrics.report import Figure
+from tpos_live.evaluation.metrics.statistics import frechet, spearman
+from tpos_live.evaluation.reference_stats import PART, Renders, single
+from tpos_live.training.scenes.recipe import PLAIN
+from tpos_live.training.text.captions import PHRASES
+
+MANY_STEPS = 8
+FEW_STEPS = (2, 4)
+
+
+def any_scalars(rng: random.Random, intensity: float) -> tuple[float, ...]:
+    """An intensity, and any of the rest."""
+    return (intensity, *(rng.random() for _ in PLAIN[1:]))
+
+
+def accuracy(crew: Crew, name: str, captions: Sequence[Caption], seeds: int, bar: float) -> list[Figure]:
+    """The share of one-step pictures in which the judge sees the family that the caption means."""
+    meant = np.array([family for _, family in captions])
+    right = np.array(crew.do(name, _named, [(text, family, seeds, 1) for text, family in captions]))
+    by_family = {family: right[meant == family].mean() for family in sorted(set(meant.tolist()))}
+    worst = sorted(by_family, key=by_family.__getitem__)[:3]
+    note = "worst: " + ", ".join(f"{family} {100 * by_family[family]:.0f} %" for family in worst)
+    return [Figure(name, float(right.mean()), bar, unit="%", n=right.size, note=note)]
+
+
+def patience(crew: Crew, captions: Sequence[Caption]) -> list[Figure]:
+    """Whether a picture of each caption is named as often in a few steps as in one, from the same noise."""
+
+    def named(steps: int) -> float:
+        items = [(text, family, 1, steps) for text, family in captions]
+        return float(np.mean(crew.do(f"right scene in {steps} steps", _named, items)))
+
+    one = named(1)
+    figures = []
+    for steps in FEW_STEPS:
+        share = named(steps)
+        note = f"{100 * share:.0f} % for {100 * one:.0f}"
+        ratio = share / one if one > 0 else float(share > 0)
+        figures.append(Figure(f"right scene in {steps} steps / in one", ratio, 1.0, n=len(captions), note=note))
+    return figures
+
+
+def _named(trial: Trial, item: tuple[str, str, int, int]) -> list[bool]:
+    text, family, seeds, steps = item
+    rng, generator = dice(trial.seed, "named", text)
+    states = trial.states(text)
+    pictures = [
+        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator), steps)
+        for _ in range(seeds)
+    ]
+    named: list[bool] = (trial.look(pictures)[1].argmax(1) == trial.index(family)).tolist()
+    return named
+
+
+class Part(NamedTuple):
+    """Some of a family's captions: from `start` on as many as `pictures`, `slow` of them in MANY_STEPS steps too."""
+
+    family: str
+    start: int
+    pictures: int
+    slow: int
+
+
+def distances(crew: Crew, renders: Renders, pictures: int, many: int, slow: int) -> list[Figure]:
+    """Fréchet distances of one-step pictures from fresh renders of the same captions, with noise of their own.
+
+    pictures: of every family; many: of them again in MANY_STEPS steps, in `slow` families.
+    """
+    families = crew.trial.families
+    patient = set(families[:: max(len(families) // max(slow, 1), 1)][:slow]) if many > 1 else set()
+    parts = [
+        Part(family, start, min(PART, pictures - start), min(max(many - start, 0), PART) if family in patient else 0)
+        for family in families
+        for start in range(0, pictures, PART)
+    ]
+    done = list(zip(parts, crew.do("distance to fresh renders", _drawn, parts), strict=True))
+    real = renders.features(crew, families, pictures)
+    drawn = {name: np.concatenate([one for part, (one, _) in done if part.family == name]) for name in families}
+    apart = float(np.mean([frechet(real[a], real[b]) for a, b in combinations(families, 2)]))
+    near = {name: frechet(drawn[name], real[name]) for name in families}
+    half = pictures // 2
+    floor = float(np.mean([frechet(real[name][:half], real[name][half:]) for name in families])) if half > 1 else 0.0
+    worst = sorted(near, key=lambda name: -near[name])[:3]
+    note = "worst: " + ", ".join(f"{name} {near[name] / apart:.2f}" for name in worst)
+    note += f"; two halves of the renders: {floor / apart:.3f}; {pictures} pictures a family"
+    figures = [
+        Figure("distance to fresh renders / between families", float(np.mean(list(near.values()))) / apart, 0.1,
+               least=False, n=pictures * len(families), note=note),
+    ]  # fmt: skip
+    if patient:
+        names = [name for name in families if name in patient]
+        eight = {name: np.concatenate([more for part, (_, more) in done if part.family == name]) for name in names}
+        few = float(np.mean([frechet(drawn[name][: len(eight[name])], real[name]) for name in names]))
+        best = float(np.mean([frechet(eight[name], real[name]) for name in names]))
+        count = len(eight[names[0]])
+        figures.append(
+            Figure("distance in one step / in eight", few / best if best > 0 else 1.0, 1.3, least=False,
+                   n=count * len(names), note=f"{count} pictures each of {len(names)} families, the same noise")
+        )  # fmt: skip
+    return figures
+
+
+def _drawn(trial: Trial, part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the pictures of a part in one step [n, 64] and in eight [slow, 64]."""
+    artist = trial.artist
+    _, generator = dice(trial.seed, "drawn", part.family, part.start)
+    one, eight = [], []
+    for at, recipe in enumerate(single(trial.seed, part.family, part.start, part.pictures)):
+        noise, states = artist.noise(generator), trial.states(recipe.texts[0])
+        one.append(artist.draw(states, recipe.scalars, noise))
+        if at < part.slow:
+            eight.append(artist.draw(states, recipe.scalars, noise, MANY_STEPS))
+    features = trial.look(one)[0]
+    return features, trial.look(eight)[0] if eight else features[:0]
+
+
+def intensity(crew: Crew, renders: Renders, pictures: int) -> list[Figure]:
+    """Whether the intensity knob moves what the judge reads as intensity, family by family."""
+    families = crew.trial.families
+    ranks = dict(zip(families, crew.do("intensity", _rank, [(name, pictures) for name in families]), strict=True))
+    own = renders.ranks(crew, families, pictures)
+    worst = sorted(ranks, key=ranks.__getitem__)[:3]
+    good, there = (sum(rank >= 0.9 for rank in some.values()) / len(families) for some in (ranks, own))
+    mean = sum(ranks.values()) / len(ranks)
+    note = f"mean {mean:.2f}; worst: " + ", ".join(f"{name} {ranks[name]:.2f}" for name in worst)
+    note += f"; the same of renders: {100 * there:.0f} %, mean {sum(own.values()) / len(own):.2f}"
+    return [Figure("families whose intensity follows the knob (Spearman ≥ 0.9)", good, 0.9, unit="%",
+                   n=pictures * len(ranks), note=note)]  # fmt: skip
+
+
+def _rank(trial: Trial, item: tuple[str, int]) -> float:
+    family, pictures = item
+    rng, generator = dice(trial.seed, "intensity", family)
+    states = trial.states(PHRASES[family][0])
+    knob = [k / max(pictures - 1, 1) for k in range(pictures)]
+    drawn = [trial.artist.draw(states, any_scalars(rng, level), trial.artist.noise(generator)) for level in knob]
+    return spearman(knob, trial.look(drawn)[2][:, trial.index(family)].tolist())

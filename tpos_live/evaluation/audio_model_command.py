@@ -1,0 +1,140 @@
+"""`tpos-live evaluate encoder`: which encoder on which clips, and the figures in words or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from tpos_live.audio_encoder.base import SoundEncoder
+from tpos_live.audio_encoder.checkpoint import METADATA, EncoderError, read_encoder, read_metadata
+from tpos_live.audio_encoder.csls import TAUGHT, UNTAUGHT
+from tpos_live.audio_encoder.load import FOLDER
+from tpos_live.audio_encoder.rule_based import SpectralBaselineEncoder
+from tpos_live.core.paths import shipped
+from tpos_live.evaluation.audio_model import Answers, Embed, answer, files_of, magnitude, summary
+from tpos_live.training.audio_model.clips import fold_of
+
+BASELINE = "baseline"
+
+
+def evaluate_encoder(
+    data: Path, encoder: str, *, folds: bool, variants: int, say: Callable[[str], None], zero_shot: bool = False
+) -> dict[str, Any]:
+    """Figures of an encoder on the clips of `data`.
+
+    encoder: a folder, "" for the one in the box, or "baseline". folds: `encoder` is a folder with fold-1, fold-2, …
+    as `train encoder --leave-out-fold` writes them; each hears only the fold that it was not trained on.
+    zero_shot: it is a folder with without-A-B, … as `--leave-out-classes` writes them; each hears only those classes,
+    and where a fold was left out too, only that fold.
+    variants: procedural sounds a kind for the magnitude; 0 leaves that out. Raises DataError, EncoderError.
+    """
+    from tpos_live.training.audio_model.trainer import Sentences
+
+    home = shipped("engines") / "ember"
+    sentences = Sentences(home)
+
+    def embed(texts: Any) -> np.ndarray:
+        return np.asarray(sentences.encode(texts)[0].numpy())
+
+    found = Answers()
+    files = files_of(data)
+    texts = sorted({text for text, _ in files})
+    path = Path(encoder) if encoder else home / FOLDER
+    if zero_shot:
+        for folder in sorted([*path.glob("without-*"), *path.glob("fold-*-without-*")]):
+            if not (folder / METADATA).is_file():
+                continue
+            about = read_metadata(folder)["training"]
+            unheard, fold = about["left_out_classes"], about["left_out_fold"]
+            hearing, nearness, trained_on = _open("", folder, home, embed, texts)
+            some = [(text, file) for text, file in files_of(data, fold) if text in unheard]
+            part = answer(hearing, nearness, some, texts, trained_on, say)
+            found.clips += part.clips
+            found.hops, found.seconds, found.runs = found.hops + part.hops, found.seconds + part.seconds, found.runs + 1
+        if not found.runs:
+            raise EncoderError(
+                f"there is no encoder with classes left out in {path}; tpos-live train encoder --leave-out-classes A,B"
+            )
+    elif encoder == BASELINE or not folds:
+        hearing, nearness, trained_on = _open(encoder, path, home, embed, texts)
+        found = answer(hearing, nearness, files, texts, trained_on, say)
+    else:
+        for fold in sorted({fold_of(file) for _, file in files}):
+            if not (path / f"fold-{fold}").is_dir():
+                remedy = f"tpos-live train encoder --leave-out-fold {fold}"
+                say(f"fold {fold} left out: no encoder in {path / f'fold-{fold}'} ({remedy})")
+                continue
+            hearing, nearness, trained_on = _open("", path / f"fold-{fold}", home, embed, texts)
+            part = answer(hearing, nearness, files_of(data, fold), texts, trained_on, say)
+            if any(clip.seen for clip in part.clips):
+                raise EncoderError(
+                    f"{path / f'fold-{fold}'} was trained on fold {fold}; train it with --leave-out-fold {fold}"
+                )
+            found.clips += part.clips
+            found.hops, found.seconds = found.hops + part.hops, found.seconds + part.seconds
+    if not found.clips:
+        raise EncoderError(f"there is nothing to evaluate in {data} with {encoder or path}")
+    figures = {"encoder": encoder or str(path), "folds": folds, **summary(found)}
+    if zero_shot:
+        figures["runs"] = found.runs
+    if variants:
+        from tpos_live.training.synth.sound_effects import KINDS
+
+        figures["magnitude"] = magnitude(hearing, list(KINDS), variants)
+    return figures
+
+
+def _open(
+    encoder: str, path: Path, home: Path, embed: Embed, texts: Sequence[str]
+) -> tuple[SoundEncoder, Callable[[np.ndarray], np.ndarray], frozenset[str]]:
+    """The encoder, the nearness of its meanings to `texts`, and the clips it was trained on."""
+    places = embed(texts)
+    if encoder == BASELINE:
+        rules = SpectralBaselineEncoder()
+        known = embed(list(rules.concepts)) @ places.T
+        return rules, lambda meaning: meaning @ known, frozenset()
+    trained = read_encoder(path, home)
+    facts = read_metadata(path)
+    taken = TAUGHT if set(texts) <= set(facts["texts"]) else UNTAUGHT
+    return trained, trained.nearness(places, taken), frozenset(facts["training"]["clips"])
+
+
+def tell(figures: dict[str, Any]) -> None:
+    """The figures as lines for a person."""
+    seen = figures["seen_in_training"]
+    if seen:
+        click.echo(f"trained on {seen} of these {figures['n']} clips: not an accuracy (train with --leave-out-fold)")
+    for seconds, heard in figures["heard"].items():
+        low, high = heard["interval"]
+        click.echo(
+            f"{seconds} s heard: {heard['accuracy']:.1%} of {figures['n']} (95 % interval {low:.1%} to {high:.1%})"
+        )
+    last = list(figures["heard"].values())[-1]
+    for kind, share in last["per_class"].items():
+        click.echo(f"  {kind:<20} {share:.1%}")
+    for fold, share in figures["per_fold"].items():
+        click.echo(f"  fold {fold:<15} {share:.1%}")
+    if "magnitude" in figures:
+        strength = figures["magnitude"]
+        click.echo(
+            f"magnitude, rank correlation with density at equal loudness: {strength['rank_correlation']:.2f} over all, "
+            f"{strength['mean_within_kinds']:.2f} within kinds (RMS {strength['mean_within_kinds_of_rms']:.2f})"
+        )
+    click.echo(f"{figures['ms_a_hop']:.2f} ms a hop of 10 ms")
+
+
+def run(data: Path, encoder: str, folds: bool, variants: int, as_json: bool, zero_shot: bool = False) -> int:
+    """The command: figures on standard output, what was left out on standard error."""
+    figures = evaluate_encoder(
+        data, encoder, folds=folds, variants=variants, zero_shot=zero_shot, say=lambda line: click.echo(line, err=True)
+    )
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        tell(figures)
+    return 0

@@ -1,0 +1,176 @@
+"""Does the picture show what is heard? Frames driven by sound alone, named by the judge."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+
+from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.conditioning.audio_conditioner import HearsSentences
+from tpos_live.conditioning.vocabulary import NEAR, Vocabulary, load_vocabulary
+from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.settings import load_settings
+from tpos_live.evaluation.accuracy import any_scalars
+from tpos_live.evaluation.classifier.model import Judge, load_judge
+from tpos_live.evaluation.harness.context import Trial
+from tpos_live.evaluation.harness.pool import dice
+from tpos_live.evaluation.harness.sampler import Artist, as_tensor
+from tpos_live.evaluation.metrics.report import Figure, text_table
+from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.offline import improve, pictures
+from tpos_live.runtime.pipeline import Studio
+from tpos_live.training.audio_model.sound_to_scene import SHOWN
+from tpos_live.training.synth.sound_effects import KINDS
+from tpos_live.training.text.captions import PHRASES
+
+SECONDS = 5.0
+LOOKED_AT = 5
+"""Pictures at the end that the judge sees; the scene named most often is the answer."""
+FPS = 5
+Example = tuple[str, np.ndarray]
+"""What a sound is, in words, and the sound: mono float32 at 48 kHz."""
+
+
+def made(variants: int, seed: int) -> Iterator[Example]:
+    """Procedural sounds with seeds that no training has."""
+    from tpos_live.training.synth.sound_effects import library, make
+
+    for text, density, made_from in library(variants, seed + 90_001):
+        yield text, make(text, max(density, 0.3), SECONDS, made_from)
+
+
+def recorded(folder: Path, report: Callable[[str], None]) -> Iterator[Example]:
+    """The clips of a folder with a folder for each class; what cannot be read is reported. Raises DataError."""
+    from tpos_live.training.audio_model.clips import find_clips, read_mono
+
+    for text, path in find_clips(folder):
+        try:
+            yield text, read_mono(path)[: round(SECONDS * RATE)]
+        except SoundError as error:
+            report(f"left out: {error}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """drawn: the family that the judge names. heard: that of the phrase nearest to the meaning; "" for none, a mood.
+
+    magnitude: how much of the sound there is, as the encoder says.
+    """
+
+    drawn: str
+    heard: str
+    magnitude: float
+
+
+def scene_of(text: str, families: tuple[str, ...], vocabulary: Vocabulary | None) -> str | None:
+    """The family that a sound called `text` should show; None for a mood, and where the engine has no such scene."""
+    if text in SHOWN and SHOWN[text][0] in families:
+        return SHOWN[text][0]
+    if vocabulary is None or (text in KINDS and text not in SHOWN):
+        return None
+    found = vocabulary.understand(text)
+    known = found.families and found.families[0] in families and found.near >= NEAR
+    return found.families[0] if known else None
+
+
+def evaluate_picture(
+    examples: Iterator[Example], seed: int, as_json: bool, report: Callable[[str], None]
+) -> list[Figure]:
+    """Draw each sound with no prompt and the sound's full weight, let the judge name it, and print the figures.
+
+    A class counts if the engine has a scene for it. What is lost on the way is told too: whether the encoder heard the
+    scene, and whether its phrase alone, as a prompt, is drawn so that the judge names it.
+    """
+    settings = load_settings({"engine.name": "ember"})
+    values: dict[str, float | int | str] = {"prompt": "", "audio.weight": 1.0, "audio.mode": "blend", "seed": seed}
+    snapshot = ParameterStore({**settings.start_values(), **values}).snapshot()
+    with Studio(settings, live=False) as studio:
+        improve(studio)
+        judge, _ = load_judge(studio.engine.folder)
+        trial = Trial(Artist(studio.engine), judge, seed)
+        vocabulary = load_vocabulary(studio.engine.folder, studio.engine.sentences)
+        seen: dict[str, list[Answer]] = {}
+        wanted: dict[str, str | None] = {}
+        for index, (text, mono) in enumerate(examples):
+            if text not in wanted:
+                wanted[text] = scene_of(text, trial.families, vocabulary)
+                if wanted[text] is None:
+                    report(f"left out: {text}, for which the engine has no scene")
+            if wanted[text] is not None:
+                answer = _answer(studio, judge, snapshot, mono, index * 2 * SECONDS)
+                seen.setdefault(text, []).append(answer)
+        words = {text: _by_words(trial, str(wanted[text])) for text in seen}
+    flat = [(answer, wanted[text]) for text, answers in seen.items() for answer in answers]
+    right = [answer.drawn == scene for answer, scene in flat]
+    heard = [answer.heard == scene for answer, scene in flat]
+    shown = [good for good, one in zip(right, heard, strict=True) if one]
+    spoken = [words[text] for text, answers in seen.items() for _ in answers]
+    rows = [
+        Figure("picture by sound alone", float(np.mean(right or [False])), 0.85, unit="%", n=len(right)),
+        Figure("  the encoder hears the scene", float(np.mean(heard or [False])), unit="%", n=len(heard)),
+        Figure("  drawn so, of what is heard so", float(np.mean(shown or [False])), unit="%", n=len(shown)),
+        Figure("  drawn so by words alone", float(np.mean(spoken or [False])), unit="%", n=LOOKED_AT * len(seen)),
+    ]
+    rows += [
+        Figure(f"  {text} as {wanted[text]}", float(np.mean([answer.drawn == wanted[text] for answer in answers])),
+               unit="%", n=len(answers), note=_told(answers, str(wanted[text]), words[text]))
+        for text, answers in sorted(seen.items())
+    ]  # fmt: skip
+    click.echo("\n".join(json.dumps(row.row()) for row in rows) if as_json else text_table(rows))
+    return rows
+
+
+def _told(answers: list[Answer], scene: str, words: float) -> str:
+    heard = 100 * float(np.mean([answer.heard == scene for answer in answers]))
+    magnitude = float(np.mean([answer.magnitude for answer in answers]))
+    drawn = sorted({answer.drawn for answer in answers if answer.drawn != scene})
+    others = f"; drawn as {', '.join(drawn[:3])}" if drawn else ""
+    return f"heard {heard:.0f} %, by words {100 * words:.0f} %, magnitude {magnitude:.2f}{others}"
+
+
+def _by_words(trial: Trial, family: str) -> float:
+    """The share of pictures of a family's plainest phrase that the judge names so."""
+    rng, generator = dice(trial.seed, "by words", family)
+    states = trial.states(PHRASES[family][0])
+    drawn = [
+        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator))
+        for _ in range(LOOKED_AT)
+    ]
+    return float((trial.look(drawn)[1].argmax(1) == trial.index(family)).mean())
+
+
+def _answer(studio: Studio, judge: Judge, snapshot: Snapshot, mono: np.ndarray, begin: float) -> Answer:
+    """What is drawn in the last pictures of a sound, heard from a fresh start.
+
+    begin: seconds on the mixer's clock, which only runs forward; what was heard before has faded by the end.
+    """
+    studio.encoder.reset()
+    sound = np.repeat(mono[:, None], 2, axis=1)
+    listener = Listener(studio.encoder)
+    last: deque[np.ndarray] = deque(maxlen=LOOKED_AT)
+    for drive in pictures(studio, listener, snapshot, sound, FPS):
+        frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=begin + drive.time)
+        if frame is not None:
+            last.append(frame.pixels.copy())
+    meaning = listener.meaning.latest()
+    if not last:
+        return Answer("", "", 0.0)
+    votes = judge(as_tensor(list(last)))[0].argmax(1)
+    drawn = judge.families[int(votes.bincount(minlength=len(judge.families)).argmax())]
+    return Answer(drawn, heard_scene(studio.encoder, meaning), float(meaning.magnitude) if meaning else 0.0)
+
+
+def heard_scene(encoder: object, meaning: Meaning | None) -> str:
+    """The family of the phrase nearest to a meaning, among those that Ember learned to see; "" for none."""
+    if meaning is None or not isinstance(encoder, HearsSentences) or not np.any(meaning.vector):
+        return ""
+    count = encoder.scenes or len(encoder.phrases)
+    nearest = encoder.phrases[int(encoder.nearness(encoder.vectors[:count])(meaning.vector).argmax())]
+    return next((family for family, phrases in PHRASES.items() if nearest in phrases), "")

@@ -1,0 +1,67 @@
+"""`tpos-live train judge`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import click
+
+from tpos_live.core.paths import shipped
+from tpos_live.evaluation.classifier.model import FILE
+from tpos_live.evaluation.classifier.train import train_judge
+
+RUN = Path("runs/judge")
+"""Pictures and checkpoints of a training, in the folder where it was started."""
+
+
+def run(
+    minutes: float,
+    families: str,
+    output: Path | None,
+    resume: bool,
+    seed: int,
+    threads: int | None,
+    accelerator: str | None,
+) -> int:
+    """Train the judge of an engine folder and say how good it is.
+
+    families: names with commas between, "all", or "" for those that the engine was trained on.
+    """
+    folder = output or shipped("engines") / "ember"
+    facts = train_judge(
+        folder,
+        minutes,
+        seed,
+        chosen(families, folder),
+        threads=threads,
+        accelerator=accelerator,
+        resume=resume,
+        run=RUN,
+    )
+    right, worst = (100 * float(str(facts[name])) for name in ("accuracy", "worst_accuracy"))
+    click.echo(
+        f"wrote {folder / FILE}: right in {right:.1f} % of {facts['held_out']} renders that it never saw, "
+        f"worst {facts['worst_family']} {worst:.0f} %; intensity's rank correlation {facts['intensity_spearman']}"
+    )
+    return 0
+
+
+def chosen(families: str, folder: Path = Path()) -> list[str]:
+    """Family names that an option means; "" = those that the engine in `folder` was trained on, or else Ember."""
+    from tpos_live.training.scenes import FAMILIES
+
+    if families == "all":
+        return list(FAMILIES)
+    if families:
+        names = [name.strip() for name in families.split(",") if name.strip()]
+        if unknown := [name for name in names if name not in FAMILIES]:
+            raise click.UsageError(f"there is no scene family {unknown[0]!r}; families are {', '.join(FAMILIES)}")
+        return names
+    path = folder / "families.toml"
+    if not path.exists():
+        path = shipped("engines") / "ember" / "families.toml"
+    try:
+        return [str(name) for name in tomllib.loads(path.read_text(encoding="utf-8"))["families"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise click.UsageError(f"{path}: not a list of families ({error}); name them with --families") from error

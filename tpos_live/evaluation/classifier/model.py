@@ -1,0 +1,131 @@
+"""The judge: a small network that names the scene family of a picture and says how intense it is.
+
+It is trained on rendered scenes alone (`tpos-live train judge`), so it knows what a scene should look
+like and has never seen a picture of the engine that it judges.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tpos_live.diffusion.model.metadata import first_line
+
+FEATURES = 64
+SIDE = 128
+"""Pixels of the shorter side of what the judge looks at."""
+FILE = Path("judge") / "judge.safetensors"
+"""Where an engine folder keeps its judge."""
+PART = 4
+"""Places along a part: a quarter of a square picture's area."""
+_WIDTHS = (24, 48, 96, 128)
+
+
+class JudgeError(Exception):
+    """There is no usable judge: one line that says what, where and what to do."""
+
+
+class Judge(nn.Module):
+    """Convolutions, a mean over the picture, FEATURES numbers; from them families and intensities.
+
+    families: names, in the order of the outputs.
+    """
+
+    def __init__(self, families: tuple[str, ...]) -> None:
+        super().__init__()
+        self.families = families
+        layers: list[nn.Module] = []
+        before = 3
+        for level, width in enumerate(_WIDTHS):
+            layers += [nn.Conv2d(before, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.SiLU()]
+            if level:
+                layers.append(_Residual(width))
+            before = width
+        self.body = nn.Sequential(*layers)
+        self.features = nn.Linear(before, FEATURES)
+        self.family = nn.Linear(FEATURES, len(families))
+        self.strength = nn.Sequential(nn.Linear(FEATURES, 64), nn.SiLU(), nn.Linear(64, len(families)))
+
+    def look(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Features float [batch, FEATURES] of pictures [batch, 3, h, w] in [0, 1], of any size."""
+        features: torch.Tensor = self.features(self.places(pictures).mean((2, 3)))
+        return features
+
+    def places(self, pictures: torch.Tensor) -> torch.Tensor:
+        """What is seen at each place [batch, channels, rows, columns], one every sixteenth of SIDE."""
+        seen: torch.Tensor = self.body(shrink(pictures) * 4 - 2)
+        return seen
+
+    def parts(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Logits [batch, parts, families] of all parts of PART by PART places, overlapping."""
+        return self.within(self.places(pictures))
+
+    def within(self, places: torch.Tensor) -> torch.Tensor:
+        """The same of what `places` gives."""
+        pooled = F.avg_pool2d(places, PART, 1).flatten(2).transpose(1, 2)
+        logits: torch.Tensor = self.family(F.silu(self.features(pooled)))
+        return logits
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [batch, families], and for each family the intensity if it is that one, about [0, 1]."""
+        features = F.silu(self.look(pictures))
+        return self.family(features), self.strength(features)
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + F.silu(self.norm(self.conv(x)))
+
+
+def shrink(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures [batch, 3, h, w] with SIDE pixels along the shorter side, by means over areas."""
+    h, w = pictures.shape[-2:]
+    scale = SIDE / min(h, w)
+    size = (round(h * scale), round(w * scale))
+    return pictures if size == (h, w) else F.interpolate(pictures, size=size, mode="area")
+
+
+def save_judge(judge: Judge, path: Path, facts: dict[str, object]) -> None:
+    """Write weights in half precision; facts (seed, figures) and families go into the file's header."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in judge.state_dict().items()
+    }
+    save_file(tensors, path, {"families": json.dumps(judge.families), "facts": json.dumps(facts)})
+    path.chmod(0o644)
+
+
+def load_judge(folder: Path) -> tuple[Judge, dict[str, object]]:
+    """The judge of an engine folder, ready to look, and its facts.
+
+    Raises JudgeError with one line where it is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    path = folder / FILE
+    if not path.exists():
+        raise JudgeError(f"{path}: there is no judge; make it with tpos-live train judge")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            header = opened.metadata()
+        judge = Judge(tuple(json.loads(header["families"])))
+        judge.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=True)
+        facts = dict(json.loads(header["facts"]))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise JudgeError(
+            f"{path}: damaged judge ({first_line(error)}); make it again: tpos-live train judge"
+        ) from error
+    return judge.eval().requires_grad_(False), facts

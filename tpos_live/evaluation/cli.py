@@ -1,0 +1,182 @@
+"""`tpos-live evaluate ...`: how good the networks in the box are, in figures.
+
+Only light modules are imported here; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_SEED = click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+_JSON = click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure how good the networks in the box are."""
+
+
+@evaluate.command()
+@click.option("--captions", type=click.Path(dir_okay=False, path_type=Path), help="Phrases: phrase TAB family a line.")
+@click.option("--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a judge.")
+@click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
+@click.option("--only", default="", metavar="PART,…", help="Parts to measure now, kept with those measured before.")
+@click.option("--resume", is_flag=True, help="Leave out the parts that are there already.")
+@click.option("--quick", "much", flag_value="quick", help="A minute, few pictures, the model card stays as it is.")
+@click.option("--full", "much", flag_value="full", help="All pictures that the model card asks for: half an hour.")
+@click.option("--pictures", type=click.IntRange(4, 100_000), help="Of each family, for the distances.")
+@click.option(
+    "--photographs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="images/land of Debian's endless-sky-data, for the second opinion.",
+)
+@click.option("--card/--no-card", default=None, help="Write the figures into the engine's README.md, or do not.")
+@_SEED
+@_JSON
+def ember(
+    captions: Path | None,
+    engine: str,
+    accelerator: str,
+    only: str,
+    resume: bool,
+    much: str | None,
+    pictures: int | None,
+    photographs: Path | None,
+    card: bool | None,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Judge the engine's pictures: scenes, distances, intensity, smoothness, blends, speed.
+
+    Ten minutes on two cores. Figures are kept in runs/evaluation; the parts are speed, prompts, distance, intensity,
+    smoothness, blends, memory and second-opinion, and renders makes what distances need beforehand.
+    """
+    from dataclasses import replace
+
+    from tpos_live.diffusion.hub.resolve import resolve_engine
+    from tpos_live.evaluation.image_model import FULL, QUICK, SECTIONS, SHORT, Evaluation, evaluate_ember
+    from tpos_live.evaluation.metrics.cpu_affinity import cores
+
+    parts = [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := [name for name in parts if name not in (*SECTIONS, "renders")]:
+        raise click.BadParameter(f"there is no part {unknown[0]!r}; parts are {', '.join(SECTIONS)}, renders")
+    if "second-opinion" in parts and photographs is None:
+        raise click.UsageError("the second opinion needs --photographs")
+    counts = {"quick": QUICK, "full": FULL}.get(much or "", SHORT)
+    if pictures is not None:
+        counts = replace(counts, pictures=pictures)
+    folder, _ = resolve_engine(engine)
+    keep = None if much == "quick" else Path("runs/evaluation")
+    write = much != "quick" if card is None else card
+    with Evaluation(folder, seed, counts, captions, accelerator, len(cores()), keep, photographs) as evaluation:
+        figures = evaluate_ember(evaluation, parts, resume, as_json, write)
+    return 0 if all(figure.passed is not False for figure in figures) else 1
+
+
+@evaluate.command()
+@click.option("--families", default="all", show_default=True, metavar="NAME,…|all")
+@click.option("--pictures", type=click.IntRange(1, 1000), default=8, show_default=True, help="Renders a family.")
+@click.option("--size", default="256x256", show_default=True, metavar="SIZE", help="Of the renders: 256 or 512x288.")
+@_SEED
+@_JSON
+def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> int:
+    """Measure the scenes' own look: colour, light, quiet, texture, movement."""
+    from tpos_live.core.settings import parse_size
+    from tpos_live.evaluation.aesthetics import evaluate_look
+    from tpos_live.evaluation.classifier.command import chosen
+
+    try:
+        wanted = parse_size(size)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--size") from error
+    evaluate_look(chosen(families or "all"), pictures, seed, wanted, as_json)
+    return 0
+
+
+@evaluate.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
+@click.option("--folds", is_flag=True, help="Each fold by the encoder in runs/encoder/fold-K, trained without it.")
+@click.option("--zero-shot", is_flag=True, help="The classes that the encoders in runs/encoder/without-* never heard.")
+@click.option("--encoder", "folder", default="", metavar="FOLDER|baseline", help="Default: the one in the box.")
+@click.option("--variants", type=click.IntRange(0, 100), default=8, show_default=True, help="Sounds for the magnitude.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int, as_json: bool) -> int:
+    """Ask the sound encoder to name clips, and to say how much of a sound there is."""
+    from tpos_live.evaluation.audio_model_command import run
+
+    return run(data, folder or ("runs/encoder" if folds or zero_shot else ""), folds, variants, as_json, zero_shot)
+
+
+@evaluate.command()
+@click.argument("video", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option(
+    "--foreign", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Other music, as a control."
+)
+@click.option("--clicks", type=click.IntRange(5, 2000), help="Instead of a video: the answer to so many clicks.")
+@click.option("--prompt", default="neon jellyfish", show_default=True, help="With --clicks.")
+@_SEED
+@_JSON
+def sync(video: Path | None, foreign: Path | None, clicks: int | None, prompt: str, seed: int, as_json: bool) -> int:
+    """Measure whether the pictures of a VIDEO follow its sound."""
+    from tpos_live.evaluation.sync_command import run, run_clicks
+
+    if (video is None) == (clicks is None):
+        raise click.UsageError("name a video, or give --clicks N")
+    if clicks is not None:
+        return run_clicks(clicks, prompt, seed, as_json)
+    assert video is not None
+    return run(video, foreign, seed, as_json)
+
+
+@evaluate.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="A folder with a folder of clips a class; default: made sounds."
+)
+@click.option("--variants", type=click.IntRange(1, 100), default=8, show_default=True, help="Made sounds of a kind.")
+@_SEED
+@_JSON
+def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
+    """Let the judge name pictures that are driven by sound alone."""
+    from tpos_live.evaluation.audio_to_scene import evaluate_picture, made, recorded
+
+    def report(line: str) -> None:
+        click.echo(f"tpos-live: {line}", err=True)
+
+    rows = evaluate_picture(recorded(data, report) if data else made(variants, seed), seed, as_json, report)
+    return 0 if all(row.passed is not False for row in rows) else 1
+
+
+@evaluate.command()
+@click.option("--excerpts", type=click.IntRange(16, 10_000), default=24, show_default=True, help="Pieces of music.")
+@click.option(
+    "--way",
+    "ways",
+    type=click.Choice(["all", "no-meaning", "no-fast", "oscillator"]),
+    multiple=True,
+    help="How sound reaches the picture; default: all four.",
+)
+@click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Where drawn pieces are kept.")
+@click.option("--size", default="128x128", show_default=True, metavar="SIZE", help="Of the engine's pictures.")
+@click.option("--fps", type=click.IntRange(8, 60), default=15, show_default=True, help="Pictures a second.")
+@click.option("--prompt", default="neon jellyfish", show_default=True, help="What the pictures show.")
+@_SEED
+@_JSON
+def retrieval(
+    excerpts: int,
+    ways: tuple[str, ...],
+    work: Path | None,
+    size: str,
+    fps: int,
+    prompt: str,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Pick the sound of silent pictures among eight of equal tempo, by a probe that has learnt on other music.
+
+    A quarter of an hour on two cores; what has been drawn is kept, so a run that was ended goes on.
+    """
+    from tpos_live.evaluation.retrieval_command import run
+
+    return run(excerpts, work or Path("runs/retrieval"), size, fps, prompt, seed, as_json, ways)

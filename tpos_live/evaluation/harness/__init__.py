@@ -1,0 +1,1 @@
+"""What draws and measures many frames on all cores."""

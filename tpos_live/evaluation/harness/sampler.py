@@ -1,0 +1,106 @@
+"""The artist: an engine's pictures for measurements, of stated words, scalars and noise, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from tpos_live.conditioning.prompt_bank import Part
+from tpos_live.diffusion.backends.registry import STOPGAPS, choose, prepare_better
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.diffusion.model.unet_tokens import UnetTokens
+from tpos_live.diffusion.sampling.noise_field import NoiseField
+from tpos_live.diffusion.sampling.region_blend import Growth, shares
+from tpos_live.diffusion.sampling.sampler import Loop
+
+
+class Artist:
+    """Draws as a show does, with the show's accelerator, in silence. Belongs to one thread.
+
+    note: what runs, and why nothing faster, one line.
+    """
+
+    def __init__(
+        self, engine: Engine, accelerator: str = "auto", size: tuple[int, int] | None = None, threads: int = 0
+    ) -> None:
+        """accelerator: as on the command line; a faster one is prepared first, once on a machine. threads: 0 = all."""
+        self.engine = engine
+        self.size = engine.nearest_size(size or engine.metadata.size)
+        self._rows = UnetTokens(engine)
+        rows = self._rows.count
+        self.accelerator = choose(accelerator, engine, self.size, rows, threads)
+        if self.accelerator.name in STOPGAPS:
+            try:
+                self.accelerator = prepare_better(accelerator, engine, self.size, rows, threads) or self.accelerator
+            except EngineError as error:
+                self.accelerator.why = str(error)
+        self.note = f"{self.accelerator.name}{f' ({self.accelerator.why})' if self.accelerator.why else ''}"
+        self._tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
+        shape = (1, engine.latent_channels, self.size[1] // engine.factor, self.size[0] // engine.factor)
+        self._loop = Loop(shape, engine.device)
+        self._field = NoiseField(*shape[1:], packing=engine.packing)
+        self._shape = shape
+        self._growth = Growth(shape, engine.device)
+        self._pixels = np.zeros((self.size[1], self.size[0], 3), np.uint8)
+
+    def noise(self, generator: torch.Generator) -> torch.Tensor:
+        """White noise for one picture, float [1, channels, h, w]."""
+        return torch.randn(self._shape, generator=generator)
+
+    def moment(self, seed: int, walk: float, intensity: float) -> tuple[torch.Tensor, list[float]]:
+        """Noise (a buffer) and scalars as a show has them where its walk is."""
+        return self._field.at(seed, 0, walk), self._rows.scalars.at(seed, 0, walk, intensity)
+
+    @torch.inference_mode()
+    def draw(self, states: torch.Tensor, scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
+        """The picture uint8 [H, W, 3].
+
+        states: [text tokens, dim], of `engine.encode`. scalars: as many as the engine's metadata names, in [0, 1].
+        """
+        return self.grow([(states, 1.0)], scalars, noise, steps)
+
+    @torch.inference_mode()
+    def grow(self, parts: Sequence[Part], scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
+        """The same of several prompts that grow through each other, as in a show between two prompts.
+
+        parts: states and weights, at most MOST_SCENES, one in sum; those of no weight are left out.
+        """
+        parts = [part for part in parts if part[1] > 0]
+        if self._rows.pairs and len(parts) == 2:
+            (first, _), (second, _) = parts
+            conditions = [self._condition(first, scalars, second, shares([weight for _, weight in parts])[1])]
+        else:
+            conditions = [self._condition(states, scalars) for states, _ in parts]
+            self._growth.prepare([weight for _, weight in parts])
+        plan, done = self.engine.schedule.plan(steps), 0
+
+        def predict(latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+            nonlocal done
+            if len(conditions) == 1:
+                return self.accelerator.predict(latent, timestep, conditions[0])
+            found = [self.accelerator.predict(latent, timestep, tokens).clone() for tokens in conditions]
+            step, done = plan.steps[done], done + 1
+            return self._growth.join(done == 1, latent, torch.cat(found), step.skip, step.out)
+
+        latent = self._loop.run(plan, predict, noise.to(self.engine.device))
+        self.accelerator.decode(latent, self._pixels)
+        return self._pixels.copy()
+
+    def _condition(
+        self, states: torch.Tensor, scalars: Sequence[float], second: torch.Tensor | None = None, share: float = 0.0
+    ) -> torch.Tensor:
+        """Tokens [1, rows, dim] of a prompt in silence, and of a second one."""
+        heard = self._rows.given - len(states)
+        rest = states.new_zeros(heard, states.shape[1]) if self.engine.hears else states[len(states) - heard :]
+        values = list(scalars)[: len(self._rows.scalars.scalars) - self._rows.pairs]
+        tokens = torch.zeros_like(self._tokens)
+        self._rows.fill(tokens, torch.cat([states, rest]), [*values, *([share] if self._rows.pairs else [])], second)
+        return tokens
+
+
+def as_tensor(pictures: Sequence[np.ndarray]) -> torch.Tensor:
+    """Pictures uint8 [H, W, 3] as float [batch, 3, H, W] in [0, 1]."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,286 @@
+"""`tpos-live evaluate ember`: every figure of the engine in the box, printed and written into its model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tpos_live.evaluation.captions import SHIPPED, Caption, read_captions
+from tpos_live.evaluation.metrics.report import CardError, Figure, markdown_table, text_table, write_card
+from tpos_live.evaluation.metrics.results import Results, Section
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much is drawn. pictures: a family, for distances. many: of these again in eight steps, in `slow` families.
+
+    seeds: pictures of every caption. levels: of the intensity, a family. prompts, frames: of the walks. pairs: of
+    blends. timed, stock: pictures of the two pipelines. show: seconds of a show whose memory is read. photographed:
+    pictures of a class, for the second opinion.
+    """
+
+    pictures: int = 500
+    many: int = 100
+    slow: int = 1000
+    seeds: int = 6
+    levels: int = 50
+    prompts: int = 20
+    frames: int = 300
+    pairs: int = 200
+    timed: int = 120
+    stock: int = 12
+    show: float = 10.0
+    photographed: int = 40
+
+
+FULL = Counts()
+"""The whole of it: for forty families a quarter of an hour on two cores, and as much for the renders, once."""
+SHORT = replace(FULL, pictures=120, many=100, slow=10, seeds=3, pairs=120)
+"""About ten minutes for forty families on two cores, renders among them."""
+QUICK = Counts(
+    pictures=20, many=6, slow=4, seeds=1, levels=10, prompts=4, frames=60, pairs=10, timed=20, stock=3, photographed=4
+)
+"""A minute or two: enough to see whether something broke, too little for a model card."""
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "speed": ("timed", "stock"),
+    "prompts": ("seeds",),
+    "distance": ("pictures", "many", "slow"),
+    "intensity": ("levels",),
+    "smoothness": ("prompts", "frames"),
+    "blends": ("pairs",),
+    "memory": ("show",),
+    "second-opinion": ("photographed",),
+}
+"""What is measured together, in this order, and which counts it takes. Speed first: the processor is cool, and no
+other measurement has filled its caches."""
+
+
+class Evaluation:
+    """An engine, its judge and what is to be measured. Networks are loaded when a section first needs them."""
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        counts: Counts,
+        captions: Path | None = None,
+        accelerator: str = "auto",
+        workers: int = 0,
+        keep: Path | None = None,
+        photographs: Path | None = None,
+    ) -> None:
+        """workers: processes that draw; 0 = this one. keep: a folder for results and the readings of renders.
+
+        Raises JudgeError and CaptionsError, each one line.
+        """
+        from tpos_live.evaluation.classifier.model import FILE, load_judge
+        from tpos_live.evaluation.harness.context import taught_families
+        from tpos_live.evaluation.reference_stats import Renders
+
+        self.folder, self.seed, self.counts, self.accelerator, self.workers = folder, seed, counts, accelerator, workers
+        self.judge, self.facts = load_judge(folder)
+        taught = taught_families(folder)
+        if unknown := [name for name in taught if name not in self.judge.families]:
+            click.echo(f"the judge does not know {', '.join(unknown)}; make it again: tpos-live train judge", err=True)
+        self.families = [name for name in self.judge.families if not taught or name in taught]
+        self.fresh = read_captions(captions or SHIPPED, self.families)
+        self.photographs = photographs
+        self.renders = Renders(keep and keep / "renders.npz", folder, seed)
+        about = {
+            "engine": folder.name, "weights": _weights(folder), "families": len(self.families), "seed": seed,
+            "judge": hashlib.sha256((folder / FILE).read_bytes()).hexdigest()[:12],
+            "captions": hashlib.sha256((captions or SHIPPED).read_bytes()).hexdigest()[:12],
+            "accelerator": accelerator,
+        }  # fmt: skip
+        self.results = Results(keep and keep / f"{folder.name}.json", about)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Evaluation:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def crew(self) -> Any:
+        """Who draws and looks."""
+        from tpos_live.diffusion.model.engine import load_engine
+        from tpos_live.evaluation.harness.context import Trial
+        from tpos_live.evaluation.harness.pool import Crew
+        from tpos_live.evaluation.harness.sampler import Artist
+
+        artist = Artist(load_engine(self.folder), self.accelerator)
+        crew = self._stack.enter_context(
+            Crew(Trial(artist, self.judge, self.seed), self.folder, self.accelerator, self.workers)
+        )
+        click.echo(f"{self.folder.name}: {len(self.families)} families, {artist.note}", err=True)
+        return crew
+
+    def measure(self, name: str) -> list[Figure]:
+        """The figures of one section."""
+        if name == "memory":
+            from tpos_live.evaluation.speed import memory
+
+            return memory(self.folder, self.counts.show)
+        measured: Callable[[], list[Figure]] = {
+            "speed": self._speed,
+            "prompts": self._prompts,
+            "distance": self._distance,
+            "intensity": self._intensity,
+            "smoothness": self._smoothness,
+            "blends": self._blends,
+            "second-opinion": self._second_opinion,
+        }[name]
+        return measured()
+
+    def _speed(self) -> list[Figure]:
+        from tpos_live.evaluation.speed import speed
+
+        return speed(self.crew.trial.artist, self.counts.timed, self.counts.stock)
+
+    def _prompts(self) -> list[Figure]:
+        from tpos_live.evaluation.accuracy import accuracy, patience
+        from tpos_live.training.text.captions import HELD_OUT
+
+        held_out: list[Caption] = [(text, family) for family in self.families for text in HELD_OUT.get(family, ())]
+        seeds = self.counts.seeds
+        figures = accuracy(self.crew, "right scene, captions in new wording", self.fresh, seeds, 0.95)
+        if held_out:
+            figures += accuracy(self.crew, "right scene, words that no caption held", held_out, seeds, 0.8)
+        return figures + patience(self.crew, self.fresh)
+
+    def _distance(self) -> list[Figure]:
+        from tpos_live.evaluation.accuracy import distances
+
+        return distances(self.crew, self.renders, self.counts.pictures, self.counts.many, self.counts.slow)
+
+    def _intensity(self) -> list[Figure]:
+        from tpos_live.evaluation.accuracy import intensity
+
+        return intensity(self.crew, self.renders, self.counts.levels)
+
+    def _smoothness(self) -> list[Figure]:
+        from tpos_live.evaluation.smoothness import smoothness
+
+        return smoothness(self.crew, self.counts.prompts, self.counts.frames)
+
+    def _blends(self) -> list[Figure]:
+        from tpos_live.evaluation.smoothness import blends
+
+        return blends(self.crew, self.renders, self.counts.pairs)
+
+    def _second_opinion(self) -> list[Figure]:
+        from tpos_live.evaluation.imagenet_probe import second_opinion
+
+        assert self.photographs is not None
+        return second_opinion(self.crew, self.photographs, self.counts.photographed)
+
+    def prepare(self) -> None:
+        """Read all renders that the sections may need, of every family that the judge knows.
+
+        They do not depend on the engine's weights, and are there when it has learned more.
+        """
+        self.renders.ranks(self.crew, self.judge.families, self.counts.levels)
+        self.renders.both(self.crew, self.judge.families, self.counts.pairs)
+        self.renders.features(self.crew, self.judge.families, self.counts.pictures)
+
+    def take(self, name: str) -> None:
+        """Measure a section and keep it."""
+        begin = time.monotonic()
+        figures = self.measure(name)
+        counts = {key: getattr(self.counts, key) for key in SECTIONS[name]}
+        self.results.sections[name] = Section(figures, counts, (time.monotonic() - begin) / 60)
+        self.results.write()
+
+    def done(self, name: str) -> bool:
+        """Whether a section is there already."""
+        return self.results.has(name, {key: getattr(self.counts, key) for key in SECTIONS[name]})
+
+
+def evaluate_ember(
+    evaluation: Evaluation,
+    sections: Sequence[str] = (),
+    resume: bool = False,
+    as_json: bool = False,
+    card: bool = True,
+) -> list[Figure]:
+    """Measure, print the figures, and write all that are there to the engine's model card.
+
+    sections: of SECTIONS, or "renders" for `prepare` alone; none = all that can be measured. resume: leave out what is
+    there already, of the same weights, judge, seed and counts. Raises EngineError, SecondOpinionError, one line each.
+    """
+    begin = time.monotonic()
+    results = evaluation.results
+    results.read()
+    wanted = sections or [name for name in SECTIONS if name != "second-opinion" or evaluation.photographs]
+    if "renders" in wanted:
+        evaluation.prepare()
+    for name in SECTIONS:
+        if name in wanted and not (resume and evaluation.done(name)):
+            evaluation.take(name)
+            click.echo(f"{name}: {results.sections[name].minutes:.1f} minutes", err=True)
+    figures = results.figures(list(SECTIONS))
+    from tpos_live.bench.session import machine
+
+    about = {
+        "kind": "about", **results.about, "minutes": round((time.monotonic() - begin) / 60, 1),
+        "sections": {name: section.counts for name, section in results.sections.items()},
+        "judge": evaluation.facts, **machine(),
+    }  # fmt: skip
+    if as_json:
+        for figure in figures:
+            click.echo(json.dumps(figure.row()))
+        click.echo(json.dumps(about))
+    elif figures:
+        click.echo(text_table(figures))
+    if card and figures:
+        try:
+            write_card(evaluation.folder / "README.md", section(results, about))
+        except CardError as error:
+            click.echo(f"the model card stays as it is: {error}", err=True)
+    return figures
+
+
+def section(results: Results, about: dict[str, Any]) -> str:
+    """The figures as a model card has them."""
+    judge = about["judge"]
+    missing = [name for name in SECTIONS if name not in results.sections]
+    minutes = sum(part.minutes for part in results.sections.values())
+    lines = [
+        f"Measured with `tpos-live evaluate {about['engine']} --seed {about['seed']}` on weights "
+        f"{about['weights'][:12]}, {about['cores']} cores of {about['processor']} ({about['instructions']}), "
+        f"torch {about['torch']}, in {minutes:.0f} minutes. "
+        "n: pictures, or what else was counted.",
+        "",
+        markdown_table(results.figures(list(SECTIONS))),
+        "",
+    ]
+    if missing:
+        lines += [f"Not measured on these weights: {', '.join(missing)}.", ""]
+    lines += [
+        "The judge is a small network trained on rendered scenes alone (`tpos-live train judge`). On "
+        f"{judge.get('held_out', '?')} renders that it never saw, in every palette, style and mood, it is right in "
+        f"{100 * float(judge.get('accuracy', 0)):.1f} %, in {100 * float(judge.get('plain_accuracy', 0)):.1f} % of "
+        "those without a mood, and its reading of intensity has a rank correlation of "
+        f"{float(judge.get('intensity_spearman', 0)):.2f} with the knob.",
+    ]
+    return "\n".join(lines)
+
+
+def _weights(folder: Path) -> str:
+    """One hash of every network that draws or reads words."""
+    told = hashlib.sha256()
+    for part in ("unet", "vae", "text_encoder"):
+        for path in sorted((folder / part).glob("*.safetensors")):
+            told.update(path.read_bytes())
+    return told.hexdigest()

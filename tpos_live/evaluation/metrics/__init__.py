@@ -1,0 +1,1 @@
+"""Statistics, optical flow, tables of figures."""

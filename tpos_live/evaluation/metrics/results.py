@@ -1,0 +1,71 @@
+"""Results: the figures of an evaluation, section by section, in a file, so that a long one can be done in parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tpos_live.evaluation.metrics.report import Figure
+
+
+@dataclass
+class Section:
+    """Figures that are measured together. counts: how much was drawn for them. minutes: of the clock."""
+
+    figures: list[Figure]
+    counts: dict[str, Any]
+    minutes: float
+
+
+@dataclass
+class Results:
+    """Sections by name, of the engine, judge and seed that `about` names. path: where they are kept; None: nowhere."""
+
+    path: Path | None
+    about: dict[str, Any]
+    sections: dict[str, Section] = field(default_factory=dict)
+
+    def read(self) -> None:
+        """Take the sections of the file if it is about the same; a file about anything else is begun anew."""
+        if self.path is None or not self.path.exists():
+            return
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            if found["about"] != json.loads(json.dumps(self.about)):
+                return
+            self.sections = {
+                name: Section(
+                    [Figure.of(row) for row in section["figures"]], section["counts"], float(section["minutes"])
+                )
+                for name, section in found["sections"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # cut off, or not ours: measured again
+            self.sections = {}
+
+    def write(self) -> None:
+        """Keep the sections in the file."""
+        if self.path is None:
+            return
+        sections = {
+            name: {
+                "figures": [figure.row() for figure in section.figures],
+                "counts": section.counts,
+                "minutes": round(section.minutes, 2),
+            }
+            for name, section in self.sections.items()
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps({"about": self.about, "sections": sections}, indent=1), encoding="utf-8")
+        part.replace(self.path)
+
+    def has(self, name: str, counts: dict[str, Any]) -> bool:
+        """Whether a section is there with counts like these."""
+        return name in self.sections and self.sections[name].counts == json.loads(json.dumps(counts))
+
+    def figures(self, order: Sequence[str]) -> list[Figure]:
+        """All figures, in the order of their sections."""
+        return [figure for name in order if name in self.sections for figure in self.sections[name].figures]

@@ -1,0 +1,141 @@
+"""How pictures change: smoothness in time, and what lies halfway between two prompts."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from tpos_live.conditioning.prompt_bank import slerp
+from tpos_live.evaluation.accuracy import any_scalars
+from tpos_live.evaluation.harness.context import Trial
+from tpos_live.evaluation.harness.pool import Crew, dice
+from tpos_live.evaluation.harness.sampler import as_tensor
+from tpos_live.evaluation.metrics.report import Figure
+from tpos_live.evaluation.metrics.statistics import difference, sharpness, small
+from tpos_live.evaluation.reference_stats import Renders
+from tpos_live.training.text.captions import PHRASES
+
+FPS = 30
+RAMP = 2 * FPS
+"""Frames of a blend from one prompt to another while the intensity rises."""
+WALK = 1.0
+"""Distance along the noise walk in a second of normal motion."""
+
+
+class Walk(NamedTuple):
+    """What one prompt's walk showed, in units of the difference of two seeds: means of single steps, alone and on the
+    ramp, and over a second; what a step of the straight way between the ramp's two ends would be; and the largest step
+    over the median one."""
+
+    step: float
+    ramp: float
+    straight: float
+    second: float
+    jump: float
+
+
+def smoothness(crew: Crew, prompts: int, frames: int) -> list[Figure]:
+    """Differences of pictures at 64 by 64, over that of two random seeds of the same prompt.
+
+    Each prompt walks for `frames` frames of 1/30 s. In the last RAMP of these (the last third and the ramp's beginning,
+    if there are few) it blends to another prompt while the intensity goes from 0.2 to 0.9.
+    """
+    names = crew.trial.families
+    chosen = [names[k * len(names) // prompts if prompts < len(names) else k % len(names)] for k in range(prompts)]
+    walks = crew.do("smoothness", _walk, [(k, name, frames) for k, name in enumerate(chosen)])
+    steps, ramps, straight, seconds, jumps = (np.array(column) for column in zip(*walks, strict=True))
+    count = prompts * frames
+
+    def told(values: np.ndarray, worst: int, digits: int) -> str:
+        return f"{prompts} prompts, {frames} frames each; median {np.median(values):.{digits}f}; worst: {chosen[worst]}"
+
+    return [
+        Figure("one frame on, worst prompt (two seeds = 1)", float(steps.max()), 0.1, least=False, n=count,
+               note=told(steps, int(steps.argmax()), 3)),
+        Figure("the same while blend and intensity ramp in 2 s", float(ramps.max()), 0.1, least=False, n=count,
+               note=f"{told(ramps, int(ramps.argmax()), 3)}, where the straight way from end to end is "
+               f"{straight[ramps.argmax()]:.2f} a frame"),
+        Figure("one second on, stillest prompt (two seeds = 1)", float(seconds.min()), 0.3, n=count,
+               note=told(seconds, int(seconds.argmin()), 2)),
+        Figure("largest step / median step, worst prompt", float(jumps.max()), 3.0, least=False, n=count,
+               note=told(jumps, int(jumps.argmax()), 2)),
+    ]  # fmt: skip
+
+
+def _walk(trial: Trial, item: tuple[int, str, int]) -> Walk:
+    number, first, frames = item
+    artist = trial.artist
+    rng, _ = dice(trial.seed, "walk", number)
+    other = rng.choice([name for name in trial.families if name != first])
+    here, there = (trial.states(rng.choice(PHRASES[name])) for name in (first, other))
+    seed, start = rng.randrange(2**31), rng.uniform(0, 500)
+    ramp = min(RAMP, frames // 3)
+    shown = []
+    for frame in range(frames):
+        share = max(frame - (frames - ramp) + 1, 0) / RAMP
+        noise, scalars = artist.moment(seed, start + WALK * frame / FPS, 0.2 + 0.7 * share)
+        shown.append(small(artist.grow([(here, 1 - share), (there, share)], scalars, noise)))
+    others = [artist.draw(here, scalars, artist.moment(rng.randrange(2**31), start, 0.2)[0]) for _ in range(6)]
+    apart = max(float(np.mean([difference(a, b) for a, b in pairwise(others)])), 1e-6)
+    moved = np.array([np.abs(a - b).mean() for a, b in pairwise(shown)])
+    quiet, busy = moved[: frames - ramp], moved[frames - ramp :]
+    jump = max(float(part.max() / max(np.median(part), 1e-6)) for part in (quiet, busy) if len(part))
+    gap = min(FPS, frames - ramp - 1)
+    far = [np.abs(shown[i + gap] - shown[i]).mean() for i in range(frames - ramp - gap)]
+    straight = np.abs(shown[-1] - shown[frames - ramp - 1]).mean() / ramp
+    step, way, second = (float(np.mean(moves)) / apart for moves in (quiet, busy, far))
+    return Walk(step, way, float(straight) / apart, second, jump)
+
+
+class Half(NamedTuple):
+    """One pair of prompts: whether the judge finds both in the blend, in a dissolve and in a picture of the mean
+    conditioning, how sharp the first two are, over the mean of the two pictures, and in what share of these it finds
+    the one that is not there."""
+
+    blend: bool
+    dissolve: bool
+    mixed: bool
+    keen: float
+    faded: float
+    alarm: float
+
+
+def blends(crew: Crew, renders: Renders, pairs: int) -> list[Figure]:
+    """Halfway between two prompts, as a show draws it, against an opacity dissolve of the two pictures, from the same
+    noise.
+
+    The judge finds a family if it names it in some part of the picture, a quarter of its area.
+    """
+    found = crew.do("blends", _half, range(pairs))
+    blend, dissolve, mixed, keen, faded, alarm = (float(np.mean(column)) for column in zip(*found, strict=True))
+    ceiling = renders.both(crew, crew.trial.families, pairs)
+    return [
+        Figure("blends in which the judge finds both parents", blend, 0.8, unit="%", n=pairs,
+               note=f"dissolve: {100 * dissolve:.0f} %; mean conditioning: {100 * mixed:.0f} %; "
+               f"renders of both: {100 * ceiling:.0f} %; "
+               f"not there, and found: {100 * alarm:.0f} %"),
+        Figure("more than a dissolve shows, in points", blend - dissolve, 0.01, unit="%", n=pairs),
+        Figure("sharpness of blends / of their ends", keen, 0.9, unit="%", n=pairs,
+               note=f"dissolve: {100 * faded:.0f} %"),
+        Figure("sharper than a dissolve, in points", keen - faded, 0.01, unit="%", n=pairs),
+    ]  # fmt: skip
+
+
+def _half(trial: Trial, number: int) -> Half:
+    artist = trial.artist
+    rng, generator = dice(trial.seed, "blend", number)
+    names = rng.sample(trial.families, 2)
+    a, b = (trial.states(PHRASES[name][0]) for name in names)
+    noise, scalars = artist.noise(generator), any_scalars(rng, 0.7)
+    first, last = artist.draw(a, scalars, noise), artist.draw(b, scalars, noise)
+    blend = artist.grow([(a, 0.5), (b, 0.5)], scalars, noise)
+    mixed = artist.draw(slerp(a, b, 0.5), scalars, noise)
+    faded = ((first.astype(np.float32) + last) / 2).round().astype(np.uint8)
+    found = trial.finds(as_tensor([blend, faded, first, last, mixed]))
+    keen = sharpness(np.stack([blend, faded, first, last]))
+    whole = max(float(keen[2:].mean()), 1e-6)
+    both, alarm = set(names), (names[1] in found[2]) + (names[0] in found[3])
+    blended, dissolved, meant = (both <= found[n] for n in (0, 1, 4))
+    return Half(blended, dissolved, meant, float(keen[0]) / whole, float(keen[1]) / whole, alarm / 2)

@@ -1,0 +1,46 @@
+"""Automatic gain that a breakdown cannot fool: slow, bounded, and frozen in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log10
+
+from tpos_live.features.features import HOP_SECONDS
+
+MEMORY_SECONDS = 45.0
+RISE_DB = 0.3
+FALL_DB = 3.0
+"""Greatest movement in dB a second."""
+
+
+@dataclass
+class AutomaticGain:
+    """Brings the programme level, the mean power of the last 45 s, to `target` dB.
+
+    limit: the gain stays within +- this, in dB. start: seconds for which the target itself is taken to have
+    been heard before the first sound, so that a single bang at the start is not taken for the programme.
+    """
+
+    target: float
+    limit: float = 12.0
+    start: float = 1.0
+    gain: float = 0.0
+    _power: float = 0.0
+    _heard: float = 0.0
+
+    def step(self, db: float, sounding: bool) -> float:
+        """Hear a hop of `db`; returns the gain in dB. Nothing moves while `sounding` is False."""
+        if not sounding:
+            return self.gain
+        if self._heard == 0.0:
+            self._power, self._heard = 10.0 ** (self.target / 10.0), self.start
+        self._heard = min(self._heard + HOP_SECONDS, MEMORY_SECONDS)
+        self._power += (10.0 ** (db / 10.0) - self._power) * HOP_SECONDS / self._heard
+        goal = min(max(self.target - self.programme, -self.limit), self.limit)
+        self.gain += min(max(goal - self.gain, -FALL_DB * HOP_SECONDS), RISE_DB * HOP_SECONDS)
+        return self.gain
+
+    @property
+    def programme(self) -> float:
+        """The programme level in dB."""
+        return 10.0 * log10(max(self._power, 1e-12))

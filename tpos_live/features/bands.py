@@ -1,0 +1,93 @@
+"""Levels: dB over a 30 dB range below the running programme level, mapped to 0..1.
+
+Four bands with three speeds each, in Synesthesia's sense: level (fast), hits (`onset.py`) and presence
+(slow). A band is measured against what music usually has there, corrected by at most 6 dB towards what
+this music has, so that hiss alone does not look like a full high band.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tpos_live.core.envelope import follow
+from tpos_live.features.agc import AutomaticGain
+from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.stft import LOWEST_BIN, frequency_bin
+
+EDGES = (20.0, 250.0, 2000.0, 6000.0, 16_000.0)
+"""Hz: bass, mid, midhigh, high."""
+RANGE_DB = 30.0
+TARGET_DB = -22.0
+"""Where automatic gain puts the programme level, dBFS RMS: within its 12 dB of a loud master (-10) and of a
+microphone across the room (-34)."""
+HEADROOM_DB = (9.0, 8.0, 10.0, 11.0, 6.0)
+"""Peaks above the programme level that still fit, in the four bands and the whole: steady music is 0.8, its
+peaks 1; the hits of a single band stand higher above its mean."""
+TILT_DB = (-2.0, -6.0, -16.0, -20.0)
+"""The bands' usual programme level against the whole, in dB."""
+BAND_LIMIT_DB = 6.0
+LOUDNESS_SECONDS = 3.0
+_ABSENT_DB = 25.0
+_FLOOR = 1e-12
+
+_STARTS = np.array([LOWEST_BIN, *(frequency_bin(edge) for edge in EDGES[1:])])
+
+
+def decibels(power: float) -> float:
+    """10 log10, -120 at least."""
+    return 10.0 * math.log10(max(power, _FLOOR))
+
+
+def band_db(power: np.ndarray) -> tuple[float, ...]:
+    """dBFS of the four bands and of the whole (20 Hz to the top), from a power spectrum [BINS]."""
+    bass, mid, midhigh, high, air = (float(value) for value in np.add.reduceat(power, _STARTS))
+    whole = bass + mid + midhigh + high + air
+    return (*map(decibels, (bass, mid, midhigh, high)), decibels(whole))
+
+
+def to_level(db: float, programme: float, headroom: float = HEADROOM_DB[-1]) -> float:
+    """0 to 1 over RANGE_DB, 1 at `headroom` dB above the programme level."""
+    return min(max((db - programme - headroom) / RANGE_DB + 1.0, 0.0), 1.0)
+
+
+@dataclass
+class Levels:
+    """Follows one level and its presence."""
+
+    attack: float = 0.004
+    release: float = 0.08
+    level: float = 0.0
+    presence: float = 0.0
+
+    def step(self, value: float) -> None:
+        self.level = follow(self.level, value, self.attack, self.release, HOP_SECONDS)
+        self.presence = follow(self.presence, value, 0.6, 2.5, HOP_SECONDS)
+
+
+def _band_gains() -> list[AutomaticGain]:
+    return [AutomaticGain(TARGET_DB + tilt, BAND_LIMIT_DB, start=20.0) for tilt in TILT_DB]
+
+
+@dataclass
+class Bands:
+    """The four bands and the whole: index 0 to 3, and 4. One step a hop."""
+
+    levels: list[Levels] = field(default_factory=lambda: [Levels() for _ in range(5)])
+    loudness: float = 0.0
+    _gains: list[AutomaticGain] = field(default_factory=_band_gains)
+    _loud_power: float = 0.0
+
+    def step(self, db: tuple[float, ...], gain: float, automatic: bool, gate: bool) -> None:
+        """Hear a hop: dB of `band_db`, the gain in front in dB, whether bands may correct themselves."""
+        for level, own, value, headroom in zip(self.levels, self._gains, db, HEADROOM_DB, strict=False):
+            heard = value + gain
+            correction = own.step(heard, gate and automatic and heard > own.target - _ABSENT_DB)
+            level.step(to_level(heard + correction * automatic, own.target, headroom) if gate else 0.0)
+        whole = db[4] + gain
+        self.levels[4].step(to_level(whole, TARGET_DB) if gate else 0.0)
+        power = 10.0 ** (whole / 10.0) if gate else 0.0
+        self._loud_power += (power - self._loud_power) * HOP_SECONDS / LOUDNESS_SECONDS
+        self.loudness = to_level(decibels(self._loud_power), TARGET_DB)

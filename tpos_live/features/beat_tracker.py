@@ -1,0 +1,260 @@
+"""The beat tracker: an oscillator that runs by itself and is pulled into step by what is heard.
+
+Tempo comes from `tempo.py` four times a second. Phase comes from folding six seconds of onset strength at
+that tempo (its first harmonics, which is a smooth comb); a small share of the error is worked off evenly
+until the next look, so that phase never jumps or runs backwards while it is trusted. Which beat is the first of
+its bar is for `bar.py`. Beats go on through silence: they are predicted, not heard.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tpos_live.features.downbeat import BEATS_PER_BAR, Bar, positions
+from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.hpss import CHORD_DELAY
+from tpos_live.features.tempo import Memory, Periodicity, best_tempo, peak_offset, periodicity, tempo_grid
+
+DELAY_SECONDS = 0.005
+"""How long after a stroke its flux is highest, in the mean of drums; measured with `benchmarks/rhythm.py`."""
+HISTORY = 1024
+LOOK_HOPS = 25
+LOOK_SECONDS = LOOK_HOPS * HOP_SECONDS
+FIRST_LOOK_HOPS = 200
+PHASE_HOPS = 600
+HARMONICS = 6
+PHASES = 128
+TRUST_SECONDS = 60.0
+"""How long a tap or a resync outweighs what is heard."""
+RULE_WEIGHT = 20.0
+"""What the rules of the bar count against the comb in finding the beat among strokes off it."""
+ASTRAY_LOOKS = 6
+"""A beat heard elsewhere must be heard there for so many looks: a fill is no beat."""
+RECENT_HOPS = 200
+QUIET = 0.3
+"""Of the usual strength of onsets: below it nothing is learnt."""
+STEADY = 0.005
+"""Tempi that differ by less are one tempo, heard twice: their mean is better than either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strokes:
+    """What a hop says about the beat: flux, 0 or more.
+
+    strength: of onsets, weighed as they say where the beat is. every: of all onsets alike. kick, snare: of drums.
+    chord: how much the harmony has changed.
+    """
+
+    strength: float = 0.0
+    every: float = 0.0
+    kick: float = 0.0
+    snare: float = 0.0
+    chord: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TempoControl:
+    """fixed: BPM, 0 = follow. source: auto, tap or off. tapped, resync: it happened in this hop."""
+
+    fixed: float = 0.0
+    source: str = "auto"
+    tapped: bool = False
+    resync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """tempo: BPM, 0 while unknown. phase, bar_phase: 0 to 1. beats: counted since the start.
+    bar_confidence: how sure it is which beat is the first of its bar."""
+
+    tempo: float = 0.0
+    confidence: float = 0.0
+    phase: float = 0.0
+    bar_phase: float = 0.0
+    beats: int = 0
+    bar_confidence: float = 0.0
+
+
+def _kernel() -> tuple[np.ndarray, np.ndarray]:
+    harmonics = np.arange(1, HARMONICS + 1)
+    weights = np.exp(-0.5 * (harmonics / 4.0) ** 2)
+    phases = np.arange(PHASES) / PHASES
+    return harmonics, weights[None, :] * np.exp(2j * np.pi * phases[:, None] * harmonics[None, :])
+
+
+_HARMONIC, _COMB = _kernel()
+_AGES = np.arange(PHASE_HOPS)[::-1].astype(np.float64)
+_RECENT = np.exp(-_AGES / 300.0)
+
+
+@dataclass
+class BeatTracker:
+    """One step a hop; deterministic, O(1) but for a look of well under a millisecond every 25 hops."""
+
+    period: float = 0.0
+    phase: float = 0.0
+    beats: int = 0
+    confidence: float = 0.0
+    _memory: Memory = field(default_factory=Memory)
+    _bar: Bar = field(default_factory=Bar)
+    _heard: np.ndarray = field(default_factory=lambda: np.zeros((5, HISTORY), np.float64))
+    _hop: int = 0
+    _pull: float = 0.0
+    _since_beat: float = math.inf
+    _clock: float = 0.0
+    _rival: int = 0
+    _astray: int = 0
+    _trusted: float = 0.0
+    _usual: float = 0.0
+    _taps: list[float] = field(default_factory=list)
+
+    def step(self, heard: Strokes | float, control: TempoControl) -> Beat:
+        """Hear a hop (a number is a strength of onsets of which no more is known); where the beat is at its end."""
+        now = heard if isinstance(heard, Strokes) else Strokes(heard, heard)
+        self._heard[:, self._hop % HISTORY] = now.strength, now.every, now.kick, now.snare, now.chord
+        self._hop += 1
+        self._since_beat += HOP_SECONDS
+        self._trusted = max(self._trusted - HOP_SECONDS, 0.0)
+        if control.fixed > 0.0:
+            self.period = 60.0 / control.fixed
+        if control.tapped:
+            self._tap()
+        if self._hop % LOOK_HOPS == 0 and self._hop >= FIRST_LOOK_HOPS and control.source == "auto":
+            self._look(control.fixed)
+        if control.source == "off" or self.period == 0.0:
+            return Beat(beats=self.beats)
+        self._run()
+        if control.resync:
+            self._beat_now(downbeat=True)
+        sure = control.fixed > 0.0 or control.source == "tap" or self._trusted > 0.0
+        return Beat(
+            60.0 / self.period,
+            1.0 if sure else self.confidence,
+            self.phase,
+            (self._bar.place(self.beats) + self.phase) / BEATS_PER_BAR,
+            self.beats,
+            self._bar.confidence,
+        )
+
+    def anchor(self) -> None:
+        """The beat nearest to now is the first of its bar."""
+        self._bar.anchor(self.beats if self.phase < 0.5 else self.beats + 1)
+
+    def _run(self) -> None:
+        self._clock += HOP_SECONDS / self.period
+        self.phase += HOP_SECONDS / self.period + self._pull
+        if self.phase >= 1.0:
+            self.phase -= 1.0
+            if self._since_beat >= 0.4 * self.period:
+                self.beats += 1
+                self._since_beat = self.phase * self.period
+                self._bar.turn(self.beats)
+
+    def _beat_now(self, downbeat: bool) -> None:
+        if self._since_beat >= 0.4 * self.period:
+            self.beats += 1
+        self.phase, self._pull, self._since_beat, self._trusted = 0.0, 0.0, 0.0, TRUST_SECONDS
+        if downbeat:
+            self._bar.anchor(self.beats)
+
+    def _tap(self) -> None:
+        now = self._hop * HOP_SECONDS
+        if self._taps and now - self._taps[-1] > 2.0:
+            self._taps.clear()
+        self._taps = [*self._taps[-7:], now]
+        if len(self._taps) >= 4:
+            mean = (self._taps[-1] - self._taps[0]) / (len(self._taps) - 1)
+            self.period = min(max(mean, 60.0 / 240.0), 1.5)
+            self._beat_now(downbeat=False)
+
+    def _look(self, fixed: float) -> None:
+        at = self._hop % HISTORY
+        known = np.roll(self._heard, -at, axis=1)[:, -min(self._hop, HISTORY) :]
+        heard, every, kick, snare, chord = (np.convolve(row, (0.25, 0.5, 0.25), mode="same") for row in known)
+        drums = _evenly(kick) + _evenly(snare)
+        found = periodicity(heard, drums, every) if heard.max() > 1e-6 else None
+        if found is None:
+            self.confidence *= 1.0 - LOOK_SECONDS / 8.0
+            self._pull = 0.0
+            return
+        if self._quiet(heard) and self.period:
+            self._pull = 0.0
+            return
+        found = self._memory.remember(found, 60.0 / self.period if self.period else 0.0)
+        periodic = self._find_tempo(found, fixed)
+        ages = np.arange(heard.size)[::-1] * HOP_SECONDS + DELAY_SECONDS
+        chord = np.append(chord[CHORD_DELAY:], np.zeros(CHORD_DELAY))
+        bar = positions(np.stack([kick, snare, every, chord]), ages / (BEATS_PER_BAR * self.period))
+        bar = self._bar.remember(bar, self._clock / BEATS_PER_BAR)
+        contrast = self._find_phase(_evenly(every) + drums, bar)
+        self._bar.look(self.beats, self.phase, bar)
+        clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
+        self.confidence += (clear - self.confidence) * 0.2
+
+    def _quiet(self, heard: np.ndarray) -> bool:
+        """Little heard says little: in a breakdown or a pause, and at its end, all goes on as it was."""
+        self._usual = max(float(heard[-PHASE_HOPS:].mean()), self._usual * (1.0 - LOOK_SECONDS / 45.0))
+        return float(heard[-RECENT_HOPS:].mean()) < QUIET * self._usual
+
+    def _find_tempo(self, found: Periodicity, fixed: float) -> float:
+        scores = found.scores()
+        if fixed > 0.0:
+            return best_tempo(scores, fixed)[1]
+        known = 60.0 / self.period if self.period else 0.0
+        tempo, periodic = best_tempo(scores, known if self._trusted > 0.0 else 0.0)
+        tempo = found.refine(tempo if self._trusted > 0.0 else found.octave(tempo, known * (self.confidence > 0.5)))
+        if self._trusted > 0.0 and abs(tempo / known - 1.0) >= 0.03:
+            return periodic  # somebody tapped what cannot be heard
+        if not known:
+            self.period = 60.0 / tempo
+        elif abs(tempo / known - 1.0) < 0.03:
+            self._rival = 0
+            self.period += (0.15 if abs(tempo / known - 1.0) < STEADY else 0.5) * (60.0 / tempo - self.period)
+        else:
+            # Another tempo must win for longer the surer the old one was: a fill is no change of tempo.
+            self._rival += 1
+            if self._rival > 2 + 14 * self.confidence * min(self._hop / HISTORY, 1.0):
+                self._rival, self.period, self.confidence = 0, 60.0 / tempo, 0.0
+                self._bar.forget()
+            else:
+                periodic = float(np.interp(known, tempo_grid(), scores))
+        return periodic
+
+    def _find_phase(self, heard: np.ndarray, bar: np.ndarray) -> float:
+        """Pull the phase towards what was heard; returns how clear the beat is, 0 to 1."""
+        count = min(heard.size, PHASE_HOPS)
+        weighed = heard[-count:] * _RECENT[-count:]
+        turns = _AGES[-count:] * (HOP_SECONDS / self.period)
+        wave = np.exp(-2j * np.pi * turns)
+        fold = np.empty(HARMONICS, np.complex128)
+        power = np.ones_like(wave)
+        for index in range(HARMONICS):
+            power = power * wave
+            fold[index] = np.dot(power, weighed)
+        comb = (_COMB @ fold).real / max(float(weighed.sum()), 1e-12)
+        # Which of the comb's teeth is the beat, the bar knows; where exactly it is, the comb.
+        rules = bar.reshape(BEATS_PER_BAR, -1).max(axis=0)
+        rules = np.interp(np.arange(PHASES) / PHASES * rules.size, np.arange(rules.size + 1), [*rules, rules[0]])
+        delay = DELAY_SECONDS / self.period * PHASES
+        rules = np.roll(rules, -round(delay))
+        best = int(np.argmax(comb / max(float(comb.max()), 1e-9) + RULE_WEIGHT * rules))
+        near = (best + np.arange(-4, 5)) % PHASES
+        best = int(near[np.argmax(comb[near])])
+        offset = peak_offset(comb[best - 1], comb[best], comb[(best + 1) % PHASES])
+        heard_phase = (best + offset) / PHASES + DELAY_SECONDS / self.period
+        error = (heard_phase - self.phase + 0.5) % 1.0 - 0.5
+        self._pull = 0.0
+        self._astray = self._astray + 1 if abs(error) >= 0.2 else 0
+        if self.confidence < 0.3 and self._trusted <= 0.0:
+            self.phase = heard_phase % 1.0
+        elif abs(error) < 0.2 or (self._astray > ASTRAY_LOOKS and self._trusted <= 0.0):
+            self._pull = 0.3 * min(max(error, -0.2), 0.2) / LOOK_HOPS
+        return min(max(float(comb[best]) / float(np.abs(_COMB[0]).sum()), 0.0), 1.0)
+
+
+def _evenly(flux: np.ndarray) -> np.ndarray:
+    """`flux` at an RMS of 1, so that each drum counts alike; but what is hardly there is not made strong."""
+    return np.asarray(flux / (float(np.sqrt(np.mean(np.square(flux)))) + 0.004))

@@ -1,0 +1,176 @@
+"""The fast path: sound in at any block size, one record of features every 10 ms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from tpos_live.core.parameters import Snapshot
+from tpos_live.features.agc import AutomaticGain
+from tpos_live.features.bands import RANGE_DB, TARGET_DB, Bands, Levels, band_db, decibels, to_level
+from tpos_live.features.beat_tracker import Beat, BeatTracker, Strokes, TempoControl
+from tpos_live.features.drums import DrumFlux, Drums
+from tpos_live.features.features import HOP_SECONDS, Features
+from tpos_live.features.hpss import Separation
+from tpos_live.features.mel import mel_power
+from tpos_live.features.noise_gate import Gate
+from tpos_live.features.onset import Flux, Picker, Stroke
+from tpos_live.features.stft import BINS, Spectrum
+from tpos_live.features.structure import Moment, Structure
+
+_NOTHING = np.zeros(BINS, np.float32)
+_QUIET_DB = -75.0
+KICK_WEIGHT = 4.0
+"""How much more the attack of a kick says about the beat than the rest of an onset."""
+_NO_STROKES = Strokes()
+
+
+class Analyzer:
+    """Turns sound into features; the same sound gives the same features for every block size.
+
+    Thread contract: one thread calls everything. Causal: a hop's record needs no later sample.
+    """
+
+    def __init__(self) -> None:
+        self._taps = 0
+        self._resyncs = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was heard."""
+        self._spectrum = Spectrum()
+        self._gate = Gate()
+        self._gain = AutomaticGain(TARGET_DB, start=3.0)
+        self._bands = Bands()
+        self._flux = Flux()
+        self._all = Picker(least=0.03)
+        self._stroke, self._struck = Stroke(), 0.0
+        self._drums = Drums()
+        self._kick = Picker(least=0.03, share_of_peak=0.4, rest=0.1)
+        self._snare = Picker(least=0.012, share_of_peak=0.3, rest=0.1)
+        self._hats = Picker(least=0.006, share_of_peak=0.22, rest=0.06)
+        self._hits = {
+            "bass": Picker(least=0.08),
+            "mid": Picker(least=0.06),
+            "midhigh": Picker(least=0.05),
+            "high": Picker(least=0.05, share_of_peak=0.3),
+        }
+        self._separation = Separation()
+        self._harmonic, self._percussive = Levels(), Levels()
+        self._beat = BeatTracker()
+        self._structure = Structure()
+        self._hops = 0
+
+    def push(self, mono: np.ndarray, snapshot: Snapshot) -> list[Features]:
+        """Hear float32 [n] at 48 kHz, any n (also 0); a record for each hop that became complete.
+
+        Values that are no numbers count as silence. Reads audio.gain, audio.agc, audio.mute, tempo,
+        tempo.source and the triggers tempo.tap and tempo.resync, which act on the first hop of the call.
+        """
+        found = []
+        for power in self._spectrum.push(mono):
+            found.append(self._hear(power, snapshot))
+        return found
+
+    def _hear(self, power: np.ndarray, snapshot: Snapshot) -> Features:
+        self._hops += 1
+        muted, automatic = bool(snapshot["audio.mute"]), bool(snapshot["audio.agc"])
+        if muted:
+            power = _NOTHING
+        db = band_db(power)
+        gate = False if muted else self._gate.step(db[4])
+        manual = float(snapshot["audio.gain"])
+        remembered = self._gain.step(db[4] + manual, gate and automatic)
+        gain = manual + (remembered if automatic else 0.0)
+        self._bands.step(db, gain, automatic, gate)
+        mel = mel_power(power)
+        flux = self._flux.step(mel, gain)
+        for name, picker in self._hits.items():
+            picker.step(flux[name], gate)
+        self._all.step(flux["all"], gate)
+        self._struck = self._stroke.step(mel, gain, gate)
+        drums = self._drums.step(mel, gain)
+        self._kick.step(drums.kick, gate)
+        self._snare.step(drums.snare, gate)
+        self._hats.step(drums.hats, gate)
+        self._separate(mel, db[4], gain, gate)
+        beat = self._beat.step(self._strokes(flux["all"], drums) if gate else _NO_STROKES, self._control(snapshot))
+        if muted and snapshot["tempo.source"] == "auto" and not snapshot["tempo"]:
+            beat = replace(beat, confidence=0.0)
+        self._find_structure(db, beat, gate)
+        return self._record(db[4], gain - manual, gate, beat)
+
+    def _separate(self, mel: np.ndarray, db: float, gain: float, gate: bool) -> None:
+        """Levels of what sounds on and of what strikes."""
+        harmonic = self._separation.step(mel, gain)
+        for level, share in ((self._harmonic, harmonic), (self._percussive, 1.0 - harmonic)):
+            level.step(to_level(db + gain + decibels(share), TARGET_DB) if gate else 0.0)
+
+    def _strokes(self, every: float, drums: DrumFlux) -> Strokes:
+        return Strokes(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, self._separation.chord)
+
+    def _control(self, snapshot: Snapshot) -> TempoControl:
+        taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
+        tapped, resync = taps != self._taps, resyncs != self._resyncs
+        self._taps, self._resyncs = taps, resyncs
+        return TempoControl(float(snapshot["tempo"]), str(snapshot["tempo.source"]), tapped, resync)
+
+    def _find_structure(self, db: tuple[float, ...], beat: Beat, gate: bool) -> None:
+        # In front of all gain: automatic gain that rises is no build-up.
+        bright = 0.5 * (max(db[2], _QUIET_DB) + max(db[3], _QUIET_DB)) / RANGE_DB
+        period = 60.0 / beat.tempo if beat.tempo else 0.0
+        moment = Moment(
+            self._bands.levels[0].level,
+            bright,
+            self._all.fired,
+            self._kick.hit,
+            gate,
+            period,
+            beat.phase,
+            beat.bar_phase,
+        )
+        if self._structure.step(moment):
+            self._beat.anchor()
+
+    def _record(self, db: float, gain: float, gate: bool, beat: Beat) -> Features:
+        bass, mid, midhigh, high, whole = self._bands.levels
+        return Features(
+            time=self._hops * HOP_SECONDS,
+            db=db,
+            gain=gain,
+            gate=gate,
+            level=whole.level,
+            bass=bass.level,
+            mid=mid.level,
+            midhigh=midhigh.level,
+            high=high.level,
+            level_hit=self._all.hit,
+            bass_hit=self._hits["bass"].hit,
+            mid_hit=self._hits["mid"].hit,
+            midhigh_hit=self._hits["midhigh"].hit,
+            high_hit=self._hits["high"].hit,
+            presence=whole.presence,
+            bass_presence=bass.presence,
+            mid_presence=mid.presence,
+            midhigh_presence=midhigh.presence,
+            high_presence=high.presence,
+            onset=self._struck,
+            kick=self._kick.hit,
+            snare=self._snare.hit,
+            hats=self._hats.hit,
+            harmonic=self._harmonic.level,
+            percussive=self._percussive.level,
+            loudness=self._bands.loudness,
+            tempo=beat.tempo,
+            confidence=beat.confidence,
+            beat_phase=beat.phase,
+            bar_phase=beat.bar_phase,
+            bar_confidence=beat.bar_confidence,
+            beats=beat.beats,
+            beat=beat.confidence * math.cos(2.0 * math.pi * beat.phase),
+            buildup=self._structure.buildup,
+            drop=self._structure.drop,
+            silence=0.0 if gate else 1.0,
+        )

@@ -1,0 +1,57 @@
+"""What sounds on and what strikes: the harmonic and the percussive part of the sound, causal.
+
+Median filtering (Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010): along time a median
+keeps what lasts, along frequency it keeps what is broad. Here the median along time sees the past alone, so that a new
+note counts as percussive for half of its length (85 ms), as an ear would have it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tpos_live.features.mel import MELS, mel_slice
+
+PAST = 17
+"""Hops of the median along time."""
+ACROSS = 25
+"""Mel bands of the median along frequency."""
+CHORD = mel_slice(40, 2500)
+CHORD_DELAY = PAST // 2 + 1
+"""Hops after a change of chord at which it is noticed."""
+FORGET = 0.985
+"""Share of a note that is still in the ear a hop later: two thirds of a second."""
+COMPRESSION = 300.0
+_SIDE = ACROSS // 2
+
+
+class Separation:
+    """Splits mel power; one step a hop. The parts are shares of the whole and sum to 1."""
+
+    def __init__(self) -> None:
+        self._past = np.zeros((PAST, MELS), np.float32)
+        self._padded = np.zeros(MELS + 2 * _SIDE, np.float32)
+        self._windows = np.lib.stride_tricks.sliding_window_view(self._padded, ACROSS)
+        self._known = np.zeros(CHORD.stop - CHORD.start, np.float32)
+        self._hop = 0
+        self.harmonic = 0.0
+        """Share of the power that sounds on, 0 to 1."""
+        self.chord = 0.0
+        """Notes that are new, CHORD_DELAY hops ago: 0 or more."""
+
+    def step(self, mel: np.ndarray, gain: float) -> float:
+        """Hear mel power [MELS] with `gain` dB in front of it; returns `harmonic`."""
+        amplitude = np.sqrt(mel)
+        self._past[self._hop % PAST] = amplitude
+        self._hop += 1
+        lasting = np.minimum(np.partition(self._past, PAST // 2, axis=0)[PAST // 2], amplitude)
+        self._padded[_SIDE:-_SIDE] = amplitude
+        broad = np.partition(self._windows, _SIDE, axis=1)[:, _SIDE]
+        lasting_power, broad_power = np.square(lasting), np.square(broad)
+        mask = lasting_power / (lasting_power + broad_power + 1e-12)
+        whole = float(mel.sum())
+        self.harmonic = float(np.dot(mask, mel)) / whole if whole > 1e-12 else 0.0
+        notes = np.log10(1.0 + COMPRESSION * 10.0 ** (gain / 20.0) * (lasting * mask)[CHORD])
+        self._known *= FORGET
+        self.chord = float(np.maximum(notes - self._known, 0.0).mean())
+        np.maximum(self._known, notes, out=self._known)
+        return self.harmonic

@@ -1,0 +1,66 @@
+"""The silence gate: is this sound, or the noise of the room?
+
+It opens 12 dB above the noise floor, closes at 6 dB above it, and holds 0.4 s. The floor falls at once to
+anything quieter. It rises only while the gate is closed or the sound is as steady as hum or hiss (its
+level stays within 3 dB for 3 s), so that an hour of loud music never becomes the floor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from tpos_live.core.envelope import share
+from tpos_live.features.features import HOP_SECONDS
+
+OPEN_DB = 12.0
+CLOSE_DB = 6.0
+HOLD_SECONDS = 0.4
+FLOOR_DB = (-72.0, -34.0)
+"""The floor's range in dBFS: what stays below -60 dBFS opens nothing, and what is louder than -22 is always sound."""
+START_DB = -50.0
+"""A floor found in the first instant is not believed above this: the music may have begun already."""
+RISE_DB_CLOSED = 3.0
+RISE_DB_STEADY = 9.0
+STEADY_DB = 3.0
+_LOOKS = 30
+_HOPS_PER_LOOK = 10
+
+
+@dataclass
+class Gate:
+    """State of the gate; `open` is what one asks. One step a hop."""
+
+    open: bool = False
+    floor: float | None = None
+    _slow: float = -120.0
+    _held: float = 0.0
+    _hop: int = 0
+    _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_LOOKS))
+
+    def step(self, db: float) -> bool:
+        """Hear a hop of `db` dBFS; returns whether the gate is open now."""
+        self._slow += (db - self._slow) * share(0.1, HOP_SECONDS)
+        if self.floor is None:
+            self.floor = min(db, START_DB)
+            self._slow = db
+        self._learn()
+        if db >= self.floor + OPEN_DB:
+            self.open, self._held = True, HOLD_SECONDS
+        elif self.open:
+            self._held = HOLD_SECONDS if db >= self.floor + CLOSE_DB else self._held - HOP_SECONDS
+            self.open = self._held > 0.0
+        return self.open
+
+    def _learn(self) -> None:
+        assert self.floor is not None
+        self._hop += 1
+        if self._hop % _HOPS_PER_LOOK == 0:
+            self._looks.append(self._slow)
+        steady = len(self._looks) == _LOOKS and max(self._looks) - min(self._looks) < STEADY_DB
+        if self._slow < self.floor:
+            self.floor = self._slow
+        elif steady or not self.open:
+            rate = RISE_DB_STEADY if steady else RISE_DB_CLOSED
+            self.floor = min(self.floor + rate * HOP_SECONDS, self._slow)
+        self.floor = min(max(self.floor, FLOOR_DB[0]), FLOOR_DB[1])

@@ -1,0 +1,123 @@
+"""Onsets: spectral flux with a maximum filter, and pickers that find hits in it.
+
+The flux follows SuperFlux (Boeck & Widmer, "Maximum filter vibrato suppression for onset detection",
+DAFx 2013): the rise of log mel magnitude over two hops, against the loudest of three neighbours, so that
+a gliding tone is no onset. The picker is causal: it fires in the hop in which the flux passes a threshold
+made of its recent mean and of the strongest recent hit, and then rests.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tpos_live.core.envelope import share
+from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.mel import MELS, mel_slice
+
+COMPRESSION = 300.0
+"""Magnitude is log10(1 + COMPRESSION * amplitude): what is 50 dB below full scale starts to count."""
+FINE_COMPRESSION = 3000.0
+"""Of `Stroke`, which tells strokes by their strength: hearing goes by decibels, so a soft one in a gap counts."""
+NOISE_FLUX = 0.04
+"""What steady noise, white or pink, rises by in one hop of a hundred."""
+FULL_STROKE = 0.35
+"""All pitches 7 dB louder at once: a drum kit's loudest strokes in most music."""
+HIT_DECAY_SECONDS = 0.05
+PEAK_SECONDS = 12.0
+
+RANGES = {
+    "bass": mel_slice(20, 250),
+    "mid": mel_slice(250, 2000),
+    "midhigh": mel_slice(2000, 6000),
+    "high": mel_slice(6000, 16_000),
+}
+
+
+class Flux:
+    """Rise of the spectrum, per range and for the whole. One step a hop."""
+
+    def __init__(self, compression: float = COMPRESSION) -> None:
+        self._compression = compression
+        self._past = np.zeros((2, MELS + 2), np.float32)
+        self._hop = 0
+
+    def step(self, mel: np.ndarray, gain: float) -> dict[str, float]:
+        """Mean flux by range and "all", from mel power [MELS] and the gain in dB in front of it."""
+        rise = self.rise(mel, gain)
+        flux = {name: float(rise[where].mean()) for name, where in RANGES.items()}
+        flux["all"] = float(rise.mean())
+        return flux
+
+    def rise(self, mel: np.ndarray, gain: float) -> np.ndarray:
+        """The same in place of `step`, of each pitch: [MELS], 0 or more."""
+        amplitude = 10.0 ** (gain / 20.0) * np.sqrt(mel)
+        now = np.log10(1.0 + self._compression * amplitude)
+        past = self._past[self._hop % 2]
+        before = np.maximum(np.maximum(past[:-2], past[1:-1]), past[2:])
+        rise = np.maximum(now - before, 0.0)
+        past[1:-1] = now
+        self._hop += 1
+        return np.asarray(rise)
+
+
+@dataclass
+class Picker:
+    """Finds the hits in one flux; `hit` jumps to a hit's strength (0 to 1) and decays in 50 ms.
+
+    The strength is the square root of flux over the strongest recent flux: equal drums over other notes differ
+    by half in flux, and should not in the picture.
+
+    least: flux below this is never a hit. share_of_peak: a hit reaches this much of the strongest hit of
+    the last seconds, so that what another drum leaves is none. rest: seconds between two
+    hits at least.
+    """
+
+    least: float = 0.1
+    share_of_peak: float = 0.4
+    rest: float = 0.08
+    hit: float = 0.0
+    fired: bool = False
+    _mean: float = 0.0
+    _peak: float = 0.0
+    _since: float = math.inf
+    _last: float = 0.0
+    _strength: float = 0.0
+
+    def step(self, flux: float, listening: bool) -> float:
+        """Hear a hop's flux; a hit is only looked for while `listening`."""
+        self._since += HOP_SECONDS
+        threshold = max(self.least, 2.0 * self._mean, self.share_of_peak * self._peak)
+        self.fired = listening and flux > threshold and flux > self._last and self._since >= self.rest
+        self._peak = max(self._peak * (1.0 - share(PEAK_SECONDS, HOP_SECONDS)), flux if listening else 0.0)
+        self._mean += (flux - self._mean) * share(0.4, HOP_SECONDS)
+        self._last = flux
+        self.hit *= 1.0 - share(HIT_DECAY_SECONDS, HOP_SECONDS)
+        if self.fired:
+            self._since, self._strength = 0.0, 0.0
+        if self._since < _GROWTH_SECONDS:
+            self._strength = max(self._strength, math.sqrt(min(flux / max(self._peak, self.least), 1.0)))
+            self.hit = max(self.hit, self._strength)
+        return self.hit
+
+
+_GROWTH_SECONDS = 0.025
+"""The flux is still rising when a hit is found: its strength may grow for two more hops."""
+
+
+class Stroke:
+    """How strongly anything is struck in a hop, 0 to 1: all strokes, and each by its strength.
+
+    A Picker says that there is a hit, and hardly how strong it is. Here nothing is picked and nothing remembered: what
+    all pitches together rise by, from NOISE_FLUX to FULL_STROKE. One step a hop.
+    """
+
+    def __init__(self) -> None:
+        self._flux = Flux(FINE_COMPRESSION)
+
+    def step(self, mel: np.ndarray, gain: float, listening: bool) -> float:
+        """Hear mel power [MELS] with `gain` dB in front of it."""
+        flux = float(self._flux.rise(mel, gain).mean())
+        return min(max(flux - NOISE_FLUX, 0.0) / (FULL_STROKE - NOISE_FLUX), 1.0) if listening else 0.0

@@ -1,0 +1,146 @@
+"""Build-ups and drops: the sound grows brighter and busier, the bass goes away, and comes back.
+
+Rules, not learning: simple, causal, and quiet when in doubt. Time is counted in beats; while no tempo is
+known a beat is half a second.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tpos_live.core.envelope import follow, share
+from tpos_live.features.features import HOP_SECONDS
+
+BUILD_BEATS = 12.0
+"""A build-up that rises all the time takes this long from 0 to 1."""
+BRIGHTER, BUSIER = 0.06, 1.0
+"""Rise of the level above 2 kHz, and of onsets a beat, over about three beats that counts in full."""
+JUMP = 2.5
+"""A rise of so many times this is no build-up but a new part, and soon forgotten."""
+GONE = 0.8
+"""The bass is gone below this share of its usual level, and back above BACK."""
+BACK = 0.9
+REST_BEATS = 16.0
+"""Between two drops at least."""
+ARMED_BY_BUILDUP = 0.35
+ARMED_BEATS = 4.0
+"""How long after its build-up, or after silence, bass still makes a drop."""
+SILENT_BEATS = 1.5
+HEARD_BEATS = 16.0
+"""So much music must have been heard before a silence makes a drop."""
+DROP_DECAY_SECONDS = 0.1
+CALM_BEATS = 8.0
+"""After a drop nothing is a build-up for so long: what is new settles first."""
+ON_BEAT = 0.2
+"""How far from a beat, in beats, still counts as on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the detector hears in one hop.
+
+    bass: its level, 0 to 1. bright: level of what is above 2 kHz in units of 30 dB, from any zero, without
+    gain. onset: one fired in this hop.
+    kick: the decaying hit, 0 to 1.
+    period: seconds a beat, 0 while unknown. phase, bar_phase: 0 to 1.
+    """
+
+    bass: float
+    bright: float
+    onset: bool
+    kick: float
+    gate: bool
+    period: float
+    phase: float
+    bar_phase: float
+
+
+@dataclass
+class Structure:
+    """State of the detector. One step a hop.
+
+    buildup: 0 to 1. drop: 1 at a drop, then decaying in 0.1 s. dropped: a drop in this very hop.
+    """
+
+    buildup: float = 0.0
+    drop: float = 0.0
+    dropped: bool = False
+    _bass: float = 0.0
+    _usual_bass: float = 0.0
+    _bass_gone: float = 0.0
+    _quiet: float = 0.0
+    _heard: float = 0.0
+    _bright: float = 0.0
+    _bright_before: float = 0.0
+    _busy: float = 0.0
+    _busy_before: float = 0.0
+    _armed: float = 0.0
+    _waiting: bool = False
+    _bar_phase: float = 0.0
+    _since_drop: float = math.inf
+
+    def step(self, now: Moment) -> bool:
+        """Hear a hop; returns `dropped`."""
+        beats = HOP_SECONDS / (now.period or 0.5)
+        self._remember(now, beats)
+        self._build(now, beats)
+        self.dropped = self._find_drop(now, beats)
+        self.drop = 1.0 if self.dropped else self.drop * (1.0 - share(DROP_DECAY_SECONDS, HOP_SECONDS))
+        return self.dropped
+
+    def _remember(self, now: Moment, beats: float) -> None:
+        """Short and long averages, in beats."""
+        self._bass = follow(self._bass, now.bass, 0.0, 1.0, beats)
+        self._bright = follow(self._bright, now.bright, 1.5, 1.5, beats)
+        self._bright_before = self._settle(self._bright_before, self._bright, BRIGHTER, beats)
+        self._busy = follow(self._busy, now.onset / beats, 2.0, 2.0, beats)
+        self._busy_before = self._settle(self._busy_before, self._busy, BUSIER, beats)
+        self._armed = max(self._armed - beats, 0.0)
+        if now.gate:
+            if self._quiet >= SILENT_BEATS and self._heard >= HEARD_BEATS:
+                self._armed = ARMED_BEATS / 2
+            self._quiet = 0.0
+            self._heard += beats
+            # The bass that this music has when it has bass: learnt in two beats, forgotten over 64.
+            self._usual_bass = follow(self._usual_bass, self._bass, 2.0, 64.0, beats)
+        else:
+            self._quiet += beats
+
+    def _build(self, now: Moment, beats: float) -> None:
+        """Integrate what rises, each part limited: something new enters at once, a build-up takes its time."""
+        brighter = (self._bright - self._bright_before - 0.4 * BRIGHTER) / BRIGHTER
+        busier = (self._busy - self._busy_before - 0.4 * BUSIER) / BUSIER
+        gone = now.gate and self._bass < GONE * self._usual_bass
+        self._bass_gone = self._bass_gone + beats if gone else 0.0
+        rise = max(min(brighter, 1.0), min(busier, 1.0), -0.5)
+        if rise > 0.0 and not gone:
+            rise *= 0.5
+        self.buildup = min(max(self.buildup + rise * beats / BUILD_BEATS, 0.0), 1.0)
+        if not now.gate:
+            self.buildup = follow(self.buildup, 0.0, 0.0, 2.0, beats)
+        if self.buildup >= ARMED_BY_BUILDUP and self._bass_gone >= 1.0:
+            self._armed = ARMED_BEATS
+
+    def _find_drop(self, now: Moment, beats: float) -> bool:
+        self._since_drop += beats
+        new_bar = now.bar_phase < self._bar_phase
+        self._bar_phase = now.bar_phase
+        if self._armed <= 0.0:
+            self._waiting = False
+        strong = now.kick > 0.2 and now.bass > BACK * self._usual_bass > 0.2
+        if self._armed > 0.0 and strong and self._since_drop >= REST_BEATS:
+            self._waiting = True
+            # Wait for the downbeat that is still to come.
+            self._armed = max(self._armed, ARMED_BEATS)
+        on_beat = now.period == 0.0 or min(now.phase, 1.0 - now.phase) <= ON_BEAT
+        if self._waiting and (new_bar or (strong and on_beat)):
+            self._waiting, self._armed, self._since_drop = False, 0.0, 0.0
+            self.buildup = 0.0
+            return True
+        return False
+
+    def _settle(self, before: float, now: float, rise: float, beats: float) -> float:
+        """The long average of the last four beats or so; it jumps after what jumps."""
+        jumped = now - before > JUMP * rise or self._since_drop < CALM_BEATS
+        return follow(before, now, 0.7 if jumped else 4.0, 4.0, beats)

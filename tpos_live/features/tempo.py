@@ -1,0 +1,199 @@
+"""Tempo: how far apart the beats are, from the last ten seconds of onset strength, and what twenty before them said.
+
+Three questions, each to what answers it best:
+which metre? A tempo's score is the mean autocorrelation at one to eight beat periods (a comb, as in Scheirer,
+"Tempo and beat analysis of acoustic musical signals", JASA 1998), times a log-normal prior (as in Ellis, "Beat
+tracking by dynamic programming", JNMR 2007).
+which octave? Tempo is felt between about 80 and 160 BPM; at the edges of that octave decides how many strokes fall
+on a beat, and whether the drums repeat after a beat but not after half of one.
+how exactly? The maximum of the power that the periodogram has at the harmonics of the beat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from tpos_live.features.features import HOP_SECONDS
+
+SLOWEST, FASTEST = 60.0, 180.0
+"""BPM."""
+PRIOR_BPM = 113.0
+PRIOR_OCTAVES = 0.9
+COMFORT_OCTAVES = 0.42
+"""A tempo this near PRIOR_BPM (84 to 151) is as good as any other."""
+DISCOMFORT = 4.0
+"""Loss of score an octave beyond."""
+STROKES_PER_BEAT = 2.2
+STROKE_OCTAVES = 0.8
+REPEAT_WEIGHT = 0.7
+LOYALTY = 0.1
+"""What the octave that is held is ahead of others."""
+MEMORY_LOOKS = 80.0
+"""Looks, four a second, over whose findings the mean is taken: ten seconds may be a fill or a break."""
+AGAINST = 0.6
+"""The held tempo's score must be this share of the best, or what is heard speaks against it."""
+PATIENCE_LOOKS = 8
+"""When so many looks in a row spoke against the held tempo, all that was heard before is forgotten."""
+STEP = 1.0025
+MULTIPLES = 8
+HARMONICS = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
+"""Of the beat's frequency."""
+FINE = np.linspace(-0.006, 0.006, 25)
+_FRAMES = 4096
+
+
+@cache
+def tempo_grid() -> np.ndarray:
+    """The tempi that are tried, BPM, float64 [n], 0.25 % apart."""
+    count = int(np.log(FASTEST / SLOWEST) / np.log(STEP)) + 1
+    return SLOWEST * STEP ** np.arange(count)
+
+
+@cache
+def _lags() -> tuple[np.ndarray, np.ndarray]:
+    """Whole part and fraction of the lags in hops, [n, MULTIPLES]."""
+    lags = (60.0 / tempo_grid() / HOP_SECONDS)[:, None] * np.arange(1, MULTIPLES + 1)
+    whole = lags.astype(np.int64)
+    return whole, lags - whole
+
+
+@cache
+def _prior() -> np.ndarray:
+    return np.exp(-0.5 * (np.log2(tempo_grid() / PRIOR_BPM) / PRIOR_OCTAVES) ** 2)
+
+
+@dataclass(frozen=True)
+class Periodicity:
+    """power: of the onset strength, at multiples of `resolution` Hz. onsets, drums: autocorrelation by lag in hops,
+    1 at lag 0. strokes: a second."""
+
+    power: np.ndarray
+    onsets: np.ndarray
+    drums: np.ndarray
+    strokes: float
+
+    resolution = 1.0 / (_FRAMES * HOP_SECONDS)
+
+    def scores(self) -> np.ndarray:
+        """How well each tempo of `tempo_grid` explains what was heard, about 0 to 1."""
+        whole, part = _lags()
+        count = self.onsets.size - 1
+        valid = whole < 0.75 * count
+        at = np.minimum(whole, count - 1)
+        score = self.onsets[at] * (1.0 - part) + self.onsets[at + 1] * part
+        return (score * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
+
+    def octave(self, tempo: float, held: float = 0.0) -> float:
+        """`tempo`, half of it or its double, whichever is felt; `held` is the tempo that is believed in."""
+        choices = [t for t in (0.5 * tempo, tempo, 2.0 * tempo) if SLOWEST <= t <= FASTEST]
+        return max(choices, key=lambda t: self._felt(t) + LOYALTY * (abs(t - held) < 0.03 * t), default=tempo)
+
+    def _felt(self, tempo: float) -> float:
+        far = max(abs(float(np.log2(tempo / PRIOR_BPM))) - COMFORT_OCTAVES, 0.0)
+        strokes = max(self.strokes, 0.1) * 60.0 / tempo
+        crowd = float(np.log2(strokes / STROKES_PER_BEAT)) / STROKE_OCTAVES
+        period = 60.0 / tempo / HOP_SECONDS
+        lags = np.arange(self.drums.size)
+        beat, half = np.interp((period, 0.5 * period), lags, self.drums)
+        return float(REPEAT_WEIGHT * max(beat - half, 0.0) - DISCOMFORT * far - crowd * crowd)
+
+    def refine(self, tempo: float) -> float:
+        """The tempo nearby, BPM, at whose harmonics there is most power."""
+        tempi = tempo * (1.0 + FINE)
+        at = tempi[:, None] * (HARMONICS / 60.0 / self.resolution)
+        low = at.astype(np.int64)
+        part = at - low
+        # Cubic between four points of the periodogram: linear would prefer tempi between them.
+        a, b, c, d = (self.power[low + offset] for offset in (-1, 0, 1, 2))
+        fine = b + 0.5 * part * (c - a + part * (2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)))
+        total = fine.sum(axis=1)
+        best = int(np.argmax(total))
+        if not 0 < best < total.size - 1:
+            return float(tempi[best])
+        return float(tempi[best] + peak_offset(*total[best - 1 : best + 2]) * (tempi[1] - tempi[0]))
+
+
+@dataclass
+class Memory:
+    """What repeated lately. Longer than what a look hears, so that a fill or a break is outvoted; but another tempo is
+    soon believed, for what speaks against the old one is not averaged with it."""
+
+    _mean: Periodicity | None = None
+    _looks: int = 0
+    _against: int = 0
+
+    def remember(self, found: Periodicity, held: float) -> Periodicity:
+        """The mean of `found` and what was found before, but for `power`; `held` is the tempo that is believed in,
+        BPM, 0 for none."""
+        heard = found.scores() * _prior()
+        against = held > 0.0 and np.interp(held, tempo_grid(), heard) < AGAINST * heard.max()
+        self._against = self._against + 1 if against else 0
+        if self._mean is None or self._against > PATIENCE_LOOKS:
+            self._looks = self._against = 0
+            self._mean = found
+        self._looks += 1
+        share = 1.0 / min(self._looks, MEMORY_LOOKS)
+        self._mean = replace(
+            found,
+            onsets=_towards(self._mean.onsets, found.onsets, share),
+            drums=_towards(self._mean.drums, found.drums, share),
+            strokes=self._mean.strokes + share * (found.strokes - self._mean.strokes),
+        )
+        return self._mean
+
+
+def _towards(old: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
+    """`old` a share of the way to `new`, longer while little has been heard: what is new there counts whole."""
+    known = old[: new.size]
+    return np.append(known + share * (new[: known.size] - known), new[known.size :])
+
+
+def peak_offset(left: float, middle: float, right: float) -> float:
+    """Where between three even steps the maximum of a parabola lies, -0.5 to 0.5."""
+    bend = left - 2.0 * middle + right
+    return min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < -1e-12 else 0.0
+
+
+def periodicity(strength: np.ndarray, drums: np.ndarray, every: np.ndarray) -> Periodicity | None:
+    """What repeats; None if nothing does. All [hops], newest last.
+
+    strength: of onsets, weighed as they say where the beat is. drums: of kick and snare. every: of all onsets alike.
+    """
+    power, onsets = _correlate(strength)
+    if onsets is None:
+        return None
+    _, repeated = _correlate(drums)
+    return Periodicity(power, onsets, np.zeros_like(onsets) if repeated is None else repeated, _strokes(every))
+
+
+def _correlate(strength: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    count = strength.size
+    spectrum = np.fft.rfft(strength - strength.mean(), _FRAMES)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    correlation = np.fft.irfft(power)[:count]
+    if correlation[0] <= 1e-9:
+        return power, None
+    correlation /= correlation[0] * (1.0 - 0.9 / count * np.arange(count))
+    return power, np.append(correlation, 0.0)
+
+
+def _strokes(strength: np.ndarray) -> float:
+    """Peaks a second that are at least a fifth of the strongest."""
+    middle = strength[1:-1]
+    peaks = (middle > strength[:-2]) & (middle >= strength[2:]) & (middle > 0.2 * np.quantile(strength, 0.98))
+    return float(np.count_nonzero(peaks)) / (strength.size * HOP_SECONDS)
+
+
+def best_tempo(scores: np.ndarray, near: float = 0.0, within: float = 0.06) -> tuple[float, float]:
+    """The likeliest tempo in BPM and its periodicity; `near` a tempo (+- the share `within`) if given."""
+    grid = tempo_grid()
+    weighted = scores * _prior()
+    if near:
+        weighted = np.where(np.abs(grid / near - 1.0) <= within, scores, -1.0)
+    index = int(np.argmax(weighted))
+    if 0 < index < grid.size - 1:
+        return float(grid[index] * STEP ** peak_offset(*scores[index - 1 : index + 2])), float(scores[index])
+    return float(grid[index]), float(scores[index])

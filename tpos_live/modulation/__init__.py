@@ -1,0 +1,1 @@
+"""Features to motion: which feature moves which parameter, by how much."""

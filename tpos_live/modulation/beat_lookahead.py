@@ -1,0 +1,52 @@
+"""Beats ahead of time: what is predicted is shown for the moment at which it will be seen.
+
+A beat that is drawn when it is heard is seen late by what the path takes: sound card, analysis, refresh, screen. Beats
+are predicted, so they are drawn for later; onsets are not, and take what the path takes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from tpos_live.core.envelope import share
+from tpos_live.features.features import Features
+
+BEATS_PER_BAR = 4
+SETTLE_SECONDS = 2.0
+"""In which a change of the path's delay is followed: a hiccup must not move the beat."""
+LONGEST = 0.5
+"""Seconds of delay that are believed."""
+
+
+@dataclass
+class Foresight:
+    """Follows the delay of the path. One step a hop."""
+
+    delay: float | None = None
+
+    def step(self, features: Features, delay: float, trim: float, dt: float) -> Features:
+        """`features` with their beat where it will be when the picture is seen.
+
+        delay: seconds from sound in the room to light on the screen, as far as it is measured (also negative).
+        trim: seconds to add, for what cannot be measured.
+        """
+        delay = min(max(delay, -LONGEST), LONGEST) if math.isfinite(delay) else 0.0
+        if self.delay is None:
+            self.delay = delay
+        self.delay += (delay - self.delay) * share(SETTLE_SECONDS, dt)
+        return ahead(features, self.delay + trim)
+
+
+def ahead(features: Features, seconds: float) -> Features:
+    """`features` with beat and bar as they will be in `seconds`; all else is not predicted."""
+    if seconds == 0.0 or features.tempo <= 0.0:
+        return features
+    turns = seconds * features.tempo / 60.0
+    phase = (features.beat_phase + turns) % 1.0
+    return replace(
+        features,
+        beat_phase=phase,
+        bar_phase=(features.bar_phase + turns / BEATS_PER_BAR) % 1.0,
+        beat=features.confidence * math.cos(2.0 * math.pi * phase),
+    )

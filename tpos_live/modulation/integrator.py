@@ -1,0 +1,142 @@
+"""The conductor: from what is heard to what the picture does, one Drive for every 10 ms of sound.
+
+Sound drives velocity, never position: the walk through the noise speeds up and slows down and never jumps.
+Everything that moves is integrated here on the clock of the sound, so that the picture at a moment is the
+same however often, and whether at all, anyone has looked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tpos_live.core.envelope import follow
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import LORAS, TARGETS, Smoother, Snapshot
+from tpos_live.features.features import HOP_SECONDS, Features
+from tpos_live.modulation.beat_lookahead import Foresight
+from tpos_live.modulation.matrix import Modulation, Pair
+
+BASE_SPEED = 0.4
+"""Speed of the walk without bass, at seed.walk 1."""
+SCALING = ("drop", "silence")
+"""Features that multiply the speed by 1 + their part; all others add to it."""
+SLOW = frozenset({"loudness", "presence", "buildup", "drop", "silence"})
+"""Features that are no rhythm: their light may exceed the limit for beats."""
+BEAT_LIGHT = math.log2(1.1)
+"""Stops: light from beats stays under 10 % of luminance."""
+TRUST = 0.4
+"""Confidence below which beat pulses fade out over a bar."""
+LOOK_BEATS = 16.0
+"""Between two looks at least."""
+SOUND_ATTACK, SOUND_RELEASE = 0.3, 1.0
+"""Seconds in which the sound's meaning comes and goes with the gate."""
+
+
+@dataclass
+class Conductor:
+    """State of the modulation. One step a hop.
+
+    Thread contract: one thread calls `step`; the Drive it returns is immutable and goes anywhere.
+    """
+
+    walk: float = 0.0
+    pan_x: float = 0.0
+    pan_y: float = 0.0
+    zoom_steady: float = 0.0
+    looks: int = 0
+    beat_trust: float = 0.0
+    turn: float = 1.0
+    sounding: float = 0.0
+    _drop: float = 0.0
+    _bar_phase: float = 0.0
+    _since_look: float = math.inf
+    _smoother: Smoother = field(default_factory=Smoother)
+    _modulation: Modulation = field(default_factory=Modulation)
+    _foresight: Foresight = field(default_factory=Foresight)
+
+    def step(self, features: Features, snapshot: Snapshot, heard_at: float, delay: float = 0.0) -> Drive:
+        """Advance by one hop.
+
+        heard_at: perf_counter at which the newest sample of the hop arrived. delay: seconds from sound in the room
+        to light on the screen, as measured; predicted beats are drawn so much ahead, and by tempo.trim.
+        """
+        dt = HOP_SECONDS
+        now = self._smoother.step(snapshot, dt)
+        features = self._foresight.step(features, delay, 1e-3 * now["tempo.trim"], dt)
+        parts = self._modulation.step(features, snapshot, now, dt)
+        self._count_beats(features, dt)
+        sums, speed = self._add(parts, features)
+        speed = 0.0 if snapshot["pause"] else now["seed.walk"] * speed
+        self.walk += speed * dt
+        self.pan_x += now["motion.pan_x"] * speed * dt
+        self.pan_y += now["motion.pan_y"] * speed * dt
+        self.zoom_steady += now["motion.zoom"] * speed * dt
+        self.sounding = follow(self.sounding, 1.0 - features.silence, SOUND_ATTACK, SOUND_RELEASE, dt)
+        return Drive(
+            time=features.time,
+            heard_at=heard_at,
+            walk=self.walk,
+            speed=speed,
+            pan_x=self.pan_x,
+            pan_y=self.pan_y,
+            zoom_steady=self.zoom_steady,
+            zoom=_clip(sums["zoom"], -0.5, 0.5),
+            rotate=now["motion.rotate"] + sums["rotate"],
+            bloom=max(now["finish.bloom"] + sums["bloom"], 0.0),
+            light=_clip(now["finish.light"] + sums["light"], -3.0, 3.0),
+            saturation=_clip(now["finish.saturation"] + sums["saturation"], 0.0, 2.0),
+            level=now["out.level"],
+            grain=float(snapshot["finish.grain"]),
+            intensity=_clip(now["intensity"] + sums["intensity"], 0.0, 1.0),
+            strength=_clip(now["strength"] + sums["strength"], 0.1, 1.0),
+            audio_weight=now["audio.weight"] * self.sounding,
+            guidance=now["guidance"],
+            audio_guidance=now["audio.guidance"],
+            looks=self.looks,
+            loras=tuple(now[name] for name in LORAS),
+        )
+
+    def _count_beats(self, features: Features, dt: float) -> None:
+        beat = 60.0 / features.tempo if features.tempo > 0.0 else 0.5
+        step = dt / (4.0 * beat)
+        self.beat_trust = _clip(self.beat_trust + (step if features.confidence >= TRUST else -step), 0.0, 1.0)
+        if features.bar_phase < self._bar_phase - 0.5:
+            self.turn = -self.turn
+        self._bar_phase = features.bar_phase
+        self._since_look += dt / beat
+        if features.drop > self._drop + 0.5 and self._since_look >= LOOK_BEATS:
+            self.looks += 1
+            self._since_look = 0.0
+        self._drop = features.drop
+
+    def _add(self, parts: Mapping[Pair, float], features: Features) -> tuple[dict[str, float], float]:
+        """Sum of the parts of each target, and the speed of the walk at seed.walk 1."""
+        sums = dict.fromkeys(TARGETS, 0.0)
+        scale, beat_light = 1.0, 0.0
+        for (feature, target), part in parts.items():
+            if feature == "beat":
+                part *= self.beat_trust
+            if target == "speed" and feature in SCALING:
+                scale *= max(1.0 + part, 0.0)
+            elif target == "speed" and feature == "buildup":
+                sums["speed"] += part * self._pulse(features)
+            elif target == "rotate" and feature == "snare":
+                sums["rotate"] += part * self.turn
+            elif target == "light" and feature not in SLOW:
+                beat_light += part
+            else:
+                sums[target] += part
+        sums["light"] += _clip(beat_light, -BEAT_LIGHT, BEAT_LIGHT)
+        return sums, max(BASE_SPEED + sums["speed"], 0.0) * scale
+
+    def _pulse(self, features: Features) -> float:
+        """Motion pulses of a build-up: one a beat, then one each half, then each quarter beat; 0 to 1."""
+        pulses = 1.0 if features.buildup < 1 / 3 else 2.0 if features.buildup < 2 / 3 else 4.0
+        left = 1.0 - features.beat_phase * pulses % 1.0
+        return self.beat_trust * left * left
+
+
+def _clip(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)

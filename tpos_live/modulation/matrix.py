@@ -1,0 +1,88 @@
+"""The map: how far every audio feature moves every target, with depth, curve, attack and release.
+
+Of the 168 pairs in the table only those with a depth are evaluated; which ones is worked out again only
+when a parameter has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tpos_live.core.envelope import follow
+from tpos_live.core.parameters import FEATURES, TARGETS, Snapshot
+from tpos_live.features.features import Features
+
+Pair = tuple[str, str]
+"""(feature, target)"""
+
+IN_BARS: frozenset[Pair] = frozenset({("drop", "speed")})
+"""Pairs whose release lasts a number of bars: it is given for 120 BPM and stretched to the tempo."""
+
+_NAMES: Mapping[Pair, str] = {(f, t): f"map.{f}.{t}" for f in FEATURES for t in TARGETS}
+
+
+@dataclass(slots=True)
+class _Route:
+    """One pair that is in use, its settings, and its envelope."""
+
+    pair: Pair
+    name: str
+    curve: float = 1.0
+    attack: float = 0.0
+    release: float = 0.0
+    goal: float = 0.0
+    envelope: float = 0.0
+
+
+@dataclass
+class Modulation:
+    """Follows the features and says what each adds to its target. One step a hop."""
+
+    _routes: dict[Pair, _Route] = field(default_factory=dict)
+    _snapshot: Snapshot | None = None
+
+    def step(
+        self, features: Features, snapshot: Snapshot, smoothed: Mapping[str, float], dt: float
+    ) -> dict[Pair, float]:
+        """Contribution of each pair in use: depth * sensitivity * envelope ** curve, in the target's unit.
+
+        smoothed: the parameters as `parameters.Smoother` gives them. A negative envelope (the beat's) keeps
+        its sign through the curve.
+        """
+        if snapshot is not self._snapshot:
+            self._choose(snapshot, smoothed)
+        sensitivity = smoothed["audio.sensitivity"]
+        bars = 120.0 / features.tempo if features.tempo > 0.0 else 1.0
+        given: dict[Pair, float] = {}
+        spent = []
+        for pair, route in self._routes.items():
+            depth = smoothed[route.name]
+            if depth == 0.0 and route.goal == 0.0:
+                spent.append(pair)
+                continue
+            release = route.release * bars if pair in IN_BARS else route.release
+            value = getattr(features, pair[0])
+            route.envelope = envelope = follow(route.envelope, value, route.attack, release, dt)
+            shaped = envelope**route.curve if envelope >= 0.0 else -((-envelope) ** route.curve)
+            given[pair] = depth * sensitivity * shaped
+        for pair in spent:
+            del self._routes[pair]
+        return given
+
+    def _choose(self, snapshot: Snapshot, smoothed: Mapping[str, float]) -> None:
+        """Find the pairs with a depth, keep the envelopes of those that already run."""
+        self._snapshot = snapshot
+        smooth = float(snapshot["audio.smooth"])
+        routes = {}
+        for pair, name in _NAMES.items():
+            goal = float(snapshot[name])
+            if goal == 0.0 and smoothed[name] == 0.0:
+                continue
+            route = self._routes.get(pair) or _Route(pair, name)
+            route.goal = goal
+            route.curve = float(snapshot[name + ".curve"])
+            route.attack = float(snapshot[name + ".attack"])
+            route.release = float(snapshot[name + ".release"]) + smooth
+            routes[pair] = route
+        self._routes = routes

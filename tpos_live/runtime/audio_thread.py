@@ -1,0 +1,125 @@
+"""The ear of a show: sound becomes Drive and Meaning, on a thread of its own or step by step offline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from tpos_live.audio.source import Chunk, Sound, SourceState
+from tpos_live.audio_encoder.base import Meaning, SoundEncoder
+from tpos_live.audio_encoder.tagger import Naming
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.timing import StageTimes
+from tpos_live.features.extractor import Analyzer
+from tpos_live.features.features import Features
+from tpos_live.modulation.integrator import Conductor
+
+
+class Listener:
+    """Hears chunks of sound and publishes what they mean for the picture.
+
+    Thread contract: one thread calls `hear`; `drive`, `meaning` and `features` hold the newest record
+    and may be read from anywhere, and `naming.name` too. Nothing here depends on the size of the chunks.
+    """
+
+    def __init__(self, encoder: SoundEncoder, delay: Callable[[], float] = lambda: 0.0) -> None:
+        """delay: seconds from sound in the room to light on the screen, asked for with each chunk."""
+        self.encoder = encoder
+        self.delay = delay
+        self.drive: Mailbox[Drive] = Mailbox()
+        self.meaning: Mailbox[Meaning] = Mailbox()
+        self.features = Features()
+        self.naming = Naming(encoder)
+        self._analyzer = Analyzer()
+        self._conductor = Conductor()
+        self.times = StageTimes(("analysis", "encoder"))
+
+    def hear(self, chunk: Chunk, snapshot: Snapshot) -> None:
+        """Analyse one chunk; publishes a Drive for its newest hop and the newest Meaning."""
+        begin = time.perf_counter()
+        heard = self._analyzer.push(chunk.mono, snapshot)
+        drive, delay = None, self.delay() if heard else 0.0
+        for features in heard:
+            drive = self._conductor.step(features, snapshot, chunk.captured_at, delay)
+        if drive is not None:
+            self.features = heard[-1]
+            self.drive.put(drive)
+        middle = time.perf_counter()
+        meanings = self.encoder.push(chunk.mono)
+        if meanings:
+            self.meaning.put(meanings[-1])
+            for meaning in meanings:
+                self.naming.follow(meaning)
+        if heard:
+            hops = len(heard)
+            self.times.add("analysis", (middle - begin) / hops)
+            self.times.add("encoder", (time.perf_counter() - middle) / hops)
+
+
+class ListenerThread:
+    """Opens a live source and runs a Listener on it until it is left, or a file has ended.
+
+    A context manager: entering returns at once, for a device may take seconds to open. Thread contract: owns
+    the source from opening to closing; `on_chunk` is called on this thread and must not block; `opened` and
+    `ended` are set when the source is open and when it has come to its end; `error` says why it cannot be opened.
+    """
+
+    PERIOD = 0.005
+    """Seconds between two looks at the source: half a hop, so that no hop waits long."""
+
+    def __init__(
+        self,
+        sound: Sound,
+        listener: Listener,
+        store: ParameterStore,
+        on_chunk: Callable[[Chunk], None] | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._sound = sound
+        self._listener = listener
+        self._store = store
+        self._on_chunk = on_chunk
+        self._report = report
+        self._stop = threading.Event()
+        self.opened = threading.Event()
+        self.ended = threading.Event()
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
+
+    def __enter__(self) -> ListenerThread:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop.set()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        try:
+            with self._sound:
+                self.opened.set()
+                self._listen()
+        except Exception as error:
+            self.error = error
+
+    def _listen(self) -> None:
+        while not self._stop.is_set():
+            now = time.perf_counter()
+            try:
+                chunk = self._sound.pull(now)
+                for line in self._sound.remarks():
+                    self._report(line)
+                if chunk is not None and len(chunk.mono):
+                    if self._on_chunk is not None:
+                        self._on_chunk(chunk)
+                    self._listener.hear(chunk, self._store.snapshot())
+                elif self._sound.status(now).state is SourceState.ENDED:
+                    self.ended.set()
+                    return
+            except Exception as error:  # the show goes on: say it, keep listening
+                self._report(f"sound analysis: {error}")
+                self._stop.wait(0.5)
+            self._stop.wait(self.PERIOD)

@@ -1,0 +1,42 @@
+"""What the demo shows: prompts that change with the parts of the built-in track."""
+
+from __future__ import annotations
+
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.settings import Settings
+from tpos_live.training.synth.demo_track import BAR, BARS
+
+PROMPTS = ((0, "sunset"), (3, "aurora"), (5, "nebula"), (7, "fire"), (15, "ocean"), (19, "fire"))
+"""First bar and prompt, of families that Ember draws well. A change takes about a bar: it begins one before
+the part of the track that it is for. The first 20 s hold four prompts."""
+
+
+def prompt_at(seconds: float) -> str:
+    """The prompt after so many seconds of the track, which is repeated without end."""
+    bar = seconds / BAR % BARS
+    return next(text for first, text in reversed(PROMPTS) if first <= bar)
+
+
+class DemoPrompts:
+    """Sets the prompt as the track goes on, until somebody else says what is shown. One thread."""
+
+    def __init__(self, store: ParameterStore) -> None:
+        self._store = store
+        self._set = ""
+        self.running = True
+
+    @classmethod
+    def wanted(cls, settings: Settings) -> bool:
+        """Whether the settings leave the prompt to the demo."""
+        return not any(name == "prompt" or name.startswith("prompt.") for name in settings.parameters)
+
+    def look(self, seconds: float) -> None:
+        """seconds: of sound heard so far, 0 or more."""
+        now = self._store.snapshot()
+        weighted = any(now[f"prompt.{slot}.weight"] > 0 for slot in range(1, 9))
+        if self._set and (now["prompt"] != self._set or now["prompt.select"] or weighted):
+            self.running = False
+        text = prompt_at(seconds)
+        if self.running and text != self._set:
+            self._set = text
+            self._store.set("prompt", text)

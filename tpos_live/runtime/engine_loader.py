@@ -1,0 +1,139 @@
+"""Loads the engine beside the window that is up already, and makes a faster one ready behind the show's back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+from tpos_live.core.timing import Rate
+from tpos_live.diffusion.model.metadata import EngineError, first_line
+
+if TYPE_CHECKING:
+    from tpos_live.runtime.live_session import Show
+
+FIRST = 10.0
+"""Seconds after which a better accelerator is made ready although there is no picture yet."""
+
+
+class Loader:
+    """Loads the engine on a thread of its own and starts the renderer.
+
+    A context manager. `error` holds why there is no engine. `alive` while it loads. What is done once there is a
+    picture is optional: where it fails, the show goes on, with a line.
+    """
+
+    def __init__(self, show: Show) -> None:
+        self._show = show
+        self._stack = ExitStack()
+        self._thread = threading.Thread(target=self._load, name="loader", daemon=True)
+        self._left = threading.Event()
+        self._drawn, self._busy = Rate(), Rate()
+        self.error: Exception | None = None
+        self.renderer: Any = None
+        self.studio: Any = None
+        self.ready = threading.Event()
+        """Set when the renderer runs."""
+
+    def __enter__(self) -> Loader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._left.set()
+        if self.ready.is_set() or not self._thread.is_alive():
+            self._stack.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def fps(self) -> float:
+        """Engine pictures a second, of the last half second."""
+        return self._drawn.at(time.perf_counter(), self.renderer.drawn if self.renderer else 0)
+
+    def busy(self) -> float:
+        """Share of the last half second in which pictures kept the device, 0 to 1."""
+        return min(self._busy.at(time.perf_counter(), self.renderer.busy if self.renderer else 0.0), 1.0)
+
+    def _first_picture(self) -> None:
+        """Wait for it, a while: making an accelerator ready keeps Python busy, and nobody wants to see that."""
+        end = time.perf_counter() + FIRST
+        while self.renderer.drawn == 0 and time.perf_counter() < end and not self._left.wait(0.02):
+            pass
+
+    def _improve(self) -> None:
+        """Swap in the faster accelerator once it is ready; the show runs on the slower one meanwhile."""
+        board = self._show.board
+        try:
+            better = self.studio.improve()
+        except EngineError as error:
+            if not self._left.is_set():
+                board.fill(accelerator_why=str(error))
+                board.report(str(error))
+            return
+        if better is not None and not self._left.is_set():
+            self.renderer.swap(better)
+            board.fill(accelerator=better.name, accelerator_why=better.why)
+
+    def _tell(self) -> None:
+        """Say on the board what draws."""
+        engine, painter = self.studio.engine, self.studio.painter
+        self._show.board.fill(
+            engine=engine.name,
+            accelerator=painter.accelerator.name,
+            accelerator_why=painter.accelerator.why,
+            size=painter.size,
+        )
+
+    def _rescue(self, error: Exception, failures: int) -> Any:
+        rescued = self.studio.rescue(error, failures)
+        if rescued is not None:
+            self._tell()
+        return rescued
+
+    def _load(self) -> None:
+        show = self._show
+        try:
+            show.board.fill(engine=show.settings.engine.name)
+            from tpos_live.cli.doctor import gpu_remedy
+            from tpos_live.runtime.pipeline import Studio
+            from tpos_live.runtime.render_thread import RenderThread
+
+            encoder, output = show.listener.encoder, show.output_size
+            studio = self._stack.enter_context(Studio(show.settings, live=True, encoder=encoder, output=output))
+            if self._left.is_set():
+                return
+            show.say(studio.note)
+            if studio.painter.notice:
+                show.board.report(studio.painter.notice)
+            self.studio = studio
+            self._tell()
+            show.board.fill(state="running")
+            self.renderer = self._stack.enter_context(
+                RenderThread(
+                    studio.painter,
+                    studio.mixer,
+                    show.listener.drive,
+                    show.listener.meaning,
+                    show.store,
+                    show.frames,
+                    fps_cap=show.settings.engine.fps_cap,
+                    report=show.board.report,
+                    rescue=self._rescue,
+                )
+            )
+            self.ready.set()
+        except Exception as error:
+            self.error = error
+            return
+        try:
+            with suppress(ImportError):
+                import av  # noqa: F401  # now, and not when somebody presses "record"
+            if remedy := gpu_remedy():
+                show.say(remedy)
+            self._first_picture()
+            self._improve()
+        except Exception as error:
+            show.board.report(f"not all could be made ready, the show goes on: {first_line(error)}")

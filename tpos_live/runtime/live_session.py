@@ -1,0 +1,353 @@
+"""The show: builds the parts, starts and stops the threads. Nothing else knows every part.
+
+Threads: the sound device's callback and its supervisor, the listener (sound to Drive), the loader and then the
+renderer (Drive to Frame), the text encoder, OSC receiver, parser and feedback, the recorder, the screen
+saver's inhibitor; the stage has the main thread.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from tpos_live.audio.open import open_sound
+from tpos_live.audio.source import Sound
+from tpos_live.audio_encoder.load import open_encoder
+from tpos_live.control.keys import LETTERS
+from tpos_live.control.osc_server import OscControl
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import TABLE, ParameterStore
+from tpos_live.core.settings import Settings, parse_address, parse_screen, parse_size
+from tpos_live.display.errors import StageError
+from tpos_live.display.screen_saver import ScreenSaverInhibitor
+from tpos_live.display.window import StageWindow
+from tpos_live.runtime.audio_thread import Listener, ListenerThread
+from tpos_live.runtime.engine_loader import Loader
+from tpos_live.runtime.recordings import check_recording
+from tpos_live.runtime.session_controls import Desk
+from tpos_live.runtime.status_board import Board
+
+if TYPE_CHECKING:
+    from tpos_live.display.headless import HeadlessStage
+    from tpos_live.runtime.demo import DemoPrompts
+
+
+def has_display() -> bool:
+    """True where a window may be opened: on Linux only where an X display is named (XWayland counts)."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
+
+
+def run_show(settings: Settings, demo: bool = False) -> NoReturn:
+    """A show from start to end, and of the process with it: 1 if a recording was lost. Raises our own errors for what
+    cannot start."""
+    headless = settings.window.headless
+    if not headless and not has_display():
+        raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
+    with stopping() as stop:
+        show = Show(draw_seed(settings), demo=demo, stop=stop)
+        if demo:
+            show.change_prompts()
+        try:
+            with show:
+                show.run()
+        finally:
+            failures = show.desk.recordings.failures
+            for line in failures:  # told again: they may have scrolled away hours ago
+                show.say(line)
+    # All of ours is closed and written. Taking down PyTorch and OpenVINO costs another second, and a loader that is
+    # inside a library's import cannot be interrupted: leave without them.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if failures else 0)
+
+
+def draw_seed(settings: Settings) -> Settings:
+    """The same settings with a seed of the system's entropy where none is set, said so that it can be had again.
+
+    The seeds of `seed.random` follow from it, so with --seed they come again in the same order. Files (`render`,
+    `still`) and measurements keep the table's seed and stay as they are.
+    """
+    if "seed" in settings.parameters:
+        return settings
+    seed = secrets.randbelow(int(TABLE["seed"].high) + 1)
+    click.echo(f"tpos-live: seed {seed}; to begin with it again: --seed {seed}", err=True)
+    return settings.model_copy(update={"parameters": {**settings.parameters, "seed": seed}})
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM or a closed terminal sets; the second Ctrl-C is obeyed at once."""
+    event = threading.Event()
+
+    def ask(number: int, _frame: Any) -> None:
+        if event.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        event.set()
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), ask) for name in names}
+    try:
+        yield event
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+class Show:
+    """A context manager: entering starts every thread, leaving ends them within a second.
+
+    Thread contract: made, entered, run and left on the main thread.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        demo: bool = False,
+        stop: threading.Event | None = None,
+        sound: Sound | None = None,
+        say: Callable[[str], None] = lambda line: click.echo(f"tpos-live: {line}", err=True),
+        headless_gl: bool = False,
+    ) -> None:
+        """sound: a source to use in place of the one in the settings (measurements). headless_gl: draw
+        with OpenGL but without a display (measurements)."""
+        self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
+        self._headless_gl = headless_gl
+        check_recording(settings.record, settings.sound.audio)
+        self.store = ParameterStore(settings.start_values())
+        self.say = say
+        self.board = Board(self.store, say)
+        self.frames: Mailbox[Frame] = Mailbox()
+        encoder, why = open_encoder()
+        if why:
+            say(why)
+        self.listener = Listener(encoder)
+        self.sound = sound or self._open_sound()
+        self.stage: StageWindow | HeadlessStage = self._make_stage()
+        self.listener.delay = self._delay
+        self.desk = Desk(
+            self.store,
+            self.sound,
+            self.board.report,
+            record=settings.record.file,
+            folder=settings.record.folder,
+            fps=settings.record.fps,
+        )
+        self.loader = Loader(self)
+        self._stack = ExitStack()
+        self._ending_at = 0.0
+        self._prompts: DemoPrompts | None = None
+
+    @property
+    def loading(self) -> bool:
+        """True while the engine is being loaded, or a faster accelerator prepared."""
+        return self.loader.alive
+
+    @property
+    def renderer(self) -> Any:
+        """The RenderThread, None while loading."""
+        return self.loader.renderer
+
+    @property
+    def studio(self) -> Any:
+        """The Studio, None while loading."""
+        return self.loader.studio
+
+    def __enter__(self) -> Show:
+        settings, stack = self.settings, self._stack
+        # The sound's threads must not wait 5 ms, Python's default, for their turn.
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(0.001)
+        try:
+            self.osc = stack.enter_context(
+                OscControl(
+                    self.store,
+                    self.board.status,
+                    # To the terminal alone: a stranger's bad address must not appear on the wall.
+                    self.say,
+                    settings.osc.host,
+                    settings.osc.port,
+                    [parse_address(reply) for reply in settings.osc.reply],
+                    (lambda: self.listener.features) if settings.osc.audio else None,
+                )
+            )
+            stack.enter_context(self.stage)
+            if isinstance(self.stage, StageWindow):
+                if not self._headless_gl:
+                    stack.enter_context(ScreenSaverInhibitor(self.board.report))
+                if note := self.stage.layout_note(LETTERS):
+                    self.say(note)
+            self._ear = stack.enter_context(
+                ListenerThread(self.sound, self.listener, self.store, self.desk.hear, self.board.report)
+            )
+            self.board.fill(state="loading", encoder=self.listener.encoder.name)
+            self.board.attach(self._sound_fields)
+            self.board.attach(self._picture_fields)
+            stack.enter_context(self.loader)
+            stack.callback(self.board.fill, state="stopping")
+            if self.osc.port:
+                self.say(f"OSC on {settings.osc.host}:{self.osc.port}, loading the engine …")
+        except BaseException:
+            stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            self.desk.close(self.stage, failed=exc[0] is not None)
+        finally:
+            self._stack.close()
+
+    def run(self) -> None:
+        """Show until the window is closed, Ctrl-C, the end of a file, or `seconds`.
+
+        Raises what stops a show from starting: SoundError, EngineError.
+        """
+        if self.settings.seconds:
+            self._ending_at = time.perf_counter() + self.settings.seconds
+        self.stage.run(self._over)
+        self._raise()
+
+    def run_until_first(self) -> float:
+        """Show until the engine's first picture is there (measurements); the seconds it took."""
+        begin = time.perf_counter()
+        self.stage.run(lambda: self.stage.playhead.newest is not None or self._over())
+        self._raise()
+        return time.perf_counter() - begin
+
+    def run_until_best(self) -> float:
+        """Show until the engine's fastest accelerator draws (measurements); the longest wait for a picture, in seconds,
+        from the first one to a second after that."""
+        drawn, longest, end = time.perf_counter(), 0.0, 0.0
+
+        def best() -> bool:
+            nonlocal drawn, longest, end
+            now, newest = time.perf_counter(), self.stage.playhead.newest
+            if newest is not None and newest.drawn_at > drawn:
+                longest, drawn = max(longest, newest.drawn_at - drawn), newest.drawn_at
+            if not self.loading and not end:
+                end = now + 1.0
+            return bool(end and now > end) or self._over()
+
+        self.stage.run(best)
+        self._raise()
+        return longest
+
+    def _raise(self) -> None:
+        error = self._ear.error or self.loader.error
+        if error is not None:
+            raise error
+
+    def _over(self) -> bool:
+        ended = self._ending_at and time.perf_counter() >= self._ending_at
+        return bool(self._stop.is_set() or self._ear.ended.is_set() or ended or self._ear.error or self.loader.error)
+
+    def _open_sound(self) -> Sound:
+        sound = self.settings.sound
+        if self._demo:
+            return open_sound(demo=True, mute=sound.mute)
+        channels = tuple(sound.channels) or None
+        if sound.audio:
+            return open_sound(audio=sound.audio, channels=channels, mute=sound.mute, loop=sound.loop)
+        return open_sound(device=sound.device, channels=channels, fallback=sound.fallback)
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(width, height) that the pictures are shown or written at: of the window, as long as it is one."""
+        settings = self.settings
+        return parse_size(settings.record.resolution if settings.window.headless else settings.window.size)
+
+    def _make_stage(self) -> StageWindow | HeadlessStage:
+        settings = self.settings
+        if settings.window.headless:
+            from tpos_live.display.headless import HeadlessStage  # brings torch: seconds that a window has not got
+
+            return HeadlessStage(
+                self.frames,
+                self._drive,
+                self.store.snapshot,
+                on_refresh=self._refresh_headless,
+                size=self.output_size,
+                fps_cap=float(settings.record.fps),
+            )
+        screen = parse_screen(settings.window.screen)
+        return StageWindow(
+            self.frames,
+            self._drive,
+            self.store.snapshot,
+            self.board.status,
+            on_key=lambda name, modifiers: self.desk.key(name, modifiers, self.stage),
+            on_refresh=self._refresh,
+            report=self.board.report,
+            screen=screen if isinstance(screen, str) else "",
+            size=self.output_size,
+            headless=self._headless_gl,
+        )
+
+    def change_prompts(self) -> None:
+        """Let the demo's prompts follow its track, unless the settings name prompts."""
+        from tpos_live.runtime.demo import DemoPrompts
+
+        if DemoPrompts.wanted(self.settings):
+            self._prompts = DemoPrompts(self.store)
+            self._prompts.look(0.0)
+
+    def _refresh(self, _now: float) -> None:
+        if self._prompts is not None:
+            self._prompts.look(self._drive().time)
+        self.desk.look(self.stage)
+
+    def _refresh_headless(self, now: float) -> None:
+        self._refresh(now)
+        self.board.status()  # A window asks for it in order to show it; here it brings what is wrong to the terminal.
+
+    def _drive(self) -> Drive:
+        return self.listener.drive.latest() or Drive()
+
+    def _delay(self) -> float:
+        """Seconds from sound in the room to its light on the screen, as far as they can be measured."""
+        return self.stage.meter.delay + self.sound.status(time.perf_counter()).passed
+
+    def _sound_fields(self) -> dict[str, Any]:
+        if not self._ear.opened.is_set():
+            return {}
+        now = time.perf_counter()
+        sound, heard = self.sound.status(now), self.listener.features
+        return {
+            "sound_state": sound.state.value,
+            "sound_name": sound.name,
+            "samples_lost": sound.losses.total,
+            "audio_age_ms": 1000 * max(now - self._drive().heard_at, 0.0),
+            "level": heard.level,
+            "bands": (heard.bass, heard.mid, heard.midhigh, heard.high),
+            "gate": heard.gate,
+            "tempo": heard.tempo,
+            "confidence": heard.confidence,
+            "beat_phase": heard.beat_phase,
+            "heard": self.listener.naming.name,
+            "magnitude": meaning.magnitude if (meaning := self.listener.meaning.latest()) else 0.0,
+            "message": sound.message or (self.studio.problem if self.studio else ""),
+        }
+
+    def _picture_fields(self) -> dict[str, Any]:
+        return {
+            "engine_fps": self.loader.fps(),
+            "engine_busy": self.loader.busy(),
+            "understood": self.studio.understood if self.studio else "",
+            "shown_fps": self.stage.meter.fps,
+            "latency_ms": self.stage.meter.latency_ms,
+            "frames_replaced": self.frames.replaced,
+            **self.desk.recordings.fields(),
+            "osc_bad": self.osc.bad,
+        }

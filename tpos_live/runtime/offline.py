@@ -1,0 +1,226 @@
+"""Pictures without a stage: `still`, `render`, and the demo where there is no display.
+
+Every frame is drawn, in order, with time taken from the sound, by the same parts as a show; the same file,
+seed, settings, accelerator and thread count give the same frames.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from tpos_live.audio.channels import Downmix
+from tpos_live.audio.files import AudioClip, frame_pieces, read_audio
+from tpos_live.audio.open import DEMO
+from tpos_live.audio.source import RATE, Chunk
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import LORAS, ParameterStore, Snapshot
+from tpos_live.core.progress import Progress
+from tpos_live.core.settings import Settings, parse_size
+from tpos_live.core.timing import hms
+from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.output_file import VIDEO, check_output
+from tpos_live.display.postfx import finish_from
+from tpos_live.display.video import VideoWriter, check_picture, save_picture
+from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.demo import DemoPrompts
+from tpos_live.runtime.overlap import VideoPipeline
+from tpos_live.runtime.pipeline import Studio
+
+DEMO_SECONDS = 20.0
+STILL_FPS = 10
+"""Pictures a second on the way to the one that is kept: as many as its fades need to be smooth."""
+ENCODER_THREADS = 2
+"""Of the video encoder: a fixed number, for the file depends on it."""
+
+
+def pictures(
+    studio: Studio,
+    listener: Listener,
+    snapshot: Snapshot,
+    sound: np.ndarray | AudioClip,
+    fps: int,
+    report: Callable[[str], None] = lambda line: None,
+) -> Iterator[Drive]:
+    """Hear `sound` (float32 [n, 2] at 48 kHz, or a file's) picture by picture: the Drive of each, in order.
+
+    Picture k answers the sound up to (k + 1) / fps and is shown from k / fps on: what a kick does is in the
+    picture that is on the screen while it sounds. report: gets a line for damaged sound, and for channels that cancel.
+    """
+    downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
+    heard = 0
+    drive = Drive()
+    for stereo in frame_pieces(sound, fps, report):
+        heard += len(stereo)
+        mono = downmix.push(stereo)
+        if line := downmix.remark():
+            report(line)
+        listener.hear(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
+        drive = listener.drive.latest() or drive
+        yield drive
+
+
+def drawn(
+    settings: Settings,
+    snapshot: Snapshot,
+    sound: np.ndarray | AudioClip,
+    fps: int,
+    workers: int = 1,
+    shown: Callable[[float], Snapshot] | None = None,
+) -> Generator[tuple[Drive, Frame | None], None, None]:
+    """Every picture of `sound` with its Drive, in order; by several processes where `workers` is above 1.
+
+    shown: what the prompts of one process are at a time in seconds, where they change; None = as in `snapshot`.
+    """
+    if workers > 1:
+        from tpos_live.runtime.parallel_offline import drawn_by_workers
+
+        yield from drawn_by_workers(settings, snapshot, sound, fps, workers, pictures, report=tell)
+        return
+    with Studio(settings, live=False, output=parse_size(settings.record.resolution)) as studio:
+        tell(studio.note)
+        improve(studio)
+        listener = Listener(studio.encoder)
+        for drive in pictures(studio, listener, snapshot, sound, fps, tell):
+            now = snapshot if shown is None else shown(drive.time)
+            yield drive, studio.draw(drive, listener.meaning.latest(), now, now=drive.time)
+            tell(studio.painter.remark())
+
+
+def write_video(
+    settings: Settings, sound: np.ndarray | AudioClip, output: Path, workers: int = 1, demo: bool = False
+) -> tuple[Path, float]:
+    """Draw every picture of `sound` and write them with it; demo: with the demo's prompts.
+
+    Returns the file, which has a number in its name where `output` was there already, and its seconds. Raises our own
+    errors only, and KeyboardInterrupt; both leave the part, and say so."""
+    fps = settings.record.fps
+    size = parse_size(settings.record.resolution)
+    # Every picture is drawn, so there is nothing in between to show.
+    store = ParameterStore({**settings.start_values(), "out.inbetween": False})
+    snapshot, prompts = store.snapshot(), DemoPrompts(store) if demo and DemoPrompts.wanted(settings) else None
+    count = -(-(len(sound) if isinstance(sound, np.ndarray) else sound.check()) * fps // RATE)
+    writer = VideoWriter(output, size, fps, threads=ENCODER_THREADS)
+
+    def written() -> None:
+        if not progress.done:
+            tell(writer.output.about_found())
+            progress.rename(writer.path.name)
+        progress.update()
+
+    def shown(now: float) -> Snapshot:
+        if prompts is not None:
+            prompts.look(now)
+        return store.snapshot()
+
+    length = 0
+    try:
+        with (
+            closing(drawn(settings, snapshot, sound, fps, workers, shown)) as frames,
+            writer,
+            Progress(output.name, count) as progress,
+            VideoPipeline(writer, size, snapshot, written) as pipeline,
+        ):
+            # Decoded a second time, in step: a file is not kept in memory, however long.
+            for (drive, frame), piece in zip(frames, frame_pieces(sound, fps), strict=True):
+                pipeline.put(drive, frame, piece)
+                length += len(piece)
+    except BaseException:
+        if writer.pictures:
+            tell(f"not finished: {hms(writer.frames / fps)} of {hms(count / fps)} are in {writer.part}, which plays")
+        raise
+    return writer.path, length / RATE
+
+
+def render_file(settings: Settings, audio: Path, output: Path, workers: int = 1) -> int:
+    """`tpos-live render`."""
+    output = check_output(output, VIDEO, [audio])
+    sound = AudioClip(audio, settings.seconds or None, tuple(settings.sound.channels) or None)
+    written, length = write_video(settings, sound, output, workers)
+    click.echo(f"wrote {written}, {length:.1f} s")
+    return 0
+
+
+def render_demo(settings: Settings) -> int:
+    """`tpos-live demo` without a display: 20 s of it as a video in the current folder."""
+    output = check_output(Path(settings.record.file or "tpos-demo.mp4"), VIDEO)
+    click.echo("no display: writing a video instead of opening a window", err=True)
+    sound = read_audio(DEMO, settings.seconds or DEMO_SECONDS)
+    written, length = write_video(settings, sound, output, demo=True)
+    click.echo(f"wrote {written}, {length:.1f} s with sound")
+    return 0
+
+
+def still(
+    settings: Settings, output: Path, shown: tuple[int, int] | None = None, audio: Path | None = None,
+    seconds: float = 10.0,
+) -> int:  # fmt: skip
+    """`tpos-live still`: one picture, at the engine's own size and as it is drawn; or, with `shown` (width, height),
+    finished and enlarged as a show does. In silence, or, with `audio`, as it is after the first `seconds` of a file."""
+    output = check_picture(output, [] if audio is None else [audio])
+    sound = None if audio is None else AudioClip(audio, seconds, tuple(settings.sound.channels) or None)
+    if sound is not None:
+        sound.check()
+    snapshot = ParameterStore(settings.start_values()).snapshot()
+    with Studio(settings, live=False, output=shown or parse_size(settings.window.size)) as studio:
+        tell(studio.note)
+        tell(studio.painter.notice)
+        studio.painter.settle()
+        drive, frame = _in_silence(studio, snapshot) if sound is None else _after(studio, snapshot, sound)
+        assert frame is not None  # not live: it waits for the prompt
+        if studio.understood:
+            click.echo(f"prompt: {studio.understood}", err=True)
+    pixels = frame.pixels
+    if shown:
+        pixels = Composer(shown).compose(finish_from(drive, snapshot, None, frame, drive.time, drive.time), frame)
+    click.echo(f"wrote {save_picture(output, pixels)}, {pixels.shape[1]}x{pixels.shape[0]}")
+    return 0
+
+
+def _in_silence(studio: Studio, snapshot: Snapshot) -> tuple[Drive, Frame | None]:
+    drive = Drive(
+        intensity=0.6,
+        bloom=snapshot["finish.bloom"],
+        light=snapshot["finish.light"],
+        grain=snapshot["finish.grain"],
+        loras=tuple(snapshot[name] for name in LORAS),
+    )
+    return drive, studio.draw(drive, None, snapshot, now=0.0)
+
+
+def _after(studio: Studio, snapshot: Snapshot, sound: AudioClip) -> tuple[Drive, Frame | None]:
+    """The last picture of `sound`, and its Drive; says what was heard."""
+    listener = Listener(studio.encoder)
+    for drive in pictures(studio, listener, snapshot, sound, STILL_FPS, tell):
+        frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+    click.echo(f"heard: {listener.naming.name or 'nothing'}", err=True)
+    return drive, frame
+
+
+def improve(studio: Studio) -> None:
+    """Take the fastest accelerator for the whole file, preparing it first if need be."""
+    tell(studio.painter.notice)
+    if studio.painter.accelerator.name == "eager" and studio.painter.accelerator.why:
+        tell(f"preparing the engine: {studio.painter.accelerator.why} (once on this machine)")
+    try:
+        better = studio.improve()
+    except EngineError as error:
+        tell(f"going on without it: {error}")
+    else:
+        if better is not None:
+            studio.painter.use(better)
+    studio.painter.settle()
+
+
+def tell(note: str) -> None:
+    """A line for a person, above the bar where there is one."""
+    if note:
+        tqdm.write(note, file=sys.stderr)

@@ -1,0 +1,115 @@
+"""Composition and encoding beside the drawing: a bounded pipeline that keeps the order of the frames."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Self
+
+import numpy as np
+import torch
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import Snapshot
+from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.interpolator import Playhead
+from tpos_live.display.postfx import Finish
+from tpos_live.display.video import VideoWriter
+
+DEPTH = 6
+"""Frames that may be drawn and not yet written: enough to even out an encoder that works in bursts."""
+MOST_COMPOSERS = 4
+
+
+class VideoPipeline:
+    """Composes drawn frames and writes them with their sound, while the caller draws the next ones.
+
+    A context manager. Leaving it waits for every frame that was put, also after an exception of the caller, so that
+    what was drawn is in the file. After an error of a stage nothing more is written: `put` or leaving raises it.
+
+    Thread contract: one thread enters, puts and leaves. Between entering and leaving, `writer` belongs to the encoding
+    thread; frames are composed on `composers` threads, each with its own Composer and one torch thread (more would
+    spin on the cores that draw). What a frame becomes does not depend on the number of threads.
+    """
+
+    def __init__(
+        self,
+        writer: VideoWriter,
+        size: tuple[int, int],
+        snapshot: Snapshot,
+        on_written: Callable[[], None] = lambda: None,
+        composers: int = 0,
+    ) -> None:
+        """size: (width, height) of the output. on_written: called for each frame in order, on the caller's thread.
+        composers: 0 = one for each two cores, MOST_COMPOSERS at most."""
+        self._writer, self._snapshot, self._on_written = writer, snapshot, on_written
+        self._playhead = Playhead()
+        self._local = threading.local()
+        self._size = size
+        self._count = composers or min(max((os.cpu_count() or 1) // 2, 1), MOST_COMPOSERS)
+        self._composing = ThreadPoolExecutor(self._count, "composer", initializer=self._begin)
+        self._encoding = ThreadPoolExecutor(1, "encoder")
+        self._pending: deque[Future[None]] = deque()
+        self._failed = False
+
+    def __enter__(self) -> Self:
+        # set_num_threads also sets what other threads start with: the caller's number is put back at once.
+        threads, started = torch.get_num_threads(), threading.Barrier(self._count)
+        for _ in self._composing.map(lambda _n: started.wait(), range(self._count)):
+            pass
+        torch.set_num_threads(threads)
+        return self
+
+    def put(self, drive: Drive, frame: Frame | None, sound: np.ndarray) -> None:
+        """The next frame, and the sound while it is shown (float32 [n, 2]). Waits while DEPTH frames are under way.
+
+        Raises what composing or writing an earlier frame raised.
+        """
+        while len(self._pending) >= DEPTH:
+            self._finish_first()
+        if frame is not None:  # the painter draws into its pixels again
+            frame = replace(frame, pixels=frame.pixels.copy())
+        self._playhead.take(frame)
+        shot = self._playhead.shot(drive.time, drive, self._snapshot)
+        composed = self._composing.submit(self._compose, shot.finish, frame)
+        self._pending.append(self._encoding.submit(self._write, composed, sound))
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        try:
+            while self._pending:
+                if kind is None:
+                    self._finish_first()
+                else:
+                    self._pending.popleft().exception()
+        finally:
+            self._composing.shutdown(cancel_futures=True)
+            self._encoding.shutdown(cancel_futures=True)
+
+    def _finish_first(self) -> None:
+        self._pending.popleft().result()
+        self._on_written()
+
+    def _begin(self) -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # a thread takes the common number when it first asks: before the caller's is back
+        self._local.composer = Composer(self._size)
+
+    def _compose(self, finish: Finish, frame: Frame | None) -> np.ndarray:
+        composer: Composer = self._local.composer
+        return composer.compose(finish, frame)
+
+    def _write(self, composed: Future[np.ndarray], sound: np.ndarray) -> None:
+        """On the encoding thread, in order of the frames."""
+        if self._failed:  # a frame is missing: the file ends before it
+            return
+        try:
+            self._writer.write_frame(composed.result())
+            self._writer.write_sound(sound)
+        except BaseException:
+            self._failed = True
+            raise

@@ -1,0 +1,190 @@
+"""An offline render split over processes: alternate segments, drawn side by side, put together in order.
+
+Every worker listens to the whole sound and mixes every prompt, which is little work and leaves no doubt; it draws only
+its own segments. Finishing and writing stay in the process that asked, which is the only one to see pictures in order.
+
+With strength 1 a picture depends on its own moment alone, and the video is the one that a single process with as many
+threads makes. Where pictures follow from pictures (strength below 1, semantic guidance, stream batch), a worker draws
+RUN_UP pictures before each of its segments that nobody sees. What is older than that is forgotten: the video is then
+as steady as that of one process, but not the same to the bit.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import multiprocessing
+
+from tpos_live.audio.files import AudioClip
+from tpos_live.core.child_process import end_with_parent
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.settings import Settings, parse_size
+from tpos_live.diffusion.model.metadata import EngineError, first_line
+from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.pipeline import Studio
+
+SEGMENT = 120
+"""Pictures in a row that one worker draws; as many may wait to be written."""
+RUN_UP = 60
+"""Pictures before a segment that are drawn for what they leave behind."""
+PATIENCE = 1.0
+"""Seconds between looks at whether a worker still lives."""
+Hear = Callable[..., Iterator[Drive]]
+"""`offline.pictures`."""
+
+
+def owner(k: int, workers: int, segment: int = SEGMENT) -> int:
+    """The worker that draws picture `k`."""
+    return k // segment % workers
+
+
+def role(k: int, rank: int, workers: int, segment: int = SEGMENT, run_up: int = RUN_UP) -> str:
+    """What worker `rank` does with picture `k`: "draw" it, run "up" to its own segment with it, or "skip" it."""
+    if owner(k, workers, segment) == rank:
+        return "draw"
+    ahead = (k // segment + 1) * segment
+    return "up" if owner(ahead, workers, segment) == rank and ahead - k <= run_up else "skip"
+
+
+def drawn_by_workers(
+    settings: Settings,
+    snapshot: Snapshot,
+    sound: np.ndarray | AudioClip,
+    fps: int,
+    workers: int,
+    hear: Hear,
+    segment: int = SEGMENT,
+    report: Callable[[str], None] = lambda line: None,
+) -> Iterator[tuple[Drive, Frame]]:
+    """Every picture of `sound` with its Drive, in order. hear, report: see `offline.pictures`.
+
+    Raises EngineError with the line of the worker that failed.
+    """
+    if not settings.engine.threads:
+        share = max((os.cpu_count() or 1) // workers, 1)
+        settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": share})})
+    values = {**settings.start_values(), "out.inbetween": False}
+    studio = Studio(settings, live=False)  # not entered: only its encoder is needed here
+    with _crew(settings, values, sound, fps, workers, hear, segment) as take:
+        for k, drive in enumerate(hear(studio, Listener(studio.encoder), snapshot, sound, fps, report)):
+            yield drive, replace(take(owner(k, workers, segment)), index=k)
+
+
+@contextmanager
+def _crew(
+    settings: Settings,
+    values: dict[str, Any],
+    sound: np.ndarray | AudioClip,
+    fps: int,
+    workers: int,
+    hear: Hear,
+    segment: int,
+) -> Iterator[Callable[[int], Frame]]:
+    """Started workers; what is given takes the next picture of one of them, and waits for it."""
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    pictures = [context.Queue(maxsize=segment) for _ in range(workers)]
+    crew = [
+        context.Process(
+            target=_work,
+            args=(rank, workers, settings, values, sound, fps, hear, segment, pictures[rank], ready, os.getpid()),
+            name=f"worker-{rank}",
+            daemon=True,
+        )
+        for rank in range(workers)
+    ]
+
+    def take(rank: int) -> Frame:
+        while True:
+            try:
+                found = pictures[rank].get(timeout=PATIENCE)
+            except queue.Empty:
+                if not crew[rank].is_alive():
+                    code = crew[rank].exitcode
+                    raise EngineError(
+                        f"worker {rank} ended ({code}) without a word, perhaps for memory; use fewer --workers"
+                    ) from None
+                continue
+            if isinstance(found, str):
+                raise EngineError(f"worker {rank}: {found}")
+            return found  # type: ignore[no-any-return]
+
+    for process in crew:
+        process.start()
+    try:
+        yield take
+    finally:
+        for process in crew:
+            process.terminate()
+        for process in crew:
+            process.join(5.0)
+
+
+def _work(
+    rank: int,
+    workers: int,
+    settings: Settings,
+    values: dict[str, Any],
+    sound: np.ndarray | AudioClip,
+    fps: int,
+    hear: Hear,
+    segment: int,
+    out: Any,
+    ready: Any,
+    parent: int,
+) -> None:
+    """A worker: puts its pictures, or the line that says why there are no more, into `out`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked; it ends the others
+    end_with_parent(parent)
+    try:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(rank % torch.cuda.device_count())
+        with Studio(settings, live=False, output=parse_size(settings.record.resolution)) as studio:
+            _prepare(studio, first=rank == 0, ready=ready)
+            snapshot = ParameterStore(values).snapshot()
+            drives = hear(studio, listener := Listener(studio.encoder), snapshot, sound, fps)
+            for k, drive in enumerate(drives):
+                tokens = studio.mixer.tokens(drive.time, snapshot, drive, listener.meaning.latest())
+                assert tokens is not None  # not live: it waits for the prompt
+                doing = role(k, rank, workers, segment)
+                if doing == "skip" or (doing == "up" and not _leaves(drive, settings, studio.mixer.mode(snapshot))):
+                    studio.painter.reset_feedback()
+                    continue
+                frame = studio.painter.draw(drive, tokens, snapshot, studio.mixer.directions, studio.mixer.scenes)
+                if doing == "draw":
+                    out.put(replace(frame, pixels=frame.pixels.copy()))
+        out.close()
+        out.join_thread()
+    except Exception as error:
+        out.put(first_line(error, 200))
+
+
+def _leaves(drive: Drive, settings: Settings, mode: str) -> bool:
+    """Whether a picture leaves something behind that the next ones depend on."""
+    return drive.strength < 1.0 or settings.engine.stream_batch or mode == "semantic"
+
+
+def _prepare(studio: Studio, first: bool, ready: Any) -> None:
+    """The fastest accelerator for all: the first worker prepares it, the others find it prepared."""
+    try:
+        if not first:
+            ready.wait()
+        try:
+            better = studio.improve()
+        except EngineError:
+            better = None
+        if better is not None:
+            studio.painter.use(better)
+        studio.painter.settle()
+    finally:
+        ready.set()

@@ -1,0 +1,198 @@
+"""The studio: one engine with everything that turns Drive, Meaning and parameters into a picture."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+from tpos_live.audio_encoder.base import Meaning, SoundEncoder
+from tpos_live.audio_encoder.checkpoint import EncoderError, text_hash
+from tpos_live.audio_encoder.load import open_encoder
+from tpos_live.conditioning.audio_conditioner import AudioMap, HearsSentences
+from tpos_live.conditioning.builder import Mixer
+from tpos_live.conditioning.phrase_conditioner import audio_map, names
+from tpos_live.conditioning.projection import MappedSound, MappingError, find_mapping
+from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.conditioning.prompt_report import Interpreter
+from tpos_live.conditioning.vocabulary import Retold, load_vocabulary
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import Drive
+from tpos_live.core.parameters import Snapshot
+from tpos_live.core.paths import mappings_dir, shipped
+from tpos_live.core.settings import Settings, parse_size
+from tpos_live.core.timing import StageTimes
+from tpos_live.diffusion.backends.registry import STOPGAPS, Accelerator, prepare_better, sweep_caches
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
+from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.model.metadata import first_line
+from tpos_live.runtime.failover import Rescued, Trouble, Way, release, smaller_size, trouble, way
+
+WIDE_CORES = 4
+"""Cores from which a CPU draws the larger of an engine's sizes without being asked."""
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+class Studio:
+    """Entering loads the engine (seconds); `draw` belongs to one thread from then on.
+
+    live: prompts are encoded on a worker and appear when they are ready; otherwise each picture waits for
+    its prompt, so that a render is the same every time. A faster accelerator that is not ready yet may take half
+    a minute to prepare, once for each machine: `improve` does it, whenever there is time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        live: bool,
+        encoder: SoundEncoder | None = None,
+        output: tuple[int, int] | None = None,
+    ) -> None:
+        """output: (width, height) that the pictures are enlarged to. Where the settings name no size, the engine then
+        draws in this shape: the nearest of its sizes, or, on a CPU with few cores, the smallest that is about so."""
+        self._settings, self._live, self._output = settings, live, output
+        self._stack = ExitStack()
+        self.encoder, self._why = (encoder, "") if encoder else open_encoder()
+        self.note = ""
+        """Which engine was taken and why, and why the trained encoder was not; a line each."""
+
+    def __enter__(self) -> Self:
+        """Raises EngineError."""
+        chosen = self._settings.engine
+        path, note = resolve_engine(chosen.name)
+        self.note = "\n".join(filter(None, (note, self._why)))
+        try:
+            self._build(path, parse_size(chosen.size), chosen.accelerator)
+        except Exception as error:
+            if trouble(error) is not Trouble.MEMORY:
+                raise
+            self._build_built_in(f"{path.name} does not fit into the card's memory")
+        return self
+
+    def _build(self, path: Path, size: tuple[int, int], accelerator: str, device: str | None = None) -> None:
+        """Load an engine and all that draws with it. size: (0, 0) = the engine's own."""
+        self._path, self._device = path, device
+        self.engine = engine = load_engine(path, device=device, lazy=True)
+        self.painter = self._painter(size if size[0] else self._own_size(), accelerator)
+        # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
+        vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
+        told = Retold(engine.encode, vocabulary)
+        texts = self._stack.enter_context(TextCache(told, synchronous=not self._live))
+        rows, own = self.painter.token_rows, self.engine.metadata.audio_mode
+        self._interpreter = self._stack.enter_context(Interpreter(vocabulary, synchronous=not self._live))
+        follow = self._interpreter.follow
+        self.mixer = Mixer(PromptBank(texts), self._sound_map(), rows, self.engine.hears, own, follow)
+        self._texts = texts
+
+    def _sound_map(self) -> AudioMap | None:
+        """From what is heard to the engine: by its own trained mapping where there is one, else by phrases."""
+        engine, encoder = self.engine, self.encoder
+        rows, first = engine.metadata.audio_tokens, engine.texts.first_word
+        if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
+            loras = [(lora.file, lora.weight) for lora in engine.metadata.loras]
+            try:
+                space = text_hash(shipped("engines") / BUILT_IN)
+                shape = engine.text_tokens, engine.token_dim
+                mapping, why = find_mapping(mappings_dir(), engine.folder, *shape, space, loras)
+            except (MappingError, EncoderError) as error:
+                mapping, why = None, str(error)
+            self.note = "\n".join(filter(None, (self.note, why)))
+            if mapping is not None:
+                called, places = names(encoder)
+                return MappedSound(called, places, mapping.to(engine.device), rows, first, encoder.nearness(places))
+        return audio_map(encoder, engine.encode_all, rows, engine.hears, first)
+
+    def _build_built_in(self, why: str) -> None:
+        """The engine in the box, on the CPU, which needs nothing that can have been lost."""
+        self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
+        self.note = f"engine: Ember on the CPU ({why})"
+        self.painter.accelerator.why = why
+
+    def _own_size(self) -> tuple[int, int]:
+        """Of the output's shape, live and offline alike, so that a still or a film is drawn as the show is."""
+        metadata = self.engine.metadata
+        if not self._output:
+            return metadata.size
+        few = self.engine.device.type == "cpu" and _cores() < WIDE_CORES
+        return metadata.light_size_for(self._output) if few else metadata.size_for(self._output)
+
+    def _painter(self, size: tuple[int, int], accelerator: str) -> Painter:
+        chosen = self._settings.engine
+        return Painter(
+            self.engine,
+            size,
+            accelerator,
+            threads=chosen.threads,
+            patient=not self._live,
+            stream_batch=chosen.stream_batch,
+            residual=chosen.residual_guidance,
+            soon=self._live,
+        )
+
+    def rescue(self, error: Exception, failures: int) -> Rescued | None:
+        """What to draw with after a picture failed, the `failures`th in a row; None: the same again.
+
+        Call from the drawing thread; takes seconds where another engine must be loaded.
+        """
+        painter = self.painter
+        smaller = smaller_size(painter.size, max(self.engine.metadata.multiple, self.engine.factor))
+        built_in = self._device == "cpu" and self._path.name == BUILT_IN
+        chosen = way(trouble(error), failures, smaller is not None, painter.accelerator.name, built_in)
+        first = first_line(error, 80)
+        if chosen is Way.HOLD:
+            return None
+        release()
+        if chosen is Way.BUILT_IN:
+            self._build_built_in(first)
+            line = f"{first}: Ember goes on, on the CPU"
+        else:
+            size = smaller if chosen is Way.SMALLER and smaller else painter.size
+            name = "eager" if chosen is Way.EAGER else self._settings.engine.accelerator
+            self.painter = self._painter(size, name)
+            self.painter.accelerator.why = first
+            line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.accelerator.name}"
+        return Rescued(self.painter, self.mixer, line)
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    @property
+    def times(self) -> StageTimes:
+        """How long the stages of drawing take."""
+        return self.painter.times
+
+    @property
+    def problem(self) -> str:
+        """A prompt that could not be encoded, one line; "" when all is well."""
+        return self._texts.error
+
+    @property
+    def understood(self) -> str:
+        """What the engine understands of the prompt, one line; "" where it cannot tell."""
+        return self._interpreter.line
+
+    def improve(self) -> Accelerator | None:
+        """A faster accelerator than the painter's, prepared now; None if there is none. Any thread.
+
+        Hand it to the drawing thread (`painter.use`, or `swap` of the RenderThread). Raises EngineError.
+        """
+        sweep_caches()
+        painter, chosen = self.painter, self._settings.engine
+        if painter.accelerator.name not in STOPGAPS:
+            return None
+        return prepare_better(chosen.accelerator, self.engine, painter.size, painter.rows, chosen.threads)
+
+    def draw(self, drive: Drive, meaning: Meaning | None, snapshot: Snapshot, now: float) -> Frame | None:
+        """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
+        tokens = self.mixer.tokens(now, snapshot, drive, meaning)
+        if tokens is None:
+            return None
+        return self.painter.draw(drive, tokens, snapshot, self.mixer.directions, self.mixer.scenes)

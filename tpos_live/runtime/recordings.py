@@ -1,0 +1,142 @@
+"""The recordings of a show, one after another: names, ends, and what went wrong, kept until somebody has seen it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tpos_live.audio.source import RATE, Chunk
+from tpos_live.core.settings import RecordSettings
+from tpos_live.core.timing import hms
+from tpos_live.display.errors import StageError
+from tpos_live.display.output import Output
+from tpos_live.display.output_file import VIDEO, check_folder, check_output
+from tpos_live.display.recorder import PATIENCE, Recorder
+
+BRIEF = 1.0
+"""Seconds below which a recording without a picture is a key pressed twice, and no loss."""
+
+
+def check_recording(record: RecordSettings, audio: str = "") -> None:
+    """Raise StageError, before a show, if it could not be recorded as the settings say. audio: a file that it plays."""
+    try:
+        if record.file:
+            check_output(Path(record.file), VIDEO, [Path(audio)] if audio else [])
+            if reason := Recorder(Path(record.file)).is_available():
+                raise StageError(reason)
+        if record.folder:
+            check_folder(Path(record.folder))
+    except StageError as error:
+        raise StageError(f"cannot record: {error}") from error
+
+
+class Recordings:
+    """Thread contract: `begin`, `end`, `acknowledge` and `close` on the stage's thread; `hear` on the listener's; the
+    rest may be read from anywhere.
+    """
+
+    def __init__(self, report: Callable[[str], None], first: str = "", folder: str = "", fps: float = 30.0) -> None:
+        """first: file of the first recording, "" = named after the time. folder: for what has no name."""
+        self._report, self._first, self._folder, self._fps = report, first, Path(folder or "."), fps
+        self._recorder: Recorder | None = None
+        self._began = 0.0
+        self._closing: list[threading.Thread] = []
+        self._dropped_before = 0
+        self.failures: list[str] = []
+        """A line for each recording that was lost or could not begin, to be told at the end of the show."""
+        self.lost = ""
+        """The last of them, until the next recording begins or `acknowledge`."""
+
+    @property
+    def running(self) -> bool:
+        """True between `begin` and `end`."""
+        return self._recorder is not None
+
+    def fields(self) -> dict[str, Any]:
+        """Fields of the Status."""
+        recorder = self._recorder
+        lost = {"record_dropped": self._dropped_before, "record_error": self.lost, "message": self.lost}
+        if recorder is None:
+            return lost
+        return {
+            **lost,
+            "recording": str(recorder.path),
+            "record_dropped": self._dropped_before + recorder.dropped,
+            "record_seconds": recorder.seconds,
+            "record_fps": recorder.recorded_fps,
+            "record_lag_ms": 1000 * recorder.lag,
+            "record_minutes_left": recorder.minutes_left,
+        }
+
+    def hear(self, chunk: Chunk) -> None:
+        """Sound for the recording."""
+        recorder = self._recorder
+        if recorder is not None:
+            recorder.sound(chunk.stereo, chunk.captured_at)
+
+    def begin(self, size: tuple[int, int], outputs: list[Output]) -> bool:
+        """Begin one and add it to `outputs`. False, and a line, if that is not possible."""
+        path = Path(self._first) if self._first else self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}.mp4"
+        self._first, self.lost = "", ""
+        recorder = Recorder(path, self._fps, report=self._report)
+        try:
+            if reason := recorder.is_available():
+                raise StageError(reason)
+            recorder.open(size)
+        except StageError as error:
+            self._fail(str(error))
+            return False
+        self._recorder, self._began = recorder, time.perf_counter()
+        outputs.append(recorder)
+        return True
+
+    def failed(self) -> bool:
+        """True if the one that runs is lost; `end` tells it."""
+        return self._recorder is not None and bool(self._recorder.error)
+
+    def end(self, outputs: list[Output], *, quiet: bool = False) -> None:
+        """End the one that runs; its file is finished on a thread of its own. quiet: nothing was to be expected yet."""
+        recorder = self._recorder
+        assert recorder is not None
+        if recorder.error:
+            self._fail(recorder.error)
+        self._dropped_before += recorder.dropped
+        self._recorder = None
+        outputs.remove(recorder)
+        quiet = quiet or time.perf_counter() - self._began < BRIEF
+        self._closing = [thread for thread in self._closing if thread.is_alive()]
+        thread = threading.Thread(target=self._finish, args=(recorder, quiet), name="recorder-close", daemon=True)
+        thread.start()
+        self._closing.append(thread)
+
+    def acknowledge(self) -> None:
+        """The last loss was seen."""
+        self.lost = ""
+
+    def close(self, outputs: list[Output], *, quiet: bool = False) -> None:
+        """End the one that runs, and wait until all are finished."""
+        if self._recorder is not None:
+            self.end(outputs, quiet=quiet)
+        for thread in self._closing:
+            thread.join(PATIENCE + 1.0)
+
+    def _finish(self, recorder: Recorder, quiet: bool) -> None:
+        recorder.close()
+        if recorder.error:
+            self._fail(recorder.error)
+        elif recorder.seconds:
+            rate = (recorder.seconds * self._fps - recorder.repeated) / recorder.seconds
+            lost = f", {recorder.sound_lost / RATE:.1f} s of sound lost" if recorder.sound_lost else ""
+            self._report(f"recorded {recorder.path}, {hms(recorder.seconds)}, {rate:.1f} frames per second{lost}")
+        elif not quiet:
+            self._fail(f"recording lost: no picture with sound came, so there is no {recorder.path}")
+
+    def _fail(self, line: str) -> None:
+        if line not in self.failures[-1:]:
+            self.failures.append(line)
+            self.lost = line
+            self._report(line)

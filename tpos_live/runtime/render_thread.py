@@ -1,0 +1,234 @@
+"""The render thread: takes the newest of everything, draws, and leaves the picture in a mailbox."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.conditioning.builder import Mixer
+from tpos_live.conditioning.edit_directions import Directions
+from tpos_live.conditioning.regions import Scenes
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import STANDING, Drive, Rates, calmer, coast, rates
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.diffusion.backends.registry import Accelerator
+from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.metadata import first_line
+from tpos_live.runtime.failover import Rescued
+
+Mixed = tuple[torch.Tensor, Directions | None, Scenes | None]
+"""What a mixer gives for a picture."""
+_LOOK = 0.05
+"""Seconds at most between two looks at whether to stop."""
+_LATE = 0.03
+"""Seconds without a new Drive after which the next picture is drawn from where the last one leads."""
+_RETRY = 0.25
+"""Seconds from a failed picture to the next try: the stage holds the last one meanwhile."""
+
+
+class Pace:
+    """Keeps a loop from running faster than `fps`, on a clock that is passed in.
+
+    Pictures are due on a fixed grid, so that small delays do not add up; after a stall the grid starts
+    anew, so that the loop does not hurry to catch up.
+    """
+
+    def __init__(self, fps: float) -> None:
+        """fps: 0 = no cap."""
+        self._period = 1.0 / fps if fps > 0 else 0.0
+        self._due: float | None = None
+
+    @property
+    def capped(self) -> bool:
+        return self._period > 0
+
+    def wait(self, now: float) -> float:
+        """Seconds to wait at `now` until the next picture is due."""
+        if not self._period or self._due is None:
+            return 0.0
+        return max(self._due - now, 0.0)
+
+    def begin(self, now: float) -> None:
+        """A picture is begun at `now`."""
+        if self._due is None or now - self._due > self._period:
+            self._due = now
+        self._due += self._period
+
+
+class Trail:
+    """The Drives so far, and where they lead before the next one comes. The clock is passed in.
+
+    They lead on at the slower of the last two speeds: a stroke of the drums moves the picture by a jerk that is over in
+    one Drive, and who went on so would have to come back.
+    """
+
+    def __init__(self) -> None:
+        self.newest: Drive | None = None
+        self._speeds: deque[Rates] = deque(maxlen=2)
+        self._came_at = 0.0
+
+    def next(self, drive: Drive | None, now: float) -> Drive | None:
+        """The Drive to draw at `now`: the new one; without one, the last one moved on; None before the first."""
+        if drive is not None:
+            if self.newest is not None:
+                self._speeds.append(rates(drive, self.newest))
+            self.newest, self._came_at = drive, now
+            return drive
+        if self.newest is None:
+            return None
+        going = calmer(self._speeds[0], self._speeds[-1]) if self._speeds else STANDING
+        return coast(self.newest, going, now - self._came_at)
+
+
+class RenderThread:
+    """Draws while it is entered.
+
+    It waits for nothing but the cap on frames, and a moment for the next Drive: a device that hangs does not hold
+    the picture. A card, which is faster than Drives come (one for 10 ms of sound), does not wait for them. Prompts,
+    meanings and parameters are taken as they are. A picture that fails is reported once, the last one stays, and it
+    tries again, or goes on with what `rescue` gives it.
+
+    Thread contract: the thread owns `painter` and `mixer`; `frames` is its output. `swap`, `drawn`,
+    `failed` and `error` may be used from anywhere.
+    """
+
+    def __init__(
+        self,
+        painter: Painter,
+        mixer: Mixer,
+        drives: Mailbox[Drive],
+        meanings: Mailbox[Meaning],
+        store: ParameterStore,
+        frames: Mailbox[Frame],
+        fps_cap: float = 0.0,
+        report: Callable[[str], None] = lambda line: None,
+        rescue: Callable[[Exception, int], Rescued | None] = lambda error, failures: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """report: called on the render thread with one line; must not block. rescue: called on the render thread
+        when a picture failed, with the number of failures in a row: what to go on with, None for the same again.
+        clock: of the cap on frames, seconds."""
+        self._painter = painter
+        self._mixer = mixer
+        self._drives = drives
+        self._meanings = meanings
+        self._store = store
+        self._frames = frames
+        self._pace = Pace(fps_cap)
+        self._report = report
+        self._rescue = rescue
+        self._clock = clock
+        self._in_a_row = 0
+        self._rescued = False
+        self._stop = threading.Event()
+        self._next: Accelerator | None = None
+        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
+        self._trail = Trail()
+        self._ahead: Mixed | None = None
+        self.drawn = 0
+        self.busy = 0.0
+        """Seconds for which pictures kept the device so far (see `Painter.took`)."""
+        self.failed = 0
+        self.error = ""
+        """Why the newest picture failed, one line; "" when all is well."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=1.0)
+
+    def swap(self, accelerator: Accelerator) -> None:
+        """Go on with a faster rung, between two pictures; not after a rescue, for it is of what has failed."""
+        if not self._rescued:
+            self._next = accelerator
+
+    def _run(self) -> None:
+        self._painter.settle()
+        while not self._stop.is_set():
+            self._turn()
+
+    def _turn(self) -> None:
+        """Draw a picture if one is due, or wait a moment: asleep, with the device idle."""
+        # Before the first prompt is encoded there is nothing to draw, and its encoder wants Python.
+        patience = 0.0 if self._painter.on_card and self.drawn else _LATE
+        late = not self._drives.wait(patience if self._trail.newest else _LOOK)
+        if late and self._trail.newest is None:
+            return
+        if (wait := self._pace.wait(self._clock())) > 0:
+            self._stop.wait(min(wait, _LOOK))
+            return
+        drive = self._trail.next(self._drives.take(), self._clock())
+        if drive is None:
+            return
+        self._pace.begin(self._clock())
+        if self._next is not None:
+            self._painter.use(self._next)
+            self._next = None
+        try:
+            self._draw(drive)
+        except Exception as error:  # whatever it is, the show goes on with the last picture
+            self._fail(error)
+
+    def _draw(self, drive: Drive) -> None:
+        snapshot = self._store.snapshot()
+        mixed = self._ahead or self._mix(drive, snapshot)
+        self._ahead = None
+        if mixed is None:
+            return
+
+        def meanwhile() -> None:
+            self._ahead = self._mix(drive, snapshot)
+
+        # While a card draws, Python mixes the next picture's tokens: half a millisecond, and a picture of 5 ms older.
+        early = meanwhile if self._painter.on_card and not self._pace.capped else None
+        self._frames.put(self._painter.draw(drive, mixed[0], snapshot, *mixed[1:], meanwhile=early))
+        if line := self._painter.remark():
+            self._report(line)
+        self.drawn += 1
+        self.busy += self._painter.took
+        self.error = ""
+        self._in_a_row = 0
+
+    def _mix(self, drive: Drive, snapshot: Snapshot) -> Mixed | None:
+        """Prompt and sound in one; None only before the first prompt is encoded."""
+        began = time.perf_counter()
+        # The meaning is looked at, not taken: it stays true until there is a newer one.
+        tokens = self._mixer.tokens(drive.time, snapshot, drive, self._meanings.latest())
+        if tokens is None:
+            return None
+        self._painter.times.add("mix", time.perf_counter() - began)
+        return tokens, self._mixer.directions, self._mixer.scenes
+
+    def _fail(self, error: Exception) -> None:
+        self._ahead = None  # another mixer may follow
+        self.failed += 1
+        line = f"the engine failed, holding the last picture: {type(error).__name__}: {first_line(error, 200)}"
+        if line != self.error:
+            self.error = line
+            self._report(line)
+        self._in_a_row += 1
+        try:
+            rescued = self._rescue(error, self._in_a_row)
+            if rescued is not None:
+                self._painter, self._mixer, self._in_a_row = rescued.painter, rescued.mixer, 0
+                self._next, self._rescued = None, True
+                self._painter.settle()
+                self._report(rescued.line)
+                return
+            self._painter.reset_feedback()
+        except Exception as another:  # a rescue that fails as well: the picture stays, and it tries again
+            self._report(f"could not go on with less: {first_line(another, 200)}")
+        self._stop.wait(_RETRY)

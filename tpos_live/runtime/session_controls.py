@@ -1,0 +1,143 @@
+"""The desk: does what parameters and keys ask of the parts that hold no parameters themselves.
+
+Recording, snapshots, another input, another screen. It looks at the parameters once a refresh, on the
+stage's thread, and never waits: what takes time is done on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tpos_live.audio.source import Chunk, Sound
+from tpos_live.control.keys import apply_key, key_name
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.display.errors import StageError
+from tpos_live.display.output import Output
+from tpos_live.display.video import save_picture
+from tpos_live.runtime.recordings import Recordings
+
+
+class Stage(Protocol):
+    """What the desk needs of a stage, with or without a window."""
+
+    outputs: list[Output]
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def read_back(self) -> np.ndarray: ...
+
+    def close_soon(self) -> None: ...
+
+    def next_screen(self) -> int: ...
+
+
+class Desk:
+    """Thread contract: `look`, `key` and `close` on the stage's thread; `hear` on the listener's;
+    `recordings` has a contract of its own.
+    """
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        sound: Sound,
+        report: Callable[[str], None],
+        *,
+        record: str = "",
+        folder: str = "",
+        fps: float = 30.0,
+    ) -> None:
+        """record: file of the first recording, "" = named after the time. folder: for what has no name."""
+        self._store, self._sound, self._report = store, sound, report
+        self._folder = Path(folder or ".")
+        self.recordings = Recordings(report, record, folder, fps)
+        self._closing: list[threading.Thread] = []
+        snapshot = store.snapshot()
+        self._device = str(snapshot["audio.device"])
+        self._snaps = snapshot.fired("out.snapshot")
+        self._seen = snapshot.fired("out.acknowledge")
+        if record:
+            store.set("out.record", True)
+
+    def look(self, stage: Stage) -> None:
+        """Carry out what changed since the last look."""
+        snapshot = self._store.snapshot()
+        recordings = self.recordings
+        if recordings.failed():
+            recordings.end(stage.outputs)
+            self._store.set("out.record", False)
+        elif recordings.running and not snapshot["out.record"]:
+            recordings.end(stage.outputs)
+        elif snapshot["out.record"] and not recordings.running:
+            shown = stage.size[0] > 0
+            if shown and not recordings.begin(stage.size, stage.outputs):
+                self._store.set("out.record", False)
+        if snapshot.fired("out.acknowledge") != self._seen:
+            self._seen = snapshot.fired("out.acknowledge")
+            recordings.acknowledge()
+        if snapshot.fired("out.snapshot") != self._snaps:
+            self._snaps = snapshot.fired("out.snapshot")
+            self._save(stage.read_back())
+        device = str(snapshot["audio.device"])
+        if device != self._device:
+            self._device = device
+            if device:
+                self._sound.reopen(device)
+
+    def key(self, name: str, modifiers: frozenset[str], stage: Stage) -> None:
+        """Do what a key stands for; keys that are no parameter are carried out here."""
+        action = apply_key(key_name(name), modifiers, self._store)
+        if action == "quit":
+            stage.close_soon()
+        elif action == "next_screen":
+            self._store.set("out.screen", stage.next_screen())
+        elif action == "next_device":
+            self._later(self._next_device, "next-device")
+
+    def hear(self, chunk: Chunk) -> None:
+        """Sound for the recording."""
+        self.recordings.hear(chunk)
+
+    def close(self, stage: Stage, *, failed: bool = False) -> None:
+        """Finish the recording, so that the file is whole. failed: the show did not even begin."""
+        self.recordings.close(stage.outputs, quiet=failed)
+        for thread in self._closing:
+            thread.join(5.0)
+
+    def _save(self, pixels: np.ndarray) -> None:
+        path = self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}-{time.perf_counter_ns() % 1000:03d}.png"
+
+        def write() -> None:
+            try:
+                self._report(f"saved {save_picture(path, pixels)}")
+            except StageError as error:
+                self._report(str(error))
+
+        self._later(write, "snapshot")
+
+    def _next_device(self) -> None:
+        from tpos_live.audio.devices import list_devices
+        from tpos_live.audio.source import SoundError
+
+        try:
+            names = [row.full_name for row in list_devices() if row.inputs]
+        except SoundError as error:
+            self._report(str(error))
+            return
+        if names:
+            now = self._sound.status(time.perf_counter()).name
+            here = next((i for i, name in enumerate(names) if name.startswith(now)), -1)
+            self._store.set("audio.device", names[(here + 1) % len(names)])
+
+    def _later(self, work: Callable[[], None], name: str) -> None:
+        self._closing = [thread for thread in self._closing if thread.is_alive()]
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        self._closing.append(thread)

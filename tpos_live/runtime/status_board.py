@@ -1,0 +1,109 @@
+"""The notice board of a show: gathers what every part knows into one Status."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psutil
+
+from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.shown import showing, shown_text
+from tpos_live.core.status import Status
+
+KEEP = 12.0
+"""Seconds for which a reported line is shown."""
+
+
+class Board:
+    """Parts hang a function on the board that fills their fields of the Status.
+
+    Thread contract: any thread may call any method. `status` asks the parts at most every 50 ms, so
+    that HUD and OSC together cost no more than one of them.
+    """
+
+    def __init__(
+        self, store: ParameterStore, say: Callable[[str], None], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """say: where reported lines go as well (the terminal)."""
+        self._store = store
+        self._say = say
+        self._clock = clock
+        self._born = clock()
+        self._lock = threading.Lock()
+        self._sources: list[Callable[[], dict[str, Any]]] = []
+        self._fields: dict[str, Any] = {}
+        self._line = ""
+        self._line_at = 0.0
+        self._said: dict[str, float] = {}
+        self._troubles: dict[str, float] = {}
+        self._status = Status()
+        self._asked = -1.0
+        self._process = psutil.Process()
+
+    def report(self, line: str) -> None:
+        """Show a line for a while, and say it on the terminal unless it was said within a minute."""
+        now = self._clock()
+        with self._lock:
+            self._line, self._line_at = line, now
+        self._tell(line, now)
+
+    def _tell(self, line: str, now: float) -> None:
+        """Say a line on the terminal unless it was said within a minute."""
+        with self._lock:
+            new = now - self._said.get(line, -1e9) > 60
+            if new:
+                self._said[line] = now
+                if len(self._said) > 200:
+                    self._said.pop(next(iter(self._said)))
+        if new:
+            self._say(line)
+
+    def fill(self, **fields: Any) -> None:
+        """Set fields of the Status that change seldom (state, engine, accelerator …)."""
+        with self._lock:
+            self._fields.update(fields)
+        self._asked = -1.0
+
+    def attach(self, source: Callable[[], dict[str, Any]]) -> None:
+        """Ask `source` for fields of the Status each time. A field "message" is shown as long as the part
+        gives it, except for a while after a later report; it is said on the terminal when it begins."""
+        with self._lock:
+            self._sources.append(source)
+
+    def status(self) -> Status:
+        """The newest Status, at most 50 ms old."""
+        now = self._clock()
+        if now - self._asked < 0.05:
+            return self._status
+        self._asked = now
+        with self._lock:
+            fields = dict(self._fields)
+            sources = list(self._sources)
+            message, since = (self._line, self._line_at) if now - self._line_at < KEEP else ("", -1.0)
+        troubles: dict[str, float] = {}
+        for source in sources:
+            found = source()
+            if trouble := found.pop("message", ""):
+                troubles[trouble] = self._troubles.get(trouble, now)
+                if troubles[trouble] >= since:
+                    message, since = trouble, troubles[trouble]
+            fields.update(found)
+        for trouble in troubles:
+            if trouble not in self._troubles:
+                self._tell(trouble, now)
+        self._troubles = troubles
+        values = self._store.snapshot().values
+        self._status = replace(
+            Status(),
+            **fields,
+            uptime=now - self._born,
+            prompt=shown_text(values),
+            showing=showing(values),
+            memory_mb=self._process.memory_info().rss / 2**20,
+            message=message,
+        )
+        return self._status

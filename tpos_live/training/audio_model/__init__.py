@@ -1,0 +1,1 @@
+"""Training of the audio encoder and of projections."""

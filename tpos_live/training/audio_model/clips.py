@@ -1,0 +1,181 @@
+"""Recorded clips for the sound encoder: a folder a class, heard through the stage's own mel front end.
+
+Names of classes become text with underscores as spaces. The fold of a clip is the first number of its file's
+name ("3-144028-A.ogg" is in fold 3), 0 where there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tpos_live.audio.files import read_audio
+from tpos_live.audio.source import SoundError
+from tpos_live.features.mel import MELS, mel_db, mel_power
+from tpos_live.features.stft import Spectrum
+
+SUFFIXES = (".ogg", ".wav", ".flac", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
+SHORTEST = 0.3
+"""Seconds; a shorter clip says nothing."""
+SOUND_SECONDS = 4.0
+"""Length of a procedural sound."""
+
+
+class DataError(Exception):
+    """A data folder cannot be used: one line that says what and where."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One sound. text: what it is, in words; name: folder/file; mel: float16 [hops, MELS] in dB.
+
+    density: how much of it there is, 0 to 1, for sounds that were made so; NaN where nobody knows.
+    """
+
+    text: str
+    name: str
+    fold: int
+    mel: np.ndarray
+    density: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """mono: float32 [n] at 48 kHz. said: what it is known to be, words and shares; nothing where it is to be asked."""
+
+    name: str
+    mono: np.ndarray
+    said: Mapping[str, float] = field(default_factory=dict)
+
+
+def log_mel(mono: np.ndarray) -> np.ndarray:
+    """float32 [hops, MELS] in dB of float32 [n] at 48 kHz: what the stage hears, hop by hop."""
+    rows = [mel_db(mel_power(power)) for power in Spectrum().push(mono)]
+    return np.array(rows, np.float32).reshape(-1, MELS)
+
+
+def find_clips(folder: Path) -> list[tuple[str, Path]]:
+    """Text and file of every clip, sorted. Raises DataError for a folder that holds no two classes."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give one with a folder of sound files for each class")
+    found = []
+    for kind in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        files = sorted(path for path in kind.iterdir() if path.suffix.lower() in SUFFIXES)
+        found += [(kind.name.replace("_", " ").strip(), path) for path in files]
+    texts = {text for text, _ in found}
+    if not texts:
+        raise DataError(f"{folder} has no sound files in folders; it needs a folder of them for each class")
+    if len(texts) == 1:
+        raise DataError(f"{folder} has one class only ({texts.pop()}); at least two can be told apart")
+    return found
+
+
+def fold_of(path: Path) -> int:
+    """The first number of a file's name, 0 if it does not begin with one."""
+    match = re.match(r"\d+", path.name)
+    return int(match.group()) if match else 0
+
+
+def check_fold(folder: Path, fold: int | None, folds: Iterable[int]) -> None:
+    """Raise DataError for a fold that is not among the `folds` of a folder; None is any."""
+    known = sorted(set(folds))
+    if fold is not None and fold not in known:
+        raise DataError(f"{folder} has no fold {fold}; its folds are {', '.join(map(str, known))}")
+
+
+def check_classes(folder: Path, without: Iterable[str], texts: Iterable[str]) -> None:
+    """Raise DataError for classes to leave out that are not among the `texts` of a folder."""
+    missing = sorted(set(without) - set(texts))
+    if missing:
+        raise DataError(f"{folder} has no class {', '.join(missing)} to leave out")
+
+
+def left_out(fold: int | None, classes: Iterable[str]) -> str:
+    """What a training leaves out, as a part of file names; "" for nothing."""
+    names = "-".join(classes).replace(" ", "_")
+    return "-".join([f"fold-{fold}"] * (fold is not None) + [f"without-{names}"] * bool(names))
+
+
+def read_mono(path: Path) -> np.ndarray:
+    """float32 [n] at 48 kHz. Raises SoundError for what cannot be read or is too short."""
+    sound = read_audio(path)
+    mono = np.ascontiguousarray(sound.mean(axis=1, dtype=np.float32))
+    if len(mono) < SHORTEST * 48_000:
+        raise SoundError(f'"{path}" is shorter than {SHORTEST} s')
+    return mono
+
+
+def read_clips(folder: Path, cache: Path | None, report: Callable[[str], None]) -> list[Clip]:
+    """Every clip of `folder`. What cannot be used is reported, one line each, and left out.
+
+    cache: an .npz that keeps the mels; written where it is missing or old. Raises DataError.
+    """
+    found = find_clips(folder)
+    known = _read_cache(cache)
+    kept: dict[str, np.ndarray] = {}
+    clips = []
+    for text, path in tqdm(found, desc="clips", unit="clip", disable=len(known) >= len(found)):
+        name, stat = f"{path.parent.name}/{path.name}", path.stat()
+        key = f"{name}|{stat.st_size}|{stat.st_mtime_ns}"
+        try:
+            mel = known[key] if key in known else log_mel(read_mono(path)).astype(np.float16)
+        except SoundError as error:
+            report(f"left out: {error}")
+            continue
+        kept[key] = mel
+        clips.append(Clip(text, name, fold_of(path), mel))
+    texts = {clip.text for clip in clips}
+    if len(texts) < 2:
+        raise DataError(f"{folder} has {len(texts)} classes that can be read; at least two can be told apart")
+    _write_cache(cache, kept, known)
+    return clips
+
+
+def made_clips(variants: int, count: float, seed: int, cache: Path | None) -> list[Clip]:
+    """Procedural sounds as clips, `variants` of each kind, `count` seconds long. cache: as in `read_clips`."""
+    from tpos_live.training.synth.sound_effects import library, make
+
+    plan = library(variants, seed)
+    known = _read_cache(cache)
+    kept = {}
+    for text, density, own in tqdm(plan, desc="sounds", unit="sound", disable=len(known) >= len(plan)):
+        key = f"{text}|{density}|{count}|{own}"
+        kept[key] = known[key] if key in known else log_mel(make(text, density, count, own)).astype(np.float16)
+    _write_cache(cache, kept, known)
+    return [
+        Clip(text, f"{text}/{own}", 0, mel, density)
+        for (text, density, own), mel in zip(plan, kept.values(), strict=True)
+    ]
+
+
+def made_sounds(variants: int, count: float, seed: int) -> Iterator[Sound]:
+    """The sounds of `made_clips`, one after another."""
+    from tpos_live.training.synth.sound_effects import library, make
+
+    for text, density, own in library(variants, seed):
+        yield Sound(f"{text}/{own}", make(text, density, count, own))
+
+
+def _write_cache(cache: Path | None, kept: dict[str, np.ndarray], known: dict[str, np.ndarray]) -> None:
+    if cache is None or kept.keys() == known.keys():
+        return
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    fresh = cache.with_suffix(f".{os.getpid()}.part.npz")  # folds are trained side by side
+    np.savez(fresh, **kept)  # type: ignore[arg-type]
+    fresh.replace(cache)
+
+
+def _read_cache(cache: Path | None) -> dict[str, np.ndarray]:
+    if cache is None or not cache.exists():
+        return {}
+    try:
+        with np.load(cache, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, KeyError):
+        return {}

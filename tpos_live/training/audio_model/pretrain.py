@@ -1,0 +1,264 @@
+"""Teach the ears before they are told any name: `tpos-live train ears`.
+
+Convolutions and LSTM learn to say what a teacher says of thousands of sounds that nobody labelled (distillation, Hinton
+et al. 2015, here of an embedding), and how dense procedural sounds are, whatever their level. The sound encoder's
+training begins from them: a few hundred clips are too few to learn hearing from, and enough to learn ten names. Ears
+that heard none of these clips serve every fold. Ears that go on with the clips of a folder, unnamed as well, hear these
+better, and serve the fold that they were kept from alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from tqdm import tqdm
+
+from tpos_live.audio.source import SoundError
+from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS, Layout
+from tpos_live.features.mel import MELS
+from tpos_live.training.audio_model.clips import (
+    SOUND_SECONDS,
+    Clip,
+    Sound,
+    check_classes,
+    check_fold,
+    find_clips,
+    fold_of,
+    left_out,
+    made_clips,
+    made_sounds,
+    read_mono,
+)
+from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
+from tpos_live.training.audio_model.stream_dataset import coloured, with_room
+from tpos_live.training.audio_model.yamnet_teacher import LESSON_HOPS, Lesson, read_lessons
+from tpos_live.training.synth.music import made_music, open_soundfont
+
+EARS, LESSONS = "ears.safetensors", "lessons.npz"
+ROWS, HOPS = 12, 256
+WIDTH = 96
+"""Principal components of the teacher's embedding that are learned, at most."""
+MADE_ROWS = 3
+"""Rows of procedural sounds of known density, among ROWS."""
+RATE, AGAIN, DECAY, DROP = 4e-3, 2e-3, 0.05, 0.1
+"""Peak learning rate of ears that begin, and of ears that go on."""
+AGAIN_AND_AGAIN = 3
+"""Times that a clip of the folder with names is a lesson, for each time that another sound is one."""
+PARTS = ("convs", "norms", "segment", "segment_norm", "lstm")
+"""Of an EncoderNet: what is learned here."""
+
+
+class Lessons:
+    """Batches of lessons: sounds one after another, louder and softer, in other colours, in a room's noise; and beside
+    them `made` sounds, whose density is known."""
+
+    def __init__(self, lessons: Sequence[Lesson], made: Sequence[Clip], layout: Layout, seed: int) -> None:
+        self._made = [(clip.mel.astype(np.float32), clip.density) for clip in made]
+        told = np.concatenate([one.told for one in lessons]).astype(np.float32)
+        mean = told.mean(axis=0)
+        _, _, axes = np.linalg.svd(told[::3] - mean, full_matrices=False)
+        axes = axes[:WIDTH]
+        self.width = len(axes)
+        parts = (told - mean) @ axes.T
+        spread = np.sqrt(parts.std(axis=0))  # the square root: strong components stay strong, weak ones are heard
+        spread *= (parts / spread).std()
+        self.axes, self.mean = (axes / spread[:, None]).astype(np.float32), mean
+        self._sounds = [
+            (one.mel.astype(np.float32), (one.told.astype(np.float32) - mean) @ self.axes.T) for one in lessons
+        ]
+        chance = np.array([min(len(mel), 300) for mel, _ in self._sounds]) ** 0.5
+        self._chance = np.cumsum(chance / chance.sum())
+        self._rng, self._prefix = np.random.default_rng(seed), prefix_hops(layout)
+
+    def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """mel float32 [ROWS, prefix + HOPS, MELS]; told float32 [ROWS, steps, width]; bool [ROWS, steps], known;
+        density float32 [ROWS, steps], NaN where unknown."""
+        rng, steps = self._rng, HOPS // STEP_HOPS
+        mel = np.full((ROWS, self._prefix + HOPS, MELS), SILENT_DB, np.float32)
+        told, known = np.zeros((ROWS, steps, self.width), np.float32), np.zeros((ROWS, steps), bool)
+        density = np.full((ROWS, steps), np.nan, np.float32)
+        made_rows = MADE_ROWS if self._made else 0
+        for row in range(made_rows):
+            sound, much = self._made[rng.integers(len(self._made))]
+            start = int(rng.integers(max(len(sound) - HOPS, 1))) if rng.random() < 0.6 else 0
+            index = np.clip(start + np.arange(HOPS), 0, len(sound) - 1)
+            mel[row, self._prefix :] = coloured(sound[index], rng, 15.0)
+            density[row, steps // 5 :] = much  # half a second in, something can be said
+        for row in range(made_rows, ROWS):
+            at = 0
+            while at < HOPS:
+                sound, answers = self._sounds[
+                    min(int(np.searchsorted(self._chance, rng.random())), len(self._chance) - 1)
+                ]
+                start = 0 if rng.random() < 0.5 else int(rng.integers(max(len(sound) - 100, 1)))
+                speed = math.exp(rng.uniform(-0.1, 0.1))
+                index = (start + np.arange(0, len(sound) - start, speed)).astype(int)[: HOPS - at]
+                if rng.random() < 0.5:
+                    index = index[: int(rng.integers(60, 400))]
+                end = at + len(index)
+                heard = sound[index] if rng.random() < 0.3 else coloured(sound[index], rng, 15.0)
+                mel[row, self._prefix + at : self._prefix + end] = heard
+                ends = np.arange(STEP_HOPS - 1, HOPS, STEP_HOPS)
+                here = np.flatnonzero((ends >= at) & (ends < end))
+                place = np.clip((index[ends[here] - at] + 1) / LESSON_HOPS - 1, 0, len(answers) - 1)
+                low = place.astype(int)
+                part = (place - low)[:, None]
+                high = np.minimum(low + 1, len(answers) - 1)
+                told[row, here] = answers[low] * (1 - part) + answers[high] * part
+                # The teacher heard what came before a cut; the pupil has not.
+                known[row, here] = ends[here] - at > (50 if start else 10)
+                at = end
+            for _ in range(int(rng.integers(3))):
+                width = int(rng.integers(1, 9))
+                low_band = int(rng.integers(MELS - width))
+                mel[row, :, low_band : low_band + width] = mel[row].mean(axis=1, keepdims=True)
+            if rng.random() < 0.3:
+                mel[row] = with_room(mel[row], rng)
+        return np.maximum(mel, SILENT_DB), told, known, density
+
+
+def train_ears(
+    sounds: Path,
+    teacher: Path,
+    *,
+    minutes: float,
+    run: Path = Path("runs/encoder"),
+    seed: int = 0,
+    variants: int = 24,
+    threads: int | None = None,
+    layout: Layout | None = None,
+    resume: bool = False,
+    data: Path | None = None,
+    leave_out_fold: int | None = None,
+    without: Sequence[str] = (),
+    soundfont: Path | None = None,
+    say: Callable[[str], None] = lambda line: click.echo(line, err=True),
+) -> Path:
+    """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
+
+    The lessons are kept in run/lessons.npz. soundfont: made music is played with it, without one there is none. resume:
+    go on with the ears that are there. data: clips of `train encoder` that are heard as well, those of `leave_out_fold`
+    and of the classes `without` not; the file is then `ears_of` these, and goes on from run/ears.safetensors where
+    there is none yet. Raises DataError.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    layout = layout or Layout()
+    if soundfont is not None:
+        open_soundfont(soundfont)  # before minutes of listening
+    extra = chain(
+        made_sounds(variants, SOUND_SECONDS, seed),
+        made_music(variants, seed, soundfont) if soundfont is not None else (),
+    )
+    lessons = read_lessons(sounds, teacher, run / LESSONS, say, extra)
+    made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
+    output = run / EARS
+    if data is not None:
+        output = run / ears_of(leave_out_fold, without)
+        clips = clip_lessons(data, teacher, run / "clip-lessons.npz", leave_out_fold, say, without)
+        lessons += AGAIN_AND_AGAIN * clips
+    say(f"{len(lessons)} lessons, {minutes:g} minutes")
+    torch.manual_seed(seed)
+    batches = Lessons(lessons, made, layout, seed)
+    net = EncoderNet(layout)
+    again = (resume and give_ears(net, output)) or (data is not None and give_ears(net, run / EARS))
+    if resume and not again:
+        say(f"nothing to resume in {output}: beginning anew")
+    rate = AGAIN if again else RATE
+    net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    answer, early = nn.Linear(2 * layout.width, batches.width), nn.Linear(layout.width, batches.width)
+    strength = nn.Linear(2 * layout.width, 1)
+    parameters = [p for name, p in net.named_parameters() if name.split(".")[0] in PARTS]
+    parameters += [*answer.parameters(), *early.parameters(), *strength.parameters()]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": DECAY},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+    net.train()
+    begin, steps, shown = time.monotonic(), 0, 1.0
+    with tqdm(total=round(60 * minutes), unit="s", desc="ears", mininterval=2.0) as bar:
+        while (spent := time.monotonic() - begin) < 60 * minutes:
+            for group in optimizer.param_groups:
+                fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * spent / (60 * minutes)))
+                group["lr"] = rate * min(1.0, (steps + 1) / 100) * fall
+            mel, told, known, density = (torch.from_numpy(array) for array in batches.draw())
+            segments = net.segments(mel)
+            hidden, _ = net.lstm(segments)
+            heard = torch.cat([segments, hidden], -1)
+            both = nn.functional.dropout(heard[known], DROP)
+            # The segments alone answer too, so that not all is left to the memory.
+            off = (answer(both) - told[known]).pow(2).mean()
+            loss = off + 0.3 * (early(segments[known]) - told[known]).pow(2).mean()
+            sure = density.isfinite()
+            if sure.any():
+                loss = loss + 2.0 * (torch.sigmoid(strength(heard[sure])[:, 0]) - density[sure]).pow(2).mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            steps, shown = steps + 1, 0.98 * shown + 0.02 * off.item()
+            bar.n = min(bar.total, round(spent))
+            bar.set_postfix(off=f"{shown:.3f}", steps=steps, refresh=False)
+            bar.update(0)
+    run.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
+    part = output.with_suffix(".part")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, part)
+    part.replace(output)
+    say(f"wrote {output}, {steps} steps")
+    return output
+
+
+def ears_of(leave_out_fold: int | None, without: Sequence[str] = ()) -> str:
+    """Name of the file of ears that heard the clips of `train encoder`: all, or without a fold or some classes."""
+    return f"ears-{left_out(leave_out_fold, without) or 'all'}.safetensors"
+
+
+def clip_lessons(
+    data: Path,
+    teacher: Path,
+    cache: Path,
+    leave_out_fold: int | None,
+    report: Callable[[str], None],
+    without: Sequence[str] = (),
+) -> list[Lesson]:
+    """What the teacher says of the clips of `data`, without their names; of a fold or classes left out, nothing.
+
+    Raises DataError, also for a fold or a class that is not there.
+    """
+    found = find_clips(data)
+    check_fold(data, leave_out_fold, (fold_of(path) for _, path in found))
+    check_classes(data, without, (text for text, _ in found))
+    text_of = {f"{path.parent.name}/{path.name}": text for text, path in found}
+
+    def heard() -> Iterator[Sound]:
+        for _, path in found:
+            try:
+                yield Sound(f"{path.parent.name}/{path.name}", read_mono(path))
+            except SoundError as error:
+                report(f"left out: {error}")
+
+    lessons = read_lessons(None, teacher, cache, report, heard())
+    kept = [one for one in lessons if one.name in text_of and text_of[one.name] not in without]
+    return [one for one in kept if fold_of(Path(one.name)) != leave_out_fold]
+
+
+def give_ears(net: EncoderNet, path: Path) -> bool:
+    """Put the ears of a file into a net; False where there are none, or of another size."""
+    if not path.exists():
+        return False
+    tensors, mine = load_file(path), net.state_dict()
+    if any(name not in mine or mine[name].shape != value.shape for name, value in tensors.items()):
+        return False
+    net.load_state_dict(tensors, strict=False)
+    return True

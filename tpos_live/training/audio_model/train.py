@@ -1,0 +1,197 @@
+"""`tpos-live train encoder`: data in, an encoder folder out, or one line that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from tpos_live.audio_encoder.checkpoint import write_encoder
+from tpos_live.audio_encoder.load import FOLDER
+from tpos_live.audio_encoder.streaming import Layout
+from tpos_live.core.paths import shipped
+from tpos_live.training.audio_model.clips import (
+    SOUND_SECONDS,
+    Clip,
+    DataError,
+    check_classes,
+    check_fold,
+    left_out,
+    made_clips,
+    read_clips,
+)
+from tpos_live.training.audio_model.pretrain import EARS, LESSONS, ears_of
+from tpos_live.training.audio_model.ridge_head import settle
+from tpos_live.training.audio_model.sound_to_scene import bank
+from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, Sentences
+from tpos_live.training.audio_model.unlabeled import Unnamed, akin, read_unnamed
+
+ALL = "all"
+"""The run that leaves nothing out: its encoder is the one in the box."""
+PHRASES_A_FAMILY = 6
+PHRASES_A_MOOD = 3
+
+
+def train_encoder(
+    data: Path,
+    output: Path | None,
+    *,
+    minutes: float,
+    leave_out_fold: int | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    threads: int | None = None,
+    run: Path = Path("runs/encoder"),
+    variants: int = 24,
+    layout: Layout | None = None,
+    plan: EncoderPlan | None = None,
+    steps: int | None = None,
+    paper: bool = False,
+    without: Sequence[str] = (),
+    ears: Path | None = None,
+    say: Callable[[str], None] = lambda line: click.echo(line, err=True),
+) -> Path:
+    """Train on the clips of `data` and on procedural sounds; gives the folder that was written.
+
+    run: where mels and checkpoints are kept. With a fold left out the encoder goes to run/fold-K unless `output`
+    says otherwise, with classes left out (`without`) to run/without-A-B; with all, to the engine in the box. variants:
+    procedural sounds of each kind. steps: train so many, whatever the clock says. paper: the released code's losses
+    and attention. ears: a file of `train ears`; by default those in `run` that may be used. Nothing is written to the
+    encoder's folder before the training has ended. Raises DataError, EncoderError.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    home = shipped("engines") / "ember"
+    clips = read_clips(data, run / "clips.npz", say)
+    clips = _kept(clips, data, leave_out_fold, without)
+    layout = layout or Layout()
+    name = _name(layout, leave_out_fold, without, paper)
+    output = output or (home / FOLDER if name == ALL else run / name)
+    sounds = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
+    made = [clip.name for clip in sounds]
+    sentences = Sentences(home)
+    barred = akin(sorted({clip.text for clip in sounds}), without, sentences)
+    sounds = [clip for clip in sounds if clip.text not in barred]
+    unnamed = None if paper else read_unnamed(run / LESSONS, sentences, without, made)
+    if ears is None:
+        ears = run / ears_of(leave_out_fold, without)
+        ears = ears if ears.exists() else run / EARS
+    elif not ears.exists():
+        raise DataError(f"{ears}: there are no ears; tpos-live train ears makes some")
+    trainer = EncoderTrainer(
+        [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
+        ears=None if paper else ears,
+        paper=paper,
+    )  # fmt: skip
+    if trainer.taught:
+        say(f"beginning with the ears in {ears}")
+    if resume and not trainer.load():
+        say(f"nothing to resume in {trainer.run}: beginning anew")
+    length = f"{steps} steps" if steps else f"{minutes:g} minutes"
+    others = len(unnamed.clips) if unnamed else 0
+    kinds = f"{len(clips)} clips, {len(sounds)} procedural and {others} unnamed sounds"
+    say(f"{kinds}, {len(trainer.texts)} texts, {length}")
+    if minutes > 0 or steps:
+        trainer.train(minutes * 60, steps)
+        trainer.save()
+    export(trainer, sentences, output, clips, sounds, leave_out_fold, without, unnamed)
+    say(f"wrote {output}, {trainer.steps} steps")
+    return output
+
+
+def _kept(clips: Sequence[Clip], data: Path, leave_out_fold: int | None, without: Sequence[str]) -> list[Clip]:
+    """The clips that may be learned from. Raises DataError for a fold or class that is not there."""
+    check_fold(data, leave_out_fold, (clip.fold for clip in clips))
+    check_classes(data, without, (clip.text for clip in clips))
+    kept = [clip for clip in clips if clip.fold != leave_out_fold and clip.text not in without]
+    if len({clip.text for clip in kept}) < 2:
+        raise DataError(f"{data} without what is left out has fewer than two classes")
+    return kept
+
+
+def _name(layout: Layout, leave_out_fold: int | None, without: Sequence[str], paper: bool) -> str:
+    """Of the folder in the run: what is left out, and what is other than usual; ALL where nothing is."""
+    parts = [left_out(leave_out_fold, without)]
+    parts += [f"no-{part}" for part in ("lstm", "attention", "level") if not getattr(layout, part)]
+    parts += ["paper"] if paper else []
+    return "-".join(part for part in parts if part) or ALL
+
+
+def export(
+    trainer: EncoderTrainer,
+    sentences: Sentences,
+    output: Path,
+    clips: Sequence[Clip],
+    sounds: Sequence[Clip],
+    leave_out_fold: int | None,
+    without: Sequence[str] = (),
+    unnamed: Unnamed | None = None,
+) -> None:
+    """Settle the encoder and write it with its bank of phrases: what Ember can show, what was heard, other names."""
+    names = list(dict.fromkeys([*trainer.texts, *(unnamed.names if unnamed else ())]))
+    scenes = bank(known_scenes(trainer.texts), names, known_families())
+    others = [(text, text) for text in names if (text, text) not in scenes]
+    phrases = [phrase for phrase, _ in (*scenes, *others)]
+    vectors, _ = sentences.encode([place for _, place in (*scenes, *others)])
+    reference: dict[str, np.ndarray] = {}
+    if not trainer.net.paper:
+        labels = [trainer.texts.index(clip.text) for clip in (*clips, *sounds)]
+        heard = settle(trainer.mean, [*clips, *sounds], labels, trainer.told, unnamed)
+        centre = unnamed.centre if unnamed else vectors.mean(0)
+        reference = {"heard": heard.half().numpy(), "centre": centre.numpy().astype(np.float32)}
+    weights = {name: value.numpy() for name, value in trainer.mean.export().items()} | reference
+    metadata: dict[str, Any] = {
+        "layout": trainer.net.layout.describe(),
+        "text_encoder": sentences.hash,
+        "phrases": phrases,
+        "scenes": len(scenes),
+        "moods": known_moods(),
+        "texts": trainer.texts,
+        "training": {
+            "clips": sorted(clip.name for clip in clips),
+            "procedural": len(sounds),
+            "unnamed": len(unnamed.clips) if unnamed else 0,
+            "left_out_fold": leave_out_fold,
+            "left_out_classes": list(without),
+            "variant": "paper" if trainer.net.paper else "own",
+            "seed": trainer.seed,
+            "steps": trainer.steps,
+            "seconds": round(trainer.spent),
+            "ears": trainer.ears,
+            "plan": asdict(trainer.plan),
+        },
+    }
+    write_encoder(output, {**weights, "phrases": vectors.numpy().astype(np.float32)}, metadata)
+
+
+def known_families() -> list[str]:
+    """The families that the Ember in the box names."""
+    import tomllib
+
+    text = (shipped("engines") / "ember" / "families.toml").read_text(encoding="utf-8")
+    return [str(name) for name in tomllib.loads(text)["families"]]
+
+
+def known_scenes(texts: Sequence[str]) -> list[str]:
+    """Phrases of the families that the Ember in the box names, and of its moods: some of each, and all in `texts`."""
+    from tpos_live.training.text.captions import PHRASES
+
+    found = [
+        phrase
+        for name in known_families()
+        for index, phrase in enumerate(PHRASES.get(name, ()))
+        if index < PHRASES_A_FAMILY or phrase in texts
+    ]
+    return list(dict.fromkeys([*found, *known_moods()]))
+
+
+def known_moods() -> list[str]:
+    """Phrases of the moods that Ember learned to take from a sound."""
+    from tpos_live.training.text.captions import MOOD_PHRASES
+
+    return [phrase for phrases in MOOD_PHRASES.values() for phrase in phrases[:PHRASES_A_MOOD]]

@@ -1,0 +1,219 @@
+"""`tpos-live train mapping`: fit the mapping from the sentence space to an engine's own text states.
+
+Phrases of the caption grammar and of the sound encoder's bank are read by both text encoders: by Ember's, whose
+sentence vectors are the space of meanings, and by the engine's. Their states are told in a few principal directions,
+and a small net learns the amounts from the vector (TPoS, Jeong et al., ICCV 2023, the loss L_cond), blurred as much as
+what is heard is away from what is written.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+import torch.nn.functional as F
+
+from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.checkpoint import EncoderError, read_metadata, text_hash
+from tpos_live.audio_encoder.load import FOLDER
+from tpos_live.conditioning.phrase_conditioner import SentenceMap
+from tpos_live.conditioning.projection import MappingError, MeaningMapping, states_hash, write_mapping
+from tpos_live.core.paths import mappings_dir, shipped
+from tpos_live.diffusion.hub.resolve import resolve_engine
+from tpos_live.diffusion.model.engine import Engine, load_engine
+
+MOST_PHRASES = 1600
+LEAST_PHRASES = 96
+HELD_OUT = 0.1
+BATCH = 16
+"""Texts that are encoded at once."""
+
+
+@dataclass(frozen=True)
+class MappingPlan:
+    """rank: principal directions. hidden: width of the net. blur: longest noise added to a unit vector, so that its
+    cosine to the phrase is 0.8 and more. encoding: share of the time for encoding the phrases."""
+
+    rank: int = 64
+    hidden: int = 128
+    steps: int = 1500
+    rows: int = 64
+    rate: float = 2e-3
+    decay: float = 0.02
+    blur: float = 0.75
+    encoding: float = 0.7
+
+
+def phrases(bank: Sequence[str], count: int, seed: int) -> list[str]:
+    """Different texts: the bank, every phrase of a scene or mood, then captions; in a random order of `seed`.
+
+    The bank comes first, so that little time for encoding still covers what is heard.
+    """
+    from tpos_live.training.scenes.finishing import MOODS, STYLES
+    from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, PHRASES, caption
+
+    rng = random.Random(seed)
+    plain = [text for texts in (*PHRASES.values(), *MOOD_PHRASES.values()) for text in texts]
+    rng.shuffle(plain)
+    found = dict.fromkeys([*bank, *plain][:count])
+    families = list(PHRASES)
+    while len(found) < count:
+        colour = rng.choice([None, *COLOURS])
+        second = rng.choice(families) if rng.random() < 0.2 else None
+        found[caption(rng, rng.choice(families), rng.choice(STYLES), rng.choice(list(MOODS)), colour, second)] = None
+    return list(found)
+
+
+@torch.inference_mode()
+def encode(engine: Engine, texts: Sequence[str], seconds: float, clock: Callable[[], float]) -> torch.Tensor:
+    """States float16 [n, tokens, dim] of as many of the first texts as fit into the time, LEAST_PHRASES at least."""
+    begin, parts = clock(), []
+    for at in range(0, len(texts), BATCH):
+        if at >= LEAST_PHRASES and clock() - begin > seconds:
+            break
+        parts.append(torch.stack([engine.encode(text).half().cpu() for text in texts[at : at + BATCH]]))
+    return torch.cat(parts)
+
+
+def fit(
+    vectors: torch.Tensor,
+    states: torch.Tensor,
+    plan: MappingPlan,
+    seed: int,
+    seconds: float,
+    clock: Callable[[], float],
+) -> MeaningMapping:
+    """The mapping from unit vectors [n, space] to states [n, tokens, dim]; stops at the time, too."""
+    generator = torch.Generator().manual_seed(seed)
+    count, tokens, dim = states.shape
+    states = states.float()
+    mean = states.mean(0)
+    away = (states - mean).reshape(-1, dim)
+    some = away[torch.randperm(len(away), generator=generator)[:20_000]]
+    rank = min(plan.rank, dim, len(some))
+    basis = torch.linalg.eigh(some.T @ some).eigenvectors.flip(1)[:, :rank].T.contiguous()
+    amounts = (away @ basis.T).view(count, tokens * rank)
+    scale = float(amounts.std()) or 1.0
+    space = vectors.shape[1]
+    weights = {
+        "skip": torch.zeros(tokens * rank, space),
+        "into": torch.randn(plan.hidden, space, generator=generator) * 2.0,
+        "into_bias": torch.zeros(plan.hidden),
+        "out": torch.zeros(tokens * rank, plan.hidden),
+    }
+    learned = [value.requires_grad_() for value in weights.values()]
+    optimizer = torch.optim.AdamW(learned, lr=plan.rate, weight_decay=plan.decay)
+    begin = clock()
+    with torch.enable_grad():
+        for step in range(plan.steps):
+            if step >= 50 and clock() - begin > seconds:
+                break
+            optimizer.param_groups[0]["lr"] = plan.rate * min(1.0, (step + 1) / 20) * (1 - step / plan.steps)
+            rows = torch.randint(count, (min(plan.rows, count),), generator=generator)
+            noise = F.normalize(torch.randn(len(rows), space, generator=generator), dim=-1)
+            noise *= plan.blur * torch.rand(len(rows), 1, generator=generator)
+            heard = F.normalize(vectors[rows] + noise, dim=-1)
+            inside = F.silu(F.linear(heard, weights["into"], weights["into_bias"]))
+            made = F.linear(heard, weights["skip"]) + F.linear(inside, weights["out"])
+            loss = F.mse_loss(made, amounts[rows] / scale)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+    lengths = states.norm(dim=-1).mean(0)[:, None]
+    done = {name: value.detach() for name, value in weights.items()}
+    done["skip"], done["out"] = done["skip"] * scale, done["out"] * scale
+    return MeaningMapping({**done, "mean": mean, "basis": basis, "lengths": lengths})
+
+
+def measure(
+    mapping: MeaningMapping, vectors: torch.Tensor, states: torch.Tensor, bank: tuple[torch.Tensor, torch.Tensor]
+) -> dict[str, float]:
+    """How the mapping does on phrases that it has not seen, beside the concept bank.
+
+    bank: vectors and states of the phrases that the concept bank may blend. Errors: distance to the phrase's own
+    states, a share of the mean text's distance. Found: share of the phrases whose own states are the nearest.
+    """
+    states = states.float()
+    by_bank = SentenceMap([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda _: bank[1].float(), 0)
+    blended = []
+    for vector in vectors:
+        by_bank.follow(Meaning(0.0, vector.numpy(), 1.0), 0.0)  # at once, for no time goes by
+        blended.append(by_bank.sentence())
+    figures: dict[str, float] = {"n": len(states)}
+    usual = (states - mapping.weights["mean"]).flatten(1).norm(dim=1)
+    for name, made in (("mapping", mapping(vectors)), ("bank", torch.stack(blended))):
+        error = (made - states).flatten(1).norm(dim=1) / usual.clamp_min(1e-6)
+        nearest = torch.cdist(made.flatten(1), states.flatten(1)).argmin(1)
+        figures[f"{name}_error"] = round(float(error.mean()), 3)
+        figures[f"{name}_found"] = round(float((nearest == torch.arange(len(states))).float().mean()), 3)
+    return figures
+
+
+def train_mapping(
+    name: str,
+    *,
+    minutes: float = 5.0,
+    seed: int = 0,
+    home: Path | None = None,
+    plan: MappingPlan | None = None,
+    count: int = MOST_PHRASES,
+    threads: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    say: Callable[[str], None] = lambda line: click.echo(line, err=True),
+) -> Path:
+    """Fit the mapping of an engine and write it; gives the folder. Raises EngineError, MappingError, EncoderError.
+
+    name: as --engine. home: where mappings lie, by default in the user's data. Nothing is written before the fit has
+    ended.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    plan = plan or MappingPlan()
+    begin = clock()
+    path, _ = resolve_engine(name)
+    engine = load_engine(path, lazy=True)
+    ember = shipped("engines") / "ember"
+    space = load_engine(ember, "cpu", lazy=True)
+    try:
+        bank = [str(phrase) for phrase in read_metadata(ember / FOLDER)["phrases"]]
+    except EncoderError as error:
+        say(f"without the sound encoder's own phrases: {error}")
+        bank = []
+    texts = phrases(bank, count, seed)
+    say(f"{engine.name}: {len(texts)} phrases for its text encoder, at most {60 * minutes * plan.encoding:.0f} s")
+    states = encode(engine, texts, 60 * minutes * plan.encoding, clock)
+    texts = texts[: len(states)]
+    if not torch.isfinite(states).all():
+        raise MappingError(f"{path}: its text encoder gives numbers that are none; fetch or install the engine again")
+    vectors = torch.cat([space.sentences(texts[at : at + 128]) for at in range(0, len(texts), 128)])
+    vectors = F.normalize(vectors.float(), dim=-1)
+    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(seed))
+    unseen, seen = order[: max(int(HELD_OUT * len(texts)), 8)], order[max(int(HELD_OUT * len(texts)), 8) :]
+    left = 60 * minutes - (clock() - begin)
+    mapping = fit(vectors[seen], states[seen], plan, seed, left, clock)
+    known = torch.tensor([n for n in seen.tolist() if n < len(bank)] or seen.tolist())
+    figures = measure(mapping, vectors[unseen], states[unseen], (vectors[known], states[known]))
+    loras = [(lora.file, lora.weight) for lora in engine.metadata.loras]
+    mapping.facts.update(
+        engine=str(path),
+        text_encoder=states_hash(path, loras),
+        space=text_hash(ember),
+        phrases=len(texts),
+        seed=seed,
+        figures=figures,
+    )
+    folder = write_mapping(home or mappings_dir(), mapping)
+    say(
+        f"{figures['n']} unseen phrases, error as a share of the mean text's: {figures['mapping_error']:.2f} (concept "
+        f"bank {figures['bank_error']:.2f}); nearest to themselves: {figures['mapping_found']:.0%} "
+        f"(bank {figures['bank_found']:.0%})"
+    )
+    if figures["mapping_error"] > figures["bank_error"]:
+        say(f"the concept bank is nearer for this engine; to use it, remove {folder}")
+    say(f"wrote {folder}, {mapping.parameters / 1e6:.1f} million parameters, {clock() - begin:.0f} s")
+    return folder

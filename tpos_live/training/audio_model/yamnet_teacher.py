@@ -1,0 +1,180 @@
+"""A teacher for the ears: YAMNet's embedding of the newest second of sound, in training alone.
+
+YAMNet (Apache-2.0) heard two million clips. Its embedding of sounds that nobody named teaches ours what sounds are
+like. What it says of a sound is kept beside the mels; the stage never sees it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from tpos_live.audio.source import RATE, SoundError
+from tpos_live.training.audio_model.clips import SUFFIXES, DataError, Sound, log_mel, read_mono
+from tpos_live.training.audio_model.genre_tags import FAINT, KINDS
+
+LESSON_HOPS = 40
+"""Hops of 10 ms between two answers of the teacher."""
+LONGEST = 5.0
+"""Seconds that are heard in one go."""
+APART = 15.0
+"""Seconds from one to the next stretch of a long file."""
+STRETCHES = 8
+"""Of a file, at most."""
+TAKES = 3
+"""Files whose names differ in their last digits alone are takes of one sound; so many of them are heard."""
+SHY = 0.02
+"""Scores below this are not kept, but those of kinds of music."""
+_RATE, _WINDOW = 16_000, 15_600
+NAMES = "yamnet_class_map.csv"
+_EMBEDDING = "global_average_pooling2d/Mean"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One sound and what the teacher says of it.
+
+    mel: float16 [hops, MELS] in dB. told: float16 [n, width], the last 0.975 s at hop (i + 1) * LESSON_HOPS. said:
+    names that it may have, with the teacher's mean score, 0 to 1, or the shares that it was made with.
+    """
+
+    name: str
+    mel: np.ndarray
+    told: np.ndarray
+    said: dict[str, float] = field(default_factory=dict)
+
+
+class Yamnet:
+    """YAMNet as a TFLite file: 15,600 samples at 16 kHz in. Raises DataError where it cannot be loaded.
+
+    names: of its scores, in lower case, from the file NAMES beside it; none where there is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise DataError("the teacher needs ai-edge-litert: pip install ai-edge-litert") from error
+        try:
+            self._net = Interpreter(str(path), experimental_preserve_all_tensors=True, num_threads=1)
+            self._net.allocate_tensors()
+            details = self._net.get_tensor_details()
+            self._embedding = next(one["index"] for one in details if one["name"].endswith(_EMBEDDING))
+        except (OSError, ValueError, RuntimeError, StopIteration) as error:
+            raise DataError(f"{path} is not YAMNet as a TFLite file ({error!r})") from error
+        self.names = _read_names(path.with_name(NAMES))
+        self._input = self._net.get_input_details()[0]
+        self._output = self._net.get_output_details()[0]["index"]
+
+    def hear(self, mono: np.ndarray, hops: int = LESSON_HOPS) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings float16 [n, 1024] and scores float16 [n, 521] of float32 [samples] at 48 kHz, each `hops` hops.
+
+        Before the sound there was silence, as on the stage.
+        """
+        import soxr
+
+        heard = np.concatenate([np.zeros(_WINDOW, np.float32), soxr.resample(mono, RATE, _RATE).astype(np.float32)])
+        stride = hops * _RATE // 100
+        told, scores = [], []
+        for end in range(stride, len(heard) - _WINDOW + 1, stride):
+            self._net.set_tensor(self._input["index"], heard[end : end + _WINDOW].reshape(self._input["shape"]))
+            self._net.invoke()
+            told.append(self._net.get_tensor(self._embedding).reshape(-1).astype(np.float16))
+            scores.append(self._net.get_tensor(self._output).reshape(-1).astype(np.float16))
+        if not told:  # shorter than one stride
+            return np.zeros((0, 1024), np.float16), np.zeros((0, 521), np.float16)
+        return np.stack(told), np.stack(scores)
+
+
+def _read_names(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row["display_name"].lower() for row in csv.DictReader(file)]
+
+
+def find_sounds(folder: Path, seed: int = 0) -> list[Path]:
+    """The sound files below `folder`, a few takes of each. Raises DataError where there are none."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"there are no sound files in {folder}")
+    takes: dict[str, list[Path]] = {}
+    for path in files:
+        takes.setdefault(re.sub(r"[_0-9]*$", "", path.stem), []).append(path)
+    rng = np.random.default_rng(seed)
+    return [group[index] for group in takes.values() for index in rng.permutation(len(group))[:TAKES]]
+
+
+def stretches(name: str, mono: np.ndarray) -> list[Sound]:
+    """What is heard of a file: its beginning, and of a long one a stretch each APART seconds, at most STRETCHES."""
+    long = round(LONGEST * RATE)
+    count = min(max(int(len(mono) / RATE / APART), 1), STRETCHES)
+    if count == 1:
+        return [Sound(name, mono[:long])]
+    starts = np.linspace(0, len(mono) - long, count + 2)[1:-1].astype(int)  # beginnings and endings say little
+    return [Sound(f"{name}@{start // RATE}", mono[start : start + long]) for start in starts.tolist()]
+
+
+def read_lessons(
+    folder: Path | None,
+    teacher: Path,
+    cache: Path,
+    report: Callable[[str], None],
+    extra: Iterable[Sound] = (),
+) -> list[Lesson]:
+    """What the teacher says of every sound below `folder`, if there is one, and of `extra` ones.
+
+    cache: an .npz that keeps it all. What cannot be read is reported and left out. Raises DataError.
+    """
+    if cache.exists():
+        return read_kept(cache)[0]
+    yamnet = Yamnet(teacher)
+    lessons = []
+
+    def learn(sound: Sound) -> None:
+        told, scores = yamnet.hear(sound.mono)
+        if len(told) and np.abs(sound.mono).max() > 1e-3:
+            mean = scores.astype(np.float32).mean(axis=0)
+            said = {called: float(mean[n]) for n, called in enumerate(yamnet.names)}
+            heard = {called: score for called, score in said.items() if score >= (FAINT if called in KINDS else SHY)}
+            known = {called: round(score, 4) for called, score in (sound.said or heard).items()}
+            lessons.append(Lesson(sound.name, log_mel(sound.mono).astype(np.float16), told, known))
+
+    for path in tqdm(find_sounds(folder) if folder else (), desc="lessons", unit="sound", disable=folder is None):
+        assert folder is not None
+        try:
+            for sound in stretches(path.relative_to(folder).as_posix(), read_mono(path)):
+                learn(sound)
+        except SoundError as error:
+            report(f"left out: {error}")
+    for sound in extra:
+        learn(sound)
+    if not lessons:
+        raise DataError(f"there is nothing to hear in {folder or 'these clips'}")
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    fresh = cache.with_suffix(f".{os.getpid()}.part.npz")  # folds are trained side by side
+    arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
+    said = json.dumps({"names": yamnet.names, "said": {one.name: one.said for one in lessons}})
+    np.savez(fresh, words=np.array(said), **arrays)  # type: ignore[arg-type]
+    fresh.replace(cache)
+    return lessons
+
+
+def read_kept(cache: Path) -> tuple[list[Lesson], list[str]]:
+    """The lessons in `cache`, and all names that their teacher has; none of either where it is missing or old."""
+    if not cache.exists():
+        return [], []
+    with np.load(cache, allow_pickle=False) as stored:
+        words = json.loads(str(stored["words"])) if "words" in stored else {"names": [], "said": {}}
+        found = [name.removeprefix("mel ") for name in stored if name.startswith("mel ")]
+        return [
+            Lesson(name, stored[f"mel {name}"], stored[f"told {name}"], words["said"].get(name, {})) for name in found
+        ], list(words["names"])

@@ -1,0 +1,188 @@
+"""Training pairs: noise, words and scalars on one side, latents and picture on the other.
+
+Rendering a picture costs a CPU about as much as a step of training with it, so pictures are rendered by a process of
+their own (or, on a GPU, on the card), and a pool serves each of the newest thousands a few times.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+
+from tpos_live.core.child_process import end_with_parent
+from tpos_live.diffusion.model.scalar_tokens import scalar_tokens
+from tpos_live.diffusion.model.unet_inputs import Layout
+from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.scenes.recipe import SCALARS, Recipe, draw, render
+from tpos_live.training.text.text_encoder import DIM, LENGTH, encode
+
+AUDIO_TOKENS = 4
+LAYOUT = Layout(LENGTH, AUDIO_TOKENS, len(SCALARS))
+LATENT_CHANNELS = 32
+FIELDS = 4
+"""Channels of the noise that scenes are made of; the rest fills the latent's channels up."""
+PACKING = 2
+"""Cells of noise along one side of a position of the latent (see `unet_inputs.pack`)."""
+
+
+def cyclic(device: torch.device) -> torch.Tensor:
+    """Which of the scalars go round, bool [n]."""
+    return torch.tensor([scalar.cyclic for scalar in SCALARS], device=device)
+
+
+class Words:
+    """Turns recipes into what the UNet hears; remembers nothing, trains nothing."""
+
+    def __init__(self, encoder: Any, tokenizer: Any) -> None:
+        self.encoder, self.tokenizer = encoder, tokenizer
+
+    def tokens(self, recipes: list[Recipe]) -> torch.Tensor:
+        """The conditioning of recipes, float [batch, LAYOUT.rows, DIM]."""
+        first = encode(self.encoder, self.tokenizer, [recipe.texts[0] for recipe in recipes])
+        both = torch.tensor([float(len(recipe.texts) > 1) for recipe in recipes], device=first.device).view(-1, 1, 1)
+        second = encode(self.encoder, self.tokenizer, [recipe.texts[-1] for recipe in recipes]) * both
+        voice = encode(self.encoder, self.tokenizer, [recipe.voice for recipe in recipes])[:, 1 : 1 + AUDIO_TOKENS]
+        loud = torch.tensor([recipe.loud for recipe in recipes], device=first.device).view(-1, 1, 1)
+        values = [(*recipe.scalars, recipe.share if len(recipe.texts) > 1 else 0.0) for recipe in recipes]
+        scalars = scalar_tokens(torch.tensor(values, device=first.device), cyclic(first.device), DIM)
+        return torch.cat([first, voice * loud, scalars, second], dim=1)
+
+
+@dataclass
+class Rendered:
+    """Pictures that were just made. noise: half [n, 8, 2h, 2w]; picture: uint8 [n, 3, 16h, 16w]; both on one device."""
+
+    noise: torch.Tensor
+    picture: torch.Tensor
+    recipes: list[Recipe]
+
+
+class Renderer:
+    """Renders random pictures of one size. cells: (rows, columns) of the noise, 8 pixels each."""
+
+    def __init__(
+        self, cells: tuple[int, int], seed: int, families: Sequence[str] = tuple(FAMILIES), device: Any = "cpu"
+    ) -> None:
+        self.cells, self.families, self.device = cells, families, torch.device(device)
+        self._rng, self._seed = random.Random(seed), seed
+        self._noise_rng: torch.Generator | None = None  # made where it is used: it cannot go to another process
+
+    @torch.inference_mode()
+    def make(self, count: int) -> Rendered:
+        """`count` new pictures."""
+        if self._noise_rng is None:
+            self._noise_rng = torch.Generator(device=self.device).manual_seed(self._seed)
+        recipes = [draw(self._rng, self.families) for _ in range(count)]
+        shape = (count, LATENT_CHANNELS // PACKING**2, *self.cells)
+        noise = torch.randn(shape, generator=self._noise_rng, device=self.device).half()
+        picture = render(noise[:, :FIELDS].float(), recipes)
+        return Rendered(noise, (picture * 255 + 0.5).to(torch.uint8), recipes)
+
+
+def _render_on(sink: Any, renderers: list[tuple[float, Renderer]], count: int, seed: int, parent: int) -> None:
+    """What the process does: render until it is ended."""
+    end_with_parent(parent)
+    torch.set_num_threads(1)
+    sink.cancel_join_thread()  # else the process would wait at its end for somebody to read what is left
+    if hasattr(os, "nice"):
+        os.nice(1)  # beside the training itself
+    choice = random.Random(seed)
+    shares, made = zip(*renderers, strict=True)
+    while True:
+        index = choice.choices(range(len(made)), shares)[0]
+        new = made[index].make(count)
+        sink.put((index, new.noise.numpy(), new.picture.numpy(), new.recipes))
+
+
+class RenderProcess:
+    """Renders on a process of its own. A context manager; belongs to one thread."""
+
+    def __init__(self, renderers: list[tuple[float, Renderer]], seed: int, count: int = 4, ahead: int = 16) -> None:
+        """renderers: each with its share of the batches. count: pictures of a batch. ahead: batches that may wait."""
+        context = multiprocessing.get_context("spawn")
+        self._queue: Any = context.Queue(ahead)
+        self._process = context.Process(
+            target=_render_on, args=(self._queue, renderers, count, seed, os.getpid()), daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def take(self, wait: bool) -> tuple[int, Rendered] | None:
+        """The next batch and the number of its renderer; None where none is ready and `wait` is not asked for.
+
+        Raises RuntimeError if the process has died.
+        """
+        while True:
+            try:
+                index, noise, picture, recipes = self._queue.get(timeout=2.0) if wait else self._queue.get_nowait()
+                return index, Rendered(torch.from_numpy(noise), torch.from_numpy(picture), recipes)
+            except queue.Empty:
+                if not self._process.is_alive():
+                    raise RuntimeError(f"the rendering process ended (exit {self._process.exitcode})") from None
+                if not wait:
+                    return None
+
+
+@dataclass
+class Batch:
+    """noise, latents [batch, 32, h, w], the noise as the UNet takes it; picture [batch, 3, 16h, 16w] in [0, 1]; tokens
+    [batch, LAYOUT.rows, DIM]."""
+
+    noise: torch.Tensor
+    latents: torch.Tensor
+    picture: torch.Tensor
+    tokens: torch.Tensor
+
+
+class Pool:
+    """The newest pairs of one size. cells: (rows, columns) of the noise; capacity: pairs kept."""
+
+    def __init__(self, words: Words, vae: Any, cells: tuple[int, int], capacity: int, seed: int) -> None:
+        self.words, self.vae, self.cells, self.capacity = words, vae, cells, capacity
+        self.device = next(vae.parameters()).device
+        self._rng = torch.Generator(device=self.device).manual_seed(seed)
+        rows, columns = cells
+        h, w = rows // PACKING, columns // PACKING
+        half = {"dtype": torch.float16, "device": self.device}
+        self.noise = torch.empty(capacity, LATENT_CHANNELS // PACKING**2, rows, columns, **half)  # type: ignore[arg-type]
+        self.latents = torch.empty(capacity, vae.config.latent_channels, h, w, **half)  # type: ignore[arg-type]
+        self.picture = torch.empty(capacity, 3, 8 * rows, 8 * columns, dtype=torch.uint8, device=self.device)
+        self.tokens = torch.empty(capacity, LAYOUT.rows, DIM, **half)  # type: ignore[arg-type]
+        self.filled, self.next = 0, 0
+        self.added = self.served = 0
+        """Pictures that came and that were given out."""
+
+    @torch.no_grad()
+    def add(self, new: Rendered) -> None:
+        """Take new pictures in place of the oldest."""
+        picture = new.picture.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            wanted = (picture.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+            latents = self.vae.encode(wanted).half()
+        count = len(new.recipes)
+        at = torch.arange(self.next, self.next + count, device=self.device) % self.capacity
+        self.noise[at], self.latents[at], self.picture[at] = new.noise.to(self.device), latents, picture
+        self.tokens[at] = self.words.tokens(new.recipes).half()
+        self.next = (self.next + count) % self.capacity
+        self.filled = min(self.capacity, self.filled + count)
+        self.added += count
+
+    def take(self, count: int) -> Batch:
+        """`count` pairs at random."""
+        at = torch.randint(self.filled, (count,), generator=self._rng, device=self.device)
+        self.served += count
+        noise = torch.nn.functional.pixel_unshuffle(self.noise[at].float(), PACKING)
+        return Batch(noise, self.latents[at].float(), self.picture[at].float() / 255, self.tokens[at].float())

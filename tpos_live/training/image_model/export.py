@@ -1,0 +1,90 @@
+"""Write an engine folder: diffusers' layout, half precision, and what tpos-live adds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
+from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineMetadata, UnetInputs
+from tpos_live.training.image_model.dataset import AUDIO_TOKENS, FIELDS, PACKING
+from tpos_live.training.image_model.rectified_flow import BLURS, scheduler
+from tpos_live.training.scenes.recipe import SCALARS
+from tpos_live.training.text.captions import vocabulary
+
+SIZES = [(256, 256), (320, 192), (448, 256), (512, 288)]
+DETAIL = 0.75
+"""By eye: clouds, flames and foam gain, and the windows of a city still are windows."""
+
+
+def metadata() -> EngineMetadata:
+    """What Ember says of itself."""
+    return EngineMetadata(
+        name="ember", licence="see LICENSE of tpos-live", size=SIZES[0], sizes=SIZES, multiple=32,
+        steps=[1, 2, 4], guidance=False, audio_tokens=AUDIO_TOKENS, scalars=list(SCALARS), detail=DETAIL,
+        audio_mode="grow", unet_inputs=UnetInputs(packing=PACKING, fields=FIELDS, blurs=list(BLURS)),
+    )  # fmt: skip
+
+
+def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, families: Sequence[str]) -> None:
+    """Write the folder beside `out` and put it in place; what else is in `out` stays as it is.
+
+    The given modules are not changed.
+    """
+    fresh = out.with_name(out.name + ".part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    modules = {"unet": _half(unet), "vae": _half(vae), "text_encoder": _half(encoder)}
+    parts = {**modules, "tokenizer": tokenizer, "scheduler": scheduler()}
+    for name, part in parts.items():
+        part.save_pretrained(fresh / name)
+    index = {"_class_name": "StableDiffusionPipeline", **{name: _origin(part) for name, part in parts.items()}}
+    (fresh / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    for path in fresh.rglob("*config.json"):
+        _tidy(path)
+    for path in fresh.rglob("*.safetensors"):
+        path.chmod(0o644)
+    (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
+    words = json.dumps(vocabulary(families), indent=1, ensure_ascii=False)
+    (fresh / VOCABULARY_FILE).write_text(words + "\n", encoding="utf-8")
+    names = ",\n".join(f'  "{name}"' for name in families)
+    head = "# The scene families that Ember was trained on. The names are a contract.\n"
+    (fresh / "families.toml").write_text(f"{head}families = [\n{names},\n]\n", encoding="utf-8")
+    if out.exists():
+        for kept in out.iterdir():
+            if not (fresh / kept.name).exists():
+                (shutil.copytree if kept.is_dir() else shutil.copy2)(kept, fresh / kept.name)
+        old = out.with_name(out.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+        fresh.rename(out)
+        shutil.rmtree(old)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fresh.rename(out)
+
+
+def _origin(part: Any) -> list[str]:
+    """Library and class, as model_index.json names them; a tokenizer by what transformers loads it with."""
+    library, name = type(part).__module__.split(".")[0], type(part).__name__
+    return [library, "PreTrainedTokenizerFast" if library == "transformers" and "Token" in name else name]
+
+
+def _half(module: Any) -> Any:
+    """A copy in half precision on the CPU."""
+    import copy
+
+    import torch
+
+    return copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format).half().eval()
+
+
+def _tidy(path: Path) -> None:
+    """Drop the folder a configuration was read from; let a plain load give single precision everywhere."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content.pop("_name_or_path", None)
+    if "dtype" in content:
+        content["dtype"] = "float32"
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,380 @@
+"""Train Ember, the engine in the box, from nothing: `tpos-live train ember`.
+
+Words first (distilled from MiniLM), then the latent space, then the UNet on pairs of noise and
+scene. Everything is kept in a run folder and resumes from there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
+from tpos_live.training.image_model import autoencoder
+from tpos_live.training.image_model import contact_sheet as sheet
+from tpos_live.training.image_model.checkpoint import begin_from
+from tpos_live.training.image_model.cpu_speedups import hasten
+from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, RenderProcess, Words
+from tpos_live.training.image_model.discriminator import Critic, balanced, critic_loss, praise
+from tpos_live.training.image_model.export import write_engine
+from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
+from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.text.text_encoder import DIM, train_text_encoder
+
+CRITIC_AHEAD = 100
+"""Steps in which the critic learns alone."""
+AGAIN = 6
+"""Of so many rows of a batch, one starts from the UNet's own first step."""
+WORTH_COMPILING = 30.0
+"""Minutes of training from which compiling the UNet for a CPU, some four minutes, pays."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a training; the defaults are for a small CPU.
+
+    text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
+    in which the decoder learns from the UNet's own latents; loose: what an error of latents counts then. pixels:
+    every so many steps pixels count too. critic: part of the UNet's time, at its end, in which a critic of latents
+    helps (critic.py); praise: its pull, over that of the rest. again: part of the UNet's time after which some rows
+    start from its own first step. reuse: times that a picture is served, at most, in the mean. told: steps between
+    two readings of the losses, each of which waits for the device. save: seconds between checkpoints. compiled:
+    compile the UNet for a CPU, which wants some minutes before it saves any. families: what is learned. often:
+    families drawn twice as often as the others. apart: on a CPU, render in a process of its own.
+    """
+
+    channels: tuple[int, ...] = (128, 256)
+    batch: int = 32
+    capacity: int = 6000
+    rate: float = 1.2e-3
+    ema: float = 0.998
+    text: float = 0.1
+    latent: float = 0.12
+    joint: float = 0.35
+    loose: float = 0.3
+    pixels: int = 4
+    critic: float = 0.35
+    praise: float = 0.4
+    again: float = 0.5
+    reuse: float = 5.0
+    told: int = 1
+    save: float = 240.0
+    sizes: tuple[tuple[float, int, int], ...] = ((0.85, 32, 32), (0.06, 24, 40), (0.05, 32, 56), (0.04, 36, 64))
+    """Share of the pictures, rows and columns of their noise: 256x256, 320x192, 448x256, 512x288."""
+    compiled: bool = False
+    families: tuple[str, ...] = tuple(FAMILIES)
+    often: tuple[str, ...] = ()
+    apart: bool = True
+
+
+ON_A_CARD = Plan(batch=768, capacity=40_000, rate=2e-3, reuse=4.0, told=25, save=150.0)
+"""A card renders where it trains: many pictures at once, so that it waits neither for Python nor for the host.
+The batch is for 80 GB, of which the pool takes 10."""
+
+
+@dataclass
+class State:
+    """Where a training stands; spent in seconds of UNet training."""
+
+    steps: int = 0
+    spent: float = 0.0
+    text_cosine: float = 0.0
+    latent_psnr: float = 0.0
+
+
+def train_ember(
+    out: Path,
+    minutes: float,
+    resume: bool,
+    accelerator: str | None,
+    seed: int,
+    threads: int | None,
+    run: Path = Path("runs/ember"),
+    plan: Plan | None = None,
+    of: float | None = None,
+    families: Sequence[str] = (),
+    batch: int | None = None,
+) -> None:
+    """Train and write the engine folder `out`; checkpoints and sample sheets go to `run`.
+
+    resume: go on from the checkpoint in `run`, or, where there is none, from the weights of the engine in `out`.
+
+    minutes: wall clock for everything that is not done yet. of: minutes of the UNet's training that this is a part of:
+    the learning rate and the lessons go by them, so that a training can be done in several calls; None = what is done
+    and these. accelerator: "cpu", "cuda", ... or None
+    for the best there is. threads: of the CPU, None for all. families, batch: in place of the plan's.
+    Raises RuntimeError with one line where a package needed for training is missing.
+    """
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise RuntimeError("training needs Hugging Face Accelerate: pip install 'tpos-live[train]'") from error
+    from transformers import AutoTokenizer, BertModel
+
+    acc = Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
+    on_cpu = acc.device.type == "cpu"
+    plan = plan or (Plan(compiled=minutes >= WORTH_COMPILING) if on_cpu else ON_A_CARD)
+    plan = replace(plan, families=tuple(families) or plan.families, batch=batch or plan.batch)
+    # One core renders: threads that wait for each other on a shared core cost ten times as much as they save.
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - (plan.apart and on_cpu)))
+    seed += acc.process_index
+    torch.manual_seed(seed)
+    run.mkdir(parents=True, exist_ok=True)
+    if resume and not (run / "unet.safetensors").exists() and (out / "unet").exists():
+        begin_from(out, run)
+    state = _read_state(run) if resume else State()
+    began = time.monotonic()
+
+    if acc.is_main_process and not (resume and (run / "tokenizer").exists()):
+        state.text_cosine = train_text_encoder(run, minutes * plan.text, seed, acc.device)
+        _write_state(run, state)
+    if acc.is_main_process and not (resume and (run / "vae").exists()):
+        fresh, state.latent_psnr = autoencoder.train_autoencoder(minutes * plan.latent, seed, acc.device)
+        fresh.save_pretrained(run / "vae")
+        _write_state(run, state)
+    acc.wait_for_everyone()
+    vae = AutoencoderPixelShuffle.from_pretrained(run / "vae").to(acc.device, memory_format=torch.channels_last).eval()
+    encoder = BertModel.from_pretrained(run / "text_encoder").float().to(acc.device).eval().requires_grad_(False)
+    words = Words(encoder, AutoTokenizer.from_pretrained(run / "tokenizer"))
+    trainer = Trainer(acc, plan, state, run, vae, words, seed)
+    if resume:
+        trainer.load()
+    trainer.train(minutes * 60 - (time.monotonic() - began), None if of is None else of * 60)
+    if acc.is_main_process:
+        trainer.save()
+        trainer.export(out)
+
+
+class Trainer:
+    """Trains the UNet, and near the end the decoder with it."""
+
+    def __init__(self, acc: Any, plan: Plan, state: State, run: Path, vae: Any, words: Words, seed: int) -> None:
+        self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
+        self.vae = vae
+        unet = build_unet(plan.channels).to(acc.device, memory_format=torch.channels_last)
+        hasten(unet.unet, compiled=plan.compiled)
+        self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
+        optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
+        self.unet, self.optimizer = acc.prepare(unet, optimizer)
+        self.critic = Critic(words=DIM).to(acc.device)
+        self.judging = torch.optim.AdamW(self.critic.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
+        self.judged = 0
+        vae.encoder.requires_grad_(False)
+        self.weights = autoencoder.channel_weights(vae).to(acc.device)
+        self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
+        drawn = (*plan.families, *plan.often)
+        self.shares = [share for share, *_ in plan.sizes]
+        self.renderers = [
+            Renderer((rows, columns), seed + 17 * n + 101 * state.steps, drawn, acc.device)
+            for n, (_, rows, columns) in enumerate(plan.sizes)
+        ]
+        self.pools = [
+            Pool(words, vae, (rows, columns), max(round(plan.capacity * share), 1), seed + 17 * n)
+            for n, (share, rows, columns) in enumerate(plan.sizes)
+        ]
+
+    def train(self, seconds: float, of: float | None = None) -> None:
+        """Train for so many seconds; the learning rate falls to its end over `of` seconds, or over what was spent
+        before and is now."""
+        until = self.state.spent + max(seconds, 1.0)
+        total = until if of is None else of
+        begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
+        shown = {"latent": 0.0, "pixel": 0.0, "critic": 0.0}
+        with ExitStack() as stack:
+            process: RenderProcess | None = None
+            if self.plan.apart and self.acc.device.type == "cpu":
+                made = list(zip(self.shares, self.renderers, strict=True))
+                process = stack.enter_context(RenderProcess(made, self.state.steps))
+            bar = stack.enter_context(
+                tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process)
+            )
+            while self.state.spent < until:
+                seen = self._step(min(self.state.spent / total, 1.0), process)
+                self.state.steps += 1
+                self.state.spent = before + time.monotonic() - begin
+                if self.state.steps % self.plan.told:
+                    continue
+                for name, value in seen.items():
+                    shown[name] += (0.02 * self.plan.told if shown[name] else 1.0) * (float(value) - shown[name])
+                bar.n = min(bar.total, round(self.state.spent - before))
+                facts = {"steps": self.state.steps, "pictures": sum(pool.added for pool in self.pools)}
+                bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | facts, refresh=False)
+                bar.update(0)
+                if time.monotonic() - saved > self.plan.save and self.acc.is_main_process:
+                    self.save()
+                    saved = time.monotonic()
+
+    def _batch(self, process: RenderProcess | None) -> Batch:
+        """The pairs of the next step; new pictures come in before."""
+        # Which pool is drawn from the steps done, so that all processes work on the same size.
+        choice = torch.rand((), generator=torch.Generator().manual_seed(self.state.steps)).item()
+        index = next((i for i in range(len(self.pools)) if choice < sum(self.shares[: i + 1])), 0)
+        pool = self.pools[index]
+        count = self.plan.batch if index == 0 else max(1, self.plan.batch // 2)
+
+        def hungry() -> bool:
+            return pool.filled < min(4 * count, pool.capacity) or pool.served > self.plan.reuse * pool.added
+
+        if process is None:
+            while hungry():
+                pool.add(self.renderers[index].make(min(count, pool.capacity)))
+            return pool.take(count)
+        while (new := process.take(wait=hungry())) is not None:
+            self.pools[new[0]].add(new[1])
+        return pool.take(count)
+
+    def _step(self, part: float, process: RenderProcess | None) -> dict[str, torch.Tensor]:
+        """One step at `part` of the way; the losses by name, on the device: reading them waits for it."""
+        plan, state = self.plan, self.state
+        warm = min(1.0, (state.steps + 1) / 200)
+        for group in self.optimizer.param_groups:
+            group["lr"] = plan.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+        batch = self._batch(process)
+        count = len(batch.noise)
+        x, t = corrupt(batch.noise, batch.latents, 0.0 if part < 0.3 else 0.25)
+        if part >= plan.again:
+            self._again(x, t, batch)
+        x = x.contiguous(memory_format=torch.channels_last)
+        joint = part > 1 - plan.joint
+        with self.acc.autocast():
+            have = one_step(self.unet, x, t, batch.tokens)
+            apart = have - batch.latents
+            error = apart.abs().mean()
+            loss = (self.weights * apart.square()).mean() + (self.weights * apart.abs()).mean() * part
+            if joint:
+                loss = loss * plan.loose
+            seen = {"latent": error.detach()}
+            if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
+                rows = max(1, count // 3)
+                pixel = autoencoder.picture_loss(
+                    autoencoder.decode(self.vae, have[:rows]).float(), batch.picture[:rows]
+                )
+                loss = loss + 2.0 * pixel
+                seen["pixel"] = pixel.detach()
+                if joint:
+                    own = batch.latents[-2:] + 0.04 * torch.randn_like(batch.latents[-2:])
+                    loss = loss + autoencoder.picture_loss(
+                        autoencoder.decode(self.vae, own).float(), batch.picture[-2:]
+                    )
+        if part > 1 - plan.critic:
+            loss = self._criticise(loss, have, batch, seen)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.polish.zero_grad(set_to_none=True)
+        self.acc.backward(loss)
+        self.acc.clip_grad_norm_(self.unet.parameters(), 1.0)
+        self.optimizer.step()
+        if joint:
+            for group in self.polish.param_groups:
+                group["lr"] = 3e-4 * max(0.02, (1 - part) / plan.joint)
+            self.polish.step()
+        if state.steps % 4 == 0:
+            self._follow(min(plan.ema, (state.steps + 1) / (state.steps + 10)) ** 4)
+        return seen
+
+    def _again(self, x: torch.Tensor, t: torch.Tensor, batch: Batch) -> None:
+        """Let some rows of a step start, in place, from what the UNet itself makes of their noise in one step.
+
+        That is where the second of two steps starts. Met with the true latents alone, it learns to read detail off
+        them, which scenes share with their noise, and in a picture of its own it takes noise for detail. Always as many
+        rows: a compiled UNet knows few sizes.
+        """
+        rows = max(1, len(x) // AGAIN)
+        noise, tokens = batch.noise[:rows], batch.tokens[:rows]
+        with torch.no_grad(), self.acc.autocast():
+            own = one_step(self.unet, noise, torch.full_like(t[:rows], T_MAX), tokens).float()
+        t[:rows] = 0.15 + 0.75 * torch.rand_like(t[:rows])
+        at = t[:rows].view(-1, 1, 1, 1)
+        x[:rows] = (1 - at) * own + at * noise
+
+    def _criticise(
+        self, loss: torch.Tensor, have: torch.Tensor, batch: Batch, seen: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Let the critic learn from this step, and the UNet from the critic once it has learned a little."""
+        with self.acc.autocast():
+            judged = critic_loss(self.critic, batch.latents, have, batch.tokens)
+        self.judging.zero_grad(set_to_none=True)
+        judged.backward()
+        self.judging.step()
+        self.judged += 1
+        seen["critic"] = judged.detach()
+        if self.judged < CRITIC_AHEAD:
+            return loss
+        self.critic.requires_grad_(False)
+        with self.acc.autocast():
+            praised = praise(self.critic, have, batch.tokens)
+        self.critic.requires_grad_(True)
+        return balanced(loss, praised, have, self.plan.praise)
+
+    def _follow(self, decay: float) -> None:
+        """Move the averaged weights towards the newest."""
+        with torch.no_grad():
+            for name, value in self.acc.unwrap_model(self.unet).state_dict().items():
+                self.ema[name].lerp_(value.to(self.ema[name]), 1 - decay)
+
+    def average(self) -> Any:
+        """The UNet with averaged weights, for pictures and for export."""
+        unet = build_unet(self.plan.channels)
+        unet.load_state_dict(self.ema)
+        return unet.to(self.acc.device).eval()
+
+    def save(self) -> None:
+        """Write the checkpoint and a sheet of samples."""
+        unet = self.acc.unwrap_model(self.unet)
+        moments: dict[str, torch.Tensor] = {}
+        for index, slot in enumerate(self.optimizer.state.values()):
+            moments |= {f"{index}.{key}": value.float().contiguous() for key, value in slot.items()}
+        parts = {
+            "unet": unet.state_dict(), "ema": self.ema, "optimizer": moments, "vae": self.vae.state_dict(),
+            "critic": self.critic.state_dict(),
+        }  # fmt: skip
+        for name, tensors in parts.items():
+            path = self.run / f"{name}.safetensors"
+            save_file({k: v.contiguous() for k, v in tensors.items()}, path.with_suffix(".part"))
+            path.with_suffix(".part").replace(path)
+        _write_state(self.run, self.state)
+        folder = self.run / "samples"
+        folder.mkdir(exist_ok=True)
+        sheet.families(self.average(), self.vae, self.words, folder / f"{self.state.steps:06d}.png", self.plan.families)
+
+    def load(self) -> None:
+        """Go on from the checkpoint in the run folder, if there is one."""
+        if not (self.run / "unet.safetensors").exists():
+            return
+        self.acc.unwrap_model(self.unet).load_state_dict(load_file(self.run / "unet.safetensors"))
+        self.vae.load_state_dict(load_file(self.run / "vae.safetensors"))
+        self.ema = {k: v.to(self.acc.device) for k, v in load_file(self.run / "ema.safetensors").items()}
+        if (self.run / "critic.safetensors").exists():
+            self.critic.load_state_dict(load_file(self.run / "critic.safetensors"))
+        if not (self.run / "optimizer.safetensors").exists():
+            return
+        moments = load_file(self.run / "optimizer.safetensors")
+        for index, parameter in enumerate(self.acc.unwrap_model(self.unet).parameters()):
+            keys = [key for key in moments if key.startswith(f"{index}.")]
+            self.optimizer.state[parameter] = {
+                key.split(".", 1)[1]: moments[key].to("cpu" if key.endswith("step") else parameter.device)
+                for key in keys
+            }
+
+    def export(self, out: Path) -> None:
+        """Write the engine folder from averaged weights."""
+        write_engine(out, self.average().unet, self.vae, self.words.encoder, self.words.tokenizer, self.plan.families)
+
+
+def _read_state(run: Path) -> State:
+    path = run / "state.json"
+    return State(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else State()
+
+
+def _write_state(run: Path, state: State) -> None:
+    (run / "state.json").write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,59 @@
+"""What every scene gets and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from tpos_live.training.scenes.palettes import Palette, Stops, dominant_hue
+
+
+@dataclass
+class Knobs:
+    """Global facts of a batch of pictures of one family, each float [batch, 1, 1, 1].
+
+    intensity in [0, 1]; centre_x, centre_y in [-1, 1] (right, down); phase, turn: angles in radians,
+    one round of the scalar.
+    """
+
+    intensity: torch.Tensor
+    centre_x: torch.Tensor
+    centre_y: torch.Tensor
+    phase: torch.Tensor
+    turn: torch.Tensor
+    palette: Palette
+
+
+@dataclass
+class Light:
+    """Linear light [batch, 3, h, w]; `emit` is the part that glows, and is not in `base`."""
+
+    base: torch.Tensor
+    emit: torch.Tensor
+
+
+Scene = Callable[..., Light]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A scene family: how it is drawn, coloured and called.
+
+    main: the palette whose dominant hue a colour word replaces. drift: degrees that the hue scalar turns the
+    palettes either way; 180 is the whole circle. phrases: its names in captions, the plainest first.
+    held_out: names that are never in a caption: they show whether the text encoder carries meaning to words it
+    was not taught.
+    """
+
+    scene: Scene
+    main: Stops
+    drift: float
+    phrases: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
+
+    @property
+    def dominant(self) -> float:
+        """Hue in degrees that a colour word replaces."""
+        return dominant_hue(self.main)

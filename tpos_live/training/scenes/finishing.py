@@ -1,0 +1,116 @@
+"""From light to a finished picture: bloom, film, mood and style.
+
+Everything is in linear light until `film`; styles act on the finished picture.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from tpos_live.training.scenes.palettes import linear_to_oklab, oklab_to_linear
+
+STYLES = ("natural", "neon", "pastel", "monochrome", "watercolour", "infrared")
+MOODS: dict[str, tuple[float, float, float]] = {
+    # (exposure, saturation, contrast)
+    "plain": (1.0, 1.0, 1.0),
+    "dark": (0.42, 0.9, 1.15),
+    "bright": (1.7, 1.05, 0.95),
+    "calm": (0.85, 0.65, 0.85),
+    "energetic": (1.3, 1.3, 1.2),
+}
+_THERMAL = torch.tensor(
+    [
+        (0.06, 0.03, 290.0),
+        (0.34, 0.17, 300.0),
+        (0.52, 0.2, 10.0),
+        (0.7, 0.17, 45.0),
+        (0.86, 0.15, 85.0),
+        (0.98, 0.03, 100.0),
+    ]
+)
+
+
+def blur(light: torch.Tensor, radius: float) -> torch.Tensor:
+    """Wide soft blur; radius in parts of the width. Works on a small copy, which bloom forgives."""
+    h, w = light.shape[-2:]
+    shrink = 4 if radius < 0.03 else 8
+    small = F.avg_pool2d(light, shrink)
+    sigma = radius * w / shrink
+    reach = max(1, int(2 * sigma + 0.5))
+    at = torch.arange(-reach, reach + 1, device=light.device, dtype=light.dtype)
+    kernel = torch.exp(-0.5 * (at / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    c = light.shape[1]
+    small = F.conv2d(
+        F.pad(small, (0, 0, reach, reach), mode="replicate"), kernel.view(1, 1, -1, 1).expand(c, 1, -1, 1), groups=c
+    )
+    small = F.conv2d(
+        F.pad(small, (reach, reach, 0, 0), mode="replicate"), kernel.view(1, 1, 1, -1).expand(c, 1, 1, -1), groups=c
+    )
+    return F.interpolate(small, size=(h, w), mode="bilinear", align_corners=False)
+
+
+def bloom(emitters: torch.Tensor, amount: float = 1.0) -> torch.Tensor:
+    """Light that emitters spill: three radii of 1, 4 and 12 percent of the width."""
+    near, middle, far = (blur(emitters, r) for r in (0.012, 0.04, 0.12))
+    return amount * (0.30 * near + 0.22 * middle + 0.14 * far)
+
+
+def film(light: torch.Tensor) -> torch.Tensor:
+    """Linear light to display values in [0, 1]: a soft shoulder, highlights lose saturation."""
+    grey = light.mean(1, keepdim=True)
+    mixed = torch.lerp(light, grey, (grey / (grey + 3.0)) * 0.75)
+    toned = mixed * (1 + mixed / 16) / (1 + mixed)
+    return encode(toned.clamp(0, 1))
+
+
+def encode(linear: torch.Tensor) -> torch.Tensor:
+    """Linear to sRGB values (IEC 61966-2-1)."""
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-6) ** (1 / 2.4) - 0.055)
+
+
+def decode(picture: torch.Tensor) -> torch.Tensor:
+    """sRGB values to linear (IEC 61966-2-1)."""
+    return torch.where(picture <= 0.04045, picture / 12.92, ((picture.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+
+
+def apply_mood(light: torch.Tensor, mood: torch.Tensor) -> torch.Tensor:
+    """Expose, saturate and contrast linear light; mood: float [batch, 3] as in MOODS."""
+    exposure, saturation, contrast = (mood[:, i].view(-1, 1, 1, 1) for i in range(3))
+    grey = light.mean(1, keepdim=True)
+    coloured = (grey + (light - grey) * saturation).clamp(min=0)
+    return exposure * coloured * ((grey + 0.02) / 0.3).clamp(0.05, 8.0) ** (contrast - 1)
+
+
+def apply_style(picture: torch.Tensor, style: str) -> torch.Tensor:
+    """Give a finished picture [batch, 3, h, w] in [0, 1] the style of that name."""
+    if style == "natural":
+        return picture
+    lab = linear_to_oklab(decode(picture))
+    lightness, chroma = lab[:, :1], lab[:, 1:]
+    if style == "monochrome":
+        tint = torch.tensor([0.004, -0.012], device=lab.device, dtype=lab.dtype).view(1, 2, 1, 1)
+        lab = torch.cat([lightness, tint.expand_as(chroma) * (1 - lightness)], 1)
+    elif style == "pastel":
+        lab = torch.cat([0.5 + 0.47 * lightness, chroma * 0.62], 1)
+    elif style == "neon":
+        depth = (lightness**1.45) * 1.1
+        size = chroma.norm(dim=1, keepdim=True)
+        lab = torch.cat([depth, chroma * (0.6 + 1.1 * torch.exp(-size / 0.12)) * (lightness * 2.2).clamp(0, 1)], 1)
+    elif style == "watercolour":
+        # Light becomes pigment on paper: the brighter the scene, the denser the wash.
+        wash = (lightness * 1.05).clamp(0, 1)
+        edge = (wash - blur(wash, 0.02)).abs() * 0.5
+        lab = torch.cat([0.965 - 0.42 * wash**1.4 - edge, chroma * 0.95 + 0.012], 1)
+    elif style == "infrared":
+        raw = _THERMAL.to(lab)
+        angle = raw[:, 2] * (torch.pi / 180)
+        stops = torch.stack([raw[:, 0], raw[:, 1] * angle.cos(), raw[:, 1] * angle.sin()], 1)
+        at = lightness.clamp(0, 1) * (len(stops) - 1)
+        lab = torch.zeros_like(lab)
+        for k in range(len(stops)):
+            lab = lab + (1 - (at - k).abs()).clamp(min=0) * stops[k].view(1, 3, 1, 1)
+    else:
+        raise ValueError(f"unknown style {style!r}; choose from {', '.join(STYLES)}")
+    return encode(oklab_to_linear(lab).clamp(0, 1))

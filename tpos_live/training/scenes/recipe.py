@@ -1,0 +1,144 @@
+"""What is in a picture, and the picture: a recipe is drawn at random, rendered, and told in words.
+
+A recipe and the noise decide every pixel. Words give family, style, colour and mood; scalars give
+what averages of the noise cannot; audio tokens add a mood or a second family with a weight.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+import torch
+
+from tpos_live.diffusion.model.metadata import Scalar
+from tpos_live.training.scenes import FAMILIES, Knobs
+from tpos_live.training.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, bloom, film
+from tpos_live.training.scenes.noise_fields import Fields, step
+from tpos_live.training.scenes.palettes import Palette
+from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, caption
+
+SCALARS = (
+    Scalar(name="intensity", source="intensity"),
+    Scalar(name="hue", source="seed", rate=0.02, cyclic=True),
+    Scalar(name="phase", source="clock", rate=0.4, cyclic=True),
+    Scalar(name="share", source="share"),
+)
+"""Rates are per unit of walk, and one unit is about a second of normal motion.
+
+Where a scene stands and how it is turned could be scalars too (Knobs has them), but a convolutional UNet has
+to guess places from the borders and learns them slowly: with little time, every scene stands still in the middle.
+"""
+PLAIN = (0.6, 0.0, 0.0)
+"""Intensity, hue and phase where nothing is said of them."""
+
+
+MASK = 4.0
+"""Width, in cells, of the low-pass of the noise that parts two scenes in a picture."""
+
+
+@dataclass
+class Recipe:
+    """One picture. share: part of the area that `second` covers, in [0, 1].
+
+    texts: one caption, or the prompts of both scenes. voice: the mood that the audio tokens tell, with weight `loud` in
+    [0, 1]; empty for silence. heard: what it means. scalars: intensity, hue and phase.
+    """
+
+    family: str
+    second: str | None = None
+    share: float = 0.0
+    style: str = "natural"
+    mood: str = "plain"
+    colour: str | None = None
+    texts: tuple[str, ...] = ("",)
+    voice: str = ""
+    loud: float = 0.0
+    heard: str | None = None
+    scalars: tuple[float, ...] = field(default=PLAIN)
+
+
+def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recipe:
+    """A random recipe."""
+    family = rng.choice(families)
+    style = "natural" if rng.random() < 0.75 else rng.choice(STYLES[1:])
+    mood = "plain" if rng.random() < 0.8 else rng.choice(list(MOODS)[1:])
+    colour = rng.choice(list(COLOURS)) if rng.random() < 0.15 and style in ("natural", "neon", "pastel") else None
+    other = rng.choice([name for name in families if name != family])
+    recipe = Recipe(family, style=style, mood=mood, colour=colour)
+    kind = rng.random()
+    if kind < 0.04:  # said in one caption
+        recipe.second, recipe.share = other, 0.5
+        recipe.texts = (caption(rng, family, style, mood, colour, other),)
+    elif kind < 0.25:  # two prompts that share the picture, or a prompt and a sound
+        recipe.second, recipe.share = other, rng.random()
+        recipe.texts = tuple(caption(rng, name, style, mood, colour, None) for name in (family, other))
+    else:
+        recipe.texts = (caption(rng, family, style, mood, colour, None),)
+    if rng.random() < 0.2:
+        recipe.loud, recipe.heard = rng.random(), rng.choice(list(MOOD_PHRASES))
+        recipe.voice = rng.choice(MOOD_PHRASES[recipe.heard])
+    intensity = min(max(rng.random() * 1.1 - 0.05, 0.0), 1.0)
+    recipe.scalars = (intensity, *(rng.random() for _ in PLAIN[1:]))
+    return recipe
+
+
+def knobs(recipes: list[Recipe], family: str, device: torch.device) -> Knobs:
+    """The recipes' scalars and colours as a scene of `family` takes them."""
+    values = torch.tensor([recipe.scalars for recipe in recipes], device=device)
+    intensity, hue, phase = (values[:, i].view(-1, 1, 1, 1) for i in range(len(PLAIN)))
+    wave = torch.sin(2 * math.pi * hue).flatten()
+    kind = FAMILIES[family]
+    drift = 360 * hue.flatten() if kind.drift >= 180 else kind.drift * wave
+    turns = []
+    for index, recipe in enumerate(recipes):
+        if recipe.colour is None:
+            turns.append(drift[index])
+        else:
+            turns.append(COLOURS[recipe.colour][0] - kind.dominant + 10 * wave[index])
+    still = torch.zeros_like(intensity)
+    return Knobs(intensity, still, still, 2 * math.pi * phase, still, Palette(torch.stack(turns)))
+
+
+def _moods(recipes: list[Recipe], device: torch.device) -> torch.Tensor:
+    """Exposure, saturation and contrast [batch, 3]: the caption's, moved towards the voice's by its weight."""
+    rows = []
+    for recipe in recipes:
+        said = torch.tensor(MOODS[recipe.mood]).log()
+        if recipe.heard is not None:
+            said = torch.lerp(said, torch.tensor(MOODS[recipe.heard]).log(), recipe.loud)
+        rows.append(said.exp())
+    return torch.stack(rows).to(device)
+
+
+def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
+    """Pictures float [batch, 3, 8h, 8w] in [0, 1] of noise [batch, 4, h, w]."""
+    device = noise.device
+    batch, _, h, w = noise.shape
+    light = noise.new_zeros(batch, 3, 8 * h, 8 * w)
+    for family, kind in FAMILIES.items():
+        first = [i for i, recipe in enumerate(recipes) if recipe.family == family and recipe.share < 1]
+        second = [i for i, recipe in enumerate(recipes) if recipe.second == family and recipe.share > 0]
+        rows = first + second
+        if not rows:
+            continue
+        fields = Fields(noise[rows])
+        made = kind.scene(fields, knobs([recipes[i] for i in rows], family, device))
+        full = made.base + made.emit + bloom(made.emit)
+        for at, i in enumerate(rows):
+            recipe = recipes[i]
+            if recipe.second is None:
+                light[i] = full[at]
+                continue
+            cut = NormalDist().inv_cdf(min(max(1 - recipe.share, 1e-3), 1 - 1e-3))
+            mask = step(cut - 0.3, cut + 0.3, fields.soft(2, MASK)[at])
+            light[i] += full[at] * (1 - mask if at < len(first) else mask)
+    picture = film(apply_mood(light, _moods(recipes, device)))
+    for style in STYLES[1:]:
+        rows = [i for i, recipe in enumerate(recipes) if recipe.style == style]
+        if rows:
+            picture[rows] = apply_style(picture[rows], style)
+    return picture.clamp(0, 1)

@@ -1,0 +1,1 @@
+"""Synthesised sound: effects, music, the bundled track."""

@@ -1,0 +1,1 @@
+"""Captions, synonyms, and the text encoder."""

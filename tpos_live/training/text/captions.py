@@ -1,0 +1,101 @@
+"""Words for pictures: phrases of each family, style, colour and mood, and a grammar over them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.text.synonyms import idle_word, word_for
+
+PHRASES: dict[str, tuple[str, ...]] = {name: family.phrases for name, family in FAMILIES.items()}
+HELD_OUT: dict[str, tuple[str, ...]] = {name: family.held_out for name, family in FAMILIES.items()}
+
+COLOURS: dict[str, tuple[float, tuple[str, ...]]] = {
+    # hue in OKLCH degrees, words
+    "red": (25.0, ("red", "crimson", "scarlet", "blood red")),
+    "orange": (55.0, ("orange", "amber", "copper")),
+    "gold": (88.0, ("golden", "yellow", "gold")),
+    "green": (148.0, ("green", "emerald", "lime")),
+    "cyan": (200.0, ("cyan", "turquoise", "teal", "icy")),
+    "blue": (255.0, ("blue", "azure", "sapphire")),
+    "violet": (300.0, ("violet", "purple", "ultraviolet")),
+    "pink": (350.0, ("pink", "magenta", "rose")),
+}
+
+STYLE_WORDS: dict[str, tuple[str, ...]] = {
+    "natural": ("",),
+    "neon": ("neon", "neon lights", "glowing neon", "synthwave", "fluorescent"),
+    "pastel": ("pastel", "soft pastel colours", "pale", "delicate pastel"),
+    "monochrome": ("monochrome", "black and white", "greyscale", "noir", "silver"),
+    "watercolour": ("watercolour", "watercolor painting", "painted on paper", "aquarelle"),
+    "infrared": ("infrared", "thermal camera", "heat map", "false colour"),
+}
+
+MOOD_WORDS: dict[str, tuple[str, ...]] = {
+    "plain": ("",),
+    "dark": ("dark", "gloomy", "moody", "sombre", "shadowy"),
+    "bright": ("bright", "radiant", "luminous", "happy"),
+    "calm": ("calm", "peaceful", "gentle", "quiet", "soft"),
+    "energetic": ("energetic", "intense", "wild", "powerful", "vivid"),
+}
+MOOD_PHRASES: dict[str, tuple[str, ...]] = {
+    "dark": ("dark calm", "dark", "gloomy", "sad"),
+    "bright": ("bright energetic", "bright", "happy", "joyful"),
+    "calm": ("calm", "peaceful", "quiet", "relaxing"),
+    "energetic": ("energetic", "aggressive", "intense", "exciting"),
+}
+"""What the sound may say of itself in audio tokens."""
+
+_LEADS = ("", "", "", "a picture of ", "a view of ", "an image of ", "cinematic ", "a scene of ", "beautiful ")
+
+
+CLEAR = (
+    "fire", "ocean", "underwater", "aurora", "mountains", "nebula", "tunnel", "city_at_night", "sunset", "desert_dunes",
+    "forest", "lava", "neon_grid", "laser_beams", "mandala", "plasma", "crystal", "liquid_metal",
+)  # fmt: skip
+"""Families that Ember draws bright and clear; a prompt that is far from all is drawn as the nearest of these."""
+
+
+def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """All phrases by kind and name, as an engine trained on `families` tells what it understands."""
+    return {
+        "family": {name: list(PHRASES[name]) for name in families},
+        "colour": {name: list(words) for name, (_, words) in COLOURS.items()},
+        "style": {name: list(words) for name, words in STYLE_WORDS.items() if any(words)},
+        "mood": {name: list(words) for name, words in MOOD_WORDS.items() if any(words)},
+        "clear": {"family": [name for name in CLEAR if name in families]},
+    }
+
+
+def phrase(rng: random.Random, family: str) -> str:
+    """One way to name a family: its plainest name a fifth of the time, words of the thesaurus a quarter."""
+    kind = rng.random()
+    if kind < 0.2:
+        return PHRASES[family][0]
+    word = word_for(rng, family) if kind < 0.45 else ""
+    return word or rng.choice(PHRASES[family])
+
+
+def caption(rng: random.Random, family: str, style: str, mood: str, colour: str | None, second: str | None) -> str:
+    """A caption for a picture; `second` is a family mixed in with equal share, `colour` a key of COLOURS."""
+    scene = phrase(rng, family)
+    if second is not None:
+        scene += rng.choice((" and ", " with ", " meets ", ", ")) + phrase(rng, second)
+    before: list[str] = []
+    after: list[str] = []
+    for word in (
+        rng.choice(MOOD_WORDS[mood]),
+        rng.choice(COLOURS[colour][1]) if colour else "",
+        rng.choice(STYLE_WORDS[style]),
+    ):
+        if word:
+            (before if rng.random() < 0.6 else after).append(word)
+    if rng.random() < 0.3:
+        rng.shuffle(before)
+    text = " ".join([*before, scene])
+    if not before:
+        text = rng.choice(_LEADS) + text
+    if rng.random() < 0.12:
+        text = rng.choice((f"{text} {idle_word(rng)}", f"{idle_word(rng)} {text}"))
+    return ", ".join([text, *after])
