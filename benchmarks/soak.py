@@ -35,8 +35,8 @@ def main() -> None:
             from fakes.fake_mic import fake_microphone
             from fakes.xvfb import one_screen
 
+            from tpos_live.audio.demo import DEMO
             from tpos_live.audio.files import read_audio
-            from tpos_live.audio.open import DEMO
 
             os.environ["DISPLAY"] = stack.enter_context(one_screen())
             mic = stack.enter_context(fake_microphone())

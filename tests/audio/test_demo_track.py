@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from tpos_live.audio.demo import BAR, DEMO
 from tpos_live.audio.files import read_audio
-from tpos_live.audio.open import DEMO
 from tpos_live.audio.source import RATE
 from tpos_live.training.synth import demo_track
-from tpos_live.training.synth.demo_track import BAR, BEAT, SECTIONS, score
+from tpos_live.training.synth.demo_track import BEAT, SECTIONS, score
 from tpos_live.training.synth.synth import loudness, saw, seconds, shaped
 
 

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+from tpos_live.audio.demo import DEMO
 from tpos_live.audio.file_source import FileSound
 from tpos_live.audio.microphone import Microphone
-from tpos_live.audio.open import DEMO, open_sound
+from tpos_live.audio.open import open_sound
 from tpos_live.audio.source import SoundError, SourceState
 
 

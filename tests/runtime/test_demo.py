@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tpos_live.audio.demo import BAR, BARS
 from tpos_live.audio.source import RATE
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
 from tpos_live.core.frame import Frame
@@ -20,7 +21,6 @@ from tpos_live.diffusion.hub.resolve import BUILT_IN
 from tpos_live.runtime import offline
 from tpos_live.runtime.demo import PROMPTS, DemoPrompts, prompt_at
 from tpos_live.runtime.live_session import Show
-from tpos_live.training.synth.demo_track import BAR, BARS
 
 
 def settings(**parameters: object) -> Settings:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tpos_live.audio.demo import DEMO
 from tpos_live.audio.file_source import FileSound
 from tpos_live.audio.microphone import Microphone
 from tpos_live.audio.source import Sound, SoundError
-
-DEMO = Path(__file__).with_name("demo.ogg")
-"""The bundled track; `demo.json` beside it says where its beats, drums and sections are."""
 
 
 def open_sound(

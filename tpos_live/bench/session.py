@@ -14,7 +14,8 @@ import psutil
 from tpos_live.bench.results import append_results, machine
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
-from tpos_live.runtime.live_session import Show, has_display, stopping
+from tpos_live.display.screens import has_display
+from tpos_live.runtime.live_session import Show, stopping
 
 WARM_UP = 3.0
 """Seconds after the first picture that do not count."""

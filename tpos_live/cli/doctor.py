@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,35 +49,14 @@ def print_devices() -> int:
     return 0
 
 
-def gpu_remedy() -> str:
-    """The line that mends a GPU that torch cannot use; "" where there is none or it is used."""
-    import torch
-
-    if torch.cuda.is_available() or shutil.which("nvidia-smi") is None:
-        return ""
-    try:
-        asked = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):  # a driver that hangs
-        return ""
-    card = asked.stdout.strip().splitlines()
-    if asked.returncode or not card:
-        return ""
-    if torch.version.cuda is None:
-        return (
-            f"{card[0]} is not used: this torch is a CPU build. Mend: pip install --force-reinstall "
-            "'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/cu130"
-        )
-    return f"{card[0]} is not used: torch {torch.__version__} needs a newer NVIDIA driver"
-
-
 def _python() -> Iterator[Finding]:
     yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
 
 
 def _torch() -> Iterator[Finding]:
     import torch
+
+    from tpos_live.diffusion.cuda.diagnosis import gpu_remedy
 
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     yield Finding("torch", True, f"{torch.__version__} on {where}")
@@ -119,7 +96,7 @@ def _sound() -> Iterator[Finding]:
 
 
 def _window() -> Iterator[Finding]:
-    from tpos_live.runtime.live_session import has_display
+    from tpos_live.display.screens import has_display
 
     if not has_display():
         yield Finding("window", None, "no display: `render` and --headless work")

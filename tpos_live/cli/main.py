@@ -172,12 +172,14 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
 def demo(**options: Any) -> int:
     """Play the built-in track; without a display, write tpos-demo.mp4."""
     settings = _settings(options)
-    from tpos_live.runtime.live_session import has_display, run_show
+    from tpos_live.display.screens import has_display
 
     if settings.window.headless or not has_display():
         from tpos_live.runtime.offline import render_demo
 
         return render_demo(settings)
+    from tpos_live.runtime.live_session import run_show
+
     return run_show(settings, demo=True)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,11 @@ LOOK = 1.0
 """Seconds between two looks at the screens where the system does not tell of changes."""
 _CHANGES = 0b111
 """RandR's masks for changes of a screen, of a CRTC and of an output."""
+
+
+def has_display() -> bool:
+    """Whether a window can be opened: on Linux only where an X display is named (XWayland counts)."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,8 @@ def _foreign(seen: Watched, video: Path | None) -> np.ndarray:
 def _demo(fps: float) -> np.ndarray:
     import librosa
 
+    from tpos_live.audio.demo import DEMO
     from tpos_live.audio.files import read_audio
-    from tpos_live.audio.open import DEMO
     from tpos_live.audio.source import RATE
 
     mono = librosa.resample(read_audio(DEMO).mean(axis=1), orig_sr=RATE, target_sr=22_050)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tpos_live.audio.demo import BAR, BARS
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import Settings
-from tpos_live.training.synth.demo_track import BAR, BARS
 
 PROMPTS = ((0, "sunset"), (3, "aurora"), (5, "nebula"), (7, "fire"), (15, "ocean"), (19, "fire"))
 """First bar and prompt, of families that Ember draws well. A change takes about a bar: it begins one before

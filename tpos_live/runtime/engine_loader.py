@@ -97,7 +97,7 @@ class Loader:
         show = self._show
         try:
             show.board.fill(engine=show.settings.engine.name)
-            from tpos_live.cli.doctor import gpu_remedy
+            from tpos_live.diffusion.cuda.diagnosis import gpu_remedy
             from tpos_live.runtime.pipeline import Studio
             from tpos_live.runtime.render_thread import RenderThread
 

@@ -31,6 +31,7 @@ from tpos_live.core.parameters import TABLE, ParameterStore
 from tpos_live.core.settings import Settings, parse_address, parse_screen, parse_size
 from tpos_live.display.errors import StageError
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
+from tpos_live.display.screens import has_display
 from tpos_live.display.window import StageWindow
 from tpos_live.runtime.audio_thread import Listener, ListenerThread
 from tpos_live.runtime.engine_loader import Loader
@@ -41,11 +42,6 @@ from tpos_live.runtime.status_board import Board
 if TYPE_CHECKING:
     from tpos_live.display.headless import HeadlessStage
     from tpos_live.runtime.demo import DemoPrompts
-
-
-def has_display() -> bool:
-    """True where a window may be opened: on Linux only where an X display is named (XWayland counts)."""
-    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY"))
 
 
 def run_show(settings: Settings, demo: bool = False) -> NoReturn:

@@ -16,8 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from tpos_live.audio.channels import Downmix
+from tpos_live.audio.demo import DEMO
 from tpos_live.audio.files import AudioClip, frame_pieces, read_audio
-from tpos_live.audio.open import DEMO
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import Drive

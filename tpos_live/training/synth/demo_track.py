@@ -14,21 +14,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tpos_live.audio.open import DEMO
+from tpos_live.audio.demo import BAR, BARS, DEMO, TEMPO
 from tpos_live.audio.source import RATE
 from tpos_live.training.synth import synth
 
-TEMPO = 128.0
-BEAT = 60 / TEMPO
-BAR = 4 * BEAT
+BEAT = BAR / 4
 STEP = BEAT / 4
 LOUDNESS = -14.0
 CEILING = 10 ** (-2.2 / 20)
 """A little below -1 dBFS, because the Vorbis codec overshoots."""
 SECTIONS = (("intro", 0, 4), ("build-up", 4, 8), ("drop", 8, 16), ("breakdown", 16, 19), ("silence", 19, 20),
-            ("drop", 20, 24))  # fmt: skip
+            ("drop", 20, BARS))  # fmt: skip
 """Name, first bar and bar after the last."""
-BARS = SECTIONS[-1][2]
 _CHORDS = ((57, 60, 64, 67), (53, 57, 60, 64), (55, 60, 64, 71), (55, 59, 62, 69))
 """Am7, Fmaj7, Cmaj7 and G with a ninth, one a bar, in MIDI notes."""
 _ROOTS = (33, 29, 36, 31)
