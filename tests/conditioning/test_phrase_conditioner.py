@@ -50,6 +50,16 @@ def sentences(hears: bool = False) -> SentenceMap:
     return made
 
 
+def test_a_sound_leads_to_what_the_engine_offers() -> None:
+    every, some = (audio_map(Hearing(), encode_all, 4, True, 1, offered) for offered in (None, PHRASES[1:3]))
+    assert isinstance(every, SentenceMap) and isinstance(some, SentenceMap)
+    assert list(every.concepts) == list(PHRASES[:5]) and list(some.concepts) == list(PHRASES[1:3])
+    other = audio_map(Hearing(), encode_all, 4, True, 1, {"of another engine"})
+    assert isinstance(other, SentenceMap) and list(other.concepts) == list(PHRASES[:5])
+    follow(some, places()[0].astype(np.float32))
+    assert some.scene()[1] > 0
+
+
 def follow(sound: SentenceMap, vector: np.ndarray, magnitude: float = 1.0, seconds: float = 6.0) -> None:
     for n in range(int(30 * seconds)):
         sound.follow(Meaning(n / 30, vector.astype(np.float32), magnitude), n / 30)

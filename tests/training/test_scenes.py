@@ -116,6 +116,10 @@ def test_every_family_has_its_colours_and_names() -> None:
         assert len(family.held_out) >= 2, name
 
 
+def test_one_family_can_be_drawn_alone() -> None:
+    assert {draw(random.Random(seed), families=("fire",)).second for seed in range(60)} == {None}
+
+
 def test_a_recipe_keeps_to_the_families_asked_for() -> None:
     for seed in range(60):
         recipe = draw(random.Random(seed), families=("fire", "ocean"))

@@ -99,16 +99,32 @@ def names(encoder: HearsSentences) -> tuple[Sequence[str], np.ndarray]:
     return [encoder.phrases[n] for n in chosen], encoder.vectors[chosen]
 
 
-def audio_map(encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1) -> AudioMap | None:
+def _offered(encoder: HearsSentences, offered: Container[str] | None) -> tuple[Sequence[str], np.ndarray]:
+    """The scenes and moods that an engine trained with sound is told of."""
+    known = [
+        n
+        for n, phrase in enumerate(encoder.phrases[: encoder.scenes])
+        if offered is None or phrase in offered or phrase in encoder.moods
+    ]
+    if all(encoder.phrases[n] in encoder.moods for n in known):  # none of its words: all, rather than silence
+        known = list(range(encoder.scenes))
+    return [encoder.phrases[n] for n in known], encoder.vectors[known]
+
+
+def audio_map(
+    encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1,
+    offered: Container[str] | None = None,
+) -> AudioMap | None:  # fmt: skip
     """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
 
     encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained
     with audio tokens, and is told of what it learned to see alone; any other engine knows more words. first: the
-    row of a text's first word.
+    row of a text's first word. offered: phrases of the scenes that the engine offers, None for all: a sound leads to
+    the nearest of them.
     """
     if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
         if hears and encoder.scenes:
-            phrases, vectors = encoder.phrases[: encoder.scenes], encoder.vectors[: encoder.scenes]
+            phrases, vectors = _offered(encoder, offered)
         else:
             phrases, vectors = names(encoder)
         return SentenceMap(phrases, vectors, encode, rows, first, encoder.nearness(vectors), encoder.moods)

@@ -273,10 +273,24 @@ def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
 
     sentences: the engine's. A file that cannot be read costs one line of text, never a show.
     """
+    phrases = _read(folder)
+    if phrases is None:
+        return None
+    clear = [name for name in phrases.get(CLEAR, {}).get("family", ()) if isinstance(name, str)]
+    return Vocabulary(phrases, sentences, clear)
+
+
+def offered_scenes(folder: Path) -> frozenset[str] | None:
+    """The phrases of the families that an engine folder offers; None where it does not say."""
+    phrases = _read(folder)
+    return None if phrases is None else frozenset(text for texts in phrases["family"].values() for text in texts)
+
+
+def _read(folder: Path) -> dict[str, dict[str, list[str]]] | None:
     try:
         phrases = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
         valid = all(isinstance(text, str) for kind in KINDS for texts in phrases[kind].values() for text in texts)
-        clear = [name for name in phrases.get(CLEAR, {}).get("family", ()) if isinstance(name, str)]
-        return Vocabulary(phrases, sentences, clear) if valid and phrases["family"] else None
+        clear = phrases.get(CLEAR, {}).get("family", ())
+        return phrases if valid and phrases["family"] and isinstance(clear, (list, tuple)) else None
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

@@ -76,6 +76,40 @@ def ember(
 
 
 @evaluate.command()
+@click.option("--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a judge.")
+@click.option("--frames", type=click.IntRange(10, 10_000), default=200, show_default=True, help="Of each family.")
+@click.option("--without", default="", metavar="NAME,…", help="Families that are not offered whatever their figures.")
+@click.option("--write", is_flag=True, help="Offer the families that pass: families.toml, vocabulary.json.")
+@click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
+@_SEED
+def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, seed: int) -> int:
+    """Say of each family that the engine was trained on whether it is good enough to be offered."""
+    from dataclasses import replace
+
+    from tpos_live.diffusion.hub.resolve import resolve_engine
+    from tpos_live.evaluation.gate import judge_families, offer, trained_families
+    from tpos_live.evaluation.image_model import SHORT, Evaluation
+    from tpos_live.evaluation.metrics.cpu_affinity import cores
+
+    folder, _ = resolve_engine(engine)
+    unwanted = {name.strip() for name in without.split(",") if name.strip()}
+    counts = replace(SHORT, pictures=frames)
+    with Evaluation(folder, seed, counts, None, accelerator, len(cores()), Path("runs/evaluation")) as evaluation:
+        trained = trained_families(folder) or evaluation.families
+        if unknown := sorted(unwanted - set(trained)):
+            raise click.BadParameter(f"the engine was not trained on {', '.join(unknown)}", param_hint="--without")
+        verdicts = judge_families(evaluation.crew, evaluation.renders, trained, frames)
+    for verdict in verdicts:
+        click.echo(f"{verdict}{', not offered' if verdict.family in unwanted else ''}")
+    offered = [verdict.family for verdict in verdicts if verdict.passed and verdict.family not in unwanted]
+    click.echo(f"{len(offered)} of {len(trained)} families pass")
+    if write and offered:
+        offer(folder, offered, trained)
+        click.echo(f"{folder} offers them")
+    return 0 if offered else 1
+
+
+@evaluate.command()
 @click.option("--families", default="all", show_default=True, metavar="NAME,…|all")
 @click.option("--pictures", type=click.IntRange(1, 1000), default=8, show_default=True, help="Renders a family.")
 @click.option("--size", default="256x256", show_default=True, metavar="SIZE", help="Of the renders: 256 or 512x288.")

@@ -17,7 +17,7 @@ from tpos_live.conditioning.phrase_conditioner import audio_map, names
 from tpos_live.conditioning.projection import MappedSound, MappingError, find_mapping
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.conditioning.prompt_report import Interpreter
-from tpos_live.conditioning.vocabulary import Retold, load_vocabulary
+from tpos_live.conditioning.vocabulary import Retold, load_vocabulary, offered_scenes
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import Drive
 from tpos_live.core.parameters import Snapshot
@@ -108,7 +108,7 @@ class Studio:
             if mapping is not None:
                 called, places = names(encoder)
                 return MappedSound(called, places, mapping.to(engine.device), rows, first, encoder.nearness(places))
-        return audio_map(encoder, engine.encode_all, rows, engine.hears, first)
+        return audio_map(encoder, engine.encode_all, rows, engine.hears, first, offered_scenes(self._path))
 
     def _build_built_in(self, why: str) -> None:
         """The engine in the box, on the CPU, which needs nothing that can have been lost."""

@@ -172,7 +172,7 @@ def load_part(folder: Path, part: str, cls: Any) -> Any:
 
 def check_weights(where: Path, module: torch.nn.Module) -> None:
     """Raise EngineError for weights that are not finite or larger than any that was trained: a bit has flipped, or a
-    training has failed. One look at each number: 10 ms for Ember, half a second for SD-Turbo on a CPU."""
+    training has failed. One look at each number."""
     with torch.no_grad():
         for name, weight in module.named_parameters():
             if not float(weight.abs().max() if weight.numel() else 0.0) < LARGEST:

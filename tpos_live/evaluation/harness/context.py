@@ -21,7 +21,8 @@ BATCH = 16
 class Trial:
     """An engine, its judge and a seed.
 
-    states: of a prompt, as a show has them; remembered. families: what the engine knows and the judge too.
+    states: of a prompt, as a show has them; remembered. engine_states: the same without the vocabulary, which knows
+    only what the engine offers. families: what the engine knows and the judge too.
 
     The judge names any family that it knows, also one that the engine was never taught.
     """
@@ -31,6 +32,7 @@ class Trial:
         engine = artist.engine
         vocabulary = cache(lambda: load_vocabulary(engine.folder, engine.sentences))
         self.states = lru_cache(maxsize=4096)(Retold(engine.encode, vocabulary))
+        self.engine_states = lru_cache(maxsize=4096)(engine.encode)
         taught = taught_families(artist.engine.folder)
         self.families = tuple(name for name in judge.families if not taught or name in taught)
 

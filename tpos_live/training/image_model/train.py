@@ -171,7 +171,7 @@ class Trainer:
         self.judging = torch.optim.AdamW(self.critic.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
         self.judged = 0
         vae.encoder.requires_grad_(False)
-        self.weights = autoencoder.channel_weights(vae).to(acc.device)
+        self.weights = autoencoder.channel_weights(vae).to(acc.device)  # of the matrix, before the decoder learns
         self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
         drawn = (*plan.families, *plan.often)
         self.shares = [share for share, *_ in plan.sizes]

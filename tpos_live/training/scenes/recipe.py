@@ -67,9 +67,10 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
     style = "natural" if rng.random() < 0.75 else rng.choice(STYLES[1:])
     mood = "plain" if rng.random() < 0.8 else rng.choice(list(MOODS)[1:])
     colour = rng.choice(list(COLOURS)) if rng.random() < 0.15 and style in ("natural", "neon", "pastel") else None
-    other = rng.choice([name for name in families if name != family])
+    others = [name for name in families if name != family]
+    other = rng.choice(others or [family])
     recipe = Recipe(family, style=style, mood=mood, colour=colour)
-    kind = rng.random()
+    kind = rng.random() if others else 1.0
     if kind < 0.04:  # said in one caption
         recipe.second, recipe.share = other, 0.5
         recipe.texts = (caption(rng, family, style, mood, colour, other),)

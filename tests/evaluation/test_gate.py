@@ -1,0 +1,79 @@
+"""The gate: families that an engine draws badly are not offered, and neither prompts nor sounds lead to them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from tpos_live.conditioning.vocabulary import VOCABULARY_FILE, load_vocabulary, offered_scenes
+from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.evaluation.classifier.model import FILE, Judge, load_judge, save_judge
+from tpos_live.evaluation.cli import evaluate
+from tpos_live.evaluation.gate import APART, NAMED, Verdict, judge_families, offer, trained_families
+from tpos_live.evaluation.harness.context import Trial, taught_families
+from tpos_live.evaluation.harness.pool import Crew
+from tpos_live.evaluation.harness.sampler import Artist
+from tpos_live.evaluation.reference_stats import Renders
+from tpos_live.training.text.captions import PHRASES
+
+
+@pytest.mark.parametrize(
+    ("named", "apart", "passed"), [(NAMED, APART, True), (NAMED - 0.01, 0.0, False), (1.0, APART + 0.01, False)]
+)
+def test_a_family_needs_both(named: float, apart: float, passed: bool) -> None:
+    verdict = Verdict("fire", named, apart, "lava")
+    assert verdict.passed is passed and ("passes" in str(verdict)) is passed
+    assert ("lava" in str(verdict)) is (named < NAMED)
+
+
+def test_renders_pass_their_own_gate_and_noise_does_not(engine_folder: Path) -> None:
+    """With the shipped judge: what the engine draws is noise, so that no family of it passes."""
+    judge, _ = load_judge(Path(__file__).parents[2] / "engines" / "ember")
+    trial = Trial(Artist(load_engine(engine_folder, "cpu"), "eager"), judge, 0)
+    with Crew(trial, engine_folder, "eager", 0) as crew:
+        verdicts = judge_families(crew, Renders(None, engine_folder, 0), ["fire", "ocean"], 12)
+        assert [verdict.family for verdict in verdicts] == ["fire", "ocean"]
+        assert not any(verdict.passed for verdict in verdicts)
+        assert all(0 <= verdict.named <= 1 and np.isfinite(verdict.apart) for verdict in verdicts)
+        with pytest.raises(ValueError, match="at least two"):
+            judge_families(crew, Renders(None, engine_folder, 0), ["fire"], 12)
+
+
+def test_what_is_not_offered_is_not_in_the_vocabulary(engine_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "engine"
+    shutil.copytree(engine_folder, folder)
+    assert trained_families(folder) == [] and offered_scenes(folder) is None
+    offer(folder, ["fire", "ocean"], ["fire", "ocean", "galaxy"])
+    assert trained_families(folder) == ["fire", "ocean", "galaxy"] and taught_families(folder) == ["fire", "ocean"]
+    assert offered_scenes(folder) == {*PHRASES["fire"], *PHRASES["ocean"]}
+    engine = load_engine(folder, "cpu")
+    vocabulary = load_vocabulary(folder, engine.sentences)
+    assert vocabulary is not None and set(vocabulary.understand("galaxy").families) <= {"fire", "ocean"}
+    with pytest.raises(ValueError, match="no family"):
+        offer(folder, [], ["fire"])
+    assert taught_families(folder) == ["fire", "ocean"]
+
+
+def test_the_command_says_and_writes(engine_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "engine"
+    shutil.copytree(engine_folder, folder)
+    torch.manual_seed(1)
+    save_judge(Judge(("fire", "ocean", "galaxy")).eval(), folder / FILE, {"seed": 0})
+    monkeypatch.chdir(tmp_path)
+    run = ["gate", "--engine", str(folder), "--frames", "10", "--accelerator", "eager"]
+    found = CliRunner().invoke(evaluate, run)
+    assert "of 3 families pass" in found.output and "fire" in found.output
+    assert not (folder / VOCABULARY_FILE).exists()
+    monkeypatch.setattr("tpos_live.evaluation.gate.NAMED", -1.0)
+    monkeypatch.setattr("tpos_live.evaluation.gate.APART", 1e9)
+    found = CliRunner().invoke(evaluate, [*run, "--write", "--without", "galaxy"])
+    assert found.exit_code == 0 and "galaxy" in found.output and "not offered" in found.output
+    assert set(json.loads((folder / VOCABULARY_FILE).read_text())["family"]) == {"fire", "ocean"}
+    wrong = CliRunner().invoke(evaluate, [*run, "--without", "horse"])
+    assert wrong.exit_code == 2 and "not trained on horse" in wrong.output

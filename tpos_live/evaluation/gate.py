@@ -1,0 +1,108 @@
+"""The gate: an engine offers a scene family only when its frames of that family are good enough.
+
+A family passes when the classifier names it in NAMED of its one-step frames, and when its distance to fresh renders is
+at most APART of the mean distance between families. `offer` writes the families that pass into the engine folder:
+prompts and sounds then lead to them alone.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
+from tpos_live.evaluation.harness.context import Trial
+from tpos_live.evaluation.harness.pool import Crew, dice
+from tpos_live.evaluation.metrics.statistics import frechet
+from tpos_live.evaluation.reference_stats import PART, Renders, single
+from tpos_live.training.text.captions import vocabulary
+
+NAMED = 0.9
+"""Share of one-step frames in which the classifier must name the family."""
+APART = 0.2
+"""Fréchet distance to fresh renders over the mean distance between families, at most."""
+FAMILIES_FILE = "families.toml"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One family at the gate. named: share of frames, in [0, 1]. apart: distance, in units of that between families.
+
+    mistaken: the family that the classifier named most often instead; "" where there is none.
+    """
+
+    family: str
+    named: float
+    apart: float
+    mistaken: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.named >= NAMED and self.apart <= APART
+
+    def __str__(self) -> str:
+        wrong = f", most often named {self.mistaken} instead" if self.mistaken and self.named < NAMED else ""
+        mark = "passes" if self.passed else "fails"
+        return f"{self.family:16} {mark:6}  named {100 * self.named:3.0f} %  distance {self.apart:.2f}{wrong}"
+
+
+def judge_families(crew: Crew, renders: Renders, families: Sequence[str], pictures: int) -> list[Verdict]:
+    """The verdict on each of `families`, from so many one-step frames of training's captions with new noise.
+
+    Raises ValueError for less than two families or frames.
+    """
+    if len(families) < 2:
+        raise ValueError("the gate compares families: at least two are needed")
+    parts = [(name, start, min(PART, pictures - start)) for name in families for start in range(0, pictures, PART)]
+    done = list(zip(parts, crew.do("gate", _drawn, parts), strict=True))
+    real = renders.features(crew, families, pictures)
+    between = float(np.mean([frechet(real[a], real[b]) for a, b in combinations(families, 2)]))
+    verdicts = []
+    for name in families:
+        features = np.concatenate([found for part, (found, _) in done if part[0] == name])
+        named = [family for part, (_, found) in done if part[0] == name for family in found]
+        wrong = [family for family in named if family != name]
+        mistaken = max(sorted(set(wrong)), key=wrong.count, default="")
+        share = 1 - len(wrong) / len(named)
+        verdicts.append(Verdict(name, share, frechet(features, real[name]) / between, mistaken))
+    return verdicts
+
+
+def _drawn(trial: Trial, part: tuple[str, int, int]) -> tuple[np.ndarray, list[str]]:
+    """Features [n, 64] of one-step frames, and the families that they are named."""
+    family, start, count = part
+    _, generator = dice(trial.seed, "gate", family, start)
+    frames = [
+        trial.artist.draw(trial.engine_states(recipe.texts[0]), recipe.scalars, trial.artist.noise(generator))
+        for recipe in single(trial.seed, family, start, count)
+    ]
+    features, logits, _ = trial.look(frames)
+    return features, [trial.judge.families[at] for at in logits.argmax(1).tolist()]
+
+
+def trained_families(folder: Path) -> list[str]:
+    """The families that an engine was trained on, offered or not; none where it does not say."""
+    try:
+        told = tomllib.loads((folder / FAMILIES_FILE).read_text(encoding="utf-8"))
+        return [str(name) for name in told.get("trained", told["families"])]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def offer(folder: Path, offered: Sequence[str], trained: Sequence[str]) -> None:
+    """Write which families the engine offers: FAMILIES_FILE and its vocabulary. Raises ValueError for none."""
+    if not offered:
+        raise ValueError("no family passes the gate; the engine stays as it is")
+    lines = ["# `families` are the scene families that this engine offers: they passed `tpos-live evaluate gate`."]
+    lines += ["# `trained` are all that it was trained on. The names are a contract."]
+    for key, names in (("families", offered), ("trained", trained)):
+        lines += [f"{key} = [", *(f'  "{name}",' for name in names), "]"]
+    (folder / FAMILIES_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    words = json.dumps(vocabulary(offered), indent=1, ensure_ascii=False)
+    (folder / VOCABULARY_FILE).write_text(words + "\n", encoding="utf-8")
