@@ -57,7 +57,7 @@ def main() -> None:
 def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
     from tpos_live.bench.session import machine
     from tpos_live.core.settings import load_settings
-    from tpos_live.runtime.live_session import Show
+    from tpos_live.runtime.live_session import LiveSession
 
     settings = load_settings(
         {
@@ -67,9 +67,9 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
             "osc.port": 9555,
         }
     )
-    with Show(settings) as show:
-        show.run_until_best()
-        watch = Watch(show)
+    with LiveSession(settings) as session:
+        session.run_until_fastest_backend()
+        watch = Watch(session)
         watch.run(5.0)
         watch.clear()
         watch.run(options.quiet_seconds)
@@ -93,9 +93,9 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
             mic.suspend() if i % 2 == 0 else mic.resume()  # type: ignore[attr-defined]
 
         kinds: dict[str, Callable[[int], object]] = {
-            "prompt": lambda i: show.store.set("prompt", WORDS[i % len(WORDS)] + f" {i}"),
+            "prompt": lambda i: session.store.set("prompt", WORDS[i % len(WORDS)] + f" {i}"),
             "osc_storm": storm,
-            "recording": lambda i: show.store.set("out.record", i % 2 == 0),
+            "recording": lambda i: session.store.set("out.record", i % 2 == 0),
             "device_loss": device,
         }
         for kind, happen in kinds.items():
@@ -132,8 +132,8 @@ def per_second(times: list[float], percentile: float) -> float:
 class Watch:
     """Notes when pictures are shown, and when engine pictures were drawn."""
 
-    def __init__(self, show: object) -> None:
-        self._stage = show.stage  # type: ignore[attr-defined]
+    def __init__(self, session: object) -> None:
+        self._stage = session.stage  # type: ignore[attr-defined]
         self._index = -1
         self.clear()
 

@@ -53,7 +53,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
 
     from tpos_live.bench.session import machine
     from tpos_live.core.settings import load_settings
-    from tpos_live.runtime.live_session import Show
+    from tpos_live.runtime.live_session import LiveSession
 
     out = folder / "soak.mp4"
     settings = load_settings(
@@ -66,20 +66,20 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
         }
     )
     process, minutes = psutil.Process(), []
-    with Show(settings) as show:
-        show.run_until_best()
+    with LiveSession(settings) as session:
+        session.run_until_fastest_backend()
         begin = time.perf_counter()
         for minute in range(1, round(options.minutes) + 1):
-            drawn, shown, since = show.renderer.drawn, show.stage.meter.count, time.perf_counter()
+            drawn, shown, since = session.renderer.drawn, session.stage.meter.count, time.perf_counter()
             end = begin + 60 * minute
-            show.stage.run(lambda end=end: time.perf_counter() >= end)
+            session.stage.run(lambda end=end: time.perf_counter() >= end)
             took = time.perf_counter() - since
-            status = show.board.status()
+            status = session.status_registry.status()
             row = {
                 "minute": minute,
                 "accelerator": status.accelerator,
-                "engine_fps": round((show.renderer.drawn - drawn) / took, 2),
-                "shown_fps": round((show.stage.meter.count - shown) / took, 2),
+                "engine_fps": round((session.renderer.drawn - drawn) / took, 2),
+                "shown_fps": round((session.stage.meter.count - shown) / took, 2),
                 "latency_ms": round(status.latency_ms, 1),
                 "samples_lost": status.samples_lost,
                 "record_dropped": status.record_dropped,

@@ -31,7 +31,7 @@ from tpos_live.core.settings import load_settings
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.runtime import pipeline as studio
+from tpos_live.runtime import pipeline as pipeline
 
 SIZE = (512, 512)
 NAP = 0.0003
@@ -90,7 +90,7 @@ def main() -> None:
         folder = make_tiny_engine(Path(place), "sd-turbo", metadata={"trained_with_sound": False, "guidance": False})
         engine = {"engine.name": str(folder), "engine.accelerator": "eager", "engine.size": "{}x{}".format(*SIZE)}
         alone = bare(made(load_engine(folder), SIZE, "eager"))
-        studio.Painter = made  # type: ignore[misc]
+        pipeline.Painter = made  # type: ignore[misc]
         summary = measure_show(load_settings(engine | {"engine.fps_cap": 0.0}), options.seconds, options.offscreen)[1]
     print(
         f"{summary['engine_fps']:.1f} pictures a second in a show for {alone:.1f} alone: "

@@ -13,7 +13,7 @@ from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.bench import session as bench
 from tpos_live.core.settings import load_settings
-from tpos_live.runtime.live_session import Show
+from tpos_live.runtime.live_session import LiveSession
 
 
 @pytest.mark.slow
@@ -55,16 +55,16 @@ def test_every_part_is_closed_whatever_another_does(tmp_path: Path, monkeypatch:
     folder = make_tiny_engine(tmp_path / "engine")
     engine = {"engine.name": str(folder), "engine.accelerator": "eager", "engine.size": "64", "engine.threads": 1}
     before = set(threading.enumerate())
-    show = Show(load_settings(engine | {"window.headless": True, "osc.port": 0}), demo=True)
-    real = show.desk.close
+    session = LiveSession(load_settings(engine | {"window.headless": True, "osc.port": 0}), demo=True)
+    real = session.controls.close
 
     def failing(*given: Any, **named: Any) -> None:
         real(*given, **named)
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(show.desk, "close", failing)
-    with pytest.raises(OSError, match="the disk is gone"), show:
-        show.run_until_first()
+    monkeypatch.setattr(session.controls, "close", failing)
+    with pytest.raises(OSError, match="the disk is gone"), session:
+        session.run_until_first_frame()
     until = time.monotonic() + 10.0
     while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
         next(iter(left)).join(0.1)

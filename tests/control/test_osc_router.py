@@ -12,7 +12,7 @@ from tpos_live.control.triggers import fire
 from tpos_live.core.parameters import TABLE, ParameterStore
 
 
-class Desk:
+class SessionControls:
     """A router with a store, and lists of what it answered and reported."""
 
     def __init__(self):
@@ -39,7 +39,7 @@ class Desk:
 
 @pytest.fixture
 def desk():
-    return Desk()
+    return SessionControls()
 
 
 @pytest.mark.parametrize(

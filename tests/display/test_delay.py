@@ -9,7 +9,7 @@ from tpos_live.audio.source import Chunk
 from tpos_live.audio_encoder.rule_based import SpectralBaselineEncoder
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.display.pacing import STALE, ShownMeter
-from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.audio_thread import AudioProcessor
 
 
 def test_the_delay_is_that_of_what_is_shown() -> None:
@@ -34,11 +34,11 @@ def test_the_listener_draws_beats_ahead_by_the_delay_it_is_told() -> None:
     snapshot = ParameterStore({"tempo": 120.0, "map.beat.zoom": 0.1}).snapshot()
 
     def peak(delay: float) -> int:
-        listener = Listener(SpectralBaselineEncoder(), delay=lambda: delay)
+        audio_processor = AudioProcessor(SpectralBaselineEncoder(), delay=lambda: delay)
         zooms = []
         for hop in range(400):
-            listener.hear(Chunk(np.zeros(480, np.float32), np.zeros((480, 2), np.float32), 0.01 * hop), snapshot)
-            drive = listener.drive.latest()
+            audio_processor.hear(Chunk(np.zeros(480, np.float32), np.zeros((480, 2), np.float32), 0.01 * hop), snapshot)
+            drive = audio_processor.drive.latest()
             assert drive is not None
             zooms.append(drive.zoom)
         return int(np.argmax(zooms[-50:]))

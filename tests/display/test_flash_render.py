@@ -14,9 +14,9 @@ from tpos_live.core.settings import load_settings
 from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.flash_limiter import luminance
 from tpos_live.display.interpolator import Playhead
-from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.offline import pictures
-from tpos_live.runtime.pipeline import Studio
+from tpos_live.runtime.pipeline import Pipeline
 
 BPM = 180.0
 SIZE = (128, 72)
@@ -47,10 +47,10 @@ def shown(values: dict[str, float], seconds: float) -> np.ndarray:
     )
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False, **values}).snapshot()
     composer, playhead, out = Composer(SIZE), Playhead(), []
-    with Studio(settings, live=False) as studio:
-        listener = Listener(studio.encoder)
-        for drive in pictures(studio, listener, snapshot, hard_kick(seconds), FPS):
-            frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+    with Pipeline(settings, live=False) as pipeline:
+        audio_processor = AudioProcessor(pipeline.encoder)
+        for drive in pictures(pipeline, audio_processor, snapshot, hard_kick(seconds), FPS):
+            frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=drive.time)
             playhead.take(frame)
             shot = playhead.shot(drive.time, drive, snapshot)
             out.append(luminance(composer.compose(shot.finish, shot.newest, shot.previous) / 255.0))

@@ -11,7 +11,7 @@ import soundfile
 from tpos_live.audio.file_source import FileSound
 from tpos_live.audio_encoder.rule_based import SpectralBaselineEncoder
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.runtime.audio_thread import Listener, ListenerThread
+from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 
 
 def test_lines_about_the_sound_are_reported_once(tmp_path: Path) -> None:
@@ -21,8 +21,8 @@ def test_lines_about_the_sound_are_reported_once(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", samples, 48_000, "FLOAT")
     lines: list[str] = []
     sound = FileSound(tmp_path / "a.wav", loop=True, mute=True)
-    listener = Listener(SpectralBaselineEncoder())
-    with ListenerThread(sound, listener, ParameterStore(), report=lines.append) as thread:
+    audio_processor = AudioProcessor(SpectralBaselineEncoder())
+    with AudioThread(sound, audio_processor, ParameterStore(), report=lines.append) as thread:
         deadline = time.perf_counter() + 20
         while len(lines) < 2 and time.perf_counter() < deadline:
             time.sleep(0.02)
@@ -30,4 +30,4 @@ def test_lines_about_the_sound_are_reported_once(tmp_path: Path) -> None:
         assert thread.error is None
     assert len(lines) == 2
     assert "no numbers" in lines[0] and "opposite in phase" in lines[1]
-    assert listener.features.level > 0, "it is heard"
+    assert audio_processor.features.level > 0, "it is heard"

@@ -20,7 +20,7 @@ from tpos_live.core.settings import Settings, load_settings
 from tpos_live.diffusion.hub.resolve import BUILT_IN
 from tpos_live.runtime import offline
 from tpos_live.runtime.demo import PROMPTS, DemoPrompts, prompt_at
-from tpos_live.runtime.live_session import Show
+from tpos_live.runtime.live_session import LiveSession
 
 
 def settings(**parameters: object) -> Settings:
@@ -62,13 +62,13 @@ def test_settings_that_name_a_prompt_keep_it() -> None:
 
 
 def test_a_live_demo_follows_the_sound_that_it_has_heard() -> None:
-    show = Show(settings(), demo=True)
-    show.change_prompts()
-    assert show.store.snapshot()["prompt"] == PROMPTS[0][1]
-    show.listener.drive.put(Drive(time=3.1 * BAR))
-    show._refresh(0.0)
-    assert show.store.snapshot()["prompt"] == PROMPTS[1][1]
-    plain = Show(settings(prompt="marble"), demo=True)
+    session = LiveSession(settings(), demo=True)
+    session.change_prompts()
+    assert session.store.snapshot()["prompt"] == PROMPTS[0][1]
+    session.audio_processor.drive.put(Drive(time=3.1 * BAR))
+    session._refresh(0.0)
+    assert session.store.snapshot()["prompt"] == PROMPTS[1][1]
+    plain = LiveSession(settings(prompt="marble"), demo=True)
     plain.change_prompts()
     plain._refresh(0.0)
     assert plain.store.snapshot()["prompt"] == "marble"

@@ -17,8 +17,8 @@ from tpos_live.core.frame_params import Drive
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
-from tpos_live.runtime.failover import PATIENCE, Trouble, Way, smaller_size, trouble, way
-from tpos_live.runtime.pipeline import Studio
+from tpos_live.runtime.failover import PATIENCE, FailureKind, Fallback, choose_fallback, classify_failure, smaller_size
+from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.runtime.render_thread import RenderThread
 
 LOST = "CUDA error: an illegal memory access was encountered\nand a long story"
@@ -28,29 +28,29 @@ FULL = "CUDA out of memory. Tried to allocate 2.00 GiB"
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (torch.OutOfMemoryError(FULL), Trouble.MEMORY),
-        (RuntimeError("CUDA error: out of memory"), Trouble.MEMORY),
-        (MemoryError(), Trouble.MEMORY),
-        (RuntimeError(LOST), Trouble.LOST),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), Trouble.LOST),
-        (RuntimeError("The size of tensor a (4) must match"), Trouble.OTHER),
-        (ValueError(), Trouble.OTHER),
+        (torch.OutOfMemoryError(FULL), FailureKind.MEMORY),
+        (RuntimeError("CUDA error: out of memory"), FailureKind.MEMORY),
+        (MemoryError(), FailureKind.MEMORY),
+        (RuntimeError(LOST), FailureKind.LOST),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), FailureKind.LOST),
+        (RuntimeError("The size of tensor a (4) must match"), FailureKind.OTHER),
+        (ValueError(), FailureKind.OTHER),
     ],
 )
-def test_kinds_of_failure(error: Exception, kind: Trouble) -> None:
-    assert trouble(error) is kind
+def test_kinds_of_failure(error: Exception, kind: FailureKind) -> None:
+    assert classify_failure(error) is kind
 
 
 def test_each_step_loses_as_little_as_it_can() -> None:
-    assert way(Trouble.LOST, 1, True, "tensorrt", False) is Way.BUILT_IN
-    assert way(Trouble.MEMORY, 1, True, "tensorrt", False) is Way.SMALLER
-    assert way(Trouble.MEMORY, 1, False, "tensorrt", False) is Way.EAGER
-    assert way(Trouble.MEMORY, 1, False, "eager", False) is Way.BUILT_IN
-    assert way(Trouble.OTHER, 1, True, "tensorrt", False) is Way.HOLD
-    assert way(Trouble.OTHER, PATIENCE, True, "tensorrt", False) is Way.EAGER
-    assert way(Trouble.OTHER, PATIENCE, True, "eager", False) is Way.BUILT_IN
-    for kind in Trouble:  # below the built-in engine there is nothing: it tries again for ever
-        assert way(kind, 10 * PATIENCE, False, "eager", True) is Way.HOLD
+    assert choose_fallback(FailureKind.LOST, 1, True, "tensorrt", False) is Fallback.BUILT_IN
+    assert choose_fallback(FailureKind.MEMORY, 1, True, "tensorrt", False) is Fallback.SMALLER
+    assert choose_fallback(FailureKind.MEMORY, 1, False, "tensorrt", False) is Fallback.EAGER
+    assert choose_fallback(FailureKind.MEMORY, 1, False, "eager", False) is Fallback.BUILT_IN
+    assert choose_fallback(FailureKind.OTHER, 1, True, "tensorrt", False) is Fallback.HOLD
+    assert choose_fallback(FailureKind.OTHER, PATIENCE, True, "tensorrt", False) is Fallback.EAGER
+    assert choose_fallback(FailureKind.OTHER, PATIENCE, True, "eager", False) is Fallback.BUILT_IN
+    for kind in FailureKind:  # below the built-in engine there is nothing: it tries again for ever
+        assert choose_fallback(kind, 10 * PATIENCE, False, "eager", True) is Fallback.HOLD
 
 
 def test_sizes_shrink_to_an_end() -> None:
@@ -72,17 +72,17 @@ class Show:
         settings = load_settings(
             {"engine.name": str(engine), "engine.size": size, "engine.accelerator": "eager", "engine.threads": 1}
         )
-        self.studio = Studio(settings, live=False)
+        self.pipeline = Pipeline(settings, live=False)
         self.drives: Mailbox[Drive] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         self.lines: list[str] = []
 
     def thread(self) -> RenderThread:
         meanings: Mailbox[Meaning] = Mailbox()
-        studio = self.studio
+        pipeline = self.pipeline
         return RenderThread(
-            studio.painter, studio.mixer, self.drives, meanings, ParameterStore(), self.frames,
-            report=self.lines.append, rescue=studio.rescue,
+            pipeline.painter, pipeline.mixer, self.drives, meanings, ParameterStore(), self.frames,
+            report=self.lines.append, fail_over=pipeline.fail_over,
         )  # fmt: skip
 
     def until_drawn(self, thread: RenderThread, count: int) -> Frame:
@@ -103,24 +103,24 @@ def box(flow_folder: Path, tmp_path: Path) -> Path:
 
 def test_a_card_lost_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show = Show(turbo_folder, box, monkeypatch)
-    with show.studio as studio, show.thread() as thread:
+    with show.pipeline as pipeline, show.thread() as thread:
         frame = show.until_drawn(thread, 2)
-        assert studio.engine.name == "turbo" or studio.engine.token_dim == 32
+        assert pipeline.engine.name == "turbo" or pipeline.engine.token_dim == 32
         held = frame.pixels.copy()
 
         def lost(*_: object) -> None:
             raise RuntimeError(LOST)
 
-        broken = studio.painter.accelerator
+        broken = pipeline.painter.accelerator
         broken.predict = lost  # type: ignore[method-assign, assignment]
         drawn = thread.drawn
         after = show.until_drawn(thread, drawn + 3)
         assert np.array_equal(held, frame.pixels), "the last picture was written over"
-        assert studio.engine.name == "Tiny flow" and studio.engine.device.type == "cpu"
+        assert pipeline.engine.name == "Tiny flow" and pipeline.engine.device.type == "cpu"
         assert after.pixels.shape == (64, 64, 3) and after.pixels.std() > 0
         assert any("illegal memory access" in line and "Ember goes on" in line for line in show.lines)
         assert not any("\n" in line for line in show.lines)
-        assert "illegal memory access" in studio.painter.accelerator.why
+        assert "illegal memory access" in pipeline.painter.accelerator.why
         thread.swap(broken)  # a faster rung of the engine that is gone comes too late
         show.until_drawn(thread, thread.drawn + 2)
         assert thread.error == ""
@@ -129,22 +129,22 @@ def test_a_card_lost_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest
 def test_memory_runs_out_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tpos_live.runtime.failover.LEAST_SIDE", 64)
     show = Show(turbo_folder, box, monkeypatch, size="192")
-    with show.studio as studio, show.thread() as thread:
+    with show.pipeline as pipeline, show.thread() as thread:
         assert show.until_drawn(thread, 1).pixels.shape == (192, 192, 3)
 
         def full(*_: object) -> None:
             raise torch.OutOfMemoryError(FULL)
 
-        studio.painter.accelerator.decode = full  # type: ignore[method-assign]
+        pipeline.painter.accelerator.decode = full  # type: ignore[method-assign]
         frame = show.until_drawn(thread, thread.drawn + 2)
-        assert frame.pixels.shape == (128, 128, 3) and studio.engine.token_dim == 32
+        assert frame.pixels.shape == (128, 128, 3) and pipeline.engine.token_dim == 32
         assert any("out of memory" in line and "128x128" in line for line in show.lines)
 
 
 def test_a_rescue_that_fails_keeps_trying(turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show = Show(turbo_folder, box, monkeypatch)
-    with show.studio as studio, show.thread() as thread:
-        good, calls = studio.painter.accelerator.predict, []
+    with show.pipeline as pipeline, show.thread() as thread:
+        good, calls = pipeline.painter.accelerator.predict, []
 
         def flaky(*inputs: torch.Tensor) -> torch.Tensor:
             calls.append(1)
@@ -155,8 +155,8 @@ def test_a_rescue_that_fails_keeps_trying(turbo_folder: Path, box: Path, monkeyp
         def useless(error: Exception, failures: int) -> None:
             raise OSError("no engine in the box")
 
-        studio.painter.accelerator.predict = flaky  # type: ignore[method-assign, assignment]
-        thread._rescue = useless  # type: ignore[assignment]
+        pipeline.painter.accelerator.predict = flaky  # type: ignore[method-assign, assignment]
+        thread._fail_over = useless  # type: ignore[assignment]
         show.until_drawn(thread, 1)
         assert thread.failed == 2 and any("no engine in the box" in line for line in show.lines)
 
@@ -174,5 +174,5 @@ def test_an_engine_that_does_not_fit_starts_as_ember(
         return real(path, **how)
 
     monkeypatch.setattr(module, "load_engine", load)
-    with show.studio as studio:
-        assert studio.engine.name == "Tiny flow" and "does not fit" in studio.note
+    with show.pipeline as pipeline:
+        assert pipeline.engine.name == "Tiny flow" and "does not fit" in pipeline.note

@@ -21,9 +21,9 @@ from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
 from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.interpolator import Playhead
-from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.offline import pictures
-from tpos_live.runtime.pipeline import Studio
+from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.synth.sound_effects import make
 
 
@@ -53,10 +53,10 @@ def frames(seed: int = 1) -> list[np.ndarray]:
     )
     snapshot = ParameterStore(settings.start_values()).snapshot()
     composer, playhead, out = Composer((320, 180)), Playhead(), []
-    with Studio(settings, live=False) as studio:
-        listener = Listener(studio.encoder)
-        for drive in pictures(studio, listener, snapshot, beat(0.5), 30):
-            frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
+    with Pipeline(settings, live=False) as pipeline:
+        audio_processor = AudioProcessor(pipeline.encoder)
+        for drive in pictures(pipeline, audio_processor, snapshot, beat(0.5), 30):
+            frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=drive.time)
             playhead.take(frame)
             out.append(composer.compose(playhead.shot(drive.time, drive, snapshot).finish, frame))
     return out
@@ -71,9 +71,9 @@ def test_pictures_have_the_shape_of_the_screen_live_and_offline(
 ) -> None:
     monkeypatch.setattr("tpos_live.runtime.pipeline._cores", lambda: cores)
     values = {"engine.name": "ember", "engine.threads": 2, "engine.accelerator": "eager", "engine.size": chosen}
-    with Studio(load_settings(values, here=Path("/nowhere")), live=live, output=(1280, 720)) as studio:
-        if studio.engine.device.type == "cpu":
-            assert studio.painter.size == drawn
+    with Pipeline(load_settings(values, here=Path("/nowhere")), live=live, output=(1280, 720)) as pipeline:
+        if pipeline.engine.device.type == "cpu":
+            assert pipeline.painter.size == drawn
 
 
 def test_the_same_render_gives_the_same_frames() -> None:
@@ -88,8 +88,8 @@ def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None
     at: dict[int, dict[float, float]] = {}
     for fps in (25, 50):
         settings = load_settings({}, here=Path("/nowhere"))
-        studio = Studio(settings, live=False)  # not entered: only its encoder is needed
-        drives = list(pictures(studio, Listener(studio.encoder), snapshot, beat(2.0), fps))
+        pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed
+        drives = list(pictures(pipeline, AudioProcessor(pipeline.encoder), snapshot, beat(2.0), fps))
         assert len(drives) == 2 * fps
         assert drives[-1].time == pytest.approx(2.0, abs=0.011)
         at[fps] = {round(drive.time, 2): drive.walk for drive in drives}
@@ -104,11 +104,11 @@ def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_p
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
     path.write_bytes(data)
-    studio = Studio(load_settings({}, here=Path("/nowhere")), live=False)  # not entered: only its encoder is needed
-    listener, lines = Listener(studio.encoder), []
-    drives = list(pictures(studio, listener, ParameterStore().snapshot(), AudioClip(path), 25, lines.append))
+    pipeline = Pipeline(load_settings({}, here=Path("/nowhere")), live=False)  # not entered: only its encoder is needed
+    audio_processor, lines = AudioProcessor(pipeline.encoder), []
+    drives = list(pictures(pipeline, audio_processor, ParameterStore().snapshot(), AudioClip(path), 25, lines.append))
     assert len(drives) == 100 and drives[-1].time == pytest.approx(4.0, abs=0.011)
-    assert listener.features.tempo > 0 or listener.features.level > 0, "it is heard"
+    assert audio_processor.features.tempo > 0 or audio_processor.features.level > 0, "it is heard"
     assert any("opposite in phase" in line for line in lines) and any("is damaged at 0:0" in line for line in lines)
 
 

@@ -19,7 +19,7 @@ from tpos_live.display.errors import StageError
 from tpos_live.display.interpolator import Playhead
 from tpos_live.display.video import VideoWriter
 from tpos_live.runtime import overlap as pipeline
-from tpos_live.runtime.overlap import DEPTH, VideoPipeline
+from tpos_live.runtime.overlap import DEPTH, OverlappedVideoWriter
 
 SIZE = (64, 36)
 SOUND = np.zeros((1600, 2), np.float32)
@@ -60,7 +60,7 @@ def make(writer: Writer, count: int = 24, draw: float = 0.0, **options: object) 
     """Put `count` frames; what was told of as written, by the number of frames put."""
     told: list[int] = []
     pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
-    with VideoPipeline(writer, SIZE, snapshot(), lambda: told.append(k), **options) as line:  # type: ignore[arg-type]
+    with OverlappedVideoWriter(writer, SIZE, snapshot(), lambda: told.append(k), **options) as line:  # type: ignore[arg-type]
         for k in range(count):
             time.sleep(draw)
             line.put(*drawn(k, pool), SOUND)
@@ -105,7 +105,7 @@ def test_the_drawing_waits_for_a_writer_that_stands() -> None:
     pool = [np.zeros((32, 32, 3), np.uint8)]
 
     def draw() -> None:
-        with VideoPipeline(writer, SIZE, snapshot()) as line:  # type: ignore[arg-type]
+        with OverlappedVideoWriter(writer, SIZE, snapshot()) as line:  # type: ignore[arg-type]
             for k in range(4 * DEPTH):
                 line.put(*drawn(k, pool), SOUND)
                 put.append(k)
@@ -149,7 +149,7 @@ def test_a_composition_that_fails_ends_it_without_a_gap(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("the engine is gone")])
 def test_what_was_drawn_before_an_error_or_ctrl_c_is_written(error: BaseException) -> None:
     writer, pool = Writer(wait=0.01), [np.zeros((32, 32, 3), np.uint8)]
-    with pytest.raises(type(error)), VideoPipeline(writer, SIZE, snapshot()) as line:  # type: ignore[arg-type]
+    with pytest.raises(type(error)), OverlappedVideoWriter(writer, SIZE, snapshot()) as line:  # type: ignore[arg-type]
         for k in range(10):
             line.put(*drawn(k, pool), SOUND)
         raise error
@@ -162,7 +162,7 @@ def test_the_drawing_keeps_its_torch_threads() -> None:
     torch.set_num_threads(2)
     try:
         seen: list[int] = []
-        with VideoPipeline(Writer(), SIZE, snapshot(), composers=2) as line:  # type: ignore[arg-type]
+        with OverlappedVideoWriter(Writer(), SIZE, snapshot(), composers=2) as line:  # type: ignore[arg-type]
             seen += line._composing.map(lambda _n: torch.get_num_threads(), range(4))
             assert torch.get_num_threads() == 2
         fresh: list[int] = []
@@ -179,7 +179,7 @@ def test_the_file_is_the_same_every_time(tmp_path: Path) -> None:
     for name, composers in (("a.mp4", 1), ("b.mp4", 3)):
         with VideoWriter(tmp_path / name, SIZE, 30, threads=2) as writer:
             pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
-            with VideoPipeline(writer, SIZE, snapshot(), composers=composers) as line:  # type: ignore[arg-type]
+            with OverlappedVideoWriter(writer, SIZE, snapshot(), composers=composers) as line:  # type: ignore[arg-type]
                 for k in range(40):
                     line.put(*drawn(k, pool), SOUND)
         files.append((tmp_path / name).read_bytes())
@@ -191,4 +191,4 @@ def test_the_file_is_the_same_every_time(tmp_path: Path) -> None:
 def test_half_of_the_cores_compose_at_most_four(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, composers in ((1, 1), (2, 1), (4, 2), (64, pipeline.MOST_COMPOSERS)):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
-        assert VideoPipeline(Writer(), SIZE, snapshot())._count == composers  # type: ignore[arg-type]
+        assert OverlappedVideoWriter(Writer(), SIZE, snapshot())._count == composers  # type: ignore[arg-type]

@@ -11,15 +11,15 @@ import torch
 from tpos_live.core.paths import shipped
 from tpos_live.core.settings import Settings
 from tpos_live.diffusion.model.metadata import EngineMetadata, read_metadata
-from tpos_live.runtime import pipeline as studio
+from tpos_live.runtime import pipeline as pipeline
 
 ENGINE = EngineMetadata(size=(256, 256), sizes=[(256, 256), (320, 192), (448, 256), (512, 288)], multiple=32)
 
 
 def size(cores: int, live: bool, patch: pytest.MonkeyPatch, device: str = "cpu") -> tuple[int, int]:
-    patch.setattr(studio, "_cores", lambda: cores)
+    patch.setattr(pipeline, "_cores", lambda: cores)
     silent: Any = SimpleNamespace(name="none")
-    made = studio.Studio(Settings(), live=live, encoder=silent, output=(1280, 720))
+    made = pipeline.Pipeline(Settings(), live=live, encoder=silent, output=(1280, 720))
     made.engine = SimpleNamespace(device=torch.device(device), metadata=ENGINE)
     return made._own_size()
 
@@ -42,4 +42,4 @@ def test_a_card_does_not_count_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pinned_to_one_core_is_one_core() -> None:
-    assert 1 <= studio._cores() <= 4096
+    assert 1 <= pipeline._cores() <= 4096

@@ -20,8 +20,8 @@ from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import RecordSettings
 from tpos_live.display.errors import StageError
 from tpos_live.runtime.recordings import check_recording
-from tpos_live.runtime.session_controls import Desk
-from tpos_live.runtime.status_board import Board
+from tpos_live.runtime.session_controls import SessionControls
+from tpos_live.runtime.status_registry import StatusRegistry
 
 
 class Stage:
@@ -40,15 +40,17 @@ class Stage:
         return 0
 
 
-def desk_of(folder: Path, **more: Any) -> tuple[Desk, Stage, ParameterStore, Board, list[str]]:
+def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, ParameterStore, StatusRegistry, list[str]]:
     store, said, now = ParameterStore(), list[str](), [100.0]
-    board = Board(store, said.append, clock=lambda: now.__setitem__(0, now[0] + 5.0) or now[0])  # 5 s a look
-    desk = Desk(store, SimpleNamespace(), board.report, folder=str(folder), **more)  # type: ignore[arg-type]
-    board.attach(desk.recordings.fields)
-    return desk, Stage(), store, board, said
+    status_registry = StatusRegistry(
+        store, said.append, clock=lambda: now.__setitem__(0, now[0] + 5.0) or now[0]
+    )  # 5 s a look
+    desk = SessionControls(store, SimpleNamespace(), status_registry.report, folder=str(folder), **more)  # type: ignore[arg-type]
+    status_registry.add_provider(desk.recordings.fields)
+    return desk, Stage(), store, status_registry, said
 
 
-def play(desk: Desk, stage: Stage, frames: int = 15) -> None:
+def play(desk: SessionControls, stage: Stage, frames: int = 15) -> None:
     """Half a second of show."""
     begin = time.perf_counter()
     for k in range(frames):
@@ -78,39 +80,41 @@ def test_two_recordings_of_one_second_are_two_files(tmp_path: Path) -> None:
 
 
 def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: Path) -> None:
-    desk, stage, store, board, said = desk_of(tmp_path, record=str(tmp_path / "gone" / "a.mp4"))
+    desk, stage, store, status_registry, said = desk_of(tmp_path, record=str(tmp_path / "gone" / "a.mp4"))
     desk.look(stage)
     assert not store.snapshot()["out.record"] and not stage.outputs
     for _ in range(10):  # 50 s, on the board's clock
-        status = board.status()
+        status = status_registry.status()
         assert "gone" in status.record_error and status.message == status.record_error
     assert len([line for line in said if "gone" in line]) == 1
 
     store.trigger("out.acknowledge")
     desk.look(stage)
-    board.status()
-    assert board.status().record_error == "" and board.status().message == ""
+    status_registry.status()
+    assert status_registry.status().record_error == "" and status_registry.status().message == ""
 
     desk.recordings.lost = "recording lost: the disk was full"
     store.set("out.record", True)
     play(desk, stage)
-    assert board.status().record_error == "" and board.status().recording
+    assert status_registry.status().record_error == "" and status_registry.status().recording
     desk.close(stage)
     assert len(desk.recordings.failures) == 1, "and is told again at the end"
 
 
 def test_the_figures_of_a_recording_are_in_the_status(tmp_path: Path) -> None:
-    desk, stage, store, board, _said = desk_of(tmp_path)
+    desk, stage, store, status_registry, _said = desk_of(tmp_path)
     store.set("out.record", True)
     end = time.monotonic() + 20
-    while time.monotonic() < end and not (board.status().record_minutes_left and board.status().record_fps):
+    while time.monotonic() < end and not (
+        status_registry.status().record_minutes_left and status_registry.status().record_fps
+    ):
         play(desk, stage, 30)
         time.sleep(0.1)
-    status = board.status()
+    status = status_registry.status()
     assert status.record_seconds > 1 and status.record_minutes_left > 0 and status.record_fps > 0
     assert 0 <= status.record_lag_ms < 20_000 and status.recording.endswith(".mp4")
     desk.close(stage)
-    assert board.status().record_seconds == 0 and board.status().recording == ""
+    assert status_registry.status().record_seconds == 0 and status_registry.status().recording == ""
 
 
 def test_a_recording_without_sound_is_a_loss_but_a_key_pressed_twice_is_not(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from fakes.render_show import Show, until
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import Drive
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.runtime.render_thread import Pace, Trail
+from tpos_live.runtime.render_thread import FrameParamsExtrapolator, Pace
 
 
 def test_draws_the_newest_moment(flow: Engine) -> None:
@@ -37,7 +37,7 @@ def test_goes_on_while_the_sound_is_late(flow: Engine) -> None:
 
 
 def test_a_trail_leads_on_where_it_went() -> None:
-    trail = Trail()
+    trail = FrameParamsExtrapolator()
     assert trail.next(None, 10.0) is None
     first = Drive(time=1.0, heard_at=5.0, walk=2.0, pan_x=0.5)
     assert trail.next(first, 10.0) is first
@@ -53,7 +53,7 @@ def test_a_trail_leads_on_where_it_went() -> None:
 
 def test_a_stroke_is_not_gone_on_with() -> None:
     """Over a jerk, and before the sound has come, the picture never steps back."""
-    trail, walk, now, drawn = Trail(), 0.0, 0.0, []
+    trail, walk, now, drawn = FrameParamsExtrapolator(), 0.0, 0.0, []
     for n in range(200):
         walk += 0.5 if n % 40 == 20 else 0.01
         for later in (0.0, 0.006):  # a picture of the Drive itself, and one before the next comes
@@ -63,7 +63,7 @@ def test_a_stroke_is_not_gone_on_with() -> None:
         now += 0.01
     steps = np.diff(drawn)
     assert steps.min() >= 0 and np.median(steps) == pytest.approx(0.005, abs=0.002)
-    opposed = Trail()
+    opposed = FrameParamsExtrapolator()
     for n, x in enumerate((0.0, 0.1, 0.0)):
         opposed.next(Drive(time=float(n), pan_x=x), float(n))
     assert opposed.next(None, 2.5).pan_x == 0.0  # type: ignore[union-attr]

@@ -19,17 +19,17 @@ class Started(Exception):
 
 
 def begin(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> ParameterStore:
-    """The store that `run_show` gives a show."""
+    """The store that `run_live_session` gives a show."""
     stores = []
 
     def show(settings: Settings, **_options: object) -> None:
         stores.append(ParameterStore(settings.start_values()))
         raise Started
 
-    monkeypatch.setattr(app, "Show", show)
+    monkeypatch.setattr(app, "LiveSession", show)
     monkeypatch.setattr(app, "has_display", lambda: True)
     with pytest.raises(Started):
-        app.run_show(settings)
+        app.run_live_session(settings)
     return stores[0]
 
 

@@ -31,7 +31,7 @@ from tpos_live.conditioning.projection import (
 from tpos_live.core.paths import mappings_dir, shipped
 from tpos_live.core.settings import load_settings
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.runtime.pipeline import Studio
+from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.audio_model import train_projection as training
 from tpos_live.training.audio_model.train_projection import MappingPlan, phrases, train_mapping
 
@@ -214,11 +214,11 @@ def test_a_show_uses_the_mapping_where_there_is_one(home: Path, folder: Path, mo
     settings = load_settings({"engine.name": str(folder), "engine.size": "64", "engine.accelerator": "eager"})
     encoder, _ = open_encoder()
     monkeypatch.setattr("tpos_live.runtime.pipeline.mappings_dir", lambda: home)
-    with Studio(settings, live=False, encoder=encoder) as studio:
-        assert isinstance(studio.mixer._sound, MappedSound) and "mapping" not in studio.note
+    with Pipeline(settings, live=False, encoder=encoder) as pipeline:
+        assert isinstance(pipeline.mixer._sound, MappedSound) and "mapping" not in pipeline.note
     monkeypatch.setattr("tpos_live.runtime.pipeline.text_hash", lambda engine: "0" * 64)
-    with Studio(settings, live=False, encoder=encoder) as studio:
-        assert type(studio.mixer._sound) is SentenceMap and "tpos-live train mapping" in studio.note
+    with Pipeline(settings, live=False, encoder=encoder) as pipeline:
+        assert type(pipeline.mixer._sound) is SentenceMap and "tpos-live train mapping" in pipeline.note
 
 
 def test_mappings_lie_in_the_users_data() -> None:

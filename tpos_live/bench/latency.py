@@ -18,7 +18,7 @@ from tpos_live.audio.source import RATE, Chunk, SoundStatus, SourceState
 from tpos_live.bench.session import machine, print_rows, quiet, shown_on
 from tpos_live.core.parameters import TARGETS
 from tpos_live.core.settings import Settings
-from tpos_live.runtime.live_session import Show, stopping
+from tpos_live.runtime.live_session import LiveSession, stop_signals
 
 BLOCK = 480
 CLICK_SECONDS = 0.012
@@ -114,18 +114,18 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
     sound = ClickSound()
     click.echo(f"measuring {clicks} clicks with {where} …", err=True)
     with (
-        stopping() as stop,
-        Show(
+        stop_signals() as stop,
+        LiveSession(
             settings, stop=stop, sound=sound, say=lambda line: click.echo(line, err=True), headless_gl=offscreen
-        ) as show,
+        ) as session,
     ):
-        show.run_until_first()
+        session.run_until_first_frame()
         settle = time.perf_counter() + 3.0
-        show.stage.run(lambda: time.perf_counter() > settle or stop.is_set())
-        watch = Watch(show, sound, clicks)
+        session.stage.run(lambda: time.perf_counter() > settle or stop.is_set())
+        watch = Watch(session, sound, clicks)
         sound.clicking = True
-        show.stage.run(lambda: watch.look() or stop.is_set())
-        accelerator = show.board.status().accelerator
+        session.stage.run(lambda: watch.look() or stop.is_set())
+        accelerator = session.status_registry.status().accelerator
     rows = watch.rows()
     summary = {
         "kind": "summary",
@@ -133,7 +133,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
         "seen": len(watch.pixel),
         "missed": watch.missed,
         "input": "blocks of 10 ms handed over in this process; a device's own buffering comes on top",
-        "stage": show.stage.renderer,
+        "stage": session.stage.renderer,
         "accelerator": accelerator,
         **machine(),
     }
@@ -144,12 +144,12 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
 class Watch:
     """Looks at every picture that is shown and notes when a click is first seen in it."""
 
-    def __init__(self, show: Show, sound: ClickSound, clicks: int) -> None:
-        self._show, self._sound, self._clicks = show, sound, clicks
-        self._before = small(show.stage.read_back())
+    def __init__(self, session: LiveSession, sound: ClickSound, clicks: int) -> None:
+        self._session, self._sound, self._clicks = session, sound, clicks
+        self._before = small(session.stage.read_back())
         self._seen = 0
         self._engine_seen = 0
-        self._shown = show.stage.meter.count
+        self._shown = session.stage.meter.count
         self.buffering: list[float] = []
         self.pixel: list[float] = []
         self.engine: list[float] = []
@@ -157,15 +157,15 @@ class Watch:
 
     def look(self) -> bool:
         """Called before each picture; True when all clicks were seen or given up."""
-        if self._show.stage.meter.count == self._shown:
+        if self._session.stage.meter.count == self._shown:
             return False
-        self._shown = self._show.stage.meter.count
-        picture = small(self._show.stage.read_back())
+        self._shown = self._session.stage.meter.count
+        picture = small(self._session.stage.read_back())
         now = time.perf_counter()
         changed = bool((np.abs(picture - self._before) > CHANGED).any())
         self._before = picture
         happened = self._sound.happened
-        frame = self._show.stage.playhead.newest
+        frame = self._session.stage.playhead.newest
         while frame is not None and self._engine_seen < len(happened):
             if frame.heard_at < happened[self._engine_seen][0] + BLOCK / RATE:
                 break

@@ -15,7 +15,7 @@ from tpos_live.bench.results import append_results, machine
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
 from tpos_live.display.screens import has_display
-from tpos_live.runtime.live_session import Show, stopping
+from tpos_live.runtime.live_session import LiveSession, stop_signals
 
 WARM_UP = 3.0
 """Seconds after the first picture that do not count."""
@@ -42,34 +42,38 @@ def measure_show(
     where, headless = shown_on(offscreen)
     settings = quiet(settings, headless)
     click.echo(f"measuring {seconds:g} s with {where} …", err=True)
-    with stopping() as stop, Show(settings, demo=True, stop=stop, headless_gl=offscreen) as show:
-        first_picture = show.run_until_first()
+    with stop_signals() as stop, LiveSession(settings, demo=True, stop=stop, headless_gl=offscreen) as session:
+        first_picture = session.run_until_first_frame()
         click.echo(f"the first picture came after {first_picture:.1f} s", err=True)
-        longest = show.run_until_best()
-        until(show, WARM_UP, stop.is_set)
-        show.studio.times.clear()
-        show.listener.times.clear()
+        longest = session.run_until_fastest_backend()
+        until(session, WARM_UP, stop.is_set)
+        session.pipeline.times.clear()
+        session.audio_processor.times.clear()
         process = psutil.Process()
-        drawn, shown, start = show.renderer.drawn, show.stage.meter.count, time.perf_counter()
-        drawing = show.renderer.busy
-        lost, memory, busy = show.board.status().samples_lost, process.memory_info().rss, sum(process.cpu_times()[:2])
-        until(show, seconds, stop.is_set)
+        drawn, shown, start = session.renderer.drawn, session.stage.meter.count, time.perf_counter()
+        drawing = session.renderer.busy
+        lost, memory, busy = (
+            session.status_registry.status().samples_lost,
+            process.memory_info().rss,
+            sum(process.cpu_times()[:2]),
+        )
+        until(session, seconds, stop.is_set)
         took = time.perf_counter() - start
-        status = show.board.status()
-        rows = [*stage_rows(show.listener.times), *stage_rows(show.studio.times)]
+        status = session.status_registry.status()
+        rows = [*stage_rows(session.audio_processor.times), *stage_rows(session.pipeline.times)]
         summary = {
             "kind": "summary",
             "engine": status.engine,
             "accelerator": status.accelerator,
             "accelerator_why": status.accelerator_why,
             "size": list(status.size),
-            "steps": show.store.snapshot()["steps"],
-            "stage": show.stage.renderer,
+            "steps": session.store.snapshot()["steps"],
+            "stage": session.stage.renderer,
             "seconds": round(took, 2),
-            "engine_fps": round((show.renderer.drawn - drawn) / took, 2),
+            "engine_fps": round((session.renderer.drawn - drawn) / took, 2),
             "fps_cap": settings.engine.fps_cap,
-            "engine_busy": round((show.renderer.busy - drawing) / took, 3),
-            "shown_fps": round((show.stage.meter.count - shown) / took, 2),
+            "engine_busy": round((session.renderer.busy - drawing) / took, 3),
+            "shown_fps": round((session.stage.meter.count - shown) / took, 2),
             "latency_ms": round(status.latency_ms, 1),
             "samples_lost": status.samples_lost - lost,
             "frames_replaced": status.frames_replaced,
@@ -90,10 +94,10 @@ def shown_on(offscreen: bool) -> tuple[str, bool]:
     return ("a window", False) if has_display() else ("no window", True)
 
 
-def until(show: Show, seconds: float, stopped: Callable[[], bool]) -> None:
+def until(session: LiveSession, seconds: float, stopped: Callable[[], bool]) -> None:
     """Run the stage for a time."""
     end = time.perf_counter() + seconds
-    show.stage.run(lambda: time.perf_counter() >= end or stopped())
+    session.stage.run(lambda: time.perf_counter() >= end or stopped())
 
 
 def quiet(settings: Settings, headless: bool) -> Settings:

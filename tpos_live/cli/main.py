@@ -161,9 +161,9 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
         raise click.UsageError("--loop is for a file; name it with --audio")
     if options["sound_fallback"] and settings.sound.audio:
         raise click.UsageError("--fallback is for an input; a file of --audio is never lost")
-    from tpos_live.runtime.live_session import run_show
+    from tpos_live.runtime.live_session import run_live_session
 
-    run_show(settings)
+    run_live_session(settings)
 
 
 @cli.command()
@@ -178,9 +178,9 @@ def demo(**options: Any) -> int:
         from tpos_live.runtime.offline import render_demo
 
         return render_demo(settings)
-    from tpos_live.runtime.live_session import run_show
+    from tpos_live.runtime.live_session import run_live_session
 
-    return run_show(settings, demo=True)
+    return run_live_session(settings, demo=True)
 
 
 @cli.command()

@@ -10,7 +10,7 @@ from tpos_live.control.osc_addresses import ALIASES, COMMANDS
 from tpos_live.control.osc_feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.osc_router import HELD, SILENCE
 from tpos_live.control.osc_targets import LEASE, MAX_SUBSCRIBERS, REPLY_PORT
-from tpos_live.core.parameters import DRAWN, FEATURES, LORAS, MAP_DEFAULTS, SLOTS, TABLE, TARGETS, Parameter
+from tpos_live.core.parameters import FEATURES, LORAS, MAP_DEFAULTS, RANDOM_START, SLOTS, TABLE, TARGETS, Parameter
 
 _TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
 _MAP_PARTS = ("", ".curve", ".attack", ".release")
@@ -31,7 +31,7 @@ def _number(number: float) -> str:
 
 
 def _default(p: Parameter) -> str:
-    if p.name in DRAWN:
+    if p.name in RANDOM_START:
         return "by chance"
     if p.kind in ("trigger", "text") and not p.default:
         return ""

@@ -23,8 +23,8 @@ AudioMode = Literal["append", "blend", "semantic", "grow"]
 """How a sound's meaning enters the picture (`conditioning/builder.py`)."""
 Kind = Literal["float", "int", "bool", "text", "choice", "trigger"]
 Value = float | int | bool | str
-DRAWN = ("seed",)
-"""Parameters whose start value a show draws by chance where none is set (`app.draw_seed`)."""
+RANDOM_START = ("seed",)
+"""Parameters whose start value a show draws by chance where none is set (`app.choose_seed`)."""
 LORAS = ("lora.1", "lora.2", "lora.3", "lora.4")
 """Parameters of an engine's live LoRAs."""
 

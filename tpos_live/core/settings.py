@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tpos_live.core.parameters import DRAWN, TABLE, ParameterError, Value, shorten
+from tpos_live.core.parameters import RANDOM_START, TABLE, ParameterError, Value, shorten
 from tpos_live.core.settings_file import SettingsError, line_of, read_toml
 from tpos_live.core.shown import PROMPT, SELECT, WEIGHTS
 
@@ -354,7 +354,7 @@ def config_text() -> str:
         elif parameter.kind in ("int", "float"):
             most = int(parameter.high) if parameter.high == round(parameter.high) else parameter.high
             about += f" ({parameter.low:g} to {most}{' ' + parameter.unit if parameter.unit else ''})"
-        unset = "# " if parameter.name in DRAWN else ""
+        unset = "# " if parameter.name in RANDOM_START else ""
         lines += [f"# {about}", f'{unset}"{parameter.name}" = {_toml(parameter.default)}']
     return "\n".join(lines) + "\n"
 

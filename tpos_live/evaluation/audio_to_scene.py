@@ -23,9 +23,9 @@ from tpos_live.evaluation.harness.context import Trial
 from tpos_live.evaluation.harness.pool import dice
 from tpos_live.evaluation.harness.sampler import Artist, as_tensor
 from tpos_live.evaluation.metrics.report import Figure, text_table
-from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.offline import improve, pictures
-from tpos_live.runtime.pipeline import Studio
+from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.audio_model.sound_to_scene import SHOWN
 from tpos_live.training.synth.sound_effects import KINDS
 from tpos_live.training.text.captions import PHRASES
@@ -91,11 +91,11 @@ def evaluate_picture(
     settings = load_settings({"engine.name": "ember"})
     values: dict[str, float | int | str] = {"prompt": "", "audio.weight": 1.0, "audio.mode": "blend", "seed": seed}
     snapshot = ParameterStore({**settings.start_values(), **values}).snapshot()
-    with Studio(settings, live=False) as studio:
-        improve(studio)
-        judge, _ = load_judge(studio.engine.folder)
-        trial = Trial(Artist(studio.engine), judge, seed)
-        vocabulary = load_vocabulary(studio.engine.folder, studio.engine.sentences)
+    with Pipeline(settings, live=False) as pipeline:
+        improve(pipeline)
+        judge, _ = load_judge(pipeline.engine.folder)
+        trial = Trial(Artist(pipeline.engine), judge, seed)
+        vocabulary = load_vocabulary(pipeline.engine.folder, pipeline.engine.sentences)
         seen: dict[str, list[Answer]] = {}
         wanted: dict[str, str | None] = {}
         for index, (text, mono) in enumerate(examples):
@@ -104,7 +104,7 @@ def evaluate_picture(
                 if wanted[text] is None:
                     report(f"left out: {text}, for which the engine has no scene")
             if wanted[text] is not None:
-                answer = _answer(studio, judge, snapshot, mono, index * 2 * SECONDS)
+                answer = _answer(pipeline, judge, snapshot, mono, index * 2 * SECONDS)
                 seen.setdefault(text, []).append(answer)
         words = {text: _by_words(trial, str(wanted[text])) for text in seen}
     flat = [(answer, wanted[text]) for text, answers in seen.items() for answer in answers]
@@ -146,25 +146,25 @@ def _by_words(trial: Trial, family: str) -> float:
     return float((trial.look(drawn)[1].argmax(1) == trial.index(family)).mean())
 
 
-def _answer(studio: Studio, judge: Judge, snapshot: Snapshot, mono: np.ndarray, begin: float) -> Answer:
+def _answer(pipeline: Pipeline, judge: Judge, snapshot: Snapshot, mono: np.ndarray, begin: float) -> Answer:
     """What is drawn in the last pictures of a sound, heard from a fresh start.
 
     begin: seconds on the mixer's clock, which only runs forward; what was heard before has faded by the end.
     """
-    studio.encoder.reset()
+    pipeline.encoder.reset()
     sound = np.repeat(mono[:, None], 2, axis=1)
-    listener = Listener(studio.encoder)
+    audio_processor = AudioProcessor(pipeline.encoder)
     last: deque[np.ndarray] = deque(maxlen=LOOKED_AT)
-    for drive in pictures(studio, listener, snapshot, sound, FPS):
-        frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=begin + drive.time)
+    for drive in pictures(pipeline, audio_processor, snapshot, sound, FPS):
+        frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=begin + drive.time)
         if frame is not None:
             last.append(frame.pixels.copy())
-    meaning = listener.meaning.latest()
+    meaning = audio_processor.meaning.latest()
     if not last:
         return Answer("", "", 0.0)
     votes = judge(as_tensor(list(last)))[0].argmax(1)
     drawn = judge.families[int(votes.bincount(minlength=len(judge.families)).argmax())]
-    return Answer(drawn, heard_scene(studio.encoder, meaning), float(meaning.magnitude) if meaning else 0.0)
+    return Answer(drawn, heard_scene(pipeline.encoder, meaning), float(meaning.magnitude) if meaning else 0.0)
 
 
 def heard_scene(encoder: object, meaning: Meaning | None) -> str:

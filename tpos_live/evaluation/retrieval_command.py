@@ -23,9 +23,9 @@ from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.interpolator import Playhead
 from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen, look
-from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.offline import improve, pictures
-from tpos_live.runtime.pipeline import Studio
+from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.synth.pieces import BAR, TEMPO, piece
 
 BARS, HEARD_BEFORE = 7, 2
@@ -106,30 +106,30 @@ def excerpts(
     paths = [folder / f"{_key(facts, size, fps, seed + number)}.npz" for number in range(count)]
     missing = [number for number, path in enumerate(paths) if not path.exists()]
     if missing:
-        with Studio(settings, live=False) as studio:
+        with Pipeline(settings, live=False) as pipeline:
             if len(missing) > FEW:
-                improve(studio)
+                improve(pipeline)
             for number in tqdm(missing, unit="piece", disable=not sys.stderr.isatty()):
-                _keep(paths[number], _draw(studio, ParameterStore(start), fps, seed + number, number, swings))
+                _keep(paths[number], _draw(pipeline, ParameterStore(start), fps, seed + number, number, swings))
     return [_kept(path) for path in paths]
 
 
-def _draw(studio: Studio, store: ParameterStore, fps: int, seed: int, number: int, swings: bool) -> Excerpt:
+def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number: int, swings: bool) -> Excerpt:
     sound = piece(seed, BARS)
     before = round(HEARD_BEFORE * BAR * fps)
     # Another seed of the noise each: a probe must not know a piece by its pictures.
     store.set("seed", seed)
     snapshot = store.snapshot()
-    studio.encoder.reset()
-    listener, composer, playhead = Listener(studio.encoder), Composer(OUTPUT), Playhead()
+    pipeline.encoder.reset()
+    audio_processor, composer, playhead = AudioProcessor(pipeline.encoder), Composer(OUTPUT), Playhead()
     shown: list[np.ndarray] = []
     begin = 4 * number * SECONDS  # the mixer's clock only runs forward
-    for k, drive in enumerate(pictures(studio, listener, snapshot, sound, fps)):
+    for k, drive in enumerate(pictures(pipeline, audio_processor, snapshot, sound, fps)):
         if k < before:
             continue
         if swings:
             drive = swung(drive)
-        frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=begin + drive.time)
+        frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=begin + drive.time)
         playhead.take(frame)
         shown.append(composer.compose(playhead.shot(drive.time, drive, snapshot).finish, frame))
     mono = sound[round(before / fps * RATE) :].mean(axis=1)

@@ -18,7 +18,7 @@ from tpos_live.features.features import Features
 from tpos_live.modulation.integrator import Conductor
 
 
-class Listener:
+class AudioProcessor:
     """Hears chunks of sound and publishes what they mean for the picture.
 
     Thread contract: one thread calls `hear`; `drive`, `meaning` and `features` hold the newest record
@@ -59,7 +59,7 @@ class Listener:
             self.times.add("encoder", (time.perf_counter() - middle) / hops)
 
 
-class ListenerThread:
+class AudioThread:
     """Opens a live source and runs a Listener on it until it is left, or a file has ended.
 
     A context manager: entering returns at once, for a device may take seconds to open. Thread contract: owns
@@ -73,13 +73,13 @@ class ListenerThread:
     def __init__(
         self,
         sound: Sound,
-        listener: Listener,
+        audio_processor: AudioProcessor,
         store: ParameterStore,
         on_chunk: Callable[[Chunk], None] | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._sound = sound
-        self._listener = listener
+        self._audio_processor = audio_processor
         self._store = store
         self._on_chunk = on_chunk
         self._report = report
@@ -89,7 +89,7 @@ class ListenerThread:
         self.error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
-    def __enter__(self) -> ListenerThread:
+    def __enter__(self) -> AudioThread:
         self._thread.start()
         return self
 
@@ -115,7 +115,7 @@ class ListenerThread:
                 if chunk is not None and len(chunk.mono):
                     if self._on_chunk is not None:
                         self._on_chunk(chunk)
-                    self._listener.hear(chunk, self._store.snapshot())
+                    self._audio_processor.hear(chunk, self._store.snapshot())
                 elif self._sound.status(now).state is SourceState.ENDED:
                     self.ended.set()
                     return

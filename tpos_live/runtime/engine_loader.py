@@ -11,32 +11,32 @@ from tpos_live.core.timing import Rate
 from tpos_live.diffusion.model.metadata import EngineError, first_line
 
 if TYPE_CHECKING:
-    from tpos_live.runtime.live_session import Show
+    from tpos_live.runtime.live_session import LiveSession
 
 FIRST = 10.0
 """Seconds after which a better accelerator is made ready although there is no picture yet."""
 
 
-class Loader:
+class EngineLoader:
     """Loads the engine on a thread of its own and starts the renderer.
 
     A context manager. `error` holds why there is no engine. `alive` while it loads. What is done once there is a
     picture is optional: where it fails, the show goes on, with a line.
     """
 
-    def __init__(self, show: Show) -> None:
-        self._show = show
+    def __init__(self, session: LiveSession) -> None:
+        self._session = session
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._load, name="loader", daemon=True)
         self._left = threading.Event()
         self._drawn, self._busy = Rate(), Rate()
         self.error: Exception | None = None
         self.renderer: Any = None
-        self.studio: Any = None
+        self.pipeline: Any = None
         self.ready = threading.Event()
         """Set when the renderer runs."""
 
-    def __enter__(self) -> Loader:
+    def __enter__(self) -> EngineLoader:
         self._thread.start()
         return self
 
@@ -65,63 +65,63 @@ class Loader:
 
     def _improve(self) -> None:
         """Swap in the faster accelerator once it is ready; the show runs on the slower one meanwhile."""
-        board = self._show.board
+        status_registry = self._session.status_registry
         try:
-            better = self.studio.improve()
+            better = self.pipeline.improve()
         except EngineError as error:
             if not self._left.is_set():
-                board.fill(accelerator_why=str(error))
-                board.report(str(error))
+                status_registry.update(accelerator_why=str(error))
+                status_registry.report(str(error))
             return
         if better is not None and not self._left.is_set():
             self.renderer.swap(better)
-            board.fill(accelerator=better.name, accelerator_why=better.why)
+            status_registry.update(accelerator=better.name, accelerator_why=better.why)
 
     def _tell(self) -> None:
         """Say on the board what draws."""
-        engine, painter = self.studio.engine, self.studio.painter
-        self._show.board.fill(
+        engine, painter = self.pipeline.engine, self.pipeline.painter
+        self._session.status_registry.update(
             engine=engine.name,
             accelerator=painter.accelerator.name,
             accelerator_why=painter.accelerator.why,
             size=painter.size,
         )
 
-    def _rescue(self, error: Exception, failures: int) -> Any:
-        rescued = self.studio.rescue(error, failures)
-        if rescued is not None:
+    def _fail_over(self, error: Exception, failures: int) -> Any:
+        result = self.pipeline.fail_over(error, failures)
+        if result is not None:
             self._tell()
-        return rescued
+        return result
 
     def _load(self) -> None:
-        show = self._show
+        session = self._session
         try:
-            show.board.fill(engine=show.settings.engine.name)
+            session.status_registry.update(engine=session.settings.engine.name)
             from tpos_live.diffusion.cuda.diagnosis import gpu_remedy
-            from tpos_live.runtime.pipeline import Studio
+            from tpos_live.runtime.pipeline import Pipeline
             from tpos_live.runtime.render_thread import RenderThread
 
-            encoder, output = show.listener.encoder, show.output_size
-            studio = self._stack.enter_context(Studio(show.settings, live=True, encoder=encoder, output=output))
+            encoder, output = session.audio_processor.encoder, session.output_size
+            pipeline = self._stack.enter_context(Pipeline(session.settings, live=True, encoder=encoder, output=output))
             if self._left.is_set():
                 return
-            show.say(studio.note)
-            if studio.painter.notice:
-                show.board.report(studio.painter.notice)
-            self.studio = studio
+            session.say(pipeline.note)
+            if pipeline.painter.notice:
+                session.status_registry.report(pipeline.painter.notice)
+            self.pipeline = pipeline
             self._tell()
-            show.board.fill(state="running")
+            session.status_registry.update(state="running")
             self.renderer = self._stack.enter_context(
                 RenderThread(
-                    studio.painter,
-                    studio.mixer,
-                    show.listener.drive,
-                    show.listener.meaning,
-                    show.store,
-                    show.frames,
-                    fps_cap=show.settings.engine.fps_cap,
-                    report=show.board.report,
-                    rescue=self._rescue,
+                    pipeline.painter,
+                    pipeline.mixer,
+                    session.audio_processor.drive,
+                    session.audio_processor.meaning,
+                    session.store,
+                    session.frames,
+                    fps_cap=session.settings.engine.fps_cap,
+                    report=session.status_registry.report,
+                    fail_over=self._fail_over,
                 )
             )
             self.ready.set()
@@ -132,8 +132,8 @@ class Loader:
             with suppress(ImportError):
                 import av  # noqa: F401  # now, and not when somebody presses "record"
             if remedy := gpu_remedy():
-                show.say(remedy)
+                session.say(remedy)
             self._first_picture()
             self._improve()
         except Exception as error:
-            show.board.report(f"not all could be made ready, the show goes on: {first_line(error)}")
+            session.status_registry.report(f"not all could be made ready, the show goes on: {first_line(error)}")

@@ -23,7 +23,7 @@ LEAST_SIDE = 256
 _LOST = ("cuda error", "cudnn error", "cublas", "device-side", "device lost", "nvml", "no cuda gpus", "mps backend")
 
 
-class Trouble(Enum):
+class FailureKind(Enum):
     """Kinds of failure. MEMORY: out of it. LOST: the card or its driver is gone. OTHER: anything else."""
 
     MEMORY = "memory"
@@ -31,7 +31,7 @@ class Trouble(Enum):
     OTHER = "other"
 
 
-class Way(Enum):
+class Fallback(Enum):
     """What is done about it."""
 
     HOLD = "hold"
@@ -41,7 +41,7 @@ class Way(Enum):
 
 
 @dataclass(frozen=True)
-class Rescued:
+class FailoverResult:
     """What the render thread draws with from now on, and the line that says why."""
 
     painter: Painter
@@ -49,30 +49,30 @@ class Rescued:
     line: str
 
 
-def trouble(error: BaseException) -> Trouble:
+def classify_failure(error: BaseException) -> FailureKind:
     """The kind of a failure. Types and texts are those of torch, CUDA and TensorRT."""
     text = f"{type(error).__name__} {error}".lower()
     if isinstance(error, MemoryError) or "out of memory" in text or "outofmemory" in text:
-        return Trouble.MEMORY
+        return FailureKind.MEMORY
     if type(error).__name__ == "AcceleratorError" or any(word in text for word in _LOST):
-        return Trouble.LOST
-    return Trouble.OTHER
+        return FailureKind.LOST
+    return FailureKind.OTHER
 
 
-def way(kind: Trouble, failures: int, smaller: bool, accelerator: str, built_in: bool) -> Way:
+def choose_fallback(kind: FailureKind, failures: int, smaller: bool, accelerator: str, built_in: bool) -> Fallback:
     """The next step. failures: how many in a row, from 1. smaller: whether the size can still shrink.
 
     accelerator: what draws now. built_in: whether the engine in the box draws already, on the CPU.
     """
-    if kind is Trouble.LOST and not built_in:
-        return Way.BUILT_IN
-    if kind is Trouble.MEMORY and smaller:
-        return Way.SMALLER
-    if kind is not Trouble.MEMORY and failures < PATIENCE:
-        return Way.HOLD
+    if kind is FailureKind.LOST and not built_in:
+        return Fallback.BUILT_IN
+    if kind is FailureKind.MEMORY and smaller:
+        return Fallback.SMALLER
+    if kind is not FailureKind.MEMORY and failures < PATIENCE:
+        return Fallback.HOLD
     if accelerator != "eager":
-        return Way.EAGER
-    return Way.HOLD if built_in else Way.BUILT_IN
+        return Fallback.EAGER
+    return Fallback.HOLD if built_in else Fallback.BUILT_IN
 
 
 def smaller_size(size: tuple[int, int], step: int) -> tuple[int, int] | None:

@@ -33,34 +33,34 @@ from tpos_live.display.errors import StageError
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
 from tpos_live.display.screens import has_display
 from tpos_live.display.window import StageWindow
-from tpos_live.runtime.audio_thread import Listener, ListenerThread
-from tpos_live.runtime.engine_loader import Loader
+from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
+from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.recordings import check_recording
-from tpos_live.runtime.session_controls import Desk
-from tpos_live.runtime.status_board import Board
+from tpos_live.runtime.session_controls import SessionControls
+from tpos_live.runtime.status_registry import StatusRegistry
 
 if TYPE_CHECKING:
     from tpos_live.display.headless import HeadlessStage
     from tpos_live.runtime.demo import DemoPrompts
 
 
-def run_show(settings: Settings, demo: bool = False) -> NoReturn:
+def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
     """A show from start to end, and of the process with it: 1 if a recording was lost. Raises our own errors for what
     cannot start."""
     headless = settings.window.headless
     if not headless and not has_display():
         raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
-    with stopping() as stop:
-        show = Show(draw_seed(settings), demo=demo, stop=stop)
+    with stop_signals() as stop:
+        session = LiveSession(choose_seed(settings), demo=demo, stop=stop)
         if demo:
-            show.change_prompts()
+            session.change_prompts()
         try:
-            with show:
-                show.run()
+            with session:
+                session.run()
         finally:
-            failures = show.desk.recordings.failures
+            failures = session.controls.recordings.failures
             for line in failures:  # told again: they may have scrolled away hours ago
-                show.say(line)
+                session.say(line)
     # All of ours is closed and written. Taking down PyTorch and OpenVINO costs another second, and a loader that is
     # inside a library's import cannot be interrupted: leave without them.
     sys.stdout.flush()
@@ -68,7 +68,7 @@ def run_show(settings: Settings, demo: bool = False) -> NoReturn:
     os._exit(1 if failures else 0)
 
 
-def draw_seed(settings: Settings) -> Settings:
+def choose_seed(settings: Settings) -> Settings:
     """The same settings with a seed of the system's entropy where none is set, said so that it can be had again.
 
     The seeds of `seed.random` follow from it, so with --seed they come again in the same order. Files (`render`,
@@ -82,7 +82,7 @@ def draw_seed(settings: Settings) -> Settings:
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[threading.Event]:
     """An event that Ctrl-C, SIGTERM or a closed terminal sets; the second Ctrl-C is obeyed at once."""
     event = threading.Event()
 
@@ -100,7 +100,7 @@ def stopping() -> Iterator[threading.Event]:
             signal.signal(getattr(signal, name), handler)
 
 
-class Show:
+class LiveSession:
     """A context manager: entering starts every thread, leaving ends them within a second.
 
     Thread contract: made, entered, run and left on the main thread.
@@ -123,24 +123,24 @@ class Show:
         check_recording(settings.record, settings.sound.audio)
         self.store = ParameterStore(settings.start_values())
         self.say = say
-        self.board = Board(self.store, say)
+        self.status_registry = StatusRegistry(self.store, say)
         self.frames: Mailbox[Frame] = Mailbox()
         encoder, why = open_encoder()
         if why:
             say(why)
-        self.listener = Listener(encoder)
+        self.audio_processor = AudioProcessor(encoder)
         self.sound = sound or self._open_sound()
         self.stage: StageWindow | HeadlessStage = self._make_stage()
-        self.listener.delay = self._delay
-        self.desk = Desk(
+        self.audio_processor.delay = self._delay
+        self.controls = SessionControls(
             self.store,
             self.sound,
-            self.board.report,
+            self.status_registry.report,
             record=settings.record.file,
             folder=settings.record.folder,
             fps=settings.record.fps,
         )
-        self.loader = Loader(self)
+        self.engine_loader = EngineLoader(self)
         self._stack = ExitStack()
         self._ending_at = 0.0
         self._prompts: DemoPrompts | None = None
@@ -148,19 +148,19 @@ class Show:
     @property
     def loading(self) -> bool:
         """True while the engine is being loaded, or a faster accelerator prepared."""
-        return self.loader.alive
+        return self.engine_loader.alive
 
     @property
     def renderer(self) -> Any:
         """The RenderThread, None while loading."""
-        return self.loader.renderer
+        return self.engine_loader.renderer
 
     @property
-    def studio(self) -> Any:
+    def pipeline(self) -> Any:
         """The Studio, None while loading."""
-        return self.loader.studio
+        return self.engine_loader.pipeline
 
-    def __enter__(self) -> Show:
+    def __enter__(self) -> LiveSession:
         settings, stack = self.settings, self._stack
         # The sound's threads must not wait 5 ms, Python's default, for their turn.
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
@@ -169,29 +169,31 @@ class Show:
             self.osc = stack.enter_context(
                 OscControl(
                     self.store,
-                    self.board.status,
+                    self.status_registry.status,
                     # To the terminal alone: a stranger's bad address must not appear on the wall.
                     self.say,
                     settings.osc.host,
                     settings.osc.port,
                     [parse_address(reply) for reply in settings.osc.reply],
-                    (lambda: self.listener.features) if settings.osc.audio else None,
+                    (lambda: self.audio_processor.features) if settings.osc.audio else None,
                 )
             )
             stack.enter_context(self.stage)
             if isinstance(self.stage, StageWindow):
                 if not self._headless_gl:
-                    stack.enter_context(ScreenSaverInhibitor(self.board.report))
+                    stack.enter_context(ScreenSaverInhibitor(self.status_registry.report))
                 if note := self.stage.layout_note(LETTERS):
                     self.say(note)
             self._ear = stack.enter_context(
-                ListenerThread(self.sound, self.listener, self.store, self.desk.hear, self.board.report)
+                AudioThread(
+                    self.sound, self.audio_processor, self.store, self.controls.hear, self.status_registry.report
+                )
             )
-            self.board.fill(state="loading", encoder=self.listener.encoder.name)
-            self.board.attach(self._sound_fields)
-            self.board.attach(self._picture_fields)
-            stack.enter_context(self.loader)
-            stack.callback(self.board.fill, state="stopping")
+            self.status_registry.update(state="loading", encoder=self.audio_processor.encoder.name)
+            self.status_registry.add_provider(self._sound_fields)
+            self.status_registry.add_provider(self._picture_fields)
+            stack.enter_context(self.engine_loader)
+            stack.callback(self.status_registry.update, state="stop_signals")
             if self.osc.port:
                 self.say(f"OSC on {settings.osc.host}:{self.osc.port}, loading the engine …")
         except BaseException:
@@ -201,7 +203,7 @@ class Show:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            self.desk.close(self.stage, failed=exc[0] is not None)
+            self.controls.close(self.stage, failed=exc[0] is not None)
         finally:
             self._stack.close()
 
@@ -215,14 +217,14 @@ class Show:
         self.stage.run(self._over)
         self._raise()
 
-    def run_until_first(self) -> float:
+    def run_until_first_frame(self) -> float:
         """Show until the engine's first picture is there (measurements); the seconds it took."""
         begin = time.perf_counter()
         self.stage.run(lambda: self.stage.playhead.newest is not None or self._over())
         self._raise()
         return time.perf_counter() - begin
 
-    def run_until_best(self) -> float:
+    def run_until_fastest_backend(self) -> float:
         """Show until the engine's fastest accelerator draws (measurements); the longest wait for a picture, in seconds,
         from the first one to a second after that."""
         drawn, longest, end = time.perf_counter(), 0.0, 0.0
@@ -241,13 +243,15 @@ class Show:
         return longest
 
     def _raise(self) -> None:
-        error = self._ear.error or self.loader.error
+        error = self._ear.error or self.engine_loader.error
         if error is not None:
             raise error
 
     def _over(self) -> bool:
         ended = self._ending_at and time.perf_counter() >= self._ending_at
-        return bool(self._stop.is_set() or self._ear.ended.is_set() or ended or self._ear.error or self.loader.error)
+        return bool(
+            self._stop.is_set() or self._ear.ended.is_set() or ended or self._ear.error or self.engine_loader.error
+        )
 
     def _open_sound(self) -> Sound:
         sound = self.settings.sound
@@ -282,10 +286,10 @@ class Show:
             self.frames,
             self._drive,
             self.store.snapshot,
-            self.board.status,
-            on_key=lambda name, modifiers: self.desk.key(name, modifiers, self.stage),
+            self.status_registry.status,
+            on_key=lambda name, modifiers: self.controls.key(name, modifiers, self.stage),
             on_refresh=self._refresh,
-            report=self.board.report,
+            report=self.status_registry.report,
             screen=screen if isinstance(screen, str) else "",
             size=self.output_size,
             headless=self._headless_gl,
@@ -302,14 +306,15 @@ class Show:
     def _refresh(self, _now: float) -> None:
         if self._prompts is not None:
             self._prompts.look(self._drive().time)
-        self.desk.look(self.stage)
+        self.controls.look(self.stage)
 
     def _refresh_headless(self, now: float) -> None:
         self._refresh(now)
-        self.board.status()  # A window asks for it in order to show it; here it brings what is wrong to the terminal.
+        # A window reads the status to draw it; without one, reading it brings messages to the terminal.
+        self.status_registry.status()
 
     def _drive(self) -> Drive:
-        return self.listener.drive.latest() or Drive()
+        return self.audio_processor.drive.latest() or Drive()
 
     def _delay(self) -> float:
         """Seconds from sound in the room to its light on the screen, as far as they can be measured."""
@@ -319,7 +324,7 @@ class Show:
         if not self._ear.opened.is_set():
             return {}
         now = time.perf_counter()
-        sound, heard = self.sound.status(now), self.listener.features
+        sound, heard = self.sound.status(now), self.audio_processor.features
         return {
             "sound_state": sound.state.value,
             "sound_name": sound.name,
@@ -331,19 +336,19 @@ class Show:
             "tempo": heard.tempo,
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
-            "heard": self.listener.naming.name,
-            "magnitude": meaning.magnitude if (meaning := self.listener.meaning.latest()) else 0.0,
-            "message": sound.message or (self.studio.problem if self.studio else ""),
+            "heard": self.audio_processor.naming.name,
+            "magnitude": meaning.magnitude if (meaning := self.audio_processor.meaning.latest()) else 0.0,
+            "message": sound.message or (self.pipeline.problem if self.pipeline else ""),
         }
 
     def _picture_fields(self) -> dict[str, Any]:
         return {
-            "engine_fps": self.loader.fps(),
-            "engine_busy": self.loader.busy(),
-            "understood": self.studio.understood if self.studio else "",
+            "engine_fps": self.engine_loader.fps(),
+            "engine_busy": self.engine_loader.busy(),
+            "understood": self.pipeline.understood if self.pipeline else "",
             "shown_fps": self.stage.meter.fps,
             "latency_ms": self.stage.meter.latency_ms,
             "frames_replaced": self.frames.replaced,
-            **self.desk.recordings.fields(),
+            **self.controls.recordings.fields(),
             "osc_bad": self.osc.bad,
         }

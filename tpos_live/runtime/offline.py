@@ -30,10 +30,10 @@ from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.output_file import VIDEO, check_output
 from tpos_live.display.postfx import finish_from
 from tpos_live.display.video import VideoWriter, check_picture, save_picture
-from tpos_live.runtime.audio_thread import Listener
+from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts
-from tpos_live.runtime.overlap import VideoPipeline
-from tpos_live.runtime.pipeline import Studio
+from tpos_live.runtime.overlap import OverlappedVideoWriter
+from tpos_live.runtime.pipeline import Pipeline
 
 DEMO_SECONDS = 20.0
 STILL_FPS = 10
@@ -43,8 +43,8 @@ ENCODER_THREADS = 2
 
 
 def pictures(
-    studio: Studio,
-    listener: Listener,
+    pipeline: Pipeline,
+    audio_processor: AudioProcessor,
     snapshot: Snapshot,
     sound: np.ndarray | AudioClip,
     fps: int,
@@ -63,8 +63,8 @@ def pictures(
         mono = downmix.push(stereo)
         if line := downmix.remark():
             report(line)
-        listener.hear(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
-        drive = listener.drive.latest() or drive
+        audio_processor.hear(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
+        drive = audio_processor.drive.latest() or drive
         yield drive
 
 
@@ -85,14 +85,14 @@ def drawn(
 
         yield from drawn_by_workers(settings, snapshot, sound, fps, workers, pictures, report=tell)
         return
-    with Studio(settings, live=False, output=parse_size(settings.record.resolution)) as studio:
-        tell(studio.note)
-        improve(studio)
-        listener = Listener(studio.encoder)
-        for drive in pictures(studio, listener, snapshot, sound, fps, tell):
+    with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
+        tell(pipeline.note)
+        improve(pipeline)
+        audio_processor = AudioProcessor(pipeline.encoder)
+        for drive in pictures(pipeline, audio_processor, snapshot, sound, fps, tell):
             now = snapshot if shown is None else shown(drive.time)
-            yield drive, studio.draw(drive, listener.meaning.latest(), now, now=drive.time)
-            tell(studio.painter.remark())
+            yield drive, pipeline.draw(drive, audio_processor.meaning.latest(), now, now=drive.time)
+            tell(pipeline.painter.remark())
 
 
 def write_video(
@@ -127,11 +127,11 @@ def write_video(
             closing(drawn(settings, snapshot, sound, fps, workers, shown)) as frames,
             writer,
             Progress(output.name, count) as progress,
-            VideoPipeline(writer, size, snapshot, written) as pipeline,
+            OverlappedVideoWriter(writer, size, snapshot, written) as video,
         ):
             # Decoded a second time, in step: a file is not kept in memory, however long.
             for (drive, frame), piece in zip(frames, frame_pieces(sound, fps), strict=True):
-                pipeline.put(drive, frame, piece)
+                video.put(drive, frame, piece)
                 length += len(piece)
     except BaseException:
         if writer.pictures:
@@ -170,14 +170,14 @@ def still(
     if sound is not None:
         sound.check()
     snapshot = ParameterStore(settings.start_values()).snapshot()
-    with Studio(settings, live=False, output=shown or parse_size(settings.window.size)) as studio:
-        tell(studio.note)
-        tell(studio.painter.notice)
-        studio.painter.settle()
-        drive, frame = _in_silence(studio, snapshot) if sound is None else _after(studio, snapshot, sound)
+    with Pipeline(settings, live=False, output=shown or parse_size(settings.window.size)) as pipeline:
+        tell(pipeline.note)
+        tell(pipeline.painter.notice)
+        pipeline.painter.settle()
+        drive, frame = _in_silence(pipeline, snapshot) if sound is None else _after(pipeline, snapshot, sound)
         assert frame is not None  # not live: it waits for the prompt
-        if studio.understood:
-            click.echo(f"prompt: {studio.understood}", err=True)
+        if pipeline.understood:
+            click.echo(f"prompt: {pipeline.understood}", err=True)
     pixels = frame.pixels
     if shown:
         pixels = Composer(shown).compose(finish_from(drive, snapshot, None, frame, drive.time, drive.time), frame)
@@ -185,7 +185,7 @@ def still(
     return 0
 
 
-def _in_silence(studio: Studio, snapshot: Snapshot) -> tuple[Drive, Frame | None]:
+def _in_silence(pipeline: Pipeline, snapshot: Snapshot) -> tuple[Drive, Frame | None]:
     drive = Drive(
         intensity=0.6,
         bloom=snapshot["finish.bloom"],
@@ -193,31 +193,31 @@ def _in_silence(studio: Studio, snapshot: Snapshot) -> tuple[Drive, Frame | None
         grain=snapshot["finish.grain"],
         loras=tuple(snapshot[name] for name in LORAS),
     )
-    return drive, studio.draw(drive, None, snapshot, now=0.0)
+    return drive, pipeline.draw(drive, None, snapshot, now=0.0)
 
 
-def _after(studio: Studio, snapshot: Snapshot, sound: AudioClip) -> tuple[Drive, Frame | None]:
+def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Drive, Frame | None]:
     """The last picture of `sound`, and its Drive; says what was heard."""
-    listener = Listener(studio.encoder)
-    for drive in pictures(studio, listener, snapshot, sound, STILL_FPS, tell):
-        frame = studio.draw(drive, listener.meaning.latest(), snapshot, now=drive.time)
-    click.echo(f"heard: {listener.naming.name or 'nothing'}", err=True)
+    audio_processor = AudioProcessor(pipeline.encoder)
+    for drive in pictures(pipeline, audio_processor, snapshot, sound, STILL_FPS, tell):
+        frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=drive.time)
+    click.echo(f"heard: {audio_processor.naming.name or 'nothing'}", err=True)
     return drive, frame
 
 
-def improve(studio: Studio) -> None:
+def improve(pipeline: Pipeline) -> None:
     """Take the fastest accelerator for the whole file, preparing it first if need be."""
-    tell(studio.painter.notice)
-    if studio.painter.accelerator.name == "eager" and studio.painter.accelerator.why:
-        tell(f"preparing the engine: {studio.painter.accelerator.why} (once on this machine)")
+    tell(pipeline.painter.notice)
+    if pipeline.painter.accelerator.name == "eager" and pipeline.painter.accelerator.why:
+        tell(f"preparing the engine: {pipeline.painter.accelerator.why} (once on this machine)")
     try:
-        better = studio.improve()
+        better = pipeline.improve()
     except EngineError as error:
         tell(f"going on without it: {error}")
     else:
         if better is not None:
-            studio.painter.use(better)
-    studio.painter.settle()
+            pipeline.painter.use(better)
+    pipeline.painter.settle()
 
 
 def tell(note: str) -> None:

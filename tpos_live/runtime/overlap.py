@@ -26,7 +26,7 @@ DEPTH = 6
 MOST_COMPOSERS = 4
 
 
-class VideoPipeline:
+class OverlappedVideoWriter:
     """Composes drawn frames and writes them with their sound, while the caller draws the next ones.
 
     A context manager. Leaving it waits for every frame that was put, also after an exception of the caller, so that

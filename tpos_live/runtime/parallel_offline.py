@@ -30,8 +30,8 @@ from tpos_live.core.frame_params import Drive
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.diffusion.model.metadata import EngineError, first_line
-from tpos_live.runtime.audio_thread import Listener
-from tpos_live.runtime.pipeline import Studio
+from tpos_live.runtime.audio_thread import AudioProcessor
+from tpos_live.runtime.pipeline import Pipeline
 
 SEGMENT = 120
 """Pictures in a row that one worker draws; as many may wait to be written."""
@@ -74,9 +74,9 @@ def drawn_by_workers(
         share = max((os.cpu_count() or 1) // workers, 1)
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": share})})
     values = {**settings.start_values(), "out.inbetween": False}
-    studio = Studio(settings, live=False)  # not entered: only its encoder is needed here
+    pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed here
     with _crew(settings, values, sound, fps, workers, hear, segment) as take:
-        for k, drive in enumerate(hear(studio, Listener(studio.encoder), snapshot, sound, fps, report)):
+        for k, drive in enumerate(hear(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps, report)):
             yield drive, replace(take(owner(k, workers, segment)), index=k)
 
 
@@ -149,18 +149,18 @@ def _work(
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(rank % torch.cuda.device_count())
-        with Studio(settings, live=False, output=parse_size(settings.record.resolution)) as studio:
-            _prepare(studio, first=rank == 0, ready=ready)
+        with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
+            _prepare(pipeline, first=rank == 0, ready=ready)
             snapshot = ParameterStore(values).snapshot()
-            drives = hear(studio, listener := Listener(studio.encoder), snapshot, sound, fps)
+            drives = hear(pipeline, audio_processor := AudioProcessor(pipeline.encoder), snapshot, sound, fps)
             for k, drive in enumerate(drives):
-                tokens = studio.mixer.tokens(drive.time, snapshot, drive, listener.meaning.latest())
+                tokens = pipeline.mixer.tokens(drive.time, snapshot, drive, audio_processor.meaning.latest())
                 assert tokens is not None  # not live: it waits for the prompt
                 doing = role(k, rank, workers, segment)
-                if doing == "skip" or (doing == "up" and not _leaves(drive, settings, studio.mixer.mode(snapshot))):
-                    studio.painter.reset_feedback()
+                if doing == "skip" or (doing == "up" and not _leaves(drive, settings, pipeline.mixer.mode(snapshot))):
+                    pipeline.painter.reset_feedback()
                     continue
-                frame = studio.painter.draw(drive, tokens, snapshot, studio.mixer.directions, studio.mixer.scenes)
+                frame = pipeline.painter.draw(drive, tokens, snapshot, pipeline.mixer.directions, pipeline.mixer.scenes)
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))
         out.close()
@@ -174,17 +174,17 @@ def _leaves(drive: Drive, settings: Settings, mode: str) -> bool:
     return drive.strength < 1.0 or settings.engine.stream_batch or mode == "semantic"
 
 
-def _prepare(studio: Studio, first: bool, ready: Any) -> None:
+def _prepare(pipeline: Pipeline, first: bool, ready: Any) -> None:
     """The fastest accelerator for all: the first worker prepares it, the others find it prepared."""
     try:
         if not first:
             ready.wait()
         try:
-            better = studio.improve()
+            better = pipeline.improve()
         except EngineError:
             better = None
         if better is not None:
-            studio.painter.use(better)
-        studio.painter.settle()
+            pipeline.painter.use(better)
+        pipeline.painter.settle()
     finally:
         ready.set()

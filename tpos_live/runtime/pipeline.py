@@ -29,7 +29,15 @@ from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.metadata import first_line
-from tpos_live.runtime.failover import Rescued, Trouble, Way, release, smaller_size, trouble, way
+from tpos_live.runtime.failover import (
+    FailoverResult,
+    FailureKind,
+    Fallback,
+    choose_fallback,
+    classify_failure,
+    release,
+    smaller_size,
+)
 
 WIDE_CORES = 4
 """Cores from which a CPU draws the larger of an engine's sizes without being asked."""
@@ -41,7 +49,7 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-class Studio:
+class Pipeline:
     """Entering loads the engine (seconds); `draw` belongs to one thread from then on.
 
     live: prompts are encoded on a worker and appear when they are ready; otherwise each picture waits for
@@ -72,7 +80,7 @@ class Studio:
         try:
             self._build(path, parse_size(chosen.size), chosen.accelerator)
         except Exception as error:
-            if trouble(error) is not Trouble.MEMORY:
+            if classify_failure(error) is not FailureKind.MEMORY:
                 raise
             self._build_built_in(f"{path.name} does not fit into the card's memory")
         return self
@@ -137,7 +145,7 @@ class Studio:
             soon=self._live,
         )
 
-    def rescue(self, error: Exception, failures: int) -> Rescued | None:
+    def fail_over(self, error: Exception, failures: int) -> FailoverResult | None:
         """What to draw with after a picture failed, the `failures`th in a row; None: the same again.
 
         Call from the drawing thread; takes seconds where another engine must be loaded.
@@ -145,21 +153,23 @@ class Studio:
         painter = self.painter
         smaller = smaller_size(painter.size, max(self.engine.metadata.multiple, self.engine.factor))
         built_in = self._device == "cpu" and self._path.name == BUILT_IN
-        chosen = way(trouble(error), failures, smaller is not None, painter.accelerator.name, built_in)
+        chosen = choose_fallback(
+            classify_failure(error), failures, smaller is not None, painter.accelerator.name, built_in
+        )
         first = first_line(error, 80)
-        if chosen is Way.HOLD:
+        if chosen is Fallback.HOLD:
             return None
         release()
-        if chosen is Way.BUILT_IN:
+        if chosen is Fallback.BUILT_IN:
             self._build_built_in(first)
             line = f"{first}: Ember goes on, on the CPU"
         else:
-            size = smaller if chosen is Way.SMALLER and smaller else painter.size
-            name = "eager" if chosen is Way.EAGER else self._settings.engine.accelerator
+            size = smaller if chosen is Fallback.SMALLER and smaller else painter.size
+            name = "eager" if chosen is Fallback.EAGER else self._settings.engine.accelerator
             self.painter = self._painter(size, name)
             self.painter.accelerator.why = first
             line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.accelerator.name}"
-        return Rescued(self.painter, self.mixer, line)
+        return FailoverResult(self.painter, self.mixer, line)
 
     def __exit__(self, *_exc: object) -> None:
         self._stack.close()

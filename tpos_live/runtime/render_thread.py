@@ -22,7 +22,7 @@ from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.diffusion.backends.registry import Accelerator
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.metadata import first_line
-from tpos_live.runtime.failover import Rescued
+from tpos_live.runtime.failover import FailoverResult
 
 Mixed = tuple[torch.Tensor, Directions | None, Scenes | None]
 """What a mixer gives for a picture."""
@@ -63,7 +63,7 @@ class Pace:
         self._due += self._period
 
 
-class Trail:
+class FrameParamsExtrapolator:
     """The Drives so far, and where they lead before the next one comes. The clock is passed in.
 
     They lead on at the slower of the last two speeds: a stroke of the drums moves the picture by a jerk that is over in
@@ -94,7 +94,7 @@ class RenderThread:
     It waits for nothing but the cap on frames, and a moment for the next Drive: a device that hangs does not hold
     the picture. A card, which is faster than Drives come (one for 10 ms of sound), does not wait for them. Prompts,
     meanings and parameters are taken as they are. A picture that fails is reported once, the last one stays, and it
-    tries again, or goes on with what `rescue` gives it.
+    tries again, or goes on with what `fail_over` gives it.
 
     Thread contract: the thread owns `painter` and `mixer`; `frames` is its output. `swap`, `drawn`,
     `failed` and `error` may be used from anywhere.
@@ -110,7 +110,7 @@ class RenderThread:
         frames: Mailbox[Frame],
         fps_cap: float = 0.0,
         report: Callable[[str], None] = lambda line: None,
-        rescue: Callable[[Exception, int], Rescued | None] = lambda error, failures: None,
+        fail_over: Callable[[Exception, int], FailoverResult | None] = lambda error, failures: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """report: called on the render thread with one line; must not block. rescue: called on the render thread
@@ -124,14 +124,14 @@ class RenderThread:
         self._frames = frames
         self._pace = Pace(fps_cap)
         self._report = report
-        self._rescue = rescue
+        self._fail_over = fail_over
         self._clock = clock
         self._in_a_row = 0
-        self._rescued = False
+        self._failed_over = False
         self._stop = threading.Event()
         self._next: Accelerator | None = None
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
-        self._trail = Trail()
+        self._trail = FrameParamsExtrapolator()
         self._ahead: Mixed | None = None
         self.drawn = 0
         self.busy = 0.0
@@ -152,7 +152,7 @@ class RenderThread:
 
     def swap(self, accelerator: Accelerator) -> None:
         """Go on with a faster rung, between two pictures; not after a rescue, for it is of what has failed."""
-        if not self._rescued:
+        if not self._failed_over:
             self._next = accelerator
 
     def _run(self) -> None:
@@ -221,12 +221,12 @@ class RenderThread:
             self._report(line)
         self._in_a_row += 1
         try:
-            rescued = self._rescue(error, self._in_a_row)
-            if rescued is not None:
-                self._painter, self._mixer, self._in_a_row = rescued.painter, rescued.mixer, 0
-                self._next, self._rescued = None, True
+            result = self._fail_over(error, self._in_a_row)
+            if result is not None:
+                self._painter, self._mixer, self._in_a_row = result.painter, result.mixer, 0
+                self._next, self._failed_over = None, True
                 self._painter.settle()
-                self._report(rescued.line)
+                self._report(result.line)
                 return
             self._painter.reset_feedback()
         except Exception as another:  # a rescue that fails as well: the picture stays, and it tries again

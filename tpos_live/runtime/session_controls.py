@@ -39,7 +39,7 @@ class Stage(Protocol):
     def next_screen(self) -> int: ...
 
 
-class Desk:
+class SessionControls:
     """Thread contract: `look`, `key` and `close` on the stage's thread; `hear` on the listener's;
     `recordings` has a contract of its own.
     """

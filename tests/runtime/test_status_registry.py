@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.runtime.status_board import KEEP, Board
+from tpos_live.runtime.status_registry import KEEP, StatusRegistry
 
 
 class Clock:
@@ -15,53 +15,53 @@ class Clock:
 
 def test_parts_fill_the_status() -> None:
     clock, lines = Clock(), []
-    board = Board(ParameterStore({"prompt": "fire"}), lines.append, clock)
-    board.attach(lambda: {"level": 0.5})
-    board.fill(state="running")
+    status_registry = StatusRegistry(ParameterStore({"prompt": "fire"}), lines.append, clock)
+    status_registry.add_provider(lambda: {"level": 0.5})
+    status_registry.update(state="running")
     clock.now += 3
-    status = board.status()
+    status = status_registry.status()
     assert (status.state, status.level, status.prompt, status.uptime) == ("running", 0.5, "fire", 3.0)
     assert status.memory_mb > 1
 
 
 def test_a_reported_line_is_said_once_and_shown_for_a_while() -> None:
     clock, lines = Clock(), []
-    board = Board(ParameterStore(), lines.append, clock)
-    board.report("port taken")
-    board.report("port taken")
+    status_registry = StatusRegistry(ParameterStore(), lines.append, clock)
+    status_registry.report("port taken")
+    status_registry.report("port taken")
     assert lines == ["port taken"]
-    assert board.status().message == "port taken"
+    assert status_registry.status().message == "port taken"
     clock.now += KEEP + 1
-    assert board.status().message == ""
+    assert status_registry.status().message == ""
 
 
 def test_a_part_in_trouble_is_heard_over_reports() -> None:
     clock = Clock()
-    board = Board(ParameterStore(), lambda line: None, clock)
-    board.attach(lambda: {"message": "no sound"})
-    board.report("hello")
-    assert board.status().message == "no sound"
+    status_registry = StatusRegistry(ParameterStore(), lambda line: None, clock)
+    status_registry.add_provider(lambda: {"message": "no sound"})
+    status_registry.report("hello")
+    assert status_registry.status().message == "no sound"
 
 
 def test_a_report_is_seen_while_a_part_is_in_trouble() -> None:
     clock = Clock()
-    board = Board(ParameterStore(), lambda line: None, clock)
-    board.attach(lambda: {"message": "no sound"})
-    assert board.status().message == "no sound"
+    status_registry = StatusRegistry(ParameterStore(), lambda line: None, clock)
+    status_registry.add_provider(lambda: {"message": "no sound"})
+    assert status_registry.status().message == "no sound"
     clock.now += 5
-    board.report("the projector is gone")
+    status_registry.report("the projector is gone")
     clock.now += 1
-    assert board.status().message == "the projector is gone"
+    assert status_registry.status().message == "the projector is gone"
     clock.now += KEEP
-    assert board.status().message == "no sound"
+    assert status_registry.status().message == "no sound"
 
 
 def test_parts_are_not_asked_too_often() -> None:
     clock, asked = Clock(), []
-    board = Board(ParameterStore(), lambda line: None, clock)
-    board.attach(lambda: asked.append(1) or {})
+    status_registry = StatusRegistry(ParameterStore(), lambda line: None, clock)
+    status_registry.add_provider(lambda: asked.append(1) or {})
     for _ in range(10):
-        board.status()
+        status_registry.status()
         clock.now += 0.011
     assert 2 <= len(asked) <= 3
 
@@ -69,11 +69,11 @@ def test_parts_are_not_asked_too_often() -> None:
 def test_the_status_says_what_is_shown_and_where_it_comes_from() -> None:
     clock = Clock()
     store = ParameterStore({"prompt": "fire", "prompt.2": "sea", "prompt.3": "ice"})
-    board = Board(store, lambda line: None, clock)
+    status_registry = StatusRegistry(store, lambda line: None, clock)
 
     def shown() -> tuple[str, str]:
         clock.now += 1
-        return board.status().prompt, board.status().showing
+        return status_registry.status().prompt, status_registry.status().showing
 
     assert shown() == ("fire", "prompt")
     store.set("prompt.select", 2)
@@ -88,16 +88,16 @@ def test_the_status_says_what_is_shown_and_where_it_comes_from() -> None:
 
 def test_what_is_wrong_with_a_part_is_said_on_the_terminal_once_each_time_it_begins() -> None:
     clock, lines, wrong = Clock(), [], ["no sound"]
-    board = Board(ParameterStore(), lines.append, clock)
-    board.attach(lambda: {"message": wrong[0]})
-    board.attach(lambda: {"message": "slow disk"})
+    status_registry = StatusRegistry(ParameterStore(), lines.append, clock)
+    status_registry.add_provider(lambda: {"message": wrong[0]})
+    status_registry.add_provider(lambda: {"message": "slow disk"})
     for _ in range(3):
-        board.status()
+        status_registry.status()
         clock.now += 1
     assert lines == ["no sound", "slow disk"]
     wrong[0] = ""
-    board.status()
+    status_registry.status()
     clock.now += 120
     wrong[0] = "no sound"
-    board.status()
+    status_registry.status()
     assert lines == ["no sound", "slow disk", "no sound"]

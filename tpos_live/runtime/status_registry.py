@@ -18,7 +18,7 @@ KEEP = 12.0
 """Seconds for which a reported line is shown."""
 
 
-class Board:
+class StatusRegistry:
     """Parts hang a function on the board that fills their fields of the Status.
 
     Thread contract: any thread may call any method. `status` asks the parts at most every 50 ms, so
@@ -34,7 +34,7 @@ class Board:
         self._clock = clock
         self._born = clock()
         self._lock = threading.Lock()
-        self._sources: list[Callable[[], dict[str, Any]]] = []
+        self._providers: list[Callable[[], dict[str, Any]]] = []
         self._fields: dict[str, Any] = {}
         self._line = ""
         self._line_at = 0.0
@@ -62,17 +62,17 @@ class Board:
         if new:
             self._say(line)
 
-    def fill(self, **fields: Any) -> None:
+    def update(self, **fields: Any) -> None:
         """Set fields of the Status that change seldom (state, engine, accelerator …)."""
         with self._lock:
             self._fields.update(fields)
         self._asked = -1.0
 
-    def attach(self, source: Callable[[], dict[str, Any]]) -> None:
-        """Ask `source` for fields of the Status each time. A field "message" is shown as long as the part
+    def add_provider(self, provider: Callable[[], dict[str, Any]]) -> None:
+        """Ask `provider` for fields of the Status each time. A field "message" is shown as long as the part
         gives it, except for a while after a later report; it is said on the terminal when it begins."""
         with self._lock:
-            self._sources.append(source)
+            self._providers.append(provider)
 
     def status(self) -> Status:
         """The newest Status, at most 50 ms old."""
@@ -82,11 +82,11 @@ class Board:
         self._asked = now
         with self._lock:
             fields = dict(self._fields)
-            sources = list(self._sources)
+            providers = list(self._providers)
             message, since = (self._line, self._line_at) if now - self._line_at < KEEP else ("", -1.0)
         troubles: dict[str, float] = {}
-        for source in sources:
-            found = source()
+        for provider in providers:
+            found = provider()
             if trouble := found.pop("message", ""):
                 troubles[trouble] = self._troubles.get(trouble, now)
                 if troubles[trouble] >= since:
