@@ -22,7 +22,7 @@ from tpos_live.evaluation.classifier.model import (
     shrink,
 )
 from tpos_live.evaluation.classifier.train import CUT, Pictures, augment, inherit, soften, train_judge, wide, window
-from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.scenes.finishing import MOODS, STYLES
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"

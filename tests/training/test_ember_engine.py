@@ -10,8 +10,8 @@ import torch
 
 from tpos_live.diffusion.model.metadata import read_metadata
 from tpos_live.training.image_model.export import SIZES
-from tpos_live.training.scenes import FAMILIES
-from tpos_live.training.scenes.recipe import SCALARS
+from tpos_live.training.image_model.recipe import SCALARS
+from tpos_live.training.scenes.families import FAMILIES
 
 ENGINE = Path(__file__).parents[2] / "engines" / "ember"
 MEGABYTE = 1_000_000

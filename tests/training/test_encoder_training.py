@@ -13,11 +13,12 @@ import torch
 from tpos_live.audio_encoder.checkpoint import read_encoder, read_metadata
 from tpos_live.audio_encoder.streaming import Layout, TposEncoder
 from tpos_live.core.paths import shipped
-from tpos_live.training.audio_model.clips import Clip, DataError, log_mel, made_clips, read_clips
+from tpos_live.training.audio_model.clips import Clip, log_mel, made_clips, read_clips
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.stream_dataset import Streams
 from tpos_live.training.audio_model.train import train_encoder
 from tpos_live.training.audio_model.trainer import EncoderPlan
+from tpos_live.training.errors import DataError
 from tpos_live.training.synth import sound_effects as sounds
 from tpos_live.training.synth.synth import loudness
 

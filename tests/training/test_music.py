@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from tpos_live.audio.source import RATE
-from tpos_live.training.audio_model.clips import DataError
-from tpos_live.training.audio_model.genre_tags import FAINT, KINDS, TIMBRE_SHARE, TIMBRES, in_words, told_apart
+from tpos_live.training.audio_model.clips import made_music
 from tpos_live.training.audio_model.sound_to_scene import SHOWN
 from tpos_live.training.audio_model.yamnet_teacher import LONGEST, STRETCHES, stretches
-from tpos_live.training.synth.music import made_music, song
+from tpos_live.training.errors import DataError
+from tpos_live.training.synth.genre_tags import FAINT, KINDS, TIMBRE_SHARE, TIMBRES, in_words, told_apart
+from tpos_live.training.synth.music import song
 from tpos_live.training.synth.score import Score
 from tpos_live.training.synth.styles import DRUMS, STYLES
 

@@ -13,7 +13,7 @@ import torch
 from tpos_live.audio_encoder.checkpoint import read_metadata
 from tpos_live.audio_encoder.streaming import SILENT_DB, Layout
 from tpos_live.training.audio_model import yamnet_teacher as teacher
-from tpos_live.training.audio_model.clips import Clip, DataError, Sound
+from tpos_live.training.audio_model.clips import Clip, Sound
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.pretrain import (
     AGAIN_AND_AGAIN,
@@ -26,6 +26,7 @@ from tpos_live.training.audio_model.pretrain import (
 )
 from tpos_live.training.audio_model.train import train_encoder
 from tpos_live.training.audio_model.yamnet_teacher import Lesson, find_sounds, read_lessons
+from tpos_live.training.errors import DataError
 
 RATE = 48_000
 TINY = Layout(channels=(4, 6), width=16, query=4, memory=40)

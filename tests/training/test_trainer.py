@@ -22,9 +22,9 @@ from tpos_live.training.image_model import dataset as pairs
 from tpos_live.training.image_model import train as ember
 from tpos_live.training.image_model.dataset import LAYOUT, Pool, Renderer, RenderProcess, Words
 from tpos_live.training.image_model.discriminator import Critic, balanced, critic_loss, praise
+from tpos_live.training.image_model.recipe import Recipe
 from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
 from tpos_live.training.image_model.train import Plan, Trainer, train_ember
-from tpos_live.training.scenes.recipe import Recipe
 from tpos_live.training.text.text_encoder import DIM, build
 
 TINY = Plan(

@@ -15,7 +15,7 @@ from tpos_live.evaluation.harness.pool import Crew, dice
 from tpos_live.evaluation.metrics.report import Figure
 from tpos_live.evaluation.metrics.statistics import frechet, spearman
 from tpos_live.evaluation.reference_stats import PART, Renders, single
-from tpos_live.training.scenes.recipe import PLAIN
+from tpos_live.training.image_model.recipe import PLAIN
 from tpos_live.training.text.captions import PHRASES
 
 MANY_STEPS = 8

@@ -23,7 +23,7 @@ from tpos_live.evaluation.harness.context import Trial
 from tpos_live.evaluation.harness.pool import Crew, dice
 from tpos_live.evaluation.harness.sampler import as_tensor
 from tpos_live.evaluation.metrics.report import Figure
-from tpos_live.training.scenes.recipe import Recipe, render
+from tpos_live.training.image_model.recipe import Recipe, render
 from tpos_live.training.text.captions import PHRASES
 
 CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {

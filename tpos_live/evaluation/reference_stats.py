@@ -17,8 +17,8 @@ from tpos_live.evaluation.classifier.model import FEATURES, FILE
 from tpos_live.evaluation.harness.context import Trial
 from tpos_live.evaluation.harness.pool import Crew, dice
 from tpos_live.evaluation.metrics.statistics import spearman
-from tpos_live.training.scenes import FAMILIES
-from tpos_live.training.scenes.recipe import PLAIN, Recipe, draw, render
+from tpos_live.training.image_model.recipe import PLAIN, Recipe, draw, render
+from tpos_live.training.scenes.families import FAMILIES
 
 PART = 25
 """Captions of one item of work, a second or two."""

@@ -49,7 +49,7 @@ def run(
 
 def chosen(families: str, folder: Path = Path()) -> list[str]:
     """Family names that an option means; "" = those that the engine in `folder` was trained on, or else Ember."""
-    from tpos_live.training.scenes import FAMILIES
+    from tpos_live.training.scenes.families import FAMILIES
 
     if families == "all":
         return list(FAMILIES)

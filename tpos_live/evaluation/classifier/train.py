@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from tpos_live.evaluation.classifier.model import FILE, PART, SIDE, Judge, load_judge, save_judge, shrink
 from tpos_live.evaluation.metrics.statistics import spearman
-from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.image_model.recipe import PLAIN, Recipe, render
+from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.scenes.finishing import MOODS, STYLES
-from tpos_live.training.scenes.recipe import PLAIN, Recipe, render
 from tpos_live.training.text.captions import COLOURS
 
 CAPACITY = 5000

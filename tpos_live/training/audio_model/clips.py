@@ -19,16 +19,15 @@ from tpos_live.audio.files import read_audio
 from tpos_live.audio.source import SoundError
 from tpos_live.features.mel import MELS, mel_db, mel_power
 from tpos_live.features.stft import Spectrum
+from tpos_live.training.errors import DataError
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
 SHORTEST = 0.3
 """Seconds; a shorter clip says nothing."""
 SOUND_SECONDS = 4.0
 """Length of a procedural sound."""
-
-
-class DataError(Exception):
-    """A data folder cannot be used: one line that says what and where."""
+SONG_SECONDS = 6.0
+"""Length of a song that the audio backbone is pretrained with."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +159,19 @@ def made_sounds(variants: int, count: float, seed: int) -> Iterator[Sound]:
 
     for text, density, own in library(variants, seed):
         yield Sound(f"{text}/{own}", make(text, density, count, own))
+
+
+def made_music(variants: int, seed: int, soundfont: Path) -> Iterator[Sound]:
+    """`variants` songs of each style, their densities spread evenly, at the loudness of the other made sounds; what is
+    said of them is their kind and mood. Raises DataError."""
+    from tpos_live.training.synth.genre_tags import in_words
+    from tpos_live.training.synth.music import song
+    from tpos_live.training.synth.sound_effects import levelled, library
+    from tpos_live.training.synth.styles import STYLES
+
+    for style, density, own in library(variants, seed + 1, STYLES):
+        made = song(style, density, SONG_SECONDS, own, soundfont)
+        yield Sound(f"{style}/{own}", levelled(made.sound), in_words(style, made.energy, made.light))
 
 
 def _write_cache(cache: Path | None, kept: dict[str, np.ndarray], known: dict[str, np.ndarray]) -> None:

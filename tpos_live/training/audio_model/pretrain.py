@@ -35,13 +35,14 @@ from tpos_live.training.audio_model.clips import (
     fold_of,
     left_out,
     made_clips,
+    made_music,
     made_sounds,
     read_mono,
 )
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.stream_dataset import coloured, with_room
 from tpos_live.training.audio_model.yamnet_teacher import LESSON_HOPS, Lesson, read_lessons
-from tpos_live.training.synth.music import made_music, open_soundfont
+from tpos_live.training.synth.music import open_soundfont
 
 EARS, LESSONS = "ears.safetensors", "lessons.npz"
 ROWS, HOPS = 12, 256

@@ -18,7 +18,6 @@ from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import (
     SOUND_SECONDS,
     Clip,
-    DataError,
     check_classes,
     check_fold,
     left_out,
@@ -30,6 +29,7 @@ from tpos_live.training.audio_model.ridge_head import settle
 from tpos_live.training.audio_model.sound_to_scene import bank
 from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, Sentences
 from tpos_live.training.audio_model.unlabeled import Unnamed, akin, read_unnamed
+from tpos_live.training.errors import DataError
 
 ALL = "all"
 """The run that leaves nothing out: its encoder is the one in the box."""

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 
 from tpos_live.training.audio_model.clips import Clip
-from tpos_live.training.audio_model.genre_tags import told_apart
 from tpos_live.training.audio_model.trainer import Sentences
 from tpos_live.training.audio_model.yamnet_teacher import Lesson, read_kept
+from tpos_live.training.synth.genre_tags import told_apart
 
 LEAST = 0.1
 """What the teacher gives a smaller score is not meant."""

@@ -18,8 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tpos_live.audio.source import RATE, SoundError
-from tpos_live.training.audio_model.clips import SUFFIXES, DataError, Sound, log_mel, read_mono
-from tpos_live.training.audio_model.genre_tags import FAINT, KINDS
+from tpos_live.training.audio_model.clips import SUFFIXES, Sound, log_mel, read_mono
+from tpos_live.training.errors import DataError
+from tpos_live.training.synth.genre_tags import FAINT, KINDS
 
 LESSON_HOPS = 40
 """Hops of 10 ms between two answers of the teacher."""

@@ -11,8 +11,8 @@ from typing import Any
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
 from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineMetadata, UnetInputs
 from tpos_live.training.image_model.dataset import AUDIO_TOKENS, FIELDS, PACKING
+from tpos_live.training.image_model.recipe import SCALARS
 from tpos_live.training.image_model.rectified_flow import BLURS, scheduler
-from tpos_live.training.scenes.recipe import SCALARS
 from tpos_live.training.text.captions import vocabulary
 
 SIZES = [(256, 256), (320, 192), (448, 256), (512, 288)]

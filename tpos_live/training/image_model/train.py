@@ -29,7 +29,7 @@ from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, Render
 from tpos_live.training.image_model.discriminator import Critic, balanced, critic_loss, praise
 from tpos_live.training.image_model.export import write_engine
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
-from tpos_live.training.scenes import FAMILIES
+from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.text.text_encoder import DIM, train_text_encoder
 
 CRITIC_AHEAD = 100

