@@ -33,8 +33,8 @@ def test_pages_are_written(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(PAGES)
 
 
-@pytest.mark.parametrize("page", ["osc.md", "keys.md", "touchdesigner.md", "ableton.md", "capture.md"])
-def test_addresses_and_links_in_the_guides_exist(page):
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_addresses_in_the_pages_exist(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     answered = {f"/tpos/status/{name}" for name in (*NUMBERS, *WORDS, "alive", "applied")} | {
         "/tpos/pong",
@@ -45,5 +45,3 @@ def test_addresses_and_links_in_the_guides_exist(page):
         for placeholder, example in examples.items():
             address = address.replace(placeholder, example)
         assert find(address) or address in answered, f"{page}: {address}"
-    for link in re.findall(r"\]\(([\w./-]+\.md)", text):
-        assert (DOCS / link).exists(), f"{page}: {link}"
