@@ -22,7 +22,7 @@ from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.features.extractor import Analyzer
 from tpos_live.features.features import HOP
-from tpos_live.modulation.integrator import Conductor
+from tpos_live.modulation.integrator import ModulationIntegrator
 
 
 def sound(seconds: float) -> np.ndarray:
@@ -65,12 +65,12 @@ def main() -> None:
     analyzer, encoder = Analyzer(), open_encoder()[0]
     features = []
     report("analyzer", timed(lambda i: features.extend(analyzer.push(hops[i], still)), len(hops)))
-    conductor = Conductor()
-    report("conductor", timed(lambda i: conductor.step(features[i], still, 0.0), len(hops)))
-    conductor = Conductor()
+    integrator = ModulationIntegrator()
+    report("conductor", timed(lambda i: integrator.step(features[i], still, 0.0), len(hops)))
+    integrator = ModulationIntegrator()
 
     def ridden(index: int) -> None:
-        conductor.step(features[index], snapshots[index], 0.0)
+        integrator.step(features[index], snapshots[index], 0.0)
 
     snapshots = []
     for index in range(len(hops)):

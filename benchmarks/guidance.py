@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.prompt_bank import slerp
 from tpos_live.conditioning.regions import Scenes
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.backends.registry import prepare_better
@@ -93,16 +93,16 @@ class Easel:
         return torch.cat([states, rest])
 
     def draw(
-        self, states: torch.Tensor, drive: Drive, snapshot: Snapshot, sound: torch.Tensor | None = None
+        self, states: torch.Tensor, params: FrameParams, snapshot: Snapshot, sound: torch.Tensor | None = None
     ) -> np.ndarray:
         led = None if sound is None else Directions(self.rows(sound)[None], (1.0,), 1.0)
-        return self.painter.draw(drive, self.rows(states), snapshot, led).pixels.copy()
+        return self.painter.draw(params, self.rows(states), snapshot, led).pixels.copy()
 
     def grow(self, states: torch.Tensor, sound: torch.Tensor, share: float, snapshot: Snapshot) -> np.ndarray:
         """share: of the picture's area, before the growth eases it."""
         rows = torch.stack([self.rows(states), self.rows(sound)])
         scenes = Scenes(rows, (1.0 - share, share))
-        return self.painter.draw(Drive(intensity=0.5), rows[0], snapshot, None, scenes).pixels.copy()
+        return self.painter.draw(FrameParams(intensity=0.5), rows[0], snapshot, None, scenes).pixels.copy()
 
 
 def small(picture: np.ndarray) -> torch.Tensor:
@@ -149,8 +149,8 @@ def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
     for (prompt, own, sound, scene), seed in itertools.product(CASES, range(seeds)):
         text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)
         for steps in STEPS:
-            drive = Drive(intensity=0.5)
-            plain = easel.draw(text, drive, settings(steps, seed))
+            params = FrameParams(intensity=0.5)
+            plain = easel.draw(text, params, settings(steps, seed))
 
             def add(
                 name: str, passes: int, strength: float, picture: np.ndarray, plain: np.ndarray = plain,
@@ -163,9 +163,9 @@ def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
 
             add("no sound", steps, 0.0, plain)
             for share in BLENDS:
-                add("blend", steps, share, easel.draw(slerp(text, heard, share), drive, settings(steps, seed)))
+                add("blend", steps, share, easel.draw(slerp(text, heard, share), params, settings(steps, seed)))
             for quantile, scale in itertools.product(QUANTILES, SCALES):
-                led = dataclasses.replace(drive, audio_guidance=scale)
+                led = dataclasses.replace(params, audio_guidance=scale)
                 picture = easel.draw(text, led, settings(steps, seed, quantile), heard)
                 add(f"semantic {quantile:g}", 2 * steps, scale, picture)
             for share in GROWN:
@@ -198,8 +198,11 @@ def movement(easel: Easel, seeds: int) -> dict[str, float]:
         text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)
         for name, scale, momentum in (("no sound", 0.0, 0.0), *((f"momentum {m:g}", 1.0, m) for m in (0.0, 0.3, 0.6))):
             easel.painter.reset()
-            drives = [Drive(time=n / 30, walk=WALK * n, intensity=0.5, audio_guidance=scale) for n in range(PICTURES)]
-            shown = [easel.draw(text, drive, settings(1, seed, 0.5, momentum), heard) for drive in drives]
+            drives = [
+                FrameParams(time=n / 30, noise_position=WALK * n, intensity=0.5, audio_guidance=scale)
+                for n in range(PICTURES)
+            ]
+            shown = [easel.draw(text, params, settings(1, seed, 0.5, momentum), heard) for params in drives]
             late = itertools.pairwise(shown[PICTURES // 2 :])
             found.setdefault(name, []).append(float(np.mean([apart(a, b) for a, b in late])))
     return {name: float(np.mean(values)) for name, values in found.items()}

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.bench.session import measure_show
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture
@@ -75,7 +75,7 @@ def bare(painter: Painter) -> float:
     tokens = torch.zeros(painter.token_rows, painter.engine.token_dim)
     snapshot, began = ParameterStore().snapshot(), time.perf_counter()
     for n in range(PICTURES):
-        painter.draw(Drive(time=n / 60, walk=n / 60), tokens, snapshot)
+        painter.draw(FrameParams(time=n / 60, noise_position=n / 60), tokens, snapshot)
     return PICTURES / (time.perf_counter() - began)
 
 

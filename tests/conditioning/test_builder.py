@@ -15,11 +15,11 @@ from tpos_live.conditioning.audio_conditioner import FAINT, HOLD, NEW, SLEW, SUR
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.phrase_conditioner import audio_map
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 
 CONCEPTS = ("rain", "fire", "birds")
-LOUD = Drive(audio_weight=0.5)
+LOUD = FrameParams(audio_weight=0.5)
 
 
 def encode(text: str) -> torch.Tensor:
@@ -40,9 +40,9 @@ def mixer(sound: bool = True, hears: bool = True, mode: str = "append") -> Mixer
     return Mixer(bank, ConceptMap(CONCEPTS, encode_all, 4) if sound else None, 28, hears, mode)
 
 
-def mix(m: Mixer, now: float, drive: Drive, heard: Meaning | None, **values: object) -> torch.Tensor:
+def mix(m: Mixer, now: float, params: FrameParams, heard: Meaning | None, **values: object) -> torch.Tensor:
     store = ParameterStore({"prompt": "sea", **{k.replace("_", "."): v for k, v in values.items()}})  # type: ignore[arg-type]
-    tokens = m.tokens(now, store.snapshot(), drive, heard)
+    tokens = m.tokens(now, store.snapshot(), params, heard)
     assert tokens is not None
     return tokens.clone()
 
@@ -53,10 +53,10 @@ def test_weight_zero_is_exactly_no_sound(hears: bool) -> None:
     assert silent.shape == (28, 128)
     assert torch.equal(silent[24:], torch.zeros(4, 128) if hears else encode("sea")[20:])
     for mode in ("append", "blend", "grow"):
-        for drive, heard in ((Drive(audio_weight=0.0), meaning(1)), (LOUD, meaning(1, 0.0)), (LOUD, None)):
+        for params, heard in ((FrameParams(audio_weight=0.0), meaning(1)), (LOUD, meaning(1, 0.0)), (LOUD, None)):
             m = mixer(hears=hears)
             for n in range(100):
-                mixed = mix(m, n / 30, drive, heard, audio_mode=mode)
+                mixed = mix(m, n / 30, params, heard, audio_mode=mode)
             assert torch.equal(mixed, silent) and m.scenes is None
 
 
@@ -71,7 +71,7 @@ def test_append_leaves_the_prompt_alone_and_blend_turns_it() -> None:
     assert closer < 0.8 * float((encode("sea") - encode("fire")).norm())
     whole = mixer(hears=False)
     for n in range(300):
-        three = mix(whole, n / 30, Drive(audio_weight=1.0), meaning(1))
+        three = mix(whole, n / 30, FrameParams(audio_weight=1.0), meaning(1))
     assert torch.allclose(three[24:], encode("fire")[1:5], atol=0.02)
 
 
@@ -167,7 +167,7 @@ def test_map_is_chosen_by_what_the_encoder_offers() -> None:
 
 def test_without_a_prompt_a_sound_that_is_there_has_the_whole_picture() -> None:
     m, values = mixer(), {"prompt": "", "audio_mode": "blend"}
-    whole = Drive(audio_weight=1.0)
+    whole = FrameParams(audio_weight=1.0)
     for n in range(200):
         found = mix(m, 0.1 * n, whole, meaning(0, 0.4), **values)
     assert torch.allclose(found[:24], encode("rain"), atol=1e-4)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tpos_live.audio.channels import Downmix
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.features.extractor import Analyzer
-from tpos_live.modulation.integrator import BASE_SPEED, Conductor
+from tpos_live.modulation.integrator import BASE_SPEED, ModulationIntegrator
 
 RATE = 48_000
 SNAPSHOT = ParameterStore().snapshot()
@@ -28,9 +28,9 @@ def beat(level: float = 0.5) -> np.ndarray:
     return (level * (kicks + 0.2 * hats)).astype(np.float32)
 
 
-def drives(sound: np.ndarray) -> list[Drive]:
-    conductor = Conductor()
-    return [conductor.step(f, SNAPSHOT, f.time) for f in Analyzer().push(sound, SNAPSHOT)]
+def drives(sound: np.ndarray) -> list[FrameParams]:
+    integrator = ModulationIntegrator()
+    return [integrator.step(f, SNAPSHOT, f.time) for f in Analyzer().push(sound, SNAPSHOT)]
 
 
 def hum(hertz: float) -> np.ndarray:
@@ -75,16 +75,16 @@ def test_what_is_no_music_leaves_the_picture_calm(sound: np.ndarray) -> None:
     assert max(d.speed for d in late) < 0.5 * BASE_SPEED
     assert max(abs(d.zoom) for d in late) < 1e-3 and max(abs(d.rotate) for d in late) < 0.01
     assert np.ptp([d.bloom for d in late]) < 0.01 and np.ptp([d.intensity for d in late]) < 0.25
-    assert max(d.audio_weight for d in late) < 0.1 and {d.looks for d in found} == {0}
-    assert max(abs(b.light - a.light) for a, b in itertools.pairwise(found)) < 0.02
+    assert max(d.audio_weight for d in late) < 0.1 and {d.cut_index for d in found} == {0}
+    assert max(abs(b.exposure - a.exposure) for a, b in itertools.pairwise(found)) < 0.02
 
 
 def test_music_that_stops_lets_the_picture_sink_without_a_jump() -> None:
     found = drives(np.concatenate([beat(), np.zeros(4 * RATE, np.float32)]))[580:]
-    for name, most in (("light", 0.01), ("saturation", 0.01), ("intensity", 0.02), ("speed", 0.25), ("zoom", 0.03)):
+    for name, most in (("exposure", 0.01), ("saturation", 0.01), ("intensity", 0.02), ("speed", 0.25), ("zoom", 0.03)):
         steps = np.abs(np.diff([getattr(d, name) for d in found[30:]]))
         assert steps.max() < most, name
-    assert -0.5 <= found[-1].light < -0.35
+    assert -0.5 <= found[-1].exposure < -0.35
 
 
 def test_clipped_music_is_music() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import openvino
 from tpos_live.diffusion.backends import registry as accelerators
@@ -78,7 +78,7 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     pictures = []
     for accelerator in (painter.accelerator, better):
         painter.use(accelerator)
-        frame = painter.draw(Drive(walk=0.7), tokens, store.snapshot())
+        frame = painter.draw(FrameParams(noise_position=0.7), tokens, store.snapshot())
         pictures.append(frame.pixels.astype(np.float64))
     error = float(((pictures[0] - pictures[1]) ** 2).mean())
     assert 10 * np.log10(255**2 / max(error, 1e-6)) >= openvino.MIN_PARITY

@@ -10,7 +10,7 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 from test_steady import grown
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture, networks
@@ -70,8 +70,10 @@ def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, nam
         states = engine.encode("blue sea")
         tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
         store = ParameterStore({"steps": 2})
-        drives = [Drive(time=n / 30, walk=n / 30, strength=0.7, guidance=1.0 + n % 2) for n in range(5)]
-        pictures[kind] = [painter.draw(drive, tokens, store.snapshot()).pixels.copy() for drive in drives]
+        frame_params = [
+            FrameParams(time=n / 30, noise_position=n / 30, strength=0.7, guidance=1.0 + n % 2) for n in range(5)
+        ]
+        pictures[kind] = [painter.draw(params, tokens, store.snapshot()).pixels.copy() for params in frame_params]
     for one, other in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
         assert np.abs(one.astype(int) - other).max() <= 3 and one.std() > 0
 

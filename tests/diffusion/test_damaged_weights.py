@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from tpos_live.audio_encoder.checkpoint import WEIGHTS, EncoderError, read_encoder
 from tpos_live.cli.main import cli
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.generator import NotFiniteError, Painter
@@ -94,10 +94,10 @@ def test_a_frame_that_is_not_finite_is_not_given_out(flow: Engine) -> None:
     tokens, snapshot = torch.zeros(painter.token_rows, flow.token_dim), ParameterStore().snapshot()
     for strength in (1.0, 0.5):
         with pytest.raises(NotFiniteError, match="the frame is not finite"):
-            painter.draw(Drive(strength=strength), tokens, snapshot)
+            painter.draw(FrameParams(strength=strength), tokens, snapshot)
     broken = False
     for strength in (1.0, 0.5, 0.5):  # nothing of it is left in the feedback
-        assert painter.draw(Drive(strength=strength), tokens, snapshot).pixels.std() > 0
+        assert painter.draw(FrameParams(strength=strength), tokens, snapshot).pixels.std() > 0
 
 
 def test_a_show_holds_the_last_good_frame_and_goes_on(flow: Engine) -> None:
@@ -108,7 +108,7 @@ def test_a_show_holds_the_last_good_frame_and_goes_on(flow: Engine) -> None:
         return predict(*given) * (float("nan") if broken else 1.0)
 
     show.painter.accelerator.predict = some  # type: ignore[method-assign]
-    show.drives.put(Drive())
+    show.frame_params.put(FrameParams())
     with show.thread:
         until(lambda: show.thread.drawn > 2)
         broken = True

@@ -7,16 +7,16 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
 
-START = Drive(walk=0.0)
+START = FrameParams(noise_position=0.0)
 
 
-def moment(n: int, **changes: float) -> Drive:
-    return dataclasses.replace(START, time=n / 30, walk=n / 30, pan_y=0.02 * n / 30, **changes)
+def moment(n: int, **changes: float) -> FrameParams:
+    return dataclasses.replace(START, time=n / 30, noise_position=n / 30, pan_y=0.02 * n / 30, **changes)
 
 
 def prompt(engine: Engine, painter: Painter, text: str = "blue sea") -> torch.Tensor:
@@ -26,11 +26,11 @@ def prompt(engine: Engine, painter: Painter, text: str = "blue sea") -> torch.Te
 
 def test_draws_a_frame(flow: Engine) -> None:
     painter = Painter(flow, (64, 96), "eager")
-    drive = Drive(time=2.5, heard_at=77.0, walk=1.0, pan_x=0.5, pan_y=0.25, looks=3)
-    frame = painter.draw(drive, prompt(flow, painter), ParameterStore().snapshot())
+    params = FrameParams(time=2.5, heard_at=77.0, noise_position=1.0, pan_x=0.5, pan_y=0.25, cut_index=3)
+    frame = painter.draw(params, prompt(flow, painter), ParameterStore().snapshot())
     assert frame.pixels.shape == (96, 64, 3) and frame.pixels.dtype == np.uint8
     assert frame.pixels.flags["C_CONTIGUOUS"] and frame.pixels.std() > 0
-    assert (frame.time, frame.heard_at, frame.pan_x, frame.pan_y, frame.look) == (2.5, 77.0, 0.5, 0.25, 3)
+    assert (frame.time, frame.heard_at, frame.pan_x, frame.pan_y, frame.cut_index) == (2.5, 77.0, 0.5, 0.25, 3)
     assert painter.notice == "" and painter.times.count("total") == 1
 
 
@@ -66,8 +66,8 @@ def test_everything_moves_the_picture(flow: Engine) -> None:
     painter = Painter(flow, (64, 64), "eager")
     tokens = prompt(flow, painter)
 
-    def picture(drive: Drive = START, tokens: torch.Tensor = tokens, **values: object) -> np.ndarray:
-        return painter.draw(drive, tokens, ParameterStore(values).snapshot()).pixels.copy()  # type: ignore[arg-type]
+    def picture(params: FrameParams = START, tokens: torch.Tensor = tokens, **values: object) -> np.ndarray:
+        return painter.draw(params, tokens, ParameterStore(values).snapshot()).pixels.copy()  # type: ignore[arg-type]
 
     base = picture()
     assert np.array_equal(base, picture())
@@ -75,9 +75,9 @@ def test_everything_moves_the_picture(flow: Engine) -> None:
         picture(seed=1),
         picture(steps=4),
         picture(dataclasses.replace(START, intensity=0.9)),
-        picture(dataclasses.replace(START, walk=0.4)),
+        picture(dataclasses.replace(START, noise_position=0.4)),
         picture(dataclasses.replace(START, pan_x=0.1)),
-        picture(dataclasses.replace(START, looks=1)),
+        picture(dataclasses.replace(START, cut_index=1)),
         picture(tokens=prompt(flow, painter, "red fire")),
     ):
         assert not np.array_equal(base, other)
@@ -93,14 +93,14 @@ def test_size_is_the_nearest_possible_and_said(flow: Engine) -> None:
 def test_guidance_and_negative_prompt(turbo: Engine, flow: Engine) -> None:
     painter = Painter(turbo, (64, 64), "eager")
     tokens = prompt(turbo, painter)
-    drive = dataclasses.replace(START, guidance=4.0)
+    params = dataclasses.replace(START, guidance=4.0)
     plain = painter.draw(START, tokens, ParameterStore().snapshot()).pixels.copy()
-    guided = painter.draw(drive, tokens, ParameterStore().snapshot()).pixels.copy()
-    avoiding = painter.draw(drive, tokens, ParameterStore({"prompt.negative": "fog"}).snapshot()).pixels.copy()
+    guided = painter.draw(params, tokens, ParameterStore().snapshot()).pixels.copy()
+    avoiding = painter.draw(params, tokens, ParameterStore({"prompt.negative": "fog"}).snapshot()).pixels.copy()
     assert not np.array_equal(plain, guided) and not np.array_equal(guided, avoiding)
     unguided = Painter(flow, (64, 64), "eager")  # its metadata says that it has no guidance
     one = unguided.draw(START, prompt(flow, unguided), ParameterStore().snapshot()).pixels.copy()
-    two = unguided.draw(drive, prompt(flow, unguided), ParameterStore().snapshot()).pixels.copy()
+    two = unguided.draw(params, prompt(flow, unguided), ParameterStore().snapshot()).pixels.copy()
     assert np.array_equal(one, two)
 
 
@@ -145,6 +145,6 @@ def test_a_new_look_is_a_cut(flow: Engine) -> None:
     tokens = prompt(flow, painter)
     for n in range(5):
         painter.draw(moment(n, strength=0.3), tokens, tokens_of)
-    cut = painter.draw(moment(5, strength=0.3, looks=1), tokens, tokens_of).pixels.copy()
+    cut = painter.draw(moment(5, strength=0.3, cut_index=1), tokens, tokens_of).pixels.copy()
     other = Painter(flow, (64, 64), "eager")
-    assert np.array_equal(cut, other.draw(moment(5, strength=1.0, looks=1), tokens, tokens_of).pixels)
+    assert np.array_equal(cut, other.draw(moment(5, strength=1.0, cut_index=1), tokens, tokens_of).pixels)

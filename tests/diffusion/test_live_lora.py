@@ -18,7 +18,7 @@ from fakes.tools import require_tool
 from safetensors.torch import save_file
 
 from tpos_live.control.osc_router import Datagram, Router
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import LORAS, ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends import torch_compile as compiled
@@ -33,7 +33,7 @@ from tpos_live.diffusion.model.live_lora import SPREAD, LiveLoras
 from tpos_live.diffusion.model.lora import Change, merge, read_lora
 from tpos_live.diffusion.model.metadata import EngineError, read_metadata
 from tpos_live.features.features import HOP_SECONDS, Features
-from tpos_live.modulation.integrator import Conductor
+from tpos_live.modulation.integrator import ModulationIntegrator
 
 SIZE = (64, 64)
 TEXT = "text_encoder.text_model.encoder.layers.0.mlp.fc1"
@@ -206,19 +206,19 @@ def test_a_layer_that_fails_is_written_again(engine: Engine, monkeypatch: pytest
 def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
     store, lines = ParameterStore({"strength": 1.0}), []  # type: ignore[var-annotated]
     router = Router(store, lambda *answer: None, lines.append)
-    conductor, painter = Conductor(), Painter(engine, SIZE, "eager", threads=1)
+    integrator, painter = ModulationIntegrator(), Painter(engine, SIZE, "eager", threads=1)
     tokens = tokens_of(engine, painter.token_rows)
     hops = 0
 
-    def drive_on(seconds: float) -> Drive:
+    def drive_on(seconds: float) -> FrameParams:
         nonlocal hops
         for _ in range(round(seconds / HOP_SECONDS)):
             hops += 1
-            drive = conductor.step(Features(time=hops * HOP_SECONDS), store.snapshot(), 0.0)
-        return dataclasses.replace(drive, walk=0.5, time=0.0, pan_x=0.0, pan_y=0.0)
+            params = integrator.step(Features(time=hops * HOP_SECONDS), store.snapshot(), 0.0)
+        return dataclasses.replace(params, noise_position=0.5, time=0.0, pan_x=0.0, pan_y=0.0)
 
-    def picture(drive: Drive) -> np.ndarray:
-        return painter.draw(drive, tokens, store.snapshot()).pixels.copy()
+    def picture(params: FrameParams) -> np.ndarray:
+        return painter.draw(params, tokens, store.snapshot()).pixels.copy()
 
     first = picture(drive_on(0.1))
     osc = b"/tpos/lora/1\0\0\0\0,f\0\0" + struct.pack(">f", 0.0)
@@ -241,15 +241,15 @@ def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
 
 
 def test_the_first_picture_and_those_made_offline_have_the_weights_at_once(engine: Engine) -> None:
-    snapshot, drive = ParameterStore().snapshot(), Drive(loras=(0.0, 0.0, 1.0, 1.0))
+    snapshot, params = ParameterStore().snapshot(), FrameParams(loras=(0.0, 0.0, 1.0, 1.0))
     for patient in (False, True):
         engine.networks.live.rest()
         painter = Painter(engine, SIZE, "eager", threads=1, patient=patient)
         tokens = tokens_of(engine, painter.token_rows)
-        first = painter.draw(drive, tokens, snapshot).pixels.copy()
-        assert np.array_equal(painter.draw(drive, tokens, snapshot).pixels, first)
-        second = painter.draw(Drive(), tokens, snapshot).pixels.copy()
-        assert np.array_equal(painter.draw(Drive(), tokens, snapshot).pixels, second) is patient
+        first = painter.draw(params, tokens, snapshot).pixels.copy()
+        assert np.array_equal(painter.draw(params, tokens, snapshot).pixels, first)
+        second = painter.draw(FrameParams(), tokens, snapshot).pixels.copy()
+        assert np.array_equal(painter.draw(FrameParams(), tokens, snapshot).pixels, second) is patient
 
 
 def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder: Path) -> None:
@@ -277,8 +277,8 @@ def check_rungs(painter: Painter, rungs: dict[str, Any]) -> None:
         pictures[name] = []
         for weight in (1.0, 0.0, 1.0, 1.5):
             painter.reset()
-            drive = Drive(loras=(weight, 1.0, 1.0, 1.0))
-            pictures[name].append(painter.draw(drive, tokens, snapshot).pixels.copy())
+            params = FrameParams(loras=(weight, 1.0, 1.0, 1.0))
+            pictures[name].append(painter.draw(params, tokens, snapshot).pixels.copy())
     for found in pictures.values():
         assert np.array_equal(found[0], found[2]) and found[0].shape == (size[1], size[0], 3)
         assert len({picture.tobytes() for picture in found}) == 3
@@ -321,7 +321,7 @@ def test_an_accelerator_with_weights_of_its_own_says_so_once(engine: Engine) -> 
     def remarks(factor: float) -> list[str]:
         said = []
         for n in range(4):
-            painter.draw(Drive(loras=(factor + n / 100, 1.0, 1.0, 1.0)), tokens, snapshot)
+            painter.draw(FrameParams(loras=(factor + n / 100, 1.0, 1.0, 1.0)), tokens, snapshot)
             said.append(painter.remark())
         return [line for line in said if line]
 
@@ -366,7 +366,7 @@ def test_the_feedbacks_reference_is_renewed(engine: Engine) -> None:
     painter._feedback.refer = lambda *given: (drafts.append(n), real(*given))[1]  # type: ignore[method-assign]
     for n in range(60):
         loras = (0.0 if n > 10 else 1.0, 1.0, 1.0, 1.0)
-        painter.draw(Drive(time=n / 30, strength=0.5, loras=loras), tokens, snapshot)
+        painter.draw(FrameParams(time=n / 30, strength=0.5, loras=loras), tokens, snapshot)
     assert drafts == [0, 32]
 
 

@@ -18,7 +18,7 @@ from test_live_lora import FILES, attention, write_lora
 
 from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.regions import Scenes
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.generator import Painter
@@ -52,18 +52,20 @@ class Set:
         rows = [self.engine.encode(text).float() for text in TEXTS]
         self.tokens = torch.stack([F.pad(states, (0, 0, 0, self.painter.token_rows - len(states))) for states in rows])
 
-    def draw(self, drives: list[Drive], scenes: int = 1, sounds: int = 0, **parameters: Any) -> np.ndarray:
+    def draw(self, frame_params: list[FrameParams], scenes: int = 1, sounds: int = 0, **parameters: Any) -> np.ndarray:
         """float [pictures, H, W, 3]; from noise alone, nothing of an earlier set."""
         self.painter.reset()
         snapshot = ParameterStore(parameters).snapshot()
         shared = Scenes(self.tokens[:scenes], (1 / scenes,) * scenes) if scenes > 1 else None
         led = Directions(self.tokens[3 - sounds :], (1 / sounds,) * sounds, 1.0) if sounds else None
-        drawn = [self.painter.draw(drive, self.tokens[0], snapshot, led, shared).pixels.copy() for drive in drives]
+        drawn = [
+            self.painter.draw(params, self.tokens[0], snapshot, led, shared).pixels.copy() for params in frame_params
+        ]
         return np.stack(drawn).astype(float)
 
 
-def moments(**fields: Any) -> list[Drive]:
-    return [Drive(time=n / 30, walk=n / 7, pan_x=n / 50, **fields) for n in range(4)]
+def moments(**fields: Any) -> list[FrameParams]:
+    return [FrameParams(time=n / 30, noise_position=n / 7, pan_x=n / 50, **fields) for n in range(4)]
 
 
 CASES: dict[str, Callable[[Set], np.ndarray]] = {
@@ -115,6 +117,6 @@ def test_a_steady_show_asks_the_card_for_nothing(folder: Path) -> None:
 
     show = Set(folder, "cuda", recorded=True)
     snapshot = ParameterStore().snapshot()
-    drives = [Drive(time=n / 60, walk=n / 60) for n in range(300)]
-    counts = device_counts(lambda n: show.painter.draw(drives[n], show.tokens[0], snapshot), 250)
+    frame_params = [FrameParams(time=n / 60, noise_position=n / 60) for n in range(300)]
+    counts = device_counts(lambda n: show.painter.draw(frame_params[n], show.tokens[0], snapshot), 250)
     assert counts == {"allocations": 0.0, "driver_allocations": 0.0, "syncs": 0.0}

@@ -135,8 +135,8 @@ def show(painter: Painter, scenes: Scenes | None, sound: bool = False, **values:
     snapshot = ParameterStore({"audio.guidance": 1.0, "audio.guidance.warmup": 0.0, **values}).snapshot()  # type: ignore[arg-type]
     tokens = prompt(painter.engine, painter)
     led = Directions(prompt(painter.engine, painter, "rain")[None], (1.0,), 1.0) if sound else None
-    drive = replace(START, audio_guidance=1.0) if sound else START
-    return painter.draw(drive, tokens, snapshot, led, scenes).pixels.copy()
+    params = replace(START, audio_guidance=1.0) if sound else START
+    return painter.draw(params, tokens, snapshot, led, scenes).pixels.copy()
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
@@ -78,7 +78,7 @@ def test_the_painter_uses_it_for_any_engine(flow: Engine) -> None:
         painter = Painter(flow, (64, 64), "eager", threads=1, residual=residual)
         tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
         for guidance in (1.0, 2.0):
-            frame = painter.draw(Drive(guidance=guidance), tokens, ParameterStore({"steps": 2}).snapshot())
+            frame = painter.draw(FrameParams(guidance=guidance), tokens, ParameterStore({"steps": 2}).snapshot())
             shown[residual, guidance] = frame.pixels.copy()
     assert np.array_equal(shown[False, 1.0], shown[False, 2.0]) and np.array_equal(shown[False, 1.0], shown[True, 1.0])
     assert not np.array_equal(shown[True, 1.0], shown[True, 2.0])

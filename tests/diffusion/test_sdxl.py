@@ -16,7 +16,7 @@ from tpos_live.audio_encoder.base import Meaning
 from tpos_live.conditioning.audio_conditioner import ConceptMap
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import openvino
 from tpos_live.diffusion.backends import tensorrt_build as plan_builder
@@ -124,7 +124,7 @@ def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tu
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
     heard = Meaning(0.0, np.array([1.0, 0.0], np.float32), 1.0)
     for n in range(100):
-        tokens = mixer.tokens(n / 3, snapshot, Drive(audio_weight=weight), heard)
+        tokens = mixer.tokens(n / 3, snapshot, FrameParams(audio_weight=weight), heard)
     assert tokens is not None
     return tokens.clone(), mixer
 
@@ -145,7 +145,7 @@ def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Pa
     _, mixer = mix(xl, painter, 1.0, "semantic")
     assert mixer.directions is not None
     assert torch.allclose(mixer.directions.tokens[0], torch.cat([fire, fire[-4:]]), atol=1e-3)
-    frame = painter.draw(Drive(audio_weight=1.0), loud, ParameterStore().snapshot(), mixer.directions)
+    frame = painter.draw(FrameParams(audio_weight=1.0), loud, ParameterStore().snapshot(), mixer.directions)
     assert frame.pixels.shape == (64, 96, 3) and frame.pixels.std() > 0
 
 
@@ -156,7 +156,9 @@ def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
     for negative in ("", "a red fire"):
         snapshot = ParameterStore({"steps": 2, "prompt.negative": negative}).snapshot()
         for n in range(3):
-            frame = painter.draw(Drive(time=n / 30, walk=n / 30, strength=0.8, guidance=3.0), tokens, snapshot)
+            frame = painter.draw(
+                FrameParams(time=n / 30, noise_position=n / 30, strength=0.8, guidance=3.0), tokens, snapshot
+            )
         pictures[negative] = frame.pixels.copy()
         assert frame.pixels.std() > 0
     assert not np.array_equal(*pictures.values())

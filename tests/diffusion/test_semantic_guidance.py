@@ -167,8 +167,8 @@ def show(painter: Painter, directions: Directions | None, count: int = 4, **valu
     snapshot = ParameterStore(values).snapshot()  # type: ignore[arg-type]
     tokens = prompt(painter.engine, painter)
     scale = float(snapshot["audio.guidance"])
-    drives = [moment(n, audio_guidance=scale) for n in range(count)]
-    return [painter.draw(drive, tokens, snapshot, directions).pixels.copy() for drive in drives]
+    frame_params = [moment(n, audio_guidance=scale) for n in range(count)]
+    return [painter.draw(params, tokens, snapshot, directions).pixels.copy() for params in frame_params]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
@@ -177,14 +177,14 @@ def test_every_kind_of_engine_is_led_and_comes_back(engine: Engine, steps: int, 
     painter = Painter(engine, SIZE, "eager", threads=1)
     snapshot, tokens = ParameterStore({"steps": steps}).snapshot(), prompt(engine, painter)
     led = toward(engine, painter, "red fire", "bell")
-    drive = dataclasses.replace(START, guidance=guidance)
-    plain = painter.draw(drive, tokens, snapshot).pixels.copy()
-    edited = painter.draw(drive, tokens, snapshot, led).pixels.copy()
+    params = dataclasses.replace(START, guidance=guidance)
+    plain = painter.draw(params, tokens, snapshot).pixels.copy()
+    edited = painter.draw(params, tokens, snapshot, led).pixels.copy()
     assert not np.array_equal(plain, edited)
-    assert np.array_equal(painter.draw(drive, tokens, snapshot, led).pixels, edited)  # the same moment
+    assert np.array_equal(painter.draw(params, tokens, snapshot, led).pixels, edited)  # the same moment
     for nothing in (None, dataclasses.replace(led, share=0.0)):
-        assert np.array_equal(painter.draw(drive, tokens, snapshot, nothing).pixels, plain)
-    off = dataclasses.replace(drive, audio_guidance=0.0)
+        assert np.array_equal(painter.draw(params, tokens, snapshot, nothing).pixels, plain)
+    off = dataclasses.replace(params, audio_guidance=0.0)
     assert np.array_equal(painter.draw(off, tokens, snapshot, led).pixels, plain)
 
 
@@ -229,10 +229,10 @@ def test_a_cut_panic_or_another_seed_forgets(flow: Engine, name: str) -> None:
     store = ParameterStore({**led, "seed": 7 if name == "seed" else 0})
     if name == "panic":
         store.trigger("out.panic")
-    drive = moment(10, looks=int(name == "look"))
+    params = moment(10, cut_index=int(name == "look"))
     tokens = prompt(flow, painter)
-    cut = painter.draw(drive, tokens, store.snapshot(), directions).pixels.copy()
-    assert np.array_equal(cut, fresh.draw(drive, tokens, store.snapshot(), directions).pixels)
+    cut = painter.draw(params, tokens, store.snapshot(), directions).pixels.copy()
+    assert np.array_equal(cut, fresh.draw(params, tokens, store.snapshot(), directions).pixels)
 
 
 def test_feedback_and_guidance_go_together(flow: Engine) -> None:
@@ -252,8 +252,8 @@ def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
         led = toward(engine, painter, "red fire", "bell")
         snapshot: Snapshot = ParameterStore({"steps": 4}).snapshot()
         tokens = prompt(engine, painter)
-        drives = [moment(n, guidance=1.0 + 2 * (n % 2)) for n in range(5)]
-        pictures[kind] = [painter.draw(drive, tokens, snapshot, led).pixels.copy() for drive in drives]
+        frame_params = [moment(n, guidance=1.0 + 2 * (n % 2)) for n in range(5)]
+        pictures[kind] = [painter.draw(params, tokens, snapshot, led).pixels.copy() for params in frame_params]
     for one, whole in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
         assert np.abs(one.astype(int) - whole).max() <= 3
 

@@ -23,7 +23,7 @@ from tpos_live.conditioning.audio_conditioner import ConceptMap
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends.cuda_graph import WholePicture, networks
@@ -89,7 +89,9 @@ class Turns:
         vector = np.array([np.cos(turn) ** 2, np.sin(turn) ** 2], np.float32)
         self.meanings.put(Meaning(vector=vector, magnitude=0.8, time=now))
         self._thread._draw(
-            Drive(time=now, walk=now, pan_x=n / 500, audio_weight=0.7, intensity=0.5, strength=self._strength)
+            FrameParams(
+                time=now, noise_position=now, pan_x=n / 500, audio_weight=0.7, intensity=0.5, strength=self._strength
+            )
         )
         frame = self.frames.take()
         assert frame is not None

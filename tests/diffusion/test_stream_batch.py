@@ -10,7 +10,7 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends.cuda_graph import networks
@@ -111,7 +111,7 @@ def test_the_painter_shows_the_same_still_scene(request: pytest.FixtureRequest, 
         if kind == "cuda-graph":
             painter.use(graph.load(engine, SIZE, painter.rows))
         tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
-        still = Drive(time=1.0, walk=0.4, guidance=2.0)
+        still = FrameParams(time=1.0, noise_position=0.4, guidance=2.0)
         frames = [painter.draw(replace(still, heard_at=float(n)), tokens, store.snapshot()) for n in range(5)]
         # While the pipe fills the loop draws, so no picture is missing; the first from the pipe is one shown before.
         assert [frame.heard_at for frame in frames] == ([0, 0, 1, 2, 3] if in_flight else [0, 1, 2, 3, 4])
@@ -120,7 +120,7 @@ def test_the_painter_shows_the_same_still_scene(request: pytest.FixtureRequest, 
         if in_flight:  # the last picture feeds the next: that must be the very last one, so nothing is in flight
             fed = painter.draw(replace(still, heard_at=5.0, strength=0.7), tokens, store.snapshot())
             assert fed.heard_at == 5.0
-            cut = painter.draw(replace(still, heard_at=6.0, looks=1), tokens, store.snapshot())
+            cut = painter.draw(replace(still, heard_at=6.0, cut_index=1), tokens, store.snapshot())
             assert cut.heard_at == 6.0 and painter.remark() == ""
     for picture in pictures[1:]:
         assert np.abs(picture.astype(int) - pictures[0]).max() <= 2 and picture.std() > 0
@@ -132,5 +132,11 @@ def test_an_accelerator_that_takes_one_row_says_so_and_the_loop_draws(turbo: Eng
     states = turbo.encode("sea")
     tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": 4}).snapshot()
-    assert [painter.draw(Drive(heard_at=float(n)), tokens, snapshot).heard_at for n in range(5)] == [0, 1, 2, 3, 4]
+    assert [painter.draw(FrameParams(heard_at=float(n)), tokens, snapshot).heard_at for n in range(5)] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
     assert painter.remark() == "no stream batch: takes one row, not 4" and painter.remark() == ""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.timing import Rate, StageTimes
@@ -59,16 +59,16 @@ class Draws:
 
 @pytest.mark.parametrize(("cap", "rate", "share"), [(30.0, 30.0, 0.3), (60.0, 60.0, 0.6), (0.0, 100.0, 1.0)])
 def test_with_a_cap_the_device_idles_for_the_rest(cap: float, rate: float, share: float) -> None:
-    clock, drives = Clock(), Mailbox[Drive]()
+    clock, frame_params = Clock(), Mailbox[FrameParams]()
     draws: Any = Draws(clock)
     thread = RenderThread(
-        draws, draws, drives, Mailbox(), ParameterStore(), Mailbox(), fps_cap=cap, report=pytest.fail, clock=clock
+        draws, draws, frame_params, Mailbox(), ParameterStore(), Mailbox(), fps_cap=cap, report=pytest.fail, clock=clock
     )
     thread._stop = clock  # type: ignore[assignment]
     busy, drawn, began = Rate(), Rate(), clock.now
     assert busy.at(clock.now, thread.busy) == drawn.at(clock.now, thread.drawn) == 0.0
     while clock.now < began + 10.0:
-        drives.put(Drive(time=clock.now - began))  # never late, as from a sound that runs
+        frame_params.put(FrameParams(time=clock.now - began))  # never late, as from a sound that runs
         thread._turn()
     passed = clock.now - began
     assert drawn.at(clock.now, thread.drawn) == pytest.approx(rate, rel=0.01)
@@ -127,7 +127,7 @@ def test_elsewhere_the_painters_own_time_counts(turbo: Engine) -> None:
     tokens = torch.zeros(painter.token_rows, turbo.token_dim)
     total = 0.0
     for n in range(3):
-        painter.draw(Drive(time=n / 30), tokens, ParameterStore().snapshot())
+        painter.draw(FrameParams(time=n / 30), tokens, ParameterStore().snapshot())
         total += painter.took
     assert total == pytest.approx(float(painter.times.values("total").sum())) and total > 0
 
@@ -160,6 +160,6 @@ def test_the_render_thread_queues_behind_the_others(monkeypatch: pytest.MonkeyPa
 def test_host_time_is_what_the_networks_leave(turbo: Engine) -> None:
     painter = Painter(turbo, (64, 64), "eager", threads=1)
     tokens = torch.zeros(painter.token_rows, turbo.token_dim)
-    painter.draw(Drive(), tokens, ParameterStore().snapshot())
+    painter.draw(FrameParams(), tokens, ParameterStore().snapshot())
     host, noise, unet, decode, total = (float(painter.times.values(stage)[0]) for stage in painter.times.stages)
     assert host + unet + decode == pytest.approx(total) and 0 < host < total and unet > 0 and noise > 0

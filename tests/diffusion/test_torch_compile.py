@@ -13,7 +13,7 @@ import pytest
 import torch
 from fakes.tools import require_tool
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import torch_compile as compiled
 from tpos_live.diffusion.backends.cuda_graph import prove
@@ -91,9 +91,9 @@ def check_a_show(engine: Engine, better: Compiled) -> None:
         painter.reset()
         pictures[name] = []
         for n in range(8):
-            drive = Drive(time=n / 30, walk=n / 30, strength=1.0 - 0.3 * (n % 2))
+            params = FrameParams(time=n / 30, noise_position=n / 30, strength=1.0 - 0.3 * (n % 2))
             snapshot = ParameterStore({"steps": (1, 2, 4)[n % 3]}).snapshot()
-            pictures[name].append(painter.draw(drive, tokens, snapshot).pixels.copy())
+            pictures[name].append(painter.draw(params, tokens, snapshot).pixels.copy())
 
     show("eager")
     painter.use(better)

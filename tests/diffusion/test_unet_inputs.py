@@ -11,7 +11,7 @@ import torch
 from fakes.tiny_engine import make_paired_engine
 
 from tpos_live.conditioning.regions import Scenes
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends.openvino import is_available
 from tpos_live.diffusion.generator import Painter
@@ -79,7 +79,7 @@ def _draw(engine: Engine, scenes: Scenes | None, tokens: torch.Tensor) -> tuple[
         return predict(latent, *rest)
 
     painter.accelerator.predict = counted  # type: ignore[method-assign]
-    frame = painter.draw(Drive(walk=1.3), tokens, ParameterStore({"seed": 4}).snapshot(), None, scenes)
+    frame = painter.draw(FrameParams(noise_position=1.3), tokens, ParameterStore({"seed": 4}).snapshot(), None, scenes)
     return frame.pixels.copy(), rows
 
 
@@ -107,8 +107,8 @@ def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
     grown = artist.grow([(sea, 0.3), (fire, 0.7)], scalars, noise)
     scenes = Scenes(torch.stack([_tokens(paired, "sea"), _tokens(paired, "fire")]), (0.3, 0.7))
     painter = Painter(paired, accelerator="eager", threads=1)
-    drive = Drive(walk=1.3, intensity=0.5)
-    frame = painter.draw(drive, scenes.tokens[0], ParameterStore({"seed": 4}).snapshot(), None, scenes)
+    params = FrameParams(noise_position=1.3, intensity=0.5)
+    frame = painter.draw(params, scenes.tokens[0], ParameterStore({"seed": 4}).snapshot(), None, scenes)
     assert np.array_equal(frame.pixels, grown)
     assert shares((0.3, 0.7))[1] > 0.7
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.status import Status
@@ -63,7 +63,7 @@ def main() -> None:
 
     message = ["no sound: turn up the input"]
     with StageWindow(
-        frames, Drive, store.snapshot, lambda: Status(state="loading", engine="ember", message=message[0]),
+        frames, FrameParams, store.snapshot, lambda: Status(state="loading", engine="ember", message=message[0]),
         on_key=on_key, report=lines.append, screen=screen, size=(640, 360), fps_cap=60,
     ) as window:  # fmt: skip
         say(ready=True, renderer=window.renderer)

@@ -38,9 +38,9 @@ def test_the_listener_draws_beats_ahead_by_the_delay_it_is_told() -> None:
         zooms = []
         for hop in range(400):
             audio_processor.hear(Chunk(np.zeros(480, np.float32), np.zeros((480, 2), np.float32), 0.01 * hop), snapshot)
-            drive = audio_processor.drive.latest()
-            assert drive is not None
-            zooms.append(drive.zoom)
+            params = audio_processor.frame_params.latest()
+            assert params is not None
+            zooms.append(params.zoom)
         return int(np.argmax(zooms[-50:]))
 
     assert (peak(0.0) - peak(0.12)) % 50 == 12

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pictures import field, frame, snapshot
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.metadata import EngineMetadata, read_metadata
 from tpos_live.display.cpu_compositor import Composer
@@ -80,11 +80,11 @@ def test_it_lies_on_the_picture_and_drifts_with_it() -> None:
 
 
 def test_the_engine_says_whether_and_the_parameter_how_much() -> None:
-    drive = Drive(walk=7.5, pan_x=3.0, pan_y=2.0, grain=0.0)
+    params = FrameParams(noise_position=7.5, pan_x=3.0, pan_y=2.0, grain=0.0)
     soft, keen = replace(frame(BLOTCHES), detail=0.75), frame(BLOTCHES)
-    assert finish_from(drive, snapshot(), None, keen, 1.0, 0.1).detail == 0.0
-    assert finish_from(drive, snapshot(finish_detail=0.0), None, soft, 1.0, 0.1).detail == 0.0
-    finish = finish_from(drive, snapshot(finish_detail=2.0), None, soft, 1.0, 0.1)
+    assert finish_from(params, snapshot(), None, keen, 1.0, 0.1).detail == 0.0
+    assert finish_from(params, snapshot(finish_detail=0.0), None, soft, 1.0, 0.1).detail == 0.0
+    finish = finish_from(params, snapshot(finish_detail=2.0), None, soft, 1.0, 0.1)
     assert finish.detail == 1.5 and finish.detail_turn == pytest.approx(1.5) and finish.detail_at == (3.0, -2.0)
     far = detail_of(replace(finish, detail_at=(3.0 + 1000 * DETAIL_SPAN, 0.0)), (128, 72), OUTPUT)
     assert far is not None and 0.0 <= far.start[0] < 1.0

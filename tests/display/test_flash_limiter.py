@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.flash_limiter import FlashLimiter, luminance, parts
@@ -52,7 +52,10 @@ def red(t: float) -> np.ndarray:
 
 
 def show(
-    scene: Scene, seconds: float = 2.5, drive: Callable[[float], Drive] = lambda t: Drive(), **values: object
+    scene: Scene,
+    seconds: float = 2.5,
+    params: Callable[[float], FrameParams] = lambda t: FrameParams(),
+    **values: object,
 ) -> np.ndarray:
     """Luminance [pictures, h, w] of what is finished, by the parts that a stage uses."""
     start = {"out.inbetween": False, **{n.replace("__", "."): v for n, v in values.items()}}
@@ -61,7 +64,7 @@ def show(
     for k in range(round(seconds * FPS)):
         now = 100.0 + k / FPS
         playhead.take(Frame(scene(k / FPS), k, now, now, now))
-        shot = playhead.shot(now, drive(k / FPS), store.snapshot())
+        shot = playhead.shot(now, params(k / FPS), store.snapshot())
         shown.append(luminance(composer.compose(shot.finish, shot.newest, shot.previous) / 255.0))
     return np.array(shown)
 
@@ -101,12 +104,12 @@ def test_what_is_no_danger_is_left_alone(scene: Scene) -> None:
 
 
 def test_light_and_level_are_limited_as_well() -> None:
-    def flicker(t: float) -> Drive:
-        return Drive(light=1.5 if t * 6 % 1.0 < 0.5 else -1.5)
+    def flicker(t: float) -> FrameParams:
+        return FrameParams(exposure=1.5 if t * 6 % 1.0 < 0.5 else -1.5)
 
     still = lambda t: grey(0.5)  # noqa: E731
-    assert flashes(show(still, drive=flicker, out__flash_limit=False)) > 3
-    assert flashes(show(still, drive=flicker)) <= 3
+    assert flashes(show(still, params=flicker, out__flash_limit=False)) > 3
+    assert flashes(show(still, params=flicker)) <= 3
 
 
 @pytest.mark.parametrize("move", ["rotate", "zoom"])
@@ -117,11 +120,11 @@ def test_a_picture_that_jerks_is_limited_as_well(move: str) -> None:
         picture, far = grey(0.0), 2.0
         picture[24:40, 24:40] = 230  # a bright middle that grows over the rest
 
-    def jerk(t: float) -> Drive:
-        return Drive(**{move: far if t * 5 % 1.0 < 0.5 else 0.0})  # type: ignore[arg-type]
+    def jerk(t: float) -> FrameParams:
+        return FrameParams(**{move: far if t * 5 % 1.0 < 0.5 else 0.0})  # type: ignore[arg-type]
 
-    assert flashes(show(lambda t: picture, drive=jerk, out__flash_limit=False)) > 3, "the test itself"
-    assert flashes(show(lambda t: picture, drive=jerk)) <= 3
+    assert flashes(show(lambda t: picture, params=jerk, out__flash_limit=False)) > 3, "the test itself"
+    assert flashes(show(lambda t: picture, params=jerk)) <= 3
 
 
 def test_a_hand_on_blackout_is_limited_and_blackout_is_always_obeyed() -> None:
@@ -130,7 +133,7 @@ def test_a_hand_on_blackout_is_limited_and_blackout_is_always_obeyed() -> None:
     levels = []
     for k in range(4 * FPS):
         store.set("out.blackout", k // 2 % 2 == 1)
-        levels.append(playhead.shot(k / FPS, Drive(), store.snapshot()).finish.shown_level)
+        levels.append(playhead.shot(k / FPS, FrameParams(), store.snapshot()).finish.shown_level)
     levels_of_second = np.array(levels).reshape(4, FPS)
     assert all(v == 0.0 for k, v in enumerate(levels) if k // 2 % 2 == 1)
     assert all(np.sum(np.diff(second) > 0.4) <= 3 for second in levels_of_second)
@@ -143,12 +146,12 @@ def test_the_picture_comes_back_when_the_strobe_ends() -> None:
 
 
 def test_a_beat_of_the_default_map_is_never_touched() -> None:
-    kicks = show(lambda t: grey(0.6), drive=lambda t: Drive(light=0.137 * (t * 2.13 % 1.0 < 0.2), zoom=0.02))
+    kicks = show(lambda t: grey(0.6), params=lambda t: FrameParams(exposure=0.137 * (t * 2.13 % 1.0 < 0.2), zoom=0.02))
     assert np.array_equal(
         kicks,
         show(
             lambda t: grey(0.6),
-            drive=lambda t: Drive(light=0.137 * (t * 2.13 % 1.0 < 0.2), zoom=0.02),
+            params=lambda t: FrameParams(exposure=0.137 * (t * 2.13 % 1.0 < 0.2), zoom=0.02),
             out__flash_limit=False,
         ),
     )

@@ -49,10 +49,10 @@ def shown(values: dict[str, float], seconds: float) -> np.ndarray:
     composer, playhead, out = Composer(SIZE), Playhead(), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
-        for drive in pictures(pipeline, audio_processor, snapshot, hard_kick(seconds), FPS):
-            frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=drive.time)
+        for params in pictures(pipeline, audio_processor, snapshot, hard_kick(seconds), FPS):
+            frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=params.time)
             playhead.take(frame)
-            shot = playhead.shot(drive.time, drive, snapshot)
+            shot = playhead.shot(params.time, params, snapshot)
             out.append(luminance(composer.compose(shot.finish, shot.newest, shot.previous) / 255.0))
     return np.array(out)
 

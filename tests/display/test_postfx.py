@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from pictures import field, flat, frame, snapshot
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.interpolator import Playhead, start_frame
 from tpos_live.display.postfx import KINSHIP, REACH, Finish, finish_from
 
-QUIET = Drive(grain=0.0)
+QUIET = FrameParams(grain=0.0)
 
 
 def contrast(picture: np.ndarray) -> float:
@@ -23,8 +23,8 @@ def contrast(picture: np.ndarray) -> float:
 def midpoint(old: np.ndarray, new: np.ndarray, **move: float) -> tuple[Finish, np.ndarray, np.ndarray]:
     """The in-between half way, and the newest picture alone as it is then."""
     previous, newest = frame(old, 0, 10.0), frame(new, 1, 10.2, **move)
-    drive = replace(QUIET, pan_x=newest.pan_x, pan_y=newest.pan_y)
-    finish = finish_from(drive, snapshot(), previous, newest, 10.3, 0.2)
+    params = replace(QUIET, pan_x=newest.pan_x, pan_y=newest.pan_y)
+    finish = finish_from(params, snapshot(), previous, newest, 10.3, 0.2)
     composer = Composer((192, 192))
     return finish, composer.compose(finish, newest, previous), composer.compose(Finish(), newest)
 
@@ -33,7 +33,7 @@ def test_events_are_taken_from_the_drive_as_they_are() -> None:
     newest = frame(field(1), at=5.0)
     before = finish_from(QUIET, snapshot(), None, newest, 5.1, 0.1)
     after = finish_from(
-        replace(QUIET, zoom=0.025, rotate=0.6, light=0.5, bloom=0.4), snapshot(), None, newest, 5.1, 0.1
+        replace(QUIET, zoom=0.025, rotate=0.6, exposure=0.5, bloom=0.4), snapshot(), None, newest, 5.1, 0.1
     )
     assert (before.zoom, before.rotate, before.light, before.bloom) == (1.0, 0.0, 0.0, 0.0)
     assert (after.zoom, after.rotate, after.light, after.bloom) == (1.025, 0.6, 0.5, 0.4)
@@ -87,7 +87,7 @@ def test_relatives_are_blended_at_full_contrast_and_strangers_are_cut() -> None:
 
 def test_other_looks_other_sizes_and_a_switch_are_cut() -> None:
     old, new = frame(field(1), 0, 10.0), frame(field(1), 1, 10.2)
-    assert finish_from(QUIET, snapshot(), old, replace(new, look=1), 10.25, 0.2).mix == 1
+    assert finish_from(QUIET, snapshot(), old, replace(new, cut_index=1), 10.25, 0.2).mix == 1
     assert finish_from(QUIET, snapshot(), frame(field(1, (64, 32))), new, 10.25, 0.2).mix == 1
     assert finish_from(QUIET, snapshot(out_inbetween=False), old, new, 10.25, 0.2).mix == 1
     assert finish_from(QUIET, snapshot(), old, new, 10.25, 0.01).mix == 1
@@ -103,31 +103,31 @@ def test_the_shown_field_follows_the_drift_and_rests_when_the_engine_is_stuck() 
 
 
 def test_level_falls_with_the_fader_even_if_the_drive_is_old() -> None:
-    assert finish_from(Drive(level=1.0), snapshot(out_level=0.2), None, None, 0, 0).level == pytest.approx(0.2)
-    assert finish_from(Drive(level=0.1), snapshot(), None, None, 0, 0).level == pytest.approx(0.1)
+    assert finish_from(FrameParams(level=1.0), snapshot(out_level=0.2), None, None, 0, 0).level == pytest.approx(0.2)
+    assert finish_from(FrameParams(level=0.1), snapshot(), None, None, 0, 0).level == pytest.approx(0.1)
 
 
 def test_freeze_holds_the_picture_but_level_and_blackout_still_act() -> None:
     head, composer = Playhead(), Composer((160, 90))
     head.take(frame(field(1), 0, 1.0))
-    shown = head.shot(1.1, Drive(zoom=0.01, grain=0.02), snapshot())
+    shown = head.shot(1.1, FrameParams(zoom=0.01, grain=0.02), snapshot())
     head.take(frame(field(2), 1, 1.2))
-    held = head.shot(3.0, Drive(zoom=0.2, grain=0.02), snapshot(out_freeze=True))
+    held = head.shot(3.0, FrameParams(zoom=0.2, grain=0.02), snapshot(out_freeze=True))
     assert held.newest is shown.newest and held.finish == shown.finish
-    half = head.shot(3.1, Drive(), snapshot(out_freeze=True, out_level=0.5))
+    half = head.shot(3.1, FrameParams(), snapshot(out_freeze=True, out_level=0.5))
     assert half.finish.level == 0.5 and half.newest is shown.newest
-    black = head.shot(3.2, Drive(), snapshot(out_freeze=True, out_blackout=True))
+    black = head.shot(3.2, FrameParams(), snapshot(out_freeze=True, out_blackout=True))
     assert composer.compose(black.finish, black.newest).max() == 0
-    assert head.shot(3.3, Drive(), snapshot()).newest.index == 1
+    assert head.shot(3.3, FrameParams(), snapshot()).newest.index == 1
 
 
 def test_the_start_screen_is_dark_calm_and_obeys_blackout() -> None:
     head, composer = Playhead(), Composer((320, 180))
-    shot = head.shot(1.0, Drive(), snapshot())
+    shot = head.shot(1.0, FrameParams(), snapshot())
     assert not shot.started and shot.newest is start_frame()
     picture = composer.compose(shot.finish, shot.newest)
     assert 5 < picture.mean() < 50 and picture.max() < 130
-    black = head.shot(1.1, Drive(), snapshot(out_blackout=True))
+    black = head.shot(1.1, FrameParams(), snapshot(out_blackout=True))
     assert composer.compose(black.finish, black.newest).max() == 0
 
 

@@ -20,7 +20,7 @@ from fakes.xvfb import one_screen, press, run, screenshot, two_screens, wait_unt
 from pictures import field, flat, frame
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.status import Status
@@ -263,17 +263,17 @@ class Taker:
 
 
 @contextmanager
-def stage(kind: str, store: ParameterStore, drive: list[Drive], **more: Any) -> Iterator[Any]:
+def stage(kind: str, store: ParameterStore, params: list[FrameParams], **more: Any) -> Iterator[Any]:
     frames = Mailbox[Frame]()
     if kind == "headless":
-        with HeadlessStage(frames, lambda: drive[0], store.snapshot, size=(320, 180), **more) as made:
+        with HeadlessStage(frames, lambda: params[0], store.snapshot, size=(320, 180), **more) as made:
             yield made, frames
         return
     status = Status(state="running", message="turn up the input", bands=(1, 1, 1, 1), prompt="sea", tempo=120)
     with (
         headless_gl(),
         StageWindow(
-            frames, lambda: drive[0], store.snapshot, lambda: status, size=(320, 180), headless=True, **more
+            frames, lambda: params[0], store.snapshot, lambda: status, size=(320, 180), headless=True, **more
         ) as made,
     ):
         yield made, frames
@@ -284,20 +284,20 @@ KINDS = [pytest.param("window", marks=pytest.mark.gl), "headless"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kick_is_seen_at_the_next_refresh(kind: str) -> None:
-    store, drive = ParameterStore(), [Drive()]
-    with stage(kind, store, drive) as (made, frames):
+    store, params = ParameterStore(), [FrameParams()]
+    with stage(kind, store, params) as (made, frames):
         frames.put(frame(field(1), 0, 1.0))
         made.step(2.0)
         before = made.read_back()
-        drive[0] = Drive(zoom=0.025)
+        params[0] = FrameParams(zoom=0.025)
         made.step(2.001)
         assert np.abs(made.read_back().astype(int) - before).max() > 5
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_outputs_get_the_picture(kind: str) -> None:
-    store, drive, taker = ParameterStore(), [Drive()], Taker()
-    with stage(kind, store, drive) as (made, frames):
+    store, params, taker = ParameterStore(), [FrameParams()], Taker()
+    with stage(kind, store, params) as (made, frames):
         frames.put(frame(flat(90), 0, 1.0))
         made.step(2.0)
         made.outputs.append(taker)
@@ -314,7 +314,7 @@ def test_outputs_get_the_picture(kind: str) -> None:
 def test_the_start_screen_leaves_time_to_load_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)
-    with stage("window", ParameterStore(), [Drive()]) as (made, frames):
+    with stage("window", ParameterStore(), [FrameParams()]) as (made, frames):
         for software, started, slow in ((True, False, True), (False, False, True), (True, True, False)):
             if started:
                 frames.put(frame(flat(40), 0, 1.0))
@@ -329,8 +329,8 @@ def test_the_start_screen_leaves_time_to_load_the_engine(monkeypatch: pytest.Mon
 
 @pytest.mark.gl
 def test_hud_and_message_are_on_the_window_but_never_read_back() -> None:
-    store, drive = ParameterStore(), [Drive()]
-    with stage("window", store, drive) as (made, frames):
+    store, params = ParameterStore(), [FrameParams()]
+    with stage("window", store, params) as (made, frames):
         frames.put(frame(flat(40), 0, 1.0))
         made.step(2.0)
         assert made.read_window().max() > 150  # the message
@@ -346,8 +346,8 @@ def test_hud_and_message_are_on_the_window_but_never_read_back() -> None:
 
 @pytest.mark.gl
 def test_a_message_leaves_the_picture_to_the_audience_and_comes_back_with_the_hud() -> None:
-    store, drive = ParameterStore(), [Drive()]
-    with stage("window", store, drive) as (made, frames):
+    store, params = ParameterStore(), [FrameParams()]
+    with stage("window", store, params) as (made, frames):
         frames.put(frame(flat(40), 0, 1.0))
         shown = {}
         for now in (2.0, 1.9 + READ, 2.1 + READ):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import load_engine
@@ -44,7 +44,9 @@ def test_the_artist_draws_what_a_show_draws(engine_folder: Path) -> None:
     states = engine.encode("a blue sea")
     tokens = torch.zeros(painter.token_rows, engine.token_dim)
     tokens[: len(states)] = states
-    shown = painter.draw(Drive(walk=3.3, intensity=0.4), tokens, ParameterStore({"seed": 5}).snapshot()).pixels
+    shown = painter.draw(
+        FrameParams(noise_position=3.3, intensity=0.4), tokens, ParameterStore({"seed": 5}).snapshot()
+    ).pixels
     noise, scalars = artist.moment(5, 3.3, 0.4)
     assert np.array_equal(artist.draw(states, scalars, noise), shown)
     assert not np.array_equal(artist.draw(states, scalars, noise, steps=8), shown)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from tpos_live.audio.source import RATE
 from tpos_live.cli.main import cli
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen
 from tpos_live.evaluation.retrieval_command import RetrievalError, excerpts, swung
 from tpos_live.training.synth.pieces import BAR, piece
@@ -77,10 +77,10 @@ def test_pieces_are_all_different_and_on_one_grid() -> None:
 
 def test_an_oscillator_knows_the_tempo_alone() -> None:
     """The same in every bar, whatever was heard; all else stays as it was."""
-    drive = Drive(time=0.3, walk=4.0, zoom=0.5, bloom=0.7)
-    now, later = swung(drive), swung(replace(drive, time=0.3 + 3 * BAR, zoom=0.1))
-    assert (now.zoom, now.light, now.bloom) == pytest.approx((later.zoom, later.light, later.bloom))
-    assert now.zoom != pytest.approx(swung(replace(drive, time=0.3 + BAR / 2)).zoom) and now.walk == 4.0
+    params = FrameParams(time=0.3, noise_position=4.0, zoom=0.5, bloom=0.7)
+    now, later = swung(params), swung(replace(params, time=0.3 + 3 * BAR, zoom=0.1))
+    assert (now.zoom, now.exposure, now.bloom) == pytest.approx((later.zoom, later.exposure, later.bloom))
+    assert now.zoom != pytest.approx(swung(replace(params, time=0.3 + BAR / 2)).zoom) and now.noise_position == 4.0
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from tpos_live.audio_encoder.base import Meaning
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.generator import Painter
@@ -31,14 +31,14 @@ class Show:
         self.painter = Painter(engine, (64, 64), "eager", threads=1)
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
         mixer = Mixer(bank, None, self.painter.token_rows, engine.hears)
-        self.drives: Mailbox[Drive] = Mailbox()
+        self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         self.lines: list[str] = []
         meanings: Mailbox[Meaning] = Mailbox()
         self.thread = RenderThread(
             self.painter,
             mixer,
-            self.drives,
+            self.frame_params,
             meanings,
             ParameterStore(),
             self.frames,

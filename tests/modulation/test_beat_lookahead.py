@@ -8,8 +8,8 @@ import pytest
 
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.features.features import Features
-from tpos_live.modulation.beat_lookahead import Foresight, ahead
-from tpos_live.modulation.integrator import Conductor
+from tpos_live.modulation.beat_lookahead import BeatLookahead, advance_beat
+from tpos_live.modulation.integrator import ModulationIntegrator
 
 DT = 0.01
 
@@ -29,8 +29,8 @@ def steady(seconds: float, tempo: float = 120.0) -> list[Features]:
 def seen(delay: float, measured: float, trim: float = 0.0, tempo: float = 120.0) -> list[float]:
     """Seconds from each beat to the moment at which its pulse is seen, on a path that takes `delay`."""
     snapshot = ParameterStore({"tempo.trim": trim}).snapshot()
-    conductor = Conductor()
-    zooms = [conductor.step(f, snapshot, f.time, measured).zoom for f in steady(12.0, tempo)]
+    integrator = ModulationIntegrator()
+    zooms = [integrator.step(f, snapshot, f.time, measured).zoom for f in steady(12.0, tempo)]
     period = 60.0 / tempo
     found = []
     for hop in range(700, len(zooms) - 1):
@@ -55,14 +55,14 @@ def test_the_trim_moves_the_beat_both_ways() -> None:
 
 def test_onsets_are_not_predicted() -> None:
     hit = Features(time=1.0, kick=0.7, snare=0.4, drop=1.0, tempo=120.0, beat_phase=0.3)
-    later = ahead(hit, 0.1)
+    later = advance_beat(hit, 0.1)
     assert (later.kick, later.snare, later.drop, later.time, later.beats) == (0.7, 0.4, 1.0, 1.0, 0)
     assert later.beat_phase == pytest.approx(0.5)
-    assert ahead(Features(tempo=0.0, beat_phase=0.3), 0.1).beat_phase == 0.3
+    assert advance_beat(Features(tempo=0.0, beat_phase=0.3), 0.1).beat_phase == 0.3
 
 
 def test_a_hiccup_does_not_move_the_beat() -> None:
-    foresight = Foresight()
+    foresight = BeatLookahead()
     features = Features(tempo=120.0, confidence=1.0)
     for _ in range(100):
         foresight.step(features, 0.05, 0.0, DT)
@@ -76,5 +76,5 @@ def test_a_hiccup_does_not_move_the_beat() -> None:
 
 def test_phases_stay_in_range_when_ahead_of_the_bar() -> None:
     for seconds in (-0.5, -0.01, 0.01, 0.8):
-        later = ahead(Features(tempo=180.0, beat_phase=0.99, bar_phase=0.99, confidence=1.0), seconds)
+        later = advance_beat(Features(tempo=180.0, beat_phase=0.99, bar_phase=0.99, confidence=1.0), seconds)
         assert 0.0 <= later.beat_phase < 1.0 and 0.0 <= later.bar_phase < 1.0 and -1.0 <= later.beat <= 1.0

@@ -8,18 +8,20 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.features.features import Features
-from tpos_live.modulation.integrator import Conductor
+from tpos_live.modulation.integrator import ModulationIntegrator
 
 DT = 0.01
 
 
-def conduct(features: list[Features], conductor: Conductor | None = None, **values: object) -> list[Drive]:
+def conduct(
+    features: list[Features], integrator: ModulationIntegrator | None = None, **values: object
+) -> list[FrameParams]:
     snapshot = ParameterStore({n.replace("__", "."): v for n, v in values.items()}).snapshot()  # type: ignore[misc]
-    conductor = conductor or Conductor()
-    return [conductor.step(f, snapshot, f.time) for f in features]
+    integrator = integrator or ModulationIntegrator()
+    return [integrator.step(f, snapshot, f.time) for f in features]
 
 
 def music(seconds: float, tempo: float = 120.0, **values: float) -> list[Features]:
@@ -47,7 +49,7 @@ def test_sound_drives_velocity_never_position() -> None:
     rng = np.random.default_rng(0)
     features = [Features(bass=float(b), level=float(b), silence=0.0) for b in rng.integers(0, 2, 500)]
     drives = conduct(features)
-    steps = np.diff([d.walk for d in drives])
+    steps = np.diff([d.noise_position for d in drives])
     assert np.all(steps >= 0.0) and steps.max() <= 2.0 * DT + 1e-9
     assert steps == pytest.approx([d.speed * DT for d in drives[1:]])
 
@@ -56,63 +58,63 @@ def test_speed_from_bass() -> None:
     assert conduct(music(3, bass=0.0))[-1].speed == pytest.approx(0.4, abs=0.01)
     assert conduct(music(3, bass=1.0))[-1].speed == pytest.approx(0.6, abs=0.01)
     assert conduct(music(3, bass=1.0), seed__walk=0.5)[-1].speed == pytest.approx(0.3, abs=0.01)
-    assert conduct(music(3), seed__walk=0.0)[-1].walk == 0.0
+    assert conduct(music(3), seed__walk=0.0)[-1].noise_position == 0.0
 
 
 def test_an_onset_pushes_the_walk_for_a_moment() -> None:
-    conductor = Conductor()
-    conduct(music(1), conductor)
-    drives = conduct([*music(0.01, onset=1.0), *music(0.3)], conductor)
-    speeds = [drive.speed for drive in drives]
+    integrator = ModulationIntegrator()
+    conduct(music(1), integrator)
+    drives = conduct([*music(0.01, onset=1.0), *music(0.3)], integrator)
+    speeds = [params.speed for params in drives]
     assert speeds[0] == pytest.approx(4.4, abs=0.05) and max(speeds) == speeds[0]
     assert speeds[4] == pytest.approx(0.4 + 4.0 * math.exp(-1.0), abs=0.05)
     assert speeds[-1] == pytest.approx(0.4, abs=0.05)
 
 
 def test_silence_is_slow_half_a_stop_darker_and_never_black() -> None:
-    conductor = Conductor()
-    before = conduct(music(2, loudness=1.0), conductor)[-1]
-    quiet = conduct([Features()] * 150, conductor)
-    assert quiet[149].light == pytest.approx(-0.5 * (1 - math.exp(-1.0)), rel=0.02)
-    last = conduct([Features()] * 2000, conductor)[-1]
-    assert last.light == pytest.approx(-0.5, abs=0.01) and last.level == 1.0
+    integrator = ModulationIntegrator()
+    before = conduct(music(2, loudness=1.0), integrator)[-1]
+    quiet = conduct([Features()] * 150, integrator)
+    assert quiet[149].exposure == pytest.approx(-0.5 * (1 - math.exp(-1.0)), rel=0.02)
+    last = conduct([Features()] * 2000, integrator)[-1]
+    assert last.exposure == pytest.approx(-0.5, abs=0.01) and last.level == 1.0
     assert last.speed == pytest.approx(0.15 * 0.4, abs=0.002)
     assert last.audio_weight < 1e-3 and before.audio_weight == pytest.approx(0.35, abs=0.01)
-    back = conduct(music(1, bass=0.0), conductor)
-    assert back[100 - 1].light > -0.02 and back[20].light == pytest.approx(-0.5 * math.exp(-1.0), rel=0.1)
+    back = conduct(music(1, bass=0.0), integrator)
+    assert back[100 - 1].exposure > -0.02 and back[20].exposure == pytest.approx(-0.5 * math.exp(-1.0), rel=0.1)
 
 
 def test_a_drop_doubles_the_speed_and_decays_over_four_bars() -> None:
-    conductor = Conductor()
-    conduct(music(3, bass=0.0), conductor)
-    drives = conduct([Features(tempo=120.0, drop=1.0, silence=0.0)], conductor)
-    assert drives[0].speed == pytest.approx(0.8, rel=0.01) and drives[0].light == pytest.approx(0.5, abs=0.01)
-    later = conduct([Features(tempo=120.0, silence=0.0)] * 800, conductor)
+    integrator = ModulationIntegrator()
+    conduct(music(3, bass=0.0), integrator)
+    drives = conduct([Features(tempo=120.0, drop=1.0, silence=0.0)], integrator)
+    assert drives[0].speed == pytest.approx(0.8, rel=0.01) and drives[0].exposure == pytest.approx(0.5, abs=0.01)
+    later = conduct([Features(tempo=120.0, silence=0.0)] * 800, integrator)
     assert later[400].speed > 0.47 and later[799].speed < 0.43
 
 
 def test_looks_count_drops_at_most_once_in_sixteen_beats() -> None:
-    conductor = Conductor()
+    integrator = ModulationIntegrator()
     beat = music(0.5)
     drop = [Features(time=0.0, drop=d, tempo=120.0, silence=0.0) for d in (1.0, 0.9, 0.8)]
-    assert conduct(drop, conductor)[-1].looks == 1
-    assert conduct([*beat * 8, *drop, *beat], conductor)[-1].looks == 1
-    assert conduct([*beat * 8, *drop, *beat], conductor)[-1].looks == 2
+    assert conduct(drop, integrator)[-1].cut_index == 1
+    assert conduct([*beat * 8, *drop, *beat], integrator)[-1].cut_index == 1
+    assert conduct([*beat * 8, *drop, *beat], integrator)[-1].cut_index == 2
 
 
 def test_light_from_beats_stays_under_ten_percent() -> None:
     everything = {f"map__{f}__light": 2.0 for f in ("kick", "snare", "hats", "onset", "bass", "level", "beat")}
     loud = music(4, kick=1.0, snare=1.0, hats=1.0, onset=1.0, bass=1.0, level=1.0)
-    lights = [d.light for d in conduct(loud, **everything)]
+    lights = [d.exposure for d in conduct(loud, **everything)]
     assert max(lights) <= math.log2(1.1) + 1e-9
     assert 2.0 ** max(lights) <= 1.1 + 1e-9
 
 
 def test_beat_pulses_fade_over_a_bar_below_confidence() -> None:
-    conductor = Conductor()
-    sure = conduct(music(4), conductor)
+    integrator = ModulationIntegrator()
+    sure = conduct(music(4), integrator)
     assert max(d.zoom for d in sure[-100:]) == pytest.approx(0.008, rel=0.02)
-    unsure = conduct(music(4, confidence=0.3), conductor)
+    unsure = conduct(music(4, confidence=0.3), integrator)
     assert max(d.zoom for d in unsure[90:110]) == pytest.approx(0.008 * 0.3 * 0.5, rel=0.15)
     assert max(abs(d.zoom) for d in unsure[-190:]) < 1e-9
 
@@ -130,10 +132,10 @@ def test_snare_turns_the_other_way_each_bar() -> None:
 
 
 def test_buildup_pushes_in_pales_and_pulses_faster() -> None:
-    conductor = Conductor()
-    conduct(music(4, buildup=0.0, loudness=1.0), conductor)
-    early = [d.speed for d in conduct(music(4, buildup=0.3), conductor)][100:]
-    late = conduct(music(4, buildup=1.0, loudness=1.0), conductor)
+    integrator = ModulationIntegrator()
+    conduct(music(4, buildup=0.0, loudness=1.0), integrator)
+    early = [d.speed for d in conduct(music(4, buildup=0.3), integrator)][100:]
+    late = conduct(music(4, buildup=1.0, loudness=1.0), integrator)
     speeds = [d.speed for d in late][100:]
 
     def pulses(values: list[float]) -> int:
@@ -144,28 +146,30 @@ def test_buildup_pushes_in_pales_and_pulses_faster() -> None:
 
 
 def test_pause_stops_walk_and_drift_but_not_light_and_zoom() -> None:
-    conductor = Conductor()
-    before = conduct(music(2), conductor, motion__pan_x=0.2, motion__zoom=0.1)[-1]
-    paused = conduct(music(2, kick=1.0), conductor, motion__pan_x=0.2, motion__zoom=0.1, pause=True)
-    for name in ("walk", "pan_x", "pan_y", "zoom_steady"):
+    integrator = ModulationIntegrator()
+    before = conduct(music(2), integrator, motion__pan_x=0.2, motion__zoom=0.1)[-1]
+    paused = conduct(music(2, kick=1.0), integrator, motion__pan_x=0.2, motion__zoom=0.1, pause=True)
+    for name in ("noise_position", "pan_x", "pan_y", "zoom_steady"):
         assert {getattr(d, name) for d in paused} == {getattr(before, name)}
     assert paused[-1].speed == 0.0 and paused[-1].zoom > 0.02
 
 
 def test_motion_is_integrated_with_the_speed() -> None:
     last = conduct(music(5, bass=0.0), motion__pan_x=0.1, motion__pan_y=-0.2, motion__zoom=0.05)[-1]
-    assert last.pan_x == pytest.approx(0.1 * last.walk) and last.pan_y == pytest.approx(-0.2 * last.walk)
-    assert last.zoom_steady == pytest.approx(0.05 * last.walk)
+    assert last.pan_x == pytest.approx(0.1 * last.noise_position) and last.pan_y == pytest.approx(
+        -0.2 * last.noise_position
+    )
+    assert last.zoom_steady == pytest.approx(0.05 * last.noise_position)
 
 
 def test_parameters_pass_through_smoothed() -> None:
-    store, conductor = ParameterStore(), Conductor()
-    conductor.step(Features(), store.snapshot(), 0.0)
+    store, integrator = ParameterStore(), ModulationIntegrator()
+    integrator.step(Features(), store.snapshot(), 0.0)
     store.update({"out.level": 0.0, "motion.rotate": 90.0, "guidance": 5.0, "finish.grain": 0.05, "strength": 0.3})
-    first = conductor.step(Features(), store.snapshot(), 7.0)
+    first = integrator.step(Features(), store.snapshot(), 7.0)
     assert 0.0 < first.level < 1.0 and 0.0 < first.rotate < 90.0 and first.grain == 0.05 and first.heard_at == 7.0
     for _ in range(500):
-        last = conductor.step(Features(), store.snapshot(), 0.0)
+        last = integrator.step(Features(), store.snapshot(), 0.0)
     assert (last.level, last.rotate, last.guidance, last.strength) == (0.0, 90.0, 5.0, pytest.approx(0.3))
 
 
@@ -187,7 +191,7 @@ def test_extreme_settings_stay_in_range() -> None:
     loud = music(3, kick=1.0, loudness=1.0, drop=1.0, buildup=1.0)
     for d in conduct([*loud, *[Features()] * 100], audio__sensitivity=4.0, **wild):
         assert all(np.isfinite(getattr(d, f.name)).all() for f in fields(d))
-        assert abs(d.zoom) <= 0.5 and -3.0 <= d.light <= 3.0 and 0.0 <= d.saturation <= 2.0
+        assert abs(d.zoom) <= 0.5 and -3.0 <= d.exposure <= 3.0 and 0.0 <= d.saturation <= 2.0
         assert 0.0 <= d.intensity <= 1.0 and 0.1 <= d.strength <= 1.0 and d.bloom >= 0.0 and d.speed >= 0.0
 
 

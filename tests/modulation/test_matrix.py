@@ -9,14 +9,14 @@ import pytest
 
 from tpos_live.core.parameters import FEATURES, MAP_DEFAULTS, TABLE, TARGETS, ParameterStore, Smoother
 from tpos_live.features.features import Features
-from tpos_live.modulation.matrix import Modulation
+from tpos_live.modulation.matrix import ModulationMatrix
 
 NO_MAP = {f"map.{feature}.{target}": 0.0 for feature, target in MAP_DEFAULTS}
 DT = 0.01
 
 
 def run(store: ParameterStore, features: list[Features]) -> list[dict[tuple[str, str], float]]:
-    modulation, smoother = Modulation(), Smoother()
+    modulation, smoother = ModulationMatrix(), Smoother()
     snapshot = store.snapshot()
     return [modulation.step(f, snapshot, smoother.step(snapshot, DT), DT) for f in features]
 
@@ -67,7 +67,7 @@ def test_the_beat_keeps_its_sign_through_the_curve() -> None:
 
 
 def test_only_pairs_with_a_depth_are_evaluated_and_one_fades_when_switched_off() -> None:
-    store, modulation, smoother = ParameterStore(), Modulation(), Smoother()
+    store, modulation, smoother = ParameterStore(), ModulationMatrix(), Smoother()
 
     def step() -> dict[tuple[str, str], float]:
         snapshot = store.snapshot()

@@ -13,7 +13,7 @@ from tpos_live.audio.demo import BAR, BARS
 from tpos_live.audio.source import RATE
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
 from tpos_live.core.settings import Settings, load_settings
@@ -65,7 +65,7 @@ def test_a_live_demo_follows_the_sound_that_it_has_heard() -> None:
     session = LiveSession(settings(), demo=True)
     session.change_prompts()
     assert session.store.snapshot()["prompt"] == PROMPTS[0][1]
-    session.audio_processor.drive.put(Drive(time=3.1 * BAR))
+    session.audio_processor.frame_params.put(FrameParams(time=3.1 * BAR))
     session._refresh(0.0)
     assert session.store.snapshot()["prompt"] == PROMPTS[1][1]
     plain = LiveSession(settings(prompt="marble"), demo=True)
@@ -80,7 +80,7 @@ def test_the_demo_without_a_display_draws_them(monkeypatch: pytest.MonkeyPatch, 
     def drawn(_settings: Settings, _snapshot: Snapshot, sound: np.ndarray, fps: int, _workers: int, shown: object):  # type: ignore[no-untyped-def]
         for k in range(len(sound) * fps // RATE):
             texts.append(shown(k / fps)["prompt"])  # type: ignore[operator]
-            yield Drive(time=k / fps), Frame(np.zeros((36, 64, 3), np.uint8), k, k / fps, 0.0, k / fps)
+            yield FrameParams(time=k / fps), Frame(np.zeros((36, 64, 3), np.uint8), k, k / fps, 0.0, k / fps)
 
     monkeypatch.setattr(offline, "drawn", drawn)
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ import torch
 
 from tpos_live.audio_encoder.base import Meaning
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
@@ -73,7 +73,7 @@ class Show:
             {"engine.name": str(engine), "engine.size": size, "engine.accelerator": "eager", "engine.threads": 1}
         )
         self.pipeline = Pipeline(settings, live=False)
-        self.drives: Mailbox[Drive] = Mailbox()
+        self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         self.lines: list[str] = []
 
@@ -81,7 +81,7 @@ class Show:
         meanings: Mailbox[Meaning] = Mailbox()
         pipeline = self.pipeline
         return RenderThread(
-            pipeline.painter, pipeline.mixer, self.drives, meanings, ParameterStore(), self.frames,
+            pipeline.painter, pipeline.mixer, self.frame_params, meanings, ParameterStore(), self.frames,
             report=self.lines.append, fail_over=pipeline.fail_over,
         )  # fmt: skip
 
@@ -89,7 +89,7 @@ class Show:
         deadline = time.monotonic() + 60
         while thread.drawn < count:
             assert time.monotonic() < deadline, (self.lines, thread.error)
-            self.drives.put(Drive(time=time.monotonic()))
+            self.frame_params.put(FrameParams(time=time.monotonic()))
             time.sleep(0.002)
         frame = self.frames.latest()
         assert frame is not None

@@ -55,10 +55,10 @@ def frames(seed: int = 1) -> list[np.ndarray]:
     composer, playhead, out = Composer((320, 180)), Playhead(), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
-        for drive in pictures(pipeline, audio_processor, snapshot, beat(0.5), 30):
-            frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=drive.time)
+        for params in pictures(pipeline, audio_processor, snapshot, beat(0.5), 30):
+            frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=params.time)
             playhead.take(frame)
-            out.append(composer.compose(playhead.shot(drive.time, drive, snapshot).finish, frame))
+            out.append(composer.compose(playhead.shot(params.time, params, snapshot).finish, frame))
     return out
 
 
@@ -92,7 +92,7 @@ def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None
         drives = list(pictures(pipeline, AudioProcessor(pipeline.encoder), snapshot, beat(2.0), fps))
         assert len(drives) == 2 * fps
         assert drives[-1].time == pytest.approx(2.0, abs=0.011)
-        at[fps] = {round(drive.time, 2): drive.walk for drive in drives}
+        at[fps] = {round(params.time, 2): params.noise_position for params in drives}
     both = set(at[25]) & set(at[50])
     assert len(both) >= 45
     assert all(at[25][time] == at[50][time] for time in both)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.errors import StageError
@@ -45,11 +45,11 @@ class Writer:
         self.samples += len(stereo)
 
 
-def drawn(k: int, pool: list[np.ndarray]) -> tuple[Drive, Frame]:
+def drawn(k: int, pool: list[np.ndarray]) -> tuple[FrameParams, Frame]:
     """Picture `k`, in one of a few arrays that are drawn into again, as the painter's are."""
     pixels = pool[k % len(pool)]
     pixels[:] = np.random.default_rng(k).integers(0, 255, pixels.shape)
-    return Drive(time=k / 30), Frame(pixels, k, k / 30, 0.0, k / 30)
+    return FrameParams(time=k / 30), Frame(pixels, k, k / 30, 0.0, k / 30)
 
 
 def snapshot() -> object:
@@ -72,9 +72,9 @@ def one_after_the_other(count: int = 24) -> list[np.ndarray]:
     composer, playhead, out = Composer(SIZE), Playhead(), []
     pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
     for k in range(count):
-        drive, frame = drawn(k, pool)
+        params, frame = drawn(k, pool)
         playhead.take(frame)
-        out.append(composer.compose(playhead.shot(drive.time, drive, snapshot()).finish, frame))  # type: ignore[arg-type]
+        out.append(composer.compose(playhead.shot(params.time, params, snapshot()).finish, frame))  # type: ignore[arg-type]
     return out
 
 

@@ -45,8 +45,8 @@ def pixels(settings: Settings, seconds: float, count: int) -> list[np.ndarray]:
     heard = sound(seconds)
     several = drawn_by_workers(settings, snapshot, heard, 30, count, pictures, SEGMENT)
     found = []
-    for k, (drive, frame) in enumerate(drawn(settings, snapshot, heard, 30) if count == 1 else several):
-        assert frame is not None and frame.index == k and frame.time == drive.time
+    for k, (params, frame) in enumerate(drawn(settings, snapshot, heard, 30) if count == 1 else several):
+        assert frame is not None and frame.index == k and frame.time == params.time
         found.append(frame.pixels.copy())  # a painter's own pixels are overwritten
     assert len(found) == round(30 * seconds)
     return found

@@ -8,7 +8,7 @@ import pytest
 from fakes.render_show import Show, until
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.runtime.render_thread import FrameParamsExtrapolator, Pace
 
@@ -16,12 +16,12 @@ from tpos_live.runtime.render_thread import FrameParamsExtrapolator, Pace
 def test_draws_the_newest_moment(flow: Engine) -> None:
     show = Show(flow)
     for n in range(5):
-        show.drives.put(Drive(time=n))
+        show.frame_params.put(FrameParams(time=n))
     with show.thread:
         until(lambda: show.frames.latest() is not None)
         frame = show.frames.take()
         assert frame is not None and frame.time == 4
-        show.drives.put(Drive(time=50))
+        show.frame_params.put(FrameParams(time=50))
         until(lambda: (show.frames.latest() or frame).time >= 50)
     assert not show.thread._thread.is_alive()
 
@@ -31,41 +31,43 @@ def test_goes_on_while_the_sound_is_late(flow: Engine) -> None:
     with show.thread:
         time.sleep(0.1)
         assert show.thread.drawn == 0  # nothing was heard yet
-        show.drives.put(Drive(time=1))
+        show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.drawn >= 4)
         assert show.lines == []
 
 
 def test_a_trail_leads_on_where_it_went() -> None:
-    trail = FrameParamsExtrapolator()
-    assert trail.next(None, 10.0) is None
-    first = Drive(time=1.0, heard_at=5.0, walk=2.0, pan_x=0.5)
-    assert trail.next(first, 10.0) is first
-    alone = trail.next(None, 10.2)
-    assert alone is not None and (alone.time, alone.walk) == (pytest.approx(1.2), 2.0)
-    second = Drive(time=1.1, heard_at=5.1, walk=2.2, pan_x=0.4, light=0.7)
-    assert trail.next(second, 10.3) is second
-    later = trail.next(None, 10.8)
+    extrapolator = FrameParamsExtrapolator()
+    assert extrapolator.next(None, 10.0) is None
+    first = FrameParams(time=1.0, heard_at=5.0, noise_position=2.0, pan_x=0.5)
+    assert extrapolator.next(first, 10.0) is first
+    alone = extrapolator.next(None, 10.2)
+    assert alone is not None and (alone.time, alone.noise_position) == (pytest.approx(1.2), 2.0)
+    second = FrameParams(time=1.1, heard_at=5.1, noise_position=2.2, pan_x=0.4, exposure=0.7)
+    assert extrapolator.next(second, 10.3) is second
+    later = extrapolator.next(None, 10.8)
     assert later is not None
     assert (later.time, later.heard_at) == (pytest.approx(1.6), pytest.approx(5.6))
-    assert (later.walk, later.pan_x, later.light) == (pytest.approx(3.2), pytest.approx(-0.1), 0.7)
+    assert (later.noise_position, later.pan_x, later.exposure) == (pytest.approx(3.2), pytest.approx(-0.1), 0.7)
 
 
 def test_a_stroke_is_not_gone_on_with() -> None:
     """Over a jerk, and before the sound has come, the picture never steps back."""
-    trail, walk, now, drawn = FrameParamsExtrapolator(), 0.0, 0.0, []
+    extrapolator, walk, now, drawn = FrameParamsExtrapolator(), 0.0, 0.0, []
     for n in range(200):
         walk += 0.5 if n % 40 == 20 else 0.01
         for later in (0.0, 0.006):  # a picture of the Drive itself, and one before the next comes
-            drive = trail.next(Drive(time=n / 100, walk=walk) if later == 0.0 else None, now + later)
-            assert drive is not None
-            drawn.append(drive.walk)
+            params = extrapolator.next(
+                FrameParams(time=n / 100, noise_position=walk) if later == 0.0 else None, now + later
+            )
+            assert params is not None
+            drawn.append(params.noise_position)
         now += 0.01
     steps = np.diff(drawn)
     assert steps.min() >= 0 and np.median(steps) == pytest.approx(0.005, abs=0.002)
     opposed = FrameParamsExtrapolator()
     for n, x in enumerate((0.0, 0.1, 0.0)):
-        opposed.next(Drive(time=float(n), pan_x=x), float(n))
+        opposed.next(FrameParams(time=float(n), pan_x=x), float(n))
     assert opposed.next(None, 2.5).pan_x == 0.0  # type: ignore[union-attr]
 
 
@@ -74,7 +76,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
     show.painter.on_card = True
     mixed: list[str] = []
     waited: list[float] = []
-    real_draw, real_mix, real_wait = show.painter.draw, show.thread._mix, show.drives.wait
+    real_draw, real_mix, real_wait = show.painter.draw, show.thread._mix, show.frame_params.wait
 
     def draw(*args: Any, **named: Any) -> Frame:
         mixed.append("draw")
@@ -84,10 +86,10 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
         mixed.append("mix")
         return real_mix(*args)
 
-    show.drives.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
+    show.frame_params.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
     show.painter.draw = draw  # type: ignore[method-assign]
     show.thread._mix = mix  # type: ignore[method-assign]
-    show.drives.put(Drive(time=1))
+    show.frame_params.put(FrameParams(time=1))
     with show.thread:
         until(lambda: show.thread.drawn >= 12)
     assert set(waited[1:-1]) == {0.0}, "it waits for the first Drive alone"
@@ -100,14 +102,14 @@ def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
     """Until the first prompt is encoded the thread must not keep Python busy, which its encoder wants."""
     show = Show(flow)
     show.painter.on_card = True
-    mixes, waited, real_wait = [0], [0.0], show.drives.wait
+    mixes, waited, real_wait = [0], [0.0], show.frame_params.wait
 
     def mix(*_args: Any) -> None:
         mixes[0] += 1
 
     show.thread._mix = mix  # type: ignore[method-assign]
-    show.drives.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
-    show.drives.put(Drive(time=1))
+    show.frame_params.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
+    show.frame_params.put(FrameParams(time=1))
     with show.thread:
         until(lambda: mixes[0] >= 4)
     assert min(waited[1:]) > 0 and show.thread.drawn == 0
@@ -117,7 +119,7 @@ def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
     show = Show(flow, fps_cap=200.0)
     show.painter.on_card = True
     with show.thread:
-        show.drives.put(Drive(time=1))
+        show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.drawn >= 3)
         assert show.thread._ahead is None
 
@@ -134,13 +136,13 @@ def test_an_error_keeps_the_show_running(flow: Engine) -> None:
 
     show.painter.accelerator.decode = decode  # type: ignore[method-assign]
     with show.thread:
-        show.drives.put(Drive(time=1))
+        show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.failed == 1)
-        show.drives.put(Drive(time=2))
+        show.frame_params.put(FrameParams(time=2))
         until(lambda: show.thread.failed == 2)
         assert len(show.lines) == 1 and "the card is gone" in show.lines[0] and "\n" not in show.lines[0]
         broken[0] = False
-        show.drives.put(Drive(time=3))
+        show.frame_params.put(FrameParams(time=3))
         until(lambda: show.thread.drawn == 1)
         assert show.thread.error == ""
 
@@ -152,7 +154,7 @@ def test_swaps_the_accelerator_between_pictures(flow: Engine) -> None:
     faster = Eager(flow)
     with show.thread:
         show.thread.swap(faster)
-        show.drives.put(Drive(time=1))
+        show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.drawn == 1)
     assert show.painter.accelerator is faster
 

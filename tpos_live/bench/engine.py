@@ -22,7 +22,7 @@ import torch
 from tpos_live.bench.baselines import apart, stock
 from tpos_live.bench.overhead import changes, device_counts, host_times
 from tpos_live.bench.results import append_results, machine
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator
@@ -125,7 +125,7 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     }
 
     def draw(n: int) -> object:
-        return painter.draw(Drive(time=n / 60, walk=n / 60), tokens, snapshot)
+        return painter.draw(FrameParams(time=n / 60, noise_position=n / 60), tokens, snapshot)
 
     rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: painter.took), common, work)]
     few = min(frames, COUNTED)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from tpos_live.conditioning.regions import Scenes
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
 from tpos_live.diffusion.generator import Painter
 
@@ -83,7 +83,7 @@ def changes(painter: Painter, tokens: torch.Tensor, snapshot: Snapshot, pictures
             fading = Scenes(torch.stack([tokens, other]), (1.0 - share, share)) if 0.0 < share < 1.0 else None
             said = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
             began = time.perf_counter()
-            painter.draw(Drive(time=n / 60, walk=n / 60, guidance=1.3), said, snapshot, scenes=fading)
+            painter.draw(FrameParams(time=n / 60, noise_position=n / 60, guidance=1.3), said, snapshot, scenes=fading)
             if n >= 0:
                 took[n] = time.perf_counter() - began
     finally:

@@ -13,7 +13,7 @@ from tpos_live.conditioning.audio_conditioner import AudioMap
 from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, fold, slerp
 from tpos_live.conditioning.regions import MOST_SCENES, Scenes
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import AudioMode, Snapshot
 
 MODES: tuple[str, ...] = get_args(AudioMode)
@@ -78,7 +78,9 @@ class Mixer:
         asked = str(snapshot["audio.mode"])
         return self._own_mode if asked == AUTO else asked
 
-    def tokens(self, now: float, snapshot: Snapshot, drive: Drive, meaning: Meaning | None) -> torch.Tensor | None:
+    def tokens(
+        self, now: float, snapshot: Snapshot, params: FrameParams, meaning: Meaning | None
+    ) -> torch.Tensor | None:
         """Tokens [rows, dim] at `now`, seconds on the show's clock: a buffer, valid until the next call.
 
         None only before the first prompt is encoded. Never waits.
@@ -96,15 +98,15 @@ class Mixer:
             self._mixed = text.new_empty(self._rows, text.shape[1])
         share = grown = told = 0.0
         scene: torch.Tensor | None = None
-        if self._sound is not None and drive.audio_weight > 0:
+        if self._sound is not None and params.audio_weight > 0:
             strength = self._sound.strength()
             strength += (min(strength / ALONE, 1.0) - strength) * unsaid
-            share = min(drive.audio_weight * strength, 1.0)
+            share = min(params.audio_weight * strength, 1.0)
             if modes["grow"] > 0:
                 scene, seen = self._sound.scene()
                 grown = area(share) * seen
                 grown = (grown + (1.0 - grown) * unsaid * min(strength / ALONE, 1.0)) * modes["grow"]
-                told = strength * min(drive.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
+                told = strength * min(params.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
         turned, appended = share * modes["blend"], share * modes["append"]
         self._mix(self._mixed, text, turned, appended + share * modes["grow"])
         parts = self._bank.parts if snapshot["prompt.between"] == "grow" else [(text, 1.0)]

@@ -13,7 +13,7 @@ class Frame:
     while it is among the three newest. index counts pictures. time: seconds of sound heard when it was
     begun. heard_at, drawn_at: perf_counter of the newest sample it answers and of its completion.
     pan_x, pan_y: the drift of the noise field it was drawn with (see Drive), for in-betweens.
-    look: Drive.looks it was drawn with; two frames of different looks are never blended by motion.
+    cut_index: FrameParams.cut_index it was drawn with; two frames of different values are never blended by motion.
     detail: how much fine structure the stage adds where it enlarges the picture, for an engine whose pictures are soft.
     """
 
@@ -24,5 +24,5 @@ class Frame:
     drawn_at: float
     pan_x: float = 0.0
     pan_y: float = 0.0
-    look: int = 0
+    cut_index: int = 0
     detail: float = 0.0

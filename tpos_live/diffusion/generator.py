@@ -12,7 +12,7 @@ from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.conditioning.regions import MOST_SCENES, Scenes
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.cuda_graph import Edit, WholeAccelerator
@@ -126,7 +126,7 @@ class Painter:
     @torch.inference_mode()
     def draw(
         self,
-        drive: Drive,
+        params: FrameParams,
         tokens: torch.Tensor,
         snapshot: Snapshot,
         directions: Directions | None = None,
@@ -141,43 +141,43 @@ class Painter:
         The frame's pixels stay untouched for at least three more frames.
         """
         began = time.perf_counter()
-        self._move(drive)
+        self._move(params)
         self._unet_seconds = 0.0
         seed = int(snapshot["seed"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - int(snapshot["steps"])))
-        self._condition(tokens, drive, seed, scenes)
+        self._condition(tokens, params, seed, scenes)
         self._sounds, self._weights = 0, (1.0,)
-        self._lead_away(drive, snapshot)
+        self._lead_away(params, snapshot)
         self._device_time.begin()
-        self._noise = self._field.at(seed, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
-        strength = max(drive.strength, LEAST_STRENGTH)
+        self._noise = self._field.at(seed, params.cut_index, params.noise_position, params.pan_x, params.pan_y)
+        strength = max(params.strength, LEAST_STRENGTH)
         last = None
         if strength < _FEEDBACK_BELOW:
             if self._feedback.wants_draft(self._tokens):
                 draft = self._run(self.engine.schedule.plan(1).led(self._led))
                 self._feedback.refer(draft, self._tokens)
-            if self._feedback.ready(drive):
-                last = self._feedback.start(drive)
+            if self._feedback.ready(params):
+                last = self._feedback.start(params)
         sampled = time.perf_counter()
 
         def fresh(n: int) -> torch.Tensor:
-            return self._fresh.at(seed + n, drive.looks, drive.walk, drive.pan_x, drive.pan_y)
+            return self._fresh.at(seed + n, params.cut_index, params.noise_position, params.pan_x, params.pan_y)
 
         plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0).led(self._led)
-        self._lead_to(directions, drive, snapshot, steps)
+        self._lead_to(directions, params, snapshot, steps)
         self._share(scenes, directions)
         whole = self.accelerator if isinstance(self.accelerator, WholeAccelerator) else None
         without = self._without if self._guidance > 1.0 else None
         flown = None
         if self.flight is not None and len(plan.steps) > 1 and strength >= _FEEDBACK_BELOW and not self._sounds:
-            scene = (seed, drive.looks)
+            scene = (seed, params.cut_index)
             flown = self.flight.tick(
-                self.accelerator, plan, self._noise, self._tokens, drive, scene, fresh, without, self._guidance
+                self.accelerator, plan, self._noise, self._tokens, params, scene, fresh, without, self._guidance
             )
         elif self.flight is not None:
             self.flight.reset()
         if flown is not None:
-            drive, latent = flown
+            params, latent = flown
         elif whole is not None:
             edit = Edit(self._guide, self._batch.sounds, self._warm) if self._sounds else None
             prompts, weights = self._prompts, self._weights
@@ -189,7 +189,7 @@ class Painter:
             self.reset_feedback()
             raise NotFiniteError("the frame is not finite; its weights or what is cached of them are damaged")
         if strength < _FEEDBACK_BELOW:
-            self._feedback.keep(latent, drive)
+            self._feedback.keep(latent, params)
         else:
             self._feedback.reset()
         pixels = self._pool[self._index % _POOL]
@@ -218,12 +218,12 @@ class Painter:
         return Frame(
             pixels=pixels,
             index=self._index - 1,
-            time=drive.time,
-            heard_at=drive.heard_at,
+            time=params.time,
+            heard_at=params.heard_at,
             drawn_at=done,
-            pan_x=drive.pan_x,
-            pan_y=drive.pan_y,
-            look=drive.looks,
+            pan_x=params.pan_x,
+            pan_y=params.pan_y,
+            cut_index=params.cut_index,
             detail=self.engine.metadata.detail,
         )
 
@@ -261,28 +261,28 @@ class Painter:
         if not self._patient and not self._rows.pairs:
             get_ready(self.accelerator, 2)  # for the first change of the prompt
 
-    def _move(self, drive: Drive) -> None:
+    def _move(self, params: FrameParams) -> None:
         """Bring the weights of live LoRAs nearer to the drive's; in the first picture, and offline, to them."""
         fixed = self.accelerator.name if getattr(self.accelerator, "fixed", False) else ""
-        if self.engine.networks.live.follow(drive.loras, fixed, whole=self._patient or not self._index):
+        if self.engine.networks.live.follow(params.loras, fixed, whole=self._patient or not self._index):
             self._feedback.doubt()
 
-    def _condition(self, tokens: torch.Tensor, drive: Drive, seed: int, scenes: Scenes | None) -> None:
+    def _condition(self, tokens: torch.Tensor, params: FrameParams, seed: int, scenes: Scenes | None) -> None:
         """All rows of the conditioning; two prompts at once, where the engine can."""
         second, share = None, 0.0
         if scenes is not None and self._in_one_pass(scenes):
             tokens, second = scenes.tokens[0], scenes.tokens[1]
             share = shares(scenes.weights)[1]
-        values = self._rows.scalars.at(seed, drive.looks, drive.walk, drive.intensity, share)
+        values = self._rows.scalars.at(seed, params.cut_index, params.noise_position, params.intensity, share)
         self._rows.fill(self._tokens, tokens, values, second)
 
     def _in_one_pass(self, scenes: Scenes) -> bool:
         return self._rows.pairs and len(scenes.weights) == 2
 
-    def _lead_away(self, drive: Drive, snapshot: Snapshot) -> None:
+    def _lead_away(self, params: FrameParams, snapshot: Snapshot) -> None:
         """Prepare guidance (Ho and Salimans 2022) where the engine has it and it is on."""
-        self._led = drive.guidance if self.residual else 1.0
-        self._guidance = drive.guidance if self.engine.metadata.guidance and not self.residual else 1.0
+        self._led = params.guidance if self.residual else 1.0
+        self._guidance = params.guidance if self.engine.metadata.guidance and not self.residual else 1.0
         if self._guidance <= 1.0:
             return
         text = plain(str(snapshot["prompt.negative"])).text
@@ -295,20 +295,20 @@ class Painter:
             self._negative = text
         self._without[:, self.token_rows :].copy_(self._tokens[:, self.token_rows :])
 
-    def _lead_to(self, directions: Directions | None, drive: Drive, snapshot: Snapshot, steps: int) -> None:
+    def _lead_to(self, directions: Directions | None, params: FrameParams, snapshot: Snapshot, steps: int) -> None:
         """Prepare semantic guidance where the sound leads somewhere."""
-        if directions is None or drive.audio_guidance * directions.share <= 0:
+        if directions is None or params.audio_guidance * directions.share <= 0:
             self._guide.reset()
             return
         self._sounds = len(directions.tokens)
         self._warm = warm_steps(steps, float(snapshot["audio.guidance.warmup"]))
         self._guide.prepare(
             directions.weights,
-            drive.audio_guidance * directions.share,
+            params.audio_guidance * directions.share,
             float(snapshot["audio.guidance.quantile"]),
             float(snapshot["audio.guidance.momentum"]),
-            drive.time,
-            (snapshot["seed"], drive.looks, steps, snapshot.fired("out.panic"), snapshot.fired("reset")),
+            params.time,
+            (snapshot["seed"], params.cut_index, steps, snapshot.fired("out.panic"), snapshot.fired("reset")),
         )
 
     def _share(self, scenes: Scenes | None, directions: Directions | None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import Snapshot
 from tpos_live.display.cpu_compositor import Composer
@@ -32,7 +32,7 @@ class HeadlessStage:
     def __init__(
         self,
         frames: Mailbox[Frame],
-        drive: Callable[[], Drive],
+        params: Callable[[], FrameParams],
         snapshot: Callable[[], Snapshot],
         *,
         on_refresh: Callable[[float], None] | None = None,
@@ -46,13 +46,13 @@ class HeadlessStage:
         self.playhead = Playhead()
         self.renderer = "CPU"
         self.software = True
-        self._frames, self._drive, self._snapshot = frames, drive, snapshot
+        self._frames, self._frame_params, self._snapshot = frames, params, snapshot
         self._on_refresh, self._clock = on_refresh, clock
         self._composer = Composer(size)
         self._pacer = Pacer(cap=fps_cap or 30.0)
         self._torch_threads = 0
         self.meter = ShownMeter(clock)
-        self._shot = self.playhead.shot(0.0, drive(), snapshot())
+        self._shot = self.playhead.shot(0.0, params(), snapshot())
 
     def __enter__(self) -> Self:
         self._torch_threads = torch.get_num_threads()
@@ -89,14 +89,14 @@ class HeadlessStage:
             self._on_refresh(now)
         snapshot = self._snapshot()
         self.playhead.take(self._frames.take())
-        drive = self._drive()
-        self._shot = self.playhead.shot(now, drive, snapshot)
+        params = self._frame_params()
+        self._shot = self.playhead.shot(now, params, snapshot)
         wanting = [output for output in self.outputs if output.wants(now)]
         if wanting:
             picture = self.read_back()
             for output in wanting:
                 output.send(picture, now)
-        self.meter.note(now, self.playhead.newest, drive.heard_at)
+        self.meter.note(now, self.playhead.newest, params.heard_at)
 
     def read_back(self) -> np.ndarray:
         """The composed picture of the last `step`: uint8 [height, width, 3]."""

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
 from tpos_live.display.flash_limiter import FlashLimiter
 from tpos_live.display.postfx import GRAIN_RATE, Finish, finish_from
@@ -52,20 +52,20 @@ class Playhead:
                 self.interval += (step - self.interval) * (0.2 if self.interval else 1.0)
         self.previous, self.newest = self.newest, frame
 
-    def shot(self, now: float, drive: Drive, snapshot: Snapshot) -> Shot:
+    def shot(self, now: float, params: FrameParams, snapshot: Snapshot) -> Shot:
         """What to show at `now`. Frozen, the picture stands still; level, blackout and the flash limiter still act."""
-        shot = self._shot(now, drive, snapshot)
+        shot = self._shot(now, params, snapshot)
         gain = self._limiter.step(now, shot.finish, shot.newest, shot.previous, bool(snapshot["out.flash_limit"]))
         return shot if gain == 1.0 else replace(shot, finish=replace(shot.finish, level=gain * shot.finish.level))
 
-    def _shot(self, now: float, drive: Drive, snapshot: Snapshot) -> Shot:
+    def _shot(self, now: float, params: FrameParams, snapshot: Snapshot) -> Shot:
         if snapshot["out.freeze"] and self._held is not None:
             finish = replace(self._held.finish, level=snapshot["out.level"], blackout=snapshot["out.blackout"])
             return replace(self._held, finish=finish)
         if self.newest is None:
             shot = Shot(_start_finish(now, snapshot), start_frame(), started=False)
         else:
-            finish = finish_from(drive, snapshot, self.previous, self.newest, now, self.interval)
+            finish = finish_from(params, snapshot, self.previous, self.newest, now, self.interval)
             shot = Shot(finish, self.newest, self.previous)
         self._held = shot
         return shot

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
 
 Fit = Literal["cover", "contain", "mirror"]
@@ -63,7 +63,7 @@ class Finish:
 
 
 def finish_from(
-    drive: Drive,
+    params: FrameParams,
     snapshot: Snapshot,
     previous: Frame | None,
     newest: Frame | None,
@@ -73,7 +73,7 @@ def finish_from(
     """The finish at `now` (seconds, the clock of Frame.drawn_at), from what the sound drives.
 
     engine_interval: seconds between engine pictures, measured. Events (zoom, rotate, light, bloom)
-    are taken from `drive` as they are, so that they show at the next refresh; level falls at once
+    are taken from `params` as they are, so that they show at the next refresh; level falls at once
     with the fader even if the sound's thread hangs.
 
     In-betweens: the previous picture hands over to the newest during one engine interval. Both are
@@ -84,8 +84,8 @@ def finish_from(
     mix, contrast, mean = 1.0, 1.0, (0.0, 0.0, 0.0)
     pan_old = pan_new = (0.0, 0.0)
     if newest is not None and snapshot["out.inbetween"]:
-        pan_new = (_soften(drive.pan_x - newest.pan_x), _soften(newest.pan_y - drive.pan_y))
-        if previous is not None and previous.look == newest.look and engine_interval > FASTEST_BLEND:
+        pan_new = (_soften(params.pan_x - newest.pan_x), _soften(newest.pan_y - params.pan_y))
+        if previous is not None and previous.cut_index == newest.cut_index and engine_interval > FASTEST_BLEND:
             step = (newest.pan_x - previous.pan_x, previous.pan_y - newest.pan_y)
             pan_old = (pan_new[0] + step[0], pan_new[1] + step[1])
             mix = min(max((now - newest.drawn_at) / engine_interval, 0.0), 1.0)
@@ -96,22 +96,22 @@ def finish_from(
                 else:
                     contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * kinship)
     return Finish(
-        zoom=max(1.0 + drive.zoom, 0.1),
-        rotate=drive.rotate,
+        zoom=max(1.0 + params.zoom, 0.1),
+        rotate=params.rotate,
         mix=mix,
         contrast=contrast,
         mean=mean,
         pan_old=pan_old,
         pan_new=pan_new,
-        bloom=max(drive.bloom, 0.0),
-        light=drive.light,
-        saturation=max(drive.saturation, 0.0),
-        level=min(drive.level, snapshot["out.level"]),
-        grain=max(drive.grain, 0.0),
+        bloom=max(params.bloom, 0.0),
+        light=params.exposure,
+        saturation=max(params.saturation, 0.0),
+        level=min(params.level, snapshot["out.level"]),
+        grain=max(params.grain, 0.0),
         seed=int(now * GRAIN_RATE) & 0x7FFFFFFF,
         detail=newest.detail * snapshot["finish.detail"] if newest is not None else 0.0,
-        detail_turn=DETAIL_TURNS * drive.walk,
-        detail_at=(drive.pan_x, -drive.pan_y),
+        detail_turn=DETAIL_TURNS * params.noise_position,
+        detail_at=(params.pan_x, -params.pan_y),
         fit=snapshot["out.fit"],
         blackout=snapshot["out.blackout"],
     )

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import Snapshot
 from tpos_live.core.status import Status
@@ -41,7 +41,7 @@ class StageWindow:
     def __init__(
         self,
         frames: Mailbox[Frame],
-        drive: Callable[[], Drive],
+        params: Callable[[], FrameParams],
         snapshot: Callable[[], Snapshot],
         status: Callable[[], Status] = Status,
         *,
@@ -64,7 +64,7 @@ class StageWindow:
         """Receivers of the composed picture; open them first. The picture's size is held meanwhile."""
         self.closing = False
         self.playhead = Playhead()
-        self._frames, self._drive, self._snapshot, self._status = frames, drive, snapshot, status
+        self._frames, self._frame_params, self._snapshot, self._status = frames, params, snapshot, status
         self._on_key, self._on_refresh = on_key, on_refresh
         self._size, self._cap, self._headless, self._clock = size, fps_cap, headless, clock
         self._composed_size = (0, 0)
@@ -132,9 +132,9 @@ class StageWindow:
         snapshot, status = self._snapshot(), self._status()
         self._follow(snapshot, now)
         self.playhead.take(self._frames.take())
-        drive = self._drive()
-        self._heard_at = drive.heard_at
-        shot = self.playhead.shot(now, drive, snapshot)
+        params = self._frame_params()
+        self._heard_at = params.heard_at
+        shot = self.playhead.shot(now, params, snapshot)
         window = self._window.get_framebuffer_size()
         if not self.outputs or self._composed_size == (0, 0):
             self._composed_size = (max(window[0], 1), max(window[1], 1))

@@ -155,8 +155,8 @@ def _answer(pipeline: Pipeline, judge: Judge, snapshot: Snapshot, mono: np.ndarr
     sound = np.repeat(mono[:, None], 2, axis=1)
     audio_processor = AudioProcessor(pipeline.encoder)
     last: deque[np.ndarray] = deque(maxlen=LOOKED_AT)
-    for drive in pictures(pipeline, audio_processor, snapshot, sound, FPS):
-        frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=begin + drive.time)
+    for params in pictures(pipeline, audio_processor, snapshot, sound, FPS):
+        frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=begin + params.time)
         if frame is not None:
             last.append(frame.pixels.copy())
     meaning = audio_processor.meaning.latest()

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tpos_live.audio.source import RATE
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
 from tpos_live.display.cpu_compositor import Composer
@@ -39,7 +39,7 @@ GROUPINGS = 10
 """Ways to put the excerpts into groups of CHOICES: the luck of one is averaged out."""
 OSCILLATOR = "oscillator"
 SWING = 0.02, 0.2, 0.1
-"""Zoom, light and bloom that an oscillator moves once a bar: about as far as a kick, a drop and hats do."""
+"""Zoom, exposure and bloom that an oscillator moves once a bar: about as far as a kick, a drop and hats do."""
 Value = float | int | str
 WAYS: Mapping[str, tuple[str, Mapping[str, Value]]] = {
     "all": ("retrieval", {}),
@@ -124,23 +124,23 @@ def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number
     audio_processor, composer, playhead = AudioProcessor(pipeline.encoder), Composer(OUTPUT), Playhead()
     shown: list[np.ndarray] = []
     begin = 4 * number * SECONDS  # the mixer's clock only runs forward
-    for k, drive in enumerate(pictures(pipeline, audio_processor, snapshot, sound, fps)):
+    for k, params in enumerate(pictures(pipeline, audio_processor, snapshot, sound, fps)):
         if k < before:
             continue
         if swings:
-            drive = swung(drive)
-        frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=begin + drive.time)
+            params = swung(params)
+        frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=begin + params.time)
         playhead.take(frame)
-        shown.append(composer.compose(playhead.shot(drive.time, drive, snapshot).finish, frame))
+        shown.append(composer.compose(playhead.shot(params.time, params, snapshot).finish, frame))
     mono = sound[round(before / fps * RATE) :].mean(axis=1)
     return Excerpt(look(shown), listen(mono, len(shown), fps))
 
 
-def swung(drive: Drive) -> Drive:
+def swung(params: FrameParams) -> FrameParams:
     """The same with an oscillator of one swing a bar in it: it knows the tempo, and nothing of the sound."""
-    turn = math.cos(2 * math.pi * drive.time / BAR)
-    zoom, light, bloom = (far * turn for far in SWING)
-    return replace(drive, zoom=zoom, light=light, bloom=bloom)
+    turn = math.cos(2 * math.pi * params.time / BAR)
+    zoom, exposure, bloom = (far * turn for far in SWING)
+    return replace(params, zoom=zoom, exposure=exposure, bloom=bloom)
 
 
 def _key(start: Mapping[str, object], size: str, fps: int, seed: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tpos_live.core.child_process import ChildError, run_module
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends.registry import bfloat16_is_native
 from tpos_live.diffusion.generator import Painter
@@ -46,7 +46,7 @@ def speed(artist: Artist, pictures: int, stock: int) -> list[Figure]:
             tokens = torch.zeros(painter.token_rows, engine.token_dim, device=engine.device)
             states = engine.encode(f"a galaxy {turn} {n}")
             tokens[: len(states)] = states
-            painter.draw(Drive(walk=0.03 * n), tokens, snapshot)
+            painter.draw(FrameParams(noise_position=0.03 * n), tokens, snapshot)
             if turn >= 0:
                 ours.append(time.perf_counter() - begin)
         torch.set_num_threads(threads)

@@ -20,7 +20,7 @@ LONGEST = 0.5
 
 
 @dataclass
-class Foresight:
+class BeatLookahead:
     """Follows the delay of the path. One step a hop."""
 
     delay: float | None = None
@@ -35,10 +35,10 @@ class Foresight:
         if self.delay is None:
             self.delay = delay
         self.delay += (delay - self.delay) * share(SETTLE_SECONDS, dt)
-        return ahead(features, self.delay + trim)
+        return advance_beat(features, self.delay + trim)
 
 
-def ahead(features: Features, seconds: float) -> Features:
+def advance_beat(features: Features, seconds: float) -> Features:
     """`features` with beat and bar as they will be in `seconds`; all else is not predicted."""
     if seconds == 0.0 or features.tempo <= 0.0:
         return features

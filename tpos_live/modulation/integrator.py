@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tpos_live.core.envelope import follow
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import LORAS, TARGETS, Smoother, Snapshot
 from tpos_live.features.features import HOP_SECONDS, Features
-from tpos_live.modulation.beat_lookahead import Foresight
-from tpos_live.modulation.matrix import Modulation, Pair
+from tpos_live.modulation.beat_lookahead import BeatLookahead
+from tpos_live.modulation.matrix import ModulationMatrix, Pair
 
 BASE_SPEED = 0.4
 """Speed of the walk without bass, at seed.walk 1."""
@@ -35,17 +35,17 @@ SOUND_ATTACK, SOUND_RELEASE = 0.3, 1.0
 
 
 @dataclass
-class Conductor:
+class ModulationIntegrator:
     """State of the modulation. One step a hop.
 
     Thread contract: one thread calls `step`; the Drive it returns is immutable and goes anywhere.
     """
 
-    walk: float = 0.0
+    noise_position: float = 0.0
     pan_x: float = 0.0
     pan_y: float = 0.0
     zoom_steady: float = 0.0
-    looks: int = 0
+    cut_index: int = 0
     beat_trust: float = 0.0
     turn: float = 1.0
     sounding: float = 0.0
@@ -53,10 +53,10 @@ class Conductor:
     _bar_phase: float = 0.0
     _since_look: float = math.inf
     _smoother: Smoother = field(default_factory=Smoother)
-    _modulation: Modulation = field(default_factory=Modulation)
-    _foresight: Foresight = field(default_factory=Foresight)
+    _matrix: ModulationMatrix = field(default_factory=ModulationMatrix)
+    _beat_lookahead: BeatLookahead = field(default_factory=BeatLookahead)
 
-    def step(self, features: Features, snapshot: Snapshot, heard_at: float, delay: float = 0.0) -> Drive:
+    def step(self, features: Features, snapshot: Snapshot, heard_at: float, delay: float = 0.0) -> FrameParams:
         """Advance by one hop.
 
         heard_at: perf_counter at which the newest sample of the hop arrived. delay: seconds from sound in the room
@@ -64,20 +64,20 @@ class Conductor:
         """
         dt = HOP_SECONDS
         now = self._smoother.step(snapshot, dt)
-        features = self._foresight.step(features, delay, 1e-3 * now["tempo.trim"], dt)
-        parts = self._modulation.step(features, snapshot, now, dt)
+        features = self._beat_lookahead.step(features, delay, 1e-3 * now["tempo.trim"], dt)
+        parts = self._matrix.step(features, snapshot, now, dt)
         self._count_beats(features, dt)
         sums, speed = self._add(parts, features)
         speed = 0.0 if snapshot["pause"] else now["seed.walk"] * speed
-        self.walk += speed * dt
+        self.noise_position += speed * dt
         self.pan_x += now["motion.pan_x"] * speed * dt
         self.pan_y += now["motion.pan_y"] * speed * dt
         self.zoom_steady += now["motion.zoom"] * speed * dt
         self.sounding = follow(self.sounding, 1.0 - features.silence, SOUND_ATTACK, SOUND_RELEASE, dt)
-        return Drive(
+        return FrameParams(
             time=features.time,
             heard_at=heard_at,
-            walk=self.walk,
+            noise_position=self.noise_position,
             speed=speed,
             pan_x=self.pan_x,
             pan_y=self.pan_y,
@@ -85,7 +85,7 @@ class Conductor:
             zoom=_clip(sums["zoom"], -0.5, 0.5),
             rotate=now["motion.rotate"] + sums["rotate"],
             bloom=max(now["finish.bloom"] + sums["bloom"], 0.0),
-            light=_clip(now["finish.light"] + sums["light"], -3.0, 3.0),
+            exposure=_clip(now["finish.light"] + sums["light"], -3.0, 3.0),
             saturation=_clip(now["finish.saturation"] + sums["saturation"], 0.0, 2.0),
             level=now["out.level"],
             grain=float(snapshot["finish.grain"]),
@@ -94,7 +94,7 @@ class Conductor:
             audio_weight=now["audio.weight"] * self.sounding,
             guidance=now["guidance"],
             audio_guidance=now["audio.guidance"],
-            looks=self.looks,
+            cut_index=self.cut_index,
             loras=tuple(now[name] for name in LORAS),
         )
 
@@ -107,7 +107,7 @@ class Conductor:
         self._bar_phase = features.bar_phase
         self._since_look += dt / beat
         if features.drop > self._drop + 0.5 and self._since_look >= LOOK_BEATS:
-            self.looks += 1
+            self.cut_index += 1
             self._since_look = 0.0
         self._drop = features.drop
 

@@ -36,7 +36,7 @@ class _Route:
 
 
 @dataclass
-class Modulation:
+class ModulationMatrix:
     """Follows the features and says what each adds to its target. One step a hop."""
 
     _routes: dict[Pair, _Route] = field(default_factory=dict)

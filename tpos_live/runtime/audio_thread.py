@@ -9,19 +9,19 @@ from collections.abc import Callable
 from tpos_live.audio.source import Chunk, Sound, SourceState
 from tpos_live.audio_encoder.base import Meaning, SoundEncoder
 from tpos_live.audio_encoder.tagger import Naming
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.features.extractor import Analyzer
 from tpos_live.features.features import Features
-from tpos_live.modulation.integrator import Conductor
+from tpos_live.modulation.integrator import ModulationIntegrator
 
 
 class AudioProcessor:
     """Hears chunks of sound and publishes what they mean for the picture.
 
-    Thread contract: one thread calls `hear`; `drive`, `meaning` and `features` hold the newest record
+    Thread contract: one thread calls `hear`; `params`, `meaning` and `features` hold the newest record
     and may be read from anywhere, and `naming.name` too. Nothing here depends on the size of the chunks.
     """
 
@@ -29,24 +29,24 @@ class AudioProcessor:
         """delay: seconds from sound in the room to light on the screen, asked for with each chunk."""
         self.encoder = encoder
         self.delay = delay
-        self.drive: Mailbox[Drive] = Mailbox()
+        self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.meaning: Mailbox[Meaning] = Mailbox()
         self.features = Features()
         self.naming = Naming(encoder)
         self._analyzer = Analyzer()
-        self._conductor = Conductor()
+        self._conductor = ModulationIntegrator()
         self.times = StageTimes(("analysis", "encoder"))
 
     def hear(self, chunk: Chunk, snapshot: Snapshot) -> None:
         """Analyse one chunk; publishes a Drive for its newest hop and the newest Meaning."""
         begin = time.perf_counter()
         heard = self._analyzer.push(chunk.mono, snapshot)
-        drive, delay = None, self.delay() if heard else 0.0
+        params, delay = None, self.delay() if heard else 0.0
         for features in heard:
-            drive = self._conductor.step(features, snapshot, chunk.captured_at, delay)
-        if drive is not None:
+            params = self._conductor.step(features, snapshot, chunk.captured_at, delay)
+        if params is not None:
             self.features = heard[-1]
-            self.drive.put(drive)
+            self.frame_params.put(params)
         middle = time.perf_counter()
         meanings = self.encoder.push(chunk.mono)
         if meanings:

@@ -115,7 +115,7 @@ class EngineLoader:
                 RenderThread(
                     pipeline.painter,
                     pipeline.mixer,
-                    session.audio_processor.drive,
+                    session.audio_processor.frame_params,
                     session.audio_processor.meaning,
                     session.store,
                     session.frames,

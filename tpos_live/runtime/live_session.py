@@ -25,7 +25,7 @@ from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.control.keys import LETTERS
 from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import TABLE, ParameterStore
 from tpos_live.core.settings import Settings, parse_address, parse_screen, parse_size
@@ -275,7 +275,7 @@ class LiveSession:
 
             return HeadlessStage(
                 self.frames,
-                self._drive,
+                self._frame_params,
                 self.store.snapshot,
                 on_refresh=self._refresh_headless,
                 size=self.output_size,
@@ -284,7 +284,7 @@ class LiveSession:
         screen = parse_screen(settings.window.screen)
         return StageWindow(
             self.frames,
-            self._drive,
+            self._frame_params,
             self.store.snapshot,
             self.status_registry.status,
             on_key=lambda name, modifiers: self.controls.key(name, modifiers, self.stage),
@@ -305,7 +305,7 @@ class LiveSession:
 
     def _refresh(self, _now: float) -> None:
         if self._prompts is not None:
-            self._prompts.look(self._drive().time)
+            self._prompts.look(self._frame_params().time)
         self.controls.look(self.stage)
 
     def _refresh_headless(self, now: float) -> None:
@@ -313,8 +313,8 @@ class LiveSession:
         # A window reads the status to draw it; without one, reading it brings messages to the terminal.
         self.status_registry.status()
 
-    def _drive(self) -> Drive:
-        return self.audio_processor.drive.latest() or Drive()
+    def _frame_params(self) -> FrameParams:
+        return self.audio_processor.frame_params.latest() or FrameParams()
 
     def _delay(self) -> float:
         """Seconds from sound in the room to its light on the screen, as far as they can be measured."""
@@ -329,7 +329,7 @@ class LiveSession:
             "sound_state": sound.state.value,
             "sound_name": sound.name,
             "samples_lost": sound.losses.total,
-            "audio_age_ms": 1000 * max(now - self._drive().heard_at, 0.0),
+            "audio_age_ms": 1000 * max(now - self._frame_params().heard_at, 0.0),
             "level": heard.level,
             "bands": (heard.bass, heard.mid, heard.midhigh, heard.high),
             "gate": heard.gate,

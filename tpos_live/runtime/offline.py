@@ -20,7 +20,7 @@ from tpos_live.audio.demo import DEMO
 from tpos_live.audio.files import AudioClip, frame_pieces, read_audio
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import LORAS, ParameterStore, Snapshot
 from tpos_live.core.progress import Progress
 from tpos_live.core.settings import Settings, parse_size
@@ -49,7 +49,7 @@ def pictures(
     sound: np.ndarray | AudioClip,
     fps: int,
     report: Callable[[str], None] = lambda line: None,
-) -> Iterator[Drive]:
+) -> Iterator[FrameParams]:
     """Hear `sound` (float32 [n, 2] at 48 kHz, or a file's) picture by picture: the Drive of each, in order.
 
     Picture k answers the sound up to (k + 1) / fps and is shown from k / fps on: what a kick does is in the
@@ -57,15 +57,15 @@ def pictures(
     """
     downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
     heard = 0
-    drive = Drive()
+    params = FrameParams()
     for stereo in frame_pieces(sound, fps, report):
         heard += len(stereo)
         mono = downmix.push(stereo)
         if line := downmix.remark():
             report(line)
         audio_processor.hear(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
-        drive = audio_processor.drive.latest() or drive
-        yield drive
+        params = audio_processor.frame_params.latest() or params
+        yield params
 
 
 def drawn(
@@ -75,7 +75,7 @@ def drawn(
     fps: int,
     workers: int = 1,
     shown: Callable[[float], Snapshot] | None = None,
-) -> Generator[tuple[Drive, Frame | None], None, None]:
+) -> Generator[tuple[FrameParams, Frame | None], None, None]:
     """Every picture of `sound` with its Drive, in order; by several processes where `workers` is above 1.
 
     shown: what the prompts of one process are at a time in seconds, where they change; None = as in `snapshot`.
@@ -89,9 +89,9 @@ def drawn(
         tell(pipeline.note)
         improve(pipeline)
         audio_processor = AudioProcessor(pipeline.encoder)
-        for drive in pictures(pipeline, audio_processor, snapshot, sound, fps, tell):
-            now = snapshot if shown is None else shown(drive.time)
-            yield drive, pipeline.draw(drive, audio_processor.meaning.latest(), now, now=drive.time)
+        for params in pictures(pipeline, audio_processor, snapshot, sound, fps, tell):
+            now = snapshot if shown is None else shown(params.time)
+            yield params, pipeline.draw(params, audio_processor.meaning.latest(), now, now=params.time)
             tell(pipeline.painter.remark())
 
 
@@ -130,8 +130,8 @@ def write_video(
             OverlappedVideoWriter(writer, size, snapshot, written) as video,
         ):
             # Decoded a second time, in step: a file is not kept in memory, however long.
-            for (drive, frame), piece in zip(frames, frame_pieces(sound, fps), strict=True):
-                video.put(drive, frame, piece)
+            for (params, frame), piece in zip(frames, frame_pieces(sound, fps), strict=True):
+                video.put(params, frame, piece)
                 length += len(piece)
     except BaseException:
         if writer.pictures:
@@ -174,35 +174,35 @@ def still(
         tell(pipeline.note)
         tell(pipeline.painter.notice)
         pipeline.painter.settle()
-        drive, frame = _in_silence(pipeline, snapshot) if sound is None else _after(pipeline, snapshot, sound)
+        params, frame = _in_silence(pipeline, snapshot) if sound is None else _after(pipeline, snapshot, sound)
         assert frame is not None  # not live: it waits for the prompt
         if pipeline.understood:
             click.echo(f"prompt: {pipeline.understood}", err=True)
     pixels = frame.pixels
     if shown:
-        pixels = Composer(shown).compose(finish_from(drive, snapshot, None, frame, drive.time, drive.time), frame)
+        pixels = Composer(shown).compose(finish_from(params, snapshot, None, frame, params.time, params.time), frame)
     click.echo(f"wrote {save_picture(output, pixels)}, {pixels.shape[1]}x{pixels.shape[0]}")
     return 0
 
 
-def _in_silence(pipeline: Pipeline, snapshot: Snapshot) -> tuple[Drive, Frame | None]:
-    drive = Drive(
+def _in_silence(pipeline: Pipeline, snapshot: Snapshot) -> tuple[FrameParams, Frame | None]:
+    params = FrameParams(
         intensity=0.6,
         bloom=snapshot["finish.bloom"],
-        light=snapshot["finish.light"],
+        exposure=snapshot["finish.light"],
         grain=snapshot["finish.grain"],
         loras=tuple(snapshot[name] for name in LORAS),
     )
-    return drive, pipeline.draw(drive, None, snapshot, now=0.0)
+    return params, pipeline.draw(params, None, snapshot, now=0.0)
 
 
-def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Drive, Frame | None]:
+def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[FrameParams, Frame | None]:
     """The last picture of `sound`, and its Drive; says what was heard."""
     audio_processor = AudioProcessor(pipeline.encoder)
-    for drive in pictures(pipeline, audio_processor, snapshot, sound, STILL_FPS, tell):
-        frame = pipeline.draw(drive, audio_processor.meaning.latest(), snapshot, now=drive.time)
+    for params in pictures(pipeline, audio_processor, snapshot, sound, STILL_FPS, tell):
+        frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=params.time)
     click.echo(f"heard: {audio_processor.naming.name or 'nothing'}", err=True)
-    return drive, frame
+    return params, frame
 
 
 def improve(pipeline: Pipeline) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
 from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.interpolator import Playhead
@@ -65,7 +65,7 @@ class OverlappedVideoWriter:
         torch.set_num_threads(threads)
         return self
 
-    def put(self, drive: Drive, frame: Frame | None, sound: np.ndarray) -> None:
+    def put(self, params: FrameParams, frame: Frame | None, sound: np.ndarray) -> None:
         """The next frame, and the sound while it is shown (float32 [n, 2]). Waits while DEPTH frames are under way.
 
         Raises what composing or writing an earlier frame raised.
@@ -75,7 +75,7 @@ class OverlappedVideoWriter:
         if frame is not None:  # the painter draws into its pixels again
             frame = replace(frame, pixels=frame.pixels.copy())
         self._playhead.take(frame)
-        shot = self._playhead.shot(drive.time, drive, self._snapshot)
+        shot = self._playhead.shot(params.time, params, self._snapshot)
         composed = self._composing.submit(self._compose, shot.finish, frame)
         self._pending.append(self._encoding.submit(self._write, composed, sound))
 

@@ -26,7 +26,7 @@ from torch import multiprocessing
 from tpos_live.audio.files import AudioClip
 from tpos_live.core.child_process import end_with_parent
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.diffusion.model.metadata import EngineError, first_line
@@ -39,7 +39,7 @@ RUN_UP = 60
 """Pictures before a segment that are drawn for what they leave behind."""
 PATIENCE = 1.0
 """Seconds between looks at whether a worker still lives."""
-Hear = Callable[..., Iterator[Drive]]
+Hear = Callable[..., Iterator[FrameParams]]
 """`offline.pictures`."""
 
 
@@ -65,7 +65,7 @@ def drawn_by_workers(
     hear: Hear,
     segment: int = SEGMENT,
     report: Callable[[str], None] = lambda line: None,
-) -> Iterator[tuple[Drive, Frame]]:
+) -> Iterator[tuple[FrameParams, Frame]]:
     """Every picture of `sound` with its Drive, in order. hear, report: see `offline.pictures`.
 
     Raises EngineError with the line of the worker that failed.
@@ -76,8 +76,8 @@ def drawn_by_workers(
     values = {**settings.start_values(), "out.inbetween": False}
     pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed here
     with _crew(settings, values, sound, fps, workers, hear, segment) as take:
-        for k, drive in enumerate(hear(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps, report)):
-            yield drive, replace(take(owner(k, workers, segment)), index=k)
+        for k, params in enumerate(hear(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps, report)):
+            yield params, replace(take(owner(k, workers, segment)), index=k)
 
 
 @contextmanager
@@ -153,14 +153,16 @@ def _work(
             _prepare(pipeline, first=rank == 0, ready=ready)
             snapshot = ParameterStore(values).snapshot()
             drives = hear(pipeline, audio_processor := AudioProcessor(pipeline.encoder), snapshot, sound, fps)
-            for k, drive in enumerate(drives):
-                tokens = pipeline.mixer.tokens(drive.time, snapshot, drive, audio_processor.meaning.latest())
+            for k, params in enumerate(drives):
+                tokens = pipeline.mixer.tokens(params.time, snapshot, params, audio_processor.meaning.latest())
                 assert tokens is not None  # not live: it waits for the prompt
                 doing = role(k, rank, workers, segment)
-                if doing == "skip" or (doing == "up" and not _leaves(drive, settings, pipeline.mixer.mode(snapshot))):
+                if doing == "skip" or (doing == "up" and not _leaves(params, settings, pipeline.mixer.mode(snapshot))):
                     pipeline.painter.reset_feedback()
                     continue
-                frame = pipeline.painter.draw(drive, tokens, snapshot, pipeline.mixer.directions, pipeline.mixer.scenes)
+                frame = pipeline.painter.draw(
+                    params, tokens, snapshot, pipeline.mixer.directions, pipeline.mixer.scenes
+                )
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))
         out.close()
@@ -169,9 +171,9 @@ def _work(
         out.put(first_line(error, 200))
 
 
-def _leaves(drive: Drive, settings: Settings, mode: str) -> bool:
+def _leaves(params: FrameParams, settings: Settings, mode: str) -> bool:
     """Whether a picture leaves something behind that the next ones depend on."""
-    return drive.strength < 1.0 or settings.engine.stream_batch or mode == "semantic"
+    return params.strength < 1.0 or settings.engine.stream_batch or mode == "semantic"
 
 
 def _prepare(pipeline: Pipeline, first: bool, ready: Any) -> None:

@@ -19,7 +19,7 @@ from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.conditioning.prompt_report import Interpreter
 from tpos_live.conditioning.vocabulary import Retold, load_vocabulary, offered_scenes
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
 from tpos_live.core.paths import mappings_dir, shipped
 from tpos_live.core.settings import Settings, parse_size
@@ -200,9 +200,9 @@ class Pipeline:
             return None
         return prepare_better(chosen.accelerator, self.engine, painter.size, painter.rows, chosen.threads)
 
-    def draw(self, drive: Drive, meaning: Meaning | None, snapshot: Snapshot, now: float) -> Frame | None:
+    def draw(self, params: FrameParams, meaning: Meaning | None, snapshot: Snapshot, now: float) -> Frame | None:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
-        tokens = self.mixer.tokens(now, snapshot, drive, meaning)
+        tokens = self.mixer.tokens(now, snapshot, params, meaning)
         if tokens is None:
             return None
-        return self.painter.draw(drive, tokens, snapshot, self.mixer.directions, self.mixer.scenes)
+        return self.painter.draw(params, tokens, snapshot, self.mixer.directions, self.mixer.scenes)

@@ -16,7 +16,7 @@ from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.regions import Scenes
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import STANDING, Drive, Rates, calmer, coast, rates
+from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.diffusion.backends.registry import Accelerator
@@ -71,21 +71,21 @@ class FrameParamsExtrapolator:
     """
 
     def __init__(self) -> None:
-        self.newest: Drive | None = None
-        self._speeds: deque[Rates] = deque(maxlen=2)
+        self.newest: FrameParams | None = None
+        self._velocities: deque[Velocity] = deque(maxlen=2)
         self._came_at = 0.0
 
-    def next(self, drive: Drive | None, now: float) -> Drive | None:
+    def next(self, params: FrameParams | None, now: float) -> FrameParams | None:
         """The Drive to draw at `now`: the new one; without one, the last one moved on; None before the first."""
-        if drive is not None:
+        if params is not None:
             if self.newest is not None:
-                self._speeds.append(rates(drive, self.newest))
-            self.newest, self._came_at = drive, now
-            return drive
+                self._velocities.append(velocity_of(params, self.newest))
+            self.newest, self._came_at = params, now
+            return params
         if self.newest is None:
             return None
-        going = calmer(self._speeds[0], self._speeds[-1]) if self._speeds else STANDING
-        return coast(self.newest, going, now - self._came_at)
+        velocity = slower(self._velocities[0], self._velocities[-1]) if self._velocities else ZERO_VELOCITY
+        return extrapolate(self.newest, velocity, now - self._came_at)
 
 
 class RenderThread:
@@ -104,7 +104,7 @@ class RenderThread:
         self,
         painter: Painter,
         mixer: Mixer,
-        drives: Mailbox[Drive],
+        frame_params: Mailbox[FrameParams],
         meanings: Mailbox[Meaning],
         store: ParameterStore,
         frames: Mailbox[Frame],
@@ -118,7 +118,7 @@ class RenderThread:
         clock: of the cap on frames, seconds."""
         self._painter = painter
         self._mixer = mixer
-        self._drives = drives
+        self._frame_params = frame_params
         self._meanings = meanings
         self._store = store
         self._frames = frames
@@ -131,7 +131,7 @@ class RenderThread:
         self._stop = threading.Event()
         self._next: Accelerator | None = None
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
-        self._trail = FrameParamsExtrapolator()
+        self._extrapolator = FrameParamsExtrapolator()
         self._ahead: Mixed | None = None
         self.drawn = 0
         self.busy = 0.0
@@ -164,37 +164,37 @@ class RenderThread:
         """Draw a picture if one is due, or wait a moment: asleep, with the device idle."""
         # Before the first prompt is encoded there is nothing to draw, and its encoder wants Python.
         patience = 0.0 if self._painter.on_card and self.drawn else _LATE
-        late = not self._drives.wait(patience if self._trail.newest else _LOOK)
-        if late and self._trail.newest is None:
+        late = not self._frame_params.wait(patience if self._extrapolator.newest else _LOOK)
+        if late and self._extrapolator.newest is None:
             return
         if (wait := self._pace.wait(self._clock())) > 0:
             self._stop.wait(min(wait, _LOOK))
             return
-        drive = self._trail.next(self._drives.take(), self._clock())
-        if drive is None:
+        params = self._extrapolator.next(self._frame_params.take(), self._clock())
+        if params is None:
             return
         self._pace.begin(self._clock())
         if self._next is not None:
             self._painter.use(self._next)
             self._next = None
         try:
-            self._draw(drive)
+            self._draw(params)
         except Exception as error:  # whatever it is, the show goes on with the last picture
             self._fail(error)
 
-    def _draw(self, drive: Drive) -> None:
+    def _draw(self, params: FrameParams) -> None:
         snapshot = self._store.snapshot()
-        mixed = self._ahead or self._mix(drive, snapshot)
+        mixed = self._ahead or self._mix(params, snapshot)
         self._ahead = None
         if mixed is None:
             return
 
         def meanwhile() -> None:
-            self._ahead = self._mix(drive, snapshot)
+            self._ahead = self._mix(params, snapshot)
 
         # While a card draws, Python mixes the next picture's tokens: half a millisecond, and a picture of 5 ms older.
         early = meanwhile if self._painter.on_card and not self._pace.capped else None
-        self._frames.put(self._painter.draw(drive, mixed[0], snapshot, *mixed[1:], meanwhile=early))
+        self._frames.put(self._painter.draw(params, mixed[0], snapshot, *mixed[1:], meanwhile=early))
         if line := self._painter.remark():
             self._report(line)
         self.drawn += 1
@@ -202,11 +202,11 @@ class RenderThread:
         self.error = ""
         self._in_a_row = 0
 
-    def _mix(self, drive: Drive, snapshot: Snapshot) -> Mixed | None:
+    def _mix(self, params: FrameParams, snapshot: Snapshot) -> Mixed | None:
         """Prompt and sound in one; None only before the first prompt is encoded."""
         began = time.perf_counter()
         # The meaning is looked at, not taken: it stays true until there is a newer one.
-        tokens = self._mixer.tokens(drive.time, snapshot, drive, self._meanings.latest())
+        tokens = self._mixer.tokens(params.time, snapshot, params, self._meanings.latest())
         if tokens is None:
             return None
         self._painter.times.add("mix", time.perf_counter() - began)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.sampling.noise_field import Shift
 
 LEAST_STRENGTH = 0.1
@@ -34,18 +34,18 @@ class Feedback:
         self._mean = torch.zeros(1, channels, 1, 1, device=device)
         self._deviation = torch.ones(1, channels, 1, 1, device=device)
         self._tokens: torch.Tensor | None = None
-        self._drive: Drive | None = None
+        self._frame_params: FrameParams | None = None
         self._age = 0
         self._doubted = False
 
     def reset(self) -> None:
         """Forget the last picture; the next one is drawn from noise alone."""
-        self._drive = None
+        self._frame_params = None
         self._tokens = None
 
-    def ready(self, drive: Drive) -> bool:
+    def ready(self, params: FrameParams) -> bool:
         """Whether there is a last picture of the same look."""
-        return self._drive is not None and self._drive.looks == drive.looks
+        return self._frame_params is not None and self._frame_params.cut_index == params.cut_index
 
     def wants_draft(self, tokens: torch.Tensor) -> bool:
         """Whether the reference statistics are missing, doubted or of another prompt than `tokens` [1, T, D]."""
@@ -72,21 +72,21 @@ class Feedback:
         self._tokens = tokens.clone() if first else self._tokens.copy_(tokens)  # type: ignore[union-attr]
         self._age, self._doubted = 0, False
 
-    def keep(self, latent: torch.Tensor, drive: Drive) -> None:
+    def keep(self, latent: torch.Tensor, params: FrameParams) -> None:
         """Remember the latent that was just drawn."""
         self._last.copy_(latent)
-        self._drive = drive
+        self._frame_params = params
 
-    def start(self, drive: Drive) -> torch.Tensor:
+    def start(self, params: FrameParams) -> torch.Tensor:
         """The last latent, moved with the camera, its statistics pulled to the reference."""
-        assert self._drive is not None
-        last, before = self._last, self._drive
-        right, up = drive.pan_x - before.pan_x, drive.pan_y - before.pan_y
+        assert self._frame_params is not None
+        last, before = self._last, self._frame_params
+        right, up = params.pan_x - before.pan_x, params.pan_y - before.pan_y
         if right or up:
             spectrum = torch.fft.rfft2(last[0], norm="ortho")
             self._shift.turn(spectrum, *self._shift.pixels(right, up))
             last.copy_(torch.fft.irfft2(spectrum, s=last.shape[2:], norm="ortho")[None])
-        octaves = drive.zoom_steady - before.zoom_steady
+        octaves = params.zoom_steady - before.zoom_steady
         if octaves:
             last.copy_(_zoom(last, octaves))
         mean, deviation = last.mean((2, 3), keepdim=True), last.std((2, 3), keepdim=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 import torch
 
-from tpos_live.core.frame_params import Drive
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.backends.cuda_graph import NUMBERS, Decoder, Unet, WholeAccelerator, plan_rows, to_pixels
 from tpos_live.diffusion.cuda.graphs import Recordings
 from tpos_live.diffusion.cuda.pinned_scalars import Numbers
@@ -150,7 +150,7 @@ class Flight:
         accelerator can take so many rows, for pictures made offline."""
         self._patient = patient
         self._engine, self._size, self._rows = engine, size, rows
-        self._stream: StreamBatch[Drive] | None = None
+        self._stream: StreamBatch[FrameParams] | None = None
         self._kind: tuple[object, int] | None = None
         self._why = self._told = ""
 
@@ -170,12 +170,12 @@ class Flight:
         plan: Plan,
         noise: torch.Tensor,
         tokens: torch.Tensor,
-        drive: Drive,
+        params: FrameParams,
         scene: object,
         fresh: Fresh,
         without: torch.Tensor | None,
         guidance: float,
-    ) -> tuple[Drive, torch.Tensor] | None:
+    ) -> tuple[FrameParams, torch.Tensor] | None:
         """One tick (see StreamBatch): the drive and the latent of the picture that is finished.
 
         None while the pipe fills, or where the accelerator cannot take so many rows: the loop draws then.
@@ -190,7 +190,7 @@ class Flight:
             return None
         if self._stream is None or self._kind != (accelerator, steps):
             self._stream, self._kind = self._make(accelerator, steps), (accelerator, steps)
-        finished = self._stream.tick(plan, noise, tokens, drive, scene, fresh, without, guidance)
+        finished = self._stream.tick(plan, noise, tokens, params, scene, fresh, without, guidance)
         return None if finished is None else (finished, self._stream.latent)
 
     def fetch(self, accelerator: Accelerator, out: np.ndarray) -> None:
@@ -201,7 +201,7 @@ class Flight:
         else:
             accelerator.decode(self._stream.latent, out)
 
-    def _make(self, accelerator: Accelerator, steps: int) -> StreamBatch[Drive]:
+    def _make(self, accelerator: Accelerator, steps: int) -> StreamBatch[FrameParams]:
         engine = self._engine
         width, height = self._size
         shape = (1, engine.latent_channels, height // engine.factor, width // engine.factor)
