@@ -11,7 +11,7 @@ import torch
 
 from tpos_live.bench import engine as bench_engine
 from tpos_live.bench.overhead import counted, device_counts, host_times
-from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.core.errors import EngineError
 
 
 class Canvas:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tpos_live.cli import main as cli
+from tpos_live.core.errors import EngineError
 from tpos_live.core.settings import SettingsError, load_settings
 from tpos_live.diffusion.hub.presets import load_preset
-from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineError, read_metadata
+from tpos_live.diffusion.model.metadata import METADATA_FILE, read_metadata
 from tpos_live.diffusion.model.networks import read_json
 
 DEEP = 3000

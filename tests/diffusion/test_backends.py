@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import openvino
@@ -20,7 +21,6 @@ from tpos_live.diffusion.backends import torch_compile as compiled
 from tpos_live.diffusion.backends.registry import Eager, choose, prepare_better, write_pixels
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import EngineError
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]"

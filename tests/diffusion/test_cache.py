@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tpos_live.core.errors import NotReady
 from tpos_live.core.paths import cache_dir
 from tpos_live.diffusion.backends import cache as tidying
 from tpos_live.diffusion.backends.cache import KEEP, RECENT, STALE, check_writable, mark_used, sweep, tidy, work_folder
-from tpos_live.diffusion.model.metadata import NotReady
 
 NOW = 2_000_000_000.0
 OLD = RECENT + 1

@@ -10,6 +10,7 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 from test_steady import grown
 
+from tpos_live.core.errors import NotReady
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
@@ -17,7 +18,6 @@ from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePictu
 from tpos_live.diffusion.backends.registry import Eager, choose
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import NotReady
 from tpos_live.diffusion.sampling.sampler import Loop
 
 SIZE = (64, 64)

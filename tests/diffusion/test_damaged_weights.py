@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from tpos_live.audio_encoder.checkpoint import WEIGHTS, EncoderError, read_encoder
 from tpos_live.cli.main import cli
+from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.generator import NotFiniteError, Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import EngineError
 
 FILES = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 USED = {"unet": "conv_in.weight", "vae": "decoder.layers.0.weight", "text_encoder": "embeddings.LayerNorm.weight"}

@@ -18,11 +18,11 @@ from fakes.hub import FakeHub, fake_hub
 from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file, save_file
 
+from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.hub.download import damaged, fetch_engine
 from tpos_live.diffusion.hub.presets import Preset, load_preset, preset_names
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.lora import read_lora
-from tpos_live.diffusion.model.metadata import EngineError
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

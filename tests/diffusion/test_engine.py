@@ -12,9 +12,10 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
+from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import EngineError, EngineMetadata, first_line
+from tpos_live.diffusion.model.metadata import EngineMetadata
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -201,11 +202,6 @@ def test_importing_the_contracts_is_light() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
-
-def test_an_error_is_told_in_one_short_line() -> None:
-    assert first_line(ValueError("\n  bad header\nand a page of reasons")) == "bad header"
-    assert first_line(ValueError("x" * 500), 80) == "x" * 80
-    assert first_line(ValueError("  \n")) == "ValueError"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from fakes.tools import require_tool
 from safetensors.torch import save_file
 
 from tpos_live.control.osc_router import Datagram, Router
+from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import LORAS, ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
@@ -31,7 +32,7 @@ from tpos_live.diffusion.hub.presets import Preset, load_preset
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.live_lora import SPREAD, LiveLoras
 from tpos_live.diffusion.model.lora import Change, merge, read_lora
-from tpos_live.diffusion.model.metadata import EngineError, read_metadata
+from tpos_live.diffusion.model.metadata import read_metadata
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.modulation.integrator import ModulationIntegrator
 

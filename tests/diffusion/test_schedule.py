@@ -8,8 +8,8 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
+from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.diffusion.model.metadata import EngineError
 from tpos_live.diffusion.model.schedule import Schedule
 from tpos_live.diffusion.sampling.sampler import Loop
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
+from tpos_live.core.errors import EngineError, NotReady
 from tpos_live.diffusion.backends import tensorrt_plans as plans
 from tpos_live.diffusion.backends.parity import LEAST, parity
 from tpos_live.diffusion.backends.registry import Eager, choose, is_available
 from tpos_live.diffusion.backends.tensorrt_plans import SIDECAR, Sidecar, compile_plan, read_plan, sum_of
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import EngineError, NotReady
 from tpos_live.diffusion.model.unet_tokens import UnetTokens
 
 SIZE = (64, 64)

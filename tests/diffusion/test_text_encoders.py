@@ -12,8 +12,8 @@ from fakes.tiny_engine import POOLED
 from safetensors.torch import save_file
 
 from tpos_live.conditioning.projection import states_hash
+from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import EngineError
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 import torch
 from fakes.tools import require_tool
 
+from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import torch_compile as compiled
@@ -22,7 +23,6 @@ from tpos_live.diffusion.backends.registry import Eager, choose, is_available, p
 from tpos_live.diffusion.backends.torch_compile import Compiled
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.metadata import EngineError
 
 SIZE = (64, 64)
 SMALL = (16, 16)

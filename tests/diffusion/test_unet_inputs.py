@@ -11,12 +11,12 @@ import torch
 from fakes.tiny_engine import make_paired_engine
 
 from tpos_live.conditioning.regions import Scenes
+from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends.openvino import is_available
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import EngineError
 from tpos_live.diffusion.model.unet_inputs import WAVES, ExtraInputs, Layout, extra_channels, pack, positions, summary
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.region_blend import shares

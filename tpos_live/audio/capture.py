@@ -13,6 +13,7 @@ from tpos_live.audio.portaudio import close_stream, portaudio
 from tpos_live.audio.ring_buffer import RingBuffer
 from tpos_live.audio.source import RATE, SoundError
 from tpos_live.audio.stderr_filter import no_chatter
+from tpos_live.core.errors import first_line
 
 RING_SECONDS = 2.0
 BLOCKS_A_SECOND = 200
@@ -93,9 +94,8 @@ class DeviceCapture(Capture):
                 )
                 self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
-            reason = str(error).splitlines()[0]
             raise SoundError(
-                f'microphone "{device.name}" cannot be opened ({reason}); '
+                f'microphone "{device.name}" cannot be opened ({first_line(error, 200)}); '
                 'close the program that uses it, or choose another: "tpos-live devices" lists them'
             ) from error
         self.latency = float(self._stream.latency)

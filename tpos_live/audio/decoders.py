@@ -11,6 +11,7 @@ import soundfile
 import soxr
 
 from tpos_live.audio.source import SoundError
+from tpos_live.core.errors import reason
 
 FORMATS = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, WMA, WebM or MKV"
 _JITTER = 0.005
@@ -87,7 +88,7 @@ class FFmpegDecoder:
         try:
             self._container: Any = av.open(str(path), metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise DecodeError(_reason(error)) from error
+            raise DecodeError(reason(error)) from error
         try:
             stream = self._stream()
             if stream.codec_context.name == "flac":
@@ -114,7 +115,7 @@ class FFmpegDecoder:
                 self._blocks = self._placed(frames, first, 0)
         except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
             self._container.close()
-            raise DecodeError(_reason(error)) from error
+            raise DecodeError(reason(error)) from error
         except DecodeError:
             self._container.close()
             raise
@@ -232,7 +233,7 @@ def open_decoder(path: Path) -> Decoder:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise SoundError(f'"{path}" cannot be opened: {error.strerror or error}') from error
+        raise SoundError(f'"{path}" cannot be opened: {reason(error)}') from error
     try:
         decoder: Decoder = SndfileDecoder(path)
     except DecodeError:
@@ -244,11 +245,6 @@ def open_decoder(path: Path) -> Decoder:
         decoder.close()
         raise SoundError(f'"{path}" has no sound in it')
     return decoder
-
-
-def _reason(error: Exception) -> str:
-    """FFmpeg's words without its number and the path."""
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from tpos_live.audio.portaudio import close_stream, portaudio
 from tpos_live.audio.source import RATE, SoundError
 from tpos_live.audio.stderr_filter import no_chatter
+from tpos_live.core.errors import first_line
 
 _LATENCY = 0.06
 """Seconds asked for. Less, and a busy interpreter would be heard as drop-outs; the picture takes its time
@@ -45,7 +46,7 @@ class Output:
                 )
                 self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
-            raise SoundError(f"no sound output ({str(error).splitlines()[0]})") from error
+            raise SoundError(f"no sound output ({first_line(error, 200)})") from error
         self.latency = float(self._stream.latency)
 
     def _on_block(self, out: np.ndarray, frames: int, when: Any, flags: Any) -> None:

@@ -22,6 +22,7 @@ import torch
 from tpos_live.bench.baselines import apart, stock
 from tpos_live.bench.overhead import changes, device_counts, host_times
 from tpos_live.bench.results import append_results, machine
+from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import Settings, parse_size
@@ -30,7 +31,6 @@ from tpos_live.diffusion.backends.registry import STOPGAPS, prepare_better
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import EngineError
 from tpos_live.diffusion.sampling.stream_batch import Flight
 
 WARM_UP = 5

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import click
 
+from tpos_live.core.errors import first_line
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -26,7 +28,7 @@ def run_doctor() -> int:
         try:
             findings = list(check())
         except Exception as error:  # a doctor must not fall ill: the next topic follows
-            findings = [Finding(check.__name__.strip("_"), False, str(error).splitlines()[0])]
+            findings = [Finding(check.__name__.strip("_"), False, first_line(error, 200))]
         for finding in findings:
             mark = {True: "ok", False: "NO", None: "--"}[finding.ok]
             click.echo(f"{mark:>3}  {finding.topic:<12} {finding.text}")

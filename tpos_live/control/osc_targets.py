@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 
+from tpos_live.core.errors import reason
 from tpos_live.core.parameters import ParameterError
 
 Target = tuple[str, int]
@@ -120,7 +121,7 @@ class Targets:
                 self._failing.add(target)
                 self._tell_once(
                     (target, error.errno),
-                    f"OSC feedback to {target[0]}:{target[1]} cannot be sent ({error.strerror or error}); "
+                    f"OSC feedback to {target[0]}:{target[1]} cannot be sent ({reason(error)}); "
                     "it is tried again with every message",
                 )
             else:

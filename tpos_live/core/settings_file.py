@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tpos_live.core.errors import reason
+
 MOST_BYTES = 1 << 20
 """A settings file is some 10 KiB; more than this is another kind of file."""
 MOST_NESTED = 8
@@ -74,7 +76,7 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror or error}); name a TOML file") from error
+        raise SettingsError(f"{path}: cannot be read ({reason(error)}); name a TOML file") from error
     if len(data) > MOST_BYTES:
         raise SettingsError(f"{path}: larger than {MOST_BYTES >> 20} MiB, so no settings file; name a TOML file")
     mark, encoding = next(((m, e) for m, e in _MARKS if data.startswith(m)), (b"", "utf-8"))

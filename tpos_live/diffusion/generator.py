@@ -11,6 +11,7 @@ import torch
 from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.conditioning.regions import MOST_SCENES, Scenes
+from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
@@ -19,7 +20,6 @@ from tpos_live.diffusion.backends.cuda_graph import Edit, WholeAccelerator
 from tpos_live.diffusion.backends.registry import Accelerator, choose
 from tpos_live.diffusion.cuda.streams import DeviceTime, queue_last
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.metadata import EngineError
 from tpos_live.diffusion.model.schedule import Plan
 from tpos_live.diffusion.model.unet_tokens import UnetTokens
 from tpos_live.diffusion.sampling.cfg_batch import Batch, get_ready

@@ -16,6 +16,7 @@ import numpy as np
 from pyglet import gl
 from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
 
+from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.display.errors import StageError
 from tpos_live.display.glsl import ENLARGE, TRIANGLE, compose_source
@@ -46,9 +47,8 @@ class ShaderComposer:
                 switches: _program(compose_source(*switches)) for switches in itertools.product((False, True), repeat=3)
             }
         except ShaderException as error:
-            why = str(error).strip().splitlines()[0]
             raise StageError(
-                f"the finishing shader does not run on this graphics driver ({why}); "
+                f"the finishing shader does not run on this graphics driver ({first_line(error, 200)}); "
                 "update the driver, or run with --headless"
             ) from error
         self._array = gl.GLuint()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from tpos_live.core.errors import reason
 from tpos_live.display.errors import StageError
 
 VIDEO = (".mp4", ".m4v")
@@ -51,7 +52,7 @@ def check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise StageError(f"cannot write into {folder}: {error.strerror or error}; choose another folder") from error
+        raise StageError(f"cannot write into {folder}: {reason(error)}; choose another folder") from error
 
 
 def part_of(path: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from tpos_live.audio.source import RATE
+from tpos_live.core.errors import reason
 from tpos_live.display.errors import StageError
 from tpos_live.display.output_file import PICTURE, OutputFile, check_folder, check_output
 
@@ -252,7 +253,7 @@ class VideoWriter:
         except StageError:
             raise
         except (OSError, ValueError, self._av.FFmpegError) as error:
-            why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            why = reason(error)
             if "libx264" in str(error):
                 why = "this PyAV has no H.264 encoder; pip install --force-reinstall av"
             raise StageError(f"cannot write {self.part}: {why}; choose another folder or make room") from error
@@ -330,5 +331,5 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
         return output.finish()
     except OSError as error:
         raise StageError(
-            f"cannot save {path}: {error.strerror or error}; choose another folder or make room"
+            f"cannot save {path}: {reason(error)}; choose another folder or make room"
         ) from error

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
@@ -243,7 +244,7 @@ def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
         return physical_keys(Window)(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.
         raise StageError(
-            f"no window can be opened here ({_first_line(error)}); start it in a desktop session, install "
+            f"no window can be opened here ({first_line(error)}); start it in a desktop session, install "
             "the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
         ) from error
 
@@ -265,8 +266,3 @@ def _loading(status: Status) -> str:
     if status.state in ("starting", "loading"):
         return f"loading {status.engine}" if status.engine else "starting"
     return status.state
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

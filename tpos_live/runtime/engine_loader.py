@@ -7,8 +7,8 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
+from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.timing import Rate
-from tpos_live.diffusion.model.metadata import EngineError, first_line
 
 if TYPE_CHECKING:
     from tpos_live.runtime.live_session import LiveSession

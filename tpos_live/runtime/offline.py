@@ -19,13 +19,13 @@ from tpos_live.audio.channels import Downmix
 from tpos_live.audio.demo import DEMO
 from tpos_live.audio.files import AudioClip, frame_pieces, read_audio
 from tpos_live.audio.source import RATE, Chunk
+from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import LORAS, ParameterStore, Snapshot
 from tpos_live.core.progress import Progress
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.core.timing import hms
-from tpos_live.diffusion.model.metadata import EngineError
 from tpos_live.display.cpu_compositor import Composer
 from tpos_live.display.output_file import VIDEO, check_output
 from tpos_live.display.postfx import finish_from

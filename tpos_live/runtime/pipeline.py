@@ -18,6 +18,7 @@ from tpos_live.conditioning.projection import MappedSound, MappingError, find_ma
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.conditioning.prompt_report import Interpreter
 from tpos_live.conditioning.vocabulary import Retold, load_vocabulary, offered_scenes
+from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
@@ -28,7 +29,6 @@ from tpos_live.diffusion.backends.registry import STOPGAPS, Accelerator, prepare
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.diffusion.model.metadata import first_line
 from tpos_live.runtime.failover import (
     FailoverResult,
     FailureKind,

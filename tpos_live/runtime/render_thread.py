@@ -15,13 +15,13 @@ from tpos_live.audio_encoder.base import Meaning
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.regions import Scenes
+from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.diffusion.backends.registry import Accelerator
 from tpos_live.diffusion.generator import Painter
-from tpos_live.diffusion.model.metadata import first_line
 from tpos_live.runtime.failover import FailoverResult
 
 Mixed = tuple[torch.Tensor, Directions | None, Scenes | None]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from tpos_live.diffusion.model.metadata import NotReady
+from tpos_live.core.errors import NotReady
 
 KEEP = 4
 """Folders that stay whatever they are: those that were used last."""

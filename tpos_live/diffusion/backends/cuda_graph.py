@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from tpos_live.conditioning.regions import MOST_SCENES
+from tpos_live.core.errors import NotReady
 from tpos_live.diffusion.backends.fuse_projections import join
 from tpos_live.diffusion.backends.parity import LEAST, Draws, psnr
 from tpos_live.diffusion.cuda.graphs import Recordings
 from tpos_live.diffusion.cuda.pinned_scalars import Numbers
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.metadata import NotReady
 from tpos_live.diffusion.model.schedule import MOST_STEPS, Plan
 from tpos_live.diffusion.sampling.cfg_batch import MOST_ROWS
 from tpos_live.diffusion.sampling.region_blend import Growth

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 
 from tpos_live.core.child_process import ChildError, run_module
+from tpos_live.core.errors import NotReady, exit_status, first_line
 from tpos_live.core.paths import cache_dir
 from tpos_live.diffusion.backends.cache import check_writable, mark_used, tidy, work_folder
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import NotReady, exit_status, first_line
 
 FORMAT = 1
 """Counts changes of what is converted."""

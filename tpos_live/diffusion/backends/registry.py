@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from tpos_live.core.errors import EngineError, NotReady, first_line
 from tpos_live.core.paths import cache_dir
 from tpos_live.diffusion.backends.cache import sweep
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.metadata import EngineError, NotReady, first_line
 
 NAMES = ("eager", "openvino", "cuda-graph", "compile", "tensorrt-rtx", "tensorrt")
 """Rungs that can be asked for."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tpos_live.core.errors import NotReady
 from tpos_live.diffusion.backends.parity import LEAST, parity
 from tpos_live.diffusion.backends.tensorrt_plans import (
     KINDS,
@@ -24,7 +25,6 @@ from tpos_live.diffusion.backends.tensorrt_plans import (
     write_parity,
 )
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.metadata import NotReady
 
 _TYPES = {"FLOAT": torch.float32, "HALF": torch.float16, "UINT8": torch.uint8}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from tpos_live.core.errors import EngineError, exit_status
 from tpos_live.diffusion.backends.tensorrt_plans import (
     FORMAT,
     KINDS,
@@ -25,7 +26,6 @@ from tpos_live.diffusion.backends.tensorrt_plans import (
     write_sidecar,
 )
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import EngineError, exit_status
 
 OPSET = 18
 

@@ -20,10 +20,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tpos_live.core.child_process import ChildError, run_module
+from tpos_live.core.errors import EngineError, NotReady
 from tpos_live.core.paths import cache_dir
 from tpos_live.diffusion.backends.cache import check_writable, sweep, work_folder
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.metadata import EngineError, NotReady
 
 KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Accelerator's name to the library's module."""

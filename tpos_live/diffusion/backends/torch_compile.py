@@ -23,11 +23,11 @@ from typing import Any
 import torch
 
 from tpos_live.core.child_process import ChildError, run_module
+from tpos_live.core.errors import NotReady, exit_status
 from tpos_live.core.paths import cache_dir
 from tpos_live.diffusion.backends.cache import check_writable, mark_used, tidy
 from tpos_live.diffusion.backends.cuda_graph import Decoder, Unet, WholeAccelerator, networks, prove
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.metadata import NotReady, exit_status
 
 FORMAT = 1
 """Counts changes of what is compiled."""

@@ -22,9 +22,10 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from tpos_live.core.errors import EngineError, first_line, reason
 from tpos_live.diffusion.hub.presets import TAESD, TAESDXL, Preset, fetched_folder, load_preset
 from tpos_live.diffusion.hub.resolve import BUILT_IN
-from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineError, first_line
+from tpos_live.diffusion.model.metadata import METADATA_FILE
 from tpos_live.diffusion.model.text_encoders import SECOND
 
 RECORD = "fetched.json"
@@ -75,7 +76,7 @@ def fetch_engine(name: str, say: Callable[[str], None] = lambda line: None) -> P
     except OSError as error:  # of the disk: those of the network are told above
         where = error.filename or target
         remedy = "make room there, or set TPOS_LIVE_ENGINES to another folder, and run the same line again"
-        raise EngineError(f"{where} cannot be written ({error.strerror or first_line(error)}); {remedy}") from error
+        raise EngineError(f"{where} cannot be written ({reason(error)}); {remedy}") from error
 
 
 class _Stopped(EngineError):

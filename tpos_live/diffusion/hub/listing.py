@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from tpos_live.core.errors import EngineError
 from tpos_live.core.paths import engines_dir
 from tpos_live.diffusion.backends.tensorrt_plans import compiled
 from tpos_live.diffusion.hub.download import RECORD
 from tpos_live.diffusion.hub.presets import fetched_folder, load_preset, preset_names
 from tpos_live.diffusion.hub.resolve import BUILT_IN, cached, half_fetched, resolve_engine
-from tpos_live.diffusion.model.metadata import EngineError, read_metadata
+from tpos_live.diffusion.model.metadata import read_metadata
 
 
 @dataclass(frozen=True)

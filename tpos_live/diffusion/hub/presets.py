@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from tpos_live.core.errors import EngineError
 from tpos_live.core.paths import engines_dir, shipped
 from tpos_live.core.settings_file import SettingsError, read_toml
-from tpos_live.diffusion.model.metadata import FEW_LIVE, EngineError, LoraWeight
+from tpos_live.diffusion.model.metadata import FEW_LIVE, LoraWeight
 
 TAESD = "madebyollin/taesd"
 """The decoder of every engine whose latents are Stable Diffusion 1's or 2's: an eighteenth of the work of theirs."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tpos_live.core.errors import EngineError
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.hub.presets import fetched_folder, is_hub_id, load_preset
-from tpos_live.diffusion.model.metadata import EngineError
 
 BUILT_IN = "ember"
 SD_TURBO = "sd-turbo"

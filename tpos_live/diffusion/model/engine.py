@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineError, EngineMetadata, read_metadata
+from tpos_live.core.errors import EngineError
+from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineMetadata, read_metadata
 from tpos_live.diffusion.model.networks import Networks, read_json
 from tpos_live.diffusion.model.schedule import Schedule
 from tpos_live.diffusion.model.sdxl import ADDED

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.core.errors import EngineError
 
 _SUFFIX = re.compile(r"\.(lora_down|lora_up|lora\.down|lora\.up|lora_A|lora_B)\.weight$|\.alpha$")
 _ROLES = {"lora_down": "down", "lora.down": "down", "lora_A": "down", "lora_up": "up", "lora.up": "up", "lora_B": "up"}

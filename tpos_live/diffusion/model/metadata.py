@@ -8,44 +8,17 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.parameters import LORAS, AudioMode
 
 METADATA_FILE = "tpos_live.json"
 ALIKE = 0.13
 """Logarithm of the ratio of two shapes up to which they are alike: an eighth of the picture is cropped away."""
-
-
-class EngineError(Exception):
-    """An engine cannot be used: one line that says what, where and what to do."""
-
-
-def first_line(error: BaseException, most: int = 120) -> str:
-    """What an error says, in one line of `most` characters at most: a library's errors run over pages.
-
-    The name of its class where it says nothing.
-    """
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
-
-
-def exit_status(work: Callable[[], None]) -> int:
-    """Of a child process that does `work`: 0, or 1 with the error's first line on stderr for the parent to tell."""
-    try:
-        work()
-    except Exception as error:
-        print(first_line(error, 200), file=sys.stderr)
-        return 1
-    return 0
-
-
-class NotReady(EngineError):
-    """An accelerator is not prepared for an engine yet, or what was prepared cannot be used: one line."""
 
 
 class Scalar(BaseModel):

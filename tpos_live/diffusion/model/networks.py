@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 
+from tpos_live.core.errors import EngineError, first_line
 from tpos_live.diffusion.model.live_lora import LiveLoras
 from tpos_live.diffusion.model.lora import Change, merge, read_lora
-from tpos_live.diffusion.model.metadata import EngineError, LoraFile, UnetInputs, first_line
+from tpos_live.diffusion.model.metadata import LoraFile, UnetInputs
 from tpos_live.diffusion.model.sdxl import ADDED, PooledUnet, pooled_width
 from tpos_live.diffusion.model.unet_inputs import ExtendedUnet, ExtraInputs, Layout
 

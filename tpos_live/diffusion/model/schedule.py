@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.core.errors import EngineError
 
 SCHEDULERS = ("UniPCMultistepScheduler", "EulerDiscreteScheduler", "DDIMScheduler", "LCMScheduler")
 PREDICTIONS = ("epsilon", "v_prediction", "flow_prediction", "sample")

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tpos_live.diffusion.model.metadata import EngineError
+from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.networks import check_weights, load_part, offline, quiet
 from tpos_live.diffusion.model.sdxl import pack
 

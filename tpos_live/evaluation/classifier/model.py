@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tpos_live.diffusion.model.metadata import first_line
+from tpos_live.core.errors import first_line
 
 FEATURES = 64
 SIDE = 128

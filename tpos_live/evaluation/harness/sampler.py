@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from tpos_live.conditioning.prompt_bank import Part
+from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.backends.registry import STOPGAPS, choose, prepare_better
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.metadata import EngineError
 from tpos_live.diffusion.model.unet_tokens import UnetTokens
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.region_blend import Growth, shares
