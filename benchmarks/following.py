@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from tpos_live.audio.source import RATE
-from tpos_live.audio_encoder.base import Meaning, SoundEncoder
 from tpos_live.audio_encoder.load import read_encoder
+from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.conditioning.builder import area
 from tpos_live.conditioning.phrase_conditioner import audio_map
 from tpos_live.core.paths import shipped
@@ -44,7 +44,7 @@ class Followed:
     changes: float
 
 
-def follow(encoder: SoundEncoder, before: np.ndarray, clip: np.ndarray) -> Followed:
+def follow(encoder: AudioEncoder, before: np.ndarray, clip: np.ndarray) -> Followed:
     """before, clip: float32 [n] at 48 kHz. The encoder is reset first."""
 
     def one_hot(texts: Sequence[str]) -> torch.Tensor:
@@ -53,13 +53,13 @@ def follow(encoder: SoundEncoder, before: np.ndarray, clip: np.ndarray) -> Follo
     sound = audio_map(encoder, one_hot, 8)
     assert sound is not None
     encoder.reset()
-    meaning: Meaning | None = None
+    embedding: AudioEmbedding | None = None
     whole = np.concatenate([before, clip])
     times, areas, weights = [], [], []
     for n in range(0, len(whole) - BLOCK, BLOCK):
-        meanings = encoder.push(whole[n : n + BLOCK])
-        meaning = meanings[-1] if meanings else meaning
-        sound.follow(meaning, n / RATE)
+        embeddings = encoder.push(whole[n : n + BLOCK])
+        embedding = embeddings[-1] if embeddings else embedding
+        sound.follow(embedding, n / RATE)
         if n >= len(before):
             states, sure = sound.scene()
             share = WEIGHT * sound.strength()

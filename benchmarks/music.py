@@ -95,9 +95,9 @@ def open_musicnn(package: Path) -> Tags:
         found: dict[str, np.ndarray] = {}
         for labels, session, inputs, answer in models:
             feed = {one: False if one.dtype == tf.bool else mels for one in inputs}
-            likely = 1 / (1 + np.exp(-session.run(answer, feed)))
+            label_scores = 1 / (1 + np.exp(-session.run(answer, feed)))
             for n, label in enumerate(labels):
-                found[label] = likely[:, n]  # MTT last: its tags are those of how music sounds
+                found[label] = label_scores[:, n]  # MTT last: its tags are those of how music sounds
         return found
 
     return tags
@@ -114,7 +114,7 @@ def heard_by_musicnn(path: Path, tags: Tags, stretches: int) -> list[dict[str, f
     for n in range(stretches):
         starts = np.linspace(n * frames, (n + 1) * frames - PATCH - 1, 3).astype(int)
         answers = tags(np.stack([mels[start : start + PATCH] for start in starts]))
-        found.append({label: float(likely.mean()) for label, likely in answers.items()})
+        found.append({label: float(label_scores.mean()) for label, label_scores in answers.items()})
     return found
 
 
@@ -134,7 +134,7 @@ def main() -> None:
     encoder = read_encoder(asked.encoder or home / FOLDER, home)
     sentences = Sentences(home)
     words = list(dict.fromkeys(word for (more, less), _ in QUESTIONS.values() for word in (*more, *less)))
-    near = encoder.nearness(sentences.encode(words)[0].numpy())
+    near = encoder.csls_scorer(sentences.encode(words)[0].numpy())
     tags = open_musicnn(asked.musicnn)
     answers: dict[str, list[tuple[str, float, float]]] = {question: [] for question in QUESTIONS}
     named: dict[str, Counter[str]] = {}
@@ -146,11 +146,11 @@ def main() -> None:
         named[path.stem] = Counter()
         for n in range(stretches):
             # What it says once it has heard all of the stretch.
-            meaning = encoder.push(mono[n * step : (n + 1) * step])[-1]
-            if not meaning.vector.any():
+            embedding = encoder.push(mono[n * step : (n + 1) * step])[-1]
+            if not embedding.vector.any():
                 continue
-            named[path.stem][encoder.sounds[int(encoder.likely(meaning.vector).argmax())]] += 1
-            here = dict(zip(words, near(meaning.vector).tolist(), strict=True))
+            named[path.stem][encoder.labels[int(encoder.label_scores(embedding.vector).argmax())]] += 1
+            here = dict(zip(words, near(embedding.vector).tolist(), strict=True))
             for question, ((more, less), sides) in QUESTIONS.items():
                 ours = np.mean([here[word] for word in more]) - np.mean([here[word] for word in less])
                 answers[question].append((path.stem, float(ours), ratio(theirs[n], sides)))

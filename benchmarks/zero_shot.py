@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tpos_live.audio_encoder.csls import TAUGHT, UNTAUGHT, Nearness
+from tpos_live.audio_encoder.csls import CSLS_WEIGHT, ZERO_SHOT_CSLS_WEIGHT, CslsScorer
 from tpos_live.audio_encoder.streaming import Layout
 from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import SOUND_SECONDS, Clip, made_clips, read_clips
@@ -31,7 +31,7 @@ from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, 
 from tpos_live.training.audio_model.unlabeled import Unnamed, akin, read_unnamed
 
 VARIANTS = 24
-TAKEN = sorted({0.0, 0.3, TAUGHT, 0.7, 0.8, UNTAUGHT, 1.0, 1.1})
+WEIGHTS = sorted({0.0, 0.3, CSLS_WEIGHT, 0.7, 0.8, ZERO_SHOT_CSLS_WEIGHT, 1.0, 1.1})
 
 
 @dataclass
@@ -84,12 +84,12 @@ def named(
         made_of, bias = ridge(held.flatten(0, 1), wanted.repeat(repeat, 1), weight.repeat(repeat))
         heard = F.normalize(F.linear(held[-1], made_of, bias), dim=-1).numpy()
         asked = [n for n, clip in enumerate(clips) if clip.fold == fold.number]
-        meanings = F.linear(fold.clips[-1][asked], made_of, bias).numpy()
-        for taken in TAKEN:
-            nearness = Nearness(places, left.centre.numpy(), heard, taken)
-            for n, meaning in zip(asked, meanings, strict=True):
-                answer = classes[int(nearness(meaning).argmax())]
-                yield taken, clips[n].text in out, answer == clips[n].text
+        embeddings = F.linear(fold.clips[-1][asked], made_of, bias).numpy()
+        for weight in WEIGHTS:
+            nearness = CslsScorer(places, left.centre.numpy(), heard, weight)
+            for n, embedding in zip(asked, embeddings, strict=True):
+                answer = classes[int(nearness(embedding).argmax())]
+                yield weight, clips[n].text in out, answer == clips[n].text
 
 
 def main() -> None:
@@ -112,13 +112,13 @@ def main() -> None:
     for out in combinations(sorted({clip.text for clip in clips}), arguments.out):
         left = read_unnamed(lessons, sentences, out, besides)
         assert left is not None
-        for taken, was_out, good in named(folds, clips, made, known, left, out, sentences):
-            right.setdefault((taken, was_out), []).append(good)
+        for weight, was_out, good in named(folds, clips, made, known, left, out, sentences):
+            right.setdefault((weight, was_out), []).append(good)
     print("| taken off | left out | taught | harmonic mean | clips |\n| --- | --- | --- | --- | --- |")
-    for taken in TAKEN:
-        unseen, seen = (float(np.mean(right[taken, was_out])) for was_out in (True, False))
+    for weight in WEIGHTS:
+        unseen, seen = (float(np.mean(right[weight, was_out])) for was_out in (True, False))
         both = 2 * unseen * seen / max(unseen + seen, 1e-9)
-        print(f"| {taken:g} | {100 * unseen:.1f} % | {100 * seen:.1f} % | {both:.2f} | {len(right[taken, True])} |")
+        print(f"| {weight:g} | {100 * unseen:.1f} % | {100 * seen:.1f} % | {both:.2f} | {len(right[weight, True])} |")
 
 
 if __name__ == "__main__":

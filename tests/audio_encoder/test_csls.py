@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.audio_encoder.csls import NEIGHBOURS, TAUGHT, UNTAUGHT, Nearness
+from tpos_live.audio_encoder.csls import CSLS_WEIGHT, NEIGHBOURS, ZERO_SHOT_CSLS_WEIGHT, CslsScorer
 
 DIM = 24
 
@@ -16,9 +16,9 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def test_with_nothing_known_it_is_the_cosine() -> None:
     rng = np.random.default_rng(0)
-    places, meaning = unit(rng.standard_normal((5, DIM))), rng.standard_normal(DIM)
-    assert Nearness(places)(meaning) == pytest.approx(places @ unit(meaning))
-    assert np.isfinite(Nearness(places)(np.zeros(DIM))).all()
+    places, embedding = unit(rng.standard_normal((5, DIM))), rng.standard_normal(DIM)
+    assert CslsScorer(places)(embedding) == pytest.approx(places @ unit(embedding))
+    assert np.isfinite(CslsScorer(places)(np.zeros(DIM))).all()
 
 
 def test_what_all_texts_share_says_nothing() -> None:
@@ -26,8 +26,8 @@ def test_what_all_texts_share_says_nothing() -> None:
     axes = np.linalg.qr(np.random.default_rng(1).standard_normal((DIM, DIM)))[0]
     side, apart = 3.0 * axes[0], axes[1:21]
     places = unit(apart + side)
-    meaning = unit(0.3 * apart[2] + 0.2 * apart[0] + side)
-    plain, about = Nearness(places)(meaning), Nearness(places, places.mean(axis=0))(meaning)
+    embedding = unit(0.3 * apart[2] + 0.2 * apart[0] + side)
+    plain, about = CslsScorer(places)(embedding), CslsScorer(places, places.mean(axis=0))(embedding)
     for near in (plain, about):
         assert list(np.argsort(-near)[:2]) == [2, 0]
     assert about[2] - about[0] > 5 * (plain[2] - plain[0])
@@ -40,16 +40,16 @@ def test_a_text_that_draws_every_sound_draws_less() -> None:
     places = np.stack([taught, never])
     heard = unit(taught + 0.05 * rng.standard_normal((40, DIM)))
     between = unit(1.0 * taught + 0.8 * never)
-    assert Nearness(places)(between).argmax() == 0
+    assert CslsScorer(places)(between).argmax() == 0
     cosines = np.sort(heard @ taught)[-NEIGHBOURS:].mean()
-    for taken in (TAUGHT, UNTAUGHT):
-        near = Nearness(places, heard=heard, taken=taken)
+    for csls_weight in (CSLS_WEIGHT, ZERO_SHOT_CSLS_WEIGHT):
+        near = CslsScorer(places, heard=heard, csls_weight=csls_weight)
         assert near(between).argmax() == 1 and near(heard[0]).argmax() == 0
-        assert near(taught)[0] == pytest.approx(1.0 - taken * cosines)
+        assert near(taught)[0] == pytest.approx(1.0 - csls_weight * cosines)
 
 
 def test_fewer_sounds_than_neighbours_will_do() -> None:
     rng = np.random.default_rng(3)
     places = unit(rng.standard_normal((3, DIM)))
-    assert np.isfinite(Nearness(places, heard=places[:1])(places[0])).all()
-    assert Nearness(places, heard=np.zeros((0, DIM)))(places[0]) == pytest.approx(places @ places[0])
+    assert np.isfinite(CslsScorer(places, heard=places[:1])(places[0])).all()
+    assert CslsScorer(places, heard=np.zeros((0, DIM)))(places[0]) == pytest.approx(places @ places[0])

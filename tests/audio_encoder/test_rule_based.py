@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fakes.music import RATE, four_on_the_floor
 
-from tpos_live.audio_encoder.base import Meaning, SoundEncoder
-from tpos_live.audio_encoder.rule_based import CONCEPTS, SpectralBaselineEncoder
+from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
+from tpos_live.audio_encoder.rule_based import CONCEPTS, RuleBasedEncoder
 
 
 def noise(seconds: float, level: float = 0.1) -> np.ndarray:
@@ -20,25 +20,25 @@ def tone(seconds: float, hertz: float, level: float = 0.05) -> np.ndarray:
     return (level * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
 
 
-def leaders(meanings: list[Meaning]) -> list[str]:
-    return [CONCEPTS[int(np.argmax(m.vector))] for m in meanings if m.magnitude > 0.0]
+def leaders(embeddings: list[AudioEmbedding]) -> list[str]:
+    return [CONCEPTS[int(np.argmax(m.vector))] for m in embeddings if m.density > 0.0]
 
 
 def test_it_is_an_encoder_and_says_what_it_is() -> None:
-    encoder: SoundEncoder = SpectralBaselineEncoder()
+    encoder: AudioEncoder = RuleBasedEncoder()
     assert encoder.name == "spectral-baseline" and encoder.dim == len(CONCEPTS) and encoder.period == 0.04
 
 
 @pytest.mark.parametrize("size", [113, 480, 1024, 48_000])
 def test_a_stream_equals_its_offline_run(size: int) -> None:
     sound = np.concatenate([four_on_the_floor(128, 2)[0], noise(1), tone(1, 440)])
-    offline, stream = SpectralBaselineEncoder().push(sound), []
-    encoder = SpectralBaselineEncoder()
+    offline, stream = RuleBasedEncoder().push(sound), []
+    encoder = RuleBasedEncoder()
     for at in range(0, sound.size, size):
         stream += encoder.push(sound[at : at + size])
     assert len(stream) == len(offline) == 100
     for a, b in zip(stream, offline, strict=True):
-        assert a.time == b.time and abs(a.magnitude - b.magnitude) < 1e-5
+        assert a.time == b.time and abs(a.density - b.density) < 1e-5
         assert np.abs(a.vector - b.vector).max() < 1e-5
 
 
@@ -47,18 +47,18 @@ def test_a_stream_equals_its_offline_run(size: int) -> None:
 )
 def test_vectors_are_unit_or_zero(sound: np.ndarray) -> None:
     with np.errstate(over="ignore"):
-        found = SpectralBaselineEncoder().push(sound.astype(np.float32))
+        found = RuleBasedEncoder().push(sound.astype(np.float32))
     assert len(found) == 25
-    for meaning in found:
-        length = np.linalg.norm(meaning.vector)
-        assert meaning.vector.dtype == np.float32 and meaning.vector.shape == (len(CONCEPTS),)
-        assert length == pytest.approx(1.0, abs=1e-5) or (length == 0.0 and meaning.magnitude == 0.0)
-        assert 0.0 <= meaning.magnitude <= 1.0 and np.all(meaning.vector >= 0.0)
+    for embedding in found:
+        length = np.linalg.norm(embedding.vector)
+        assert embedding.vector.dtype == np.float32 and embedding.vector.shape == (len(CONCEPTS),)
+        assert length == pytest.approx(1.0, abs=1e-5) or (length == 0.0 and embedding.density == 0.0)
+        assert 0.0 <= embedding.density <= 1.0 and np.all(embedding.vector >= 0.0)
 
 
 def test_silence_means_nothing_and_fades() -> None:
-    found = SpectralBaselineEncoder().push(np.concatenate([noise(2), np.zeros(4 * RATE, np.float32)]))
-    assert found[40].magnitude > 0.3 and found[-1].magnitude == 0.0
+    found = RuleBasedEncoder().push(np.concatenate([noise(2), np.zeros(4 * RATE, np.float32)]))
+    assert found[40].density > 0.3 and found[-1].density == 0.0
 
 
 def test_different_sounds_mean_different_things() -> None:
@@ -66,7 +66,7 @@ def test_different_sounds_mean_different_things() -> None:
     rain = noise(6, 0.02) * (1.0 + 0.9 * np.sin(np.arange(6 * RATE) / RATE * 9)).astype(np.float32)
     swell = (1.0 + 0.9 * np.sin(np.arange(6 * RATE) / RATE * 5)).astype(np.float32)
     deep, flute = tone(6, 60, 0.1) * swell, tone(6, 2500, 0.1) * swell
-    last = [leaders(SpectralBaselineEncoder().push(s))[-1] for s in (groove, rain, deep, flute)]
+    last = [leaders(RuleBasedEncoder().push(s))[-1] for s in (groove, rain, deep, flute)]
     assert last[0] in {"pulsing neon geometry", "energetic sparks"}
     assert last[1] in {"rain and mist", "crashing waves"}
     assert last[2] in {"dark deep shadows", "slow drifting fog", "calm soft light"}
@@ -75,13 +75,13 @@ def test_different_sounds_mean_different_things() -> None:
 
 def test_a_leading_concept_is_held() -> None:
     parts = [p for _ in range(12) for p in (noise(0.4, 0.2), tone(0.4, 60, 0.2), tone(0.4, 3000, 0.2))]
-    led = leaders(SpectralBaselineEncoder().push(np.concatenate(parts)))
+    led = leaders(RuleBasedEncoder().push(np.concatenate(parts)))
     changes = [i for i in range(1, len(led)) if led[i] != led[i - 1]]
     assert all(b - a >= 37 for a, b in itertools.pairwise(changes))
 
 
 def test_reset_forgets() -> None:
-    encoder = SpectralBaselineEncoder()
+    encoder = RuleBasedEncoder()
     first = encoder.push(noise(1))
     encoder.reset()
     again = encoder.push(noise(1))

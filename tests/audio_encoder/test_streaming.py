@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpos_live.audio_encoder.base import Meaning, SoundEncoder
 from tpos_live.audio_encoder.checkpoint import EncoderError, read_encoder, text_hash, write_encoder
 from tpos_live.audio_encoder.load import FOLDER, open_encoder
-from tpos_live.audio_encoder.rule_based import SpectralBaselineEncoder
+from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
+from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
 from tpos_live.audio_encoder.streaming import FIRST_BANDS, FIRST_HOPS, Layout, TposEncoder
 
 RATE = 48_000
@@ -51,20 +51,20 @@ def sound(seconds: float, seed: int = 0, level: float = 0.1) -> np.ndarray:
     return (level * np.where(rng.random() < 0.5, made, np.cumsum(made) / 60)).astype(np.float32)
 
 
-def close(a: list[Meaning], b: list[Meaning]) -> bool:
+def close(a: list[AudioEmbedding], b: list[AudioEmbedding]) -> bool:
     return len(a) == len(b) and all(
-        x.time == y.time and abs(x.magnitude - y.magnitude) < 1e-5 and np.abs(x.vector - y.vector).max() < 1e-5
+        x.time == y.time and abs(x.density - y.density) < 1e-5 and np.abs(x.vector - y.vector).max() < 1e-5
         for x, y in zip(a, b, strict=True)
     )
 
 
 def test_it_is_an_encoder() -> None:
-    hearing: SoundEncoder = encoder()
+    hearing: AudioEncoder = encoder()
     found = hearing.push(sound(1.0))
     assert hearing.name == "tpos" and hearing.dim == 8 and hearing.period == 0.02
     assert len(found) == 50 and found[-1].time == pytest.approx(1.0)
-    for meaning in found[10:]:
-        assert meaning.vector.dtype == np.float32 and np.linalg.norm(meaning.vector) == pytest.approx(1, abs=1e-5)
+    for embedding in found[10:]:
+        assert embedding.vector.dtype == np.float32 and np.linalg.norm(embedding.vector) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 7, 113, 479, 480, 481, 1024, 4096, 100_000])
@@ -114,14 +114,14 @@ def test_a_pause_does_not_count() -> None:
         db: encoder(layout).push(np.concatenate([loud, sound(0.2, 4, 0.1 * 10 ** (db / 20))]))[-1]
         for db in (-30, -70, -75)
     }
-    assert close([ends[-70]], [Meaning(ends[-70].time, ends[-75].vector, ends[-70].magnitude)])
+    assert close([ends[-70]], [AudioEmbedding(ends[-70].time, ends[-75].vector, ends[-70].density)])
     assert np.abs(ends[-30].vector - ends[-70].vector).max() > 1e-3
 
 
 def test_below_sixty_decibels_the_weight_fades() -> None:
     def weight(db: float) -> float:
         level = 10 ** (db / 20)
-        return encoder().push((level * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32))[-1].magnitude
+        return encoder().push((level * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32))[-1].density
 
     loud, edge, faint, gone = (weight(db) for db in (-40, -61, -68, -80))
     assert loud > 0 and gone == 0.0 and edge > 2 * faint > 0.0
@@ -132,16 +132,16 @@ def test_below_sixty_decibels_the_weight_fades() -> None:
 )
 def test_nonsense_gives_no_nonsense(heard: np.ndarray) -> None:
     hearing = encoder()
-    for meaning in hearing.push(heard.astype(np.float32)) + hearing.push(sound(1.0)):
-        assert np.isfinite(meaning.vector).all() and 0.0 <= meaning.magnitude <= 1.0
-        assert meaning.vector.any() or meaning.magnitude == 0.0
+    for embedding in hearing.push(heard.astype(np.float32)) + hearing.push(sound(1.0)):
+        assert np.isfinite(embedding.vector).all() and 0.0 <= embedding.density <= 1.0
+        assert embedding.vector.any() or embedding.density == 0.0
 
 
 def test_silence_of_a_gap_is_survived() -> None:
     hearing = encoder()
     hearing.push(sound(1.0))
     silent = hearing.push(np.zeros(6 * RATE, np.float32))
-    assert silent[-1].magnitude == 0.0 and not silent[-1].vector.any()
+    assert silent[-1].density == 0.0 and not silent[-1].vector.any()
     assert hearing.push(sound(0.5))[-1].vector.any()
 
 
@@ -152,7 +152,7 @@ def test_what_was_before_a_long_silence_is_forgotten(seconds: float, forgotten: 
     for before in (sound(1.5, 1), sound(1.5, 2)):
         hearing = encoder()
         hearing.push(np.concatenate([before, silence]))
-        ends.append([Meaning(0.0, found.vector, found.magnitude) for found in hearing.push(sound(1.0, 3))])
+        ends.append([AudioEmbedding(0.0, found.vector, found.density) for found in hearing.push(sound(1.0, 3))])
     assert close(*ends) == forgotten
 
 
@@ -192,7 +192,7 @@ def test_what_is_written_is_read(engine: Path) -> None:
     assert close(hearing.push(sound(1.0)), encoder().push(sound(1.0)))
     assert hearing.phrases == ("rain", "fire", "dog bark") and hearing.scenes == 2 and hearing.vectors.shape == (3, 8)
     # Of Ember's scenes only that which a sound is called as well.
-    assert hearing.sounds == ("rain", "dog bark") and hearing.likely(np.eye(8)[2]).argmax() == 1
+    assert hearing.labels == ("rain", "dog bark") and hearing.label_scores(np.eye(8)[2]).argmax() == 1
     assert sorted(path.name for path in (engine / FOLDER).iterdir()) == [
         "README.md",
         "encoder.json",
@@ -208,7 +208,7 @@ def test_another_text_encoder_is_refused_with_the_remedy(engine: Path) -> None:
     with pytest.raises(EncoderError, match=r"another text encoder.*tpos-live train encoder --data DIR"):
         read_encoder(engine / FOLDER, engine)
     opened, why = open_encoder(engine)
-    assert isinstance(opened, SpectralBaselineEncoder) and "plain rules" in why and "\n" not in why
+    assert isinstance(opened, RuleBasedEncoder) and "plain rules" in why and "\n" not in why
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_broken_weights_and_no_folder_are_refused(engine: Path) -> None:
     (write(engine) / "encoder.safetensors").write_bytes(b"no weights")
     with pytest.raises(EncoderError, match="cannot be used"):
         read_encoder(engine / FOLDER, engine)
-    assert isinstance(open_encoder(engine)[0], SpectralBaselineEncoder)
+    assert isinstance(open_encoder(engine)[0], RuleBasedEncoder)
 
 
 def test_hearing_needs_no_torch() -> None:
@@ -250,6 +250,6 @@ def test_the_encoder_in_the_box_hears() -> None:
     assert sum(path.stat().st_size for path in files) < 16 * 2**20
     assert {"README.md", "ATTRIBUTION.md"} <= {path.name for path in files}
     heard = hearing.push(make("rain", 0.8, 3.0, 123))[-1]
-    near = hearing.nearness(hearing.vectors)(heard.vector)
+    near = hearing.csls_scorer(hearing.vectors)(heard.vector)
     nearest = [hearing.phrases[index] for index in np.argsort(near)[::-1][:5]]
-    assert any("rain" in phrase for phrase in nearest) and heard.magnitude > 0.2
+    assert any("rain" in phrase for phrase in nearest) and heard.density > 0.2

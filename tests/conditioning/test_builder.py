@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tpos_live.audio_encoder.base import Meaning
-from tpos_live.audio_encoder.csls import Nearness
+from tpos_live.audio_encoder.csls import CslsScorer
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import FAINT, HOLD, NEW, SLEW, SURE, ConceptMap
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.phrase_conditioner import audio_map
@@ -31,8 +31,8 @@ def encode_all(texts: Sequence[str]) -> torch.Tensor:
     return torch.stack([encode(text) for text in texts])
 
 
-def meaning(concept: int, magnitude: float = 1.0) -> Meaning:
-    return Meaning(0.0, np.eye(3, dtype=np.float32)[concept], magnitude)
+def embedding(concept: int, density: float = 1.0) -> AudioEmbedding:
+    return AudioEmbedding(0.0, np.eye(3, dtype=np.float32)[concept], density)
 
 
 def mixer(sound: bool = True, hears: bool = True, mode: str = "append") -> Mixer:
@@ -40,7 +40,7 @@ def mixer(sound: bool = True, hears: bool = True, mode: str = "append") -> Mixer
     return Mixer(bank, ConceptMap(CONCEPTS, encode_all, 4) if sound else None, 28, hears, mode)
 
 
-def mix(m: Mixer, now: float, params: FrameParams, heard: Meaning | None, **values: object) -> torch.Tensor:
+def mix(m: Mixer, now: float, params: FrameParams, heard: AudioEmbedding | None, **values: object) -> torch.Tensor:
     store = ParameterStore({"prompt": "sea", **{k.replace("_", "."): v for k, v in values.items()}})  # type: ignore[arg-type]
     tokens = m.tokens(now, store.snapshot(), params, heard)
     assert tokens is not None
@@ -53,7 +53,7 @@ def test_weight_zero_is_exactly_no_sound(hears: bool) -> None:
     assert silent.shape == (28, 128)
     assert torch.equal(silent[24:], torch.zeros(4, 128) if hears else encode("sea")[20:])
     for mode in ("append", "blend", "grow"):
-        for params, heard in ((FrameParams(audio_weight=0.0), meaning(1)), (LOUD, meaning(1, 0.0)), (LOUD, None)):
+        for params, heard in ((FrameParams(audio_weight=0.0), embedding(1)), (LOUD, embedding(1, 0.0)), (LOUD, None)):
             m = mixer(hears=hears)
             for n in range(100):
                 mixed = mix(m, n / 30, params, heard, audio_mode=mode)
@@ -63,25 +63,25 @@ def test_weight_zero_is_exactly_no_sound(hears: bool) -> None:
 def test_append_leaves_the_prompt_alone_and_blend_turns_it() -> None:
     appended, blended = mixer(), mixer()
     for n in range(300):
-        one = mix(appended, n / 30, LOUD, meaning(1))
-        two = mix(blended, n / 30, LOUD, meaning(1), audio_mode="blend")
+        one = mix(appended, n / 30, LOUD, embedding(1))
+        two = mix(blended, n / 30, LOUD, embedding(1), audio_mode="blend")
     assert torch.equal(one[:24], encode("sea"))
     assert torch.allclose(one[24:], 0.5 * encode("fire")[1:5], atol=0.02)
     closer = float((two[:24] - encode("fire")).norm())
     assert closer < 0.8 * float((encode("sea") - encode("fire")).norm())
     whole = mixer(hears=False)
     for n in range(300):
-        three = mix(whole, n / 30, FrameParams(audio_weight=1.0), meaning(1))
+        three = mix(whole, n / 30, FrameParams(audio_weight=1.0), embedding(1))
     assert torch.allclose(three[24:], encode("fire")[1:5], atol=0.02)
 
 
 def test_a_change_of_class_takes_about_two_seconds_without_a_jump() -> None:
     m = mixer()
     for n in range(200):
-        mixed = mix(m, n / 50, LOUD, meaning(0))
+        mixed = mix(m, n / 50, LOUD, embedding(0))
     start, states = mixed, []
     for n in range(200, 400):
-        states.append(mix(m, n / 50, LOUD, meaning(2)))
+        states.append(mix(m, n / 50, LOUD, embedding(2)))
     end = states[-1]
     way = float((end - start).norm())
     moved = [float((state - start).norm()) / way for state in states]
@@ -96,7 +96,7 @@ def test_a_flickering_class_is_held_once_it_is_not_new(each: float) -> None:
     sound = ConceptMap(CONCEPTS, encode_all, 4)
     leaders = []
     for n in range(1000):
-        sound.follow(meaning(int(n / 50 / each) % 2), n / 50)
+        sound.follow(embedding(int(n / 50 / each) % 2), n / 50)
         leaders.append(int(sound._all.goal.argmax()))
     changes = [n / 50 for n in range(1, 1000) if leaders[n] != leaders[n - 1]]
     later = [at for at in changes if at >= NEW]
@@ -110,10 +110,10 @@ def grown(classes: list[int], before: float = 0.0) -> list[tuple[float, np.ndarr
     of a hum that was there already."""
     sound = ConceptMap(CONCEPTS, encode_all, 4)
     for n in range(200):
-        sound.follow(Meaning(0.0, meaning(2).vector, before), n / 50)
+        sound.follow(AudioEmbedding(0.0, embedding(2).vector, before), n / 50)
     found = []
     for n, one in enumerate(classes, 200):
-        sound.follow(meaning(one), n / 50)
+        sound.follow(embedding(one), n / 50)
         found.append((sound.strength(), sound._all.weights.copy()))
     return found
 
@@ -138,19 +138,19 @@ def test_a_new_sound_grows_slowly_at_first_and_is_there_after_a_second() -> None
 def test_changing_the_mode_does_not_jump() -> None:
     m = mixer()
     for n in range(200):
-        before = mix(m, n / 50, LOUD, meaning(1))
-    states = [mix(m, 4 + n / 50, LOUD, meaning(1), audio_mode="blend") for n in range(100)]
+        before = mix(m, n / 50, LOUD, embedding(1))
+    states = [mix(m, 4 + n / 50, LOUD, embedding(1), audio_mode="blend") for n in range(100)]
     steps = [float((b - a).norm()) for a, b in zip([before, *states], states, strict=False)]
     assert max(steps) < 0.1 * float((states[-1] - before).norm())
 
 
 def test_bad_meanings_are_ignored() -> None:
     sound = ConceptMap(CONCEPTS, encode_all, 4)
-    sound.follow(meaning(1), 0.0)
-    sound.follow(Meaning(0.0, np.full(3, np.nan, np.float32), 1.0), 1.0)
-    sound.follow(Meaning(0.0, np.ones(7, np.float32), 1.0), 2.0)
+    sound.follow(embedding(1), 0.0)
+    sound.follow(AudioEmbedding(0.0, np.full(3, np.nan, np.float32), 1.0), 1.0)
+    sound.follow(AudioEmbedding(0.0, np.ones(7, np.float32), 1.0), 2.0)
     assert torch.isfinite(sound.sentence()).all()
-    sound.follow(Meaning(0.0, np.zeros(3, np.float32), 0.0), 3.0)
+    sound.follow(AudioEmbedding(0.0, np.zeros(3, np.float32), 0.0), 3.0)
     for n in range(200):
         sound.follow(None, 3 + n / 10)
     assert sound.strength() == 0.0 and sound.heard() == ""
@@ -169,9 +169,9 @@ def test_without_a_prompt_a_sound_that_is_there_has_the_whole_picture() -> None:
     m, values = mixer(), {"prompt": "", "audio_mode": "blend"}
     whole = FrameParams(audio_weight=1.0)
     for n in range(200):
-        found = mix(m, 0.1 * n, whole, meaning(0, 0.4), **values)
+        found = mix(m, 0.1 * n, whole, embedding(0, 0.4), **values)
     assert torch.allclose(found[:24], encode("rain"), atol=1e-4)
-    said = mix(m, 20.1, whole, meaning(0, 0.4), prompt="sea", audio_mode="blend")
+    said = mix(m, 20.1, whole, embedding(0, 0.4), prompt="sea", audio_mode="blend")
     assert (said - found).abs().mean() < 0.3, "a prompt comes back on a fade"
 
 
@@ -181,14 +181,14 @@ def test_between_prompts_each_is_handed_on_with_the_sound_unless_they_mix() -> N
     assert m.scenes is None
     mix(m, 0.0, LOUD, None, prompt="fire")
     for n in range(31):
-        mixed = mix(m, n / 30, LOUD, meaning(1), prompt="fire")
+        mixed = mix(m, n / 30, LOUD, embedding(1), prompt="fire")
     assert m.scenes is not None and m.scenes.weights == pytest.approx((0.5, 0.5))
     found = {text for text in ("sea", "fire") for one in m.scenes.tokens if torch.equal(one[:24], encode(text))}
     assert found == {"sea", "fire"}
     assert all(torch.equal(one[24:], mixed[24:]) for one in m.scenes.tokens), "both hear the same"
-    mix(m, 1.1, LOUD, meaning(1), prompt="fire", prompt_between="mix")
+    mix(m, 1.1, LOUD, embedding(1), prompt="fire", prompt_between="mix")
     assert m.scenes is None
-    mix(m, 2.5, LOUD, meaning(1), prompt="fire")
+    mix(m, 2.5, LOUD, embedding(1), prompt="fire")
     assert m.scenes is None
 
 
@@ -196,7 +196,7 @@ def test_between_prompts_each_is_handed_on_with_the_sound_unless_they_mix() -> N
 def test_a_sound_that_grows_is_a_scene_beside_the_prompt(hears: bool) -> None:
     m = mixer(hears=hears, mode="grow")
     for n in range(300):
-        mix(m, n / 30, LOUD, meaning(1))
+        mix(m, n / 30, LOUD, embedding(1))
     assert m.scenes is not None and m.scenes.weights == pytest.approx((1 - 0.5**0.75, 0.5**0.75), abs=0.01)
     prompt, sound = m.scenes.tokens
     assert torch.equal(prompt[:24], encode("sea")) and torch.allclose(sound[:24], encode("fire"), atol=0.02)
@@ -207,7 +207,7 @@ def test_a_sound_that_grows_is_a_scene_beside_the_prompt(hears: bool) -> None:
 def test_a_sound_grows_and_goes_without_a_jump() -> None:
     m, shares = mixer(mode="grow"), []
     for n in range(600):
-        mix(m, n / 50, LOUD, meaning(1, 1.0 if 100 < n < 300 else 0.0))
+        mix(m, n / 50, LOUD, embedding(1, 1.0 if 100 < n < 300 else 0.0))
         shares.append(m.scenes.weights[-1] if m.scenes else 0.0)
     assert max(shares) > 0.5 and shares[0] == shares[-1] == 0.0
     eased = np.array(shares) ** 2 * (3 - 2 * np.array(shares))
@@ -218,7 +218,7 @@ def test_the_engine_s_own_mode_is_taken_where_nobody_says_otherwise() -> None:
     for own, asked in itertools.product(("append", "grow"), ("auto", "append", "grow")):
         m = mixer(mode=own)
         for n in range(100):
-            mix(m, n / 30, LOUD, meaning(1), audio_mode=asked)
+            mix(m, n / 30, LOUD, embedding(1), audio_mode=asked)
         assert (m.scenes is not None) == ((own if asked == "auto" else asked) == "grow")
 
 
@@ -227,7 +227,7 @@ def test_the_sound_keeps_a_scene_of_its_own_beside_many_prompts() -> None:
     slots = {f"prompt_{n}": text for n, text in enumerate(("sea", "birds", "dunes"), 1)}
     slots |= {f"prompt_{n}_weight": 0.3 for n in (1, 2, 3)}
     for n in range(100):
-        mix(m, n / 30, LOUD, meaning(1), **slots)
+        mix(m, n / 30, LOUD, embedding(1), **slots)
     assert m.scenes is not None and len(m.scenes.weights) == 3 and sum(m.scenes.weights) == pytest.approx(1)
     assert torch.allclose(m.scenes.tokens[-1, :24], encode("fire"), atol=0.02)
 
@@ -235,7 +235,7 @@ def test_the_sound_keeps_a_scene_of_its_own_beside_many_prompts() -> None:
 def test_without_a_prompt_a_sound_that_grows_has_the_whole_picture() -> None:
     m = mixer(mode="grow")
     for n in range(200):
-        found = mix(m, 0.1 * n, LOUD, meaning(0, 0.4), prompt="")
+        found = mix(m, 0.1 * n, LOUD, embedding(0, 0.4), prompt="")
     assert m.scenes is None and torch.allclose(found[:24], encode("rain"), atol=1e-4)
 
 
@@ -247,11 +247,11 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
         scenes: int = 3
         moods: tuple[str, ...] = ("birds",)
 
-        def nearness(self, places: np.ndarray) -> Nearness:
-            return Nearness(places)
+        def csls_scorer(self, places: np.ndarray) -> CslsScorer:
+            return CslsScorer(places)
 
-    heard = Meaning(0.0, np.array([0.7, 0.0, 0.714], np.float32), 1.0)
-    alone = Meaning(0.0, np.array([0.0, 0.0, 1.0], np.float32), 1.0)
+    heard = AudioEmbedding(0.0, np.array([0.7, 0.0, 0.714], np.float32), 1.0)
+    alone = AudioEmbedding(0.0, np.array([0.0, 0.0, 1.0], np.float32), 1.0)
     for hears in (True, False):
         m = Mixer(PromptBank(TextCache(encode, synchronous=True)), audio_map(Moody(), encode_all, 4), 28, hears, "grow")
         for n in range(300):

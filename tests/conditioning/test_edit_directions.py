@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from test_builder import CONCEPTS, LOUD, encode, encode_all, meaning, mix, mixer
+from test_builder import CONCEPTS, LOUD, embedding, encode, encode_all, mix, mixer
 
-from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import ConceptMap
 
 SEMANTIC = {"audio_mode": "semantic"}
@@ -19,7 +19,7 @@ SEMANTIC = {"audio_mode": "semantic"}
 def test_the_prompt_stays_and_the_sound_leads(hears: bool) -> None:
     m, silent = mixer(hears=hears), mix(mixer(False, hears), 0.0, LOUD, None)
     for n in range(300):
-        mixed = mix(m, n / 30, LOUD, meaning(1), **SEMANTIC)
+        mixed = mix(m, n / 30, LOUD, embedding(1), **SEMANTIC)
     assert torch.equal(mixed, silent)
     assert m.directions is not None and m.directions.tokens.shape == (1, 28, 128)
     fire = torch.zeros(4, 128) if hears else encode("fire")[20:]
@@ -28,7 +28,12 @@ def test_the_prompt_stays_and_the_sound_leads(hears: bool) -> None:
 
 
 def test_nothing_leads_in_silence_and_in_the_other_modes() -> None:
-    for mode, heard in (("append", meaning(1)), ("blend", meaning(1)), ("semantic", None), ("semantic", meaning(1, 0))):
+    for mode, heard in (
+        ("append", embedding(1)),
+        ("blend", embedding(1)),
+        ("semantic", None),
+        ("semantic", embedding(1, 0)),
+    ):
         m = mixer()
         for n in range(60):
             mix(m, n / 30, LOUD, heard, audio_mode=mode)
@@ -42,7 +47,7 @@ def test_several_sounds_share_the_guidance() -> None:
     sound = ConceptMap(CONCEPTS, encode_all, 4)
     vector = np.sqrt(np.asarray([0.5, 0.3, 0.2], np.float32))
     for n in range(300):
-        sound.follow(Meaning(n / 30, vector, 1.0), n / 30)
+        sound.follow(AudioEmbedding(n / 30, vector, 1.0), n / 30)
     for most, expected in ((2, [(0, 0.75), (1, 0.25)]), (3, [(0, 0.5), (1, 0.3), (2, 0.2)])):
         found = sound.directions(most)
         assert [share for _, share in found] == pytest.approx([share for _, share in expected], abs=0.01)
@@ -51,7 +56,7 @@ def test_several_sounds_share_the_guidance() -> None:
 
 def test_more_directions_than_phrases_are_the_phrases() -> None:
     sound = ConceptMap(CONCEPTS[:2], encode_all, 4)
-    sound.follow(Meaning(0.0, np.ones(2, np.float32) / 2**0.5, 1.0), 0.0)
+    sound.follow(AudioEmbedding(0.0, np.ones(2, np.float32) / 2**0.5, 1.0), 0.0)
     assert len(sound.directions(3)) == 2
 
 
@@ -60,7 +65,7 @@ def test_a_change_of_sound_and_of_mode_is_no_jump(directions: int) -> None:
     """The sum that guidance leads to, weights times states, moves on without a step."""
     m, states = mixer(), []
     for n in range(600):
-        heard = meaning(0 if n < 300 else 2)
+        heard = embedding(0 if n < 300 else 2)
         mix(
             m, n / 50, LOUD, heard, audio_mode="append" if n < 100 else "semantic", audio_guidance_directions=directions
         )

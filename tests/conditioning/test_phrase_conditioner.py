@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tpos_live.audio_encoder.base import Meaning
-from tpos_live.audio_encoder.csls import Nearness
+from tpos_live.audio_encoder.csls import CslsScorer
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import ConceptMap
 from tpos_live.conditioning.phrase_conditioner import SentenceMap, audio_map
 
@@ -40,8 +40,8 @@ class Hearing:
 
     phrases, vectors, scenes, moods = PHRASES, places(), 5, ()
 
-    def nearness(self, places: np.ndarray) -> Nearness:
-        return Nearness(places)
+    def csls_scorer(self, places: np.ndarray) -> CslsScorer:
+        return CslsScorer(places)
 
 
 def sentences(hears: bool = False) -> SentenceMap:
@@ -60,9 +60,9 @@ def test_a_sound_leads_to_what_the_engine_offers() -> None:
     assert some.scene()[1] > 0
 
 
-def follow(sound: SentenceMap, vector: np.ndarray, magnitude: float = 1.0, seconds: float = 6.0) -> None:
+def follow(sound: SentenceMap, vector: np.ndarray, density: float = 1.0, seconds: float = 6.0) -> None:
     for n in range(int(30 * seconds)):
-        sound.follow(Meaning(n / 30, vector.astype(np.float32), magnitude), n / 30)
+        sound.follow(AudioEmbedding(n / 30, vector.astype(np.float32), density), n / 30)
 
 
 @pytest.mark.parametrize("index", range(len(PHRASES)))
@@ -97,7 +97,7 @@ def test_magnitude_is_strength_and_silence_fades() -> None:
     follow(sound, places()[0], 0.25)
     assert sound.strength() == pytest.approx(0.5, abs=0.01)
     for n in range(300):
-        sound.follow(Meaning(6 + n / 30, np.zeros(DIM, np.float32), 0.0), 6 + n / 30)
+        sound.follow(AudioEmbedding(6 + n / 30, np.zeros(DIM, np.float32), 0.0), 6 + n / 30)
     assert sound.strength() == 0.0
 
 
@@ -107,7 +107,7 @@ def test_nonsense_changes_nothing(vector: np.ndarray) -> None:
     follow(sound, places()[2])
     before = sound.sentence().clone()
     with np.errstate(invalid="ignore"):
-        sound.follow(Meaning(7.0, vector.astype(np.float32), 1.0), 7.0)
+        sound.follow(AudioEmbedding(7.0, vector.astype(np.float32), 1.0), 7.0)
     assert sound.heard() == "fire" and torch.allclose(sound.sentence(), before, atol=1e-3)
 
 

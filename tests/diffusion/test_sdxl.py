@@ -12,7 +12,7 @@ import pytest
 import torch
 from fakes.tiny_engine import POOLED, make_tiny_engine
 
-from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import ConceptMap
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
@@ -122,7 +122,7 @@ def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tu
     sound = ConceptMap(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
     mixer = Mixer(bank, sound, painter.token_rows, xl.hears)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
-    heard = Meaning(0.0, np.array([1.0, 0.0], np.float32), 1.0)
+    heard = AudioEmbedding(0.0, np.array([1.0, 0.0], np.float32), 1.0)
     for n in range(100):
         tokens = mixer.tokens(n / 3, snapshot, FrameParams(audio_weight=weight), heard)
     assert tokens is not None

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.bench.overhead import Hollow
 from tpos_live.conditioning.audio_conditioner import ConceptMap
 from tpos_live.conditioning.builder import Mixer
@@ -76,10 +76,10 @@ class Turns:
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
         heard = ConceptMap(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
         self.frames: Mailbox[Frame] = Mailbox()
-        self.meanings: Mailbox[Meaning] = Mailbox()
+        self.embeddings: Mailbox[AudioEmbedding] = Mailbox()
         store = ParameterStore({"steps": steps})
         mixer = Mixer(bank, heard, self.painter.token_rows, engine.hears)
-        self._thread = RenderThread(self.painter, mixer, Mailbox(), self.meanings, store, self.frames)
+        self._thread = RenderThread(self.painter, mixer, Mailbox(), self.embeddings, store, self.frames)
         self._strength = strength
         self.pixels: set[int] = set()
 
@@ -87,7 +87,7 @@ class Turns:
     def draw(self, n: int) -> None:
         now, turn = n / 30, n / 50
         vector = np.array([np.cos(turn) ** 2, np.sin(turn) ** 2], np.float32)
-        self.meanings.put(Meaning(vector=vector, magnitude=0.8, time=now))
+        self.embeddings.put(AudioEmbedding(vector=vector, density=0.8, time=now))
         self._thread._draw(
             FrameParams(
                 time=now, noise_position=now, pan_x=n / 500, audio_weight=0.7, intensity=0.5, strength=self._strength

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tpos_live.audio.source import Chunk
-from tpos_live.audio_encoder.rule_based import SpectralBaselineEncoder
+from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.display.pacing import STALE, ShownMeter
 from tpos_live.runtime.audio_thread import AudioProcessor
@@ -34,7 +34,7 @@ def test_the_listener_draws_beats_ahead_by_the_delay_it_is_told() -> None:
     snapshot = ParameterStore({"tempo": 120.0, "map.beat.zoom": 0.1}).snapshot()
 
     def peak(delay: float) -> int:
-        audio_processor = AudioProcessor(SpectralBaselineEncoder(), delay=lambda: delay)
+        audio_processor = AudioProcessor(RuleBasedEncoder(), delay=lambda: delay)
         zooms = []
         for hop in range(400):
             audio_processor.hear(Chunk(np.zeros(480, np.float32), np.zeros((480, 2), np.float32), 0.01 * hop), snapshot)

@@ -50,7 +50,7 @@ def shown(values: dict[str, float], seconds: float) -> np.ndarray:
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
         for params in pictures(pipeline, audio_processor, snapshot, hard_kick(seconds), FPS):
-            frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=params.time)
+            frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
             playhead.take(frame)
             shot = playhead.shot(params.time, params, snapshot)
             out.append(luminance(composer.compose(shot.finish, shot.newest, shot.previous) / 255.0))

@@ -30,7 +30,7 @@ def test_it_says_how_much_of_the_time_the_engine_takes() -> None:
 
 
 def test_it_says_what_the_sound_is_taken_for() -> None:
-    rows = {line.name: line for line in lines(Status(heard="ratchet, pawl", magnitude=0.416), 30.0)}
+    rows = {line.name: line for line in lines(Status(heard="ratchet, pawl", density=0.416), 30.0)}
     assert rows["heard"].value == "ratchet, pawl · 42%"
     assert {line.name: line.value for line in lines(Status(), 30.0)}["heard"] == "-"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame import Frame
@@ -34,12 +34,12 @@ class Show:
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         self.lines: list[str] = []
-        meanings: Mailbox[Meaning] = Mailbox()
+        embeddings: Mailbox[AudioEmbedding] = Mailbox()
         self.thread = RenderThread(
             self.painter,
             mixer,
             self.frame_params,
-            meanings,
+            embeddings,
             ParameterStore(),
             self.frames,
             report=self.lines.append,

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from tpos_live.audio.file_source import FileSound
-from tpos_live.audio_encoder.rule_based import SpectralBaselineEncoder
+from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 
@@ -21,7 +21,7 @@ def test_lines_about_the_sound_are_reported_once(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", samples, 48_000, "FLOAT")
     lines: list[str] = []
     sound = FileSound(tmp_path / "a.wav", loop=True, mute=True)
-    audio_processor = AudioProcessor(SpectralBaselineEncoder())
+    audio_processor = AudioProcessor(RuleBasedEncoder())
     with AudioThread(sound, audio_processor, ParameterStore(), report=lines.append) as thread:
         deadline = time.perf_counter() + 20
         while len(lines) < 2 and time.perf_counter() < deadline:

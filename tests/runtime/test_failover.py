@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
@@ -78,10 +78,10 @@ class Show:
         self.lines: list[str] = []
 
     def thread(self) -> RenderThread:
-        meanings: Mailbox[Meaning] = Mailbox()
+        embeddings: Mailbox[AudioEmbedding] = Mailbox()
         pipeline = self.pipeline
         return RenderThread(
-            pipeline.painter, pipeline.mixer, self.frame_params, meanings, ParameterStore(), self.frames,
+            pipeline.painter, pipeline.mixer, self.frame_params, embeddings, ParameterStore(), self.frames,
             report=self.lines.append, fail_over=pipeline.fail_over,
         )  # fmt: skip
 

@@ -56,7 +56,7 @@ def frames(seed: int = 1) -> list[np.ndarray]:
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
         for params in pictures(pipeline, audio_processor, snapshot, beat(0.5), 30):
-            frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=params.time)
+            frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
             playhead.take(frame)
             out.append(composer.compose(playhead.shot(params.time, params, snapshot).finish, frame))
     return out

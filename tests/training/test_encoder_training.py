@@ -61,7 +61,7 @@ def test_the_stage_says_what_the_net_says(parts: dict[str, bool], seed: int) -> 
         assert len(mine) == steps
         meaning = torch.nn.functional.normalize(told.meaning[0], dim=-1).numpy()
         assert np.abs(np.array([m.vector for m in mine]) - meaning).max() < 1e-5
-        assert np.abs(np.array([m.magnitude for m in mine]) - told.density[0].numpy()).max() < 1e-5
+        assert np.abs(np.array([m.density for m in mine]) - told.density[0].numpy()).max() < 1e-5
 
 
 def test_stretches_with_carried_state_are_one_stretch() -> None:
@@ -209,7 +209,7 @@ def test_the_papers_own_losses_can_be_chosen(trained: Path, tmp_path: Path) -> N
     assert out == tmp_path / "run/fold-1-paper" and read_metadata(out)["training"]["variant"] == "paper"
     hearing = read_encoder(out, shipped("engines") / "ember")
     heard = hearing.push(0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32))
-    assert heard[-1].magnitude == pytest.approx(0.5)  # weights that sum to one say nothing of how much
+    assert heard[-1].density == pytest.approx(0.5)  # weights that sum to one say nothing of how much
 
 
 def test_classes_can_be_left_out(trained: Path, tmp_path: Path) -> None:

@@ -188,5 +188,5 @@ def test_a_training_with_unnamed_sounds_knows_their_names(tmp_path: Path, monkey
     assert {"bell", "siren", "low hum"} <= set(hearing.phrases[hearing.scenes :])
     places = hearing.vectors[[hearing.phrases.index("low hum"), hearing.phrases.index("high hiss")]]
     hum = 0.2 * np.sin(2 * np.pi * 120 * np.arange(48_000) / 48_000)
-    near = hearing.nearness(places)(hearing.push(hum.astype(np.float32))[-1].vector)
+    near = hearing.csls_scorer(places)(hearing.push(hum.astype(np.float32))[-1].vector)
     assert near.argmax() == 0 and np.isfinite(near).all()

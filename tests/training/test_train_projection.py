@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 from fakes.tiny_engine import make_tiny_engine
 
-from tpos_live.audio_encoder.base import Meaning
 from tpos_live.audio_encoder.checkpoint import read_metadata, text_hash
 from tpos_live.audio_encoder.load import open_encoder
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.cli.main import cli
-from tpos_live.conditioning.audio_conditioner import AudioMap, HearsSentences
+from tpos_live.conditioning.audio_conditioner import AudioMap, SentenceSpaceEncoder
 from tpos_live.conditioning.phrase_conditioner import SentenceMap, audio_map, names
 from tpos_live.conditioning.projection import (
     METADATA,
@@ -90,7 +90,7 @@ def test_it_is_hundreds_of_times_smaller_than_the_papers() -> None:
 
 def follow(sound: AudioMap, vector: np.ndarray, begin: float = 0.0, seconds: float = 6.0) -> None:
     for n in range(int(30 * seconds)):
-        sound.follow(Meaning(begin + n / 30, vector.astype(np.float32), 1.0), begin + n / 30)
+        sound.follow(AudioEmbedding(begin + n / 30, vector.astype(np.float32), 1.0), begin + n / 30)
 
 
 @pytest.mark.parametrize("road", ["bank", "mapping"])
@@ -98,7 +98,7 @@ def test_both_roads_tell_a_clip_shaped_engine_what_is_heard(
     road: str, trained: tuple[Path, list[str]], engine: Engine
 ) -> None:
     encoder, _ = open_encoder()
-    if not isinstance(encoder, HearsSentences):
+    if not isinstance(encoder, SentenceSpaceEncoder):
         pytest.skip("the encoder in the box knows no phrases")
     mapping, _ = find(trained[0], engine)
     assert mapping is not None
@@ -136,12 +136,12 @@ def test_states_are_as_long_as_real_ones_and_move_with_the_meaning(trained: tupl
 
 def test_silence_and_nonsense_leave_the_place_where_it_was(trained: tuple[Path, list[str]]) -> None:
     encoder, _ = open_encoder()
-    assert isinstance(encoder, HearsSentences)
+    assert isinstance(encoder, SentenceSpaceEncoder)
     sound = MappedSound(encoder.phrases, encoder.vectors, read_mapping(next(trained[0].glob("*"))), 4)
     follow(sound, encoder.vectors[0])
     before = sound.sentence().clone()
     for vector in (np.zeros(128), np.full(128, np.nan), np.ones(3)):
-        sound.follow(Meaning(7.0, vector.astype(np.float32), 1.0), 7.0)
+        sound.follow(AudioEmbedding(7.0, vector.astype(np.float32), 1.0), 7.0)
         assert torch.allclose(sound.sentence(), before, atol=1e-3)
 
 

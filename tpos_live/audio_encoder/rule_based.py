@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.envelope import share
 from tpos_live.features.bands import band_db
 from tpos_live.features.features import HOP_SECONDS
@@ -66,8 +66,8 @@ CONCEPTS = tuple(_RULES)
 """The phrases, in the order of the vector."""
 
 
-class SpectralBaselineEncoder:
-    """SoundEncoder by rules. Causal; state is carried, so a stream equals its offline run.
+class RuleBasedEncoder:
+    """AudioEncoder by rules. Causal; state is carried, so a stream equals its offline run.
 
     The vector holds one weight a concept, none negative. The leading concept is kept for 1.5 s at least
     here, where there are concepts; how fast the picture follows is the conditioning's business.
@@ -76,12 +76,12 @@ class SpectralBaselineEncoder:
     name = "spectral-baseline"
     dim = len(CONCEPTS)
     period = HOPS_PER_MEANING * HOP_SECONDS
-    concepts = sounds = CONCEPTS
+    concepts = labels = CONCEPTS
 
     def __init__(self) -> None:
         self.reset()
 
-    def likely(self, vector: np.ndarray) -> np.ndarray:
+    def label_scores(self, vector: np.ndarray) -> np.ndarray:
         """How active each concept is."""
         return vector
 
@@ -101,7 +101,7 @@ class SpectralBaselineEncoder:
         self._led = math.inf
         self._hops = 0
 
-    def push(self, mono: np.ndarray) -> list[Meaning]:
+    def push(self, mono: np.ndarray) -> list[AudioEmbedding]:
         """Hear float32 [n] at 48 kHz, any n; 25 meanings a second of sound, oldest first."""
         found = []
         for power in self._spectrum.push(mono):
@@ -136,7 +136,7 @@ class SpectralBaselineEncoder:
         deep = self._deep / (self._power + 1e-12)
         return Timbre(*(min(max(v, 0.0), 1.0) for v in (loud, bright, flatness, len(self._onsets) / 6.0, deep)))
 
-    def _mean(self) -> Meaning:
+    def _mean(self) -> AudioEmbedding:
         timbre = self.timbre()
         scores = np.array([rule(timbre) for rule in _RULES.values()])
         self._memory += (scores - self._memory) * share(MEMORY_SECONDS, self.period)
@@ -148,8 +148,8 @@ class SpectralBaselineEncoder:
         vector /= np.linalg.norm(vector)
         time = self._hops * HOP_SECONDS
         if self._sounding < 0.02:
-            return Meaning(time, np.zeros(self.dim, np.float32), 0.0)
-        return Meaning(time, vector.astype(np.float32), min(self._sounding * timbre.loud, 1.0))
+            return AudioEmbedding(time, np.zeros(self.dim, np.float32), 0.0)
+        return AudioEmbedding(time, vector.astype(np.float32), min(self._sounding * timbre.loud, 1.0))
 
     def _lead(self, scores: np.ndarray) -> None:
         """Change the leader only after its time, and only for one that is clearly better."""

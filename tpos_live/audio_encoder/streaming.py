@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from tpos_live.audio_encoder.base import Meaning
-from tpos_live.audio_encoder.csls import TAUGHT, Nearness
+from tpos_live.audio_encoder.csls import CSLS_WEIGHT, CslsScorer
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.envelope import share
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.mel import MELS, mel_db, mel_power
@@ -171,8 +171,8 @@ class Reading:
         scores[loud <= loud.max() - self._audible] = -np.inf
         scores -= scores.max()
         np.exp(scores, out=scores)
-        meaning = scores @ self._values[known]
-        return _unit(meaning), density
+        embedding = scores @ self._values[known]
+        return _unit(embedding), density
 
     def _segment(self, hops: np.ndarray) -> np.ndarray:
         column = self._convs[0].fill(hops)
@@ -213,12 +213,12 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 class TposEncoder:
-    """SoundEncoder with learned weights. Belongs to one thread.
+    """AudioEncoder with learned weights. Belongs to one thread.
 
     Un-normalised sound in. The vector lies in the sentence space of a text encoder; below -60 dBFS the magnitude
     fades, and with it gone the vector is zero. `phrases` and their `vectors` [n, dim] are the bank by which an
     engine that knows nothing of sentence spaces can be told what was heard; the first `scenes` of them are what
-    Ember can show. `sounds` are those of the phrases that sounds are called.
+    Ember can show. `labels` are those of the phrases that sounds are called.
     """
 
     name = "tpos"
@@ -239,17 +239,17 @@ class TposEncoder:
         self._weights = {key: np.asarray(value, np.float32) for key, value in weights.items()}
         self._centre, self._heard = self._weights.get("centre"), self._weights.get("heard")
         called = [n for n, phrase in enumerate(phrases) if n >= scenes or phrase in names]
-        self.sounds = tuple(phrases[n] for n in called)
-        self._likely = self.nearness(self.vectors[called])
+        self.labels = tuple(phrases[n] for n in called)
+        self._label_scorer = self.csls_scorer(self.vectors[called])
         self.reset()
 
-    def nearness(self, places: np.ndarray, taken: float = TAUGHT) -> Nearness:
-        """How near meanings are to texts at `places` [n, dim] in the sentence space. taken: see `Nearness`."""
-        return Nearness(places, self._centre, self._heard, taken)
+    def csls_scorer(self, places: np.ndarray, csls_weight: float = CSLS_WEIGHT) -> CslsScorer:
+        """How near meanings are to texts at `places` [n, dim] in the sentence space. taken: see `CslsScorer`."""
+        return CslsScorer(places, self._centre, self._heard, csls_weight)
 
-    def likely(self, vector: np.ndarray) -> np.ndarray:
-        """How near a meaning is to each of `sounds`."""
-        return self._likely(vector)
+    def label_scores(self, vector: np.ndarray) -> np.ndarray:
+        """How near a meaning is to each of `labels`."""
+        return self._label_scorer(vector)
 
     def reset(self) -> None:
         """Forget all that was heard."""
@@ -261,7 +261,7 @@ class TposEncoder:
         self._count = self._silent = 0
         self._power = 0.0
 
-    def push(self, mono: np.ndarray) -> list[Meaning]:
+    def push(self, mono: np.ndarray) -> list[AudioEmbedding]:
         """Hear float32 [n] at 48 kHz, any n; 50 meanings a second of sound, oldest first.
 
         In silence that lasts (FORGET_SECONDS), what was heard before is forgotten.
@@ -281,14 +281,14 @@ class TposEncoder:
             if rest == 0:
                 reading = self._readings[turn % READINGS]
                 found.append(self._mean(*reading.step(self._hops, float(self._loud.max()))))
-                self._silent = 0 if found[-1].magnitude > 0 else self._silent + 1
+                self._silent = 0 if found[-1].density > 0 else self._silent + 1
                 if self._silent * self.period >= FORGET_SECONDS:
                     reading.forget()
         return found
 
-    def _mean(self, vector: np.ndarray, density: float) -> Meaning:
+    def _mean(self, vector: np.ndarray, density: float) -> AudioEmbedding:
         level = 10.0 * math.log10(self._power + 1e-12)
         weight = min(max((level - FADE_DB[0]) / (FADE_DB[1] - FADE_DB[0]), 0.0), 1.0)
         if weight == 0.0:
-            return Meaning(self._count * HOP_SECONDS, np.zeros(self.dim, np.float32), 0.0)
-        return Meaning(self._count * HOP_SECONDS, vector.astype(np.float32), weight * density)
+            return AudioEmbedding(self._count * HOP_SECONDS, np.zeros(self.dim, np.float32), 0.0)
+        return AudioEmbedding(self._count * HOP_SECONDS, vector.astype(np.float32), weight * density)

@@ -15,8 +15,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from tpos_live.audio_encoder.base import Meaning
-from tpos_live.audio_encoder.csls import Nearness
+from tpos_live.audio_encoder.csls import CslsScorer
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.prompt_bank import blend
 
 SLEW = 2.0
@@ -36,14 +36,14 @@ EncodeAll = Callable[[Sequence[str]], torch.Tensor]
 
 
 @runtime_checkable
-class HearsConcepts(Protocol):
+class PhraseBankEncoder(Protocol):
     """An encoder whose vector has one coordinate for each of these phrases."""
 
     concepts: Sequence[str]
 
 
 @runtime_checkable
-class HearsSentences(Protocol):
+class SentenceSpaceEncoder(Protocol):
     """An encoder whose vector is a point in a sentence space, where each phrase has its place [n, dim].
 
     The first `scenes` phrases are those that Ember learned to see; the others name sounds. Those in `moods` are no
@@ -55,7 +55,7 @@ class HearsSentences(Protocol):
     scenes: int
     moods: Container[str]
 
-    def nearness(self, places: np.ndarray) -> Nearness:
+    def csls_scorer(self, places: np.ndarray) -> CslsScorer:
         """How near its vectors are to texts at `places` [n, dim]."""
         ...
 
@@ -63,7 +63,7 @@ class HearsSentences(Protocol):
 class AudioMap(Protocol):
     """Meaning to tokens, smooth in time. Belongs to the render thread; never waits."""
 
-    def follow(self, meaning: Meaning | None, now: float) -> None:
+    def follow(self, embedding: AudioEmbedding | None, now: float) -> None:
         """Take the newest meaning (the same one may come again) at `now`, seconds on the show's clock."""
         ...
 
@@ -149,11 +149,11 @@ class ConceptMap:
         self._silent_at = -math.inf
         self._sentence: torch.Tensor | None = None
 
-    def follow(self, meaning: Meaning | None, now: float) -> None:
+    def follow(self, embedding: AudioEmbedding | None, now: float) -> None:
         if max(self._strength, self._goal_strength) < FAINT:
             self._silent_at = now if self._now is None else self._now
-        if meaning is not None:
-            self._aim(meaning, now)
+        if embedding is not None:
+            self._aim(embedding, now)
         elapsed = 0.0 if self._now is None else max(now - self._now, 0.0)
         self._now = now
         share = -math.expm1(-3.0 * elapsed / SLEW)
@@ -167,8 +167,8 @@ class ConceptMap:
             self._strength = 0.0
         self._sentence = None
 
-    def _aim(self, meaning: Meaning, now: float) -> None:
-        vector = np.asarray(meaning.vector, dtype=np.float64)
+    def _aim(self, embedding: AudioEmbedding, now: float) -> None:
+        vector = np.asarray(embedding.vector, dtype=np.float64)
         if not np.isfinite(vector).all():
             return
         near = self._near(vector)
@@ -176,7 +176,7 @@ class ConceptMap:
             return
         activations = self._activated(near)
         total = float(activations.sum())
-        self._goal_strength = self._loud(min(max(float(meaning.magnitude), 0.0), 1.0)) if total > 0 else 0.0
+        self._goal_strength = self._loud(min(max(float(embedding.density), 0.0), 1.0)) if total > 0 else 0.0
         if total <= 0:
             return  # silence fades out what was heard last
         self._hear(near, activations / total, now, free=now - self._silent_at < NEW)

@@ -8,7 +8,7 @@ from typing import get_args
 
 import torch
 
-from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import AudioMap
 from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, fold, slerp
@@ -79,7 +79,7 @@ class Mixer:
         return self._own_mode if asked == AUTO else asked
 
     def tokens(
-        self, now: float, snapshot: Snapshot, params: FrameParams, meaning: Meaning | None
+        self, now: float, snapshot: Snapshot, params: FrameParams, embedding: AudioEmbedding | None
     ) -> torch.Tensor | None:
         """Tokens [rows, dim] at `now`, seconds on the show's clock: a buffer, valid until the next call.
 
@@ -91,7 +91,7 @@ class Mixer:
         modes = self._mode(now, snapshot)
         self.directions = self.scenes = None
         if self._sound is not None:
-            self._sound.follow(meaning, now)
+            self._sound.follow(embedding, now)
         if text is None:
             return None
         if self._mixed is None:

@@ -8,14 +8,14 @@ from collections.abc import Container, Sequence
 import numpy as np
 import torch
 
-from tpos_live.audio_encoder.csls import Nearness
+from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.conditioning.audio_conditioner import (
     AudioMap,
     ConceptMap,
     EncodeAll,
     Followed,
-    HearsConcepts,
-    HearsSentences,
+    PhraseBankEncoder,
+    SentenceSpaceEncoder,
 )
 
 SHARPNESS = 0.06
@@ -36,13 +36,13 @@ class SentenceMap(ConceptMap):
 
     def __init__(
         self, phrases: Sequence[str], vectors: np.ndarray, encode: EncodeAll, rows: int,
-        first: int = 1, nearness: Nearness | None = None, moods: Container[str] = (),
+        first: int = 1, csls_scorer: CslsScorer | None = None, moods: Container[str] = (),
     ) -> None:  # fmt: skip
         """vectors: unit length, float [n, dim], the places of the phrases; nearness: to them, by default the cosine.
         moods: those of the phrases that are no scenes. Otherwise as ConceptMap."""
         super().__init__(phrases, encode, rows, first)
         self._vectors = np.asarray(vectors, dtype=np.float64)
-        self._nearness = nearness or Nearness(self._vectors)
+        self._csls_scorer = csls_scorer or CslsScorer(self._vectors)
         self._is_mood = np.array([phrase in moods for phrase in self.concepts], bool)
         self._scenes, self._moods = (Followed(len(self.concepts)) for _ in range(2))
         self._goal_sure = self._sure = np.array([1.0, 0.0])
@@ -51,7 +51,7 @@ class SentenceMap(ConceptMap):
     def _near(self, vector: np.ndarray) -> np.ndarray:
         if vector.shape != self._vectors.shape[1:] or not vector.any():
             return np.full(len(self.concepts), -np.inf)
-        return self._nearness(vector)
+        return self._csls_scorer(vector)
 
     def _activated(self, near: np.ndarray) -> np.ndarray:
         return nearest(near, SHARPNESS) if np.isfinite(near).any() else np.zeros_like(near)
@@ -90,7 +90,7 @@ def nearest(near: np.ndarray, sharpness: float) -> np.ndarray:
     return np.asarray(weights / weights.sum())
 
 
-def names(encoder: HearsSentences) -> tuple[Sequence[str], np.ndarray]:
+def names(encoder: SentenceSpaceEncoder) -> tuple[Sequence[str], np.ndarray]:
     """What sounds are called, and where they lie [n, dim]: each place once.
 
     Where Ember's scene stands at the place of a sound's name, the name itself, which comes later in the bank.
@@ -99,7 +99,7 @@ def names(encoder: HearsSentences) -> tuple[Sequence[str], np.ndarray]:
     return [encoder.phrases[n] for n in chosen], encoder.vectors[chosen]
 
 
-def _offered(encoder: HearsSentences, offered: Container[str] | None) -> tuple[Sequence[str], np.ndarray]:
+def _offered(encoder: SentenceSpaceEncoder, offered: Container[str] | None) -> tuple[Sequence[str], np.ndarray]:
     """The scenes and moods that an engine trained with sound is told of."""
     known = [
         n
@@ -122,12 +122,12 @@ def audio_map(
     row of a text's first word. offered: phrases of the scenes that the engine offers, None for all: a sound leads to
     the nearest of them.
     """
-    if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
+    if isinstance(encoder, SentenceSpaceEncoder) and len(encoder.phrases) > 0:
         if hears and encoder.scenes:
             phrases, vectors = _offered(encoder, offered)
         else:
             phrases, vectors = names(encoder)
-        return SentenceMap(phrases, vectors, encode, rows, first, encoder.nearness(vectors), encoder.moods)
-    if isinstance(encoder, HearsConcepts) and len(encoder.concepts) > 0:
+        return SentenceMap(phrases, vectors, encode, rows, first, encoder.csls_scorer(vectors), encoder.moods)
+    if isinstance(encoder, PhraseBankEncoder) and len(encoder.concepts) > 0:
         return ConceptMap(encoder.concepts, encode, rows, first)
     return None

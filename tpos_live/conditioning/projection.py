@@ -24,8 +24,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tpos_live.audio_encoder.base import Meaning
-from tpos_live.audio_encoder.csls import Nearness
+from tpos_live.audio_encoder.csls import CslsScorer
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.phrase_conditioner import SentenceMap
 
 FORMAT = 1
@@ -115,17 +115,17 @@ class MappedSound(SentenceMap):
 
     def __init__(
         self, phrases: Sequence[str], vectors: np.ndarray, mapping: MeaningMapping, rows: int, first: int = 1,
-        nearness: Nearness | None = None,
+        csls_scorer: CslsScorer | None = None,
     ) -> None:  # fmt: skip
         """Otherwise as SentenceMap. No text is encoded, so it is there at once."""
-        super().__init__(phrases, vectors, _unasked, rows, first, nearness)
+        super().__init__(phrases, vectors, _unasked, rows, first, csls_scorer)
         self._mapping = mapping
         self._known: dict[int, torch.Tensor] = {}
         self._place, self._goal_place = (np.zeros(self._vectors.shape[1]) for _ in range(2))
 
-    def _aim(self, meaning: Meaning, now: float) -> None:
-        super()._aim(meaning, now)
-        place = np.asarray(meaning.vector, dtype=np.float64)
+    def _aim(self, embedding: AudioEmbedding, now: float) -> None:
+        super()._aim(embedding, now)
+        place = np.asarray(embedding.vector, dtype=np.float64)
         if place.shape == self._place.shape and np.isfinite(place).all() and place.any():  # silence keeps the last
             self._goal_place = place
 

@@ -236,12 +236,12 @@ class Vocabulary:
         near, entry = cosines.max(1)
         matches = [_Match(*span, int(at), float(n)) for span, n, at in zip(spans, near, entry, strict=True)]
         matches.sort(key=lambda match: (-round(match.near, 2), match.start - match.end))
-        taken: set[int] = set()
+        csls_weight: set[int] = set()
         kept = []
         for match in matches:
             here = set(range(match.start, match.end))
-            if match.near >= NEAR and not here & taken:
-                taken |= here
+            if match.near >= NEAR and not here & csls_weight:
+                csls_weight |= here
                 kept.append(match)
         return kept
 

@@ -41,7 +41,7 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "tempo": (lambda s: s.tempo, "BPM, 0 while unknown"),
     "confidence": (lambda s: s.confidence, "of the beat, 0 to 1"),
     "beat": (lambda s: s.beat_phase, "phase of the beat, 0 to 1"),
-    "magnitude": (lambda s: s.magnitude, "how much of what is heard there is, whatever its level, 0 to 1"),
+    "magnitude": (lambda s: s.density, "how much of what is heard there is, whatever its level, 0 to 1"),
     "dropped": (lambda s: s.samples_lost, "samples of sound lost"),
     "record_dropped": (lambda s: s.record_dropped, "pictures that were shown and are not in the recording"),
     "record_seconds": (lambda s: s.record_seconds, "length of the recording so far"),

@@ -13,7 +13,7 @@ class Status:
     (median of the last second, without the input's own buffering). audio_age_ms: age of the newest
     sound. bands: levels of bass, mid, midhigh, high. understood: what the engine understands of the
     prompt, "" where it cannot tell. showing: where the prompt comes from, for example "slot 3".
-    heard: what the sound is taken for, "" in silence; magnitude: how much of it
+    heard: what the sound is taken for, "" in silence; density: how much of it
     there is, 0 to 1, whatever its level. record_seconds: length of the recording; record_fps: pictures recorded a
     second; record_lag_ms: how far the encoder is behind; record_minutes_left: until the disk is full, 0 while unknown;
     record_error: why the last recording was lost, "" from the next one on or once acknowledged.
@@ -41,7 +41,7 @@ class Status:
     showing: str = "prompt"
     understood: str = ""
     heard: str = ""
-    magnitude: float = 0.0
+    density: float = 0.0
     encoder: str = ""
     sound_state: str = ""
     sound_name: str = ""

@@ -38,7 +38,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
     well = status.sound_state in ("", "running")
     tempo = f"{status.tempo:.1f} BPM · sure {status.confidence:.0%}" if status.tempo > 0 else "listening"
     lost = status.samples_lost
-    heard = f"{status.heard} · {status.magnitude:.0%}" if status.heard else "-"
+    heard = f"{status.heard} · {status.density:.0%}" if status.heard else "-"
     rows = [
         Line("picture", f"{status.engine_fps:.1f} engine · {shown_fps:.1f} shown"),
         Line(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tpos_live.audio.source import RATE, SoundError
-from tpos_live.audio_encoder.base import SoundEncoder
+from tpos_live.audio_encoder.protocol import AudioEncoder
 from tpos_live.features.features import HOP
 from tpos_live.training.audio_model.clips import find_clips, fold_of, read_mono
 
@@ -47,7 +47,7 @@ class Answers:
     runs: int = 0
 
 
-def listen(encoder: SoundEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list[np.ndarray], float]:
+def listen(encoder: AudioEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list[np.ndarray], float]:
     """The meaning after each time of HEARD (the last one there is, for a shorter clip), and the seconds it took."""
     encoder.reset()
     rng = np.random.default_rng(seed)
@@ -68,8 +68,8 @@ def listen(encoder: SoundEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list
 
 
 def answer(
-    encoder: SoundEncoder,
-    nearness: Callable[[np.ndarray], np.ndarray],
+    encoder: AudioEncoder,
+    csls_scorer: Callable[[np.ndarray], np.ndarray],
     files: Sequence[tuple[str, Path]],
     texts: Sequence[str],
     trained_on: frozenset[str],
@@ -84,7 +84,7 @@ def answer(
             report(f"left out: {error}")
             continue
         meanings, took = listen(encoder, mono, seed=index)
-        said = [texts[int(np.argmax(nearness(meaning)))] for meaning in meanings]
+        said = [texts[int(np.argmax(csls_scorer(meaning)))] for meaning in meanings]
         name = f"{path.parent.name}/{path.name}"
         out.clips.append(Answer(name, text, fold_of(path), said, name in trained_on))
         out.hops += min(len(mono), round(HEARD[-1] * RATE)) // HOP
@@ -136,7 +136,7 @@ def summary(found: Answers) -> dict[str, Any]:
     }
 
 
-def magnitude(encoder: SoundEncoder, kinds: Sequence[str], variants: int = 8, seed: int = 90_001) -> dict[str, Any]:
+def magnitude(encoder: AudioEncoder, kinds: Sequence[str], variants: int = 8, seed: int = 90_001) -> dict[str, Any]:
     """Rank correlation of density and magnitude over procedural sounds at one loudness; RMS beside it.
 
     The seeds are not those of training. Magnitude is the mean over the last two of four seconds.
@@ -150,7 +150,7 @@ def magnitude(encoder: SoundEncoder, kinds: Sequence[str], variants: int = 8, se
         for density in (np.arange(variants) + 0.5) / variants:
             mono = make(kind, float(density), 4.0, int(rng.integers(2**31)))
             encoder.reset()
-            late = [m.magnitude for m in encoder.push(mono) if m.time > 2.0]
+            late = [m.density for m in encoder.push(mono) if m.time > 2.0]
             found.append((float(density), float(np.mean(late)), float(np.sqrt(np.mean(mono[2 * RATE :] ** 2)))))
         density_, magnitude_, rms_ = np.array(found).T
         each[kind] = ranked(density_, magnitude_)

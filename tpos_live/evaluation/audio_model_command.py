@@ -10,11 +10,11 @@ from typing import Any
 import click
 import numpy as np
 
-from tpos_live.audio_encoder.base import SoundEncoder
 from tpos_live.audio_encoder.checkpoint import METADATA, EncoderError, read_encoder, read_metadata
-from tpos_live.audio_encoder.csls import TAUGHT, UNTAUGHT
+from tpos_live.audio_encoder.csls import CSLS_WEIGHT, ZERO_SHOT_CSLS_WEIGHT
 from tpos_live.audio_encoder.load import FOLDER
-from tpos_live.audio_encoder.rule_based import SpectralBaselineEncoder
+from tpos_live.audio_encoder.protocol import AudioEncoder
+from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
 from tpos_live.core.paths import shipped
 from tpos_live.evaluation.audio_model import Answers, Embed, answer, files_of, magnitude, summary
 from tpos_live.training.audio_model.clips import fold_of
@@ -51,9 +51,9 @@ def evaluate_encoder(
                 continue
             about = read_metadata(folder)["training"]
             unheard, fold = about["left_out_classes"], about["left_out_fold"]
-            hearing, nearness, trained_on = _open("", folder, home, embed, texts)
+            hearing, csls_scorer, trained_on = _open("", folder, home, embed, texts)
             some = [(text, file) for text, file in files_of(data, fold) if text in unheard]
-            part = answer(hearing, nearness, some, texts, trained_on, say)
+            part = answer(hearing, csls_scorer, some, texts, trained_on, say)
             found.clips += part.clips
             found.hops, found.seconds, found.runs = found.hops + part.hops, found.seconds + part.seconds, found.runs + 1
         if not found.runs:
@@ -61,16 +61,16 @@ def evaluate_encoder(
                 f"there is no encoder with classes left out in {path}; tpos-live train encoder --leave-out-classes A,B"
             )
     elif encoder == BASELINE or not folds:
-        hearing, nearness, trained_on = _open(encoder, path, home, embed, texts)
-        found = answer(hearing, nearness, files, texts, trained_on, say)
+        hearing, csls_scorer, trained_on = _open(encoder, path, home, embed, texts)
+        found = answer(hearing, csls_scorer, files, texts, trained_on, say)
     else:
         for fold in sorted({fold_of(file) for _, file in files}):
             if not (path / f"fold-{fold}").is_dir():
                 remedy = f"tpos-live train encoder --leave-out-fold {fold}"
                 say(f"fold {fold} left out: no encoder in {path / f'fold-{fold}'} ({remedy})")
                 continue
-            hearing, nearness, trained_on = _open("", path / f"fold-{fold}", home, embed, texts)
-            part = answer(hearing, nearness, files_of(data, fold), texts, trained_on, say)
+            hearing, csls_scorer, trained_on = _open("", path / f"fold-{fold}", home, embed, texts)
+            part = answer(hearing, csls_scorer, files_of(data, fold), texts, trained_on, say)
             if any(clip.seen for clip in part.clips):
                 raise EncoderError(
                     f"{path / f'fold-{fold}'} was trained on fold {fold}; train it with --leave-out-fold {fold}"
@@ -91,17 +91,17 @@ def evaluate_encoder(
 
 def _open(
     encoder: str, path: Path, home: Path, embed: Embed, texts: Sequence[str]
-) -> tuple[SoundEncoder, Callable[[np.ndarray], np.ndarray], frozenset[str]]:
+) -> tuple[AudioEncoder, Callable[[np.ndarray], np.ndarray], frozenset[str]]:
     """The encoder, the nearness of its meanings to `texts`, and the clips it was trained on."""
     places = embed(texts)
     if encoder == BASELINE:
-        rules = SpectralBaselineEncoder()
+        rules = RuleBasedEncoder()
         known = embed(list(rules.concepts)) @ places.T
         return rules, lambda meaning: meaning @ known, frozenset()
     trained = read_encoder(path, home)
     facts = read_metadata(path)
-    taken = TAUGHT if set(texts) <= set(facts["texts"]) else UNTAUGHT
-    return trained, trained.nearness(places, taken), frozenset(facts["training"]["clips"])
+    csls_weight = CSLS_WEIGHT if set(texts) <= set(facts["texts"]) else ZERO_SHOT_CSLS_WEIGHT
+    return trained, trained.csls_scorer(places, csls_weight), frozenset(facts["training"]["clips"])
 
 
 def tell(figures: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ import click
 import numpy as np
 
 from tpos_live.audio.source import RATE, SoundError
-from tpos_live.audio_encoder.base import Meaning
-from tpos_live.conditioning.audio_conditioner import HearsSentences
+from tpos_live.audio_encoder.protocol import AudioEmbedding
+from tpos_live.conditioning.audio_conditioner import SentenceSpaceEncoder
 from tpos_live.conditioning.vocabulary import NEAR, Vocabulary, load_vocabulary
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.core.settings import load_settings
@@ -61,12 +61,12 @@ def recorded(folder: Path, report: Callable[[str], None]) -> Iterator[Example]:
 class Answer:
     """drawn: the family that the judge names. heard: that of the phrase nearest to the meaning; "" for none, a mood.
 
-    magnitude: how much of the sound there is, as the encoder says.
+    density: how much of the sound there is, as the encoder says.
     """
 
     drawn: str
     heard: str
-    magnitude: float
+    density: float
 
 
 def scene_of(text: str, families: tuple[str, ...], vocabulary: Vocabulary | None) -> str | None:
@@ -129,10 +129,10 @@ def evaluate_picture(
 
 def _told(answers: list[Answer], scene: str, words: float) -> str:
     heard = 100 * float(np.mean([answer.heard == scene for answer in answers]))
-    magnitude = float(np.mean([answer.magnitude for answer in answers]))
+    density = float(np.mean([answer.density for answer in answers]))
     drawn = sorted({answer.drawn for answer in answers if answer.drawn != scene})
     others = f"; drawn as {', '.join(drawn[:3])}" if drawn else ""
-    return f"heard {heard:.0f} %, by words {100 * words:.0f} %, magnitude {magnitude:.2f}{others}"
+    return f"heard {heard:.0f} %, by words {100 * words:.0f} %, magnitude {density:.2f}{others}"
 
 
 def _by_words(trial: Trial, family: str) -> float:
@@ -156,21 +156,21 @@ def _answer(pipeline: Pipeline, judge: Judge, snapshot: Snapshot, mono: np.ndarr
     audio_processor = AudioProcessor(pipeline.encoder)
     last: deque[np.ndarray] = deque(maxlen=LOOKED_AT)
     for params in pictures(pipeline, audio_processor, snapshot, sound, FPS):
-        frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=begin + params.time)
+        frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=begin + params.time)
         if frame is not None:
             last.append(frame.pixels.copy())
-    meaning = audio_processor.meaning.latest()
+    embedding = audio_processor.embedding.latest()
     if not last:
         return Answer("", "", 0.0)
     votes = judge(as_tensor(list(last)))[0].argmax(1)
     drawn = judge.families[int(votes.bincount(minlength=len(judge.families)).argmax())]
-    return Answer(drawn, heard_scene(pipeline.encoder, meaning), float(meaning.magnitude) if meaning else 0.0)
+    return Answer(drawn, heard_scene(pipeline.encoder, embedding), float(embedding.density) if embedding else 0.0)
 
 
-def heard_scene(encoder: object, meaning: Meaning | None) -> str:
+def heard_scene(encoder: object, embedding: AudioEmbedding | None) -> str:
     """The family of the phrase nearest to a meaning, among those that Ember learned to see; "" for none."""
-    if meaning is None or not isinstance(encoder, HearsSentences) or not np.any(meaning.vector):
+    if embedding is None or not isinstance(encoder, SentenceSpaceEncoder) or not np.any(embedding.vector):
         return ""
     count = encoder.scenes or len(encoder.phrases)
-    nearest = encoder.phrases[int(encoder.nearness(encoder.vectors[:count])(meaning.vector).argmax())]
+    nearest = encoder.phrases[int(encoder.csls_scorer(encoder.vectors[:count])(embedding.vector).argmax())]
     return next((family for family, phrases in PHRASES.items() if nearest in phrases), "")

@@ -129,7 +129,7 @@ def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number
             continue
         if swings:
             params = swung(params)
-        frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=begin + params.time)
+        frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=begin + params.time)
         playhead.take(frame)
         shown.append(composer.compose(playhead.shot(params.time, params, snapshot).finish, frame))
     mono = sound[round(before / fps * RATE) :].mean(axis=1)

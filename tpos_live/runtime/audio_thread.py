@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from tpos_live.audio.source import Chunk, Sound, SourceState
-from tpos_live.audio_encoder.base import Meaning, SoundEncoder
-from tpos_live.audio_encoder.tagger import Naming
+from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
+from tpos_live.audio_encoder.tagger import Tagger
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore, Snapshot
@@ -21,18 +21,18 @@ from tpos_live.modulation.integrator import ModulationIntegrator
 class AudioProcessor:
     """Hears chunks of sound and publishes what they mean for the picture.
 
-    Thread contract: one thread calls `hear`; `params`, `meaning` and `features` hold the newest record
+    Thread contract: one thread calls `hear`; `params`, `embedding` and `features` hold the newest record
     and may be read from anywhere, and `naming.name` too. Nothing here depends on the size of the chunks.
     """
 
-    def __init__(self, encoder: SoundEncoder, delay: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(self, encoder: AudioEncoder, delay: Callable[[], float] = lambda: 0.0) -> None:
         """delay: seconds from sound in the room to light on the screen, asked for with each chunk."""
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
-        self.meaning: Mailbox[Meaning] = Mailbox()
+        self.embedding: Mailbox[AudioEmbedding] = Mailbox()
         self.features = Features()
-        self.naming = Naming(encoder)
+        self.tagger = Tagger(encoder)
         self._analyzer = Analyzer()
         self._conductor = ModulationIntegrator()
         self.times = StageTimes(("analysis", "encoder"))
@@ -48,11 +48,11 @@ class AudioProcessor:
             self.features = heard[-1]
             self.frame_params.put(params)
         middle = time.perf_counter()
-        meanings = self.encoder.push(chunk.mono)
-        if meanings:
-            self.meaning.put(meanings[-1])
-            for meaning in meanings:
-                self.naming.follow(meaning)
+        embeddings = self.encoder.push(chunk.mono)
+        if embeddings:
+            self.embedding.put(embeddings[-1])
+            for embedding in embeddings:
+                self.tagger.follow(embedding)
         if heard:
             hops = len(heard)
             self.times.add("analysis", (middle - begin) / hops)

@@ -116,7 +116,7 @@ class EngineLoader:
                     pipeline.painter,
                     pipeline.mixer,
                     session.audio_processor.frame_params,
-                    session.audio_processor.meaning,
+                    session.audio_processor.embedding,
                     session.store,
                     session.frames,
                     fps_cap=session.settings.engine.fps_cap,

@@ -336,8 +336,8 @@ class LiveSession:
             "tempo": heard.tempo,
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
-            "heard": self.audio_processor.naming.name,
-            "magnitude": meaning.magnitude if (meaning := self.audio_processor.meaning.latest()) else 0.0,
+            "heard": self.audio_processor.tagger.name,
+            "magnitude": embedding.density if (embedding := self.audio_processor.embedding.latest()) else 0.0,
             "message": sound.message or (self.pipeline.problem if self.pipeline else ""),
         }
 

@@ -91,7 +91,7 @@ def drawn(
         audio_processor = AudioProcessor(pipeline.encoder)
         for params in pictures(pipeline, audio_processor, snapshot, sound, fps, tell):
             now = snapshot if shown is None else shown(params.time)
-            yield params, pipeline.draw(params, audio_processor.meaning.latest(), now, now=params.time)
+            yield params, pipeline.draw(params, audio_processor.embedding.latest(), now, now=params.time)
             tell(pipeline.painter.remark())
 
 
@@ -200,8 +200,8 @@ def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Fr
     """The last picture of `sound`, and its Drive; says what was heard."""
     audio_processor = AudioProcessor(pipeline.encoder)
     for params in pictures(pipeline, audio_processor, snapshot, sound, STILL_FPS, tell):
-        frame = pipeline.draw(params, audio_processor.meaning.latest(), snapshot, now=params.time)
-    click.echo(f"heard: {audio_processor.naming.name or 'nothing'}", err=True)
+        frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
+    click.echo(f"heard: {audio_processor.tagger.name or 'nothing'}", err=True)
     return params, frame
 
 

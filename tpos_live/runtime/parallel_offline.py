@@ -154,7 +154,7 @@ def _work(
             snapshot = ParameterStore(values).snapshot()
             drives = hear(pipeline, audio_processor := AudioProcessor(pipeline.encoder), snapshot, sound, fps)
             for k, params in enumerate(drives):
-                tokens = pipeline.mixer.tokens(params.time, snapshot, params, audio_processor.meaning.latest())
+                tokens = pipeline.mixer.tokens(params.time, snapshot, params, audio_processor.embedding.latest())
                 assert tokens is not None  # not live: it waits for the prompt
                 doing = role(k, rank, workers, segment)
                 if doing == "skip" or (doing == "up" and not _leaves(params, settings, pipeline.mixer.mode(snapshot))):

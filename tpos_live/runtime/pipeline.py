@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from tpos_live.audio_encoder.base import Meaning, SoundEncoder
 from tpos_live.audio_encoder.checkpoint import EncoderError, text_hash
 from tpos_live.audio_encoder.load import open_encoder
-from tpos_live.conditioning.audio_conditioner import AudioMap, HearsSentences
+from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
+from tpos_live.conditioning.audio_conditioner import AudioMap, SentenceSpaceEncoder
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.phrase_conditioner import audio_map, names
 from tpos_live.conditioning.projection import MappedSound, MappingError, find_mapping
@@ -61,7 +61,7 @@ class Pipeline:
         self,
         settings: Settings,
         live: bool,
-        encoder: SoundEncoder | None = None,
+        encoder: AudioEncoder | None = None,
         output: tuple[int, int] | None = None,
     ) -> None:
         """output: (width, height) that the pictures are enlarged to. Where the settings name no size, the engine then
@@ -104,7 +104,7 @@ class Pipeline:
         """From what is heard to the engine: by its own trained mapping where there is one, else by phrases."""
         engine, encoder = self.engine, self.encoder
         rows, first = engine.metadata.audio_tokens, engine.texts.first_word
-        if isinstance(encoder, HearsSentences) and len(encoder.phrases) > 0:
+        if isinstance(encoder, SentenceSpaceEncoder) and len(encoder.phrases) > 0:
             loras = [(lora.file, lora.weight) for lora in engine.metadata.loras]
             try:
                 space = text_hash(shipped("engines") / BUILT_IN)
@@ -115,7 +115,7 @@ class Pipeline:
             self.note = "\n".join(filter(None, (self.note, why)))
             if mapping is not None:
                 called, places = names(encoder)
-                return MappedSound(called, places, mapping.to(engine.device), rows, first, encoder.nearness(places))
+                return MappedSound(called, places, mapping.to(engine.device), rows, first, encoder.csls_scorer(places))
         return audio_map(encoder, engine.encode_all, rows, engine.hears, first, offered_scenes(self._path))
 
     def _build_built_in(self, why: str) -> None:
@@ -200,9 +200,11 @@ class Pipeline:
             return None
         return prepare_better(chosen.accelerator, self.engine, painter.size, painter.rows, chosen.threads)
 
-    def draw(self, params: FrameParams, meaning: Meaning | None, snapshot: Snapshot, now: float) -> Frame | None:
+    def draw(
+        self, params: FrameParams, embedding: AudioEmbedding | None, snapshot: Snapshot, now: float
+    ) -> Frame | None:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
-        tokens = self.mixer.tokens(now, snapshot, params, meaning)
+        tokens = self.mixer.tokens(now, snapshot, params, embedding)
         if tokens is None:
             return None
         return self.painter.draw(params, tokens, snapshot, self.mixer.directions, self.mixer.scenes)

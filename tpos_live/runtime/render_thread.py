@@ -11,7 +11,7 @@ from typing import Self
 
 import torch
 
-from tpos_live.audio_encoder.base import Meaning
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.builder import Mixer
 from tpos_live.conditioning.edit_directions import Directions
 from tpos_live.conditioning.regions import Scenes
@@ -105,7 +105,7 @@ class RenderThread:
         painter: Painter,
         mixer: Mixer,
         frame_params: Mailbox[FrameParams],
-        meanings: Mailbox[Meaning],
+        embeddings: Mailbox[AudioEmbedding],
         store: ParameterStore,
         frames: Mailbox[Frame],
         fps_cap: float = 0.0,
@@ -119,7 +119,7 @@ class RenderThread:
         self._painter = painter
         self._mixer = mixer
         self._frame_params = frame_params
-        self._meanings = meanings
+        self._embeddings = embeddings
         self._store = store
         self._frames = frames
         self._pace = Pace(fps_cap)
@@ -206,7 +206,7 @@ class RenderThread:
         """Prompt and sound in one; None only before the first prompt is encoded."""
         began = time.perf_counter()
         # The meaning is looked at, not taken: it stays true until there is a newer one.
-        tokens = self._mixer.tokens(params.time, snapshot, params, self._meanings.latest())
+        tokens = self._mixer.tokens(params.time, snapshot, params, self._embeddings.latest())
         if tokens is None:
             return None
         self._painter.times.add("mix", time.perf_counter() - began)

@@ -18,9 +18,9 @@ import click
 import torch
 import torch.nn.functional as F
 
-from tpos_live.audio_encoder.base import Meaning
 from tpos_live.audio_encoder.checkpoint import EncoderError, read_metadata, text_hash
 from tpos_live.audio_encoder.load import FOLDER
+from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.phrase_conditioner import SentenceMap
 from tpos_live.conditioning.projection import MappingError, MeaningMapping, states_hash, write_mapping
 from tpos_live.core.paths import mappings_dir, shipped
@@ -142,7 +142,7 @@ def measure(
     by_bank = SentenceMap([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda _: bank[1].float(), 0)
     blended = []
     for vector in vectors:
-        by_bank.follow(Meaning(0.0, vector.numpy(), 1.0), 0.0)  # at once, for no time goes by
+        by_bank.follow(AudioEmbedding(0.0, vector.numpy(), 1.0), 0.0)  # at once, for no time goes by
         blended.append(by_bank.sentence())
     figures: dict[str, float] = {"n": len(states)}
     usual = (states - mapping.weights["mean"]).flatten(1).norm(dim=1)

@@ -9,19 +9,19 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Meaning:
+class AudioEmbedding:
     """What the last seconds of sound mean.
 
     time: seconds of sound heard when it was made. vector: float32 [dim], unit length (or all zero for
-    silence), in the encoder's space. magnitude: how strong, 0 to 1, independent of the vector.
+    silence), in the encoder's space. density: how strong, 0 to 1, independent of the vector.
     """
 
     time: float
     vector: np.ndarray
-    magnitude: float
+    density: float
 
 
-class SoundEncoder(Protocol):
+class AudioEncoder(Protocol):
     """A causal, streaming encoder. Feeding the same samples in other blocks gives the same meanings.
 
     name: shown in the status; dim: length of the vector; period: seconds between two meanings.
@@ -35,6 +35,6 @@ class SoundEncoder(Protocol):
         """Forget all that was heard."""
         ...
 
-    def push(self, mono: np.ndarray) -> list[Meaning]:
+    def push(self, mono: np.ndarray) -> list[AudioEmbedding]:
         """Hear float32 [n] at 48 kHz, any n; the meanings that became ready, oldest first."""
         ...
