@@ -58,7 +58,7 @@ def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     first = json.loads((run / "state.json").read_text(encoding="utf-8"))
     assert first["steps"] >= 1
     assert (out / "model_index.json").exists() and (out / "tpos_live.json").exists()
-    assert not list(run.glob("*.part")) and not out.with_name("engine.part").exists()
+    assert not list(run.glob("*.part*")) and not out.with_name("engine.part").exists()
     assert list((run / "samples").glob("*.png"))
     (out / "README.md").write_text("kept", encoding="utf-8")
     train_ember(out, 0.0, True, "cpu", 1, 1, run=run, plan=TINY)

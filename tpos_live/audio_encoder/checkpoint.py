@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tpos_live.audio_encoder.streaming import Layout, TposEncoder
+from tpos_live.core.atomic import atomic_write
 
 WEIGHTS, METADATA = "encoder.safetensors", "encoder.json"
 FORMAT = 2
@@ -86,11 +87,8 @@ def write_encoder(folder: Path, weights: Mapping[str, np.ndarray], metadata: Map
     """Write both files, whole or not at all; others in the folder stay as they are."""
     from safetensors.numpy import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [folder / f"{name}.part" for name in (WEIGHTS, METADATA)]
-    save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, parts[0])
-    text = json.dumps({"format": FORMAT, **metadata}, indent=2, ensure_ascii=False)
-    parts[1].write_text(text + "\n", encoding="utf-8")
-    parts[0].chmod(0o644)
-    for part in parts:
-        part.replace(part.with_suffix(""))
+    with atomic_write(folder / METADATA) as described, atomic_write(folder / WEIGHTS) as part:
+        save_file({name: np.ascontiguousarray(value) for name, value in weights.items()}, part)
+        part.chmod(0o644)
+        text = json.dumps({"format": FORMAT, **metadata}, indent=2, ensure_ascii=False)
+        described.write_text(text + "\n", encoding="utf-8")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ import torch.nn.functional as F
 from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.phrase_conditioner import SentenceMap
+from tpos_live.core.atomic import atomic_folder
 
 FORMAT = 1
 WEIGHTS, METADATA = "mapping.safetensors", "mapping.json"
@@ -180,16 +180,10 @@ def write_mapping(home: Path, mapping: MeaningMapping) -> Path:
     from safetensors.torch import save_file
 
     folder = home / mapping.facts["text_encoder"][:24]
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=home) as work:
-        made = Path(work) / "mapping"
-        made.mkdir()
+    with atomic_folder(folder) as made:
         save_file({name: value.half().contiguous().cpu() for name, value in mapping.weights.items()}, made / WEIGHTS)
         facts = {"format": FORMAT, **mapping.facts}
         (made / METADATA).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.rename(Path(work) / "before")
-        made.rename(folder)
     return folder
 
 

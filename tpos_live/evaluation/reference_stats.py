@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tpos_live import training
+from tpos_live.core.atomic import atomic_write
 from tpos_live.evaluation.classifier.model import FEATURES, FILE
 from tpos_live.evaluation.harness.context import Trial
 from tpos_live.evaluation.harness.pool import Crew, dice
@@ -90,10 +91,8 @@ class Renders:
     def _save(self) -> None:
         if self.path is None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part.npz")
-        np.savez(part, key=np.array(self._key), **self._kept)  # type: ignore[arg-type]
-        part.replace(self.path)
+        with atomic_write(self.path) as part:
+            np.savez(part, key=np.array(self._key), **self._kept)  # type: ignore[arg-type]
 
 
 def _key(folder: Path, seed: int) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tpos_live.audio.source import RATE
+from tpos_live.core.atomic import atomic_write
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
@@ -150,11 +151,9 @@ def _key(start: Mapping[str, object], size: str, fps: int, seed: int) -> str:
 
 
 def _keep(path: Path, excerpt: Excerpt) -> None:
-    """Under a temporary name first: a run that is killed leaves no half of a file."""
-    part = path.with_suffix(".part.npz")
     try:
-        np.savez_compressed(part, seen=excerpt.seen, heard=excerpt.heard)
-        part.replace(path)
+        with atomic_write(path) as part:
+            np.savez_compressed(part, seen=excerpt.seen, heard=excerpt.heard)
     except OSError as error:
         raise RetrievalError(f"{path}: cannot be written ({error.strerror}); name another with --work") from error
 

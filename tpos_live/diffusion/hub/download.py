@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from tpos_live.core.atomic import atomic_write
 from tpos_live.core.errors import EngineError, first_line, reason
 from tpos_live.diffusion.hub.presets import TAESD, TAESDXL, Preset, fetched_folder, load_preset
 from tpos_live.diffusion.hub.resolve import BUILT_IN
@@ -253,9 +254,8 @@ def _take(source: Path, place: Path) -> None:
     try:
         os.link(source.resolve(), place)
     except OSError:
-        part = place.with_name(f".{place.name}.part")
-        shutil.copyfile(source, part)
-        part.replace(place)
+        with atomic_write(place) as part:
+            shutil.copyfile(source, part)
 
 
 def _describe(preset: Preset, folder: Path) -> None:

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tqdm import tqdm
 
+from tpos_live.core.atomic import atomic_write
 from tpos_live.evaluation.classifier.model import FILE, PART, SIDE, Judge, load_judge, save_judge, shrink
 from tpos_live.evaluation.metrics.statistics import spearman
 from tpos_live.training.image_model.recipe import PLAIN, Recipe, render
@@ -123,10 +124,8 @@ class Pool:
         """Write all pictures to a file, oldest first."""
         order = (torch.arange(self.filled) + (self.at if self.filled == CAPACITY else 0)) % CAPACITY
         kept = {name: getattr(self, name) for name in _KEPT}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        save_file({name: value[order].cpu() for name, value in kept.items()}, part, {"families": self.source.names})
-        part.replace(path)
+        with atomic_write(path) as part:
+            save_file({name: value[order].cpu() for name, value in kept.items()}, part, {"families": self.source.names})
 
     def load(self, path: Path) -> None:
         """Take the pictures of a file where there is one of these families."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tpos_live.core.atomic import write_text
 from tpos_live.evaluation.metrics.report import Figure
 
 
@@ -57,10 +58,7 @@ class Results:
             }
             for name, section in self.sections.items()
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps({"about": self.about, "sections": sections}, indent=1), encoding="utf-8")
-        part.replace(self.path)
+        write_text(self.path, json.dumps({"about": self.about, "sections": sections}, indent=1))
 
     def has(self, name: str, counts: dict[str, Any]) -> bool:
         """Whether a section is there with counts like these."""

@@ -6,7 +6,6 @@ name ("3-144028-A.ogg" is in fold 3), 0 where there is none.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from tpos_live.audio.files import read_audio
 from tpos_live.audio.source import SoundError
+from tpos_live.core.atomic import atomic_write
 from tpos_live.features.mel import MELS, mel_db, mel_power
 from tpos_live.features.stft import Spectrum
 from tpos_live.training.errors import DataError
@@ -177,10 +177,8 @@ def made_music(variants: int, seed: int, soundfont: Path) -> Iterator[Sound]:
 def _write_cache(cache: Path | None, kept: dict[str, np.ndarray], known: dict[str, np.ndarray]) -> None:
     if cache is None or kept.keys() == known.keys():
         return
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    fresh = cache.with_suffix(f".{os.getpid()}.part.npz")  # folds are trained side by side
-    np.savez(fresh, **kept)  # type: ignore[arg-type]
-    fresh.replace(cache)
+    with atomic_write(cache) as part:
+        np.savez(part, **kept)  # type: ignore[arg-type]
 
 
 def _read_cache(cache: Path | None) -> dict[str, np.ndarray]:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from tpos_live.audio.source import SoundError
 from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS, Layout
+from tpos_live.core.atomic import atomic_write
 from tpos_live.features.mel import MELS
 from tpos_live.training.audio_model.clips import (
     SOUND_SECONDS,
@@ -211,11 +212,9 @@ def train_ears(
             bar.n = min(bar.total, round(spent))
             bar.set_postfix(off=f"{shown:.3f}", steps=steps, refresh=False)
             bar.update(0)
-    run.mkdir(parents=True, exist_ok=True)
     tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
-    part = output.with_suffix(".part")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, part)
-    part.replace(output)
+    with atomic_write(output) as part:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, part)
     say(f"wrote {output}, {steps} steps")
     return output
 

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from tpos_live.audio_encoder.checkpoint import text_hash
 from tpos_live.audio_encoder.streaming import Layout
+from tpos_live.core.atomic import atomic_write, write_text
 from tpos_live.training.audio_model.clips import Clip
 from tpos_live.training.audio_model.losses import Texts, Weights, own_losses, paper_losses
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
@@ -171,17 +172,15 @@ class EncoderTrainer:
 
     def save(self) -> None:
         """Write a checkpoint into the run folder."""
-        self.run.mkdir(parents=True, exist_ok=True)
         tensors = {f"net.{name}": value.contiguous() for name, value in self.net.state_dict().items()}
         tensors |= {f"mean.{name}": value.contiguous() for name, value in self.mean.state_dict().items()}
         for index, parameter in enumerate(self._parameters()):
             slot = self.optimizer.state.get(parameter, {})
             tensors |= {f"moment.{index}.{name}": value.float().contiguous() for name, value in slot.items()}
-        path = self.run / "checkpoint.safetensors"
-        save_file(tensors, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        with atomic_write(self.run / "checkpoint.safetensors") as part:
+            save_file(tensors, part)
         state = {"steps": self.steps, "spent": self.spent, "texts": self.texts}
-        (self.run / "checkpoint.json").write_text(json.dumps(state), encoding="utf-8")
+        write_text(self.run / "checkpoint.json", json.dumps(state))
 
     def _parameters(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group["params"]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tpos_live.audio.source import RATE, SoundError
+from tpos_live.core.atomic import atomic_write
 from tpos_live.training.audio_model.clips import SUFFIXES, Sound, log_mel, read_mono
 from tpos_live.training.errors import DataError
 from tpos_live.training.synth.genre_tags import FAINT, KINDS
@@ -160,12 +160,10 @@ def read_lessons(
         learn(sound)
     if not lessons:
         raise DataError(f"there is nothing to hear in {folder or 'these clips'}")
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    fresh = cache.with_suffix(f".{os.getpid()}.part.npz")  # folds are trained side by side
     arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
     said = json.dumps({"names": yamnet.names, "said": {one.name: one.said for one in lessons}})
-    np.savez(fresh, words=np.array(said), **arrays)  # type: ignore[arg-type]
-    fresh.replace(cache)
+    with atomic_write(cache) as part:
+        np.savez(part, words=np.array(said), **arrays)  # type: ignore[arg-type]
     return lessons
 
 

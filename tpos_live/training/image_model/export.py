@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
+from tpos_live.core.atomic import atomic_folder
 from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineMetadata, UnetInputs
 from tpos_live.training.image_model.dataset import AUDIO_TOKENS, FIELDS, PACKING
 from tpos_live.training.image_model.recipe import SCALARS
@@ -34,36 +35,26 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, f
 
     The given modules are not changed.
     """
-    fresh = out.with_name(out.name + ".part")
-    shutil.rmtree(fresh, ignore_errors=True)
     modules = {"unet": _half(unet), "vae": _half(vae), "text_encoder": _half(encoder)}
     parts = {**modules, "tokenizer": tokenizer, "scheduler": scheduler()}
-    for name, part in parts.items():
-        part.save_pretrained(fresh / name)
-    index = {"_class_name": "StableDiffusionPipeline", **{name: _origin(part) for name, part in parts.items()}}
-    (fresh / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    for path in fresh.rglob("*config.json"):
-        _tidy(path)
-    for path in fresh.rglob("*.safetensors"):
-        path.chmod(0o644)
-    (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
-    words = json.dumps(vocabulary(families), indent=1, ensure_ascii=False)
-    (fresh / VOCABULARY_FILE).write_text(words + "\n", encoding="utf-8")
-    names = ",\n".join(f'  "{name}"' for name in families)
-    head = "# The scene families that Ember was trained on. The names are a contract.\n"
-    (fresh / "families.toml").write_text(f"{head}families = [\n{names},\n]\n", encoding="utf-8")
-    if out.exists():
-        for kept in out.iterdir():
+    with atomic_folder(out) as fresh:
+        for name, part in parts.items():
+            part.save_pretrained(fresh / name)
+        index = {"_class_name": "StableDiffusionPipeline", **{name: _origin(part) for name, part in parts.items()}}
+        (fresh / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        for path in fresh.rglob("*config.json"):
+            _tidy(path)
+        for path in fresh.rglob("*.safetensors"):
+            path.chmod(0o644)
+        (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
+        words = json.dumps(vocabulary(families), indent=1, ensure_ascii=False)
+        (fresh / VOCABULARY_FILE).write_text(words + "\n", encoding="utf-8")
+        names = ",\n".join(f'  "{name}"' for name in families)
+        head = "# The scene families that Ember was trained on. The names are a contract.\n"
+        (fresh / "families.toml").write_text(f"{head}families = [\n{names},\n]\n", encoding="utf-8")
+        for kept in out.iterdir() if out.exists() else ():
             if not (fresh / kept.name).exists():
                 (shutil.copytree if kept.is_dir() else shutil.copy2)(kept, fresh / kept.name)
-        old = out.with_name(out.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        out.rename(old)
-        fresh.rename(out)
-        shutil.rmtree(old)
-    else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fresh.rename(out)
 
 
 def _origin(part: Any) -> list[str]:

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
+from tpos_live.core.atomic import atomic_write, write_text
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model import autoencoder
 from tpos_live.training.image_model import contact_sheet as sheet
@@ -340,8 +341,8 @@ class Trainer:
         }  # fmt: skip
         for name, tensors in parts.items():
             path = self.run / f"{name}.safetensors"
-            save_file({k: v.contiguous() for k, v in tensors.items()}, path.with_suffix(".part"))
-            path.with_suffix(".part").replace(path)
+            with atomic_write(path) as part:
+                save_file({k: v.contiguous() for k, v in tensors.items()}, part)
         _write_state(self.run, self.state)
         folder = self.run / "samples"
         folder.mkdir(exist_ok=True)
@@ -377,4 +378,4 @@ def _read_state(run: Path) -> State:
 
 
 def _write_state(run: Path, state: State) -> None:
-    (run / "state.json").write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+    write_text(run / "state.json", json.dumps(asdict(state), indent=2) + "\n")
