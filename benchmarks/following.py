@@ -21,7 +21,7 @@ from tpos_live.audio.source import RATE
 from tpos_live.audio_encoder.load import read_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.conditioning.builder import area
-from tpos_live.conditioning.phrase_conditioner import audio_map
+from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner
 from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import find_clips, fold_of, read_mono
 
@@ -35,7 +35,7 @@ WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
-class Followed:
+class HysteresisWeights:
     """Of one clip: share of what grew that was right, areas after half a second and in the end, changes."""
 
     right: float
@@ -44,13 +44,13 @@ class Followed:
     changes: float
 
 
-def follow(encoder: AudioEncoder, before: np.ndarray, clip: np.ndarray) -> Followed:
+def follow(encoder: AudioEncoder, before: np.ndarray, clip: np.ndarray) -> HysteresisWeights:
     """before, clip: float32 [n] at 48 kHz. The encoder is reset first."""
 
     def one_hot(texts: Sequence[str]) -> torch.Tensor:
         return torch.eye(len(texts))[:, None].expand(-1, 24, -1)
 
-    sound = audio_map(encoder, one_hot, 8)
+    sound = choose_audio_conditioner(encoder, one_hot, 8)
     assert sound is not None
     encoder.reset()
     embedding: AudioEmbedding | None = None
@@ -70,7 +70,7 @@ def follow(encoder: AudioEncoder, before: np.ndarray, clip: np.ndarray) -> Follo
     late, first = time > 3.5, time < 3.0
     meant = int(scenes[late].mean(0).argmax())
     seen = scenes[first & (grown > 0.05)].argmax(1)
-    return Followed(
+    return HysteresisWeights(
         right=float((grown * scenes[:, meant])[first].sum() / max(grown[first].sum(), 1e-9)),
         soon=float(grown[np.searchsorted(time, 0.5)]),
         late=float(grown[late].mean()),
@@ -84,7 +84,7 @@ def heard(path: Path) -> np.ndarray:
     return np.pad(mono, (0, round(SECONDS * RATE) - len(mono)))
 
 
-def measure(data: Path, run: Path, every: int) -> Iterator[tuple[str, Followed]]:
+def measure(data: Path, run: Path, every: int) -> Iterator[tuple[str, HysteresisWeights]]:
     """For each clip: out of silence; after one of another class, with and without a silence between."""
     home, rng = shipped("engines") / "ember", np.random.default_rng(0)
     hiss = rng.normal(0, 1e-4, round(QUIET * RATE)).astype(np.float32)
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/encoder"))
     parser.add_argument("--every", type=int, default=3, help="every so many clips")
     options = parser.parse_args()
-    found: dict[str, list[Followed]] = {}
+    found: dict[str, list[HysteresisWeights]] = {}
     for name, one in measure(options.data, options.run, options.every):
         found.setdefault(name, []).append(one)
     print("| sound | clips | of what grew, right | area after 0.5 s, in the end | changes |")

@@ -27,9 +27,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tpos_live.conditioning.edit_directions import Directions
+from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.conditioning.prompt_bank import slerp
-from tpos_live.conditioning.regions import Scenes
+from tpos_live.conditioning.regions import Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
@@ -95,13 +95,13 @@ class Easel:
     def draw(
         self, states: torch.Tensor, params: FrameParams, snapshot: Snapshot, sound: torch.Tensor | None = None
     ) -> np.ndarray:
-        led = None if sound is None else Directions(self.rows(sound)[None], (1.0,), 1.0)
+        led = None if sound is None else EditDirections(self.rows(sound)[None], (1.0,), 1.0)
         return self.painter.draw(params, self.rows(states), snapshot, led).pixels.copy()
 
     def grow(self, states: torch.Tensor, sound: torch.Tensor, share: float, snapshot: Snapshot) -> np.ndarray:
         """share: of the picture's area, before the growth eases it."""
         rows = torch.stack([self.rows(states), self.rows(sound)])
-        scenes = Scenes(rows, (1.0 - share, share))
+        scenes = Regions(rows, (1.0 - share, share))
         return self.painter.draw(FrameParams(intensity=0.5), rows[0], snapshot, None, scenes).pixels.copy()
 
 

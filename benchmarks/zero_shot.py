@@ -85,11 +85,11 @@ def named(
         heard = F.normalize(F.linear(held[-1], made_of, bias), dim=-1).numpy()
         asked = [n for n, clip in enumerate(clips) if clip.fold == fold.number]
         embeddings = F.linear(fold.clips[-1][asked], made_of, bias).numpy()
-        for weight in WEIGHTS:
-            nearness = CslsScorer(places, left.centre.numpy(), heard, weight)
+        for share in WEIGHTS:
+            nearness = CslsScorer(places, left.centre.numpy(), heard, share)
             for n, embedding in zip(asked, embeddings, strict=True):
                 answer = classes[int(nearness(embedding).argmax())]
-                yield weight, clips[n].text in out, answer == clips[n].text
+                yield share, clips[n].text in out, answer == clips[n].text
 
 
 def main() -> None:
@@ -112,13 +112,13 @@ def main() -> None:
     for out in combinations(sorted({clip.text for clip in clips}), arguments.out):
         left = read_unnamed(lessons, sentences, out, besides)
         assert left is not None
-        for weight, was_out, good in named(folds, clips, made, known, left, out, sentences):
-            right.setdefault((weight, was_out), []).append(good)
+        for share, was_out, good in named(folds, clips, made, known, left, out, sentences):
+            right.setdefault((share, was_out), []).append(good)
     print("| taken off | left out | taught | harmonic mean | clips |\n| --- | --- | --- | --- | --- |")
-    for weight in WEIGHTS:
-        unseen, seen = (float(np.mean(right[weight, was_out])) for was_out in (True, False))
+    for share in WEIGHTS:
+        unseen, seen = (float(np.mean(right[share, was_out])) for was_out in (True, False))
         both = 2 * unseen * seen / max(unseen + seen, 1e-9)
-        print(f"| {weight:g} | {100 * unseen:.1f} % | {100 * seen:.1f} % | {both:.2f} | {len(right[weight, True])} |")
+        print(f"| {share:g} | {100 * unseen:.1f} % | {100 * seen:.1f} % | {both:.2f} | {len(right[share, True])} |")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import torch
 
 from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.audio_conditioner import FAINT, HOLD, NEW, SLEW, SURE, ConceptMap
-from tpos_live.conditioning.builder import Mixer
-from tpos_live.conditioning.phrase_conditioner import audio_map
+from tpos_live.conditioning.audio_conditioner import FAINT, HOLD, NEW, SLEW, SURE, PhraseBankConditioner
+from tpos_live.conditioning.builder import ConditioningBuilder
+from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
@@ -35,12 +35,14 @@ def embedding(concept: int, density: float = 1.0) -> AudioEmbedding:
     return AudioEmbedding(0.0, np.eye(3, dtype=np.float32)[concept], density)
 
 
-def mixer(sound: bool = True, hears: bool = True, mode: str = "append") -> Mixer:
+def builder(sound: bool = True, hears: bool = True, mode: str = "append") -> ConditioningBuilder:
     bank = PromptBank(TextCache(encode, synchronous=True))
-    return Mixer(bank, ConceptMap(CONCEPTS, encode_all, 4) if sound else None, 28, hears, mode)
+    return ConditioningBuilder(bank, PhraseBankConditioner(CONCEPTS, encode_all, 4) if sound else None, 28, hears, mode)
 
 
-def mix(m: Mixer, now: float, params: FrameParams, heard: AudioEmbedding | None, **values: object) -> torch.Tensor:
+def mix(
+    m: ConditioningBuilder, now: float, params: FrameParams, heard: AudioEmbedding | None, **values: object
+) -> torch.Tensor:
     store = ParameterStore({"prompt": "sea", **{k.replace("_", "."): v for k, v in values.items()}})  # type: ignore[arg-type]
     tokens = m.tokens(now, store.snapshot(), params, heard)
     assert tokens is not None
@@ -49,19 +51,19 @@ def mix(m: Mixer, now: float, params: FrameParams, heard: AudioEmbedding | None,
 
 @pytest.mark.parametrize("hears", [True, False])
 def test_weight_zero_is_exactly_no_sound(hears: bool) -> None:
-    silent = mix(mixer(False, hears), 0.0, LOUD, None)
+    silent = mix(builder(False, hears), 0.0, LOUD, None)
     assert silent.shape == (28, 128)
     assert torch.equal(silent[24:], torch.zeros(4, 128) if hears else encode("sea")[20:])
     for mode in ("append", "blend", "grow"):
         for params, heard in ((FrameParams(audio_weight=0.0), embedding(1)), (LOUD, embedding(1, 0.0)), (LOUD, None)):
-            m = mixer(hears=hears)
+            m = builder(hears=hears)
             for n in range(100):
                 mixed = mix(m, n / 30, params, heard, audio_mode=mode)
-            assert torch.equal(mixed, silent) and m.scenes is None
+            assert torch.equal(mixed, silent) and m.regions is None
 
 
 def test_append_leaves_the_prompt_alone_and_blend_turns_it() -> None:
-    appended, blended = mixer(), mixer()
+    appended, blended = builder(), builder()
     for n in range(300):
         one = mix(appended, n / 30, LOUD, embedding(1))
         two = mix(blended, n / 30, LOUD, embedding(1), audio_mode="blend")
@@ -69,14 +71,14 @@ def test_append_leaves_the_prompt_alone_and_blend_turns_it() -> None:
     assert torch.allclose(one[24:], 0.5 * encode("fire")[1:5], atol=0.02)
     closer = float((two[:24] - encode("fire")).norm())
     assert closer < 0.8 * float((encode("sea") - encode("fire")).norm())
-    whole = mixer(hears=False)
+    whole = builder(hears=False)
     for n in range(300):
         three = mix(whole, n / 30, FrameParams(audio_weight=1.0), embedding(1))
     assert torch.allclose(three[24:], encode("fire")[1:5], atol=0.02)
 
 
 def test_a_change_of_class_takes_about_two_seconds_without_a_jump() -> None:
-    m = mixer()
+    m = builder()
     for n in range(200):
         mixed = mix(m, n / 50, LOUD, embedding(0))
     start, states = mixed, []
@@ -93,7 +95,7 @@ def test_a_change_of_class_takes_about_two_seconds_without_a_jump() -> None:
 
 @pytest.mark.parametrize("each", [0.06, 0.7])
 def test_a_flickering_class_is_held_once_it_is_not_new(each: float) -> None:
-    sound = ConceptMap(CONCEPTS, encode_all, 4)
+    sound = PhraseBankConditioner(CONCEPTS, encode_all, 4)
     leaders = []
     for n in range(1000):
         sound.follow(embedding(int(n / 50 / each) % 2), n / 50)
@@ -108,7 +110,7 @@ def test_a_flickering_class_is_held_once_it_is_not_new(each: float) -> None:
 def grown(classes: list[int], before: float = 0.0) -> list[tuple[float, np.ndarray]]:
     """Strength and weights of the phrases, after each 20 ms of a sound that comes out of silence. before: the strength
     of a hum that was there already."""
-    sound = ConceptMap(CONCEPTS, encode_all, 4)
+    sound = PhraseBankConditioner(CONCEPTS, encode_all, 4)
     for n in range(200):
         sound.follow(AudioEmbedding(0.0, embedding(2).vector, before), n / 50)
     found = []
@@ -136,7 +138,7 @@ def test_a_new_sound_grows_slowly_at_first_and_is_there_after_a_second() -> None
 
 
 def test_changing_the_mode_does_not_jump() -> None:
-    m = mixer()
+    m = builder()
     for n in range(200):
         before = mix(m, n / 50, LOUD, embedding(1))
     states = [mix(m, 4 + n / 50, LOUD, embedding(1), audio_mode="blend") for n in range(100)]
@@ -145,7 +147,7 @@ def test_changing_the_mode_does_not_jump() -> None:
 
 
 def test_bad_meanings_are_ignored() -> None:
-    sound = ConceptMap(CONCEPTS, encode_all, 4)
+    sound = PhraseBankConditioner(CONCEPTS, encode_all, 4)
     sound.follow(embedding(1), 0.0)
     sound.follow(AudioEmbedding(0.0, np.full(3, np.nan, np.float32), 1.0), 1.0)
     sound.follow(AudioEmbedding(0.0, np.ones(7, np.float32), 1.0), 2.0)
@@ -161,12 +163,12 @@ def test_map_is_chosen_by_what_the_encoder_offers() -> None:
     class Named:
         concepts: tuple[str, ...] = CONCEPTS
 
-    assert isinstance(audio_map(Named(), encode_all, 4), ConceptMap)
-    assert audio_map(object(), encode_all, 4) is None
+    assert isinstance(choose_audio_conditioner(Named(), encode_all, 4), PhraseBankConditioner)
+    assert choose_audio_conditioner(object(), encode_all, 4) is None
 
 
 def test_without_a_prompt_a_sound_that_is_there_has_the_whole_picture() -> None:
-    m, values = mixer(), {"prompt": "", "audio_mode": "blend"}
+    m, values = builder(), {"prompt": "", "audio_mode": "blend"}
     whole = FrameParams(audio_weight=1.0)
     for n in range(200):
         found = mix(m, 0.1 * n, whole, embedding(0, 0.4), **values)
@@ -176,39 +178,39 @@ def test_without_a_prompt_a_sound_that_is_there_has_the_whole_picture() -> None:
 
 
 def test_between_prompts_each_is_handed_on_with_the_sound_unless_they_mix() -> None:
-    m = mixer()
+    m = builder()
     mix(m, 0.0, LOUD, None, prompt="sea")
-    assert m.scenes is None
+    assert m.regions is None
     mix(m, 0.0, LOUD, None, prompt="fire")
     for n in range(31):
         mixed = mix(m, n / 30, LOUD, embedding(1), prompt="fire")
-    assert m.scenes is not None and m.scenes.weights == pytest.approx((0.5, 0.5))
-    found = {text for text in ("sea", "fire") for one in m.scenes.tokens if torch.equal(one[:24], encode(text))}
+    assert m.regions is not None and m.regions.weights == pytest.approx((0.5, 0.5))
+    found = {text for text in ("sea", "fire") for one in m.regions.prompt_embeds if torch.equal(one[:24], encode(text))}
     assert found == {"sea", "fire"}
-    assert all(torch.equal(one[24:], mixed[24:]) for one in m.scenes.tokens), "both hear the same"
+    assert all(torch.equal(one[24:], mixed[24:]) for one in m.regions.prompt_embeds), "both hear the same"
     mix(m, 1.1, LOUD, embedding(1), prompt="fire", prompt_between="mix")
-    assert m.scenes is None
+    assert m.regions is None
     mix(m, 2.5, LOUD, embedding(1), prompt="fire")
-    assert m.scenes is None
+    assert m.regions is None
 
 
 @pytest.mark.parametrize("hears", [True, False])
 def test_a_sound_that_grows_is_a_scene_beside_the_prompt(hears: bool) -> None:
-    m = mixer(hears=hears, mode="grow")
+    m = builder(hears=hears, mode="grow")
     for n in range(300):
         mix(m, n / 30, LOUD, embedding(1))
-    assert m.scenes is not None and m.scenes.weights == pytest.approx((1 - 0.5**0.75, 0.5**0.75), abs=0.01)
-    prompt, sound = m.scenes.tokens
+    assert m.regions is not None and m.regions.weights == pytest.approx((1 - 0.5**0.75, 0.5**0.75), abs=0.01)
+    prompt, sound = m.regions.prompt_embeds
     assert torch.equal(prompt[:24], encode("sea")) and torch.allclose(sound[:24], encode("fire"), atol=0.02)
     rest = torch.zeros(2, 4, 128) if hears else torch.stack([prompt[20:24], sound[20:24]])
-    assert torch.equal(m.scenes.tokens[:, 24:], rest), "as in silence: each scene is a text"
+    assert torch.equal(m.regions.prompt_embeds[:, 24:], rest), "as in silence: each scene is a text"
 
 
 def test_a_sound_grows_and_goes_without_a_jump() -> None:
-    m, shares = mixer(mode="grow"), []
+    m, shares = builder(mode="grow"), []
     for n in range(600):
         mix(m, n / 50, LOUD, embedding(1, 1.0 if 100 < n < 300 else 0.0))
-        shares.append(m.scenes.weights[-1] if m.scenes else 0.0)
+        shares.append(m.regions.weights[-1] if m.regions else 0.0)
     assert max(shares) > 0.5 and shares[0] == shares[-1] == 0.0
     eased = np.array(shares) ** 2 * (3 - 2 * np.array(shares))
     assert np.abs(np.diff(eased)).max() < 0.05
@@ -216,27 +218,27 @@ def test_a_sound_grows_and_goes_without_a_jump() -> None:
 
 def test_the_engine_s_own_mode_is_taken_where_nobody_says_otherwise() -> None:
     for own, asked in itertools.product(("append", "grow"), ("auto", "append", "grow")):
-        m = mixer(mode=own)
+        m = builder(mode=own)
         for n in range(100):
             mix(m, n / 30, LOUD, embedding(1), audio_mode=asked)
-        assert (m.scenes is not None) == ((own if asked == "auto" else asked) == "grow")
+        assert (m.regions is not None) == ((own if asked == "auto" else asked) == "grow")
 
 
 def test_the_sound_keeps_a_scene_of_its_own_beside_many_prompts() -> None:
-    m = mixer(mode="grow")
+    m = builder(mode="grow")
     slots = {f"prompt_{n}": text for n, text in enumerate(("sea", "birds", "dunes"), 1)}
     slots |= {f"prompt_{n}_weight": 0.3 for n in (1, 2, 3)}
     for n in range(100):
         mix(m, n / 30, LOUD, embedding(1), **slots)
-    assert m.scenes is not None and len(m.scenes.weights) == 3 and sum(m.scenes.weights) == pytest.approx(1)
-    assert torch.allclose(m.scenes.tokens[-1, :24], encode("fire"), atol=0.02)
+    assert m.regions is not None and len(m.regions.weights) == 3 and sum(m.regions.weights) == pytest.approx(1)
+    assert torch.allclose(m.regions.prompt_embeds[-1, :24], encode("fire"), atol=0.02)
 
 
 def test_without_a_prompt_a_sound_that_grows_has_the_whole_picture() -> None:
-    m = mixer(mode="grow")
+    m = builder(mode="grow")
     for n in range(200):
         found = mix(m, 0.1 * n, LOUD, embedding(0, 0.4), prompt="")
-    assert m.scenes is None and torch.allclose(found[:24], encode("rain"), atol=1e-4)
+    assert m.regions is None and torch.allclose(found[:24], encode("rain"), atol=1e-4)
 
 
 def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
@@ -253,17 +255,23 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
     heard = AudioEmbedding(0.0, np.array([0.7, 0.0, 0.714], np.float32), 1.0)
     alone = AudioEmbedding(0.0, np.array([0.0, 0.0, 1.0], np.float32), 1.0)
     for hears in (True, False):
-        m = Mixer(PromptBank(TextCache(encode, synchronous=True)), audio_map(Moody(), encode_all, 4), 28, hears, "grow")
+        m = ConditioningBuilder(
+            PromptBank(TextCache(encode, synchronous=True)),
+            choose_audio_conditioner(Moody(), encode_all, 4),
+            28,
+            hears,
+            "grow",
+        )
         for n in range(300):
             mix(m, n / 30, LOUD, heard)
-        assert m.scenes is not None and torch.allclose(m.scenes.tokens[1, :24], encode("rain"), atol=0.05)
+        assert m.regions is not None and torch.allclose(m.regions.prompt_embeds[1, :24], encode("rain"), atol=0.05)
         if hears:
-            assert all(torch.allclose(scene[24:], encode("birds")[1:5], atol=0.05) for scene in m.scenes.tokens)
+            assert all(torch.allclose(scene[24:], encode("birds")[1:5], atol=0.05) for scene in m.regions.prompt_embeds)
         else:
-            assert torch.equal(m.scenes.tokens[0], torch.cat([encode("sea"), encode("sea")[20:]]))
+            assert torch.equal(m.regions.prompt_embeds[0], torch.cat([encode("sea"), encode("sea")[20:]]))
         for n in range(300):
             mixed = mix(m, 10 + n / 30, LOUD, alone)
-        assert m.scenes is None and torch.equal(mixed[:24], encode("sea")), "a mood shows nothing of its own"
+        assert m.regions is None and torch.equal(mixed[:24], encode("sea")), "a mood shows nothing of its own"
         if hears:
             assert torch.allclose(mixed[24:], encode("birds")[1:5], atol=0.05)
 
@@ -271,7 +279,7 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
 def test_every_mixture_tells_its_prompt_to_whoever_follows() -> None:
     """The one path of live and offline: what understands the prompt hangs on the mixer, not on one of its callers."""
     told: list[str] = []
-    m = Mixer(PromptBank(TextCache(encode, synchronous=True)), None, 28, follow=told.append)
+    m = ConditioningBuilder(PromptBank(TextCache(encode, synchronous=True)), None, 28, follow=told.append)
     mix(m, 0.0, LOUD, None)
     mix(m, 0.1, LOUD, None, prompt="fire")
     assert told == ["sea", "fire"]

@@ -11,8 +11,8 @@ import torch
 
 from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.audio_conditioner import ConceptMap
-from tpos_live.conditioning.phrase_conditioner import SentenceMap, audio_map
+from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
+from tpos_live.conditioning.phrase_conditioner import PhraseConditioner, choose_audio_conditioner
 
 PHRASES = ("rain", "heavy rain", "fire", "calm", "dark", "dog bark")
 DIM = 16
@@ -44,23 +44,25 @@ class Hearing:
         return CslsScorer(places)
 
 
-def sentences(hears: bool = False) -> SentenceMap:
-    made = audio_map(Hearing(), encode_all, 4, hears)
-    assert isinstance(made, SentenceMap)
+def sentences(hears: bool = False) -> PhraseConditioner:
+    made = choose_audio_conditioner(Hearing(), encode_all, 4, hears)
+    assert isinstance(made, PhraseConditioner)
     return made
 
 
 def test_a_sound_leads_to_what_the_engine_offers() -> None:
-    every, some = (audio_map(Hearing(), encode_all, 4, True, 1, offered) for offered in (None, PHRASES[1:3]))
-    assert isinstance(every, SentenceMap) and isinstance(some, SentenceMap)
+    every, some = (
+        choose_audio_conditioner(Hearing(), encode_all, 4, True, 1, offered) for offered in (None, PHRASES[1:3])
+    )
+    assert isinstance(every, PhraseConditioner) and isinstance(some, PhraseConditioner)
     assert list(every.concepts) == list(PHRASES[:5]) and list(some.concepts) == list(PHRASES[1:3])
-    other = audio_map(Hearing(), encode_all, 4, True, 1, {"of another engine"})
-    assert isinstance(other, SentenceMap) and list(other.concepts) == list(PHRASES[:5])
+    other = choose_audio_conditioner(Hearing(), encode_all, 4, True, 1, {"of another engine"})
+    assert isinstance(other, PhraseConditioner) and list(other.concepts) == list(PHRASES[:5])
     follow(some, places()[0].astype(np.float32))
     assert some.scene()[1] > 0
 
 
-def follow(sound: SentenceMap, vector: np.ndarray, density: float = 1.0, seconds: float = 6.0) -> None:
+def follow(sound: PhraseConditioner, vector: np.ndarray, density: float = 1.0, seconds: float = 6.0) -> None:
     for n in range(int(30 * seconds)):
         sound.follow(AudioEmbedding(n / 30, vector.astype(np.float32), density), n / 30)
 
@@ -116,7 +118,9 @@ def test_an_encoder_without_phrases_has_no_map() -> None:
         phrases: tuple[str, ...] = ()
         vectors, scenes = np.zeros((0, DIM)), 0
 
-    assert audio_map(Mute(), encode_all, 4) is None and issubclass(SentenceMap, ConceptMap)
+    assert choose_audio_conditioner(Mute(), encode_all, 4) is None and issubclass(
+        PhraseConditioner, PhraseBankConditioner
+    )
 
 
 class HearingMoods(Hearing):
@@ -124,8 +128,8 @@ class HearingMoods(Hearing):
 
 
 def test_a_mood_is_no_scene_but_is_told_beside_one() -> None:
-    sound = audio_map(HearingMoods(), encode_all, 4, hears=False)
-    assert isinstance(sound, SentenceMap)
+    sound = choose_audio_conditioner(HearingMoods(), encode_all, 4, hears=False)
+    assert isinstance(sound, PhraseConditioner)
     both = places()[2] + places()[3]
     follow(sound, both / np.linalg.norm(both))
     (scene, seen), (mood, sure) = sound.scene(), sound.mood()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tpos_live.conditioning.prompt_bank import CACHED, PromptBank, TextCache, blend, fold, slerp
-from tpos_live.conditioning.regions import MOST_SCENES
+from tpos_live.conditioning.regions import MAX_REGIONS
 from tpos_live.core.parameters import ParameterStore, Snapshot
 
 
@@ -165,7 +165,7 @@ def test_a_failing_encoder_does_not_stop_the_show() -> None:
 def weights(prompts: PromptBank, *texts: str) -> list[float]:
     """How much of each text the newest tokens are made of; all is said."""
     found = [sum(w for states, w in prompts.parts if torch.equal(states, encode(text))) for text in texts]
-    assert sum(w for _, w in prompts.parts) == pytest.approx(1.0) and len(prompts.parts) <= MOST_SCENES
+    assert sum(w for _, w in prompts.parts) == pytest.approx(1.0) and len(prompts.parts) <= MAX_REGIONS
     return found
 
 

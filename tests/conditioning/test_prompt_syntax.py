@@ -7,9 +7,9 @@ import random
 import pytest
 import torch
 
-from tpos_live.conditioning.prompt_report import Interpreter
+from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_syntax import plain
-from tpos_live.conditioning.vocabulary import Retold
+from tpos_live.conditioning.vocabulary import PromptRewriter
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_engines_hear_the_words_and_the_performer_the_rest() -> None:
         heard.append(text)
         return torch.zeros(1, 1)
 
-    Retold(encode, lambda: None)("(fire:1.5) AND [ice]")
+    PromptRewriter(encode, lambda: None)("(fire:1.5) AND [ice]")
     assert heard == ["fire, ice"]
-    with Interpreter(lambda: None, synchronous=True) as interpreter:
+    with PromptReport(lambda: None, synchronous=True) as interpreter:
         interpreter.follow("(fire:1.5)")
         assert interpreter.line == "not used: weights in brackets"

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from tpos_live.conditioning.prompt_report import Interpreter
+from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.vocabulary import (
     _SMALL_WORDS,
     CLEAR,
     KINDS,
     MOST_WORDS,
     VOCABULARY_FILE,
-    Retold,
-    Understood,
+    PromptMatch,
+    PromptRewriter,
     Vocabulary,
     load_vocabulary,
 )
@@ -43,7 +43,7 @@ def test_the_engine_in_the_box_lists_all_its_families() -> None:
 
 
 def test_it_tells_family_and_style_and_what_it_cannot_draw(vocabulary: Vocabulary) -> None:
-    understood = vocabulary.understand("neon samurai in a city at night")
+    understood = vocabulary.match("neon samurai in a city at night")
     assert understood.families == ("city_at_night",) and understood.others == ("neon",)
     assert understood.missed == ("samurai",) and 0.5 < understood.near < 1
     assert str(understood) == f"city at night · neon ({understood.near:.2f}); not understood: samurai"
@@ -62,13 +62,13 @@ def test_it_tells_family_and_style_and_what_it_cannot_draw(vocabulary: Vocabular
 def test_known_words_are_found_as_written(
     vocabulary: Vocabulary, prompt: str, family: str, others: tuple[str, ...]
 ) -> None:
-    understood = vocabulary.understand(prompt)
+    understood = vocabulary.match(prompt)
     assert understood.families[0] == family and understood.others == others and not understood.missed
 
 
 def test_a_new_word_lands_on_its_neighbour(vocabulary: Vocabulary) -> None:
-    assert vocabulary.understand("combustion").families[0] == "fire"
-    assert vocabulary.understand("skyscraper").families[0] == "city_at_night"
+    assert vocabulary.match("combustion").families[0] == "fire"
+    assert vocabulary.match("skyscraper").families[0] == "city_at_night"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_new_word_lands_on_its_neighbour(vocabulary: Vocabulary) -> None:
     ],
 )
 def test_what_is_said_in_other_words_is_retold_in_known_ones(vocabulary: Vocabulary, prompt: str, retold: str) -> None:
-    assert vocabulary.retell(prompt) == retold
+    assert vocabulary.rewrite(prompt) == retold
 
 
 def test_retold_encodes_the_known_words_and_without_a_vocabulary_the_prompt(vocabulary: Vocabulary) -> None:
@@ -97,22 +97,19 @@ def test_retold_encodes_the_known_words_and_without_a_vocabulary_the_prompt(voca
         heard.append(text)
         return torch.zeros(1, 1)
 
-    Retold(encode, lambda: vocabulary)("combustion")
-    Retold(encode, lambda: None)("combustion")
+    PromptRewriter(encode, lambda: vocabulary)("combustion")
+    PromptRewriter(encode, lambda: None)("combustion")
     assert heard == ["fire", "combustion"]
 
 
 def test_two_families_are_both_told(vocabulary: Vocabulary) -> None:
-    assert set(vocabulary.understand("fire and ocean").families) == {"fire", "ocean"}
+    assert set(vocabulary.match("fire and ocean").families) == {"fire", "ocean"}
 
 
 def test_every_phrase_is_understood_as_its_own_family(vocabulary: Vocabulary) -> None:
     phrases = json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))["family"]
     wrong = [
-        (text, name)
-        for name, texts in phrases.items()
-        for text in texts
-        if vocabulary.understand(text).families[0] != name
+        (text, name) for name, texts in phrases.items() for text in texts if vocabulary.match(text).families[0] != name
     ]
     shared = [text for texts in phrases.values() for text in texts]
     assert not [text for text, _ in wrong if shared.count(text) == 1]
@@ -120,25 +117,25 @@ def test_every_phrase_is_understood_as_its_own_family(vocabulary: Vocabulary) ->
 
 @pytest.mark.parametrize("prompt", ["海と空", "🔥🔥🔥", "Привет", "...", "12345"])
 def test_what_is_no_english_is_said_to_be_missed(vocabulary: Vocabulary, prompt: str) -> None:
-    understood = vocabulary.understand(prompt)
+    understood = vocabulary.match(prompt)
     assert understood.families == () and understood.missed == (prompt,)
     assert str(understood) == f"not understood: {prompt}"
 
 
 @pytest.mark.parametrize("prompt", ["", "   \n\t", "\x00"])
 def test_no_words_are_no_line(vocabulary: Vocabulary, prompt: str) -> None:
-    assert vocabulary.understand(prompt).families == ()
+    assert vocabulary.match(prompt).families == ()
 
 
 def test_a_very_long_prompt_is_read_from_its_beginning(vocabulary: Vocabulary) -> None:
     for prompt in ("x" * 10_000, "sea " * 3000, "a 🔥 of qwzrt " * 3000):
-        understood = vocabulary.understand(prompt)
+        understood = vocabulary.match(prompt)
         assert len(str(understood)) < 200
         assert understood.cut == (len(prompt.split()) > MOST_WORDS)
 
 
 def test_many_missed_words_are_counted() -> None:
-    assert str(Understood(missed=tuple("abcde"))) == "not understood: a, b, c and 2 more"
+    assert str(PromptMatch(missed=tuple("abcde"))) == "not understood: a, b, c and 2 more"
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"family": {}}', '{"family": {"fire": [3]}}', "\xff"])
@@ -149,7 +146,7 @@ def test_an_engine_without_a_sound_vocabulary_tells_nothing(tmp_path: Path, cont
 
 
 def test_the_interpreter_reads_on_its_own_thread_and_keeps_to_the_newest(vocabulary: Vocabulary) -> None:
-    with Interpreter(lambda: vocabulary) as interpreter:
+    with PromptReport(lambda: vocabulary) as interpreter:
         begin = time.perf_counter()
         for prompt in ("fire", "fire", "ocean", "samurai galaxy"):
             interpreter.follow(prompt)
@@ -161,7 +158,7 @@ def test_the_interpreter_reads_on_its_own_thread_and_keeps_to_the_newest(vocabul
 
 
 def test_reading_at_once_and_without_a_vocabulary() -> None:
-    with Interpreter(lambda: None, synchronous=True) as interpreter:
+    with PromptReport(lambda: None, synchronous=True) as interpreter:
         interpreter.follow("fire")
         assert interpreter.line == ""
 
@@ -170,7 +167,7 @@ def test_a_failing_vocabulary_costs_no_show() -> None:
     def broken() -> Vocabulary:
         raise OSError("gone")
 
-    with Interpreter(broken, synchronous=True) as interpreter:
+    with PromptReport(broken, synchronous=True) as interpreter:
         interpreter.follow("fire")
         assert interpreter.line == ""
 
@@ -184,13 +181,13 @@ FAR = (
 @pytest.mark.parametrize("prompt", FAR)
 def test_what_is_said_is_what_is_drawn(vocabulary: Vocabulary, prompt: str) -> None:
     """Every content word is in the retold prompt, by way of what it is nearest to, or named as not understood."""
-    understood, drawn = vocabulary.understand(prompt), vocabulary.retell(prompt)
+    understood, drawn = vocabulary.match(prompt), vocabulary.rewrite(prompt)
     assert drawn == prompt or all(other.split()[0] in drawn for other in understood.others)
-    again = vocabulary.understand(drawn)
+    again = vocabulary.match(drawn)
     assert set(again.families) == set(understood.families) and not again.missed
     named = " ".join(understood.missed)
     for word in re.findall(r"[\w']+", prompt):
-        one = vocabulary.understand(word)
+        one = vocabulary.match(word)
         seen = {*one.families, *one.others} & {*understood.families, *understood.others}
         assert word in _SMALL_WORDS or word in named or seen
 
@@ -205,10 +202,10 @@ def test_what_is_said_is_what_is_drawn(vocabulary: Vocabulary, prompt: str) -> N
     ],
 )
 def test_a_prompt_far_from_all_is_drawn_bright_in_its_colours(vocabulary: Vocabulary, prompt: str, retold: str) -> None:
-    assert vocabulary.retell(prompt) == retold
+    assert vocabulary.rewrite(prompt) == retold
 
 
 def test_it_is_told_that_something_else_is_drawn(vocabulary: Vocabulary) -> None:
-    line = str(vocabulary.understand("acid house smiley"))
+    line = str(vocabulary.match("acid house smiley"))
     assert line.startswith("drawn instead: ") and "green" in line
     assert line.endswith("not understood: acid, house, smiley")

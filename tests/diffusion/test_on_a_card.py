@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from fakes.tiny_engine import make_tiny_engine
 from test_live_lora import FILES, attention, write_lora
 
-from tpos_live.conditioning.edit_directions import Directions
-from tpos_live.conditioning.regions import Scenes
+from tpos_live.conditioning.edit_directions import EditDirections
+from tpos_live.conditioning.regions import Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
@@ -56,8 +56,8 @@ class Set:
         """float [pictures, H, W, 3]; from noise alone, nothing of an earlier set."""
         self.painter.reset()
         snapshot = ParameterStore(parameters).snapshot()
-        shared = Scenes(self.tokens[:scenes], (1 / scenes,) * scenes) if scenes > 1 else None
-        led = Directions(self.tokens[3 - sounds :], (1 / sounds,) * sounds, 1.0) if sounds else None
+        shared = Regions(self.tokens[:scenes], (1 / scenes,) * scenes) if scenes > 1 else None
+        led = EditDirections(self.tokens[3 - sounds :], (1 / sounds,) * sounds, 1.0) if sounds else None
         drawn = [
             self.painter.draw(params, self.tokens[0], snapshot, led, shared).pixels.copy() for params in frame_params
         ]

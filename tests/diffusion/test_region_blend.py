@@ -11,8 +11,8 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 from test_generator import START, prompt
 
-from tpos_live.conditioning.edit_directions import Directions
-from tpos_live.conditioning.regions import MOST_SCENES, Scenes
+from tpos_live.conditioning.edit_directions import EditDirections
+from tpos_live.conditioning.regions import MAX_REGIONS, Regions
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.generator import Painter
@@ -126,15 +126,15 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return load_engine(make_tiny_engine(tmp_path_factory.mktemp("engine"), request.param), "cpu")
 
 
-def shared(painter: Painter, *texts: str, weights: tuple[float, ...] = ()) -> Scenes:
+def shared(painter: Painter, *texts: str, weights: tuple[float, ...] = ()) -> Regions:
     tokens = torch.stack([prompt(painter.engine, painter, text) for text in texts])
-    return Scenes(tokens, weights or (1 / len(texts),) * len(texts))
+    return Regions(tokens, weights or (1 / len(texts),) * len(texts))
 
 
-def show(painter: Painter, scenes: Scenes | None, sound: bool = False, **values: object) -> np.ndarray:
+def show(painter: Painter, scenes: Regions | None, sound: bool = False, **values: object) -> np.ndarray:
     snapshot = ParameterStore({"audio.guidance": 1.0, "audio.guidance.warmup": 0.0, **values}).snapshot()  # type: ignore[arg-type]
     tokens = prompt(painter.engine, painter)
-    led = Directions(prompt(painter.engine, painter, "rain")[None], (1.0,), 1.0) if sound else None
+    led = EditDirections(prompt(painter.engine, painter, "rain")[None], (1.0,), 1.0) if sound else None
     params = replace(START, audio_guidance=1.0) if sound else START
     return painter.draw(params, tokens, snapshot, led, scenes).pixels.copy()
 
@@ -197,8 +197,8 @@ def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None
     assert asked.rows == [2]
     show(painter, shared(painter, "red sun", "blue sea"))
     assert asked.rows == [2, 2, 3]
-    show(painter, shared(painter, *("abc"[:MOST_SCENES])))
-    assert max(asked.rows) == MOST_SCENES
+    show(painter, shared(painter, *("abc"[:MAX_REGIONS])))
+    assert max(asked.rows) == MAX_REGIONS
 
 
 def test_pictures_in_flight_are_one_mixture(engine: Engine) -> None:
@@ -210,6 +210,6 @@ def test_pictures_in_flight_are_one_mixture(engine: Engine) -> None:
 
 def test_as_many_as_there_may_be(engine: Engine) -> None:
     painter = Painter(engine, (64, 64), "eager")
-    scenes = shared(painter, *("abc"[:MOST_SCENES]))
+    scenes = shared(painter, *("abc"[:MAX_REGIONS]))
     first = show(painter, scenes)
     assert first.shape == (64, 64, 3) and not np.array_equal(first, show(painter, None))

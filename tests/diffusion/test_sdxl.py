@@ -13,8 +13,8 @@ import torch
 from fakes.tiny_engine import POOLED, make_tiny_engine
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.audio_conditioner import ConceptMap
-from tpos_live.conditioning.builder import Mixer
+from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
+from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
@@ -116,17 +116,17 @@ def test_all_that_is_added_reaches_the_unet(xl: Engine) -> None:
         assert torch.allclose(found, base, atol=1e-6) == same
 
 
-def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tuple[torch.Tensor, Mixer]:
+def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tuple[torch.Tensor, ConditioningBuilder]:
     """What the mixer gives after half a minute of "fire" beside the prompt "sea"."""
     bank = PromptBank(TextCache(xl.encode, synchronous=True))
-    sound = ConceptMap(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
-    mixer = Mixer(bank, sound, painter.token_rows, xl.hears)
+    sound = PhraseBankConditioner(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
+    builder = ConditioningBuilder(bank, sound, painter.token_rows, xl.hears)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
     heard = AudioEmbedding(0.0, np.array([1.0, 0.0], np.float32), 1.0)
     for n in range(100):
-        tokens = mixer.tokens(n / 3, snapshot, FrameParams(audio_weight=weight), heard)
+        tokens = builder.tokens(n / 3, snapshot, FrameParams(audio_weight=weight), heard)
     assert tokens is not None
-    return tokens.clone(), mixer
+    return tokens.clone(), builder
 
 
 def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Path) -> None:
@@ -142,10 +142,10 @@ def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Pa
     assert torch.allclose(loud[1 + WORDS :], fire[2:6], atol=1e-3), "the words, not what begins the text"
     blended, _ = mix(xl, painter, 1.0, "blend")
     assert torch.allclose(blended[0], fire[0], atol=1e-3), "the pooled embedding turns with the words"
-    _, mixer = mix(xl, painter, 1.0, "semantic")
-    assert mixer.directions is not None
-    assert torch.allclose(mixer.directions.tokens[0], torch.cat([fire, fire[-4:]]), atol=1e-3)
-    frame = painter.draw(FrameParams(audio_weight=1.0), loud, ParameterStore().snapshot(), mixer.directions)
+    _, builder = mix(xl, painter, 1.0, "semantic")
+    assert builder.directions is not None
+    assert torch.allclose(builder.directions.prompt_embeds[0], torch.cat([fire, fire[-4:]]), atol=1e-3)
+    frame = painter.draw(FrameParams(audio_weight=1.0), loud, ParameterStore().snapshot(), builder.directions)
     assert frame.pixels.shape == (64, 96, 3) and frame.pixels.std() > 0
 
 

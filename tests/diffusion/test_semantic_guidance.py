@@ -12,7 +12,7 @@ from fakes.tiny_engine import make_tiny_engine
 from test_generator import START, moment, prompt
 from test_steady import MOST, grown
 
-from tpos_live.conditioning.edit_directions import Directions
+from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.generator import Painter
@@ -158,12 +158,12 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def toward(
     engine: Engine, painter: Painter, *texts: str, share: float = 1.0, weights: tuple[float, ...] = ()
-) -> Directions:
+) -> EditDirections:
     tokens = torch.stack([prompt(engine, painter, text) for text in texts])
-    return Directions(tokens, weights or (1 / len(texts),) * len(texts), share)
+    return EditDirections(tokens, weights or (1 / len(texts),) * len(texts), share)
 
 
-def show(painter: Painter, directions: Directions | None, count: int = 4, **values: object) -> list[np.ndarray]:
+def show(painter: Painter, directions: EditDirections | None, count: int = 4, **values: object) -> list[np.ndarray]:
     snapshot = ParameterStore(values).snapshot()  # type: ignore[arg-type]
     tokens = prompt(painter.engine, painter)
     scale = float(snapshot["audio.guidance"])
@@ -289,7 +289,7 @@ def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
     """Semantic guidance with as many sounds as there may be, at two steps."""
     painter = Painter(flow, SIZE, "eager", threads=1)
     led = toward(flow, painter, "fire", "bell", "rain")
-    assert len(led.tokens) == MOST_DIRECTIONS
+    assert len(led.prompt_embeds) == MOST_DIRECTIONS
     tokens, snapshot = prompt(flow, painter), ParameterStore({"steps": 2}).snapshot()
     assert grown(lambda n: painter.draw(moment(n), tokens, snapshot, led), warm_up=200, pictures=100) < MOST
 

@@ -19,8 +19,8 @@ import torch
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.bench.overhead import Hollow
-from tpos_live.conditioning.audio_conditioner import ConceptMap
-from tpos_live.conditioning.builder import Mixer
+from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
+from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -74,12 +74,12 @@ class Turns:
         if hollow:
             self.painter.use(Hollow(1))
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
-        heard = ConceptMap(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
+        heard = PhraseBankConditioner(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
         self.frames: Mailbox[Frame] = Mailbox()
         self.embeddings: Mailbox[AudioEmbedding] = Mailbox()
         store = ParameterStore({"steps": steps})
-        mixer = Mixer(bank, heard, self.painter.token_rows, engine.hears)
-        self._thread = RenderThread(self.painter, mixer, Mailbox(), self.embeddings, store, self.frames)
+        builder = ConditioningBuilder(bank, heard, self.painter.token_rows, engine.hears)
+        self._thread = RenderThread(self.painter, builder, Mailbox(), self.embeddings, store, self.frames)
         self._strength = strength
         self.pixels: set[int] = set()
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from fakes.tiny_engine import make_paired_engine
 
-from tpos_live.conditioning.regions import Scenes
+from tpos_live.conditioning.regions import Regions
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
@@ -67,7 +67,7 @@ def test_the_summary_takes_each_part_from_its_rows() -> None:
     assert summary(tokens, layout).flatten().tolist() == [0.0, 1.0, 6.0, 7.0, 3.5, 5.0]
 
 
-def _draw(engine: Engine, scenes: Scenes | None, tokens: torch.Tensor) -> tuple[np.ndarray, int]:
+def _draw(engine: Engine, scenes: Regions | None, tokens: torch.Tensor) -> tuple[np.ndarray, int]:
     """The picture, and how many rows the UNet was given for it."""
     painter = Painter(engine, accelerator="eager", threads=1)
     rows = 0
@@ -92,12 +92,12 @@ def test_two_prompts_are_one_pass_and_three_are_three_rows(paired: Engine) -> No
     sea, fire, fog = (_tokens(paired, text) for text in ("sea", "fire", "fog"))
     alone, rows = _draw(paired, None, sea)
     assert rows == 1
-    both, rows = _draw(paired, Scenes(torch.stack([sea, fire]), (0.5, 0.5)), sea)
+    both, rows = _draw(paired, Regions(torch.stack([sea, fire]), (0.5, 0.5)), sea)
     assert rows == 1 and not np.array_equal(both, alone)
-    other, _ = _draw(paired, Scenes(torch.stack([sea, fog]), (0.5, 0.5)), sea)
-    more, _ = _draw(paired, Scenes(torch.stack([sea, fire]), (0.2, 0.8)), sea)
+    other, _ = _draw(paired, Regions(torch.stack([sea, fog]), (0.5, 0.5)), sea)
+    more, _ = _draw(paired, Regions(torch.stack([sea, fire]), (0.2, 0.8)), sea)
     assert not np.array_equal(both, other) and not np.array_equal(both, more)
-    assert _draw(paired, Scenes(torch.stack([sea, fire, fog]), (0.4, 0.3, 0.3)), sea)[1] == 3
+    assert _draw(paired, Regions(torch.stack([sea, fire, fog]), (0.4, 0.3, 0.3)), sea)[1] == 3
 
 
 def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
@@ -105,10 +105,10 @@ def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
     noise, scalars = artist.moment(4, 1.3, 0.5)
     sea, fire = paired.encode("sea"), paired.encode("fire")
     grown = artist.grow([(sea, 0.3), (fire, 0.7)], scalars, noise)
-    scenes = Scenes(torch.stack([_tokens(paired, "sea"), _tokens(paired, "fire")]), (0.3, 0.7))
+    scenes = Regions(torch.stack([_tokens(paired, "sea"), _tokens(paired, "fire")]), (0.3, 0.7))
     painter = Painter(paired, accelerator="eager", threads=1)
     params = FrameParams(noise_position=1.3, intensity=0.5)
-    frame = painter.draw(params, scenes.tokens[0], ParameterStore({"seed": 4}).snapshot(), None, scenes)
+    frame = painter.draw(params, scenes.prompt_embeds[0], ParameterStore({"seed": 4}).snapshot(), None, scenes)
     assert np.array_equal(frame.pixels, grown)
     assert shares((0.3, 0.7))[1] > 0.7
 

@@ -54,7 +54,7 @@ def test_what_is_not_offered_is_not_in_the_vocabulary(engine_folder: Path, tmp_p
     assert offered_scenes(folder) == {*PHRASES["fire"], *PHRASES["ocean"]}
     engine = load_engine(folder, "cpu")
     vocabulary = load_vocabulary(folder, engine.sentences)
-    assert vocabulary is not None and set(vocabulary.understand("galaxy").families) <= {"fire", "ocean"}
+    assert vocabulary is not None and set(vocabulary.match("galaxy").families) <= {"fire", "ocean"}
     with pytest.raises(ValueError, match="no family"):
         offer(folder, [], ["fire"])
     assert taught_families(folder) == ["fire", "ocean"]

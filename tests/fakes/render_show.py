@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.builder import Mixer
+from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -30,14 +30,14 @@ class Show:
     def __init__(self, engine: Engine, **options: object) -> None:
         self.painter = Painter(engine, (64, 64), "eager", threads=1)
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
-        mixer = Mixer(bank, None, self.painter.token_rows, engine.hears)
+        builder = ConditioningBuilder(bank, None, self.painter.token_rows, engine.hears)
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         self.lines: list[str] = []
         embeddings: Mailbox[AudioEmbedding] = Mailbox()
         self.thread = RenderThread(
             self.painter,
-            mixer,
+            builder,
             self.frame_params,
             embeddings,
             ParameterStore(),

@@ -81,7 +81,7 @@ class Show:
         embeddings: Mailbox[AudioEmbedding] = Mailbox()
         pipeline = self.pipeline
         return RenderThread(
-            pipeline.painter, pipeline.mixer, self.frame_params, embeddings, ParameterStore(), self.frames,
+            pipeline.painter, pipeline.builder, self.frame_params, embeddings, ParameterStore(), self.frames,
             report=self.lines.append, fail_over=pipeline.fail_over,
         )  # fmt: skip
 

@@ -16,19 +16,19 @@ from tpos_live.audio_encoder.checkpoint import read_metadata, text_hash
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.cli.main import cli
-from tpos_live.conditioning.audio_conditioner import AudioMap, SentenceSpaceEncoder
-from tpos_live.conditioning.phrase_conditioner import SentenceMap, audio_map, names
+from tpos_live.conditioning.audio_conditioner import AudioConditioner, SentenceSpaceEncoder
+from tpos_live.conditioning.phrase_conditioner import PhraseConditioner, choose_audio_conditioner, sound_phrases
 from tpos_live.conditioning.projection import (
     METADATA,
     WEIGHTS,
-    MappedSound,
-    MappingError,
-    MeaningMapping,
-    find_mapping,
-    read_mapping,
+    AudioProjection,
+    ProjectedConditioner,
+    ProjectionError,
+    find_projection,
+    read_projection,
     states_hash,
 )
-from tpos_live.core.paths import mappings_dir, shipped
+from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.core.settings import load_settings
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.runtime.pipeline import Pipeline
@@ -63,19 +63,19 @@ def home(trained: tuple[Path, list[str]], tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained[0], tmp_path / "mappings"))
 
 
-def find(home: Path, engine: Engine, space: str = SPACE) -> tuple[MeaningMapping | None, str]:
-    return find_mapping(home, engine.folder, engine.text_tokens, engine.token_dim, space)
+def find(home: Path, engine: Engine, space: str = SPACE) -> tuple[AudioProjection | None, str]:
+    return find_projection(home, engine.folder, engine.text_tokens, engine.token_dim, space)
 
 
 def test_it_is_told_what_the_mapping_gives(trained: tuple[Path, list[str]], engine: Engine) -> None:
     home, said = trained
     assert any("concept bank" in line for line in said) and "wrote" in said[-1]
-    mapping, why = find(home, engine)
-    assert mapping is not None and why == ""
-    assert (mapping.tokens, mapping.dim, mapping.space) == (77, 32, 128)
-    figures = mapping.facts["figures"]
+    projection, why = find(home, engine)
+    assert projection is not None and why == ""
+    assert (projection.tokens, projection.dim, projection.space) == (77, 32, 128)
+    figures = projection.facts["figures"]
     assert 0 < figures["mapping_error"] < 2 and 0 < figures["bank_error"] < 2 and figures["n"] == 32
-    assert mapping.facts["space"] == SPACE and mapping.facts["text_encoder"] == states_hash(engine.folder)
+    assert projection.facts["space"] == SPACE and projection.facts["text_encoder"] == states_hash(engine.folder)
 
 
 def test_it_is_hundreds_of_times_smaller_than_the_papers() -> None:
@@ -85,10 +85,10 @@ def test_it_is_hundreds_of_times_smaller_than_the_papers() -> None:
         "into_bias": torch.zeros(plan.hidden), "out": torch.zeros(tokens * plan.rank, plan.hidden),
         "mean": torch.zeros(tokens, dim), "basis": torch.zeros(plan.rank, dim), "lengths": torch.ones(tokens, 1),
     }  # fmt: skip
-    assert MeaningMapping(weights).parameters < 454_200_000 / 200
+    assert AudioProjection(weights).parameters < 454_200_000 / 200
 
 
-def follow(sound: AudioMap, vector: np.ndarray, begin: float = 0.0, seconds: float = 6.0) -> None:
+def follow(sound: AudioConditioner, vector: np.ndarray, begin: float = 0.0, seconds: float = 6.0) -> None:
     for n in range(int(30 * seconds)):
         sound.follow(AudioEmbedding(begin + n / 30, vector.astype(np.float32), 1.0), begin + n / 30)
 
@@ -100,15 +100,15 @@ def test_both_roads_tell_a_clip_shaped_engine_what_is_heard(
     encoder, _ = open_encoder()
     if not isinstance(encoder, SentenceSpaceEncoder):
         pytest.skip("the encoder in the box knows no phrases")
-    mapping, _ = find(trained[0], engine)
-    assert mapping is not None
-    sound: SentenceMap
+    projection, _ = find(trained[0], engine)
+    assert projection is not None
+    sound: PhraseConditioner
     if road == "bank":
-        made = audio_map(encoder, engine.encode_all, 4, engine.hears)
-        assert isinstance(made, SentenceMap)
+        made = choose_audio_conditioner(encoder, engine.encode_all, 4, engine.hears)
+        assert isinstance(made, PhraseConditioner)
         sound = made
     else:
-        sound = MappedSound(*names(encoder), mapping, 4)
+        sound = ProjectedConditioner(*sound_phrases(encoder), projection, 4)
     chosen = [n for n, text in enumerate(encoder.phrases) if text in ("rain", "fire", "bells", "siren", "ocean")]
     own = torch.stack([engine.encode(encoder.phrases[n]) for n in chosen])
     right = 0
@@ -125,19 +125,19 @@ def test_both_roads_tell_a_clip_shaped_engine_what_is_heard(
 
 
 def test_states_are_as_long_as_real_ones_and_move_with_the_meaning(trained: tuple[Path, list[str]]) -> None:
-    mapping = read_mapping(next(trained[0].glob("*")))
+    projection = read_projection(next(trained[0].glob("*")))
     vectors = F.normalize(torch.randn(20, 128, generator=torch.Generator().manual_seed(0)), dim=-1)
-    states = mapping(vectors)
-    lengths = mapping.weights["lengths"].expand(20, -1, -1)
+    states = projection(vectors)
+    lengths = projection.weights["lengths"].expand(20, -1, -1)
     assert torch.allclose(states.norm(dim=-1, keepdim=True), lengths, rtol=1e-3)
-    near = mapping(F.normalize(vectors + 0.01 * vectors.roll(1, 0), dim=-1))
+    near = projection(F.normalize(vectors + 0.01 * vectors.roll(1, 0), dim=-1))
     assert (near - states).norm() < 0.1 * (states.roll(1, 0) - states).norm()
 
 
 def test_silence_and_nonsense_leave_the_place_where_it_was(trained: tuple[Path, list[str]]) -> None:
     encoder, _ = open_encoder()
     assert isinstance(encoder, SentenceSpaceEncoder)
-    sound = MappedSound(encoder.phrases, encoder.vectors, read_mapping(next(trained[0].glob("*"))), 4)
+    sound = ProjectedConditioner(encoder.phrases, encoder.vectors, read_projection(next(trained[0].glob("*"))), 4)
     follow(sound, encoder.vectors[0])
     before = sound.sentence().clone()
     for vector in (np.zeros(128), np.full(128, np.nan), np.ones(3)):
@@ -150,14 +150,14 @@ def test_another_text_encoder_is_refused_with_the_command(home: Path, folder: Pa
     other = load_engine(make_tiny_engine(tmp_path / "clip", "sd-turbo", seed=9), "cpu")
     assert find(home, other) == (None, "")  # a stranger of the same shape: no word about it
     path.write_text(path.read_text().replace(str(folder), str(other.folder)))
-    mapping, why = find(home, other)
-    assert mapping is None and "another text encoder" in why
+    projection, why = find(home, other)
+    assert projection is None and "another text encoder" in why
     assert f"tpos-live train mapping --engine {other.folder}" in why
 
 
 def test_another_sentence_space_is_refused_with_the_command(home: Path, engine: Engine) -> None:
-    mapping, why = find(home, engine, space="0" * 64)
-    assert mapping is None and "sentence space" in why and "train mapping --engine" in why
+    projection, why = find(home, engine, space="0" * 64)
+    assert projection is None and "sentence space" in why and "train mapping --engine" in why
 
 
 @pytest.mark.parametrize("damage", ["json", "format", "weights", "shape", "missing"])
@@ -177,17 +177,17 @@ def test_a_damaged_mapping_is_named_and_the_bank_takes_its_place(home: Path, eng
         save_file(tensors | {"skip": torch.zeros(3, 5)}, weights)
     else:
         weights.unlink()
-    mapping, why = find(home, engine)
-    assert mapping is None and str(path.parent) in why and "\n" not in why
-    with pytest.raises(MappingError):
-        read_mapping(path.parent)
+    projection, why = find(home, engine)
+    assert projection is None and str(path.parent) in why and "\n" not in why
+    with pytest.raises(ProjectionError):
+        read_projection(path.parent)
 
 
 def test_a_failed_training_leaves_the_old_one(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (path,) = home.glob(f"*/{METADATA}")
     before = path.read_bytes()
 
-    def fail(*_: object) -> MeaningMapping:
+    def fail(*_: object) -> AudioProjection:
         raise RuntimeError("no")
 
     monkeypatch.setattr(training, "fit", fail)
@@ -213,13 +213,13 @@ def test_an_engine_that_is_not_there_is_one_line() -> None:
 def test_a_show_uses_the_mapping_where_there_is_one(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings({"engine.name": str(folder), "engine.size": "64", "engine.accelerator": "eager"})
     encoder, _ = open_encoder()
-    monkeypatch.setattr("tpos_live.runtime.pipeline.mappings_dir", lambda: home)
+    monkeypatch.setattr("tpos_live.runtime.pipeline.projections_dir", lambda: home)
     with Pipeline(settings, live=False, encoder=encoder) as pipeline:
-        assert isinstance(pipeline.mixer._sound, MappedSound) and "mapping" not in pipeline.note
+        assert isinstance(pipeline.builder._sound, ProjectedConditioner) and "mapping" not in pipeline.note
     monkeypatch.setattr("tpos_live.runtime.pipeline.text_hash", lambda engine: "0" * 64)
     with Pipeline(settings, live=False, encoder=encoder) as pipeline:
-        assert type(pipeline.mixer._sound) is SentenceMap and "tpos-live train mapping" in pipeline.note
+        assert type(pipeline.builder._sound) is PhraseConditioner and "tpos-live train mapping" in pipeline.note
 
 
 def test_mappings_lie_in_the_users_data() -> None:
-    assert mappings_dir().name == "mappings" and "tpos-live" in str(mappings_dir())
+    assert projections_dir().name == "mappings" and "tpos-live" in str(projections_dir())

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tpos_live.conditioning.regions import Scenes
+from tpos_live.conditioning.regions import Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
 from tpos_live.diffusion.generator import Painter
@@ -80,7 +80,7 @@ def changes(painter: Painter, tokens: torch.Tensor, snapshot: Snapshot, pictures
     try:
         for n in range(-2 * WARM_UP, pictures):
             share = 3.0 * n / pictures - 1.0 if n >= 0 else 0.5
-            fading = Scenes(torch.stack([tokens, other]), (1.0 - share, share)) if 0.0 < share < 1.0 else None
+            fading = Regions(torch.stack([tokens, other]), (1.0 - share, share)) if 0.0 < share < 1.0 else None
             said = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
             began = time.perf_counter()
             painter.draw(FrameParams(time=n / 60, noise_position=n / 60, guidance=1.3), said, snapshot, scenes=fading)

@@ -1,7 +1,7 @@
 """What the sound means, as tokens of an engine.
 
 An encoder names what it hears in its own space; an engine understands the states of its own text
-encoder. An `AudioMap` goes between. `ConceptMap` is the plain one: the encoder's coordinates are
+encoder. An `AudioConditioner` goes between. `PhraseBankConditioner` is the plain one: the encoder's coordinates are
 activations of phrases, and the tokens are the engine's states of those phrases, blended. `sentence_map.py` is
 for a meaning that is a point in a sentence space: the phrases nearest to it are active.
 """
@@ -60,7 +60,7 @@ class SentenceSpaceEncoder(Protocol):
         ...
 
 
-class AudioMap(Protocol):
+class AudioConditioner(Protocol):
     """Meaning to tokens, smooth in time. Belongs to the render thread; never waits."""
 
     def follow(self, embedding: AudioEmbedding | None, now: float) -> None:
@@ -96,7 +96,7 @@ class AudioMap(Protocol):
         ...
 
 
-class Followed:
+class HysteresisWeights:
     """Weights [n] that follow what is heard, smoothly; the greatest stays so for HOLD at least, and the next one has
     been so for SURE."""
 
@@ -128,7 +128,7 @@ class Followed:
         return [int(n) for n in np.flatnonzero(self.weights > 1e-3)]
 
 
-class ConceptMap:
+class PhraseBankConditioner:
     """Blends the states of the phrases that an encoder hears.
 
     The weight of a phrase is its squared positive activation: the vector is of unit length, so the
@@ -142,7 +142,7 @@ class ConceptMap:
         self.concepts = tuple(concepts)
         self._rows, self._first = rows, first
         self._states = list(encode(self.concepts))
-        self._all = Followed(len(self.concepts))
+        self._all = HysteresisWeights(len(self.concepts))
         self._goal_strength = 0.0
         self._strength = 0.0
         self._now: float | None = None
@@ -232,7 +232,7 @@ class ConceptMap:
         shares = weights / total if total > 1e-6 else np.full(len(weights), 1 / len(weights))
         return [(self._state(int(n)), float(share)) for n, share in zip(order, shares, strict=False)]
 
-    def _blend(self, followed: Followed) -> torch.Tensor:
+    def _blend(self, followed: HysteresisWeights) -> torch.Tensor:
         parts = [(self._state(n), float(followed.weights[n])) for n in followed.active()]
         return blend(parts) if parts else self._state(0)
 

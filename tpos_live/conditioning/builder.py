@@ -9,10 +9,10 @@ from typing import get_args
 import torch
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.audio_conditioner import AudioMap
-from tpos_live.conditioning.edit_directions import Directions
+from tpos_live.conditioning.audio_conditioner import AudioConditioner
+from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, fold, slerp
-from tpos_live.conditioning.regions import MOST_SCENES, Scenes
+from tpos_live.conditioning.regions import MAX_REGIONS, Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import AudioMode, Snapshot
 
@@ -29,7 +29,7 @@ _SMALL = 1e-3
 """Of the picture: less is not seen, and costs a row all the same."""
 
 
-class Mixer:
+class ConditioningBuilder:
     """Mixes [rows, dim] from the prompt bank and the sound. Belongs to the render thread.
 
     append: the sound's tokens stand beside the prompt's. blend: the prompt's tokens turn towards the sound's.
@@ -44,7 +44,7 @@ class Mixer:
     def __init__(
         self,
         bank: PromptBank,
-        sound: AudioMap | None,
+        sound: AudioConditioner | None,
         rows: int,
         hears: bool = True,
         mode: str = "append",
@@ -63,9 +63,9 @@ class Mixer:
         self._modes: dict[str, float] = {}
         self._now: float | None = None
         self._without = 0.0
-        self.directions: Directions | None = None
+        self.directions: EditDirections | None = None
         """Of the newest `tokens`; None where semantic guidance is off or nothing is heard."""
-        self.scenes: Scenes | None = None
+        self.regions: Regions | None = None
         """What the newest `tokens` are a mixture of, where they are one and prompts grow (`prompt.between`)."""
         self._parts: torch.Tensor | None = None
 
@@ -87,9 +87,9 @@ class Mixer:
         """
         text = self._bank.tokens(now, snapshot)
         self._follow(self._bank.prompt)
-        unsaid = self._unsaid(now)
+        unsaid = self._promptless(now)
         modes = self._mode(now, snapshot)
-        self.directions = self.scenes = None
+        self.directions = self.regions = None
         if self._sound is not None:
             self._sound.follow(embedding, now)
         if text is None:
@@ -111,7 +111,7 @@ class Mixer:
         self._mix(self._mixed, text, turned, appended + share * modes["grow"])
         parts = self._bank.parts if snapshot["prompt.between"] == "grow" else [(text, 1.0)]
         if len(parts) > 1 or told > 0:
-            self.scenes = self._scenes(parts, turned, appended, scene, grown, told)
+            self.regions = self._scenes(parts, turned, appended, scene, grown, told)
         if share * modes["semantic"] > 0 and self._sound is not None:
             found = self._sound.directions(int(snapshot["audio.guidance.directions"]))
             self.directions = self._directions(found, share * modes["semantic"])
@@ -129,17 +129,17 @@ class Mixer:
 
     def _scenes(
         self, parts: list[Part], turned: float, appended: float, scene: torch.Tensor | None, grown: float, told: float
-    ) -> Scenes | None:
+    ) -> Regions | None:
         """Each of the prompts, and the sound's `scene`, by itself; None where one is left: the tokens are it.
 
         grown: the sound's share. told: how much of its mood is told to each.
         """
         assert self._mixed is not None
         if self._parts is None:
-            self._parts = self._mixed.new_empty(MOST_SCENES, *self._mixed.shape)
+            self._parts = self._mixed.new_empty(MAX_REGIONS, *self._mixed.shape)
         shares: list[float] = []
         if grown < 1.0 - _SMALL:
-            for states, weight in parts if grown <= _SMALL else fold(parts, MOST_SCENES - 1):
+            for states, weight in parts if grown <= _SMALL else fold(parts, MAX_REGIONS - 1):
                 self._mix(self._parts[len(shares)], states, turned, appended)
                 shares.append(weight * (1.0 - grown))
         if grown > _SMALL and scene is not None:
@@ -150,7 +150,7 @@ class Mixer:
             self._mixed.copy_(self._parts[0])
             return None
         total = sum(shares)
-        return Scenes(self._parts[: len(shares)], tuple(share / total for share in shares))
+        return Regions(self._parts[: len(shares)], tuple(share / total for share in shares))
 
     def _tell_mood(self, scenes: torch.Tensor, told: float) -> None:
         """Into the audio tokens of `scenes` [K, rows, dim], which an engine that hears learned to take a mood from."""
@@ -167,15 +167,15 @@ class Mixer:
         if len(rest):
             rest.zero_() if self._hears else rest.copy_(text[len(text) - len(rest) :])
 
-    def _directions(self, found: list[tuple[torch.Tensor, float]], share: float) -> Directions:
+    def _directions(self, found: list[tuple[torch.Tensor, float]], share: float) -> EditDirections:
         assert self._mixed is not None
         if self._heard is None or len(self._heard) != len(found):
             self._heard = self._mixed.new_empty(len(found), *self._mixed.shape)
         for rows, (states, _) in zip(self._heard, found, strict=True):
             self._fill(rows, states.to(rows))
-        return Directions(self._heard, tuple(weight for _, weight in found), share)
+        return EditDirections(self._heard, tuple(weight for _, weight in found), share)
 
-    def _unsaid(self, now: float) -> float:
+    def _promptless(self, now: float) -> float:
         """How much there is no prompt: 0 or 1, and between them for a moment after a change. Before `_mode`."""
         wanted = float(not self._bank.prompt.strip())
         step = math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE

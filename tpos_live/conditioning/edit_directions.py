@@ -8,10 +8,10 @@ import torch
 
 
 @dataclass(frozen=True, slots=True)
-class Directions:
-    """tokens: float [K, rows, dim], each as a prompt of its own; a buffer of the mixer's, valid until its next call.
+class EditDirections:
+    """prompt_embeds: float [K, rows, dim], each as a prompt of its own; valid until the builder's next call.
     weights: K of them, none negative, one in sum. share: how much the sound is to move the picture, 0 to 1."""
 
-    tokens: torch.Tensor
+    prompt_embeds: torch.Tensor
     weights: tuple[float, ...]
     share: float

@@ -10,10 +10,10 @@ import torch
 
 from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.conditioning.audio_conditioner import (
-    AudioMap,
-    ConceptMap,
+    AudioConditioner,
     EncodeAll,
-    Followed,
+    HysteresisWeights,
+    PhraseBankConditioner,
     PhraseBankEncoder,
     SentenceSpaceEncoder,
 )
@@ -27,7 +27,7 @@ LEAD = 0.25
 """A mood this much farther than the nearest scene is not heard at all, one as near is, wholly; and a scene likewise."""
 
 
-class SentenceMap(ConceptMap):
+class PhraseConditioner(PhraseBankConditioner):
     """A concept bank: the few phrases nearest to the meaning, weighted by a softmax of their nearness.
 
     So any engine is told what was heard, in its own words and without training. Scenes and moods are told apart for who
@@ -39,12 +39,12 @@ class SentenceMap(ConceptMap):
         first: int = 1, csls_scorer: CslsScorer | None = None, moods: Container[str] = (),
     ) -> None:  # fmt: skip
         """vectors: unit length, float [n, dim], the places of the phrases; nearness: to them, by default the cosine.
-        moods: those of the phrases that are no scenes. Otherwise as ConceptMap."""
+        moods: those of the phrases that are no scenes. Otherwise as PhraseBankConditioner."""
         super().__init__(phrases, encode, rows, first)
         self._vectors = np.asarray(vectors, dtype=np.float64)
         self._csls_scorer = csls_scorer or CslsScorer(self._vectors)
         self._is_mood = np.array([phrase in moods for phrase in self.concepts], bool)
-        self._scenes, self._moods = (Followed(len(self.concepts)) for _ in range(2))
+        self._scenes, self._moods = (HysteresisWeights(len(self.concepts)) for _ in range(2))
         self._goal_sure = self._sure = np.array([1.0, 0.0])
         """Of the scene and of the mood."""
 
@@ -90,7 +90,7 @@ def nearest(near: np.ndarray, sharpness: float) -> np.ndarray:
     return np.asarray(weights / weights.sum())
 
 
-def names(encoder: SentenceSpaceEncoder) -> tuple[Sequence[str], np.ndarray]:
+def sound_phrases(encoder: SentenceSpaceEncoder) -> tuple[Sequence[str], np.ndarray]:
     """What sounds are called, and where they lie [n, dim]: each place once.
 
     Where Ember's scene stands at the place of a sound's name, the name itself, which comes later in the bank.
@@ -111,10 +111,10 @@ def _offered(encoder: SentenceSpaceEncoder, offered: Container[str] | None) -> t
     return [encoder.phrases[n] for n in known], encoder.vectors[known]
 
 
-def audio_map(
+def choose_audio_conditioner(
     encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1,
     offered: Container[str] | None = None,
-) -> AudioMap | None:  # fmt: skip
+) -> AudioConditioner | None:  # fmt: skip
     """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
 
     encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained
@@ -126,8 +126,8 @@ def audio_map(
         if hears and encoder.scenes:
             phrases, vectors = _offered(encoder, offered)
         else:
-            phrases, vectors = names(encoder)
-        return SentenceMap(phrases, vectors, encode, rows, first, encoder.csls_scorer(vectors), encoder.moods)
+            phrases, vectors = sound_phrases(encoder)
+        return PhraseConditioner(phrases, vectors, encode, rows, first, encoder.csls_scorer(vectors), encoder.moods)
     if isinstance(encoder, PhraseBankEncoder) and len(encoder.concepts) > 0:
-        return ConceptMap(encoder.concepts, encode, rows, first)
+        return PhraseBankConditioner(encoder.concepts, encode, rows, first)
     return None

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 
 from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.phrase_conditioner import SentenceMap
+from tpos_live.conditioning.phrase_conditioner import PhraseConditioner
 from tpos_live.core.atomic import atomic_folder
 
 FORMAT = 1
@@ -37,7 +37,7 @@ _PATTERNS = (
 )  # fmt: skip
 
 
-class MappingError(Exception):
+class ProjectionError(Exception):
     """A mapping cannot be used or made: one line that says what, where and what to do."""
 
 
@@ -49,23 +49,23 @@ def retrain(engine: Path) -> str:
 def states_hash(engine: Path, loras: Iterable[tuple[str, float]] = ()) -> str:
     """sha256 of all that an engine's text states depend on.
 
-    loras: file, relative to the folder, and weight of each. Raises MappingError where something is missing.
+    loras: file, relative to the folder, and weight of each. Raises ProjectionError where something is missing.
     """
     digest = hashlib.sha256()
     paths = sorted(path for pattern in _PATTERNS for path in engine.glob(pattern))
     if not any(path.suffix == ".safetensors" for path in paths):
-        raise MappingError(f"{engine / 'text_encoder'}: no safetensors weights; fetch or install the engine again")
+        raise ProjectionError(f"{engine / 'text_encoder'}: no safetensors weights; fetch or install the engine again")
     try:
         for path, note in [(path, path.name) for path in paths] + [(engine / file, f"{w:g}") for file, w in loras]:
             digest.update(note.encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
-        raise MappingError(f"{error.filename} cannot be read ({error.strerror}); fetch the engine again") from error
+        raise ProjectionError(f"{error.filename} cannot be read ({error.strerror}); fetch the engine again") from error
     return digest.hexdigest()
 
 
-class MeaningMapping:
+class AudioProjection:
     """Unit vectors of the sentence space to states of an engine. Immutable: any thread may call it."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any] | None = None) -> None:
@@ -89,8 +89,8 @@ class MeaningMapping:
     def parameters(self) -> int:
         return sum(value.numel() for value in self.weights.values())
 
-    def to(self, device: torch.device) -> MeaningMapping:
-        return MeaningMapping({name: value.to(device) for name, value in self.weights.items()}, self.facts)
+    def to(self, device: torch.device) -> AudioProjection:
+        return AudioProjection({name: value.to(device) for name, value in self.weights.items()}, self.facts)
 
     def amounts(self, vectors: torch.Tensor) -> torch.Tensor:
         """How much of each direction, float [n, tokens, rank], for vectors [n, space]."""
@@ -107,19 +107,19 @@ class MeaningMapping:
         return states * (w["lengths"] / states.norm(dim=-1, keepdim=True).clamp_min(1e-6))
 
 
-class MappedSound(SentenceMap):
-    """An AudioMap by a trained mapping: what is heard goes over as it is, and not only as the nearest phrases.
+class ProjectedConditioner(PhraseConditioner):
+    """An AudioConditioner by a trained mapping: what is heard goes over as it is, and not only as the nearest phrases.
 
     The phrases are still followed: they name what is heard, and where several sounds are wanted each is a phrase.
     """
 
     def __init__(
-        self, phrases: Sequence[str], vectors: np.ndarray, mapping: MeaningMapping, rows: int, first: int = 1,
+        self, phrases: Sequence[str], vectors: np.ndarray, projection: AudioProjection, rows: int, first: int = 1,
         csls_scorer: CslsScorer | None = None,
     ) -> None:  # fmt: skip
-        """Otherwise as SentenceMap. No text is encoded, so it is there at once."""
+        """Otherwise as PhraseConditioner. No text is encoded, so it is there at once."""
         super().__init__(phrases, vectors, _unasked, rows, first, csls_scorer)
-        self._mapping = mapping
+        self._projection = projection
         self._known: dict[int, torch.Tensor] = {}
         self._place, self._goal_place = (np.zeros(self._vectors.shape[1]) for _ in range(2))
 
@@ -148,15 +148,15 @@ class MappedSound(SentenceMap):
         return self._known[index]
 
     def _mapped(self, place: np.ndarray) -> torch.Tensor:
-        return self._mapping(torch.from_numpy(place.astype(np.float32))[None])[0]
+        return self._projection(torch.from_numpy(place.astype(np.float32))[None])[0]
 
 
 def _unasked(phrases: Sequence[str]) -> torch.Tensor:
     return torch.empty(len(phrases), 0)
 
 
-def read_mapping(folder: Path) -> MeaningMapping:
-    """The mapping in a folder. Raises MappingError for a folder that has none, or a damaged one."""
+def read_projection(folder: Path) -> AudioProjection:
+    """The mapping in a folder. Raises ProjectionError for a folder that has none, or a damaged one."""
     try:
         facts = json.loads((folder / METADATA).read_text(encoding="utf-8"))
         if facts["format"] != FORMAT:
@@ -168,53 +168,55 @@ def read_mapping(folder: Path) -> MeaningMapping:
         from safetensors.torch import load_file
 
         try:
-            return MeaningMapping(load_file(folder / WEIGHTS), facts)
+            return AudioProjection(load_file(folder / WEIGHTS), facts)
         except SafetensorError as error:
             raise ValueError(str(error)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MappingError(f"{folder}: not a valid mapping ({error!r}); train it again: {retrain(folder)}") from error
+        raise ProjectionError(
+            f"{folder}: not a valid mapping ({error!r}); train it again: {retrain(folder)}"
+        ) from error
 
 
-def write_mapping(home: Path, mapping: MeaningMapping) -> Path:
+def write_projection(home: Path, projection: AudioProjection) -> Path:
     """Write a mapping to its place under `home`, whole or not at all; gives its folder."""
     from safetensors.torch import save_file
 
-    folder = home / mapping.facts["text_encoder"][:24]
+    folder = home / projection.facts["text_encoder"][:24]
     with atomic_folder(folder) as made:
-        save_file({name: value.half().contiguous().cpu() for name, value in mapping.weights.items()}, made / WEIGHTS)
-        facts = {"format": FORMAT, **mapping.facts}
+        save_file({name: value.half().contiguous().cpu() for name, value in projection.weights.items()}, made / WEIGHTS)
+        facts = {"format": FORMAT, **projection.facts}
         (made / METADATA).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return folder
 
 
-def find_mapping(
+def find_projection(
     home: Path, engine: Path, tokens: int, dim: int, space: str, loras: Iterable[tuple[str, float]] = ()
-) -> tuple[MeaningMapping | None, str]:
+) -> tuple[AudioProjection | None, str]:
     """The mapping for an engine's text encoder, None where there is none that fits, and one line that says why.
 
     home: the folder of all mappings. tokens, dim: of the engine's text states. space: hash of the text encoder in
     whose sentence space meanings lie. The line is "" where no mapping was ever made for this engine.
     """
-    found: list[MeaningMapping] = []
+    found: list[AudioProjection] = []
     why = ""
     for folder in sorted(home.glob(f"*/{METADATA}")):
         try:
-            mapping = read_mapping(folder.parent)
-        except MappingError as error:
+            projection = read_projection(folder.parent)
+        except ProjectionError as error:
             why = str(error)
             continue
-        if (mapping.tokens, mapping.dim) == (tokens, dim) or mapping.facts["engine"] == str(engine):
-            found.append(mapping)
+        if (projection.tokens, projection.dim) == (tokens, dim) or projection.facts["engine"] == str(engine):
+            found.append(projection)
     if not found:
         return None, why
     own = states_hash(engine, loras)  # seconds for a large encoder: only where a mapping may be for it
-    fitting = [mapping for mapping in found if mapping.facts["text_encoder"] == own]
+    fitting = [projection for projection in found if projection.facts["text_encoder"] == own]
     if fitting and fitting[0].facts["space"] != space:
         return None, (
             f"the mapping of {engine.name} was trained to another sentence space than the sound encoder's; "
             f"the concept bank takes its place; train it again: {retrain(engine)}"
         )
-    if not fitting and any(mapping.facts["engine"] == str(engine) for mapping in found):
+    if not fitting and any(projection.facts["engine"] == str(engine) for projection in found):
         return None, (
             f"the mapping of {engine.name} was trained to another text encoder than it has now; "
             f"the concept bank takes its place; train it again: {retrain(engine)}"

@@ -16,7 +16,7 @@ from typing import Self
 
 import torch
 
-from tpos_live.conditioning.regions import MOST_SCENES
+from tpos_live.conditioning.regions import MAX_REGIONS
 from tpos_live.core.parameters import SLOTS, TABLE, Snapshot
 from tpos_live.core.shown import CLEARED, selected_text
 
@@ -226,11 +226,11 @@ class PromptBank:
                 here = self._now(now)
                 assert here is not None
                 if float((target - here).norm()) > 1e-3 * float(here.norm()):
-                    start = fold(self.parts, MOST_SCENES - 1)  # what is new gets a part of its own at once
+                    start = fold(self.parts, MAX_REGIONS - 1)  # what is new gets a part of its own at once
                     self._fade = _Fade(here, start, now, float(snapshot["prompt.fade"]))
             self._key, self._cleared = wish, False
         self.prompt = " + ".join(filter(None, texts))
-        self._shown, self._goal = target, fold(goal, MOST_SCENES)
+        self._shown, self._goal = target, fold(goal, MAX_REGIONS)
         return self._now(now)
 
     def _follow(self, now: float, snapshot: Snapshot) -> dict[int, float]:
@@ -269,7 +269,7 @@ class PromptBank:
             return self._shown
         both = [(states, weight * (1 - share)) for states, weight in fade.parts]
         both += [(states, weight * share) for states, weight in self._goal]
-        self.parts = fold([part for part in both if part[1] > _SMALL], MOST_SCENES)
+        self.parts = fold([part for part in both if part[1] > _SMALL], MAX_REGIONS)
         return slerp(fade.start, self._shown, share)
 
 

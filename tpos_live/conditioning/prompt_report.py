@@ -15,7 +15,7 @@ _PATIENCE = 5.0
 """Seconds between looks at whether the show has ended without a word."""
 
 
-class Interpreter:
+class PromptReport:
     """Reads the newest prompt on a thread of its own.
 
     Thread contract: one thread calls `follow`, which returns at once; any thread reads `line`.
@@ -71,7 +71,7 @@ class Interpreter:
             if not self._loaded:
                 self._loaded, self._vocabulary = True, self._load()
             bare = plain(prompt)
-            line = str(self._vocabulary.understand(bare.text)) if self._vocabulary else ""
+            line = str(self._vocabulary.match(bare.text)) if self._vocabulary else ""
             self.line = "; ".join(filter(None, (bare.line, line)))
         except Exception:  # a line of text is not worth a show
             self.line = ""

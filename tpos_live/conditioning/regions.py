@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
-MOST_SCENES = 3
+MAX_REGIONS = 3
 """Prompts that a picture is made of at once; each costs a row of the UNet while it lasts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scenes:
-    """tokens: float [K, rows, dim], each as a prompt of its own; a buffer of the mixer's, valid until its next call.
+class Regions:
+    """prompt_embeds: float [K, rows, dim], each as a prompt of its own; valid until the builder's next call.
     weights: K of them, 2 to MOST_SCENES, all above zero, one in sum: shares of the picture's area."""
 
-    tokens: torch.Tensor
+    prompt_embeds: torch.Tensor
     weights: tuple[float, ...]

@@ -57,7 +57,7 @@ Sentences = Callable[[list[str]], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Understood:
+class PromptMatch:
     """What of a prompt an engine understands. near: cosine of the family's nearest phrase, in [-1, 1].
 
     families: those that are drawn, nearest first; none only for a prompt without words. others: colours, styles and
@@ -119,7 +119,7 @@ class Vocabulary:
         self._longest_first = sorted(filter(None, self._exact), key=len, reverse=True)
         self._plainest = {name: texts[0].lower() for name, texts in phrases.get("family", {}).items() if texts}
 
-    def understand(self, prompt: str) -> Understood:
+    def match(self, prompt: str) -> PromptMatch:
         """What of `prompt`, any text of any length, is understood."""
         words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
         cut = len(words) > MOST_WORDS
@@ -127,7 +127,7 @@ class Vocabulary:
         bare = [word.lower().strip(".,;:!?\"'()[]{}") for word in words]
         known = [bool(re.search(r"[a-z]", word)) for word in bare]
         if not any(known):
-            return Understood(missed=tuple(dict.fromkeys(words)), cut=cut)
+            return PromptMatch(missed=tuple(dict.fromkeys(words)), cut=cut)
         spans = [
             (start, end)
             for start in range(len(words))
@@ -164,16 +164,16 @@ class Vocabulary:
         ]
         others = [name.replace("_", " ") for kind in KINDS[1:] for name in found[kind]]
         near = min(float(cosines[0, self._rows(families[0])].max()), 1.0)
-        return Understood(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead)
+        return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead)
 
-    def retell(self, prompt: str) -> str:
+    def rewrite(self, prompt: str) -> str:
         """The prompt in words that the engine was taught: `a hearth in neon` is told as `neon fire`.
 
         A prompt of such words alone stays as it is, and so does one in which nothing is understood. A second scene is
         told where its plainest name is written out; what merely is like one is left out, for one word in a
         sentence often is.
         """
-        understood = self.understand(prompt)
+        understood = self.match(prompt)
         said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
         if not understood.families or self._taught(said):
             return prompt
@@ -254,7 +254,7 @@ def _holds(said: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(text)}\b", said) is not None
 
 
-class Retold:
+class PromptRewriter:
     """Encodes prompts as their engine was taught to hear them. Any thread may call it."""
 
     def __init__(self, encode: Callable[[str], torch.Tensor], vocabulary: Callable[[], Vocabulary | None]) -> None:
@@ -265,7 +265,7 @@ class Retold:
         """The states of `prompt`, [tokens, dim]."""
         vocabulary = self._vocabulary()
         text = plain(prompt).text
-        return self._encode(vocabulary.retell(text) if vocabulary else text)
+        return self._encode(vocabulary.rewrite(text) if vocabulary else text)
 
 
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:

@@ -30,7 +30,7 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False))
 
 
-def mappings_dir() -> Path:
+def projections_dir() -> Path:
     """Where mappings of `tpos-live train mapping` lie: a folder of the user's data. Not made here."""
     return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "mappings"
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tpos_live.conditioning.edit_directions import Directions
+from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.conditioning.prompt_syntax import plain
-from tpos_live.conditioning.regions import MOST_SCENES, Scenes
+from tpos_live.conditioning.regions import MAX_REGIONS, Regions
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -105,7 +105,7 @@ class Painter:
         self._growth = Growth(shape, engine.device)
         self.on_card = engine.device.type == "cuda"
         """Whether a card draws, and Python has time meanwhile."""
-        self._scenes = torch.zeros(MOST_SCENES, rows, engine.token_dim, device=engine.device)
+        self._scenes = torch.zeros(MAX_REGIONS, rows, engine.token_dim, device=engine.device)
         self._weights: tuple[float, ...] = (1.0,)
         self._plan: Plan = engine.schedule.plan(1)
         self._batch = Batch(shape, rows, engine.token_dim, engine.device)
@@ -129,8 +129,8 @@ class Painter:
         params: FrameParams,
         tokens: torch.Tensor,
         snapshot: Snapshot,
-        directions: Directions | None = None,
-        scenes: Scenes | None = None,
+        directions: EditDirections | None = None,
+        scenes: Regions | None = None,
         meanwhile: Callable[[], object] | None = None,
     ) -> Frame:
         """Draw the picture of one moment.
@@ -267,16 +267,16 @@ class Painter:
         if self.engine.networks.live.follow(params.loras, fixed, whole=self._patient or not self._index):
             self._feedback.doubt()
 
-    def _condition(self, tokens: torch.Tensor, params: FrameParams, seed: int, scenes: Scenes | None) -> None:
+    def _condition(self, tokens: torch.Tensor, params: FrameParams, seed: int, scenes: Regions | None) -> None:
         """All rows of the conditioning; two prompts at once, where the engine can."""
         second, share = None, 0.0
         if scenes is not None and self._in_one_pass(scenes):
-            tokens, second = scenes.tokens[0], scenes.tokens[1]
+            tokens, second = scenes.prompt_embeds[0], scenes.prompt_embeds[1]
             share = shares(scenes.weights)[1]
         values = self._rows.scalars.at(seed, params.cut_index, params.noise_position, params.intensity, share)
         self._rows.fill(self._tokens, tokens, values, second)
 
-    def _in_one_pass(self, scenes: Scenes) -> bool:
+    def _in_one_pass(self, scenes: Regions) -> bool:
         return self._rows.pairs and len(scenes.weights) == 2
 
     def _lead_away(self, params: FrameParams, snapshot: Snapshot) -> None:
@@ -295,12 +295,12 @@ class Painter:
             self._negative = text
         self._without[:, self.token_rows :].copy_(self._tokens[:, self.token_rows :])
 
-    def _lead_to(self, directions: Directions | None, params: FrameParams, snapshot: Snapshot, steps: int) -> None:
+    def _lead_to(self, directions: EditDirections | None, params: FrameParams, snapshot: Snapshot, steps: int) -> None:
         """Prepare semantic guidance where the sound leads somewhere."""
         if directions is None or params.audio_guidance * directions.share <= 0:
             self._guide.reset()
             return
-        self._sounds = len(directions.tokens)
+        self._sounds = len(directions.prompt_embeds)
         self._warm = warm_steps(steps, float(snapshot["audio.guidance.warmup"]))
         self._guide.prepare(
             directions.weights,
@@ -311,21 +311,21 @@ class Painter:
             (snapshot["seed"], params.cut_index, steps, snapshot.fired("out.panic"), snapshot.fired("reset")),
         )
 
-    def _share(self, scenes: Scenes | None, directions: Directions | None) -> None:
+    def _share(self, scenes: Regions | None, directions: EditDirections | None) -> None:
         """Prepare the rows of prompts that share the picture, and of sounds that lead. Pictures in flight are one
         mixture instead: the masks of one would lie over the other."""
         if scenes is not None and self.flight is None and not self._in_one_pass(scenes):
             self._weights, count = scenes.weights, len(scenes.weights)
             self._scenes[:count] = self._tokens  # the engine's scalars, in the last rows
-            self._scenes[:count, : self.token_rows].copy_(scenes.tokens)
+            self._scenes[:count, : self.token_rows].copy_(scenes.prompt_embeds)
             if not isinstance(self.accelerator, WholeAccelerator):  # which has masks of its own
                 self._growth.prepare(self._weights)
         if len(self._weights) == 1 and not self._sounds:
             return
-        leading = directions.tokens if self._sounds and directions is not None else None
+        leading = directions.prompt_embeds if self._sounds and directions is not None else None
         self._batch.fill(self._prompts, self._without if self._guidance > 1.0 else None, leading)
         why = self._batch.ready(self.accelerator, self._patient)
-        if 1 < len(self._weights) < MOST_SCENES and not self._patient:
+        if 1 < len(self._weights) < MAX_REGIONS and not self._patient:
             get_ready(self.accelerator, len(self._weights) + 1)  # for a prompt that comes while a sound grows
         if self.flight is not None and not why:
             why = "semantic guidance draws each picture for itself, without the stream batch"

@@ -75,7 +75,7 @@ def scene_of(text: str, families: tuple[str, ...], vocabulary: Vocabulary | None
         return SHOWN[text][0]
     if vocabulary is None or (text in KINDS and text not in SHOWN):
         return None
-    found = vocabulary.understand(text)
+    found = vocabulary.match(text)
     known = found.families and found.families[0] in families and found.near >= NEAR
     return found.families[0] if known else None
 

@@ -88,7 +88,7 @@ def main(engine: Path, folder: Path) -> None:
     words = Words(encoder, AutoTokenizer.from_pretrained(engine / "tokenizer"))
     names = tomllib.loads((engine / "families.toml").read_text(encoding="utf-8"))["families"]
     vocabulary = load_vocabulary(engine, lambda texts: encode(encoder, words.tokenizer, texts)[:, 0])
-    told = vocabulary.retell if vocabulary else str  # as a show tells them
+    told = vocabulary.rewrite if vocabulary else str  # as a show tells them
     families(unet, vae, words, folder / "ember-families.png", names, compare=False)
     prompts(unet, vae, words, folder / "ember-prompts.png", tuple(map(told, PROMPTS)))
     artist = Artist(load_engine(engine, "cpu"), "eager")

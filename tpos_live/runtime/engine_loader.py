@@ -114,7 +114,7 @@ class EngineLoader:
             self.renderer = self._stack.enter_context(
                 RenderThread(
                     pipeline.painter,
-                    pipeline.mixer,
+                    pipeline.builder,
                     session.audio_processor.frame_params,
                     session.audio_processor.embedding,
                     session.store,

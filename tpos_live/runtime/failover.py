@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tpos_live.conditioning.builder import Mixer
+    from tpos_live.conditioning.builder import ConditioningBuilder
     from tpos_live.diffusion.generator import Painter
 
 PATIENCE = 8
@@ -45,7 +45,7 @@ class FailoverResult:
     """What the render thread draws with from now on, and the line that says why."""
 
     painter: Painter
-    mixer: Mixer
+    builder: ConditioningBuilder
     line: str
 
 

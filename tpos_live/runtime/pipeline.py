@@ -11,18 +11,18 @@ from typing import Self
 from tpos_live.audio_encoder.checkpoint import EncoderError, text_hash
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
-from tpos_live.conditioning.audio_conditioner import AudioMap, SentenceSpaceEncoder
-from tpos_live.conditioning.builder import Mixer
-from tpos_live.conditioning.phrase_conditioner import audio_map, names
-from tpos_live.conditioning.projection import MappedSound, MappingError, find_mapping
+from tpos_live.conditioning.audio_conditioner import AudioConditioner, SentenceSpaceEncoder
+from tpos_live.conditioning.builder import ConditioningBuilder
+from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, sound_phrases
+from tpos_live.conditioning.projection import ProjectedConditioner, ProjectionError, find_projection
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
-from tpos_live.conditioning.prompt_report import Interpreter
-from tpos_live.conditioning.vocabulary import Retold, load_vocabulary, offered_scenes
+from tpos_live.conditioning.prompt_report import PromptReport
+from tpos_live.conditioning.vocabulary import PromptRewriter, load_vocabulary, offered_scenes
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
-from tpos_live.core.paths import mappings_dir, shipped
+from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.registry import STOPGAPS, Accelerator, prepare_better, sweep_caches
@@ -92,15 +92,17 @@ class Pipeline:
         self.painter = self._painter(size if size[0] else self._own_size(), accelerator)
         # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
         vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
-        told = Retold(engine.encode, vocabulary)
+        told = PromptRewriter(engine.encode, vocabulary)
         texts = self._stack.enter_context(TextCache(told, synchronous=not self._live))
         rows, own = self.painter.token_rows, self.engine.metadata.audio_mode
-        self._interpreter = self._stack.enter_context(Interpreter(vocabulary, synchronous=not self._live))
-        follow = self._interpreter.follow
-        self.mixer = Mixer(PromptBank(texts), self._sound_map(), rows, self.engine.hears, own, follow)
+        self._prompt_report = self._stack.enter_context(PromptReport(vocabulary, synchronous=not self._live))
+        follow = self._prompt_report.follow
+        self.builder = ConditioningBuilder(
+            PromptBank(texts), self._audio_conditioner(), rows, self.engine.hears, own, follow
+        )
         self._texts = texts
 
-    def _sound_map(self) -> AudioMap | None:
+    def _audio_conditioner(self) -> AudioConditioner | None:
         """From what is heard to the engine: by its own trained mapping where there is one, else by phrases."""
         engine, encoder = self.engine, self.encoder
         rows, first = engine.metadata.audio_tokens, engine.texts.first_word
@@ -109,14 +111,18 @@ class Pipeline:
             try:
                 space = text_hash(shipped("engines") / BUILT_IN)
                 shape = engine.text_tokens, engine.token_dim
-                mapping, why = find_mapping(mappings_dir(), engine.folder, *shape, space, loras)
-            except (MappingError, EncoderError) as error:
-                mapping, why = None, str(error)
+                projection, why = find_projection(projections_dir(), engine.folder, *shape, space, loras)
+            except (ProjectionError, EncoderError) as error:
+                projection, why = None, str(error)
             self.note = "\n".join(filter(None, (self.note, why)))
-            if mapping is not None:
-                called, places = names(encoder)
-                return MappedSound(called, places, mapping.to(engine.device), rows, first, encoder.csls_scorer(places))
-        return audio_map(encoder, engine.encode_all, rows, engine.hears, first, offered_scenes(self._path))
+            if projection is not None:
+                called, places = sound_phrases(encoder)
+                return ProjectedConditioner(
+                    called, places, projection.to(engine.device), rows, first, encoder.csls_scorer(places)
+                )
+        return choose_audio_conditioner(
+            encoder, engine.encode_all, rows, engine.hears, first, offered_scenes(self._path)
+        )
 
     def _build_built_in(self, why: str) -> None:
         """The engine in the box, on the CPU, which needs nothing that can have been lost."""
@@ -169,7 +175,7 @@ class Pipeline:
             self.painter = self._painter(size, name)
             self.painter.accelerator.why = first
             line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.accelerator.name}"
-        return FailoverResult(self.painter, self.mixer, line)
+        return FailoverResult(self.painter, self.builder, line)
 
     def __exit__(self, *_exc: object) -> None:
         self._stack.close()
@@ -187,7 +193,7 @@ class Pipeline:
     @property
     def understood(self) -> str:
         """What the engine understands of the prompt, one line; "" where it cannot tell."""
-        return self._interpreter.line
+        return self._prompt_report.line
 
     def improve(self) -> Accelerator | None:
         """A faster accelerator than the painter's, prepared now; None if there is none. Any thread.
@@ -204,7 +210,7 @@ class Pipeline:
         self, params: FrameParams, embedding: AudioEmbedding | None, snapshot: Snapshot, now: float
     ) -> Frame | None:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
-        tokens = self.mixer.tokens(now, snapshot, params, embedding)
+        tokens = self.builder.tokens(now, snapshot, params, embedding)
         if tokens is None:
             return None
-        return self.painter.draw(params, tokens, snapshot, self.mixer.directions, self.mixer.scenes)
+        return self.painter.draw(params, tokens, snapshot, self.builder.directions, self.builder.regions)

@@ -12,9 +12,9 @@ from typing import Self
 import torch
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.builder import Mixer
-from tpos_live.conditioning.edit_directions import Directions
-from tpos_live.conditioning.regions import Scenes
+from tpos_live.conditioning.builder import ConditioningBuilder
+from tpos_live.conditioning.edit_directions import EditDirections
+from tpos_live.conditioning.regions import Regions
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
@@ -24,7 +24,7 @@ from tpos_live.diffusion.backends.registry import Accelerator
 from tpos_live.diffusion.generator import Painter
 from tpos_live.runtime.failover import FailoverResult
 
-Mixed = tuple[torch.Tensor, Directions | None, Scenes | None]
+Mixed = tuple[torch.Tensor, EditDirections | None, Regions | None]
 """What a mixer gives for a picture."""
 _LOOK = 0.05
 """Seconds at most between two looks at whether to stop."""
@@ -96,14 +96,14 @@ class RenderThread:
     meanings and parameters are taken as they are. A picture that fails is reported once, the last one stays, and it
     tries again, or goes on with what `fail_over` gives it.
 
-    Thread contract: the thread owns `painter` and `mixer`; `frames` is its output. `swap`, `drawn`,
+    Thread contract: the thread owns `painter` and `builder`; `frames` is its output. `swap`, `drawn`,
     `failed` and `error` may be used from anywhere.
     """
 
     def __init__(
         self,
         painter: Painter,
-        mixer: Mixer,
+        builder: ConditioningBuilder,
         frame_params: Mailbox[FrameParams],
         embeddings: Mailbox[AudioEmbedding],
         store: ParameterStore,
@@ -117,7 +117,7 @@ class RenderThread:
         when a picture failed, with the number of failures in a row: what to go on with, None for the same again.
         clock: of the cap on frames, seconds."""
         self._painter = painter
-        self._mixer = mixer
+        self._builder = builder
         self._frame_params = frame_params
         self._embeddings = embeddings
         self._store = store
@@ -206,11 +206,11 @@ class RenderThread:
         """Prompt and sound in one; None only before the first prompt is encoded."""
         began = time.perf_counter()
         # The meaning is looked at, not taken: it stays true until there is a newer one.
-        tokens = self._mixer.tokens(params.time, snapshot, params, self._embeddings.latest())
+        tokens = self._builder.tokens(params.time, snapshot, params, self._embeddings.latest())
         if tokens is None:
             return None
         self._painter.times.add("mix", time.perf_counter() - began)
-        return tokens, self._mixer.directions, self._mixer.scenes
+        return tokens, self._builder.directions, self._builder.regions
 
     def _fail(self, error: Exception) -> None:
         self._ahead = None  # another mixer may follow
@@ -223,7 +223,7 @@ class RenderThread:
         try:
             result = self._fail_over(error, self._in_a_row)
             if result is not None:
-                self._painter, self._mixer, self._in_a_row = result.painter, result.mixer, 0
+                self._painter, self._builder, self._in_a_row = result.painter, result.builder, 0
                 self._next, self._failed_over = None, True
                 self._painter.settle()
                 self._report(result.line)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tpos_live.conditioning.regions import MOST_SCENES
+from tpos_live.conditioning.regions import MAX_REGIONS
 from tpos_live.core.errors import NotReady
 from tpos_live.diffusion.backends.fuse_projections import join
 from tpos_live.diffusion.backends.parity import LEAST, Draws, psnr
@@ -208,7 +208,7 @@ def prove(made: WholeAccelerator, engine: Engine, size: tuple[int, int], rows: i
     for steps in allowed[:1] if brief else allowed:
         for guidance in (1.0, 2.0) if engine.metadata.guidance else (1.0,):
             plan, without = engine.schedule.plan(steps), tokens if guidance > 1 else None
-            for scenes in range(1, MOST_SCENES + 1):  # prompts that share a picture, on a fade or for good
+            for scenes in range(1, MAX_REGIONS + 1):  # prompts that share a picture, on a fade or for good
                 made.whole.draw(
                     plan, noise, tokens.expand(scenes, -1, -1), None, lambda _n: noise, without, guidance,
                     weights=(1 / scenes,) * scenes,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tpos_live.conditioning.regions import MOST_SCENES
+from tpos_live.conditioning.regions import MAX_REGIONS
 from tpos_live.diffusion.sampling.semantic_guidance import MOST_DIRECTIONS
 
 if TYPE_CHECKING:
     from tpos_live.diffusion.backends.registry import Accelerator
 
-MOST_ROWS = MOST_SCENES + 1 + MOST_DIRECTIONS
+MOST_ROWS = MAX_REGIONS + 1 + MOST_DIRECTIONS
 """With the prompts, without them, and the sounds."""
 
 

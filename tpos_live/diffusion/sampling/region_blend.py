@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import torch
 
-from tpos_live.conditioning.regions import MOST_SCENES
+from tpos_live.conditioning.regions import MAX_REGIONS
 from tpos_live.diffusion.cuda.pinned_scalars import Numbers
 from tpos_live.diffusion.sampling.semantic_guidance import blur
 
@@ -48,9 +48,9 @@ class Growth:
         """shape: [1, channels, height, width] of the latent."""
         _, _, height, width = shape
         self._fine, self._wide = (max(round(part * min(height, width)) // 2 * 2 + 1, 3) for part in (FINE, WIDE))
-        self._numbers = Numbers(MOST_SCENES, device=device)
+        self._numbers = Numbers(MAX_REGIONS, device=device)
         self._share = self._numbers.there.view(-1, 1, 1, 1)
-        self._masks = torch.zeros(MOST_SCENES, 1, height, width, device=device)
+        self._masks = torch.zeros(MAX_REGIONS, 1, height, width, device=device)
 
     def prepare(self, weights: Sequence[float]) -> None:
         """Set the weights of the next picture: 2 to MOST_SCENES of them, one in sum."""

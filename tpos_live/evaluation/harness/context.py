@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tpos_live.conditioning.vocabulary import Retold, load_vocabulary
+from tpos_live.conditioning.vocabulary import PromptRewriter, load_vocabulary
 from tpos_live.evaluation.classifier.model import Judge
 from tpos_live.evaluation.harness.sampler import Artist, as_tensor
 
@@ -31,7 +31,7 @@ class Trial:
         self.artist, self.judge, self.seed = artist, judge, seed
         engine = artist.engine
         vocabulary = cache(lambda: load_vocabulary(engine.folder, engine.sentences))
-        self.states = lru_cache(maxsize=4096)(Retold(engine.encode, vocabulary))
+        self.states = lru_cache(maxsize=4096)(PromptRewriter(engine.encode, vocabulary))
         self.engine_states = lru_cache(maxsize=4096)(engine.encode)
         taught = taught_families(artist.engine.folder)
         self.families = tuple(name for name in judge.families if not taught or name in taught)

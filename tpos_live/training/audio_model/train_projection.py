@@ -1,4 +1,4 @@
-"""`tpos-live train mapping`: fit the mapping from the sentence space to an engine's own text states.
+"""`tpos-live train projection`: fit the mapping from the sentence space to an engine's own text states.
 
 Phrases of the caption grammar and of the sound encoder's bank are read by both text encoders: by Ember's, whose
 sentence vectors are the space of meanings, and by the engine's. Their states are told in a few principal directions,
@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from tpos_live.audio_encoder.checkpoint import EncoderError, read_metadata, text_hash
 from tpos_live.audio_encoder.load import FOLDER
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.conditioning.phrase_conditioner import SentenceMap
-from tpos_live.conditioning.projection import MappingError, MeaningMapping, states_hash, write_mapping
-from tpos_live.core.paths import mappings_dir, shipped
+from tpos_live.conditioning.phrase_conditioner import PhraseConditioner
+from tpos_live.conditioning.projection import AudioProjection, ProjectionError, states_hash, write_projection
+from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine
 
@@ -87,7 +87,7 @@ def fit(
     seed: int,
     seconds: float,
     clock: Callable[[], float],
-) -> MeaningMapping:
+) -> AudioProjection:
     """The mapping from unit vectors [n, space] to states [n, tokens, dim]; stops at the time, too."""
     generator = torch.Generator().manual_seed(seed)
     count, tokens, dim = states.shape
@@ -127,11 +127,11 @@ def fit(
     lengths = states.norm(dim=-1).mean(0)[:, None]
     done = {name: value.detach() for name, value in weights.items()}
     done["skip"], done["out"] = done["skip"] * scale, done["out"] * scale
-    return MeaningMapping({**done, "mean": mean, "basis": basis, "lengths": lengths})
+    return AudioProjection({**done, "mean": mean, "basis": basis, "lengths": lengths})
 
 
 def measure(
-    mapping: MeaningMapping, vectors: torch.Tensor, states: torch.Tensor, bank: tuple[torch.Tensor, torch.Tensor]
+    projection: AudioProjection, vectors: torch.Tensor, states: torch.Tensor, bank: tuple[torch.Tensor, torch.Tensor]
 ) -> dict[str, float]:
     """How the mapping does on phrases that it has not seen, beside the concept bank.
 
@@ -139,14 +139,14 @@ def measure(
     states, a share of the mean text's distance. Found: share of the phrases whose own states are the nearest.
     """
     states = states.float()
-    by_bank = SentenceMap([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda _: bank[1].float(), 0)
+    by_bank = PhraseConditioner([str(n) for n in range(len(bank[0]))], bank[0].numpy(), lambda _: bank[1].float(), 0)
     blended = []
     for vector in vectors:
         by_bank.follow(AudioEmbedding(0.0, vector.numpy(), 1.0), 0.0)  # at once, for no time goes by
         blended.append(by_bank.sentence())
     figures: dict[str, float] = {"n": len(states)}
-    usual = (states - mapping.weights["mean"]).flatten(1).norm(dim=1)
-    for name, made in (("mapping", mapping(vectors)), ("bank", torch.stack(blended))):
+    usual = (states - projection.weights["mean"]).flatten(1).norm(dim=1)
+    for name, made in (("mapping", projection(vectors)), ("bank", torch.stack(blended))):
         error = (made - states).flatten(1).norm(dim=1) / usual.clamp_min(1e-6)
         nearest = torch.cdist(made.flatten(1), states.flatten(1)).argmin(1)
         figures[f"{name}_error"] = round(float(error.mean()), 3)
@@ -166,7 +166,7 @@ def train_mapping(
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
-    """Fit the mapping of an engine and write it; gives the folder. Raises EngineError, MappingError, EncoderError.
+    """Fit the mapping of an engine and write it; gives the folder. Raises EngineError, ProjectionError, EncoderError.
 
     name: as --engine. home: where mappings lie, by default in the user's data. Nothing is written before the fit has
     ended.
@@ -189,17 +189,19 @@ def train_mapping(
     states = encode(engine, texts, 60 * minutes * plan.encoding, clock)
     texts = texts[: len(states)]
     if not torch.isfinite(states).all():
-        raise MappingError(f"{path}: its text encoder gives numbers that are none; fetch or install the engine again")
+        raise ProjectionError(
+            f"{path}: its text encoder gives numbers that are none; fetch or install the engine again"
+        )
     vectors = torch.cat([space.sentences(texts[at : at + 128]) for at in range(0, len(texts), 128)])
     vectors = F.normalize(vectors.float(), dim=-1)
     order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(seed))
     unseen, seen = order[: max(int(HELD_OUT * len(texts)), 8)], order[max(int(HELD_OUT * len(texts)), 8) :]
     left = 60 * minutes - (clock() - begin)
-    mapping = fit(vectors[seen], states[seen], plan, seed, left, clock)
+    projection = fit(vectors[seen], states[seen], plan, seed, left, clock)
     known = torch.tensor([n for n in seen.tolist() if n < len(bank)] or seen.tolist())
-    figures = measure(mapping, vectors[unseen], states[unseen], (vectors[known], states[known]))
+    figures = measure(projection, vectors[unseen], states[unseen], (vectors[known], states[known]))
     loras = [(lora.file, lora.weight) for lora in engine.metadata.loras]
-    mapping.facts.update(
+    projection.facts.update(
         engine=str(path),
         text_encoder=states_hash(path, loras),
         space=text_hash(ember),
@@ -207,7 +209,7 @@ def train_mapping(
         seed=seed,
         figures=figures,
     )
-    folder = write_mapping(home or mappings_dir(), mapping)
+    folder = write_projection(home or projections_dir(), projection)
     say(
         f"{figures['n']} unseen phrases, error as a share of the mean text's: {figures['mapping_error']:.2f} (concept "
         f"bank {figures['bank_error']:.2f}); nearest to themselves: {figures['mapping_found']:.0%} "
@@ -215,5 +217,5 @@ def train_mapping(
     )
     if figures["mapping_error"] > figures["bank_error"]:
         say(f"the concept bank is nearer for this engine; to use it, remove {folder}")
-    say(f"wrote {folder}, {mapping.parameters / 1e6:.1f} million parameters, {clock() - begin:.0f} s")
+    say(f"wrote {folder}, {projection.parameters / 1e6:.1f} million parameters, {clock() - begin:.0f} s")
     return folder
