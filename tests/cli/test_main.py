@@ -65,6 +65,17 @@ def test_help_needs_no_heavy_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_commands_of_training_and_measuring_are_imported_when_they_run() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from tpos_live.cli.main import cli; "
+        "CliRunner().invoke(cli, ['still', '--help']); "
+        "print([m for m in sys.modules if m.startswith('tpos_live.')"
+        " and m.split('.')[1] in ('training', 'evaluation', 'bench') or m in ('tpos_live.cli.train',)])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -11,10 +11,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tpos_live.cli.evaluate import evaluate
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE, load_vocabulary, offered_scenes
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.evaluation.classifier.model import FILE, Judge, load_judge, save_judge
-from tpos_live.evaluation.cli import evaluate
 from tpos_live.evaluation.gate import APART, NAMED, Verdict, judge_families, offer, trained_families
 from tpos_live.evaluation.harness.context import Trial, taught_families
 from tpos_live.evaluation.harness.pool import Crew

@@ -1,0 +1,62 @@
+"""`tpos-live bench ...`: how fast this machine is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tpos_live.cli.options import FILE, FPS_CAP, PICTURE, settings_from, with_options
+
+_OFFSCREEN = click.option(
+    "--offscreen", is_flag=True, help="Draw with OpenGL as a window does, without a display (EGL)."
+)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=20.0, show_default=True)
+@click.option("--append", type=FILE, help="Add the result to this file of JSON lines.")
+@_OFFSCREEN
+@with_options([*PICTURE, FPS_CAP])
+@click.pass_context
+def bench(
+    context: click.Context, as_json: bool, seconds: float, append: Path | None, offscreen: bool, **options: Any
+) -> None:
+    """Measure the whole path: every stage, pictures a second, losses."""
+    if context.invoked_subcommand is None:
+        from tpos_live.bench.session import bench_show
+
+        context.exit(bench_show(settings_from(options), seconds, as_json, append, offscreen))
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
+@click.option("--clicks", type=click.IntRange(3, 1000), default=100, show_default=True)
+@_OFFSCREEN
+@with_options(PICTURE)
+def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
+    """Click into the input, first changed pixel read back from the window."""
+    from tpos_live.bench.latency import bench_latency
+
+    return bench_latency(settings_from(options), clicks, as_json, offscreen)
+
+
+@bench.command("engine")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
+@click.option("--frames", type=click.IntRange(3, 100_000), default=200, show_default=True, help="Of each loop.")
+@click.option("--steps", type=click.IntRange(1, 4), default=1, show_default=True)
+@click.option("--baselines/--no-baselines", default=True, help="Measure the stock pipeline and the loop apart as well.")
+@click.option("--show", "show_seconds", type=click.FloatRange(0, 3600), default=0.0, help="Then a whole show as long.")
+@click.option("--append", type=FILE, help="Add the results to this file of JSON lines.")
+@_OFFSCREEN
+@with_options(PICTURE)
+def bench_engine_(
+    as_json: bool, frames: int, steps: int, baselines: bool, show_seconds: float, append: Path | None,
+    offscreen: bool, **options: Any,
+) -> int:  # fmt: skip
+    """Measure the engine alone, and on the same weights what others do."""
+    from tpos_live.bench.engine import bench_engine
+
+    return bench_engine(settings_from(options), frames, steps, baselines, show_seconds, append, as_json, offscreen)

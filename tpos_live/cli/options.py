@@ -1,0 +1,110 @@
+"""Options that several commands share, and the settings that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tpos_live.core.settings import (
+    Settings,
+    SettingsError,
+    load_settings,
+    parse_address,
+    parse_channels,
+    parse_screen,
+    parse_size,
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def checked(parse: Callable[[str], Any]) -> Callable[[Any, Any, str | None], str | None]:
+    def check(_context: Any, _option: Any, value: str | None) -> str | None:
+        try:
+            parse(value or "")
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+        return value
+
+    return check
+
+
+def channels(_context: Any, _option: Any, value: str | None) -> list[int] | None:
+    try:
+        return None if value is None else parse_channels(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def replies(_context: Any, _option: Any, values: tuple[str, ...]) -> list[str] | None:
+    """None where the option was not given, as with every other option."""
+    for value in values:
+        checked(parse_address)(_context, _option, value)
+    return [value for value in values if value] if values else None
+
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+PICTURE = [
+    click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the picture shows."),
+    click.option("--engine", "engine_name", metavar="NAME|PATH|HUB-ID", help="auto, ember, a folder or a hub id."),
+    click.option("--size", "engine_size", metavar="SIZE", callback=checked(parse_size), help="256 or 512x288."),
+    click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which picture of a prompt."),
+    click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
+    click.option("--stream-batch", "engine_stream_batch", is_flag=True, default=None, help="2 to 4 steps in flight."),
+    click.option(
+        "--residual-guidance", "engine_residual_guidance", is_flag=True, default=None, help="Guidance at no cost."
+    ),
+    click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto or one of docs/engines.md's."),
+    click.option("--config", type=FILE, help="Settings file, laid over ./config.toml."),
+]
+FPS_CAP = click.option(
+    "--fps-cap", "engine_fps_cap", type=click.FloatRange(0, 1000), help="Most engine pictures a second."
+)
+SHOW = [
+    FPS_CAP,
+    click.option("--fullscreen", "parameters_out_fullscreen", is_flag=True, default=None, help="Fill the screen."),
+    click.option("--screen", "window_screen", metavar="N|NAME", callback=checked(parse_screen), help="Screen to fill."),
+    click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4."),
+    click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
+    click.option("--seconds", type=click.FloatRange(0, 1e6), help="End after this time."),
+    click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),
+    click.option("--osc-port", "osc_port", type=click.IntRange(0, 65535), help="UDP port for OSC; 0 = none."),
+    click.option(
+        "--osc-reply",
+        "osc_reply",
+        metavar="HOST:PORT",
+        multiple=True,
+        callback=replies,
+        help="Where status goes; may be given several times.",
+    ),
+    click.option("--mute", "sound_mute", is_flag=True, default=None, help="Do not play the sound that is analysed."),
+]
+
+
+def with_options(options: list[Callable[[F], F]]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def settings_from(options: dict[str, Any]) -> Settings:
+    """Settings from options named section_key; `parameters_out_fullscreen` is the parameter out.fullscreen."""
+    overrides = {}
+    for name, value in options.items():
+        if value is None or name == "config":
+            continue
+        section, _, rest = name.partition("_")
+        if section == "parameters":
+            overrides[f"parameters.{rest.replace('_', '.')}"] = value
+        else:
+            overrides[f"{section}.{rest}" if rest else name] = value
+    try:
+        return load_settings(overrides, options.get("config"))
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error

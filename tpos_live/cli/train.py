@@ -1,0 +1,157 @@
+"""`tpos-live train ...`: train the networks that are in the box.
+
+Only light modules are imported here; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def _names(listed: str) -> list[str]:
+    """What stands between the commas."""
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+@click.group()
+def train() -> None:
+    """Train the networks that are in the box."""
+
+
+@train.command()
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint, or from the engine in -o.")
+@click.option("--minutes", type=click.FloatRange(0.1, 100_000), default=60.0, show_default=True)
+@click.option("--of", type=click.FloatRange(0.1, 100_000), help="Of so many minutes of the UNet's training in all.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember/engine"))
+@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember"))
+@click.option("--families", default="", metavar="A,B", help="Learn these scene families alone.")
+@click.option("--batch", type=click.IntRange(1, 65_536), default=None, help="Default: for the device.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
+def ember(
+    resume: bool, minutes: float, of: float | None, output: Path, run: Path, families: str, batch: int | None,
+    seed: int, threads: int | None, accelerator: str | None,
+) -> None:  # fmt: skip
+    """Train Ember: scenes, text encoder, autoencoder, UNet."""
+    from tpos_live.training.image_model.train import train_ember
+    from tpos_live.training.scenes.families import FAMILIES
+
+    unknown = sorted(set(_names(families)) - set(FAMILIES))
+    if unknown or len(_names(families)) == 1:
+        known = ", ".join(FAMILIES)
+        raise click.UsageError(f"--families wants two or more of {known}; not {', '.join(unknown) or families}")
+    train_ember(
+        output, minutes=minutes, resume=resume, accelerator=accelerator, seed=seed, threads=threads, run=run, of=of,
+        families=_names(families), batch=batch,
+    )  # fmt: skip
+
+
+@train.command()
+@click.option("--sounds", type=click.Path(path_type=Path), required=True, help="A folder of sounds that nobody named.")
+@click.option("--teacher", type=click.Path(path_type=Path), required=True, help="YAMNet as a TFLite file.")
+@click.option("--minutes", type=click.FloatRange(0, 100_000), default=10.0, show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with the ears that are there.")
+@click.option("--data", type=click.Path(path_type=Path), help="Clips of `train encoder`, to be heard as well, unnamed.")
+@click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Of --data, leave out this fold.")
+@click.option("--leave-out-classes", default="", metavar="A,B", help="Of --data, leave out these.")
+@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
+@click.option("--soundfont", type=click.Path(path_type=Path), help="General MIDI (.sf2), to make music with.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+def ears(
+    sounds: Path,
+    teacher: Path,
+    minutes: float,
+    resume: bool,
+    data: Path | None,
+    leave_out_fold: int | None,
+    leave_out_classes: str,
+    soundfont: Path | None,
+    run: Path,
+    seed: int,
+    threads: int | None,
+) -> None:
+    """Teach the sound encoder's ears by a teacher, before it learns names."""
+    from tpos_live.training.audio_model.pretrain import train_ears
+
+    if (leave_out_fold is not None or leave_out_classes) and data is None:
+        raise click.UsageError("--leave-out-… says which clips of --data are not heard; give --data")
+    train_ears(
+        sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads, resume=resume, data=data,
+        leave_out_fold=leave_out_fold, without=_names(leave_out_classes), soundfont=soundfont,
+    )  # fmt: skip
+
+
+@train.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.option("--minutes", type=click.FloatRange(0, 100_000), default=20.0, show_default=True)
+@click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Train without this fold, to measure.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Default: the one in the box.")
+@click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@click.option(
+    "--without", type=click.Choice(["lstm", "attention", "level"]), multiple=True, help="Leave a part out, to compare."
+)
+@click.option("--variant", type=click.Choice(["own", "paper"]), default="own", help="paper: TPoS as it was released.")
+@click.option("--leave-out-classes", default="", metavar="A,B", help="Train without these, to measure zero-shot.")
+@click.option("--ears", type=click.Path(path_type=Path), help="Of `train ears`; default: those in --run that fit.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train so many steps, whatever the clock says.")
+def encoder(
+    data: Path,
+    resume: bool,
+    minutes: float,
+    leave_out_fold: int | None,
+    output: Path | None,
+    run: Path,
+    seed: int,
+    threads: int | None,
+    without: tuple[str, ...],
+    variant: str,
+    leave_out_classes: str,
+    ears: Path | None,
+    steps: int | None,
+) -> None:
+    """Train the sound encoder on clips and procedural sounds."""
+    from tpos_live.audio_encoder.streaming import Layout
+    from tpos_live.training.audio_model.train import train_encoder
+
+    train_encoder(
+        data, output, minutes=minutes, leave_out_fold=leave_out_fold, resume=resume, seed=seed, threads=threads,
+        run=run, layout=Layout(**dict.fromkeys(without, False)), steps=steps,  # type: ignore[arg-type]
+        paper=variant == "paper", without=_names(leave_out_classes), ears=ears,
+    )  # fmt: skip
+
+
+@train.command()
+@click.option("--minutes", type=click.FloatRange(0, 100_000), default=15.0, show_default=True)
+@click.option("--families", default="", metavar="NAME,…|all", help="Default: those that the engine was trained on.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")
+@click.option("--resume", is_flag=True, help="Go on from the judge that is there.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+@click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
+def judge(
+    minutes: float, families: str, output: Path | None, resume: bool, seed: int, threads: int | None,
+    accelerator: str | None,
+) -> int:  # fmt: skip
+    """Train the judge that `evaluate ember` asks, on fresh renders alone."""
+    from tpos_live.evaluation.classifier.command import run
+
+    return run(minutes, families, output, resume, seed, threads, accelerator)
+
+
+@train.command()
+@click.option("--engine", metavar="NAME|PATH|HUB-ID", required=True, help="ember, a folder or a fetched engine.")
+@click.option("--minutes", type=click.FloatRange(0.1, 10_000), default=5.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=None)
+def mapping(engine: str, minutes: float, seed: int, threads: int | None) -> None:
+    """Fit the way from what is heard to an engine's own text states; without it a bank of phrases goes between."""
+    from tpos_live.training.audio_model.train_projection import train_mapping
+
+    train_mapping(engine, minutes=minutes, seed=seed, threads=threads)
