@@ -337,7 +337,7 @@ class LiveSession:
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
             "heard": self.audio_processor.tagger.name,
-            "magnitude": embedding.density if (embedding := self.audio_processor.embedding.latest()) else 0.0,
+            "density": embedding.density if (embedding := self.audio_processor.embedding.latest()) else 0.0,
             "message": sound.message or (self.pipeline.problem if self.pipeline else ""),
         }
 
