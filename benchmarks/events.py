@@ -133,7 +133,7 @@ class Watch:
     """Notes when pictures are shown, and when engine pictures were drawn."""
 
     def __init__(self, session: object) -> None:
-        self._stage = session.stage  # type: ignore[attr-defined]
+        self._display = session.display  # type: ignore[attr-defined]
         self._index = -1
         self.clear()
 
@@ -143,12 +143,12 @@ class Watch:
 
     def run(self, seconds: float) -> None:
         end = time.perf_counter() + seconds
-        self._stage.run(lambda: self._look() >= end)
+        self._display.run(lambda: self._look() >= end)
 
     def _look(self) -> float:
         now = time.perf_counter()
         self.shown.append(now)
-        frame = self._stage.playhead.newest
+        frame = self._display.interpolator.newest
         if frame is not None and frame.index != self._index:
             self._index = frame.index
             self.engine.append(frame.drawn_at)

@@ -70,16 +70,16 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
         session.run_until_fastest_backend()
         begin = time.perf_counter()
         for minute in range(1, round(options.minutes) + 1):
-            drawn, shown, since = session.renderer.drawn, session.stage.meter.count, time.perf_counter()
+            drawn, shown, since = session.renderer.drawn, session.display.meter.count, time.perf_counter()
             end = begin + 60 * minute
-            session.stage.run(lambda end=end: time.perf_counter() >= end)
+            session.display.run(lambda end=end: time.perf_counter() >= end)
             took = time.perf_counter() - since
             status = session.status_registry.status()
             row = {
                 "minute": minute,
                 "accelerator": status.accelerator,
                 "engine_fps": round((session.renderer.drawn - drawn) / took, 2),
-                "shown_fps": round((session.stage.meter.count - shown) / took, 2),
+                "shown_fps": round((session.display.meter.count - shown) / took, 2),
                 "latency_ms": round(status.latency_ms, 1),
                 "samples_lost": status.samples_lost,
                 "record_dropped": status.record_dropped,

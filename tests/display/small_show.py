@@ -21,7 +21,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.display.window import StageWindow
+from tpos_live.display.window import DisplayWindow
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     def say(**what: object) -> None:
         print(json.dumps(what), flush=True)
 
-    def listen(window: StageWindow) -> None:
+    def listen(window: DisplayWindow) -> None:
         for line in sys.stdin:
             word, *rest = line.split()
             if word == "frame":
@@ -62,7 +62,7 @@ def main() -> None:
         window.close_soon()
 
     message = ["no sound: turn up the input"]
-    with StageWindow(
+    with DisplayWindow(
         frames, FrameParams, store.snapshot, lambda: Status(state="loading", engine="ember", message=message[0]),
         on_key=on_key, report=lines.append, screen=screen, size=(640, 360), fps_cap=60,
     ) as window:  # fmt: skip

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from pictures import flat
 
-from tpos_live.display.audio_track import Pictures, Track
+from tpos_live.display.audio_track import AudioTrack, TimedFrames
 
 BLOCK = 480
 
 
-def taken(track: Track, pictures: Pictures) -> list[tuple[int, np.ndarray]]:
+def taken(track: AudioTrack, pictures: TimedFrames) -> list[tuple[int, np.ndarray]]:
     """All frames that are due, as (place, pixels)."""
     out = []
     while frame := track.next(pictures):
@@ -23,12 +23,12 @@ def taken(track: Track, pictures: Pictures) -> list[tuple[int, np.ndarray]]:
 
 def play(
     seconds: float, drift: float = 0.0, jitter: float = 0.0, fps: float = 30.0, show: float = 60.0
-) -> tuple[Track, np.ndarray]:
+) -> tuple[AudioTrack, np.ndarray]:
     """A whole recording on a clock of its own: the track, and for each frame how late its picture is (s).
 
     The sound card gives (1 + drift) * 48000 samples a second; a picture carries the moment it was shown.
     """
-    track, pictures = Track(fps), deque[tuple[float, np.ndarray]]()
+    track, pictures = AudioTrack(fps), deque[tuple[float, np.ndarray]]()
     random = np.random.default_rng(1)
     track.see(0.0)
     shown, apart, block = 0, [], 0
@@ -40,8 +40,8 @@ def play(
             pictures.append((shown / show, np.array([shown / show])))
             shown += 1
         assert track.hear(BLOCK, at + random.uniform(0, jitter))
-        for place, picture in taken(track, pictures):
-            apart.append(float(picture[0]) - place / fps / (1 + drift))
+        for place_image, picture in taken(track, pictures):
+            apart.append(float(picture[0]) - place_image / fps / (1 + drift))
     return track, np.array(apart)
 
 
@@ -74,7 +74,7 @@ def test_of_two_pictures_for_one_frame_one_is_lost_and_counted() -> None:
 
 
 def test_nothing_is_written_before_the_first_picture() -> None:
-    track, pictures = Track(30), deque[tuple[float, np.ndarray]]()
+    track, pictures = AudioTrack(30), deque[tuple[float, np.ndarray]]()
     for block in range(1, 100):
         assert not track.hear(BLOCK, block * 0.01)
     assert track.samples == 0 and track.next(pictures) is None
@@ -86,7 +86,7 @@ def test_nothing_is_written_before_the_first_picture() -> None:
 
 
 def test_a_device_that_was_gone_starts_time_anew() -> None:
-    track, pictures = Track(30), deque[tuple[float, np.ndarray]]()
+    track, pictures = AudioTrack(30), deque[tuple[float, np.ndarray]]()
     for k in range(1000):
         pictures.append((k / 30, np.array([k / 30])))
     track.see(0.0)
@@ -101,20 +101,25 @@ def test_a_device_that_was_gone_starts_time_anew() -> None:
 
 
 def test_when_late_each_picture_is_at_its_own_place_and_nothing_is_repeated() -> None:
-    track, pictures = Track(30), deque([(0.0, flat(0))])
+    track, pictures = AudioTrack(30), deque([(0.0, flat(0))])
     track.see(0.0)
     track.hear(BLOCK, 0.01)
     assert taken(track, pictures) == [(0, pytest.approx(flat(0)))]
     pictures.extend((k / 30, flat(k)) for k in (20, 22, 40, 80))
     for block in range(2, 201):  # two seconds at once: the encoder was stuck
         track.hear(BLOCK, block * 0.01)
-    assert [(place, int(p[0, 0, 0])) for place, p in taken(track, pictures)] == [(20, 20), (22, 22), (40, 40), (59, 40)]
+    assert [(place_image, int(p[0, 0, 0])) for place_image, p in taken(track, pictures)] == [
+        (20, 20),
+        (22, 22),
+        (40, 40),
+        (59, 40),
+    ]
     assert track.frames == 60 and track.repeated == 56 and track.last() is None
     assert [at for at, _ in pictures] == [80 / 30], "not yet"
 
 
 def test_the_last_frame_makes_the_pictures_as_long_as_the_sound() -> None:
-    track, pictures = Track(30), deque([(0.0, flat(5))])
+    track, pictures = AudioTrack(30), deque([(0.0, flat(5))])
     track.see(0.0)
     track.thin = True
     for block in range(1, 41):

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 from pictures import field, flat, frame
 
-from tpos_live.display.bloom import SIDE, glow_map
-from tpos_live.display.cpu_compositor import Composer
-from tpos_live.display.postfx import Finish
+from tpos_live.display.bloom import SIDE, make_bloom_map
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
-    Film,
+    ToneMapping,
     cubic_weights,
     noise_offset,
     noise_tile,
-    place,
+    place_image,
     scramble,
     to_light,
     upscale_factor,
 )
 
 
-def compose(pixels: np.ndarray, size: tuple[int, int] | None = None, **finish: object) -> np.ndarray:
+def compose(pixels: np.ndarray, size: tuple[int, int] | None = None, **postfx: object) -> np.ndarray:
     size = size or (pixels.shape[1], pixels.shape[0])
-    return Composer(size).compose(Finish(**finish), frame(pixels))  # type: ignore[arg-type]
+    return CpuCompositor(size).compose(PostFxParams(**postfx), frame(pixels))  # type: ignore[arg-type]
 
 
 def test_neutral_is_the_picture_itself() -> None:
@@ -37,14 +37,16 @@ def test_neutral_is_the_picture_itself() -> None:
 
 
 def test_black_stays_black_and_white_white() -> None:
-    assert compose(flat(0), (320, 180), grain=0.05, bloom=1.0, light=1.0, saturation=1.3).max() == 0
+    assert compose(flat(0), (320, 180), grain=0.05, bloom=1.0, exposure=1.0, saturation=1.3).max() == 0
     assert compose(flat(255), (320, 180)).min() == 255
 
 
-@pytest.mark.parametrize("finish", [Finish(level=0.0, grain=0.1), Finish(blackout=True, grain=0.1, bloom=2, light=3)])
-def test_level_zero_and_blackout_are_exactly_black(finish: Finish) -> None:
-    assert Composer((320, 180)).compose(finish, frame(field(1))).max() == 0
-    assert Composer((320, 180)).compose(Finish(), None).max() == 0
+@pytest.mark.parametrize(
+    "postfx", [PostFxParams(level=0.0, grain=0.1), PostFxParams(blackout=True, grain=0.1, bloom=2, exposure=3)]
+)
+def test_level_zero_and_blackout_are_exactly_black(postfx: PostFxParams) -> None:
+    assert CpuCompositor((320, 180)).compose(postfx, frame(field(1))).max() == 0
+    assert CpuCompositor((320, 180)).compose(PostFxParams(), None).max() == 0
 
 
 def test_level_fades_evenly() -> None:
@@ -54,11 +56,11 @@ def test_level_fades_evenly() -> None:
 
 def test_light_is_a_stop_in_linear_light_and_never_clips_hard() -> None:
     # One stop doubles the light. By the sRGB curve itself 60 becomes 85.
-    lit = compose(flat(60), light=1.0).mean() / 255
+    lit = compose(flat(60), exposure=1.0).mean() / 255
     assert to_light(lit) == pytest.approx(2 * to_light(60 / 255), rel=0.02)
     assert lit * 255 == pytest.approx(85, abs=2)
     ramp = np.repeat(np.linspace(0, 255, 256).astype(np.uint8)[None, :, None], 16, 0).repeat(3, 2)
-    lit = compose(ramp, light=2.0).astype(float).mean((0, 2))
+    lit = compose(ramp, exposure=2.0).astype(float).mean((0, 2))
     assert (np.diff(lit) > -1.01).all() and lit[-1] >= 254
     assert lit[200] < lit[250] - 2  # bright parts keep their differences
 
@@ -66,9 +68,9 @@ def test_light_is_a_stop_in_linear_light_and_never_clips_hard() -> None:
 def test_highlights_lose_saturation_like_film() -> None:
     red = np.zeros((32, 32, 3), np.uint8)
     red[..., 0] = 255
-    lit = compose(red, light=3.0).reshape(-1, 3).mean(0)
+    lit = compose(red, exposure=3.0).reshape(-1, 3).mean(0)
     assert lit[0] > 250 and lit[1] > 60
-    dim = compose(red // 3, light=0.5).reshape(-1, 3).mean(0)
+    dim = compose(red // 3, exposure=0.5).reshape(-1, 3).mean(0)
     assert dim[1] < 1  # below the knee a colour stays pure
 
 
@@ -86,9 +88,9 @@ def test_saturation_keeps_luminance() -> None:
 def test_bloom_spills_around_bright_parts_only() -> None:
     dark = flat(20, (256, 144))
     dark[60:80, 120:140] = 255
-    plain, glowing = (compose(dark, (512, 288), bloom=b).astype(int) for b in (0.0, 0.6))
-    assert glowing[140, 300].min() > plain[140, 300].max() + 3  # beside the light
-    assert abs(glowing[10, 10] - plain[10, 10]).max() <= 2  # far away
+    plain, make_bloom = (compose(dark, (512, 288), bloom=b).astype(int) for b in (0.0, 0.6))
+    assert make_bloom[140, 300].min() > plain[140, 300].max() + 3  # beside the light
+    assert abs(make_bloom[10, 10] - plain[10, 10]).max() <= 2  # far away
     assert np.abs(compose(flat(90), bloom=1.0).astype(int) - compose(flat(90)).astype(int)).max() <= 1
 
 
@@ -96,17 +98,17 @@ def test_glow_has_its_radii_whatever_the_shape() -> None:
     for size in ((256, 256), (512, 288)):
         pixels = flat(0, size)
         pixels[size[1] // 2 - 2 : size[1] // 2 + 2, size[0] // 2 - 2 : size[0] // 2 + 2] = 255
-        glow = glow_map(pixels).numpy()[0]
-        across, down = glow[SIDE // 2], glow[:, SIDE // 2]
+        bloom_map = make_bloom_map(pixels).numpy()[0]
+        across, down = bloom_map[SIDE // 2], bloom_map[:, SIDE // 2]
         reach_x = (across > across.max() / 20).sum() / SIDE
         reach_y = (down > down.max() / 20).sum() / SIDE * size[1] / size[0]
         assert reach_x == pytest.approx(reach_y, rel=0.25)
-        assert glow.max() <= 1
+        assert bloom_map.max() <= 1
 
 
 def test_no_banding_on_a_dark_smooth_ramp() -> None:
     ramp = np.repeat(np.linspace(10, 30, 256)[None, :, None], 144, 0).repeat(3, 2)
-    out = compose(ramp.astype(np.uint8), (1280, 720), light=1.0).astype(float)
+    out = compose(ramp.astype(np.uint8), (1280, 720), exposure=1.0).astype(float)
     rows = out[:, :, 1]
     # Steps of the eight bits are dissolved: within a column all neighbours of a value occur ...
     assert (rows.std(0)[100:-100] > 0).mean() > 0.6
@@ -152,8 +154,8 @@ def test_a_drift_moves_content_right_and_up() -> None:
 
 
 def test_no_black_corner_shows() -> None:
-    for finish in ({"zoom": 0.6}, {"rotate": 33.0}, {"pan_new": (0.3, 0.2)}, {"fit": "mirror", "zoom": 0.7}):
-        assert compose(flat(180), (320, 180), **finish).min() >= 179
+    for postfx in ({"zoom": 0.6}, {"rotate": 33.0}, {"pan_new": (0.3, 0.2)}, {"fit": "mirror", "zoom": 0.7}):
+        assert compose(flat(180), (320, 180), **postfx).min() >= 179
 
 
 def test_fits() -> None:
@@ -170,11 +172,14 @@ def test_fits() -> None:
 
 
 def test_a_rotated_film_is_consistent() -> None:
-    spot = place(Finish(rotate=30, zoom=1.3), (256, 256), (1280, 720))
+    spot = place_image(PostFxParams(rotate=30, zoom=1.3), (256, 256), (1280, 720))
     a, b, c, d = spot.matrix
     assert a * 640 + b * 360 + spot.shift[0] == pytest.approx(0.5)
     assert c * 640 + d * 360 + spot.shift[1] == pytest.approx(0.5)
-    assert Film.of(Finish()).shoulder == 0 and Film.of(Finish(light=-1, bloom=0.5)).shoulder == 0
+    assert (
+        ToneMapping.of(PostFxParams()).shoulder == 0
+        and ToneMapping.of(PostFxParams(exposure=-1, bloom=0.5)).shoulder == 0
+    )
     assert [upscale_factor((256, 256), size) for size in ((256, 256), (512, 512), (1280, 720), (4000, 2000))] == [
         1,
         2,
@@ -202,9 +207,9 @@ def test_sharper_than_bilinear() -> None:
 
 
 def test_a_blend_of_two_sizes_and_reused_memory_do_no_harm() -> None:
-    composer = Composer((320, 180))
+    compositor = CpuCompositor((320, 180))
     first, second = frame(field(1, (64, 64)), 0), frame(field(2, (128, 96)), 1)
-    half = Finish(mix=0.5, bloom=0.3)
-    a = composer.compose(half, second, first)
-    composer.compose(replace(half, fit="contain"), first, second)
-    assert np.array_equal(a, composer.compose(half, second, first))
+    half = PostFxParams(mix=0.5, bloom=0.3)
+    a = compositor.compose(half, second, first)
+    compositor.compose(replace(half, fit="contain"), first, second)
+    assert np.array_equal(a, compositor.compose(half, second, first))

@@ -11,16 +11,16 @@ from pictures import field, frame, snapshot
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.metadata import EngineMetadata, read_metadata
-from tpos_live.display.cpu_compositor import Composer
-from tpos_live.display.postfx import Finish, finish_from
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.postfx import PostFxParams, postfx_params
 from tpos_live.display.tone_mapping import DETAIL_SPAN, detail_of, detail_tile
 
 BLOTCHES = field(4, (128, 72))
 OUTPUT = (640, 360)
 
 
-def composed(finish: Finish, pixels: np.ndarray = BLOTCHES) -> np.ndarray:
-    return Composer(OUTPUT).compose(finish, frame(pixels)).astype(float)
+def composed(postfx: PostFxParams, pixels: np.ndarray = BLOTCHES) -> np.ndarray:
+    return CpuCompositor(OUTPUT).compose(postfx, frame(pixels)).astype(float)
 
 
 def unevenness(picture: np.ndarray) -> float:
@@ -45,25 +45,25 @@ def test_a_soft_edge_becomes_a_ragged_one_in_its_place() -> None:
     y, x = np.mgrid[0:72, 0:128] + 0.5
     disc = 255 / (1 + np.exp((np.hypot(x - 64, y - 36) - 20) / 2))
     pixels = disc.round().astype(np.uint8)[..., None].repeat(3, 2)
-    plain, fine = composed(Finish(), pixels), composed(Finish(detail=0.75), pixels)
+    plain, fine = composed(PostFxParams(), pixels), composed(PostFxParams(detail=0.75), pixels)
     assert unevenness(plain) < 0.5 and 1.5 < unevenness(fine) < 5.0
     assert np.mean((plain[..., 0] > 128) != (fine[..., 0] > 128)) < 0.02
     assert fine.mean() == pytest.approx(plain.mean(), rel=0.03)
 
 
 def test_none_without_enlargement_and_more_the_larger_it_is() -> None:
-    finish = Finish(detail=1.0)
-    assert detail_of(finish, (448, 256), (448, 256)) is None
-    assert detail_of(Finish(), (448, 256), (1920, 1080)) is None
-    middle, large = (detail_of(finish, (448, 256), size) for size in ((784, 448), (1920, 1080)))
+    postfx = PostFxParams(detail=1.0)
+    assert detail_of(postfx, (448, 256), (448, 256)) is None
+    assert detail_of(PostFxParams(), (448, 256), (1920, 1080)) is None
+    middle, large = (detail_of(postfx, (448, 256), size) for size in ((784, 448), (1920, 1080)))
     assert middle is not None and large is not None
     assert middle.reach[0] == pytest.approx(0.5 / 448) and large.reach == pytest.approx((1 / 448, 1 / 256))
-    same = [Composer((128, 72)).compose(f, frame(BLOTCHES)) for f in (finish, Finish())]
+    same = [CpuCompositor((128, 72)).compose(f, frame(BLOTCHES)) for f in (postfx, PostFxParams())]
     assert np.array_equal(*same)
 
 
 def test_it_turns_smoothly_and_comes_round() -> None:
-    at = {turn: composed(Finish(detail=0.75, detail_turn=turn)) for turn in (0.0, 0.005, 0.25, 1.0, -3.0)}
+    at = {turn: composed(PostFxParams(detail=0.75, detail_turn=turn)) for turn in (0.0, 0.005, 0.25, 1.0, -3.0)}
     assert np.array_equal(at[0.0], at[1.0]) and np.array_equal(at[0.0], at[-3.0])
     little, much = (np.abs(at[turn] - at[0.0]).mean() for turn in (0.005, 0.25))
     assert 0 < little < 0.06 * much
@@ -72,21 +72,21 @@ def test_it_turns_smoothly_and_comes_round() -> None:
 def test_it_lies_on_the_picture_and_drifts_with_it() -> None:
     # The content is periodic, so that a picture drawn an eighth further is the same content moved.
     moved = field(4, (128, 72), (0.125, 0.0))
-    here = composed(Finish(detail=1.0))
-    there = composed(Finish(detail=1.0, detail_at=(0.125, 0.0)), moved)
+    here = composed(PostFxParams(detail=1.0))
+    there = composed(PostFxParams(detail=1.0, detail_at=(0.125, 0.0)), moved)
     inner = slice(120, 560)
     assert np.abs(there[:, inner] - np.roll(here, 80, axis=1)[:, inner]).max() <= 2
-    assert np.abs(composed(Finish(detail=1.0), moved)[:, inner] - np.roll(here, 80, axis=1)[:, inner]).max() > 8
+    assert np.abs(composed(PostFxParams(detail=1.0), moved)[:, inner] - np.roll(here, 80, axis=1)[:, inner]).max() > 8
 
 
 def test_the_engine_says_whether_and_the_parameter_how_much() -> None:
     params = FrameParams(noise_position=7.5, pan_x=3.0, pan_y=2.0, grain=0.0)
     soft, keen = replace(frame(BLOTCHES), detail=0.75), frame(BLOTCHES)
-    assert finish_from(params, snapshot(), None, keen, 1.0, 0.1).detail == 0.0
-    assert finish_from(params, snapshot(finish_detail=0.0), None, soft, 1.0, 0.1).detail == 0.0
-    finish = finish_from(params, snapshot(finish_detail=2.0), None, soft, 1.0, 0.1)
-    assert finish.detail == 1.5 and finish.detail_turn == pytest.approx(1.5) and finish.detail_at == (3.0, -2.0)
-    far = detail_of(replace(finish, detail_at=(3.0 + 1000 * DETAIL_SPAN, 0.0)), (128, 72), OUTPUT)
+    assert postfx_params(params, snapshot(), None, keen, 1.0, 0.1).detail == 0.0
+    assert postfx_params(params, snapshot(finish_detail=0.0), None, soft, 1.0, 0.1).detail == 0.0
+    postfx = postfx_params(params, snapshot(finish_detail=2.0), None, soft, 1.0, 0.1)
+    assert postfx.detail == 1.5 and postfx.detail_turn == pytest.approx(1.5) and postfx.detail_at == (3.0, -2.0)
+    far = detail_of(replace(postfx, detail_at=(3.0 + 1000 * DETAIL_SPAN, 0.0)), (128, 72), OUTPUT)
     assert far is not None and 0.0 <= far.start[0] < 1.0
 
 

@@ -10,10 +10,10 @@ import pytest
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.flash_limiter import FlashLimiter, luminance, parts
-from tpos_live.display.interpolator import Playhead
-from tpos_live.display.postfx import Finish
+from tpos_live.display.interpolator import FrameInterpolator
+from tpos_live.display.postfx import PostFxParams
 
 FPS = 30
 SIZE = (48, 27)
@@ -60,12 +60,14 @@ def show(
     """Luminance [pictures, h, w] of what is finished, by the parts that a stage uses."""
     start = {"out.inbetween": False, **{n.replace("__", "."): v for n, v in values.items()}}
     store = ParameterStore(start)  # type: ignore[arg-type]
-    composer, playhead, shown = Composer(SIZE), Playhead(), []
+    compositor, interpolator, shown = CpuCompositor(SIZE), FrameInterpolator(), []
     for k in range(round(seconds * FPS)):
         now = 100.0 + k / FPS
-        playhead.take(Frame(scene(k / FPS), k, now, now, now))
-        shot = playhead.shot(now, params(k / FPS), store.snapshot())
-        shown.append(luminance(composer.compose(shot.finish, shot.newest, shot.previous) / 255.0))
+        interpolator.take(Frame(scene(k / FPS), k, now, now, now))
+        display_frame = interpolator.display_frame(now, params(k / FPS), store.snapshot())
+        shown.append(
+            luminance(compositor.compose(display_frame.postfx, display_frame.newest, display_frame.previous) / 255.0)
+        )
     return np.array(shown)
 
 
@@ -128,12 +130,12 @@ def test_a_picture_that_jerks_is_limited_as_well(move: str) -> None:
 
 
 def test_a_hand_on_blackout_is_limited_and_blackout_is_always_obeyed() -> None:
-    store, playhead = ParameterStore({"out.inbetween": False}), Playhead()
-    playhead.take(Frame(grey(0.9), 0, 0.0, 0.0, 0.0))
+    store, interpolator = ParameterStore({"out.inbetween": False}), FrameInterpolator()
+    interpolator.take(Frame(grey(0.9), 0, 0.0, 0.0, 0.0))
     levels = []
     for k in range(4 * FPS):
         store.set("out.blackout", k // 2 % 2 == 1)
-        levels.append(playhead.shot(k / FPS, FrameParams(), store.snapshot()).finish.shown_level)
+        levels.append(interpolator.display_frame(k / FPS, FrameParams(), store.snapshot()).postfx.shown_level)
     levels_of_second = np.array(levels).reshape(4, FPS)
     assert all(v == 0.0 for k, v in enumerate(levels) if k // 2 % 2 == 1)
     assert all(np.sum(np.diff(second) > 0.4) <= 3 for second in levels_of_second)
@@ -165,7 +167,10 @@ def test_odd_input_does_no_harm() -> None:
     )
     for k, now in enumerate([5.0, 5.0, 4.0, 4.1, 900.0, 900.01] * 20):
         gain = limiter.step(
-            now, Finish(light=float(k % 7 - 3), bloom=2.0, level=k % 2), (tiny, wide)[k % 2], (wide, tiny)[k % 2]
+            now,
+            PostFxParams(exposure=float(k % 7 - 3), bloom=2.0, level=k % 2),
+            (tiny, wide)[k % 2],
+            (wide, tiny)[k % 2],
         )
         assert 0.0 <= gain <= 1.0 and np.isfinite(gain)
 

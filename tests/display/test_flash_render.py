@@ -11,9 +11,9 @@ from test_flash_limiter import FPS, flashes
 from tpos_live.audio.source import RATE
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
-from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.flash_limiter import luminance
-from tpos_live.display.interpolator import Playhead
+from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.offline import pictures
 from tpos_live.runtime.pipeline import Pipeline
@@ -46,14 +46,18 @@ def shown(values: dict[str, float], seconds: float) -> np.ndarray:
         here=Path("/nowhere"),
     )
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False, **values}).snapshot()
-    composer, playhead, out = Composer(SIZE), Playhead(), []
+    compositor, interpolator, out = CpuCompositor(SIZE), FrameInterpolator(), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
         for params in pictures(pipeline, audio_processor, snapshot, hard_kick(seconds), FPS):
             frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
-            playhead.take(frame)
-            shot = playhead.shot(params.time, params, snapshot)
-            out.append(luminance(composer.compose(shot.finish, shot.newest, shot.previous) / 255.0))
+            interpolator.take(frame)
+            display_frame = interpolator.display_frame(params.time, params, snapshot)
+            out.append(
+                luminance(
+                    compositor.compose(display_frame.postfx, display_frame.newest, display_frame.previous) / 255.0
+                )
+            )
     return np.array(out)
 
 

@@ -12,8 +12,8 @@ import pytest
 from fakes.egl import headless_gl
 from pictures import field, flat, frame
 
-from tpos_live.display.cpu_compositor import Composer
-from tpos_live.display.postfx import Finish
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.postfx import PostFxParams
 
 pytestmark = pytest.mark.gl
 
@@ -21,16 +21,16 @@ pytestmark = pytest.mark.gl
 @pytest.fixture(scope="module")
 def shader() -> Iterator[Any]:
     with headless_gl():
-        from tpos_live.display.gl_compositor import ShaderComposer
+        from tpos_live.display.gl_compositor import GlCompositor
 
-        yield ShaderComposer()
+        yield GlCompositor()
 
 
-def any_finish(random: np.random.Generator) -> Finish:
+def any_finish(random: np.random.Generator) -> PostFxParams:
     def number(low: float, high: float) -> float:
         return float(random.uniform(low, high))
 
-    return Finish(
+    return PostFxParams(
         zoom=number(0.7, 1.5),
         rotate=number(-180, 180),
         mix=float(random.choice([0.0, 0.3, 0.77, 1.0])),
@@ -39,7 +39,7 @@ def any_finish(random: np.random.Generator) -> Finish:
         pan_old=(number(-0.2, 0.2), number(-0.2, 0.2)),
         pan_new=(number(-0.2, 0.2), number(-0.2, 0.2)),
         bloom=float(random.choice([0.0, 0.35, 1.5])),
-        light=number(-2, 2),
+        exposure=number(-2, 2),
         saturation=number(0, 1.6),
         level=number(0.1, 1),
         grain=number(0, 0.05),
@@ -59,9 +59,9 @@ def test_gl_and_cpu_agree_within_2_of_255(shader: Any, case: int) -> None:
     output = outputs[case % 4]
     new = frame(field(case, sizes[random.integers(4)]), 1)
     old = frame(field(case + 50, sizes[random.integers(4)]), 0)
-    finish = any_finish(random)
-    shader.compose(finish, new, old, output)
-    got, want = shader.read(), Composer(output).compose(finish, new, old)
+    postfx = any_finish(random)
+    shader.compose(postfx, new, old, output)
+    got, want = shader.read(), CpuCompositor(output).compose(postfx, new, old)
     assert got.shape == want.shape == (output[1], output[0], 3)
     assert np.abs(got.astype(int) - want).max() <= 2
     assert np.abs(got.astype(int) - want).mean() < 0.1
@@ -69,32 +69,34 @@ def test_gl_and_cpu_agree_within_2_of_255(shader: Any, case: int) -> None:
 
 def test_hard_edges_agree_too(shader: Any) -> None:
     board = np.where((np.indices((64, 64)).sum(0) // 8 % 2)[..., None] == 0, 255, 0).repeat(3, 2).astype(np.uint8)
-    finish = Finish(zoom=1.05, rotate=7, bloom=0.5, light=0.7, grain=0.02, detail=1.0, detail_turn=0.3)
-    shader.compose(finish, frame(board), None, (640, 360))
-    want = Composer((640, 360)).compose(finish, frame(board))
+    postfx = PostFxParams(zoom=1.05, rotate=7, bloom=0.5, exposure=0.7, grain=0.02, detail=1.0, detail_turn=0.3)
+    shader.compose(postfx, frame(board), None, (640, 360))
+    want = CpuCompositor((640, 360)).compose(postfx, frame(board))
     assert np.abs(shader.read().astype(int) - want).max() <= 2
 
 
-@pytest.mark.parametrize("finish", [Finish(level=0, grain=0.1, bloom=1), Finish(blackout=True, grain=0.1, light=2)])
-def test_level_zero_and_blackout_are_exactly_black(shader: Any, finish: Finish) -> None:
-    shader.compose(finish, frame(field(1)), None, (320, 180))
+@pytest.mark.parametrize(
+    "postfx", [PostFxParams(level=0, grain=0.1, bloom=1), PostFxParams(blackout=True, grain=0.1, exposure=2)]
+)
+def test_level_zero_and_blackout_are_exactly_black(shader: Any, postfx: PostFxParams) -> None:
+    shader.compose(postfx, frame(field(1)), None, (320, 180))
     assert shader.read().max() == 0
 
 
 def test_a_picture_is_enlarged_once_and_frames_are_not_mixed_up(shader: Any) -> None:
     frames = [frame(field(i), i) for i in range(4)]
-    composer = Composer((160, 90))
+    compositor = CpuCompositor((160, 90))
     for previous, newest in pairwise(frames):
         for mix in (0.2, 0.8, 1.0):
-            finish = Finish(mix=mix)
-            shader.compose(finish, newest, previous, (160, 90))
-            assert np.abs(shader.read().astype(int) - composer.compose(finish, newest, previous)).max() <= 2
+            postfx = PostFxParams(mix=mix)
+            shader.compose(postfx, newest, previous, (160, 90))
+            assert np.abs(shader.read().astype(int) - compositor.compose(postfx, newest, previous)).max() <= 2
 
 
 def test_asynchronous_reads_are_the_pictures_asked_for(shader: Any) -> None:
     seen = []
     for value in (10, 60, 110, 160, 210):
-        shader.compose(Finish(), frame(flat(value)), None, (160, 90))
+        shader.compose(PostFxParams(), frame(flat(value)), None, (160, 90))
         shader.begin_read(float(value))
         seen += [(stamp, int(np.median(pixels))) for stamp, pixels in shader.finish_reads()]
     while len(seen) < 5:
@@ -108,8 +110,10 @@ def test_asynchronous_reads_are_the_pictures_asked_for(shader: Any) -> None:
 
 def test_another_size_of_output_and_picture(shader: Any) -> None:
     for size in ((100, 50), (301, 77), (100, 50)):
-        shader.compose(Finish(fit="contain"), frame(field(1, (80, 40))), None, size)
+        shader.compose(PostFxParams(fit="contain"), frame(field(1, (80, 40))), None, size)
         assert shader.read().shape == (size[1], size[0], 3)
-    finish = replace(Finish(), grain=0.01)
-    shader.compose(finish, frame(field(1, (1, 1))), None, (32, 32))
-    assert np.abs(shader.read().astype(int) - Composer((32, 32)).compose(finish, frame(field(1, (1, 1))))).max() <= 2
+    postfx = replace(PostFxParams(), grain=0.01)
+    shader.compose(postfx, frame(field(1, (1, 1))), None, (32, 32))
+    assert (
+        np.abs(shader.read().astype(int) - CpuCompositor((32, 32)).compose(postfx, frame(field(1, (1, 1))))).max() <= 2
+    )

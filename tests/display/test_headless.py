@@ -11,7 +11,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.display.headless import HeadlessStage
+from tpos_live.display.headless import HeadlessDisplay
 
 
 def test_headless_composes_with_few_threads_and_leaves_the_engine_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +24,7 @@ def test_headless_composes_with_few_threads_and_leaves_the_engine_all(monkeypatc
         for cores, own in ((1, 1), (2, 1), (8, 2), (64, 3)):
             monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
             store = ParameterStore()
-            with HeadlessStage(Mailbox[Frame](), FrameParams, store.snapshot, size=(32, 18)):
+            with HeadlessDisplay(Mailbox[Frame](), FrameParams, store.snapshot, size=(32, 18)):
                 assert torch.get_num_threads() == own
                 engine = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
                 engine.start()

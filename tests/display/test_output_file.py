@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.display.errors import StageError
+from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import VIDEO, OutputFile, check_output
 
 
@@ -95,7 +95,7 @@ def test_what_is_read_is_never_written(tmp_path: Path) -> None:
     (tmp_path / "link.mp4").symlink_to(source)
     os.link(source, tmp_path / "hard.mp4")
     for name in ("ok.mp4", "link.mp4", "hard.mp4"):
-        with pytest.raises(StageError, match="is the file that is read"):
+        with pytest.raises(DisplayError, match="is the file that is read"):
             check_output(tmp_path / name, VIDEO, [source])
     assert check_output(tmp_path / "new.mp4", VIDEO, [source]) == tmp_path / "new.mp4"
 
@@ -103,7 +103,7 @@ def test_what_is_read_is_never_written(tmp_path: Path) -> None:
 def test_bad_outputs_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     for name, word in (("folder.mp4", "folder"), ("no/a.mp4", "does not exist"), ("a.wav", ".wav"), ("a.v2", ".v2")):
-        with pytest.raises(StageError) as caught:
+        with pytest.raises(DisplayError) as caught:
             check_output(tmp_path / name, VIDEO)
         assert word in str(caught.value) and "\n" not in str(caught.value)
     assert check_output(tmp_path / "a", VIDEO).name == "a.mp4"

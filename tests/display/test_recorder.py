@@ -14,7 +14,7 @@ from pictures import flat
 from test_video import full_disk, pictures_of, sound_of
 
 from tpos_live.display import recorder as recorder_module
-from tpos_live.display.errors import StageError
+from tpos_live.display.errors import DisplayError
 from tpos_live.display.recorder import SOUND_SECONDS, Recorder
 from tpos_live.display.video import VideoWriter
 
@@ -39,10 +39,10 @@ class Made:
         monkeypatch.setattr(Recorder, "_fitted", lambda _, pixels: pixels)
         self._refreshes = self._blocks = 0
 
-    def write_frame(self, pixels: np.ndarray, place: int) -> None:
-        assert not self.written or place > self.written[-1][0] * 30
+    def write_frame(self, pixels: np.ndarray, place_image: int) -> None:
+        assert not self.written or place_image > self.written[-1][0] * 30
         self.pictures += 1
-        self.written.append((place / 30, float(pixels[0])))
+        self.written.append((place_image / 30, float(pixels[0])))
         self.advance(self.took)
 
     def write_sound(self, stereo: np.ndarray) -> None:
@@ -90,11 +90,11 @@ def test_a_slow_encoder_gets_fewer_frames_evenly_spread(monkeypatch: pytest.Monk
     length = made.written[-1][0] + 1 / 30
     assert length == pytest.approx(60.0 + (made.now - 100.0 - 60.0 - closing), abs=0.1), "as long as the show"
     assert made.samples == pytest.approx(length * 48000, abs=2400) and made.recorder.sound_lost == 0, "sound whole"
-    places = np.array([place for place, _ in made.written])
+    places = np.array([place_image for place_image, _ in made.written])
     freezes = np.diff([*places, length])
     assert freezes.max() <= 2 * max(took, 1 / 30) + 0.001, "no freeze longer than two frames of the encoder"
     assert len(places) > 0.7 * 60 * min(30, 1 / took), "and the encoder is not idle"
-    apart = np.array([place - shown for place, shown in made.written[:-1]])  # the last one fills up
+    apart = np.array([place_image - shown for place_image, shown in made.written[:-1]])  # the last one fills up
     assert np.abs(apart).max() < 0.04, "each frame at the time when it was shown"
     assert made.most <= 11 and lag < 0.4 + took and closing < 1.6 + 2 * took
     assert bool(made.said) == (took > 1 / 30) and not [line for line in made.said if "\n" in line]
@@ -109,7 +109,7 @@ def test_a_hiccup_of_the_encoder_costs_frames_only_while_it_lasts(monkeypatch: p
     made.took = 0.016
     made.run(20.0)
     made.end()
-    freezes = np.diff([place for place, _ in made.written])
+    freezes = np.diff([place_image for place_image, _ in made.written])
     assert freezes.max() < 2.1 and (freezes > 0.034).sum() < 5
     assert made.samples == pytest.approx(20.0 * 48000, abs=9600)
 
@@ -126,10 +126,10 @@ def test_a_slow_encoder_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """The whole way to a file that is read back; what a busy machine adds is measured and allowed."""
     write, busy = VideoWriter.write_frame, [0.0]
 
-    def slow(self: VideoWriter, pixels: np.ndarray, place: int | None = None) -> None:
+    def slow(self: VideoWriter, pixels: np.ndarray, place_image: int | None = None) -> None:
         begin = time.perf_counter()
         time.sleep(took)
-        write(self, pixels, place)
+        write(self, pixels, place_image)
         busy.append(time.perf_counter() - begin)
 
     monkeypatch.setattr(VideoWriter, "write_frame", slow)
@@ -202,9 +202,9 @@ def test_a_stuck_encoder_cannot_slow_the_show_or_grow(tmp_path: Path, monkeypatc
     stuck = time.perf_counter() + 1.0
     write = VideoWriter.write_frame
 
-    def slow(self: VideoWriter, pixels: np.ndarray, place: int | None = None) -> None:
+    def slow(self: VideoWriter, pixels: np.ndarray, place_image: int | None = None) -> None:
         time.sleep(max(0.0, stuck - time.perf_counter()))
-        write(self, pixels, place)
+        write(self, pixels, place_image)
 
     monkeypatch.setattr(VideoWriter, "write_frame", slow)
     import av  # noqa: F401  # as a show does while it loads; the import takes a quarter of a second
@@ -264,7 +264,7 @@ def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path) 
 def test_a_place_that_cannot_be_written_is_one_line_and_no_file(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     for name in ("no/a.mp4", "folder.mp4", "a.avi"):
-        with pytest.raises(StageError, match="cannot record") as caught:
+        with pytest.raises(DisplayError, match="cannot record") as caught:
             Recorder(tmp_path / name).open((64, 64))
         assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.mp4"]
@@ -297,8 +297,8 @@ def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypa
     answers = threading.Event()
     write = VideoWriter.write_frame
 
-    def stuck(self: VideoWriter, pixels: np.ndarray, place: int | None = None) -> None:
-        write(self, pixels, place)
+    def stuck(self: VideoWriter, pixels: np.ndarray, place_image: int | None = None) -> None:
+        write(self, pixels, place_image)
         answers.wait(20)
 
     monkeypatch.setattr(VideoWriter, "write_frame", stuck)

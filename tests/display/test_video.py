@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from pictures import field, flat
 
-from tpos_live.display.errors import StageError
-from tpos_live.display.video import LIVE, VideoWriter, check_picture, save_picture
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.video import LIVE, VideoWriter, check_image, save_image
 
 
 def pictures_of(path: Path) -> list[tuple[float, np.ndarray]]:
@@ -182,12 +182,14 @@ def test_frames_that_are_left_out_keep_the_length(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     places = [0, 1, 2, 30, 31, 75, 119]
     with VideoWriter(path, (64, 64), 30, live=True, preset="superfast") as writer:
-        for place in places:
-            writer.write_frame(flat(place * 2), place)
+        for place_image in places:
+            writer.write_frame(flat(place_image * 2), place_image)
         writer.write_sound(np.zeros((4 * 48000, 2), np.float32))
     shown = pictures_of(path)
     assert [round(at * 30) for at, _ in shown] == places
-    assert all(abs(picture.mean() - 2 * place) < 3 for (_, picture), place in zip(shown, places, strict=True))
+    assert all(
+        abs(picture.mean() - 2 * place_image) < 3 for (_, picture), place_image in zip(shown, places, strict=True)
+    )
     with av.open(str(path)) as file:
         assert (file.duration or 0) / 1e6 == pytest.approx(4.0, abs=0.05)
     assert len(sound_of(path)) >= 4 * 48000
@@ -210,21 +212,21 @@ def test_one_file_holds_both_presets(tmp_path: Path, size: tuple[int, int]) -> N
 def test_bad_places_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "no" / "a.mp4", tmp_path / "file" / "a.mp4"):
-        with pytest.raises(StageError) as caught, VideoWriter(path, (64, 64), 30):
+        with pytest.raises(DisplayError) as caught, VideoWriter(path, (64, 64), 30):
             pass
         assert "\n" not in str(caught.value) and path.name.removesuffix(".mp4") in str(caught.value)
-    with pytest.raises(StageError, match="too small"), VideoWriter(tmp_path / "a.mp4", (1, 40), 30):
+    with pytest.raises(DisplayError, match="too small"), VideoWriter(tmp_path / "a.mp4", (1, 40), 30):
         pass
 
 
 def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="64x64"), VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
+    with pytest.raises(DisplayError, match="64x64"), VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
         writer.write_frame(flat(1, (65, 64)))
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     size = (160, 90)
-    with pytest.raises(StageError) as caught, VideoWriter(tmp_path / "a.mp4", size, 30, threads=1) as writer:
+    with pytest.raises(DisplayError) as caught, VideoWriter(tmp_path / "a.mp4", size, 30, threads=1) as writer:
         writer.write_frame(field(0, size))
         full_disk(writer)
         for k in range(120):
@@ -240,18 +242,18 @@ def test_a_picture_is_what_its_name_says(tmp_path: Path, name: str, kind: str) -
     from PIL import Image
 
     pixels = field(1)
-    path = check_picture(tmp_path / name)
-    assert save_picture(path, pixels) == tmp_path / name
+    path = check_image(tmp_path / name)
+    assert save_image(path, pixels) == tmp_path / name
     with Image.open(tmp_path / name) as picture:
         assert picture.format == kind
         assert np.abs(np.asarray(picture).astype(int) - pixels).mean() < (0.1 if kind == "PNG" else 5)
-    again = save_picture(path, pixels)
+    again = save_image(path, pixels)
     assert again.stem == "a-2" and sorted(tmp_path.iterdir()) == sorted([again, tmp_path / name])
-    with pytest.raises(StageError, match="cannot save"):
-        save_picture(tmp_path / "no" / name, pixels)
+    with pytest.raises(DisplayError, match="cannot save"):
+        save_image(tmp_path / "no" / name, pixels)
 
 
 def test_an_unknown_kind_of_picture_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"\.tga.*\.png, \.jpg"):
-        check_picture(tmp_path / "a.tga")
-    assert check_picture(tmp_path / "a").name == "a.png"
+    with pytest.raises(DisplayError, match=r"\.tga.*\.png, \.jpg"):
+        check_image(tmp_path / "a.tga")
+    assert check_image(tmp_path / "a").name == "a.png"

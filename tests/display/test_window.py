@@ -24,8 +24,8 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.display.headless import HeadlessStage
-from tpos_live.display.window import READ, TITLE, WAITING, StageWindow
+from tpos_live.display.headless import HeadlessDisplay
+from tpos_live.display.window import READ, TITLE, WAITING, DisplayWindow
 
 
 def need(*tools: str) -> None:
@@ -266,13 +266,13 @@ class Taker:
 def stage(kind: str, store: ParameterStore, params: list[FrameParams], **more: Any) -> Iterator[Any]:
     frames = Mailbox[Frame]()
     if kind == "headless":
-        with HeadlessStage(frames, lambda: params[0], store.snapshot, size=(320, 180), **more) as made:
+        with HeadlessDisplay(frames, lambda: params[0], store.snapshot, size=(320, 180), **more) as made:
             yield made, frames
         return
     status = Status(state="running", message="turn up the input", bands=(1, 1, 1, 1), prompt="sea", tempo=120)
     with (
         headless_gl(),
-        StageWindow(
+        DisplayWindow(
             frames, lambda: params[0], store.snapshot, lambda: status, size=(320, 180), headless=True, **more
         ) as made,
     ):

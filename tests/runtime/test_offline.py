@@ -19,8 +19,8 @@ from tpos_live.audio.files import AudioClip
 from tpos_live.audio.source import RATE
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
-from tpos_live.display.cpu_compositor import Composer
-from tpos_live.display.interpolator import Playhead
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.offline import pictures
 from tpos_live.runtime.pipeline import Pipeline
@@ -52,13 +52,13 @@ def frames(seed: int = 1) -> list[np.ndarray]:
         {"engine.threads": 2, "engine.accelerator": "eager", "parameters.seed": seed}, here=Path("/nowhere")
     )
     snapshot = ParameterStore(settings.start_values()).snapshot()
-    composer, playhead, out = Composer((320, 180)), Playhead(), []
+    compositor, interpolator, out = CpuCompositor((320, 180)), FrameInterpolator(), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
         for params in pictures(pipeline, audio_processor, snapshot, beat(0.5), 30):
             frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
-            playhead.take(frame)
-            out.append(composer.compose(playhead.shot(params.time, params, snapshot).finish, frame))
+            interpolator.take(frame)
+            out.append(compositor.compose(interpolator.display_frame(params.time, params, snapshot).postfx, frame))
     return out
 
 

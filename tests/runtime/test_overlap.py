@@ -14,9 +14,9 @@ import torch
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.display.cpu_compositor import Composer
-from tpos_live.display.errors import StageError
-from tpos_live.display.interpolator import Playhead
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.video import VideoWriter
 from tpos_live.runtime import overlap as pipeline
 from tpos_live.runtime.overlap import DEPTH, OverlappedVideoWriter
@@ -37,7 +37,7 @@ class Writer:
         if self.gate is not None:
             self.gate.wait(30)
         if len(self.frames) == self.fails_at:
-            raise StageError("cannot write a.mp4: No space left on device; choose another folder or make room")
+            raise DisplayError("cannot write a.mp4: No space left on device; choose another folder or make room")
         time.sleep(self.wait)
         self.frames.append(pixels)
 
@@ -69,12 +69,12 @@ def make(writer: Writer, count: int = 24, draw: float = 0.0, **options: object) 
 
 
 def one_after_the_other(count: int = 24) -> list[np.ndarray]:
-    composer, playhead, out = Composer(SIZE), Playhead(), []
+    compositor, interpolator, out = CpuCompositor(SIZE), FrameInterpolator(), []
     pool = [np.zeros((32, 32, 3), np.uint8) for _ in range(4)]
     for k in range(count):
         params, frame = drawn(k, pool)
-        playhead.take(frame)
-        out.append(composer.compose(playhead.shot(params.time, params, snapshot()).finish, frame))  # type: ignore[arg-type]
+        interpolator.take(frame)
+        out.append(compositor.compose(interpolator.display_frame(params.time, params, snapshot()).postfx, frame))  # type: ignore[arg-type]
     return out
 
 
@@ -84,13 +84,13 @@ def test_order_and_bytes_do_not_depend_on_what_is_slow(
     slow: str, composers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if slow == "compose":
-        compose = Composer.compose
+        compose = CpuCompositor.compose
 
-        def slowly(self: Composer, finish: object, frame: Frame, previous: object = None) -> np.ndarray:
+        def slowly(self: CpuCompositor, postfx: object, frame: Frame, previous: object = None) -> np.ndarray:
             time.sleep(0.02 if frame.index % 3 == 0 else 0.0)  # the next ones are composed before it
-            return compose(self, finish, frame)  # type: ignore[arg-type]
+            return compose(self, postfx, frame)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(Composer, "compose", slowly)
+        monkeypatch.setattr(CpuCompositor, "compose", slowly)
     writer = Writer(wait=0.01 if slow == "encode" else 0.0)
     told = make(writer, draw=0.01 if slow == "draw" else 0.0, composers=composers)
     monkeypatch.undo()
@@ -125,21 +125,21 @@ def test_the_drawing_waits_for_a_writer_that_stands() -> None:
 def test_an_encoder_that_fails_ends_it_with_its_line_and_no_later_frame() -> None:
     for count in (24, 9):  # seen while drawing, and at the end
         writer = Writer(fails_at=8)
-        with pytest.raises(StageError, match="No space left"):
+        with pytest.raises(DisplayError, match="No space left"):
             make(writer, count)
         assert len(writer.frames) == 8 and writer.samples == 8 * len(SOUND)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("composer", "encoder_"))]
 
 
 def test_a_composition_that_fails_ends_it_without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    compose = Composer.compose
+    compose = CpuCompositor.compose
 
-    def fails(self: Composer, finish: object, frame: Frame, previous: object = None) -> np.ndarray:
+    def fails(self: CpuCompositor, postfx: object, frame: Frame, previous: object = None) -> np.ndarray:
         if frame.index == 5:
             raise MemoryError("no memory for frame 5")
-        return compose(self, finish, frame)  # type: ignore[arg-type]
+        return compose(self, postfx, frame)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Composer, "compose", fails)
+    monkeypatch.setattr(CpuCompositor, "compose", fails)
     writer = Writer()
     with pytest.raises(MemoryError, match="frame 5"):
         make(writer, composers=3)

@@ -18,7 +18,7 @@ import soundfile
 
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import RecordSettings
-from tpos_live.display.errors import StageError
+from tpos_live.display.errors import DisplayError
 from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_registry import StatusRegistry
@@ -50,26 +50,26 @@ def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, Paramete
     return desk, Stage(), store, status_registry, said
 
 
-def play(desk: SessionControls, stage: Stage, frames: int = 15) -> None:
+def play(desk: SessionControls, display: Stage, frames: int = 15) -> None:
     """Half a second of show."""
     begin = time.perf_counter()
     for k in range(frames):
-        desk.look(stage)
-        for output in stage.outputs:
+        desk.look(display)
+        for output in display.outputs:
             output.send(np.full((64, 64, 3), 8 * k, np.uint8), begin + k / 30)
         desk.hear(SimpleNamespace(stereo=np.zeros((1600, 2), np.float32), captured_at=begin + (k + 1) / 30))  # type: ignore[arg-type]
 
 
 def test_two_recordings_of_one_second_are_two_files(tmp_path: Path) -> None:
-    desk, stage, store, _board, said = desk_of(tmp_path, record=str(tmp_path / "a.mp4"))
+    desk, display, store, _board, said = desk_of(tmp_path, record=str(tmp_path / "a.mp4"))
     (tmp_path / "a.mp4").write_text("good")
-    play(desk, stage)
+    play(desk, display)
     for _ in range(2):
         store.set("out.record", False)
-        desk.look(stage)
+        desk.look(display)
         store.set("out.record", True)
-        play(desk, stage)
-    desk.close(stage)
+        play(desk, display)
+    desk.close(display)
     files = sorted(tmp_path.glob("*.mp4"))
     assert len(files) == 4 and (tmp_path / "a.mp4").read_text() == "good" and tmp_path / "a-2.mp4" in files
     for path in set(files) - {tmp_path / "a.mp4"}:
@@ -80,53 +80,53 @@ def test_two_recordings_of_one_second_are_two_files(tmp_path: Path) -> None:
 
 
 def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: Path) -> None:
-    desk, stage, store, status_registry, said = desk_of(tmp_path, record=str(tmp_path / "gone" / "a.mp4"))
-    desk.look(stage)
-    assert not store.snapshot()["out.record"] and not stage.outputs
+    desk, display, store, status_registry, said = desk_of(tmp_path, record=str(tmp_path / "gone" / "a.mp4"))
+    desk.look(display)
+    assert not store.snapshot()["out.record"] and not display.outputs
     for _ in range(10):  # 50 s, on the board's clock
         status = status_registry.status()
         assert "gone" in status.record_error and status.message == status.record_error
     assert len([line for line in said if "gone" in line]) == 1
 
     store.trigger("out.acknowledge")
-    desk.look(stage)
+    desk.look(display)
     status_registry.status()
     assert status_registry.status().record_error == "" and status_registry.status().message == ""
 
     desk.recordings.lost = "recording lost: the disk was full"
     store.set("out.record", True)
-    play(desk, stage)
+    play(desk, display)
     assert status_registry.status().record_error == "" and status_registry.status().recording
-    desk.close(stage)
+    desk.close(display)
     assert len(desk.recordings.failures) == 1, "and is told again at the end"
 
 
 def test_the_figures_of_a_recording_are_in_the_status(tmp_path: Path) -> None:
-    desk, stage, store, status_registry, _said = desk_of(tmp_path)
+    desk, display, store, status_registry, _said = desk_of(tmp_path)
     store.set("out.record", True)
     end = time.monotonic() + 20
     while time.monotonic() < end and not (
         status_registry.status().record_minutes_left and status_registry.status().record_fps
     ):
-        play(desk, stage, 30)
+        play(desk, display, 30)
         time.sleep(0.1)
     status = status_registry.status()
     assert status.record_seconds > 1 and status.record_minutes_left > 0 and status.record_fps > 0
     assert 0 <= status.record_lag_ms < 20_000 and status.recording.endswith(".mp4")
-    desk.close(stage)
+    desk.close(display)
     assert status_registry.status().record_seconds == 0 and status_registry.status().recording == ""
 
 
 def test_a_recording_without_sound_is_a_loss_but_a_key_pressed_twice_is_not(tmp_path: Path) -> None:
-    desk, stage, store, _board, _said = desk_of(tmp_path)
+    desk, display, store, _board, _said = desk_of(tmp_path)
     store.set("out.record", True)
-    desk.look(stage)
+    desk.look(display)
     desk.recordings._began -= 60
     store.set("out.record", False)
-    desk.look(stage)
+    desk.look(display)
     store.set("out.record", True)
-    desk.look(stage)
-    desk.close(stage)
+    desk.look(display)
+    desk.close(display)
     assert len(desk.recordings.failures) == 1 and "no picture with sound" in desk.recordings.failures[0]
     assert not list(tmp_path.iterdir())
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_recorded_is_said_before_the_show(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "song.mp4").write_text("x")
-    with pytest.raises(StageError, match="cannot record") as caught:
+    with pytest.raises(DisplayError, match="cannot record") as caught:
         check_recording(record, "song.mp4")
     assert word in str(caught.value) and "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["song.mp4"]

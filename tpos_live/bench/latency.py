@@ -121,10 +121,10 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
     ):
         session.run_until_first_frame()
         settle = time.perf_counter() + 3.0
-        session.stage.run(lambda: time.perf_counter() > settle or stop.is_set())
+        session.display.run(lambda: time.perf_counter() > settle or stop.is_set())
         watch = Watch(session, sound, clicks)
         sound.clicking = True
-        session.stage.run(lambda: watch.look() or stop.is_set())
+        session.display.run(lambda: watch.look() or stop.is_set())
         accelerator = session.status_registry.status().accelerator
     rows = watch.rows()
     summary = {
@@ -133,7 +133,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
         "seen": len(watch.pixel),
         "missed": watch.missed,
         "input": "blocks of 10 ms handed over in this process; a device's own buffering comes on top",
-        "stage": session.stage.renderer,
+        "stage": session.display.renderer,
         "accelerator": accelerator,
         **machine(),
     }
@@ -146,10 +146,10 @@ class Watch:
 
     def __init__(self, session: LiveSession, sound: ClickSound, clicks: int) -> None:
         self._session, self._sound, self._clicks = session, sound, clicks
-        self._before = small(session.stage.read_back())
+        self._before = small(session.display.read_back())
         self._seen = 0
         self._engine_seen = 0
-        self._shown = session.stage.meter.count
+        self._shown = session.display.meter.count
         self.buffering: list[float] = []
         self.pixel: list[float] = []
         self.engine: list[float] = []
@@ -157,15 +157,15 @@ class Watch:
 
     def look(self) -> bool:
         """Called before each picture; True when all clicks were seen or given up."""
-        if self._session.stage.meter.count == self._shown:
+        if self._session.display.meter.count == self._shown:
             return False
-        self._shown = self._session.stage.meter.count
-        picture = small(self._session.stage.read_back())
+        self._shown = self._session.display.meter.count
+        picture = small(self._session.display.read_back())
         now = time.perf_counter()
         changed = bool((np.abs(picture - self._before) > CHANGED).any())
         self._before = picture
         happened = self._sound.happened
-        frame = self._session.stage.playhead.newest
+        frame = self._session.display.interpolator.newest
         while frame is not None and self._engine_seen < len(happened):
             if frame.heard_at < happened[self._engine_seen][0] + BLOCK / RATE:
                 break

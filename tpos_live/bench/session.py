@@ -50,7 +50,7 @@ def measure_show(
         session.pipeline.times.clear()
         session.audio_processor.times.clear()
         process = psutil.Process()
-        drawn, shown, start = session.renderer.drawn, session.stage.meter.count, time.perf_counter()
+        drawn, shown, start = session.renderer.drawn, session.display.meter.count, time.perf_counter()
         drawing = session.renderer.busy
         lost, memory, busy = (
             session.status_registry.status().samples_lost,
@@ -68,12 +68,12 @@ def measure_show(
             "accelerator_why": status.accelerator_why,
             "size": list(status.size),
             "steps": session.store.snapshot()["steps"],
-            "stage": session.stage.renderer,
+            "stage": session.display.renderer,
             "seconds": round(took, 2),
             "engine_fps": round((session.renderer.drawn - drawn) / took, 2),
             "fps_cap": settings.engine.fps_cap,
             "engine_busy": round((session.renderer.busy - drawing) / took, 3),
-            "shown_fps": round((session.stage.meter.count - shown) / took, 2),
+            "shown_fps": round((session.display.meter.count - shown) / took, 2),
             "latency_ms": round(status.latency_ms, 1),
             "samples_lost": status.samples_lost - lost,
             "frames_replaced": status.frames_replaced,
@@ -97,7 +97,7 @@ def shown_on(offscreen: bool) -> tuple[str, bool]:
 def until(session: LiveSession, seconds: float, stopped: Callable[[], bool]) -> None:
     """Run the stage for a time."""
     end = time.perf_counter() + seconds
-    session.stage.run(lambda: time.perf_counter() >= end or stopped())
+    session.display.run(lambda: time.perf_counter() >= end or stopped())
 
 
 def quiet(settings: Settings, headless: bool) -> Settings:

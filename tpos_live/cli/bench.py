@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tpos_live.cli.options import FILE, FPS_CAP, PICTURE, settings_from, with_options
+from tpos_live.cli.options import FILE, FPS_CAP, IMAGE, settings_from, with_options
 
 _OFFSCREEN = click.option(
     "--offscreen", is_flag=True, help="Draw with OpenGL as a window does, without a display (EGL)."
@@ -19,7 +19,7 @@ _OFFSCREEN = click.option(
 @click.option("--seconds", type=click.FloatRange(1, 3600), default=20.0, show_default=True)
 @click.option("--append", type=FILE, help="Add the result to this file of JSON lines.")
 @_OFFSCREEN
-@with_options([*PICTURE, FPS_CAP])
+@with_options([*IMAGE, FPS_CAP])
 @click.pass_context
 def bench(
     context: click.Context, as_json: bool, seconds: float, append: Path | None, offscreen: bool, **options: Any
@@ -35,7 +35,7 @@ def bench(
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
 @click.option("--clicks", type=click.IntRange(3, 1000), default=100, show_default=True)
 @_OFFSCREEN
-@with_options(PICTURE)
+@with_options(IMAGE)
 def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
     """Click into the input, first changed pixel read back from the window."""
     from tpos_live.bench.latency import bench_latency
@@ -51,7 +51,7 @@ def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
 @click.option("--show", "show_seconds", type=click.FloatRange(0, 3600), default=0.0, help="Then a whole show as long.")
 @click.option("--append", type=FILE, help="Add the results to this file of JSON lines.")
 @_OFFSCREEN
-@with_options(PICTURE)
+@with_options(IMAGE)
 def bench_engine_(
     as_json: bool, frames: int, steps: int, baselines: bool, show_seconds: float, append: Path | None,
     offscreen: bool, **options: Any,

@@ -123,9 +123,9 @@ def _keys() -> str:
     from pyglet.display import get_display
 
     from tpos_live.control.keys import LETTERS
-    from tpos_live.display.keyboard import layout_note
+    from tpos_live.display.keyboard import describe_layout
 
-    return layout_note(get_display(), LETTERS) or "by their physical position, as on a US keyboard (docs/keys.md)"
+    return describe_layout(get_display(), LETTERS) or "by their physical position, as on a US keyboard (docs/keys.md)"
 
 
 def _screen_saver() -> Finding:

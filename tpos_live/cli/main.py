@@ -14,7 +14,7 @@ import click
 from tpos_live import __version__
 from tpos_live.cli.exit import expected, leave
 from tpos_live.cli.lazy_group import LazyGroup
-from tpos_live.cli.options import FILE, PICTURE, SHOW, channels, checked, settings_from, with_options
+from tpos_live.cli.options import FILE, IMAGE, SHOW, channels, checked, settings_from, with_options
 from tpos_live.core.settings import parse_size
 
 LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "evaluate", "train")}
@@ -31,7 +31,7 @@ LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "e
     "--fallback", "sound_fallback", metavar="NAME|FILE", help="Input or file to hear while the input is lost."
 )
 @click.option("--channels", "sound_channels", metavar="1,2", callback=channels, help="Channels to listen to.")
-@with_options(PICTURE)
+@with_options(IMAGE)
 @with_options(SHOW)
 @click.option("--list-osc", is_flag=True, help="Print every OSC address and end.")
 @click.pass_context
@@ -63,7 +63,7 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
 
 
 @cli.command()
-@with_options(PICTURE)
+@with_options(IMAGE)
 @with_options(SHOW)
 def demo(**options: Any) -> int:
     """Play the built-in track; without a display, write tpos-demo.mp4."""
@@ -86,7 +86,7 @@ def demo(**options: Any) -> int:
 @click.option("--resolution", "record_resolution", callback=checked(parse_size), help="Size of the video.")
 @click.option("--seconds", type=click.FloatRange(0, 1e6), help="Only the first seconds.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that draw side by side.")
-@with_options(PICTURE)
+@with_options(IMAGE)
 def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
     """Make a video of an audio file: every picture, sound included."""
     from tpos_live.runtime.offline import render_file
@@ -100,7 +100,7 @@ def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
 @click.option("--resolution", callback=checked(parse_size), help="As a show shows it, so large.")
 @click.option("--audio", type=FILE, help="Hear this file, and make the picture at the end of what is heard.")
 @click.option("--seconds", type=click.FloatRange(0.1, 1e6), default=10.0, show_default=True, help="Of it, at most.")
-@with_options(PICTURE)
+@with_options(IMAGE)
 def still(output: Path, resolution: str | None, audio: Path | None, seconds: float, **options: Any) -> int:
     """Make one picture: in silence, or of what a file sounds like."""
     from tpos_live.runtime.offline import still as make

@@ -47,7 +47,7 @@ def replies(_context: Any, _option: Any, values: tuple[str, ...]) -> list[str] |
 
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-PICTURE = [
+IMAGE = [
     click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the picture shows."),
     click.option("--engine", "engine_name", metavar="NAME|PATH|HUB-ID", help="auto, ember, a folder or a hub id."),
     click.option("--size", "engine_size", metavar="SIZE", callback=checked(parse_size), help="256 or 512x288."),

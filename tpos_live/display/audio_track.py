@@ -18,11 +18,11 @@ LATE = 0.1
 HOLD = 0.5
 """Longest time (seconds) for which a picture stands without a frame of the file."""
 
-Pictures = deque[tuple[float, np.ndarray]]
+TimedFrames = deque[tuple[float, np.ndarray]]
 """(shown_at in perf_counter seconds, pixels), oldest first."""
 
 
-class Track:
+class AudioTrack:
     """The sound is the clock. Frame k of the file lies at sample k * rate / fps; the moment (perf_counter) of that
     sample is known from the stamps of the sound, and the frame gets the picture that was on the screen at that moment.
     So neither a sound card that runs 0.1 % fast nor a slow encoder pulls them apart.
@@ -72,7 +72,7 @@ class Track:
         self._began += STEADY * (began - self._began)
         return True
 
-    def next(self, pictures: Pictures) -> tuple[int, np.ndarray, bool] | None:
+    def next(self, pictures: TimedFrames) -> tuple[int, np.ndarray, bool] | None:
         """The next frame to write: its place, its pixels, and whether they are new. None if none is due.
 
         pictures: those that are used or outdated are taken out.
@@ -104,7 +104,7 @@ class Track:
         self.frames = self.due
         return self.frames - 1, self._current
 
-    def _take(self, pictures: Pictures, place: int) -> bool:
+    def _take(self, pictures: TimedFrames, place: int) -> bool:
         """Take what was on the screen at `place`; False if it is what was there before."""
         until = self.moment(place) + 0.5 / self.fps
         new = False

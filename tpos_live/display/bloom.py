@@ -16,7 +16,7 @@ EMITTER = 0.3
 _LARGEST = 320
 
 
-def glow_map(pixels: np.ndarray) -> torch.Tensor:
+def make_bloom_map(pixels: np.ndarray) -> torch.Tensor:
     """Bloom of a picture: uint8 [H, W, 3] to float32 [3, SIDE, SIDE], light between 0 and 1.
 
     Emitters are picked at full size, so that a small bright point counts; then three blurs.
@@ -29,12 +29,12 @@ def glow_map(pixels: np.ndarray) -> torch.Tensor:
     height, width = light.shape[1:]
     # All on the last axis, then the picture is turned: [3, h, w] -> [3, SIDE, h] -> [3, SIDE, SIDE].
     small = _along(_along(light, _shrink(width)), _shrink(height))
-    glow = torch.zeros_like(small)
+    bloom_map = torch.zeros_like(small)
     for radius, share in RADII:
         # A radius is a part of the width, so it is longer in the map where the picture is less high.
         across, down = radius * SIDE, radius * SIDE * width / height
-        glow.add_(_along(_along(small, _blur(round(across, 3))), _blur(round(down, 3))), alpha=share)
-    return glow
+        bloom_map.add_(_along(_along(small, _blur(round(across, 3))), _blur(round(down, 3))), alpha=share)
+    return bloom_map
 
 
 def _along(picture: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:

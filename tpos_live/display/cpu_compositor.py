@@ -1,6 +1,6 @@
 """The composition on the CPU: what a picture of the engine becomes on its way to file or screen.
 
-The reference for `shader.py`; the formula is in `film.py`.
+The reference for `shader.py`; the formula is in `tone.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from tpos_live.core.frame import Frame
-from tpos_live.display.bloom import glow_map
-from tpos_live.display.postfx import Finish
+from tpos_live.display.bloom import make_bloom_map
+from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
     DETAIL_TILE,
     GRAIN_STEP,
@@ -20,14 +20,14 @@ from tpos_live.display.tone_mapping import (
     TILE,
     TOE,
     Detail,
-    Film,
-    Placement,
+    ImagePlacement,
+    ToneMapping,
     cubic_weights,
     detail_of,
     detail_tile,
     noise_offset,
     noise_tile,
-    place,
+    place_image,
     upscale_factor,
 )
 
@@ -35,7 +35,7 @@ BAND = 32
 """Rows that are composed together: few enough for a core's cache to hold all that is between the steps."""
 
 
-class Composer:
+class CpuCompositor:
     """Composes pictures of one output size. State: what was enlarged of the two newest frames.
 
     Thread contract: one thread at a time.
@@ -49,44 +49,44 @@ class Composer:
         self._tile: torch.Tensor | None = None
         self._buffers: dict[tuple[int, int], _Buffers] = {}
 
-    def compose(self, finish: Finish, newest: Frame | None, previous: Frame | None = None) -> np.ndarray:
+    def compose(self, postfx: PostFxParams, newest: Frame | None, previous: Frame | None = None) -> np.ndarray:
         """The finished picture: uint8 [height, width, 3], sRGB, row 0 on top, new memory.
 
         newest None gives black. previous counts only while finish.mix is below 1.
         """
         width, height = self.size
         out = torch.zeros(height, width, 3, dtype=torch.uint8)
-        level = finish.shown_level
+        level = postfx.shown_level
         if newest is None or level <= 0:
             return out.numpy()
-        blended = previous is not None and finish.mix < 1
+        blended = previous is not None and postfx.mix < 1
         new = self._picture(newest)
         old = self._picture(previous) if previous is not None and blended else None
         self._pictures = [p for p in (old, new) if p is not None]
 
-        placement = place(finish, new.size, self.size)
-        film, detail = Film.of(finish), detail_of(finish, new.size, self.size)
+        placement = place_image(postfx, new.size, self.size)
+        tone, detail = ToneMapping.of(postfx), detail_of(postfx, new.size, self.size)
         field = self._field(detail) if detail is not None else None
-        glow = new.glow if old is None else torch.lerp(old.glow, new.glow, finish.mix)
-        noise = self._noise_at(finish.seed, placement)
+        bloom_map = new.bloom_map if old is None else torch.lerp(old.bloom_map, new.bloom_map, postfx.mix)
+        noise = self._noise_at(postfx.seed, placement)
         across = slice(placement.left, placement.left + placement.width)
         for first in range(0, placement.height, BAND):
             rows = min(BAND, placement.height - first)
             work = self._work(rows, placement.width)
             work.begin(first)
             aside = None if field is None or detail is None else work.turbulence(placement, detail, field)
-            v = _blended(work, placement, finish, aside, new, old)
+            v = _blended(work, placement, postfx, aside, new, old)
             light = v.addcmul_(v, v, value=1 / (2 * TOE)).mul_(2 * TOE / (1 + 2 * TOE))
-            if film.bloom > 0:
-                light.add_(_sample(glow, work.grid_for(placement, finish.pan_new)), alpha=film.bloom)
-            light = _colour(light, film.colour, work.light)
-            if film.shoulder > 0:
-                _shoulder(light, film.shoulder, work.spare)
+            if tone.bloom > 0:
+                light.add_(_sample(bloom_map, work.grid_for(placement, postfx.pan_new)), alpha=tone.bloom)
+            light = _colour(light, tone.colour, work.light)
+            if tone.shoulder > 0:
+                _shoulder(light, tone.shoulder, work.spare)
             v = light.clamp_(0, 1).mul_(1 + 2 * TOE).add_(TOE * TOE).sqrt_().sub_(TOE)
             here = noise[:, first : first + rows]
-            if finish.grain > 0:
+            if postfx.grain > 0:
                 soft = torch.mul(v, 8, out=work.spare).clamp_(max=1).mul_(here[3])
-                v.add_(soft, alpha=finish.grain)
+                v.add_(soft, alpha=postfx.grain)
             v.mul_(255 * level).clamp_(0, 255).add_(here[:3])
             work.bytes.copy_(v)
             top = placement.top + first
@@ -112,7 +112,7 @@ class Composer:
             self._tile = F.pad(torch.from_numpy(detail_tile()).permute(2, 0, 1)[None], (1, 1, 1, 1), mode="circular")
         return self._tile[:, :2] * detail.cos + self._tile[:, 2:] * detail.sin
 
-    def _noise_at(self, seed: int, placement: Placement) -> torch.Tensor:
+    def _noise_at(self, seed: int, placement: ImagePlacement) -> torch.Tensor:
         """Float [4, height, width] of the drawn part: dither 0 to below 1 three times, grain."""
         if self._noise is None:
             tile = torch.from_numpy(noise_tile()).permute(2, 0, 1).float()
@@ -135,7 +135,7 @@ class _Picture:
         coded = torch.from_numpy(pixels).permute(2, 0, 1).float().div_(255)
         factor = upscale_factor(self.size, output)
         self.light = enlarge(coded, factor)[None]
-        self.glow = glow_map(pixels)[None].contiguous()
+        self.bloom_map = make_bloom_map(pixels)[None].contiguous()
 
 
 class _Buffers:
@@ -155,7 +155,7 @@ class _Buffers:
         """The band begins at this row of the drawn part."""
         torch.add(self._centres, first, out=self._y)
 
-    def turbulence(self, placement: Placement, detail: Detail, field: torch.Tensor) -> torch.Tensor:
+    def turbulence(self, placement: ImagePlacement, detail: Detail, field: torch.Tensor) -> torch.Tensor:
         """How far each pixel is moved: [2, height, width], x and y, as grid_sample wants them."""
         a, b, c, d = placement.matrix
         axes = ((a, b, placement.shift[0]), (c, d, placement.shift[1]))
@@ -172,7 +172,7 @@ class _Buffers:
         return aside
 
     def grid_for(
-        self, placement: Placement, pan: tuple[float, float], aside: torch.Tensor | None = None
+        self, placement: ImagePlacement, pan: tuple[float, float], aside: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Sampling positions [1, height, width, 2] from -1 to 1, as grid_sample wants them, moved `aside`."""
         a, b, c, d = placement.matrix
@@ -186,18 +186,18 @@ class _Buffers:
 
 def _blended(
     work: _Buffers,
-    placement: Placement,
-    finish: Finish,
+    placement: ImagePlacement,
+    postfx: PostFxParams,
     aside: torch.Tensor | None,
     new: _Picture,
     old: _Picture | None,
 ) -> torch.Tensor:
     """The band of the newest picture, or of the blend of both: coded float [3, rows, width], at least 0."""
-    v = _sample(new.light, work.grid_for(placement, finish.pan_new, aside))
+    v = _sample(new.light, work.grid_for(placement, postfx.pan_new, aside))
     if old is not None:
-        v = torch.lerp(_sample(old.light, work.grid_for(placement, finish.pan_old, aside)), v, finish.mix)
-        mean = torch.tensor(finish.mean).view(3, 1, 1)
-        v = v.mul_(finish.contrast).add_(mean * (1 - finish.contrast))
+        v = torch.lerp(_sample(old.light, work.grid_for(placement, postfx.pan_old, aside)), v, postfx.mix)
+        mean = torch.tensor(postfx.mean).view(3, 1, 1)
+        v = v.mul_(postfx.contrast).add_(mean * (1 - postfx.contrast))
     return v.clamp_(min=0)
 
 

@@ -20,7 +20,7 @@ AGAIN = 60.0
 
 
 @dataclass
-class EncoderSteps:
+class EncoderController:
     """First a cheaper preset, then every 2nd, 3rd … frame. The size stays: a file has one.
 
     State only; one thread calls `note` and `look`, and gives the time.

@@ -19,8 +19,8 @@ from collections import deque
 import numpy as np
 
 from tpos_live.core.frame import Frame
-from tpos_live.display.postfx import Finish
-from tpos_live.display.tone_mapping import KNEE, TOE, Film, to_light
+from tpos_live.display.postfx import PostFxParams
+from tpos_live.display.tone_mapping import KNEE, TOE, ToneMapping, to_light
 
 MOST = 3
 WITHIN = 1.05
@@ -53,15 +53,15 @@ class FlashLimiter:
         self._at: float | None = None
         self._grids: list[tuple[Frame, np.ndarray]] = []
 
-    def step(self, now: float, finish: Finish, newest: Frame, previous: Frame | None, on: bool = True) -> float:
+    def step(self, now: float, postfx: PostFxParams, newest: Frame, previous: Frame | None, on: bool = True) -> float:
         """The factor on the level for the picture that is shown at `now` (seconds). Off, it watches and answers 1."""
-        coded = self._coded(finish, newest, previous)
+        coded = self._coded(postfx, newest, previous)
         passed = max(now - self._at, 0.0) if self._at is not None else 0.0
         self._at = now
         while self._rises and now - self._rises[0] >= WITHIN:
             self._rises.popleft()
         self.gain = min(self.gain + RECOVER * passed, 1.0) if on else 1.0
-        level = finish.shown_level
+        level = postfx.shown_level
         shown = luminance(coded * (level * self.gain))
         while on and len(self._rises) >= MOST and self._risen(shown).mean() > AREA:
             # Once is enough but for colours that are not quite as bright as the grey that stands for them.
@@ -95,17 +95,17 @@ class FlashLimiter:
         self._high = np.where(fallen, shown, self._high)
         self._counted &= ~fallen
 
-    def _coded(self, finish: Finish, newest: Frame, previous: Frame | None) -> np.ndarray:
-        """Coded colours [n, 3] of the parts, at full level, about as the composers make them (`film.py`)."""
+    def _coded(self, postfx: PostFxParams, newest: Frame, previous: Frame | None) -> np.ndarray:
+        """Coded colours [n, 3] of the parts, at full level, about as the composers make them (`tone.py`)."""
         light = self._grid(newest)
-        if previous is not None and finish.mix < 1.0:
-            light = finish.mix * light + (1.0 - finish.mix) * self._grid(previous)
-        light = _means(_moved(light, finish))
-        film = Film.of(finish)
-        light = light * (1.0 + 0.5 * film.bloom * light)
-        light = np.maximum(light @ np.array(film.colour).reshape(3, 3).T, 0.0)
+        if previous is not None and postfx.mix < 1.0:
+            light = postfx.mix * light + (1.0 - postfx.mix) * self._grid(previous)
+        light = _means(_moved(light, postfx))
+        tone = ToneMapping.of(postfx)
+        light = light * (1.0 + 0.5 * tone.bloom * light)
+        light = np.maximum(light @ np.array(tone.colour).reshape(3, 3).T, 0.0)
         over = np.maximum(light - KNEE, 0.0)
-        light = np.minimum(light - over * over * film.shoulder / (1.0 + over * film.shoulder), 1.0)
+        light = np.minimum(light - over * over * tone.shoulder / (1.0 + over * tone.shoulder), 1.0)
         return np.asarray(np.sqrt(light * (1.0 + 2.0 * TOE) + TOE * TOE) - TOE)
 
     def _grid(self, frame: Frame) -> np.ndarray:
@@ -134,12 +134,12 @@ def _means(light: np.ndarray) -> np.ndarray:
     return np.asarray(light.reshape(GRID, _SAMPLES, GRID, _SAMPLES, 3).mean(axis=(1, 3)).reshape(-1, 3))
 
 
-def _moved(light: np.ndarray, finish: Finish) -> np.ndarray:
+def _moved(light: np.ndarray, postfx: PostFxParams) -> np.ndarray:
     """Samples [48, 48, 3] as zoom and rotation show them, mirrored at the edges; to the nearest sample."""
-    if finish.zoom == 1.0 and finish.rotate == 0.0:
+    if postfx.zoom == 1.0 and postfx.rotate == 0.0:
         return light
-    angle = math.radians(finish.rotate)
-    cos, sin = math.cos(angle) / finish.zoom, math.sin(angle) / finish.zoom
+    angle = math.radians(postfx.rotate)
+    cos, sin = math.cos(angle) / postfx.zoom, math.sin(angle) / postfx.zoom
     at = (np.arange(_COUNT) + 0.5) / _COUNT - 0.5
     across, down = cos * at[None, :] + sin * at[:, None] + 0.5, cos * at[:, None] - sin * at[None, :] + 0.5
     rows, columns = ((_COUNT * (1.0 - np.abs(1.0 - v % 2.0))).astype(int).clip(0, _COUNT - 1) for v in (down, across))

@@ -18,17 +18,17 @@ from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
 
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
-from tpos_live.display.errors import StageError
+from tpos_live.display.errors import DisplayError
 from tpos_live.display.glsl import ENLARGE, TRIANGLE, compose_source
-from tpos_live.display.postfx import Finish
+from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
-    Film,
+    ToneMapping,
     cubic_weights,
     detail_of,
     detail_tile,
     noise_offset,
     noise_tile,
-    place,
+    place_image,
     upscale_factor,
 )
 
@@ -36,18 +36,18 @@ MOST_READS = 3
 """Asynchronous reads under way at most; a further one waits for the oldest."""
 
 
-class ShaderComposer:
+class GlCompositor:
     """Composes into a frame buffer of its own, from where the picture is shown, read or recorded."""
 
     def __init__(self) -> None:
-        """Needs a current OpenGL 3.3 context. Raises StageError if the shaders do not compile."""
+        """Needs a current OpenGL 3.3 context. Raises DisplayError if the shaders do not compile."""
         try:
             self._enlarge = _program(ENLARGE)
             self._programs = {
                 switches: _program(compose_source(*switches)) for switches in itertools.product((False, True), repeat=3)
             }
         except ShaderException as error:
-            raise StageError(
+            raise DisplayError(
                 f"the finishing shader does not run on this graphics driver ({first_line(error, 200)}); "
                 "update the driver, or run with --headless"
             ) from error
@@ -68,51 +68,53 @@ class ShaderComposer:
         self.size = (0, 0)
         """(width, height) of the picture composed last."""
 
-    def compose(self, finish: Finish, newest: Frame | None, previous: Frame | None, size: tuple[int, int]) -> None:
+    def compose(
+        self, postfx: PostFxParams, newest: Frame | None, previous: Frame | None, size: tuple[int, int]
+    ) -> None:
         """Compose a picture of `size` (width, height); the arguments are those of Composer.compose."""
         if size != self.size:
             self._target.reserve(*size)
             self._target_buffer.attach(self._target)
             self.size = size
-        level = finish.shown_level
+        level = postfx.shown_level
         if newest is None or level <= 0:
             self._target_buffer.begin(0, 0, *size)
             gl.glClearColor(0, 0, 0, 1)
             gl.glClear(gl.GL_COLOR_BUFFER_BIT)
             return
-        blended = previous is not None and finish.mix < 1
+        blended = previous is not None and postfx.mix < 1
         new = self._picture(newest, keep=previous if blended else None)
         old = self._picture(previous, keep=newest) if previous is not None and blended else None
 
-        film = Film.of(finish)
-        placement = place(finish, new.size, size)
+        tone = ToneMapping.of(postfx)
+        placement = place_image(postfx, new.size, size)
         self._target_buffer.begin(0, 0, *size)
         if (placement.width, placement.height) != size:
             gl.glClearColor(0, 0, 0, 1)
             gl.glClear(gl.GL_COLOR_BUFFER_BIT)
         gl.glViewport(placement.left, placement.top, placement.width, placement.height)
-        if film.bloom > 0:
+        if tone.bloom > 0:
             # Before anything is bound: uploading takes a texture unit.
             for picture in (new, old):
                 if picture is not None:
-                    picture.glowing()
-        detail = detail_of(finish, new.size, size)
-        program = self._programs[blended, film.bloom > 0, detail is not None]
+                    picture.make_bloom()
+        detail = detail_of(postfx, new.size, size)
+        program = self._programs[blended, tone.bloom > 0, detail is not None]
         program.use()
         program["origin"] = (placement.left, placement.top)
         program["matrix"] = placement.matrix
         program["shift"] = placement.shift
-        program["pan_new"] = finish.pan_new
-        program["noise_at"] = noise_offset(finish.seed)
-        program["light_colour"] = tuple(film.colour[3 * i + j] for j in range(3) for i in range(3))
-        program["shoulder"] = film.shoulder
+        program["pan_new"] = postfx.pan_new
+        program["noise_at"] = noise_offset(postfx.seed)
+        program["light_colour"] = tuple(tone.colour[3 * i + j] for j in range(3) for i in range(3))
+        program["shoulder"] = tone.shoulder
         program["level"] = level
-        program["grain"] = finish.grain
+        program["grain"] = postfx.grain
         new.large.bind(0)
         self._noise.bind(1)
-        if film.bloom > 0:
-            program["bloom"] = film.bloom
-            new.glow.bind(2)
+        if tone.bloom > 0:
+            program["bloom"] = tone.bloom
+            new.bloom_map.bind(2)
         if detail is not None:
             program["detail_scale"] = detail.scale
             program["detail_start"] = detail.start
@@ -120,13 +122,13 @@ class ShaderComposer:
             program["detail_turn"] = (detail.cos, detail.sin)
             self._turbulence.bind(5)
         if old is not None:
-            program["pan_old"] = finish.pan_old
-            program["blend"] = finish.mix
-            program["mean"] = finish.mean
-            program["contrast"] = finish.contrast
+            program["pan_old"] = postfx.pan_old
+            program["blend"] = postfx.mix
+            program["mean"] = postfx.mean
+            program["contrast"] = postfx.contrast
             old.large.bind(3)
-            if film.bloom > 0:
-                old.glow.bind(4)
+            if tone.bloom > 0:
+                old.bloom_map.bind(4)
         self._draw()
         program.stop()
 
@@ -225,7 +227,7 @@ class ShaderComposer:
             source.bind(0)
             self._draw()
         program.stop()
-        picture.glow_made = False
+        picture.has_bloom = False
 
     def _draw(self) -> None:
         gl.glDisable(gl.GL_BLEND)
@@ -290,16 +292,16 @@ class _Picture:
         self.size = (0, 0)
         self.output = (0, 0)
         self.large = _Texture(gl.GL_RGBA16, gl.GL_LINEAR)
-        self.glow = _Texture(gl.GL_RGB32F, gl.GL_LINEAR)
-        self.glow_made = False
+        self.bloom_map = _Texture(gl.GL_RGB32F, gl.GL_LINEAR)
+        self.has_bloom = False
 
-    def glowing(self) -> None:
+    def make_bloom(self) -> None:
         """Make the glow when it is first asked for: the start screen has none and need not load torch."""
-        if not self.glow_made and self.frame is not None:
-            from tpos_live.display.bloom import glow_map
+        if not self.has_bloom and self.frame is not None:
+            from tpos_live.display.bloom import make_bloom_map
 
-            self.glow.upload(glow_map(self.frame.pixels).permute(1, 2, 0).contiguous().numpy())
-            self.glow_made = True
+            self.bloom_map.upload(make_bloom_map(self.frame.pixels).permute(1, 2, 0).contiguous().numpy())
+            self.has_bloom = True
 
 
 class _FrameBuffer:
@@ -311,7 +313,7 @@ class _FrameBuffer:
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self.handle)
         gl.glFramebufferTexture2D(gl.GL_FRAMEBUFFER, gl.GL_COLOR_ATTACHMENT0, gl.GL_TEXTURE_2D, texture.handle, 0)
         if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
-            raise StageError(
+            raise DisplayError(
                 f"the graphics driver cannot draw a picture of {texture.width}x{texture.height}; "
                 "update the driver, make the window smaller, or run with --headless"
             )
@@ -355,7 +357,7 @@ class _Reader:
         return pixels
 
 
-_UNITS = {"picture": 0, "newest": 0, "noise": 1, "glow_new": 2, "oldest": 3, "glow_old": 4, "turbulence": 5}
+_UNITS = {"picture": 0, "newest": 0, "noise": 1, "bloom_new": 2, "oldest": 3, "bloom_old": 4, "turbulence": 5}
 
 
 def _program(fragment: str) -> ShaderProgram:

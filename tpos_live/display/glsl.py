@@ -54,10 +54,10 @@ uniform vec3 mean;
 uniform float contrast;
 #endif
 #ifdef BLOOM
-uniform sampler2D glow_new;
+uniform sampler2D bloom_new;
 uniform float bloom;
 #ifdef BLEND
-uniform sampler2D glow_old;
+uniform sampler2D bloom_old;
 #endif
 #endif
 #ifdef DETAIL
@@ -84,11 +84,11 @@ void main() {
     v = max(v, 0.0);
     vec3 light = v * (v + 2.0 * TOE) / (1.0 + 2.0 * TOE);
 #ifdef BLOOM
-    vec3 glow = texture(glow_new, uv - pan_new).rgb;
+    vec3 spilled = texture(bloom_new, uv - pan_new).rgb;
 #ifdef BLEND
-    glow = mix(texture(glow_old, uv - pan_new).rgb, glow, blend);
+    spilled = mix(texture(bloom_old, uv - pan_new).rgb, spilled, blend);
 #endif
-    light += bloom * glow;
+    light += bloom * spilled;
 #endif
     light = max(light_colour * light, 0.0);
     vec3 over = max(light - KNEE, 0.0);

@@ -15,8 +15,8 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import Snapshot
-from tpos_live.display.cpu_compositor import Composer
-from tpos_live.display.interpolator import Playhead
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.output import Output
 from tpos_live.display.pacing import Pacer, ShownMeter
 
@@ -25,8 +25,8 @@ CORES_PER_THREAD = 4
 each other after each step of the arithmetic, and a recording gets 5 pictures per second instead of 10."""
 
 
-class HeadlessStage:
-    """Used like `StageWindow`. Thread contract: one thread, which also enters and leaves; `close_soon` may be called
+class HeadlessDisplay:
+    """Used like `DisplayWindow`. Thread contract: one thread, which also enters and leaves; `close_soon` may be called
     from anywhere."""
 
     def __init__(
@@ -43,16 +43,16 @@ class HeadlessStage:
         self.outputs: list[Output] = []
         self.closing = False
         self.size = size
-        self.playhead = Playhead()
+        self.interpolator = FrameInterpolator()
         self.renderer = "CPU"
         self.software = True
         self._frames, self._frame_params, self._snapshot = frames, params, snapshot
         self._on_refresh, self._clock = on_refresh, clock
-        self._composer = Composer(size)
+        self._compositor = CpuCompositor(size)
         self._pacer = Pacer(cap=fps_cap or 30.0)
         self._torch_threads = 0
         self.meter = ShownMeter(clock)
-        self._shot = self.playhead.shot(0.0, params(), snapshot())
+        self._display_frame = self.interpolator.display_frame(0.0, params(), snapshot())
 
     def __enter__(self) -> Self:
         self._torch_threads = torch.get_num_threads()
@@ -88,17 +88,17 @@ class HeadlessStage:
         if self._on_refresh is not None:
             self._on_refresh(now)
         snapshot = self._snapshot()
-        self.playhead.take(self._frames.take())
+        self.interpolator.take(self._frames.take())
         params = self._frame_params()
-        self._shot = self.playhead.shot(now, params, snapshot)
+        self._display_frame = self.interpolator.display_frame(now, params, snapshot)
         wanting = [output for output in self.outputs if output.wants(now)]
         if wanting:
             picture = self.read_back()
             for output in wanting:
                 output.send(picture, now)
-        self.meter.note(now, self.playhead.newest, params.heard_at)
+        self.meter.note(now, self.interpolator.newest, params.heard_at)
 
     def read_back(self) -> np.ndarray:
         """The composed picture of the last `step`: uint8 [height, width, 3]."""
-        shot = self._shot
-        return self._composer.compose(shot.finish, shot.newest, shot.previous)
+        display_frame = self._display_frame
+        return self._compositor.compose(display_frame.postfx, display_frame.newest, display_frame.previous)

@@ -12,7 +12,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
 from tpos_live.display.flash_limiter import FlashLimiter
-from tpos_live.display.postfx import GRAIN_RATE, Finish, finish_from
+from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
 from tpos_live.display.tone_mapping import noise_tile
 
 LONGEST_INTERVAL = 1.0
@@ -22,16 +22,16 @@ BREATH = 7.0
 
 
 @dataclass(frozen=True)
-class Shot:
+class DisplayFrame:
     """All that a composer needs for one picture. previous counts while finish.mix is below 1."""
 
-    finish: Finish
+    postfx: PostFxParams
     newest: Frame
     previous: Frame | None = None
     started: bool = True
 
 
-class Playhead:
+class FrameInterpolator:
     """Follows the engine's pictures. Thread contract: one thread; time and inputs are passed in."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Playhead:
         self.previous: Frame | None = None
         self.interval = 0.0
         """Seconds between engine pictures, smoothed; 0 until two have come."""
-        self._held: Shot | None = None
+        self._held: DisplayFrame | None = None
         self._limiter = FlashLimiter()
 
     def take(self, frame: Frame | None) -> None:
@@ -52,23 +52,29 @@ class Playhead:
                 self.interval += (step - self.interval) * (0.2 if self.interval else 1.0)
         self.previous, self.newest = self.newest, frame
 
-    def shot(self, now: float, params: FrameParams, snapshot: Snapshot) -> Shot:
+    def display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
         """What to show at `now`. Frozen, the picture stands still; level, blackout and the flash limiter still act."""
-        shot = self._shot(now, params, snapshot)
-        gain = self._limiter.step(now, shot.finish, shot.newest, shot.previous, bool(snapshot["out.flash_limit"]))
-        return shot if gain == 1.0 else replace(shot, finish=replace(shot.finish, level=gain * shot.finish.level))
+        display_frame = self._display_frame(now, params, snapshot)
+        gain = self._limiter.step(
+            now, display_frame.postfx, display_frame.newest, display_frame.previous, bool(snapshot["out.flash_limit"])
+        )
+        return (
+            display_frame
+            if gain == 1.0
+            else replace(display_frame, postfx=replace(display_frame.postfx, level=gain * display_frame.postfx.level))
+        )
 
-    def _shot(self, now: float, params: FrameParams, snapshot: Snapshot) -> Shot:
+    def _display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
         if snapshot["out.freeze"] and self._held is not None:
-            finish = replace(self._held.finish, level=snapshot["out.level"], blackout=snapshot["out.blackout"])
-            return replace(self._held, finish=finish)
+            postfx = replace(self._held.postfx, level=snapshot["out.level"], blackout=snapshot["out.blackout"])
+            return replace(self._held, postfx=postfx)
         if self.newest is None:
-            shot = Shot(_start_finish(now, snapshot), start_frame(), started=False)
+            display_frame = DisplayFrame(_start_postfx(now, snapshot), start_frame(), started=False)
         else:
-            finish = finish_from(params, snapshot, self.previous, self.newest, now, self.interval)
-            shot = Shot(finish, self.newest, self.previous)
-        self._held = shot
-        return shot
+            postfx = postfx_params(params, snapshot, self.previous, self.newest, now, self.interval)
+            display_frame = DisplayFrame(postfx, self.newest, self.previous)
+        self._held = display_frame
+        return display_frame
 
 
 @cache
@@ -83,9 +89,9 @@ def start_frame() -> Frame:
     return Frame(np.floor(light * 255 + dither).astype(np.uint8), -1, 0.0, 0.0, 0.0)
 
 
-def _start_finish(now: float, snapshot: Snapshot) -> Finish:
-    return Finish(
-        light=0.35 * math.sin(2 * math.pi * now / BREATH),
+def _start_postfx(now: float, snapshot: Snapshot) -> PostFxParams:
+    return PostFxParams(
+        exposure=0.35 * math.sin(2 * math.pi * now / BREATH),
         level=snapshot["out.level"],
         blackout=snapshot["out.blackout"],
         grain=snapshot["finish.grain"],

@@ -55,7 +55,7 @@ def physical_keys(window: type) -> type:
     return window
 
 
-def layout_note(display: Any, letters: str) -> str:
+def describe_layout(display: Any, letters: str) -> str:
     """One line if the present layout writes some of these letters on other keys; "" if not, or if that is not known.
 
     display: pyglet's. letters: those that are keys of the show.

@@ -23,7 +23,7 @@ class Output(Protocol):
         ...
 
     def open(self, size: tuple[int, int], fps: float) -> None:
-        """Get ready for pictures of (width, height). Raises StageError with one line."""
+        """Get ready for pictures of (width, height). Raises DisplayError with one line."""
         ...
 
     def wants(self, now: float) -> bool:

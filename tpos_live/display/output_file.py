@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tpos_live.core.errors import reason
-from tpos_live.display.errors import StageError
+from tpos_live.display.errors import DisplayError
 
 VIDEO = (".mp4", ".m4v")
-PICTURE = (".png", ".jpg", ".jpeg", ".webp")
+IMAGE = (".png", ".jpg", ".jpeg", ".webp")
 MOST = 10_000
 """Numbers that are tried."""
 
@@ -25,34 +25,34 @@ MOST = 10_000
 def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = (), *, try_folder: bool = True) -> Path:
     """Return `path`, with the first of `suffixes` where it has none.
 
-    Raises StageError at once, not after minutes of work, if the file cannot be written, is of another kind, or is one
+    Raises DisplayError at once, not after minutes of work, if the file cannot be written, is of another kind, or is one
     of `sources`. try_folder: also write a file there, of which nothing is left; it takes as long as the disk does.
     """
     path = Path(path)
     if path.is_dir():
-        raise StageError(f"{path} is a folder; name a file")
+        raise DisplayError(f"{path} is a folder; name a file")
     if not path.suffix:
         path = path.with_name(path.name + suffixes[0])
     if path.suffix.lower() not in suffixes:
-        raise StageError(f"{path}: {path.suffix} is not written; name it {', '.join(suffixes)}")
+        raise DisplayError(f"{path}: {path.suffix} is not written; name it {', '.join(suffixes)}")
     if any(_same(path, source) for source in sources):
-        raise StageError(f"{path} is the file that is read; name another one to write")
+        raise DisplayError(f"{path} is the file that is read; name another one to write")
     if try_folder:
         check_folder(path.parent)
     elif not path.parent.is_dir():
-        raise StageError(f"{path.parent} does not exist; make it first, or name another folder")
+        raise DisplayError(f"{path.parent} does not exist; make it first, or name another folder")
     return path
 
 
 def check_folder(folder: Path) -> None:
-    """Raise StageError if no file can be written into `folder`."""
+    """Raise DisplayError if no file can be written into `folder`."""
     if not folder.is_dir():
-        raise StageError(f"{folder} does not exist; make it first, or name another folder")
+        raise DisplayError(f"{folder} does not exist; make it first, or name another folder")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise StageError(f"cannot write into {folder}: {reason(error)}; choose another folder") from error
+        raise DisplayError(f"cannot write into {folder}: {reason(error)}; choose another folder") from error
 
 
 def part_of(path: Path) -> Path:

@@ -17,7 +17,7 @@ ASIDE = 0.5
 """Largest part of another screen's width and height that the window takes while its own screen is away."""
 
 
-class Placement:
+class WindowPlacement:
     """Follows the parameters `out.fullscreen` and `out.screen`, and screens that come and go.
 
     A screen is asked for by number or name. Once filled it is remembered by name, since numbers change when screens

@@ -16,7 +16,7 @@ Fit = Literal["cover", "contain", "mirror"]
 
 FASTEST_BLEND = 0.02
 """Engine intervals below this (seconds) need no in-betweens: the eye blends them itself."""
-KINSHIP = 0.55
+MIN_SIMILARITY = 0.55
 """Correlation below which two pictures are strangers: blending them would show a double exposure."""
 REACH = 0.25
 """A stuck engine's picture drifts this far at most, in fractions of the picture, and comes to rest."""
@@ -27,11 +27,11 @@ GRAIN_RATE = 24
 
 
 @dataclass(frozen=True)
-class Finish:
+class PostFxParams:
     """zoom: factor, 1.03 = 3 % larger. rotate: degrees clockwise. mix: 0 shows the previous picture, 1
     the newest. contrast, mean: the blend's contrast about its mean colour (sRGB 0 to 1) that makes up
     for what averaging takes away. pan_old, pan_new: how far the content of each picture is moved, in
-    fractions, to the right and down. bloom: strength. light: stops. saturation: 1 = as it is.
+    fractions, to the right and down. bloom: strength. exposure: stops. saturation: 1 = as it is.
     level: master fade 0 to 1. grain: standard deviation, 1 = full scale. seed: of grain and dither.
     detail: how far turbulence moves a pixel, standard deviation in pixels of the engine, where the picture is enlarged.
     detail_turn: turns of the turbulence so far. detail_at: how far it has drifted, as pan_new.
@@ -45,7 +45,7 @@ class Finish:
     pan_old: tuple[float, float] = (0.0, 0.0)
     pan_new: tuple[float, float] = (0.0, 0.0)
     bloom: float = 0.0
-    light: float = 0.0
+    exposure: float = 0.0
     saturation: float = 1.0
     level: float = 1.0
     grain: float = 0.0
@@ -62,14 +62,14 @@ class Finish:
         return 0.0 if self.blackout else min(max(self.level, 0.0), 1.0)
 
 
-def finish_from(
+def postfx_params(
     params: FrameParams,
     snapshot: Snapshot,
     previous: Frame | None,
     newest: Frame | None,
     now: float,
     engine_interval: float,
-) -> Finish:
+) -> PostFxParams:
     """The finish at `now` (seconds, the clock of Frame.drawn_at), from what the sound drives.
 
     engine_interval: seconds between engine pictures, measured. Events (zoom, rotate, light, bloom)
@@ -90,12 +90,12 @@ def finish_from(
             pan_old = (pan_new[0] + step[0], pan_new[1] + step[1])
             mix = min(max((now - newest.drawn_at) / engine_interval, 0.0), 1.0)
             if mix < 1.0:
-                kinship, mean = _kinship(previous.pixels, newest.pixels, step)
-                if kinship < KINSHIP:
+                similarity, mean = _similarity(previous.pixels, newest.pixels, step)
+                if similarity < MIN_SIMILARITY:
                     mix = 1.0
                 else:
-                    contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * kinship)
-    return Finish(
+                    contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * similarity)
+    return PostFxParams(
         zoom=max(1.0 + params.zoom, 0.1),
         rotate=params.rotate,
         mix=mix,
@@ -104,7 +104,7 @@ def finish_from(
         pan_old=pan_old,
         pan_new=pan_new,
         bloom=max(params.bloom, 0.0),
-        light=params.exposure,
+        exposure=params.exposure,
         saturation=max(params.saturation, 0.0),
         level=min(params.level, snapshot["out.level"]),
         grain=max(params.grain, 0.0),
@@ -122,7 +122,9 @@ def _soften(distance: float) -> float:
     return REACH * math.tanh(distance / REACH)
 
 
-def _kinship(old: np.ndarray, new: np.ndarray, step: tuple[float, float]) -> tuple[float, tuple[float, float, float]]:
+def _similarity(
+    old: np.ndarray, new: np.ndarray, step: tuple[float, float]
+) -> tuple[float, tuple[float, float, float]]:
     """Correlation of two pictures after moving the old one by `step`, and their mean colour.
 
     Measured on one pixel in about 48 each way: it costs some 50 microseconds.
@@ -142,6 +144,6 @@ def _kinship(old: np.ndarray, new: np.ndarray, step: tuple[float, float]) -> tup
     x, y = x - mean_x, y - mean_y
     xx, yy, xy = float((x * x).sum()), float((y * y).sum()), float((x * y).sum())
     tiny = 1e-4 * x.size
-    kinship = 1.0 if max(xx, yy) < tiny else xy / math.sqrt(max(xx, tiny) * max(yy, tiny))
+    similarity = 1.0 if max(xx, yy) < tiny else xy / math.sqrt(max(xx, tiny) * max(yy, tiny))
     mean = (mean_x + mean_y) / 2
-    return kinship, (float(mean[0]), float(mean[1]), float(mean[2]))
+    return similarity, (float(mean[0]), float(mean[1]), float(mean[2]))

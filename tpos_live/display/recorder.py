@@ -15,9 +15,9 @@ import numpy as np
 
 from tpos_live.audio.source import RATE
 from tpos_live.core.timing import hms
-from tpos_live.display.audio_track import Pictures, Track
-from tpos_live.display.encoder_presets import EncoderSteps
-from tpos_live.display.errors import StageError
+from tpos_live.display.audio_track import AudioTrack, TimedFrames
+from tpos_live.display.encoder_presets import EncoderController
+from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import VIDEO, check_output
 from tpos_live.display.pacing import Meter
 from tpos_live.display.video import VideoWriter, fit
@@ -48,7 +48,7 @@ class Recorder:
 
     Sound is written as it comes, before each picture. Where the encoder is slower than the pictures come it gets the
     oldest of those that still wait, again and again, so they are spread evenly and each lies at its own place; what it
-    cannot write is left out. EncoderSteps then gives it less to do.
+    cannot write is left out. EncoderController then gives it less to do.
 
     Thread contract: `open`, `wants`, `send` and `close` on the stage's thread; `sound` on the thread
     that pulls the sound; the figures may be read from anywhere. None ever waits for the encoder: buffers are small and
@@ -74,8 +74,8 @@ class Recorder:
         """Minutes until the disk is full, at the file's size so far; 0 while unknown."""
         self._size = self._other = (0, 0)
         self._wanted, self._rate, self._report, self._clock = Path(path), rate, report, clock
-        self._track, self._steps = Track(fps, rate), EncoderSteps(fps)
-        self._pictures: Pictures = deque()
+        self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps)
+        self._pictures: TimedFrames = deque()
         self._sound: deque[tuple[float, np.ndarray]] = deque()
         self._waiting = 0
         self._lock = threading.Condition()
@@ -140,16 +140,16 @@ class Recorder:
         opens on the recorder's own thread while pictures and sound already wait for it. There is no file before the
         first picture and its sound.
 
-        size: (width, height) of the pictures; later ones of another size are fitted in. Raises StageError if no file
+        size: (width, height) of the pictures; later ones of another size are fitted in. Raises DisplayError if no file
         can be written there; what goes wrong later shows in `error`.
         """
         if fps is not None:
             self.fps = fps
-            self._track, self._steps = Track(fps, self._rate), EncoderSteps(fps)
+            self._track, self._steps = AudioTrack(fps, self._rate), EncoderController(fps)
         try:
             path = check_output(self._wanted, VIDEO, try_folder=False)
-        except StageError as error:
-            raise StageError(f"cannot record: {error}") from error
+        except DisplayError as error:
+            raise DisplayError(f"cannot record: {error}") from error
         self._size = self._other = size
         self._writer = VideoWriter(
             path, size, self.fps, rate=self._rate, preset=self._steps.preset, crf=CRF, threads=1, live=True
@@ -223,7 +223,7 @@ class Recorder:
                     while not self._ending and self._step(writer):
                         pass
                 self._finish(writer)
-        except StageError as error:
+        except DisplayError as error:
             self._fail(str(error))
         except Exception as error:  # Whatever it is, it is not worth a show.
             self._fail(f"{error}; start another one")

@@ -29,7 +29,7 @@ from functools import cache
 
 import numpy as np
 
-from tpos_live.display.postfx import Finish
+from tpos_live.display.postfx import PostFxParams
 
 TOE = 1 / 64
 KNEE = 0.6
@@ -60,7 +60,7 @@ def to_light(v: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Film:
+class ToneMapping:
     """colour: row-major 3x3 matrix on light. shoulder: 0 = identity."""
 
     colour: tuple[float, ...]
@@ -68,21 +68,21 @@ class Film:
     bloom: float
 
     @classmethod
-    def of(cls, finish: Finish) -> Film:
-        exposure = 2.0**finish.light
-        grey = 1.0 - finish.saturation
+    def of(cls, postfx: PostFxParams) -> ToneMapping:
+        exposure = 2.0**postfx.exposure
+        grey = 1.0 - postfx.saturation
         colour = tuple(
-            exposure * (grey * LUMA[j] + (finish.saturation if i == j else 0.0)) for i in range(3) for j in range(3)
+            exposure * (grey * LUMA[j] + (postfx.saturation if i == j else 0.0)) for i in range(3) for j in range(3)
         )
-        brightest = exposure * (1.0 + finish.bloom)
+        brightest = exposure * (1.0 + postfx.bloom)
         shoulder = 0.0
         if brightest > 1.0:
             shoulder = (brightest - 1.0) / ((1.0 - KNEE) * (brightest - KNEE))
-        return cls(colour, shoulder, finish.bloom)
+        return cls(colour, shoulder, postfx.bloom)
 
 
 @dataclass(frozen=True)
-class Placement:
+class ImagePlacement:
     """Where the picture lies. left, top, width, height: the drawn part of the output (the rest is
     black). matrix a, b, c, d and shift x, y turn the centre of an output pixel, counted from the
     drawn part's top left, into picture fractions: u = a*px + b*py + x, v = c*px + d*py + y."""
@@ -95,20 +95,20 @@ class Placement:
     shift: tuple[float, float]
 
 
-def place(finish: Finish, picture: tuple[int, int], output: tuple[int, int]) -> Placement:
+def place_image(postfx: PostFxParams, picture: tuple[int, int], output: tuple[int, int]) -> ImagePlacement:
     """Fit, zoom and rotate a picture of (width, height) pixels into an output of (width, height)."""
     across, down = output[0] / picture[0], output[1] / picture[1]
-    scale = max(across, down) if finish.fit == "cover" else min(across, down)
+    scale = max(across, down) if postfx.fit == "cover" else min(across, down)
     width, height = output
-    if finish.fit == "contain":
+    if postfx.fit == "contain":
         width = min(max(round(picture[0] * scale), 1), output[0])
         height = min(max(round(picture[1] * scale), 1), output[1])
-    angle = math.radians(finish.rotate)
-    cos, sin = math.cos(angle) / (scale * finish.zoom), math.sin(angle) / (scale * finish.zoom)
+    angle = math.radians(postfx.rotate)
+    cos, sin = math.cos(angle) / (scale * postfx.zoom), math.sin(angle) / (scale * postfx.zoom)
     a, b = cos / picture[0], sin / picture[0]
     c, d = -sin / picture[1], cos / picture[1]
     shift = (0.5 - (a * width + b * height) / 2, 0.5 - (c * width + d * height) / 2)
-    return Placement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
+    return ImagePlacement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
 
 
 @dataclass(frozen=True)
@@ -125,17 +125,17 @@ class Detail:
     sin: float
 
 
-def detail_of(finish: Finish, picture: tuple[int, int], output: tuple[int, int]) -> Detail | None:
+def detail_of(postfx: PostFxParams, picture: tuple[int, int], output: tuple[int, int]) -> Detail | None:
     """For a picture of (width, height) engine pixels in an output of (width, height); None where there is none."""
     enlarged = max(output[0] / picture[0], output[1] / picture[1])
-    pixels = finish.detail * min(max((enlarged - 1.0) / (DETAIL_ENLARGED - 1.0), 0.0), 1.0)
+    pixels = postfx.detail * min(max((enlarged - 1.0) / (DETAIL_ENLARGED - 1.0), 0.0), 1.0)
     if pixels <= 0.0:
         return None
     across, down = picture[0] / DETAIL_SPAN, picture[1] / DETAIL_SPAN
-    turn = 2.0 * math.pi * (finish.detail_turn % 1.0)
+    turn = 2.0 * math.pi * (postfx.detail_turn % 1.0)
     return Detail(
         scale=(across, down),
-        start=(finish.detail_at[0] * across % 1.0, finish.detail_at[1] * down % 1.0),
+        start=(postfx.detail_at[0] * across % 1.0, postfx.detail_at[1] * down % 1.0),
         reach=(pixels / picture[0], pixels / picture[1]),
         cos=math.cos(turn),
         sin=math.sin(turn),

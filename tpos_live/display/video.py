@@ -12,8 +12,8 @@ import numpy as np
 
 from tpos_live.audio.source import RATE
 from tpos_live.core.errors import reason
-from tpos_live.display.errors import StageError
-from tpos_live.display.output_file import PICTURE, OutputFile, check_folder, check_output
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.output_file import IMAGE, OutputFile, check_folder, check_output
 
 AAC_FRAME = 1024
 LIVE = {
@@ -90,14 +90,14 @@ class VideoWriter:
         return self._file.written if self._file is not None else 0
 
     def __enter__(self) -> Self:
-        """Look whether a file can be written there. Raises StageError with the reason and the remedy."""
+        """Look whether a file can be written there. Raises DisplayError with the reason and the remedy."""
         if min(self.size) < 2:
-            raise StageError(f"a video of {self._given[0]}x{self._given[1]} pixels is too small; take 2x2 or more")
+            raise DisplayError(f"a video of {self._given[0]}x{self._given[1]} pixels is too small; take 2x2 or more")
         check_folder(self.output.wanted.parent)
         try:
             import av
         except ImportError as error:
-            raise StageError("video needs PyAV: pip install av") from error
+            raise DisplayError("video needs PyAV: pip install av") from error
         self._av = av
         return self
 
@@ -140,7 +140,7 @@ class VideoWriter:
 
     def change_preset(self, preset: str) -> bool:
         """Go on in the same file with another preset of LIVE. False, and nothing is changed, if the headers of the
-        stream would differ: a player reads them once. Raises StageError."""
+        stream would differ: a player reads them once. Raises DisplayError."""
         if self._container is None or not self._live:
             return False
         with self._speaking():
@@ -161,14 +161,14 @@ class VideoWriter:
         return stream
 
     def write_frame(self, pixels: np.ndarray, place: int | None = None) -> None:
-        """A picture: uint8 [height, width, 3]. Raises StageError, also for another size.
+        """A picture: uint8 [height, width, 3]. Raises DisplayError, also for another size.
 
         place: at which frame it begins, above those before; None = the next one. A picture stays until the next one
         begins, so frames that are left out cost nothing.
         """
         height, width = pixels.shape[:2]
         if (width, height) != self._given:
-            raise StageError(
+            raise DisplayError(
                 f"{self.path.name} was begun with {self._given[0]}x{self._given[1]} pixels, "
                 f"a picture of {width}x{height} does not fit; start another recording"
             )
@@ -195,7 +195,7 @@ class VideoWriter:
             self._container.mux(packet)
 
     def write_sound(self, stereo: np.ndarray) -> None:
-        """The next samples: float32 [n, 2], -1 to 1. Raises StageError."""
+        """The next samples: float32 [n, 2], -1 to 1. Raises DisplayError."""
         if not self._with_sound or not len(stereo):
             return
         if self._container is None:
@@ -217,7 +217,7 @@ class VideoWriter:
         self.samples += len(stereo)
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        """Finish the file, and give it its name unless an exception came. Raises StageError if that fails."""
+        """Finish the file, and give it its name unless an exception came. Raises DisplayError if that fails."""
         if self._container is None:
             if self._file is not None:
                 self._file.close()
@@ -250,13 +250,13 @@ class VideoWriter:
         """Turn what PyAV and the system raise into one line for a person."""
         try:
             yield
-        except StageError:
+        except DisplayError:
             raise
         except (OSError, ValueError, self._av.FFmpegError) as error:
             why = reason(error)
             if "libx264" in str(error):
                 why = "this PyAV has no H.264 encoder; pip install --force-reinstall av"
-            raise StageError(f"cannot write {self.part}: {why}; choose another folder or make room") from error
+            raise DisplayError(f"cannot write {self.part}: {why}; choose another folder or make room") from error
 
 
 def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -303,18 +303,18 @@ class _File:
         self._file.close()
 
 
-def check_picture(path: Path, sources: Sequence[Path] = ()) -> Path:
-    """As `check_output`, for `save_picture`."""
+def check_image(path: Path, sources: Sequence[Path] = ()) -> Path:
+    """As `check_output`, for `save_image`."""
     from PIL import features
 
-    suffixes = [suffix for suffix in PICTURE if suffix != ".webp" or features.check("webp")]
+    suffixes = [suffix for suffix in IMAGE if suffix != ".webp" or features.check("webp")]
     return check_output(path, suffixes, sources)
 
 
-def save_picture(path: Path, pixels: np.ndarray) -> Path:
+def save_image(path: Path, pixels: np.ndarray) -> Path:
     """Save a picture, uint8 [height, width, 3], as its suffix says (PICTURE): under a temporary name, then renamed.
 
-    Returns the path, with a number where there was such a file. Raises StageError with the reason.
+    Returns the path, with a number where there was such a file. Raises DisplayError with the reason.
     """
     from PIL import Image
 
@@ -330,6 +330,4 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
                 raise
         return output.finish()
     except OSError as error:
-        raise StageError(
-            f"cannot save {path}: {reason(error)}; choose another folder or make room"
-        ) from error
+        raise DisplayError(f"cannot save {path}: {reason(error)}; choose another folder or make room") from error

@@ -15,12 +15,12 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import Snapshot
 from tpos_live.core.status import Status
-from tpos_live.display.errors import StageError
-from tpos_live.display.interpolator import Playhead, Shot
-from tpos_live.display.keyboard import layout_note, physical_keys
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator
+from tpos_live.display.keyboard import describe_layout, physical_keys
 from tpos_live.display.output import Output
 from tpos_live.display.pacing import Pacer, ShownMeter
-from tpos_live.display.placement import Placement
+from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screens import Screens
 
 TITLE = "tpos-live output"
@@ -34,7 +34,7 @@ READ = 20.0
 OnKey = Callable[[str, frozenset[str]], None]
 
 
-class StageWindow:
+class DisplayWindow:
     """Thread contract: made, run and closed on the main thread. It takes frames from `frames`, and
     calls the given functions, which must not wait; `close_soon` may be called from anywhere.
     """
@@ -64,7 +64,7 @@ class StageWindow:
         self.outputs: list[Output] = []
         """Receivers of the composed picture; open them first. The picture's size is held meanwhile."""
         self.closing = False
-        self.playhead = Playhead()
+        self.interpolator = FrameInterpolator()
         self._frames, self._frame_params, self._snapshot, self._status = frames, params, snapshot, status
         self._on_key, self._on_refresh = on_key, on_refresh
         self._size, self._cap, self._headless, self._clock = size, fps_cap, headless, clock
@@ -77,11 +77,11 @@ class StageWindow:
         self._heard_at = 0.0
 
     def __enter__(self) -> Self:
-        """Open the window. Raises StageError where there is no display or no OpenGL 3.3."""
+        """Open the window. Raises DisplayError where there is no display or no OpenGL 3.3."""
         self._window = _open(self._size, self._headless, visible=True)
         from pyglet.window import key
 
-        from tpos_live.display.gl_compositor import ShaderComposer, is_software, renderer_name
+        from tpos_live.display.gl_compositor import GlCompositor, is_software, renderer_name
         from tpos_live.display.hud import INK, Caption, Hud
 
         self._key = key
@@ -90,13 +90,13 @@ class StageWindow:
         self.software = is_software(self.renderer)
         try:
             self._window.switch_to()
-            self._composer = ShaderComposer()
+            self._compositor = GlCompositor()
             self._hud, self._message, self._notice = Hud(), Caption(), Caption(15, INK, panel=False)
         except BaseException:
             self._window.close()
             raise
         self._window.set_mouse_visible(False)
-        self._placement = Placement(self._window, self._report, self._screen)
+        self._placement = WindowPlacement(self._window, self._report, self._screen)
         self._window.push_handlers(
             on_key_press=self._key_pressed, on_deactivate=self._forget_keys, on_close=self._close_pressed
         )
@@ -113,9 +113,9 @@ class StageWindow:
             before = self._clock()
             self._window.flip()
             now = self._clock()
-            self.meter.note(now, self.playhead.newest, self._heard_at)
+            self.meter.note(now, self.interpolator.newest, self._heard_at)
             pause = self._pacer.after_flip(now, now - before)
-            if self.playhead.newest is None:
+            if self.interpolator.newest is None:
                 pause = max(pause, WAITING)
             if pause > 0:
                 time.sleep(pause)
@@ -132,19 +132,21 @@ class StageWindow:
             self._on_refresh(now)
         snapshot, status = self._snapshot(), self._status()
         self._follow(snapshot, now)
-        self.playhead.take(self._frames.take())
+        self.interpolator.take(self._frames.take())
         params = self._frame_params()
         self._heard_at = params.heard_at
-        shot = self.playhead.shot(now, params, snapshot)
+        display_frame = self.interpolator.display_frame(now, params, snapshot)
         window = self._window.get_framebuffer_size()
         if not self.outputs or self._composed_size == (0, 0):
             self._composed_size = (max(window[0], 1), max(window[1], 1))
-        self._composer.compose(shot.finish, shot.newest, shot.previous, self._composed_size)
-        self._composer.show(window)
+        self._compositor.compose(
+            display_frame.postfx, display_frame.newest, display_frame.previous, self._composed_size
+        )
+        self._compositor.show(window)
         self._feed_outputs(now)
         if status.message != self._said:
             self._said, self._said_at = status.message, now
-        self._write(status, snapshot, shot, window, now)
+        self._write(status, snapshot, display_frame, window, now)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -154,31 +156,33 @@ class StageWindow:
     def read_back(self) -> np.ndarray:
         """The composed picture, no HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
         self._window.switch_to()
-        return self._composer.read()
+        return self._compositor.read()
 
     def read_window(self) -> np.ndarray:
         """What was just drawn on the window, HUD and all: uint8 [height, width, 3]. Before the flip."""
         self._window.switch_to()
-        return self._composer.read_window(self._window.get_framebuffer_size())
+        return self._compositor.read_window(self._window.get_framebuffer_size())
 
     @property
     def screens(self) -> Screens:
         """The screens of this machine."""
         return self._placement.screens
 
-    def layout_note(self, letters: str) -> str:
+    def describe_layout(self, letters: str) -> str:
         """One line if the keyboard's layout writes some of these letters on other keys than a US keyboard."""
-        return layout_note(self._window.display, letters)
+        return describe_layout(self._window.display, letters)
 
     def next_screen(self) -> int:
         """Turn to the next screen; its number, for the parameter `out.screen`."""
         return self._placement.next()
 
-    def _write(self, status: Status, snapshot: Snapshot, shot: Shot, window: tuple[int, int], now: float) -> None:
+    def _write(
+        self, status: Status, snapshot: Snapshot, display_frame: DisplayFrame, window: tuple[int, int], now: float
+    ) -> None:
         """All text that can reach the window. An audience sees none of it unless a parameter asks for it."""
         hud, messages = snapshot["out.hud"], snapshot["out.messages"]
         messages = messages == "on" or (messages == "auto" and not self._placement.fills_a_screen)
-        if not shot.started and shot.finish.shown_level > 0:
+        if not display_frame.started and display_frame.postfx.shown_level > 0:
             if hud or messages:
                 self._notice.draw(status.message or _loading(status), window, 0.42)
         elif status.message and (hud or (messages and now - self._said_at < READ)):
@@ -188,14 +192,14 @@ class StageWindow:
 
     def _feed_outputs(self, now: float) -> None:
         if not self.outputs:
-            self._composer.drop_reads()
+            self._compositor.drop_reads()
             self._asked.clear()
             return
         wanting = [output for output in self.outputs if output.wants(now)]
         if wanting:
-            self._composer.begin_read(now)
+            self._compositor.begin_read(now)
             self._asked.append(wanting)
-        for shown_at, pixels in self._composer.finish_reads():
+        for shown_at, pixels in self._compositor.finish_reads():
             for output in self._asked.popleft():
                 output.send(pixels, shown_at)
 
@@ -232,7 +236,7 @@ class StageWindow:
 
 
 def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
-    """A pyglet window with OpenGL 3.3. Raises StageError where there is no display or no OpenGL."""
+    """A pyglet window with OpenGL 3.3. Raises DisplayError where there is no display or no OpenGL."""
     import pyglet
 
     if headless:
@@ -243,14 +247,14 @@ def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
         config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
         return physical_keys(Window)(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.
-        raise StageError(
+        raise DisplayError(
             f"no window can be opened here ({first_line(error)}); start it in a desktop session, install "
             "the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
         ) from error
 
 
 def describe_gl() -> str:
-    """Which graphics driver draws, one line; opens a hidden window for a moment. Raises StageError."""
+    """Which graphics driver draws, one line; opens a hidden window for a moment. Raises DisplayError."""
     window = _open((64, 64), headless=False, visible=False)
     try:
         from tpos_live.display.gl_compositor import is_software, renderer_name

@@ -20,8 +20,8 @@ from tpos_live.core.atomic import atomic_write
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.core.settings import load_settings
-from tpos_live.display.cpu_compositor import Composer
-from tpos_live.display.interpolator import Playhead
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen, look
 from tpos_live.runtime.audio_thread import AudioProcessor
@@ -122,7 +122,11 @@ def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number
     store.set("seed", seed)
     snapshot = store.snapshot()
     pipeline.encoder.reset()
-    audio_processor, composer, playhead = AudioProcessor(pipeline.encoder), Composer(OUTPUT), Playhead()
+    audio_processor, compositor, interpolator = (
+        AudioProcessor(pipeline.encoder),
+        CpuCompositor(OUTPUT),
+        FrameInterpolator(),
+    )
     shown: list[np.ndarray] = []
     begin = 4 * number * SECONDS  # the mixer's clock only runs forward
     for k, params in enumerate(pictures(pipeline, audio_processor, snapshot, sound, fps)):
@@ -131,8 +135,8 @@ def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number
         if swings:
             params = swung(params)
         frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=begin + params.time)
-        playhead.take(frame)
-        shown.append(composer.compose(playhead.shot(params.time, params, snapshot).finish, frame))
+        interpolator.take(frame)
+        shown.append(compositor.compose(interpolator.display_frame(params.time, params, snapshot).postfx, frame))
     mono = sound[round(before / fps * RATE) :].mean(axis=1)
     return Excerpt(look(shown), listen(mono, len(shown), fps))
 

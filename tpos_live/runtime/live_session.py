@@ -29,10 +29,10 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import TABLE, ParameterStore
 from tpos_live.core.settings import Settings, parse_address, parse_screen, parse_size
-from tpos_live.display.errors import StageError
+from tpos_live.display.errors import DisplayError
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
 from tpos_live.display.screens import has_display
-from tpos_live.display.window import StageWindow
+from tpos_live.display.window import DisplayWindow
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.recordings import check_recording
@@ -40,7 +40,7 @@ from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_registry import StatusRegistry
 
 if TYPE_CHECKING:
-    from tpos_live.display.headless import HeadlessStage
+    from tpos_live.display.headless import HeadlessDisplay
     from tpos_live.runtime.demo import DemoPrompts
 
 
@@ -49,7 +49,7 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
     cannot start."""
     headless = settings.window.headless
     if not headless and not has_display():
-        raise StageError("no display here; add --headless --record FILE, or use `tpos-live render`")
+        raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
     with stop_signals() as stop:
         session = LiveSession(choose_seed(settings), demo=demo, stop=stop)
         if demo:
@@ -130,7 +130,7 @@ class LiveSession:
             say(why)
         self.audio_processor = AudioProcessor(encoder)
         self.sound = sound or self._open_sound()
-        self.stage: StageWindow | HeadlessStage = self._make_stage()
+        self.display: DisplayWindow | HeadlessDisplay = self._make_display()
         self.audio_processor.delay = self._delay
         self.controls = SessionControls(
             self.store,
@@ -178,11 +178,11 @@ class LiveSession:
                     (lambda: self.audio_processor.features) if settings.osc.audio else None,
                 )
             )
-            stack.enter_context(self.stage)
-            if isinstance(self.stage, StageWindow):
+            stack.enter_context(self.display)
+            if isinstance(self.display, DisplayWindow):
                 if not self._headless_gl:
                     stack.enter_context(ScreenSaverInhibitor(self.status_registry.report))
-                if note := self.stage.layout_note(LETTERS):
+                if note := self.display.describe_layout(LETTERS):
                     self.say(note)
             self._ear = stack.enter_context(
                 AudioThread(
@@ -203,7 +203,7 @@ class LiveSession:
 
     def __exit__(self, *exc: object) -> None:
         try:
-            self.controls.close(self.stage, failed=exc[0] is not None)
+            self.controls.close(self.display, failed=exc[0] is not None)
         finally:
             self._stack.close()
 
@@ -214,13 +214,13 @@ class LiveSession:
         """
         if self.settings.seconds:
             self._ending_at = time.perf_counter() + self.settings.seconds
-        self.stage.run(self._over)
+        self.display.run(self._over)
         self._raise()
 
     def run_until_first_frame(self) -> float:
         """Show until the engine's first picture is there (measurements); the seconds it took."""
         begin = time.perf_counter()
-        self.stage.run(lambda: self.stage.playhead.newest is not None or self._over())
+        self.display.run(lambda: self.display.interpolator.newest is not None or self._over())
         self._raise()
         return time.perf_counter() - begin
 
@@ -231,14 +231,14 @@ class LiveSession:
 
         def best() -> bool:
             nonlocal drawn, longest, end
-            now, newest = time.perf_counter(), self.stage.playhead.newest
+            now, newest = time.perf_counter(), self.display.interpolator.newest
             if newest is not None and newest.drawn_at > drawn:
                 longest, drawn = max(longest, newest.drawn_at - drawn), newest.drawn_at
             if not self.loading and not end:
                 end = now + 1.0
             return bool(end and now > end) or self._over()
 
-        self.stage.run(best)
+        self.display.run(best)
         self._raise()
         return longest
 
@@ -268,12 +268,12 @@ class LiveSession:
         settings = self.settings
         return parse_size(settings.record.resolution if settings.window.headless else settings.window.size)
 
-    def _make_stage(self) -> StageWindow | HeadlessStage:
+    def _make_display(self) -> DisplayWindow | HeadlessDisplay:
         settings = self.settings
         if settings.window.headless:
-            from tpos_live.display.headless import HeadlessStage  # brings torch: seconds that a window has not got
+            from tpos_live.display.headless import HeadlessDisplay  # brings torch: seconds that a window has not got
 
-            return HeadlessStage(
+            return HeadlessDisplay(
                 self.frames,
                 self._frame_params,
                 self.store.snapshot,
@@ -282,12 +282,12 @@ class LiveSession:
                 fps_cap=float(settings.record.fps),
             )
         screen = parse_screen(settings.window.screen)
-        return StageWindow(
+        return DisplayWindow(
             self.frames,
             self._frame_params,
             self.store.snapshot,
             self.status_registry.status,
-            on_key=lambda name, modifiers: self.controls.key(name, modifiers, self.stage),
+            on_key=lambda name, modifiers: self.controls.key(name, modifiers, self.display),
             on_refresh=self._refresh,
             report=self.status_registry.report,
             screen=screen if isinstance(screen, str) else "",
@@ -306,7 +306,7 @@ class LiveSession:
     def _refresh(self, _now: float) -> None:
         if self._prompts is not None:
             self._prompts.look(self._frame_params().time)
-        self.controls.look(self.stage)
+        self.controls.look(self.display)
 
     def _refresh_headless(self, now: float) -> None:
         self._refresh(now)
@@ -318,7 +318,7 @@ class LiveSession:
 
     def _delay(self) -> float:
         """Seconds from sound in the room to its light on the screen, as far as they can be measured."""
-        return self.stage.meter.delay + self.sound.status(time.perf_counter()).passed
+        return self.display.meter.delay + self.sound.status(time.perf_counter()).passed
 
     def _sound_fields(self) -> dict[str, Any]:
         if not self._ear.opened.is_set():
@@ -346,8 +346,8 @@ class LiveSession:
             "engine_fps": self.engine_loader.fps(),
             "engine_busy": self.engine_loader.busy(),
             "understood": self.pipeline.understood if self.pipeline else "",
-            "shown_fps": self.stage.meter.fps,
-            "latency_ms": self.stage.meter.latency_ms,
+            "shown_fps": self.display.meter.fps,
+            "latency_ms": self.display.meter.latency_ms,
             "frames_replaced": self.frames.replaced,
             **self.controls.recordings.fields(),
             "osc_bad": self.osc.bad,

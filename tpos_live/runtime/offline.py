@@ -26,10 +26,10 @@ from tpos_live.core.parameters import LORAS, ParameterStore, Snapshot
 from tpos_live.core.progress import Progress
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.core.timing import hms
-from tpos_live.display.cpu_compositor import Composer
+from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.output_file import VIDEO, check_output
-from tpos_live.display.postfx import finish_from
-from tpos_live.display.video import VideoWriter, check_picture, save_picture
+from tpos_live.display.postfx import postfx_params
+from tpos_live.display.video import VideoWriter, check_image, save_image
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts
 from tpos_live.runtime.overlap import OverlappedVideoWriter
@@ -165,7 +165,7 @@ def still(
 ) -> int:  # fmt: skip
     """`tpos-live still`: one picture, at the engine's own size and as it is drawn; or, with `shown` (width, height),
     finished and enlarged as a show does. In silence, or, with `audio`, as it is after the first `seconds` of a file."""
-    output = check_picture(output, [] if audio is None else [audio])
+    output = check_image(output, [] if audio is None else [audio])
     sound = None if audio is None else AudioClip(audio, seconds, tuple(settings.sound.channels) or None)
     if sound is not None:
         sound.check()
@@ -180,8 +180,10 @@ def still(
             click.echo(f"prompt: {pipeline.understood}", err=True)
     pixels = frame.pixels
     if shown:
-        pixels = Composer(shown).compose(finish_from(params, snapshot, None, frame, params.time, params.time), frame)
-    click.echo(f"wrote {save_picture(output, pixels)}, {pixels.shape[1]}x{pixels.shape[0]}")
+        pixels = CpuCompositor(shown).compose(
+            postfx_params(params, snapshot, None, frame, params.time, params.time), frame
+        )
+    click.echo(f"wrote {save_image(output, pixels)}, {pixels.shape[1]}x{pixels.shape[0]}")
     return 0
 
 

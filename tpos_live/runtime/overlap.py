@@ -16,9 +16,9 @@ import torch
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import Snapshot
-from tpos_live.display.cpu_compositor import Composer
-from tpos_live.display.interpolator import Playhead
-from tpos_live.display.postfx import Finish
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.interpolator import FrameInterpolator
+from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.video import VideoWriter
 
 DEPTH = 6
@@ -48,7 +48,7 @@ class OverlappedVideoWriter:
         """size: (width, height) of the output. on_written: called for each frame in order, on the caller's thread.
         composers: 0 = one for each two cores, MOST_COMPOSERS at most."""
         self._writer, self._snapshot, self._on_written = writer, snapshot, on_written
-        self._playhead = Playhead()
+        self._interpolator = FrameInterpolator()
         self._local = threading.local()
         self._size = size
         self._count = composers or min(max((os.cpu_count() or 1) // 2, 1), MOST_COMPOSERS)
@@ -74,9 +74,9 @@ class OverlappedVideoWriter:
             self._finish_first()
         if frame is not None:  # the painter draws into its pixels again
             frame = replace(frame, pixels=frame.pixels.copy())
-        self._playhead.take(frame)
-        shot = self._playhead.shot(params.time, params, self._snapshot)
-        composed = self._composing.submit(self._compose, shot.finish, frame)
+        self._interpolator.take(frame)
+        display_frame = self._interpolator.display_frame(params.time, params, self._snapshot)
+        composed = self._composing.submit(self._compose, display_frame.postfx, frame)
         self._pending.append(self._encoding.submit(self._write, composed, sound))
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
@@ -97,11 +97,11 @@ class OverlappedVideoWriter:
     def _begin(self) -> None:
         torch.set_num_threads(1)
         torch.get_num_threads()  # a thread takes the common number when it first asks: before the caller's is back
-        self._local.composer = Composer(self._size)
+        self._local.compositor = CpuCompositor(self._size)
 
-    def _compose(self, finish: Finish, frame: Frame | None) -> np.ndarray:
-        composer: Composer = self._local.composer
-        return composer.compose(finish, frame)
+    def _compose(self, postfx: PostFxParams, frame: Frame | None) -> np.ndarray:
+        compositor: CpuCompositor = self._local.compositor
+        return compositor.compose(postfx, frame)
 
     def _write(self, composed: Future[np.ndarray], sound: np.ndarray) -> None:
         """On the encoding thread, in order of the frames."""

@@ -12,7 +12,7 @@ from typing import Any
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.settings import RecordSettings
 from tpos_live.core.timing import hms
-from tpos_live.display.errors import StageError
+from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.output_file import VIDEO, check_folder, check_output
 from tpos_live.display.recorder import PATIENCE, Recorder
@@ -22,16 +22,16 @@ BRIEF = 1.0
 
 
 def check_recording(record: RecordSettings, audio: str = "") -> None:
-    """Raise StageError, before a show, if it could not be recorded as the settings say. audio: a file that it plays."""
+    """Raise DisplayError before a session that cannot be recorded as the settings say. audio: a file that it plays."""
     try:
         if record.file:
             check_output(Path(record.file), VIDEO, [Path(audio)] if audio else [])
             if reason := Recorder(Path(record.file)).is_available():
-                raise StageError(reason)
+                raise DisplayError(reason)
         if record.folder:
             check_folder(Path(record.folder))
-    except StageError as error:
-        raise StageError(f"cannot record: {error}") from error
+    except DisplayError as error:
+        raise DisplayError(f"cannot record: {error}") from error
 
 
 class Recordings:
@@ -85,9 +85,9 @@ class Recordings:
         recorder = Recorder(path, self._fps, report=self._report)
         try:
             if reason := recorder.is_available():
-                raise StageError(reason)
+                raise DisplayError(reason)
             recorder.open(size)
-        except StageError as error:
+        except DisplayError as error:
             self._fail(str(error))
             return False
         self._recorder, self._began = recorder, time.perf_counter()

@@ -18,13 +18,13 @@ import numpy as np
 from tpos_live.audio.source import Chunk, Sound
 from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.display.errors import StageError
+from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
-from tpos_live.display.video import save_picture
+from tpos_live.display.video import save_image
 from tpos_live.runtime.recordings import Recordings
 
 
-class Stage(Protocol):
+class Display(Protocol):
     """What the desk needs of a stage, with or without a window."""
 
     outputs: list[Output]
@@ -66,38 +66,38 @@ class SessionControls:
         if record:
             store.set("out.record", True)
 
-    def look(self, stage: Stage) -> None:
+    def look(self, display: Display) -> None:
         """Carry out what changed since the last look."""
         snapshot = self._store.snapshot()
         recordings = self.recordings
         if recordings.failed():
-            recordings.end(stage.outputs)
+            recordings.end(display.outputs)
             self._store.set("out.record", False)
         elif recordings.running and not snapshot["out.record"]:
-            recordings.end(stage.outputs)
+            recordings.end(display.outputs)
         elif snapshot["out.record"] and not recordings.running:
-            shown = stage.size[0] > 0
-            if shown and not recordings.begin(stage.size, stage.outputs):
+            shown = display.size[0] > 0
+            if shown and not recordings.begin(display.size, display.outputs):
                 self._store.set("out.record", False)
         if snapshot.fired("out.acknowledge") != self._seen:
             self._seen = snapshot.fired("out.acknowledge")
             recordings.acknowledge()
         if snapshot.fired("out.snapshot") != self._snaps:
             self._snaps = snapshot.fired("out.snapshot")
-            self._save(stage.read_back())
+            self._save(display.read_back())
         device = str(snapshot["audio.device"])
         if device != self._device:
             self._device = device
             if device:
                 self._sound.reopen(device)
 
-    def key(self, name: str, modifiers: frozenset[str], stage: Stage) -> None:
+    def key(self, name: str, modifiers: frozenset[str], display: Display) -> None:
         """Do what a key stands for; keys that are no parameter are carried out here."""
         action = apply_key(key_name(name), modifiers, self._store)
         if action == "quit":
-            stage.close_soon()
+            display.close_soon()
         elif action == "next_screen":
-            self._store.set("out.screen", stage.next_screen())
+            self._store.set("out.screen", display.next_screen())
         elif action == "next_device":
             self._later(self._next_device, "next-device")
 
@@ -105,9 +105,9 @@ class SessionControls:
         """Sound for the recording."""
         self.recordings.hear(chunk)
 
-    def close(self, stage: Stage, *, failed: bool = False) -> None:
+    def close(self, display: Display, *, failed: bool = False) -> None:
         """Finish the recording, so that the file is whole. failed: the show did not even begin."""
-        self.recordings.close(stage.outputs, quiet=failed)
+        self.recordings.close(display.outputs, quiet=failed)
         for thread in self._closing:
             thread.join(5.0)
 
@@ -116,8 +116,8 @@ class SessionControls:
 
         def write() -> None:
             try:
-                self._report(f"saved {save_picture(path, pixels)}")
-            except StageError as error:
+                self._report(f"saved {save_image(path, pixels)}")
+            except DisplayError as error:
                 self._report(str(error))
 
         self._later(write, "snapshot")
