@@ -20,7 +20,7 @@ import soundfile
 import tpos_live
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.features.extractor import Analyzer
+from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import HOP
 from tpos_live.modulation.integrator import ModulationIntegrator
 
@@ -62,7 +62,7 @@ def main() -> None:
     hops = track.reshape(-1, HOP)
     still = ParameterStore().snapshot()
     store = ParameterStore()
-    analyzer, encoder = Analyzer(), open_encoder()[0]
+    analyzer, encoder = FeatureExtractor(), open_encoder()[0]
     features = []
     report("analyzer", timed(lambda i: features.extend(analyzer.push(hops[i], still)), len(hops)))
     integrator = ModulationIntegrator()

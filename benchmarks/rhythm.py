@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from fakes.music import PATTERNS, RATE, Groove, groove
 
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.features.extractor import Analyzer
+from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features
 
 SECONDS = 16.0
@@ -33,7 +33,7 @@ WITHIN = 0.003
 
 
 def hear(sound: np.ndarray) -> list[Features]:
-    return Analyzer().push(sound, ParameterStore().snapshot())
+    return FeatureExtractor().push(sound, ParameterStore().snapshot())
 
 
 def beats(found: list[Features], first: bool = False) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from tpos_live.audio.channels import Downmix
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.features.extractor import Analyzer
+from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.modulation.integrator import BASE_SPEED, ModulationIntegrator
 
 RATE = 48_000
@@ -30,7 +30,7 @@ def beat(level: float = 0.5) -> np.ndarray:
 
 def drives(sound: np.ndarray) -> list[FrameParams]:
     integrator = ModulationIntegrator()
-    return [integrator.step(f, SNAPSHOT, f.time) for f in Analyzer().push(sound, SNAPSHOT)]
+    return [integrator.step(f, SNAPSHOT, f.time) for f in FeatureExtractor().push(sound, SNAPSHOT)]
 
 
 def hum(hertz: float) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_music_that_stops_lets_the_picture_sink_without_a_jump() -> None:
 
 
 def test_clipped_music_is_music() -> None:
-    found = Analyzer().push(np.clip(beat() * 40.0, -1.0, 1.0).astype(np.float32), SNAPSHOT)
+    found = FeatureExtractor().push(np.clip(beat() * 40.0, -1.0, 1.0).astype(np.float32), SNAPSHOT)
     kicks = [b.time for a, b in itertools.pairwise(found) if b.kick > a.kick + 0.01 and b.time > 1.0]
     assert 9 <= sum(min(t % 0.5, 0.5 - t % 0.5) < 0.05 for t in kicks) <= 24
     for d in drives(np.clip(beat() * 40.0, -1.0, 1.0)):
@@ -97,8 +97,8 @@ def test_clipped_music_is_music() -> None:
 
 def test_one_channel_is_enough() -> None:
     mono = beat()
-    both = Analyzer().push(Downmix(2).push(np.stack([mono, mono], 1)), SNAPSHOT)
-    one = Analyzer().push(Downmix(2).push(np.stack([mono, np.zeros_like(mono)], 1)), SNAPSHOT)
+    both = FeatureExtractor().push(Downmix(2).push(np.stack([mono, mono], 1)), SNAPSHOT)
+    one = FeatureExtractor().push(Downmix(2).push(np.stack([mono, np.zeros_like(mono)], 1)), SNAPSHOT)
     assert [f.kick > 0.3 for f in both[200:]] == [f.kick > 0.3 for f in one[200:]]
     assert np.max(np.abs(np.array([a.level - b.level for a, b in zip(both, one, strict=True)]))) <= 6.1 / 30.0
     assert one[-1].tempo == pytest.approx(both[-1].tempo, rel=0.003)

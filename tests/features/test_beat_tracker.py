@@ -10,7 +10,7 @@ from fakes.music import RATE, four_on_the_floor
 
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.features.beat_tracker import BeatTracker, TempoControl
-from tpos_live.features.extractor import Analyzer
+from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features
 
 
@@ -21,7 +21,7 @@ def beats_of(features: list[Features]) -> list[float]:
 @pytest.mark.parametrize("bpm", [90, 101.3, 112, 120, 128, 137.5, 150, 160])
 def test_four_on_the_floor(bpm: float) -> None:
     sound, beats = four_on_the_floor(bpm, 18)
-    found = Analyzer().push(sound, ParameterStore().snapshot())
+    found = FeatureExtractor().push(sound, ParameterStore().snapshot())
     late = [f for f in found if f.time >= 8.0]
     assert all(abs(f.tempo / bpm - 1.0) < 0.01 for f in late)
     assert all(f.confidence > 0.6 for f in late)
@@ -34,7 +34,7 @@ def test_four_on_the_floor(bpm: float) -> None:
 def test_beats_go_on_through_a_pause_where_they_would_have_been() -> None:
     sound, beats = four_on_the_floor(126, 20)
     sound[round(beats[24] * RATE) - 480 : round(beats[32] * RATE) - 480] = 0.0
-    found = Analyzer().push(sound, ParameterStore().snapshot())
+    found = FeatureExtractor().push(sound, ParameterStore().snapshot())
     inside = [t for t in beats_of(found) if beats[24] - 0.1 < t < beats[31] + 0.1]
     assert len(inside) == 8
     assert max(abs(np.array(inside) - beats[24:32])) < 0.040
@@ -42,7 +42,7 @@ def test_beats_go_on_through_a_pause_where_they_would_have_been() -> None:
 
 def test_phase_never_runs_backwards_and_beats_never_skip() -> None:
     sound, _ = four_on_the_floor(122, 15)
-    found = Analyzer().push(sound, ParameterStore().snapshot())
+    found = FeatureExtractor().push(sound, ParameterStore().snapshot())
     late = [f for f in found if f.time > 6.0]
     turns = np.array([f.beats + f.beat_phase for f in late])
     assert np.all(np.diff(turns) > 0.0)
@@ -66,7 +66,7 @@ def test_no_beat_no_confidence(sound: str) -> None:
 def test_a_new_tempo_is_followed() -> None:
     first, _ = four_on_the_floor(124, 12)
     second, _ = four_on_the_floor(140, 20)
-    found = Analyzer().push(np.concatenate([first, second]), ParameterStore().snapshot())
+    found = FeatureExtractor().push(np.concatenate([first, second]), ParameterStore().snapshot())
     assert abs(found[1190].tempo - 124) < 1.3 and abs(found[-1].tempo - 140) < 1.4
 
 
@@ -91,7 +91,7 @@ def test_fixed_tempo_resync_and_off() -> None:
 
 def test_triggers_reach_the_tracker_once_each() -> None:
     store = ParameterStore({"tempo.source": "tap"})
-    analyzer = Analyzer()
+    analyzer = FeatureExtractor()
     for _ in range(6):
         store.trigger("tempo.tap")
         last = analyzer.push(np.zeros(RATE // 2, np.float32), store.snapshot())[-1]

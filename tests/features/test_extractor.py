@@ -13,7 +13,7 @@ from fakes.music import RATE, four_on_the_floor, hat, kick, place
 
 import tpos_live
 from tpos_live.core.parameters import FEATURES, ParameterStore
-from tpos_live.features.extractor import Analyzer
+from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import HOP, Features
 
 SNAPSHOT = ParameterStore().snapshot()
@@ -22,11 +22,11 @@ UNIT = [f.name for f in dataclasses.fields(Features) if f.name not in {"time", "
 
 def hear(sound: np.ndarray, **values: object) -> list[Features]:
     start = {name.replace("_", "."): value for name, value in values.items()}
-    return Analyzer().push(sound, ParameterStore(start).snapshot())  # type: ignore[arg-type]
+    return FeatureExtractor().push(sound, ParameterStore(start).snapshot())  # type: ignore[arg-type]
 
 
 def in_blocks(sound: np.ndarray, sizes: list[int]) -> list[Features]:
-    analyzer, found, at, turn = Analyzer(), [], 0, 0
+    analyzer, found, at, turn = FeatureExtractor(), [], 0, 0
     while at < sound.size:
         size = sizes[turn % len(sizes)]
         found += analyzer.push(sound[at : at + size], SNAPSHOT)
@@ -76,12 +76,12 @@ def test_every_feature_of_the_map_is_in_the_record() -> None:
 @pytest.mark.parametrize("sizes", [[7], [441], [480], [479, 481], [1024], [1, 4799, 0, 33, 960], [RATE * 60]])
 def test_the_same_features_for_every_block_size(sizes: list[int]) -> None:
     sound, _ = four_on_the_floor(128, 4)
-    assert in_blocks(sound, sizes) == Analyzer().push(sound, SNAPSHOT)
+    assert in_blocks(sound, sizes) == FeatureExtractor().push(sound, SNAPSHOT)
 
 
 def test_blocks_of_one_sample() -> None:
     sound, _ = four_on_the_floor(128, 0.4)
-    assert in_blocks(sound, [1]) == Analyzer().push(sound, SNAPSHOT)
+    assert in_blocks(sound, [1]) == FeatureExtractor().push(sound, SNAPSHOT)
 
 
 def test_causal() -> None:
@@ -94,7 +94,7 @@ def test_causal() -> None:
 
 def test_one_record_a_hop_and_reset_forgets() -> None:
     sound, _ = four_on_the_floor(128, 3)
-    analyzer = Analyzer()
+    analyzer = FeatureExtractor()
     first = analyzer.push(sound, SNAPSHOT)
     assert len(first) == sound.size // HOP
     assert [round(f.time * 100) for f in first[:3]] == [1, 2, 3]
@@ -130,7 +130,7 @@ def test_sane_for_any_sound(spoil: object) -> None:
 
 
 def test_empty_block_gives_nothing() -> None:
-    assert Analyzer().push(np.zeros(0, np.float32), SNAPSHOT) == []
+    assert FeatureExtractor().push(np.zeros(0, np.float32), SNAPSHOT) == []
 
 
 def test_a_constant_is_not_heard() -> None:
@@ -166,7 +166,7 @@ def test_music_sixty_decibels_quieter_is_calm() -> None:
 def test_mute_hears_nothing_and_does_not_forget_the_room() -> None:
     sound, _ = four_on_the_floor(128, 4)
     store = ParameterStore()
-    analyzer = Analyzer()
+    analyzer = FeatureExtractor()
     gain = analyzer.push(sound, store.snapshot())[-1].gain
     store.set("audio.mute", True)
     muted = analyzer.push(sound, store.snapshot())

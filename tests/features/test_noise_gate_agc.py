@@ -9,15 +9,15 @@ from tpos_live.core.envelope import follow
 from tpos_live.features.agc import AutomaticGain
 from tpos_live.features.bands import band_db, decibels
 from tpos_live.features.mel import MELS, mel_centres, mel_db, mel_matrix, mel_power, mel_slice
-from tpos_live.features.noise_gate import Gate
-from tpos_live.features.onset import Picker, Stroke
-from tpos_live.features.stft import BINS, Spectrum, clean
-from tpos_live.features.structure import Moment, Structure
+from tpos_live.features.noise_gate import NoiseGate
+from tpos_live.features.onset import OnsetStrength, PeakPicker
+from tpos_live.features.stft import BINS, ShortTimeSpectrum, clean
+from tpos_live.features.structure import StructureDetector, StructureInput
 
 RATE = 48_000
 
 
-def gate_after(gate: Gate, *parts: tuple[float, float]) -> list[bool]:
+def gate_after(gate: NoiseGate, *parts: tuple[float, float]) -> list[bool]:
     """Whether the gate is open after each part of (dB, seconds)."""
     found = []
     for db, seconds in parts:
@@ -28,7 +28,7 @@ def gate_after(gate: Gate, *parts: tuple[float, float]) -> list[bool]:
 
 
 def test_gate_opens_at_12_and_closes_at_6_above_the_floor() -> None:
-    gate = Gate()
+    gate = NoiseGate()
     assert gate_after(gate, (-70, 5)) == [False]
     assert gate.floor == pytest.approx(-70, abs=0.1)
     assert gate_after(gate, (-59, 0.05), (-57, 0.02), (-63, 0.3), (-65, 0.35), (-65, 0.1)) == [
@@ -41,7 +41,7 @@ def test_gate_opens_at_12_and_closes_at_6_above_the_floor() -> None:
 
 
 def test_gate_stays_open_through_an_hour_of_music() -> None:
-    gate = Gate()
+    gate = NoiseGate()
     gate_after(gate, (-70, 2))
     rng = np.random.default_rng(0)
     for _ in range(36_000):  # 6 minutes; the floor stops moving long before
@@ -51,7 +51,7 @@ def test_gate_stays_open_through_an_hour_of_music() -> None:
 
 
 def test_gate_learns_a_fan_that_is_switched_on() -> None:
-    gate = Gate()
+    gate = NoiseGate()
     assert gate_after(gate, (-75, 3), (-50, 0.1), (-50, 8)) == [False, True, False]
 
 
@@ -87,10 +87,10 @@ def test_envelope_does_not_depend_on_the_hop(attack: float, release: float) -> N
 
 def test_power_spectrum_keeps_the_power() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 20 * RATE).astype(np.float32)
-    mean = np.mean([power.sum() for power in Spectrum().push(noise)][10:])
+    mean = np.mean([power.sum() for power in ShortTimeSpectrum().push(noise)][10:])
     assert decibels(float(mean)) == pytest.approx(-20.0, abs=0.2)
     tone = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
-    powers = list(Spectrum().push(tone))
+    powers = list(ShortTimeSpectrum().push(tone))
     assert band_db(powers[-1])[4] == pytest.approx(-3.0, abs=0.1)
     assert band_db(powers[-1])[3] < -70
 
@@ -107,14 +107,14 @@ def test_mel_covers_the_range_without_holes() -> None:
     assert np.all(matrix.sum(axis=1) > 0.1) and np.all(matrix >= 0) and np.all(matrix <= 1)
     assert np.all(np.diff(mel_centres()) > 0)
     tone = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE).astype(np.float32)
-    mel = mel_db(mel_power(list(Spectrum().push(tone))[-1]))
+    mel = mel_db(mel_power(list(ShortTimeSpectrum().push(tone))[-1]))
     assert abs(mel_centres()[1:-1][np.argmax(mel)] - 440) < 40
     assert mel_db(np.zeros(MELS)).max() == -100.0
     assert mel_slice(10, 20).stop - mel_slice(10, 20).start == 1
 
 
 def test_picker_rests_between_hits_and_needs_to_listen() -> None:
-    picker = Picker(least=0.1, rest=0.08)
+    picker = PeakPicker(least=0.1, rest=0.08)
     fired = []
     for hop in range(100):
         picker.step(1.0 if hop % 4 == 0 else 0.0, listening=hop >= 50)
@@ -125,7 +125,7 @@ def test_picker_rests_between_hits_and_needs_to_listen() -> None:
 
 def strokes(*decibels: float, gain: float = 0.0, listening: bool = True) -> list[float]:
     """The strongest answer to each stroke that makes a steady sound so much louder, one after the other."""
-    stroke, found = Stroke(), []
+    stroke, found = OnsetStrength(), []
     for hop in range(50):
         stroke.step(np.full(MELS, 1e-5, np.float32), gain, hop > 3)
     for louder in decibels:
@@ -149,19 +149,19 @@ def test_a_stroke_is_hardly_weaker_in_quieter_music() -> None:
 
 def test_no_stroke_while_nothing_is_listened_to() -> None:
     assert strokes(12.0, listening=False) == [0.0]
-    stroke, loud = Stroke(), np.full(MELS, 1e-3, np.float32)
+    stroke, loud = OnsetStrength(), np.full(MELS, 1e-3, np.float32)
     assert [stroke.step(loud, 0.0, hop > 2) for hop in range(9)] == [0.0] * 9  # nor when it begins again
 
 
 def moments(
-    structure: Structure, beats: float, bass: float, bright: float, kicks: bool, rise: float = 0.0
+    structure: StructureDetector, beats: float, bass: float, bright: float, kicks: bool, rise: float = 0.0
 ) -> list[float]:
     """Feed a part at 120 BPM; the beats at which drops were found."""
     found = []
     for hop in range(round(beats * 50)):
         phase = hop % 50 / 50
         structure.step(
-            Moment(
+            StructureInput(
                 bass=bass,
                 bright=bright + rise * hop / 50,
                 onset=hop % 25 == 0,
@@ -178,7 +178,7 @@ def moments(
 
 
 def test_a_drop_after_a_build_up_and_only_one() -> None:
-    structure = Structure()
+    structure = StructureDetector()
     assert moments(structure, 32, 0.8, 0.5, kicks=True) == []
     assert structure.buildup < 0.2
     assert moments(structure, 16, 0.3, 0.5, kicks=False, rise=0.05) == []
@@ -188,7 +188,7 @@ def test_a_drop_after_a_build_up_and_only_one() -> None:
 
 
 def test_a_drop_after_silence_but_not_at_the_start() -> None:
-    structure = Structure()
+    structure = StructureDetector()
     assert moments(structure, 4, 0.0, -4.0, kicks=False) == []
     assert moments(structure, 20, 0.8, 0.5, kicks=True) == []
     assert moments(structure, 4, 0.0, -4.0, kicks=False) == []
@@ -198,7 +198,7 @@ def test_a_drop_after_silence_but_not_at_the_start() -> None:
 
 
 def test_bass_that_returns_without_a_build_up_is_no_drop() -> None:
-    structure = Structure()
+    structure = StructureDetector()
     for _ in range(3):
         assert moments(structure, 24, 0.8, 0.5, kicks=True) == []
         assert moments(structure, 16, 0.3, 0.5, kicks=False) == []

@@ -9,16 +9,16 @@ import pytest
 from fakes.music import PATTERNS, RATE, groove, kick, place
 
 from tpos_live.core.parameters import ParameterStore
-from tpos_live.features.beat_tracker import Beat, BeatTracker, Strokes, TempoControl
+from tpos_live.features.beat_tracker import Beat, BeatEvidence, BeatTracker, TempoControl
 from tpos_live.features.downbeat import BINS, positions
-from tpos_live.features.extractor import Analyzer
+from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features
 
 WEIGHTS = ((0.05, 0.25, 0.0), (0.07, 0.0, 0.06), (0.06, 0.0, 0.0))
-"""Flux of a stroke of kick, snare, hats: of every onset, kick, snare. About as `Drums` and `Flux` give it."""
+"""Flux of a stroke of kick, snare, hats: of every onset, kick, snare. About as `DrumDetector` and `Flux` give it."""
 
 
-def strokes(pattern: str, bpm: float, seconds: float, first: float = 0.2, chords: bool = True) -> list[Strokes]:
+def strokes(pattern: str, bpm: float, seconds: float, first: float = 0.2, chords: bool = True) -> list[BeatEvidence]:
     """A pattern as the tracker hears it, without the sound: each stroke rises over two hops."""
     rng = np.random.default_rng(int(bpm))
     flux = np.abs(rng.normal(0.0, 0.001, (4, int(100 * seconds) + 10)))
@@ -36,10 +36,12 @@ def strokes(pattern: str, bpm: float, seconds: float, first: float = 0.2, chords
         if chords and 100 * (first + number * bar) + 14 < flux.shape[1]:
             flux[3, int(100 * (first + number * bar)) + 9] += 0.2
     every, kicks, snares, changes = flux
-    return [Strokes(e + 4 * k, e, k, s, c) for e, k, s, c in zip(every, kicks, snares, changes, strict=True)]
+    return [BeatEvidence(e + 4 * k, e, k, s, c) for e, k, s, c in zip(every, kicks, snares, changes, strict=True)]
 
 
-def track(heard: list[Strokes], tracker: BeatTracker | None = None, control: TempoControl | None = None) -> list[Beat]:
+def track(
+    heard: list[BeatEvidence], tracker: BeatTracker | None = None, control: TempoControl | None = None
+) -> list[Beat]:
     tracker = tracker or BeatTracker()
     return [tracker.step(stroke, control or TempoControl()) for stroke in heard]
 
@@ -78,7 +80,7 @@ def test_slower_and_faster_the_octave_is_free(bpm: float) -> None:
 @pytest.mark.parametrize("bpm", [80.0, 133.0])
 def test_free_running_drifts_less_than_30_ms_in_8_bars(bpm: float) -> None:
     bars = 1920.0 / bpm
-    heard = strokes("rock", bpm, 16.0) + [Strokes()] * int(100 * bars)
+    heard = strokes("rock", bpm, 16.0) + [BeatEvidence()] * int(100 * bars)
     times = began(track(heard))
     turns = (times[times > 16.0 + bars - 2.0] - 0.2) * bpm / 60.0
     assert np.max(np.abs(turns - np.round(turns))) * 60.0 / bpm <= 0.030
@@ -155,7 +157,7 @@ def f_score(found: list[float], true: np.ndarray, within: float = 0.03) -> float
 )
 def test_kick_snare_and_hats_are_told_apart_in_time(pattern: str, bpm: float) -> None:
     heard = groove(pattern, bpm, 9.0, seed=3)
-    found = Analyzer().push(heard.sound, ParameterStore().snapshot())
+    found = FeatureExtractor().push(heard.sound, ParameterStore().snapshot())
     for name, true in (("kick", heard.kicks), ("snare", heard.snares), ("hats", heard.hats)):
         late = [t for t in hits(found, name) if t > 1.9]
         assert f_score(late, true[true > 1.9]) >= 0.9, name
@@ -172,6 +174,6 @@ def test_a_chord_sounds_on_and_drums_strike() -> None:
             drums, np.random.default_rng(beat).normal(0, 0.1, 4000) * np.exp(-np.arange(4000) / 1500), 0.25 + 0.5 * beat
         )
     snapshot = ParameterStore().snapshot()
-    held, struck = (Analyzer().push(sound.astype(np.float32), snapshot)[100:] for sound in (chord, drums))
+    held, struck = (FeatureExtractor().push(sound.astype(np.float32), snapshot)[100:] for sound in (chord, drums))
     assert np.mean([f.harmonic - f.percussive for f in held]) > 0.4
     assert np.mean([max(f.percussive, 1e-9) > f.harmonic for f in struck if f.level_hit > 0.3]) > 0.8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.features.tempo import MEMORY_LOOKS, PATIENCE_LOOKS, Memory, Periodicity, best_tempo, periodicity
+from tpos_live.features.tempo import MEMORY_LOOKS, PATIENCE_LOOKS, Periodicity, TempoMemory, best_tempo, periodicity
 
 
 def clicks(bpm: float, hops: int = 1024) -> Periodicity:
@@ -22,7 +22,7 @@ def tempo_of(found: Periodicity) -> float:
 
 
 def test_what_is_always_the_same_is_remembered_as_it_is() -> None:
-    memory, found = Memory(), clicks(120)
+    memory, found = TempoMemory(), clicks(120)
     for _ in range(200):
         kept = memory.remember(found, 120.0)
     np.testing.assert_allclose(kept.onsets, found.onsets, atol=1e-9)
@@ -30,7 +30,7 @@ def test_what_is_always_the_same_is_remembered_as_it_is() -> None:
 
 
 def test_a_fill_is_outvoted() -> None:
-    memory = Memory()
+    memory = TempoMemory()
     for _ in range(int(MEMORY_LOOKS)):
         memory.remember(clicks(120), 120.0)
     for _ in range(PATIENCE_LOOKS):
@@ -39,7 +39,7 @@ def test_a_fill_is_outvoted() -> None:
 
 
 def test_another_tempo_is_believed_once_it_has_lasted() -> None:
-    memory = Memory()
+    memory = TempoMemory()
     for _ in range(int(MEMORY_LOOKS)):
         memory.remember(clicks(120), 120.0)
     for _ in range(PATIENCE_LOOKS + 1):
@@ -48,7 +48,7 @@ def test_another_tempo_is_believed_once_it_has_lasted() -> None:
 
 
 def test_it_grows_with_what_is_heard() -> None:
-    memory = Memory()
+    memory = TempoMemory()
     for hops in (200, 225, 1000, 1024, 1024):
         kept = memory.remember(clicks(120, hops), 0.0)
         assert kept.onsets.size == kept.drums.size == clicks(120, hops).onsets.size

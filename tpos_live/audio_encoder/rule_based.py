@@ -17,9 +17,9 @@ from tpos_live.core.envelope import share
 from tpos_live.features.bands import band_db
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.mel import mel_centres, mel_power
-from tpos_live.features.noise_gate import Gate
-from tpos_live.features.onset import Flux, Picker
-from tpos_live.features.stft import Spectrum
+from tpos_live.features.noise_gate import NoiseGate
+from tpos_live.features.onset import Flux, PeakPicker
+from tpos_live.features.stft import ShortTimeSpectrum
 
 HOPS_PER_MEANING = 4
 CONTEXT_SECONDS = 1.0
@@ -87,10 +87,10 @@ class RuleBasedEncoder:
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._spectrum = Spectrum()
-        self._gate = Gate()
+        self._spectrum = ShortTimeSpectrum()
+        self._gate = NoiseGate()
         self._flux = Flux()
-        self._onset = Picker(least=0.03)
+        self._onset = PeakPicker(least=0.03)
         self._mel = np.zeros(mel_centres().size - 2)
         self._power = 0.0
         self._deep = 0.0

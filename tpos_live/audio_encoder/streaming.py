@@ -18,7 +18,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.envelope import share
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.mel import MELS, mel_db, mel_power
-from tpos_live.features.stft import Spectrum
+from tpos_live.features.stft import ShortTimeSpectrum
 
 STEP_HOPS = 4
 """Hops between two steps of one reading."""
@@ -253,7 +253,7 @@ class TposEncoder:
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._spectrum = Spectrum()
+        self._spectrum = ShortTimeSpectrum()
         self._readings = [Reading(self.layout, self._weights) for _ in range(READINGS)]
         self._hops = np.empty((FIRST_HOPS, 2, MELS), np.float32)
         self._hops[:] = _silence(self.layout)[:, None]

@@ -54,7 +54,7 @@ def to_level(db: float, programme: float, headroom: float = HEADROOM_DB[-1]) -> 
 
 
 @dataclass
-class Levels:
+class LevelFollower:
     """Follows one level and its presence."""
 
     attack: float = 0.004
@@ -72,10 +72,10 @@ def _band_gains() -> list[AutomaticGain]:
 
 
 @dataclass
-class Bands:
+class BandLevels:
     """The four bands and the whole: index 0 to 3, and 4. One step a hop."""
 
-    levels: list[Levels] = field(default_factory=lambda: [Levels() for _ in range(5)])
+    levels: list[LevelFollower] = field(default_factory=lambda: [LevelFollower() for _ in range(5)])
     loudness: float = 0.0
     _gains: list[AutomaticGain] = field(default_factory=_band_gains)
     _loud_power: float = 0.0

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tpos_live.features.downbeat import BEATS_PER_BAR, Bar, positions
+from tpos_live.features.downbeat import BEATS_PER_BAR, DownbeatTracker, positions
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.hpss import CHORD_DELAY
-from tpos_live.features.tempo import Memory, Periodicity, best_tempo, peak_offset, periodicity, tempo_grid
+from tpos_live.features.tempo import Periodicity, TempoMemory, best_tempo, peak_offset, periodicity, tempo_grid
 
 DELAY_SECONDS = 0.005
 """How long after a stroke its flux is highest, in the mean of drums; measured with `benchmarks/rhythm.py`."""
@@ -41,7 +41,7 @@ STEADY = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Strokes:
+class BeatEvidence:
     """What a hop says about the beat: flux, 0 or more.
 
     strength: of onsets, weighed as they say where the beat is. every: of all onsets alike. kick, snare: of drums.
@@ -98,8 +98,8 @@ class BeatTracker:
     phase: float = 0.0
     beats: int = 0
     confidence: float = 0.0
-    _memory: Memory = field(default_factory=Memory)
-    _bar: Bar = field(default_factory=Bar)
+    _memory: TempoMemory = field(default_factory=TempoMemory)
+    _downbeat: DownbeatTracker = field(default_factory=DownbeatTracker)
     _heard: np.ndarray = field(default_factory=lambda: np.zeros((5, HISTORY), np.float64))
     _hop: int = 0
     _pull: float = 0.0
@@ -111,9 +111,9 @@ class BeatTracker:
     _usual: float = 0.0
     _taps: list[float] = field(default_factory=list)
 
-    def step(self, heard: Strokes | float, control: TempoControl) -> Beat:
+    def step(self, heard: BeatEvidence | float, control: TempoControl) -> Beat:
         """Hear a hop (a number is a strength of onsets of which no more is known); where the beat is at its end."""
-        now = heard if isinstance(heard, Strokes) else Strokes(heard, heard)
+        now = heard if isinstance(heard, BeatEvidence) else BeatEvidence(heard, heard)
         self._heard[:, self._hop % HISTORY] = now.strength, now.every, now.kick, now.snare, now.chord
         self._hop += 1
         self._since_beat += HOP_SECONDS
@@ -134,14 +134,14 @@ class BeatTracker:
             60.0 / self.period,
             1.0 if sure else self.confidence,
             self.phase,
-            (self._bar.place(self.beats) + self.phase) / BEATS_PER_BAR,
+            (self._downbeat.beat_in_bar(self.beats) + self.phase) / BEATS_PER_BAR,
             self.beats,
-            self._bar.confidence,
+            self._downbeat.confidence,
         )
 
     def anchor(self) -> None:
         """The beat nearest to now is the first of its bar."""
-        self._bar.anchor(self.beats if self.phase < 0.5 else self.beats + 1)
+        self._downbeat.anchor(self.beats if self.phase < 0.5 else self.beats + 1)
 
     def _run(self) -> None:
         self._clock += HOP_SECONDS / self.period
@@ -151,14 +151,14 @@ class BeatTracker:
             if self._since_beat >= 0.4 * self.period:
                 self.beats += 1
                 self._since_beat = self.phase * self.period
-                self._bar.turn(self.beats)
+                self._downbeat.turn(self.beats)
 
     def _beat_now(self, downbeat: bool) -> None:
         if self._since_beat >= 0.4 * self.period:
             self.beats += 1
         self.phase, self._pull, self._since_beat, self._trusted = 0.0, 0.0, 0.0, TRUST_SECONDS
         if downbeat:
-            self._bar.anchor(self.beats)
+            self._downbeat.anchor(self.beats)
 
     def _tap(self) -> None:
         now = self._hop * HOP_SECONDS
@@ -188,9 +188,9 @@ class BeatTracker:
         ages = np.arange(heard.size)[::-1] * HOP_SECONDS + DELAY_SECONDS
         chord = np.append(chord[CHORD_DELAY:], np.zeros(CHORD_DELAY))
         bar = positions(np.stack([kick, snare, every, chord]), ages / (BEATS_PER_BAR * self.period))
-        bar = self._bar.remember(bar, self._clock / BEATS_PER_BAR)
+        bar = self._downbeat.remember(bar, self._clock / BEATS_PER_BAR)
         contrast = self._find_phase(_evenly(every) + drums, bar)
-        self._bar.look(self.beats, self.phase, bar)
+        self._downbeat.look(self.beats, self.phase, bar)
         clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
         self.confidence += (clear - self.confidence) * 0.2
 
@@ -218,7 +218,7 @@ class BeatTracker:
             self._rival += 1
             if self._rival > 2 + 14 * self.confidence * min(self._hop / HISTORY, 1.0):
                 self._rival, self.period, self.confidence = 0, 60.0 / tempo, 0.0
-                self._bar.forget()
+                self._downbeat.forget()
             else:
                 periodic = float(np.interp(known, tempo_grid(), scores))
         return periodic

@@ -62,8 +62,8 @@ def positions(streams: np.ndarray, bars: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class Bar:
-    """Which beats are the first of their bars; `place` says it. Moves only at a beat, and only when it is clear."""
+class DownbeatTracker:
+    """Finds the first beat of each bar. The answer changes only at a beat, and only on clear evidence."""
 
     confidence: float = 0.0
     _first: int = 0
@@ -72,7 +72,7 @@ class Bar:
     _found: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
     _looks: int = 0
 
-    def place(self, beat: int) -> int:
+    def beat_in_bar(self, beat: int) -> int:
         """0 for the first beat of a bar, to 3."""
         return (beat - self._first) % BEATS_PER_BAR
 

@@ -35,7 +35,7 @@ class DrumFlux:
     hats: float = 0.0
 
 
-class Drums:
+class DrumDetector:
     """Rise over two hops, by drum. One step a hop."""
 
     def __init__(self) -> None:

@@ -9,25 +9,25 @@ import numpy as np
 
 from tpos_live.core.parameters import Snapshot
 from tpos_live.features.agc import AutomaticGain
-from tpos_live.features.bands import RANGE_DB, TARGET_DB, Bands, Levels, band_db, decibels, to_level
-from tpos_live.features.beat_tracker import Beat, BeatTracker, Strokes, TempoControl
-from tpos_live.features.drums import DrumFlux, Drums
+from tpos_live.features.bands import RANGE_DB, TARGET_DB, BandLevels, LevelFollower, band_db, decibels, to_level
+from tpos_live.features.beat_tracker import Beat, BeatEvidence, BeatTracker, TempoControl
+from tpos_live.features.drums import DrumDetector, DrumFlux
 from tpos_live.features.features import HOP_SECONDS, Features
-from tpos_live.features.hpss import Separation
+from tpos_live.features.hpss import HarmonicPercussiveSeparator
 from tpos_live.features.mel import mel_power
-from tpos_live.features.noise_gate import Gate
-from tpos_live.features.onset import Flux, Picker, Stroke
-from tpos_live.features.stft import BINS, Spectrum
-from tpos_live.features.structure import Moment, Structure
+from tpos_live.features.noise_gate import NoiseGate
+from tpos_live.features.onset import Flux, OnsetStrength, PeakPicker
+from tpos_live.features.stft import BINS, ShortTimeSpectrum
+from tpos_live.features.structure import StructureDetector, StructureInput
 
 _NOTHING = np.zeros(BINS, np.float32)
 _QUIET_DB = -75.0
 KICK_WEIGHT = 4.0
 """How much more the attack of a kick says about the beat than the rest of an onset."""
-_NO_STROKES = Strokes()
+_NO_STROKES = BeatEvidence()
 
 
-class Analyzer:
+class FeatureExtractor:
     """Turns sound into features; the same sound gives the same features for every block size.
 
     Thread contract: one thread calls everything. Causal: a hop's record needs no later sample.
@@ -40,27 +40,27 @@ class Analyzer:
 
     def reset(self) -> None:
         """Forget all that was heard."""
-        self._spectrum = Spectrum()
-        self._gate = Gate()
+        self._spectrum = ShortTimeSpectrum()
+        self._gate = NoiseGate()
         self._gain = AutomaticGain(TARGET_DB, start=3.0)
-        self._bands = Bands()
+        self._bands = BandLevels()
         self._flux = Flux()
-        self._all = Picker(least=0.03)
-        self._stroke, self._struck = Stroke(), 0.0
-        self._drums = Drums()
-        self._kick = Picker(least=0.03, share_of_peak=0.4, rest=0.1)
-        self._snare = Picker(least=0.012, share_of_peak=0.3, rest=0.1)
-        self._hats = Picker(least=0.006, share_of_peak=0.22, rest=0.06)
+        self._all = PeakPicker(least=0.03)
+        self._stroke, self._struck = OnsetStrength(), 0.0
+        self._drums = DrumDetector()
+        self._kick = PeakPicker(least=0.03, share_of_peak=0.4, rest=0.1)
+        self._snare = PeakPicker(least=0.012, share_of_peak=0.3, rest=0.1)
+        self._hats = PeakPicker(least=0.006, share_of_peak=0.22, rest=0.06)
         self._hits = {
-            "bass": Picker(least=0.08),
-            "mid": Picker(least=0.06),
-            "midhigh": Picker(least=0.05),
-            "high": Picker(least=0.05, share_of_peak=0.3),
+            "bass": PeakPicker(least=0.08),
+            "mid": PeakPicker(least=0.06),
+            "midhigh": PeakPicker(least=0.05),
+            "high": PeakPicker(least=0.05, share_of_peak=0.3),
         }
-        self._separation = Separation()
-        self._harmonic, self._percussive = Levels(), Levels()
+        self._separation = HarmonicPercussiveSeparator()
+        self._harmonic, self._percussive = LevelFollower(), LevelFollower()
         self._beat = BeatTracker()
-        self._structure = Structure()
+        self._structure = StructureDetector()
         self._hops = 0
 
     def push(self, mono: np.ndarray, snapshot: Snapshot) -> list[Features]:
@@ -108,8 +108,8 @@ class Analyzer:
         for level, share in ((self._harmonic, harmonic), (self._percussive, 1.0 - harmonic)):
             level.step(to_level(db + gain + decibels(share), TARGET_DB) if gate else 0.0)
 
-    def _strokes(self, every: float, drums: DrumFlux) -> Strokes:
-        return Strokes(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, self._separation.chord)
+    def _strokes(self, every: float, drums: DrumFlux) -> BeatEvidence:
+        return BeatEvidence(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, self._separation.chord)
 
     def _control(self, snapshot: Snapshot) -> TempoControl:
         taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
@@ -121,7 +121,7 @@ class Analyzer:
         # In front of all gain: automatic gain that rises is no build-up.
         bright = 0.5 * (max(db[2], _QUIET_DB) + max(db[3], _QUIET_DB)) / RANGE_DB
         period = 60.0 / beat.tempo if beat.tempo else 0.0
-        moment = Moment(
+        moment = StructureInput(
             self._bands.levels[0].level,
             bright,
             self._all.fired,

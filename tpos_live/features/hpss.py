@@ -24,7 +24,7 @@ COMPRESSION = 300.0
 _SIDE = ACROSS // 2
 
 
-class Separation:
+class HarmonicPercussiveSeparator:
     """Splits mel power; one step a hop. The parts are shares of the whole and sum to 1."""
 
     def __init__(self) -> None:

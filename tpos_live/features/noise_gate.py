@@ -28,7 +28,7 @@ _HOPS_PER_LOOK = 10
 
 
 @dataclass
-class Gate:
+class NoiseGate:
     """State of the gate; `open` is what one asks. One step a hop."""
 
     open: bool = False

@@ -20,7 +20,7 @@ from tpos_live.features.mel import MELS, mel_slice
 COMPRESSION = 300.0
 """Magnitude is log10(1 + COMPRESSION * amplitude): what is 50 dB below full scale starts to count."""
 FINE_COMPRESSION = 3000.0
-"""Of `Stroke`, which tells strokes by their strength: hearing goes by decibels, so a soft one in a gap counts."""
+"""Of `OnsetStrength`: hearing is logarithmic, so soft onsets between loud ones count too."""
 NOISE_FLUX = 0.04
 """What steady noise, white or pink, rises by in one hop of a hundred."""
 FULL_STROKE = 0.35
@@ -64,7 +64,7 @@ class Flux:
 
 
 @dataclass
-class Picker:
+class PeakPicker:
     """Finds the hits in one flux; `hit` jumps to a hit's strength (0 to 1) and decays in 50 ms.
 
     The strength is the square root of flux over the strongest recent flux: equal drums over other notes differ
@@ -107,7 +107,7 @@ _GROWTH_SECONDS = 0.025
 """The flux is still rising when a hit is found: its strength may grow for two more hops."""
 
 
-class Stroke:
+class OnsetStrength:
     """How strongly anything is struck in a hop, 0 to 1: all strokes, and each by its strength.
 
     A Picker says that there is a hit, and hardly how strong it is. Here nothing is picked and nothing remembered: what

@@ -46,7 +46,7 @@ def make_window() -> np.ndarray:
     return np.concatenate([0.5 - 0.5 * np.cos(np.pi * up), 0.5 + 0.5 * np.cos(np.pi * down)])
 
 
-class Spectrum:
+class ShortTimeSpectrum:
     """Cuts sound of any block size into hops and gives the power spectrum at the end of each."""
 
     def __init__(self) -> None:

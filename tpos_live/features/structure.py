@@ -37,7 +37,7 @@ ON_BEAT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class StructureInput:
     """What the detector hears in one hop.
 
     bass: its level, 0 to 1. bright: level of what is above 2 kHz in units of 30 dB, from any zero, without
@@ -57,7 +57,7 @@ class Moment:
 
 
 @dataclass
-class Structure:
+class StructureDetector:
     """State of the detector. One step a hop.
 
     buildup: 0 to 1. drop: 1 at a drop, then decaying in 0.1 s. dropped: a drop in this very hop.
@@ -80,7 +80,7 @@ class Structure:
     _bar_phase: float = 0.0
     _since_drop: float = math.inf
 
-    def step(self, now: Moment) -> bool:
+    def step(self, now: StructureInput) -> bool:
         """Hear a hop; returns `dropped`."""
         beats = HOP_SECONDS / (now.period or 0.5)
         self._remember(now, beats)
@@ -89,7 +89,7 @@ class Structure:
         self.drop = 1.0 if self.dropped else self.drop * (1.0 - share(DROP_DECAY_SECONDS, HOP_SECONDS))
         return self.dropped
 
-    def _remember(self, now: Moment, beats: float) -> None:
+    def _remember(self, now: StructureInput, beats: float) -> None:
         """Short and long averages, in beats."""
         self._bass = follow(self._bass, now.bass, 0.0, 1.0, beats)
         self._bright = follow(self._bright, now.bright, 1.5, 1.5, beats)
@@ -107,7 +107,7 @@ class Structure:
         else:
             self._quiet += beats
 
-    def _build(self, now: Moment, beats: float) -> None:
+    def _build(self, now: StructureInput, beats: float) -> None:
         """Integrate what rises, each part limited: something new enters at once, a build-up takes its time."""
         brighter = (self._bright - self._bright_before - 0.4 * BRIGHTER) / BRIGHTER
         busier = (self._busy - self._busy_before - 0.4 * BUSIER) / BUSIER
@@ -122,7 +122,7 @@ class Structure:
         if self.buildup >= ARMED_BY_BUILDUP and self._bass_gone >= 1.0:
             self._armed = ARMED_BEATS
 
-    def _find_drop(self, now: Moment, beats: float) -> bool:
+    def _find_drop(self, now: StructureInput, beats: float) -> bool:
         self._since_drop += beats
         new_bar = now.bar_phase < self._bar_phase
         self._bar_phase = now.bar_phase

@@ -117,7 +117,7 @@ class Periodicity:
 
 
 @dataclass
-class Memory:
+class TempoMemory:
     """What repeated lately. Longer than what a look hears, so that a fill or a break is outvoted; but another tempo is
     soon believed, for what speaks against the old one is not averaged with it."""
 

@@ -13,7 +13,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameters import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
-from tpos_live.features.extractor import Analyzer
+from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features
 from tpos_live.modulation.integrator import ModulationIntegrator
 
@@ -33,14 +33,14 @@ class AudioProcessor:
         self.embedding: Mailbox[AudioEmbedding] = Mailbox()
         self.features = Features()
         self.tagger = Tagger(encoder)
-        self._analyzer = Analyzer()
+        self._extractor = FeatureExtractor()
         self._conductor = ModulationIntegrator()
         self.times = StageTimes(("analysis", "encoder"))
 
     def hear(self, chunk: Chunk, snapshot: Snapshot) -> None:
         """Analyse one chunk; publishes a Drive for its newest hop and the newest Meaning."""
         begin = time.perf_counter()
-        heard = self._analyzer.push(chunk.mono, snapshot)
+        heard = self._extractor.push(chunk.mono, snapshot)
         params, delay = None, self.delay() if heard else 0.0
         for features in heard:
             params = self._conductor.step(features, snapshot, chunk.captured_at, delay)

@@ -18,7 +18,7 @@ from tpos_live.audio.files import read_audio
 from tpos_live.audio.source import SoundError
 from tpos_live.core.atomic import atomic_write
 from tpos_live.features.mel import MELS, mel_db, mel_power
-from tpos_live.features.stft import Spectrum
+from tpos_live.features.stft import ShortTimeSpectrum
 from tpos_live.training.errors import DataError
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
@@ -55,7 +55,7 @@ class Sound:
 
 def log_mel(mono: np.ndarray) -> np.ndarray:
     """float32 [hops, MELS] in dB of float32 [n] at 48 kHz: what the stage hears, hop by hop."""
-    rows = [mel_db(mel_power(power)) for power in Spectrum().push(mono)]
+    rows = [mel_db(mel_power(power)) for power in ShortTimeSpectrum().push(mono)]
     return np.array(rows, np.float32).reshape(-1, MELS)
 
 
