@@ -3,21 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.audio.channels import Downmix, StereoMix, pick
-from tpos_live.audio.source import SoundError
+from tpos_live.audio.channels import Downmix, StereoMix, select_channels
+from tpos_live.audio.source import AudioError
 from tpos_live.core.settings import check_channels, parse_channels
 
 BLOCK = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32)
 
 
 def test_defaults_are_the_first_two() -> None:
-    assert pick(1, None, "x") == (0,)
-    assert pick(2, None, "x") == (0, 1)
-    assert pick(32, None, "x") == (0, 1)
+    assert select_channels(1, None, "x") == (0,)
+    assert select_channels(2, None, "x") == (0, 1)
+    assert select_channels(32, None, "x") == (0, 1)
 
 
 def test_channels_are_counted_from_one_and_keep_their_order() -> None:
-    assert pick(4, (3, 1), "x") == (2, 0)
+    assert select_channels(4, (3, 1), "x") == (2, 0)
     assert np.array_equal(StereoMix((2, 0)).push(BLOCK), BLOCK[:, [2, 0]])
 
 
@@ -32,8 +32,8 @@ def test_channels_are_counted_from_one_and_keep_their_order() -> None:
     ],
 )
 def test_channels_that_are_not_there_are_refused(available: int, channels: tuple[int, ...], words: str) -> None:
-    with pytest.raises(SoundError, match=f'"desk" .*{words}|{words}.*--channels'):
-        pick(available, channels, "desk")
+    with pytest.raises(AudioError, match=f'"desk" .*{words}|{words}.*--channels'):
+        select_channels(available, channels, "desk")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from tpos_live.audio.file_source import FileSound
+from tpos_live.audio.file_source import FileSource
 from tpos_live.audio.files import AudioClip, AudioFile, frame_pieces, read_audio, stream_audio
-from tpos_live.audio.source import RATE, SoundError, SourceState
+from tpos_live.audio.source import RATE, AudioError, SourceState
 
 
 def sine(rate: int, seconds: float, channels: int = 2, frequency: float = 440) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_the_sound_of_a_film_is_heard_and_one_without_is_refused(tmp_path: Path)
             for stream in filter(None, (video, audio)):
                 container.mux(stream.encode(None))
     assert len(read_audio(tmp_path / "a.mp4")) == pytest.approx(RATE, abs=0.05 * RATE)
-    with pytest.raises(SoundError, match="there is no sound in it"):
+    with pytest.raises(AudioError, match="there is no sound in it"):
         read_audio(tmp_path / "b.mp4")
 
 
@@ -103,7 +103,7 @@ def test_such_a_file_loops_in_a_show_without_a_gap(tmp_path: Path) -> None:
     sound = np.concatenate(heard)[:, 0]
     wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(len(sound)) / RATE)
     assert np.abs(sound - wanted).max() < 0.001
-    with FileSound(tmp_path / "a.m4a", loop=True, mute=True) as player:
+    with FileSource(tmp_path / "a.m4a", loop=True, mute=True) as player:
         now, count = 0.0, 0
         for _ in range(300):
             chunk = player.pull(now)
@@ -160,7 +160,7 @@ def test_the_damage_of_a_file_is_told_in_a_show_which_plays_to_the_end(tmp_path:
     path = tmp_path / "a.flac"
     soundfile.write(path, music(48_000, 4), 48_000)
     damage(path)
-    with FileSound(path, mute=True) as player:
+    with FileSource(path, mute=True) as player:
         now, count, lines = 0.0, 0, []
         while player.status(now).state is not SourceState.ENDED and now < 60:
             chunk = player.pull(now)
@@ -169,7 +169,7 @@ def test_the_damage_of_a_file_is_told_in_a_show_which_plays_to_the_end(tmp_path:
             now += 0.01
             player._decoded.wait(0.0005)
     assert count == 4 * RATE and len(lines) == 1 and "plays on" in lines[0]
-    assert player.status(now).losses.gaps > 0
+    assert player.status(now).losses.dropouts > 0
 
 
 def test_a_file_damaged_in_many_places_does_not_fill_the_terminal(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_clip_is_what_reading_gives_in_pieces_of_video_frames(tmp_path: Path) 
         assert np.array_equal(np.concatenate(pieces), whole)
     assert AudioClip(path).check() == pytest.approx(len(whole), abs=2)
     assert len(np.concatenate(list(AudioClip(path, 1.5).blocks()))) == 1.5 * RATE == AudioClip(path, 1.5).check()
-    with pytest.raises(SoundError, match="channels 1 to 2, not 3"):
+    with pytest.raises(AudioError, match="channels 1 to 2, not 3"):
         AudioClip(path, channels=(3,)).check()
 
 

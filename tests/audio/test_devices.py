@@ -8,7 +8,7 @@ import pytest
 
 from tpos_live.audio import devices, portaudio
 from tpos_live.audio.devices import Device, find_input
-from tpos_live.audio.source import SoundError
+from tpos_live.audio.source import AudioError
 
 WINDOWS = [
     Device(0, "Microsoft Sound Mapper - Input", "MME", 2, 0, 44_100),
@@ -54,33 +54,33 @@ def test_an_exact_name_wins() -> None:
 
 
 def test_several_hits_list_them_all() -> None:
-    with pytest.raises(SoundError, match=r'2 inputs match "hw".*0 HDA Intel.*1 USB Audio') as caught:
+    with pytest.raises(AudioError, match=r'2 inputs match "hw".*0 HDA Intel.*1 USB Audio') as caught:
         find_input("hw", LINUX)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wanted", ["theremin", 99, "99", -1, "-1", 3.5])
 def test_no_hit_lists_what_there_is(wanted: Any) -> None:
-    with pytest.raises(SoundError, match=r"no input matches.*0 HDA Intel.*4 default"):
+    with pytest.raises(AudioError, match=r"no input matches.*0 HDA Intel.*4 default"):
         find_input(wanted, LINUX)
 
 
 def test_an_output_is_no_input() -> None:
-    with pytest.raises(SoundError, match="no input matches"):
+    with pytest.raises(AudioError, match="no input matches"):
         find_input("speakers", WINDOWS)
-    with pytest.raises(SoundError, match="no input matches"):
+    with pytest.raises(AudioError, match="no input matches"):
         find_input(3, WINDOWS)
 
 
 def test_windows_prefers_wasapi_for_the_same_device() -> None:
     assert find_input("line focusrite", WINDOWS).index == 5
     assert find_input("mikrofon", WINDOWS).index == 4
-    with pytest.raises(SoundError, match="2 inputs match"):
+    with pytest.raises(AudioError, match="2 inputs match"):
         find_input("focusrite", WINDOWS)
 
 
 def test_no_input_at_all_says_what_still_works() -> None:
-    with pytest.raises(SoundError, match=r"no sound input.*--audio"):
+    with pytest.raises(AudioError, match=r"no sound input.*--audio"):
         find_input("mic", [WINDOWS[3]])
 
 
@@ -99,6 +99,6 @@ def test_missing_portaudio_names_the_package(monkeypatch: pytest.MonkeyPatch, sy
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.setattr(portaudio.sys, "platform", system)
-    with pytest.raises(SoundError, match=remedy) as caught:
+    with pytest.raises(AudioError, match=remedy) as caught:
         devices.list_devices()
     assert "demo" in str(caught.value) and "\n" not in str(caught.value)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tpos_live.audio.dropouts import GapMeter
+from tpos_live.audio.dropouts import DropoutMeter
 
 RATE = 48_000
 
 
 def play(
-    meter: GapMeter,
+    meter: DropoutMeter,
     seconds: float,
     *,
     clock: float = 1.0,
@@ -39,19 +39,19 @@ def play(
 @pytest.mark.parametrize("clock", [1.0, 1.0001, 0.9999, 1.0005, 0.9995])
 @pytest.mark.parametrize("block", [100, 480, 1024])
 def test_drift_and_jitter_are_no_loss(clock: float, block: int) -> None:
-    meter = GapMeter(RATE)
+    meter = DropoutMeter(RATE)
     play(meter, 120, clock=clock, block=block)
     assert meter.samples == 0
 
 
 def test_an_hour_of_drift_is_no_loss() -> None:
-    meter = GapMeter(RATE)
+    meter = DropoutMeter(RATE)
     play(meter, 3600, clock=0.9996, block=4800)
     assert meter.samples == 0
 
 
 def test_rare_long_delays_of_a_busy_machine_are_no_loss() -> None:
-    meter = GapMeter(RATE)
+    meter = DropoutMeter(RATE)
     play(meter, 120, jitter=lambda random: random.exponential(0.003) + 0.4 * (random.random() < 0.02))
     assert meter.samples == 0
 
@@ -59,25 +59,25 @@ def test_rare_long_delays_of_a_busy_machine_are_no_loss() -> None:
 @pytest.mark.parametrize("clock", [1.0, 1.0003, 0.9997])
 @pytest.mark.parametrize("dropped", [512, 1024, 4800, 48_000])
 def test_dropped_samples_are_counted(clock: float, dropped: int) -> None:
-    meter = GapMeter(RATE)
+    meter = DropoutMeter(RATE)
     lost = play(meter, 60, clock=clock, lose={20.3: dropped, 41.7: dropped})
     assert meter.samples == pytest.approx(lost, abs=2 * 0.004 * RATE)
 
 
 def test_many_small_losses_add_up() -> None:
-    meter = GapMeter(RATE)
+    meter = DropoutMeter(RATE)
     lost = play(meter, 60, lose={second / 2: 128 for second in range(10, 100)})
     assert meter.samples == pytest.approx(lost, rel=0.5)
 
 
 def test_a_delay_that_goes_away_was_no_loss() -> None:
-    meter = GapMeter(RATE)
+    meter = DropoutMeter(RATE)
     play(meter, 60, late=lambda time: 0.05 if 20 < time < 40 else 0.0)
     assert meter.samples == 0
 
 
 def test_an_interruption_is_not_counted_twice() -> None:
-    meter = GapMeter(RATE)
+    meter = DropoutMeter(RATE)
     play(meter, 10)
     meter.restart()
     for step in range(1000):

@@ -11,7 +11,7 @@ import soundfile
 
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.microphone import Microphone
-from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.source import RATE, AudioError
 
 
 @pytest.mark.parametrize("text", ["a.wav", "set/groove.FLAC", "/x", "./x", "~/x.bin"])
@@ -39,5 +39,5 @@ def test_it_loops_at_the_pace_of_the_clock_without_a_gap(tmp_path: Path) -> None
 def test_a_fallback_that_is_no_sound_file_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("no sound")
     for name in ("a.wav", "none.wav"):
-        with pytest.raises(SoundError, match=name), Microphone("desk", fallback=str(tmp_path / name)):
+        with pytest.raises(AudioError, match=name), Microphone("desk", fallback=str(tmp_path / name)):
             pass

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from tpos_live.audio import file_source as player
-from tpos_live.audio.file_source import FileSound
-from tpos_live.audio.source import RATE, Chunk, SoundError, SourceState
+from tpos_live.audio.file_source import FileSource
+from tpos_live.audio.source import RATE, AudioError, Chunk, SourceState
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ramp(tmp_path: Path) -> Path:
     return path
 
 
-def pull_for(sound: FileSound, now: float, seconds: float, step: float = 0.01) -> tuple[list[Chunk], float]:
+def pull_for(sound: FileSource, now: float, seconds: float, step: float = 0.01) -> tuple[list[Chunk], float]:
     chunks = []
     for _ in range(round(seconds / step)):
         now += step
@@ -39,7 +39,7 @@ def pull_for(sound: FileSound, now: float, seconds: float, step: float = 0.01) -
 
 
 def test_a_muted_file_plays_at_the_pace_of_the_clock_and_ends(ramp: Path) -> None:
-    with FileSound(ramp, mute=True) as sound:
+    with FileSource(ramp, mute=True) as sound:
         assert sound.status(0.0).state is SourceState.STARTING
         sound.pull(50.0)
         chunks, now = pull_for(sound, 50.0, 1.0)
@@ -55,7 +55,7 @@ def test_a_muted_file_plays_at_the_pace_of_the_clock_and_ends(ramp: Path) -> Non
 
 
 def test_a_loop_goes_on_and_on(ramp: Path) -> None:
-    with FileSound(ramp, loop=True, mute=True) as sound:
+    with FileSource(ramp, loop=True, mute=True) as sound:
         sound.pull(0.0)
         chunks, now = pull_for(sound, 0.0, 8.0)
         mono = np.concatenate([chunk.mono for chunk in chunks])
@@ -65,7 +65,7 @@ def test_a_loop_goes_on_and_on(ramp: Path) -> None:
 
 
 def test_a_puller_that_was_away_makes_the_file_late_but_loses_nothing(ramp: Path) -> None:
-    with FileSound(ramp, mute=True) as sound:
+    with FileSource(ramp, mute=True) as sound:
         sound.pull(0.0)
         first, now = pull_for(sound, 0.0, 0.1)
         now += 30.0
@@ -79,7 +79,7 @@ def test_a_puller_that_was_away_makes_the_file_late_but_loses_nothing(ramp: Path
 def test_silent_for_follows_the_file(tmp_path: Path) -> None:
     samples = np.concatenate([np.full(RATE, 0.5), np.zeros(2 * RATE)]).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", samples, RATE)
-    with FileSound(tmp_path / "a.wav", mute=True) as sound:
+    with FileSource(tmp_path / "a.wav", mute=True) as sound:
         sound.pull(0.0)
         _, now = pull_for(sound, 0.0, 1.0)
         assert sound.status(now).silent_for < 0.05
@@ -96,7 +96,7 @@ def test_pull_never_waits_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest.Mo
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(soundfile.SoundFile, "read", slow)
-    with FileSound(tmp_path / "a.wav", mute=True) as sound:
+    with FileSource(tmp_path / "a.wav", mute=True) as sound:
         worst, end, got = 0.0, time.perf_counter() + 1.0, 0
         while (now := time.perf_counter()) < end:
             chunk = sound.pull(now)
@@ -107,7 +107,7 @@ def test_pull_never_waits_for_a_slow_disk(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_leaving_is_quick_while_the_reader_waits(ramp: Path) -> None:
-    sound = FileSound(ramp, loop=True, mute=True)
+    sound = FileSource(ramp, loop=True, mute=True)
     with sound:
         time.sleep(0.1)
         began = time.perf_counter()
@@ -124,10 +124,10 @@ def test_without_an_output_it_plays_unheard_and_says_so(
     else:
 
         def refuse(*args: object) -> None:
-            raise SoundError("no sound output (Error querying device -1)")
+            raise AudioError("no sound output (Error querying device -1)")
 
-        monkeypatch.setattr(player, "Output", refuse)
-    with FileSound(ramp) as sound:
+        monkeypatch.setattr(player, "Playback", refuse)
+    with FileSource(ramp) as sound:
         sound.pull(0.0)
         chunks, now = pull_for(sound, 0.0, 1.0)
         assert sum(len(chunk.mono) for chunk in chunks) == pytest.approx(RATE, abs=2)
@@ -156,8 +156,8 @@ class FakeOutput:
 def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
     ramp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(player, "Output", FakeOutput)
-    with FileSound(ramp) as sound:
+    monkeypatch.setattr(player, "Playback", FakeOutput)
+    with FileSource(ramp) as sound:
         output = sound._output
         assert isinstance(output, FakeOutput)
         time.sleep(0.05)
@@ -182,8 +182,8 @@ def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
 
 def test_an_output_may_take_its_time_at_the_start(ramp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PulseAudio asks for a first block at once and for the next one only a second or two later."""
-    monkeypatch.setattr(player, "Output", FakeOutput)
-    with FileSound(ramp) as sound:
+    monkeypatch.setattr(player, "Playback", FakeOutput)
+    with FileSource(ramp) as sound:
         output = sound._output
         assert isinstance(output, FakeOutput)
         output.ask(480, 0.0)
@@ -194,7 +194,7 @@ def test_an_output_may_take_its_time_at_the_start(ramp: Path, monkeypatch: pytes
 
 
 def test_asking_a_file_for_another_input_says_why_not(ramp: Path) -> None:
-    with FileSound(ramp, mute=True) as sound:
+    with FileSource(ramp, mute=True) as sound:
         sound.reopen("desk")
         assert "--device" in sound.status(time.perf_counter()).message
         assert sound.status(time.perf_counter() + 11).message == ""
@@ -205,5 +205,5 @@ def test_a_bad_file_is_refused_when_entered(tmp_path: Path, content: bytes | Non
     path = tmp_path / "a.wav"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SoundError), FileSound(path):
+    with pytest.raises(AudioError), FileSource(path):
         pass

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tpos_live.audio.files import open_audio, read_audio, stream_audio
-from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.source import RATE, AudioError
 
 
 def sine(rate: int, seconds: float = 1.0, channels: int = 2) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_chosen_channels(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", samples, 48_000)
     assert np.abs(read_audio(tmp_path / "a.wav", channels=(2,))).max() == pytest.approx(0.5, abs=1e-3)
     assert np.abs(read_audio(tmp_path / "a.wav", channels=(1, 3))).max() == 0
-    with pytest.raises(SoundError, match="channels 1 to 4"):
+    with pytest.raises(AudioError, match="channels 1 to 4"):
         read_audio(tmp_path / "a.wav", channels=(5,))
 
 
@@ -123,6 +123,6 @@ def _broken(folder: Path) -> list[tuple[str, str]]:
 
 def test_what_is_no_sound_is_refused_in_one_line(tmp_path: Path) -> None:
     for name, message in _broken(tmp_path):
-        with pytest.raises(SoundError, match=message) as caught:
+        with pytest.raises(AudioError, match=message) as caught:
             read_audio(tmp_path / name)
         assert "\n" not in str(caught.value), name

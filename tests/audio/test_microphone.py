@@ -81,7 +81,7 @@ def test_a_stall_becomes_silence_at_the_pace_of_the_clock_and_back() -> None:
     assert max(len(chunk.mono) for chunk in stalled[1:]) <= 0.011 * RATE
     assert stage.run(5)[-1].real
     assert stage.samples() == pytest.approx(20 * RATE, abs=2 * 480)
-    assert stage.status().losses.gaps == pytest.approx(10 * RATE, abs=2 * 480)
+    assert stage.status().losses.dropouts == pytest.approx(10 * RATE, abs=2 * 480)
 
 
 def test_an_unplugged_device_is_silence_and_a_new_one_goes_on_without_double_counting() -> None:
@@ -94,8 +94,8 @@ def test_an_unplugged_device_is_silence_and_a_new_one_goes_on_without_double_cou
     assert stage.run(5)[-1].real
     assert stage.samples() == pytest.approx(13 * RATE, abs=3 * 480)
     losses = stage.status().losses
-    assert losses.gaps == pytest.approx(3 * RATE, abs=2 * 480)
-    assert losses.total == losses.gaps
+    assert losses.dropouts == pytest.approx(3 * RATE, abs=2 * 480)
+    assert losses.total == losses.dropouts
 
 
 def test_silence_keeps_the_pace_before_the_first_block_and_is_no_loss() -> None:

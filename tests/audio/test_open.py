@@ -6,30 +6,30 @@ import sys
 import pytest
 
 from tpos_live.audio.demo import DEMO
-from tpos_live.audio.file_source import FileSound
+from tpos_live.audio.file_source import FileSource
 from tpos_live.audio.microphone import Microphone
-from tpos_live.audio.open import open_sound
-from tpos_live.audio.source import SoundError, SourceState
+from tpos_live.audio.open import open_source
+from tpos_live.audio.source import AudioError, SourceState
 
 
 def test_each_wish_gets_its_source() -> None:
-    assert isinstance(open_sound(), Microphone)
-    assert isinstance(open_sound(device=3, channels=(1,)), Microphone)
-    assert isinstance(open_sound(audio="a.wav"), FileSound)
-    assert isinstance(open_sound(demo=True), FileSound)
+    assert isinstance(open_source(), Microphone)
+    assert isinstance(open_source(device=3, channels=(1,)), Microphone)
+    assert isinstance(open_source(audio="a.wav"), FileSource)
+    assert isinstance(open_source(demo=True), FileSource)
 
 
 @pytest.mark.parametrize(
     "wish", [{"device": 1, "audio": "a.wav"}, {"demo": True, "audio": "a"}, {"device": 0, "demo": True}]
 )
 def test_two_wishes_at_once_are_refused(wish: dict) -> None:
-    with pytest.raises(SoundError, match="one source at a time"):
-        open_sound(**wish)
+    with pytest.raises(AudioError, match="one source at a time"):
+        open_source(**wish)
 
 
 def test_the_demo_is_there_and_plays() -> None:
     assert DEMO.exists() and DEMO.with_suffix(".json").exists()
-    with open_sound(demo=True, mute=True) as sound:
+    with open_source(demo=True, mute=True) as sound:
         sound.pull(0.0)
         chunk = sound.pull(0.05)
         assert chunk is not None and len(chunk.mono) == 2400 and chunk.mono.any()

@@ -15,9 +15,9 @@ from fakes.fake_mic import FakeMicrophone, fake_microphone, require_fake_microph
 from fakes.own_process import in_own_process
 
 from tpos_live.audio.devices import find_input, list_devices
-from tpos_live.audio.file_source import FileSound
+from tpos_live.audio.file_source import FileSource
 from tpos_live.audio.microphone import Microphone
-from tpos_live.audio.source import RATE, Chunk, Sound, SoundError, SoundStatus, SourceState
+from tpos_live.audio.source import RATE, AudioError, AudioSource, Chunk, SourceState, SourceStatus
 
 # PortAudio cannot be ended while a driver hangs in it: it aborts the process.
 pytestmark = [pytest.mark.audio, pytest.mark.own_process]
@@ -38,13 +38,13 @@ def mic() -> Iterator[FakeMicrophone | None]:
 class Listener:
     """Pulls every 10 ms, as the analysis does, and keeps what came and in which states."""
 
-    def __init__(self, sound: Sound) -> None:
+    def __init__(self, sound: AudioSource) -> None:
         self.sound = sound
         self.chunks: list[Chunk] = []
         self.states: list[SourceState] = []
         self.messages: set[str] = set()
 
-    def listen(self, seconds: float, until: Callable[[SoundStatus], bool] = lambda status: False) -> bool:
+    def listen(self, seconds: float, until: Callable[[SourceStatus], bool] = lambda status: False) -> bool:
         """For so long, or until the status is as wanted (then True). Fails if sound falls behind the clock."""
         end = time.perf_counter() + seconds
         while (now := time.perf_counter()) < end:
@@ -81,11 +81,11 @@ class Listener:
         return np.concatenate([chunk.mono for chunk in self.chunks if chunk.real])[-round(seconds * RATE) :]
 
 
-def running(status: SoundStatus) -> bool:
+def running(status: SourceStatus) -> bool:
     return status.state is SourceState.RUNNING
 
 
-def in_trouble(status: SoundStatus) -> bool:
+def in_trouble(status: SourceStatus) -> bool:
     return status.state in (SourceState.STALLED, SourceState.REOPENING)
 
 
@@ -95,7 +95,7 @@ def is_the_sine(sound: np.ndarray, frequency: float = 440, amplitude: float = 0.
     return abs(peak - frequency) <= 2 and abs(sound.std() - amplitude / np.sqrt(2)) < 0.02
 
 
-def closes_quickly(sound: Sound) -> bool:
+def closes_quickly(sound: AudioSource) -> bool:
     began = time.perf_counter()
     sound.__exit__(None, None, None)
     return time.perf_counter() - began < 0.5
@@ -269,13 +269,13 @@ def test_changing_the_microphone_during_the_show(mic: FakeMicrophone) -> None:
 
 
 def test_channels_that_the_device_lacks_are_refused(mic: FakeMicrophone) -> None:
-    with pytest.raises(SoundError, match="not 99"):
+    with pytest.raises(AudioError, match="not 99"):
         Microphone(mic.device, channels=(99,)).__enter__()
 
 
 def test_a_device_with_no_source_behind_it_is_refused_in_one_line(mic: FakeMicrophone) -> None:
     mic.unplug()
-    with pytest.raises(SoundError, match=r"cannot be opened.*devices") as caught:
+    with pytest.raises(AudioError, match=r"cannot be opened.*devices") as caught:
         Microphone(mic.device).__enter__()
     assert "\n" not in str(caught.value)
 
@@ -283,7 +283,7 @@ def test_a_device_with_no_source_behind_it_is_refused_in_one_line(mic: FakeMicro
 def test_the_devices_are_listed(mic: FakeMicrophone) -> None:
     assert {mic.device, mic.speaker} <= {device.name for device in list_devices()}
     assert find_input("TPOS mic").name == mic.device
-    with pytest.raises(SoundError, match=f"{mic.device}.*{mic.speaker}"):
+    with pytest.raises(AudioError, match=f"{mic.device}.*{mic.speaker}"):
         find_input("tpos")
 
 
@@ -291,7 +291,7 @@ def test_a_file_is_heard_and_what_is_heard_is_analysed(mic: FakeMicrophone, tmp_
     """The file goes out through the fake speaker, whose sound the fake microphone hears."""
     seconds = 15
     soundfile.write(tmp_path / "a.wav", sine(880, seconds, rate=44_100), 44_100, "FLOAT")
-    with Microphone(mic.device) as ears, FileSound(tmp_path / "a.wav", output=mic.speaker) as sound:
+    with Microphone(mic.device) as ears, FileSource(tmp_path / "a.wav", output=mic.speaker) as sound:
         room, played = Listener(ears), Listener(sound)
         end, heard = time.perf_counter() + 10, False
         while time.perf_counter() < end and not heard:
@@ -321,5 +321,5 @@ def test_without_any_sound_server_the_message_says_what_still_works(tmp_path: Pa
     last = result.stderr.strip().splitlines()[-1]
     if result.returncode == 0:
         pytest.skip("this machine has a real input")
-    assert last.startswith("tpos_live.audio.source.SoundError: ")
+    assert last.startswith("tpos_live.audio.source.AudioError: ")
     assert "demo" in last or "devices" in last

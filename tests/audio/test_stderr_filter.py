@@ -56,14 +56,14 @@ def test_without_the_filter_two_threads_do_not_lose_stderr(monkeypatch: pytest.M
     inside, leave = threading.Event(), threading.Event()
 
     def first() -> None:
-        with chatter.no_chatter():
+        with chatter.quiet_stderr():
             inside.set()
             leave.wait(5)
 
     thread = threading.Thread(target=first)
     thread.start()
     assert inside.wait(5)
-    with chatter.no_chatter():
+    with chatter.quiet_stderr():
         leave.set()
         thread.join(5)
     after = os.fstat(2)

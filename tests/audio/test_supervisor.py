@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tpos_live.audio.capture import Capture
-from tpos_live.audio.source import SoundError, SourceState
+from tpos_live.audio.source import AudioError, SourceState
 from tpos_live.audio.supervisor import HANGS, START, Supervisor
 
 BLOCK = np.zeros((480, 1), np.float32)
@@ -34,7 +34,7 @@ class Room:
     def open_capture(self, wanted: str | int | None) -> Capture:
         name = self.visible[wanted] if isinstance(wanted, int) else str(wanted).removesuffix(", fake")
         if name not in self.visible or name not in self.names or name in self.refused:
-            raise SoundError(f'no input matches "{name}"')
+            raise AudioError(f'no input matches "{name}"')
         capture = Capture(name, f"{name}, fake", 48_000, (0,), self.now)
         capture.on_portaudio = True
         capture.close = lambda: self.closed.append(capture) or not self.hanging  # type: ignore[method-assign]
@@ -371,9 +371,9 @@ def test_no_rescan_while_a_hanging_driver_holds_a_stream() -> None:
 
 def test_a_refused_first_opening_is_an_error() -> None:
     def refuse(wanted: object) -> Capture:
-        raise SoundError("no sound input on this machine")
+        raise AudioError("no sound input on this machine")
 
-    with pytest.raises(SoundError, match="no sound input"):
+    with pytest.raises(AudioError, match="no sound input"):
         Supervisor("mic", refuse, lambda: None).open()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tpos_live.audio.source import SoundError
+from tpos_live.audio.source import AudioError
 from tpos_live.cli import main as cli
 
 
@@ -118,7 +118,7 @@ def test_a_start_that_fails_ends_the_normal_way(monkeypatch: pytest.MonkeyPatch)
     """Whatever went wrong, `main` ends by `leave`, with the status and after the line."""
     ends: list[int] = []
     monkeypatch.setattr(cli, "leave", ends.append)
-    for error, status in ((SoundError("no"), 1), (ZeroDivisionError("bug"), 1), (KeyboardInterrupt(), 130)):
+    for error, status in ((AudioError("no"), 1), (ZeroDivisionError("bug"), 1), (KeyboardInterrupt(), 130)):
 
         def fail(error: BaseException = error, **_options: object) -> None:
             raise error

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tpos_live.audio.file_source import FileSound
+from tpos_live.audio.file_source import FileSource
 from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
@@ -20,7 +20,7 @@ def test_lines_about_the_sound_are_reported_once(tmp_path: Path) -> None:
     samples[100] = np.nan
     soundfile.write(tmp_path / "a.wav", samples, 48_000, "FLOAT")
     lines: list[str] = []
-    sound = FileSound(tmp_path / "a.wav", loop=True, mute=True)
+    sound = FileSource(tmp_path / "a.wav", loop=True, mute=True)
     audio_processor = AudioProcessor(RuleBasedEncoder())
     with AudioThread(sound, audio_processor, ParameterStore(), report=lines.append) as thread:
         deadline = time.perf_counter() + 20

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from tpos_live.audio.channels import pick
+from tpos_live.audio.channels import select_channels
 from tpos_live.audio.devices import Device, find_input
 from tpos_live.audio.portaudio import close_stream, portaudio
 from tpos_live.audio.ring_buffer import RingBuffer
-from tpos_live.audio.source import RATE, SoundError
-from tpos_live.audio.stderr_filter import no_chatter
+from tpos_live.audio.source import RATE, AudioError
+from tpos_live.audio.stderr_filter import quiet_stderr
 from tpos_live.core.errors import first_line
 
 RING_SECONDS = 2.0
@@ -70,18 +70,18 @@ class DeviceCapture(Capture):
     def __init__(
         self, wanted: str | int | None, channels: tuple[int, ...] | None = None, rate: float | None = None
     ) -> None:
-        """wanted, channels: as in `find_input` and `pick`. rate: samples a second to ask the device for;
+        """wanted, channels: as in `find_input` and `select_channels`. rate: samples a second to ask the device for;
         by default 48 kHz where the device can give it and else the device's own.
 
-        Raises SoundError if there is no such device or it cannot be opened.
+        Raises AudioError if there is no such device or it cannot be opened.
         """
         sd = portaudio()
         device = find_input(wanted)
-        picked = pick(device.inputs, channels, device.name)
+        picked = select_channels(device.inputs, channels, device.name)
         rate = rate or _best_rate(sd, device, max(picked) + 1)
         super().__init__(device.name, device.full_name, rate, picked, perf_counter())
         try:
-            with no_chatter():
+            with quiet_stderr():
                 self._stream = sd.InputStream(
                     device=device.index,
                     channels=max(picked) + 1,
@@ -94,7 +94,7 @@ class DeviceCapture(Capture):
                 )
                 self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
-            raise SoundError(
+            raise AudioError(
                 f'microphone "{device.name}" cannot be opened ({first_line(error, 200)}); '
                 'close the program that uses it, or choose another: "tpos-live devices" lists them'
             ) from error
@@ -109,7 +109,7 @@ class DeviceCapture(Capture):
 
 def _best_rate(sd: Any, device: Device, channels: int) -> float:
     try:
-        with no_chatter():
+        with quiet_stderr():
             sd.check_input_settings(device=device.index, channels=channels, dtype="float32", samplerate=RATE)
     except (sd.PortAudioError, ValueError):
         return device.rate

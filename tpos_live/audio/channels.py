@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.source import RATE, AudioError
 
 HOP = 480
 """Frames for which the loudness of each way to mix is measured; decisions fall between two of them."""
@@ -24,21 +24,21 @@ _SILENT = 1e-8
 _TIE = 1.25
 
 
-def pick(available: int, channels: tuple[int, ...] | None, name: str) -> tuple[int, ...]:
+def select_channels(available: int, channels: tuple[int, ...] | None, name: str) -> tuple[int, ...]:
     """0-based channels to hear of a source with `available` ones.
 
     channels: the person's choice, counted from 1; None takes the first two. (Not all: the empty inputs
     of an eight-channel interface would only make the one with the microphone quieter, and PulseAudio
-    offers 32 channels for every device.) Raises SoundError for a choice that the source does not have.
+    offers 32 channels for every device.) Raises AudioError for a choice that the source does not have.
     """
     if channels is None:
         return tuple(range(min(available, 2)))
     if not channels:
-        raise SoundError(f'no channel of "{name}" is chosen; name at least one, as in --channels 1,2')
+        raise AudioError(f'no channel of "{name}" is chosen; name at least one, as in --channels 1,2')
     missing = [str(channel) for channel in channels if not 1 <= channel <= available]
     if missing:
         there = "has one channel" if available == 1 else f"has channels 1 to {available}"
-        raise SoundError(f'"{name}" {there}, not {" or ".join(missing)}; change --channels')
+        raise AudioError(f'"{name}" {there}, not {" or ".join(missing)}; change --channels')
     return tuple(channel - 1 for channel in channels)
 
 

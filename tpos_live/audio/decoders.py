@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from tpos_live.audio.source import SoundError
+from tpos_live.audio.source import AudioError
 from tpos_live.core.errors import reason
 
 FORMATS = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, WMA, WebM or MKV"
@@ -224,26 +224,26 @@ class FFmpegDecoder:
 
 
 def open_decoder(path: Path) -> Decoder:
-    """The decoder for a file. Raises SoundError for a file that is missing, is no sound, or has none in it."""
+    """The decoder for a file. Raises AudioError for a file that is missing, is no sound, or has none in it."""
     if path.is_dir() or not path.exists():
-        raise SoundError(f'{"folder, not a sound file" if path.is_dir() else "no such sound file"}: "{path}"')
+        raise AudioError(f'{"folder, not a sound file" if path.is_dir() else "no such sound file"}: "{path}"')
     try:
         if path.stat().st_size == 0:
-            raise SoundError(f'"{path}" is empty; give a sound file')
+            raise AudioError(f'"{path}" is empty; give a sound file')
         with path.open("rb"):
             pass
     except OSError as error:
-        raise SoundError(f'"{path}" cannot be opened: {reason(error)}') from error
+        raise AudioError(f'"{path}" cannot be opened: {reason(error)}') from error
     try:
         decoder: Decoder = SndfileDecoder(path)
     except DecodeError:
         try:
             return FFmpegDecoder(path)
         except DecodeError as error:
-            raise SoundError(f'"{path}" cannot be read as sound ({error}); give {FORMATS}') from error
+            raise AudioError(f'"{path}" cannot be read as sound ({error}); give {FORMATS}') from error
     if decoder.frames <= 0:
         decoder.close()
-        raise SoundError(f'"{path}" has no sound in it')
+        raise AudioError(f'"{path}" has no sound in it')
     return decoder
 
 

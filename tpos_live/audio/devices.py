@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tpos_live.audio.portaudio import WITHOUT, portaudio
-from tpos_live.audio.source import SoundError
+from tpos_live.audio.source import AudioError
 
 DEFAULT = "mic"
 """The reserved word for the system's default input."""
@@ -35,12 +35,12 @@ class Device:
 
 
 def list_devices() -> list[Device]:
-    """All devices, in PortAudio's order. Raises SoundError where PortAudio is missing."""
+    """All devices, in PortAudio's order. Raises AudioError where PortAudio is missing."""
     sd = portaudio()
     try:
         apis, entries = sd.query_hostapis(), sd.query_devices()
     except sd.PortAudioError as error:
-        raise SoundError(f"PortAudio cannot list the sound devices ({error}); {WITHOUT}") from error
+        raise AudioError(f"PortAudio cannot list the sound devices ({error}); {WITHOUT}") from error
     default_in, default_out = _defaults(apis, sd.default.device)
     return [
         Device(
@@ -70,11 +70,11 @@ def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None
 
     The words of a name may come in any order and any case and are looked for in "NAME, HOST API"; a
     device with exactly that name wins. devices: those of `list_devices` unless given.
-    Raises SoundError that lists what there is, for no hit, for several, and for a machine without inputs.
+    Raises AudioError that lists what there is, for no hit, for several, and for a machine without inputs.
     """
     inputs = [device for device in (list_devices() if devices is None else devices) if device.inputs > 0]
     if not inputs:
-        raise SoundError(f"no sound input on this machine; plug in a microphone, or {WITHOUT}")
+        raise AudioError(f"no sound input on this machine; plug in a microphone, or {WITHOUT}")
     if wanted is None or str(wanted).strip().lower() in (DEFAULT, ""):
         return next((device for device in inputs if device.default_input), inputs[0])
     text = str(wanted).strip().lower()
@@ -87,7 +87,7 @@ def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None
     if len(hits) == 1:
         return hits[0]
     what = f"{len(hits)} inputs match" if hits else "no input matches"
-    raise SoundError(f'{what} "{wanted}"; name one of: {_listed(hits or inputs)}')
+    raise AudioError(f'{what} "{wanted}"; name one of: {_listed(hits or inputs)}')
 
 
 def _matches(text: str, device: Device) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class GapMeter:
+class DropoutMeter:
     """Counts samples that a device dropped without saying so.
 
     The idea: a block may be late, but never early. So the least lateness (clock time minus sound time)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tpos_live.audio.capture import Capture
-from tpos_live.audio.open_attempt import Attempt, Attempts
+from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts
 
 WAIT = 5.0
 """Seconds between two attempts to open it."""
@@ -13,14 +13,14 @@ START, STALL = 5.0, 3.0
 """Seconds that it may take to its first block, and between two, before it is opened anew."""
 
 
-class Fallback:
+class FallbackInput:
     """One thread, that of the supervisor."""
 
-    def __init__(self, open_capture: Callable[[], Capture], attempts: Attempts) -> None:
+    def __init__(self, open_capture: Callable[[], Capture], attempts: OpenAttempts) -> None:
         self.capture: Capture | None = None
         self._open_capture = open_capture
         self._attempts = attempts
-        self._opening: Attempt | None = None
+        self._opening: OpenAttempt | None = None
         self._retry_at = 0.0
 
     @property

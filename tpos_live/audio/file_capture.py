@@ -11,7 +11,7 @@ import numpy as np
 
 from tpos_live.audio.capture import Capture
 from tpos_live.audio.files import open_audio, stream_audio
-from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.source import RATE, AudioError
 
 _PERIOD = 0.005
 _LATE = 0.5
@@ -33,7 +33,7 @@ class FileCapture(Capture):
     """A capture whose device is a file. A thread of its own delivers its blocks."""
 
     def __init__(self, path: str | Path) -> None:
-        """Raises SoundError for a file that cannot be read."""
+        """Raises AudioError for a file that cannot be read."""
         self._file = open_audio(Path(path).expanduser())
         self._blocks = stream_audio(self._file, loop=True)
         self._rest = next(self._blocks)
@@ -59,7 +59,7 @@ class FileCapture(Capture):
                 if due > 0:
                     self.deliver(self._take(due), now, overflow=False)
                     given += due
-        except SoundError:
+        except AudioError:
             self.finish()
         finally:
             self._file.close()

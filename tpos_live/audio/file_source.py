@@ -10,11 +10,11 @@ from typing import Self
 
 import numpy as np
 
-from tpos_live.audio.channels import Downmix, pick
+from tpos_live.audio.channels import Downmix, select_channels
 from tpos_live.audio.files import AudioFile, open_audio, stream_audio
-from tpos_live.audio.playback import Output
+from tpos_live.audio.playback import Playback
 from tpos_live.audio.ring_buffer import RingBuffer
-from tpos_live.audio.source import RATE, Chunk, Losses, SoundError, SoundStatus, SourceState
+from tpos_live.audio.source import RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import NOTICE, STALL, START
 
 QUIET = 1e-4
@@ -24,13 +24,13 @@ _PIECE = RATE // 10
 _LEAVE = 0.15
 
 
-class FileSound:
-    """A file that plays once or in a loop; implements `Sound`.
+class FileSource:
+    """A file that plays once or in a loop; implements `AudioSource`.
 
     It is heard on the default output, whose callback is then the clock. Where there is no output, or it
     stalls, or `mute` is set, the wall clock takes over and the show goes on.
 
-    Thread contract: as `Sound` says. A reading thread decodes into the ring `_ahead` and never
+    Thread contract: as `AudioSource` says. A reading thread decodes into the ring `_ahead` and never
     overwrites. The ring has one reader: the output's callback while `_heard` is set, else the thread
     that calls `pull`. The callback passes what it played on through the ring `_played`.
     """
@@ -52,7 +52,7 @@ class FileSound:
         self._device = output
         self._ahead = RingBuffer(_AHEAD, 2)
         self._played = RingBuffer(_AHEAD, 2)
-        self._output: Output | None = None
+        self._output: Playback | None = None
         self._heard = False
         self._decoded = threading.Event()
         self._first = threading.Event()
@@ -70,24 +70,24 @@ class FileSound:
         self._remarks: deque[str] = deque(maxlen=10)
 
     def __enter__(self) -> Self:
-        """Raises SoundError for a file that cannot be played."""
+        """Raises AudioError for a file that cannot be played."""
         self._file = open_audio(self._path)
         self._rate, self._count = self._file.samplerate, self._file.channels
         if self._channels is not None:
             try:
-                self._count = len(pick(self._count, self._channels, self._path.name))
-            except SoundError:
+                self._count = len(select_channels(self._count, self._channels, self._path.name))
+            except AudioError:
                 self._file.close()
                 raise
         self._reader.start()
         self._first.wait(1.0)
         if self._decoded.is_set() and not self._ahead.available:
-            raise SoundError(self._message or f'"{self._path}" has no sound in it')
+            raise AudioError(self._message or f'"{self._path}" has no sound in it')
         if not self._mute:
             self._heard = True
             try:
-                self._output = Output(self._fill, self._device)
-            except SoundError as error:
+                self._output = Playback(self._fill, self._device)
+            except AudioError as error:
                 self._heard = False
                 self._message = f'"{self._path.name}" plays unheard: {error}'
         return self
@@ -121,15 +121,15 @@ class FileSound:
             self._remarks.append(line)
         return Chunk(mono, stereo, captured_at)
 
-    def status(self, now: float) -> SoundStatus:
-        return SoundStatus(
+    def status(self, now: float) -> SourceStatus:
+        return SourceStatus(
             state=self._state,
             name=self._path.name,
             rate=self._rate,
             channels=self._count,
             latency=self._output.latency if self._heard and self._output else 0.0,
             passed=-self._output.latency if self._heard and self._output else 0.0,
-            losses=Losses(overwritten=self._played.overwritten, gaps=self._file.lost if self._file else 0),
+            losses=Losses(overwritten=self._played.overwritten, dropouts=self._file.lost if self._file else 0),
             silent_for=0.0 if self._loud_at is None else max(now - self._loud_at, 0.0),
             message=self._notice if now < self._notice_until else self._message,
         )
@@ -162,7 +162,7 @@ class FileSound:
                         self._first.set()
                     if self._leaving.is_set():
                         return
-        except SoundError as error:
+        except AudioError as error:
             self._message = str(error)
         finally:
             self._decoded.set()
@@ -175,7 +175,7 @@ class FileSound:
         if count:
             self._played.write(out[:count])
 
-    def _watch(self, output: Output, now: float) -> None:
+    def _watch(self, output: Playback, now: float) -> None:
         """Let the wall clock take over from an output that asks for nothing any more."""
         last = output.opened_at if output.asked_at is None else output.asked_at
         # PulseAudio asks once at the start, and then not for a second or two

@@ -10,11 +10,11 @@ from typing import Self
 
 import numpy as np
 
-from tpos_live.audio.channels import StereoMix, pick
+from tpos_live.audio.channels import StereoMix, select_channels
 from tpos_live.audio.damage import DamageCheck
 from tpos_live.audio.decoders import DecodeError, Decoder, FFmpegDecoder, SndfileDecoder, open_decoder
 from tpos_live.audio.resampler import Resampler
-from tpos_live.audio.source import ABSURD, RATE, SoundError
+from tpos_live.audio.source import ABSURD, RATE, AudioError
 
 BLOCK = 4096
 """Frames decoded at a time."""
@@ -34,7 +34,7 @@ class AudioFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Raises SoundError for a file that is missing, is not sound, or has none in it."""
+        """Raises AudioError for a file that is missing, is not sound, or has none in it."""
         self.path = Path(path)
         self.name = self.path.name
         self._decoder = open_decoder(self.path)
@@ -63,7 +63,7 @@ class AudioFile:
     def read(self, count: int) -> np.ndarray:
         """Up to `count` frames, float32 [n, channels]; none at the end.
 
-        Raises SoundError where not even the beginning can be decoded.
+        Raises AudioError where not even the beginning can be decoded.
         """
         count = self._up_to_damage(count)
         try:
@@ -81,11 +81,11 @@ class AudioFile:
         return samples
 
     def rewind(self) -> None:
-        """Begin again. Raises SoundError where the file is gone."""
+        """Begin again. Raises AudioError where the file is gone."""
         self.close()
         self._decoder = open_decoder(self.path)
         if (self._decoder.rate, self._decoder.channels) != (self.samplerate, self.channels):
-            raise SoundError(f'"{self.path}" is another file now; start again to play it')
+            raise AudioError(f'"{self.path}" is another file now; start again to play it')
         self._position, self._capped = 0, False
         self._check = self._damage_check()
 
@@ -123,7 +123,7 @@ class AudioFile:
             if len(samples):
                 return samples
         if not self._position:
-            raise SoundError(f'"{self.path}" is damaged at its start: {reason or "nothing can be decoded"}')
+            raise AudioError(f'"{self.path}" is damaged at its start: {reason or "nothing can be decoded"}')
         if self.frames - self._position > _SHORT * self.samplerate:
             length = clock(self.frames / self.samplerate)
             self._say(f'"{self.name}" ends at {clock(self._position / self.samplerate)} of {length}: it is cut short')
@@ -170,7 +170,7 @@ def clock(seconds: float) -> str:
 
 
 def open_audio(path: str | Path) -> AudioFile:
-    """Open a sound file of any format that libsndfile or FFmpeg knows. Raises SoundError."""
+    """Open a sound file of any format that libsndfile or FFmpeg knows. Raises AudioError."""
     return AudioFile(path)
 
 
@@ -183,13 +183,13 @@ def stream_audio(
 ) -> Iterator[np.ndarray]:
     """The sound of `file` as float32 blocks [n, 2] at 48 kHz, n changing, decoded as they are taken.
 
-    channels: see `channels.pick`; by default two channels are stereo, and all of any other number are
+    channels: see `channels.select_channels`; by default two channels are stereo, and all of any other number are
     averaged. loop: begin again at the end, through the same resampler, so that no seam is heard. live:
     the low-delay resampler. NaN, infinite and absurd samples are zeros, what is damaged is silence; `file.remarks`
-    says so. Raises SoundError where not even the beginning can be decoded.
+    says so. Raises AudioError where not even the beginning can be decoded.
     """
     everything = channels is None and file.channels > 2
-    picked = tuple(range(file.channels)) if everything else pick(file.channels, channels, file.name)
+    picked = tuple(range(file.channels)) if everything else select_channels(file.channels, channels, file.name)
     mix = StereoMix(picked, file.samplerate, file.name)
     resampler = Resampler(file.samplerate, live)
     frames = 0
@@ -225,7 +225,7 @@ class AudioClip:
     def blocks(self, report: Callable[[str], None] = lambda line: None) -> Iterator[np.ndarray]:
         """float32 [n, 2] at 48 kHz, n changing. report: gets a line for what is damaged.
 
-        Raises SoundError if there is none to read.
+        Raises AudioError if there is none to read.
         """
         left = math.inf if self.seconds is None else round(self.seconds * RATE)
         have = 0
@@ -241,10 +241,10 @@ class AudioClip:
                 if have >= left:
                     break
         if not have:
-            raise SoundError(f'"{self.path}" has no sound in it')
+            raise AudioError(f'"{self.path}" has no sound in it')
 
     def check(self) -> int:
-        """About how many frames at 48 kHz there are, 0 where the file does not say. Raises SoundError for a file that
+        """About how many frames at 48 kHz there are, 0 where the file does not say. Raises AudioError for a file that
         cannot be read, or has no such channels."""
         with open_audio(self.path) as file:
             next(stream_audio(file, self.channels, live=False))
@@ -281,6 +281,6 @@ def frame_pieces(
 def read_audio(path: str | Path, seconds: float | None = None, channels: tuple[int, ...] | None = None) -> np.ndarray:
     """The sound of a file, whole or its first `seconds`, as float32 [n, 2] at 48 kHz, in memory.
 
-    Raises SoundError if there is none to read.
+    Raises AudioError if there is none to read.
     """
     return np.concatenate(list(AudioClip(Path(path), seconds, channels).blocks()))

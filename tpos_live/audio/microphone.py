@@ -12,11 +12,11 @@ import numpy as np
 from tpos_live.audio.capture import Capture, DeviceCapture
 from tpos_live.audio.channels import Downmix, StereoMix
 from tpos_live.audio.devices import find_input
-from tpos_live.audio.dropouts import GapMeter
+from tpos_live.audio.dropouts import DropoutMeter
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.portaudio import rescan
 from tpos_live.audio.resampler import Resampler
-from tpos_live.audio.source import ABSURD, RATE, Chunk, Losses, SoundError, SoundStatus, SourceState
+from tpos_live.audio.source import ABSURD, RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import STALL, Supervisor
 
 QUIET = 1e-4
@@ -33,9 +33,9 @@ _PERMISSION = {
 
 
 class Microphone:
-    """A live input with its supervisor; implements `Sound`.
+    """A live input with its supervisor; implements `AudioSource`.
 
-    Thread contract: as `Sound` says. The callback of the device writes the ring, the thread that calls
+    Thread contract: as `AudioSource` says. The callback of the device writes the ring, the thread that calls
     `pull` reads it and does all the work; the supervisor swaps the `Capture` when it opens anew.
     """
 
@@ -58,7 +58,7 @@ class Microphone:
         self._downmix = Downmix(2)
         self._remarks: deque[str] = deque(maxlen=20)
         self._resampler = Resampler(RATE)
-        self._meter = GapMeter(RATE)
+        self._meter = DropoutMeter(RATE)
         self._past = Losses()
         self._before = 0, 0
         self._outage = 0
@@ -70,7 +70,7 @@ class Microphone:
         self._real_since = 0.0
 
     def __enter__(self) -> Self:
-        """Raises SoundError for an input that cannot be opened, unless there is a fallback, and for a fallback that is
+        """Raises AudioError for an input that cannot be opened, unless there is a fallback, and for a fallback that is
         no sound file."""
         if names_a_file(self._fallback):
             FileCapture(self._fallback).close()
@@ -93,7 +93,7 @@ class Microphone:
             return self._silence(now)
         return self._sound(capture, block, now)
 
-    def status(self, now: float) -> SoundStatus:
+    def status(self, now: float) -> SourceStatus:
         capture = self._supervisor.capture or self._capture
         silent_for = 0.0 if self._loud_at is None else max(now - self._loud_at, 0.0)
         message = self._supervisor.message
@@ -101,7 +101,7 @@ class Microphone:
         if not message and quiet and self._supervisor.state is SourceState.RUNNING:
             remedy = _PERMISSION.get(sys.platform, 'choose another: "tpos-live devices" lists them')
             message = f'no sound from "{self._supervisor.name}": check plug, level and mute switch, or {remedy}'
-        return SoundStatus(
+        return SourceStatus(
             state=self._supervisor.state,
             name=self._supervisor.name,
             rate=round(capture.rate) if capture else RATE,
@@ -127,7 +127,7 @@ class Microphone:
         """Say at the start, not in need, that a fallback is not there."""
         try:
             find_input(fallback)
-        except SoundError as error:
+        except AudioError as error:
             self._remarks.append(f"the fallback is not there yet: {error}")
 
     def _turn_to(self, capture: Capture) -> None:
@@ -141,7 +141,7 @@ class Microphone:
             capture.ring.read(stale)
         self._before = capture.flagged, capture.ring.overwritten
         self._resampler = Resampler(capture.rate)
-        self._meter = GapMeter(capture.rate)
+        self._meter = DropoutMeter(capture.rate)
 
     def _sound(self, capture: Capture, block: np.ndarray, now: float) -> Chunk | None:
         if not self._real:
@@ -189,7 +189,7 @@ class Microphone:
         return Losses(
             flagged=past.flagged + capture.flagged - self._before[0],
             overwritten=past.overwritten + capture.ring.overwritten - self._before[1],
-            gaps=past.gaps + self._meter.samples + round(self._outage * capture.rate / RATE),
+            dropouts=past.dropouts + self._meter.samples + round(self._outage * capture.rate / RATE),
             invalid=past.invalid + self._invalid,
         )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tpos_live.audio.demo import DEMO
-from tpos_live.audio.file_source import FileSound
+from tpos_live.audio.file_source import FileSource
 from tpos_live.audio.microphone import Microphone
-from tpos_live.audio.source import Sound, SoundError
+from tpos_live.audio.source import AudioError, AudioSource
 
 
-def open_sound(
+def open_source(
     device: str | int | None = None,
     audio: str | Path | None = None,
     demo: bool = False,
@@ -18,18 +18,18 @@ def open_sound(
     mute: bool = False,
     loop: bool = False,
     fallback: str = "",
-) -> Sound:
+) -> AudioSource:
     """The source for a show; nothing is opened before it is entered.
 
     A file plays once or in a `loop`, the demo loops, else it is the input `device` (None or "mic": the default one).
     channels: which ones to hear, counted from 1. mute: a file or the demo is analysed but not heard. fallback: see
     `Microphone`.
-    Raises SoundError for more than one of device, audio and demo.
+    Raises AudioError for more than one of device, audio and demo.
     """
     if (device is not None) + (audio is not None) + demo > 1:
-        raise SoundError("one source at a time: --device for an input, --audio for a file, or the demo")
+        raise AudioError("one source at a time: --device for an input, --audio for a file, or the demo")
     if demo:
-        return FileSound(DEMO, loop=True, mute=mute)
+        return FileSource(DEMO, loop=True, mute=mute)
     if audio is not None:
-        return FileSound(audio, loop=loop, mute=mute, channels=channels)
+        return FileSource(audio, loop=loop, mute=mute, channels=channels)
     return Microphone(device, channels, fallback=fallback)

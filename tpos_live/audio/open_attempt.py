@@ -9,7 +9,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from tpos_live.audio.capture import Capture
-from tpos_live.audio.source import SoundError
+from tpos_live.audio.source import AudioError
 from tpos_live.core.child_process import ChildError, run_module
 
 PATIENCE = 1.0
@@ -17,7 +17,7 @@ PATIENCE = 1.0
 _PROBE_PATIENCE = 5.0
 
 
-class Attempts:
+class OpenAttempts:
     """Begins attempts, ends them, and knows whether a driver hangs.
 
     Threads for attempts stay, and the first idle one is taken: on Windows PortAudio belongs to the thread that started
@@ -28,19 +28,19 @@ class Attempts:
 
     def __init__(self) -> None:
         self._idle: deque[_Worker] = deque()
-        self._abandoned: list[Attempt] = []
+        self._abandoned: list[OpenAttempt] = []
         self._left_behind = False
 
-    def begin(self, work: Callable[[], Capture | None], patience: float = PATIENCE) -> Attempt:
+    def begin(self, work: Callable[[], Capture | None], patience: float = PATIENCE) -> OpenAttempt:
         """Start an attempt, and wait up to `patience` seconds for it. work: opens and returns the capture (or None for
-        an attempt that only looks); raises SoundError."""
+        an attempt that only looks); raises AudioError."""
         worker = self._idle.popleft() if self._idle else _Worker(self._idle)
-        attempt = Attempt(work)
+        attempt = OpenAttempt(work)
         worker.tasks.put(attempt.run)
         attempt.wait(patience)
         return attempt
 
-    def abandon(self, attempt: Attempt | None) -> None:
+    def abandon(self, attempt: OpenAttempt | None) -> None:
         """Nobody waits for it any more."""
         if attempt is not None:
             attempt.abandon()
@@ -58,7 +58,7 @@ class Attempts:
         return self._left_behind or bool(self._abandoned)
 
 
-class Attempt:
+class OpenAttempt:
     """Opens a capture. `done` once it has `capture` or `error`, or has found that there is one to be had.
 
     Thread contract: read and abandoned on one thread, run on another.
@@ -66,7 +66,7 @@ class Attempt:
 
     def __init__(self, work: Callable[[], Capture | None]) -> None:
         self.capture: Capture | None = None
-        self.error: SoundError | None = None
+        self.error: AudioError | None = None
         self._work = work
         self._lock = threading.Lock()
         self._abandoned = False
@@ -90,10 +90,10 @@ class Attempt:
     def run(self) -> None:
         try:
             capture = self._work()
-        except SoundError as error:
+        except AudioError as error:
             self.error = error
         except Exception as error:  # a library's; as good as refused
-            self.error = SoundError(f"cannot be opened ({error})")
+            self.error = AudioError(f"cannot be opened ({error})")
         else:
             with self._lock:
                 if not self._abandoned:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tpos_live.audio.portaudio import close_stream, portaudio
-from tpos_live.audio.source import RATE, SoundError
-from tpos_live.audio.stderr_filter import no_chatter
+from tpos_live.audio.source import RATE, AudioError
+from tpos_live.audio.stderr_filter import quiet_stderr
 from tpos_live.core.errors import first_line
 
 _LATENCY = 0.06
@@ -18,7 +18,7 @@ _LATENCY = 0.06
 too, so that both come together."""
 
 
-class Output:
+class Playback:
     """The default output, stereo at 48 kHz, playing what `fill` writes.
 
     Thread contract: `fill` is called on the device's thread with float32 [n, 2] to overwrite; it must
@@ -26,7 +26,7 @@ class Output:
     """
 
     def __init__(self, fill: Callable[[np.ndarray], None], device: str | int | None = None) -> None:
-        """Open and start. Raises SoundError where there is no output to be had."""
+        """Open and start. Raises AudioError where there is no output to be had."""
         sd = portaudio()
         self._fill = fill
         self.opened_at = perf_counter()
@@ -34,7 +34,7 @@ class Output:
         """perf_counter when the device last asked for sound."""
         self.finished = False
         try:
-            with no_chatter():
+            with quiet_stderr():
                 self._stream = sd.OutputStream(
                     device=device,
                     samplerate=RATE,
@@ -46,7 +46,7 @@ class Output:
                 )
                 self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
-            raise SoundError(f"no sound output ({first_line(error, 200)})") from error
+            raise AudioError(f"no sound output ({first_line(error, 200)})") from error
         self.latency = float(self._stream.latency)
 
     def _on_block(self, out: np.ndarray, frames: int, when: Any, flags: Any) -> None:

@@ -8,8 +8,8 @@ import threading
 from types import ModuleType
 from typing import Any
 
-from tpos_live.audio.source import SoundError
-from tpos_live.audio.stderr_filter import filter_chatter, no_chatter
+from tpos_live.audio.source import AudioError
+from tpos_live.audio.stderr_filter import install_stderr_filter, quiet_stderr
 
 WITHOUT = 'files still play: --audio FILE, or "tpos-live demo"'
 """What goes without a sound device."""
@@ -18,8 +18,8 @@ CLOSE_PATIENCE = 0.3
 
 
 def portaudio() -> ModuleType:
-    """The sounddevice module, imported late. Raises SoundError with the remedy where it cannot work."""
-    filter_chatter()
+    """The sounddevice module, imported late. Raises AudioError with the remedy where it cannot work."""
+    install_stderr_filter()
     try:
         import sounddevice
     except (OSError, ImportError) as error:
@@ -29,9 +29,9 @@ def portaudio() -> ModuleType:
             remedy = "sudo apt install libportaudio2 (Fedora: dnf install portaudio)"
         else:
             remedy = "pip install --force-reinstall sounddevice"
-        raise SoundError(f"PortAudio is missing, so no sound device can be used: {remedy}; {WITHOUT}") from error
+        raise AudioError(f"PortAudio is missing, so no sound device can be used: {remedy}; {WITHOUT}") from error
     except Exception as error:  # PortAudioError; the class cannot be had where the import failed
-        raise SoundError(f"PortAudio does not start ({error}); {WITHOUT}") from error
+        raise AudioError(f"PortAudio does not start ({error}); {WITHOUT}") from error
     module: ModuleType = sounddevice
     return module
 
@@ -39,16 +39,16 @@ def portaudio() -> ModuleType:
 def rescan() -> None:
     """Let PortAudio look for devices again, which it does only when it starts. Ends every open stream.
 
-    Raises SoundError if it does not start again; calling once more is allowed.
+    Raises AudioError if it does not start again; calling once more is allowed.
     """
     sd = portaudio()
     try:
-        with no_chatter():
+        with quiet_stderr():
             if sd._initialized:
                 sd._terminate()
             sd._initialize()
     except sd.PortAudioError as error:
-        raise SoundError(f"PortAudio does not start again ({error})") from error
+        raise AudioError(f"PortAudio does not start again ({error})") from error
 
 
 def close_stream(stream: Any) -> bool:

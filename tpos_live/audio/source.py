@@ -15,7 +15,7 @@ ABSURD = 100.0
 """No sample of a sane source is 40 dB above full scale."""
 
 
-class SoundError(Exception):
+class AudioError(Exception):
     """A source cannot be used: one line that says what, where and what to do."""
 
 
@@ -37,12 +37,12 @@ class Losses:
 
     flagged: int = 0
     overwritten: int = 0
-    gaps: int = 0
+    dropouts: int = 0
     invalid: int = 0
 
     @property
     def total(self) -> int:
-        return self.flagged + self.overwritten + self.gaps + self.invalid
+        return self.flagged + self.overwritten + self.dropouts + self.invalid
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class SoundStatus:
+class SourceStatus:
     """latency: the device's own buffering in seconds as it reports it. silent_for: seconds since the
     last sample above -80 dBFS. passed: seconds between a sample's time in the room and its `captured_at`; negative
     where it is still to be heard. message: what a person should know now, "" when all is well."""
@@ -77,7 +77,7 @@ class SoundStatus:
     message: str = ""
 
 
-class Sound(Protocol):
+class AudioSource(Protocol):
     """A source with its supervisor, as the analysis thread sees it. A context manager: entering opens
     it, leaving closes it (at most 0.5 s, also when the device hangs).
 
@@ -95,7 +95,7 @@ class Sound(Protocol):
         """
         ...
 
-    def status(self, now: float) -> SoundStatus: ...
+    def status(self, now: float) -> SourceStatus: ...
 
     def remarks(self) -> list[str]:
         """Lines for the person since the last call, oldest first; each is given once. The thread of `pull` asks."""

@@ -4,7 +4,7 @@ When a device is unplugged, PortAudio prints ten lines "Expression … failed" f
 own, and ALSA and JACK print more whenever a device that is away is tried again. The supervisor says the same in one
 line. Neither library lets a program choose where such lines go, so the C library's `stderr` is given a pipe, and a
 thread passes on what none of them wrote. Python's own stderr, and that of children, is file descriptor 2 as before.
-This is for Linux with glibc. Elsewhere `no_chatter` sends stderr nowhere while a device is opened, as macOS needs it.
+This is for Linux with glibc. Elsewhere `quiet_stderr` sends stderr nowhere while a device is opened, as macOS needs it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _quiet = threading.Lock()
 _tried = _installed = False
 
 
-def filter_chatter() -> None:
+def install_stderr_filter() -> None:
     """Install the filter, once for the process, where the C library is glibc."""
     global _tried, _installed
     with _lock:
@@ -43,7 +43,7 @@ def filter_chatter() -> None:
 
 
 @contextmanager
-def no_chatter() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Where there is no filter: send stderr nowhere for the length of a call into PortAudio, one call at a time."""
     if _installed or not _quiet.acquire(blocking=False):  # else two threads could take the other's nowhere for stderr
         yield

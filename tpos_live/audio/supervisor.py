@@ -8,9 +8,9 @@ from collections.abc import Callable
 from time import perf_counter
 
 from tpos_live.audio.capture import Capture
-from tpos_live.audio.fallback import Fallback
-from tpos_live.audio.open_attempt import Attempt, Attempts, can_be_opened
-from tpos_live.audio.source import SoundError, SourceState
+from tpos_live.audio.fallback import FallbackInput
+from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts, can_be_opened
+from tpos_live.audio.source import AudioError, SourceState
 
 STALL = 0.5
 """Seconds without a block after which an input has stalled, although PortAudio calls it active."""
@@ -40,7 +40,7 @@ _LEAVE = 0.45
 
 
 class Supervisor:
-    """Owns the device: every PortAudio call for it is made on this thread or on those of its `Attempt`s, so that a
+    """Owns the device: every PortAudio call for it is made on this thread or on those of its `OpenAttempt`s, so that a
     driver that hangs holds up nothing else.
 
     Thread contract: `open`, `close` and `change` may be called from any thread; `capture`, `state`, `name` and
@@ -74,14 +74,14 @@ class Supervisor:
         self._rescan = rescan
         self._probe = probe
         self._request: str | int | None = None
-        self._attempts = Attempts()
+        self._attempts = OpenAttempts()
         self._first: Capture | None = None
         self._spare: Capture | None = None
         self._spare_tried = False
-        self._fallback = Fallback(open_fallback, self._attempts) if open_fallback is not None else None
-        self._opening: Attempt | None = None
+        self._fallback = FallbackInput(open_fallback, self._attempts) if open_fallback is not None else None
+        self._opening: OpenAttempt | None = None
         self._opening_since = 0.0
-        self._opening_spare: Attempt | None = None
+        self._opening_spare: OpenAttempt | None = None
         self._trouble = ""
         self._lost_told = False
         self._good_at = 0.0
@@ -94,11 +94,11 @@ class Supervisor:
         self._leaving = threading.Event()
         self._known = threading.Event()
         self._awaited = True
-        self._refused: SoundError | None = None
+        self._refused: AudioError | None = None
         self._thread = threading.Thread(target=self._run, name="sound-supervisor", daemon=True)
 
     def open(self, patience: float = 5.0) -> None:
-        """Open the input; raises SoundError if that is refused and there is no fallback. A device that takes longer
+        """Open the input; raises AudioError if that is refused and there is no fallback. A device that takes longer
         than `patience` seconds to answer is waited for in the background."""
         self._thread.start()
         self._awaited = self._known.wait(patience)
@@ -175,7 +175,7 @@ class Supervisor:
         self._first, self._undo = capture, None
         self._choose(now)
 
-    def _refuse(self, error: SoundError, now: float) -> None:
+    def _refuse(self, error: AudioError, now: float) -> None:
         if not self._known.is_set():
             self._refused = error
             if self._fallback is not None:
@@ -270,7 +270,7 @@ class Supervisor:
         """The input as PortAudio knows it, or None if it could be opened after a rescan."""
         try:
             return self._open_capture(self._wanted)
-        except SoundError:
+        except AudioError:
             if self._probe(self._wanted):
                 return None
             raise

@@ -14,7 +14,7 @@ from typing import Any, Self
 import click
 import numpy as np
 
-from tpos_live.audio.source import RATE, Chunk, SoundStatus, SourceState
+from tpos_live.audio.source import RATE, Chunk, SourceState, SourceStatus
 from tpos_live.bench.session import machine, print_rows, quiet, shown_on
 from tpos_live.core.parameters import TARGETS
 from tpos_live.core.settings import Settings
@@ -93,8 +93,8 @@ class ClickSound:
             self._next = begin + self._rng.uniform(*GAP)
         return block
 
-    def status(self, now: float) -> SoundStatus:
-        return SoundStatus(SourceState.RUNNING, "clicks", RATE, 1, latency=BLOCK / RATE)
+    def status(self, now: float) -> SourceStatus:
+        return SourceStatus(SourceState.RUNNING, "clicks", RATE, 1, latency=BLOCK / RATE)
 
     def remarks(self) -> list[str]:
         return []

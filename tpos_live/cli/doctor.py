@@ -85,11 +85,11 @@ def _accelerators() -> Iterator[Finding]:
 
 def _sound() -> Iterator[Finding]:
     from tpos_live.audio.devices import list_devices
-    from tpos_live.audio.source import SoundError
+    from tpos_live.audio.source import AudioError
 
     try:
         rows = list_devices()
-    except SoundError as error:
+    except AudioError as error:
         yield Finding("sound", None, str(error))
         return
     inputs = [row.name for row in rows if row.inputs]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.source import RATE, AudioError
 from tpos_live.audio_encoder.protocol import AudioEncoder
 from tpos_live.features.features import HOP
 from tpos_live.training.audio_model.clips import find_clips, fold_of, read_mono
@@ -80,7 +80,7 @@ def answer(
     for index, (text, path) in enumerate(files):
         try:
             mono = read_mono(path)
-        except SoundError as error:
+        except AudioError as error:
             report(f"left out: {error}")
             continue
         meanings, took = listen(encoder, mono, seed=index)

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.source import RATE, AudioError
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import SentenceSpaceEncoder
 from tpos_live.conditioning.vocabulary import NEAR, Vocabulary, load_vocabulary
@@ -53,7 +53,7 @@ def recorded(folder: Path, report: Callable[[str], None]) -> Iterator[Example]:
     for text, path in find_clips(folder):
         try:
             yield text, read_mono(path)[: round(SECONDS * RATE)]
-        except SoundError as error:
+        except AudioError as error:
             report(f"left out: {error}")
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tpos_live.audio.source import Chunk, Sound, SourceState
+from tpos_live.audio.source import AudioSource, Chunk, SourceState
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.audio_encoder.tagger import Tagger
 from tpos_live.core.frame_params import FrameParams
@@ -72,7 +72,7 @@ class AudioThread:
 
     def __init__(
         self,
-        sound: Sound,
+        sound: AudioSource,
         audio_processor: AudioProcessor,
         store: ParameterStore,
         on_chunk: Callable[[Chunk], None] | None = None,

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tpos_live.audio.open import open_sound
-from tpos_live.audio.source import Sound
+from tpos_live.audio.open import open_source
+from tpos_live.audio.source import AudioSource
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.control.keys import LETTERS
 from tpos_live.control.osc_server import OscControl
@@ -112,7 +112,7 @@ class LiveSession:
         *,
         demo: bool = False,
         stop: threading.Event | None = None,
-        sound: Sound | None = None,
+        sound: AudioSource | None = None,
         say: Callable[[str], None] = lambda line: click.echo(f"tpos-live: {line}", err=True),
         headless_gl: bool = False,
     ) -> None:
@@ -210,7 +210,7 @@ class LiveSession:
     def run(self) -> None:
         """Show until the window is closed, Ctrl-C, the end of a file, or `seconds`.
 
-        Raises what stops a show from starting: SoundError, EngineError.
+        Raises what stops a show from starting: AudioError, EngineError.
         """
         if self.settings.seconds:
             self._ending_at = time.perf_counter() + self.settings.seconds
@@ -253,14 +253,14 @@ class LiveSession:
             self._stop.is_set() or self._ear.ended.is_set() or ended or self._ear.error or self.engine_loader.error
         )
 
-    def _open_sound(self) -> Sound:
+    def _open_sound(self) -> AudioSource:
         sound = self.settings.sound
         if self._demo:
-            return open_sound(demo=True, mute=sound.mute)
+            return open_source(demo=True, mute=sound.mute)
         channels = tuple(sound.channels) or None
         if sound.audio:
-            return open_sound(audio=sound.audio, channels=channels, mute=sound.mute, loop=sound.loop)
-        return open_sound(device=sound.device, channels=channels, fallback=sound.fallback)
+            return open_source(audio=sound.audio, channels=channels, mute=sound.mute, loop=sound.loop)
+        return open_source(device=sound.device, channels=channels, fallback=sound.fallback)
 
     @property
     def output_size(self) -> tuple[int, int]:

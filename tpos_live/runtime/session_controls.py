@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tpos_live.audio.source import Chunk, Sound
+from tpos_live.audio.source import AudioSource, Chunk
 from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.parameters import ParameterStore
 from tpos_live.display.errors import DisplayError
@@ -47,7 +47,7 @@ class SessionControls:
     def __init__(
         self,
         store: ParameterStore,
-        sound: Sound,
+        sound: AudioSource,
         report: Callable[[str], None],
         *,
         record: str = "",
@@ -124,11 +124,11 @@ class SessionControls:
 
     def _next_device(self) -> None:
         from tpos_live.audio.devices import list_devices
-        from tpos_live.audio.source import SoundError
+        from tpos_live.audio.source import AudioError
 
         try:
             names = [row.full_name for row in list_devices() if row.inputs]
-        except SoundError as error:
+        except AudioError as error:
             self._report(str(error))
             return
         if names:

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tpos_live.audio.files import read_audio
-from tpos_live.audio.source import SoundError
+from tpos_live.audio.source import AudioError
 from tpos_live.core.atomic import atomic_write
 from tpos_live.features.mel import MELS, mel_db, mel_power
 from tpos_live.features.stft import ShortTimeSpectrum
@@ -102,11 +102,11 @@ def left_out(fold: int | None, classes: Iterable[str]) -> str:
 
 
 def read_mono(path: Path) -> np.ndarray:
-    """float32 [n] at 48 kHz. Raises SoundError for what cannot be read or is too short."""
+    """float32 [n] at 48 kHz. Raises AudioError for what cannot be read or is too short."""
     sound = read_audio(path)
     mono = np.ascontiguousarray(sound.mean(axis=1, dtype=np.float32))
     if len(mono) < SHORTEST * 48_000:
-        raise SoundError(f'"{path}" is shorter than {SHORTEST} s')
+        raise AudioError(f'"{path}" is shorter than {SHORTEST} s')
     return mono
 
 
@@ -124,7 +124,7 @@ def read_clips(folder: Path, cache: Path | None, report: Callable[[str], None]) 
         key = f"{name}|{stat.st_size}|{stat.st_mtime_ns}"
         try:
             mel = known[key] if key in known else log_mel(read_mono(path)).astype(np.float16)
-        except SoundError as error:
+        except AudioError as error:
             report(f"left out: {error}")
             continue
         kept[key] = mel

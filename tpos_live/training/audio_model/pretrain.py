@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from tqdm import tqdm
 
-from tpos_live.audio.source import SoundError
+from tpos_live.audio.source import AudioError
 from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS, Layout
 from tpos_live.core.atomic import atomic_write
 from tpos_live.features.mel import MELS
@@ -245,7 +245,7 @@ def clip_lessons(
         for _, path in found:
             try:
                 yield Sound(f"{path.parent.name}/{path.name}", read_mono(path))
-            except SoundError as error:
+            except AudioError as error:
                 report(f"left out: {error}")
 
     lessons = read_lessons(None, teacher, cache, report, heard())

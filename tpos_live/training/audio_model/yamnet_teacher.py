@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tpos_live.audio.source import RATE, SoundError
+from tpos_live.audio.source import RATE, AudioError
 from tpos_live.core.atomic import atomic_write
 from tpos_live.training.audio_model.clips import SUFFIXES, Sound, log_mel, read_mono
 from tpos_live.training.errors import DataError
@@ -154,7 +154,7 @@ def read_lessons(
         try:
             for sound in stretches(path.relative_to(folder).as_posix(), read_mono(path)):
                 learn(sound)
-        except SoundError as error:
+        except AudioError as error:
             report(f"left out: {error}")
     for sound in extra:
         learn(sound)
