@@ -19,7 +19,7 @@ import soundfile
 
 import tpos_live
 from tpos_live.audio_encoder.load import open_encoder
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import HOP
 from tpos_live.modulation.integrator import ModulationIntegrator

@@ -31,7 +31,7 @@ from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.conditioning.prompt_bank import slerp
 from tpos_live.conditioning.regions import Regions
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.backends.registry import prepare_better
 from tpos_live.diffusion.generator import Painter

@@ -16,7 +16,7 @@ from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 
 CONCEPTS = ("rain", "fire", "birds")
 LOUD = FrameParams(audio_weight=0.5)

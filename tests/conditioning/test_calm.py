@@ -10,7 +10,7 @@ import pytest
 
 from tpos_live.audio.channels import Downmix
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.modulation.integrator import BASE_SPEED, ModulationIntegrator
 

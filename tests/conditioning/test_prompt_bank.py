@@ -10,7 +10,7 @@ import torch
 
 from tpos_live.conditioning.prompt_bank import CACHED, PromptBank, TextCache, blend, fold, slerp
 from tpos_live.conditioning.regions import MAX_REGIONS
-from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
 
 
 def encode(text: str) -> torch.Tensor:

@@ -8,7 +8,7 @@ import pytest
 from fakes.tools import require_tool
 
 from tpos_live.control.osc_server import OscControl
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tpos_live.control.keys import KEYS, SLOW_FADE, apply_key, key_name, key_rows
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tpos_live.control.osc_receiver import (
     granted_bytes,
 )
 from tpos_live.control.osc_server import OscControl
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 
 CLIENT = Path(__file__).with_name("osc_client.py")

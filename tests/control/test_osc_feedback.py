@@ -10,7 +10,8 @@ import pytest
 from tpos_live.control.osc_feedback import NUMBERS, WORDS, Feedback, encode
 from tpos_live.control.osc_packets import read
 from tpos_live.control.osc_targets import LEASE, Targets
-from tpos_live.core.parameters import TABLE, ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
 from tpos_live.core.status import Status
 from tpos_live.features.features import Features
 

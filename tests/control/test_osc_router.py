@@ -9,7 +9,8 @@ from osc_client import bundle, message, raw
 from tpos_live.control.osc_addresses import ADDRESSES
 from tpos_live.control.osc_router import HELD, SILENCE, Datagram, Router
 from tpos_live.control.triggers import fire
-from tpos_live.core.parameters import TABLE, ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
 
 
 class SessionControls:

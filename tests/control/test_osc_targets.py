@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tpos_live.control.osc_targets import LEASE, MAX_SUBSCRIBERS, Targets, is_loop
-from tpos_live.core.parameters import ParameterError
+from tpos_live.core.parameter import ParameterError
 
 
 class FailingSocket:

@@ -3,7 +3,8 @@
 import pytest
 
 from tpos_live.control.triggers import CALMED, KEPT, fire, next_seed
-from tpos_live.core.parameters import TABLE, ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
 
 
 def test_panic_makes_the_picture_safe_and_leaves_the_rest():

@@ -7,7 +7,10 @@ import threading
 
 import pytest
 
-from tpos_live.core.parameters import TABLE, Parameter, ParameterError, ParameterStore, Smoother
+from tpos_live.core.parameter import Parameter, ParameterError
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
+from tpos_live.core.smoother import Smoother
 
 
 def test_every_default_is_a_legal_value() -> None:

@@ -188,4 +188,4 @@ def test_replies_of_the_command_line(tmp_path: Path, monkeypatch) -> None:
     ):
         (tmp_path / "config.toml").write_text("[osc]\nreply = '10.0.0.1:9001'\n")
         context = cli.cli.commands["demo"].make_context("demo", list(words))
-        assert cli._settings(context.params).osc.reply == replies
+        assert cli.settings_from(context.params).osc.reply == replies

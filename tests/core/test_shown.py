@@ -13,7 +13,7 @@ from conditioning.test_prompt_bank import bank, encode
 from tpos_live.control.keys import apply_key
 from tpos_live.control.osc_router import Datagram, Router
 from tpos_live.control.triggers import fire
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import load_settings
 from tpos_live.core.shown import SLOTS, WEIGHTS, showing, shown_text
 

@@ -14,7 +14,7 @@ import torch
 
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import openvino
 from tpos_live.diffusion.backends import registry as accelerators
 from tpos_live.diffusion.backends import torch_compile as compiled

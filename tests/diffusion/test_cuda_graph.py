@@ -12,7 +12,7 @@ from test_steady import grown
 
 from tpos_live.core.errors import NotReady
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture, networks
 from tpos_live.diffusion.backends.registry import Eager, choose

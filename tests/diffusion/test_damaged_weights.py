@@ -15,7 +15,7 @@ from tpos_live.audio_encoder.checkpoint import WEIGHTS, EncoderError, read_encod
 from tpos_live.cli.main import cli
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.generator import NotFiniteError, Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine

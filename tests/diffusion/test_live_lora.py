@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 from tpos_live.control.osc_router import Datagram, Router
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import LORAS, ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import LORAS
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends import torch_compile as compiled
 from tpos_live.diffusion.backends.openvino import OpenVino

@@ -19,7 +19,7 @@ from test_live_lora import FILES, attention, write_lora
 from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.conditioning.regions import Regions
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import load_engine

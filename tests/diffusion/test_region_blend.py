@@ -13,7 +13,7 @@ from test_generator import START, prompt
 
 from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.conditioning.regions import MAX_REGIONS, Regions
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine

@@ -10,7 +10,7 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.schedule import Schedule

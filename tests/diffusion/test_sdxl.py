@@ -17,7 +17,7 @@ from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import openvino
 from tpos_live.diffusion.backends import tensorrt_build as plan_builder
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, networks, prove

@@ -25,7 +25,7 @@ from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends.cuda_graph import WholePicture, networks
 from tpos_live.diffusion.backends.registry import Eager
 from tpos_live.diffusion.generator import Painter

@@ -9,7 +9,7 @@ import torch
 
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.timing import Rate, StageTimes
 from tpos_live.diffusion.cuda.streams import LOWEST, DeviceTime, queue_last
 from tpos_live.diffusion.generator import Painter

@@ -15,7 +15,7 @@ from fakes.tools import require_tool
 
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import torch_compile as compiled
 from tpos_live.diffusion.backends.cuda_graph import prove
 from tpos_live.diffusion.backends.parity import LEAST

@@ -13,7 +13,7 @@ from fakes.tiny_engine import make_paired_engine
 from tpos_live.conditioning.regions import Regions
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends.openvino import is_available
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine

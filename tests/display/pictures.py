@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tpos_live.core.frame import Frame
-from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
 
 
 def field(seed: int, size: tuple[int, int] = (96, 96), shift: tuple[float, float] = (0, 0)) -> np.ndarray:

@@ -19,7 +19,7 @@ from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.display.window import DisplayWindow
 

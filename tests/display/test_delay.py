@@ -7,7 +7,7 @@ import pytest
 
 from tpos_live.audio.source import Chunk
 from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.pacing import STALE, ShownMeter
 from tpos_live.runtime.audio_thread import AudioProcessor
 

@@ -9,7 +9,7 @@ import pytest
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.flash_limiter import FlashLimiter, luminance, parts
 from tpos_live.display.interpolator import FrameInterpolator

@@ -22,7 +22,7 @@ from pictures import field, flat, frame
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.display.headless import HeadlessDisplay
 from tpos_live.display.window import READ, TITLE, WAITING, DisplayWindow

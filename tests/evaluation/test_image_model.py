@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from tpos_live.cli.evaluate import evaluate
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.evaluation.classifier.model import JudgeError, load_judge

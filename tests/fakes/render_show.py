@@ -11,7 +11,7 @@ from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.runtime.render_thread import RenderThread

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes.music import RATE, four_on_the_floor
 
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.beat_tracker import BeatTracker, TempoControl
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features

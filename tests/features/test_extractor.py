@@ -12,7 +12,8 @@ import pytest
 from fakes.music import RATE, four_on_the_floor, hat, kick, place
 
 import tpos_live
-from tpos_live.core.parameters import FEATURES, ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import FEATURES
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import HOP, Features
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes.music import PATTERNS, RATE, groove, kick, place
 
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.beat_tracker import Beat, BeatEvidence, BeatTracker, TempoControl
 from tpos_live.features.downbeat import BINS, positions
 from tpos_live.features.extractor import FeatureExtractor

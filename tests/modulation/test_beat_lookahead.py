@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.features import Features
 from tpos_live.modulation.beat_lookahead import BeatLookahead, advance_beat
 from tpos_live.modulation.integrator import ModulationIntegrator

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.features import Features
 from tpos_live.modulation.integrator import ModulationIntegrator
 

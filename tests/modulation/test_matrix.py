@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tpos_live.core.parameters import FEATURES, MAP_DEFAULTS, TABLE, TARGETS, ParameterStore, Smoother
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import FEATURES, MAP_DEFAULTS, TABLE, TARGETS
+from tpos_live.core.smoother import Smoother
 from tpos_live.features.features import Features
 from tpos_live.modulation.matrix import ModulationMatrix
 

@@ -10,7 +10,7 @@ import soundfile
 
 from tpos_live.audio.file_source import FileSource
 from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 
 

@@ -14,7 +14,7 @@ from tpos_live.audio.source import RATE
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
 from tpos_live.core.settings import Settings, load_settings
 from tpos_live.diffusion.hub.resolve import BUILT_IN

@@ -15,7 +15,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import load_settings
 from tpos_live.runtime.failover import PATIENCE, FailureKind, Fallback, choose_fallback, classify_failure, smaller_size
 from tpos_live.runtime.pipeline import Pipeline

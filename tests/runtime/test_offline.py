@@ -17,7 +17,7 @@ from PIL import Image
 
 from tpos_live.audio.files import AudioClip
 from tpos_live.audio.source import RATE
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import load_settings
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator

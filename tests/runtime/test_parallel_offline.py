@@ -15,7 +15,7 @@ from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.audio.source import RATE
 from tpos_live.core.errors import EngineError
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings, load_settings
 from tpos_live.runtime.offline import drawn, pictures
 from tpos_live.runtime.parallel_offline import drawn_by_workers, role

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import RecordSettings
 from tpos_live.display.errors import DisplayError
 from tpos_live.runtime.recordings import check_recording

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tpos_live.control.triggers import fire
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings, load_settings
 from tpos_live.runtime import live_session as app
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.runtime.status_registry import KEEP, StatusRegistry
 
 

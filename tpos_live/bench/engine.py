@@ -24,7 +24,7 @@ from tpos_live.bench.overhead import changes, device_counts, host_times
 from tpos_live.bench.results import append_results, machine
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator
 from tpos_live.diffusion.backends.registry import STOPGAPS, prepare_better

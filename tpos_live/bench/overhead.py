@@ -18,7 +18,7 @@ import torch
 
 from tpos_live.conditioning.regions import Regions
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import Snapshot
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.diffusion.generator import Painter
 
 WARM_UP = 5

@@ -14,7 +14,8 @@ from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, fold, slerp
 from tpos_live.conditioning.regions import MAX_REGIONS, Regions
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import AudioMode, Snapshot
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.parameters import AudioMode
 
 MODES: tuple[str, ...] = get_args(AudioMode)
 AUTO = "auto"

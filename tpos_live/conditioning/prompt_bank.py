@@ -17,8 +17,9 @@ from typing import Self
 import torch
 
 from tpos_live.conditioning.regions import MAX_REGIONS
-from tpos_live.core.parameters import SLOTS, TABLE, Snapshot
-from tpos_live.core.shown import CLEARED, selected_text
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.parameters import TABLE
+from tpos_live.core.shown import CLEARED, SLOTS, selected_text
 
 Part = tuple[torch.Tensor, float]
 """A text's states [tokens, dim], and its weight."""

@@ -10,7 +10,9 @@ from tpos_live.control.osc_addresses import ALIASES, COMMANDS
 from tpos_live.control.osc_feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.osc_router import HELD, SILENCE
 from tpos_live.control.osc_targets import LEASE, MAX_SUBSCRIBERS, REPLY_PORT
-from tpos_live.core.parameters import FEATURES, LORAS, MAP_DEFAULTS, RANDOM_START, SLOTS, TABLE, TARGETS, Parameter
+from tpos_live.core.parameter import Parameter
+from tpos_live.core.parameters import FEATURES, LORAS, MAP_DEFAULTS, RANDOM_START, TABLE, TARGETS
+from tpos_live.core.shown import SLOTS
 
 _TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
 _MAP_PARTS = ("", ".curve", ".attack", ".release")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tpos_live.control.triggers import fire
-from tpos_live.core.parameters import SLOTS, ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.shown import SLOTS
 
 Action = Literal["quit", "next_device", "next_screen"]
 """What a key asks of the window or the sound, since no parameter stands for it."""

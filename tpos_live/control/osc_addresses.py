@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
 
-from tpos_live.core.parameters import TABLE, Parameter
+from tpos_live.core.parameter import Parameter
+from tpos_live.core.parameters import TABLE
 
 BLEND_SLOTS = (7, 8)
 """Slots of the prompt bank that `/tpos/prompt/blend` fills; the first six stay as they are."""

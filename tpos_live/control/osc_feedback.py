@@ -13,7 +13,9 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 from tpos_live.control.osc_router import osc_value
 from tpos_live.control.osc_targets import LEASE, Target, Targets
-from tpos_live.core.parameters import TABLE, ParameterStore, Value
+from tpos_live.core.parameter import Value
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
 from tpos_live.core.status import Status
 
 if TYPE_CHECKING:

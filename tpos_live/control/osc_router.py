@@ -11,17 +11,10 @@ from typing import Any, NamedTuple
 from tpos_live.control.osc_addresses import ADDRESSES, BLEND_SLOTS, PADS, Command, find, find_name, parameters_of
 from tpos_live.control.osc_packets import Message, read
 from tpos_live.control.triggers import fire
-from tpos_live.core.parameters import (
-    SLOTS,
-    TABLE,
-    Parameter,
-    ParameterError,
-    ParameterStore,
-    Value,
-    parse_number,
-    shorten,
-)
-from tpos_live.core.shown import COMMANDS
+from tpos_live.core.parameter import Parameter, ParameterError, Value, parse_number, shorten
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
+from tpos_live.core.shown import COMMANDS, SLOTS
 
 SILENCE = 0.25
 """Seconds without a message at an address after which the next one counts as new."""

@@ -11,7 +11,8 @@ from tpos_live.control.osc_feedback import Feedback
 from tpos_live.control.osc_receiver import OscError, Receiver, buffer_advice, granted_buffer
 from tpos_live.control.osc_router import Datagram, Router
 from tpos_live.control.osc_targets import Targets, is_loop
-from tpos_live.core.parameters import ParameterError, ParameterStore
+from tpos_live.core.parameter import ParameterError
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 
 if TYPE_CHECKING:

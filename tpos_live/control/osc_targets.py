@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from tpos_live.core.errors import reason
-from tpos_live.core.parameters import ParameterError
+from tpos_live.core.parameter import ParameterError
 
 Target = tuple[str, int]
 """IP address and UDP port."""

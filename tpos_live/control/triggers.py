@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tpos_live.core.parameters import SLOTS, TABLE, ParameterStore, Value
-from tpos_live.core.shown import SELECT, WEIGHTS
+from tpos_live.core.parameter import Value
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
+from tpos_live.core.shown import SELECT, SLOTS, WEIGHTS
 
 SAFE: Mapping[str, Value] = {
     **{"out.blackout": False, "out.freeze": False, "out.level": 1.0},

@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tpos_live.core.parameters import RANDOM_START, TABLE, ParameterError, Value, shorten
+from tpos_live.core.parameter import ParameterError, Value, shorten
+from tpos_live.core.parameters import RANDOM_START, TABLE
 from tpos_live.core.settings_file import SettingsError, line_of, read_toml
 from tpos_live.core.shown import PROMPT, SELECT, WEIGHTS
 

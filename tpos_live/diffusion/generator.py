@@ -14,7 +14,7 @@ from tpos_live.conditioning.regions import MAX_REGIONS, Regions
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import Snapshot
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.cuda_graph import Edit, WholeAccelerator
 from tpos_live.diffusion.backends.registry import Accelerator, choose

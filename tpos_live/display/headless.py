@@ -14,7 +14,7 @@ import torch
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import Snapshot
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.output import Output

@@ -10,7 +10,7 @@ import numpy as np
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import Snapshot
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.display.flash_limiter import FlashLimiter
 from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
 from tpos_live.display.tone_mapping import noise_tile

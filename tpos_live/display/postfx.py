@@ -10,7 +10,7 @@ import numpy as np
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import Snapshot
+from tpos_live.core.parameter_store import Snapshot
 
 Fit = Literal["cover", "contain", "mirror"]
 

@@ -13,7 +13,7 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import Snapshot
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.status import Status
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator

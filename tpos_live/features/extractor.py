@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tpos_live.core.parameters import Snapshot
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.features.agc import AutomaticGain
 from tpos_live.features.bands import RANGE_DB, TARGET_DB, BandLevels, LevelFollower, band_db, decibels, to_level
 from tpos_live.features.beat_tracker import Beat, BeatEvidence, BeatTracker, TempoControl

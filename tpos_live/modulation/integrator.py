@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 from tpos_live.core.envelope import follow
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import LORAS, TARGETS, Smoother, Snapshot
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.parameters import LORAS, TARGETS
+from tpos_live.core.smoother import Smoother
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.modulation.beat_lookahead import BeatLookahead
 from tpos_live.modulation.matrix import ModulationMatrix, Pair

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tpos_live.core.envelope import follow
-from tpos_live.core.parameters import FEATURES, TARGETS, Snapshot
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.parameters import FEATURES, TARGETS
 from tpos_live.features.features import Features
 
 Pair = tuple[str, str]

@@ -11,7 +11,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.audio_encoder.tagger import Tagger
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tpos_live.audio.demo import BAR, BARS
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 
 PROMPTS = ((0, "sunset"), (3, "aurora"), (5, "nebula"), (7, "fire"), (15, "ocean"), (19, "fire"))

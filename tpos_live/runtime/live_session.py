@@ -27,7 +27,8 @@ from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import TABLE, ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
 from tpos_live.core.settings import Settings, parse_address, parse_screen, parse_size
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.screen_saver import ScreenSaverInhibitor

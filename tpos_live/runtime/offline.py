@@ -22,7 +22,8 @@ from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import LORAS, ParameterStore, Snapshot
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
+from tpos_live.core.parameters import LORAS
 from tpos_live.core.progress import Progress
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.core.timing import hms

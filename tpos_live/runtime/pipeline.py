@@ -21,7 +21,7 @@ from tpos_live.conditioning.vocabulary import PromptRewriter, load_vocabulary, o
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameters import Snapshot
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.core.settings import Settings, parse_size
 from tpos_live.core.timing import StageTimes

@@ -19,7 +19,7 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.parameters import ParameterStore, Snapshot
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.backends.registry import Accelerator
 from tpos_live.diffusion.generator import Painter
 from tpos_live.runtime.failover import FailoverResult

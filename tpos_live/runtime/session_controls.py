@@ -17,7 +17,7 @@ import numpy as np
 
 from tpos_live.audio.source import AudioSource, Chunk
 from tpos_live.control.keys import apply_key, key_name
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.video import save_image

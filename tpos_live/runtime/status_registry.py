@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from tpos_live.core.parameters import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.shown import showing, shown_text
 from tpos_live.core.status import Status
 
