@@ -90,14 +90,13 @@ def stock(path: Path, painter: Painter, steps: int) -> Callable[[int], object]:
     config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
     scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
     tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
-    first, *second = engine.texts.readers
     parts = {"vae": engine.vae, "scheduler": scheduler, "feature_extractor": None}
-    parts |= {"text_encoder": first.encoder, "tokenizer": first.tokenizer}
-    if second:
+    parts |= {"text_encoder": None, "tokenizer": None}  # what is said comes as embeddings
+    if len(engine.texts.readers) > 1:
         pipe = diffusers.StableDiffusionXLPipeline(
             **parts,
-            text_encoder_2=second[0].encoder,
-            tokenizer_2=second[0].tokenizer,
+            text_encoder_2=None,
+            tokenizer_2=None,
             unet=engine.unet.unet,
             add_watermarker=False,
         )

@@ -67,11 +67,6 @@ class Engine:
         return self.texts.readers[0].encoder
 
     @property
-    def tokenizer(self) -> Any:
-        """The first text encoder's."""
-        return self.texts.readers[0].tokenizer
-
-    @property
     def hears(self) -> bool:
         """Whether the engine was trained with audio tokens: silence is then tokens of zeros."""
         learned = self.metadata.trained_with_sound and self.metadata.audio_tokens > 0

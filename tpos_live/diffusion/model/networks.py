@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +164,16 @@ def load_part(folder: Path, part: str, cls: Any) -> Any:
         first = first_line(error, 200)
         raise EngineError(f"{folder / part}: cannot be loaded ({first}); fetch or install the engine again") from error
     unused = _UNUSED.get(part, _UNUSED["text"])
-    if missing := sorted(key for key in found["missing_keys"] if not key.startswith(unused)):
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        what = ", ".join(missing[:3])
-        raise EngineError(f"{folder / part}: {what}{more} is missing; fetch or install the engine again")
+    require_tensors(folder / part, [key for key in found["missing_keys"] if not key.startswith(unused)])
     return module
+
+
+def require_tensors(where: Path, missing: Sequence[str]) -> None:
+    """Raise EngineError if tensors of a module are missing from its files."""
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        what = ", ".join(sorted(missing)[:3])
+        raise EngineError(f"{where}: {what}{more} is missing; fetch or install the engine again")
 
 
 def check_weights(where: Path, module: torch.nn.Module) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tpos_live.core.errors import EngineError
+from tpos_live.diffusion.model.bert import BertReader, load_bert
 from tpos_live.diffusion.model.networks import check_weights, load_part, offline, quiet
 from tpos_live.diffusion.model.sdxl import pack
 
@@ -56,7 +57,7 @@ class Reader:
 class Texts:
     """Reads texts with one encoder or two. Immutable, but for `to`: any thread may call it."""
 
-    def __init__(self, readers: Sequence[Reader], device: torch.device, blank: bool = False) -> None:
+    def __init__(self, readers: Sequence[Reader | BertReader], device: torch.device, blank: bool = False) -> None:
         """readers: one, or two. blank: for guidance, no text is zeros, and not the states of an empty text."""
         self.readers, self.device, self.blank = tuple(readers), device, blank
 
@@ -127,6 +128,10 @@ def load_texts(folder: Path, index: Mapping[str, Any], two: bool, device: torch.
         name = index[part][1]
         if name not in classes:
             raise EngineError(f"{folder}: its {part} is a {name}; engines need {' or '.join(classes)} here")
+    if index[ONE[0]][1] == "BertModel":
+        bert = load_bert(folder, *ONE)
+        check_weights(folder / ONE[0], bert.encoder)
+        return Texts([bert], device)
     readers = []
     with offline(), quiet():
         for part, tokenizer in pairs:
