@@ -89,6 +89,13 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     assert Painter(lazy, SIZE, threads=1).accelerator.name == "openvino" and not lazy.networks.loaded
     assert choose("eager", lazy, SIZE, painter.rows).name == "eager" and lazy.networks.loaded
 
+    # What OpenVINO compiled is kept; damage there costs the time of compiling again.
+    kept = list((place / "compiled").glob("*.blob"))
+    assert kept
+    for blob in kept:
+        blob.write_bytes(b"damaged")
+    assert choose("auto", flow, SIZE, painter.rows).name == "openvino" and place.exists()
+
     # Another size is another engine; a damaged one is removed and named.
     assert choose("auto", flow, (96, 64), painter.rows).name == "eager"
     (place / "unet.xml").write_text("damaged")
