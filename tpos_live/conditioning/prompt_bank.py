@@ -20,6 +20,7 @@ from tpos_live.conditioning.regions import MAX_REGIONS
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.shown import CLEARED, SLOTS, selected_text
+from tpos_live.core.torch_threads import use_threads
 
 Part = tuple[torch.Tensor, float]
 """A text's states [tokens, dim], and its weight."""
@@ -163,6 +164,7 @@ class TextCache:
         return states
 
     def _work(self) -> None:
+        use_threads(1)  # the renderer has the cores
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._wanted or not self._running)

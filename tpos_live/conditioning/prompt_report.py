@@ -10,6 +10,7 @@ from typing import Self
 from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.conditioning.vocabulary import Vocabulary
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.torch_threads import use_threads
 
 _PATIENCE = 5.0
 """Seconds between looks at whether the show has ended without a word."""
@@ -62,6 +63,7 @@ class PromptReport:
             self._wanted.put(prompt)
 
     def _work(self) -> None:
+        use_threads(1)  # the renderer has the cores
         while self._running:
             if self._wanted.wait(_PATIENCE) and self._running:
                 self._read(self._wanted.take() or "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import Self
@@ -15,6 +14,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.torch_threads import use_threads
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.output import Output
@@ -56,11 +56,7 @@ class HeadlessDisplay:
 
     def __enter__(self) -> Self:
         self._torch_threads = torch.get_num_threads()
-        torch.set_num_threads(min(max((os.cpu_count() or 1) // CORES_PER_THREAD, 1), self._torch_threads))
-        # That also sets what threads that start later have, and those of the engine need all: set it back from another.
-        other = threading.Thread(target=torch.set_num_threads, args=(self._torch_threads,))
-        other.start()
-        other.join()
+        use_threads(min(max((os.cpu_count() or 1) // CORES_PER_THREAD, 1), self._torch_threads))
         return self
 
     def __exit__(self, *exc: object) -> None:
