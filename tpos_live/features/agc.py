@@ -1,4 +1,4 @@
-"""Automatic gain that a breakdown cannot fool: slow, bounded, and frozen in silence."""
+"""Automatic gain control: slow, bounded, and frozen in silence, so that a breakdown does not raise the gain."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tpos_live.features.features import HOP_SECONDS
 MEMORY_SECONDS = 45.0
 RISE_DB = 0.3
 FALL_DB = 3.0
-"""Greatest movement in dB a second."""
+"""Largest change of the gain in dB per second, up (RISE_DB) and down."""
 
 
 @dataclass
 class AutomaticGain:
     """Brings the programme level, the mean power of the last 45 s, to `target` dB.
 
-    limit: the gain stays within +- this, in dB. start: seconds for which the target itself is taken to have
-    been heard before the first sound, so that a single bang at the start is not taken for the programme.
+    limit: the gain stays within +- this, in dB. start: seconds at the target level that are assumed before the first
+    sound, so that one loud event at the start does not set the programme level.
     """
 
     target: float
@@ -29,7 +29,7 @@ class AutomaticGain:
     _heard: float = 0.0
 
     def step(self, db: float, sounding: bool) -> float:
-        """Hear a hop of `db`; returns the gain in dB. Nothing moves while `sounding` is False."""
+        """Take the level `db` of one hop; returns the gain in dB. Nothing changes while `sounding` is False."""
         if not sounding:
             return self.gain
         if self._heard == 0.0:

@@ -1,8 +1,8 @@
-"""Levels: dB over a 30 dB range below the running programme level, mapped to 0..1.
+"""Band levels: 30 dB below the running programme level are mapped to 0..1.
 
-Four bands with three speeds each, in Synesthesia's sense: level (fast), hits (`onset.py`) and presence
-(slow). A band is measured against what music usually has there, corrected by at most 6 dB towards what
-this music has, so that hiss alone does not look like a full high band.
+Each of the four bands has three speeds, as in Synesthesia: level (fast), hits (`onset.py`) and presence (slow). The
+reference level of a band is its usual level in music, corrected by at most 6 dB towards its level in this music, so
+that noise alone does not fill the high band.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ EDGES = (20.0, 250.0, 2000.0, 6000.0, 16_000.0)
 """Hz: bass, mid, midhigh, high."""
 RANGE_DB = 30.0
 TARGET_DB = -22.0
-"""Where automatic gain puts the programme level, dBFS RMS: within its 12 dB of a loud master (-10) and of a
-microphone across the room (-34)."""
+"""Programme level after automatic gain, dBFS RMS. A loud master (-10) and a microphone across the room (-34) are both
+within the 12 dB limit."""
 HEADROOM_DB = (9.0, 8.0, 10.0, 11.0, 6.0)
-"""Peaks above the programme level that still fit, in the four bands and the whole: steady music is 0.8, its
-peaks 1; the hits of a single band stand higher above its mean."""
+"""Peaks above the programme level that still fit, for the four bands and the whole signal: steady music gives 0.8 and
+its peaks 1. Hits in a single band exceed its mean by more."""
 TILT_DB = (-2.0, -6.0, -16.0, -20.0)
 """The bands' usual programme level against the whole, in dB."""
 BAND_LIMIT_DB = 6.0
@@ -55,7 +55,7 @@ def to_level(db: float, programme: float, headroom: float = HEADROOM_DB[-1]) -> 
 
 @dataclass
 class LevelFollower:
-    """Follows one level and its presence."""
+    """Follows one level, fast and slow (presence)."""
 
     attack: float = 0.004
     release: float = 0.08
@@ -73,7 +73,7 @@ def _band_gains() -> list[AutomaticGain]:
 
 @dataclass
 class BandLevels:
-    """The four bands and the whole: index 0 to 3, and 4. One step a hop."""
+    """The four bands (index 0 to 3) and the whole signal (4). One step per hop."""
 
     levels: list[LevelFollower] = field(default_factory=lambda: [LevelFollower() for _ in range(5)])
     loudness: float = 0.0
@@ -81,7 +81,8 @@ class BandLevels:
     _loud_power: float = 0.0
 
     def step(self, db: tuple[float, ...], gain: float, automatic: bool, gate: bool) -> None:
-        """Hear a hop: dB of `band_db`, the gain in front in dB, whether bands may correct themselves."""
+        """Take one hop. db: from `band_db`. gain: manual plus automatic gain in dB. automatic: whether bands may
+        correct their reference level."""
         for level, own, value, headroom in zip(self.levels, self._gains, db, HEADROOM_DB, strict=False):
             heard = value + gain
             correction = own.step(heard, gate and automatic and heard > own.target - _ABSENT_DB)

@@ -1,9 +1,9 @@
-"""The beat tracker: an oscillator that runs by itself and is pulled into step by what is heard.
+"""The beat tracker: a free-running oscillator that the audio pulls into phase.
 
-Tempo comes from `tempo.py` four times a second. Phase comes from folding six seconds of onset strength at
-that tempo (its first harmonics, which is a smooth comb); a small share of the error is worked off evenly
-until the next look, so that phase never jumps or runs backwards while it is trusted. Which beat is the first of
-its bar is for `bar.py`. Beats go on through silence: they are predicted, not heard.
+`tempo.py` estimates the tempo four times per second. The phase comes from folding six seconds of onset strength at that
+tempo (its first harmonics, a smooth comb). A small part of the phase error is corrected evenly until the next update,
+so a trusted phase never jumps or runs backwards. `downbeat.py` finds the first beat of the bar. Beats continue through
+silence, because they are predicted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tpos_live.features.hpss import CHORD_DELAY
 from tpos_live.features.tempo import Periodicity, TempoMemory, best_tempo, peak_offset, periodicity, tempo_grid
 
 DELAY_SECONDS = 0.005
-"""How long after a stroke its flux is highest, in the mean of drums; measured with `benchmarks/rhythm.py`."""
+"""Time from an onset to its flux maximum, the mean over drums; measured with `benchmarks/rhythm.py`."""
 HISTORY = 1024
 LOOK_HOPS = 25
 LOOK_SECONDS = LOOK_HOPS * HOP_SECONDS
@@ -28,24 +28,24 @@ PHASE_HOPS = 600
 HARMONICS = 6
 PHASES = 128
 TRUST_SECONDS = 60.0
-"""How long a tap or a resync outweighs what is heard."""
+"""Seconds for which a tap or a resync overrides the audio."""
 RULE_WEIGHT = 20.0
-"""What the rules of the bar count against the comb in finding the beat among strokes off it."""
+"""Weight of the bar rules against the comb when several comb peaks compete."""
 ASTRAY_LOOKS = 6
-"""A beat heard elsewhere must be heard there for so many looks: a fill is no beat."""
+"""A beat at another phase must be found in this many updates in a row; a fill is shorter."""
 RECENT_HOPS = 200
 QUIET = 0.3
-"""Of the usual strength of onsets: below it nothing is learnt."""
+"""Share of the usual onset strength below which the tracker learns nothing."""
 STEADY = 0.005
-"""Tempi that differ by less are one tempo, heard twice: their mean is better than either."""
+"""Tempo estimates that differ by less than this share are averaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class BeatEvidence:
-    """What a hop says about the beat: flux, 0 or more.
+    """Evidence of one hop for the beat; fluxes, 0 or more.
 
-    strength: of onsets, weighed as they say where the beat is. every: of all onsets alike. kick, snare: of drums.
-    chord: how much the harmony has changed.
+    strength: onset strength, weighted by how well it predicts the beat. every: all onsets, unweighted. kick, snare:
+    drums. chord: change of the harmony.
     """
 
     strength: float = 0.0
@@ -57,7 +57,7 @@ class BeatEvidence:
 
 @dataclass(frozen=True, slots=True)
 class TempoControl:
-    """fixed: BPM, 0 = follow. source: auto, tap or off. tapped, resync: it happened in this hop."""
+    """fixed: BPM, 0 = follow the audio. source: auto, tap or off. tapped, resync: triggered in this hop."""
 
     fixed: float = 0.0
     source: str = "auto"
@@ -67,8 +67,8 @@ class TempoControl:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """tempo: BPM, 0 while unknown. phase, bar_phase: 0 to 1. beats: counted since the start.
-    bar_confidence: how sure it is which beat is the first of its bar."""
+    """tempo: BPM, 0 while unknown. phase, bar_phase: 0 to 1. beats: count since the start. bar_confidence: confidence
+    of the downbeat."""
 
     tempo: float = 0.0
     confidence: float = 0.0
@@ -92,7 +92,7 @@ _RECENT = np.exp(-_AGES / 300.0)
 
 @dataclass
 class BeatTracker:
-    """One step a hop; deterministic, O(1) but for a look of well under a millisecond every 25 hops."""
+    """One step per hop. Deterministic. O(1), except for an update of well under a millisecond every 25 hops."""
 
     period: float = 0.0
     phase: float = 0.0
@@ -112,7 +112,7 @@ class BeatTracker:
     _taps: list[float] = field(default_factory=list)
 
     def step(self, heard: BeatEvidence | float, control: TempoControl) -> Beat:
-        """Hear a hop (a number is a strength of onsets of which no more is known); where the beat is at its end."""
+        """Take one hop and return the beat at its end. A number is an onset strength without further evidence."""
         now = heard if isinstance(heard, BeatEvidence) else BeatEvidence(heard, heard)
         self._heard[:, self._hop % HISTORY] = now.strength, now.every, now.kick, now.snare, now.chord
         self._hop += 1
@@ -140,7 +140,7 @@ class BeatTracker:
         )
 
     def anchor(self) -> None:
-        """The beat nearest to now is the first of its bar."""
+        """Make the beat nearest to now the first of its bar."""
         self._downbeat.anchor(self.beats if self.phase < 0.5 else self.beats + 1)
 
     def _run(self) -> None:
@@ -195,7 +195,7 @@ class BeatTracker:
         self.confidence += (clear - self.confidence) * 0.2
 
     def _quiet(self, heard: np.ndarray) -> bool:
-        """Little heard says little: in a breakdown or a pause, and at its end, all goes on as it was."""
+        """True where onsets are weak (breakdown, pause and their end): then tempo and phase stay as they are."""
         self._usual = max(float(heard[-PHASE_HOPS:].mean()), self._usual * (1.0 - LOOK_SECONDS / 45.0))
         return float(heard[-RECENT_HOPS:].mean()) < QUIET * self._usual
 
@@ -207,14 +207,14 @@ class BeatTracker:
         tempo, periodic = best_tempo(scores, known if self._trusted > 0.0 else 0.0)
         tempo = found.refine(tempo if self._trusted > 0.0 else found.octave(tempo, known * (self.confidence > 0.5)))
         if self._trusted > 0.0 and abs(tempo / known - 1.0) >= 0.03:
-            return periodic  # somebody tapped what cannot be heard
+            return periodic  # the tapped tempo is not in the audio
         if not known:
             self.period = 60.0 / tempo
         elif abs(tempo / known - 1.0) < 0.03:
             self._rival = 0
             self.period += (0.15 if abs(tempo / known - 1.0) < STEADY else 0.5) * (60.0 / tempo - self.period)
         else:
-            # Another tempo must win for longer the surer the old one was: a fill is no change of tempo.
+            # The higher the confidence in the old tempo, the longer another one must win: a fill is no tempo change.
             self._rival += 1
             if self._rival > 2 + 14 * self.confidence * min(self._hop / HISTORY, 1.0):
                 self._rival, self.period, self.confidence = 0, 60.0 / tempo, 0.0
@@ -224,7 +224,7 @@ class BeatTracker:
         return periodic
 
     def _find_phase(self, heard: np.ndarray, bar: np.ndarray) -> float:
-        """Pull the phase towards what was heard; returns how clear the beat is, 0 to 1."""
+        """Pull the phase towards the audio; returns the clarity of the beat, 0 to 1."""
         count = min(heard.size, PHASE_HOPS)
         weighed = heard[-count:] * _RECENT[-count:]
         turns = _AGES[-count:] * (HOP_SECONDS / self.period)
@@ -235,7 +235,7 @@ class BeatTracker:
             power = power * wave
             fold[index] = np.dot(power, weighed)
         comb = (_COMB @ fold).real / max(float(weighed.sum()), 1e-12)
-        # Which of the comb's teeth is the beat, the bar knows; where exactly it is, the comb.
+        # The bar rules choose among the peaks of the comb; the comb gives the exact phase.
         rules = bar.reshape(BEATS_PER_BAR, -1).max(axis=0)
         rules = np.interp(np.arange(PHASES) / PHASES * rules.size, np.arange(rules.size + 1), [*rules, rules[0]])
         delay = DELAY_SECONDS / self.period * PHASES
@@ -256,5 +256,5 @@ class BeatTracker:
 
 
 def _evenly(flux: np.ndarray) -> np.ndarray:
-    """`flux` at an RMS of 1, so that each drum counts alike; but what is hardly there is not made strong."""
+    """`flux` normalised to an RMS of 1, so that all drums count alike; a very weak flux is not amplified."""
     return np.asarray(flux / (float(np.sqrt(np.mean(np.square(flux)))) + 0.004))

@@ -1,8 +1,8 @@
-"""The bar: where in a bar of four beats the music is, from what falls where.
+"""The downbeat tracker: finds the position in a bar of four beats.
 
-Rules that most music in 4/4 keeps: the kick is on one, the snare on two and four (or on three alone, at half time),
-the chord changes with the bar, and strokes are rarer the further they are from a beat. Ten seconds of sound are
-folded on the length of a bar and laid against these rules in every position that there is.
+It uses rules that most music in 4/4 follows: the kick falls on beat one, the snare on two and four (or on three alone
+at half time), the chord changes with the bar, and onsets get rarer the further they are from a beat. Ten seconds of
+audio are folded at the length of a bar and correlated with these rules at every position.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ RULES = np.array(
         [1.0, -0.2, -0.2, -0.2, -0.2, -0.2, -0.2, -0.2, 0.1, -0.2, -0.2, -0.2, -0.2, -0.2, -0.2, -0.2],  # chord
     ]
 )
-"""How much a stroke on each sixteenth speaks for the bar that it is in."""
+"""Evidence of an onset on each sixteenth of the bar, per stream."""
 CLEAR = 0.06
-"""Lead of the best first beat over the next that makes it known."""
+"""Lead of the best downbeat over the next one from which it is accepted."""
 SURE_LEAD = 0.25
 MEMORY_LOOKS = 120.0
-"""Looks, four a second, over whose findings the mean is taken: the sound of ten seconds may be a fill or a break."""
+"""Updates (four per second) over which evidence is averaged: ten seconds may be a fill or a break."""
 SURE_LOOKS = 40.0
-"""So many looks are enough to be sure of what they say."""
+"""Updates from which confidence is not reduced for lack of evidence."""
 HELD_BEATS = 64
-"""How long what somebody said, or a drop, outweighs what is heard."""
+"""Beats for which a resync or a drop overrides the audio."""
 
 _BLUR = np.exp(-0.5 * (np.minimum(np.arange(BINS), BINS - np.arange(BINS)) / 1.2) ** 2)
 _BLUR /= _BLUR.sum()
 
 
 def _rules() -> np.ndarray:
-    """complex [STREAMS, BINS // 2 + 1]: correlating with it blurs and lays against the rules."""
+    """complex [STREAMS, BINS // 2 + 1]: correlation with it blurs and compares with RULES."""
     spread = np.zeros((STREAMS, BINS))
     spread[:, :: BINS // RULES.shape[1]] = RULES - RULES.mean(axis=1, keepdims=True)
     return np.fft.rfft(spread) * np.fft.rfft(_BLUR)
@@ -50,9 +50,9 @@ _SPECTRUM = _rules()
 
 
 def positions(streams: np.ndarray, bars: np.ndarray) -> np.ndarray:
-    """How well each position in the bar, float64 [BINS], explains what was heard as where the music is now.
+    """Score of each bar position, float64 [BINS], as the current position.
 
-    streams: kick, snare, every onset, chord: [STREAMS, hops], 0 or more. bars: how many bars ago each hop was.
+    streams: kick, snare, every onset, chord: [STREAMS, hops], 0 or more. bars: age of each hop in bars.
     """
     at = np.floor(-bars * BINS + 0.5).astype(np.int64) % BINS
     fold = np.stack([np.bincount(at, row, BINS) for row in streams])
@@ -73,35 +73,35 @@ class DownbeatTracker:
     _looks: int = 0
 
     def beat_in_bar(self, beat: int) -> int:
-        """0 for the first beat of a bar, to 3."""
+        """0 for the first beat of a bar, up to 3."""
         return (beat - self._first) % BEATS_PER_BAR
 
     def anchor(self, beat: int) -> None:
-        """`beat` is the first of its bar: somebody said so."""
+        """Make `beat` the first of its bar: a person or a drop said so."""
         self._first, self._held_until, self.confidence = beat, beat + HELD_BEATS, 1.0
 
     def forget(self) -> None:
-        """Another tempo: what fell on the beats of the old one says nothing."""
+        """Drop all evidence, after a change of tempo."""
         self._evidence[:] = 0.0
         self._looks, self.confidence = 0, 0.0
 
     def remember(self, found: np.ndarray, bars: float) -> np.ndarray:
-        """What `positions` found now and before, float64 [BINS], as where the music is now; `bars` have gone by since
-        the start."""
+        """Average `found` of `positions` with earlier evidence; float64 [BINS] for the current position. bars: elapsed
+        since the start."""
         turn = round(bars * BINS)
         self._looks += 1
         self._found += (np.roll(found, -turn) - self._found) / min(self._looks, MEMORY_LOOKS)
         return np.roll(self._found, turn)
 
     def look(self, beat: int, phase: float, found: np.ndarray) -> None:
-        """Take in what `remember` gave, at `phase` of `beat`."""
+        """Store the evidence of `remember`, taken at `phase` of `beat`."""
         bins = BINS // BEATS_PER_BAR
         at = (round(phase * bins) + bins * np.arange(BEATS_PER_BAR)) % BINS
         # found[at[k]] speaks for `beat` being number k of its bar, that is, for beat - k being a first one.
         self._evidence = found[at][(beat - np.arange(BEATS_PER_BAR)) % BEATS_PER_BAR]
 
     def turn(self, beat: int) -> None:
-        """`beat` has begun: if it is clear that a bar begins with it, one does."""
+        """`beat` has begun; start a bar with it if the evidence is clear."""
         if beat < self._held_until or not self._looks:
             return
         order = np.sort(self._evidence)

@@ -1,4 +1,4 @@
-"""The fast path: sound in at any block size, one record of features every 10 ms."""
+"""The feature extractor: audio of any block size in, one Features record per 10 ms out."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tpos_live.features.structure import StructureDetector, StructureInput
 _NOTHING = np.zeros(BINS, np.float32)
 _QUIET_DB = -75.0
 KICK_WEIGHT = 4.0
-"""How much more the attack of a kick says about the beat than the rest of an onset."""
+"""Weight of a kick's attack against other onsets, as evidence for the beat."""
 _NO_STROKES = BeatEvidence()
 
 
 class FeatureExtractor:
-    """Turns sound into features; the same sound gives the same features for every block size.
+    """Turns audio into features; the same audio gives the same features for every block size.
 
-    Thread contract: one thread calls everything. Causal: a hop's record needs no later sample.
+    Thread contract: one thread calls everything. Causal: the record of a hop needs no later sample.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class FeatureExtractor:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Return to the initial state."""
         self._spectrum = ShortTimeSpectrum()
         self._gate = NoiseGate()
         self._gain = AutomaticGain(TARGET_DB, start=3.0)
@@ -64,10 +64,10 @@ class FeatureExtractor:
         self._hops = 0
 
     def push(self, mono: np.ndarray, snapshot: Snapshot) -> list[Features]:
-        """Hear float32 [n] at 48 kHz, any n (also 0); a record for each hop that became complete.
+        """Take float32 [n] at 48 kHz, any n (also 0); returns one record per completed hop.
 
-        Values that are no numbers count as silence. Reads audio.gain, audio.agc, audio.mute, tempo,
-        tempo.source and the triggers tempo.tap and tempo.resync, which act on the first hop of the call.
+        NaN and infinite samples count as silence. Reads audio.gain, audio.agc, audio.mute, tempo, tempo.source and the
+        triggers tempo.tap and tempo.resync, which act on the first hop of the call.
         """
         found = []
         for power in self._spectrum.push(mono):
@@ -103,7 +103,7 @@ class FeatureExtractor:
         return self._record(db[4], gain - manual, gate, beat)
 
     def _separate(self, mel: np.ndarray, db: float, gain: float, gate: bool) -> None:
-        """Levels of what sounds on and of what strikes."""
+        """Update the harmonic and the percussive level."""
         harmonic = self._separation.step(mel, gain)
         for level, share in ((self._harmonic, harmonic), (self._percussive, 1.0 - harmonic)):
             level.step(to_level(db + gain + decibels(share), TARGET_DB) if gate else 0.0)
@@ -118,7 +118,7 @@ class FeatureExtractor:
         return TempoControl(float(snapshot["tempo"]), str(snapshot["tempo.source"]), tapped, resync)
 
     def _find_structure(self, db: tuple[float, ...], beat: Beat, gate: bool) -> None:
-        # In front of all gain: automatic gain that rises is no build-up.
+        # Before all gain: a rising automatic gain must not look like a build-up.
         bright = 0.5 * (max(db[2], _QUIET_DB) + max(db[3], _QUIET_DB)) / RANGE_DB
         period = 60.0 / beat.tempo if beat.tempo else 0.0
         moment = StructureInput(

@@ -1,23 +1,23 @@
-"""The fast path's output: what the ear hears, one record every 10 ms."""
+"""The audio features: one record per 10 ms."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 HOP = 480
-"""Samples in a hop."""
+"""Samples per hop."""
 HOP_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """All values are 0 to 1 unless a unit is given; names are those of `parameters.FEATURES`.
+    """Values are 0 to 1 unless a unit is given; names are those of `parameters.FEATURES`.
 
-    time: seconds of sound heard, at the end of the hop. db: RMS in dBFS before gain. gain: automatic
-    gain in dB. hits are transients, presence is slow. onset: how strongly anything is struck in this hop.
-    harmonic: level of what sounds on, percussive: of what strikes. beat_phase and bar_phase run 0 to 1; beats
-    counts beats since the start (predicted ones too). tempo in BPM, 0 while unknown. bar_confidence: whether the
-    bar's first beat is known. gate: False in silence.
+    time: seconds of audio processed, at the end of the hop. db: RMS in dBFS before gain. gain: automatic gain in dB.
+    *_hit: transients. *_presence: slow levels. onset: onset strength of this hop. harmonic: level of sustained sound;
+    percussive: level of transients. beat_phase and bar_phase run from 0 to 1; beats counts beats since the start,
+    predicted ones included. tempo: BPM, 0 while unknown. bar_confidence: confidence of the downbeat. gate: False in
+    silence.
     """
 
     time: float = 0.0

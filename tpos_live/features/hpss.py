@@ -1,8 +1,8 @@
-"""What sounds on and what strikes: the harmonic and the percussive part of the sound, causal.
+"""Harmonic/percussive separation, causal.
 
-Median filtering (Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010): along time a median
-keeps what lasts, along frequency it keeps what is broad. Here the median along time sees the past alone, so that a new
-note counts as percussive for half of its length (85 ms), as an ear would have it.
+Median filtering (Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010): a median along time
+keeps sustained sound, a median along frequency keeps broadband sound. Here the median along time uses only the past, so
+a new note counts as percussive for half of its length (85 ms).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ ACROSS = 25
 """Mel bands of the median along frequency."""
 CHORD = mel_slice(40, 2500)
 CHORD_DELAY = PAST // 2 + 1
-"""Hops after a change of chord at which it is noticed."""
+"""Hops from a chord change to its detection."""
 FORGET = 0.985
-"""Share of a note that is still in the ear a hop later: two thirds of a second."""
+"""Share of a note that remains in memory after one hop; it decays in 0.67 s."""
 COMPRESSION = 300.0
 _SIDE = ACROSS // 2
 
 
 class HarmonicPercussiveSeparator:
-    """Splits mel power; one step a hop. The parts are shares of the whole and sum to 1."""
+    """Splits mel power. One step per hop. The parts are shares of the whole and sum to 1."""
 
     def __init__(self) -> None:
         self._past = np.zeros((PAST, MELS), np.float32)
@@ -34,12 +34,12 @@ class HarmonicPercussiveSeparator:
         self._known = np.zeros(CHORD.stop - CHORD.start, np.float32)
         self._hop = 0
         self.harmonic = 0.0
-        """Share of the power that sounds on, 0 to 1."""
+        """Harmonic share of the power, 0 to 1."""
         self.chord = 0.0
-        """Notes that are new, CHORD_DELAY hops ago: 0 or more."""
+        """Strength of new notes, CHORD_DELAY hops ago: 0 or more."""
 
     def step(self, mel: np.ndarray, gain: float) -> float:
-        """Hear mel power [MELS] with `gain` dB in front of it; returns `harmonic`."""
+        """Take mel power [MELS]; `gain` in dB is applied first. Returns `harmonic`."""
         amplitude = np.sqrt(mel)
         self._past[self._hop % PAST] = amplitude
         self._hop += 1

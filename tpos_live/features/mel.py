@@ -1,9 +1,9 @@
-"""The one mel front end, for training and for the stage.
+"""The mel front end, shared by training and the live session.
 
-Exact settings: power spectrum of `spectrum.py` (48 kHz, 2048 samples in its own window, hop 480, uncentred),
-bins 0 and 1 left out; 80 triangular filters of peak 1, equally spaced from 30 Hz to 16 kHz on the HTK mel
-scale 2595 log10(1 + f/700); levels are 10 log10(max(power, 1e-10)), so -100 dB is the floor, and a full-scale
-sine is about -3 dB. No normalisation by the clip: absolute loudness is part of the meaning.
+Settings: the power spectrum of `stft.py` (48 kHz, 2048 samples in its own window, hop 480, uncentred) without bins 0
+and 1; 80 triangular filters of peak 1, equally spaced from 30 Hz to 16 kHz on the HTK mel scale 2595 log10(1 + f/700);
+levels are 10 log10(max(power, 1e-10)), so the floor is -100 dB and a full-scale sine is about -3 dB. No normalisation
+per clip: absolute loudness carries information.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def mel_db(mel: np.ndarray) -> np.ndarray:
 
 
 def mel_slice(low: float, high: float) -> slice:
-    """The filters whose centres lie from `low` to `high` Hz."""
+    """The filters with centres from `low` to `high` Hz."""
     centres = mel_centres()[1:-1]
     first, last = np.searchsorted(centres, (low, high))
     return slice(int(first), max(int(last), int(first) + 1))

@@ -1,8 +1,8 @@
-"""The silence gate: is this sound, or the noise of the room?
+"""The noise gate: separates sound from the noise of the room.
 
-It opens 12 dB above the noise floor, closes at 6 dB above it, and holds 0.4 s. The floor falls at once to
-anything quieter. It rises only while the gate is closed or the sound is as steady as hum or hiss (its
-level stays within 3 dB for 3 s), so that an hour of loud music never becomes the floor.
+It opens 12 dB above the noise floor, closes 6 dB above it, and holds for 0.4 s. The floor falls at once to any lower
+level. It rises only while the gate is closed or the level is as steady as hum or hiss (within 3 dB for 3 s), so an hour
+of loud music does not become the floor.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ OPEN_DB = 12.0
 CLOSE_DB = 6.0
 HOLD_SECONDS = 0.4
 FLOOR_DB = (-72.0, -34.0)
-"""The floor's range in dBFS: what stays below -60 dBFS opens nothing, and what is louder than -22 is always sound."""
+"""Range of the floor in dBFS: a level below -60 dBFS never opens the gate, a level above -22 dBFS always does."""
 START_DB = -50.0
-"""A floor found in the first instant is not believed above this: the music may have begun already."""
+"""Upper limit of the first floor estimate: music may already be playing."""
 RISE_DB_CLOSED = 3.0
 RISE_DB_STEADY = 9.0
 STEADY_DB = 3.0
@@ -29,7 +29,7 @@ _HOPS_PER_LOOK = 10
 
 @dataclass
 class NoiseGate:
-    """State of the gate; `open` is what one asks. One step a hop."""
+    """`open`: the current state. One step per hop."""
 
     open: bool = False
     floor: float | None = None
@@ -39,7 +39,7 @@ class NoiseGate:
     _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_LOOKS))
 
     def step(self, db: float) -> bool:
-        """Hear a hop of `db` dBFS; returns whether the gate is open now."""
+        """Take the level of one hop in dBFS; returns whether the gate is open."""
         self._slow += (db - self._slow) * share(0.1, HOP_SECONDS)
         if self.floor is None:
             self.floor = min(db, START_DB)

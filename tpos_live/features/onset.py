@@ -1,9 +1,9 @@
-"""Onsets: spectral flux with a maximum filter, and pickers that find hits in it.
+"""Onsets: spectral flux with a maximum filter, and peak pickers that find hits in it.
 
-The flux follows SuperFlux (Boeck & Widmer, "Maximum filter vibrato suppression for onset detection",
-DAFx 2013): the rise of log mel magnitude over two hops, against the loudest of three neighbours, so that
-a gliding tone is no onset. The picker is causal: it fires in the hop in which the flux passes a threshold
-made of its recent mean and of the strongest recent hit, and then rests.
+The flux follows SuperFlux (Boeck & Widmer, "Maximum filter vibrato suppression for onset detection", DAFx 2013): the
+rise of log mel magnitude over two hops against the largest of three neighbours, so a gliding tone is no onset. The peak
+picker is causal: it fires in the hop in which the flux exceeds a threshold, which follows the recent mean and the
+strongest recent hit, and then waits for a minimum interval.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.mel import MELS, mel_slice
 
 COMPRESSION = 300.0
-"""Magnitude is log10(1 + COMPRESSION * amplitude): what is 50 dB below full scale starts to count."""
+"""Magnitude is log10(1 + COMPRESSION * amplitude): levels from 50 dB below full scale count."""
 FINE_COMPRESSION = 3000.0
 """Of `OnsetStrength`: hearing is logarithmic, so soft onsets between loud ones count too."""
 NOISE_FLUX = 0.04
-"""What steady noise, white or pink, rises by in one hop of a hundred."""
+"""Flux that steady noise, white or pink, exceeds in 1 % of hops."""
 FULL_STROKE = 0.35
-"""All pitches 7 dB louder at once: a drum kit's loudest strokes in most music."""
+"""Flux for an onset strength of 1: a rise of 7 dB in all bands, the loudest drum hits in most music."""
 HIT_DECAY_SECONDS = 0.05
 PEAK_SECONDS = 12.0
 
@@ -37,7 +37,7 @@ RANGES = {
 
 
 class Flux:
-    """Rise of the spectrum, per range and for the whole. One step a hop."""
+    """Rise of the spectrum, per range and in total. One step per hop."""
 
     def __init__(self, compression: float = COMPRESSION) -> None:
         self._compression = compression
@@ -45,14 +45,14 @@ class Flux:
         self._hop = 0
 
     def step(self, mel: np.ndarray, gain: float) -> dict[str, float]:
-        """Mean flux by range and "all", from mel power [MELS] and the gain in dB in front of it."""
+        """Mean flux by range, and "all", from mel power [MELS]; `gain` in dB is applied first."""
         rise = self.rise(mel, gain)
         flux = {name: float(rise[where].mean()) for name, where in RANGES.items()}
         flux["all"] = float(rise.mean())
         return flux
 
     def rise(self, mel: np.ndarray, gain: float) -> np.ndarray:
-        """The same in place of `step`, of each pitch: [MELS], 0 or more."""
+        """Flux per mel band [MELS], 0 or more. Call it instead of `step`."""
         amplitude = 10.0 ** (gain / 20.0) * np.sqrt(mel)
         now = np.log10(1.0 + self._compression * amplitude)
         past = self._past[self._hop % 2]
@@ -65,14 +65,13 @@ class Flux:
 
 @dataclass
 class PeakPicker:
-    """Finds the hits in one flux; `hit` jumps to a hit's strength (0 to 1) and decays in 50 ms.
+    """Finds hits in one flux; `hit` jumps to the strength of a hit (0 to 1) and decays in 50 ms.
 
-    The strength is the square root of flux over the strongest recent flux: equal drums over other notes differ
-    by half in flux, and should not in the picture.
+    The strength is the square root of the flux relative to the strongest recent flux: equal drum hits over different
+    notes differ by half in flux.
 
-    least: flux below this is never a hit. share_of_peak: a hit reaches this much of the strongest hit of
-    the last seconds, so that what another drum leaves is none. rest: seconds between two
-    hits at least.
+    least: smallest flux of a hit. share_of_peak: smallest flux relative to the strongest recent hit, against leakage of
+    other drums. rest: shortest time between two hits, seconds.
     """
 
     least: float = 0.1
@@ -87,7 +86,7 @@ class PeakPicker:
     _strength: float = 0.0
 
     def step(self, flux: float, listening: bool) -> float:
-        """Hear a hop's flux; a hit is only looked for while `listening`."""
+        """Take the flux of one hop; hits are only reported while `listening`."""
         self._since += HOP_SECONDS
         threshold = max(self.least, 2.0 * self._mean, self.share_of_peak * self._peak)
         self.fired = listening and flux > threshold and flux > self._last and self._since >= self.rest
@@ -104,20 +103,20 @@ class PeakPicker:
 
 
 _GROWTH_SECONDS = 0.025
-"""The flux is still rising when a hit is found: its strength may grow for two more hops."""
+"""The flux still rises when a hit is found: its strength may grow for two more hops."""
 
 
 class OnsetStrength:
-    """How strongly anything is struck in a hop, 0 to 1: all strokes, and each by its strength.
+    """Onset strength of each hop, 0 to 1, without thresholds or memory.
 
-    A Picker says that there is a hit, and hardly how strong it is. Here nothing is picked and nothing remembered: what
-    all pitches together rise by, from NOISE_FLUX to FULL_STROKE. One step a hop.
+    A PeakPicker reports that there is a hit, but hardly its strength. This is the mean rise over all mel bands, from
+    NOISE_FLUX to FULL_STROKE. One step per hop.
     """
 
     def __init__(self) -> None:
         self._flux = Flux(FINE_COMPRESSION)
 
     def step(self, mel: np.ndarray, gain: float, listening: bool) -> float:
-        """Hear mel power [MELS] with `gain` dB in front of it."""
+        """Take mel power [MELS]; `gain` in dB is applied first."""
         flux = float(self._flux.rise(mel, gain).mean())
         return min(max(flux - NOISE_FLUX, 0.0) / (FULL_STROKE - NOISE_FLUX), 1.0) if listening else 0.0

@@ -1,10 +1,9 @@
-"""The one short-time spectrum that everything that listens shares.
+"""The short-time spectrum that all analysis shares.
 
-Settings: 48 kHz mono, 2048 samples = 42.7 ms, hop 480 = 10 ms, no centring: the newest sample of a hop is the
-newest of its window, so nothing waits for the future. The window rises as half a cosine over 1808 samples and
-falls over the newest 240 (5 ms), where a Hann window would need 21 ms to see an attack; the weighted mean is
-taken off first, so that a constant (DC) is not seen at all. With it the hits of a kick come 10 to 12 ms after its
-attack instead of 20.
+48 kHz mono, 2048 samples (42.7 ms), hop 480 (10 ms), no centring: the newest sample of a hop is the newest of its
+window, so there is no look-ahead. The window rises as half a cosine over 1808 samples and falls over the newest 240 (5
+ms); a Hann window would need 21 ms to show an attack. The weighted mean is subtracted first, which removes DC. The hits
+of a kick come 10 to 12 ms after its attack instead of 20.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from tpos_live.features.features import HOP
 FFT = 2048
 BINS = FFT // 2 + 1
 LOWEST_BIN = 2
-"""Bins below are left out: less than a period of them fits the window well."""
+"""Lower bins are ignored: the window holds less than one period of them."""
 FALL = 240
 """Samples in which the window falls."""
 FULL = 4.0
-"""Samples are limited to this (12 dB above full scale): floats may exceed 1, nonsense may not pass."""
+"""Samples are limited to this value (12 dB above full scale)."""
 
 
 def frequency_bin(hertz: float) -> int:
@@ -32,7 +31,7 @@ def frequency_bin(hertz: float) -> int:
 
 
 def clean(mono: np.ndarray) -> np.ndarray:
-    """float32 [n] from any array: NaN and infinities become silence, the rest is limited to +-FULL."""
+    """float32 [n] from any array: NaN and infinities become 0, other values are limited to +-FULL."""
     samples = np.asarray(mono, dtype=np.float32).reshape(-1)
     limited = np.clip(samples, -FULL, FULL)
     limited[~np.isfinite(samples)] = 0.0
@@ -47,7 +46,7 @@ def make_window() -> np.ndarray:
 
 
 class ShortTimeSpectrum:
-    """Cuts sound of any block size into hops and gives the power spectrum at the end of each."""
+    """Cuts audio of any block size into hops and gives the power spectrum at the end of each."""
 
     def __init__(self) -> None:
         window = make_window()
@@ -58,13 +57,13 @@ class ShortTimeSpectrum:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all that was heard, as if silence had come before."""
+        """Return to the initial state, as after silence."""
         self._buffer = np.zeros(FFT - HOP, np.float32)
 
     def push(self, mono: np.ndarray) -> Iterator[np.ndarray]:
-        """Hear float32 [n], any n; gives a power spectrum float32 [BINS] for each hop that is complete.
+        """Take float32 [n], any n; yields a power spectrum float32 [BINS] per completed hop.
 
-        The powers sum to the mean square of the windowed sound. What a caller does not draw stays due.
+        The powers sum to the mean square of the windowed signal. Hops that the caller does not consume remain pending.
         """
         self._buffer = np.concatenate([self._buffer, clean(mono)])
         return self._hops()

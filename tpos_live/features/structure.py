@@ -1,7 +1,6 @@
-"""Build-ups and drops: the sound grows brighter and busier, the bass goes away, and comes back.
+"""Build-ups and drops: the sound gets brighter and busier, the bass disappears and returns.
 
-Rules, not learning: simple, causal, and quiet when in doubt. Time is counted in beats; while no tempo is
-known a beat is half a second.
+Rule-based, causal, and conservative. Time is counted in beats; while the tempo is unknown a beat is half a second.
 """
 
 from __future__ import annotations
@@ -13,37 +12,36 @@ from tpos_live.core.envelope import follow, share
 from tpos_live.features.features import HOP_SECONDS
 
 BUILD_BEATS = 12.0
-"""A build-up that rises all the time takes this long from 0 to 1."""
+"""Beats in which a continuous build-up goes from 0 to 1."""
 BRIGHTER, BUSIER = 0.06, 1.0
-"""Rise of the level above 2 kHz, and of onsets a beat, over about three beats that counts in full."""
+"""Rise of the level above 2 kHz (BRIGHTER), and of onsets per beat, over about three beats, that counts fully."""
 JUMP = 2.5
-"""A rise of so many times this is no build-up but a new part, and soon forgotten."""
+"""A rise of this many times the full value is a new section, not a build-up, and is forgotten soon."""
 GONE = 0.8
 """The bass is gone below this share of its usual level, and back above BACK."""
 BACK = 0.9
 REST_BEATS = 16.0
-"""Between two drops at least."""
+"""Shortest distance between two drops."""
 ARMED_BY_BUILDUP = 0.35
 ARMED_BEATS = 4.0
-"""How long after its build-up, or after silence, bass still makes a drop."""
+"""Beats after a build-up or silence in which returning bass makes a drop."""
 SILENT_BEATS = 1.5
 HEARD_BEATS = 16.0
-"""So much music must have been heard before a silence makes a drop."""
+"""Beats of music needed before a silence can lead to a drop."""
 DROP_DECAY_SECONDS = 0.1
 CALM_BEATS = 8.0
-"""After a drop nothing is a build-up for so long: what is new settles first."""
+"""Beats after a drop in which no build-up is detected."""
 ON_BEAT = 0.2
-"""How far from a beat, in beats, still counts as on it."""
+"""Largest distance from a beat, in beats, that counts as on the beat."""
 
 
 @dataclass(frozen=True, slots=True)
 class StructureInput:
-    """What the detector hears in one hop.
+    """Input of the detector for one hop.
 
-    bass: its level, 0 to 1. bright: level of what is above 2 kHz in units of 30 dB, from any zero, without
-    gain. onset: one fired in this hop.
-    kick: the decaying hit, 0 to 1.
-    period: seconds a beat, 0 while unknown. phase, bar_phase: 0 to 1.
+    bass: level, 0 to 1. bright: level above 2 kHz in units of 30 dB, relative to any constant, without gain. onset: one
+    fired in this hop. kick: the decaying hit, 0 to 1. period: seconds per beat, 0 while unknown. phase, bar_phase: 0 to
+    1.
     """
 
     bass: float
@@ -58,9 +56,9 @@ class StructureInput:
 
 @dataclass
 class StructureDetector:
-    """State of the detector. One step a hop.
+    """One step per hop.
 
-    buildup: 0 to 1. drop: 1 at a drop, then decaying in 0.1 s. dropped: a drop in this very hop.
+    buildup: 0 to 1. drop: 1 at a drop, then decaying in 0.1 s. dropped: a drop in this hop.
     """
 
     buildup: float = 0.0
@@ -81,7 +79,7 @@ class StructureDetector:
     _since_drop: float = math.inf
 
     def step(self, now: StructureInput) -> bool:
-        """Hear a hop; returns `dropped`."""
+        """Take one hop; returns `dropped`."""
         beats = HOP_SECONDS / (now.period or 0.5)
         self._remember(now, beats)
         self._build(now, beats)
@@ -90,7 +88,7 @@ class StructureDetector:
         return self.dropped
 
     def _remember(self, now: StructureInput, beats: float) -> None:
-        """Short and long averages, in beats."""
+        """Update the short and long averages, in beats."""
         self._bass = follow(self._bass, now.bass, 0.0, 1.0, beats)
         self._bright = follow(self._bright, now.bright, 1.5, 1.5, beats)
         self._bright_before = self._settle(self._bright_before, self._bright, BRIGHTER, beats)
@@ -102,13 +100,13 @@ class StructureDetector:
                 self._armed = ARMED_BEATS / 2
             self._quiet = 0.0
             self._heard += beats
-            # The bass that this music has when it has bass: learnt in two beats, forgotten over 64.
+            # Usual bass level of this music: learned in two beats, forgotten over 64.
             self._usual_bass = follow(self._usual_bass, self._bass, 2.0, 64.0, beats)
         else:
             self._quiet += beats
 
     def _build(self, now: StructureInput, beats: float) -> None:
-        """Integrate what rises, each part limited: something new enters at once, a build-up takes its time."""
+        """Integrate the limited rises: a new section counts at once, a build-up takes its time."""
         brighter = (self._bright - self._bright_before - 0.4 * BRIGHTER) / BRIGHTER
         busier = (self._busy - self._busy_before - 0.4 * BUSIER) / BUSIER
         gone = now.gate and self._bass < GONE * self._usual_bass
@@ -141,6 +139,6 @@ class StructureDetector:
         return False
 
     def _settle(self, before: float, now: float, rise: float, beats: float) -> float:
-        """The long average of the last four beats or so; it jumps after what jumps."""
+        """The long average, over about four beats; it follows a jump quickly."""
         jumped = now - before > JUMP * rise or self._since_drop < CALM_BEATS
         return follow(before, now, 0.7 if jumped else 4.0, 4.0, beats)

@@ -1,12 +1,10 @@
-"""Tempo: how far apart the beats are, from the last ten seconds of onset strength, and what twenty before them said.
+"""Tempo: the beat interval, from the last ten seconds of onset strength and the mean of earlier estimates.
 
-Three questions, each to what answers it best:
-which metre? A tempo's score is the mean autocorrelation at one to eight beat periods (a comb, as in Scheirer,
-"Tempo and beat analysis of acoustic musical signals", JASA 1998), times a log-normal prior (as in Ellis, "Beat
-tracking by dynamic programming", JNMR 2007).
-which octave? Tempo is felt between about 80 and 160 BPM; at the edges of that octave decides how many strokes fall
-on a beat, and whether the drums repeat after a beat but not after half of one.
-how exactly? The maximum of the power that the periodogram has at the harmonics of the beat.
+Three questions, each with its own method. The metre: a tempo's score is the mean autocorrelation at one to eight beat
+periods (a comb, as in Scheirer, "Tempo and beat analysis of acoustic musical signals", JASA 1998) times a log-normal
+prior (as in Ellis, "Beat tracking by dynamic programming", JNMR 2007). The octave: people feel a tempo between about 80
+and 160 BPM; at the edges of that octave the number of onsets per beat decides, and whether the drums repeat after one
+beat but not after half a beat. The exact value: the maximum of the periodogram's power at the harmonics of the beat.
 """
 
 from __future__ import annotations
@@ -23,31 +21,31 @@ SLOWEST, FASTEST = 60.0, 180.0
 PRIOR_BPM = 113.0
 PRIOR_OCTAVES = 0.9
 COMFORT_OCTAVES = 0.42
-"""A tempo this near PRIOR_BPM (84 to 151) is as good as any other."""
+"""Tempi within this distance of PRIOR_BPM (84 to 151 BPM) are equally likely."""
 DISCOMFORT = 4.0
-"""Loss of score an octave beyond."""
+"""Loss of score per octave beyond."""
 STROKES_PER_BEAT = 2.2
 STROKE_OCTAVES = 0.8
 REPEAT_WEIGHT = 0.7
 LOYALTY = 0.1
-"""What the octave that is held is ahead of others."""
+"""Bonus of the octave that is held."""
 MEMORY_LOOKS = 80.0
-"""Looks, four a second, over whose findings the mean is taken: ten seconds may be a fill or a break."""
+"""Updates (four per second) over which the periodicity is averaged: ten seconds may be a fill or a break."""
 AGAINST = 0.6
-"""The held tempo's score must be this share of the best, or what is heard speaks against it."""
+"""Share of the best score below which the held tempo counts as contradicted."""
 PATIENCE_LOOKS = 8
-"""When so many looks in a row spoke against the held tempo, all that was heard before is forgotten."""
+"""After this many contradicting updates in a row, earlier estimates are dropped."""
 STEP = 1.0025
 MULTIPLES = 8
 HARMONICS = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
-"""Of the beat's frequency."""
+"""Multiples of the beat frequency."""
 FINE = np.linspace(-0.006, 0.006, 25)
 _FRAMES = 4096
 
 
 @cache
 def tempo_grid() -> np.ndarray:
-    """The tempi that are tried, BPM, float64 [n], 0.25 % apart."""
+    """The candidate tempi in BPM, float64 [n], 0.25 % apart."""
     count = int(np.log(FASTEST / SLOWEST) / np.log(STEP)) + 1
     return SLOWEST * STEP ** np.arange(count)
 
@@ -67,8 +65,8 @@ def _prior() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Periodicity:
-    """power: of the onset strength, at multiples of `resolution` Hz. onsets, drums: autocorrelation by lag in hops,
-    1 at lag 0. strokes: a second."""
+    """power: of the onset strength, at multiples of `resolution` Hz. onsets, drums: autocorrelation by lag in hops, 1
+    at lag 0. strokes: onsets per second."""
 
     power: np.ndarray
     onsets: np.ndarray
@@ -78,7 +76,7 @@ class Periodicity:
     resolution = 1.0 / (_FRAMES * HOP_SECONDS)
 
     def scores(self) -> np.ndarray:
-        """How well each tempo of `tempo_grid` explains what was heard, about 0 to 1."""
+        """Score of each tempo of `tempo_grid`, about 0 to 1."""
         whole, part = _lags()
         count = self.onsets.size - 1
         valid = whole < 0.75 * count
@@ -87,7 +85,7 @@ class Periodicity:
         return (score * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
 
     def octave(self, tempo: float, held: float = 0.0) -> float:
-        """`tempo`, half of it or its double, whichever is felt; `held` is the tempo that is believed in."""
+        """`tempo`, its half or its double, whichever people feel; `held`: the current tempo."""
         choices = [t for t in (0.5 * tempo, tempo, 2.0 * tempo) if SLOWEST <= t <= FASTEST]
         return max(choices, key=lambda t: self._felt(t) + LOYALTY * (abs(t - held) < 0.03 * t), default=tempo)
 
@@ -101,7 +99,7 @@ class Periodicity:
         return float(REPEAT_WEIGHT * max(beat - half, 0.0) - DISCOMFORT * far - crowd * crowd)
 
     def refine(self, tempo: float) -> float:
-        """The tempo nearby, BPM, at whose harmonics there is most power."""
+        """The nearby tempo in BPM with the most power at its harmonics."""
         tempi = tempo * (1.0 + FINE)
         at = tempi[:, None] * (HARMONICS / 60.0 / self.resolution)
         low = at.astype(np.int64)
@@ -118,16 +116,15 @@ class Periodicity:
 
 @dataclass
 class TempoMemory:
-    """What repeated lately. Longer than what a look hears, so that a fill or a break is outvoted; but another tempo is
-    soon believed, for what speaks against the old one is not averaged with it."""
+    """Running mean of the periodicity, longer than one update, so that fills and breaks are outvoted. After a tempo
+    change the mean starts anew, so the new tempo is accepted soon."""
 
     _mean: Periodicity | None = None
     _looks: int = 0
     _against: int = 0
 
     def remember(self, found: Periodicity, held: float) -> Periodicity:
-        """The mean of `found` and what was found before, but for `power`; `held` is the tempo that is believed in,
-        BPM, 0 for none."""
+        """The mean of `found` and earlier estimates, except for `power`. held: the current tempo in BPM, 0 for none."""
         heard = found.scores() * _prior()
         against = held > 0.0 and np.interp(held, tempo_grid(), heard) < AGAINST * heard.max()
         self._against = self._against + 1 if against else 0
@@ -146,13 +143,13 @@ class TempoMemory:
 
 
 def _towards(old: np.ndarray, new: np.ndarray, share: float) -> np.ndarray:
-    """`old` a share of the way to `new`, longer while little has been heard: what is new there counts whole."""
+    """`old` moved a share of the way to `new`. Values beyond the length of `old` are taken as they are."""
     known = old[: new.size]
     return np.append(known + share * (new[: known.size] - known), new[known.size :])
 
 
 def peak_offset(left: float, middle: float, right: float) -> float:
-    """Where between three even steps the maximum of a parabola lies, -0.5 to 0.5."""
+    """Position of the maximum of a parabola through three equal steps, -0.5 to 0.5."""
     bend = left - 2.0 * middle + right
     return min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < -1e-12 else 0.0
 
@@ -160,7 +157,7 @@ def peak_offset(left: float, middle: float, right: float) -> float:
 def periodicity(strength: np.ndarray, drums: np.ndarray, every: np.ndarray) -> Periodicity | None:
     """What repeats; None if nothing does. All [hops], newest last.
 
-    strength: of onsets, weighed as they say where the beat is. drums: of kick and snare. every: of all onsets alike.
+    strength: onset strength, weighted as evidence for the beat. drums: kick and snare. every: all onsets.
     """
     power, onsets = _correlate(strength)
     if onsets is None:
@@ -181,14 +178,14 @@ def _correlate(strength: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _strokes(strength: np.ndarray) -> float:
-    """Peaks a second that are at least a fifth of the strongest."""
+    """Peaks per second of at least a fifth of the strongest one."""
     middle = strength[1:-1]
     peaks = (middle > strength[:-2]) & (middle >= strength[2:]) & (middle > 0.2 * np.quantile(strength, 0.98))
     return float(np.count_nonzero(peaks)) / (strength.size * HOP_SECONDS)
 
 
 def best_tempo(scores: np.ndarray, near: float = 0.0, within: float = 0.06) -> tuple[float, float]:
-    """The likeliest tempo in BPM and its periodicity; `near` a tempo (+- the share `within`) if given."""
+    """The most likely tempo in BPM and its periodicity. near: search within +- the share `within` of this tempo."""
     grid = tempo_grid()
     weighted = scores * _prior()
     if near:
