@@ -56,7 +56,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
     from tpos_live.bench.session import machine
-    from tpos_live.core.settings import load_settings
+    from tpos_live.core.settings_loader import load_settings
     from tpos_live.runtime.live_session import LiveSession
 
     settings = load_settings(

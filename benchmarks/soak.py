@@ -52,7 +52,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
     import av
 
     from tpos_live.bench.session import machine
-    from tpos_live.core.settings import load_settings
+    from tpos_live.core.settings_loader import load_settings
     from tpos_live.runtime.live_session import LiveSession
 
     out = folder / "soak.mp4"

@@ -27,7 +27,7 @@ from fakes.tiny_engine import make_tiny_engine
 from tpos_live.bench.session import measure_show
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine

@@ -20,7 +20,7 @@ START = """
 import json, os, sys, time
 begin = float(sys.argv[1])
 from tpos_live.runtime.live_session import Show
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 row = {}
 def mark(name):
     row.setdefault(name, round(time.time() - begin, 2))

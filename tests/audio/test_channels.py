@@ -5,7 +5,7 @@ import pytest
 
 from tpos_live.audio.channels import Downmix, StereoMix, select_channels
 from tpos_live.audio.source import AudioError
-from tpos_live.core.settings import check_channels, parse_channels
+from tpos_live.core.setting_values import check_channels, parse_channels
 
 BLOCK = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32)
 

@@ -19,7 +19,7 @@ from fakes.tools import require_tool
 from tpos_live.bench import baselines as bench_baselines
 from tpos_live.bench import engine as bench_engine
 from tpos_live.bench.results import append_results, machine, processor
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, networks
 from tpos_live.diffusion.backends.registry import choose
 from tpos_live.diffusion.model.engine import load_engine

@@ -12,7 +12,7 @@ import pytest
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.bench import session as bench
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
 
 

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tpos_live.core.config_text import config_text
 from tpos_live.core.parameters import TABLE
-from tpos_live.core.settings import Settings, SettingsError, config_text, load_settings, parse_address, parse_size
+from tpos_live.core.setting_values import parse_address, parse_size
+from tpos_live.core.settings import Settings
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.settings_loader import load_settings
 
 ROOT = Path(__file__).parents[2]
 

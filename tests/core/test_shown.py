@@ -14,7 +14,7 @@ from tpos_live.control.keys import apply_key
 from tpos_live.control.osc_router import Datagram, Router
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.shown import SLOTS, WEIGHTS, showing, shown_text
 
 START = {"prompt": "sea"} | {f"prompt.{n}": f"slot {n}" for n in SLOTS}

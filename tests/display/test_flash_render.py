@@ -10,7 +10,7 @@ from test_flash_limiter import FPS, flashes
 
 from tpos_live.audio.source import RATE
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.flash_limiter import luminance
 from tpos_live.display.interpolator import FrameInterpolator

@@ -16,7 +16,8 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
-from tpos_live.core.settings import Settings, load_settings
+from tpos_live.core.settings import Settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.hub.resolve import BUILT_IN
 from tpos_live.runtime import offline
 from tpos_live.runtime.demo import PROMPTS, DemoPrompts, prompt_at

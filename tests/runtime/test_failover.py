@@ -16,7 +16,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.failover import PATIENCE, FailureKind, Fallback, choose_fallback, classify_failure, smaller_size
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.runtime.render_thread import RenderThread

@@ -18,7 +18,7 @@ from PIL import Image
 from tpos_live.audio.files import AudioClip
 from tpos_live.audio.source import RATE
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.runtime.audio_thread import AudioProcessor

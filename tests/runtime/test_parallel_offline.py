@@ -16,7 +16,8 @@ from fakes.tiny_engine import make_tiny_engine
 from tpos_live.audio.source import RATE
 from tpos_live.core.errors import EngineError
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import Settings, load_settings
+from tpos_live.core.settings import Settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.offline import drawn, pictures
 from tpos_live.runtime.parallel_offline import drawn_by_workers, role
 

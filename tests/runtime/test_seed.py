@@ -8,7 +8,8 @@ import pytest
 
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import Settings, load_settings
+from tpos_live.core.settings import Settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime import live_session as app
 
 ROOT = Path(__file__).parents[2]

@@ -29,7 +29,7 @@ from tpos_live.conditioning.projection import (
     states_hash,
 )
 from tpos_live.core.paths import projections_dir, shipped
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.audio_model import train_projection as training

@@ -25,7 +25,8 @@ from tpos_live.bench.results import append_results, machine
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import Settings, parse_size
+from tpos_live.core.setting_values import parse_size
+from tpos_live.core.settings import Settings
 from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator
 from tpos_live.diffusion.backends.registry import STOPGAPS, prepare_better
 from tpos_live.diffusion.generator import Painter

@@ -67,7 +67,7 @@ def check(name: str) -> int:
 @click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads of the show; for compile alone.")
 def compile_(name: str, accelerator: str, size: str, card: str, threads: int) -> int:
     """Compile an engine for a card, minutes ahead of the show. TensorRT for RTX needs no card here."""
-    from tpos_live.core.settings import parse_size
+    from tpos_live.core.setting_values import parse_size
 
     try:
         width, height = parse_size(size)

@@ -117,7 +117,7 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
 @_JSON
 def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> int:
     """Measure the scenes' own look: colour, light, quiet, texture, movement."""
-    from tpos_live.core.settings import parse_size
+    from tpos_live.core.setting_values import parse_size
     from tpos_live.evaluation.aesthetics import evaluate_look
     from tpos_live.evaluation.classifier.command import chosen
 

@@ -15,7 +15,7 @@ from tpos_live import __version__
 from tpos_live.cli.exit import expected, leave
 from tpos_live.cli.lazy_group import LazyGroup
 from tpos_live.cli.options import FILE, IMAGE, SHOW, channels, checked, settings_from, with_options
-from tpos_live.core.settings import parse_size
+from tpos_live.core.setting_values import parse_size
 
 LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "evaluate", "train")}
 

@@ -8,15 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from tpos_live.core.settings import (
-    Settings,
-    SettingsError,
-    load_settings,
-    parse_address,
-    parse_channels,
-    parse_screen,
-    parse_size,
-)
+from tpos_live.core.setting_values import parse_address, parse_channels, parse_screen, parse_size
+from tpos_live.core.settings import Settings
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.settings_loader import load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -16,7 +16,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import SentenceSpaceEncoder
 from tpos_live.conditioning.vocabulary import NEAR, Vocabulary, load_vocabulary
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.evaluation.accuracy import any_scalars
 from tpos_live.evaluation.classifier.model import Judge, load_judge
 from tpos_live.evaluation.harness.context import Trial

@@ -19,7 +19,7 @@ from tpos_live.audio.source import RATE
 from tpos_live.core.atomic import atomic_write
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import load_settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.evaluation.metrics.report import Figure, text_table

@@ -29,7 +29,7 @@ def run_clicks(count: int, prompt: str, seed: int, as_json: bool) -> int:
     import soundfile
 
     from tpos_live.audio.source import RATE
-    from tpos_live.core.settings import load_settings
+    from tpos_live.core.settings_loader import load_settings
     from tpos_live.runtime.offline import write_video
 
     sound, times = clicks(count, seed)

@@ -29,7 +29,8 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
-from tpos_live.core.settings import Settings, parse_address, parse_screen, parse_size
+from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
+from tpos_live.core.settings import Settings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
 from tpos_live.display.screens import has_display

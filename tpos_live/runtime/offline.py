@@ -25,7 +25,8 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import LORAS
 from tpos_live.core.progress import Progress
-from tpos_live.core.settings import Settings, parse_size
+from tpos_live.core.setting_values import parse_size
+from tpos_live.core.settings import Settings
 from tpos_live.core.timing import hms
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.output_file import VIDEO, check_output

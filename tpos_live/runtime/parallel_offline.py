@@ -29,7 +29,8 @@ from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
-from tpos_live.core.settings import Settings, parse_size
+from tpos_live.core.setting_values import parse_size
+from tpos_live.core.settings import Settings
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.pipeline import Pipeline
 

@@ -23,7 +23,8 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.paths import projections_dir, shipped
-from tpos_live.core.settings import Settings, parse_size
+from tpos_live.core.setting_values import parse_size
+from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.registry import STOPGAPS, Accelerator, prepare_better, sweep_caches
 from tpos_live.diffusion.generator import Painter

@@ -1,0 +1,99 @@
+"""What the text of a setting means: sizes, addresses, screens and channels."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from tpos_live.core.parameters import TABLE
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "256" is (256, 256), "512x288" is (512, 288), "" is (0, 0). Raises ValueError."""
+    if not text:
+        return (0, 0)
+    match = re.fullmatch(r"(\d{2,5})(?:x(\d{2,5}))?", text.strip().lower())
+    if not match:
+        raise ValueError("a size is written 256 or 512x288")
+    width = int(match[1])
+    height = int(match[2] or width)
+    if not (64 <= width <= 8192 and 64 <= height <= 8192):
+        raise ValueError("a size lies between 64 and 8192 pixels")
+    return width, height
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """ "host:port" as a pair; "" is ("", 0). Raises ValueError."""
+    if not text:
+        return ("", 0)
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("a reply address is written HOST:PORT, for example 127.0.0.1:9001")
+    return host, int(port)
+
+
+def parse_screen(text: str) -> int | str:
+    """ "1" is the number 1, "HDMI-1" a name, "" too. Raises ValueError."""
+    if not text.strip().lstrip("-").isdigit():
+        return text.strip()
+    most = TABLE["out.screen"].high
+    if not 0 <= int(text) <= most:
+        raise ValueError(f"a screen is a name, or a number from 0 to {most:g}")
+    return int(text)
+
+
+def _output_size(text: str) -> None:
+    if parse_size(text) == (0, 0):
+        raise ValueError("a size is written 1280x720; delete the line for the default")
+
+
+def _listening(text: str) -> None:
+    if not text.strip():
+        raise ValueError("takes an address of this machine: 127.0.0.1, or 0.0.0.0 for the whole network")
+
+
+def _reply(text: str) -> None:
+    if not text:
+        raise ValueError("a reply address is written HOST:PORT, for example 127.0.0.1:9001")
+    parse_address(text)
+
+
+def _several(value: object) -> object:
+    """One text is a list of one; "" is none."""
+    return ([value] if value else []) if isinstance(value, str) else value
+
+
+def parse_channels(text: str) -> list[int]:
+    """ "1,2" as [1, 2]. Raises ValueError with what is wrong."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ValueError(f'channels are written 1 or 1,2 and count from 1, not "{text}"')
+    return check_channels([int(part) for part in parts])
+
+
+def check_channels(channels: list[int]) -> list[int]:
+    """The same list. Raises ValueError for a channel below 1 or named twice."""
+    for channel in channels:
+        if channel < 1:
+            raise ValueError(f"channels count from 1; there is none with the number {channel}")
+        if channels.count(channel) > 1:
+            raise ValueError(f"channel {channel} is named twice")
+    return channels
+
+
+def _checked(parse: Any) -> AfterValidator:
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
+
+Size = Annotated[str, _checked(parse_size)]
+OutputSize = Annotated[str, _checked(_output_size)]
+ScreenName = Annotated[str, _checked(parse_screen)]
+Host = Annotated[str, _checked(_listening)]
+Addresses = Annotated[list[Annotated[str, _checked(_reply)]], Field(max_length=16), BeforeValidator(_several)]
+Channels = Annotated[list[int], AfterValidator(check_channels)]
