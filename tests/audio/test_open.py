@@ -39,7 +39,7 @@ def test_the_demo_is_there_and_plays() -> None:
 def test_nothing_heavy_is_imported_before_a_source_is_entered() -> None:
     """File and demo must work where PortAudio is missing, and `--help` must be quick."""
     code = (
-        "import sys; from tpos_live.audio.open import open_sound; open_sound(); open_sound(demo=True);"
+        "import sys; from tpos_live.audio.open import open_source; open_source(); open_source(demo=True);"
         "assert not {'sounddevice', 'torch', 'scipy'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

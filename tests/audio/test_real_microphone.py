@@ -35,7 +35,7 @@ def mic() -> Iterator[FakeMicrophone | None]:
         yield microphone
 
 
-class Listener:
+class ChunkCollector:
     """Pulls every 10 ms, as the analysis does, and keeps what came and in which states."""
 
     def __init__(self, sound: AudioSource) -> None:
@@ -106,14 +106,14 @@ def test_a_sine_in_the_room_arrives_with_its_level_and_pitch(mic: FakeMicrophone
     mic.play(sine(440, 20))
     sound = Microphone(mic.device, rate=rate)
     sound.__enter__()
-    listener = Listener(sound)
-    assert listener.listen(FIRST_BLOCK, running)
-    listener.listen(1.0)
-    assert listener.hears_the_sine(8)
+    collector = ChunkCollector(sound)
+    assert collector.listen(FIRST_BLOCK, running)
+    collector.listen(1.0)
+    assert collector.hears_the_sine(8)
     status = sound.status(time.perf_counter())
     assert status.name == mic.device and status.rate == (rate or RATE) and status.message == ""
     assert status.losses.total == 0 and status.channels == 2
-    ages = [time.perf_counter() - chunk.captured_at for chunk in listener.chunks[-1:]]
+    ages = [time.perf_counter() - chunk.captured_at for chunk in collector.chunks[-1:]]
     assert max(ages) < 0.1
     assert closes_quickly(sound)
 
@@ -122,19 +122,19 @@ def test_a_stalled_microphone_becomes_silence_and_comes_back(mic: FakeMicrophone
     """Suspended: no callback, no flag, no error, and PortAudio calls the stream active."""
     mic.play(sine(440, 60))
     with Microphone(mic.device) as sound:
-        listener = Listener(sound)
-        assert listener.listen(FIRST_BLOCK, running)
+        collector = ChunkCollector(sound)
+        assert collector.listen(FIRST_BLOCK, running)
         mic.suspend()
-        assert listener.listen(1.5, in_trouble)
-        assert listener.pace(1.0) == pytest.approx(1, abs=0.05)
-        assert not any(chunk.real or chunk.mono.any() for chunk in listener.chunks[-20:])
+        assert collector.listen(1.5, in_trouble)
+        assert collector.pace(1.0) == pytest.approx(1, abs=0.05)
+        assert not any(chunk.real or chunk.mono.any() for chunk in collector.chunks[-20:])
         # under load PortAudio sometimes ends the suspended stream, which looks like an unplugged one
-        assert any(text.startswith(f'microphone "{mic.device}" ') for text in listener.messages)
-        assert all(text.endswith("; waiting for it") for text in listener.messages if text)
+        assert any(text.startswith(f'microphone "{mic.device}" ') for text in collector.messages)
+        assert all(text.endswith("; waiting for it") for text in collector.messages if text)
         mic.resume()
-        assert listener.listen(FIRST_BLOCK + 5, running)
-        assert listener.hears_the_sine(8) and listener.chunks[-1].real
-        assert SourceState.STALLED in listener.states
+        assert collector.listen(FIRST_BLOCK + 5, running)
+        assert collector.hears_the_sine(8) and collector.chunks[-1].real
+        assert SourceState.STALLED in collector.states
         assert sound.status(time.perf_counter()).message == ""
 
 
@@ -142,14 +142,14 @@ def test_a_hiccup_is_no_longer_than_it_was(mic: FakeMicrophone) -> None:
     """0.8 s without a block were 2.8 s of silence: the stream was closed, and opening it again takes PulseAudio 2 s."""
     mic.play(sine(440, 60))
     with Microphone(mic.device) as sound:
-        listener = Listener(sound)
-        assert listener.listen(FIRST_BLOCK, running) and listener.hears_the_sine(8)
-        capture, before = sound._supervisor.capture, len(listener.chunks)
+        collector = ChunkCollector(sound)
+        assert collector.listen(FIRST_BLOCK, running) and collector.hears_the_sine(8)
+        capture, before = sound._supervisor.capture, len(collector.chunks)
         mic.suspend()
-        listener.listen(0.8)
+        collector.listen(0.8)
         mic.resume()
-        assert listener.hears_the_sine(4)
-        put_in = sum(len(chunk.mono) for chunk in listener.chunks[before:] if not chunk.real) / RATE
+        assert collector.hears_the_sine(4)
+        put_in = sum(len(chunk.mono) for chunk in collector.chunks[before:] if not chunk.real) / RATE
         assert put_in < 1.6, "on a busy machine; 0.8 s on an idle one"
         assert sound._supervisor.capture is capture, "the stream was kept"
 
@@ -160,23 +160,23 @@ def test_a_lost_microphone_is_replaced_and_given_back(mic: FakeMicrophone, tmp_p
     soundfile.write(tmp_path / "spare.wav", sine(880, 2), RATE, "FLOAT")
     fallback = str(tmp_path / "spare.wav") if with_file else mic.backup
     with Microphone(mic.device, fallback=fallback) as sound:
-        listener = Listener(sound)
-        assert listener.listen(FIRST_BLOCK, running)
+        collector = ChunkCollector(sound)
+        assert collector.listen(FIRST_BLOCK, running)
         mic.unplug()
         lost = time.perf_counter()
         name = Path(fallback).name
-        assert listener.listen(FIRST_BLOCK, lambda status: status.name == name and listener.chunks[-1].real)
+        assert collector.listen(FIRST_BLOCK, lambda status: status.name == name and collector.chunks[-1].real)
         assert time.perf_counter() - lost < 4.5, "3 s on an idle machine"
         assert f'"{name}" is heard until it returns' in sound.status(time.perf_counter()).message
-        before = len(listener.chunks)
-        listener.listen(1.5)
-        assert all(chunk.real for chunk in listener.chunks[before:]), "attempts to open the first do not disturb it"
+        before = len(collector.chunks)
+        collector.listen(1.5)
+        assert all(chunk.real for chunk in collector.chunks[before:]), "attempts to open the first do not disturb it"
         if with_file:
-            assert is_the_sine(listener.heard(0.5), 880)
+            assert is_the_sine(collector.heard(0.5), 880)
         mic.replug()
         mic.play(sine(440, 30))
-        assert listener.listen(FIRST_BLOCK + 8, lambda status: running(status) and status.name == mic.device)
-        assert listener.hears_the_sine(8) and listener.chunks[-1].real
+        assert collector.listen(FIRST_BLOCK + 8, lambda status: running(status) and status.name == mic.device)
+        assert collector.hears_the_sine(8) and collector.chunks[-1].real
         assert f'microphone "{mic.device}" is back' in sound.remarks()
 
 
@@ -215,16 +215,16 @@ with Microphone({mic.device!r}) as sound:
 
 def test_an_unplugged_microphone_is_waited_for_and_opened_again(mic: FakeMicrophone) -> None:
     with Microphone(mic.device) as sound:
-        listener = Listener(sound)
-        assert listener.listen(FIRST_BLOCK, running)
+        collector = ChunkCollector(sound)
+        assert collector.listen(FIRST_BLOCK, running)
         mic.unplug()
-        assert listener.listen(1.5, in_trouble)
-        assert listener.pace(1.0) == pytest.approx(1, abs=0.05)
-        assert f'microphone "{mic.device}" is gone; waiting for it' in listener.messages
+        assert collector.listen(1.5, in_trouble)
+        assert collector.pace(1.0) == pytest.approx(1, abs=0.05)
+        assert f'microphone "{mic.device}" is gone; waiting for it' in collector.messages
         mic.replug()
         mic.play(sine(440, 30))
-        assert listener.listen(FIRST_BLOCK + 6, running)
-        assert listener.hears_the_sine(8) and listener.chunks[-1].real
+        assert collector.listen(FIRST_BLOCK + 6, running)
+        assert collector.hears_the_sine(8) and collector.chunks[-1].real
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored from cffi callback")
@@ -235,13 +235,13 @@ def test_a_failing_callback_is_mended(mic: FakeMicrophone) -> None:
         raise RuntimeError("as a driver's bug would")
 
     with Microphone(mic.device) as sound:
-        listener = Listener(sound)
-        assert listener.listen(FIRST_BLOCK, running)
+        collector = ChunkCollector(sound)
+        assert collector.listen(FIRST_BLOCK, running)
         capture = sound._supervisor.capture
         assert capture is not None
         capture.deliver = broken  # type: ignore[method-assign]
-        assert listener.listen(1.5, in_trouble)
-        assert listener.listen(FIRST_BLOCK, running)
+        assert collector.listen(1.5, in_trouble)
+        assert collector.listen(FIRST_BLOCK, running)
         assert sound._supervisor.capture is not capture
 
 
@@ -249,22 +249,22 @@ def test_a_failing_callback_is_mended(mic: FakeMicrophone) -> None:
 def test_closing_is_quick_in_any_trouble(mic: FakeMicrophone, trouble: str) -> None:
     sound = Microphone(mic.device)
     sound.__enter__()
-    listener = Listener(sound)
-    assert listener.listen(FIRST_BLOCK, running)
+    collector = ChunkCollector(sound)
+    assert collector.listen(FIRST_BLOCK, running)
     getattr(mic, trouble)()
-    listener.listen(0.8)
+    collector.listen(0.8)
     assert closes_quickly(sound)
 
 
 def test_changing_the_microphone_during_the_show(mic: FakeMicrophone) -> None:
     mic.play(sine(440, 30))
     with Microphone(mic.device) as sound:
-        listener = Listener(sound)
-        assert listener.listen(FIRST_BLOCK, running)
+        collector = ChunkCollector(sound)
+        assert collector.listen(FIRST_BLOCK, running)
         sound.reopen(mic.other)
-        assert listener.listen(FIRST_BLOCK, lambda status: running(status) and status.name == mic.other)
+        assert collector.listen(FIRST_BLOCK, lambda status: running(status) and status.name == mic.other)
         sound.reopen("theremin")
-        assert listener.listen(FIRST_BLOCK, lambda status: "theremin" in status.message and running(status))
+        assert collector.listen(FIRST_BLOCK, lambda status: "theremin" in status.message and running(status))
         assert sound.status(time.perf_counter()).name == mic.other
 
 
@@ -292,7 +292,7 @@ def test_a_file_is_heard_and_what_is_heard_is_analysed(mic: FakeMicrophone, tmp_
     seconds = 15
     soundfile.write(tmp_path / "a.wav", sine(880, seconds, rate=44_100), 44_100, "FLOAT")
     with Microphone(mic.device) as ears, FileSource(tmp_path / "a.wav", output=mic.speaker) as sound:
-        room, played = Listener(ears), Listener(sound)
+        room, played = ChunkCollector(ears), ChunkCollector(sound)
         end, heard = time.perf_counter() + 10, False
         while time.perf_counter() < end and not heard:
             room.listen(0.001)
@@ -313,7 +313,7 @@ def test_a_file_is_heard_and_what_is_heard_is_analysed(mic: FakeMicrophone, tmp_
 
 def test_without_any_sound_server_the_message_says_what_still_works(tmp_path: Path) -> None:
     require_fake_microphone()
-    code = "from tpos_live.audio.open import open_sound\nwith open_sound('mic'): pass"
+    code = "from tpos_live.audio.open import open_source\nwith open_source('mic'): pass"
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ, cwd=Path.cwd()

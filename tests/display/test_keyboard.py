@@ -72,8 +72,8 @@ def test_every_key_of_the_table_by_its_position_on_every_layout() -> None:
 def test_a_layout_that_moves_letters_is_told() -> None:
     require_tool("Xvfb", "setxkbmap")
     script = (
-        "from pyglet.display import get_display; from tpos_live.display.keyboard import layout_note; "
-        "print(layout_note(get_display(), 'afmqy'))"
+        "from pyglet.display import get_display; from tpos_live.display.keyboard import describe_layout; "
+        "print(describe_layout(get_display(), 'afmqy'))"
     )
     start = "keys go by their position on a US keyboard; here "
     with one_screen((320, 180)) as display:

@@ -201,7 +201,7 @@ class PromptBank:
         self._shown: torch.Tensor | None = None
         self._goal: list[Part] = []
         self.parts: list[Part] = []
-        """What the newest `tokens` are made of: at most MOST_SCENES, one in sum, none negligible."""
+        """What the newest `tokens` are made of: at most MAX_REGIONS, one in sum, none negligible."""
         self._key: dict[int, str] | None = None
         self._fade: _Fade | None = None
         self._weights: dict[int, float] = {}

@@ -13,7 +13,7 @@ MAX_REGIONS = 3
 @dataclass(frozen=True, slots=True)
 class Regions:
     """prompt_embeds: float [K, rows, dim], each as a prompt of its own; valid until the builder's next call.
-    weights: K of them, 2 to MOST_SCENES, all above zero, one in sum: shares of the picture's area."""
+    weights: K of them, 2 to MAX_REGIONS, all above zero, one in sum: shares of the picture's area."""
 
     prompt_embeds: torch.Tensor
     weights: tuple[float, ...]

@@ -34,7 +34,7 @@ class AudioProcessor:
         self.features = Features()
         self.tagger = Tagger(encoder)
         self._extractor = FeatureExtractor()
-        self._conductor = ModulationIntegrator()
+        self._integrator = ModulationIntegrator()
         self.times = StageTimes(("analysis", "encoder"))
 
     def hear(self, chunk: Chunk, snapshot: Snapshot) -> None:
@@ -43,7 +43,7 @@ class AudioProcessor:
         heard = self._extractor.push(chunk.mono, snapshot)
         params, delay = None, self.delay() if heard else 0.0
         for features in heard:
-            params = self._conductor.step(features, snapshot, chunk.captured_at, delay)
+            params = self._integrator.step(features, snapshot, chunk.captured_at, delay)
         if params is not None:
             self.features = heard[-1]
             self.frame_params.put(params)

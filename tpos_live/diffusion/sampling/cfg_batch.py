@@ -37,7 +37,7 @@ class Batch:
     def fill(self, prompts: torch.Tensor, without: torch.Tensor | None, sounds: torch.Tensor | None) -> None:
         """Take the conditionings of the next picture.
 
-        prompts: [1 to MOST_SCENES, rows, dim]. without: [1, rows, dim], of classifier-free guidance, None where it is
+        prompts: [1 to MAX_REGIONS, rows, dim]. without: [1, rows, dim], of classifier-free guidance, None where it is
         off. sounds: [K, text rows, dim], None where none lead; the rows behind, which hold the engine's scalars, are
         the prompts'.
         """

@@ -53,7 +53,7 @@ class Growth:
         self._masks = torch.zeros(MAX_REGIONS, 1, height, width, device=device)
 
     def prepare(self, weights: Sequence[float]) -> None:
-        """Set the weights of the next picture: 2 to MOST_SCENES of them, one in sum."""
+        """Set the weights of the next picture: 2 to MAX_REGIONS of them, one in sum."""
         self._numbers.put([max(share, _TINY) for share in shares(weights)])
 
     def join(

@@ -66,7 +66,7 @@ class Artist:
     def grow(self, parts: Sequence[Part], scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
         """The same of several prompts that grow through each other, as in a show between two prompts.
 
-        parts: states and weights, at most MOST_SCENES, one in sum; those of no weight are left out.
+        parts: states and weights, at most MAX_REGIONS, one in sum; those of no weight are left out.
         """
         parts = [part for part in parts if part[1] > 0]
         if self._rows.pairs and len(parts) == 2:
