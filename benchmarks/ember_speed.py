@@ -19,7 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tpos_live.bench.results import append_results, machine
-from tpos_live.diffusion.backends.registry import bfloat16_is_native
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model.dataset import LATENT_CHANNELS, LAYOUT
 from tpos_live.training.image_model.export import SIZES

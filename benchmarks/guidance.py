@@ -82,7 +82,7 @@ class Easel:
         self.engine = engine
         self.painter = Painter(engine, threads=torch.get_num_threads(), patient=True)
         if self.painter.accelerator.name == "eager":
-            better = prepare_better("auto", engine, self.painter.size, self.painter.rows, torch.get_num_threads())
+            better = prepare_better("auto", dataclasses.replace(self.painter.request, threads=torch.get_num_threads()))
             if better is not None:
                 self.painter.use(better)
 

@@ -28,9 +28,9 @@ from tpos_live.bench.session import measure_show
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
-from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedPipeline
 from tpos_live.runtime import pipeline as pipeline
 
 SIZE = (512, 512)
@@ -39,12 +39,12 @@ NAP = 0.0003
 PICTURES = 400
 
 
-class Card(WholeAccelerator):
+class Card(CapturedBackend):
     """Draws nothing, and takes its time for it."""
 
     def __init__(self, engine: Engine, rows: int, seconds: float) -> None:
-        self.name, self.why, self.torch_threads, self.size = "stand-in", "", 1, SIZE
-        self.whole = WholePicture(engine, SIZE, rows, lambda x, *_: x, lambda _x: torch.zeros(1, 3, *SIZE[::-1]))
+        self.name, self.torch_threads, self.size = "stand-in", 1, SIZE
+        self.whole = CapturedPipeline(engine, SIZE, rows, lambda x, *_: x, lambda _x: torch.zeros(1, 3, *SIZE[::-1]))
         self.whole._run = lambda *_kind: None  # type: ignore[method-assign]  # what would be launched
         self.waited, self._seconds, self._due = 0.0, seconds, 0.0
 

@@ -20,9 +20,11 @@ from tpos_live.bench import baselines as bench_baselines
 from tpos_live.bench import engine as bench_engine
 from tpos_live.bench.results import append_results, machine, processor
 from tpos_live.core.settings_loader import load_settings
-from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, networks
+from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.backends.registry import choose
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 PLOT = Path(__file__).parents[2] / "benchmarks" / "plot.py"
 
@@ -56,13 +58,14 @@ def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, kind: str) -> 
     class Canvas:
         size = (64, 64)
         rows = engine.text_tokens + 4
-        accelerator = choose("eager", engine, (64, 64), rows)
+        accelerator = choose("eager", BackendRequest(engine, (64, 64), rows))
 
     Canvas.engine = engine  # type: ignore[attr-defined]
     with torch.inference_mode():
         torch.manual_seed(3)
         apart = np.asarray(bench_baselines.apart(Canvas, 2)(0)).astype(float)  # type: ignore[arg-type]
-        Canvas.accelerator = WholeAccelerator("recorded", engine, Canvas.size, Canvas.rows, networks)
+        request = BackendRequest(engine, Canvas.size, Canvas.rows)
+        Canvas.accelerator = CapturedBackend("recorded", request, networks(engine))
         torch.manual_seed(3)
         recorded = np.asarray(bench_baselines.apart(Canvas, 2, recorded=True)(0)).astype(float)  # type: ignore[arg-type]
         torch.manual_seed(3)

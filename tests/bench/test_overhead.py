@@ -30,11 +30,11 @@ class Canvas:
         self.now += 0.002
         if self.accelerator.name != "hollow":
             self.now += 0.008
-            self.accelerator.waited = getattr(self.accelerator, "waited", 0.0) + 0.008
+            self.accelerator.waited = (self.accelerator.waited or 0.0) + 0.008
 
 
 class Networks:
-    name, torch_threads = "eager", 1
+    name, torch_threads, waited = "eager", 1, None
 
 
 def test_without_networks_what_is_left_is_python() -> None:

@@ -15,12 +15,16 @@ import torch
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends import openvino
-from tpos_live.diffusion.backends import registry as accelerators
+from tpos_live.diffusion.backends import cache as caches
+from tpos_live.diffusion.backends import openvino, registry
 from tpos_live.diffusion.backends import torch_compile as compiled
-from tpos_live.diffusion.backends.registry import Eager, choose, prepare_better, write_pixels
+from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.parity import MIN_PSNR
+from tpos_live.diffusion.backends.registry import choose, prepare_better
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.model.pixels import write_pixels
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]"
@@ -30,27 +34,27 @@ SIZE = (64, 64)
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(openvino, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path)
     return tmp_path
 
 
 def test_a_name_that_does_not_exist(flow: Engine) -> None:
     with pytest.raises(EngineError, match=r"warp.*eager"):
-        choose("warp", flow, SIZE, 32)
+        choose("warp", BackendRequest(flow, SIZE, 32))
 
 
 def test_eager_says_why_it_is_not_openvino(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose("eager", flow, SIZE, 32).why == "chosen by --accelerator"
+    assert choose("eager", BackendRequest(flow, SIZE, 32)).fallback_reason == "chosen by --accelerator"
     monkeypatch.setattr(openvino.importlib.util, "find_spec", lambda name: None)
-    chosen = choose("auto", flow, SIZE, 32)
-    assert chosen.name == "eager" and "not installed" in chosen.why
-    assert prepare_better("auto", flow, SIZE, 32) is None
+    chosen = choose("auto", BackendRequest(flow, SIZE, 32))
+    assert chosen.name == "eager" and "not installed" in chosen.fallback_reason
+    assert prepare_better("auto", BackendRequest(flow, SIZE, 32)) is None
 
 
 @needs_openvino
 def test_not_converted_yet_is_said(flow: Engine, cache: Path) -> None:
-    chosen = choose("auto", flow, SIZE, 32)
-    assert chosen.name == "eager" and "not converted" in chosen.why
+    chosen = choose("auto", BackendRequest(flow, SIZE, 32))
+    assert chosen.name == "eager" and "not converted" in chosen.fallback_reason
 
 
 def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
@@ -65,11 +69,11 @@ def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
 @pytest.mark.slow
 def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     painter = Painter(flow, SIZE, "eager", threads=1)
-    better = prepare_better("auto", flow, SIZE, painter.rows, threads=1)
+    better = prepare_better("auto", painter.request)
     assert better is not None and better.name == "openvino"
-    place = openvino.folder(flow, SIZE, painter.rows)
-    facts = json.loads((place / openvino.SIDECAR).read_text())
-    assert facts["parity_db"] >= openvino.MIN_PARITY
+    place = openvino.folder(painter.request)
+    facts = json.loads((place / openvino.CACHE.sidecar).read_text())
+    assert facts["parity_db"] >= MIN_PSNR
     assert [path.name for path in (cache / "openvino").iterdir()] == [place.name]  # nothing half-made is left
 
     states = flow.encode("blue sea")
@@ -81,26 +85,26 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
         frame = painter.draw(FrameParams(noise_position=0.7), tokens, store.snapshot())
         pictures.append(frame.pixels.astype(np.float64))
     error = float(((pictures[0] - pictures[1]) ** 2).mean())
-    assert 10 * np.log10(255**2 / max(error, 1e-6)) >= openvino.MIN_PARITY
-    assert choose("auto", flow, SIZE, painter.rows).name == "openvino"
+    assert 10 * np.log10(255**2 / max(error, 1e-6)) >= MIN_PSNR
+    assert choose("auto", BackendRequest(flow, SIZE, painter.rows)).name == "openvino"
 
     # A show that starts on the converted engine does not read the networks; what falls back to them does.
     lazy = load_engine(flow.folder, "cpu", lazy=True)
     assert Painter(lazy, SIZE, threads=1).accelerator.name == "openvino" and not lazy.networks.loaded
-    assert choose("eager", lazy, SIZE, painter.rows).name == "eager" and lazy.networks.loaded
+    assert choose("eager", BackendRequest(lazy, SIZE, painter.rows)).name == "eager" and lazy.networks.loaded
 
     # What OpenVINO compiled is kept; damage there costs the time of compiling again.
     kept = list((place / "compiled").glob("*.blob"))
     assert kept
     for blob in kept:
         blob.write_bytes(b"damaged")
-    assert choose("auto", flow, SIZE, painter.rows).name == "openvino" and place.exists()
+    assert choose("auto", BackendRequest(flow, SIZE, painter.rows)).name == "openvino" and place.exists()
 
     # Another size is another engine; a damaged one is removed and named.
-    assert choose("auto", flow, (96, 64), painter.rows).name == "eager"
+    assert choose("auto", BackendRequest(flow, (96, 64), painter.rows)).name == "eager"
     (place / "unet.xml").write_text("damaged")
-    chosen = choose("auto", flow, SIZE, painter.rows)
-    assert chosen.name == "eager" and "damaged" in chosen.why and not place.exists()
+    chosen = choose("auto", BackendRequest(flow, SIZE, painter.rows))
+    assert chosen.name == "eager" and "damaged" in chosen.fallback_reason and not place.exists()
 
 
 @needs_openvino
@@ -108,15 +112,15 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
 def test_a_failed_conversion_is_one_line(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino.sys, "executable", "/bin/false")
     with pytest.raises(EngineError, match="eager goes on"):
-        prepare_better("openvino", flow, SIZE, 32)
-    assert isinstance(choose("auto", flow, SIZE, 32), Eager)
+        prepare_better("openvino", BackendRequest(flow, SIZE, 32))
+    assert isinstance(choose("auto", BackendRequest(flow, SIZE, 32)), Eager)
     assert list((cache / "openvino").iterdir()) == []
     crashing = cache / "crashing"
     crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
     crashing.chmod(0o700)
     monkeypatch.setattr(openvino.sys, "executable", str(crashing))
     with pytest.raises(EngineError, match=r"signal 11.*eager goes on"):
-        prepare_better("openvino", flow, SIZE, 32)
+        prepare_better("openvino", BackendRequest(flow, SIZE, 32))
 
 
 @needs_openvino
@@ -125,8 +129,8 @@ def test_a_cpu_without_bfloat16_does_not_take_the_conversion_of_one_that_has_it(
 ) -> None:
     places = []
     for native in (True, False):
-        monkeypatch.setattr(accelerators, "bfloat16_is_native", lambda native=native: native)
-        places.append(openvino.folder(flow, SIZE, 32))
+        monkeypatch.setattr(openvino, "bfloat16_is_native", lambda native=native: native)
+        places.append(openvino.folder(BackendRequest(flow, SIZE, 32)))
     assert places[0] != places[1], "running it would crash the process"
 
 
@@ -134,17 +138,16 @@ SINGLE = """
 import json, sys
 from pathlib import Path
 from tpos_live.core.paths import shipped
-from tpos_live.diffusion.backends import registry as accelerators
-from tpos_live.diffusion.backends import openvino
+from tpos_live.diffusion.backends import eager, openvino
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.generator import Painter
-accelerators.bfloat16_is_native = lambda: False
+openvino.bfloat16_is_native = eager.bfloat16_is_native = lambda: False
 work, size = Path(sys.argv[1]), (256, 256)
 engine = load_engine(shipped("engines") / "ember", "cpu")
-openvino._convert(engine, size, Painter(engine, size, "eager").rows, work)
-precision = json.loads((work / openvino.SIDECAR).read_text())["precision"]
+openvino.convert(Painter(engine, size, "eager").request, work)
+precision = json.loads((work / openvino.CACHE.sidecar).read_text())["precision"]
 made = openvino.OpenVino(work, precision)
-print(json.dumps([precision, made.batch(2, wait=True), made.batch(3, wait=True)]))
+print(json.dumps([precision, made.prepare_batch_size(2, wait=True), made.prepare_batch_size(3, wait=True)]))
 """
 
 
@@ -156,7 +159,7 @@ def test_ember_is_converted_for_a_cpu_without_bfloat16(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-500:]
     assert json.loads(done.stdout.splitlines()[-1]) == ["f32", "", ""]
-    assert json.loads((tmp_path / openvino.SIDECAR).read_text())["parity_db"] >= 60
+    assert json.loads((tmp_path / openvino.CACHE.sidecar).read_text())["parity_db"] >= 60
 
 
 def test_a_property_that_openvino_does_not_know_is_left_out() -> None:
@@ -187,6 +190,11 @@ class OnACard:
     device = torch.device("cuda")
 
 
+def on_a_card(engine: Engine) -> Any:
+    """The same engine, on a card by its own account."""
+    return SimpleNamespace(device=torch.device("cuda"), networks=engine.networks)
+
+
 @pytest.mark.parametrize(
     ("name", "compiled_before", "now", "later"),
     [
@@ -203,21 +211,22 @@ def test_what_a_card_draws_with_first_and_what_is_swapped_in(
 ) -> None:
     monkeypatch.setattr(compiled, "is_prepared", lambda *_: compiled_before)
     engine: Any = OnACard()
-    assert accelerators.ladder(name, "cuda") == now
-    assert accelerators._later(name, engine, SIZE, 81, 0) == later
+    assert registry.fallback_order(name, "cuda") == now
+    assert registry.preparable(name, BackendRequest(engine, SIZE, 81)) == later
 
 
 def test_a_show_on_a_card_begins_with_what_is_there_soon(flow: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accelerators, "ladder", lambda *_: ("compile", "cuda-graph", "eager"))
-    monkeypatch.setattr(accelerators, "_later", lambda *_: "compile")
-    monkeypatch.setattr(accelerators, "is_available", lambda *_: (True, ""))
-    loaded: list[tuple[str, object]] = []
+    monkeypatch.setattr(registry, "fallback_order", lambda *_: ("compile", "cuda-graph", "eager"))
+    monkeypatch.setattr(registry, "preparable", lambda *_: "compile")
+    monkeypatch.setattr(registry, "is_available", lambda *_: (True, ""))
+    loaded: list[tuple[str, bool]] = []
 
-    def load(rung: str, *rest: object) -> Eager:
-        loaded.append((rung, rest[-1]))
+    def load(name: str, request: BackendRequest) -> Eager:
+        loaded.append((name, request.minimal_capture))
         return Eager(flow)
 
-    monkeypatch.setattr(accelerators, "_load", load)
-    assert choose("auto", flow, SIZE, 32, soon=True).why == "compile is on its way"
-    assert loaded == [("cuda-graph", True)]  # briefly, and so made in half of the time
-    assert choose("auto", flow, SIZE, 32).why == "" and loaded[1:] == [("compile", False)]
+    monkeypatch.setattr(registry, "load", load)
+    request = BackendRequest(on_a_card(flow), SIZE, 32)
+    assert choose("auto", request, fast_start=True).fallback_reason == "compile is on its way"
+    assert loaded == [("cuda-graph", True)]  # captured briefly, and so made in half of the time
+    assert choose("auto", request).fallback_reason == "" and loaded[1:] == [("compile", False)]

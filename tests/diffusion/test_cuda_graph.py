@@ -14,10 +14,13 @@ from tpos_live.core.errors import NotReady
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
-from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, WholePicture, networks
-from tpos_live.diffusion.backends.registry import Eager, choose
+from tpos_live.diffusion.backends.cuda_graph import networks
+from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.registry import choose
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedPipeline
 from tpos_live.diffusion.sampling.sampler import Loop
 
 SIZE = (64, 64)
@@ -37,7 +40,7 @@ def test_it_is_the_loops_latent(tmp_path: Path, scheduler: str) -> None:
     engine = load_engine(make_tiny_engine(tmp_path / "engine", kind, scheduler=changes), "cpu")
     noise, last, fresh, tokens, without = inputs(engine)
     unet, decoder = networks(engine)
-    whole, loop = WholePicture(engine, SIZE, 81, unet, decoder), Loop((1, 4, 8, 8), engine.device)
+    whole, loop = CapturedPipeline(engine, SIZE, 81, unet, decoder), Loop((1, 4, 8, 8), engine.device)
     addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
     with torch.inference_mode():
         for steps in (1, 2, 4):
@@ -66,7 +69,7 @@ def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, nam
     for kind in ("eager", "cuda-graph"):
         painter = Painter(engine, SIZE, "eager", threads=1)
         if kind == "cuda-graph":
-            painter.use(graph.load(engine, SIZE, painter.rows))
+            painter.use(graph.load("cuda-graph", painter.request))
         states = engine.encode("blue sea")
         tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
         store = ParameterStore({"steps": 2})
@@ -81,7 +84,7 @@ def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, nam
 @pytest.mark.slow
 def test_pictures_leave_nothing_behind(turbo: Engine) -> None:
     noise, _last, _fresh, tokens, _without = inputs(turbo)
-    whole, plan = WholePicture(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
+    whole, plan = CapturedPipeline(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
     assert grown(lambda _: whole.draw(plan, noise, tokens), 20, 200) < 50_000
 
 
@@ -89,7 +92,7 @@ def test_another_picture_than_eagers_is_refused(turbo: Engine, monkeypatch: pyte
     real = networks(turbo)
     monkeypatch.setattr(graph, "networks", lambda engine: (real[0], lambda latent: real[1](latent) + 0.5))
     with pytest.raises(NotReady, match="another picture"):
-        graph.load(turbo, SIZE, 81)
+        graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81))
 
 
 @pytest.mark.parametrize(("brief", "recorded"), [(False, {1, 2, 4}), (True, {1})])
@@ -97,14 +100,14 @@ def test_what_draws_briefly_records_the_fewest_steps_alone(
     turbo: Engine, monkeypatch: pytest.MonkeyPatch, brief: bool, recorded: set[int]
 ) -> None:
     drawn: list[tuple[int, int]] = []
-    real = WholePicture._run
+    real = CapturedPipeline._run
 
-    def run(whole: WholePicture, *kind: int) -> None:
+    def run(whole: CapturedPipeline, *kind: int) -> None:
         drawn.append(kind[:2])
         real(whole, *kind)
 
-    monkeypatch.setattr(WholePicture, "_run", run)
-    made = graph.load(turbo, SIZE, 81, brief)
+    monkeypatch.setattr(CapturedPipeline, "_run", run)
+    made = graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81, minimal_capture=brief))
     assert {steps for steps, _scenes in drawn} == recorded and {scenes for _steps, scenes in drawn} == {1, 2, 3}
     noise, _last, _fresh, tokens, _without = inputs(turbo)
     made.whole.draw(turbo.schedule.plan(4), noise, tokens)  # is recorded when it is wanted
@@ -112,6 +115,6 @@ def test_what_draws_briefly_records_the_fewest_steps_alone(
 
 
 def test_without_a_card_eager_goes_on_and_says_why(turbo: Engine) -> None:
-    chosen = choose("cuda-graph", turbo, SIZE, 81)
-    assert isinstance(chosen, Eager) and not isinstance(chosen, WholeAccelerator)
-    assert "CUDA" in chosen.why and "cpu" in chosen.why
+    chosen = choose("cuda-graph", BackendRequest(turbo, SIZE, 81))
+    assert isinstance(chosen, Eager) and not isinstance(chosen, CapturedBackend)
+    assert "CUDA" in chosen.fallback_reason and "cpu" in chosen.fallback_reason

@@ -1,4 +1,4 @@
-"""Recordings: made once, in one memory on one stream, replayed from then on."""
+"""Captured graphs: made once, in one memory on one stream, replayed from then on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tpos_live.diffusion.cuda.graphs import WARM_UPS, Recordings
+from tpos_live.diffusion.cuda.graphs import WARM_UPS, GraphCache
 
 
 class Card:
@@ -65,7 +65,7 @@ class Graph:
 def test_bodies_are_recorded_once_in_one_memory_on_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card()
     card.use(monkeypatch)
-    made = Recordings("cuda")
+    made = GraphCache("cuda")
     for key in ("one", "two", "one", "two"):
         made.run(key, lambda key=key: card.work(key), lambda: card.work("undo"))
     streams = {stream for name, stream, _memory in card.log if name in ("one", "two")}
@@ -80,7 +80,7 @@ def test_bodies_are_recorded_once_in_one_memory_on_one_stream(monkeypatch: pytes
 def test_what_is_forgotten_is_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     card = Card()
     card.use(monkeypatch)
-    made = Recordings("cuda")
+    made = GraphCache("cuda")
     made.run(1, lambda: card.work("body"))
     before = len(card.log)
     made.clear()
@@ -89,7 +89,7 @@ def test_what_is_forgotten_is_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_elsewhere_the_body_is_run_each_time_and_nothing_is_undone() -> None:
-    made, runs = Recordings("cpu"), []
+    made, runs = GraphCache("cpu"), []
     for _ in range(3):
         made.run("any", lambda: runs.append("body"), lambda: runs.append("undo"))
     assert runs == ["body"] * 3

@@ -22,14 +22,16 @@ from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import LORAS
+from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import cuda_graph as graph
-from tpos_live.diffusion.backends import torch_compile as compiled
+from tpos_live.diffusion.backends.eager import Eager
 from tpos_live.diffusion.backends.openvino import OpenVino
-from tpos_live.diffusion.backends.registry import Eager, choose, prepare_better
+from tpos_live.diffusion.backends.registry import choose, prepare_better
 from tpos_live.diffusion.backends.tensorrt import TensorRt
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.hub import download as fetch
 from tpos_live.diffusion.hub.presets import Preset, load_preset
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.live_lora import SPREAD, LiveLoras
 from tpos_live.diffusion.model.lora import Change, merge, read_lora
@@ -265,7 +267,7 @@ def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder:
 def test_a_whole_picture_sees_the_new_weights(engine: Engine) -> None:
     """What holds the networks by their addresses, as a recording on a card does."""
     painter = Painter(engine, SIZE, "eager", threads=1)
-    rungs = {"eager": painter.accelerator, "cuda-graph": graph.load(engine, SIZE, painter.rows)}
+    rungs = {"eager": painter.accelerator, "cuda-graph": graph.load("cuda-graph", painter.request)}
     check_rungs(painter, rungs)
 
 
@@ -293,7 +295,7 @@ def check_rungs(painter: Painter, rungs: dict[str, Any]) -> None:
 def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernels that PyTorch's compiler really makes."""
     require_tool("g++")
-    monkeypatch.setattr(compiled, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path / "cache")
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
     folder = Path(shutil.copytree(small.folder, tmp_path / "engine"))
@@ -302,7 +304,7 @@ def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, mon
     (folder / "tpos_live.json").write_text(json.dumps(description | {"loras": [{"file": FILES[0], "live": True}]}))
     engine = load_engine(folder, "cpu")
     painter = Painter(engine, engine.metadata.size, "eager", threads=1)
-    better = prepare_better("compile", engine, painter.size, painter.rows, threads=1)
+    better = prepare_better("compile", painter.request)
     assert better is not None
     check_rungs(painter, {"eager": painter.accelerator, "compile": better})
 
@@ -310,14 +312,13 @@ def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, mon
 class Converted(Eager):
     """As OpenVINO and TensorRT, whose networks were made ahead."""
 
-    name, why, fixed = "converted", "", True
+    name, weights_frozen = "converted", True
 
 
 def test_an_accelerator_with_weights_of_its_own_says_so_once(engine: Engine) -> None:
-    assert OpenVino.fixed and TensorRt.fixed
+    assert OpenVino.weights_frozen and TensorRt.weights_frozen
     painter = Painter(engine, SIZE, "eager", threads=1)
     eager, converted = painter.accelerator, Converted(engine)
-    converted.name = "converted"
     tokens, snapshot = tokens_of(engine, painter.token_rows), ParameterStore().snapshot()
 
     def remarks(factor: float) -> list[str]:
@@ -355,7 +356,7 @@ def test_what_is_proven_against_eager_is_not_moved_meanwhile(engine: Engine) -> 
         assert not live.follow((0.0, 0.0)) and same(before, weights_of(engine))
     assert live.follow((0.0, 0.0)), "it is caught up"
     assert not same(before, weights_of(engine))
-    choose("eager", engine, SIZE, 81)
+    choose("eager", BackendRequest(engine, SIZE, 81))
     assert same(before, weights_of(engine)), "a plan of the engine's own weights would be refused"
     assert live.follow((0.0, 0.0))
 

@@ -47,7 +47,7 @@ class Set:
         self.engine = load_engine(folder, device)
         self.painter = Painter(self.engine, SIZE, "eager", threads=1)
         if recorded:
-            self.painter.use(graph.load(self.engine, SIZE, self.painter.rows))
+            self.painter.use(graph.load("cuda-graph", self.painter.request))
         self.painter.settle()
         rows = [self.engine.encode(text).float() for text in TEXTS]
         self.tokens = torch.stack([F.pad(states, (0, 0, 0, self.painter.token_rows - len(states))) for states in rows])

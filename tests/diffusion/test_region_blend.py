@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.conditioning.regions import MAX_REGIONS, Regions
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.backends.eager import Eager
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.region_blend import Growth
 
@@ -144,7 +147,7 @@ def show(painter: Painter, scenes: Regions | None, sound: bool = False, **values
 def test_the_whole_picture_at_once_is_the_same(engine: Engine, steps: int, sound: bool) -> None:
     plain = Painter(engine, (64, 64), "eager")
     whole = Painter(engine, (64, 64), "eager")
-    whole.use(graph.WholeAccelerator("cuda-graph", engine, (64, 64), whole.rows, graph.networks))
+    whole.use(graph.CapturedBackend("cuda-graph", whole.request, graph.networks(engine)))
     found = []
     for painter in (plain, whole):
         scenes = shared(painter, "red sun", "blue sea", weights=(0.4, 0.6))
@@ -154,13 +157,13 @@ def test_the_whole_picture_at_once_is_the_same(engine: Engine, steps: int, sound
 
 
 def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
-    class OneByOne:
-        """An accelerator whose networks take one row."""
+    class OneByOne(Backend):
+        """A backend whose networks take one row."""
 
         def __init__(self, painter: Painter) -> None:
-            self.inner, self.name, self.why, self.torch_threads = painter.accelerator, "one", "", 0
+            self.inner = painter.accelerator
 
-        def batch(self, rows: int, wait: bool) -> str:
+        def prepare_batch_size(self, count: int, wait: bool = False) -> str:
             return "rows go one by one here"
 
         def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -180,20 +183,17 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
 
 
 def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None:
-    class Asked:
-        """An accelerator that keeps what it was asked to be ready for."""
+    class Asked(Eager):
+        """A backend that keeps what it was asked to be ready for."""
 
-        def __init__(self, painter: Painter) -> None:
-            self.inner, self.name, self.why, self.torch_threads = painter.accelerator, "asked", "", 0
-            self.rows: list[int] = []
-            self.predict, self.decode = self.inner.predict, self.inner.decode
+        rows: ClassVar[list[int]] = []
 
-        def batch(self, rows: int, wait: bool) -> str:
-            self.rows.append(rows)
+        def prepare_batch_size(self, count: int, wait: bool = False) -> str:
+            self.rows.append(count)
             return ""
 
     painter = Painter(engine, (64, 64), "eager")
-    painter.use(asked := Asked(painter))
+    painter.use(asked := Asked(engine))
     assert asked.rows == [2]
     show(painter, shared(painter, "red sun", "blue sea"))
     assert asked.rows == [2, 2, 3]

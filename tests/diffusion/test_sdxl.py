@@ -18,13 +18,16 @@ from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import openvino
 from tpos_live.diffusion.backends import tensorrt_build as plan_builder
-from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator, networks, prove
-from tpos_live.diffusion.backends.parity import parity
-from tpos_live.diffusion.backends.registry import Eager
+from tpos_live.diffusion.backends.cuda_graph import networks
+from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.parity import MIN_PSNR, parity, verify_captured
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.sampler import Loop
 
 SIZE = (96, 64)
@@ -165,8 +168,9 @@ def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
 
 
 def test_a_whole_picture_in_one_launch_is_eagers(xl: Engine) -> None:
-    whole = WholeAccelerator("cuda-graph", xl, SIZE, 1 + WORDS + 4, networks)
-    assert prove(whole, xl, SIZE, 1 + WORDS + 4) > 100
+    request, eager = BackendRequest(xl, SIZE, 1 + WORDS + 4), Eager(xl)
+    whole = CapturedBackend("cuda-graph", request, networks(xl))
+    assert verify_captured(whole, eager, request) > 100
 
 
 def test_lazy_is_the_same_engine(xl: Engine, xl_folder: Path) -> None:
@@ -180,13 +184,14 @@ def test_lazy_is_the_same_engine(xl: Engine, xl_folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]")
 def test_openvino_draws_it(xl_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path)
     engine, rows = load_engine(xl_folder, "cpu"), 1 + WORDS + 4
-    openvino.prepare(engine, SIZE, rows)
-    made = openvino.load(engine, SIZE, rows, threads=1)
+    request = BackendRequest(engine, SIZE, rows, threads=1)
+    openvino.prepare(request)
+    made = openvino.load("openvino", request)
     eager = Eager(engine)
-    assert parity(made, eager, engine, SIZE, rows) >= openvino.MIN_PARITY
-    assert made.batch(2, wait=True) == ""  # as many texts at once: the six numbers must follow
+    assert parity(made, eager, request) >= MIN_PSNR
+    assert made.prepare_batch_size(2, wait=True) == ""  # as many texts at once: the six numbers must follow
     tokens = torch.zeros(2, rows, engine.token_dim)
     for n, text in enumerate(("blue sea", "a red fire")):
         tokens[n, : engine.text_tokens] = engine.encode(text)

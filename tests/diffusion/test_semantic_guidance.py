@@ -16,6 +16,7 @@ from tpos_live.conditioning.edit_directions import EditDirections
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.cfg_batch import Batch
 from tpos_live.diffusion.sampling.semantic_guidance import GAP, MEMORY, MOST_DIRECTIONS, SemanticGuide, mask, warm_steps
@@ -248,7 +249,7 @@ def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
     for kind in ("eager", "cuda-graph"):
         painter = Painter(engine, SIZE, "eager", threads=1)
         if kind == "cuda-graph":
-            painter.use(graph.load(engine, SIZE, painter.rows))
+            painter.use(graph.load("cuda-graph", painter.request))
         led = toward(engine, painter, "red fire", "bell")
         snapshot: Snapshot = ParameterStore({"steps": 4}).snapshot()
         tokens = prompt(engine, painter)
@@ -258,16 +259,16 @@ def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
         assert np.abs(one.astype(int) - whole).max() <= 3
 
 
-class OneRow:
-    """An accelerator that is compiled for one row."""
-
-    name, why, torch_threads = "one row", "", 0
+class OneRow(Backend):
+    """A backend that is compiled for one row."""
 
     def __init__(self, painter: Painter) -> None:
         self._inner = painter.accelerator
-        self.decode = self._inner.decode
 
-    def batch(self, rows: int, wait: bool) -> str:
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        self._inner.decode(latent, out)
+
+    def prepare_batch_size(self, count: int, wait: bool = False) -> str:
         return "one by one here"
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

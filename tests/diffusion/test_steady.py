@@ -26,10 +26,11 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends.cuda_graph import WholePicture, networks
-from tpos_live.diffusion.backends.registry import Eager
+from tpos_live.diffusion.backends.cuda_graph import networks
+from tpos_live.diffusion.backends.eager import Eager
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.sampling.captured import CapturedPipeline
 from tpos_live.runtime.render_thread import RenderThread
 
 SIZE = (64, 64)
@@ -134,7 +135,7 @@ def test_the_networks_leave_nothing_behind(flow: Engine, turbo: Engine) -> None:
     turns = Turns(flow, 1.0, 1, hollow=False)
     assert isinstance(turns.painter.accelerator, Eager)
     assert grown(turns.draw) < MOST
-    whole, plan = WholePicture(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
+    whole, plan = CapturedPipeline(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
     noise, tokens = torch.randn(1, 4, 8, 8), torch.randn(1, 81, turbo.token_dim)
     addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
     assert grown(lambda _n: whole.draw(plan, noise, tokens), warm_up=20) < MOST

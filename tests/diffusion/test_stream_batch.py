@@ -109,7 +109,7 @@ def test_the_painter_shows_the_same_still_scene(request: pytest.FixtureRequest, 
     for in_flight in (False, True):
         painter = Painter(engine, SIZE, "eager", threads=1, stream_batch=in_flight)
         if kind == "cuda-graph":
-            painter.use(graph.load(engine, SIZE, painter.rows))
+            painter.use(graph.load("cuda-graph", painter.request))
         tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
         still = FrameParams(time=1.0, noise_position=0.4, guidance=2.0)
         frames = [painter.draw(replace(still, heard_at=float(n)), tokens, store.snapshot()) for n in range(5)]
@@ -128,7 +128,7 @@ def test_the_painter_shows_the_same_still_scene(request: pytest.FixtureRequest, 
 
 def test_an_accelerator_that_takes_one_row_says_so_and_the_loop_draws(turbo: Engine) -> None:
     painter = Painter(turbo, SIZE, "eager", threads=1, stream_batch=True)
-    painter.accelerator.batch = lambda rows, wait=False: f"takes one row, not {rows}"  # type: ignore[attr-defined]
+    painter.accelerator.prepare_batch_size = lambda count, wait=False: f"takes one row, not {count}"  # type: ignore
     states = turbo.encode("sea")
     tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": 4}).snapshot()

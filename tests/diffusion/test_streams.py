@@ -39,7 +39,7 @@ class Draws:
     """A painter and mixer whose every picture takes 10 ms of the clock."""
 
     took = 0.010
-    directions = scenes = None
+    directions = regions = None
     on_card = False
 
     def __init__(self, clock: Clock) -> None:

@@ -14,12 +14,15 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.core.errors import EngineError, NotReady
+from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import tensorrt_plans as plans
-from tpos_live.diffusion.backends.parity import LEAST, parity
-from tpos_live.diffusion.backends.registry import Eager, choose, is_available
+from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.parity import MIN_PSNR, parity
+from tpos_live.diffusion.backends.registry import choose, is_available
 from tpos_live.diffusion.backends.tensorrt_plans import SIDECAR, Sidecar, compile_plan, read_plan, sum_of
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.unet_tokens import UnetTokens
+from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 SIZE = (64, 64)
 CARD = "sm89"
@@ -27,7 +30,7 @@ CARD = "sm89"
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(plans, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path)
     return tmp_path
 
 
@@ -87,11 +90,11 @@ def test_the_key_is_of_all_that_a_plan_depends_on(
     library: None, cache: Path, turbo: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def key(engine: Engine = turbo, kind: str = "tensorrt-rtx", rows: int = 81, card: str = CARD) -> str:
-        return plans.folder(kind, engine, SIZE, rows, card).name
+        return plans.folder(kind, BackendRequest(engine, SIZE, rows), card).name
 
     other = load_engine(make_tiny_engine(tmp_path / "other", "sd-turbo", seed=5), "cpu")
     keys = [key(), key(other), key(kind="tensorrt"), key(rows=80), key(card="sm86")]
-    keys.append(plans.folder("tensorrt-rtx", turbo, (96, 64), 81, CARD).name)
+    keys.append(plans.folder("tensorrt-rtx", BackendRequest(turbo, (96, 64), 81), CARD).name)
     monkeypatch.setattr(plans, "library_version", lambda kind: "10.0")
     keys.append(key())
     assert len(set(keys)) == len(keys)
@@ -99,12 +102,12 @@ def test_the_key_is_of_all_that_a_plan_depends_on(
 
 def test_what_cannot_be_compiled_is_one_line(library: None, cache: Path, turbo: Engine) -> None:
     with pytest.raises(EngineError, match="no sm90"):
-        compile_plan("tensorrt-rtx", turbo, SIZE, 81, "sm90")
+        compile_plan("tensorrt-rtx", BackendRequest(turbo, SIZE, 81), "sm90")
     with pytest.raises(EngineError, match="compiles on the card itself"):
-        compile_plan("tensorrt", turbo, SIZE, 81, "sm100")
+        compile_plan("tensorrt", BackendRequest(turbo, SIZE, 81), "sm100")
     if not torch.cuda.is_available():
         with pytest.raises(EngineError, match="--card"):
-            compile_plan("tensorrt-rtx", turbo, SIZE, 81)
+            compile_plan("tensorrt-rtx", BackendRequest(turbo, SIZE, 81))
     assert list(cache.iterdir()) == []
 
 
@@ -113,7 +116,7 @@ def test_a_build_that_fails_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(plans.sys, "executable", "/bin/false")
     with pytest.raises(EngineError, match="the show runs on"):
-        compile_plan("tensorrt-rtx", turbo, SIZE, 81, CARD)
+        compile_plan("tensorrt-rtx", BackendRequest(turbo, SIZE, 81), CARD)
     assert list((cache / "tensorrt-rtx").iterdir()) == []
 
 
@@ -122,16 +125,16 @@ def test_a_damaged_plan_is_built_again(
 ) -> None:
     builds = []
 
-    def build(arguments: list[str], say: object) -> None:
+    def build(_module: str, arguments: list[str], _limit: float, _report: object) -> None:
         builds.append(arguments)
         write_plan(Path(arguments[-1]))
 
-    monkeypatch.setattr(plans, "_run_builder", build)
-    lines: list[str] = []
-    place = compile_plan("tensorrt-rtx", turbo, SIZE, 81, CARD, lines.append)
-    assert compile_plan("tensorrt-rtx", turbo, SIZE, 81, CARD, lines.append) == place and len(builds) == 1
+    monkeypatch.setattr(caches, "run_module", build)
+    request, lines = BackendRequest(turbo, SIZE, 81), list[str]()
+    place = compile_plan("tensorrt-rtx", request, CARD, lines.append)
+    assert compile_plan("tensorrt-rtx", request, CARD, lines.append) == place and len(builds) == 1
     (place / "unet.plan").write_bytes(b"half")
-    assert compile_plan("tensorrt-rtx", turbo, SIZE, 81, CARD, lines.append) == place and len(builds) == 2
+    assert compile_plan("tensorrt-rtx", request, CARD, lines.append) == place and len(builds) == 2
     assert "damaged" in lines[-1] and read_plan(place, "tensorrt-rtx", CARD)
     assert [path.name for path in (cache / "tensorrt-rtx").iterdir()] == [place.name]
 
@@ -139,8 +142,8 @@ def test_a_damaged_plan_is_built_again(
 def test_the_ladder_says_why(turbo: Engine) -> None:
     for name in ("tensorrt", "tensorrt-rtx"):
         assert not is_available(name, turbo)[0]
-        chosen = choose(name, turbo, SIZE, 81)
-        assert chosen.name == "eager" and "CUDA" in chosen.why
+        chosen = choose(name, BackendRequest(turbo, SIZE, 81))
+        assert chosen.name == "eager" and "CUDA" in chosen.fallback_reason
 
 
 def test_parity_is_of_pictures(turbo: Engine) -> None:
@@ -154,11 +157,11 @@ def test_parity_is_of_pictures(turbo: Engine) -> None:
             np.copyto(out, np.clip(out.astype(int) + int(self.amount), 0, 255).astype(np.uint8))
 
     worse = Worse(turbo)
-    assert parity(worse, eager, turbo, SIZE, 81) > 100
+    assert parity(worse, eager, BackendRequest(turbo, SIZE, 81)) > 100
     worse.amount = 2
-    assert LEAST < parity(worse, eager, turbo, SIZE, 81) < 45
+    assert MIN_PSNR < parity(worse, eager, BackendRequest(turbo, SIZE, 81)) < 45
     worse.amount = 60
-    assert parity(worse, eager, turbo, SIZE, 81) < LEAST
+    assert parity(worse, eager, BackendRequest(turbo, SIZE, 81)) < MIN_PSNR
 
 
 @pytest.mark.slow
@@ -169,7 +172,7 @@ def test_a_real_plan_is_built_without_a_card(cache: Path, turbo_folder: Path) ->
         (pytest.fail if os.environ.get("NEEDS_TENSORRT") else pytest.skip)(reason)
     engine, lines = load_engine(turbo_folder, "cpu"), []
     rows = UnetTokens(engine).count
-    place = compile_plan("tensorrt-rtx", engine, SIZE, rows, CARD, lines.append)
+    place = compile_plan("tensorrt-rtx", BackendRequest(engine, SIZE, rows), CARD, lines.append)
     assert [path.name for path in (cache / "tensorrt-rtx").iterdir()] == [place.name]
     assert sorted(path.name for path in place.iterdir()) == ["decoder.plan", SIDECAR, "unet.plan"]
     facts = read_plan(place, "tensorrt-rtx", CARD)
@@ -182,7 +185,7 @@ def test_a_real_plan_is_built_without_a_card(cache: Path, turbo_folder: Path) ->
     assert unet["outputs"] == {"prediction": [[1, 4, 8, 8], "FLOAT"]}
     assert decoder["outputs"] == {"pixels": [[1, 64, 64, 3], "FLOAT"]}
     assert any("unet: building" in line for line in lines) and any("%" in line for line in lines)
-    assert compile_plan("tensorrt-rtx", engine, SIZE, rows, CARD, lines.append) == place
+    assert compile_plan("tensorrt-rtx", BackendRequest(engine, SIZE, rows), CARD, lines.append) == place
     assert "compiled already" in lines[-1]
     copied = shutil.copytree(place, cache / "copy")
     (copied / SIDECAR).write_text(json.dumps(json.loads((copied / SIDECAR).read_text()) | {"card": "sm120"}))

@@ -16,12 +16,14 @@ from fakes.tools import require_tool
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import torch_compile as compiled
-from tpos_live.diffusion.backends.cuda_graph import prove
-from tpos_live.diffusion.backends.parity import LEAST
-from tpos_live.diffusion.backends.registry import Eager, choose, is_available, prepare_better
+from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.parity import MIN_PSNR, verify_captured
+from tpos_live.diffusion.backends.registry import choose, is_available, prepare_better
 from tpos_live.diffusion.backends.torch_compile import Compiled
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 
 SIZE = (64, 64)
@@ -30,7 +32,7 @@ SMALL = (16, 16)
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(compiled, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path)
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
         monkeypatch.setenv(name, str(tmp_path))  # what is set in a test is taken back
     return tmp_path
@@ -38,43 +40,43 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_a_compiler_it_is_refused_in_one_line(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    chosen = choose("compile", turbo, SIZE, 81)
-    assert isinstance(chosen, Eager) and "C++ compiler" in chosen.why and "\n" not in chosen.why
-    assert prepare_better("compile", turbo, SIZE, 81) is None
+    chosen = choose("compile", BackendRequest(turbo, SIZE, 81))
+    assert isinstance(chosen, Eager) and "C++ compiler" in chosen.fallback_reason and "\n" not in chosen.fallback_reason
+    assert prepare_better("compile", BackendRequest(turbo, SIZE, 81)) is None
     assert is_available("compile", turbo)[0] is False
 
 
 @pytest.mark.parametrize(("device", "word"), [("mps", "mps"), ("cuda", "triton")])
 def test_other_devices_are_told_why_not(device: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled.importlib.util, "find_spec", lambda name: None)
-    ready, why = compiled.is_available(device)
+    ready, why = compiled.is_available("compile", device)
     assert not ready and word in why and "\n" not in why
 
 
 def test_a_mode_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPOS_LIVE_COMPILE_MODE", "reduce-overhead")
-    ready, why = compiled.is_available("cpu")
+    ready, why = compiled.is_available("compile", "cpu")
     assert not ready and "TPOS_LIVE_COMPILE_MODE" in why and "max-autotune" in why
 
 
 def test_not_compiled_yet_is_said(turbo: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: name)
-    chosen = choose("compile", turbo, SIZE, 81)
-    assert chosen.name == "eager" and "engines compile" in chosen.why
+    chosen = choose("compile", BackendRequest(turbo, SIZE, 81))
+    assert chosen.name == "eager" and "engines compile" in chosen.fallback_reason
 
 
 def test_all_that_it_depends_on_is_in_its_key(turbo: Engine, flow: Engine, cache: Path) -> None:
     kinds = [(turbo, SIZE, 81, 1), (flow, SIZE, 81, 1), (turbo, (96, 64), 81, 1), (turbo, SIZE, 80, 1)]
-    places = [compiled.folder(*kind) for kind in [*kinds, (turbo, SIZE, 81, 2)]]
-    assert len(set(places)) == 5 and compiled.folder(*kinds[0]) == places[0]
+    places = [compiled.folder(BackendRequest(*kind)) for kind in [*kinds, (turbo, SIZE, 81, 2)]]
+    assert len(set(places)) == 5 and compiled.folder(BackendRequest(*kinds[0])) == places[0]
 
 
 def test_a_failed_compilation_is_one_line(turbo: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(EngineError, match=r"torch\.compile failed") as caught:
-        prepare_better("compile", turbo, SIZE, 81)
-    assert "\n" not in str(caught.value) and choose("compile", turbo, SIZE, 81).name == "eager"
+        prepare_better("compile", BackendRequest(turbo, SIZE, 81))
+    assert "\n" not in str(caught.value) and choose("compile", BackendRequest(turbo, SIZE, 81)).name == "eager"
 
 
 def check_a_show(engine: Engine, better: Compiled) -> None:
@@ -110,15 +112,17 @@ def check_a_show(engine: Engine, better: Compiled) -> None:
     with torch.inference_mode():
         expected = engine.unet(latents, times, encoder_hidden_states=rows, return_dict=False)[0]
         assert torch.allclose(better.predict(latents, times, rows), expected, atol=1e-3)
-    assert "one by one" in better.batch(3) and better.batch(1) == "" and dict(counters["stats"]) == before
+    assert "one by one" in better.prepare_batch_size(3) and better.prepare_batch_size(1) == ""
+    assert dict(counters["stats"]) == before
 
 
 def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch's tracer without its code generator, which takes minutes: one graph a network, never another."""
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda function, mode, **options: real(function, backend="eager", **options))
-    made = Compiled(small, SMALL, 81, 1, cache / "place")
-    assert prove(made, small, SMALL, 81) > 60 and made.torch_threads == 1
+    request = BackendRequest(small, SMALL, 81, threads=1)
+    made, eager = compiled.make(request, cache / "place")
+    assert verify_captured(made, eager, request) > 60 and made.torch_threads == 1
     check_a_show(small, made)
 
 
@@ -127,10 +131,10 @@ def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, mon
 def test_it_draws_eagers_pictures_and_never_compiles_in_a_show(small: Engine, cache: Path) -> None:
     require_tool("g++")
     painter = Painter(small, SMALL, "compile", threads=1)
-    assert painter.accelerator.name == "eager" and "not compiled yet" in painter.accelerator.why
-    better = prepare_better("compile", small, SMALL, painter.rows, threads=1)
+    assert painter.accelerator.name == "eager" and "not compiled yet" in painter.accelerator.fallback_reason
+    better = prepare_better("compile", painter.request)
     assert isinstance(better, Compiled) and better.torch_threads == 1
-    facts = json.loads((compiled.folder(small, SMALL, painter.rows, 1) / compiled.SIDECAR).read_text())
-    assert facts["parity_db"] >= LEAST
+    facts = json.loads((compiled.folder(painter.request) / compiled.CACHE.sidecar).read_text())
+    assert facts["parity_db"] >= MIN_PSNR
     check_a_show(small, better)
-    assert choose("compile", small, SMALL, painter.rows, 1).name == "compile"
+    assert choose("compile", painter.request).name == "compile"

@@ -16,6 +16,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends.openvino import is_available
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.unet_inputs import WAVES, ExtraInputs, Layout, extra_channels, pack, positions, summary
 from tpos_live.diffusion.sampling.noise_field import NoiseField
@@ -116,13 +117,13 @@ def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
 @pytest.mark.parametrize("size", [(64, 64), (96, 64)])
 def test_it_converts_for_openvino(paired: Engine, size: tuple[int, int], tmp_path: Path) -> None:
     paired = load_engine(paired.folder, "cpu")  # eager has made the other one's decoder bfloat16 where that is native
-    if not is_available(paired)[0]:
+    if not is_available("openvino", "cpu")[0]:
         pytest.skip("no OpenVINO here")
-    from tpos_live.diffusion.backends.openvino import OpenVino, _convert
-    from tpos_live.diffusion.model.unet_tokens import UnetTokens
+    from tpos_live.diffusion.backends.openvino import OpenVino, convert
+    from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
     rows = UnetTokens(paired).count
-    _convert(paired, size, rows, tmp_path)
+    convert(BackendRequest(paired, size, rows), tmp_path)
     runner = OpenVino(tmp_path, "f32")
     noise = torch.randn(1, 8, size[1] // 16, size[0] // 16)
     tokens = torch.randn(1, rows, 128)

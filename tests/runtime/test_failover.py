@@ -120,7 +120,7 @@ def test_a_card_lost_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest
         assert after.pixels.shape == (64, 64, 3) and after.pixels.std() > 0
         assert any("illegal memory access" in line and "Ember goes on" in line for line in show.lines)
         assert not any("\n" in line for line in show.lines)
-        assert "illegal memory access" in pipeline.painter.accelerator.why
+        assert "illegal memory access" in pipeline.painter.accelerator.fallback_reason
         thread.swap(broken)  # a faster rung of the engine that is gone comes too late
         show.until_drawn(thread, thread.drawn + 2)
         assert thread.error == ""

@@ -148,7 +148,7 @@ def test_an_error_keeps_the_show_running(flow: Engine) -> None:
 
 
 def test_swaps_the_accelerator_between_pictures(flow: Engine) -> None:
-    from tpos_live.diffusion.backends.registry import Eager
+    from tpos_live.diffusion.backends.eager import Eager
 
     show = Show(flow)
     faster = Eager(flow)

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator
-from tpos_live.diffusion.backends.registry import write_pixels
-from tpos_live.diffusion.cuda.graphs import Recordings
+from tpos_live.diffusion.cuda.graphs import GraphCache
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.model.pixels import write_pixels
+from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 
 def apart(painter: Painter, steps: int, recorded: bool = False) -> Callable[[int], object]:
@@ -30,7 +30,7 @@ def apart(painter: Painter, steps: int, recorded: bool = False) -> Callable[[int
 
     engine = painter.engine
     plan = engine.schedule.plan(steps)
-    shape = (1, engine.latent_channels, painter.size[1] // engine.factor, painter.size[0] // engine.factor)
+    shape = engine.latent_shape(painter.size)
     tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device)
     accelerator = Recorded(painter, shape, tokens) if recorded else painter.accelerator
 
@@ -56,13 +56,13 @@ class Recorded:
     """UNet and decoder of a painter's accelerator, each as a CUDA graph of its own."""
 
     def __init__(self, painter: Painter, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
-        assert isinstance(painter.accelerator, WholeAccelerator)
+        assert isinstance(painter.accelerator, CapturedBackend)
         self._networks = painter.accelerator.networks
         device = painter.engine.device
         self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
         self._found, self._tokens = torch.zeros_like(self._latent), tokens
         self._picture = torch.zeros(1, 3, *painter.size[::-1], device=device)
-        self._recordings = Recordings(device)
+        self._recordings = GraphCache(device)
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
         self._latent.copy_(latent)

@@ -27,11 +27,11 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
-from tpos_live.diffusion.backends.cuda_graph import WholeAccelerator
-from tpos_live.diffusion.backends.registry import STOPGAPS, prepare_better
+from tpos_live.diffusion.backends.registry import INTERIM, prepare_better
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.stream_batch import Flight
 
 WARM_UP = 5
@@ -103,8 +103,8 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     threads = torch.get_num_threads()
     width, height = parse_size(chosen.size)
     painter = Painter(engine, (width, height) if width else None, chosen.accelerator, threads=chosen.threads)
-    if painter.accelerator.name in STOPGAPS:
-        better = prepare_better(chosen.accelerator, engine, painter.size, painter.rows, chosen.threads)
+    if painter.accelerator.name in INTERIM:
+        better = prepare_better(chosen.accelerator, painter.request)
         if better is not None:
             painter.use(better)
     painter.settle()
@@ -144,7 +144,7 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
         painter.flight = None
     if baselines:
         rows.append(_row("apart", _measure(apart(painter, steps), few, engine.device), common, work))
-        if engine.device.type == "cuda" and isinstance(painter.accelerator, WholeAccelerator):
+        if engine.device.type == "cuda" and isinstance(painter.accelerator, CapturedBackend):
             recorded = _measure(apart(painter, steps, recorded=True), few, engine.device)
             rows.append(_row("apart, recorded", recorded, common, work))
         torch.set_num_threads(chosen.threads or threads)  # all that ours had, whatever runs its networks
@@ -202,8 +202,7 @@ def flops(engine: Engine, painter: Painter, steps: int) -> float:
     """Floating point operations of one picture, by torch's counter: a multiplication and an addition are two."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    shape = (1, engine.latent_channels, painter.size[1] // engine.factor, painter.size[0] // engine.factor)
-    latent = torch.zeros(shape, device=engine.device, dtype=engine.dtype)
+    latent = torch.zeros(engine.latent_shape(painter.size), device=engine.device, dtype=engine.dtype)
     tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
     counts = []
     for call in (

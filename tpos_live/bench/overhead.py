@@ -20,16 +20,16 @@ from tpos_live.conditioning.regions import Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import Backend
 
 WARM_UP = 5
 """Pictures that do not count."""
 
 
-class Hollow:
-    """An accelerator without networks: what is left of a picture is our own Python."""
+class Hollow(Backend):
+    """A backend without networks: what is left of a picture is our own Python."""
 
     name = "hollow"
-    why = ""
 
     def __init__(self, torch_threads: int) -> None:
         self.torch_threads = torch_threads
@@ -50,7 +50,7 @@ def host_times(
     networks were left out.
     """
     accelerator = painter.accelerator
-    waits = hasattr(accelerator, "waited") and painter.engine.device.type == "cuda"
+    waits = accelerator.waited is not None and painter.engine.device.type == "cuda"
     if not waits:
         painter.use(Hollow(accelerator.torch_threads))
     took = np.zeros(pictures)
@@ -58,9 +58,9 @@ def host_times(
         for n in range(WARM_UP):
             draw(n)
         for n in range(pictures):
-            before, began = getattr(accelerator, "waited", 0.0), clock()
+            before, began = accelerator.waited or 0.0, clock()
             draw(WARM_UP + n)
-            took[n] = clock() - began - (getattr(accelerator, "waited", 0.0) - before if waits else 0.0)
+            took[n] = clock() - began - ((accelerator.waited or 0.0) - before if waits else 0.0)
     finally:
         if not waits:
             painter.use(accelerator)

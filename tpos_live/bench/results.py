@@ -37,7 +37,7 @@ def machine() -> dict[str, Any]:
     """What ran: processor, its vector instructions (a figure of one CPU says little of another), memory, torch, GPU."""
     import torch
 
-    from tpos_live.diffusion.backends.registry import bfloat16_is_native
+    from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     return {

@@ -75,21 +75,23 @@ def compile_(name: str, accelerator: str, size: str, card: str, threads: int) ->
         raise click.BadParameter(str(error), param_hint="--size") from error
     from tpos_live.diffusion.backends.tensorrt_plans import compile_plan
     from tpos_live.diffusion.hub.resolve import resolve_engine
+    from tpos_live.diffusion.model.backend import BackendRequest
     from tpos_live.diffusion.model.engine import load_engine
-    from tpos_live.diffusion.model.unet_tokens import UnetTokens
+    from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
     engine = load_engine(resolve_engine(name)[0])
-    rows = UnetTokens(engine).count
     chosen = engine.nearest_size((width, height) if width else engine.metadata.size)
+    request = BackendRequest(engine, chosen, UnetTokens(engine).count, threads)
     if accelerator == "compile":
         from tpos_live.diffusion.backends import torch_compile as compiled
 
         if card:
             raise click.BadParameter("torch.compile works on the card itself; leave --card out", param_hint="--card")
         click.echo("compiling with torch.compile, a minute or more …")
-        place = compiled.prepare(engine, chosen, rows, threads)
+        compiled.prepare(request)
+        place = compiled.folder(request)
         click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]} --accelerator compile: {place}")
         return 0
-    place = compile_plan(accelerator, engine, chosen, rows, card.lower(), click.echo)
+    place = compile_plan(accelerator, request, card.lower(), click.echo)
     click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]}: {place}")
     return 0

@@ -16,19 +16,20 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.timing import StageTimes
-from tpos_live.diffusion.backends.cuda_graph import Edit, WholeAccelerator
-from tpos_live.diffusion.backends.registry import Accelerator, choose
+from tpos_live.diffusion.backends.registry import choose
 from tpos_live.diffusion.cuda.streams import DeviceTime, queue_last
+from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.model.schedule import Plan
-from tpos_live.diffusion.model.unet_tokens import UnetTokens
-from tpos_live.diffusion.sampling.cfg_batch import Batch, get_ready
+from tpos_live.diffusion.sampling.captured import CapturedBackend, Edit
+from tpos_live.diffusion.sampling.cfg_batch import Batch
 from tpos_live.diffusion.sampling.latent_feedback import LEAST_STRENGTH, Feedback
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.region_blend import Growth, shares
 from tpos_live.diffusion.sampling.sampler import Loop
 from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide, warm_steps
 from tpos_live.diffusion.sampling.stream_batch import Flight
+from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 STAGES = ("host", "noise", "unet", "decode", "total")
 """host: Python beside the networks, the noise in it."""
@@ -85,14 +86,12 @@ class Painter:
         self._without = torch.zeros_like(self._tokens)
         self._negative: str | None = None
         self.rows = rows
-        """Rows of all tokens together, for `accelerators.prepare_better`."""
-        self.accelerator: Accelerator = choose(accelerator, engine, self.size, rows, threads, soon)
-        width, height = self.size[0] // engine.factor, self.size[1] // engine.factor
-        shape = (1, engine.latent_channels, height, width)
-        self._field, self._fresh = (
-            NoiseField(engine.latent_channels, height, width, stream, engine.device, engine.packing)
-            for stream in (0, 1)
-        )
+        """Rows of all tokens together."""
+        self.request = BackendRequest(engine, self.size, rows, threads)
+        """What its backend is chosen for, for `prepare_better`."""
+        self.accelerator: Backend = choose(accelerator, self.request, soon)
+        shape = engine.latent_shape(self.size)
+        self._field, self._fresh = (NoiseField(*shape[1:], stream, engine.device, engine.packing) for stream in (0, 1))
         self._noise = torch.empty(shape, device=engine.device)
         self._loop = Loop(shape, engine.device)
         self.flight = Flight(engine, self.size, rows, patient) if stream_batch else None
@@ -166,7 +165,7 @@ class Painter:
         plan = self.engine.schedule.plan(steps, strength if last is not None else 1.0).led(self._led)
         self._lead_to(directions, params, snapshot, steps)
         self._share(scenes, directions)
-        whole = self.accelerator if isinstance(self.accelerator, WholeAccelerator) else None
+        whole = self.accelerator if isinstance(self.accelerator, CapturedBackend) else None
         without = self._without if self._guidance > 1.0 else None
         flown = None
         if self.flight is not None and len(plan.steps) > 1 and strength >= _FEEDBACK_BELOW and not self._sounds:
@@ -244,7 +243,7 @@ class Painter:
         if self.flight is not None:
             self.flight.reset()
 
-    def use(self, accelerator: Accelerator) -> None:
+    def use(self, accelerator: Backend) -> None:
         """Go on with another accelerator from the next picture on. Call from the drawing thread."""
         self.accelerator = accelerator
         if self.on_card:
@@ -259,11 +258,11 @@ class Painter:
         torch.set_num_threads(self.accelerator.torch_threads or alone)
         queue_last(self.engine.device)
         if not self._patient and not self._rows.pairs:
-            get_ready(self.accelerator, 2)  # for the first change of the prompt
+            self.accelerator.prepare_batch_size(2)  # for the first change of the prompt
 
     def _move(self, params: FrameParams) -> None:
         """Bring the weights of live LoRAs nearer to the drive's; in the first picture, and offline, to them."""
-        fixed = self.accelerator.name if getattr(self.accelerator, "fixed", False) else ""
+        fixed = self.accelerator.name if self.accelerator.weights_frozen else ""
         if self.engine.networks.live.follow(params.loras, fixed, whole=self._patient or not self._index):
             self._feedback.doubt()
 
@@ -318,7 +317,7 @@ class Painter:
             self._weights, count = scenes.weights, len(scenes.weights)
             self._scenes[:count] = self._tokens  # the engine's scalars, in the last rows
             self._scenes[:count, : self.token_rows].copy_(scenes.prompt_embeds)
-            if not isinstance(self.accelerator, WholeAccelerator):  # which has masks of its own
+            if not isinstance(self.accelerator, CapturedBackend):  # which has masks of its own
                 self._growth.prepare(self._weights)
         if len(self._weights) == 1 and not self._sounds:
             return
@@ -326,7 +325,7 @@ class Painter:
         self._batch.fill(self._prompts, self._without if self._guidance > 1.0 else None, leading)
         why = self._batch.ready(self.accelerator, self._patient)
         if 1 < len(self._weights) < MAX_REGIONS and not self._patient:
-            get_ready(self.accelerator, len(self._weights) + 1)  # for a prompt that comes while a sound grows
+            self.accelerator.prepare_batch_size(len(self._weights) + 1)  # for a prompt that comes while a sound grows
         if self.flight is not None and not why:
             why = "semantic guidance draws each picture for itself, without the stream batch"
         # A fade is over before a line about its cost is read; a sound may lead all night.

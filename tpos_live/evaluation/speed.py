@@ -12,7 +12,7 @@ import torch
 from tpos_live.core.child_process import ChildError, run_module
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends.registry import bfloat16_is_native
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
 from tpos_live.diffusion.generator import Painter
 from tpos_live.evaluation.harness.sampler import Artist
 from tpos_live.evaluation.metrics.report import Figure

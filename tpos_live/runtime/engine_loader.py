@@ -75,7 +75,7 @@ class EngineLoader:
             return
         if better is not None and not self._left.is_set():
             self.renderer.swap(better)
-            status_registry.update(accelerator=better.name, accelerator_why=better.why)
+            status_registry.update(accelerator=better.name, accelerator_why=better.fallback_reason)
 
     def _tell(self) -> None:
         """Say on the board what draws."""
@@ -83,7 +83,7 @@ class EngineLoader:
         self._session.status_registry.update(
             engine=engine.name,
             accelerator=painter.accelerator.name,
-            accelerator_why=painter.accelerator.why,
+            accelerator_why=painter.accelerator.fallback_reason,
             size=painter.size,
         )
 

@@ -26,9 +26,10 @@ from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
-from tpos_live.diffusion.backends.registry import STOPGAPS, Accelerator, prepare_better, sweep_caches
+from tpos_live.diffusion.backends.registry import INTERIM, prepare_better, sweep_caches
 from tpos_live.diffusion.generator import Painter
 from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
+from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.runtime.failover import (
     FailoverResult,
@@ -129,7 +130,7 @@ class Pipeline:
         """The engine in the box, on the CPU, which needs nothing that can have been lost."""
         self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
         self.note = f"engine: Ember on the CPU ({why})"
-        self.painter.accelerator.why = why
+        self.painter.accelerator.fallback_reason = why
 
     def _own_size(self) -> tuple[int, int]:
         """Of the output's shape, live and offline alike, so that a still or a film is drawn as the show is."""
@@ -174,7 +175,7 @@ class Pipeline:
             size = smaller if chosen is Fallback.SMALLER and smaller else painter.size
             name = "eager" if chosen is Fallback.EAGER else self._settings.engine.accelerator
             self.painter = self._painter(size, name)
-            self.painter.accelerator.why = first
+            self.painter.accelerator.fallback_reason = first
             line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.accelerator.name}"
         return FailoverResult(self.painter, self.builder, line)
 
@@ -196,16 +197,16 @@ class Pipeline:
         """What the engine understands of the prompt, one line; "" where it cannot tell."""
         return self._prompt_report.line
 
-    def improve(self) -> Accelerator | None:
+    def improve(self) -> Backend | None:
         """A faster accelerator than the painter's, prepared now; None if there is none. Any thread.
 
         Hand it to the drawing thread (`painter.use`, or `swap` of the RenderThread). Raises EngineError.
         """
         sweep_caches()
         painter, chosen = self.painter, self._settings.engine
-        if painter.accelerator.name not in STOPGAPS:
+        if painter.accelerator.name not in INTERIM:
             return None
-        return prepare_better(chosen.accelerator, self.engine, painter.size, painter.rows, chosen.threads)
+        return prepare_better(chosen.accelerator, painter.request)
 
     def draw(
         self, params: FrameParams, embedding: AudioEmbedding | None, snapshot: Snapshot, now: float

@@ -20,8 +20,8 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
-from tpos_live.diffusion.backends.registry import Accelerator
 from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.model.backend import Backend
 from tpos_live.runtime.failover import FailoverResult
 
 Mixed = tuple[torch.Tensor, EditDirections | None, Regions | None]
@@ -129,7 +129,7 @@ class RenderThread:
         self._in_a_row = 0
         self._failed_over = False
         self._stop = threading.Event()
-        self._next: Accelerator | None = None
+        self._next: Backend | None = None
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
         self._extrapolator = FrameParamsExtrapolator()
         self._ahead: Mixed | None = None
@@ -150,7 +150,7 @@ class RenderThread:
         self._stop.set()
         self._thread.join(timeout=1.0)
 
-    def swap(self, accelerator: Accelerator) -> None:
+    def swap(self, accelerator: Backend) -> None:
         """Go on with a faster rung, between two pictures; not after a rescue, for it is of what has failed."""
         if not self._failed_over:
             self._next = accelerator

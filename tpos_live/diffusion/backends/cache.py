@@ -1,4 +1,4 @@
-"""The cache of converted engines: where one is made, and what is removed.
+"""The cache of compiled engines: where one lies, how it is made, and what is removed.
 
 An engine that was trained or fetched anew, another size, another version of a library: each leaves a folder of tens
 of megabytes behind that nothing will ever ask for again. So does a process that is killed while it makes one.
@@ -6,18 +6,25 @@ of megabytes behind that nothing will ever ask for again. So does a process that
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from tpos_live.core.atomic import write_text
+from tpos_live.core.child_process import ChildError, run_module
 from tpos_live.core.errors import NotReady
+from tpos_live.core.paths import cache_dir
+from tpos_live.diffusion.model.engine import Engine
 
 KEEP = 4
 """Folders that stay whatever they are: those that were used last."""
@@ -27,6 +34,83 @@ RECENT = 7 * 86_400.0
 STALE = 86_400.0
 """Seconds after which what is half made is removed: until then the next start goes on with it."""
 _MAKING, _GONE = ".making-", ".gone-"
+
+
+@dataclass(frozen=True)
+class CompileCache:
+    """What one backend has compiled: a folder for each key of all that it depends on.
+
+    name: of its folder in the user's cache. sidecar: the JSON file that makes a folder whole, written last.
+    builder: the module whose `main(arguments)` compiles, in a child process: a crash there must not end a show.
+    limit: seconds after which compiling is given up. prune: whether folders that nothing will ask for again are
+    removed; their sidecars then say "engine" and "weights" (see `tidy`).
+    """
+
+    name: str
+    sidecar: str
+    builder: str
+    limit: float
+    prune: bool = True
+
+    def folder(self, parts: Sequence[object]) -> Path:
+        """Where what depends on `parts` (JSON values) lies, or will lie."""
+        return cache_dir() / self.name / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+    def is_whole(self, folder: Path) -> bool:
+        """Whether a folder is there and complete; False where the cache cannot be read."""
+        try:
+            return (folder / self.sidecar).exists()
+        except OSError:
+            return False
+
+    def build(
+        self,
+        folder: Path,
+        engine: Engine,
+        arguments: Sequence[object],
+        failed: str,
+        needed: int | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Run the builder, which makes `folder`, in a child process; minutes.
+
+        failed: what to say where it fails, with {} for the reason. needed: bytes on the disk, those of the engine's
+        weights by default. report: gets the child's lines. Raises NotReady.
+        """
+        weights = sum(path.stat().st_size for path in engine.weight_files)
+        check_writable(folder.parent, weights if needed is None else needed)
+        try:
+            run_module(self.builder, [str(argument) for argument in arguments], self.limit, report)
+        except ChildError as error:
+            raise NotReady(failed.format(error)) from error
+        if self.prune:
+            tidy(folder.parent, self.sidecar, {str(engine.folder.resolve()): engine.weights_hash})
+
+    @contextmanager
+    def making(self, folder: Path) -> Iterator[Path]:
+        """The folder in which `folder` is made; renamed to it at the end, at once: nobody ever sees half of it."""
+        with work_folder(folder) as work:
+            yield work
+            try:
+                work.rename(folder)
+            except OSError:
+                if not self.is_whole(folder):  # else another process was faster, with the same content
+                    raise
+
+    def write(self, folder: Path, facts: Mapping[str, Any]) -> None:
+        """Write the sidecar, whole or not at all."""
+        write_text(folder / self.sidecar, json.dumps(facts, indent=1))
+
+    def read(self, folder: Path) -> dict[str, Any]:
+        """The sidecar, marked as used now. Raises OSError or ValueError."""
+        facts = json.loads((folder / self.sidecar).read_text(encoding="utf-8"))
+        mark_used(folder / self.sidecar)
+        return dict(facts)
+
+
+def sources(engine: Engine) -> dict[str, str]:
+    """What a sidecar says of its engine, for `tidy`."""
+    return {"engine": str(engine.folder.resolve()), "weights": engine.weights_hash}
 
 
 def check_writable(folder: Path, needed: int) -> None:

@@ -1,49 +1,104 @@
-"""How near an accelerator's picture is to eager's: the test that it must pass before it may draw."""
+"""How near a backend's frame is to eager's: the test that it must pass before it may draw."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from tpos_live.diffusion.model.engine import Engine
+from tpos_live.conditioning.regions import MAX_REGIONS
+from tpos_live.core.errors import NotReady
+from tpos_live.diffusion.model.backend import BackendRequest
+from tpos_live.diffusion.model.schedule import Plan
+from tpos_live.diffusion.sampling.captured import CapturedBackend
 
-LEAST = 35.0
-"""Peak signal-to-noise ratio in dB that a picture must reach against eager's."""
+MIN_PSNR = 35.0
+"""Peak signal-to-noise ratio in dB that a frame must reach against eager's."""
 
 
 class Draws(Protocol):
-    """What is compared: an accelerator (see `accelerators.Accelerator`)."""
+    """What is compared: a `Backend`, or anything with its two methods."""
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor: ...
 
     def decode(self, latent: torch.Tensor, out: np.ndarray) -> None: ...
 
 
-@torch.inference_mode()
-def parity(candidate: Draws, reference: Draws, engine: Engine, size: tuple[int, int], tokens: int) -> float:
-    """PSNR in dB of one picture, drawn in one step from the same noise by both; 120 where they are the same.
+@dataclass(frozen=True)
+class Example:
+    """One frame of one step: noise float32 [1, C, h, w], timestep [1], tokens float32 [1, T, D]."""
 
-    A picture that is not finite, or all of one colour where the reference's is not, gives a low figure by itself.
+    plan: Plan
+    noise: torch.Tensor
+    timestep: torch.Tensor
+    tokens: torch.Tensor
+    size: tuple[int, int]
+
+    @classmethod
+    def of(cls, request: BackendRequest) -> Example:
+        """The same for every backend: fixed noise, the prompt "blue sea", zeros for the other rows."""
+        engine = request.engine
+        noise = torch.randn(engine.latent_shape(request.size), generator=torch.Generator().manual_seed(1))
+        tokens = torch.zeros(1, request.sequence_length, engine.token_dim, device=engine.device)
+        states = engine.encode("blue sea").float()[: request.sequence_length]
+        tokens[0, : len(states)] = states
+        plan = engine.schedule.plan(1)
+        timestep = torch.tensor([plan.steps[0].timestep], device=engine.device)
+        return cls(plan, noise.to(engine.device), timestep, tokens, request.size)
+
+    @torch.inference_mode()
+    def draw(self, backend: Draws) -> np.ndarray:
+        """The frame, uint8 [H, W, 3], by UNet and decoder apart."""
+        step, start = self.plan.steps[0], self.plan.noise * self.noise
+        out = np.zeros((self.size[1], self.size[0], 3), np.uint8)
+        backend.decode(step.skip * start + step.out * backend.predict(start, self.timestep, self.tokens), out)
+        return out
+
+
+def parity(candidate: Draws, reference: Draws, request: BackendRequest) -> float:
+    """PSNR in dB of one frame, drawn in one step from the same noise by both; 120 where they are the same.
+
+    A frame that is not finite, or all of one colour where the reference's is not, gives a low figure by itself.
     """
-    generator = torch.Generator().manual_seed(1)
-    shape = (1, engine.latent_channels, size[1] // engine.factor, size[0] // engine.factor)
-    noise = torch.randn(shape, generator=generator).to(engine.device)
-    states = engine.encode("blue sea").float()
-    states = torch.cat([states, states.new_zeros(max(tokens - len(states), 0), states.shape[1])])[None, :tokens]
-    step = engine.schedule.plan(1).steps[0]
-    timestep = torch.tensor([step.timestep], device=engine.device)
-    pictures: list[np.ndarray] = []
-    for accelerator in (reference, candidate):
-        prediction = accelerator.predict(noise, timestep, states.contiguous()).clone()
-        out = np.zeros((size[1], size[0], 3), np.uint8)
-        accelerator.decode(step.skip * noise + step.out * prediction, out)
-        pictures.append(out)
-    return psnr(*pictures)
+    example = Example.of(request)
+    return psnr(example.draw(reference), example.draw(candidate))
+
+
+def require_parity(name: str, found: float) -> float:
+    """The PSNR `found` itself. Raises NotReady with one line where it is too low to draw with backend `name`."""
+    if found < MIN_PSNR:
+        raise NotReady(f"{name} draws another picture than eager here ({found:.1f} dB); it is not used")
+    return found
+
+
+def verify_captured(made: CapturedBackend, eager: Draws, request: BackendRequest) -> float:
+    """Capture every kind of frame that the engine allows, and compare one frame with eager's: PSNR in dB.
+
+    With `minimal_capture` frames of the fewest steps alone, half of the time and less; others when they are first
+    drawn. Raises NotReady with one line where the frame is another one.
+    """
+    example, engine = Example.of(request), request.engine
+    noise, tokens = example.noise, example.tokens
+    # The plainest first: in the memory that graphs share it then lies closest together, and in a card's cache.
+    allowed = sorted(set(engine.metadata.steps) & set(range(1, 5)))
+    for steps in allowed[:1] if request.minimal_capture else allowed:
+        for guidance in (1.0, 2.0) if engine.metadata.guidance else (1.0,):
+            plan, without = engine.schedule.plan(steps), tokens if guidance > 1 else None
+            for scenes in range(1, MAX_REGIONS + 1):  # prompts that share a frame, on a fade or for good
+                made.whole.draw(
+                    plan, noise, tokens.expand(scenes, -1, -1), None, lambda _n: noise, without, guidance,
+                    weights=(1 / scenes,) * scenes,
+                )  # fmt: skip
+    made.whole.draw(example.plan, noise, tokens)
+    whole = np.zeros((request.size[1], request.size[0], 3), np.uint8)
+    made.fetch(whole)
+    expected = example.draw(eager)
+    return require_parity(made.name, min(psnr(whole, expected), psnr(example.draw(made), expected)))
 
 
 def psnr(left: np.ndarray, right: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 pictures of one shape, in dB; 120 where they are the same."""
+    """Peak signal-to-noise ratio of two uint8 images of one shape, in dB; 120 where they are the same."""
     error = float(((left.astype(np.float64) - right) ** 2).mean())
     return float(10 * np.log10(255.0**2 / max(error, 255.0**2 * 1e-12)))

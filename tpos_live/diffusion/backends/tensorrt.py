@@ -14,55 +14,49 @@ import numpy as np
 import torch
 
 from tpos_live.core.errors import NotReady
-from tpos_live.diffusion.backends.parity import LEAST, parity
-from tpos_live.diffusion.backends.tensorrt_plans import (
-    KINDS,
-    NETWORKS,
-    folder,
-    is_available,
-    read_plan,
-    this_card,
-    write_parity,
-)
-from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.backends import tensorrt_plans
+from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.parity import parity, require_parity
+from tpos_live.diffusion.backends.tensorrt_plans import KINDS, NETWORKS, folder, read_plan, this_card, write_parity
+from tpos_live.diffusion.model.backend import Backend, BackendRequest
 
 _TYPES = {"FLOAT": torch.float32, "HALF": torch.float16, "UINT8": torch.uint8}
 
 
-def load(kind: str, engine: Engine, size: tuple[int, int], tokens: int) -> TensorRt:
-    """The accelerator for an engine at a size, from its plan. Raises NotReady with one line.
+def is_available(name: str, device: str) -> tuple[bool, str]:
+    """Whether a kind's library is installed and the device is a card, and the reason if not."""
+    if device != "cuda":
+        return False, f"{name} is for CUDA cards; this runs on the {device}"
+    return tensorrt_plans.is_available(name)
+
+
+def load(kind: str, request: BackendRequest) -> TensorRt:
+    """The backend for an engine at a size, from its plan. Raises NotReady with one line.
 
     A plan that was never run is compared with eager first, and the result kept in its sidecar.
     """
-    ready, why = is_available(kind)
+    ready, reason = is_available(kind, request.engine.device.type)
     if not ready:
-        raise NotReady(why)
-    if engine.device.type != "cuda":
-        raise NotReady(f"{kind} is for CUDA cards; this engine runs on the {engine.device.type}")
+        raise NotReady(reason)
     card = this_card()
-    place = folder(kind, engine, size, tokens, card)
+    place = folder(kind, request, card)
     facts = read_plan(place, kind, card)
     made = TensorRt(kind, place)
     if facts.parity_db is None:
-        from tpos_live.diffusion.backends.registry import Eager
-
-        facts = facts.model_copy(update={"parity_db": parity(made, Eager(engine), engine, size, tokens)})
+        facts = facts.model_copy(update={"parity_db": parity(made, Eager(request.engine), request)})
         write_parity(place, facts, facts.parity_db or 0.0)
-    if (facts.parity_db or 0.0) < LEAST:
-        raise NotReady(f"the {kind} plan's picture differs from eager's ({facts.parity_db:.1f} dB); it is not used")
+    require_parity(kind, facts.parity_db or 0.0)
     return made
 
 
-class TensorRt:
-    """Accelerator that runs the two plans of a folder. Belongs to the render thread."""
+class TensorRt(Backend):
+    """Runs the two plans of a folder. Belongs to the render thread."""
 
-    fixed = True
+    weights_frozen = True
 
     def __init__(self, kind: str, place: Path) -> None:
         """Raises NotReady where the library refuses a plan."""
         self.name = kind
-        self.why = ""
-        self.torch_threads = 0
         trt = importlib.import_module(KINDS[kind])
         logger = trt.Logger(trt.Logger.ERROR)
         self._runtime = trt.Runtime(logger)
@@ -70,12 +64,11 @@ class TensorRt:
         self._host = torch.empty(self._decoder.buffers["pixels"].shape, dtype=torch.uint8, pin_memory=True)
         self._bytes = torch.empty(self._host.shape, dtype=torch.uint8, device="cuda")
         self._copied = torch.cuda.Event()
-        self.waited = 0.0
-        """Seconds for which `decode` has waited for the card so far."""
+        self.waited: float = 0.0
 
-    def batch(self, rows: int, wait: bool = False) -> str:
-        """Why `predict` does not take `rows` at once: plans are compiled for one."""
-        return "" if rows == 1 else f"the {self.name} plan takes one row at a time; {rows} go one by one"
+    def prepare_batch_size(self, count: int, wait: bool = False) -> str:
+        """Plans are compiled for one row."""
+        return "" if count == 1 else f"the {self.name} plan takes one row at a time; {count} go one by one"
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         return self._unet.run(latent=latent, timestep=timestep, tokens=tokens)["prediction"]

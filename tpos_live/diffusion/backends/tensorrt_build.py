@@ -59,8 +59,7 @@ class HalfDecoder(torch.nn.Module):
 def export(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> dict[str, Path]:
     """Write unet.onnx and decoder.onnx in half precision, shapes fixed; their paths."""
     device = engine.device
-    shape = (1, engine.latent_channels, size[1] // engine.factor, size[0] // engine.factor)
-    latent = torch.zeros(shape, device=device)
+    latent = torch.zeros(engine.latent_shape(size), device=device)
     rows = torch.zeros(1, tokens, engine.token_dim, device=device)
     precision = torch.float32 if engine.networks.decoder_overflows else torch.float16
     parts = {

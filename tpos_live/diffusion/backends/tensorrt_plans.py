@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,11 +18,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tpos_live.core.child_process import ChildError, run_module
 from tpos_live.core.errors import EngineError, NotReady
 from tpos_live.core.paths import cache_dir
-from tpos_live.diffusion.backends.cache import check_writable, sweep, work_folder
-from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.backends.cache import CompileCache, check_writable, sweep
+from tpos_live.diffusion.model.backend import BackendRequest
 
 KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Accelerator's name to the library's module."""
@@ -33,8 +31,9 @@ FORMAT = 1
 """Counts changes of what is exported or how it is built."""
 SIDECAR = "plan.json"
 NETWORKS = ("unet", "decoder")
-PATIENCE = 3600.0
-"""Seconds after which a build is given up."""
+_BUILDER = "tpos_live.diffusion.backends.tensorrt_build"
+CACHES = {kind: CompileCache(kind, SIDECAR, _BUILDER, limit=3600.0, prune=False) for kind in KINDS}
+"""Plans are not pruned: those of other cards are kept on purpose."""
 
 
 class Sidecar(BaseModel):
@@ -79,24 +78,19 @@ def this_card() -> str:
     return "sm{}{}".format(*torch.cuda.get_device_capability())
 
 
-def folder(kind: str, engine: Engine, size: tuple[int, int], tokens: int, card: str) -> Path:
+def folder(kind: str, request: BackendRequest, card: str) -> Path:
     """Where a plan lies, or will lie."""
-    parts = [FORMAT, kind, library_version(kind), card, engine.weights_hash, *size, tokens, sys.platform]
-    return cache_dir() / kind / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+    parts = [FORMAT, kind, library_version(kind), card, request.engine.weights_hash, *request.size]
+    return CACHES[kind].folder([*parts, request.sequence_length, sys.platform])
 
 
 def compile_plan(
-    kind: str,
-    engine: Engine,
-    size: tuple[int, int],
-    tokens: int,
-    card: str = "",
-    say: Callable[[str], None] = lambda line: None,
+    kind: str, request: BackendRequest, card: str = "", report: Callable[[str], None] = lambda line: None
 ) -> Path:
     """Build the plan of an engine at a size unless it is there and whole; its folder.
 
-    size: (width, height) in pixels. card: "sm89" and the like, "" = the one in this machine. say: called with
-    lines of progress. Takes minutes. Raises EngineError with the remedy.
+    card: "sm89" and the like, "" = the one in this machine. report: called with lines of progress. Takes minutes.
+    Raises EngineError with the remedy.
     """
     ready, why = is_available(kind)
     card = card or this_card()
@@ -108,24 +102,21 @@ def compile_plan(
         raise EngineError(f"TensorRT for RTX has no {card}, only {', '.join(RTX_CARDS)}; use --accelerator tensorrt")
     if kind == "tensorrt" and card != this_card():
         raise EngineError(f"TensorRT compiles on the card itself, and there is no {card} here; use tensorrt-rtx")
-    target = folder(kind, engine, size, tokens, card)
+    target, cache, engine = folder(kind, request, card), CACHES[kind], request.engine
     if target.exists():
         try:
             read_plan(target, kind, card)
-            say(f"compiled already: {target}")
+            report(f"compiled already: {target}")
             return target
         except NotReady as error:
-            say(str(error))
-    check_writable(target.parent, sum(path.stat().st_size for path in engine.weight_files))
+            report(str(error))
+    check_writable(target.parent, 0)
     sweep(target.parent)
-    with work_folder(target) as work:
-        _run_builder([kind, str(engine.folder), *map(str, size), str(tokens), card, str(work)], say)
+    failed = "compiling failed ({}); the show runs on the next accelerator"
+    with cache.making(target) as work:
+        arguments = [kind, engine.folder, *request.size, request.sequence_length, card, work]
+        cache.build(target, engine, arguments, failed, report=report)
         read_plan(work, kind, card)
-        try:
-            work.rename(target)  # atomic: nobody ever sees half a plan
-        except OSError:
-            if not (target / SIDECAR).exists():  # else another process was faster, with the same content
-                raise
     return target
 
 
@@ -163,9 +154,7 @@ def write_parity(place: Path, facts: Sidecar, parity: float) -> None:
 
 def write_sidecar(place: Path, facts: Sidecar) -> None:
     """Write the sidecar whole or not at all."""
-    part = place / f".{SIDECAR}.part"
-    part.write_text(facts.model_dump_json(indent=1))
-    part.replace(place / SIDECAR)
+    CACHES[facts.kind].write(place, facts.model_dump())
 
 
 def sum_of(path: Path) -> str:
@@ -187,11 +176,3 @@ def compiled(folder_of_engine: Path) -> list[str]:
                 width, height = facts.size
                 found.append(f"{kind} for {facts.card}, {width}x{height}")
     return found
-
-
-def _run_builder(arguments: list[str], say: Callable[[str], None]) -> None:
-    """Run the child process, pass its lines on. Raises EngineError with its last line."""
-    try:
-        run_module("tpos_live.diffusion.backends.tensorrt_build", arguments, PATIENCE, say)
-    except ChildError as error:
-        raise EngineError(f"compiling failed ({error}); the show runs on the next accelerator") from error

@@ -3,17 +3,15 @@
 Compiling takes a minute or more, so it is done once, in a child process, into a folder of the user's cache that
 belongs to one engine, size, card and version of PyTorch; a show that finds it there reads the kernels from it.
 
-The mode is PyTorch's default one, under our own recording of the whole picture (see `graph`). "reduce-overhead" records
-graphs of its own, one for each network, which cannot lie in another recording and copy what goes in and comes out. And
+The mode is PyTorch's default one, under our own graph of the whole frame (see `captured`). "reduce-overhead" captures
+graphs of its own, one for each network, which cannot lie in another graph and copy what goes in and comes out. And
 "max-autotune-no-cudagraphs" tries many kernels for each matrix product, minutes of work for products whose libraries
 are tuned already: TPOS_LIVE_COMPILE_MODE chooses it, to measure.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import os
 import shutil
 import sys
@@ -22,24 +20,24 @@ from typing import Any
 
 import torch
 
-from tpos_live.core.child_process import ChildError, run_module
 from tpos_live.core.errors import NotReady, exit_status
-from tpos_live.core.paths import cache_dir
-from tpos_live.diffusion.backends.cache import check_writable, mark_used, tidy
-from tpos_live.diffusion.backends.cuda_graph import Decoder, Unet, WholeAccelerator, networks, prove
-from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.backends.cache import CompileCache, sources
+from tpos_live.diffusion.backends.cuda_graph import networks
+from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.parity import Draws, verify_captured
+from tpos_live.diffusion.model.backend import BackendRequest, Decoder, Unet
+from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 FORMAT = 1
 """Counts changes of what is compiled."""
-SIDECAR = "compile.json"
-PATIENCE = 3600.0
-"""Seconds after which compiling is given up."""
+CACHE = CompileCache("compile", "compile.json", __name__, limit=3600.0)
 ROOM = 64 << 20
 """Bytes that kernels need on the disk, and more than most do."""
 _MODES = ("default", "max-autotune-no-cudagraphs")
 
 
-def is_available(device: str) -> tuple[bool, str]:
+def is_available(_name: str, device: str) -> tuple[bool, str]:
     """Whether torch.compile can run on a kind of device, and the remedy if not. Compiles nothing."""
     if device not in ("cpu", "cuda"):
         return False, f"compile is for CUDA cards and CPUs; this runs on the {device}"
@@ -60,89 +58,89 @@ def mode() -> str:
     return os.environ.get("TPOS_LIVE_COMPILE_MODE", "default")
 
 
-def folder(engine: Engine, size: tuple[int, int], rows: int, threads: int) -> Path:
-    """Where the kernels lie, or will lie. threads: of the CPU, 0 = as many as PyTorch has on this thread."""
-    where: Any = threads or torch.get_num_threads()  # their number is in the kernels
+def folder(request: BackendRequest) -> Path:
+    """Where the kernels lie, or will lie."""
+    engine = request.engine
+    where: Any = request.threads or torch.get_num_threads()  # their number is in the kernels
     if engine.device.type == "cuda":
         where = [torch.cuda.get_device_name(), *torch.cuda.get_device_capability(), torch.version.cuda]
-    parts = [FORMAT, mode(), engine.weights_hash, *size, rows, where, torch.__version__, sys.version_info[:2]]
-    return cache_dir() / "compile" / hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+    parts = [FORMAT, mode(), engine.weights_hash, *request.size, request.sequence_length, where]
+    return CACHE.folder([*parts, torch.__version__, sys.version_info[:2]])
 
 
-def is_prepared(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) -> bool:
+def is_prepared(request: BackendRequest) -> bool:
     """Whether the kernels of an engine lie in the cache."""
-    try:
-        return (folder(engine, size, rows, threads) / SIDECAR).exists()
-    except OSError:  # a cache that cannot be read
-        return False
+    return CACHE.is_whole(folder(request))
 
 
-def prepare(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) -> Path:
-    """Compile an engine unless that is done, in a child process; the folder. Raises NotReady with the reason."""
-    ready, why = is_available(engine.device.type)
+def prepare(request: BackendRequest) -> None:
+    """Compile an engine unless that is done, in a child process. Raises NotReady with the reason."""
+    engine = request.engine
+    ready, reason = is_available("compile", engine.device.type)
     if not ready:
-        raise NotReady(why)
-    threads = threads or torch.get_num_threads()
-    place = folder(engine, size, rows, threads)
-    if is_prepared(engine, size, rows, threads):
-        return place
-    check_writable(place.parent, ROOM)
-    arguments = [engine.folder, engine.device, *size, rows, threads, place]
-    try:
-        run_module(__name__, list(map(str, arguments)), PATIENCE)
-    except ChildError as error:
-        raise NotReady(f"torch.compile failed ({error}); the show goes on without it") from error
-    tidy(place.parent, SIDECAR, {str(engine.folder.resolve()): engine.weights_hash})
-    return place
+        raise NotReady(reason)
+    place = folder(request)
+    if CACHE.is_whole(place):
+        return
+    threads = request.threads or torch.get_num_threads()
+    arguments = [engine.folder, engine.device, *request.size, request.sequence_length, threads, place]
+    CACHE.build(place, engine, arguments, "torch.compile failed ({}); the show goes on without it", ROOM)
 
 
-def load(engine: Engine, size: tuple[int, int], rows: int, threads: int = 0) -> Compiled:
-    """The accelerator, with kernels from the cache; its first picture is compared with eager's.
+def load(_name: str, request: BackendRequest) -> Compiled:
+    """The backend, with kernels from the cache; its first frame is compared with eager's.
 
-    Seconds, for PyTorch traces the networks anew. Raises NotReady where it was not prepared or draws another picture.
+    Seconds, for PyTorch traces the networks anew. Raises NotReady where it was not prepared or draws another frame.
     """
-    place = folder(engine, size, rows, threads)
-    if not is_prepared(engine, size, rows, threads):
+    place = folder(request)
+    if not CACHE.is_whole(place):
         raise NotReady(
             "torch.compile would be faster, but this engine is not compiled yet; "
             "`tpos-live engines compile NAME --accelerator compile`"
         )
-    mark_used(place / SIDECAR)
-    made = Compiled(engine, size, rows, threads, place)
-    prove(made, engine, size, rows)
+    CACHE.read(place)
+    made, eager = make(request, place)
+    verify_captured(made, eager, request)
     return made
 
 
-class Compiled(WholeAccelerator):
-    """Accelerator `compile`: a whole picture of compiled networks, one launch on a card.
+def make(request: BackendRequest, place: Path) -> tuple[Compiled, Draws]:
+    """The backend, whose kernels lie or will lie in `place`, and what it must equal."""
+    if request.threads > 0:
+        torch.set_num_threads(request.threads)
+    eager = Eager(request.engine)  # first: it lays out the engine's own networks
+    return Compiled(request, place), eager
 
-    Only numbers of rows that were compiled at the start go at once, the others one by one: a show must not wait for a
+
+class Compiled(CapturedBackend):
+    """Backend `compile`: a whole frame of compiled networks, one launch on a card.
+
+    Only batch sizes that were compiled at the start go at once, the others one by one: a show must not wait for a
     compiler. Belongs to the render thread, which must have `torch_threads` threads.
     """
 
-    def __init__(self, engine: Engine, size: tuple[int, int], rows: int, threads: int, place: Path) -> None:
-        if threads > 0:
-            torch.set_num_threads(threads)
+    def __init__(self, request: BackendRequest, place: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place / "inductor")
         os.environ["TRITON_CACHE_DIR"] = str(place / "triton")
-        super().__init__("compile", engine, size, rows, lambda engine: self._compile(engine, rows))
-        # PyTorch compiles anew for another number of threads, and that must not happen in a picture.
-        self.torch_threads = torch.get_num_threads() if engine.device.type == "cpu" else 0
+        super().__init__("compile", request, self._compile(request))
+        # PyTorch compiles anew for another number of threads, and that must not happen in a frame.
+        self.torch_threads = torch.get_num_threads() if request.engine.device.type == "cpu" else 0
 
-    def _compile(self, engine: Engine, rows: int) -> tuple[Unet, Decoder]:
+    def _compile(self, request: BackendRequest) -> tuple[Unet, Decoder]:
         """The networks, compiled on their first call. What goes in is copied to buffers first: PyTorch compiles anew
         for a tensor of another kind or layout."""
+        engine = request.engine
         unet, decoder = networks(engine)
         options: dict[str, Any] = {"fullgraph": True, "dynamic": False, "mode": mode()}
         fast_unet, fast_decoder = torch.compile(unet, **options), torch.compile(decoder, **options)
         # One prompt; two while one fades into the other, or beside guidance's own; a fade beside that.
         self._counts = {1, 2, 3} if engine.metadata.guidance else {1, 2}
-        shape = (engine.latent_channels, self.size[1] // engine.factor, self.size[0] // engine.factor)
-        sides = (shape, (), (rows, engine.token_dim))
+        shape = engine.latent_shape(request.size)
+        sides = (shape[1:], (), (request.sequence_length, engine.token_dim))
         with torch.inference_mode(False):
             inputs = {n: [torch.zeros(n, *each, device=engine.device) for each in sides] for n in self._counts}
-            decoded = torch.zeros(1, *shape, device=engine.device)
+            decoded = torch.zeros(shape, device=engine.device)
 
         def predict(latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
             count = len(latent)
@@ -158,20 +156,17 @@ class Compiled(WholeAccelerator):
 
         return predict, decode
 
-    def batch(self, rows: int, wait: bool = False) -> str:
-        """Why `predict` does not take `rows` at once, "" where it does."""
-        return "" if rows in self._counts else f"compile was not made for {rows} rows at once; they go one by one"
+    def prepare_batch_size(self, count: int, wait: bool = False) -> str:
+        """Nothing is compiled in a show."""
+        return "" if count in self._counts else f"compile was not made for {count} rows at once; they go one by one"
 
 
 def _compile_into(path: str, device: str, size: tuple[int, int], rows: int, threads: int, place: Path) -> None:
-    engine = load_engine(Path(path), device)
-    made = Compiled(engine, size, rows, threads, place)
-    facts = {"parity_db": round(prove(made, engine, size, rows), 2), "mode": mode()}
+    request = BackendRequest(load_engine(Path(path), device), size, rows, threads)
+    made, eager = make(request, place)
+    facts = {"parity_db": round(verify_captured(made, eager, request), 2), "mode": mode()}
     facts |= {"torch": torch.__version__, "size": list(size), "rows": rows}
-    facts |= {"engine": str(engine.folder.resolve()), "weights": engine.weights_hash}
-    part = place / f".{SIDECAR}.part"
-    part.write_text(json.dumps(facts))
-    part.replace(place / SIDECAR)  # the kernels count from now on
+    CACHE.write(place, facts | sources(request.engine))  # the kernels count from now on
 
 
 def main(arguments: list[str]) -> int:

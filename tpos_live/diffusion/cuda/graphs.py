@@ -16,7 +16,7 @@ WARM_UPS = 3
 """Runs before a recording: libraries choose and load their kernels, which a recording cannot hold."""
 
 
-class Recordings:
+class GraphCache:
     """Bodies of work, each recorded when it is first done and launched whole from then on. Belongs to one thread.
 
     Those of one object never run side by side, and may leave nothing but what lies in tensors from outside. So they

@@ -145,6 +145,10 @@ class Engine:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
 
+    def latent_shape(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """(1, channels, height, width) of the latent of a frame of `size` = (width, height) in pixels."""
+        return 1, self.latent_channels, size[1] // self.factor, size[0] // self.factor
+
     def nearest_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The (width, height) nearest to `size` that the engine can draw."""
         step = max(self.metadata.multiple, self.factor)

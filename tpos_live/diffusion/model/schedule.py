@@ -29,6 +29,8 @@ FLOW_ONLY = "flow_prediction"
 FLOW_PREDICTIONS = (FLOW_ONLY, "sample")
 MOST_STEPS = 8
 """A show draws in four at most; eight are what measurements compare one with."""
+NUMBERS = 9
+"""Of a step in `Plan.rows`: timestep, skip, out, keep, add, fresh, and the corrector's three."""
 _ALMOST_ONE = 0.999
 """From this strength on, nothing of the last latent is kept."""
 
@@ -72,6 +74,14 @@ class Plan:
             for step in self.steps
         ]
         return Plan(self.last, self.noise, tuple(steps))
+
+    def rows(self) -> list[list[float]]:
+        """The plan's numbers, a row of NUMBERS a step."""
+        # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
+        return [
+            [step.timestep, step.skip, step.out, step.keep, step.add, step.fresh, *(step.correct or (0.0, 0.0, 0.0))]
+            for step in self.steps
+        ]
 
 
 @dataclass(frozen=True)

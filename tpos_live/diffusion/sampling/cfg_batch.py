@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import torch
 
 from tpos_live.conditioning.regions import MAX_REGIONS
+from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.semantic_guidance import MOST_DIRECTIONS
-
-if TYPE_CHECKING:
-    from tpos_live.diffusion.backends.registry import Accelerator
 
 MOST_ROWS = MAX_REGIONS + 1 + MOST_DIRECTIONS
 """With the prompts, without them, and the sounds."""
@@ -20,8 +15,7 @@ MOST_ROWS = MAX_REGIONS + 1 + MOST_DIRECTIONS
 class Batch:
     """One latent under several conditionings, in buffers that stay. Belongs to the render thread.
 
-    An accelerator whose `predict` is compiled for one row has a method `batch(rows, wait)`, which makes it ready for
-    another number and says why it is not yet; the rows then go through it one by one, and `why` says so.
+    Where a backend is not ready for so many rows at once, they go through it one by one, and `why` says so.
     """
 
     def __init__(self, shape: tuple[int, int, int, int], rows: int, dim: int, device: torch.device) -> None:
@@ -52,25 +46,19 @@ class Batch:
             self.sounds.copy_(prompts[:1].expand(len(sounds), -1, -1))
             self.sounds[:, : sounds.shape[1]].copy_(sounds)
 
-    def ready(self, accelerator: Accelerator, wait: bool) -> str:
-        """Make `accelerator` ready for the rows; gives the new `why`. wait: until it is, for pictures made offline."""
-        self.why = get_ready(accelerator, self._count, wait)
+    def ready(self, backend: Backend, wait: bool) -> str:
+        """Make `backend` ready for the rows; gives the new `why`. wait: until it is, for pictures made offline."""
+        self.why = backend.prepare_batch_size(self._count, wait)
         return self.why
 
-    def predict(self, accelerator: Accelerator, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+    def predict(self, backend: Backend, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """Predictions [count, C, h, w] of latent [1, C, h, w] at timestep [1]; may be overwritten by the next call."""
         latents, timesteps = self._latent[: self._count], self._timestep[: self._count]
         latents.copy_(latent.expand_as(latents))
         timesteps.copy_(timestep.expand_as(timesteps))
         if not self.why:
-            return accelerator.predict(latents, timesteps, self._tokens[: self._count])
+            return backend.predict(latents, timesteps, self._tokens[: self._count])
         for n in range(self._count):
             row = slice(n, n + 1)
-            self._result[row].copy_(accelerator.predict(latents[row], timesteps[row], self._tokens[row]))
+            self._result[row].copy_(backend.predict(latents[row], timesteps[row], self._tokens[row]))
         return self._result[: self._count]
-
-
-def get_ready(accelerator: Accelerator, rows: int, wait: bool = False) -> str:
-    """Make `accelerator` ready for so many rows in one call; why it is not, "" where it is. wait: until it is."""
-    prepare: Callable[[int, bool], str] | None = getattr(accelerator, "batch", None)
-    return prepare(rows, wait) if prepare is not None else ""

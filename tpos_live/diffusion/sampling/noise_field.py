@@ -25,7 +25,7 @@ from statistics import NormalDist
 import numpy as np
 import torch
 
-from tpos_live.diffusion.cuda.graphs import Recordings
+from tpos_live.diffusion.cuda.graphs import GraphCache
 from tpos_live.diffusion.cuda.pinned_scalars import Numbers
 from tpos_live.diffusion.model.metadata import Scalar
 from tpos_live.diffusion.model.unet_inputs import pack
@@ -89,7 +89,7 @@ class NoiseField:
         self._field = torch.empty(1, channels, height, width, device=device)
         self._packing, self._packed = packing, packed if packing > 1 else self._field
         self._numbers = Numbers(_SPAN + 2, device=device, dtype=torch.complex64)  # weights, then the pan in pixels
-        self._recordings = Recordings(device)
+        self._recordings = GraphCache(device)
 
     def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
         """The field at one moment: a buffer of this object, valid until the next call.

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.diffusion.backends.cuda_graph import NUMBERS, Decoder, Unet, WholeAccelerator, plan_rows, to_pixels
-from tpos_live.diffusion.cuda.graphs import Recordings
+from tpos_live.diffusion.cuda.graphs import GraphCache
 from tpos_live.diffusion.cuda.pinned_scalars import Numbers
+from tpos_live.diffusion.model.backend import Backend, Decoder, Unet
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.schedule import Plan
-
-if TYPE_CHECKING:
-    from tpos_live.diffusion.backends.registry import Accelerator
+from tpos_live.diffusion.model.pixels import to_pixels
+from tpos_live.diffusion.model.schedule import NUMBERS, Plan
+from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 Moment = TypeVar("Moment")
 Fresh = Callable[[int], torch.Tensor]
@@ -48,7 +47,7 @@ class StreamBatch(Generic[Moment]):
     ) -> None:
         """steps: 2 or more. shape: [1, C, h, w] of a latent. conditioning: rows and width of the tokens.
 
-        unet, decoder, size: as for WholePicture; without a decoder only latents are made, and nothing is recorded.
+        unet, decoder, size: as for CapturedPipeline; without a decoder only latents are made, and nothing is recorded.
         """
         self._steps, self._unet, self._decoder = steps, unet, decoder
         flight = (steps, *shape[1:])
@@ -61,7 +60,7 @@ class StreamBatch(Generic[Moment]):
         self._numbers = Numbers(1 + steps, NUMBERS, device=device)
         head, self._each = self._numbers.there[0], self._numbers.there[1:]
         self._start, self._guidance = head[0], head[1:2]
-        self._recordings = Recordings(device)
+        self._recordings = GraphCache(device)
         self._moments: deque[Moment] = deque(maxlen=steps)
         self._scene: object = None
         self.latent = torch.zeros(shape, device=device)
@@ -99,7 +98,7 @@ class StreamBatch(Generic[Moment]):
         self._tokens[: self._steps].copy_(tokens)
         if guided and without is not None:
             self._tokens[self._steps :].copy_(without)
-        self._numbers.put([[plan.noise, guidance, *[0.0] * (NUMBERS - 2)], *plan_rows(plan)])
+        self._numbers.put([[plan.noise, guidance, *[0.0] * (NUMBERS - 2)], *plan.rows()])
         for n, step in enumerate(plan.steps):
             if step.fresh and fresh is not None:
                 self._fresh[n : n + 1].copy_(fresh(n))
@@ -114,7 +113,7 @@ class StreamBatch(Generic[Moment]):
             self._recordings.run(guided, lambda: self._body(guided), self.reset)
 
     def _body(self, guided: bool) -> None:
-        """One tick: tensors alone, as in WholePicture, of which each slot does one step."""
+        """One tick: tensors alone, as in CapturedPipeline, of which each slot does one step."""
         x, x0, after = self._x, self._x0, self._after
         for slots, moved in ((x, after), (self._x0_before, x0), (self._base, self._base.clone())):
             slots[1:].copy_(moved[:-1])
@@ -166,7 +165,7 @@ class Flight:
 
     def tick(
         self,
-        accelerator: Accelerator,
+        accelerator: Backend,
         plan: Plan,
         noise: torch.Tensor,
         tokens: torch.Tensor,
@@ -181,9 +180,8 @@ class Flight:
         None while the pipe fills, or where the accelerator cannot take so many rows: the loop draws then.
         """
         steps = len(plan.steps)
-        prepare: Callable[[int, bool], str] | None = getattr(accelerator, "batch", None)
         count = steps if without is None or guidance <= 1.0 else 2 * steps
-        self._why = prepare(count, self._patient) if prepare is not None else ""
+        self._why = accelerator.prepare_batch_size(count, self._patient)
         if self._why:
             self._why = f"no stream batch: {self._why}"
             self.reset()
@@ -193,18 +191,17 @@ class Flight:
         finished = self._stream.tick(plan, noise, tokens, params, scene, fresh, without, guidance)
         return None if finished is None else (finished, self._stream.latent)
 
-    def fetch(self, accelerator: Accelerator, out: np.ndarray) -> None:
+    def fetch(self, accelerator: Backend, out: np.ndarray) -> None:
         """The picture that is finished, uint8 [H, W, 3], to `out`."""
         assert self._stream is not None
-        if isinstance(accelerator, WholeAccelerator):
+        if isinstance(accelerator, CapturedBackend):
             accelerator.fetch(out, self._stream.pixels)
         else:
             accelerator.decode(self._stream.latent, out)
 
-    def _make(self, accelerator: Accelerator, steps: int) -> StreamBatch[FrameParams]:
+    def _make(self, accelerator: Backend, steps: int) -> StreamBatch[FrameParams]:
         engine = self._engine
-        width, height = self._size
-        shape = (1, engine.latent_channels, height // engine.factor, width // engine.factor)
-        whole = accelerator if isinstance(accelerator, WholeAccelerator) else None
+        shape = engine.latent_shape(self._size)
+        whole = accelerator if isinstance(accelerator, CapturedBackend) else None
         unet, decoder = whole.networks if whole is not None else (accelerator.predict, None)
         return StreamBatch(steps, shape, (self._rows, engine.token_dim), engine.device, unet, decoder, self._size)

@@ -9,12 +9,13 @@ import torch
 
 from tpos_live.conditioning.prompt_bank import Part
 from tpos_live.core.errors import EngineError
-from tpos_live.diffusion.backends.registry import STOPGAPS, choose, prepare_better
+from tpos_live.diffusion.backends.registry import INTERIM, choose, prepare_better
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.unet_tokens import UnetTokens
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.region_blend import Growth, shares
 from tpos_live.diffusion.sampling.sampler import Loop
+from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 
 class Artist:
@@ -31,15 +32,17 @@ class Artist:
         self.size = engine.nearest_size(size or engine.metadata.size)
         self._rows = UnetTokens(engine)
         rows = self._rows.count
-        self.accelerator = choose(accelerator, engine, self.size, rows, threads)
-        if self.accelerator.name in STOPGAPS:
+        request = BackendRequest(engine, self.size, rows, threads)
+        self.accelerator = choose(accelerator, request)
+        if self.accelerator.name in INTERIM:
             try:
-                self.accelerator = prepare_better(accelerator, engine, self.size, rows, threads) or self.accelerator
+                self.accelerator = prepare_better(accelerator, request) or self.accelerator
             except EngineError as error:
-                self.accelerator.why = str(error)
-        self.note = f"{self.accelerator.name}{f' ({self.accelerator.why})' if self.accelerator.why else ''}"
+                self.accelerator.fallback_reason = str(error)
+        reason = self.accelerator.fallback_reason
+        self.note = f"{self.accelerator.name} ({reason})" if reason else self.accelerator.name
         self._tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
-        shape = (1, engine.latent_channels, self.size[1] // engine.factor, self.size[0] // engine.factor)
+        shape = engine.latent_shape(self.size)
         self._loop = Loop(shape, engine.device)
         self._field = NoiseField(*shape[1:], packing=engine.packing)
         self._shape = shape

@@ -1,0 +1,65 @@
+"""What runs an engine's networks: the interface that every backend has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tpos_live.diffusion.model.engine import Engine
+
+Unet = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""latent float32 [B, C, h, w], timestep float32 [B], tokens float32 [B, T, D] to float32 [B, C, h, w]."""
+Decoder = Callable[[torch.Tensor], torch.Tensor]
+"""latent float32 [1, C, h, w] to an image [1, 3, H, W] in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class BackendRequest:
+    """What a backend is loaded or prepared for.
+
+    size: (width, height) in pixels. sequence_length: rows of the conditioning, all kinds together. threads: of the
+    CPU, 0 = the library's choice. minimal_capture: it draws for half a minute, until a better backend is ready, and
+    leaves out what it can prepare later.
+    """
+
+    engine: Engine
+    size: tuple[int, int]
+    sequence_length: int
+    threads: int = 0
+    minimal_capture: bool = False
+
+
+class Backend(ABC):
+    """Runs an engine's networks at one size. Belongs to the render thread.
+
+    name: what really runs. fallback_reason: why not the next faster backend, one line; "" where there is none.
+    torch_threads: how many threads PyTorch should keep meanwhile on a CPU; 0 = all it was given.
+    weights_frozen: whether the weights were converted ahead, so that no live LoRA reaches them.
+    waited: seconds for which the host has waited for the device so far; None where that is not known.
+    """
+
+    name: str = ""
+    fallback_reason: str = ""
+    torch_threads: int = 0
+    weights_frozen: bool = False
+    waited: float | None = None
+
+    @abstractmethod
+    def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """The UNet: float32 [B, C, h, w], [B], [B, T, D] to float32 [B, C, h, w], which may be a buffer that the next
+        call overwrites. B is 1, or a number that `prepare_batch_size` accepts."""
+
+    @abstractmethod
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        """The decoder: float32 [1, C, h, w] to uint8 [H, W, 3] sRGB, written to `out`."""
+
+    def prepare_batch_size(self, count: int, wait: bool = False) -> str:
+        """Make `predict` ready for `count` rows in one call: why it is not ready yet, "" when it is.
+
+        wait: until it is ready (seconds), for frames rendered offline.
+        """
+        return ""
