@@ -20,7 +20,7 @@ import torch
 from tpos_live.audio.source import RATE
 from tpos_live.audio_encoder.load import read_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
-from tpos_live.conditioning.builder import area
+from tpos_live.conditioning.builder import region_area
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner
 from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import find_clips, fold_of, read_mono
@@ -64,7 +64,7 @@ def follow(encoder: AudioEncoder, before: np.ndarray, clip: np.ndarray) -> Hyste
             states, sure = sound.scene()
             share = WEIGHT * sound.strength()
             times.append((n - len(before)) / RATE)
-            areas.append(area(share) * sure if share > 0 else 0.0)
+            areas.append(region_area(share) * sure if share > 0 else 0.0)
             weights.append(states[0].numpy() / max(float(states[0].sum()), 1e-9))
     time, grown, scenes = np.array(times), np.array(areas), np.stack(weights)
     late, first = time > 3.5, time < 3.0

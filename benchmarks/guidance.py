@@ -27,9 +27,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tpos_live.conditioning.edit_directions import EditDirections
+from tpos_live.conditioning.conditioning import EditDirections, Regions
 from tpos_live.conditioning.prompt_bank import slerp
-from tpos_live.conditioning.regions import Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped

@@ -13,6 +13,7 @@ from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import FAINT, HOLD, NEW, SLEW, SURE, PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
+from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame_params import FrameParams
@@ -35,18 +36,34 @@ def embedding(concept: int, density: float = 1.0) -> AudioEmbedding:
     return AudioEmbedding(0.0, np.eye(3, dtype=np.float32)[concept], density)
 
 
-def builder(sound: bool = True, hears: bool = True, mode: str = "append") -> ConditioningBuilder:
+@dataclasses.dataclass
+class Built:
+    """A builder, and what it built last."""
+
+    builder: ConditioningBuilder
+    last: Conditioning | None = None
+
+    @property
+    def regions(self) -> Regions | None:
+        return self.last.regions if self.last else None
+
+    @property
+    def edits(self) -> EditDirections | None:
+        return self.last.edits if self.last else None
+
+
+def builder(sound: bool = True, hears: bool = True, mode: str = "append") -> Built:
     bank = PromptBank(TextCache(encode, synchronous=True))
-    return ConditioningBuilder(bank, PhraseBankConditioner(CONCEPTS, encode_all, 4) if sound else None, 28, hears, mode)
+    return Built(
+        ConditioningBuilder(bank, PhraseBankConditioner(CONCEPTS, encode_all, 4) if sound else None, 28, hears, mode)
+    )
 
 
-def mix(
-    m: ConditioningBuilder, now: float, params: FrameParams, heard: AudioEmbedding | None, **values: object
-) -> torch.Tensor:
+def mix(m: Built, now: float, params: FrameParams, heard: AudioEmbedding | None, **values: object) -> torch.Tensor:
     store = ParameterStore({"prompt": "sea", **{k.replace("_", "."): v for k, v in values.items()}})  # type: ignore[arg-type]
-    tokens = m.tokens(now, store.snapshot(), params, heard)
-    assert tokens is not None
-    return tokens.clone()
+    m.last = m.builder.build(now, store.snapshot(), params, heard)
+    assert m.last is not None
+    return m.last.prompt_embeds.clone()
 
 
 @pytest.mark.parametrize("hears", [True, False])
@@ -255,13 +272,8 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
     heard = AudioEmbedding(0.0, np.array([0.7, 0.0, 0.714], np.float32), 1.0)
     alone = AudioEmbedding(0.0, np.array([0.0, 0.0, 1.0], np.float32), 1.0)
     for hears in (True, False):
-        m = ConditioningBuilder(
-            PromptBank(TextCache(encode, synchronous=True)),
-            choose_audio_conditioner(Moody(), encode_all, 4),
-            28,
-            hears,
-            "grow",
-        )
+        bank, audio = PromptBank(TextCache(encode, synchronous=True)), choose_audio_conditioner(Moody(), encode_all, 4)
+        m = Built(ConditioningBuilder(bank, audio, 28, hears, "grow"))
         for n in range(300):
             mix(m, n / 30, LOUD, heard)
         assert m.regions is not None and torch.allclose(m.regions.prompt_embeds[1, :24], encode("rain"), atol=0.05)
@@ -279,7 +291,7 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
 def test_every_mixture_tells_its_prompt_to_whoever_follows() -> None:
     """The one path of live and offline: what understands the prompt hangs on the mixer, not on one of its callers."""
     told: list[str] = []
-    m = ConditioningBuilder(PromptBank(TextCache(encode, synchronous=True)), None, 28, follow=told.append)
+    m = Built(ConditioningBuilder(PromptBank(TextCache(encode, synchronous=True)), None, 28, follow=told.append))
     mix(m, 0.0, LOUD, None)
     mix(m, 0.1, LOUD, None, prompt="fire")
     assert told == ["sea", "fire"]

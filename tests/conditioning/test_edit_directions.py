@@ -21,10 +21,10 @@ def test_the_prompt_stays_and_the_sound_leads(hears: bool) -> None:
     for n in range(300):
         mixed = mix(m, n / 30, LOUD, embedding(1), **SEMANTIC)
     assert torch.equal(mixed, silent)
-    assert m.directions is not None and m.directions.prompt_embeds.shape == (1, 28, 128)
+    assert m.edits is not None and m.edits.prompt_embeds.shape == (1, 28, 128)
     fire = torch.zeros(4, 128) if hears else encode("fire")[20:]
-    assert torch.allclose(m.directions.prompt_embeds[0], torch.cat([encode("fire"), fire]), atol=0.02)
-    assert m.directions.weights == (1.0,) and m.directions.share == pytest.approx(0.5, abs=0.01)
+    assert torch.allclose(m.edits.prompt_embeds[0], torch.cat([encode("fire"), fire]), atol=0.02)
+    assert m.edits.weights == (1.0,) and m.edits.share == pytest.approx(0.5, abs=0.01)
 
 
 def test_nothing_leads_in_silence_and_in_the_other_modes() -> None:
@@ -37,10 +37,10 @@ def test_nothing_leads_in_silence_and_in_the_other_modes() -> None:
         m = builder()
         for n in range(60):
             mix(m, n / 30, LOUD, heard, audio_mode=mode)
-        assert m.directions is None
+        assert m.edits is None
     m = builder(sound=False)
     mix(m, 0.0, LOUD, None, **SEMANTIC)
-    assert m.directions is None
+    assert m.edits is None
 
 
 def test_several_sounds_share_the_guidance() -> None:
@@ -69,7 +69,7 @@ def test_a_change_of_sound_and_of_mode_is_no_jump(directions: int) -> None:
         mix(
             m, n / 50, LOUD, heard, audio_mode="append" if n < 100 else "semantic", audio_guidance_directions=directions
         )
-        led = m.directions
+        led = m.edits
         state = torch.zeros(28, 128)
         if led is not None:
             assert len(led.prompt_embeds) == directions and sum(led.weights) == pytest.approx(1.0)

@@ -8,8 +8,8 @@ import zlib
 import pytest
 import torch
 
+from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.conditioning.prompt_bank import CACHED, PromptBank, TextCache, blend, fold, slerp
-from tpos_live.conditioning.regions import MAX_REGIONS
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 
 

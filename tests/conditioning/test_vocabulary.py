@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from tpos_live.conditioning.prompt_report import PromptReport
+from tpos_live.conditioning.prompt_rewriter import PromptRewriter
 from tpos_live.conditioning.vocabulary import (
     _SMALL_WORDS,
     CLEAR,
@@ -18,7 +20,6 @@ from tpos_live.conditioning.vocabulary import (
     MOST_WORDS,
     VOCABULARY_FILE,
     PromptMatch,
-    PromptRewriter,
     Vocabulary,
     load_vocabulary,
 )
@@ -90,16 +91,13 @@ def test_what_is_said_in_other_words_is_retold_in_known_ones(vocabulary: Vocabul
     assert vocabulary.rewrite(prompt) == retold
 
 
-def test_retold_encodes_the_known_words_and_without_a_vocabulary_the_prompt(vocabulary: Vocabulary) -> None:
-    heard: list[str] = []
-
-    def encode(text: str) -> torch.Tensor:
-        heard.append(text)
-        return torch.zeros(1, 1)
-
-    PromptRewriter(encode, lambda: vocabulary)("combustion")
-    PromptRewriter(encode, lambda: None)("combustion")
-    assert heard == ["fire", "combustion"]
+def test_rewriting_gives_the_known_words_and_without_a_vocabulary_the_prompt(
+    vocabulary: Vocabulary, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert PromptRewriter(lambda: vocabulary)("combustion") == "fire"
+    assert caplog.messages == ["prompt 'combustion' is rewritten as 'fire'"]
+    assert PromptRewriter(lambda: None)("combustion") == "combustion"
 
 
 def test_two_families_are_both_told(vocabulary: Vocabulary) -> None:

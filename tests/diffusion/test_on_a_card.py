@@ -16,8 +16,7 @@ import torch.nn.functional as F
 from fakes.tiny_engine import make_tiny_engine
 from test_live_lora import FILES, attention, write_lora
 
-from tpos_live.conditioning.edit_directions import EditDirections
-from tpos_live.conditioning.regions import Regions
+from tpos_live.conditioning.conditioning import EditDirections, Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph

@@ -12,8 +12,7 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 from test_generator import START, prompt
 
-from tpos_live.conditioning.edit_directions import EditDirections
-from tpos_live.conditioning.regions import MAX_REGIONS, Regions
+from tpos_live.conditioning.conditioning import MAX_REGIONS, EditDirections, Regions
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends.eager import Eager

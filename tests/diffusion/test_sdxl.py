@@ -15,6 +15,7 @@ from fakes.tiny_engine import POOLED, make_tiny_engine
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
@@ -119,17 +120,17 @@ def test_all_that_is_added_reaches_the_unet(xl: Engine) -> None:
         assert torch.allclose(found, base, atol=1e-6) == same
 
 
-def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tuple[torch.Tensor, ConditioningBuilder]:
-    """What the mixer gives after half a minute of "fire" beside the prompt "sea"."""
+def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tuple[torch.Tensor, Conditioning]:
+    """What the builder gives after half a minute of "fire" beside the prompt "sea"."""
     bank = PromptBank(TextCache(xl.encode, synchronous=True))
     sound = PhraseBankConditioner(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
     builder = ConditioningBuilder(bank, sound, painter.token_rows, xl.hears)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
     heard = AudioEmbedding(0.0, np.array([1.0, 0.0], np.float32), 1.0)
     for n in range(100):
-        tokens = builder.tokens(n / 3, snapshot, FrameParams(audio_weight=weight), heard)
-    assert tokens is not None
-    return tokens.clone(), builder
+        built = builder.build(n / 3, snapshot, FrameParams(audio_weight=weight), heard)
+    assert built is not None
+    return built.prompt_embeds.clone(), built
 
 
 def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Path) -> None:
@@ -145,10 +146,10 @@ def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Pa
     assert torch.allclose(loud[1 + WORDS :], fire[2:6], atol=1e-3), "the words, not what begins the text"
     blended, _ = mix(xl, painter, 1.0, "blend")
     assert torch.allclose(blended[0], fire[0], atol=1e-3), "the pooled embedding turns with the words"
-    _, builder = mix(xl, painter, 1.0, "semantic")
-    assert builder.directions is not None
-    assert torch.allclose(builder.directions.prompt_embeds[0], torch.cat([fire, fire[-4:]]), atol=1e-3)
-    frame = painter.draw(FrameParams(audio_weight=1.0), loud, ParameterStore().snapshot(), builder.directions)
+    _, built = mix(xl, painter, 1.0, "semantic")
+    assert built.edits is not None
+    assert torch.allclose(built.edits.prompt_embeds[0], torch.cat([fire, fire[-4:]]), atol=1e-3)
+    frame = painter.draw(FrameParams(audio_weight=1.0), loud, ParameterStore().snapshot(), built.edits)
     assert frame.pixels.shape == (64, 96, 3) and frame.pixels.std() > 0
 
 

@@ -12,7 +12,7 @@ from fakes.tiny_engine import make_tiny_engine
 from test_generator import START, moment, prompt
 from test_steady import MOST, grown
 
-from tpos_live.conditioning.edit_directions import EditDirections
+from tpos_live.conditioning.conditioning import EditDirections
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.generator import Painter

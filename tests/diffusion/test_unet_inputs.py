@@ -10,7 +10,7 @@ import pytest
 import torch
 from fakes.tiny_engine import make_paired_engine
 
-from tpos_live.conditioning.regions import Regions
+from tpos_live.conditioning.conditioning import Regions
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore

@@ -76,7 +76,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
     show.painter.on_card = True
     mixed: list[str] = []
     waited: list[float] = []
-    real_draw, real_mix, real_wait = show.painter.draw, show.thread._mix, show.frame_params.wait
+    real_draw, real_mix, real_wait = show.painter.draw, show.thread._build, show.frame_params.wait
 
     def draw(*args: Any, **named: Any) -> Frame:
         mixed.append("draw")
@@ -88,7 +88,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
 
     show.frame_params.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
     show.painter.draw = draw  # type: ignore[method-assign]
-    show.thread._mix = mix  # type: ignore[method-assign]
+    show.thread._build = mix  # type: ignore[method-assign]
     show.frame_params.put(FrameParams(time=1))
     with show.thread:
         until(lambda: show.thread.drawn >= 12)
@@ -107,7 +107,7 @@ def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
     def mix(*_args: Any) -> None:
         mixes[0] += 1
 
-    show.thread._mix = mix  # type: ignore[method-assign]
+    show.thread._build = mix  # type: ignore[method-assign]
     show.frame_params.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
     show.frame_params.put(FrameParams(time=1))
     with show.thread:

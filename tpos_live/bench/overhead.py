@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tpos_live.conditioning.regions import Regions
+from tpos_live.conditioning.conditioning import Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.diffusion.generator import Painter

@@ -1,190 +1,200 @@
-"""The mixer: prompt and sound into one set of tokens of a fixed shape."""
+"""The conditioning builder: combines prompt and audio into one Conditioning of a fixed shape."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import get_args
 
 import torch
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import AudioConditioner
-from tpos_live.conditioning.edit_directions import EditDirections
+from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, fold, slerp
-from tpos_live.conditioning.regions import MAX_REGIONS, Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import AudioMode
 
 MODES: tuple[str, ...] = get_args(AudioMode)
 AUTO = "auto"
-"""The engine's own of MODES."""
+"""The mode that the engine's metadata names."""
 MODE_FADE = 1.0
-"""Seconds in which a change of `audio.mode` is faded, and that from a prompt to none."""
+"""Seconds of the fade after a change of `audio.mode`, and between a prompt and none."""
 ALONE = 0.3
-"""Strength from which a sound has the whole picture where there is no prompt: nothing else says what to draw."""
+"""Audio strength from which the audio fills the whole frame where there is no prompt."""
 FULL_MOOD = 0.35
-"""Weight from which a mood, where the sound grows, is told wholly: told less, it is not seen."""
+"""`audio_weight` from which a mood has its full effect in mode grow."""
 _SMALL = 1e-3
-"""Of the picture: less is not seen, and costs a row all the same."""
+"""Shares below this are invisible, but would cost a row of the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """How much the audio contributes, 0 to 1 each: by mode, and the strength of its mood."""
+
+    blend: float = 0.0
+    append: float = 0.0
+    semantic: float = 0.0
+    region: float = 0.0
+    mood: float = 0.0
+    fallback: float = 0.0
+    """Share that is appended for samplers that cannot draw regions."""
 
 
 class ConditioningBuilder:
-    """Mixes [rows, dim] from the prompt bank and the sound. Belongs to the render thread.
+    """Builds the Conditioning of each frame from the prompt bank and the audio. Belongs to the render thread.
 
-    append: the sound's tokens stand beside the prompt's. blend: the prompt's tokens turn towards the sound's.
-    semantic: the prompt's tokens stay, and `directions` says where the sound leads. grow: the sound is a scene of its
-    own, which shares the picture with the prompt's in `scenes`, and its mood is told beside both; `tokens` are as in
-    append, for who can draw but one. All by drive.audio_weight times the strength of the sound.
-    The shape never changes, so that nothing has to be compiled anew, and at weight 0 the result does not depend on the
-    sound at all: an engine that was trained to hear then gets zeros, as in its training; any other gets the prompt's
-    own last rows again, which it knows.
+    Modes (`audio.mode`). append: the audio's embeddings follow the prompt's. blend: the prompt's embeddings are rotated
+    towards the audio's. semantic: the prompt stays, and `edits` holds the directions of the audio. grow: the audio is a
+    region beside the prompt's, and its mood is added to all regions. The share is `audio_weight` times the strength of
+    the audio. The shape never changes, so nothing is recompiled. With weight 0 the result does not depend on the audio:
+    an engine that was trained with audio gets zeros, as in training; any other gets the prompt's own last rows again.
     """
 
     def __init__(
         self,
         bank: PromptBank,
-        sound: AudioConditioner | None,
-        rows: int,
-        hears: bool = True,
+        audio: AudioConditioner | None,
+        sequence_length: int,
+        trained_with_audio: bool = True,
         mode: str = "append",
         follow: Callable[[str], None] = lambda prompt: None,
     ) -> None:
-        """rows: the painter's `token_rows`. hears: the engine's `hears`. mode: of MODES, what AUTO is.
-        follow: told the prompt of each frame, live and offline alike; returns at once."""
+        """sequence_length: rows of the result, the prompt's plus the audio's. trained_with_audio: the engine was
+        trained with audio embeddings. mode: what AUTO means. follow: called with the prompt of each frame; must
+        return at once."""
         self._follow = follow
-        self._hears = hears
+        self._trained_with_audio = trained_with_audio
         self._own_mode = mode
         self._bank = bank
-        self._sound = sound
-        self._rows = rows
-        self._mixed: torch.Tensor | None = None
-        self._heard: torch.Tensor | None = None
+        self._audio = audio
+        self._sequence_length = sequence_length
+        self._prompt_embeds: torch.Tensor | None = None
+        self._region_embeds: torch.Tensor | None = None
+        self._edit_embeds: torch.Tensor | None = None
         self._modes: dict[str, float] = {}
         self._now: float | None = None
-        self._without = 0.0
-        self.directions: EditDirections | None = None
-        """Of the newest `tokens`; None where semantic guidance is off or nothing is heard."""
-        self.regions: Regions | None = None
-        """What the newest `tokens` are a mixture of, where they are one and prompts grow (`prompt.between`)."""
-        self._parts: torch.Tensor | None = None
-
-    @property
-    def prompt(self) -> str:
-        return self._bank.prompt
+        self._promptless = 0.0
 
     def mode(self, snapshot: Snapshot) -> str:
-        """How the sound enters, of MODES."""
+        """The mode in use, one of MODES."""
         asked = str(snapshot["audio.mode"])
         return self._own_mode if asked == AUTO else asked
 
-    def tokens(
+    def build(
         self, now: float, snapshot: Snapshot, params: FrameParams, embedding: AudioEmbedding | None
-    ) -> torch.Tensor | None:
-        """Tokens [rows, dim] at `now`, seconds on the show's clock: a buffer, valid until the next call.
+    ) -> Conditioning | None:
+        """The conditioning at `now`, seconds of the session's clock. Never waits.
 
-        None only before the first prompt is encoded. Never waits.
+        None only before the first prompt is encoded.
         """
         text = self._bank.tokens(now, snapshot)
         self._follow(self._bank.prompt)
-        unsaid = self._promptless(now)
-        modes = self._mode(now, snapshot)
-        self.directions = self.regions = None
-        if self._sound is not None:
-            self._sound.follow(embedding, now)
+        promptless, modes = self._fade_promptless(now), self._fade_modes(now, snapshot)
+        if self._audio is not None:
+            self._audio.follow(embedding, now)
         if text is None:
             return None
-        if self._mixed is None:
-            self._mixed = text.new_empty(self._rows, text.shape[1])
-        share = grown = told = 0.0
-        scene: torch.Tensor | None = None
-        if self._sound is not None and params.audio_weight > 0:
-            strength = self._sound.strength()
-            strength += (min(strength / ALONE, 1.0) - strength) * unsaid
-            share = min(params.audio_weight * strength, 1.0)
-            if modes["grow"] > 0:
-                scene, seen = self._sound.scene()
-                grown = area(share) * seen
-                grown = (grown + (1.0 - grown) * unsaid * min(strength / ALONE, 1.0)) * modes["grow"]
-                told = strength * min(params.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
-        turned, appended = share * modes["blend"], share * modes["append"]
-        self._mix(self._mixed, text, turned, appended + share * modes["grow"])
+        if self._prompt_embeds is None:
+            self._prompt_embeds = text.new_empty(self._sequence_length, text.shape[1])
+        shares, region = self._shares(params, modes, promptless)
+        self._mix(self._prompt_embeds, text, shares.blend, shares.append + shares.fallback)
         parts = self._bank.parts if snapshot["prompt.between"] == "grow" else [(text, 1.0)]
-        if len(parts) > 1 or told > 0:
-            self.regions = self._scenes(parts, turned, appended, scene, grown, told)
-        if share * modes["semantic"] > 0 and self._sound is not None:
-            found = self._sound.directions(int(snapshot["audio.guidance.directions"]))
-            self.directions = self._directions(found, share * modes["semantic"])
-        return self._mixed
+        regions = None
+        if len(parts) > 1 or shares.mood > 0:
+            regions = self._regions(self._prompt_embeds, parts, shares, region)
+        edits = None
+        if shares.semantic > 0 and self._audio is not None:
+            found = self._audio.directions(int(snapshot["audio.guidance.directions"]))
+            edits = self._edits(self._prompt_embeds, found, shares.semantic)
+        return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt)
 
-    def _mix(self, rows: torch.Tensor, text: torch.Tensor, turned: float, appended: float) -> None:
-        """A text's states and the sound into `rows`: the text turned towards the sound, and the sound beside it."""
-        if turned > 0 and self._sound is not None:
-            text = slerp(text, self._sound.sentence().to(text), turned)
+    def _shares(
+        self, params: FrameParams, modes: dict[str, float], promptless: float
+    ) -> tuple[_Shares, torch.Tensor | None]:
+        """The audio's shares, and the embeddings of its region where it has one."""
+        if self._audio is None or params.audio_weight <= 0:
+            return _Shares(), None
+        strength = self._audio.strength()
+        strength += (min(strength / ALONE, 1.0) - strength) * promptless
+        share = min(params.audio_weight * strength, 1.0)
+        region, area, mood = None, 0.0, 0.0
+        if modes["grow"] > 0:
+            region, confidence = self._audio.scene()
+            area = region_area(share) * confidence
+            area = (area + (1.0 - area) * promptless * min(strength / ALONE, 1.0)) * modes["grow"]
+            mood = strength * min(params.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
+        return _Shares(
+            share * modes["blend"], share * modes["append"], share * modes["semantic"], area, mood,
+            share * modes["grow"],
+        ), region  # fmt: skip
+
+    def _mix(self, rows: torch.Tensor, text: torch.Tensor, blended: float, appended: float) -> None:
+        """Write a text's embeddings and the audio into `rows`: the text rotated towards the audio, the audio behind."""
+        if blended > 0 and self._audio is not None:
+            text = slerp(text, self._audio.sentence().to(text), blended)
         self._fill(rows, text)
-        if len(rows) > len(text) and appended > 0 and self._sound is not None:
+        if len(rows) > len(text) and appended > 0 and self._audio is not None:
             rest = rows[len(text) :]
-            heard = self._sound.tokens().to(text)
-            rest.copy_(heard * appended if self._hears else slerp(rest, heard, appended))
+            heard = self._audio.tokens().to(text)
+            rest.copy_(heard * appended if self._trained_with_audio else slerp(rest, heard, appended))
 
-    def _scenes(
-        self, parts: list[Part], turned: float, appended: float, scene: torch.Tensor | None, grown: float, told: float
+    def _regions(
+        self, prompt_embeds: torch.Tensor, parts: list[Part], shares: _Shares, region: torch.Tensor | None
     ) -> Regions | None:
-        """Each of the prompts, and the sound's `scene`, by itself; None where one is left: the tokens are it.
-
-        grown: the sound's share. told: how much of its mood is told to each.
-        """
-        assert self._mixed is not None
-        if self._parts is None:
-            self._parts = self._mixed.new_empty(MAX_REGIONS, *self._mixed.shape)
-        shares: list[float] = []
-        if grown < 1.0 - _SMALL:
-            for states, weight in parts if grown <= _SMALL else fold(parts, MAX_REGIONS - 1):
-                self._mix(self._parts[len(shares)], states, turned, appended)
-                shares.append(weight * (1.0 - grown))
-        if grown > _SMALL and scene is not None:
-            self._fill(self._parts[len(shares)], scene.to(self._mixed))
-            shares.append(grown)
-        self._tell_mood(self._parts[: len(shares)], told)
-        if len(shares) == 1:
-            self._mixed.copy_(self._parts[0])
+        """One region per prompt, and the audio's; None where one is left, which is then written to `prompt_embeds`."""
+        if self._region_embeds is None:
+            self._region_embeds = prompt_embeds.new_empty(MAX_REGIONS, *prompt_embeds.shape)
+        weights: list[float] = []
+        if shares.region < 1.0 - _SMALL:
+            for states, weight in parts if shares.region <= _SMALL else fold(parts, MAX_REGIONS - 1):
+                self._mix(self._region_embeds[len(weights)], states, shares.blend, shares.append)
+                weights.append(weight * (1.0 - shares.region))
+        if shares.region > _SMALL and region is not None:
+            self._fill(self._region_embeds[len(weights)], region.to(prompt_embeds))
+            weights.append(shares.region)
+        self._add_mood(self._region_embeds[: len(weights)], shares.mood)
+        if len(weights) == 1:
+            prompt_embeds.copy_(self._region_embeds[0])
             return None
-        total = sum(shares)
-        return Regions(self._parts[: len(shares)], tuple(share / total for share in shares))
+        total = sum(weights)
+        return Regions(self._region_embeds[: len(weights)], tuple(weight / total for weight in weights))
 
-    def _tell_mood(self, scenes: torch.Tensor, told: float) -> None:
-        """Into the audio tokens of `scenes` [K, rows, dim], which an engine that hears learned to take a mood from."""
-        if self._sound is None or not self._hears or told <= 0:
+    def _add_mood(self, regions: torch.Tensor, share: float) -> None:
+        """Add the mood to the audio rows of `regions` [K, sequence length, dim]; only engines trained with audio."""
+        if self._audio is None or not self._trained_with_audio or share <= 0:
             return
-        mood, sure = self._sound.mood()
-        if sure > 0 and len(mood):
-            scenes[:, -len(mood) :] += mood.to(scenes) * (told * sure)
+        mood, confidence = self._audio.mood()
+        if confidence > 0 and len(mood):
+            regions[:, -len(mood) :] += mood.to(regions) * (share * confidence)
 
     def _fill(self, rows: torch.Tensor, text: torch.Tensor) -> None:
-        """A text's states in the first of `rows`, and in the rest what stands there in silence."""
+        """Write a text's embeddings into the first of `rows`, and the values of silence into the others."""
         rows[: len(text)] = text
         rest = rows[len(text) :]
         if len(rest):
-            rest.zero_() if self._hears else rest.copy_(text[len(text) - len(rest) :])
+            rest.zero_() if self._trained_with_audio else rest.copy_(text[len(text) - len(rest) :])
 
-    def _directions(self, found: list[tuple[torch.Tensor, float]], share: float) -> EditDirections:
-        assert self._mixed is not None
-        if self._heard is None or len(self._heard) != len(found):
-            self._heard = self._mixed.new_empty(len(found), *self._mixed.shape)
-        for rows, (states, _) in zip(self._heard, found, strict=True):
+    def _edits(
+        self, prompt_embeds: torch.Tensor, found: list[tuple[torch.Tensor, float]], share: float
+    ) -> EditDirections:
+        if self._edit_embeds is None or len(self._edit_embeds) != len(found):
+            self._edit_embeds = prompt_embeds.new_empty(len(found), *prompt_embeds.shape)
+        for rows, (states, _) in zip(self._edit_embeds, found, strict=True):
             self._fill(rows, states.to(rows))
-        return EditDirections(self._heard, tuple(weight for _, weight in found), share)
+        return EditDirections(self._edit_embeds, tuple(weight for _, weight in found), share)
 
-    def _promptless(self, now: float) -> float:
-        """How much there is no prompt: 0 or 1, and between them for a moment after a change. Before `_mode`."""
+    def _fade_promptless(self, now: float) -> float:
+        """1 while there is no prompt, 0 with one, between them during the fade. Call before `_fade_modes`."""
         wanted = float(not self._bank.prompt.strip())
         step = math.inf if self._now is None else max(now - self._now, 0.0) / MODE_FADE
-        self._without += min(max(wanted - self._without, -step), step)
-        return self._without
+        self._promptless += min(max(wanted - self._promptless, -step), step)
+        return self._promptless
 
-    def _mode(self, now: float, snapshot: Snapshot) -> dict[str, float]:
-        """How much of each mode there is: all of one, and between them for a moment after a change."""
+    def _fade_modes(self, now: float, snapshot: Snapshot) -> dict[str, float]:
+        """Share of each mode: all of one, several during a fade."""
         asked = self.mode(snapshot)
         wanted = {mode: float(mode == asked) for mode in MODES}
         if self._now is None:
@@ -197,10 +207,9 @@ class ConditioningBuilder:
         return self._modes
 
 
-def area(share: float) -> float:
-    """How much of the picture a sound grows over, 0 to 1, by its weight times its strength, 0 to 1.
+def region_area(share: float) -> float:
+    """Area of the audio's region, 0 to 1, for its weight times its strength, 0 to 1.
 
-    More than that: a third is a corner, and the growth makes little of little on top
-    (`diffusion/sampling/region_blend.py`).
+    More than the share itself: the regional blend (`diffusion/sampling/region_blend.py`) shrinks small areas further.
     """
     return share**0.75

@@ -16,7 +16,7 @@ from typing import Self
 
 import torch
 
-from tpos_live.conditioning.regions import MAX_REGIONS
+from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.shown import CLEARED, SLOTS, selected_text
@@ -97,9 +97,12 @@ class TextCache:
     text is ready. Wanted texts are a small set that the newest wishes replace, not a queue.
     """
 
-    def __init__(self, encode: Encode, synchronous: bool = False, size: int = CACHED) -> None:
-        """synchronous: encode inside `get`, for rendering offline, where every frame counts."""
-        self._encode = encode
+    def __init__(
+        self, encode: Encode, synchronous: bool = False, size: int = CACHED, rewrite: Callable[[str], str] = str
+    ) -> None:
+        """encode: the engine's text encoder. synchronous: encode inside `get`, for offline rendering. rewrite: gives
+        the text to encode for a prompt."""
+        self._encode, self._rewrite = encode, rewrite
         self._synchronous = synchronous
         self._size = size
         self._known: OrderedDict[str, torch.Tensor] = OrderedDict()
@@ -146,7 +149,7 @@ class TextCache:
 
     def _learn(self, text: str) -> torch.Tensor | None:
         try:
-            states = self._encode(text)
+            states = self._encode(self._rewrite(text))
             if states.is_cuda:  # pictures are drawn on a stream that does not wait for this thread's
                 torch.cuda.current_stream(states.device).synchronize()
         except Exception as error:  # a text must never stop the show

@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 
 from tpos_live.conditioning.implied_colours import implied_colours
-from tpos_live.conditioning.prompt_syntax import plain
 
 VOCABULARY_FILE = "vocabulary.json"
 KINDS = ("family", "colour", "style", "mood")
@@ -252,20 +251,6 @@ class Vocabulary:
 
 def _holds(said: str, text: str) -> bool:
     return re.search(rf"\b{re.escape(text)}\b", said) is not None
-
-
-class PromptRewriter:
-    """Encodes prompts as their engine was taught to hear them. Any thread may call it."""
-
-    def __init__(self, encode: Callable[[str], torch.Tensor], vocabulary: Callable[[], Vocabulary | None]) -> None:
-        """encode: the engine's. vocabulary: gives the engine's, None where it has none; asked at the first prompt."""
-        self._encode, self._vocabulary = encode, vocabulary
-
-    def __call__(self, prompt: str) -> torch.Tensor:
-        """The states of `prompt`, [tokens, dim]."""
-        vocabulary = self._vocabulary()
-        text = plain(prompt).text
-        return self._encode(vocabulary.rewrite(text) if vocabulary else text)
 
 
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tpos_live.conditioning.edit_directions import EditDirections
+from tpos_live.conditioning.conditioning import MAX_REGIONS, EditDirections, Regions
 from tpos_live.conditioning.prompt_syntax import plain
-from tpos_live.conditioning.regions import MAX_REGIONS, Regions
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams

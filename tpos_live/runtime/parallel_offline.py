@@ -155,17 +155,15 @@ def _work(
             snapshot = ParameterStore(values).snapshot()
             drives = hear(pipeline, audio_processor := AudioProcessor(pipeline.encoder), snapshot, sound, fps)
             for k, params in enumerate(drives):
-                tokens = pipeline.builder.tokens(params.time, snapshot, params, audio_processor.embedding.latest())
-                assert tokens is not None  # not live: it waits for the prompt
+                built = pipeline.builder.build(params.time, snapshot, params, audio_processor.embedding.latest())
+                assert built is not None  # not live: it waits for the prompt
                 doing = role(k, rank, workers, segment)
                 if doing == "skip" or (
                     doing == "up" and not _leaves(params, settings, pipeline.builder.mode(snapshot))
                 ):
                     pipeline.painter.reset_feedback()
                     continue
-                frame = pipeline.painter.draw(
-                    params, tokens, snapshot, pipeline.builder.directions, pipeline.builder.regions
-                )
+                frame = pipeline.painter.draw(params, built.prompt_embeds, snapshot, built.edits, built.regions)
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))
         out.close()

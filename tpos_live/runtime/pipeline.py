@@ -17,7 +17,8 @@ from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, 
 from tpos_live.conditioning.projection import ProjectedConditioner, ProjectionError, find_projection
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.conditioning.prompt_report import PromptReport
-from tpos_live.conditioning.vocabulary import PromptRewriter, load_vocabulary, offered_scenes
+from tpos_live.conditioning.prompt_rewriter import PromptRewriter
+from tpos_live.conditioning.vocabulary import load_vocabulary, offered_scenes
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -94,8 +95,8 @@ class Pipeline:
         self.painter = self._painter(size if size[0] else self._own_size(), accelerator)
         # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
         vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
-        told = PromptRewriter(engine.encode, vocabulary)
-        texts = self._stack.enter_context(TextCache(told, synchronous=not self._live))
+        rewriter = PromptRewriter(vocabulary)
+        texts = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live, rewrite=rewriter))
         rows, own = self.painter.token_rows, self.engine.metadata.audio_mode
         self._prompt_report = self._stack.enter_context(PromptReport(vocabulary, synchronous=not self._live))
         follow = self._prompt_report.follow
@@ -212,7 +213,7 @@ class Pipeline:
         self, params: FrameParams, embedding: AudioEmbedding | None, snapshot: Snapshot, now: float
     ) -> Frame | None:
         """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
-        tokens = self.builder.tokens(now, snapshot, params, embedding)
-        if tokens is None:
+        built = self.builder.build(now, snapshot, params, embedding)
+        if built is None:
             return None
-        return self.painter.draw(params, tokens, snapshot, self.builder.directions, self.builder.regions)
+        return self.painter.draw(params, built.prompt_embeds, snapshot, built.edits, built.regions)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from tpos_live.conditioning.regions import MAX_REGIONS
+from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.core.errors import NotReady
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.schedule import Plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.conditioning.regions import MAX_REGIONS
+from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.semantic_guidance import MOST_DIRECTIONS
 

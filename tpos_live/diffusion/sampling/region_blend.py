@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import torch
 
-from tpos_live.conditioning.regions import MAX_REGIONS
+from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.diffusion.cuda.pinned_scalars import Numbers
 from tpos_live.diffusion.sampling.semantic_guidance import blur
 

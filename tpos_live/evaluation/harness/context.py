@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tpos_live.conditioning.vocabulary import PromptRewriter, load_vocabulary
+from tpos_live.conditioning.prompt_rewriter import PromptRewriter
+from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.evaluation.classifier.model import Judge
 from tpos_live.evaluation.harness.sampler import Artist, as_tensor
 
@@ -31,7 +32,8 @@ class Trial:
         self.artist, self.judge, self.seed = artist, judge, seed
         engine = artist.engine
         vocabulary = cache(lambda: load_vocabulary(engine.folder, engine.sentences))
-        self.states = lru_cache(maxsize=4096)(PromptRewriter(engine.encode, vocabulary))
+        rewrite = PromptRewriter(vocabulary)
+        self.states = lru_cache(maxsize=4096)(lambda prompt: engine.encode(rewrite(prompt)))
         self.engine_states = lru_cache(maxsize=4096)(engine.encode)
         taught = taught_families(artist.engine.folder)
         self.families = tuple(name for name in judge.families if not taught or name in taught)

@@ -1,0 +1,48 @@
+"""What one frame is conditioned on: prompt embeddings, regions and edit directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+MAX_REGIONS = 3
+"""Prompts that share a frame at once; each costs one row of the UNet's batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Several prompts in one frame, each with a share of its area.
+
+    prompt_embeds: float [K, sequence length, dim]. weights: K shares of the area, 2 to MAX_REGIONS of them, each above
+    zero, sum 1.
+    """
+
+    prompt_embeds: torch.Tensor
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EditDirections:
+    """Input of semantic guidance (SEGA): where the audio moves the frame, apart from the prompt.
+
+    prompt_embeds: float [K, sequence length, dim]. weights: K, none negative, sum 1. share: strength, 0 to 1.
+    """
+
+    prompt_embeds: torch.Tensor
+    weights: tuple[float, ...]
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioning:
+    """Result of `ConditioningBuilder.build`. All tensors are buffers of the builder, valid until its next call.
+
+    prompt_embeds: float [sequence length, dim], for samplers that draw one prompt. regions: None for a single prompt.
+    edits: None without semantic guidance. label: the prompt that is shown or faded to.
+    """
+
+    prompt_embeds: torch.Tensor
+    regions: Regions | None
+    edits: EditDirections | None
+    label: str
