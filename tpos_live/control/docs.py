@@ -34,7 +34,7 @@ def _number(number: float) -> str:
 
 def _default(p: Parameter) -> str:
     if p.name in RANDOM_START:
-        return "by chance"
+        return "random"
     if p.kind in ("trigger", "text") and not p.default:
         return ""
     return f"{p.default:g}" if isinstance(p.default, int | float) else str(p.default)
@@ -95,21 +95,21 @@ def osc_page() -> str:
         (f"/tpos/map/{{feature}}/{{target}}{suffix}", allowed, default, text)
         for suffix, allowed, default, text in _map_rows()
     ])  # fmt: skip
-    page += ["", *_table(("feature", "what is heard"), list(FEATURES.items()))]
+    page += ["", *_table(("feature", "what it is"), list(FEATURES.items()))]
     targets = [(name, f"{low:g} to {high:g} {unit}".strip(), text) for name, (low, high, unit, text) in TARGETS.items()]
     page += ["", *_table(("target", "depth", "what it is"), targets)]
-    page += ["", "Connected when nobody has touched anything; every other depth is 0:", ""]
+    page += ["", "Connections at the start; every other depth is 0:", ""]
     page += _table(("address", "depth", "curve", "attack, s", "release, s"), [
         (f"/tpos/map/{feature}/{target}", *(f"{n:g}" for n in (d.depth, d.curve, d.attack, d.release)))
         for (feature, target), d in MAP_DEFAULTS.items()
     ])  # fmt: skip
     page += ["", _FEEDBACK]
-    status = [("/tpos/status/alive", "f", "1 Hz", "counts seconds: while it changes, the show lives")]
+    status = [("/tpos/status/alive", "f", "1 Hz", "counts seconds: while it changes, the show runs")]
     status += [(f"/tpos/status/{n}", "f", f"{NUMBERS_HZ} Hz", text) for n, (_, text) in NUMBERS.items()]
     status += [(f"/tpos/status/{n}", "s", "on change, 1 Hz", text) for n, (_, text) in WORDS.items()]
     status += [("/tpos/status/applied", "s", "on change, 1 Hz", "the last message that was applied")]
     page += ["", *_table(("address", "type", "sent", "what it is"), status)]
-    page += ["", _AUDIO, "## Other programs' addresses", "", "For patches that exist already:", ""]
+    page += ["", _AUDIO, "## Other programs' addresses", "", "For existing patches:", ""]
     page += _table(("address", "is the same as"), list(ALIASES.items()))
     return "\n".join(page) + "\n"
 
@@ -122,7 +122,7 @@ def keys_page() -> str:
         "",
         note,
         "",
-        "They work while the window has the focus, also while the engine loads or hangs.",
+        "The keys work while the window has the focus, also while the engine loads or hangs.",
         "",
     ]
     page += _table(("key", "what it does"), key_rows())
@@ -148,32 +148,32 @@ Every live parameter has an OSC address. `tpos-live --list-osc` prints the same 
 First connection, step by step: [TouchDesigner](touchdesigner.md), [Ableton Live and Max](ableton.md).
 
 - tpos-live listens on UDP **127.0.0.1:9000** (`--osc-host`, `--osc-port`; `--osc-host 0.0.0.0` opens it to
-  the network: anyone there can then steer the show). If the port is taken, the show starts without OSC and says so.
+  the network: everyone there can then control the show). If the port is taken, the show starts without OSC and says so.
 - Status and answers go to port **{REPLY_PORT}** of whoever sends, before that to port {REPLY_PORT} of this
   machine; to other ports or machines see [Feedback](#feedback).
-- **Floats do everywhere** but for texts: a switch is on from 0.5, whole numbers and choices are rounded. Numbers
-  outside the range are taken as its end. Choices also take their word.
-- **Integers, doubles, true and false, and text** do as well: `"0.5"`, `" 1 "`, `"true"`, `"on"`, `"off"`.
+- **Floats work everywhere** except for texts: a switch is on from 0.5, whole numbers and choices are rounded. Numbers
+  outside the range are clamped. Choices also take their word.
+- **Integers, doubles, true and false, and text** work too: `"0.5"`, `" 1 "`, `"true"`, `"on"`, `"off"`.
 - **The tempo is the exception**: below 20 BPM it follows the sound, so that a fader of 0 to 1 does not stop the beat,
   and above 240 it is refused.
 - **Two values at once**: an XY pad moves `motion/pan_x` and `motion/pan_y` together when it sends both to
   `/tpos/motion/pan` or to one of the two. Elsewhere a number takes the first value; a switch and a trigger take the
-  last, which is the state of a button (*number of the pad, velocity*). A line says so once.
+  last, which is the state of a button (*number of the pad, velocity*). A message says so once.
 - **A trigger fires** when its value goes from 0 to anything else, on a message without an argument (or with
   the text `bang`), or when {_MS} ms have passed since the last message at its address. Sending 1 in
   every frame fires it once.
 - **A value that is repeated in every frame** counts until it has come {HELD + 1} times; then it is ignored until
   it changes or pauses for {_MS} ms. So a key or a panic wins against a program that sends all channels all
   the time.
-- **Texts**: several arguments are joined by spaces. A float alone is refused: a fader on `/tpos/prompt` is a slip.
+- **Texts**: several arguments are joined by spaces. A float alone is refused: a fader must not replace the prompt.
 - **Bundles** are applied together, at once; their time tags are ignored.
-- **Questions**: `/tpos/motion/zoom ?`, `/tpos/motion/zoom/?` or `/tpos/get motion.zoom` answer the value at
-  `/tpos/motion/zoom`; `/tpos/get motion.*` answers several.
+- **Questions**: `/tpos/motion/zoom ?`, `/tpos/motion/zoom/?` or `/tpos/get motion.zoom` are answered with the value at
+  `/tpos/motion/zoom`; `/tpos/get motion.*` gives several.
 - **What is shown**: the last command wins. `/tpos/prompt`, `/tpos/prompt/select` and panic set the slots' weights to 0;
   a new prompt and a weight that moves set `/tpos/prompt/select` to 0. In one bundle, weights above 0 are kept.
 - **Patterns** such as `/tpos/motion/*` or `/tpos/prompt/{{1,2}}/weight` reach all values they match, never triggers.
-- What cannot be understood is counted, told once for each address on the terminal and at `/tpos/status/error`,
-  and stops nothing.
+- A message that cannot be understood is counted, reported once for each address on the terminal and at
+  `/tpos/status/error`, and stops nothing.
 """
 
 _TYPES = """Types: f number, i whole number, b switch, s text, c choice (word or number), x trigger.
@@ -186,21 +186,21 @@ For example `/tpos/map/kick/zoom 0.05` doubles the kick's zoom. `/tpos/audio/sen
 
 _FEEDBACK = f"""## Feedback
 
-Starts before the engine loads. Numbers are one float for each address, as an OSC In CHOP wants them.
+Feedback starts before the engine is loaded. Numbers are one float for each address, as an OSC In CHOP expects.
 A parameter that changes (by a key, or set by another controller) is sent at its own address, so that faders
-follow; one that a controller is moving is sent when it has come to rest.
+follow; a parameter that a controller is moving is sent when it stops.
 
 Where it goes:
 
 - To port **{REPLY_PORT}** of every machine that has sent something within {_LEASE} s; before that, of this machine.
 - Instead, to fixed targets: `--osc-reply 10.0.0.7:9001 --osc-reply 10.0.0.8:9011`, or in config.toml, section
-  `[osc]`, `reply = ["10.0.0.7:9001", "10.0.0.8:9011"]`. A broadcast address (`10.0.0.255:9001`) reaches everybody on
-  that network. A name that is not found is looked up again every 30 s.
-- Besides, to whoever **subscribes**: `/tpos/subscribe 9011` sends everything to port 9011 of the sender, so that two
-  programs on one machine each have a port of their own; without a number, to the port that the message came from,
+  `[osc]`, `reply = ["10.0.0.7:9001", "10.0.0.8:9011"]`. A broadcast address (`10.0.0.255:9001`) reaches all computers
+  of that network. A name that is not found is looked up again every 30 s.
+- Also to every program that **subscribes**: `/tpos/subscribe 9011` sends everything to port 9011 of the sender, so two
+  programs on one machine can each use a port of their own; without a number, to the port that the message came from,
   which is where SuperCollider listens. It is answered by `/tpos/subscribed {_LEASE}` and lasts {_LEASE} s: send it
   again every 20 s; `/tpos/unsubscribe 9011` ends it. Answers to questions of that machine go there too. At most
-  {MAX_SUBSCRIBERS} can subscribe; nobody can subscribe an address other than the one that the message comes from.
+  {MAX_SUBSCRIBERS} can subscribe, and only for the address that the message comes from.
 
 When a message cannot be sent (no network, no such host), the terminal says so once for each target and cause; the
 next message is tried again.
@@ -208,7 +208,7 @@ next message is tried again.
 What is sent:"""
 
 _AUDIO = f"""With `audio = true` under `[osc]` in config.toml, the features of the sound are sent {AUDIO_HZ} times
-a second in the words that Synesthesia uses: `/audio/level/{{all,bass,mid,midhigh,high}}`, `/audio/hits/...`,
+a second with the addresses that Synesthesia uses: `/audio/level/{{all,bass,mid,midhigh,high}}`, `/audio/hits/...`,
 `/audio/presence/...`, `/audio/beat/onbeat`, `/audio/beat/beattime`, `/audio/bpm`, `/audio/bpm/bpmconfidence`.
 """
 

@@ -33,9 +33,11 @@ COMMANDS = (
         "blend two prompts: the first, the second, 0 to 1 between them (fills slots 7 and 8 of the bank)",
     ),
     Command("/tpos/motion/pan", "f f", "an XY pad: motion/pan_x and motion/pan_y in one message"),
-    Command("/tpos/get", "s", "answer the value of a parameter; wildcards answer several"),
-    Command("/tpos/ping", "[f]", "answer /tpos/pong with the same number"),
-    Command("/tpos/subscribe", "[i]", "send feedback to this port of yours too; without it, to the port you send from"),
+    Command("/tpos/get", "s", "answer with the value of a parameter; wildcards give several"),
+    Command("/tpos/ping", "[f]", "answer with /tpos/pong and the same number"),
+    Command(
+        "/tpos/subscribe", "[i]", "also send feedback to this port of yours; without a number, to the port that you use"
+    ),
     Command("/tpos/unsubscribe", "[i]", "end that subscription"),
 )
 

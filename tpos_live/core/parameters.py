@@ -35,7 +35,7 @@ class MapDefault:
 
 FEATURES: Mapping[str, str] = MappingProxyType(
     {
-        "level": "level of the whole sound",
+        "level": "level of the sound",
         "bass": "level of the bass",
         "mid": "level of the middle",
         "midhigh": "level of the upper middle",
@@ -44,32 +44,32 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "mid_hit": "transients of the middle",
         "midhigh_hit": "transients of the upper middle",
         "high_hit": "transients of the highs",
-        "presence": "slow level of the whole sound",
-        "onset": "strength of any stroke",
+        "presence": "level of the sound, slow",
+        "onset": "onset strength",
         "kick": "kick drum, 20 to 150 Hz",
         "snare": "snare drum, 0.15 to 2 kHz",
         "hats": "hi-hats, 6 to 16 kHz",
-        "harmonic": "level of what sounds on: chords, voices, drones",
-        "percussive": "level of what strikes",
+        "harmonic": "level of the harmonic part: chords, voices, drones",
+        "percussive": "level of the percussive part",
         "loudness": "loudness over 3 s",
         "beat": "cosine of the beat phase times confidence",
         "buildup": "build-up, 0 to 1",
-        "drop": "a drop, 1 at the drop, then decaying",
-        "silence": "1 while the gate is closed",
+        "drop": "1 at a drop, then decaying",
+        "silence": "1 while the noise gate is closed",
     }
 )
 """Audio features that can be mapped, each 0 to 1 (beat: -1 to 1)."""
 
 TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
     {
-        "zoom": (-0.5, 0.5, "", "size of the picture, 0.025 = 2.5 % larger"),
-        "rotate": (-45.0, 45.0, "degrees", "rotation of the picture"),
-        "speed": (-4.0, 4.0, "x", "speed of the noise walk"),
-        "bloom": (-1.0, 1.0, "", "light that spills from bright parts"),
+        "zoom": (-0.5, 0.5, "", "size of the image, 0.025 = 2.5 % larger"),
+        "rotate": (-45.0, 45.0, "degrees", "rotation of the image"),
+        "speed": (-4.0, 4.0, "x", "speed along the noise trajectory"),
+        "bloom": (-1.0, 1.0, "", "glow of bright parts"),
         "light": (-2.0, 2.0, "stops", "exposure"),
-        "saturation": (-1.0, 1.0, "", "strength of the colours"),
-        "intensity": (-1.0, 1.0, "", "intensity token: a candle to an inferno"),
-        "strength": (-1.0, 1.0, "", "how much of a picture is made anew"),
+        "saturation": (-1.0, 1.0, "", "saturation of the colours"),
+        "intensity": (-1.0, 1.0, "", "intensity token, from a candle to an inferno"),
+        "strength": (-1.0, 1.0, "", "how much of a frame is generated anew"),
     }
 )
 """Map targets: lowest and highest depth, unit, text."""
@@ -112,18 +112,18 @@ _X: Kind = "trigger"
 
 
 def _prompts() -> Iterator[Parameter]:
-    yield Parameter("prompt", _T, "neon jellyfish", "what the picture shows; several words are joined")
-    yield Parameter("prompt.negative", _T, "", "what the picture avoids, where the engine has guidance")
-    yield Parameter("prompt.fade", _F, 2.0, "time of the fade to a new prompt", 0, 60, "s")
+    yield Parameter("prompt", _T, "neon jellyfish", "the prompt; several words are joined")
+    yield Parameter("prompt.negative", _T, "", "the negative prompt, where the engine has guidance")
+    yield Parameter("prompt.fade", _F, 2.0, "duration of the fade to a new prompt", 0, 60, "s")
     yield Parameter(
         "prompt.between",
         _C,
         "grow",
-        "between prompts: each grows through the other where it has most to show, or one mixture of both",
+        "between prompts: a blend by region, or a mix of their embeddings",
         choices=("grow", "mix"),
     )
     yield Parameter(
-        "prompt.select", _I, 0, "show this slot of the bank alone; 0, or a slot without a text = the prompt", 0, 8
+        "prompt.select", _I, 0, "show this slot of the bank alone; 0, or a slot without a text, is the prompt", 0, 8
     )
     for n in SLOTS:
         yield Parameter(f"prompt.{n}", _T, "", f"text of slot {n} of the prompt bank")
@@ -131,32 +131,32 @@ def _prompts() -> Iterator[Parameter]:
 
 
 def _image() -> Iterator[Parameter]:
-    text = "which picture of a prompt; a show takes another at each start unless one is set"
+    text = "seed of the noise; random at the start of a show unless it is set"
     yield Parameter("seed", _I, 0, text, 0, 2**31 - 1)
-    yield Parameter("seed.random", _X, False, "another seed")
-    yield Parameter(
-        "seed.walk", _F, 1.0, "speed of the walk through seeds, on top of the map", 0, 4, "x", smoothing=0.3
-    )
+    yield Parameter("seed.random", _X, False, "take another seed")
+    yield Parameter("seed.walk", _F, 1.0, "factor on the speed along the noise trajectory", 0, 4, "x", smoothing=0.3)
     yield Parameter(
         "strength",
         _F,
         1.0,
-        "how much of each picture is made anew; below 1 the last one feeds the next",
+        "how much of each frame is generated anew; below 1 it continues the last frame",
         0.1,
         1,
         smoothing=0.1,
     )
     yield Parameter("steps", _I, 1, "denoising steps", 1, 4)
-    yield Parameter("guidance", _F, 1.0, "guidance scale, where the engine has guidance; 1 = off", 1, 10, smoothing=0.1)
+    yield Parameter(
+        "guidance", _F, 1.0, "guidance scale, where the engine has guidance; 1 is off", 1, 10, smoothing=0.1
+    )
     for n, name in enumerate(LORAS, 1):
-        text = f"weight of the engine's live LoRA {n}, times its own; 0 = none of that style"
+        text = f"weight of the engine's live LoRA {n}, relative to its own; 0 is off"
         yield Parameter(name, _F, 1.0, text, 0, 1.5, "x", smoothing=0.3)
-    yield Parameter("intensity", _F, 0.15, "base of the intensity token, the sound adds to it", 0, 1, smoothing=0.2)
+    yield Parameter("intensity", _F, 0.15, "base of the intensity token; the sound adds to it", 0, 1, smoothing=0.2)
     yield Parameter(
         "motion.zoom",
         _F,
         0.0,
-        "steady zoom into the last picture, so only where strength is below 1: noise that is enlarged is no noise",
+        "steady zoom into the last frame; works where strength is below 1",
         -0.5,
         0.5,
         "octaves/s",
@@ -164,56 +164,56 @@ def _image() -> Iterator[Parameter]:
     )
     yield Parameter("motion.pan_x", _F, 0.0, "steady drift to the right", -1, 1, "widths/s", smoothing=0.3)
     yield Parameter("motion.pan_y", _F, 0.02, "steady drift upwards", -1, 1, "heights/s", smoothing=0.3)
-    yield Parameter("motion.rotate", _F, 0.0, "rotation of the picture", -180, 180, "degrees", smoothing=0.3)
+    yield Parameter("motion.rotate", _F, 0.0, "rotation of the image", -180, 180, "degrees", smoothing=0.3)
 
 
 def _audio() -> Iterator[Parameter]:
-    yield Parameter("audio.gain", _F, 0.0, "gain in front of the analysis", -24, 24, "dB", smoothing=0.05)
-    yield Parameter("audio.sensitivity", _F, 1.0, "all map depths at once", 0, 4, "x", smoothing=0.1)
+    yield Parameter("audio.gain", _F, 0.0, "gain before the features are computed", -24, 24, "dB", smoothing=0.05)
+    yield Parameter("audio.sensitivity", _F, 1.0, "factor on all depths of the map", 0, 4, "x", smoothing=0.1)
     yield Parameter("audio.smooth", _F, 0.0, "added to every release of the map", 0, 5, "s")
-    yield Parameter("audio.agc", _B, True, "automatic gain of the fast features")
-    yield Parameter("audio.mute", _B, False, "the picture does not hear the sound")
-    yield Parameter("audio.device", _T, "", "name or number of another input; empty = leave it", numbered=True)
+    yield Parameter("audio.agc", _B, True, "automatic gain control of the features")
+    yield Parameter("audio.mute", _B, False, "ignore the sound")
+    yield Parameter(
+        "audio.device", _T, "", "name or number of another input; empty keeps the current one", numbered=True
+    )
     yield Parameter("audio.weight", _F, 0.35, "weight of the sound's meaning against the prompt", 0, 1, smoothing=0.3)
     yield Parameter(
         "audio.mode",
         _C,
         "auto",
-        "how the sound's meaning enters: beside the prompt, blended into it, as guidance of what is drawn, or as a "
-        "scene that grows through the prompt's; auto = what suits the engine",
+        "how the sound's meaning enters: append audio tokens, blend the embeddings, semantic guidance, or grow as a "
+        "scene of its own by region; auto is what suits the engine",
         choices=(*get_args(AudioMode), "auto"),
     )
     yield Parameter(
         "audio.guidance",
         _F,
         2.0,
-        "semantic: strength; times audio.weight, 1 is the sound's own picture",
+        "semantic: strength; multiplied with audio.weight, 1 is the sound's own image",
         0,
         10,
         smoothing=0.1,
     )
-    yield Parameter("audio.guidance.quantile", _F, 0.5, "semantic: share of the picture that it leaves alone", 0, 0.95)
-    yield Parameter("audio.guidance.momentum", _F, 0.3, "semantic: how much it goes on from picture to picture", 0, 0.9)
+    yield Parameter("audio.guidance.quantile", _F, 0.5, "semantic: share of the image that is not edited", 0, 0.95)
+    yield Parameter("audio.guidance.momentum", _F, 0.3, "semantic: momentum from frame to frame", 0, 0.9)
+    yield Parameter("audio.guidance.warmup", _F, 0.25, "semantic: share of the steps before it begins", 0, 0.75)
     yield Parameter(
-        "audio.guidance.warmup", _F, 0.25, "semantic: share of the steps that the prompt has alone", 0, 0.75
-    )
-    yield Parameter(
-        "audio.guidance.directions", _I, 1, "semantic: sounds at once, each costs as much as the prompt", 1, 3
+        "audio.guidance.directions", _I, 1, "semantic: phrases at once; each costs as much as the prompt", 1, 3
     )
 
 
 def _tempo() -> Iterator[Parameter]:
     yield Parameter(
-        "tempo", _F, 0.0, "fixed tempo; 0, and all below 20, follows the sound", 20, 240, "BPM", off_below=True
+        "tempo", _F, 0.0, "fixed tempo; 0, or anything below 20, follows the sound", 20, 240, "BPM", off_below=True
     )
     yield Parameter("tempo.tap", _X, False, "tap the tempo, four times or more")
     yield Parameter("tempo.resync", _X, False, "the next beat is now")
-    yield Parameter("tempo.source", _C, "auto", "where beats come from", choices=("auto", "tap", "off"))
+    yield Parameter("tempo.source", _C, "auto", "source of the beat", choices=("auto", "tap", "off"))
     yield Parameter(
         "tempo.trim",
         _F,
         0.0,
-        "beats come this much earlier, for a slow screen; negative = later",
+        "beats are shown this much earlier, for a slow screen; negative is later",
         -300,
         300,
         "ms",
@@ -222,49 +222,46 @@ def _tempo() -> Iterator[Parameter]:
 
 
 def _finish() -> Iterator[Parameter]:
-    yield Parameter("finish.bloom", _F, 0.35, "light that spills from bright parts", 0, 2, smoothing=0.1)
+    yield Parameter("finish.bloom", _F, 0.35, "glow of bright parts", 0, 2, smoothing=0.1)
     yield Parameter("finish.light", _F, 0.0, "exposure", -3, 3, "stops", smoothing=0.1)
-    yield Parameter(
-        "finish.saturation", _F, 0.75, "strength of the colours before the map adds to it", 0, 2, smoothing=0.1
-    )
+    yield Parameter("finish.saturation", _F, 0.75, "saturation of the colours; the map adds to it", 0, 2, smoothing=0.1)
     yield Parameter("finish.grain", _F, 0.015, "film grain", 0, 0.1)
-    yield Parameter(
-        "finish.detail", _F, 1.0, "fine structure in the large pictures of an engine that draws softly", 0, 3
-    )
+    yield Parameter("finish.detail", _F, 1.0, "fine structure added to the enlarged images of a soft engine", 0, 3)
 
 
 def _output() -> Iterator[Parameter]:
-    yield Parameter("out.level", _F, 1.0, "master fade, 0 = black", 0, 1, smoothing=0.03)
-    yield Parameter("out.blackout", _B, False, "black, at once")
-    yield Parameter("out.freeze", _B, False, "hold the picture that is shown")
+    yield Parameter("out.level", _F, 1.0, "master fader; 0 is black", 0, 1, smoothing=0.03)
+    yield Parameter("out.blackout", _B, False, "black at once")
+    yield Parameter("out.freeze", _B, False, "hold the image that is shown")
     yield Parameter(
         "out.panic",
         _X,
         False,
-        "back to safety: motion and finish as at the start, no blackout, no freeze, level 1, no blend of slots",
+        "back to a safe image: start values of motion and finish, no blackout, no freeze, level 1, slot weights 0",
     )
-    yield Parameter("out.flash_limit", _B, True, "never more than three flashes a second (WCAG 2.3.1)")
-    yield Parameter("out.inbetween", _B, True, "smooth motion between two engine pictures")
-    yield Parameter("out.fit", _C, "cover", "how the picture fills the screen", choices=("cover", "contain", "mirror"))
+    yield Parameter("out.flash_limit", _B, True, "limit flashes to three a second (WCAG 2.3.1)")
+    yield Parameter("out.inbetween", _B, True, "interpolate the motion between two engine frames")
+    yield Parameter("out.fit", _C, "cover", "how the image fills the screen", choices=("cover", "contain", "mirror"))
     yield Parameter("out.fullscreen", _B, False, "fill the screen")
     yield Parameter("out.screen", _I, 0, "number of the screen", 0, 15)
-    yield Parameter("out.hud", _B, False, "show the status over the picture (never recorded)")
+    yield Parameter("out.hud", _B, False, "show the status over the image (never recorded)")
     yield Parameter(
         "out.messages",
         _C,
         "auto",
-        "messages and the words of the start screen over the picture (never recorded); auto: in a window, not where it "
-        "fills a screen",
+        "messages and start screen texts over the image (never recorded); auto: in a window, not in full screen",
         choices=("off", "on", "auto"),
     )
-    yield Parameter("out.record", _B, False, "record picture and sound; blackout and freeze too, HUD and messages not")
-    yield Parameter("out.snapshot", _X, False, "save the picture as a PNG")
-    yield Parameter("out.acknowledge", _X, False, "stop showing that a recording was lost")
+    yield Parameter(
+        "out.record", _B, False, "record video and sound, with blackout and freeze, without status and messages"
+    )
+    yield Parameter("out.snapshot", _X, False, "save the image as PNG")
+    yield Parameter("out.acknowledge", _X, False, "remove the message that a recording was lost")
 
 
 def _show() -> Iterator[Parameter]:
-    yield Parameter("pause", _B, False, "stop the walk and the drift; light and zoom still follow the sound")
-    text = "the picture's parameters back to their start values; prompt bank, screen, recording and input stay"
+    yield Parameter("pause", _B, False, "stop the movement of noise and drift; light and zoom still follow the sound")
+    text = "set the image's parameters to their start values; prompt bank, screen, recording and input stay"
     yield Parameter("reset", _X, False, text)
 
 
