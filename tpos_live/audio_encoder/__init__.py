@@ -1,1 +1,1 @@
-"""What the sound means: streaming encoders, their checkpoints, and the names of what they hear."""
+"""Audio embeddings: streaming encoders, their checkpoints, and the tagger."""

@@ -1,7 +1,7 @@
-"""A trained sound encoder on disk: encoder.safetensors, encoder.json.
+"""A trained audio encoder on disk: encoder.safetensors and encoder.json.
 
-Its meanings lie in the sentence space of one text encoder, whose hash the metadata holds: with any other, every
-meaning would be nonsense that looks like sense.
+Its embeddings are in the sentence space of one text encoder, whose hash is in the metadata: with any other text encoder
+they would be meaningless.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ RETRAIN = "tpos-live train encoder --data DIR"
 
 
 class EncoderError(Exception):
-    """A sound encoder cannot be used: one line that says what, where and what to do."""
+    """An audio encoder cannot be used: what, where and the remedy, in one line."""
 
 
 def text_hash(engine: Path) -> str:
-    """sha256 of the text encoder and tokenizer of an engine folder. Raises EncoderError where there is none."""
+    """sha256 of the text encoder and tokenizer of an engine folder. Raises EncoderError where they are missing."""
     digest = hashlib.sha256()
     for part in ("text_encoder/model.safetensors", "tokenizer/tokenizer.json"):
         try:
@@ -60,9 +60,9 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def read_encoder(folder: Path, engine: Path) -> TposEncoder:
-    """The encoder in `folder`, for the sentence space of the text encoder in `engine`.
+    """The encoder in `folder`, for the sentence space of the text encoder of `engine`.
 
-    Raises EncoderError for a folder that is not one, and for one that was trained to another text encoder.
+    Raises EncoderError for an invalid folder, and for an encoder that was trained with another text encoder.
     """
     metadata = read_metadata(folder)
     if metadata["text_encoder"] != text_hash(engine):

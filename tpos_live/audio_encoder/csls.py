@@ -1,8 +1,9 @@
-"""How near a meaning is to texts, fairly: also to those that no sound was ever taught by name.
+"""Similarity of audio embeddings to texts, with cross-domain similarity local scaling (CSLS).
 
-All texts lie to one side of the sentence space, and sounds that were taught their names lie very near these: their
-names would draw everything. So nearness is the cosine about the middle of texts, less a part of what the text gets from
-the sounds nearest to it anyway (CSLS: Conneau et al., Word translation without parallel data, ICLR 2018, equation 1).
+All texts lie on one side of the sentence space, and audio that was trained with labels lies very near these labels, so
+plain cosine similarity prefers trained labels. The score is the cosine about the mean of texts, minus a share of the
+mean similarity of each text to its nearest sounds (Conneau et al., "Word translation without parallel data", ICLR 2018,
+equation 1).
 """
 
 from __future__ import annotations
@@ -11,23 +12,23 @@ import numpy as np
 
 NEIGHBOURS = 10
 CSLS_WEIGHT = 0.5
-"""Of a text's nearness to its NEIGHBOURS that is taken off, as in CSLS: for texts that sounds were taught, by name or
-as what they are like, as those of a bank are."""
+"""Share of a text's mean similarity to its NEIGHBOURS that is subtracted, for texts with training sounds (as in a
+phrase bank)."""
 ZERO_SHOT_CSLS_WEIGHT = 0.9
-"""The same where one of the texts was taught by nothing: with less, its sounds are given to the others, and with all of
-it, theirs to it. Among taught texts alone it would draw sounds to the rare ones: a helicopter to frying, a synthesizer
-to a busy signal."""
+"""The same where one of the texts had no training sounds (zero-shot): a smaller weight gives its sounds to other texts,
+a weight of 1 gives it theirs. Among trained texts alone this weight would prefer rare texts."""
 
 
 class CslsScorer:
-    """Nearness to n texts. Immutable: any thread may call it."""
+    """Scores embeddings against n texts. Immutable: any thread may call it."""
 
     def __init__(
         self, places: np.ndarray, centre: np.ndarray | None = None, heard: np.ndarray | None = None,
         csls_weight: float = CSLS_WEIGHT,
     ) -> None:  # fmt: skip
-        """places: float [n, dim], of the texts. centre: [dim], the middle of texts. heard: meanings [m, dim] of sounds
-        that were heard in training. Without these it is the plain cosine. taken: TAUGHT or UNTAUGHT."""
+        """places: float [n, dim], sentence vectors of the texts. centre: [dim], the mean of texts. heard: embeddings
+        [m, dim] of training sounds. Without both the score is the plain cosine. csls_weight: CSLS_WEIGHT or
+        ZERO_SHOT_CSLS_WEIGHT."""
         self._centre = np.zeros(places.shape[1]) if centre is None else np.asarray(centre, np.float64)
         self._places = self._about(places)
         self._taken = np.zeros(len(places))
@@ -36,10 +37,10 @@ class CslsScorer:
             self._taken = csls_weight * common.mean(axis=0)
 
     def __call__(self, embedding: np.ndarray) -> np.ndarray:
-        """Float [n], the greater the nearer, of a meaning [dim]."""
+        """Scores float [n] of an embedding [dim]."""
         return np.asarray(self._places @ self._about(embedding) - self._taken)
 
     def _about(self, vectors: np.ndarray) -> np.ndarray:
-        """Unit vectors, seen from the centre."""
+        """Unit vectors relative to the centre."""
         off = np.asarray(vectors, np.float64) - self._centre
         return np.asarray(off / np.maximum(np.linalg.norm(off, axis=-1, keepdims=True), 1e-9))

@@ -1,4 +1,4 @@
-"""Which encoder hears: the trained one in the box, or the rules where it cannot."""
+"""Chooses the audio encoder: the trained one, or the rule-based one where it cannot be loaded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
 from tpos_live.core.paths import shipped
 
 FOLDER = "sound_encoder"
-"""Beside the engine in whose sentence space it speaks."""
+"""Folder beside the engine whose sentence space it uses."""
 
 
 def open_encoder(engine: Path | None = None) -> tuple[AudioEncoder, str]:
-    """The sound encoder, and one line that says why it is not the trained one, "" if it is. Without torch.
+    """The audio encoder, and one line with the reason why it is not the trained one ("" if it is). Does not import
+    torch.
 
-    engine: a folder with text_encoder and sound_encoder; by default Ember's.
+    engine: a folder with text_encoder and sound_encoder; default: Ember's.
     """
     try:
         home = engine or shipped("engines") / "ember"

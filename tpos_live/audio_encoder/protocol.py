@@ -1,4 +1,4 @@
-"""The place of the TPoS encoder: sound in at any block size, meaning out 20 to 50 times a second."""
+"""The interface of an audio encoder: audio of any block size in, 20 to 50 embeddings per second out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class AudioEmbedding:
-    """What the last seconds of sound mean.
+    """Embedding of the last seconds of audio.
 
-    time: seconds of sound heard when it was made. vector: float32 [dim], unit length (or all zero for
-    silence), in the encoder's space. density: how strong, 0 to 1, independent of the vector.
+    time: seconds of audio processed. vector: float32 [dim], unit length (all zero for silence), in the encoder's space.
+    density: how much of the sound there is, 0 to 1, independent of the vector.
     """
 
     time: float
@@ -22,9 +22,9 @@ class AudioEmbedding:
 
 
 class AudioEncoder(Protocol):
-    """A causal, streaming encoder. Feeding the same samples in other blocks gives the same meanings.
+    """A causal, streaming encoder. The same samples in other blocks give the same embeddings.
 
-    name: shown in the status; dim: length of the vector; period: seconds between two meanings.
+    name: shown in the status. dim: length of the vector. period: seconds between two embeddings.
     """
 
     name: str
@@ -32,9 +32,9 @@ class AudioEncoder(Protocol):
     period: float
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Return to the initial state."""
         ...
 
     def push(self, mono: np.ndarray) -> list[AudioEmbedding]:
-        """Hear float32 [n] at 48 kHz, any n; the meanings that became ready, oldest first."""
+        """Take float32 [n] at 48 kHz, any n; returns the embeddings that became ready, oldest first."""
         ...

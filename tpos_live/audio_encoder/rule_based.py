@@ -1,7 +1,7 @@
-"""A transparent baseline in the place of the TPoS encoder: rules, nothing learned, and its name says so.
+"""A rule-based baseline encoder: nothing is learned.
 
-It hears how loud, bright, noisy, busy and deep the last second was, and holds that against a small bank of
-concepts by rules that can be read below. The learned encoder takes its place behind the same protocol.
+It measures loudness, brightness, noisiness, onset rate and bass of the last second and scores a small bank of concepts
+by the rules below. The learned encoder implements the same protocol.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CONTEXT_SECONDS = 1.0
 MEMORY_SECONDS = 8.0
 MEMORY_WEIGHT = 0.3
 HOLD_SECONDS = 1.5
-"""The leading concept leads at least this long."""
+"""Shortest time for which a leading concept leads."""
 LEAD_BONUS = 0.35
 _RELAX_SECONDS = 0.3
 
@@ -35,8 +35,8 @@ _RELAX_SECONDS = 0.3
 class Timbre:
     """The last second in five numbers, 0 to 1 each.
 
-    loud: -60 to -10 dBFS. bright: spectral centroid, 100 Hz to 8 kHz, logarithmic. noisy: spectral flatness.
-    busy: onsets, up to six a second. deep: share of the power below 250 Hz.
+    loud: -60 to -10 dBFS. bright: spectral centroid, 100 Hz to 8 kHz, logarithmic. noisy: spectral flatness. busy:
+    onsets, up to six per second. deep: share of the power below 250 Hz.
     """
 
     loud: float
@@ -67,10 +67,10 @@ CONCEPTS = tuple(_RULES)
 
 
 class RuleBasedEncoder:
-    """AudioEncoder by rules. Causal; state is carried, so a stream equals its offline run.
+    """AudioEncoder by rules. Causal; the state is kept, so streaming equals offline processing.
 
-    The vector holds one weight a concept, none negative. The leading concept is kept for 1.5 s at least
-    here, where there are concepts; how fast the picture follows is the conditioning's business.
+    The vector has one weight per concept, none negative. The leading concept is held for 1.5 s; the conditioning
+    smooths the rest.
     """
 
     name = "spectral-baseline"
@@ -86,7 +86,7 @@ class RuleBasedEncoder:
         return vector
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Return to the initial state."""
         self._spectrum = ShortTimeSpectrum()
         self._gate = NoiseGate()
         self._flux = Flux()
@@ -102,7 +102,7 @@ class RuleBasedEncoder:
         self._hops = 0
 
     def push(self, mono: np.ndarray) -> list[AudioEmbedding]:
-        """Hear float32 [n] at 48 kHz, any n; 25 meanings a second of sound, oldest first."""
+        """Take float32 [n] at 48 kHz, any n; 25 embeddings per second, oldest first."""
         found = []
         for power in self._spectrum.push(mono):
             self._hear(power)
@@ -127,7 +127,7 @@ class RuleBasedEncoder:
         self._sounding += (gate - self._sounding) * share(_RELAX_SECONDS, HOP_SECONDS)
 
     def timbre(self) -> Timbre:
-        """What the last second was like."""
+        """Timbre of the last second."""
         mel = self._mel + 1e-12
         centroid = float(np.dot(mel, mel_centres()[1:-1]) / mel.sum())
         flatness = float(np.exp(np.log(mel).mean()) / mel.mean())
@@ -143,7 +143,7 @@ class RuleBasedEncoder:
         blend = (1.0 - MEMORY_WEIGHT) * scores + MEMORY_WEIGHT * self._memory
         self._lead(blend)
         blend[self._leader] = blend.max() + LEAD_BONUS
-        # Squaring keeps the few that fit and lets the rest go.
+        # Squaring keeps the best few concepts.
         vector = blend**2
         vector /= np.linalg.norm(vector)
         time = self._hops * HOP_SECONDS
@@ -152,7 +152,7 @@ class RuleBasedEncoder:
         return AudioEmbedding(time, vector.astype(np.float32), min(self._sounding * timbre.loud, 1.0))
 
     def _lead(self, scores: np.ndarray) -> None:
-        """Change the leader only after its time, and only for one that is clearly better."""
+        """Change the leader only after its hold time, and only for a clearly better one."""
         self._led += self.period
         best = int(np.argmax(scores))
         if self._leader < 0 or (self._led >= HOLD_SECONDS and scores[best] > 1.1 * scores[self._leader]):

@@ -1,8 +1,8 @@
-"""The TPoS encoder on the stage: what the sound means, fifty times a second, step by step in numpy.
+"""Streaming inference of the TPoS audio encoder in numpy: 50 embeddings per second.
 
-Trained by `training/audio_model/net.py`, which runs the same numbers on whole stretches. The net makes a step each
-40 ms; two readings of it, half a step apart and each with its own memory, give a meaning each 20 ms. Nothing
-depends on the blocks in which sound comes. No torch here: the window is up before torch is.
+`training/audio_model/net.py` trains it and computes the same numbers for whole clips. The network makes one step per 40
+ms; two instances, half a step apart and each with its own state, give one embedding per 20 ms. The result does not
+depend on the block size. torch is not imported: the window opens before torch is loaded.
 """
 
 from __future__ import annotations
@@ -21,31 +21,30 @@ from tpos_live.features.mel import MELS, mel_db, mel_power
 from tpos_live.features.stft import ShortTimeSpectrum
 
 STEP_HOPS = 4
-"""Hops between two steps of one reading."""
+"""Hops between two steps of one instance."""
 READINGS = 2
 SILENT_DB = -100.0
 CENTRE_DB = -55.0
 SCALE_DB = 25.0
-"""The one fixed trim: (dB - CENTRE_DB) / SCALE_DB goes into the net, whatever the sound."""
+"""Fixed input scaling: (dB - CENTRE_DB) / SCALE_DB."""
 FADE_DB = (-72.0, -60.0)
-"""Below -60 dBFS the weight of the meaning fades, at -72 dBFS it is gone."""
+"""The density fades below -60 dBFS and is 0 at -72 dBFS."""
 AUDIBLE_DB = 45.0
-"""Below the loudest step of the memory: what is quieter is not part of what is heard, but a pause in it."""
+"""Steps this far below the loudest step in memory are ignored by attention: they are pauses."""
 FORGET_SECONDS = 2.0
-"""After so long in which the weight is gone, what was heard before is forgotten: what comes next is another sound.
-Here alone; what the net learns from has no such silence."""
+"""Seconds of silence after which the state is reset. Inference only: training has no such silence."""
 _LEVEL_SECONDS = 0.15
 FIRST_HOPS, FIRST_BANDS, FIRST_STRIDE = 8, 7, 4
-"""The first convolution: hops and bands that it spans, bands that it goes on by."""
+"""The first convolution: hops and bands that it spans, and its stride in bands."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes of the net; what the metadata of an encoder says.
+    """Sizes of the network, stored in the metadata.
 
-    channels: of the convolutions; the first leaves a quarter of the bands, each other half of them. width: of segments
-    and LSTM. dim: of the sentence space. rows: audio tokens. memory: steps that attention sees, 250 = 10 s. lstm,
-    attention, level: False leaves them out; without level, only the shape of a spectrum is seen.
+    channels: of the convolutions; the first keeps a quarter of the bands, each other one half. width: of segments and
+    LSTM. dim: of the sentence space. rows: audio tokens. memory: steps that attention sees, 250 = 10 s. lstm,
+    attention, level: False leaves them out; without level only the shape of the spectrum is used.
     """
 
     channels: tuple[int, ...] = (24, 48, 64)
@@ -60,35 +59,35 @@ class Layout:
 
     @property
     def heads(self) -> tuple[int, ...]:
-        """Sizes of what is read off each step: meaning, query, key, salience, density."""
+        """Sizes of the output heads: embedding, query, key, salience, density."""
         return self.dim, self.query, self.query, 1, 1
 
     @property
     def bands(self) -> int:
-        """Bands that are left after the convolutions."""
+        """Bands after the convolutions."""
         return int(MELS // FIRST_STRIDE // 2 ** (len(self.channels) - 1))
 
     def describe(self) -> dict[str, object]:
-        """For JSON."""
+        """As JSON values."""
         return asdict(self) | {"channels": list(self.channels)}
 
 
 def _silence(layout: Layout) -> np.ndarray:
-    """float32 [2]: the features of a hop of silence, the same in every band."""
+    """float32 [2]: features of a silent hop, equal in all bands."""
     return np.array([(SILENT_DB - CENTRE_DB) / SCALE_DB if layout.level else 0.0, 0.0], np.float32)
 
 
 def hop_features(mel: np.ndarray) -> np.ndarray:
-    """float32 [2, MELS] that the net sees of mel dB [MELS]: the level, and the shape without it."""
+    """float32 [2, MELS], the network's input for mel dB [MELS]: the level, and the shape without it."""
     level = ((mel - CENTRE_DB) / SCALE_DB).astype(np.float32)
     return np.stack([level, level - level.mean()])
 
 
 class _Conv:
-    """One convolution that is fed a column at a time; it keeps the columns that its kernel spans."""
+    """A convolution that is fed one column at a time and keeps the columns of its kernel."""
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray, bands: int, stride: int) -> None:
-        """weight: [time, in, frequency, out]; it goes on by `stride` bands."""
+        """weight: [time, in, frequency, out]. stride: in bands."""
         times, depth, width, out = weight.shape
         pad = width // 2
         self._weight, self._bias = np.ascontiguousarray(weight.reshape(-1, out)), bias
@@ -99,12 +98,12 @@ class _Conv:
         self._bands = self._windows.shape[0]
 
     def fill(self, columns: np.ndarray) -> np.ndarray:
-        """Take all columns [time, in, bands] at once; gives [out, bands / stride]."""
+        """Take all columns [time, in, bands] at once; returns [out, bands / stride]."""
         self._inside[:] = columns
         return self._multiply()
 
     def step(self, column: np.ndarray) -> np.ndarray:
-        """Take the next column [in, bands]; gives [out, bands / stride]."""
+        """Take the next column [in, bands]; returns [out, bands / stride]."""
         self._inside[:-1] = self._inside[1:]
         self._inside[-1] = column
         return self._multiply()
@@ -116,7 +115,7 @@ class _Conv:
 
 
 class Reading:
-    """One run of the net over a stream, a step each STEP_HOPS hops."""
+    """One instance of the network over a stream, one step per STEP_HOPS hops."""
 
     def __init__(self, layout: Layout, weights: Mapping[str, np.ndarray]) -> None:
         self._layout, self._w = layout, weights
@@ -134,7 +133,7 @@ class Reading:
         self._cuts = np.cumsum(layout.heads)[:-1]
         self._ageing = float(weights["ageing"][0])
         self._ages = self._ageing * np.arange(layout.memory - 1, -1, -1, dtype=np.float32)
-        # Twice as long as the memory: the newest are always one slice, and are moved once a memory's time.
+        # Twice the memory's length, so the newest steps are one slice and are moved once per memory length.
         self._keys = np.zeros((2 * layout.memory, layout.query), np.float32)
         self._values = np.zeros((2 * layout.memory, layout.dim), np.float32)
         self._salience = np.zeros(2 * layout.memory, np.float32)
@@ -146,12 +145,12 @@ class Reading:
             self._segment(silence)
 
     def forget(self) -> None:
-        """Empty the memories; the convolutions still know the last third of a second."""
+        """Clear LSTM and attention memory; the convolutions keep the last third of a second."""
         self._hidden, self._cell = np.zeros((2, self._layout.width), np.float32)
         self._end = 0
 
     def step(self, hops: np.ndarray, level: float) -> tuple[np.ndarray, float]:
-        """Hear the newest eight hops [8, 2, MELS]; gives the meaning (unit length) and the density.
+        """Take the newest eight hops [8, 2, MELS]; returns the embedding (unit length) and the density.
 
         level: dB of the loudest band in the newest STEP_HOPS of them.
         """
@@ -192,7 +191,7 @@ class Reading:
         return self._hidden
 
     def _store(self, key: np.ndarray, value: np.ndarray, salience: float, loud: float) -> int:
-        """Put a step into the memory; gives the index of the oldest that is still known."""
+        """Store a step in memory; returns the index of the oldest valid one."""
         memory = self._layout.memory
         if self._end == 2 * memory:
             for store in (self._keys, self._values, self._salience, self._loud):
@@ -215,10 +214,9 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 class TposEncoder:
     """AudioEncoder with learned weights. Belongs to one thread.
 
-    Un-normalised sound in. The vector lies in the sentence space of a text encoder; below -60 dBFS the magnitude
-    fades, and with it gone the vector is zero. `phrases` and their `vectors` [n, dim] are the bank by which an
-    engine that knows nothing of sentence spaces can be told what was heard; the first `scenes` of them are what
-    Ember can show. `labels` are those of the phrases that sounds are called.
+    Takes audio without normalisation. The vector is in the sentence space of a text encoder; below -60 dBFS the density
+    fades, and at density 0 the vector is zero. `phrases` and their `vectors` [n, dim] form the phrase bank for engines
+    without this sentence space; Ember can draw the first `scenes` of them. `labels` are the phrases that name sounds.
     """
 
     name = "tpos"
@@ -233,7 +231,7 @@ class TposEncoder:
         names: Container[str] = (),
         moods: Container[str] = (),
     ) -> None:
-        """names: those of the first `scenes` phrases that a sound is called as well. moods: those that show nothing."""
+        """names: those of the first `scenes` phrases that also name sounds. moods: phrases that are not scenes."""
         self.layout, self.dim, self.phrases, self.scenes, self.moods = layout, layout.dim, phrases, scenes, moods
         self.vectors = np.asarray(weights.get("phrases", np.zeros((0, layout.dim))), np.float32)
         self._weights = {key: np.asarray(value, np.float32) for key, value in weights.items()}
@@ -244,15 +242,15 @@ class TposEncoder:
         self.reset()
 
     def csls_scorer(self, places: np.ndarray, csls_weight: float = CSLS_WEIGHT) -> CslsScorer:
-        """How near meanings are to texts at `places` [n, dim] in the sentence space. taken: see `CslsScorer`."""
+        """Scorer of embeddings against texts with sentence vectors `places` [n, dim]. csls_weight: see `CslsScorer`."""
         return CslsScorer(places, self._centre, self._heard, csls_weight)
 
     def label_scores(self, vector: np.ndarray) -> np.ndarray:
-        """How near a meaning is to each of `labels`."""
+        """Score of each of `labels`."""
         return self._label_scorer(vector)
 
     def reset(self) -> None:
-        """Forget all that was heard."""
+        """Return to the initial state."""
         self._spectrum = ShortTimeSpectrum()
         self._readings = [Reading(self.layout, self._weights) for _ in range(READINGS)]
         self._hops = np.empty((FIRST_HOPS, 2, MELS), np.float32)
@@ -262,9 +260,9 @@ class TposEncoder:
         self._power = 0.0
 
     def push(self, mono: np.ndarray) -> list[AudioEmbedding]:
-        """Hear float32 [n] at 48 kHz, any n; 50 meanings a second of sound, oldest first.
+        """Take float32 [n] at 48 kHz, any n; 50 embeddings per second, oldest first.
 
-        In silence that lasts (FORGET_SECONDS), what was heard before is forgotten.
+        After FORGET_SECONDS of silence the state is reset.
         """
         found = []
         for power in self._spectrum.push(mono):

@@ -1,4 +1,4 @@
-"""What is heard, in a word or two, for the person who performs: so it is seen that the sound is understood."""
+"""The tagger: names the current sound in a word or two, for the status."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import numpy as np
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 
 SMOOTH = 0.5
-"""Seconds in which a name that has become likelier is believed."""
+"""Time constant in seconds for the label scores."""
 HOLD = 1.0
-"""Seconds that a name stays at least: it has to be read in the dark."""
+"""Shortest time in seconds for which a label is shown."""
 QUIET = 0.05
-"""Magnitude below which nothing is heard."""
+"""Density below which there is no label."""
 
 
 @runtime_checkable
 class LabelScorer(Protocol):
-    """An encoder that knows what sounds are called."""
+    """An encoder that scores the labels of sounds."""
 
     labels: Sequence[str]
 
     def label_scores(self, vector: np.ndarray) -> np.ndarray:
-        """How likely each of `labels` is, float [n], for the vector of a meaning; only their order counts."""
+        """Score of each of `labels`, float [n], for the vector of an embedding; only their order matters."""
         ...
 
 
 class Tagger:
-    """Follows meanings and names them. Belongs to one thread; depends on the clock of the sound alone."""
+    """Follows embeddings and names them. Belongs to one thread; depends on the audio's clock alone."""
 
     def __init__(self, encoder: object) -> None:
         self._encoder = encoder if isinstance(encoder, LabelScorer) and encoder.labels else None
         self._scores: np.ndarray | None = None
         self._now = self._since = -math.inf
         self.name = ""
-        """The newest name; "" in silence, and for an encoder that knows none."""
+        """The newest label; "" in silence, and for an encoder without labels."""
 
     def follow(self, embedding: AudioEmbedding) -> str:
-        """Take the next meaning; gives `name`."""
+        """Take the next embedding; returns `name`."""
         if self._encoder is None:
             return ""
         if embedding.density < QUIET or not np.any(embedding.vector):
@@ -53,7 +53,7 @@ class Tagger:
             self._scores += (label_scores - self._scores) * -math.expm1(-max(embedding.time - self._now, 0.0) / SMOOTH)
         self._now = embedding.time
         best = self._encoder.labels[int(self._scores.argmax())]
-        # The first moments of a sound could be anything.
+        # The first moments of a sound are ambiguous.
         if best != self.name and embedding.time - self._since >= (HOLD if self.name else SMOOTH):
             self.name, self._since = best, embedding.time
         return self.name

@@ -1,1 +1,1 @@
-"""Prompts and meaning to embeddings: the prompt bank, the builder, regions, edit directions."""
+"""Prompts and audio embeddings to conditioning: the prompt bank, the builder, regions, edit directions."""

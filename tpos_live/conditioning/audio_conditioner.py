@@ -1,9 +1,9 @@
-"""What the sound means, as tokens of an engine.
+"""Audio embeddings as rows of an engine's conditioning.
 
-An encoder names what it hears in its own space; an engine understands the states of its own text
-encoder. An `AudioConditioner` goes between. `PhraseBankConditioner` is the plain one: the encoder's coordinates are
-activations of phrases, and the tokens are the engine's states of those phrases, blended. `sentence_map.py` is
-for a meaning that is a point in a sentence space: the phrases nearest to it are active.
+An encoder's embedding is in its own space; an engine expects states of its own text encoder. An AudioConditioner
+converts. `PhraseBankConditioner` is the simple one: the encoder's coordinates are activations of phrases, and the
+result is the weighted blend of the engine's states of those phrases. `phrase_conditioner.py` is for embeddings in a
+sentence space, where the nearest phrases are active.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.prompt_bank import blend
 
 SLEW = 2.0
-"""Seconds in which a change of meaning has reached 95 % of the picture."""
+"""Seconds in which a change of the sound has reached 95 %."""
 HOLD = 1.5
-"""Seconds that the strongest concept stays the strongest, at least."""
+"""Shortest time in seconds for which the strongest phrase stays the strongest."""
 SURE = 0.5
-"""Seconds for which another one has to be the strongest until it is: between two sounds stands what is neither."""
+"""Seconds for which another phrase must lead before it becomes the strongest: between two sounds there are moments that
+are neither."""
 NEW = 1.0
-"""Seconds for which a sound that comes out of silence is new: what it is may be taken back at any time, and it grows
-the slower the younger it is. After three tenths of a second one clip in four is taken for what it is taken for in the
-end, after seven two in three, after a second seven in ten."""
+"""Hysteresis is off for this many seconds after silence, and the strength rises slowly. The first label is final for
+one clip in four after 0.3 s, for two in three after 0.7 s, for 70 % after 1 s."""
 FAINT = 0.02
-"""Strength below which nothing is seen."""
+"""Strength below which the audio is invisible."""
 EncodeAll = Callable[[Sequence[str]], torch.Tensor]
 """A text encoder: texts to their states, [texts, text tokens, dim]."""
 
 
 @runtime_checkable
 class PhraseBankEncoder(Protocol):
-    """An encoder whose vector has one coordinate for each of these phrases."""
+    """An encoder whose vector has one coordinate per phrase."""
 
     concepts: Sequence[str]
 
 
 @runtime_checkable
 class SentenceSpaceEncoder(Protocol):
-    """An encoder whose vector is a point in a sentence space, where each phrase has its place [n, dim].
+    """An encoder whose vector is in a sentence space; each phrase has a sentence vector [n, dim].
 
-    The first `scenes` phrases are those that Ember learned to see; the others name sounds. Those in `moods` are no
-    scenes, but change any.
+    The first `scenes` phrases are those that Ember was trained to draw; the others name sounds. Those in `moods` are no
+    scenes, but modify any scene.
     """
 
     phrases: Sequence[str]
@@ -56,49 +56,49 @@ class SentenceSpaceEncoder(Protocol):
     moods: Container[str]
 
     def csls_scorer(self, places: np.ndarray) -> CslsScorer:
-        """How near its vectors are to texts at `places` [n, dim]."""
+        """Scorer of its embeddings against texts with sentence vectors `places` [n, dim]."""
         ...
 
 
 class AudioConditioner(Protocol):
-    """Meaning to tokens, smooth in time. Belongs to the render thread; never waits."""
+    """Audio embeddings to text states, smooth in time. Belongs to the render thread; never waits."""
 
     def follow(self, embedding: AudioEmbedding | None, now: float) -> None:
-        """Take the newest meaning (the same one may come again) at `now`, seconds on the show's clock."""
+        """Take the newest embedding (it may repeat) at `now`, seconds of the session's clock."""
         ...
 
     def strength(self) -> float:
-        """How much the sound says, 0 to 1."""
+        """Strength of the audio, 0 to 1."""
         ...
 
     def tokens(self) -> torch.Tensor:
-        """[rows, dim] for appending to a prompt's; unspecified while strength is 0."""
+        """[rows, dim] to append to a prompt's states; undefined while strength is 0."""
         ...
 
     def sentence(self) -> torch.Tensor:
-        """[text tokens, dim] for blending into a prompt's; unspecified while strength is 0."""
+        """[text tokens, dim] to blend with a prompt's states; undefined while strength is 0."""
         ...
 
     def scene(self) -> tuple[torch.Tensor, float]:
-        """[text tokens, dim], what the sound looks like by itself, and how surely it looks like anything, 0 to 1;
-        unspecified while strength is 0."""
+        """[text tokens, dim], the states of a scene that shows the sound by itself, and the confidence, 0 to 1;
+        undefined while strength is 0."""
         ...
 
     def mood(self) -> tuple[torch.Tensor, float]:
-        """[rows, dim] for appending to any scene, and how surely it is heard, 0 to 1."""
+        """[rows, dim] to append to any scene, and its confidence, 0 to 1."""
         ...
 
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
-        """At most `most` of [text tokens, dim] for semantic guidance, with weights that add up to one.
+        """At most `most` of [text tokens, dim] for semantic guidance, with weights of sum 1.
 
-        Always as many for the same `most`; unspecified while strength is 0.
+        Always as many for the same `most`; undefined while strength is 0.
         """
         ...
 
 
 class HysteresisWeights:
-    """Weights [n] that follow what is heard, smoothly; the greatest stays so for HOLD at least, and the next one has
-    been so for SURE."""
+    """Weights [n] that follow activations smoothly. The strongest stays so for HOLD seconds, and the next one must have
+    led for SURE seconds."""
 
     def __init__(self, count: int) -> None:
         self.goal, self.weights = np.zeros(count), np.zeros(count)
@@ -106,7 +106,7 @@ class HysteresisWeights:
         self._changed = self._rival_at = -math.inf
 
     def aim(self, activations: np.ndarray, now: float, free: bool) -> None:
-        """activations: [n], one in sum. free: what is seen is too new to be held."""
+        """activations: [n], sum 1. free: without hysteresis, for a new sound."""
         first = int(activations.argmax())
         if self.goal.any() and first == int(self.goal.argmax()):
             self._rival = -1
@@ -120,25 +120,24 @@ class HysteresisWeights:
         self.goal = activations
 
     def run(self, share: float) -> None:
-        """Go a share of the way."""
+        """Move a share of the way to the goal."""
         self.weights += (self.goal - self.weights) * share
 
     def active(self) -> list[int]:
-        """A few of some hundred."""
+        """Indices of the non-zero weights, a few of some hundred."""
         return [int(n) for n in np.flatnonzero(self.weights > 1e-3)]
 
 
 class PhraseBankConditioner:
-    """Blends the states of the phrases that an encoder hears.
+    """Blends the states of the phrases that are active.
 
-    The weight of a phrase is its squared positive activation: the vector is of unit length, so the
-    weights of what is heard add up to one at most. Rows for appending are those of the phrase's words, after
-    the beginning-of-text token.
+    The weight of a phrase is its squared positive activation: the vector has unit length, so the weights sum to at most
+    1. Rows to append are those of the phrase's words, behind the beginning-of-text token.
     """
 
     def __init__(self, concepts: Sequence[str], encode: EncodeAll, rows: int, first: int = 1) -> None:
-        """Encodes every phrase at once: build it on a worker. encode: texts to [texts, text tokens, dim]. first: the
-        row of a text's first word."""
+        """Encodes every phrase at once: create it on a worker. encode: texts to [texts, text tokens, dim]. first: row
+        of a text's first word."""
         self.concepts = tuple(concepts)
         self._rows, self._first = rows, first
         self._states = list(encode(self.concepts))
@@ -160,7 +159,7 @@ class PhraseBankConditioner:
         grown = (self._goal_strength - self._strength) * share
         if grown > 0:
             grown *= min((now - self._silent_at) / NEW, 1.0)
-        # What has just grown is of what is heard now, whatever is seen already: out of silence, all of it.
+        # The part by which the strength has just risen shows the current sound; after silence that is all of it.
         self._run(max(share, grown / (self._strength + grown) if grown > 0 else 0.0))
         self._strength += grown
         if self._goal_strength == 0.0 and self._strength < 1e-4:
@@ -178,7 +177,7 @@ class PhraseBankConditioner:
         total = float(activations.sum())
         self._goal_strength = self._loud(min(max(float(embedding.density), 0.0), 1.0)) if total > 0 else 0.0
         if total <= 0:
-            return  # silence fades out what was heard last
+            return  # in silence the last sound fades out
         self._hear(near, activations / total, now, free=now - self._silent_at < NEW)
 
     def _hear(self, near: np.ndarray, activations: np.ndarray, now: float, free: bool) -> None:
@@ -188,22 +187,22 @@ class PhraseBankConditioner:
         self._all.run(share)
 
     def _near(self, vector: np.ndarray) -> np.ndarray:
-        """How near a meaning's vector is to each phrase; in silence, what `_activated` gives nothing for."""
+        """Similarity of an embedding's vector to each phrase; in silence, values for which `_activated` gives zeros."""
         return vector
 
     def _activated(self, near: np.ndarray) -> np.ndarray:
-        """How active each phrase is, none negative; all zero in silence."""
+        """Activation of each phrase, none negative; all zero in silence."""
         return np.maximum(near, 0.0) ** 2
 
     def _loud(self, magnitude: float) -> float:
-        """The strength that a magnitude aims at, 0 to 1."""
+        """Target strength for a density, 0 to 1."""
         return magnitude
 
     def strength(self) -> float:
         return self._strength
 
     def heard(self) -> str:
-        """The phrase with the greatest weight, for the status; "" in silence."""
+        """The phrase with the largest weight; "" in silence."""
         return self.concepts[int(self._all.weights.argmax())] if self._strength > 0.05 else ""
 
     def tokens(self) -> torch.Tensor:
@@ -221,12 +220,12 @@ class PhraseBankConditioner:
         return self.tokens(), 0.0
 
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
-        """The strongest phrases, each for itself; a single one is the blend of all."""
+        """The strongest phrases, one each; for `most` 1 the blend of all."""
         if most == 1:
             return [(self.sentence(), 1.0)]
         heard = self._all.weights
         order = np.argsort(-heard, kind="stable")
-        # Above the next one's: where two change places, both weigh nothing, and the picture does not jump.
+        # Relative to the next phrase's weight: where two swap ranks both have weight 0, so there is no jump.
         weights = heard[order[:most]] - (heard[order[most]] if len(order) > most else 0.0)
         total = float(weights.sum())
         shares = weights / total if total > 1e-6 else np.full(len(weights), 1 / len(weights))

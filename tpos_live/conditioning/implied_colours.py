@@ -1,4 +1,4 @@
-"""Colours that words imply: what an engine cannot draw can at least be drawn in the colours that it has."""
+"""Colours that words imply: what an engine cannot draw is at least drawn in its usual colours."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _WORDS = {
     "lips kiss ballet ballerina vaporwave valentine donut milkshake cupcake kawaii princess panther geisha "
     "lotus",
 }
-"""Words by colour, each as common pictures of it are; of a word at two colours, the first counts."""
+"""Words by colour, as in common images of them; for a word under two colours the first counts."""
 _COLOUR_OF = {word: colour for colour, words in reversed(_WORDS.items()) for word in words.split()}
 _PHRASES = {("cherry", "blossom"): "pink", ("cherry", "blossoms"): "pink", ("tiger", "lily"): "orange"}
-"""Two words that mean another colour together than the first alone."""
+"""Two words that together imply another colour than the first alone."""
 
 
 def implied_colours(words: Iterable[str], known: Collection[str], most: int = 1) -> tuple[str, ...]:
-    """Names of colours that `words`, in lower case, imply, the first `most` of those in `known`."""
+    """Colours that `words` (lower case) imply, the first `most` of those in `known`."""
     words = list(words)
     pairs = (_PHRASES.get(pair) for pair in pairwise(words))
     named = (*pairs, *(_COLOUR_OF.get(word) for word in words))

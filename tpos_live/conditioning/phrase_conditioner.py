@@ -1,4 +1,4 @@
-"""A meaning in a sentence space, as tokens of an engine: the phrases nearest to it are active."""
+"""Embeddings in a sentence space as an engine's conditioning: the nearest phrases are active."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from tpos_live.conditioning.audio_conditioner import (
 )
 
 SHARPNESS = 0.06
-"""A phrase whose nearness is this much smaller weighs 1/e of the other."""
+"""Temperature of the softmax over similarities."""
 SCENE_SHARPNESS = 0.03
-"""The same among scenes that grow: a mean of many is a picture of none."""
+"""The same for scenes: a mean of many scenes shows none of them."""
 SEVERAL = 4
 LEAD = 0.25
-"""A mood this much farther than the nearest scene is not heard at all, one as near is, wholly; and a scene likewise."""
+"""Distance in similarity to the nearest scene at which a mood has confidence 0; at equal similarity it is 1. The same
+for a scene against moods."""
 
 
 class PhraseConditioner(PhraseBankConditioner):
-    """A concept bank: the few phrases nearest to the meaning, weighted by a softmax of their nearness.
+    """A phrase bank: the nearest phrases, weighted by a softmax of their similarity.
 
-    So any engine is told what was heard, in its own words and without training. Scenes and moods are told apart for who
-    wants them: a mood by itself is a picture of nothing.
+    Works with any engine, without training. Scenes and moods are separated, because a mood alone has no image.
     """
 
     def __init__(
         self, phrases: Sequence[str], vectors: np.ndarray, encode: EncodeAll, rows: int,
         first: int = 1, csls_scorer: CslsScorer | None = None, moods: Container[str] = (),
     ) -> None:  # fmt: skip
-        """vectors: unit length, float [n, dim], the places of the phrases; nearness: to them, by default the cosine.
-        moods: those of the phrases that are no scenes. Otherwise as PhraseBankConditioner."""
+        """vectors: unit length, float [n, dim], sentence vectors of the phrases. scorer: default cosine. moods: phrases
+        that are no scenes. Otherwise as PhraseBankConditioner."""
         super().__init__(phrases, encode, rows, first)
         self._vectors = np.asarray(vectors, dtype=np.float64)
         self._csls_scorer = csls_scorer or CslsScorer(self._vectors)
         self._is_mood = np.array([phrase in moods for phrase in self.concepts], bool)
         self._scenes, self._moods = (HysteresisWeights(len(self.concepts)) for _ in range(2))
         self._goal_sure = self._sure = np.array([1.0, 0.0])
-        """Of the scene and of the mood."""
+        """Confidence of the scene and of the mood."""
 
     def _near(self, vector: np.ndarray) -> np.ndarray:
         if vector.shape != self._vectors.shape[1:] or not vector.any():
@@ -78,12 +78,12 @@ class PhraseConditioner(PhraseBankConditioner):
         return self._blend(self._moods)[self._first : self._first + self._rows], float(self._sure[1])
 
     def _loud(self, magnitude: float) -> float:
-        """A little of something is seen too: a light rain of density 0.1 at a third."""
+        """Square root, so that sparse sound is visible: rain of density 0.1 has strength 0.32."""
         return math.sqrt(magnitude)
 
 
 def nearest(near: np.ndarray, sharpness: float) -> np.ndarray:
-    """Weights [n], one in sum, of the SEVERAL greatest of `near` [n]: a softmax."""
+    """Softmax weights [n], sum 1, of the SEVERAL largest of `near` [n]."""
     weights = np.exp((near - near.max()) / sharpness)
     few = np.partition(weights, -SEVERAL)[-SEVERAL] if weights.size > SEVERAL else 0.0
     weights = np.where(weights >= few, weights, 0.0)
@@ -91,9 +91,9 @@ def nearest(near: np.ndarray, sharpness: float) -> np.ndarray:
 
 
 def sound_phrases(encoder: SentenceSpaceEncoder) -> tuple[Sequence[str], np.ndarray]:
-    """What sounds are called, and where they lie [n, dim]: each place once.
+    """Names of sounds and their sentence vectors [n, dim], each vector once.
 
-    Where Ember's scene stands at the place of a sound's name, the name itself, which comes later in the bank.
+    Where a scene of Ember's has the same vector as a sound's name, the name is used (it comes later in the bank).
     """
     chosen = sorted({vector.tobytes(): n for n, vector in enumerate(encoder.vectors)}.values())
     return [encoder.phrases[n] for n in chosen], encoder.vectors[chosen]
@@ -115,12 +115,11 @@ def choose_audio_conditioner(
     encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1,
     offered: Container[str] | None = None,
 ) -> AudioConditioner | None:  # fmt: skip
-    """The map from an encoder to an engine; None where there is none, and the prompt stays alone.
+    """The conditioner from an encoder to an engine; None where there is none, and audio has no effect.
 
-    encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained
-    with audio tokens, and is told of what it learned to see alone; any other engine knows more words. first: the
-    row of a text's first word. offered: phrases of the scenes that the engine offers, None for all: a sound leads to
-    the nearest of them.
+    encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained with
+    audio tokens, and gets only phrases that it was trained with; other engines get all. first: row of a text's first
+    word.
     """
     if isinstance(encoder, SentenceSpaceEncoder) and len(encoder.phrases) > 0:
         if hears and encoder.scenes:

@@ -1,14 +1,14 @@
-"""The trained mapping: from a place in the sentence space to the states of one engine's text encoder.
+"""The trained projection: from the sentence space to the text states of one engine.
 
-TPoS maps its meaning with 454 million parameters into CLIP's states, and ends on a GELU, which cannot say half of them
-(Jeong et al., ICCV 2023, section 3.3, and its released code). Here the states of a text are those of the mean text
-plus, in each row, a few of the engine's own principal directions, whose amounts a small net gives from the meaning:
+TPoS maps its embedding to CLIP states with 454 million parameters and a final GELU, which cannot produce half of the
+values (Jeong et al., ICCV 2023, section 3.3, and its released code). Here the states are the mean over texts plus, in
+each row, a few of the engine's principal directions, whose amounts a small network computes:
 
     amounts = skip v + out silu(into v)            [tokens, rank]
-    states  = mean + amounts basis                 [tokens, dim], each row as long as the rows of texts are
+    states  = mean + amounts basis                 [tokens, dim], each row scaled to the length of text rows
 
-so the last layer is linear, and there are some hundred times fewer parameters. It belongs to one text encoder and one
-sentence space; both hashes are kept with it, for with any other it would be nonsense that looks like sense.
+The last layer is linear, and there are some hundred times fewer parameters. A projection belongs to one text encoder
+and one sentence space; both hashes are stored with it and checked.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ _PATTERNS = (
 
 
 class ProjectionError(Exception):
-    """A mapping cannot be used or made: one line that says what, where and what to do."""
+    """A mapping cannot be used or trained: what, where and the remedy, in one line."""
 
 
 def retrain(engine: Path) -> str:
-    """The command that makes an engine's mapping."""
+    """The command that trains an engine's mapping."""
     return f"tpos-live train mapping --engine {engine}"
 
 
 def states_hash(engine: Path, loras: Iterable[tuple[str, float]] = ()) -> str:
-    """sha256 of all that an engine's text states depend on.
+    """sha256 of all files that determine an engine's text states.
 
-    loras: file, relative to the folder, and weight of each. Raises ProjectionError where something is missing.
+    loras: file, relative to the folder, and weight of each. Raises ProjectionError where a file is missing.
     """
     digest = hashlib.sha256()
     paths = sorted(path for pattern in _PATTERNS for path in engine.glob(pattern))
@@ -66,10 +66,10 @@ def states_hash(engine: Path, loras: Iterable[tuple[str, float]] = ()) -> str:
 
 
 class AudioProjection:
-    """Unit vectors of the sentence space to states of an engine. Immutable: any thread may call it."""
+    """Unit vectors of the sentence space to text states of an engine. Immutable: any thread may call it."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any] | None = None) -> None:
-        """weights: float tensors named PARTS. facts: the metadata. Raises ValueError for shapes that do not fit."""
+        """weights: float tensors named PARTS. facts: the metadata. Raises ValueError for inconsistent shapes."""
         self.facts = dict(facts or {})
         self.weights = {name: weights[name].float() for name in PARTS}
         w = self.weights
@@ -93,7 +93,7 @@ class AudioProjection:
         return AudioProjection({name: value.to(device) for name, value in self.weights.items()}, self.facts)
 
     def amounts(self, vectors: torch.Tensor) -> torch.Tensor:
-        """How much of each direction, float [n, tokens, rank], for vectors [n, space]."""
+        """Amount of each direction, float [n, tokens, rank], for vectors [n, space]."""
         w = self.weights
         inside = F.silu(F.linear(vectors, w["into"], w["into_bias"]))
         flat = F.linear(vectors, w["skip"]) + F.linear(inside, w["out"])
@@ -101,23 +101,23 @@ class AudioProjection:
 
     @torch.inference_mode()
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """States float [n, tokens, dim] of vectors [n, space]: unlike a plain regression's, as long as real ones."""
+        """States float [n, tokens, dim] of vectors [n, space], with rows as long as those of texts."""
         w = self.weights
         states = w["mean"] + self.amounts(vectors.to(w["mean"])) @ w["basis"]
         return states * (w["lengths"] / states.norm(dim=-1, keepdim=True).clamp_min(1e-6))
 
 
 class ProjectedConditioner(PhraseConditioner):
-    """An AudioConditioner by a trained mapping: what is heard goes over as it is, and not only as the nearest phrases.
+    """An AudioConditioner with a trained projection: the embedding itself is converted, not only the nearest phrases.
 
-    The phrases are still followed: they name what is heard, and where several sounds are wanted each is a phrase.
+    The phrases are still followed: they name the sound, and each edit direction is one phrase.
     """
 
     def __init__(
         self, phrases: Sequence[str], vectors: np.ndarray, projection: AudioProjection, rows: int, first: int = 1,
         csls_scorer: CslsScorer | None = None,
     ) -> None:  # fmt: skip
-        """Otherwise as PhraseConditioner. No text is encoded, so it is there at once."""
+        """Otherwise as PhraseConditioner. No text is encoded, so it is ready at once."""
         super().__init__(phrases, vectors, _unasked, rows, first, csls_scorer)
         self._projection = projection
         self._known: dict[int, torch.Tensor] = {}
@@ -156,7 +156,7 @@ def _unasked(phrases: Sequence[str]) -> torch.Tensor:
 
 
 def read_projection(folder: Path) -> AudioProjection:
-    """The mapping in a folder. Raises ProjectionError for a folder that has none, or a damaged one."""
+    """The projection in a folder. Raises ProjectionError for a folder without one, or a damaged one."""
     try:
         facts = json.loads((folder / METADATA).read_text(encoding="utf-8"))
         if facts["format"] != FORMAT:
@@ -178,7 +178,7 @@ def read_projection(folder: Path) -> AudioProjection:
 
 
 def write_projection(home: Path, projection: AudioProjection) -> Path:
-    """Write a mapping to its place under `home`, whole or not at all; gives its folder."""
+    """Write a projection to its folder under `home`, atomically; returns the folder."""
     from safetensors.torch import save_file
 
     folder = home / projection.facts["text_encoder"][:24]
@@ -192,10 +192,10 @@ def write_projection(home: Path, projection: AudioProjection) -> Path:
 def find_projection(
     home: Path, engine: Path, tokens: int, dim: int, space: str, loras: Iterable[tuple[str, float]] = ()
 ) -> tuple[AudioProjection | None, str]:
-    """The mapping for an engine's text encoder, None where there is none that fits, and one line that says why.
+    """The projection for an engine's text encoder, or None and one line with the reason.
 
-    home: the folder of all mappings. tokens, dim: of the engine's text states. space: hash of the text encoder in
-    whose sentence space meanings lie. The line is "" where no mapping was ever made for this engine.
+    home: folder of all projections. tokens, dim: of the engine's text states. space: hash of the text encoder whose
+    sentence space the embeddings use. The line is "" where no projection was ever trained for this engine.
     """
     found: list[AudioProjection] = []
     why = ""

@@ -1,7 +1,6 @@
-"""The prompt bank: eight slots and the live prompt, faded and blended in the space of text tokens.
+"""The prompt bank: eight slots and the live prompt, faded and blended as text states.
 
-A prompt changes on a fade and never waits for the text encoder: until a new text is encoded, the old
-picture goes on.
+A prompt change is a fade and never waits for the text encoder: until the new text is encoded, the old one stays.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ Part = tuple[torch.Tensor, float]
 Encode = Callable[[str], torch.Tensor]
 """Text to float [tokens, dim]."""
 CACHED = 48
-"""Texts whose tokens are remembered: the bank, the prompt, and a set's worth of others."""
+"""Texts whose states are cached: the bank, the prompt, and the texts of a set."""
 _TINY = 1e-6
 _SMALL = 1e-3
-"""A weight that is not seen."""
+"""Weights below this are invisible."""
 
 
 def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
-    """Spherical interpolation from `a` (share 0) to `b` (share 1), row by row of [..., dim].
+    """Spherical interpolation from `a` (share 0) to `b` (share 1), per row of [..., dim].
 
-    Directions turn along the great circle at constant speed (Shoemake 1985), lengths change linearly, so
-    that a blend is as long as its ends, where a plain mean would be shorter and the picture dull.
+    Directions rotate on the great circle at constant speed (Shoemake 1985); lengths change linearly. A plain mean would
+    be shorter and give dull images.
     """
     if share <= 0.0:
         return a
@@ -56,10 +55,10 @@ def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def blend(parts: list[Part]) -> torch.Tensor:
-    """Weighted blend of several token states [tokens, dim]; weights are relative and not all zero.
+    """Weighted blend of text states [tokens, dim]; weights are relative and not all zero.
 
-    The weighted mean, with each row stretched to the weighted mean of the lengths: what slerp does for
-    two, up to the speed along the arc, and independent of the order.
+    The weighted mean, with each row scaled to the weighted mean of the lengths: equals slerp for two texts up to the
+    speed on the arc, and does not depend on the order.
     """
     total = sum(weight for _, weight in parts)
     if len(parts) == 1:
@@ -73,7 +72,7 @@ def blend(parts: list[Part]) -> torch.Tensor:
 
 
 def fold(parts: list[Part], most: int) -> list[Part]:
-    """The same, as `most` parts at most: of more, the two weakest become one, again and again. Weights sum to one."""
+    """`parts` reduced to `most`: the two weakest are blended, repeatedly. Weights sum to 1."""
     kept: list[Part] = []
     for states, weight in parts:
         same = next((n for n, (other, _) in enumerate(kept) if other is states), None)
@@ -91,10 +90,10 @@ def fold(parts: list[Part], most: int) -> list[Part]:
 
 
 class TextCache:
-    """Encoded texts, encoded on a worker thread of its own, or at once where there is no hurry.
+    """Encoded texts, encoded on a worker thread, or at once when synchronous.
 
-    Thread contract: one thread calls `get`; the worker encodes. Nobody waits: `get` gives None until a
-    text is ready. Wanted texts are a small set that the newest wishes replace, not a queue.
+    Thread contract: one thread calls `get` and `want`; the worker encodes. `get` returns None until a text is ready. A
+    new list of wanted texts replaces the old one; there is no queue.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class TextCache:
         self._running = False
         self._worker: threading.Thread | None = None
         self.error = ""
-        """The last text that could not be encoded, one line; "" when all is well."""
+        """The last text that could not be encoded, one line; "" if none."""
 
     def __enter__(self) -> Self:
         if not self._synchronous:
@@ -130,7 +129,7 @@ class TextCache:
             self._worker.join(timeout=0.5)
 
     def get(self, text: str) -> torch.Tensor | None:
-        """The tokens of `text`, None while they are not ready."""
+        """The states of `text`, None while they are not ready."""
         with self._change:
             known = self._known.get(text)
             if known is not None:
@@ -141,7 +140,7 @@ class TextCache:
         return None
 
     def want(self, texts: list[str]) -> None:
-        """Encode those of `texts` that are not known, in this order, and forget earlier wishes."""
+        """Encode those of `texts` that are not cached, in this order, instead of earlier ones."""
         with self._change:
             self._wanted = [text for text in texts if text not in self._known]
             if self._wanted:
@@ -150,14 +149,14 @@ class TextCache:
     def _learn(self, text: str) -> torch.Tensor | None:
         try:
             states = self._encode(self._rewrite(text))
-            if states.is_cuda:  # pictures are drawn on a stream that does not wait for this thread's
+            if states.is_cuda:  # frames are rendered on another stream, which does not wait for this one
                 torch.cuda.current_stream(states.device).synchronize()
-        except Exception as error:  # a text must never stop the show
+        except Exception as error:  # a text must never stop the session
             self.error = f"cannot encode the prompt {text[:40]!r}: {error}"
             states = None
         with self._change:
             if states is None:
-                # Remembered as whatever the picture shows now would be a lie; an empty text is honest.
+                # Use the states of the empty text, not those of the current prompt.
                 states = self._known.get("")
                 if states is None:
                     return None
@@ -179,7 +178,7 @@ class TextCache:
 
 @dataclass
 class _Fade:
-    """From the state of a moment to a target, over a time. parts: what the state was made of."""
+    """A fade from the state at `began`. parts: the texts in that state."""
 
     start: torch.Tensor
     parts: list[Part]
@@ -188,15 +187,14 @@ class _Fade:
 
 
 class PromptBank:
-    """Tokens of the prompt at any moment: `tokens` never blocks.
+    """States of the prompt at any moment; `tokens` never blocks.
 
-    Slots with a weight above zero and the live prompt are blended; `prompt.select` shows one slot alone.
-    When what is wanted jumps (another text, another selection), the tokens fade from where they are to
-    the new target in `prompt.fade` seconds, also when the last fade had not ended. Weights are faders: they
-    are followed with their own smoothing time (exponential, so it does not depend on the frame rate). Weights that a
-    command clears (`shown.py`) fade like any other jump.
+    Slots with a weight above zero and the live prompt are blended; `prompt.select` shows one slot alone. When the
+    wanted texts change (another text, another selection), the states fade to the new target in `prompt.fade` seconds,
+    also from the middle of a fade. Weights are smoothed with their own time constant, independent of the frame rate.
+    Weights that a command clears (`shown.py`) fade like a change of text.
 
-    The live prompt's weight is what the slots leave: 1 minus their sum, at least 0.
+    The live prompt's weight is 1 minus the sum of the slots' weights, at least 0.
     """
 
     def __init__(self, texts: TextCache) -> None:
@@ -204,7 +202,7 @@ class PromptBank:
         self._shown: torch.Tensor | None = None
         self._goal: list[Part] = []
         self.parts: list[Part] = []
-        """What the newest `tokens` are made of: at most MAX_REGIONS, one in sum, none negligible."""
+        """The texts in the newest `tokens`: at most MAX_REGIONS, sum 1, none negligible."""
         self._key: dict[int, str] | None = None
         self._fade: _Fade | None = None
         self._weights: dict[int, float] = {}
@@ -212,11 +210,11 @@ class PromptBank:
         self._clearings: int | None = None
         self._cleared = False
         self.prompt = ""
-        """What is shown or faded to, for the status."""
+        """The prompt that is shown or faded to, for the status."""
 
     def tokens(self, now: float, snapshot: Snapshot) -> torch.Tensor | None:
-        """Tokens [tokens, dim] at `now`, seconds on the show's clock; None only before the first text is
-        encoded. The tensor must not be changed by the caller."""
+        """States [tokens, dim] at `now`, seconds of the session's clock; None only before the first text is encoded.
+        The caller must not change the tensor."""
         parts = wanted_parts(snapshot, self._follow(now, snapshot))
         texts = [text for text, _ in parts]
         bank = [str(snapshot[f"prompt.{n}"]) for n in SLOTS]
@@ -232,7 +230,7 @@ class PromptBank:
                 here = self._now(now)
                 assert here is not None
                 if float((target - here).norm()) > 1e-3 * float(here.norm()):
-                    start = fold(self.parts, MAX_REGIONS - 1)  # what is new gets a part of its own at once
+                    start = fold(self.parts, MAX_REGIONS - 1)  # leave one part for the new text
                     self._fade = _Fade(here, start, now, float(snapshot["prompt.fade"]))
             self._key, self._cleared = wish, False
         self.prompt = " + ".join(filter(None, texts))
@@ -240,7 +238,7 @@ class PromptBank:
         return self._now(now)
 
     def _follow(self, now: float, snapshot: Snapshot) -> dict[int, float]:
-        """The slots' weights, smoothed; those that a command cleared are 0 at once, for the prompt fades then."""
+        """The slots' weights, smoothed; cleared ones are 0 at once, because the prompt fades then."""
         clearings = snapshot.fired(CLEARED)
         if self._clearings is not None and clearings != self._clearings:
             self._cleared = True
@@ -257,7 +255,7 @@ class PromptBank:
         return self._weights
 
     def _wish(self, snapshot: Snapshot) -> dict[int, str]:
-        """Texts by slot: 0 the prompt, 1 to 8 the slots that have weight, -1 a slot shown alone."""
+        """Texts by slot: 0 the prompt, 1 to 8 the slots with weight, -1 a slot shown alone."""
         selected = int(snapshot["prompt.select"])
         if selected:
             return {-1: selected_text(snapshot)}
@@ -280,13 +278,13 @@ class PromptBank:
 
 
 def _changed(before: dict[int, str], after: dict[int, str]) -> bool:
-    """Whether a text was replaced (a fade), and not only a fader moved."""
+    """Whether a text was replaced (a fade), and not only a weight changed."""
     alone = -1 in before or -1 in after
     return before != after if alone else any(before[n] != after[n] for n in before.keys() & after.keys())
 
 
 def wanted_parts(snapshot: Snapshot, slots: dict[int, float]) -> list[tuple[str, float]]:
-    """The texts that should be seen and their weights, none of them zero; slots: weight by number."""
+    """The wanted texts and their weights, none zero. slots: weight by number."""
     selected = int(snapshot["prompt.select"])
     if selected:
         return [(selected_text(snapshot), 1.0)]

@@ -1,4 +1,4 @@
-"""The interpreter: says what an engine understands of the prompt, without making anybody wait."""
+"""The prompt report: one line about what an engine understands of the prompt."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ _PATIENCE = 5.0
 
 
 class PromptReport:
-    """Reads the newest prompt on a thread of its own.
+    """Analyses the newest prompt on a thread of its own.
 
     Thread contract: one thread calls `follow`, which returns at once; any thread reads `line`.
     """
 
     def __init__(self, load: Callable[[], Vocabulary | None], synchronous: bool = False) -> None:
-        """load: gives the engine's vocabulary, None where it has none; called once, on the thread.
-        synchronous: read inside `follow`, for pictures made offline.
-        """
+        """load: gives the engine's vocabulary, None where it has none; called once, on the thread. synchronous: analyse
+        inside `follow`, for offline rendering."""
         self._load = load
         self._synchronous = synchronous
         self._vocabulary: Vocabulary | None = None
@@ -35,7 +34,8 @@ class PromptReport:
         self._running = False
         self._thread: threading.Thread | None = None
         self.line = ""
-        """What of the newest prompt was understood; "" before the first and for an engine without vocabulary."""
+        """What the engine understands of the newest prompt; "" before the first and for an engine without vocabulary.
+        """
 
     def __enter__(self) -> Self:
         if not self._synchronous:
@@ -53,7 +53,7 @@ class PromptReport:
             self._thread.join(timeout=0.5)
 
     def follow(self, prompt: str) -> None:
-        """Take the prompt that is shown; the same one may come again."""
+        """Take the prompt that is shown; it may repeat."""
         if prompt == self._asked:
             return
         self._asked = prompt
@@ -75,5 +75,5 @@ class PromptReport:
             bare = plain(prompt)
             line = str(self._vocabulary.match(bare.text)) if self._vocabulary else ""
             self.line = "; ".join(filter(None, (bare.line, line)))
-        except Exception:  # a line of text is not worth a show
+        except Exception:  # the report is optional and must not stop the session
             self.line = ""

@@ -1,7 +1,7 @@
-"""Prompt syntax of other programs: brackets with weights, AND, BREAK and <lora:…>, read as the plain prompt inside.
+"""Prompt syntax of other programs: weights in brackets, AND, BREAK and <lora:…> are removed.
 
-`(fire:1.5)`, `((fire))`, `[ice]`, `a AND b`, `a BREAK b` and `<lora:x:1>` are not words. The engines here get the words
-alone, and what was left out is named, so that nobody waits for its effect. `\\(` and `\\)` are brackets that are meant.
+`(fire:1.5)`, `((fire))`, `[ice]`, `a AND b`, `a BREAK b` and `<lora:x:1>` are not words. The engine gets the words
+alone, and the removed syntax is reported. `\\(` and `\\)` are literal brackets.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ _ESCAPED = re.compile(r"\\([()\[\]\\])")
 
 @dataclass(frozen=True)
 class Plain:
-    """text: the prompt without syntax. unused: what of the syntax has no effect, each kind once."""
+    """text: the prompt without syntax. unused: kinds of syntax that have no effect, each once."""
 
     text: str
     unused: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
-        """One line about what is not used; "" where there is none."""
+        """One line about unused syntax; "" without any."""
         return f"not used: {', '.join(self.unused)}" if self.unused else ""
 
 
 def plain(prompt: str) -> Plain:
-    """The words of `prompt`, any text; brackets need not be balanced. A prompt without such syntax stays as it is."""
+    """The words of `prompt`, any text; brackets need not be balanced. A prompt without such syntax is returned
+    unchanged."""
     unused: list[str] = []
     text, loras = _LORA.subn(" ", prompt)
     text, joints = _JOINTS.subn(",", text)

@@ -1,11 +1,11 @@
 """What an engine understands of a prompt: its vocabulary, and the nearest entry for every word.
 
-An engine that was taught a known set of things lists them in `vocabulary.json` beside its weights: phrases
-of every family, colour, style and mood. Words that are no such phrase land on the nearest one in the
-space of the engine's own sentence vectors, and a word that is near to nothing is named, so that nobody
-waits for a samurai. Such a prompt can also be retold: drawn from the words that the engine knows. A prompt that is far
-from all of them is drawn as the nearest family that is bright and clear, in the colours that it names or implies
-(`implied.py`), and what is said of it is what is drawn: each of its words is in the picture, or named.
+An engine that was trained on a known set of subjects lists them in `vocabulary.json` beside its weights: phrases of
+every family, colour, style and mood. Other words are mapped to the nearest phrase in the space of the engine's own
+sentence vectors; a word without a near phrase is reported, so that nobody waits for its effect. A prompt can be
+rewritten in words that the engine knows. A prompt that is far from all families is drawn as the nearest bright and
+clear one, in the colours that it names or implies (`implied_colours.py`). The report says what is drawn: each word is
+either in the image or named.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ VOCABULARY_FILE = "vocabulary.json"
 KINDS = ("family", "colour", "style", "mood")
 """Sections of the file, in the order in which they are told."""
 NEAR = 0.65
-"""Cosine from which a word counts as understood. Of thirty animals, tools and trades that Ember cannot draw 28 lie
-below; of eighty synonyms that no caption has, 48 lie above, and the others are drawn as what they are nearest to."""
+"""Cosine from which a word counts as understood. Of thirty animals, tools and trades that Ember cannot draw 28 are
+below; of eighty synonyms that no caption has 48 are above, the others are drawn as their nearest phrase."""
 CLEAR = "clear"
-"""Section of the file: names of families whose pictures are bright and clear."""
+"""Section of the file: names of families with bright, clear images."""
 SURE = 0.8
-"""Cosine from which words name a second family too."""
+"""Cosine from which words name a second family."""
 WRITTEN = 0.9
-"""Cosine from which a word is as good as written out, so that its family is drawn whatever the rest says."""
+"""Cosine from which a word counts as written out: its family is drawn whatever the rest of the prompt says."""
 _BRIGHT = "bright"
-"""The mood of what is drawn instead, where the prompt has none."""
+"""Mood that is added to a substitute where the prompt names none."""
 MOST_WORDS = 24
-"""Words that are looked at; more than any engine here reads."""
+"""Words that are analysed; more than any engine here reads."""
 LONGEST = 3
-"""Words of the longest phrase that is looked for."""
+"""Words in the longest phrase that is searched."""
 _TOGETHER = 3
-"""Phrases of a family that speak for it together."""
+"""Nearest phrases of a family whose mean is its score."""
 _BATCH = 128
 _NAMED = 3
 _SMALL_WORDS = frozenset([
@@ -57,11 +57,11 @@ Sentences = Callable[[list[str]], torch.Tensor]
 
 @dataclass(frozen=True)
 class PromptMatch:
-    """What of a prompt an engine understands. near: cosine of the family's nearest phrase, in [-1, 1].
+    """What an engine understands of a prompt. near: cosine of the family's nearest phrase, -1 to 1.
 
     families: those that are drawn, nearest first; none only for a prompt without words. others: colours, styles and
-    moods that are drawn. missed: words that are not drawn. cut: there were more words than are looked at.
-    instead: the prompt is far from every family, and the nearest bright and clear one is drawn.
+    moods that are drawn. missed: words that are not drawn. cut: there were more words than are analysed. instead: the
+    prompt is far from every family, and the nearest bright and clear one is drawn.
     """
 
     families: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class PromptMatch:
 
 @dataclass(frozen=True)
 class _Match:
-    """Words from `start` to `end` of a prompt, and the entry they are nearest to."""
+    """Words `start` to `end` of a prompt, and the nearest entry."""
 
     start: int
     end: int
@@ -97,7 +97,7 @@ class _Match:
 
 
 class Vocabulary:
-    """The phrases of an engine and their vectors. Immutable: any thread may ask."""
+    """The phrases of an engine and their vectors. Immutable: any thread may call it."""
 
     def __init__(
         self,
@@ -105,8 +105,8 @@ class Vocabulary:
         sentences: Sentences,
         clear: Sequence[str] = (),
     ) -> None:
-        """phrases: by kind and name, at least one family. clear: the families that are bright and clear; none means
-        all. Encodes all phrases: tens of milliseconds."""
+        """phrases: by kind and name, at least one family. clear: families with bright and clear images; none means all.
+        Encodes all phrases: tens of milliseconds."""
         self._clear = frozenset(clear) & phrases["family"].keys() or frozenset(phrases["family"])
         self._colours = frozenset(phrases.get("colour", ()))
         self._moods = frozenset(phrases.get("mood", ()))
@@ -119,7 +119,7 @@ class Vocabulary:
         self._plainest = {name: texts[0].lower() for name, texts in phrases.get("family", {}).items() if texts}
 
     def match(self, prompt: str) -> PromptMatch:
-        """What of `prompt`, any text of any length, is understood."""
+        """What the engine understands of `prompt`, any text of any length."""
         words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
         cut = len(words) > MOST_WORDS
         words = words[:MOST_WORDS]
@@ -138,7 +138,7 @@ class Vocabulary:
         cosines = self._encode(texts) @ self._vectors.T
         for row, text in enumerate(texts):
             if text in self._exact:
-                cosines[row, self._exact[text]] = 1.0 + 1e-3  # what is written out wins over what is like it
+                cosines[row, self._exact[text]] = 1.0 + 1e-3  # an exact phrase wins over a similar one
         matches = self._match(spans, cosines[1:])
         found: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
         for match in matches:
@@ -166,11 +166,10 @@ class Vocabulary:
         return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead)
 
     def rewrite(self, prompt: str) -> str:
-        """The prompt in words that the engine was taught: `a hearth in neon` is told as `neon fire`.
+        """The prompt in words that the engine knows: `a hearth in neon` becomes `neon fire`.
 
-        A prompt of such words alone stays as it is, and so does one in which nothing is understood. A second scene is
-        told where its plainest name is written out; what merely is like one is left out, for one word in a
-        sentence often is.
+        A prompt of known words, or of unknown words only, stays as it is. A second scene is kept where its plainest
+        name is written out; a merely similar word in a sentence is no second scene.
         """
         understood = self.match(prompt)
         said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
@@ -179,7 +178,7 @@ class Vocabulary:
         return " ".join((*understood.others, " and ".join(self._plainest[name] for name in understood.families)))
 
     def _taught(self, said: str) -> bool:
-        """Nothing is left of `said` without the phrases that the engine was taught and small words."""
+        """Whether `said` consists of known phrases and small words only."""
         for text in self._longest_first:
             said = re.sub(rf"\b{re.escape(text)}\b", " ", said)
         return all(word in _SMALL_WORDS for word in said.split())
@@ -187,8 +186,8 @@ class Vocabulary:
     def _families(self, named: dict[str, float], cosines: torch.Tensor) -> tuple[str, ...]:
         """The family nearest to the whole prompt, by its three nearest phrases, then others that are named.
 
-        One phrase alone is often merely spelled alike. Of 157 sentences in new wording 87 % find their family so, 82 %
-        by the single nearest phrase and word.
+        A single nearest phrase is often only spelled alike. Of 157 sentences in new wording 87 % find their family this
+        way, 82 % by the single nearest phrase and word.
         """
         whole, entry = cosines[0].max(0)
         kind, name = self._entries[int(entry)]
@@ -199,7 +198,7 @@ class Vocabulary:
     def _drawn(
         self, families: tuple[str, ...], named: dict[str, float], said: str, cosines: torch.Tensor
     ) -> tuple[tuple[str, ...], bool]:
-        """Those of `families` that a retold prompt has, and whether they stand for a prompt that is far from all.
+        """The families of a rewritten prompt, and whether they substitute for a prompt that is far from all.
 
         A second family only where its plainest name is written out.
         """
@@ -215,7 +214,7 @@ class Vocabulary:
         if clear and first not in self._clear:
             first = clear[0]
         kept = [name for name in (*families, *written) if name != first and _holds(said, self._plainest[name])]
-        # Two scenes share the light of a picture: beside one that is dim, another dim one is not seen.
+        # Two scenes share the brightness of an image: of two dim ones the second is invisible.
         kept = [name for name in kept if first in self._clear or name in self._clear]
         return tuple(dict.fromkeys((first, *kept))), False
 
@@ -229,7 +228,7 @@ class Vocabulary:
         return [at for at, entry in enumerate(self._entries) if entry == ("family", family)]
 
     def _match(self, spans: list[tuple[int, int]], cosines: torch.Tensor) -> list[_Match]:
-        """The best match of every stretch of words, best and longest first, without overlaps."""
+        """The best match of every span of words, best and longest first, without overlaps."""
         if not spans:
             return []
         near, entry = cosines.max(1)
@@ -256,7 +255,7 @@ def _holds(said: str, text: str) -> bool:
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
     """The vocabulary of an engine folder; None where it has none, or a damaged one.
 
-    sentences: the engine's. A file that cannot be read costs one line of text, never a show.
+    sentences: gives the engine's sentence vectors.
     """
     phrases = _read(folder)
     if phrases is None:

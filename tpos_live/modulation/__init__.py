@@ -1,1 +1,1 @@
-"""Features to motion: which feature moves which parameter, by how much."""
+"""Features to motion: which feature moves which parameter, and how far."""

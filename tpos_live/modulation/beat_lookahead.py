@@ -1,7 +1,7 @@
-"""Beats ahead of time: what is predicted is shown for the moment at which it will be seen.
+"""Beat look-ahead: predicted beats are drawn for the moment at which they will be seen.
 
-A beat that is drawn when it is heard is seen late by what the path takes: sound card, analysis, refresh, screen. Beats
-are predicted, so they are drawn for later; onsets are not, and take what the path takes.
+A beat that is drawn when it is heard is seen late, by the delay of audio input, analysis, refresh and screen. Beats are
+predicted, so they can be drawn earlier. Onsets are not predicted and keep the full delay.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from tpos_live.features.features import Features
 
 BEATS_PER_BAR = 4
 SETTLE_SECONDS = 2.0
-"""In which a change of the path's delay is followed: a hiccup must not move the beat."""
+"""Time constant for changes of the measured delay: a short hiccup must not move the beat."""
 LONGEST = 0.5
-"""Seconds of delay that are believed."""
+"""Delays are limited to +- this, seconds."""
 
 
 @dataclass
 class BeatLookahead:
-    """Follows the delay of the path. One step a hop."""
+    """Follows the measured delay. One step per hop."""
 
     delay: float | None = None
 
     def step(self, features: Features, delay: float, trim: float, dt: float) -> Features:
-        """`features` with their beat where it will be when the picture is seen.
+        """`features` with the beat as it will be when the frame is seen.
 
-        delay: seconds from sound in the room to light on the screen, as far as it is measured (also negative).
-        trim: seconds to add, for what cannot be measured.
+        delay: measured seconds from sound in the room to light on the screen; may be negative. trim: seconds to add,
+        for what cannot be measured.
         """
         delay = min(max(delay, -LONGEST), LONGEST) if math.isfinite(delay) else 0.0
         if self.delay is None:
@@ -39,7 +39,7 @@ class BeatLookahead:
 
 
 def advance_beat(features: Features, seconds: float) -> Features:
-    """`features` with beat and bar as they will be in `seconds`; all else is not predicted."""
+    """`features` with beat and bar as they will be in `seconds`; all other fields stay."""
     if seconds == 0.0 or features.tempo <= 0.0:
         return features
     turns = seconds * features.tempo / 60.0

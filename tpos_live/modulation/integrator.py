@@ -1,8 +1,7 @@
-"""The conductor: from what is heard to what the picture does, one Drive for every 10 ms of sound.
+"""The modulation integrator: audio features to FrameParams, one record per 10 ms of audio.
 
-Sound drives velocity, never position: the walk through the noise speeds up and slows down and never jumps.
-Everything that moves is integrated here on the clock of the sound, so that the picture at a moment is the
-same however often, and whether at all, anyone has looked.
+Audio changes velocities, never positions: the noise position speeds up and slows down but never jumps. All motion is
+integrated here on the audio's clock, so a frame at a given moment is the same at every frame rate.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ from tpos_live.modulation.beat_lookahead import BeatLookahead
 from tpos_live.modulation.matrix import ModulationMatrix, Pair
 
 BASE_SPEED = 0.4
-"""Speed of the walk without bass, at seed.walk 1."""
+"""Speed of the noise trajectory without bass, at seed.walk 1."""
 SCALING = ("drop", "silence")
-"""Features that multiply the speed by 1 + their part; all others add to it."""
+"""Features that multiply the speed by 1 + their contribution; all others add to it."""
 SLOW = frozenset({"loudness", "presence", "buildup", "drop", "silence"})
-"""Features that are no rhythm: their light may exceed the limit for beats."""
+"""Features without rhythm: their exposure may exceed the limit for beats."""
 BEAT_LIGHT = math.log2(1.1)
-"""Stops: light from beats stays under 10 % of luminance."""
+"""Largest exposure change by beats, in stops: 10 % of luminance."""
 TRUST = 0.4
-"""Confidence below which beat pulses fade out over a bar."""
+"""Confidence below which beat pulses fade out over one bar."""
 LOOK_BEATS = 16.0
-"""Between two looks at least."""
+"""Shortest distance between two cuts, in beats."""
 SOUND_ATTACK, SOUND_RELEASE = 0.3, 1.0
-"""Seconds in which the sound's meaning comes and goes with the gate."""
+"""Seconds in which the audio's weight follows the noise gate."""
 
 
 @dataclass
 class ModulationIntegrator:
-    """State of the modulation. One step a hop.
+    """State of the modulation. One step per hop.
 
-    Thread contract: one thread calls `step`; the Drive it returns is immutable and goes anywhere.
+    Thread contract: one thread calls `step`; the returned FrameParams is immutable.
     """
 
     noise_position: float = 0.0
@@ -61,8 +60,8 @@ class ModulationIntegrator:
     def step(self, features: Features, snapshot: Snapshot, heard_at: float, delay: float = 0.0) -> FrameParams:
         """Advance by one hop.
 
-        heard_at: perf_counter at which the newest sample of the hop arrived. delay: seconds from sound in the room
-        to light on the screen, as measured; predicted beats are drawn so much ahead, and by tempo.trim.
+        heard_at: perf_counter at which the newest sample of the hop arrived. delay: measured seconds from sound in the
+        room to light on the screen; predicted beats are drawn earlier by it and by tempo.trim.
         """
         dt = HOP_SECONDS
         now = self._smoother.step(snapshot, dt)
@@ -114,7 +113,7 @@ class ModulationIntegrator:
         self._drop = features.drop
 
     def _add(self, parts: Mapping[Pair, float], features: Features) -> tuple[dict[str, float], float]:
-        """Sum of the parts of each target, and the speed of the walk at seed.walk 1."""
+        """Sum of the contributions per target, and the speed at seed.walk 1."""
         sums = dict.fromkeys(TARGETS, 0.0)
         scale, beat_light = 1.0, 0.0
         for (feature, target), part in parts.items():
@@ -134,7 +133,7 @@ class ModulationIntegrator:
         return sums, max(BASE_SPEED + sums["speed"], 0.0) * scale
 
     def _pulse(self, features: Features) -> float:
-        """Motion pulses of a build-up: one a beat, then one each half, then each quarter beat; 0 to 1."""
+        """Motion pulses of a build-up: one per beat, then per half beat, then per quarter beat; 0 to 1."""
         pulses = 1.0 if features.buildup < 1 / 3 else 2.0 if features.buildup < 2 / 3 else 4.0
         left = 1.0 - features.beat_phase * pulses % 1.0
         return self.beat_trust * left * left

@@ -1,7 +1,6 @@
-"""The map: how far every audio feature moves every target, with depth, curve, attack and release.
+"""The modulation matrix: how far each audio feature moves each target, with depth, curve, attack and release.
 
-Of the 168 pairs in the table only those with a depth are evaluated; which ones is worked out again only
-when a parameter has changed.
+Only the pairs with a depth are evaluated; the list is updated when a parameter changes.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ Pair = tuple[str, str]
 """(feature, target)"""
 
 IN_BARS: frozenset[Pair] = frozenset({("drop", "speed")})
-"""Pairs whose release lasts a number of bars: it is given for 120 BPM and stretched to the tempo."""
+"""Pairs whose release counts in bars: it is given for 120 BPM and scaled with the tempo."""
 
 _NAMES: Mapping[Pair, str] = {(f, t): f"map.{f}.{t}" for f in FEATURES for t in TARGETS}
 
 
 @dataclass(slots=True)
 class _Route:
-    """One pair that is in use, its settings, and its envelope."""
+    """A pair in use, its settings and its envelope."""
 
     pair: Pair
     name: str
@@ -38,7 +37,7 @@ class _Route:
 
 @dataclass
 class ModulationMatrix:
-    """Follows the features and says what each adds to its target. One step a hop."""
+    """Follows the features and gives the contribution of each pair. One step per hop."""
 
     _routes: dict[Pair, _Route] = field(default_factory=dict)
     _snapshot: Snapshot | None = None
@@ -48,8 +47,8 @@ class ModulationMatrix:
     ) -> dict[Pair, float]:
         """Contribution of each pair in use: depth * sensitivity * envelope ** curve, in the target's unit.
 
-        smoothed: the parameters as `parameters.Smoother` gives them. A negative envelope (the beat's) keeps
-        its sign through the curve.
+        smoothed: the parameters as `Smoother` gives them. A negative envelope (the beat's) keeps its sign through the
+        curve.
         """
         if snapshot is not self._snapshot:
             self._choose(snapshot, smoothed)
@@ -72,7 +71,7 @@ class ModulationMatrix:
         return given
 
     def _choose(self, snapshot: Snapshot, smoothed: Mapping[str, float]) -> None:
-        """Find the pairs with a depth, keep the envelopes of those that already run."""
+        """Find the pairs with a depth; envelopes that already run are kept."""
         self._snapshot = snapshot
         smooth = float(snapshot["audio.smooth"])
         routes = {}

@@ -1,1 +1,1 @@
-"""Everything put together: the live session, its threads, and rendering offline."""
+"""The live session, its threads, and offline rendering."""

@@ -1,4 +1,4 @@
-"""The ear of a show: sound becomes Drive and Meaning, on a thread of its own or step by step offline."""
+"""The audio processor: audio to FrameParams and AudioEmbeddings, on a thread of its own or step by step offline."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tpos_live.modulation.integrator import ModulationIntegrator
 
 
 class AudioProcessor:
-    """Hears chunks of sound and publishes what they mean for the picture.
+    """Processes chunks of audio and publishes the results.
 
-    Thread contract: one thread calls `hear`; `params`, `embedding` and `features` hold the newest record
-    and may be read from anywhere, and `naming.name` too. Nothing here depends on the size of the chunks.
+    Thread contract: one thread calls `process`; `frame_params`, `embedding` and `features` hold the newest records and
+    may be read from anywhere, and `tagger.name` too. Nothing depends on the size of the chunks.
     """
 
     def __init__(self, encoder: AudioEncoder, delay: Callable[[], float] = lambda: 0.0) -> None:
-        """delay: seconds from sound in the room to light on the screen, asked for with each chunk."""
+        """delay: seconds from sound in the room to light on the screen; called for each chunk."""
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
@@ -38,7 +38,7 @@ class AudioProcessor:
         self.times = StageTimes(("analysis", "encoder"))
 
     def hear(self, chunk: Chunk, snapshot: Snapshot) -> None:
-        """Analyse one chunk; publishes a Drive for its newest hop and the newest Meaning."""
+        """Process one chunk; publishes FrameParams for its newest hop and the newest embedding."""
         begin = time.perf_counter()
         heard = self._extractor.push(chunk.mono, snapshot)
         params, delay = None, self.delay() if heard else 0.0
@@ -60,15 +60,15 @@ class AudioProcessor:
 
 
 class AudioThread:
-    """Opens a live source and runs a Listener on it until it is left, or a file has ended.
+    """Opens a live source and runs an AudioProcessor on it until it is left, or a file has ended.
 
-    A context manager: entering returns at once, for a device may take seconds to open. Thread contract: owns
-    the source from opening to closing; `on_chunk` is called on this thread and must not block; `opened` and
-    `ended` are set when the source is open and when it has come to its end; `error` says why it cannot be opened.
+    A context manager: entering returns at once, because a device may take seconds to open. Thread contract: the thread
+    owns the source from opening to closing; `on_chunk` is called on it and must not block; `opened` and `ended` are set
+    when the source is open and at its end; `error` holds the reason if it cannot be opened.
     """
 
     PERIOD = 0.005
-    """Seconds between two looks at the source: half a hop, so that no hop waits long."""
+    """Seconds between two reads of the source: half a hop, so that no hop waits long."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class AudioThread:
                 elif self._sound.status(now).state is SourceState.ENDED:
                     self.ended.set()
                     return
-            except Exception as error:  # the show goes on: say it, keep listening
+            except Exception as error:  # the session continues
                 self._report(f"sound analysis: {error}")
                 self._stop.wait(0.5)
             self._stop.wait(self.PERIOD)

@@ -1,4 +1,4 @@
-"""What the demo shows: prompts that change with the parts of the built-in track."""
+"""The demo: prompts that change with the parts of the built-in track."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def prompt_at(seconds: float) -> str:
 
 
 class DemoPrompts:
-    """Sets the prompt as the track goes on, until somebody else says what is shown. One thread."""
+    """Sets the prompt as the track plays, until somebody else changes what is shown. One thread."""
 
     def __init__(self, store: ParameterStore) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class DemoPrompts:
         return not any(name == "prompt" or name.startswith("prompt.") for name in settings.parameters)
 
     def look(self, seconds: float) -> None:
-        """seconds: of sound heard so far, 0 or more."""
+        """Set the prompt for the moment. seconds: audio processed so far, 0 or more."""
         now = self._store.snapshot()
         weighted = any(now[f"prompt.{slot}.weight"] > 0 for slot in range(1, 9))
         if self._set and (now["prompt"] != self._set or now["prompt.select"] or weighted):

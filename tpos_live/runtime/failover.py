@@ -1,7 +1,7 @@
-"""What to do when the engine fails in the middle of a show: which step down keeps a picture on the wall.
+"""Failover: what to do when the engine fails during a live session.
 
-The order is that of least loss: hold the picture and try again, draw smaller, draw without the accelerator, and at
-last let the engine in the box take over on the CPU, which needs nothing that can have been lost.
+Fallbacks in order of loss: hold the frame and retry, use a smaller size, run without the backend, and finally run the
+built-in engine on the CPU, which needs nothing that may have been lost.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 PATIENCE = 8
 """Failures in a row, a quarter of a second apart, before one of no known kind leads a step down."""
 SMALLER = 0.75
-"""What is left of each side when memory is short."""
+"""Factor for each side when memory is short."""
 LEAST_SIDE = 256
-"""Pixels under which no side is made smaller."""
+"""Pixels below which no side is reduced."""
 _LOST = ("cuda error", "cudnn error", "cublas", "device-side", "device lost", "nvml", "no cuda gpus", "mps backend")
 
 
 class FailureKind(Enum):
-    """Kinds of failure. MEMORY: out of it. LOST: the card or its driver is gone. OTHER: anything else."""
+    """MEMORY: out of memory. LOST: the card or its driver is gone. OTHER: anything else."""
 
     MEMORY = "memory"
     LOST = "lost"
@@ -32,7 +32,7 @@ class FailureKind(Enum):
 
 
 class Fallback(Enum):
-    """What is done about it."""
+    """The steps, in order of loss."""
 
     HOLD = "hold"
     SMALLER = "smaller"
@@ -42,7 +42,7 @@ class Fallback(Enum):
 
 @dataclass(frozen=True)
 class FailoverResult:
-    """What the render thread draws with from now on, and the line that says why."""
+    """What the render thread uses from now on, and the log line with the reason."""
 
     painter: Painter
     builder: ConditioningBuilder
@@ -50,7 +50,7 @@ class FailoverResult:
 
 
 def classify_failure(error: BaseException) -> FailureKind:
-    """The kind of a failure. Types and texts are those of torch, CUDA and TensorRT."""
+    """The kind of a failure, by the types and messages of torch, CUDA and TensorRT."""
     text = f"{type(error).__name__} {error}".lower()
     if isinstance(error, MemoryError) or "out of memory" in text or "outofmemory" in text:
         return FailureKind.MEMORY
@@ -62,7 +62,7 @@ def classify_failure(error: BaseException) -> FailureKind:
 def choose_fallback(kind: FailureKind, failures: int, smaller: bool, accelerator: str, built_in: bool) -> Fallback:
     """The next step. failures: how many in a row, from 1. smaller: whether the size can still shrink.
 
-    accelerator: what draws now. built_in: whether the engine in the box draws already, on the CPU.
+    accelerator: the backend in use. built_in: whether the built-in engine already runs on the CPU.
     """
     if kind is FailureKind.LOST and not built_in:
         return Fallback.BUILT_IN
@@ -76,13 +76,13 @@ def choose_fallback(kind: FailureKind, failures: int, smaller: bool, accelerator
 
 
 def smaller_size(size: tuple[int, int], step: int) -> tuple[int, int] | None:
-    """The next smaller (width, height), sides multiples of `step`; None where it would be too small to show."""
+    """The next smaller (width, height), sides multiples of `step`; None below the minimum."""
     width, height = (max(int(side * SMALLER) // step * step, step) for side in size)
     return (width, height) if min(width, height) >= min(LEAST_SIDE, *size) and (width, height) != size else None
 
 
 def release() -> None:
-    """Give back what the card's allocator keeps for nothing; a card that is gone has nothing to give."""
+    """Return the cached memory of the card's allocator; does nothing on a card that is gone."""
     import gc
 
     import torch

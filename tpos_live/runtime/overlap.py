@@ -1,4 +1,4 @@
-"""Composition and encoding beside the drawing: a bounded pipeline that keeps the order of the frames."""
+"""Composition and video encoding beside rendering: a bounded pipeline that keeps the order of the frames."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.video import VideoWriter
 
 DEPTH = 6
-"""Frames that may be drawn and not yet written: enough to even out an encoder that works in bursts."""
+"""Frames that may be rendered and not yet written: absorbs bursts of the encoder."""
 MOST_COMPOSERS = 4
 
 
 class OverlappedVideoWriter:
-    """Composes drawn frames and writes them with their sound, while the caller draws the next ones.
+    """Composes rendered frames and writes them with their audio, while the caller renders the next ones.
 
-    A context manager. Leaving it waits for every frame that was put, also after an exception of the caller, so that
-    what was drawn is in the file. After an error of a stage nothing more is written: `put` or leaving raises it.
+    A context manager. Leaving waits for every frame that was put, also after an exception of the caller, so rendered
+    frames are in the file. After an error in one of its stages nothing more is written: `put` or leaving raises it.
 
     Thread contract: one thread enters, puts and leaves. Between entering and leaving, `writer` belongs to the encoding
-    thread; frames are composed on `composers` threads, each with its own Composer and one torch thread (more would
-    spin on the cores that draw). What a frame becomes does not depend on the number of threads.
+    thread; frames are composed on `composers` threads, each with its own CpuCompositor and one torch thread (more would
+    take cores from rendering). The result does not depend on the number of threads.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class OverlappedVideoWriter:
         composers: int = 0,
     ) -> None:
         """size: (width, height) of the output. on_written: called for each frame in order, on the caller's thread.
-        composers: 0 = one for each two cores, MOST_COMPOSERS at most."""
+        composers: 0 = one per two cores, MOST_COMPOSERS at most."""
         self._writer, self._snapshot, self._on_written = writer, snapshot, on_written
         self._interpolator = FrameInterpolator()
         self._local = threading.local()
@@ -58,7 +58,7 @@ class OverlappedVideoWriter:
         self._failed = False
 
     def __enter__(self) -> Self:
-        # set_num_threads also sets what other threads start with: the caller's number is put back at once.
+        # set_num_threads also sets the default of new threads: restore the caller's number at once.
         threads, started = torch.get_num_threads(), threading.Barrier(self._count)
         for _ in self._composing.map(lambda _n: started.wait(), range(self._count)):
             pass
@@ -66,13 +66,13 @@ class OverlappedVideoWriter:
         return self
 
     def put(self, params: FrameParams, frame: Frame | None, sound: np.ndarray) -> None:
-        """The next frame, and the sound while it is shown (float32 [n, 2]). Waits while DEPTH frames are under way.
+        """The next frame, and its audio (float32 [n, 2]). Waits while DEPTH frames are pending.
 
         Raises what composing or writing an earlier frame raised.
         """
         while len(self._pending) >= DEPTH:
             self._finish_first()
-        if frame is not None:  # the painter draws into its pixels again
+        if frame is not None:  # the generator reuses its pixels
             frame = replace(frame, pixels=frame.pixels.copy())
         self._interpolator.take(frame)
         display_frame = self._interpolator.display_frame(params.time, params, self._snapshot)
@@ -96,7 +96,7 @@ class OverlappedVideoWriter:
 
     def _begin(self) -> None:
         torch.set_num_threads(1)
-        torch.get_num_threads()  # a thread takes the common number when it first asks: before the caller's is back
+        torch.get_num_threads()  # a thread reads the default at its first call: before the caller's is restored
         self._local.compositor = CpuCompositor(self._size)
 
     def _compose(self, postfx: PostFxParams, frame: Frame | None) -> np.ndarray:
@@ -104,7 +104,7 @@ class OverlappedVideoWriter:
         return compositor.compose(postfx, frame)
 
     def _write(self, composed: Future[np.ndarray], sound: np.ndarray) -> None:
-        """On the encoding thread, in order of the frames."""
+        """On the encoding thread, in the order of the frames."""
         if self._failed:  # a frame is missing: the file ends before it
             return
         try:

@@ -1,12 +1,12 @@
-"""An offline render split over processes: alternate segments, drawn side by side, put together in order.
+"""Offline rendering by several processes: alternate segments, rendered in parallel and joined in order.
 
-Every worker listens to the whole sound and mixes every prompt, which is little work and leaves no doubt; it draws only
-its own segments. Finishing and writing stay in the process that asked, which is the only one to see pictures in order.
+Every worker processes the whole audio and builds every conditioning, which is cheap and exact; it renders only its own
+segments. Post-processing and writing stay in the calling process, which sees all frames in order.
 
-With strength 1 a picture depends on its own moment alone, and the video is the one that a single process with as many
-threads makes. Where pictures follow from pictures (strength below 1, semantic guidance, stream batch), a worker draws
-RUN_UP pictures before each of its segments that nobody sees. What is older than that is forgotten: the video is then
-as steady as that of one process, but not the same to the bit.
+With strength 1 a frame depends on its own moment alone, and the video equals that of a single process with as many
+threads. Where frames depend on earlier ones (strength below 1, semantic guidance, stream batch), a worker renders
+RUN_UP frames before each segment and drops them. The video is then as smooth as that of one process, but not
+bit-identical.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.pipeline import Pipeline
 
 SEGMENT = 120
-"""Pictures in a row that one worker draws; as many may wait to be written."""
+"""Consecutive frames of one worker; as many may wait to be written."""
 RUN_UP = 60
-"""Pictures before a segment that are drawn for what they leave behind."""
+"""Frames before a segment that are rendered only for their influence on later ones."""
 PATIENCE = 1.0
-"""Seconds between looks at whether a worker still lives."""
+"""Seconds between checks whether a worker is alive."""
 Hear = Callable[..., Iterator[FrameParams]]
 """`offline.pictures`."""
 
 
 def owner(k: int, workers: int, segment: int = SEGMENT) -> int:
-    """The worker that draws picture `k`."""
+    """The worker that renders frame `k`."""
     return k // segment % workers
 
 
 def role(k: int, rank: int, workers: int, segment: int = SEGMENT, run_up: int = RUN_UP) -> str:
-    """What worker `rank` does with picture `k`: "draw" it, run "up" to its own segment with it, or "skip" it."""
+    """What worker `rank` does with frame `k`: "draw" it, render it as run-"up", or "skip" it."""
     if owner(k, workers, segment) == rank:
         return "draw"
     ahead = (k // segment + 1) * segment
@@ -67,7 +67,7 @@ def drawn_by_workers(
     segment: int = SEGMENT,
     report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[FrameParams, Frame]]:
-    """Every picture of `sound` with its Drive, in order. hear, report: see `offline.pictures`.
+    """Every frame of `sound` with its FrameParams, in order. hear, report: see `offline.pictures`.
 
     Raises EngineError with the line of the worker that failed.
     """
@@ -91,7 +91,7 @@ def _crew(
     hear: Hear,
     segment: int,
 ) -> Iterator[Callable[[int], Frame]]:
-    """Started workers; what is given takes the next picture of one of them, and waits for it."""
+    """Start the workers; yields a function that waits for the next frame of one of them."""
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     pictures = [context.Queue(maxsize=segment) for _ in range(workers)]
@@ -144,8 +144,8 @@ def _work(
     ready: Any,
     parent: int,
 ) -> None:
-    """A worker: puts its pictures, or the line that says why there are no more, into `out`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked; it ends the others
+    """A worker: puts its frames, or one line with the reason of a failure, into `out`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the calling process, which ends the workers
     end_with_parent(parent)
     try:
         if torch.cuda.is_available():
@@ -173,12 +173,12 @@ def _work(
 
 
 def _leaves(params: FrameParams, settings: Settings, mode: str) -> bool:
-    """Whether a picture leaves something behind that the next ones depend on."""
+    """Whether later frames depend on this one."""
     return params.strength < 1.0 or settings.engine.stream_batch or mode == "semantic"
 
 
 def _prepare(pipeline: Pipeline, first: bool, ready: Any) -> None:
-    """The fastest accelerator for all: the first worker prepares it, the others find it prepared."""
+    """Use the fastest backend: the first worker prepares it, the others load it."""
     try:
         if not first:
             ready.wait()

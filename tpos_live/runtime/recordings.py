@@ -1,4 +1,4 @@
-"""The recordings of a show, one after another: names, ends, and what went wrong, kept until somebody has seen it."""
+"""The recordings of a session: names, ends, and failures, which are kept until acknowledged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tpos_live.display.output_file import VIDEO, check_folder, check_output
 from tpos_live.display.recorder import PATIENCE, Recorder
 
 BRIEF = 1.0
-"""Seconds below which a recording without a picture is a key pressed twice, and no loss."""
+"""A recording without a frame that is shorter than this (seconds) is an accidental key press, not a loss."""
 
 
 def check_recording(record: RecordSettings, audio: str = "") -> None:
@@ -35,19 +35,18 @@ def check_recording(record: RecordSettings, audio: str = "") -> None:
 
 
 class Recordings:
-    """Thread contract: `begin`, `end`, `acknowledge` and `close` on the stage's thread; `hear` on the listener's; the
-    rest may be read from anywhere.
-    """
+    """Thread contract: `begin`, `end`, `acknowledge` and `close` on the display's thread; `hear` on the audio thread;
+    the rest may be read from anywhere."""
 
     def __init__(self, report: Callable[[str], None], first: str = "", folder: str = "", fps: float = 30.0) -> None:
-        """first: file of the first recording, "" = named after the time. folder: for what has no name."""
+        """first: file of the first recording, "" = named after the time. folder: for files without a name."""
         self._report, self._first, self._folder, self._fps = report, first, Path(folder or "."), fps
         self._recorder: Recorder | None = None
         self._began = 0.0
         self._closing: list[threading.Thread] = []
         self._dropped_before = 0
         self.failures: list[str] = []
-        """A line for each recording that was lost or could not begin, to be told at the end of the show."""
+        """One line per recording that failed, repeated at the end of the session."""
         self.lost = ""
         """The last of them, until the next recording begins or `acknowledge`."""
 
@@ -73,13 +72,13 @@ class Recordings:
         }
 
     def hear(self, chunk: Chunk) -> None:
-        """Sound for the recording."""
+        """Audio for the recording."""
         recorder = self._recorder
         if recorder is not None:
             recorder.sound(chunk.stereo, chunk.captured_at)
 
     def begin(self, size: tuple[int, int], outputs: list[Output]) -> bool:
-        """Begin one and add it to `outputs`. False, and a line, if that is not possible."""
+        """Begin a recording and add it to `outputs`. False, and a message, if that fails."""
         path = Path(self._first) if self._first else self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}.mp4"
         self._first, self.lost = "", ""
         recorder = Recorder(path, self._fps, report=self._report)
@@ -95,11 +94,12 @@ class Recordings:
         return True
 
     def failed(self) -> bool:
-        """True if the one that runs is lost; `end` tells it."""
+        """True if the current recording failed; `end` reports it."""
         return self._recorder is not None and bool(self._recorder.error)
 
     def end(self, outputs: list[Output], *, quiet: bool = False) -> None:
-        """End the one that runs; its file is finished on a thread of its own. quiet: nothing was to be expected yet."""
+        """End the current recording; its file is finished on a thread of its own. quiet: no file was to be expected
+        yet."""
         recorder = self._recorder
         assert recorder is not None
         if recorder.error:
@@ -114,11 +114,11 @@ class Recordings:
         self._closing.append(thread)
 
     def acknowledge(self) -> None:
-        """The last loss was seen."""
+        """Clear the last failure."""
         self.lost = ""
 
     def close(self, outputs: list[Output], *, quiet: bool = False) -> None:
-        """End the one that runs, and wait until all are finished."""
+        """End the current recording, and wait until all are finished."""
         if self._recorder is not None:
             self.end(outputs, quiet=quiet)
         for thread in self._closing:

@@ -1,4 +1,4 @@
-"""The render thread: takes the newest of everything, draws, and leaves the picture in a mailbox."""
+"""The render thread: takes the newest inputs, renders, and puts the frame into a mailbox."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tpos_live.diffusion.model.backend import Backend
 from tpos_live.runtime.failover import FailoverResult
 
 _LOOK = 0.05
-"""Seconds at most between two looks at whether to stop."""
+"""Longest wait in seconds before the stop flag is checked."""
 _LATE = 0.03
-"""Seconds without a new Drive after which the next picture is drawn from where the last one leads."""
+"""Seconds without new FrameParams after which the next frame is rendered from extrapolated ones."""
 _RETRY = 0.25
-"""Seconds from a failed picture to the next try: the stage holds the last one meanwhile."""
+"""Seconds from a failed frame to the next attempt; the display holds the last frame meanwhile."""
 
 
 class Pace:
-    """Keeps a loop from running faster than `fps`, on a clock that is passed in.
+    """Limits a loop to `fps`, on a clock that is passed in.
 
-    Pictures are due on a fixed grid, so that small delays do not add up; after a stall the grid starts
-    anew, so that the loop does not hurry to catch up.
+    Frames are due on a fixed grid, so small delays do not add up; after a stall the grid restarts, so the loop does not
+    try to catch up.
     """
 
     def __init__(self, fps: float) -> None:
@@ -46,23 +46,23 @@ class Pace:
         return self._period > 0
 
     def wait(self, now: float) -> float:
-        """Seconds to wait at `now` until the next picture is due."""
+        """Seconds to wait at `now` until the next frame is due."""
         if not self._period or self._due is None:
             return 0.0
         return max(self._due - now, 0.0)
 
     def begin(self, now: float) -> None:
-        """A picture is begun at `now`."""
+        """A frame begins at `now`."""
         if self._due is None or now - self._due > self._period:
             self._due = now
         self._due += self._period
 
 
 class FrameParamsExtrapolator:
-    """The Drives so far, and where they lead before the next one comes. The clock is passed in.
+    """Extrapolates FrameParams until new ones come. The clock is passed in.
 
-    They lead on at the slower of the last two speeds: a stroke of the drums moves the picture by a jerk that is over in
-    one Drive, and who went on so would have to come back.
+    Uses the slower of the last two velocities: a drum hit moves the frame in a single step, and extrapolating that step
+    would overshoot.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class FrameParamsExtrapolator:
         self._came_at = 0.0
 
     def next(self, params: FrameParams | None, now: float) -> FrameParams | None:
-        """The Drive to draw at `now`: the new one; without one, the last one moved on; None before the first."""
+        """The FrameParams to render at `now`: the new ones, else the last ones extrapolated; None before the first."""
         if params is not None:
             if self.newest is not None:
                 self._velocities.append(velocity_of(params, self.newest))
@@ -84,15 +84,15 @@ class FrameParamsExtrapolator:
 
 
 class RenderThread:
-    """Draws while it is entered.
+    """Renders while it is entered.
 
-    It waits for nothing but the cap on frames, and a moment for the next Drive: a device that hangs does not hold
-    the picture. A card, which is faster than Drives come (one for 10 ms of sound), does not wait for them. Prompts,
-    meanings and parameters are taken as they are. A picture that fails is reported once, the last one stays, and it
-    tries again, or goes on with what `fail_over` gives it.
+    It waits only for the fps cap and briefly for new FrameParams: an audio device that hangs does not stop the frames.
+    A GPU, which is faster than FrameParams come (one per 10 ms of audio), does not wait for them. Prompts, embeddings
+    and parameters are read as they are. A failed frame is reported once; the last frame stays, and the thread retries,
+    or continues with the result of `fail_over`.
 
-    Thread contract: the thread owns `painter` and `builder`; `frames` is its output. `swap`, `drawn`,
-    `failed` and `error` may be used from anywhere.
+    Thread contract: the thread owns `painter` and `builder`; `frames` is its output. `swap`, `drawn`, `failed` and
+    `error` may be used from anywhere.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class RenderThread:
         fail_over: Callable[[Exception, int], FailoverResult | None] = lambda error, failures: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """report: called on the render thread with one line; must not block. rescue: called on the render thread
-        when a picture failed, with the number of failures in a row: what to go on with, None for the same again.
-        clock: of the cap on frames, seconds."""
+        """report: called on the render thread with one line; must not block. fail_over: called on the render thread
+        after a failed frame with the number of failures in a row; returns what to continue with, None to retry. clock:
+        of the fps cap, seconds."""
         self._painter = painter
         self._builder = builder
         self._frame_params = frame_params
@@ -133,7 +133,7 @@ class RenderThread:
         """Seconds for which pictures kept the device so far (see `Painter.took`)."""
         self.failed = 0
         self.error = ""
-        """Why the newest picture failed, one line; "" when all is well."""
+        """Why the newest frame failed, one line; "" if it did not."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -156,8 +156,8 @@ class RenderThread:
             self._turn()
 
     def _turn(self) -> None:
-        """Draw a picture if one is due, or wait a moment: asleep, with the device idle."""
-        # Before the first prompt is encoded there is nothing to draw, and its encoder wants Python.
+        """Render a frame if one is due, else wait briefly."""
+        # Before the first prompt is encoded there is nothing to render, and the text encoder needs the interpreter.
         patience = 0.0 if self._painter.on_card and self.drawn else _LATE
         late = not self._frame_params.wait(patience if self._extrapolator.newest else _LOOK)
         if late and self._extrapolator.newest is None:
@@ -174,7 +174,7 @@ class RenderThread:
             self._next = None
         try:
             self._draw(params)
-        except Exception as error:  # whatever it is, the show goes on with the last picture
+        except Exception as error:  # the session continues with the last frame
             self._fail(error)
 
     def _draw(self, params: FrameParams) -> None:
@@ -225,6 +225,6 @@ class RenderThread:
                 self._report(result.line)
                 return
             self._painter.reset_feedback()
-        except Exception as another:  # a rescue that fails as well: the picture stays, and it tries again
+        except Exception as another:  # the failover failed as well: hold the frame and retry
             self._report(f"could not go on with less: {first_line(another, 200)}")
         self._stop.wait(_RETRY)

@@ -1,7 +1,7 @@
-"""The desk: does what parameters and keys ask of the parts that hold no parameters themselves.
+"""Session controls: carries out parameters and keys that other parts must act on.
 
-Recording, snapshots, another input, another screen. It looks at the parameters once a refresh, on the
-stage's thread, and never waits: what takes time is done on a thread of its own.
+Recording, snapshots, change of input, change of screen. Reads the parameters once per refresh, on the display's thread,
+and never waits: slow work runs on threads of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tpos_live.runtime.recordings import Recordings
 
 
 class Display(Protocol):
-    """What the desk needs of a stage, with or without a window."""
+    """What the session controls need of a display, with or without a window."""
 
     outputs: list[Output]
 
@@ -40,9 +40,8 @@ class Display(Protocol):
 
 
 class SessionControls:
-    """Thread contract: `look`, `key` and `close` on the stage's thread; `hear` on the listener's;
-    `recordings` has a contract of its own.
-    """
+    """Thread contract: `look`, `key` and `close` on the display's thread; `hear` on the audio thread; `recordings` has
+    its own contract."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class SessionControls:
         folder: str = "",
         fps: float = 30.0,
     ) -> None:
-        """record: file of the first recording, "" = named after the time. folder: for what has no name."""
+        """record: file of the first recording, "" = named after the time. folder: for files without a name."""
         self._store, self._sound, self._report = store, sound, report
         self._folder = Path(folder or ".")
         self.recordings = Recordings(report, record, folder, fps)
@@ -67,7 +66,7 @@ class SessionControls:
             store.set("out.record", True)
 
     def look(self, display: Display) -> None:
-        """Carry out what changed since the last look."""
+        """Carry out what changed since the last call."""
         snapshot = self._store.snapshot()
         recordings = self.recordings
         if recordings.failed():
@@ -92,7 +91,7 @@ class SessionControls:
                 self._sound.reopen(device)
 
     def key(self, name: str, modifiers: frozenset[str], display: Display) -> None:
-        """Do what a key stands for; keys that are no parameter are carried out here."""
+        """Carry out a key; keys without a parameter are handled here."""
         action = apply_key(key_name(name), modifiers, self._store)
         if action == "quit":
             display.close_soon()
@@ -102,11 +101,11 @@ class SessionControls:
             self._later(self._next_device, "next-device")
 
     def hear(self, chunk: Chunk) -> None:
-        """Sound for the recording."""
+        """Audio for the recording."""
         self.recordings.hear(chunk)
 
     def close(self, display: Display, *, failed: bool = False) -> None:
-        """Finish the recording, so that the file is whole. failed: the show did not even begin."""
+        """Finish the recording. failed: the session did not start."""
         self.recordings.close(display.outputs, quiet=failed)
         for thread in self._closing:
             thread.join(5.0)

@@ -1,4 +1,4 @@
-"""The notice board of a show: gathers what every part knows into one Status."""
+"""The status registry: collects the state of every part in one Status."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tpos_live.core.shown import showing, shown_text
 from tpos_live.core.status import Status
 
 KEEP = 12.0
-"""Seconds for which a reported line is shown."""
+"""Seconds for which a message is shown."""
 
 
 class StatusRegistry:
-    """Parts hang a function on the board that fills their fields of the Status.
+    """Parts register a provider of their fields of the Status.
 
-    Thread contract: any thread may call any method. `status` asks the parts at most every 50 ms, so
-    that HUD and OSC together cost no more than one of them.
+    Thread contract: any thread may call any method. `status` calls the providers at most every 50 ms, so HUD and OSC
+    together cost no more than one of them.
     """
 
     def __init__(
         self, store: ParameterStore, say: Callable[[str], None], clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        """say: where reported lines go as well (the terminal)."""
+        """say: also receives the messages (terminal)."""
         self._store = store
         self._say = say
         self._clock = clock
@@ -45,14 +45,14 @@ class StatusRegistry:
         self._process = psutil.Process()
 
     def report(self, line: str) -> None:
-        """Show a line for a while, and say it on the terminal unless it was said within a minute."""
+        """Show a message for KEEP seconds, and print it unless it was printed within the last minute."""
         now = self._clock()
         with self._lock:
             self._line, self._line_at = line, now
         self._tell(line, now)
 
     def _tell(self, line: str, now: float) -> None:
-        """Say a line on the terminal unless it was said within a minute."""
+        """Print a message unless it was printed within the last minute."""
         with self._lock:
             new = now - self._said.get(line, -1e9) > 60
             if new:
@@ -63,14 +63,14 @@ class StatusRegistry:
             self._say(line)
 
     def update(self, **fields: Any) -> None:
-        """Set fields of the Status that change seldom (state, engine, accelerator …)."""
+        """Set fields of the Status that change rarely (state, engine, accelerator …)."""
         with self._lock:
             self._fields.update(fields)
         self._asked = -1.0
 
     def add_provider(self, provider: Callable[[], dict[str, Any]]) -> None:
-        """Ask `provider` for fields of the Status each time. A field "message" is shown as long as the part
-        gives it, except for a while after a later report; it is said on the terminal when it begins."""
+        """Call `provider` for fields of each Status. A field "message" is shown as long as the provider returns it,
+        except for a while after a later message; it is printed when it first appears."""
         with self._lock:
             self._providers.append(provider)
 
