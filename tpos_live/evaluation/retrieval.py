@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from tpos_live.audio.source import RATE
+from tpos_live.core.optional_library import optional_library
 
 CHOICES = 8
 SIDE = 64
@@ -34,8 +35,7 @@ class Excerpt:
 def look(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Curves of pictures uint8 [h, w, 3]: mean L, a, b, contrast, chroma, and the change since the picture before
     (mean CIELAB distance, and of L alone): float64 [pictures, 7]."""
-    import cv2
-
+    cv2 = optional_library("cv2", "evaluate")
     rows, before = [], None
     for picture in pictures:
         small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

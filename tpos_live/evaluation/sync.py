@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from tpos_live.core.optional_library import optional_library
+
 SIDE = 64
 """Pictures are compared at SIDE by SIDE pixels."""
 MAX_LAG = 0.5
@@ -58,7 +60,7 @@ class Sync:
 
 def watch(path: Path) -> Watched:
     """Read a video. Raises SyncError for what is no video with sound of at least SECONDS."""
-    librosa, cv2 = _libraries()
+    librosa, cv2 = (optional_library(name, "evaluate") for name in ("librosa", "cv2"))
     import av
 
     change, flow, before, grey_before = [0.0], [0.0], None, None
@@ -203,12 +205,3 @@ def _blocks(container: Any, resampler: Any) -> Iterator[np.ndarray]:
             yield block.to_ndarray()[0]
     for block in resampler.resample(None):
         yield block.to_ndarray()[0]
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        import cv2
-        import librosa
-    except ImportError as error:
-        raise SyncError(f"this needs {error.name}: pip install 'tpos-live[evaluate]'") from error
-    return librosa, cv2

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tpos_live.core.optional_library import optional_library
+
+_linalg, _stats = (optional_library(f"scipy.{name}", "evaluate") for name in ("linalg", "stats"))
+
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """Fréchet distance of two clouds of features [n, d], taken as Gaussians.
@@ -17,34 +21,16 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
         raise ValueError("a distance of distributions needs at least two pictures of each")
     a, b = a.astype(np.float64), b.astype(np.float64)
     cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
-    # tr (A B)^(1/2) = tr (A^(1/2) B A^(1/2))^(1/2), of a symmetric matrix
-    root = _root(cov_a)
-    shared = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0, None)).sum()
+    shared = np.trace(_linalg.sqrtm(cov_a @ cov_b)).real
     shift = a.mean(0) - b.mean(0)
     return max(float(shift @ shift + np.trace(cov_a) + np.trace(cov_b) - 2 * shared), 0.0)
 
 
-def _root(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix)
-    root: np.ndarray = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    return root
-
-
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     """Spearman's rank correlation; 0 where one of them never changes."""
-    ranks = [_ranks(np.asarray(x, np.float64)) for x in (a, b)]
-    spread = ranks[0].std() * ranks[1].std()
-    if len(a) < 2 or spread == 0:
+    if len(a) < 2 or min(np.ptp(a), np.ptp(b)) == 0:
         return 0.0
-    return float(((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())).mean() / spread)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, equal values sharing the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    shared: np.ndarray = (ends - (counts + 1) / 2)[inverse]
-    return shared
+    return float(_stats.spearmanr(a, b).statistic)
 
 
 def sharpness(pictures: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from tpos_live.core.atomic import atomic_write, write_text
+from tpos_live.core.optional_library import optional_library
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model import autoencoder
 from tpos_live.training.image_model import contact_sheet as sheet
@@ -115,15 +116,12 @@ def train_ember(
     the learning rate and the lessons go by them, so that a training can be done in several calls; None = what is done
     and these. accelerator: "cpu", "cuda", ... or None
     for the best there is. threads: of the CPU, None for all. families, batch: in place of the plan's.
-    Raises RuntimeError with one line where a package needed for training is missing.
+    Raises MissingLibraryError.
     """
-    try:
-        from accelerate import Accelerator
-    except ImportError as error:
-        raise RuntimeError("training needs Hugging Face Accelerate: pip install 'tpos-live[train]'") from error
+    accelerate = optional_library("accelerate", "train")
     from transformers import AutoTokenizer, BertModel
 
-    acc = Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
+    acc = accelerate.Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
     on_cpu = acc.device.type == "cpu"
     plan = plan or (Plan(compiled=minutes >= WORTH_COMPILING) if on_cpu else ON_A_CARD)
     plan = replace(plan, families=tuple(families) or plan.families, batch=batch or plan.batch)

@@ -25,7 +25,7 @@ BATCH = 256
 
 
 def make() -> dict[str, list[str]]:
-    """The lists: words by family, and "idle". Raises RuntimeError where MiniLM is missing."""
+    """The lists: words by family, and "idle". Raises MissingLibraryError."""
     held_out = {word for kind in FAMILIES.values() for text in kind.held_out for word in text.split()}
     families = list(FAMILIES)
     texts = [(text, families.index(name)) for name, kind in FAMILIES.items() for text in kind.phrases]

