@@ -34,7 +34,7 @@ def config_text() -> str:
     lines += [
         "",
         "[parameters]  # start values of live parameters; OSC and keys change them during a show",
-        "# map.<feature>.<target>: how far a feature of the sound moves the picture; .curve is the exponent,",
+        "# map.<feature>.<target>: how far a feature of the sound moves the image; .curve is the exponent,",
         "# .attack and .release are in seconds. Here are those that do something when nobody has touched them.",
     ]
     for parameter in TABLE.values():

@@ -19,9 +19,9 @@ class SoundSettings(_Section):
 
     device: str = Field("mic", description='input by name or number; "mic" is the default input')
     audio: str = Field("", description="play this file instead of listening to an input")
-    loop: bool = Field(False, description="play that file again and again, without a gap")
+    loop: bool = Field(False, description="repeat that file without a gap")
     fallback: str = Field(
-        "", description="input (by name) or file that is heard while the input is lost; a file is not played aloud"
+        "", description="input (by name) or file to use while the input is lost; a file is not played aloud"
     )
     channels: Channels = Field(
         default_factory=list, description="channels to listen to, for example [1, 2]; [] = the first two"
@@ -30,19 +30,19 @@ class SoundSettings(_Section):
 
 
 class EngineSettings(_Section):
-    """What paints the pictures."""
+    """The engine that generates the frames."""
 
     name: str = Field("auto", description='"auto", "ember", a folder, or the hub id of a fetched engine')
-    size: Size = Field("", description='"256" or "512x288"; "" = that of the engine\'s own which suits the screen')
+    size: Size = Field("", description='"256" or "512x288"; "" = the engine\'s own size that fits the screen')
     accelerator: str = Field("auto", description='"auto", or one of those in docs/engines.md')
     threads: int = Field(0, ge=0, le=256, description="CPU threads of the engine; 0 = one for each core")
-    stream_batch: bool = Field(False, description="2 to 4 steps: more pictures a second, each shown 1 to 3 later")
-    residual_guidance: bool = Field(False, description="guidance that costs nothing and that every engine has")
-    fps_cap: float = Field(0.0, ge=0, le=1000, description="most engine pictures a second; 0 = no cap")
+    stream_batch: bool = Field(False, description="2 to 4 steps: more frames per second, each shown 1 to 3 later")
+    residual_guidance: bool = Field(False, description="guidance without cost, for every engine")
+    fps_cap: float = Field(0.0, ge=0, le=1000, description="limit of engine frames per second; 0 = no limit")
 
 
 class WindowSettings(_Section):
-    """Where the pictures go."""
+    """Where the frames are shown."""
 
     headless: bool = Field(False, description="no window")
     size: OutputSize = Field("1280x720", description="size of the window when it is not full screen")
@@ -52,10 +52,10 @@ class WindowSettings(_Section):
 class RecordSettings(_Section):
     """Recording a show, and `tpos-live render`."""
 
-    file: str = Field("", description='record the show to this .mp4 from the start; "" = do not')
+    file: str = Field("", description='record the show to this .mp4 from the start; "" = no')
     folder: str = Field("", description='where recordings and snapshots go; "" = the current folder')
-    fps: int = Field(30, ge=1, le=120, description="pictures a second in a recording")
-    resolution: OutputSize = Field("1280x720", description="size of a headless recording and of `render`")
+    fps: int = Field(30, ge=1, le=120, description="frames per second of a recording")
+    resolution: OutputSize = Field("1280x720", description="size of a recording without a window, and of `render`")
 
 
 class OscSettings(_Section):
