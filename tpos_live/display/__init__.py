@@ -1,1 +1,1 @@
-"""Frames to light: interpolation, post-processing, the window, recordings."""
+"""Frames to the screen: interpolation, post-processing, the window, recordings."""

@@ -1,4 +1,4 @@
-"""Which picture belongs to which sample: the arithmetic of a recording, without threads or files."""
+"""Assigns frames to audio samples: the arithmetic of a recording, without threads or files."""
 
 from __future__ import annotations
 
@@ -10,59 +10,60 @@ import numpy as np
 from tpos_live.audio.source import RATE
 
 JUMP = 0.1
-"""A step of the stamps (seconds) that is no jitter: the device was gone, time starts anew."""
+"""A jump of the timestamps by this many seconds is no jitter: the device was interrupted, and the time base restarts.
+"""
 STEADY = 0.05
-"""Share of the stamps' jitter that is followed with each block."""
+"""Share of the timestamps' jitter that is followed per block."""
 LATE = 0.1
-"""Seconds behind the sound from which frames that only repeat a picture are left out."""
+"""Seconds behind the audio from which repeated frames are left out."""
 HOLD = 0.5
-"""Longest time (seconds) for which a picture stands without a frame of the file."""
+"""Longest time in seconds without a frame in the file."""
 
 TimedFrames = deque[tuple[float, np.ndarray]]
 """(shown_at in perf_counter seconds, pixels), oldest first."""
 
 
 class AudioTrack:
-    """The sound is the clock. Frame k of the file lies at sample k * rate / fps; the moment (perf_counter) of that
-    sample is known from the stamps of the sound, and the frame gets the picture that was on the screen at that moment.
-    So neither a sound card that runs 0.1 % fast nor a slow encoder pulls them apart.
+    """The audio is the clock. Frame k of the file is at sample k * rate / fps; the time (perf_counter) of that sample
+    is known from the timestamps of the audio, and the frame gets the image that was on the screen at that time. Neither
+    a sound card that runs 0.1 % fast nor a slow encoder can desynchronise them.
 
-    Frames are taken one by one. An encoder that comes late finds fewer pictures, each at its own place: the frames
-    between are left out, which costs nothing, and the picture before stands longer.
+    Frames are taken one by one. A slow encoder finds fewer images, each at its own place: the frames between are left
+    out at no cost, and the previous image stays longer.
     """
 
     def __init__(self, fps: float, rate: int = RATE) -> None:
         self.fps, self.rate = fps, rate
         self.thin = False
-        """Leave frames that only repeat a picture out, also when in time: fewer pictures come than there are frames."""
+        """Also leave out repeated frames when in time: there are fewer images than frames."""
         self.frames = 0
         """Length so far, in frames."""
         self.samples = 0
-        """Samples heard so far."""
+        """Samples received so far."""
         self.repeated = 0
-        """Frames that show the picture before again, or were left out: none newer had come."""
+        """Frames that repeat the previous image, or were left out, for lack of a newer one."""
         self.lost = 0
-        """Pictures that were shown and are in no frame, because a newer one took their place."""
+        """Images that were shown and are in no frame, because a newer one took their place."""
         self._current: np.ndarray | None = None
         self._first: float | None = None
         self._began: float | None = None
 
     @property
     def due(self) -> int:
-        """Frames that the sound so far needs."""
+        """Frames needed for the audio so far."""
         return math.ceil(self.samples * self.fps / self.rate)
 
     def moment(self, place: int) -> float:
-        """When (perf_counter) what frame `place` shows was on the screen."""
+        """Time (perf_counter) at which the image of frame `place` was on the screen."""
         return (self._began or 0.0) + place / self.fps
 
     def see(self, shown_at: float) -> None:
-        """A picture was shown. The file begins with the first one, and so does its sound."""
+        """An image was shown. The file begins with the first one, and so does its audio."""
         if self._first is None:
             self._first = shown_at
 
     def hear(self, samples: int, captured_at: float) -> bool:
-        """`samples` more were heard, the newest at `captured_at`. False before the first picture."""
+        """`samples` more were received, the newest at `captured_at`. False before the first image."""
         if self._first is None or (not self.samples and captured_at < self._first):
             return False
         self.samples += samples
@@ -75,7 +76,7 @@ class AudioTrack:
     def next(self, pictures: TimedFrames) -> tuple[int, np.ndarray, bool] | None:
         """The next frame to write: its place, its pixels, and whether they are new. None if none is due.
 
-        pictures: those that are used or outdated are taken out.
+        pictures: images that are used or outdated are removed.
         """
         due, place = self.due, self.frames
         if place >= due:
@@ -97,7 +98,7 @@ class AudioTrack:
         return place, self._current, new
 
     def last(self) -> tuple[int, np.ndarray] | None:
-        """A last frame that makes the pictures as long as the sound, None if they are."""
+        """A last frame that makes the video as long as the audio, None if it is."""
         if self._current is None or self.frames >= self.due:
             return None
         self.repeated += self.due - self.frames
@@ -105,7 +106,7 @@ class AudioTrack:
         return self.frames - 1, self._current
 
     def _take(self, pictures: TimedFrames, place: int) -> bool:
-        """Take what was on the screen at `place`; False if it is what was there before."""
+        """Take the image that was on the screen at `place`; False if it is the previous one."""
         until = self.moment(place) + 0.5 / self.fps
         new = False
         while pictures and (pictures[0][0] <= until or self._current is None):

@@ -1,4 +1,4 @@
-"""The light that spills from bright parts: a small map, made once for each picture of the engine."""
+"""The bloom map: the light that bright areas spread, computed once per engine frame."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ import numpy as np
 import torch
 
 SIDE = 96
-"""Width and height of the map; it covers the whole picture."""
+"""Width and height of the map; it covers the whole frame."""
 RADII = ((0.01, 0.55), (0.04, 0.32), (0.12, 0.13))
 """Radius in fractions of the width, and share of the light."""
 EMITTER = 0.3
-"""Light (coded value squared) above which a part counts as an emitter, more and more."""
+"""Light (coded value squared) above which an area emits, increasingly."""
 _LARGEST = 320
 
 
 def make_bloom_map(pixels: np.ndarray) -> torch.Tensor:
-    """Bloom of a picture: uint8 [H, W, 3] to float32 [3, SIDE, SIDE], light between 0 and 1.
+    """Bloom of a frame: uint8 [H, W, 3] to float32 [3, SIDE, SIDE], light between 0 and 1.
 
-    Emitters are picked at full size, so that a small bright point counts; then three blurs.
-    Large pictures are thinned first, which a blur forgives.
+    Emitters are found at full size, so that a small bright point counts; then three blurs. Large frames are subsampled
+    first.
     """
     thin = max(1, round(max(pixels.shape[:2]) / _LARGEST))
     light = torch.from_numpy(pixels[::thin, ::thin]).permute(2, 0, 1).float().mul_(1 / 255).square_()
     brightest = light.amax(0)
     light.mul_(brightest.sub_(EMITTER).div_(1 - EMITTER).clamp_(0, 1))
     height, width = light.shape[1:]
-    # All on the last axis, then the picture is turned: [3, h, w] -> [3, SIDE, h] -> [3, SIDE, SIDE].
+    # Both filters act on the last axis, with a transposition between: [3, h, w] -> [3, SIDE, h] -> [3, SIDE, SIDE].
     small = _along(_along(light, _shrink(width)), _shrink(height))
     bloom_map = torch.zeros_like(small)
     for radius, share in RADII:
-        # A radius is a part of the width, so it is longer in the map where the picture is less high.
+        # A radius is a fraction of the width, so it spans more rows of the map in a wide frame.
         across, down = radius * SIDE, radius * SIDE * width / height
         bloom_map.add_(_along(_along(small, _blur(round(across, 3))), _blur(round(down, 3))), alpha=share)
     return bloom_map
 
 
 def _along(picture: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Apply [n, m] along the last axis and turn: float [3, k, m] to [3, n, k]."""
+    """Apply [n, m] along the last axis and transpose: float [3, k, m] to [3, n, k]."""
     return torch.mm(picture.reshape(-1, picture.shape[2]), matrix.T).view(3, -1, matrix.shape[0]).transpose(1, 2)
 
 
 @cache
 def _shrink(n: int) -> torch.Tensor:
-    """Float32 [SIDE, n]: averages n samples into SIDE boxes, by the length they share."""
+    """Float32 [SIDE, n]: averages n samples into SIDE boxes, weighted by overlap."""
     edges = np.linspace(0, n, SIDE + 1)
     at = np.arange(n)
     shared = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)

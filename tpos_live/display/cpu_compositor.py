@@ -1,6 +1,6 @@
-"""The composition on the CPU: what a picture of the engine becomes on its way to file or screen.
+"""The CPU compositor: turns an engine frame into an output frame.
 
-The reference for `shader.py`; the formula is in `tone.py`.
+The reference for `gl_compositor.py`; the formula is in `tone_mapping.py`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from tpos_live.display.tone_mapping import (
 )
 
 BAND = 32
-"""Rows that are composed together: few enough for a core's cache to hold all that is between the steps."""
+"""Rows that are composed together: few enough to keep all intermediate values in a core's cache."""
 
 
 class CpuCompositor:
-    """Composes pictures of one output size. State: what was enlarged of the two newest frames.
+    """Composes frames of one output size. State: the enlarged versions of the two newest engine frames.
 
     Thread contract: one thread at a time.
     """
@@ -50,9 +50,9 @@ class CpuCompositor:
         self._buffers: dict[tuple[int, int], _Buffers] = {}
 
     def compose(self, postfx: PostFxParams, newest: Frame | None, previous: Frame | None = None) -> np.ndarray:
-        """The finished picture: uint8 [height, width, 3], sRGB, row 0 on top, new memory.
+        """The composed frame: uint8 [height, width, 3], sRGB, row 0 on top, new memory.
 
-        newest None gives black. previous counts only while finish.mix is below 1.
+        newest None gives black. previous is used only while postfx.mix is below 1.
         """
         width, height = self.size
         out = torch.zeros(height, width, 3, dtype=torch.uint8)
@@ -101,19 +101,20 @@ class CpuCompositor:
 
     def _work(self, rows: int, width: int) -> _Buffers:
         if (rows, width) not in self._buffers:
-            if len(self._buffers) > 1:  # of another size: a placement has whole bands and a last one
+            if len(self._buffers) > 1:  # of another size: a placement has full bands and a shorter last one
                 self._buffers.clear()
             self._buffers[rows, width] = _Buffers(rows, width)
         return self._buffers[rows, width]
 
     def _field(self, detail: Detail) -> torch.Tensor:
-        """The turbulence of the moment: float [1, 2, DETAIL_TILE + 2, DETAIL_TILE + 2], a texel more on each side."""
+        """The turbulence at this moment: float [1, 2, DETAIL_TILE + 2, DETAIL_TILE + 2], padded by one texel on each
+        side."""
         if self._tile is None:
             self._tile = F.pad(torch.from_numpy(detail_tile()).permute(2, 0, 1)[None], (1, 1, 1, 1), mode="circular")
         return self._tile[:, :2] * detail.cos + self._tile[:, 2:] * detail.sin
 
     def _noise_at(self, seed: int, placement: ImagePlacement) -> torch.Tensor:
-        """Float [4, height, width] of the drawn part: dither 0 to below 1 three times, grain."""
+        """Float [4, height, width] of the drawn area: dither in [0, 1) three times, grain."""
         if self._noise is None:
             tile = torch.from_numpy(noise_tile()).permute(2, 0, 1).float()
             tile[:3] /= 256
@@ -126,7 +127,7 @@ class CpuCompositor:
 
 
 class _Picture:
-    """An engine picture, enlarged, with its glow. light: coded float [1, 3, k*h, k*w]; glow: [1, 3, ., .]."""
+    """An enlarged engine frame with its bloom map. light: coded float [1, 3, k*h, k*w]; bloom_map: [1, 3, ., .]."""
 
     def __init__(self, frame: Frame, output: tuple[int, int]) -> None:
         self.frame = frame
@@ -139,7 +140,7 @@ class _Picture:
 
 
 class _Buffers:
-    """Memory for one band of the drawn part, used again for every band and picture."""
+    """Memory for one band of the drawn area, reused for every band and frame."""
 
     def __init__(self, height: int, width: int) -> None:
         self.light = torch.empty(3, height, width)
@@ -152,11 +153,11 @@ class _Buffers:
         self._y = self._centres.clone()
 
     def begin(self, first: int) -> None:
-        """The band begins at this row of the drawn part."""
+        """The band begins at this row of the drawn area."""
         torch.add(self._centres, first, out=self._y)
 
     def turbulence(self, placement: ImagePlacement, detail: Detail, field: torch.Tensor) -> torch.Tensor:
-        """How far each pixel is moved: [2, height, width], x and y, as grid_sample wants them."""
+        """Displacement of each pixel: [2, height, width], x and y, as grid_sample expects them."""
         a, b, c, d = placement.matrix
         axes = ((a, b, placement.shift[0]), (c, d, placement.shift[1]))
         for axis, (along, down, shift) in enumerate(axes):
@@ -164,7 +165,7 @@ class _Buffers:
             torch.add(
                 self._x * (along * scale) + (shift * scale - detail.start[axis]), self._y * (down * scale), out=at
             )
-            # One texel more on each side: positions between the last and the first lie between two of them as well.
+            # The padding texel on each side lets positions between the last and the first texel be interpolated.
             at.sub_(at.floor()).mul_(2 * DETAIL_TILE).add_(2).div_(DETAIL_TILE + 2).sub_(1)
         aside = F.grid_sample(field, self._positions, align_corners=False)[0]
         aside[0].mul_(2 * detail.reach[0])
@@ -174,7 +175,7 @@ class _Buffers:
     def grid_for(
         self, placement: ImagePlacement, pan: tuple[float, float], aside: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Sampling positions [1, height, width, 2] from -1 to 1, as grid_sample wants them, moved `aside`."""
+        """Sampling positions [1, height, width, 2] from -1 to 1, as grid_sample expects them, displaced by `aside`."""
         a, b, c, d = placement.matrix
         x, y = placement.shift
         torch.add(self._x * (2 * a) + (2 * (x - pan[0]) - 1), self._y * (2 * b), out=self._grid[0])
@@ -192,7 +193,7 @@ def _blended(
     new: _Picture,
     old: _Picture | None,
 ) -> torch.Tensor:
-    """The band of the newest picture, or of the blend of both: coded float [3, rows, width], at least 0."""
+    """The band of the newest frame, or of the blend of both: coded float [3, rows, width], at least 0."""
     v = _sample(new.light, work.grid_for(placement, postfx.pan_new, aside))
     if old is not None:
         v = torch.lerp(_sample(old.light, work.grid_for(placement, postfx.pan_old, aside)), v, postfx.mix)
@@ -202,9 +203,9 @@ def _blended(
 
 
 def enlarge(picture: torch.Tensor, factor: int) -> torch.Tensor:
-    """Cubic convolution by a whole factor: float [3, h, w] to [3, factor*h, factor*w].
+    """Cubic convolution by an integer factor: float [3, h, w] to [3, factor*h, factor*w].
 
-    Edges repeat; what overshoots 0 or 1 is cut off.
+    Edges repeat; results are clipped to 0..1.
     """
     if factor == 1:
         return picture.contiguous()
@@ -230,7 +231,7 @@ def _sample(picture: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
 
 
 def _colour(light: torch.Tensor, matrix: tuple[float, ...], out: torch.Tensor) -> torch.Tensor:
-    """A 3x3 matrix on the colours, at least 0. (Three multiplications beat a thin matrix product.)"""
+    """A 3x3 matrix on the colours, at least 0. (Three multiplications are faster than a thin matrix product.)"""
     if matrix[1] == 0:
         return light.mul_(matrix[0])
     for i in range(3):
@@ -240,7 +241,7 @@ def _colour(light: torch.Tensor, matrix: tuple[float, ...], out: torch.Tensor) -
 
 
 def _shoulder(light: torch.Tensor, strength: float, spare: torch.Tensor) -> None:
-    """Hold back what is brighter than the knee and let it whiten the colour, in place."""
+    """Compress what is brighter than the knee, and desaturate it, in place."""
     over = torch.sub(light, KNEE, out=spare).clamp_(min=0)
     part = over * strength
     lost = over.mul_(part).div_(part.add_(1))

@@ -1,35 +1,35 @@
-"""How much work a recording gives its encoder: less when it comes too late, more again when it has time."""
+"""Adapts the load of a recording's encoder: less work when it is late, more when it has time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 WINDOW = 4.0
-"""Seconds after which it is judged."""
+"""Seconds between two decisions."""
 MISSED = 0.02
-"""Share of the pictures that may be missed."""
+"""Share of frames that may be missed."""
 HALVES = 1 / 3
-"""Share missed from which fewer frames per second, evenly spread, look better than gaps among many."""
+"""Share of missed frames from which a lower, even frame rate looks better than gaps."""
 CALM = 30.0
-"""Seconds without a miss before more work is tried; twice as long after each attempt that failed."""
+"""Seconds without a miss before more work is tried; doubled after each attempt that failed."""
 CALMEST = 480.0
 SLOWEST = 5.0
-"""Frames per second below which it is not lowered: then pictures are missed as they come."""
+"""Frames per second below which the rate is not lowered."""
 AGAIN = 60.0
-"""Seconds between two warnings that pictures are missed."""
+"""Seconds between two warnings about missed frames."""
 
 
 @dataclass
 class EncoderController:
-    """First a cheaper preset, then every 2nd, 3rd … frame. The size stays: a file has one.
+    """First a cheaper preset, then every 2nd, 3rd … frame. The size of a file is fixed.
 
-    State only; one thread calls `note` and `look`, and gives the time.
+    State only; one thread calls `note` and `look`, and passes the time.
     """
 
     fps: float
     presets: tuple[str, ...] = ("superfast", "ultrafast")
     every: int = 1
-    """One frame is recorded of so many."""
+    """One of this many frames is recorded."""
     _preset: int = 0
     _begun: float | None = None
     _written: int = 0
@@ -42,21 +42,21 @@ class EncoderController:
 
     @property
     def preset(self) -> str:
-        """The encoder's preset to use now."""
+        """The encoder preset to use now."""
         return self.presets[self._preset]
 
     def keep_preset(self) -> None:
-        """The preset cannot be changed within this file: do the rest only."""
+        """The preset cannot change within this file: use the other steps only."""
         self.presets, self._preset = (self.presets[0],), 0
 
     def note(self, busy: float, missed: int) -> None:
-        """A frame took `busy` seconds, and `missed` pictures were lost meanwhile because there was no room."""
+        """A frame took `busy` seconds, and `missed` frames were dropped meanwhile."""
         self._written += 1
         self._busy += busy
         self._missed += missed
 
     def look(self, now: float) -> str:
-        """Judge, every WINDOW seconds; a line for a person where something changed or is wrong, else ""."""
+        """Decide, every WINDOW seconds; a message where something changed or is wrong, else ""."""
         if self._begun is None:
             self._begun = now
         span = now - self._begun
@@ -87,7 +87,7 @@ class EncoderController:
         return f"recording: {why}, {got:.1f} per second; length and sound are right. Close other programs"
 
     def _more(self, took: float) -> bool:
-        """Give it more work if it would have the time."""
+        """Give the encoder more work if it has the time."""
         if self.every > 1 and took * self.fps / (self.every - 1) < 0.8:
             self.every -= 1
         elif self.every == 1 and self._preset > 0 and took * self.fps < 0.4:

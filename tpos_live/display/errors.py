@@ -1,5 +1,5 @@
-"""The stage's one error."""
+"""The display's error."""
 
 
 class DisplayError(Exception):
-    """Something of the stage cannot be used: one line that says what, where and what to do."""
+    """A part of the display or an output file cannot be used: what, where and the remedy, in one line."""

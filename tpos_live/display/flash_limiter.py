@@ -1,14 +1,13 @@
-"""The flash limiter: never more than three general flashes in any second.
+"""The flash limiter: at most three general flashes in any second.
 
-WCAG 2.3.1: a general flash is a pair of opposing changes of relative luminance by a tenth of its range or more, where
-the darker one is below 0.80, over more than a quarter of ten degrees of the view; here over a quarter of the picture,
-wherever its parts lie. A flash needs a rise, so it is rises that are counted, and a fourth within a second is held
-back by fading the whole picture: falls are left alone, a picture may always go dark.
+WCAG 2.3.1: a general flash is a pair of opposing changes of relative luminance by 10 % of its range or more, where the
+darker one is below 0.80, over more than a quarter of ten degrees of the visual field; here over a quarter of the frame,
+wherever its parts lie. A flash needs a rise, so rises are counted, and a fourth one within a second is limited by
+dimming the whole frame. Falls are never limited.
 
-It works on what is about to be shown, from the engine's picture on a coarse grid and the numbers of the finish, and
-answers with a factor on the master level. So both composers obey it in the same way. A picture that is zoomed or
-turned brings other parts to a place, which is a flash there like any other. Some of the allowance is kept for what the
-grid does not know: grain, what lies between its samples, light that spills.
+It analyses the frame that is about to be shown, from the engine frame on a coarse grid and the PostFxParams, and
+returns a factor for the master level, so both compositors behave alike. A zoom or rotation that moves bright areas also
+counts. A margin covers what the grid does not contain: grain, details between samples, bloom.
 """
 
 from __future__ import annotations
@@ -28,24 +27,24 @@ WITHIN = 1.05
 CHANGE = 0.08
 """Change of relative luminance that counts; the rule says 0.10."""
 AREA = 0.2
-"""Share of the picture that counts; the rule says 0.25."""
+"""Share of the frame that counts; the rule says 0.25."""
 BRIGHT = 0.8
-"""Where the darker of two states is brighter than this, they make no flash."""
+"""A change is no flash where the darker state is brighter than this."""
 RECOVER = 0.7
-"""Of the master level, a second: how fast the picture comes back."""
+"""Recovery of the master level per second."""
 GRID = 12
-"""Parts of the picture along each side."""
+"""Parts of the frame along each side."""
 _SAMPLES = 4
 _COUNT = GRID * _SAMPLES
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 class FlashLimiter:
-    """State: what each part of the picture has done of late. Thread contract: one thread; time is passed in."""
+    """State: the recent luminance of each part. Thread contract: one thread; time is passed in."""
 
     def __init__(self) -> None:
         self.gain = 1.0
-        """Factor on the master level at the last step."""
+        """Factor for the master level at the last step."""
         self._low = np.zeros(GRID * GRID)  # the screen was black before
         self._high = np.zeros(GRID * GRID)
         self._counted = np.zeros(GRID * GRID, bool)
@@ -54,7 +53,7 @@ class FlashLimiter:
         self._grids: list[tuple[Frame, np.ndarray]] = []
 
     def step(self, now: float, postfx: PostFxParams, newest: Frame, previous: Frame | None, on: bool = True) -> float:
-        """The factor on the level for the picture that is shown at `now` (seconds). Off, it watches and answers 1."""
+        """The factor for the frame that is shown at `now` (seconds). With `on` False it only observes and returns 1."""
         coded = self._coded(postfx, newest, previous)
         passed = max(now - self._at, 0.0) if self._at is not None else 0.0
         self._at = now
@@ -64,18 +63,18 @@ class FlashLimiter:
         level = postfx.shown_level
         shown = luminance(coded * (level * self.gain))
         while on and len(self._rises) >= MOST and self._risen(shown).mean() > AREA:
-            # Once is enough but for colours that are not quite as bright as the grey that stands for them.
+            # One pass suffices, except for colours that are a little brighter than the grey that represents them.
             self.gain *= 0.98 * self._hold(coded, level * self.gain)
             shown = luminance(coded * (level * self.gain))
         self._note(now, shown)
         return self.gain
 
     def _risen(self, shown: np.ndarray) -> np.ndarray:
-        """Parts that are about to be a change brighter than they have been since they last fell: bool [n]."""
+        """Parts that would rise by CHANGE since they last fell: bool [n]."""
         return np.asarray((shown - self._low >= CHANGE) & (self._low < BRIGHT) & ~self._counted)
 
     def _hold(self, coded: np.ndarray, level: float) -> float:
-        """The factor, 0 to 1, at which as many parts as may rise still do."""
+        """The factor, 0 to 1, at which no more parts rise than allowed."""
         most = _inverse(np.minimum(self._low + CHANGE, 1.0))
         ceiling = most / np.maximum(level * _inverse(luminance(coded)), 1e-6)
         ceiling[self._counted | (self._low >= BRIGHT)] = np.inf
@@ -90,13 +89,13 @@ class FlashLimiter:
         self._low = np.minimum(self._low, shown)
         self._high = np.maximum(self._high, shown)
         fallen = self._high - shown >= CHANGE
-        # What has fallen may rise anew, from here.
+        # Parts that have fallen may rise again from here.
         self._low = np.where(fallen, shown, self._low)
         self._high = np.where(fallen, shown, self._high)
         self._counted &= ~fallen
 
     def _coded(self, postfx: PostFxParams, newest: Frame, previous: Frame | None) -> np.ndarray:
-        """Coded colours [n, 3] of the parts, at full level, about as the composers make them (`tone.py`)."""
+        """Coded colours [n, 3] of the parts at full level, approximately as composed (`tone_mapping.py`)."""
         light = self._grid(newest)
         if previous is not None and postfx.mix < 1.0:
             light = postfx.mix * light + (1.0 - postfx.mix) * self._grid(previous)
@@ -118,7 +117,7 @@ class FlashLimiter:
 
 
 def samples(pixels: np.ndarray) -> np.ndarray:
-    """Light of uint8 [h, w, 3] at 16 places in each part: float64 [48, 48, 3]."""
+    """Light of uint8 [h, w, 3] at 16 positions in each part: float64 [48, 48, 3]."""
     height, width = pixels.shape[:2]
     rows = (np.arange(_COUNT) + 0.5) * height / _COUNT
     columns = (np.arange(_COUNT) + 0.5) * width / _COUNT
@@ -135,7 +134,7 @@ def _means(light: np.ndarray) -> np.ndarray:
 
 
 def _moved(light: np.ndarray, postfx: PostFxParams) -> np.ndarray:
-    """Samples [48, 48, 3] as zoom and rotation show them, mirrored at the edges; to the nearest sample."""
+    """Samples [48, 48, 3] after zoom and rotation, mirrored at the edges, nearest neighbour."""
     if postfx.zoom == 1.0 and postfx.rotate == 0.0:
         return light
     angle = math.radians(postfx.rotate)

@@ -1,7 +1,7 @@
-"""The composition on the GPU: the same formula as `compose.py`, in GLSL 3.30. All GL is in here.
+"""The GPU compositor: the formula of `cpu_compositor.py` in GLSL 3.30. All OpenGL calls are here.
 
-Everything needs the window's context to be current, so it is called from the window's thread only.
-Row 0 of every texture and of the frame buffer is the top of the picture; it is turned when shown.
+Every call needs the window's current context, so it runs on the window's thread. Row 0 of every texture and frame
+buffer is the top of the image; it is flipped when shown.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from tpos_live.display.tone_mapping import (
 )
 
 MOST_READS = 3
-"""Asynchronous reads under way at most; a further one waits for the oldest."""
+"""Pending asynchronous reads; a further one waits for the oldest."""
 
 
 class GlCompositor:
-    """Composes into a frame buffer of its own, from where the picture is shown, read or recorded."""
+    """Composes into its own frame buffer, from where the frame is shown, read or recorded."""
 
     def __init__(self) -> None:
         """Needs a current OpenGL 3.3 context. Raises DisplayError if the shaders do not compile."""
@@ -66,12 +66,12 @@ class GlCompositor:
         self._readers: deque[_Reader] = deque()
         self._idle: list[_Reader] = []
         self.size = (0, 0)
-        """(width, height) of the picture composed last."""
+        """(width, height) of the last composed frame."""
 
     def compose(
         self, postfx: PostFxParams, newest: Frame | None, previous: Frame | None, size: tuple[int, int]
     ) -> None:
-        """Compose a picture of `size` (width, height); the arguments are those of Composer.compose."""
+        """Compose a frame of `size` (width, height); arguments as of CpuCompositor.compose."""
         if size != self.size:
             self._target.reserve(*size)
             self._target_buffer.attach(self._target)
@@ -94,7 +94,7 @@ class GlCompositor:
             gl.glClear(gl.GL_COLOR_BUFFER_BIT)
         gl.glViewport(placement.left, placement.top, placement.width, placement.height)
         if tone.bloom > 0:
-            # Before anything is bound: uploading takes a texture unit.
+            # Before textures are bound: uploading uses a texture unit.
             for picture in (new, old):
                 if picture is not None:
                     picture.make_bloom()
@@ -133,7 +133,7 @@ class GlCompositor:
         program.stop()
 
     def show(self, window: tuple[int, int]) -> None:
-        """Put the composed picture on the window of (width, height) pixels, aspect kept."""
+        """Draw the composed frame on the window of (width, height) pixels, aspect kept."""
         scale = min(window[0] / self.size[0], window[1] / self.size[1])
         width, height = round(self.size[0] * scale), round(self.size[1] * scale)
         x, y = (window[0] - width) // 2, (window[1] - height) // 2
@@ -149,14 +149,14 @@ class GlCompositor:
         gl.glViewport(0, 0, *window)
 
     def read(self) -> np.ndarray:
-        """The composed picture: uint8 [height, width, 3], row 0 on top. Waits for the GPU."""
+        """The composed frame: uint8 [height, width, 3], row 0 on top. Waits for the GPU."""
         width, height = self.size
         pixels = np.empty((height, width, 3), np.uint8)
         self._read_into(pixels.ctypes.data)
         return pixels
 
     def read_window(self, window: tuple[int, int]) -> np.ndarray:
-        """What is drawn on the window of (width, height), HUD and all, before it is flipped."""
+        """The window's content of (width, height), HUD included, before the flip."""
         width, height = window
         pixels = np.empty((height, width, 3), np.uint8)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
@@ -165,7 +165,7 @@ class GlCompositor:
         return pixels[::-1]
 
     def begin_read(self, stamp: float) -> None:
-        """Ask for the composed picture without waiting; `finish_reads` gives it later."""
+        """Request the composed frame without waiting; `finish_reads` gives it later."""
         reader = self._idle.pop() if self._idle else _Reader()
         reader.start(self.size, stamp)
         self._read_into(None)
@@ -174,14 +174,14 @@ class GlCompositor:
         self._readers.append(reader)
 
     def finish_reads(self) -> Iterator[tuple[float, np.ndarray]]:
-        """(stamp, uint8 [height, width, 3]) of the reads that the GPU has done, oldest first."""
+        """(stamp, uint8 [height, width, 3]) of completed reads, oldest first."""
         while self._readers and (len(self._readers) >= MOST_READS or self._readers[0].done()):
             reader = self._readers.popleft()
             self._idle.append(reader)
             yield reader.stamp, reader.take()
 
     def drop_reads(self) -> None:
-        """Forget what was asked for."""
+        """Drop pending reads."""
         while self._readers:
             reader = self._readers.popleft()
             gl.glDeleteSync(reader.fence)
@@ -194,7 +194,7 @@ class GlCompositor:
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
 
     def _picture(self, frame: Frame, keep: Frame | None) -> _Picture:
-        """The enlarged picture of a frame; made in the place of the one that is not to be kept."""
+        """The enlarged engine frame; replaces the one that is not in `keep`."""
         for picture in self._pictures:
             if picture.frame is frame and picture.output == self.size:
                 return picture
@@ -238,12 +238,12 @@ class GlCompositor:
 
 
 def renderer_name() -> str:
-    """The driver's name of the GPU that draws, such as "llvmpipe (LLVM 15.0.6, 256 bits)"."""
+    """The driver's name of the GPU, such as "llvmpipe (LLVM 15.0.6, 256 bits)"."""
     return str(gl.gl_info.get_renderer())
 
 
 def is_software(name: str) -> bool:
-    """True where the CPU draws, which leaves less of it for the engine."""
+    """True where the CPU renders, which leaves less of it for the engine."""
     return any(word in name.lower() for word in ("llvmpipe", "softpipe", "swiftshader", "gdi generic"))
 
 
@@ -285,7 +285,7 @@ class _Texture:
 
 
 class _Picture:
-    """An engine picture, enlarged, with its glow, for outputs of one size."""
+    """An enlarged engine frame with its bloom map, for outputs of one size."""
 
     def __init__(self) -> None:
         self.frame: Frame | None = None
@@ -296,7 +296,7 @@ class _Picture:
         self.has_bloom = False
 
     def make_bloom(self) -> None:
-        """Make the glow when it is first asked for: the start screen has none and need not load torch."""
+        """Compute the bloom map at first use: the start screen needs none and does not load torch."""
         if not self.has_bloom and self.frame is not None:
             from tpos_live.display.bloom import make_bloom_map
 
@@ -324,7 +324,7 @@ class _FrameBuffer:
 
 
 class _Reader:
-    """One asynchronous read: the GPU copies into a buffer of its own, which is mapped later."""
+    """One asynchronous read: the GPU copies into a buffer, which is mapped later."""
 
     def __init__(self) -> None:
         self.stamp = 0.0

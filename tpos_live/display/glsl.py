@@ -1,4 +1,4 @@
-"""The sources of the finishing shader (GLSL 3.30); what they compute is told in `film.py`."""
+"""The sources of the compositing shaders (GLSL 3.30); `tone_mapping.py` describes what they compute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ void main() {
 """
 
 ENLARGE = """#version 330 core
-// Cubic convolution along one axis by a whole factor; the weights of each phase come from film.py.
+// Cubic convolution along one axis by an integer factor; the weights of each phase come from tone_mapping.py.
 uniform sampler2D picture;
 uniform ivec2 axis;
 uniform int factor;
@@ -106,7 +106,7 @@ void main() {
 
 
 def compose_source(blend: bool, bloom: bool, detail: bool) -> str:
-    """The finishing shader with or without a second picture, bloom and detail: what is not needed costs nothing."""
+    """The compositing shader with or without a second frame, bloom and detail: unused parts are compiled out."""
     switches = [name for name, on in (("BLEND", blend), ("BLOOM", bloom), ("DETAIL", detail)) if on]
     numbers = {"KNEE": KNEE, "SPILL": SPILL, "TILE": TILE, "TOE": TOE, "GRAIN_STEP": GRAIN_STEP}
     lines = [f"#define {name}" for name in switches] + [f"#define {n} {v}" for n, v in numbers.items()]

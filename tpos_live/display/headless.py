@@ -1,4 +1,4 @@
-"""The stage without a display: the same picture, composed on the CPU, only when somebody takes it."""
+"""The display without a window: the same frames, composed on the CPU, and only when an output needs them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tpos_live.display.output import Output
 from tpos_live.display.pacing import Pacer, ShownMeter
 
 CORES_PER_THREAD = 4
-"""Cores for each thread that composes. The engine has threads on all cores, too: two that compose on two cores wait for
-each other after each step of the arithmetic, and a recording gets 5 pictures per second instead of 10."""
+"""Cores per composing thread. The engine has threads on all cores, too: two composing threads on two cores wait for
+each other after each operation, and a recording gets 5 frames per second instead of 10."""
 
 
 class HeadlessDisplay:
@@ -60,11 +60,11 @@ class HeadlessDisplay:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Give this thread its PyTorch threads back."""
+        """Restore this thread's number of PyTorch threads."""
         torch.set_num_threads(self._torch_threads)
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Keep the pace until `close_soon` is called or `until()` is true."""
+        """Run until `close_soon` is called or `until()` is true."""
         while not self.closing and not until():
             self.step(self._clock())
             pause = self._pacer.after_flip(self._clock(), 0.0)
@@ -72,15 +72,15 @@ class HeadlessDisplay:
                 time.sleep(pause)
 
     def close_soon(self) -> None:
-        """End `run` after this picture."""
+        """End `run` after this frame."""
         self.closing = True
 
     def next_screen(self) -> int:
-        """There are no screens here: 0."""
+        """There are no screens: 0."""
         return 0
 
     def step(self, now: float) -> None:
-        """Take what is new, and compose if an output wants a picture."""
+        """Take new inputs, and compose if an output wants a frame."""
         if self._on_refresh is not None:
             self._on_refresh(now)
         snapshot = self._snapshot()
@@ -95,6 +95,6 @@ class HeadlessDisplay:
         self.meter.note(now, self.interpolator.newest, params.heard_at)
 
     def read_back(self) -> np.ndarray:
-        """The composed picture of the last `step`: uint8 [height, width, 3]."""
+        """The composed frame of the last `step`: uint8 [height, width, 3]."""
         display_frame = self._display_frame
         return self._compositor.compose(display_frame.postfx, display_frame.newest, display_frame.previous)

@@ -1,4 +1,4 @@
-"""The status over the picture, for the performer's eyes: never in a recording."""
+"""The HUD: the status on the window, never in a recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tpos_live.core.status import Status
 from tpos_live.core.timing import hms
 
 TEXT_RATE = 6
-"""Texts are laid out anew so many times a second at most; laying out is what costs."""
+"""Text layouts per second at most, because layout is expensive."""
 FONTS = ("Inter", "Segoe UI", "SF Pro Text", "Helvetica Neue", "DejaVu Sans", "Liberation Sans")
 INK = (236, 238, 244, 255)
 DIM = (150, 156, 170, 255)
@@ -25,7 +25,7 @@ _WIDTH, _PAD, _LINE, _METERS = 348, 18, 23, 74
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the HUD: a name, its value, and the value's colour."""
+    """One row of the HUD: name, value, and the value's colour."""
 
     name: str
     value: str
@@ -33,7 +33,7 @@ class Line:
 
 
 def lines(status: Status, shown_fps: float) -> list[Line]:
-    """What the HUD says, in order of what a performer looks for first."""
+    """The rows of the HUD, most important first."""
     sound = status.sound_state + (f" · {status.sound_name}" if status.sound_name else "")
     well = status.sound_state in ("", "running")
     tempo = f"{status.tempo:.1f} BPM · sure {status.confidence:.0%}" if status.tempo > 0 else "listening"
@@ -59,7 +59,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
 
 
 def _recording(status: Status) -> list[Line]:
-    """The file, how well the encoder keeps up, and the disk; or what was lost."""
+    """The file, the encoder's lag and the disk; or why the recording failed."""
     if not status.recording:
         return [Line("record", status.record_error, BAD)] if status.record_error else []
     lost = f" · {status.record_dropped} lost" if status.record_dropped else ""
@@ -77,7 +77,7 @@ def _recording(status: Status) -> list[Line]:
 
 
 def _understood(line: str) -> list[Line]:
-    """What the engine sees in the prompt, and in a line of their own the words it does not know."""
+    """What the engine draws of the prompt, and in a row of its own the words that it does not know."""
     seen, _, missed = line.rpartition("not understood: ") if "not understood: " in line else (line, "", "")
     rows = [Line("seen as", seen.rstrip("; "))] if seen else []
     return rows + ([Line("unknown", missed, WARN)] if missed else [])
@@ -124,7 +124,7 @@ class Hud:
         )
 
     def draw(self, status: Status, shown_fps: float, size: tuple[int, int], now: float) -> None:
-        """Draw over the window of (width, height) pixels. now: seconds."""
+        """Draw on the window of (width, height) pixels. now: seconds."""
         if now - self._written >= 1 / TEXT_RATE or now < self._written:
             self._written = now
             self._write(status, shown_fps, size[1])
@@ -164,7 +164,7 @@ class Hud:
 
 
 class Caption:
-    """One line of text on the window: at the bottom for a message, larger for the start screen."""
+    """One line of text on the window: at the bottom for a message, larger on the start screen."""
 
     def __init__(self, size: int = 13, colour: tuple[int, int, int, int] = INK, panel: bool = True) -> None:
         self._batch = pyglet.graphics.Batch()
@@ -183,7 +183,7 @@ class Caption:
         )
 
     def draw(self, text: str, window: tuple[int, int], height: float) -> None:
-        """Centred, `height` of the window's height from the bottom."""
+        """Centred, at `height` (fraction of the window's height) from the bottom."""
         if not text:
             return
         text = _shorten(text, max(20, window[0] // 9))
@@ -197,7 +197,7 @@ class Caption:
 
 
 def _place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
-    """Touch only what changed: every change lays the text out anew."""
+    """Change only what differs: every change triggers a new layout."""
     if label.text != text:
         label.text = text
     if (label.x, label.y) != (x, y):

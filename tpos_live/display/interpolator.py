@@ -1,4 +1,4 @@
-"""What is shown now: the newest pictures of the engine, how they follow each other, and freeze."""
+"""The frame interpolator: what is shown now, from the newest engine frames; also freeze."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
 from tpos_live.display.tone_mapping import noise_tile
 
 LONGEST_INTERVAL = 1.0
-"""A longer wait for a picture (seconds) is a stall, not the engine's pace."""
+"""A longer interval between engine frames (seconds) is a stall and does not count."""
 BREATH = 7.0
-"""Seconds of one breath of the start screen."""
+"""Period of the start screen's brightness, seconds."""
 
 
 @dataclass(frozen=True)
 class DisplayFrame:
-    """All that a composer needs for one picture. previous counts while finish.mix is below 1."""
+    """Everything a compositor needs for one frame. previous is used while postfx.mix is below 1."""
 
     postfx: PostFxParams
     newest: Frame
@@ -32,18 +32,18 @@ class DisplayFrame:
 
 
 class FrameInterpolator:
-    """Follows the engine's pictures. Thread contract: one thread; time and inputs are passed in."""
+    """Follows the engine frames. Thread contract: one thread; time and inputs are passed in."""
 
     def __init__(self) -> None:
         self.newest: Frame | None = None
         self.previous: Frame | None = None
         self.interval = 0.0
-        """Seconds between engine pictures, smoothed; 0 until two have come."""
+        """Seconds between engine frames, smoothed; 0 until two have come."""
         self._held: DisplayFrame | None = None
         self._limiter = FlashLimiter()
 
     def take(self, frame: Frame | None) -> None:
-        """A new picture came (or none did)."""
+        """Take a new engine frame, or None."""
         if frame is None or frame is self.newest:
             return
         if self.newest is not None:
@@ -53,7 +53,7 @@ class FrameInterpolator:
         self.previous, self.newest = self.newest, frame
 
     def display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
-        """What to show at `now`. Frozen, the picture stands still; level, blackout and the flash limiter still act."""
+        """What to show at `now`. Freeze holds the frame; level, blackout and the flash limiter still act."""
         display_frame = self._display_frame(now, params, snapshot)
         gain = self._limiter.step(
             now, display_frame.postfx, display_frame.newest, display_frame.previous, bool(snapshot["out.flash_limit"])
@@ -79,12 +79,12 @@ class FrameInterpolator:
 
 @cache
 def start_frame() -> Frame:
-    """The calm picture before the engine's first: a dim light low in the dark."""
+    """The frame before the engine's first one: dark, with a dim light at the bottom."""
     y, x = np.mgrid[0:144, 0:256] / np.array([144.0, 256.0]).reshape(2, 1, 1)
     far = np.exp(-(((x - 0.36) / 0.5) ** 2 + ((y - 1.02) / 0.55) ** 2))
     near = np.exp(-(((x - 0.72) / 0.3) ** 2 + ((y - 0.95) / 0.4) ** 2))
     light = far[..., None] * (0.07, 0.13, 0.27) + near[..., None] * (0.12, 0.05, 0.16) + 0.018
-    # Dithered: eight bits are too few for so dark a ramp.
+    # Dithered: eight bits are too few for such a dark gradient.
     dither = noise_tile()[:144, :256, :3] / 256
     return Frame(np.floor(light * 255 + dither).astype(np.uint8), -1, 0.0, 0.0, 0.0)
 

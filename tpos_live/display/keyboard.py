@@ -1,8 +1,8 @@
 """Physical keys: F is the key where a US keyboard has F, whatever layout is set.
 
-pyglet tells what a layout writes on a key: `exclamation` for Shift+1, `ampersand` for 1 on a French keyboard, a number
-of its own for a Cyrillic letter. So letters, digits, + and - are read by position instead: on X11 by XKB's key names,
-on Windows by scan code, on macOS by virtual key code.
+pyglet reports what a layout writes on a key: `exclamation` for Shift+1, `ampersand` for 1 on a French keyboard, a
+number for a Cyrillic letter. So letters, digits, + and - are read by position instead: on X11 by XKB's key names, on
+Windows by scan code, on macOS by virtual key code.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from typing import Any
 
 _ROWS = (("AE", 0x02, "1234567890-="), ("AD", 0x10, "qwertyuiop"), ("AC", 0x1E, "asdfghjkl"), ("AB", 0x2C, "zxcvbnm"))
-"""XKB's name of each row of keys, the scan code of the row's first key, and what a US keyboard writes on them."""
+"""XKB's name of each row of keys, the scan code of its first key, and what a US keyboard writes on them."""
 _KEYPAD = (0x52, 0x4F, 0x50, 0x51, 0x4B, 0x4C, 0x4D, 0x47, 0x48, 0x49)
-"""Scan codes of the keypad's digits from 0. They are digits whether NumLock is on or off."""
+"""Scan codes of the keypad's digits from 0. They count as digits whether NumLock is on or off."""
 _NUM_0, _NUM_ADD, _NUM_SUBTRACT = 0xFFB0, 0xFFAB, 0xFFAD
 _WRITING = re.compile(r"A[B-E]\d\d|TLDE|BKSL|LSGT")
 """XKB's names of keys that write a character."""
 _CORE_KEYBOARD, _KEY_NAMES = 0x100, 1 << 9
 _EXTENDED = 1 << 24
-"""Bit of a Windows key message: the key is an arrow or another that the first PC's keyboard did not have."""
+"""Bit of a Windows key message: an arrow or another key that the first PC's keyboard did not have."""
 
 
 @dataclass(frozen=True)
 class PhysicalKey:
     """name: XKB's. scan_code: a PC's (set 1). symbol: pyglet's for what a US keyboard writes there; for letters,
-    digits, - and = that is the character code."""
+    digits, - and = the character code."""
 
     name: str
     scan_code: int
@@ -56,9 +56,9 @@ def physical_keys(window: type) -> type:
 
 
 def describe_layout(display: Any, letters: str) -> str:
-    """One line if the present layout writes some of these letters on other keys; "" if not, or if that is not known.
+    """One line if the current layout writes some of these letters on other keys; "" if not, or if unknown.
 
-    display: pyglet's. letters: those that are keys of the show.
+    display: pyglet's. letters: those that are keys of the session.
     """
     connection = getattr(display, "_display", None)
     moved = moved_letters(x11_written(connection) if connection else {})
@@ -67,7 +67,7 @@ def describe_layout(display: Any, letters: str) -> str:
 
 
 def moved_letters(written: Mapping[str, str]) -> dict[str, str]:
-    """The letters of a US keyboard in whose place a layout writes another Latin letter, and that letter."""
+    """The letters of a US keyboard where a layout writes another Latin letter, and that letter."""
     return {
         us: letter
         for us, letter in sorted(written.items())
@@ -132,7 +132,7 @@ def x11_names(display: Any) -> dict[int, str]:
 
 
 def x11_written(display: Any) -> dict[str, str]:
-    """What the present layout writes where a US keyboard has each letter or digit, as far as it is Latin-1."""
+    """What the current layout writes where a US keyboard has each letter or digit, as far as it is Latin-1."""
     from pyglet.libs.x11 import xlib
 
     library = xlib._lib
@@ -147,7 +147,7 @@ def x11_written(display: Any) -> dict[str, str]:
 
 
 class _Names(ctypes.Structure):
-    """XkbNamesRec, as far as its names of keys."""
+    """XkbNamesRec, up to its key names."""
 
     _fields_ = [
         ("sets", ctypes.c_ulong * 5),
@@ -159,7 +159,7 @@ class _Names(ctypes.Structure):
 
 
 class _Keyboard(ctypes.Structure):
-    """XkbDescRec, as far as its names."""
+    """XkbDescRec, up to its names."""
 
     _fields_ = [
         ("display", ctypes.c_void_p),
@@ -198,7 +198,7 @@ def _on_windows(window: type) -> type:
 
 
 def _on_macos() -> None:
-    """Let pyglet's table of keys that no layout moves hold letters and digits too. Not tried on macOS yet."""
+    """Add letters and digits to pyglet's table of keys that no layout moves. Not tested on macOS."""
     from pyglet.libs.darwin import quartzkey
 
     names = {"-": "MINUS", "=": "EQUALS"}

@@ -1,4 +1,4 @@
-"""What takes the composed picture besides the window: a recorder now, Spout, Syphon or NDI later."""
+"""The interface of an output besides the window: a recorder now, Spout, Syphon or NDI later."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import numpy as np
 
 
 class Output(Protocol):
-    """One receiver of the composed picture, without HUD.
+    """A receiver of the composed frames, without HUD.
 
-    Thread contract: all calls come from the stage's thread, and none may make it wait: `send` hands
-    the picture over and returns. A failure after `open` shows in `error`; it never raises.
+    Thread contract: all calls come from the display's thread and must not wait: `send` hands the frame over and
+    returns. A failure after `open` shows in `error`; it never raises.
     """
 
     name: str
     error: str
-    """What went wrong, one line; "" while all is well."""
+    """What went wrong, one line; "" if nothing."""
 
     def is_available(self) -> str:
         """ "" if it can be used on this machine, else why not and what to install."""
         ...
 
     def open(self, size: tuple[int, int], fps: float) -> None:
-        """Get ready for pictures of (width, height). Raises DisplayError with one line."""
+        """Prepare for frames of (width, height). Raises DisplayError with one line."""
         ...
 
     def wants(self, now: float) -> bool:
-        """True when it is time for another picture (perf_counter seconds); asked once a refresh."""
+        """True when another frame is due (perf_counter seconds); called once per refresh."""
         ...
 
     def send(self, pixels: np.ndarray, shown_at: float) -> None:
-        """A picture: uint8 [height, width, 3], not written again; shown_at: perf_counter."""
+        """A frame: uint8 [height, width, 3], not modified afterwards; shown_at: perf_counter."""
         ...
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Names of files that the program writes: no file that is there is ever touched.
+"""Names of output files: an existing file is never overwritten.
 
-A file is written as `NAME.part.SUFFIX` and gets its name when it is whole. Where NAME.SUFFIX or its part exists, the
-file is numbered: NAME-2.SUFFIX, NAME-3.SUFFIX …
+A file is written as `NAME.part.SUFFIX` and renamed when it is complete. Where NAME.SUFFIX or its part exists, the file
+is numbered: NAME-2.SUFFIX, NAME-3.SUFFIX …
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tpos_live.display.errors import DisplayError
 VIDEO = (".mp4", ".m4v")
 IMAGE = (".png", ".jpg", ".jpeg", ".webp")
 MOST = 10_000
-"""Numbers that are tried."""
+"""Largest number."""
 
 
 def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = (), *, try_folder: bool = True) -> Path:
     """Return `path`, with the first of `suffixes` where it has none.
 
     Raises DisplayError at once, not after minutes of work, if the file cannot be written, is of another kind, or is one
-    of `sources`. try_folder: also write a file there, of which nothing is left; it takes as long as the disk does.
+    of `sources`. try_folder: also write a temporary file there; this takes as long as the disk does.
     """
     path = Path(path)
     if path.is_dir():
@@ -61,12 +61,12 @@ def part_of(path: Path) -> Path:
 
 
 def numbered(path: Path, number: int) -> Path:
-    """`path` itself for 1, else with the number behind its name."""
+    """`path` itself for 1, else with the number after its name."""
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 class OutputFile:
-    """A file that nobody else writes. `open`, then `finish` or `discard`; without either the part stays.
+    """A file that no other process writes. `open`, then `finish` or `discard`; without either the part remains.
 
     Two of them, also in two processes, never share a name: the part is created exclusively, and so is the final name.
     """
@@ -74,9 +74,9 @@ class OutputFile:
     def __init__(self, wanted: Path) -> None:
         self.wanted = wanted
         self.path = wanted
-        """The name it will get, once `open` was called."""
+        """The final name, once `open` was called."""
         self.found: list[Path] = []
-        """Parts of others that `open` found under this name, and left alone."""
+        """Parts of other runs that `open` found under this name, and kept."""
 
     @property
     def part(self) -> Path:
@@ -98,12 +98,12 @@ class OutputFile:
         raise OSError(errno.EEXIST, f"{MOST} files of this name are there")
 
     def finish(self) -> Path:
-        """Give the part its name, the next free one if it was taken meanwhile. Raises OSError."""
+        """Rename the part to its name, or to the next free one. Raises OSError."""
         part, number = self.part, 1
         path = self.path
         while True:
             try:
-                path.open("xb").close()  # Ours now: a rename alone would replace a file that has come since.
+                path.open("xb").close()  # Reserve the name: a rename alone would replace a file created meanwhile.
             except FileExistsError:
                 number += 1
                 path = numbered(self.wanted, number)
@@ -119,7 +119,7 @@ class OutputFile:
             return path
 
     def discard(self) -> None:
-        """Remove the part: nothing is in it."""
+        """Remove the empty part."""
         self.part.unlink(missing_ok=True)
 
     def about_found(self) -> str:

@@ -1,4 +1,4 @@
-"""Where the window is: in a window, or filling the screen that was asked for as long as that screen is there."""
+"""Window placement: a normal window, or fullscreen on the requested screen as long as that screen is connected."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from tpos_live.display.screens import Screen, Screens
 
 SETTLE = 0.3
-"""Seconds a window manager gets to act on fullscreen before the window is put on its screen."""
+"""Seconds that a window manager gets for a fullscreen change before the window is moved to its screen."""
 SETTLE_TRIES = 10
-"""How often that is looked at again: a busy window manager acts late, and undoes it."""
+"""Number of checks: a busy window manager acts late, and may move the window back."""
 FORGET_KEYS = 0.5
-"""Seconds after which a key counts as let go, if changing to or from fullscreen swallowed its release."""
+"""Seconds after which a key counts as released, if a fullscreen change swallowed its release."""
 ASIDE = 0.5
 """Largest part of another screen's width and height that the window takes while its own screen is away."""
 
@@ -20,14 +20,14 @@ ASIDE = 0.5
 class WindowPlacement:
     """Follows the parameters `out.fullscreen` and `out.screen`, and screens that come and go.
 
-    A screen is asked for by number or name. Once filled it is remembered by name, since numbers change when screens
-    go. While it is away the window is a small one on the first screen left; it fills its own screen again when that is
-    back. Thread contract: the window's thread only.
+    A screen is requested by number or name. Once used it is remembered by name, because numbers change when screens are
+    disconnected. While it is away the window is small, on the first remaining screen; it fills its own screen again
+    when that returns. Thread contract: the window's thread only.
     """
 
     def __init__(self, window: Any, report: Callable[[str], None], name: str = "") -> None:
-        """window: pyglet's. report: gets a line when a screen is missing, and when it is back. name: of the screen to
-        fill, until another number is asked for; "" = by number."""
+        """window: pyglet's. report: gets a line when a screen is missing, and when it returns. name: of the screen to
+        fill, until another number is requested; "" = by number."""
         self.screens = Screens(window.display)
         self._window, self._report = window, report
         self._name, self._filled_name = name, ""
@@ -41,12 +41,12 @@ class WindowPlacement:
 
     @property
     def fills_a_screen(self) -> bool:
-        """True for fullscreen, whoever made it so: a window manager can, and pyglet does not know."""
+        """True for fullscreen, also if a window manager did it, which pyglet does not know."""
         width, height = self._window.get_size()
         return self._window.fullscreen or any(s.width <= width and s.height <= height for s in self.screens.all)
 
     def follow(self, full: bool, number: int, now: float) -> bool:
-        """Do what is wanted. full, number: the two parameters; now: seconds. True if the window changed."""
+        """Apply the two parameters `full` and `number`; now: seconds. True if the window changed."""
         self.screens.look(now)
         if number != self._number:
             self._name = "" if self._number >= 0 else self._name
@@ -65,7 +65,7 @@ class WindowPlacement:
         return changed
 
     def next(self) -> int:
-        """Turn to the screen after the one that is or was filled; its number, for the parameter."""
+        """Change to the screen after the current one; its number, for the parameter."""
         here = self.screens.find(self._filled_name or self._name or self._number)
         number = (here.number + 1 if here else 0) % max(len(self.screens.all), 1)
         screen = self.screens.find(number)
@@ -76,7 +76,7 @@ class WindowPlacement:
         return number
 
     def _tell(self, screen: Screen | None) -> None:
-        """Say once that the wanted screen is not there, and once that it has come."""
+        """Report once that the requested screen is missing, and once that it is back."""
         if screen is not None:
             if self._said:
                 self._report(f"screen {screen.name} is here" + ("; the picture fills it" if self._full else ""))
@@ -91,7 +91,7 @@ class WindowPlacement:
             )
 
     def _show(self, screen: Screen | None, aside: bool, now: float) -> None:
-        """Fill a screen, or be a window: as large as before, or `aside`, small on a screen that is not its own."""
+        """Fill a screen, or be a window: at its earlier size or, `aside`, small on another screen."""
         window = self._window
         if not window.fullscreen and not self._aside:
             self._normal_size = window.get_size()
@@ -114,10 +114,9 @@ class WindowPlacement:
         return (width, screen.width), (height, screen.height)
 
     def _settle(self, now: float) -> None:
-        """What window managers and pyglet need some time after a change."""
+        """Work around window managers and pyglet after a change."""
         if self._forget_at is not None and now >= self._forget_at:
-            # On X11 pyglet takes a press without a release before it for a key held down and drops it;
-            # the window that got the press is gone, so F or Esc would not work the next time.
+            # On X11 pyglet drops a key press without an earlier release as a key repeat, and the release may be lost.
             self._forget_at = None
             getattr(self._window, "pressed_keys", set()).clear()
         if self._settle_at is None or now < self._settle_at:

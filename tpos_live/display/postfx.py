@@ -1,4 +1,4 @@
-"""What the composition does to the picture at one moment: every number it needs, and nothing else."""
+"""Post-processing parameters of one frame."""
 
 from __future__ import annotations
 
@@ -15,27 +15,25 @@ from tpos_live.core.parameter_store import Snapshot
 Fit = Literal["cover", "contain", "mirror"]
 
 FASTEST_BLEND = 0.02
-"""Engine intervals below this (seconds) need no in-betweens: the eye blends them itself."""
+"""Engine intervals below this (seconds) need no interpolated frames."""
 MIN_SIMILARITY = 0.55
-"""Correlation below which two pictures are strangers: blending them would show a double exposure."""
+"""Correlation below which two frames are not blended: that would show a double exposure."""
 REACH = 0.25
-"""A stuck engine's picture drifts this far at most, in fractions of the picture, and comes to rest."""
+"""Largest drift of a frame while the engine is stalled, in fractions of the frame."""
 DETAIL_TURNS = 0.2
-"""Turns of the turbulence for a distance of one along the noise walk."""
+"""Rotations of the turbulence per unit of the noise position."""
 GRAIN_RATE = 24
-"""Grain patterns a second, as film has."""
+"""Grain patterns per second, as in film."""
 
 
 @dataclass(frozen=True)
 class PostFxParams:
-    """zoom: factor, 1.03 = 3 % larger. rotate: degrees clockwise. mix: 0 shows the previous picture, 1
-    the newest. contrast, mean: the blend's contrast about its mean colour (sRGB 0 to 1) that makes up
-    for what averaging takes away. pan_old, pan_new: how far the content of each picture is moved, in
-    fractions, to the right and down. bloom: strength. exposure: stops. saturation: 1 = as it is.
-    level: master fade 0 to 1. grain: standard deviation, 1 = full scale. seed: of grain and dither.
-    detail: how far turbulence moves a pixel, standard deviation in pixels of the engine, where the picture is enlarged.
-    detail_turn: turns of the turbulence so far. detail_at: how far it has drifted, as pan_new.
-    """
+    """zoom: factor, 1.03 = 3 % larger. rotate: degrees clockwise. mix: 0 shows the previous frame, 1 the newest.
+    contrast, mean: contrast of the blend about its mean colour (sRGB 0 to 1), which compensates the loss by averaging.
+    pan_old, pan_new: displacement of each frame's content, in fractions, to the right and down. bloom: strength.
+    exposure: stops. saturation: 1 = unchanged. level: master fade 0 to 1. grain: standard deviation, 1 = full scale.
+    seed: of grain and dither. detail: displacement by turbulence, standard deviation in engine pixels, where the frame
+    is enlarged. detail_turn: rotations of the turbulence so far. detail_at: its drift, as pan_new."""
 
     zoom: float = 1.0
     rotate: float = 0.0
@@ -58,7 +56,7 @@ class PostFxParams:
 
     @property
     def shown_level(self) -> float:
-        """Master level with blackout counted in."""
+        """Master level, 0 in blackout."""
         return 0.0 if self.blackout else min(max(self.level, 0.0), 1.0)
 
 
@@ -70,16 +68,15 @@ def postfx_params(
     now: float,
     engine_interval: float,
 ) -> PostFxParams:
-    """The finish at `now` (seconds, the clock of Frame.drawn_at), from what the sound drives.
+    """The parameters at `now` (seconds, the clock of Frame.drawn_at).
 
-    engine_interval: seconds between engine pictures, measured. Events (zoom, rotate, light, bloom)
-    are taken from `params` as they are, so that they show at the next refresh; level falls at once
-    with the fader even if the sound's thread hangs.
+    engine_interval: measured seconds between engine frames. Events (zoom, rotate, exposure, bloom) are taken from
+    `params` unsmoothed, so they show at the next refresh; level follows the fader at once even if the audio thread
+    stalls.
 
-    In-betweens: the previous picture hands over to the newest during one engine interval. Both are
-    moved to where the drift is now, so that moving fields lie on each other; pictures of different
-    looks or without kinship are cut. Averaging two pictures of correlation r keeps
-    sqrt(a^2 + b^2 + 2abr) of the contrast (a + b = 1); the blend is divided by that.
+    Interpolation: the previous frame fades into the newest during one engine interval. Both are moved to the current
+    drift, so that moving fields align; frames with different cut_index or low similarity are cut. The average of two
+    frames with correlation r keeps sqrt(a^2 + b^2 + 2abr) of the contrast (a + b = 1); the blend is divided by that.
     """
     mix, contrast, mean = 1.0, 1.0, (0.0, 0.0, 0.0)
     pan_old = pan_new = (0.0, 0.0)
@@ -118,16 +115,16 @@ def postfx_params(
 
 
 def _soften(distance: float) -> float:
-    """Follow small distances exactly enough and large ones ever less, up to REACH."""
+    """Follows small distances and limits large ones smoothly to REACH."""
     return REACH * math.tanh(distance / REACH)
 
 
 def _similarity(
     old: np.ndarray, new: np.ndarray, step: tuple[float, float]
 ) -> tuple[float, tuple[float, float, float]]:
-    """Correlation of two pictures after moving the old one by `step`, and their mean colour.
+    """Correlation of two frames after moving the old one by `step`, and their mean colour.
 
-    Measured on one pixel in about 48 each way: it costs some 50 microseconds.
+    Measured on one pixel in about 48 in each direction, which takes some 50 microseconds.
     """
     if old.shape != new.shape:
         return 0.0, (0.0, 0.0, 0.0)

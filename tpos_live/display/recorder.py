@@ -1,4 +1,4 @@
-"""Records the show: composed pictures and sound, paced by the sound, on a thread of its own."""
+"""The recorder: writes composed frames and audio, paced by the audio, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from tpos_live.display.pacing import Meter
 from tpos_live.display.video import VideoWriter, fit
 
 DELAY = 0.15
-"""Seconds the sound is held back, so that the pictures of its moment have been read from the GPU."""
+"""Seconds by which the audio is delayed, so that the frames of that time have been read from the GPU."""
 WAITING = 0.2
-"""Seconds of pictures that wait for the encoder at most, besides those of DELAY; the oldest makes room and is lost."""
+"""Seconds of frames that may wait for the encoder, besides those of DELAY; the oldest is dropped first."""
 MOST = 6
-"""Pictures for WAITING at most, whatever the frame rate."""
+"""Largest number of frames for WAITING, whatever the frame rate."""
 CRF = 23
-"""Quality of x264. Most of a file is grain: from 20 to 23 it halves (13 to 7 Mbit/s at 720p) and costs the encoder a
-quarter less, while what lies under the grain is as near to the picture as before."""
+"""Quality of x264. Most of a file is grain: from 20 to 23 its size halves (13 to 7 Mbit/s at 720p) and encoding takes a
+quarter less time, while the image below the grain is as accurate."""
 SOUND_SECONDS = 60.0
-"""Sound (0.4 MB a second) that waits for a stuck disk at most; beyond, silence takes its place."""
+"""Audio (0.4 MB per second) that may wait for a stalled disk; more is replaced by silence."""
 CLOSING = 1.5
-"""Seconds for the pictures that wait at the end; where that is too little some of them, evenly spread, are written."""
+"""Seconds for the frames that wait at the end; if that is too little, some of them, evenly spread, are written."""
 PATIENCE = 10.0
 """Seconds that `close` waits for the disk."""
 LOOK = 2.0
-"""Seconds between looks at the disk."""
+"""Seconds between checks of the disk."""
 SHORT = (10.0, 2.0)
-"""Minutes of disk left at which a line says so."""
+"""Minutes of free disk at which a message warns."""
 
 
 class Recorder:
     """An Output that writes a file. Also a context manager after `open`.
 
-    Sound is written as it comes, before each picture. Where the encoder is slower than the pictures come it gets the
-    oldest of those that still wait, again and again, so they are spread evenly and each lies at its own place; what it
-    cannot write is left out. EncoderController then gives it less to do.
+    Audio is written as it comes, before each frame. Where the encoder is slower than the frames it always gets the
+    oldest waiting one, so the written frames are evenly spread and each is at its own place; the others are left out.
+    The EncoderController then reduces the load.
 
-    Thread contract: `open`, `wants`, `send` and `close` on the stage's thread; `sound` on the thread
-    that pulls the sound; the figures may be read from anywhere. None ever waits for the encoder: buffers are small and
-    bounded, what does not fit is counted. A failure stops the recording, shows in `error`, and leaves the show alone.
+    Thread contract: `open`, `wants`, `send` and `close` on the display's thread; `sound` on the thread that pulls the
+    audio; the figures may be read from anywhere. Nothing waits for the encoder: buffers are small and bounded, and what
+    does not fit is counted. A failure stops the recording, shows in `error`, and does not affect the session.
     """
 
     name = "recorder"
@@ -66,10 +66,10 @@ class Recorder:
         report: Callable[[str], None] = lambda line: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """report: takes lines for a person; called on the recorder's thread. clock: that of the stamps."""
+        """report: gets messages; called on the recorder's thread. clock: that of the timestamps."""
         self.fps, self.error = fps, ""
         self.sound_lost = 0
-        """Samples replaced by silence because the disk was stuck."""
+        """Samples replaced by silence because the disk stalled."""
         self.minutes_left = 0.0
         """Minutes until the disk is full, at the file's size so far; 0 while unknown."""
         self._size = self._other = (0, 0)
@@ -90,23 +90,23 @@ class Recorder:
 
     @property
     def room(self) -> int:
-        """Pictures that may wait."""
+        """Frames that may wait."""
         fps = self.fps / self._steps.every
         return max(round(DELAY * fps) + min(math.ceil(WAITING * fps), MOST), 3)
 
     @property
     def path(self) -> Path:
-        """The file; it has its number, if it needs one, from the first picture on."""
+        """The file; its final number, if any, is known from the first frame on."""
         return self._writer.path if self._writer is not None else self._wanted
 
     @property
     def dropped(self) -> int:
-        """Pictures that it took and did not write: the encoder was too slow, or two came for one frame."""
+        """Frames taken and not written: the encoder was too slow, or two came for one frame of the file."""
         return self._track.lost + self._crowded_out
 
     @property
     def repeated(self) -> int:
-        """Frames without a picture of their own: the show or the encoder was slower than the file."""
+        """Frames without an image of their own: session or encoder was slower than the file's rate."""
         return self._track.repeated
 
     @property
@@ -116,32 +116,31 @@ class Recorder:
 
     @property
     def recorded_fps(self) -> float:
-        """Pictures written a second, over the last two seconds."""
+        """Frames written per second, over the last two seconds."""
         return self._rate_now if self._clock() - self._written_at < 2.0 else 0.0
 
     @property
     def lag(self) -> float:
-        """Seconds by which the encoder is behind the show; 0 while it keeps up."""
+        """Seconds by which the encoder is late; 0 while it keeps up."""
         since = self._busy_since
         return max(self._lag, self._clock() - since) if since else self._lag
 
     @property
     def recording(self) -> bool:
-        """True while it takes pictures."""
+        """True while it takes frames."""
         return self._thread is not None and self._thread.is_alive() and not self._ending and not self.error
 
     def is_available(self) -> str:
         """ "" if PyAV is installed, else what to do."""
-        # Looked for, not imported: the stage's thread asks, and an import takes it a tenth of a second.
+        # Not imported: this runs on the display's thread, and the import takes 0.1 s.
         return "" if find_spec("av") else "recording needs PyAV: pip install av"
 
     def open(self, size: tuple[int, int], fps: float | None = None) -> None:
-        """Start, at once: the encoder takes a quarter of a second to open, which no stage can spare, so it
-        opens on the recorder's own thread while pictures and sound already wait for it. There is no file before the
-        first picture and its sound.
+        """Start, at once: opening the encoder takes 0.25 s, so it happens on the recorder's thread while frames and
+        audio already wait. There is no file before the first frame and its audio.
 
-        size: (width, height) of the pictures; later ones of another size are fitted in. Raises DisplayError if no file
-        can be written there; what goes wrong later shows in `error`.
+        size: (width, height) of the frames; later ones of another size are fitted in. Raises DisplayError if no file
+        can be written there; later failures show in `error`.
         """
         if fps is not None:
             self.fps = fps
@@ -158,21 +157,21 @@ class Recorder:
         self._thread.start()
 
     def wants(self, now: float) -> bool:
-        """True at most `fps` times a second, less often where the encoder is too slow for that."""
+        """True at most `fps` times per second, less often for a slow encoder."""
         period = self._steps.every / self.fps
         if not self.recording or now < self._next - 0.25 * period:
             return False
-        # Keep the beat (asked a little early counts as in time); after a stall, start anew.
+        # Keep the grid (a call slightly early counts as in time); after a stall, restart it.
         self._next = self._next + period if now - self._next < period else now + period
         return True
 
     def send(self, pixels: np.ndarray, shown_at: float) -> None:
-        """A composed picture: uint8 [height, width, 3], not written again."""
+        """A composed frame: uint8 [height, width, 3], not modified afterwards."""
         if self.recording:
             with self._lock:
                 self._track.see(shown_at)
                 self._pictures.append((shown_at, pixels))
-                # One more than comes where room became less, so that no two that follow each other lie far apart.
+                # Drop at most two per new frame where the limit was lowered, so that no large gap appears.
                 self._make_room(max(self.room, len(self._pictures) - 2))
 
     def _make_room(self, most: int) -> None:
@@ -181,13 +180,13 @@ class Recorder:
             self._crowded_out += 1
 
     def sound(self, stereo: np.ndarray, captured_at: float) -> None:
-        """Sound as it comes: float32 [n, 2], not written again; captured_at: perf_counter of its end."""
+        """Audio as it comes: float32 [n, 2], not modified afterwards; captured_at: perf_counter of its end."""
         if not self.recording or not len(stereo):
             return
         with self._lock:
             self._sound.append((captured_at, stereo))
             self._waiting += len(stereo)
-            # Stuck for too long: keep the time, lose the sound. Silence costs no memory.
+            # Stalled for too long: keep the time, drop the audio. Silence takes no memory.
             for i, (at, old) in enumerate(self._sound):
                 if self._waiting <= SOUND_SECONDS * self._rate:
                     break
@@ -198,8 +197,8 @@ class Recorder:
             self._lock.notify()
 
     def close(self) -> None:
-        """Finish the file: all of the sound, and of the pictures that wait what can be written in CLOSING seconds.
-        Where the disk is stuck for longer than PATIENCE, `error` says so."""
+        """Finish the file: all audio, and as many waiting frames as can be written in CLOSING seconds. If the disk
+        stalls for longer than PATIENCE, `error` says so."""
         if self._thread is None:
             return
         with self._lock:
@@ -225,14 +224,14 @@ class Recorder:
                 self._finish(writer)
         except DisplayError as error:
             self._fail(str(error))
-        except Exception as error:  # Whatever it is, it is not worth a show.
+        except Exception as error:  # A failed recording must not stop the session.
             self._fail(f"{error}; start another one")
 
     def _ready(self) -> bool:
         return bool(self._sound) and self._sound[-1][0] - self._sound[0][0] >= DELAY
 
     def _step(self, writer: VideoWriter) -> bool:
-        """Write the sound that has come, and one frame; False if there was neither."""
+        """Write the audio that has come, and one frame; False if there was neither."""
         with self._lock:
             blocks, newest = self._take_sound(), self._sound[-1][0] if self._sound else 0.0
             frame = self._track.next(self._pictures)
@@ -247,7 +246,7 @@ class Recorder:
             if writer.pictures == 1:
                 if found := writer.output.about_found():
                     self._report(found)
-                self._missed = self._crowded_out  # while the encoder was opened, which says nothing of its speed
+                self._missed = self._crowded_out  # losses while the encoder was opened do not count
             else:
                 self._judge(writer, begin, max(newest - DELAY - self._track.moment(place), 0.0), new)
         self._busy_since = 0.0
@@ -266,7 +265,7 @@ class Recorder:
         return fit(pixels, self._size)
 
     def _take_sound(self) -> list[np.ndarray]:
-        """What has waited for DELAY, or all at the end. Before the first picture there is none."""
+        """Audio that has waited for DELAY, or all at the end. None before the first frame."""
         out = []
         while self._sound and (self._ending or self._ready()):
             captured_at, stereo = self._sound.popleft()
@@ -277,7 +276,7 @@ class Recorder:
         return out
 
     def _judge(self, writer: VideoWriter, begin: float, lag: float, new: bool) -> None:
-        """Take the figures after a frame, and change the encoder's work."""
+        """Update the figures after a frame, and adapt the encoder's load."""
         now = self._written_at = self._clock()
         self._lag = lag
         if new:
@@ -308,7 +307,7 @@ class Recorder:
                 break
 
     def _finish(self, writer: VideoWriter) -> None:
-        """What waits, then a last frame that makes the pictures as long as the sound."""
+        """Write what waits, then a last frame that makes the video as long as the audio."""
         with self._lock:
             blocks = self._take_sound()
         for block in blocks:
@@ -318,7 +317,7 @@ class Recorder:
             before = self._clock()
             writer.write_frame(self._fitted(frame[1]), frame[0])
             now = self._clock()
-            # As many as there is time for, of those that wait: one of so many each time.
+            # Thin out the waiting frames to as many as there is time for.
             fit = max(int((begin + CLOSING - now) / (now - before)), 1)
             self._make_room(len(self._pictures) - max(len(self._pictures) // fit - 1, 0))
         if rest := self._track.last():

@@ -1,8 +1,8 @@
-"""Inhibits the screen saver and the display's power saving while a show runs.
+"""Inhibits the screen saver and the display's power saving during a session.
 
-Nobody touches a keyboard for an hour during a show, so every system would blank the projector. Three methods are tried,
-and all that work are used: the desktop or operating system (GNOME, KDE, XFCE and others over D-Bus, Windows, macOS)
-through the library wakepy, the desktop portal over D-Bus, and the X server itself. Each of them ends with this process.
+Nobody touches the keyboard for an hour, so every system would blank the projector. Three methods are tried, and all
+that work are used: the desktop or operating system (GNOME, KDE, XFCE and others over D-Bus, Windows, macOS) through the
+library wakepy, the desktop portal over D-Bus, and the X server itself. Each ends with this process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class InhibitError(Exception):
 
 @dataclass(frozen=True)
 class Inhibition:
-    """name: what inhibits the screen saver. heartbeat: to be called every HEARTBEAT seconds, if anything."""
+    """name: what inhibits the screen saver. heartbeat: to be called every HEARTBEAT seconds, if not None."""
 
     name: str
     heartbeat: Callable[[], None] | None = None
@@ -43,10 +43,10 @@ Method = Callable[[], AbstractContextManager[Inhibition]]
 
 
 class ScreenSaverInhibitor:
-    """A context manager. Entering starts a thread that tries all methods, since a desktop may take seconds to answer.
+    """A context manager. Entering starts a thread that tries all methods, because a desktop may take seconds to answer.
 
-    Thread contract: `report` is called on that thread. `ready` is set once all methods have been tried; from then on
-    `active` (names of those that work) and `failures` (a reason for each that does not) may be read from anywhere.
+    Thread contract: `report` is called on that thread. `ready` is set once all methods were tried; from then on
+    `active` (names of the working ones) and `failures` (a reason for each other one) may be read from anywhere.
     """
 
     def __init__(self, report: Callable[[str], None], methods: Sequence[Method] | None = None) -> None:
@@ -97,7 +97,7 @@ def _system_methods() -> Sequence[Method]:
 
 @contextmanager
 def desktop() -> Iterator[Inhibition]:
-    """Ask the desktop or the operating system, by whatever interface it has."""
+    """Ask the desktop or the operating system, by any interface it has."""
     try:
         from wakepy import keep
     except ImportError as error:
@@ -112,7 +112,7 @@ def desktop() -> Iterator[Inhibition]:
 
 @contextmanager
 def portal() -> Iterator[Inhibition]:
-    """Ask the desktop portal, which Wayland desktops and sandboxes have; it lasts as long as the connection."""
+    """Ask the desktop portal of Wayland desktops and sandboxes; lasts as long as the connection."""
     from jeepney import DBusAddress, new_method_call
     from jeepney.io.blocking import open_dbus_connection
     from jeepney.wrappers import unwrap_msg

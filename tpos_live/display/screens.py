@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LOOK = 1.0
-"""Seconds between two looks at the screens where the system does not tell of changes."""
+"""Seconds between two queries where the system does not report changes."""
 _CHANGES = 0b111
-"""RandR's masks for changes of a screen, of a CRTC and of an output."""
+"""RandR's event masks for changes of a screen, a CRTC and an output."""
 
 
 def has_display() -> bool:
@@ -21,8 +21,8 @@ def has_display() -> bool:
 
 @dataclass(frozen=True)
 class Screen:
-    """One screen. number: its place in the list, from 0. name: that of its connector on X11 ("HDMI-1"), of its monitor
-    elsewhere; no two screens share one. x, y, width, height: its place on the desktop, pixels. handle: pyglet's own."""
+    """One screen. number: index in the list. name: of its connector on X11 ("HDMI-1"), of its monitor elsewhere;
+    unique. x, y, width, height: position on the desktop, pixels. handle: pyglet's."""
 
     number: int
     name: str
@@ -47,7 +47,7 @@ class Screens:
         self._read()
 
     def look(self, now: float) -> bool:
-        """True if a screen came, went, moved or changed its size since the last look. now: seconds."""
+        """True if a screen came, went, moved or changed its size since the last call. now: seconds."""
         if self._events:
             if not _taken(self._display, self._events):
                 return False
@@ -59,7 +59,7 @@ class Screens:
         return self.all != before
 
     def find(self, wanted: int | str) -> Screen | None:
-        """The screen of that number or name (in any case of letters), None if there is none now."""
+        """The screen with that number or name (case-insensitive), None if there is none now."""
         if isinstance(wanted, int):
             return self.all[wanted] if 0 <= wanted < len(self.all) else None
         return next((screen for screen in self.all if screen.name.lower() == wanted.lower()), None)
@@ -83,7 +83,7 @@ class Screens:
 
 
 def _randr_events(display: Any) -> tuple[int, ...]:
-    """The types of the X11 events that tell of changed screens, from now on; () where there are none."""
+    """The types of the X11 events for screen changes, which are enabled; () where there are none."""
     connection = getattr(display, "_display", None)
     if not connection:
         return ()

@@ -1,24 +1,25 @@
-"""The numbers of the composition that its two versions (CPU and GL) share, so that they agree.
+"""Tone mapping and placement: the numbers that both compositors (CPU and GL) share, so that they agree.
 
-Below, v is a coded value (0 to 1 as in the file) and L is light: L = v * (v + 2 TOE) / (1 + 2 TOE). It
-stays near the sRGB curve (0.26 against 0.21 at half), its inverse is one square root, there and back
-changes nothing, and its slope at black is finite, so that two machines agree there as well.
+Below, v is a coded value (0 to 1 as in the file) and L is light: L = v * (v + 2 TOE) / (1 + 2 TOE). It is near the sRGB
+curve (0.26 against 0.21 at half), its inverse is one square root, a round trip is exact, and its slope at black is
+finite, so that two machines agree there as well.
 
 One pixel:
+
     v  = mean + (blend - mean) * contrast, at least 0
-    L  = colour * (light(v) + bloom * glow)                  exposure and saturation in one matrix
-    o  = max(L - KNEE, 0)                                    what the film cannot hold ...
+    L  = colour * (light(v) + bloom * bloom map)             exposure and saturation in one matrix
+    o  = max(L - KNEE, 0)                                    the part above the knee ...
     L  = L - lost,  lost = o * o * shoulder / (1 + o * shoulder)
-    L  = L + s * (max(L) - L),  s = 1 - 1 / (1 + SPILL * (sum of lost))     ... whitens the colour
+    L  = L + s * (max(L) - L),  s = 1 - 1 / (1 + SPILL * (sum of lost))     ... is desaturated
     v  = sqrt(L * (1 + 2 TOE) + TOE * TOE) - TOE
     out = floor(255 * level * (v + grain * noise * min(8 v, 1)) + dither)
-The shoulder is as strong as the brightest possible light needs, so with nothing to hold back it is
-the identity. Dither is 0 to below 1 before rounding down: black stays 0 and white 255.
 
-An engine whose pictures are soft gives its frames `detail`: where such a picture is enlarged, each pixel is
-taken from a little beside its place, as a field of fine turbulence says (a domain warp; Perlin, "An image
-synthesizer", SIGGRAPH 1985), so that soft edges become ragged ones, as those of clouds, flames and foam are.
-The field lies on the picture, drifts with it and turns over as fast as the noise is walked through.
+The shoulder is as strong as the brightest possible light needs, so without such light it is the identity. Dither is in
+[0, 1) before rounding down: black stays 0 and white 255.
+
+An engine with soft images gives its frames `detail`: where such a frame is enlarged, each pixel is displaced by a field
+of fine turbulence (a domain warp; Perlin, "An image synthesizer", SIGGRAPH 1985), which makes soft edges ragged, as
+those of clouds, flames and foam. The field drifts with the frame and rotates as fast as the noise position moves.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ LUMA = (0.2126, 0.7152, 0.0722)
 TILE = 512
 """Side of the noise tile in pixels; a power of two."""
 GRAIN_STEP = 40.0
-"""One standard deviation of the grain in the tile's units."""
+"""One standard deviation of the grain, in the tile's units."""
 SHARPNESS = -0.6
-"""Keys' cubic convolution parameter a: -0.5 is the most accurate, lower is crisper."""
+"""Parameter a of Keys' cubic convolution: -0.5 is the most accurate, lower is sharper."""
 LARGEST_UPSCALE = 4
 DETAIL_TILE = 512
-"""Side of the tile of turbulence in texels; it covers DETAIL_SPAN pixels of the engine and repeats."""
+"""Side of the turbulence tile in texels; it covers DETAIL_SPAN engine pixels and repeats."""
 DETAIL_SPAN = 128
 DETAIL_CELLS = (16, 32, 64, 128)
 """Cells across the tile, by octave: waves of eight engine pixels to one."""
 DETAIL_GAIN = 0.6
-"""Strength of an octave over that of the one before."""
+"""Strength of an octave relative to the previous one."""
 DETAIL_ENLARGED = 2.5
-"""Enlargement from which detail has its whole strength; a picture that is not enlarged gets none."""
+"""Enlargement from which detail has its full strength; without enlargement there is none."""
 
 
 def to_light(v: np.ndarray) -> np.ndarray:
@@ -83,9 +84,9 @@ class ToneMapping:
 
 @dataclass(frozen=True)
 class ImagePlacement:
-    """Where the picture lies. left, top, width, height: the drawn part of the output (the rest is
-    black). matrix a, b, c, d and shift x, y turn the centre of an output pixel, counted from the
-    drawn part's top left, into picture fractions: u = a*px + b*py + x, v = c*px + d*py + y."""
+    """Position of the image. left, top, width, height: the drawn part of the output (the rest is black). matrix a, b,
+    c, d and shift x, y convert the centre of an output pixel, relative to the drawn part's top left, to image
+    fractions: u = a*px + b*py + x, v = c*px + d*py + y."""
 
     left: int
     top: int
@@ -96,7 +97,7 @@ class ImagePlacement:
 
 
 def place_image(postfx: PostFxParams, picture: tuple[int, int], output: tuple[int, int]) -> ImagePlacement:
-    """Fit, zoom and rotate a picture of (width, height) pixels into an output of (width, height)."""
+    """Fit, zoom and rotate an image of (width, height) pixels into an output of (width, height)."""
     across, down = output[0] / picture[0], output[1] / picture[1]
     scale = max(across, down) if postfx.fit == "cover" else min(across, down)
     width, height = output
@@ -113,9 +114,9 @@ def place_image(postfx: PostFxParams, picture: tuple[int, int], output: tuple[in
 
 @dataclass(frozen=True)
 class Detail:
-    """The field of turbulence over a picture: at the fraction uv of it lies the tile's (uv * scale - start) mod 1.
+    """The turbulence over an image: the fraction uv maps to the tile's (uv * scale - start) mod 1.
 
-    reach: what a displacement of 1 moves, in fractions of the picture. cos, sin: shares of the tile's two fields.
+    reach: displacement for a value of 1, in fractions of the image. cos, sin: shares of the tile's two fields.
     """
 
     scale: tuple[float, float]
@@ -126,7 +127,7 @@ class Detail:
 
 
 def detail_of(postfx: PostFxParams, picture: tuple[int, int], output: tuple[int, int]) -> Detail | None:
-    """For a picture of (width, height) engine pixels in an output of (width, height); None where there is none."""
+    """For an image of (width, height) engine pixels in an output of (width, height); None where there is none."""
     enlarged = max(output[0] / picture[0], output[1] / picture[1])
     pixels = postfx.detail * min(max((enlarged - 1.0) / (DETAIL_ENLARGED - 1.0), 0.0), 1.0)
     if pixels <= 0.0:
@@ -143,14 +144,14 @@ def detail_of(postfx: PostFxParams, picture: tuple[int, int], output: tuple[int,
 
 
 def upscale_factor(picture: tuple[int, int], output: tuple[int, int]) -> int:
-    """How many times the picture is enlarged by cubic convolution, before it is placed."""
+    """Integer factor of the cubic enlargement before placement."""
     scale = max(output[0] / picture[0], output[1] / picture[1])
     return min(max(math.ceil(scale - 0.1), 1), LARGEST_UPSCALE)
 
 
 @cache
 def cubic_weights(factor: int) -> tuple[tuple[int, tuple[float, float, float, float]], ...]:
-    """For each of the `factor` new pixels of an old one: offset of the first of four taps, weights.
+    """For each of the `factor` new pixels per old one: offset of the first of four taps, weights.
 
     Keys, "Cubic convolution interpolation for digital image processing" (1981), equation 4.
     """
@@ -181,7 +182,7 @@ def scramble(x: np.ndarray) -> np.ndarray:
 
 @cache
 def noise_tile() -> np.ndarray:
-    """uint8 [TILE, TILE, 4]: three channels of even dither, one of soft, bell-shaped grain about 128."""
+    """uint8 [TILE, TILE, 4]: three channels of uniform dither, one of soft, bell-shaped grain about 128."""
     cell = np.arange(TILE * TILE, dtype=np.uint32).reshape(TILE, TILE)
     dither = scramble(cell)
     fine = scramble(cell + np.uint32(TILE * TILE))
@@ -197,8 +198,8 @@ def noise_tile() -> np.ndarray:
 
 @cache
 def detail_tile() -> np.ndarray:
-    """float32 [DETAIL_TILE, DETAIL_TILE, 4]: two fields of displacements (x, y; x, y), each number of a standard
-    deviation of 1. It has no seam."""
+    """float32 [DETAIL_TILE, DETAIL_TILE, 4]: two displacement fields (x, y; x, y) with a standard deviation of 1.
+    Seamless."""
     fields = np.zeros((4, DETAIL_TILE, DETAIL_TILE))
     for octave, cells in enumerate(DETAIL_CELLS):
         smooth = _smoothing(cells)
@@ -225,6 +226,6 @@ def _smoothing(cells: int) -> np.ndarray:
 
 
 def noise_offset(seed: int) -> tuple[int, int]:
-    """Where the tile starts (x, y) for this seed, so that the grain moves."""
+    """Offset (x, y) of the tile for this seed, which animates the grain."""
     code = int(scramble(np.array([seed & 0xFFFFFFFF], dtype=np.uint32))[0])
     return code & (TILE - 1), (code >> 9) & (TILE - 1)

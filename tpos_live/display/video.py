@@ -1,4 +1,4 @@
-"""Writes pictures and sound to an MP4 that can be played even if the process is killed."""
+"""Writes frames and audio to an MP4 that is playable even if the process is killed."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from tpos_live.display.output_file import IMAGE, OutputFile, check_folder, check
 AAC_FRAME = 1024
 LIVE = {
     "superfast": "rc-lookahead=4:bframes=0:sync-lookahead=0",
-    # What changes the headers of the stream is as in superfast, so that one file can hold both.
+    # Options that change the stream's headers are as in superfast, so that one file can contain both.
     "ultrafast": "rc-lookahead=0:bframes=0:sync-lookahead=0:cabac=1:8x8dct=1:weightp=1",
 }
-"""Options of x264 by preset where few pictures may be held back. Measured at 720p on one core of an AVX-512 Xeon:
-12.3 and 5.4 ms a picture (4 ms more to convert it), 7.2 and 2.9 Mbit/s at the same crf."""
+"""x264 options by preset for low latency. Measured at 720p on one core of an AVX-512 Xeon: 12.3 and 5.4 ms per frame
+(plus 4 ms to convert it), 7.2 and 2.9 Mbit/s at the same crf."""
 
 
 class VideoWriter:
-    """H.264 (yuv420p, BT.709) and AAC in fragmented MP4, a fragment every half second.
+    """H.264 (yuv420p, BT.709) and AAC in fragmented MP4, one fragment per half second.
 
-    It is written beside its place as `NAME.part.mp4` and gets its name at a clean end, a number behind it where there
-    is such a file already. After an exception the part keeps its name, finished as far as it goes; what a killed
-    process leaves plays up to its last fragment. No file is made before the first picture or sample. A context manager.
-    One thread at a time.
+    Written as `NAME.part.mp4` and renamed at a clean end, with a number where such a file exists. After an exception
+    the part keeps its name, finished as far as possible; the part of a killed process plays up to its last fragment. No
+    file is created before the first frame or sample. A context manager. One thread at a time.
     """
 
     def __init__(
@@ -47,21 +46,19 @@ class VideoWriter:
         threads: int = 0,
         live: bool = False,
     ) -> None:
-        """size: (width, height) of the pictures that come; an odd row or column is left out (H.264
-        wants even sizes). threads: of the encoder, 0 = as many as there are cores; with a number the
-        file is the same every time.
-        live: hold few pictures back, so that the end comes at once; a picture that was written is not changed again.
-        """
+        """size: (width, height) of the frames; an odd row or column is left out (H.264 needs even sizes). threads: of
+        the encoder, 0 = one per core; with a fixed number the file is reproducible. live: low latency, so that closing
+        is fast; a written frame is not modified afterwards."""
         self.output = OutputFile(Path(path))
         self.size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
         self.fps = Fraction(fps).limit_denominator(1001)
         self.preset = preset
         self.pictures = 0
-        """Pictures written."""
+        """Frames written."""
         self.frames = 0
-        """Length so far in frames: one more than the place of the last picture."""
+        """Length so far in frames: the place of the last frame plus one."""
         self.samples = 0
-        """Samples written, of each channel."""
+        """Samples written, per channel."""
         self._given = size
         self._rate, self._with_sound, self._live = rate, sound, live
         self._crf, self._threads = crf, threads
@@ -76,21 +73,21 @@ class VideoWriter:
 
     @property
     def path(self) -> Path:
-        """Where it will be; final once something was written."""
+        """The final name; fixed once something was written."""
         return self.output.path
 
     @property
     def part(self) -> Path:
-        """Where it is until then."""
+        """The name until then."""
         return self.output.part
 
     @property
     def bytes(self) -> int:
-        """Written to the file so far."""
+        """Bytes written so far."""
         return self._file.written if self._file is not None else 0
 
     def __enter__(self) -> Self:
-        """Look whether a file can be written there. Raises DisplayError with the reason and the remedy."""
+        """Check that a file can be written there. Raises DisplayError with the reason and the remedy."""
         if min(self.size) < 2:
             raise DisplayError(f"a video of {self._given[0]}x{self._given[1]} pixels is too small; take 2x2 or more")
         check_folder(self.output.wanted.parent)
@@ -139,8 +136,8 @@ class VideoWriter:
         return context
 
     def change_preset(self, preset: str) -> bool:
-        """Go on in the same file with another preset of LIVE. False, and nothing is changed, if the headers of the
-        stream would differ: a player reads them once. Raises DisplayError."""
+        """Continue in the same file with another preset of LIVE. False, without any change, if the stream's headers
+        would differ. Raises DisplayError."""
         if self._container is None or not self._live:
             return False
         with self._speaking():
@@ -161,10 +158,10 @@ class VideoWriter:
         return stream
 
     def write_frame(self, pixels: np.ndarray, place: int | None = None) -> None:
-        """A picture: uint8 [height, width, 3]. Raises DisplayError, also for another size.
+        """A frame: uint8 [height, width, 3]. Raises DisplayError, also for another size.
 
-        place: at which frame it begins, above those before; None = the next one. A picture stays until the next one
-        begins, so frames that are left out cost nothing.
+        place: frame index at which it begins, above the earlier ones; None = the next one. A frame stays until the next
+        one begins, so left-out frames cost nothing.
         """
         height, width = pixels.shape[:2]
         if (width, height) != self._given:
@@ -175,7 +172,7 @@ class VideoWriter:
         if self._container is None:
             self._open()
         with self._speaking():
-            if not self._live or pixels is not self._pixels:  # a live picture is not written again: it may repeat
+            if not self._live or pixels is not self._pixels:  # a live frame is not modified: it may repeat
                 self._pixels, self._converted = pixels, self._convert(pixels)
             picture = self._converted
             picture.pts, picture.time_base = self.frames if place is None else place, 1 / self.fps
@@ -217,7 +214,7 @@ class VideoWriter:
         self.samples += len(stereo)
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        """Finish the file, and give it its name unless an exception came. Raises DisplayError if that fails."""
+        """Finish the file, and rename it unless there was an exception. Raises DisplayError if that fails."""
         if self._container is None:
             if self._file is not None:
                 self._file.close()
@@ -247,7 +244,7 @@ class VideoWriter:
 
     @contextlib.contextmanager
     def _speaking(self) -> Any:
-        """Turn what PyAV and the system raise into one line for a person."""
+        """Convert errors of PyAV and the system to one line."""
         try:
             yield
         except DisplayError:
@@ -260,7 +257,7 @@ class VideoWriter:
 
 
 def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`pixels`, uint8 [height, width, 3], as a picture of `size` (width, height): whole, in the middle of black."""
+    """`pixels`, uint8 [height, width, 3], scaled to fit `size` (width, height), centred on black."""
     import av
 
     height, width = pixels.shape[:2]
@@ -275,7 +272,7 @@ def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 class _File:
-    """A file that remembers what went wrong: the muxer forgets some errors, above all at the end."""
+    """A file that keeps its first error: the muxer loses some, above all at the end."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.error: OSError | None = None
@@ -312,9 +309,9 @@ def check_image(path: Path, sources: Sequence[Path] = ()) -> Path:
 
 
 def save_image(path: Path, pixels: np.ndarray) -> Path:
-    """Save a picture, uint8 [height, width, 3], as its suffix says (PICTURE): under a temporary name, then renamed.
+    """Save an image, uint8 [height, width, 3], in the format of its suffix (IMAGE), atomically.
 
-    Returns the path, with a number where there was such a file. Raises DisplayError with the reason.
+    Returns the path, numbered where such a file exists. Raises DisplayError with the reason.
     """
     from PIL import Image
 

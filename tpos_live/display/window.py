@@ -1,4 +1,4 @@
-"""The window on the main thread: shows the newest picture at the display's rate, whatever else happens."""
+"""The window on the main thread: shows the newest frame at the display's rate, independent of all other threads."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ from tpos_live.display.screens import Screens
 
 TITLE = "tpos-live output"
 WAITING = 0.1
-"""Seconds between two pictures of the start screen: it takes turns with the engine that loads, at least in Python."""
+"""Seconds between two frames of the start screen: it shares the Python interpreter with the loading engine."""
 SOFTWARE_CAP = 30.0
-"""Pictures a second where the CPU draws: the rest of it belongs to the engine."""
+"""Frames per second where the CPU draws: the engine needs the rest of it."""
 READ = 20.0
-"""Seconds for which a message stands on the picture; after them it comes with the HUD alone."""
+"""Seconds for which a message is shown on the frame; afterwards only with the HUD."""
 
 OnKey = Callable[[str, frozenset[str]], None]
 
 
 class DisplayWindow:
-    """Thread contract: made, run and closed on the main thread. It takes frames from `frames`, and
-    calls the given functions, which must not wait; `close_soon` may be called from anywhere.
-    """
+    """Thread contract: created, run and closed on the main thread. It takes frames from `frames`, and calls the given
+    functions, which must not wait; `close_soon` may be called from anywhere."""
 
     def __init__(
         self,
@@ -55,14 +54,13 @@ class DisplayWindow:
         headless: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """on_key: gets the name that pyglet has, in lower case, for what a US keyboard writes on that key ("f",
-        "f11", "_1", "num_add", "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once
-        a refresh with the time, before drawing. report: gets lines for the person who performs. screen: name of the
-        screen that fullscreen fills; "" = by its number, the parameter `out.screen`. fps_cap: 0 = the display's rate,
-        or SOFTWARE_CAP where the CPU draws. headless: draw without a display (EGL), for tests.
-        """
+        """on_key: gets pyglet's name, in lower case, of what a US keyboard writes on that key ("f", "f11", "_1",
+        "num_add", "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once per refresh
+        with the time, before drawing. report: gets messages for the performer. screen: name of the screen for
+        fullscreen; "" = by its number, the parameter `out.screen`. fps_cap: 0 = the display's rate, or SOFTWARE_CAP
+        where the CPU draws. headless: draw without a display (EGL), for tests."""
         self.outputs: list[Output] = []
-        """Receivers of the composed picture; open them first. The picture's size is held meanwhile."""
+        """Receivers of the composed frames; open them first. The frame size is fixed meanwhile."""
         self.closing = False
         self.interpolator = FrameInterpolator()
         self._frames, self._frame_params, self._snapshot, self._status = frames, params, snapshot, status
@@ -86,7 +84,7 @@ class DisplayWindow:
 
         self._key = key
         self.renderer = renderer_name()
-        """Name of the graphics driver that draws."""
+        """Name of the graphics driver."""
         self.software = is_software(self.renderer)
         try:
             self._window.switch_to()
@@ -107,7 +105,7 @@ class DisplayWindow:
         self._window.close()
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Show pictures until the window is closed, `close_soon` is called or `until()` is true."""
+        """Run until the window is closed, `close_soon` is called or `until()` is true."""
         while not self.closing and not until():
             self.step(self._clock())
             before = self._clock()
@@ -121,11 +119,11 @@ class DisplayWindow:
                 time.sleep(pause)
 
     def close_soon(self) -> None:
-        """End `run` after this picture."""
+        """End `run` after this frame."""
         self.closing = True
 
     def step(self, now: float) -> None:
-        """Handle events, compose and draw one picture; `run` flips it."""
+        """Handle events, compose and draw one frame; `run` flips it."""
         self._window.switch_to()
         self._window.dispatch_events()
         if self._on_refresh is not None:
@@ -150,16 +148,16 @@ class DisplayWindow:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the composed picture in pixels."""
+        """(width, height) of the composed frame in pixels."""
         return self._composed_size
 
     def read_back(self) -> np.ndarray:
-        """The composed picture, no HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
+        """The composed frame without HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
         self._window.switch_to()
         return self._compositor.read()
 
     def read_window(self) -> np.ndarray:
-        """What was just drawn on the window, HUD and all: uint8 [height, width, 3]. Before the flip."""
+        """The window's content, HUD included: uint8 [height, width, 3]. Before the flip."""
         self._window.switch_to()
         return self._compositor.read_window(self._window.get_framebuffer_size())
 
@@ -169,17 +167,17 @@ class DisplayWindow:
         return self._placement.screens
 
     def describe_layout(self, letters: str) -> str:
-        """One line if the keyboard's layout writes some of these letters on other keys than a US keyboard."""
+        """One line if the keyboard layout writes some of these letters on other keys than a US keyboard."""
         return describe_layout(self._window.display, letters)
 
     def next_screen(self) -> int:
-        """Turn to the next screen; its number, for the parameter `out.screen`."""
+        """Change to the next screen; its number, for the parameter `out.screen`."""
         return self._placement.next()
 
     def _write(
         self, status: Status, snapshot: Snapshot, display_frame: DisplayFrame, window: tuple[int, int], now: float
     ) -> None:
-        """All text that can reach the window. An audience sees none of it unless a parameter asks for it."""
+        """All text on the window. An audience sees none of it unless a parameter enables it."""
         hud, messages = snapshot["out.hud"], snapshot["out.messages"]
         messages = messages == "on" or (messages == "auto" and not self._placement.fills_a_screen)
         if not display_frame.started and display_frame.postfx.shown_level > 0:
@@ -204,7 +202,7 @@ class DisplayWindow:
                 output.send(pixels, shown_at)
 
     def _follow(self, snapshot: Snapshot, now: float) -> None:
-        """Do what the parameters ask of the window itself."""
+        """Apply the parameters of the window itself."""
         if self._placement.follow(bool(snapshot["out.fullscreen"]), int(snapshot["out.screen"]), now):
             self._pacer = self._new_pacer()
 
@@ -227,7 +225,8 @@ class DisplayWindow:
         return True  # Handled: otherwise pyglet closes the window on Esc.
 
     def _forget_keys(self) -> None:
-        """What was held when the focus went is let go elsewhere; pyglet would wait for it and drop the next press."""
+        """Drop held keys when the focus is lost: their release goes to another window, and pyglet would drop the next
+        press."""
         getattr(self._window, "pressed_keys", set()).clear()
 
     def _close_pressed(self) -> bool:
@@ -254,7 +253,7 @@ def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
 
 
 def describe_gl() -> str:
-    """Which graphics driver draws, one line; opens a hidden window for a moment. Raises DisplayError."""
+    """The graphics driver, one line; opens a hidden window briefly. Raises DisplayError."""
     window = _open((64, 64), headless=False, visible=False)
     try:
         from tpos_live.display.gl_compositor import is_software, renderer_name
