@@ -1,1 +1,1 @@
-"""Sound in: microphone, file or the bundled track, behind one protocol; a ring buffer; playback."""
+"""Audio in: microphone, file or the built-in track behind one protocol; the ring buffer; playback."""

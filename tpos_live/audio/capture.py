@@ -1,4 +1,4 @@
-"""One opening of an input: its stream, its ring, and when it last gave sound."""
+"""A capture: one open input with its stream, its ring buffer, and the time of its newest block."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tpos_live.core.errors import first_line
 
 RING_SECONDS = 2.0
 BLOCKS_A_SECOND = 200
-"""Half a hop of the analysis. Left to itself, PulseAudio calls 480 times a second, which costs 3 % of a core
-and the interpreter's lock as often; this costs 1.2 ms (both measured)."""
+"""Half a hop of the analysis. By default PulseAudio calls 480 times per second, which takes 3 % of a core and the
+interpreter's lock as often; this costs 1.2 ms of latency (both measured)."""
 
 
 class Capture:
-    """What one opened input has given so far.
+    """The audio of one open input.
 
-    Thread contract: the device's thread calls `deliver` and `finish`, one thread reads `ring`, one
-    thread calls `close`; the other fields may be looked at from anywhere. `stamp` is replaced whole, so
-    that its two numbers always belong together.
+    Thread contract: the device's thread calls `deliver` and `finish`, one thread reads `ring`, one thread calls
+    `close`; the other fields may be read from anywhere. `stamp` is replaced as a whole, so its two numbers always
+    belong together.
     """
 
     on_portaudio = False
@@ -43,7 +43,7 @@ class Capture:
         self.stamp: tuple[float, int] | None = None
         """perf_counter of the newest block, and the samples delivered or flagged as lost up to it."""
         self.flagged = 0
-        """Samples flagged as lost. PortAudio does not say how many, a block is taken for each flag."""
+        """Samples flagged as lost. PortAudio does not report how many, so one block is counted per flag."""
         self.finished = False
 
     def deliver(self, block: np.ndarray, now: float, overflow: bool) -> None:
@@ -58,7 +58,7 @@ class Capture:
         self.finished = True
 
     def close(self) -> bool:
-        """Let the device go; False if it hung and was left behind."""
+        """Release the device; False if it hung and was abandoned."""
         return True
 
 
@@ -70,8 +70,8 @@ class DeviceCapture(Capture):
     def __init__(
         self, wanted: str | int | None, channels: tuple[int, ...] | None = None, rate: float | None = None
     ) -> None:
-        """wanted, channels: as in `find_input` and `select_channels`. rate: samples a second to ask the device for;
-        by default 48 kHz where the device can give it and else the device's own.
+        """wanted, channels: as in `find_input` and `select_channels`. rate: samples per second to request; default: 48
+        kHz where the device supports it, else the device's own rate.
 
         Raises AudioError if there is no such device or it cannot be opened.
         """

@@ -1,4 +1,4 @@
-"""Which channels of an input are heard, and how they become stereo and mono."""
+"""Channel selection, and mixing to stereo and mono."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 from tpos_live.audio.source import RATE, AudioError
 
 HOP = 480
-"""Frames for which the loudness of each way to mix is measured; decisions fall between two of them."""
+"""Frames over which the power of each mix is measured; decisions fall between two of them."""
 CANCELLED, RESTORED = 0.1, 0.32
-"""Power of the average over that of channels which have nothing in common: below the first (-10 dB) the channels
-cancel each other, above the second (-5 dB) they no longer do."""
+"""Power of the average relative to uncorrelated channels: below CANCELLED (-10 dB) the channels cancel each other,
+above RESTORED (-5 dB) they no longer do."""
 LOUDER = 2.0
-"""How many times the power of what is heard another mix must have to be heard instead."""
+"""Power ratio from which another mix replaces the current one."""
 _SMOOTH = 0.4
 _CANCELLED_FOR, _CHANGED_FOR = 0.2, 1.0
 _FADE = 0.1
-"""All in seconds: averaging of the powers, how long a condition holds before the mix changes, and the crossfade."""
+"""All in seconds: averaging of the powers, how long a condition must hold before the mix changes, and the crossfade."""
 _SILENT = 1e-8
 """Mean power (-80 dBFS) below which nothing is decided."""
 _TIE = 1.25
 
 
 def select_channels(available: int, channels: tuple[int, ...] | None, name: str) -> tuple[int, ...]:
-    """0-based channels to hear of a source with `available` ones.
+    """0-based channels to use, of `available` ones.
 
-    channels: the person's choice, counted from 1; None takes the first two. (Not all: the empty inputs
-    of an eight-channel interface would only make the one with the microphone quieter, and PulseAudio
-    offers 32 channels for every device.) Raises AudioError for a choice that the source does not have.
+    channels: the user's choice, counted from 1; None takes the first two. (Not all: the empty inputs of an
+    eight-channel interface would attenuate the microphone, and PulseAudio offers 32 channels for every device.) Raises
+    AudioError for a choice that the source does not have.
     """
     if channels is None:
         return tuple(range(min(available, 2)))
@@ -43,15 +43,15 @@ def select_channels(available: int, channels: tuple[int, ...] | None, name: str)
 
 
 class Downmix:
-    """Several channels as one: their average, as long as they do not cancel each other.
+    """Mixes several channels to one: their average, unless they cancel each other.
 
-    Where they do (right = -left), the loudest of the channels, or of two channels their difference, is heard instead,
-    until the average is back. The choice is slow, has hysteresis, and fades over 0.1 s. It depends on the sound before
-    it alone, not on the size of the blocks. One thread.
+    If they do (right = -left), the loudest channel, or the difference of two channels, is used until the average is
+    back. The choice is slow, has hysteresis, and crossfades over 0.1 s. It depends on earlier audio alone, not on the
+    block size. One thread.
     """
 
     def __init__(self, channels: int, rate: float = RATE, name: str = "the input") -> None:
-        """rate: frames a second. name: what the line about a change calls the source."""
+        """rate: frames per second. name: of the source, for the message."""
         self._channels, self._name = channels, name
         average = np.full(channels, 1 / channels, np.float32)
         self._mixes = [average, *np.eye(channels, dtype=np.float32)]
@@ -86,7 +86,7 @@ class Downmix:
         return mono
 
     def remark(self) -> str:
-        """The line about channels that cancel each other, once; else ""."""
+        """The message about channels that cancel each other, once; else ""."""
         remark, self._remark = self._remark, ""
         return remark
 
@@ -107,7 +107,7 @@ class Downmix:
         return _weighted(block, [old[c] + (new[c] - old[c]) * progress for c in range(self._channels)])
 
     def _decide(self) -> None:
-        """After each hop: measure, and change the mix where another one has been better for long enough."""
+        """After each hop: measure, and change the mix where another one was better for long enough."""
         power = np.square(self._hop.astype(np.float64) @ self._all).mean(axis=0)
         if self._power is None:
             if not power.max() > _SILENT:
@@ -126,7 +126,7 @@ class Downmix:
             self._tell()
 
     def _best(self) -> int:
-        """The mix that ought to be heard by the smoothed powers."""
+        """The mix to use by the smoothed powers."""
         power = self._power
         assert power is not None
         alone = power[1 : 1 + self._channels].sum() / self._channels**2
@@ -152,8 +152,8 @@ class Downmix:
 
 
 class StereoMix:
-    """The picked channels of a source as stereo: two become left and right, any other number one sound on both sides.
-    One thread."""
+    """The selected channels of a source as stereo: two become left and right; any other number is mixed to mono on both
+    sides. One thread."""
 
     def __init__(self, picked: tuple[int, ...], rate: float = RATE, name: str = "the input") -> None:
         self._picked = list(picked)

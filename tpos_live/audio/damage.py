@@ -1,4 +1,4 @@
-"""Finds damage in Ogg and MP3 files, which libsndfile passes over without a word."""
+"""Finds damage in Ogg and MP3 files, which libsndfile skips silently."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tpos_live.audio.decoders import DecodeError
 _MPEG1_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KBITS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _SHORTEST_PAGE = 1000
-"""Samples that are missing at least where an Ogg page is lost."""
+"""Samples missing at least where an Ogg page is lost."""
 
 
 class DamageCheck:
-    """Looks ahead in an Ogg or MP3 file for what is damaged: libsndfile plays on after it, but too early."""
+    """Scans an Ogg or MP3 file ahead of decoding: after damage libsndfile plays on, but too early."""
 
     def __init__(self, path: Path) -> None:
         """Raises DecodeError."""
@@ -29,10 +29,10 @@ class DamageCheck:
         self._ends = self._walk(stream, av.FFmpegError)
         self._checked = 0.0
         self.damage: float | None = None
-        """Seconds at which the first damage begins, once it was found."""
+        """Seconds at which the first damage begins, once found."""
 
     def look(self, until: float) -> None:
-        """Check up to `until` seconds."""
+        """Scan up to `until` seconds."""
         while self.damage is None and self._checked < until:
             self._checked = next(self._ends, float("inf"))
 
@@ -61,7 +61,7 @@ class DamageCheck:
 
 
 def mp3_length(header: bytes) -> int:
-    """Bytes of the MPEG layer III frame that begins with this header of 4 bytes, 0 if it is none."""
+    """Bytes of the MPEG layer III frame with this header of 4 bytes, 0 if it is none."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0 or header[1] & 0x06 != 0x02:
         return 0
     version, bits, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3

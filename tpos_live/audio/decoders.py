@@ -1,4 +1,4 @@
-"""Decoders of sound files: libsndfile where it can, else FFmpeg by way of PyAV, which also plays on after damage."""
+"""Decoders of audio files: libsndfile where possible, else FFmpeg through PyAV, which also plays on after damage."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from tpos_live.core.errors import reason
 
 FORMATS = "WAV, FLAC, OGG, Opus, MP3, AIFF, M4A, MP4, WMA, WebM or MKV"
 _JITTER = 0.005
-"""Seconds by which the timestamps of two packets may disagree without anything missing: WMA and MKV count in ms."""
+"""Seconds by which timestamps of two packets may disagree without a gap: WMA and MKV count in milliseconds."""
 _RUN_UP = 1.0
-"""Seconds decoded and dropped before a position, because frames depend on those before them."""
+"""Seconds decoded and dropped before a position, because frames depend on earlier ones."""
 _FADE = 0.003
-"""Seconds over which sound fades in after a hole, so that damage is not heard as a click."""
+"""Seconds of fade-in after a gap, so that damage is not heard as a click."""
 _MOST_FAILURES = 100
-"""Reads in a row that a container may refuse."""
+"""Consecutive failed reads before giving up."""
 
 
 class DecodeError(Exception):
-    """A decoder cannot go on at its position; one line."""
+    """A decoder cannot continue at its position; one line."""
 
 
 class Decoder(Protocol):
-    """One open file, read in order. One thread at a time.
+    """An open file, read in order. One thread at a time.
 
-    rate: samples a second. frames: its length by its own word, 0 where that is unknown. holes: what was lost in
-    decoding and is given as silence, as (start, length) in seconds; the reader empties it.
+    rate: samples per second. frames: the length by its header, 0 where unknown. holes: parts that could not be decoded
+    and are given as silence, as (start, length) in seconds; the reader clears it.
     """
 
     rate: int
@@ -48,10 +48,10 @@ class Decoder(Protocol):
 
 
 class SndfileDecoder:
-    """libsndfile: WAV, AIFF, FLAC, Ogg, MP3 and more, exact to the sample. Damage ends it or shifts its time."""
+    """libsndfile: WAV, AIFF, FLAC, Ogg, MP3 and more, sample-exact. Damage ends it or shifts its time."""
 
     def __init__(self, path: Path) -> None:
-        """Raises DecodeError for what libsndfile cannot open."""
+        """Raises DecodeError for a file that libsndfile cannot open."""
         try:
             self._file = soundfile.SoundFile(path)
         except (soundfile.SoundFileError, OSError, RuntimeError, TypeError) as error:
@@ -60,7 +60,7 @@ class SndfileDecoder:
         self.frames = max(self._file.frames, 0)
         self.holes: list[tuple[float, float]] = []
         self.plays_on = self._file.format in ("OGG", "MP3", "MPEG")
-        """Whether it plays on after damage, too early and without a word."""
+        """Whether it plays on after damage, too early and without an error."""
 
     def read(self, count: int) -> np.ndarray:
         try:
@@ -74,11 +74,11 @@ class SndfileDecoder:
 
 
 class FFmpegDecoder:
-    """FFmpeg's decoders by way of PyAV. Frames that cannot be decoded become silence of the same length, so that what
-    follows is on time."""
+    """FFmpeg's decoders through PyAV. Frames that cannot be decoded become silence of the same length, so that later
+    audio is on time."""
 
     def __init__(self, path: Path, position: int = 0) -> None:
-        """position: frame of the first sample that is wanted. Raises DecodeError for what is no sound."""
+        """position: frame of the first sample. Raises DecodeError for a file without audio."""
         try:
             import av
         except ImportError as error:
@@ -92,7 +92,7 @@ class FFmpegDecoder:
         try:
             stream = self._stream()
             if stream.codec_context.name == "flac":
-                # Else a damaged frame comes out as a burst of noise.
+                # Otherwise a damaged frame is decoded as a burst of noise.
                 stream.codec_context.options = {"err_detect": "crccheck+explode"}
             frames = self._dated(stream)
             first = next(frames, None)
@@ -157,7 +157,7 @@ class FFmpegDecoder:
                 return
             except self._av.InvalidDataError:
                 failures += 1
-                packets = self._container.demux(stream)  # goes on behind what it could not read
+                packets = self._container.demux(stream)  # continues after the unreadable part
                 continue
             except (self._av.FFmpegError, OSError):
                 return
@@ -167,13 +167,13 @@ class FFmpegDecoder:
                 suspect = 2
                 if size:
                     late += max(round(packet.size / size) - 1, 0) * length
-                continue  # the next timestamp tells how much is missing
+                continue  # the next timestamp shows how much is missing
             failures = 0
             if is_mp3:
                 if packet.size and packet.duration:
                     size += (packet.size - size) * (0.02 if size else 1.0)
                     length = float(packet.duration * packet.time_base)
-                # The first two are made of bits that were lost with the frames before: a loud crack.
+                # The first two depend on bits of lost frames and would be a loud crack.
                 decoded, suspect = decoded[suspect:], max(suspect - len(decoded), 0)
             for frame in decoded:
                 if frame.samples and frame.sample_rate:
@@ -183,8 +183,8 @@ class FFmpegDecoder:
     def _placed(
         self, frames: Iterator[tuple[float | None, np.ndarray, int]], first: Any, position: int
     ) -> Generator[np.ndarray, None, None]:
-        """Blocks [n, channels] from frame `position` on, without a hole: what is missing is silence."""
-        # After a seek the first timestamp says where we are; else the count begins with the file.
+        """Blocks [n, channels] from frame `position` on, without gaps: missing parts are silence."""
+        # After a seek the first timestamp gives the position; otherwise counting begins with the file.
         at: int | None = None if first is None else 0
         end = self.frames or None
         for seconds, samples, rate in _chain(first, frames):
@@ -197,7 +197,7 @@ class FFmpegDecoder:
             here = round((seconds - self._origin) * self.rate)
             if at is None:
                 at = max(here, 0)
-                if at > position:  # the damage that we jumped over reaches as far as this
+                if at > position:  # the damage extends up to here
                     yield from self._hole(position, at - position)
                     samples = _faded(samples, self.rate)
             if here - at > _JITTER * self.rate and (end is None or here <= end + self.rate):
@@ -210,7 +210,7 @@ class FFmpegDecoder:
 
     @staticmethod
     def _from(position: int, at: int, block: np.ndarray) -> Iterator[np.ndarray]:
-        """What of `block`, whose first frame is `at`, lies at or behind `position`."""
+        """The part of `block`, whose first frame is `at`, from `position` on."""
         if at + len(block) > position:
             yield block[max(position - at, 0) :]
 
@@ -224,7 +224,7 @@ class FFmpegDecoder:
 
 
 def open_decoder(path: Path) -> Decoder:
-    """The decoder for a file. Raises AudioError for a file that is missing, is no sound, or has none in it."""
+    """The decoder for a file. Raises AudioError for a file that is missing, is no audio file, or has no audio."""
     if path.is_dir() or not path.exists():
         raise AudioError(f'{"folder, not a sound file" if path.is_dir() else "no such sound file"}: "{path}"')
     try:
@@ -266,7 +266,7 @@ def _samples(frame: Any) -> np.ndarray:
 
 
 def _fitted(samples: np.ndarray, rate: int, to_rate: int, channels: int) -> np.ndarray:
-    """A frame of another rate or number of channels than the first one, which some streams have later on."""
+    """A frame converted to the first frame's rate and channels, which some streams change."""
     if samples.shape[1] != channels:
         samples = samples[:, np.arange(channels) % samples.shape[1]]
     if rate != to_rate:

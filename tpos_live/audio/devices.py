@@ -1,4 +1,4 @@
-"""What sound devices there are, and which of them a person means."""
+"""The audio devices of the machine, and how a name or number selects one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ DEFAULT = "mic"
 
 _WINDOWS_TWINS = ("MME", "Windows DirectSound", "Windows WDM-KS")
 _MME_NAME = 31
-"""MME cuts the names of devices to this length."""
+"""MME truncates device names to this length."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """One sound device as PortAudio lists it. rate: its default, in samples a second."""
+    """An audio device as PortAudio lists it. rate: its default, in samples per second."""
 
     index: int
     name: str
@@ -58,7 +58,7 @@ def list_devices() -> list[Device]:
 
 
 def _defaults(apis: Sequence[dict], chosen: Sequence[int]) -> tuple[int, int]:
-    """PortAudio's default on Windows is MME, which is 100 ms late; WASAPI has the same devices, faster."""
+    """PortAudio's default on Windows is MME, with 100 ms latency; WASAPI offers the same devices with less."""
     for api in apis:
         if api["name"] == "Windows WASAPI":
             return api["default_input_device"], api["default_output_device"]
@@ -66,11 +66,11 @@ def _defaults(apis: Sequence[dict], chosen: Sequence[int]) -> tuple[int, int]:
 
 
 def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None = None) -> Device:
-    """The input that is meant by a number, by words of its name, or by "mic" or None for the default.
+    """The input selected by a number, by words of its name, or by "mic" or None for the default.
 
-    The words of a name may come in any order and any case and are looked for in "NAME, HOST API"; a
-    device with exactly that name wins. devices: those of `list_devices` unless given.
-    Raises AudioError that lists what there is, for no hit, for several, and for a machine without inputs.
+    The words of a name may come in any order and case and are searched in "NAME, HOST API"; an exact name wins.
+    devices: default: those of `list_devices`. Raises AudioError with a list of inputs for no match, for several, and
+    for a machine without inputs.
     """
     inputs = [device for device in (list_devices() if devices is None else devices) if device.inputs > 0]
     if not inputs:
@@ -95,7 +95,7 @@ def _matches(text: str, device: Device) -> bool:
 
 
 def _is_twin(device: Device, other: Device) -> bool:
-    """Whether `other` is the same Windows device by way of WASAPI."""
+    """Whether `other` is the same Windows device through WASAPI."""
     return (
         other.api == "Windows WASAPI"
         and device.api in _WINDOWS_TWINS

@@ -1,4 +1,4 @@
-"""How many samples are missing, by the sample count against the clock."""
+"""Dropouts: samples that are missing, by comparing the sample count with the clock."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from dataclasses import dataclass
 
 @dataclass
 class DropoutMeter:
-    """Counts samples that a device dropped without saying so.
+    """Counts samples that a device dropped without reporting it.
 
-    The idea: a block may be late, but never early. So the least lateness (clock time minus sound time)
-    within a window is the true offset between the two clocks, free of the jitter of threads. From one
-    window to the next this offset may creep, because the device's crystal is not the computer's; a jump
-    of more than `threshold` is sound that never came. If the offset jumps back, the sound was only late
-    and is not lost after all.
+    A block may be late, but never early. So the smallest lateness (clock time minus audio time) within a window is the
+    true offset between the two clocks, without thread jitter. From one window to the next this offset may drift,
+    because the device's clock is not the computer's; a jump of more than `threshold` is lost audio. If the offset jumps
+    back, the audio was only late and is not counted as lost.
 
-    rate: samples a second by the device's own word. window, threshold in seconds. drift: the largest
-    difference of two clocks that is believed (0.001 is ten times a bad crystal; virtual machines have
-    shown 0.0004). Losses below the threshold add up until they reach it, if they come faster than
-    the drift. One thread.
+    rate: samples per second as the device reports it. window, threshold: seconds. drift: largest credible difference of
+    two clocks (0.001 is ten times a bad crystal; virtual machines have shown 0.0004). Losses below the threshold
+    accumulate if they come faster than the drift. One thread.
     """
 
     rate: float
@@ -32,7 +30,7 @@ class DropoutMeter:
     _offset: float | None = None
 
     def see(self, time: float, frames: int) -> None:
-        """At `time` (seconds) the device had delivered `frames` in all. Call as often as you like."""
+        """At `time` (seconds) the device had delivered `frames` in total. Call at any rate."""
         if self._start is None:
             self._start = (time, frames)
             self._window_end = time + self.window
@@ -44,7 +42,7 @@ class DropoutMeter:
         self._least = min(self._least, lateness)
 
     def restart(self) -> None:
-        """The stream was interrupted: compare only what comes from now on. Keeps the count."""
+        """The stream was interrupted: compare only later audio. Keeps the count."""
         self._start = self._offset = None
         self._least = float("inf")
 

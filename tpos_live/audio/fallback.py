@@ -1,4 +1,4 @@
-"""What is heard while an input is lost: opened in need, and let go when the input is back."""
+"""The fallback input: used while the main input is lost, and closed when it is back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts
 WAIT = 5.0
 """Seconds between two attempts to open it."""
 START, STALL = 5.0, 3.0
-"""Seconds that it may take to its first block, and between two, before it is opened anew."""
+"""Seconds allowed until its first block (START), and between two blocks, before it is reopened."""
 
 
 class FallbackInput:
@@ -25,11 +25,11 @@ class FallbackInput:
 
     @property
     def on_portaudio(self) -> bool:
-        """Whether it has, or is opening, what a rescan of PortAudio's devices would end."""
+        """Whether it has, or is opening, a stream that a rescan of PortAudio's devices would end."""
         return self._opening is not None or (self.capture is not None and self.capture.on_portaudio)
 
     def look_after(self, now: float, needed: bool) -> str:
-        """Open it if it is needed; a line if that is refused, else ""."""
+        """Open it if needed; a message if that fails, else ""."""
         attempt, self._opening = self._opening, None
         if attempt is not None and not attempt.done:
             self._opening = attempt

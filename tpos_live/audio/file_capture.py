@@ -1,4 +1,4 @@
-"""A sound file in place of an input that is lost: it loops at the pace of the clock, and is not played aloud."""
+"""An audio file in place of a lost input: it loops at the pace of the clock, and is not played aloud."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tpos_live.audio.source import RATE, AudioError
 
 _PERIOD = 0.005
 _LATE = 0.5
-"""Seconds that a disk may be late before the clock is set anew."""
+"""Seconds that a disk may be late before the clock is reset."""
 _SUFFIXES = {
     ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".aac", ".wma", ".webm", ".mkv",
     ".mov",
@@ -23,14 +23,14 @@ _SUFFIXES = {
 
 
 def names_a_file(text: str) -> bool:
-    """Whether a person means a file by `text`, and not an input."""
+    """Whether `text` names a file rather than an input."""
     path = Path(text)
     as_a_path = text.startswith((".", "~", "/", os.sep)) or path.suffix.lower() in _SUFFIXES
     return bool(text) and (as_a_path or path.is_file())
 
 
 class FileCapture(Capture):
-    """A capture whose device is a file. A thread of its own delivers its blocks."""
+    """A capture from a file. A thread of its own delivers its blocks."""
 
     def __init__(self, path: str | Path) -> None:
         """Raises AudioError for a file that cannot be read."""

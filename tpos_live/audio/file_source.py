@@ -1,4 +1,4 @@
-"""A sound file as a source at live pace: what is heard is what is analysed."""
+"""An audio file as a live source: the audio that is played is analysed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tpos_live.audio.supervisor import NOTICE, STALL, START
 
 QUIET = 1e-4
 _AHEAD = 2 * RATE
-"""Frames decoded ahead at most."""
+"""Largest number of frames decoded ahead."""
 _PIECE = RATE // 10
 _LEAVE = 0.15
 
@@ -27,12 +27,12 @@ _LEAVE = 0.15
 class FileSource:
     """A file that plays once or in a loop; implements `AudioSource`.
 
-    It is heard on the default output, whose callback is then the clock. Where there is no output, or it
-    stalls, or `mute` is set, the wall clock takes over and the show goes on.
+    It plays on the default output, whose callback is then the clock. Without an output, with a stalled one, or with
+    `mute`, the wall clock is used and the session continues.
 
-    Thread contract: as `AudioSource` says. A reading thread decodes into the ring `_ahead` and never
-    overwrites. The ring has one reader: the output's callback while `_heard` is set, else the thread
-    that calls `pull`. The callback passes what it played on through the ring `_played`.
+    Thread contract: as of `AudioSource`. A reading thread decodes into the ring buffer `_ahead` and never overwrites.
+    The ring buffer has one reader: the output's callback while `_heard` is set, else the thread that calls `pull`. The
+    callback passes on what it played through the ring buffer `_played`.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class FileSource:
         channels: tuple[int, ...] | None = None,
         output: str | int | None = None,
     ) -> None:
-        """path: any format libsndfile or FFmpeg knows. channels: see `stream_audio`. output: a PortAudio device,
-        None for the default one. Nothing is opened before the source is entered."""
+        """path: any format of libsndfile or FFmpeg. channels: see `stream_audio`. output: a PortAudio device, None for
+        the default. Nothing is opened before the source is entered."""
         self._path = Path(path)
         self._loop = loop
         self._mute = mute
@@ -141,7 +141,7 @@ class FileSource:
         return lines
 
     def reopen(self, device: str | int) -> None:
-        """A file has no input to change: says so, and plays on."""
+        """A file has no input to change: reports it, and continues."""
         self._notice = f'"{self._path.name}" is playing; start the show with --device to hear "{device}"'
         self._notice_until = perf_counter() + NOTICE
 
@@ -169,23 +169,23 @@ class FileSource:
             self._first.set()
 
     def _fill(self, out: np.ndarray) -> None:
-        """The output's callback: play what comes next."""
+        """The output's callback: play the next samples."""
         count = self._ahead.read_into(out) if self._heard else 0
         out[count:] = 0
         if count:
             self._played.write(out[:count])
 
     def _watch(self, output: Playback, now: float) -> None:
-        """Let the wall clock take over from an output that asks for nothing any more."""
+        """Change to the wall clock when the output stops requesting audio."""
         last = output.opened_at if output.asked_at is None else output.asked_at
-        # PulseAudio asks once at the start, and then not for a second or two
+        # PulseAudio requests audio once at the start, and then not for 1 to 2 s
         if output.finished or (now - last > STALL and now - output.opened_at > START):
             self._heard = False
             self._message = f'the sound output stopped; "{self._path.name}" plays on unheard'
             threading.Thread(target=output.close, name="sound-close", daemon=True).start()
 
     def _by_the_clock(self, now: float) -> np.ndarray:
-        """What is due by now. A disk that is late makes the file late; nothing is skipped."""
+        """The audio due by now. A late disk delays the file; nothing is skipped."""
         if self._due_from is None:
             self._due_from = now
         rest = self._played.read()

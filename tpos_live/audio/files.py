@@ -1,4 +1,4 @@
-"""Sound files, decoded as they are taken: whole for training, picture by picture for a render, live for a show."""
+"""Audio files, decoded on demand: whole for training, frame by frame for offline rendering, live for a session."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from tpos_live.audio.source import ABSURD, RATE, AudioError
 BLOCK = 4096
 """Frames decoded at a time."""
 _LOOK_AHEAD = 2.0
-"""Seconds that an Ogg or MP3 file is checked ahead of what is decoded."""
+"""Seconds that an Ogg or MP3 file is scanned ahead of decoding."""
 _SHORT = 0.5
-"""Seconds that a file may end before its own word without a remark: lengths of MP3 files can be estimates."""
+"""Seconds by which a file may be shorter than its header says: lengths of MP3 files can be estimates."""
 _MOST_REMARKS = 5
 
 
 class AudioFile:
-    """An open sound file, read in order, as often as wanted.
+    """An open audio file, read in order, repeatedly.
 
-    What cannot be decoded is silence of the same length, and what follows is on time; `remarks` then holds a line for
-    the person, which the reader takes out. Undamaged files are decoded by libsndfile where it knows their format,
-    else by FFmpeg. One thread at a time.
+    Parts that cannot be decoded are silence of the same length, so later audio is on time; `remarks` then holds a
+    message, which the reader removes. Undamaged files are decoded by libsndfile where it knows the format, else by
+    FFmpeg. One thread at a time.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Raises AudioError for a file that is missing, is not sound, or has none in it."""
+        """Raises AudioError for a file that is missing, is no audio file, or has no audio."""
         self.path = Path(path)
         self.name = self.path.name
         self._decoder = open_decoder(self.path)
         self.samplerate, self.channels = self._decoder.rate, self._decoder.channels
         self.frames = self._decoder.frames
-        """Length by the file's own word, 0 where it does not say."""
+        """Length by the file's header, 0 where unknown."""
         self.remarks: list[str] = []
         self.lost = 0
-        """Frames that were lost to damage."""
+        """Frames lost to damage."""
         self._position = 0
         self._capped = False
         self._said: set[str] = set()
@@ -81,7 +81,7 @@ class AudioFile:
         return samples
 
     def rewind(self) -> None:
-        """Begin again. Raises AudioError where the file is gone."""
+        """Start again. Raises AudioError where the file is gone."""
         self.close()
         self._decoder = open_decoder(self.path)
         if (self._decoder.rate, self._decoder.channels) != (self.samplerate, self.channels):
@@ -98,7 +98,7 @@ class AudioFile:
             return None
 
     def _up_to_damage(self, count: int) -> int:
-        """How many frames of `count` libsndfile may decode; from the first damage on, FFmpeg does."""
+        """How many frames of `count` libsndfile may decode; from the first damage on FFmpeg decodes."""
         if self._check is None:
             return count
         self._check.look((self._position + count) / self.samplerate + _LOOK_AHEAD)
@@ -148,7 +148,7 @@ class AudioFile:
         self._decoder.holes.clear()
 
     def note_invalid(self, count: int) -> None:
-        """Some of the newest `count` frames are no numbers, and were replaced by zeros."""
+        """Some of the newest `count` frames were NaN or infinite, and were replaced by zeros."""
         at = clock(max(self._position - count, 0) / self.samplerate)
         self._say(f'"{self.name}" has samples that are no numbers from {at} on: they are silence', "invalid")
 
@@ -170,7 +170,7 @@ def clock(seconds: float) -> str:
 
 
 def open_audio(path: str | Path) -> AudioFile:
-    """Open a sound file of any format that libsndfile or FFmpeg knows. Raises AudioError."""
+    """Open an audio file of any format of libsndfile or FFmpeg. Raises AudioError."""
     return AudioFile(path)
 
 
@@ -181,12 +181,12 @@ def stream_audio(
     live: bool = True,
     block: int = BLOCK,
 ) -> Iterator[np.ndarray]:
-    """The sound of `file` as float32 blocks [n, 2] at 48 kHz, n changing, decoded as they are taken.
+    """The audio of `file` as float32 blocks [n, 2] at 48 kHz, n varying, decoded on demand.
 
-    channels: see `channels.select_channels`; by default two channels are stereo, and all of any other number are
-    averaged. loop: begin again at the end, through the same resampler, so that no seam is heard. live:
-    the low-delay resampler. NaN, infinite and absurd samples are zeros, what is damaged is silence; `file.remarks`
-    says so. Raises AudioError where not even the beginning can be decoded.
+    channels: see `select_channels`; by default two channels are stereo, and any other number is averaged. loop: start
+    again at the end, through the same resampler, so that the loop is seamless. live: the low-latency resampler. NaN,
+    infinite and absurd samples become zeros, damage becomes silence; `file.remarks` reports it. Raises AudioError where
+    not even the beginning can be decoded.
     """
     everything = channels is None and file.channels > 2
     picked = tuple(range(file.channels)) if everything else select_channels(file.channels, channels, file.name)
@@ -215,17 +215,17 @@ def stream_audio(
 
 @dataclass(frozen=True)
 class AudioClip:
-    """The sound of a file, or of its first `seconds`, that is decoded anew each time it is asked for and so takes no
-    memory to speak of. It can be sent to another process."""
+    """The audio of a file, or of its first `seconds`; decoded anew at each use, so it takes no memory. Can be sent to
+    another process."""
 
     path: Path
     seconds: float | None = None
     channels: tuple[int, ...] | None = None
 
     def blocks(self, report: Callable[[str], None] = lambda line: None) -> Iterator[np.ndarray]:
-        """float32 [n, 2] at 48 kHz, n changing. report: gets a line for what is damaged.
+        """float32 [n, 2] at 48 kHz, n varying. report: gets a message for damage.
 
-        Raises AudioError if there is none to read.
+        Raises AudioError if there is no audio.
         """
         left = math.inf if self.seconds is None else round(self.seconds * RATE)
         have = 0
@@ -244,8 +244,8 @@ class AudioClip:
             raise AudioError(f'"{self.path}" has no sound in it')
 
     def check(self) -> int:
-        """About how many frames at 48 kHz there are, 0 where the file does not say. Raises AudioError for a file that
-        cannot be read, or has no such channels."""
+        """Approximate number of frames at 48 kHz, 0 where unknown. Raises AudioError for a file that cannot be read, or
+        lacks the channels."""
         with open_audio(self.path) as file:
             next(stream_audio(file, self.channels, live=False))
             frames = math.ceil(file.frames * RATE / file.samplerate)
@@ -255,7 +255,7 @@ class AudioClip:
 def frame_pieces(
     sound: np.ndarray | AudioClip, fps: int, report: Callable[[str], None] = lambda line: None
 ) -> Iterator[np.ndarray]:
-    """`sound` cut into the frames of a video: piece k, float32 [n, 2], goes from k / fps to (k + 1) / fps seconds.
+    """`sound` cut into the frames of a video: piece k, float32 [n, 2], spans k / fps to (k + 1) / fps seconds.
 
     The last piece may be shorter.
     """
@@ -279,8 +279,8 @@ def frame_pieces(
 
 
 def read_audio(path: str | Path, seconds: float | None = None, channels: tuple[int, ...] | None = None) -> np.ndarray:
-    """The sound of a file, whole or its first `seconds`, as float32 [n, 2] at 48 kHz, in memory.
+    """The audio of a file, whole or its first `seconds`, as float32 [n, 2] at 48 kHz, in memory.
 
-    Raises AudioError if there is none to read.
+    Raises AudioError if there is none.
     """
     return np.concatenate(list(AudioClip(Path(path), seconds, channels).blocks()))

@@ -1,4 +1,4 @@
-"""A live input as a source: stereo and mono at 48 kHz, and silence while the device gives none."""
+"""A live input as a source: stereo and mono at 48 kHz, and silence while the device delivers none."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tpos_live.audio.source import ABSURD, RATE, AudioError, Chunk, Losses, Sour
 from tpos_live.audio.supervisor import STALL, Supervisor
 
 QUIET = 1e-4
-"""-80 dBFS: nothing louder is no sound at all."""
+"""-80 dBFS: signals below count as no sound."""
 QUIET_PATIENCE = 3.0
 _BACKLOG = 0.1
-"""Seconds of what a capture has gathered unheard that are heard when it is turned to."""
+"""Seconds of buffered audio that are used when a capture becomes active."""
 _LONGEST = 2.0
-"""Seconds of silence put in at once at most, for a reader that was away."""
+"""Longest silence in seconds that is inserted at once, for a reader that was late."""
 _PERMISSION = {
     "darwin": "allow the microphone for this terminal in System Settings > Privacy & Security",
     "win32": "allow desktop apps the microphone in Settings > Privacy",
@@ -35,8 +35,8 @@ _PERMISSION = {
 class Microphone:
     """A live input with its supervisor; implements `AudioSource`.
 
-    Thread contract: as `AudioSource` says. The callback of the device writes the ring, the thread that calls
-    `pull` reads it and does all the work; the supervisor swaps the `Capture` when it opens anew.
+    Thread contract: as of `AudioSource`. The device's callback writes the ring buffer; the thread that calls `pull`
+    reads it and does all processing; the supervisor replaces the `Capture` when it reopens the device.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Microphone:
         rate: float | None = None,
         fallback: str = "",
     ) -> None:
-        """device, channels, rate: as in `DeviceCapture`; nothing is opened before the source is entered. fallback: what
-        is heard while the device is lost: the path of a file, which loops and is not played aloud, or words of another
-        input's name, of which the first two channels are heard; "" for nothing."""
+        """device, channels, rate: as in `DeviceCapture`; nothing is opened before the source is entered. fallback: used
+        while the device is lost: the path of a file, which loops and is not played aloud, or words of another input's
+        name, of which the first two channels are used; "" for none."""
         self._fallback = fallback
         self._supervisor = Supervisor(
             device, lambda wanted: DeviceCapture(wanted, channels, rate), rescan, _opener(fallback)
@@ -71,7 +71,7 @@ class Microphone:
 
     def __enter__(self) -> Self:
         """Raises AudioError for an input that cannot be opened, unless there is a fallback, and for a fallback that is
-        no sound file."""
+        no audio file."""
         if names_a_file(self._fallback):
             FileCapture(self._fallback).close()
         elif self._fallback:
@@ -124,7 +124,7 @@ class Microphone:
         return lines
 
     def _look_for(self, fallback: str) -> None:
-        """Say at the start, not in need, that a fallback is not there."""
+        """Report at the start, not when it is needed, that a fallback is missing."""
         try:
             find_input(fallback)
         except AudioError as error:
@@ -168,7 +168,7 @@ class Microphone:
         return Chunk(mono, stereo, captured_at)
 
     def _silence(self, now: float) -> Chunk | None:
-        """Zeros up to `now`, once the device has given nothing for longer than blocks may be late."""
+        """Zeros up to `now`, once the device has delivered nothing for longer than blocks may be late."""
         assert self._filled_to is not None
         if self._real and now - self._filled_to <= STALL:
             return None

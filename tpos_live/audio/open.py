@@ -1,4 +1,4 @@
-"""From what a person asked for to the source that gives it."""
+"""Creates the audio source for the user's settings."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def open_source(
     loop: bool = False,
     fallback: str = "",
 ) -> AudioSource:
-    """The source for a show; nothing is opened before it is entered.
+    """The source for a session; nothing is opened before it is entered.
 
-    A file plays once or in a `loop`, the demo loops, else it is the input `device` (None or "mic": the default one).
-    channels: which ones to hear, counted from 1. mute: a file or the demo is analysed but not heard. fallback: see
-    `Microphone`.
+    A file plays once or in a `loop`, the demo loops, otherwise it is the input `device` (None or "mic": the default).
+    channels: counted from 1. mute: a file or the demo is analysed but not played. fallback: see `Microphone`.
+
     Raises AudioError for more than one of device, audio and demo.
     """
     if (device is not None) + (audio is not None) + demo > 1:

@@ -1,4 +1,4 @@
-"""Attempts to open an input, on threads of their own: a driver may hang in one."""
+"""Attempts to open an input, on threads of their own, because a driver may hang."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tpos_live.audio.source import AudioError
 from tpos_live.core.child_process import ChildError, run_module
 
 PATIENCE = 1.0
-"""Seconds that an attempt is waited for at once; a longer one goes on in the background."""
+"""Seconds that the caller waits for an attempt; a longer one continues in the background."""
 _PROBE_PATIENCE = 5.0
 
 
 class OpenAttempts:
-    """Begins attempts, ends them, and knows whether a driver hangs.
+    """Starts attempts, ends them, and knows whether a driver hangs.
 
-    Threads for attempts stay, and the first idle one is taken: on Windows PortAudio belongs to the thread that started
-    it. One that hangs is left behind.
+    Worker threads stay, and the first idle one is used: on Windows PortAudio belongs to the thread that started it. A
+    hanging one is abandoned.
 
     Thread contract: used on one thread.
     """
@@ -33,7 +33,7 @@ class OpenAttempts:
 
     def begin(self, work: Callable[[], Capture | None], patience: float = PATIENCE) -> OpenAttempt:
         """Start an attempt, and wait up to `patience` seconds for it. work: opens and returns the capture (or None for
-        an attempt that only looks); raises AudioError."""
+        a probe); raises AudioError."""
         worker = self._idle.popleft() if self._idle else _Worker(self._idle)
         attempt = OpenAttempt(work)
         worker.tasks.put(attempt.run)
@@ -48,18 +48,18 @@ class OpenAttempts:
                 self._abandoned.append(attempt)
 
     def close(self, capture: Capture | None) -> None:
-        """Let a device go."""
+        """Release a device."""
         if capture is not None and not capture.close():
             self._left_behind = True
 
     def hangs(self) -> bool:
-        """Whether a driver holds a stream or an abandoned attempt, so that PortAudio cannot look for devices again."""
+        """Whether a driver holds a stream or an abandoned attempt, so that PortAudio cannot rescan devices."""
         self._abandoned = [attempt for attempt in self._abandoned if not attempt.done]
         return self._left_behind or bool(self._abandoned)
 
 
 class OpenAttempt:
-    """Opens a capture. `done` once it has `capture` or `error`, or has found that there is one to be had.
+    """Opens a capture. `done` once it has `capture` or `error`, or a probe has succeeded.
 
     Thread contract: read and abandoned on one thread, run on another.
     """
@@ -92,7 +92,7 @@ class OpenAttempt:
             capture = self._work()
         except AudioError as error:
             self.error = error
-        except Exception as error:  # a library's; as good as refused
+        except Exception as error:  # any error of a library counts as refused
             self.error = AudioError(f"cannot be opened ({error})")
         else:
             with self._lock:
@@ -119,10 +119,10 @@ class _Worker:
 
 
 def can_be_opened(wanted: str | int | None) -> bool:
-    """Whether another process, which looks for devices afresh, can open the input `wanted`.
+    """Whether another process, which scans devices afresh, can open the input `wanted`.
 
-    PortAudio looks for devices only when it starts, which ends every open stream of the process; asking like this
-    disturbs none. Takes about 0.3 s. Call from a thread that may wait.
+    PortAudio scans devices only when it starts, which ends every open stream of the process; a probe in another process
+    disturbs none. Takes about 0.3 s. Call it from a thread that may wait.
     """
     try:
         run_module(__name__, [json.dumps(wanted)], _PROBE_PATIENCE)
@@ -132,7 +132,7 @@ def can_be_opened(wanted: str | int | None) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """The other process: the input to open, in JSON."""
+    """The probe process: the input to open, in JSON."""
     from tpos_live.audio.capture import DeviceCapture
 
     return 0 if DeviceCapture(json.loads(arguments[0])).close() else 1

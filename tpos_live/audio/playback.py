@@ -1,4 +1,4 @@
-"""The loudspeaker: an output whose callback asks for sound at its own pace."""
+"""Playback: an output whose callback requests audio at its own pace."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tpos_live.audio.stderr_filter import quiet_stderr
 from tpos_live.core.errors import first_line
 
 _LATENCY = 0.06
-"""Seconds asked for. Less, and a busy interpreter would be heard as drop-outs; the picture takes its time
-too, so that both come together."""
+"""Requested latency in seconds. With less, a busy interpreter causes audible dropouts; the frames have a similar
+latency."""
 
 
 class Playback:
     """The default output, stereo at 48 kHz, playing what `fill` writes.
 
-    Thread contract: `fill` is called on the device's thread with float32 [n, 2] to overwrite; it must
-    only copy. `asked_at` may be read from anywhere; one thread opens and closes.
+    Thread contract: `fill` is called on the device's thread with float32 [n, 2] to overwrite; it must only copy.
+    `asked_at` may be read from anywhere; one thread opens and closes.
     """
 
     def __init__(self, fill: Callable[[np.ndarray], None], device: str | int | None = None) -> None:
-        """Open and start. Raises AudioError where there is no output to be had."""
+        """Open and start. Raises AudioError where there is no output."""
         sd = portaudio()
         self._fill = fill
         self.opened_at = perf_counter()
         self.asked_at: float | None = None
-        """perf_counter when the device last asked for sound."""
+        """perf_counter when the device last requested audio."""
         self.finished = False
         try:
             with quiet_stderr():
@@ -57,5 +57,5 @@ class Playback:
         self.finished = True
 
     def close(self) -> None:
-        """Fall silent."""
+        """Stop playback."""
         close_stream(self._stream)

@@ -1,4 +1,4 @@
-"""PortAudio, kept at arm's length: found late, kept quiet, closed even where a driver hangs."""
+"""PortAudio: imported late, without its messages, and closed even where a driver hangs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tpos_live.audio.source import AudioError
 from tpos_live.audio.stderr_filter import install_stderr_filter, quiet_stderr
 
 WITHOUT = 'files still play: --audio FILE, or "tpos-live demo"'
-"""What goes without a sound device."""
+"""What works without an audio device."""
 CLOSE_PATIENCE = 0.3
-"""Seconds a stream gets to close; then it is left behind."""
+"""Seconds that a stream gets to close; then it is abandoned."""
 
 
 def portaudio() -> ModuleType:
@@ -37,9 +37,9 @@ def portaudio() -> ModuleType:
 
 
 def rescan() -> None:
-    """Let PortAudio look for devices again, which it does only when it starts. Ends every open stream.
+    """Rescan the devices, which PortAudio does only when it starts. Ends every open stream.
 
-    Raises AudioError if it does not start again; calling once more is allowed.
+    Raises AudioError if it does not start again; calling again is allowed.
     """
     sd = portaudio()
     try:
@@ -52,11 +52,11 @@ def rescan() -> None:
 
 
 def close_stream(stream: Any) -> bool:
-    """Abort and close a stream; False if its driver hung and it was left behind.
+    """Abort and close a stream; False if its driver hung and it was abandoned.
 
-    Never stop(): it waits for a stalled device, 22 s as measured under PulseAudio, where abort() is
-    done at once. Should even abort() hang, its thread is left to itself, and PortAudio's own clean-up
-    at exit is called off, because that would wait for the same driver.
+    Never stop(): it waits for a stalled device, 22 s as measured under PulseAudio, where abort() returns at once. If
+    even abort() hangs, its thread is abandoned, and PortAudio's own clean-up at exit is cancelled, because it would
+    wait for the same driver.
     """
 
     def abort() -> None:

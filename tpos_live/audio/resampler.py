@@ -1,4 +1,4 @@
-"""Any device rate to the analysis rate, with as little delay as a good filter allows."""
+"""The resampler: any device rate to the analysis rate, with low latency."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tpos_live.audio.source import RATE
 
 
 class Resampler:
-    """A streaming resampler to 48 kHz; 48 kHz passes through untouched. One thread.
+    """A streaming resampler to 48 kHz; 48 kHz passes unchanged. One thread.
 
-    soxr's better qualities work in long blocks: at 44.1 kHz "HQ" gives its output in bursts 2 to 21 ms
-    late, while "LQ" is 0.5 ms late at every call, flat to 15 kHz and with distortion below -110 dB.
-    Above 48 kHz "LQ" works in blocks too (up to 10 ms); there the variable-rate filter is the even one
-    (2.5 ms at 96 kHz, aliases below -120 dB). Offline (`live=False`) delay does not matter: "HQ".
+    soxr's higher qualities work in long blocks: at 44.1 kHz "HQ" gives its output in bursts 2 to 21 ms late; "LQ" is
+    0.5 ms late at every call, flat to 15 kHz, with distortion below -110 dB. Above 48 kHz "LQ" works in blocks too (up
+    to 10 ms); there the variable-rate filter is even (2.5 ms at 96 kHz, aliases below -120 dB). Offline (`live=False`)
+    latency does not matter: "HQ".
     """
 
     def __init__(self, rate: float, live: bool = True) -> None:
-        """rate: samples a second coming in, two channels."""
+        """rate: input samples per second, two channels."""
         self._stream = None
         if rate != RATE:
             quality = "LQ" if live else "HQ"

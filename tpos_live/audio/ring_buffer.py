@@ -1,4 +1,4 @@
-"""A ring buffer for sound between exactly two threads, without a lock."""
+"""A lock-free ring buffer for audio between exactly two threads."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 class RingBuffer:
     """Float32 frames from one writer thread to one reader thread.
 
-    Thread contract: one thread calls `write`, one thread calls `read` and `read_into`; `available`,
-    `free` and `overwritten` may be looked at from anywhere. Nothing blocks and nothing takes a lock. A
-    writer that runs ahead overwrites the oldest frames; the reader finds out, skips them and counts
-    them in `overwritten`. A writer that must not overwrite writes at most `free` frames.
+    Thread contract: one thread calls `write`, one thread calls `read` and `read_into`; `available`, `free` and
+    `overwritten` may be read from anywhere. Nothing blocks and nothing takes a lock. A writer that is ahead overwrites
+    the oldest frames; the reader detects, skips and counts them in `overwritten`. A writer that must not overwrite
+    writes at most `free` frames.
 
-    How it stays whole: the writer says in `_claimed` what it is about to write before it copies, and in
-    `_written` that it has; a reader that copied frames which were claimed meanwhile drops them. Both
-    are frame counts since the start and only ever grow, and each is set by one thread only.
+    The writer announces in `_claimed` what it is about to write before it copies, and in `_written` that it has; a
+    reader drops copied frames that were claimed meanwhile. Both are frame counts since the start and only grow, and
+    each is set by one thread only.
     """
 
     def __init__(self, capacity_frames: int, channels: int) -> None:
@@ -26,7 +26,7 @@ class RingBuffer:
         self._written = 0
         self._read = 0
         self.overwritten = 0
-        """Frames that were lost because they were overwritten before they were read."""
+        """Frames that were overwritten before they were read."""
 
     @property
     def capacity(self) -> int:
@@ -48,7 +48,7 @@ class RingBuffer:
 
     @property
     def free(self) -> int:
-        """Frames that can be written without overwriting any."""
+        """Frames that can be written without overwriting."""
         return max(self.capacity - (self._written - self._read), 0)
 
     def write(self, block: np.ndarray) -> None:
@@ -64,13 +64,13 @@ class RingBuffer:
         self._written = end
 
     def read(self, max_frames: int | None = None) -> np.ndarray:
-        """The oldest frames not read yet, a new array [n, channels], n from 0 to `max_frames` (all)."""
+        """The oldest unread frames, a new array [n, channels], n from 0 to `max_frames` (all)."""
         wanted = self.available if max_frames is None else min(max_frames, self.available)
         out = np.empty((max(wanted, 0), self.channels), np.float32)
         return out[: self.read_into(out)]
 
     def read_into(self, out: np.ndarray) -> int:
-        """Copy the oldest frames not read yet into the front of `out`; how many there were."""
+        """Copy the oldest unread frames into the front of `out`; returns their number."""
         written = self._written
         self._skip_to(written - self.capacity)
         start = self._read

@@ -1,4 +1,4 @@
-"""What a source of sound is: the small protocol behind microphone, file and demo."""
+"""The interface of an audio source: microphone, file or demo."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Protocol, Self
 import numpy as np
 
 RATE = 48_000
-"""Analysis rate in samples a second; every source is resampled to it."""
+"""Analysis rate in samples per second; every source is resampled to it."""
 
 ABSURD = 100.0
-"""No sample of a sane source is 40 dB above full scale."""
+"""Larger samples (40 dB above full scale) are driver errors."""
 
 
 class AudioError(Exception):
-    """A source cannot be used: one line that says what, where and what to do."""
+    """A source cannot be used: what, where and the remedy, in one line."""
 
 
 class SourceState(Enum):
-    """STARTING: opened, no block yet. STALLED: no block for 0.5 s, the stream is kept. REOPENING: it is opened
-    again. ENDED: a file came to its end."""
+    """STARTING: opened, no block yet. STALLED: no block for 0.5 s, the stream is kept. REOPENING: it is opened again.
+    ENDED: a file is at its end."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -32,8 +32,8 @@ class SourceState(Enum):
 
 @dataclass(frozen=True)
 class Losses:
-    """Samples lost since the start, by cause (per channel, at the device's rate). invalid: NaN, infinite
-    or absurd values from a driver, replaced by zeros."""
+    """Samples lost since the start, by cause (per channel, at the device's rate). invalid: NaN, infinite or absurd
+    values from a driver, replaced by zeros."""
 
     flagged: int = 0
     overwritten: int = 0
@@ -47,11 +47,11 @@ class Losses:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Sound as the analysis wants it.
+    """Audio for the analysis.
 
-    mono: float32 [n] at RATE, the chosen channels mixed by a `Downmix`. stereo: float32 [n, 2] at RATE, for the
-    recorder. captured_at: `time.perf_counter` at which the newest sample was handed over by the device.
-    real: False where the samples are silence put in for a device that gives none.
+    mono: float32 [n] at RATE, the selected channels mixed by a `Downmix`. stereo: float32 [n, 2] at RATE, for the
+    recorder. captured_at: `time.perf_counter` at which the device delivered the newest sample. real: False where the
+    samples are silence in place of a device that delivers none.
     """
 
     mono: np.ndarray
@@ -62,9 +62,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """latency: the device's own buffering in seconds as it reports it. silent_for: seconds since the
-    last sample above -80 dBFS. passed: seconds between a sample's time in the room and its `captured_at`; negative
-    where it is still to be heard. message: what a person should know now, "" when all is well."""
+    """latency: the device's buffering in seconds as it reports it. silent_for: seconds since the last sample above -80
+    dBFS. passed: seconds between a sample's time in the room and its `captured_at`; negative where it will still be
+    played. message: what the user should know now, "" if nothing."""
 
     state: SourceState
     name: str
@@ -78,8 +78,8 @@ class SourceStatus:
 
 
 class AudioSource(Protocol):
-    """A source with its supervisor, as the analysis thread sees it. A context manager: entering opens
-    it, leaving closes it (at most 0.5 s, also when the device hangs).
+    """A source with its supervisor, as the audio thread uses it. A context manager: entering opens it, leaving closes
+    it (at most 0.5 s, also when the device hangs).
 
     Thread contract: one thread calls `pull` and `remarks`; `status` and `reopen` may be called from anywhere.
     """
@@ -89,18 +89,18 @@ class AudioSource(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
     def pull(self, now: float) -> Chunk | None:
-        """Sound that arrived since the last call, None if there is none yet. `now` is perf_counter.
+        """Audio since the last call, None if there is none yet. `now` is perf_counter.
 
-        While a device is stalled or reopening it gives silence at the pace of the clock.
+        While a device is stalled or reopening it returns silence at the pace of the clock.
         """
         ...
 
     def status(self, now: float) -> SourceStatus: ...
 
     def remarks(self) -> list[str]:
-        """Lines for the person since the last call, oldest first; each is given once. The thread of `pull` asks."""
+        """Messages since the last call, oldest first; each is returned once. Called on the thread of `pull`."""
         ...
 
     def reopen(self, device: str | int) -> None:
-        """Change to another input while running (asynchronous; the outcome shows in `status`)."""
+        """Change to another input while running (asynchronous; the result shows in `status`)."""
         ...

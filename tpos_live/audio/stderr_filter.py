@@ -1,10 +1,10 @@
-"""What ALSA, JACK, PortAudio and mpg123 write to stderr on their own, kept off the terminal.
+"""Removes messages of ALSA, JACK, PortAudio and mpg123 from stderr.
 
-When a device is unplugged, PortAudio prints ten lines "Expression … failed" from its own thread, at a moment of its
-own, and ALSA and JACK print more whenever a device that is away is tried again. The supervisor says the same in one
-line. Neither library lets a program choose where such lines go, so the C library's `stderr` is given a pipe, and a
-thread passes on what none of them wrote. Python's own stderr, and that of children, is file descriptor 2 as before.
-This is for Linux with glibc. Elsewhere `quiet_stderr` sends stderr nowhere while a device is opened, as macOS needs it.
+When a device is unplugged, PortAudio prints ten lines "Expression … failed" from its own thread, and ALSA and JACK
+print more at each retry. The supervisor reports the same in one line. Neither library has an option for its messages,
+so the C library's `stderr` is replaced by a pipe, and a thread forwards all other lines. Python's own stderr, and that
+of child processes, is file descriptor 2 as before. This is for Linux with glibc. Elsewhere `quiet_stderr` discards
+stderr while a device is opened, which macOS needs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _tried = _installed = False
 
 
 def install_stderr_filter() -> None:
-    """Install the filter, once for the process, where the C library is glibc."""
+    """Install the filter, once per process, where the C library is glibc."""
     global _tried, _installed
     with _lock:
         if _tried or not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
@@ -44,7 +44,7 @@ def install_stderr_filter() -> None:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Where there is no filter: send stderr nowhere for the length of a call into PortAudio, one call at a time."""
+    """Where there is no filter: discard stderr during a call into PortAudio, one call at a time."""
     if _installed or not _quiet.acquire(blocking=False):  # else two threads could take the other's nowhere for stderr
         yield
         return
@@ -65,7 +65,7 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def passes(line: bytes) -> bool:
-    """Whether a line is none of the libraries'."""
+    """Whether a line is not from these libraries."""
     return bool(line.strip()) and not line.startswith(PREFIXES)
 
 
@@ -78,7 +78,7 @@ def _install() -> bool:
     if not stderr.value:
         return False
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)  # a full pipe loses lines, but holds up no audio thread
+    os.set_blocking(writing, False)  # a full pipe drops lines, but blocks no audio thread
     stream = libc.fdopen(writing, b"w")
     if not stream:
         raise OSError("no stream")
@@ -88,7 +88,7 @@ def _install() -> bool:
     def restore() -> None:
         stderr.value = before
 
-    atexit.register(restore)  # the last words of a dying process go straight out
+    atexit.register(restore)  # at exit lines are printed directly
     threading.Thread(target=_pass_on, args=(reading,), name="stderr-filter", daemon=True).start()
     return True
 

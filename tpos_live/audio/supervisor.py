@@ -1,4 +1,4 @@
-"""Keeps an input open: notices when it fails, opens it again, and takes another one meanwhile."""
+"""The supervisor: keeps an input open, reopens it after a failure, and uses the fallback meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts, can_be_opene
 from tpos_live.audio.source import AudioError, SourceState
 
 STALL = 0.5
-"""Seconds without a block after which an input has stalled, although PortAudio calls it active."""
+"""Seconds without a block after which an input counts as stalled, although PortAudio calls it active."""
 SPARE_AFTER = 1.5
 """Seconds without a block after which the input is opened a second time, beside the stalled stream."""
 GIVE_UP = 3.0
@@ -21,34 +21,35 @@ GIVE_UP = 3.0
 START = 5.0
 """The same for the first block: through PulseAudio it takes 1.8 s, and more on a busy machine."""
 FALLBACK_OPEN, FALLBACK_AFTER = 1.0, 2.0
-"""Seconds without a block after which the fallback is opened, and heard; it may need 2 s for its own first block."""
+"""Seconds without a block after which the fallback is opened (FALLBACK_OPEN), and used; it may need 2 s for its first
+block."""
 BACK_FOR = 0.5
-"""Seconds that a lost input gives blocks again before it is heard in place of the fallback."""
+"""Seconds of blocks from a lost input before it replaces the fallback."""
 FIRST_WAIT, LONGEST_WAIT, PROBE_WAIT = 0.5, 2.0, 5.0
 EAGER = 15.0
-"""Seconds between attempts to open a lost input: the first for so many seconds after the loss, then doubled up to the
-second; up to the third where a fallback sounds and each attempt costs a process."""
+"""Seconds between attempts to open a lost input: FIRST_WAIT for the first EAGER seconds, then doubled up to
+LONGEST_WAIT; up to PROBE_WAIT while the fallback plays, because each attempt then needs a process."""
 HANGS = 6.0
-"""Seconds after which an attempt to open a lost input is left to itself and another is made: a driver may never answer
+"""Seconds after which an attempt to open a lost input is abandoned and another one is made: a driver may never answer
 for a device that was just coming back."""
 NOTICE = 10.0
-"""Seconds that a message about a refused change stays."""
+"""Seconds for which a message about a refused change is shown."""
 NEVER = "cannot be opened"
-"""The trouble with an input that has not been there since the start."""
+"""State of an input that was missing from the start."""
 _TICK = 0.05
 _LEAVE = 0.45
 
 
 class Supervisor:
     """Owns the device: every PortAudio call for it is made on this thread or on those of its `OpenAttempt`s, so that a
-    driver that hangs holds up nothing else.
+    hanging driver blocks nothing else.
 
     Thread contract: `open`, `close` and `change` may be called from any thread; `capture`, `state`, `name` and
-    `message` are replaced whole and may be read from anywhere; `remarks` is a deque that one reader empties. `step` is
-    the thread's whole work, and takes the time, so that a test can be the thread.
+    `message` are replaced as a whole and may be read from anywhere; `remarks` is a deque that one reader empties.
+    `step` is the thread's whole work, and the time is passed in, so a test can replace the thread.
 
-    The states: STARTING -> RUNNING -> STALLED (no block; the stream is kept, for it may go on) or, when the stream
-    ended or stalled too long, REOPENING -> RUNNING. While the fallback is heard the state is RUNNING as well.
+    The states: STARTING -> RUNNING -> STALLED (no block; the stream is kept, because it may continue) or, when the
+    stream ended or stalled too long, REOPENING -> RUNNING. While the fallback plays the state is RUNNING as well.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class Supervisor:
         open_fallback: Callable[[], Capture] | None = None,
         probe: Callable[[str | int | None], bool] = can_be_opened,
     ) -> None:
-        """open_fallback: opens what is heard while the input is lost. probe: whether the input could be opened after a
-        rescan; asked where the fallback has a stream that a rescan would end."""
+        """open_fallback: opens the fallback. probe: whether the input could be opened after a rescan; called where the
+        fallback has a stream that a rescan would end."""
         self.capture: Capture | None = None
-        """What is heard: the input's stream or the fallback's."""
+        """The stream in use: the input's or the fallback's."""
         self.state = SourceState.STARTING
         self.message = ""
         self.remarks: deque[str] = deque(maxlen=20)
-        """Lines that are to be told once."""
+        """Messages that are reported once."""
         self.name = str(wanted or "mic")
         self._label = self.name
         self._wanted = wanted
@@ -98,8 +99,8 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="sound-supervisor", daemon=True)
 
     def open(self, patience: float = 5.0) -> None:
-        """Open the input; raises AudioError if that is refused and there is no fallback. A device that takes longer
-        than `patience` seconds to answer is waited for in the background."""
+        """Open the input; raises AudioError if that is refused and there is no fallback. A device that does not answer
+        within `patience` seconds is waited for in the background."""
         self._thread.start()
         self._awaited = self._known.wait(patience)
         if not self._awaited:
@@ -108,12 +109,12 @@ class Supervisor:
             raise self._refused
 
     def close(self) -> None:
-        """Let the device go; returns within 0.5 s whatever it does."""
+        """Release the device; returns within 0.5 s."""
         self._leaving.set()
         self._thread.join(_LEAVE)
 
     def change(self, wanted: str | int) -> None:
-        """Change to another input. If it cannot be had, the old one comes back, with a message."""
+        """Change to another input. If it cannot be opened, the old one comes back, with a message."""
         self._request = wanted
 
     def _run(self) -> None:
@@ -136,7 +137,7 @@ class Supervisor:
         self._opening, self._opening_since = self._attempts.begin(work), now
 
     def step(self, now: float) -> None:
-        """Look after the inputs once; `now` is perf_counter."""
+        """Check the inputs once; `now` is perf_counter."""
         if self._request is not None:
             wanted, self._request = self._request, None
             self._change(wanted, now)
@@ -152,7 +153,7 @@ class Supervisor:
     # The input that is wanted.
 
     def _take_opening(self, now: float) -> None:
-        """What has come of the attempt to open the input."""
+        """Handle the result of the attempt to open the input."""
         attempt = self._opening
         if attempt is None or not attempt.done:
             return
@@ -161,7 +162,7 @@ class Supervisor:
             self._opened(attempt.capture, now)
         elif attempt.error is not None:
             self._refuse(attempt.error, now)
-        else:  # a probe has seen it: now it is worth to end the fallback's stream
+        else:  # the probe succeeded: now the fallback's stream may be ended
             self._let_go_of_second()
             self._begin(self._open_plainly if self._attempts.hangs() else self._open_afresh, now)
             self._take_opening(now)
@@ -220,14 +221,14 @@ class Supervisor:
             self._stalled(silent_for, now)
 
     def _good(self, at: float, now: float) -> None:
-        """The input gives sound."""
+        """The input delivers audio."""
         self._good_at = at
         self._good_since = now if self._good_since is None else self._good_since
         self._wait, self._look_again = FIRST_WAIT, False
         self._let_go_of_spare()
 
     def _stalled(self, silent_for: float, now: float) -> None:
-        """Wait for a stalled stream, and try whether a new one gives sound; whichever does first is kept."""
+        """Wait for a stalled stream, and try a second one; whichever delivers first is kept."""
         attempt = self._opening_spare
         if attempt is not None and attempt.done:
             self._spare, self._opening_spare = attempt.capture, None
@@ -256,7 +257,7 @@ class Supervisor:
         self._take_opening(now)
 
     def _holds_a_stream(self) -> bool:
-        """Whether the fallback has, or is opening, a stream of PortAudio's."""
+        """Whether the fallback has, or is opening, a PortAudio stream."""
         return self._fallback is not None and self._fallback.on_portaudio
 
     def _open_plainly(self) -> Capture:

@@ -1,9 +1,9 @@
-"""From a UDP datagram to OSC messages: nothing it can hold stalls, recurses without end or raises.
+"""UDP datagrams to OSC messages: no datagram can stall, recurse without limit or raise.
 
-Messages are read by python-osc. Bundles are walked here, for four reasons measured with python-osc
-1.10.2: an element of negative size makes its parser loop for ever, one broken message loses the whole
-bundle, messages are reordered by the time tags of nested bundles, and large bundles cost quadratic time.
-Time tags are ignored: control means "now" (OSC 1.0 specification, "OSC Bundles").
+python-osc parses the messages. Bundles are parsed here, for four reasons measured with python-osc 1.10.2: an element of
+negative size makes its parser loop forever, one broken message loses the whole bundle, messages are reordered by the
+time tags of nested bundles, and large bundles take quadratic time. Time tags are ignored: control means "now" (OSC 1.0
+specification, "OSC Bundles").
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ _HEADER = len(_BUNDLE) + 8
 _MAX_DEPTH = 8
 _READABLE = frozenset(b"ifhdsTFNISc[]")
 _ALIKE = bytes.maketrans(b"ISc", b"Tsi")
-"""Types that python-osc does not read (and logs a warning for) have the layout of types that it reads:
-impulse, symbol and character are laid out like true, string and int."""
+"""Types that python-osc does not read (and logs a warning for) have the layout of types that it reads: impulse, symbol
+and character are encoded like true, string and int."""
 
 
 class Message(NamedTuple):
-    """One OSC message: its address, and its arguments with arrays laid flat."""
+    """An OSC message: address and arguments, with arrays flattened."""
 
     address: str
     args: tuple[Any, ...]
 
 
 class Problem(NamedTuple):
-    """What could not be read. address is "" where even that is unknown."""
+    """What could not be parsed. address is "" where unknown."""
 
     address: str
     text: str
 
 
 def read(datagram: bytes) -> tuple[list[Message], list[Problem]]:
-    """All messages of a datagram in the order they were written, and what could not be read. Never raises."""
+    """All messages of a datagram in their order, and what could not be parsed. Never raises."""
     messages: list[Message] = []
     problems: list[Problem] = []
     _read(datagram, 0, messages, problems)

@@ -1,4 +1,4 @@
-"""A UDP socket that loses nothing it need not lose: one thread receives, another one handles."""
+"""The OSC receiver: a UDP socket with one thread that receives and one that handles, to avoid losses."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from types import TracebackType
 from tpos_live.control.osc_router import Datagram
 
 BUFFER_BYTES = 4 << 20
-"""Receive buffer that is asked for: room for bursts while the process is busy."""
+"""Requested receive buffer: room for bursts while the process is busy."""
 _MAX_DATAGRAM = 65_535
 _STOP = b""
 _SLICE = 16
 _PAUSE = 0.0015
-"""Datagrams handled in a row, and seconds of rest after them: a storm must not keep the interpreter from
-the threads that draw, which wait up to its switch interval (1 ms) at every operation. 2,000 messages take 0.3 s."""
+"""Datagrams handled in a row (_SLICE), and seconds of pause after them: a flood must not keep the interpreter from the
+rendering threads, which wait up to its switch interval (1 ms) at every operation. 2,000 messages take 0.3 s."""
 
 
 class OscError(RuntimeError):
-    """OSC cannot start; the message is one line that says what to do. The show goes on without it."""
+    """OSC cannot start; the message is one line with the remedy. The session continues without it."""
 
 
 class Backlog:
-    """Datagrams that wait to be handled; when there are too many the oldest go, counted in `dropped`.
+    """Datagrams that wait to be handled; above the limit the oldest are dropped, and counted in `dropped`.
 
     Thread contract: one thread calls `put`, one thread calls `take`, any thread calls `close`.
     """
@@ -54,7 +54,7 @@ class Backlog:
             self._changed.notify()
 
     def take(self) -> list[Datagram] | None:
-        """Wait for datagrams and take all there are, oldest first; None once closed."""
+        """Wait for datagrams and take all, oldest first; None once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or not self._open)
             if not self._open:
@@ -65,14 +65,14 @@ class Backlog:
             return batch
 
     def close(self) -> None:
-        """End `take` for good."""
+        """End `take` permanently."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
 
 
 def granted_bytes(udp: socket.socket, wanted: int = BUFFER_BYTES) -> int:
-    """Ask for a receive buffer and return what the system gave, in bytes."""
+    """Request a receive buffer and return its actual size in bytes."""
     while wanted >= 65_536:
         try:
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
@@ -80,11 +80,11 @@ def granted_bytes(udp: socket.socket, wanted: int = BUFFER_BYTES) -> int:
         except OSError:  # macOS refuses what Linux would cut down
             wanted //= 2
     granted = udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-    return granted // 2 if sys.platform == "linux" else granted  # Linux answers twice what it grants
+    return granted // 2 if sys.platform == "linux" else granted  # Linux reports twice the usable size
 
 
 def buffer_advice(granted: int) -> str:
-    """The line that raises the receive buffer, "" where it is large enough."""
+    """How to enlarge the receive buffer, "" where it is large enough."""
     if granted >= BUFFER_BYTES:
         return ""
     remedy = {
@@ -95,7 +95,7 @@ def buffer_advice(granted: int) -> str:
 
 
 def granted_buffer() -> int:
-    """The receive buffer that a socket gets on this machine, in bytes, without listening anywhere."""
+    """The receive buffer of a socket on this machine, in bytes."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         return granted_bytes(udp)
 
@@ -103,8 +103,8 @@ def granted_buffer() -> int:
 class Receiver:
     """Listens on one UDP port from `__enter__` to `__exit__`.
 
-    handle(batch) is called on a thread of its own with everything that has arrived since the last call.
-    Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
+    handle(batch) is called on a thread of its own with everything that arrived since the last call. Thread contract:
+    one thread enters and leaves; the attributes may be read from anywhere.
     """
 
     def __init__(
@@ -121,11 +121,11 @@ class Receiver:
 
     @property
     def dropped(self) -> int:
-        """Datagrams that arrived and were dropped unhandled, because the backlog was full."""
+        """Datagrams that arrived and were dropped because the backlog was full."""
         return self._backlog.dropped
 
     def __enter__(self) -> Receiver:
-        """Bind and start. Raises OscError when the port is taken or the host is not ours."""
+        """Bind and start. Raises OscError when the port is in use or the host is not of this machine."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self.granted_bytes = granted_bytes(self._socket)
@@ -174,7 +174,7 @@ class Receiver:
                     return
                 try:
                     self._handle(batch[start : start + _SLICE])
-                except Exception as error:  # control must outlive any fault of ours
+                except Exception as error:  # control must survive any internal error
                     if not failed:
                         self._report(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
                     failed = True

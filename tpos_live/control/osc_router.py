@@ -1,4 +1,4 @@
-"""From OSC messages to parameters: types, triggers, repeats, queries and complaints."""
+"""The OSC router: messages to parameters, with types, triggers, repeats, queries and error messages."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from tpos_live.core.shown import COMMANDS, SLOTS
 SILENCE = 0.25
 """Seconds without a message at an address after which the next one counts as new."""
 HELD = 3
-"""So many equal messages in a row, never SILENCE apart, are a value that a program repeats each frame."""
+"""Equal messages in a row, each within SILENCE, after which a value counts as repeated in every frame."""
 _MAX_TOLD = 256
 
 
 class Datagram(NamedTuple):
-    """What came in: the bytes, the IP address and UDP port they came from, and when, in seconds of any steady
-    clock."""
+    """data: the bytes. host, port: sender. time: of arrival, in seconds of any steady clock."""
 
     data: bytes
     host: str
@@ -44,7 +43,7 @@ class _Heard:
 
 
 def osc_value(parameter: Parameter, value: Value) -> float | int | str:
-    """A value as it is sent: a number wherever it can be one, so that an OSC In CHOP can read it."""
+    """A value as it is sent: as a number where possible, so that an OSC In CHOP can read it."""
     if parameter.kind == "choice":
         return parameter.choices.index(str(value))
     if parameter.kind == "bool":
@@ -68,8 +67,8 @@ class Router:
         report: Callable[[str], None],
         subscribe: Callable[[str, int, float, bool], None] | None = None,
     ) -> None:
-        """answer(host, address, value) sends one OSC message back; report(line) tells the person;
-        subscribe(host, port, now, on) begins or ends a subscription, None = there is none to have."""
+        """answer(host, address, value) sends one OSC message back; report(line) informs the user; subscribe(host, port,
+        now, on) begins or ends a subscription, None = not available."""
         self._store = store
         self._answer = answer
         self._report = report
@@ -78,7 +77,7 @@ class Router:
         self._pending: dict[str, Value] = {}
         self._told: set[str] = set()
         self.received = 0
-        """Messages understood or not, repeats included."""
+        """Messages, valid or not, repeats included."""
         self.bad = 0
         """Packets and messages that could not be used."""
         self.understood = ""
@@ -87,14 +86,14 @@ class Router:
         """When each parameter was last set from outside."""
 
     def apply(self, batch: Iterable[Datagram]) -> None:
-        """Apply all messages of a batch. Never raises for what a packet holds."""
+        """Apply all messages of a batch. Never raises for the content of a packet."""
         for datagram in batch:
             messages, problems = read(datagram.data)
             for problem in problems:
                 self.received += 1
                 self._complain(problem.address or datagram.host, datagram.host, problem.text)
             if self._pending.keys() & COMMANDS:
-                self._flush()  # of two commands the last one wins; those of one bundle are one state
+                self._flush()  # the last of two commands wins; commands in one bundle are one state
             for message in messages:
                 self.received += 1
                 try:
@@ -221,7 +220,7 @@ class Router:
                 self._answer(host, parameter.address, osc_value(parameter, snapshot[parameter.name]))
 
     def _complain(self, about: str, host: str, text: str) -> None:
-        """Count a message that cannot be used, and tell it once for each address."""
+        """Count a message that cannot be used, and report it once per address."""
         self.bad += 1
         self._remark(about, host, text)
 

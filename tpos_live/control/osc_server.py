@@ -1,4 +1,4 @@
-"""The show's OSC door: receiver, router and feedback as one thing with one lifetime."""
+"""OSC control: receiver, router and feedback with one lifetime."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["OscControl", "OscError", "buffer_advice", "granted_buffer"]
 
 
 class OscControl:
-    """OSC from `__enter__` to `__exit__`: start it before the engine loads, and controllers hear of it.
+    """OSC from `__enter__` to `__exit__`; start it before the engine loads.
 
-    Entering never fails for want of a port or a host: the reason goes to `report` and `problem`, and
-    the show goes on without that part. Closes within 0.2 s.
+    Entering never fails for a missing port or host: the reason goes to `report` and `problem`, and the session
+    continues without that part. Closes within 0.2 s.
 
     Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
     """
@@ -56,16 +56,16 @@ class OscControl:
         self._receiver: Receiver | None = None
         self._router = Router(store, self._answer, report, self._subscribe)
         self.problem = ""
-        """Why there is no OSC, "" when all is well."""
+        """Why there is no OSC, "" if there is."""
 
     @property
     def port(self) -> int:
-        """The UDP port that is listened on, 0 while there is none."""
+        """The UDP port in use, 0 while there is none."""
         return self._receiver.port if self._receiver else 0
 
     @property
     def received(self) -> int:
-        """Messages that came in."""
+        """Messages that arrived."""
         return self._router.received
 
     @property

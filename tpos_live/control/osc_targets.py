@@ -1,4 +1,4 @@
-"""Where feedback goes: fixed targets, whoever sends, who subscribed. And the socket that it leaves by."""
+"""Targets of OSC feedback: fixed ones, senders, subscribers; and the socket for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Target = tuple[str, int]
 """IP address and UDP port."""
 REPLY_PORT = 9001
 LEASE = 60.0
-"""Seconds for which a subscription lasts unless it is renewed, and for which a sender is remembered."""
+"""Seconds for which a subscription lasts unless renewed, and for which a sender is remembered."""
 MAX_SUBSCRIBERS = 16
 _MAX_HOSTS = 8
 _MAX_TOLD = 64
@@ -22,8 +22,8 @@ _LOOKUP_SECONDS = 30.0
 
 
 class Targets:
-    """Feedback goes to the fixed targets; without any, to port 9001 of this machine until somebody sends, and then
-    of everybody heard from in the last minute (the last one is never forgotten). Subscribers get it as well.
+    """Feedback goes to the fixed targets; without any, to port 9001 of this machine until somebody sends, and then of
+    everybody heard from in the last minute (the last one is never forgotten). Subscribers get it as well.
 
     Thread contract: any thread may call any method; none waits for the network.
     """
@@ -35,9 +35,9 @@ class Targets:
         own_port: int = 0,
         resolve: Callable[[str], str] = socket.gethostbyname,
     ) -> None:
-        """fixed: hosts may be names; they are looked up on a thread of their own, again and again until they are
-        known. report(line) tells the person. own_port: that the show listens on, where feedback must not come
-        back to; 0 = it is not known yet. resolve: name to IP address, raises OSError."""
+        """fixed: hosts may be names; a thread resolves them, repeatedly until successful. report(line) informs the
+        user. own_port: of this session, which must not receive its own feedback; 0 = not known yet. resolve: name to IP
+        address, raises OSError."""
         self._report, self._resolve = report, resolve
         self.own_port = own_port
         self._lock = threading.Lock()
@@ -56,18 +56,18 @@ class Targets:
             threading.Thread(target=self._look_up, name="osc-lookup", daemon=True).start()
 
     def close(self) -> None:
-        """Send nothing from now on."""
+        """Stop sending."""
         self._closed.set()
         self._socket.close()
 
     def heard(self, host: str, now: float) -> None:
-        """Remember who sent something. now: seconds of any steady clock."""
+        """Remember a sender. now: seconds of any steady clock."""
         with self._lock:
             hosts = {name: time for name, time in self._hosts.items() if name != host and now - time < LEASE}
             self._hosts = dict([*hosts.items(), (host, now)][-_MAX_HOSTS:])
 
     def subscribe(self, host: str, port: int, now: float) -> None:
-        """Send everything to this one too, for LEASE seconds. Raises ParameterError."""
+        """Send everything to this target too, for LEASE seconds. Raises ParameterError."""
         target = (host, port)
         if port == self.own_port and _is_ours(host):
             raise ParameterError(f"port {port} is tpos-live's own; subscribe the port that you listen on")
@@ -80,12 +80,12 @@ class Targets:
         )
 
     def unsubscribe(self, host: str, port: int) -> None:
-        """Stop that. Nothing happens if it was not subscribed."""
+        """End a subscription, if there is one."""
         with self._lock:
             self._subscribers = {target: at for target, at in self._subscribers.items() if target != (host, port)}
 
     def expire(self, now: float) -> None:
-        """Forget the subscribers that have not renewed."""
+        """Remove the subscribers that have not renewed."""
         if all(now - at < LEASE for at in self._subscribers.values()):
             return
         with self._lock:
@@ -96,12 +96,12 @@ class Targets:
             self._tell_once(("ended", host, port), line)
 
     def all(self) -> list[Target]:
-        """Where feedback goes now."""
+        """The current targets of feedback."""
         first = self._fixed if self._is_fixed else [at for host in self._hosts for at in self._usual(host)]
         return list(dict.fromkeys([*first, *self._subscribers]))
 
     def of(self, host: str) -> list[Target]:
-        """Where an answer to `host` goes: to the fixed targets or its port 9001, and to its subscriptions."""
+        """Targets of an answer to `host`: the fixed ones or its port 9001, and its subscriptions."""
         first = self._fixed if self._is_fixed else self._usual(host)
         return list(dict.fromkeys([*first, *(target for target in self._subscribers if target[0] == host)]))
 
@@ -109,7 +109,7 @@ class Targets:
         return [] if self.own_port == REPLY_PORT and _is_ours(host) else [(host, REPLY_PORT)]
 
     def send(self, packet: bytes, targets: Iterable[Target]) -> None:
-        """Send a datagram. One that fails is told once for each target and cause; the next one is tried again."""
+        """Send a datagram. A failure is reported once per target and cause; the next datagram is tried again."""
         for target in targets:
             try:
                 self._socket.sendto(packet, target)
@@ -152,7 +152,7 @@ class Targets:
 
 
 def is_loop(target: Target, port: int, host: str) -> bool:
-    """True if feedback to `target` would come back to a show that listens on host:port."""
+    """True if feedback to `target` would return to a session that listens on host:port."""
     name = target[0]
     if target[1] != port:
         return False

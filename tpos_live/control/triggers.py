@@ -1,4 +1,4 @@
-"""What a trigger does to the parameters. Every door (OSC, keys) fires triggers through `fire`."""
+"""The effect of triggers on parameters. OSC and keys fire triggers through `fire`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ SAFE: Mapping[str, Value] = {
 }
 """What `out.panic` sets besides motion and finish."""
 CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
-"""What `out.panic` sets back to its start value."""
+"""Parameters that `out.panic` resets to their start values."""
 KEPT = (
     *("out.fullscreen", "out.screen", "out.hud", "out.messages", "out.record", "audio.device", "tempo.trim"),
     *(f"prompt.{n}" for n in SLOTS),
 )
-"""What `reset` leaves alone: it is for the picture, and must not end a recording, move the window, shift the beat or
-empty the prompt bank, which was filled for the whole night."""
+"""Parameters that `reset` keeps: it must not end a recording, move the window, shift the beat or empty the prompt bank.
+"""
 RESTORED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in KEPT)
 
 
 def next_seed(seed: int) -> int:
-    """Another seed, 0 to 2**31 - 1, that follows from the last one, so that a show can be repeated.
+    """The next seed, 0 to 2**31 - 1, determined by the last one, so that a session can be repeated.
 
     A linear congruential step of full period (Hull and Dobell 1962): each seed comes once in 2**31 steps.
     """
@@ -34,7 +34,7 @@ def next_seed(seed: int) -> int:
 
 
 def fire(store: ParameterStore, name: str) -> None:
-    """Fire a trigger: count it for those who watch it, and do to the parameters what it stands for.
+    """Fire a trigger: count it, and apply its effect on the parameters.
 
     Any thread may call it. Raises KeyError for a name that is no trigger.
     """

@@ -1,1 +1,1 @@
-"""What every package shares: parameters, settings, paths, mailboxes, frames, status."""
+"""Shared by every package: parameters, settings, paths, mailboxes, frames, status, errors."""

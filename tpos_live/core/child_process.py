@@ -1,8 +1,8 @@
 """Child processes that end with this one, however it ends.
 
-A child that outlives the program keeps a core and gigabytes for nothing. Three things end it, each without the others:
-the kernel's parent-death signal (Linux), a thread in the child that looks for the parent every half second
-(everywhere), and a time limit in the child, by the system's alarm where there is one.
+A child that outlives the program wastes a core and gigabytes. Three mechanisms end it, each without the others: the
+kernel's parent-death signal (Linux), a thread in the child that checks for the parent every half second (everywhere),
+and a time limit in the child, by the system's alarm where there is one.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from typing import IO, Any
 import psutil
 
 POLL = 0.5
-"""Seconds between two looks for the parent."""
+"""Seconds between two checks for the parent."""
 GRACE = 30.0
-"""Seconds that the limit in the child is longer than the parent's, which has a line to tell."""
+"""Seconds by which the child's limit is longer than the parent's, which reports the timeout."""
 _PR_SET_PDEATHSIG = 1
 _LINES = 20
 
 
 class ChildError(Exception):
-    """A child process failed: why, in one line."""
+    """A child process failed: the reason, in one line."""
 
 
 def run_module(
     module: str, arguments: Sequence[str], limit: float, say: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Call `main(arguments)` of a module in a child process, and wait until it has ended.
+    """Call `main(arguments)` of a module in a child process, and wait until it ends.
 
-    `main` returns the exit status, and its last line on stderr says why it is not 0. limit: seconds after which the
-    child is ended. say: gets its lines on stdout, on another thread. The child has no network of the hub's, and no
-    terminal: Ctrl-C is for this process. Raises ChildError.
+    `main` returns the exit status, and its last line on stderr is the reason if it is not 0. limit: seconds after which
+    the child is ended. say: gets its lines on stdout, on another thread. The child cannot use the hub's network, and
+    has no terminal: Ctrl-C goes to this process. Raises ChildError.
     """
     command = [sys.executable, "-m", __name__, str(os.getpid()), str(limit + GRACE), module, *arguments]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -76,7 +76,7 @@ def run_module(
 
 
 def end_with_parent(parent: int, limit: float = 0.0) -> None:
-    """Have this process ended when process `parent` has ended, and after `limit` seconds; 0 = no limit.
+    """End this process when process `parent` has ended, and after `limit` seconds; 0 = no limit.
 
     Call it first in a child. Linux counts threads: the one that started this process must live as long as it does.
     """
@@ -89,7 +89,7 @@ def end_with_parent(parent: int, limit: float = 0.0) -> None:
 
 
 def _watch(parent: int, adopter: int, limit: float) -> None:
-    """adopter: parent process at the start, which is `parent` or a program between the two."""
+    """adopter: the parent process at the start, which is `parent` or a program between the two."""
     end = time.monotonic() + limit if limit else math.inf
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(parent)
@@ -110,7 +110,7 @@ def _kill_below(pid: int) -> None:
 
 
 def _reader(stream: IO[str] | None, put: Callable[[str], object]) -> threading.Thread:
-    """Hands the lines of a stream on that say something."""
+    """Passes on the non-empty lines of a stream."""
     assert stream is not None
 
     def read() -> None:
@@ -125,7 +125,7 @@ def _reader(stream: IO[str] | None, put: Callable[[str], object]) -> threading.T
 
 
 def main(arguments: list[str]) -> int:
-    """What the child runs: PARENT LIMIT MODULE ARGUMENTS…"""
+    """The child's program: PARENT LIMIT MODULE ARGUMENTS…"""
     parent, limit, module, *rest = arguments
     end_with_parent(int(parent), float(limit))
     return int(importlib.import_module(module).main(rest))

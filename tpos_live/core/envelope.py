@@ -1,4 +1,4 @@
-"""Attack and release in seconds, whatever the hop."""
+"""Attack and release times in seconds, independent of the hop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=4096)
 def share(seconds: float, dt: float) -> float:
-    """How much of a jump a follower with this time constant makes up in dt: 1 - exp(-dt / seconds).
+    """Share of a jump that a follower with this time constant completes in dt: 1 - exp(-dt / seconds).
 
     0 seconds follow at once. Two steps of dt equal one of 2 dt.
     """
@@ -16,8 +16,8 @@ def share(seconds: float, dt: float) -> float:
 
 
 def follow(now: float, goal: float, attack: float, release: float, dt: float) -> float:
-    """`now` moved towards `goal` for dt seconds: by the attack when rising, the release when falling.
+    """`now` moved towards `goal` for dt seconds, by the attack when rising and the release when falling.
 
-    Both are time constants: the time after which 63 % of a jump are made up.
+    Both are time constants: after this time 63 % of a jump are completed.
     """
     return now + (goal - now) * share(attack if goal > now else release, dt)

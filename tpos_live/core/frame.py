@@ -1,4 +1,4 @@
-"""A picture from the engine, as it goes through the mailbox to the stage."""
+"""An engine frame, as it goes through the mailbox to the display."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Frame:
-    """pixels: uint8 [H, W, 3], sRGB, row 0 on top, contiguous; never written again by the renderer
-    while it is among the three newest. index counts pictures. time: seconds of sound heard when it was
-    begun. heard_at, drawn_at: perf_counter of the newest sample it answers and of its completion.
-    pan_x, pan_y: the drift of the noise field it was drawn with (see Drive), for in-betweens.
-    cut_index: FrameParams.cut_index it was drawn with; two frames of different values are never blended by motion.
-    detail: how much fine structure the stage adds where it enlarges the picture, for an engine whose pictures are soft.
-    """
+    """pixels: uint8 [H, W, 3], sRGB, row 0 on top, contiguous; not modified by the renderer while it is among the three
+    newest. index: count of frames. time: seconds of audio processed when it was begun. heard_at, drawn_at: perf_counter
+    of the newest audio sample it contains and of its completion. pan_x, pan_y: drift of its noise field (see
+    FrameParams), for interpolation. cut_index: its FrameParams.cut_index; frames with different values are never
+    blended by motion. detail: how much fine structure the display adds where it enlarges the frame, for an engine with
+    soft images."""
 
     pixels: np.ndarray
     index: int

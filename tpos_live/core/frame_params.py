@@ -1,4 +1,4 @@
-"""What the sound does to the picture at one moment: the modulation's output, one record a hop."""
+"""Frame parameters: the modulation's output, one record per hop."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from tpos_live.core.parameters import LORAS
 
 @dataclass(frozen=True, slots=True)
 class FrameParams:
-    """Everything that moves is integrated here, on the clock of the sound, so that a picture depends
-    on the moment and not on how often anyone looked.
+    """How the audio changes the frame at one moment. All motion is integrated on the audio's clock, so a frame depends
+    on the moment and not on the frame rate.
 
-    time: seconds of sound heard. heard_at: perf_counter at which its newest sample arrived.
-    noise_position: distance along the noise walk (about 1 a second in normal motion). speed: its derivative.
-    pan_x, pan_y: drift of the noise field so far, in picture widths and heights (not wrapped).
-    zoom_steady: steady zoom so far, octaves. zoom, rotate: relative size (0 = none) and degrees, for
-    the finishing stage. bloom, exposure (stops), saturation, level: finishing stage. intensity, strength,
-    guidance, audio_guidance: engine. cut_index: counts confirmed drops; each is a new palette and seed. loras:
-    weights of the engine's live LoRAs, times its own.
+    time: seconds of audio processed. heard_at: perf_counter at which its newest sample arrived. noise_position:
+    distance along the noise trajectory (about 1 per second in normal motion). speed: its derivative. pan_x, pan_y:
+    drift of the noise field so far, in frame widths and heights (not wrapped). zoom_steady: steady zoom so far,
+    octaves. zoom, rotate: relative size (0 = none) and degrees, for post-processing. bloom, exposure (stops),
+    saturation, level: post-processing. intensity, strength, guidance, audio_guidance: engine. cut_index: counts
+    confirmed drops; each changes palette and seed. loras: weights of the engine's live LoRAs, times its own.
     """
 
     time: float = 0.0
@@ -45,13 +44,13 @@ class FrameParams:
 
 
 Velocity = tuple[float, ...]
-"""Of what has been integrated (`_INTEGRATED`), a second."""
+"""Change per second of the integrated fields (`_INTEGRATED`)."""
 _INTEGRATED = ("noise_position", "pan_x", "pan_y", "zoom_steady")
 ZERO_VELOCITY: Velocity = (0.0,) * len(_INTEGRATED)
 
 
 def velocity_of(params: FrameParams, before: FrameParams) -> Velocity:
-    """How fast `params` moves, as it went since `before`; STANDING where no time has passed."""
+    """Velocity of `params` since `before`; ZERO_VELOCITY where no time has passed."""
     passed = params.time - before.time
     if passed <= 0:
         return ZERO_VELOCITY
@@ -59,16 +58,15 @@ def velocity_of(params: FrameParams, before: FrameParams) -> Velocity:
 
 
 def slower(one: Velocity, other: Velocity) -> Velocity:
-    """Of each the slower; nothing where they are opposed."""
+    """The smaller of each pair; 0 where the signs differ."""
     return tuple(min(a, b, key=abs) if a * b > 0 else 0.0 for a, b in zip(one, other, strict=True))
 
 
 def extrapolate(params: FrameParams, velocity: Velocity, seconds: float) -> FrameParams:
-    """Where `params` will be `seconds` later at these rates.
+    """`params` `seconds` later at this velocity.
 
-    For pictures before the sound has come: what has been integrated moves on, all else stays. When the sound comes it
-    says nearly the same, for late blocks hold the time that is missing, and so does the silence put in for a device
-    that is gone.
+    For frames before new audio comes: integrated fields move on, all others stay. The next record is nearly the same,
+    because late blocks and inserted silence contain the missing time.
     """
     moved = {name: getattr(params, name) + seconds * rate for name, rate in zip(_INTEGRATED, velocity, strict=True)}
     return replace(params, time=params.time + seconds, heard_at=params.heard_at + seconds, **moved)

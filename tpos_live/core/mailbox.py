@@ -1,4 +1,4 @@
-"""A one-slot, latest-wins mailbox: the only thing besides the sound ring that threads share."""
+"""A one-slot, latest-wins mailbox: besides the audio ring buffer the only thing that threads share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """Hands the newest item from one writer thread to one reader thread.
+    """Passes the newest item from one writer thread to one reader thread.
 
-    Thread contract: one thread calls `put`, one thread calls `take`; `latest` may be called from
-    anywhere and takes nothing. No call blocks except `wait`, and the writer never waits for the
-    reader: an item that was not taken is replaced and counted in `replaced`.
+    Thread contract: one thread calls `put`, one thread calls `take`; `latest` may be called from anywhere and takes
+    nothing. No call blocks except `wait`, and the writer never waits for the reader: an item that was not taken is
+    replaced and counted in `replaced`.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Mailbox(Generic[T]):
         self._fresh = False
         self._changed = threading.Condition()
         self.replaced = 0
-        """Items overwritten before they were taken."""
+        """Items replaced before they were taken."""
 
     def put(self, item: T) -> None:
         """Store `item` as the newest."""

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come: on a terminal a bar that moves every second, elsewhere a line every few."""
+"""Progress of a long task: a bar on a terminal, elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tpos_live.core.timing import hms
 EVERY = 5.0
 """Seconds between lines where there is no terminal."""
 TICK = 1.0
-"""Seconds after which the bar is drawn again, also while no frame is finished."""
+"""Seconds between two updates of the bar, also while no frame is finished."""
 MARKS = 7
-"""Of the last lines, from which the speed is taken: half a minute."""
+"""Number of lines over which the speed is averaged: half a minute."""
 
 
 class Progress:
-    """A context manager. One thread; a second one draws the bar again, with the time gone and left."""
+    """A context manager. One thread; a second one refreshes the bar with elapsed and remaining time."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Progress:
         clock: Callable[[], float] = time.perf_counter,
         tick: float = TICK,
     ) -> None:
-        """total: frames to make. bar: None = where the error output is a terminal."""
+        """total: frames to make. bar: None = where stderr is a terminal."""
         self._name, self._total, self._say, self._clock = name, total, say, clock
         self._bar = tqdm(
             total=total, unit="frame", desc=name, disable=not (sys.stderr.isatty() if bar is None else bar)
@@ -66,16 +66,16 @@ class Progress:
             self._bar.refresh()
 
     def rename(self, name: str) -> None:
-        """What is made is called so."""
+        """Change the name of the output."""
         self._name = name
         self._bar.set_description(name)
 
     def update(self) -> None:
-        """One more frame is made."""
+        """One more frame is finished."""
         self.done += 1
         self._bar.update()
         now = self._clock()
-        if not self._marks:  # the first frame has waited for the engine, which says nothing of the speed
+        if not self._marks:  # the first frame waited for the engine and does not count for the speed
             self._marks.append((now, self.done))
             self._said = now
             return

@@ -1,10 +1,10 @@
-"""Which prompt is shown: the prompt itself, one slot of the bank, or slots by their weights. The last command wins.
+"""Which prompt is shown: the prompt itself, one slot of the bank, or weighted slots. The last command wins.
 
-Three kinds of parameters say what is shown. A later command of one kind ends an earlier one of another kind, so that
-nothing that was set an hour ago swallows what is asked for now:
+Three kinds of parameters select what is shown. A later command of one kind ends an earlier one of another kind, so that
+no old setting hides a new one:
 
 - `prompt` and `prompt.select` set all weights to 0, and a new `prompt` sets `prompt.select` to 0;
-- a weight that moves sets `prompt.select` to 0.
+- a weight that changes sets `prompt.select` to 0.
 
 So a slot is never selected while another has weight. Values that are set together (an OSC bundle, a blend, the settings
 file) are one state: weights above 0 in it are kept beside a prompt, and beside a selected slot the later one wins.
@@ -20,15 +20,16 @@ SLOTS = range(1, 9)
 PROMPT, SELECT = "prompt", "prompt.select"
 WEIGHTS = tuple(f"prompt.{n}.weight" for n in SLOTS)
 COMMANDS = frozenset((PROMPT, SELECT, *WEIGHTS))
-"""Parameters that say what is shown; a slot's text is none, it fills the bank."""
+"""Parameters that select what is shown; a slot's text only fills the bank."""
 CLEARED = "prompt.cleared"
-"""Counted among a snapshot's triggers: how often a command set the weights to 0, which is a fade and no moved fader."""
+"""Counted among a snapshot's triggers: how often a command set the weights to 0, which is a fade and no fader movement.
+"""
 
 
 def settle(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """What else changes with `new`, in the order of its keys, and whether weights are cleared by it.
+    """What else changes with `new`, in the order of its keys, and whether it clears weights.
 
-    old, new: valid values by name; `new` has those that were set together.
+    old, new: valid values by name; `new` contains those that were set together.
     """
     last = {name: at for at, name in enumerate(new) if name in COMMANDS}
     raised = [name for name in WEIGHTS if new.get(name, 0.0) > 0]
@@ -50,7 +51,7 @@ class Values(Protocol):
 
 
 def selected_text(values: Values) -> str:
-    """The text of the selected slot; of an empty one the prompt's, for a fader slips over slots without a text."""
+    """The text of the selected slot; of an empty one the prompt's, because a fader passes slots without a text."""
     text = str(values[f"prompt.{values[SELECT]}"])
     return text if text.strip() else str(values[PROMPT])
 
@@ -71,7 +72,7 @@ def showing(values: Mapping[str, Any]) -> str:
 
 
 def shown_text(values: Mapping[str, Any]) -> str:
-    """The text that is shown; of a blend, all texts with their weights."""
+    """The text that is shown; of a blend all texts with their weights."""
     if values[SELECT]:
         return selected_text(values)
     slots = [n for n in SLOTS if values[f"prompt.{n}"] and _seen(values, n)]
@@ -86,7 +87,7 @@ def shown_text(values: Mapping[str, Any]) -> str:
 
 
 _SMALL = 1e-3
-"""A weight that is not seen."""
+"""A weight below this is invisible."""
 
 
 def _seen(values: Mapping[str, Any], slot: int) -> bool:

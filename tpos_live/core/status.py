@@ -1,4 +1,4 @@
-"""What a performer wants to know about the show at a glance: one record for HUD, OSC and bench."""
+"""The status of the session: one record for HUD, OSC and benchmarks."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Status:
-    """state: starting, loading, running or stopping. engine_fps: pictures from the engine a second;
-    engine_busy: share of the time in which they keep the card, or the processor where it draws, 0 to 1;
-    shown_fps: pictures put on the screen a second. latency_ms: from newest sound to picture shown
-    (median of the last second, without the input's own buffering). audio_age_ms: age of the newest
-    sound. bands: levels of bass, mid, midhigh, high. understood: what the engine understands of the
-    prompt, "" where it cannot tell. showing: where the prompt comes from, for example "slot 3".
-    heard: what the sound is taken for, "" in silence; density: how much of it
-    there is, 0 to 1, whatever its level. record_seconds: length of the recording; record_fps: pictures recorded a
-    second; record_lag_ms: how far the encoder is behind; record_minutes_left: until the disk is full, 0 while unknown;
-    record_error: why the last recording was lost, "" from the next one on or once acknowledged.
-    message: what to do now, one line; "" when well.
-    """
+    """state: starting, loading, running or stopping. engine_fps: frames per second from the engine; engine_busy: share
+    of the time in which they occupy the GPU or processor, 0 to 1; shown_fps: frames per second on the screen.
+    latency_ms: from the newest audio to its frame on the screen (median of the last second, without the input's own
+    buffering). audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what the
+    engine understands of the prompt, "" where unknown. showing: where the prompt comes from, for example "slot 3".
+    heard: label of the sound, "" in silence; density: how much of it there is, 0 to 1, whatever its level.
+    record_seconds: length of the recording; record_fps: frames recorded per second; record_lag_ms: how late the encoder
+    is; record_minutes_left: until the disk is full, 0 while unknown; record_error: why the last recording failed, ""
+    from the next one on or once acknowledged. message: what to do now, one line; "" if nothing."""
 
     state: str = "starting"
     uptime: float = 0.0

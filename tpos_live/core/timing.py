@@ -1,4 +1,4 @@
-"""How long each stage of a loop takes: small rings of durations, percentiles on demand. And how a time is written."""
+"""Stage timings: ring buffers of durations and their percentiles. Also rates, and the format of times."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import numpy as np
 class StageTimes:
     """The last `size` durations of each named stage.
 
-    Thread contract: one thread calls `add`; any thread may read. A reader may see one duration of a
-    moment ago in place of the newest; it never waits and never makes the writer wait.
+    Thread contract: one thread calls `add`; any thread may read. A reader may miss the newest duration; neither waits
+    for the other.
     """
 
     def __init__(self, stages: Iterable[str] = (), size: int = 2048) -> None:
-        """stages: named from the start, so that they show before their first duration; others are added
-        by their first `add`."""
+        """stages: listed from the start, also before their first duration; others are added by their first `add`."""
         self._rings = {stage: np.zeros(size) for stage in stages}
         self._counts = dict.fromkeys(self._rings, 0)
         self._size = size
@@ -26,7 +25,7 @@ class StageTimes:
         return tuple(self._rings)
 
     def add(self, stage: str, seconds: float) -> None:
-        """Note one duration."""
+        """Store one duration."""
         if stage not in self._rings:
             self._rings[stage] = np.zeros(self._size)
         count = self._counts.get(stage, 0)
@@ -34,36 +33,36 @@ class StageTimes:
         self._counts[stage] = count + 1
 
     def count(self, stage: str) -> int:
-        """How many durations were noted since the start or the last `clear`."""
+        """Durations stored since the start or the last `clear`."""
         return self._counts.get(stage, 0)
 
     def values(self, stage: str) -> np.ndarray:
-        """float64 [n], n at most `size`: the remembered durations in seconds, in no order."""
+        """float64 [n], n at most `size`: the stored durations in seconds, unordered."""
         count = min(self.count(stage), self._size)
         return self._rings[stage][:count].copy() if count else np.zeros(0)
 
     def percentiles(self, stage: str, at: tuple[float, ...] = (50, 95, 99)) -> tuple[float, ...]:
-        """Percentiles in seconds; zeros while nothing was noted."""
+        """Percentiles in seconds; zeros without durations."""
         values = self.values(stage)
         return tuple(np.percentile(values, at).tolist()) if len(values) else (0.0,) * len(at)
 
     def clear(self) -> None:
-        """Forget everything, for instance the warm-up. Call from the writing thread."""
+        """Remove all durations, for instance after warm-up. Call from the writing thread."""
         for stage in self._counts:
             self._counts[stage] = 0
 
 
 class Rate:
-    """How fast a total grows: pictures a second, seconds of work a second. The clock is passed in."""
+    """Growth rate of a total: frames per second, seconds of work per second. The clock is passed in."""
 
     def __init__(self, every: float = 0.5) -> None:
-        """every: seconds between two looks, at least; in between the rate stays."""
+        """every: shortest interval in seconds between two updates."""
         self._every = every
         self._before: tuple[float, float] | None = None
         self._rate = 0.0
 
     def at(self, now: float, total: float) -> float:
-        """Growth a second since the last look; 0 before the second one, and where the total began anew."""
+        """Growth per second since the last update; 0 before the second one, and where the total was reset."""
         if self._before is None:
             self._before = now, total
         elif now - self._before[0] >= self._every:
