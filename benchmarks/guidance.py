@@ -27,14 +27,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tpos_live.conditioning.conditioning import EditDirections, Regions
+from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
 from tpos_live.conditioning.prompt_bank import slerp
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.backends.registry import prepare_better
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.evaluation.classifier.model import Judge, load_judge
 
 CASES = (  # prompt, its scene, sound, the sound's scene
@@ -79,15 +80,17 @@ class Easel:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.painter = Painter(engine, threads=torch.get_num_threads(), patient=True)
-        if self.painter.accelerator.name == "eager":
+        self.painter = FrameGenerator(
+            engine, options=GeneratorOptions(threads=torch.get_num_threads(), wait_for_compile=True)
+        )
+        if self.painter.backend.name == "eager":
             better = prepare_better("auto", dataclasses.replace(self.painter.request, threads=torch.get_num_threads()))
             if better is not None:
                 self.painter.use(better)
 
     def rows(self, states: torch.Tensor) -> torch.Tensor:
         """A text's states as the mixer lays them out in silence."""
-        more = self.painter.token_rows - len(states)
+        more = self.painter.prompt_length - len(states)
         rest = torch.zeros_like(states[:more]) if self.engine.hears else states[len(states) - more :]
         return torch.cat([states, rest])
 
@@ -95,13 +98,17 @@ class Easel:
         self, states: torch.Tensor, params: FrameParams, snapshot: Snapshot, sound: torch.Tensor | None = None
     ) -> np.ndarray:
         led = None if sound is None else EditDirections(self.rows(sound)[None], (1.0,), 1.0)
-        return self.painter.draw(params, self.rows(states), snapshot, led).pixels.copy()
+        return self.painter.generate(
+            FrameRequest(params, Conditioning(self.rows(states), edits=led), snapshot)
+        ).pixels.copy()
 
     def grow(self, states: torch.Tensor, sound: torch.Tensor, share: float, snapshot: Snapshot) -> np.ndarray:
         """share: of the picture's area, before the growth eases it."""
         rows = torch.stack([self.rows(states), self.rows(sound)])
         scenes = Regions(rows, (1.0 - share, share))
-        return self.painter.draw(FrameParams(intensity=0.5), rows[0], snapshot, None, scenes).pixels.copy()
+        return self.painter.generate(
+            FrameRequest(FrameParams(intensity=0.5), Conditioning(rows[0], regions=scenes), snapshot)
+        ).pixels.copy()
 
 
 def small(picture: np.ndarray) -> torch.Tensor:
@@ -162,7 +169,12 @@ def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
 
             add("no sound", steps, 0.0, plain)
             for share in BLENDS:
-                add("blend", steps, share, easel.draw(slerp(text, heard, share), params, settings(steps, seed)))
+                add(
+                    "blend",
+                    steps,
+                    share,
+                    easel.draw(slerp(text, heard, share), params, settings(steps, seed)),
+                )
             for quantile, scale in itertools.product(QUANTILES, SCALES):
                 led = dataclasses.replace(params, audio_guidance=scale)
                 picture = easel.draw(text, led, settings(steps, seed, quantile), heard)
@@ -224,13 +236,13 @@ def main() -> None:
         facts = {
             "engine": engine.name,
             "weights": engine.weights_hash[:12],
-            "accelerator": easel.painter.accelerator.name,
+            "accelerator": easel.painter.backend.name,
         }
         facts |= {"cases": len(CASES), "seeds": arguments.seeds}  # type: ignore[dict-item]
         table = [dataclasses.asdict(row) for row in rows]
         print(json.dumps({**facts, "rows": table, "at_equal_content": equal, "movement": moved}))
         return
-    print(f"{engine.name} on {easel.painter.accelerator.name}, {len(CASES)} cases, {arguments.seeds} seeds\n")
+    print(f"{engine.name} on {easel.painter.backend.name}, {len(CASES)} cases, {arguments.seeds} seeds\n")
     print("| method | steps | passes | strength | effect | scene | both | kept | apart |\n" + "| --- " * 9 + "|")
     for row in sorted(rows, key=lambda row: (row.steps, row.method, row.strength)):
         print(

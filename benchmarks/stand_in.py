@@ -25,12 +25,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.bench.session import measure_show
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedPipeline
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime import pipeline as pipeline
 
 SIZE = (512, 512)
@@ -42,10 +45,10 @@ PICTURES = 400
 class Card(CapturedBackend):
     """Draws nothing, and takes its time for it."""
 
-    def __init__(self, engine: Engine, rows: int, seconds: float) -> None:
+    def __init__(self, request: BackendRequest, seconds: float) -> None:
         self.name, self.torch_threads, self.size = "stand-in", 1, SIZE
-        self.whole = CapturedPipeline(engine, SIZE, rows, lambda x, *_: x, lambda _x: torch.zeros(1, 3, *SIZE[::-1]))
-        self.whole._run = lambda *_kind: None  # type: ignore[method-assign]  # what would be launched
+        self.pipeline = CapturedPipeline(request, lambda x, *_: x, lambda _x: torch.zeros(1, 3, *SIZE[::-1]))
+        self.pipeline._graphs.run = lambda *_: None  # type: ignore[method-assign]  # what would be launched
         self.waited, self._seconds, self._due = 0.0, seconds, 0.0
 
     def send(self, out: np.ndarray, pixels: torch.Tensor | None = None) -> None:
@@ -56,26 +59,27 @@ class Card(CapturedBackend):
             time.sleep(max(left - NAP, 0.0))
 
 
-def stand_in(seconds: float) -> type[Painter]:
+def stand_in(seconds: float) -> type[FrameGenerator]:
     """A painter on such a card."""
 
-    class OnACard(Painter):
-        def __init__(self, engine: Engine, size: Any, _accelerator: str, **options: Any) -> None:
-            super().__init__(engine, size, "eager", **options)
-            self.accelerator, self.on_card = Card(engine, self.rows, seconds), True
-            noise = torch.zeros_like(self._noise)  # made on a card in one launch
-            self._field.at = lambda *_: noise  # type: ignore[method-assign]
+    class OnACard(FrameGenerator):
+        def __init__(self, engine: Engine, size: Any, _accelerator: str, *options: Any) -> None:
+            super().__init__(engine, size, "eager", *options)
+            self.on_card = True
+            self.use(Card(self.request, seconds))
+            noise = torch.zeros(engine.latent_shape(self.size))  # made on a card in one launch
+            self._noise_field.at = lambda *_: noise  # type: ignore[method-assign]
 
     return OnACard
 
 
-def bare(painter: Painter) -> float:
+def bare(painter: FrameGenerator) -> float:
     """Pictures a second of the painter alone."""
     painter.settle()
-    tokens = torch.zeros(painter.token_rows, painter.engine.token_dim)
+    tokens = torch.zeros(painter.prompt_length, painter.engine.token_dim)
     snapshot, began = ParameterStore().snapshot(), time.perf_counter()
     for n in range(PICTURES):
-        painter.draw(FrameParams(time=n / 60, noise_position=n / 60), tokens, snapshot)
+        painter.generate(FrameRequest(FrameParams(time=n / 60, noise_position=n / 60), Conditioning(tokens), snapshot))
     return PICTURES / (time.perf_counter() - began)
 
 
@@ -90,7 +94,7 @@ def main() -> None:
         folder = make_tiny_engine(Path(place), "sd-turbo", metadata={"trained_with_sound": False, "guidance": False})
         engine = {"engine.name": str(folder), "engine.accelerator": "eager", "engine.size": "{}x{}".format(*SIZE)}
         alone = bare(made(load_engine(folder), SIZE, "eager"))
-        pipeline.Painter = made  # type: ignore[misc]
+        pipeline.FrameGenerator = made  # type: ignore[misc]
         summary = measure_show(load_settings(engine | {"engine.fps_cap": 0.0}), options.seconds, options.offscreen)[1]
     print(
         f"{summary['engine_fps']:.1f} pictures a second in a show for {alone:.1f} alone: "

@@ -57,15 +57,14 @@ def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, kind: str) -> 
 
     class Canvas:
         size = (64, 64)
-        rows = engine.text_tokens + 4
-        accelerator = choose("eager", BackendRequest(engine, (64, 64), rows))
+        request = BackendRequest(engine, (64, 64), engine.text_tokens + 4)
+        backend = choose("eager", request)
 
     Canvas.engine = engine  # type: ignore[attr-defined]
     with torch.inference_mode():
         torch.manual_seed(3)
         apart = np.asarray(bench_baselines.apart(Canvas, 2)(0)).astype(float)  # type: ignore[arg-type]
-        request = BackendRequest(engine, Canvas.size, Canvas.rows)
-        Canvas.accelerator = CapturedBackend("recorded", request, networks(engine))
+        Canvas.backend = CapturedBackend("recorded", Canvas.request, networks(engine))
         torch.manual_seed(3)
         recorded = np.asarray(bench_baselines.apart(Canvas, 2, recorded=True)(0)).astype(float)  # type: ignore[arg-type]
         torch.manual_seed(3)

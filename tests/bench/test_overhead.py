@@ -20,17 +20,17 @@ class Canvas:
     class engine:
         device = torch.device("cpu")
 
-    def __init__(self, accelerator: Any) -> None:
-        self.accelerator, self.now = accelerator, 0.0
+    def __init__(self, backend: Any) -> None:
+        self.backend, self.now = backend, 0.0
 
-    def use(self, accelerator: Any) -> None:
-        self.accelerator = accelerator
+    def use(self, backend: Any) -> None:
+        self.backend = backend
 
     def draw(self, _n: int) -> None:
         self.now += 0.002
-        if self.accelerator.name != "hollow":
+        if self.backend.name != "hollow":
             self.now += 0.008
-            self.accelerator.waited = (self.accelerator.waited or 0.0) + 0.008
+            self.backend.waited = (self.backend.waited or 0.0) + 0.008
 
 
 class Networks:
@@ -42,7 +42,7 @@ def test_without_networks_what_is_left_is_python() -> None:
     canvas: Any = Canvas(networks)
     found = host_times(canvas, canvas.draw, 20, clock=lambda: canvas.now)
     assert found == {"host_ms": 2.0, "host_p99_ms": 2.0, "host_by": "hollow"}
-    assert canvas.accelerator is networks, "the networks are back"
+    assert canvas.backend is networks, "the networks are back"
 
 
 def test_on_a_card_the_wait_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:

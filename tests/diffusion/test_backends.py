@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
@@ -21,10 +22,11 @@ from tpos_live.diffusion.backends import torch_compile as compiled
 from tpos_live.diffusion.backends.eager import Eager
 from tpos_live.diffusion.backends.parity import MIN_PSNR
 from tpos_live.diffusion.backends.registry import choose, prepare_better
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.pixels import write_pixels
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]"
@@ -68,7 +70,7 @@ def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
 @needs_openvino
 @pytest.mark.slow
 def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
-    painter = Painter(flow, SIZE, "eager", threads=1)
+    painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     better = prepare_better("auto", painter.request)
     assert better is not None and better.name == "openvino"
     place = openvino.folder(painter.request)
@@ -77,33 +79,42 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     assert [path.name for path in (cache / "openvino").iterdir()] == [place.name]  # nothing half-made is left
 
     states = flow.encode("blue sea")
-    tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+    tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
     store = ParameterStore({"steps": 2})
     pictures = []
-    for accelerator in (painter.accelerator, better):
+    for accelerator in (painter.backend, better):
         painter.use(accelerator)
-        frame = painter.draw(FrameParams(noise_position=0.7), tokens, store.snapshot())
+        frame = painter.generate(FrameRequest(FrameParams(noise_position=0.7), Conditioning(tokens), store.snapshot()))
         pictures.append(frame.pixels.astype(np.float64))
     error = float(((pictures[0] - pictures[1]) ** 2).mean())
     assert 10 * np.log10(255**2 / max(error, 1e-6)) >= MIN_PSNR
-    assert choose("auto", BackendRequest(flow, SIZE, painter.rows)).name == "openvino"
+    assert choose("auto", BackendRequest(flow, SIZE, painter.request.sequence_length)).name == "openvino"
 
     # A show that starts on the converted engine does not read the networks; what falls back to them does.
     lazy = load_engine(flow.folder, "cpu", lazy=True)
-    assert Painter(lazy, SIZE, threads=1).accelerator.name == "openvino" and not lazy.networks.loaded
-    assert choose("eager", BackendRequest(lazy, SIZE, painter.rows)).name == "eager" and lazy.networks.loaded
+    assert (
+        FrameGenerator(lazy, SIZE, options=GeneratorOptions(threads=1)).accelerator.name == "openvino"
+        and not lazy.networks.loaded
+    )
+    assert (
+        choose("eager", BackendRequest(lazy, SIZE, painter.request.sequence_length)).name == "eager"
+        and lazy.networks.loaded
+    )
 
     # What OpenVINO compiled is kept; damage there costs the time of compiling again.
     kept = list((place / "compiled").glob("*.blob"))
     assert kept
     for blob in kept:
         blob.write_bytes(b"damaged")
-    assert choose("auto", BackendRequest(flow, SIZE, painter.rows)).name == "openvino" and place.exists()
+    assert (
+        choose("auto", BackendRequest(flow, SIZE, painter.request.sequence_length)).name == "openvino"
+        and place.exists()
+    )
 
     # Another size is another engine; a damaged one is removed and named.
-    assert choose("auto", BackendRequest(flow, (96, 64), painter.rows)).name == "eager"
+    assert choose("auto", BackendRequest(flow, (96, 64), painter.request.sequence_length)).name == "eager"
     (place / "unet.xml").write_text("damaged")
-    chosen = choose("auto", BackendRequest(flow, SIZE, painter.rows))
+    chosen = choose("auto", BackendRequest(flow, SIZE, painter.request.sequence_length))
     assert chosen.name == "eager" and "damaged" in chosen.fallback_reason and not place.exists()
 
 
@@ -140,11 +151,11 @@ from pathlib import Path
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.backends import eager, openvino
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator
 openvino.bfloat16_is_native = eager.bfloat16_is_native = lambda: False
 work, size = Path(sys.argv[1]), (256, 256)
 engine = load_engine(shipped("engines") / "ember", "cpu")
-openvino.convert(Painter(engine, size, "eager").request, work)
+openvino.convert(FrameGenerator(engine, size, "eager").request, work)
 precision = json.loads((work / openvino.CACHE.sidecar).read_text())["precision"]
 made = openvino.OpenVino(work, precision)
 print(json.dumps([precision, made.prepare_batch_size(2, wait=True), made.prepare_batch_size(3, wait=True)]))

@@ -10,6 +10,7 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 from test_steady import grown
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import NotReady
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
@@ -17,11 +18,14 @@ from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.backends.eager import Eager
 from tpos_live.diffusion.backends.registry import choose
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedPipeline
-from tpos_live.diffusion.sampling.sampler import Loop
+from tpos_live.diffusion.sampling.composition import Composition
+from tpos_live.diffusion.sampling.eager import SamplingLoop
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.diffusion.sampling.sampler import SamplerInputs
 
 SIZE = (64, 64)
 
@@ -40,7 +44,10 @@ def test_it_is_the_loops_latent(tmp_path: Path, scheduler: str) -> None:
     engine = load_engine(make_tiny_engine(tmp_path / "engine", kind, scheduler=changes), "cpu")
     noise, last, fresh, tokens, without = inputs(engine)
     unet, decoder = networks(engine)
-    whole, loop = CapturedPipeline(engine, SIZE, 81, unet, decoder), Loop((1, 4, 8, 8), engine.device)
+    whole, loop = (
+        CapturedPipeline(BackendRequest(engine, SIZE, 81), unet, decoder),
+        SamplingLoop((1, 4, 8, 8), engine.device),
+    )
     addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
     with torch.inference_mode():
         for steps in (1, 2, 4):
@@ -48,14 +55,15 @@ def test_it_is_the_loops_latent(tmp_path: Path, scheduler: str) -> None:
                 for guidance in (1.0, 3.0):
                     plan = engine.schedule.plan(steps, 0.6 if start is not None else 1.0)
 
-                    def predict(x: torch.Tensor, t: torch.Tensor, scale: float = guidance) -> torch.Tensor:
+                    def predict(_n: int, x: torch.Tensor, t: torch.Tensor, scale: float = guidance) -> torch.Tensor:
                         if scale == 1.0:
                             return unet(x, t, tokens)
                         return torch.lerp(unet(x, t, without), unet(x, t, tokens), scale)
 
                     expected = loop.run(plan, predict, noise, start, lambda n: (n + 1) * fresh)
                     guided = without if guidance > 1 else None
-                    whole.draw(plan, noise, tokens, start, lambda n: (n + 1) * fresh, guided, guidance)
+                    fresh_at = lambda n: (n + 1) * fresh  # noqa: E731
+                    whole.draw(SamplerInputs(plan, noise, tokens, start, fresh_at, guided, guidance))
                     scale = float(expected.abs().max())
                     error = float((whole.latent - expected).abs().max()) / scale
                     assert error < 1e-4, (steps, start is None, guidance)
@@ -67,16 +75,19 @@ def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, nam
     engine: Engine = request.getfixturevalue(name)
     pictures: dict[str, list[np.ndarray]] = {}
     for kind in ("eager", "cuda-graph"):
-        painter = Painter(engine, SIZE, "eager", threads=1)
+        painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
             painter.use(graph.load("cuda-graph", painter.request))
         states = engine.encode("blue sea")
-        tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+        tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
         store = ParameterStore({"steps": 2})
         frame_params = [
             FrameParams(time=n / 30, noise_position=n / 30, strength=0.7, guidance=1.0 + n % 2) for n in range(5)
         ]
-        pictures[kind] = [painter.draw(params, tokens, store.snapshot()).pixels.copy() for params in frame_params]
+        pictures[kind] = [
+            painter.generate(FrameRequest(params, Conditioning(tokens), store.snapshot())).pixels.copy()
+            for params in frame_params
+        ]
     for one, other in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
         assert np.abs(one.astype(int) - other).max() <= 3 and one.std() > 0
 
@@ -84,8 +95,8 @@ def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, nam
 @pytest.mark.slow
 def test_pictures_leave_nothing_behind(turbo: Engine) -> None:
     noise, _last, _fresh, tokens, _without = inputs(turbo)
-    whole, plan = CapturedPipeline(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
-    assert grown(lambda _: whole.draw(plan, noise, tokens), 20, 200) < 50_000
+    whole, plan = CapturedPipeline(BackendRequest(turbo, SIZE, 81), *networks(turbo)), turbo.schedule.plan(1)
+    assert grown(lambda _: whole.draw(SamplerInputs(plan, noise, tokens)), 20, 200) < 50_000
 
 
 def test_another_picture_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,15 +113,15 @@ def test_what_draws_briefly_records_the_fewest_steps_alone(
     drawn: list[tuple[int, int]] = []
     real = CapturedPipeline._run
 
-    def run(whole: CapturedPipeline, *kind: int) -> None:
-        drawn.append(kind[:2])
-        real(whole, *kind)
+    def run(whole: CapturedPipeline, steps: int, composition: Composition) -> None:
+        drawn.append((steps, composition.regions))
+        real(whole, steps, composition)
 
     monkeypatch.setattr(CapturedPipeline, "_run", run)
     made = graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81, minimal_capture=brief))
     assert {steps for steps, _scenes in drawn} == recorded and {scenes for _steps, scenes in drawn} == {1, 2, 3}
     noise, _last, _fresh, tokens, _without = inputs(turbo)
-    made.whole.draw(turbo.schedule.plan(4), noise, tokens)  # is recorded when it is wanted
+    made.pipeline.draw(SamplerInputs(turbo.schedule.plan(4), noise, tokens))  # is recorded when it is wanted
     assert drawn[-1] == (4, 1)
 
 

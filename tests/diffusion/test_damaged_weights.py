@@ -13,12 +13,14 @@ from safetensors.torch import load_file, save_file
 
 from tpos_live.audio_encoder.checkpoint import WEIGHTS, EncoderError, read_encoder
 from tpos_live.cli.main import cli
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import shipped
-from tpos_live.diffusion.generator import NotFiniteError, Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions, NotFiniteError
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 FILES = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 USED = {"unet": "conv_in.weight", "vae": "decoder.layers.0.weight", "text_encoder": "embeddings.LayerNorm.weight"}
@@ -84,30 +86,33 @@ def test_a_still_of_damaged_weights_fails_with_a_line(copy: Path, tmp_path: Path
 
 
 def test_a_frame_that_is_not_finite_is_not_given_out(flow: Engine) -> None:
-    painter, broken = Painter(flow, accelerator="eager", threads=1), True
-    predict = painter.accelerator.predict
+    painter, broken = FrameGenerator(flow, backend="eager", options=GeneratorOptions(threads=1)), True
+    predict = painter.backend.predict
 
     def some(*given: torch.Tensor) -> torch.Tensor:
         return predict(*given) * (float("nan") if broken else 1.0)
 
-    painter.accelerator.predict = some  # type: ignore[method-assign]
-    tokens, snapshot = torch.zeros(painter.token_rows, flow.token_dim), ParameterStore().snapshot()
+    painter.backend.predict = some  # type: ignore[method-assign]
+    tokens, snapshot = torch.zeros(painter.prompt_length, flow.token_dim), ParameterStore().snapshot()
     for strength in (1.0, 0.5):
         with pytest.raises(NotFiniteError, match="the frame is not finite"):
-            painter.draw(FrameParams(strength=strength), tokens, snapshot)
+            painter.generate(FrameRequest(FrameParams(strength=strength), Conditioning(tokens), snapshot))
     broken = False
     for strength in (1.0, 0.5, 0.5):  # nothing of it is left in the feedback
-        assert painter.draw(FrameParams(strength=strength), tokens, snapshot).pixels.std() > 0
+        assert (
+            painter.generate(FrameRequest(FrameParams(strength=strength), Conditioning(tokens), snapshot)).pixels.std()
+            > 0
+        )
 
 
 def test_a_show_holds_the_last_good_frame_and_goes_on(flow: Engine) -> None:
     show = Show(flow)
-    predict, broken = show.painter.accelerator.predict, False
+    predict, broken = show.painter.backend.predict, False
 
     def some(*given: torch.Tensor) -> torch.Tensor:
         return predict(*given) * (float("nan") if broken else 1.0)
 
-    show.painter.accelerator.predict = some  # type: ignore[method-assign]
+    show.painter.backend.predict = some  # type: ignore[method-assign]
     show.frame_params.put(FrameParams())
     with show.thread:
         until(lambda: show.thread.drawn > 2)

@@ -203,7 +203,6 @@ def test_importing_the_contracts_is_light() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-
 @pytest.mark.parametrize(
     ("output", "size"),
     [((1920, 1080), (448, 256)), ((1920, 1200), (448, 256)), ((900, 900), (256, 256)), ((720, 1280), (256, 256))],

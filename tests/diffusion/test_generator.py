@@ -7,10 +7,12 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 START = FrameParams(noise_position=0.0)
 
@@ -19,15 +21,15 @@ def moment(n: int, **changes: float) -> FrameParams:
     return dataclasses.replace(START, time=n / 30, noise_position=n / 30, pan_y=0.02 * n / 30, **changes)
 
 
-def prompt(engine: Engine, painter: Painter, text: str = "blue sea") -> torch.Tensor:
+def prompt(engine: Engine, painter: FrameGenerator, text: str = "blue sea") -> torch.Tensor:
     states = engine.encode(text)
-    return torch.cat([states, states[-(painter.token_rows - len(states)) :]])
+    return torch.cat([states, states[-(painter.prompt_length - len(states)) :]])
 
 
 def test_draws_a_frame(flow: Engine) -> None:
-    painter = Painter(flow, (64, 96), "eager")
+    painter = FrameGenerator(flow, (64, 96), "eager")
     params = FrameParams(time=2.5, heard_at=77.0, noise_position=1.0, pan_x=0.5, pan_y=0.25, cut_index=3)
-    frame = painter.draw(params, prompt(flow, painter), ParameterStore().snapshot())
+    frame = painter.generate(FrameRequest(params, Conditioning(prompt(flow, painter)), ParameterStore().snapshot()))
     assert frame.pixels.shape == (96, 64, 3) and frame.pixels.dtype == np.uint8
     assert frame.pixels.flags["C_CONTIGUOUS"] and frame.pixels.std() > 0
     assert (frame.time, frame.heard_at, frame.pan_x, frame.pan_y, frame.cut_index) == (2.5, 77.0, 0.5, 0.25, 3)
@@ -41,21 +43,24 @@ def test_same_inputs_same_bytes(tmp_path, kind: str) -> None:
 
     def show() -> list[np.ndarray]:
         engine = load_engine(folder, "cpu")
-        painter = Painter(engine, None, "eager", threads=1)
+        painter = FrameGenerator(engine, None, "eager", GeneratorOptions(threads=1))
         tokens = prompt(engine, painter)
         return [
-            painter.draw(moment(n, strength=1.0 if n < 3 else 0.5), tokens, snapshot).pixels.copy() for n in range(8)
+            painter.generate(
+                FrameRequest(moment(n, strength=1.0 if n < 3 else 0.5), Conditioning(tokens), snapshot)
+            ).pixels.copy()
+            for n in range(8)
         ]
 
     assert all(np.array_equal(a, b) for a, b in zip(show(), show(), strict=True))
 
 
 def test_three_newest_frames_are_never_written(flow: Engine) -> None:
-    painter = Painter(flow, (64, 64), "eager")
+    painter = FrameGenerator(flow, (64, 64), "eager")
     tokens, snapshot = prompt(flow, painter), ParameterStore().snapshot()
     frames, copies = [], []
     for n in range(20):
-        frame = painter.draw(moment(n), tokens, snapshot)
+        frame = painter.generate(FrameRequest(moment(n), Conditioning(tokens), snapshot))
         frames.append(frame)
         copies.append(frame.pixels.copy())
         for kept, copy in zip(frames[-4:], copies[-4:], strict=True):
@@ -63,11 +68,13 @@ def test_three_newest_frames_are_never_written(flow: Engine) -> None:
 
 
 def test_everything_moves_the_picture(flow: Engine) -> None:
-    painter = Painter(flow, (64, 64), "eager")
+    painter = FrameGenerator(flow, (64, 64), "eager")
     tokens = prompt(flow, painter)
 
     def picture(params: FrameParams = START, tokens: torch.Tensor = tokens, **values: object) -> np.ndarray:
-        return painter.draw(params, tokens, ParameterStore(values).snapshot()).pixels.copy()  # type: ignore[arg-type]
+        return painter.generate(
+            FrameRequest(params, Conditioning(tokens), ParameterStore(values).snapshot())
+        ).pixels.copy()  # type: ignore[arg-type]
 
     base = picture()
     assert np.array_equal(base, picture())
@@ -84,42 +91,48 @@ def test_everything_moves_the_picture(flow: Engine) -> None:
 
 
 def test_size_is_the_nearest_possible_and_said(flow: Engine) -> None:
-    painter = Painter(flow, (70, 110), "eager")
+    painter = FrameGenerator(flow, (70, 110), "eager")
     assert painter.size == (64, 96)
     assert painter.notice == "Tiny flow cannot draw 70x110; drawing 64x96"
-    assert Painter(flow, (1, 1), "eager").size == (32, 32)
+    assert FrameGenerator(flow, (1, 1), "eager").size == (32, 32)
 
 
 def test_guidance_and_negative_prompt(turbo: Engine, flow: Engine) -> None:
-    painter = Painter(turbo, (64, 64), "eager")
+    painter = FrameGenerator(turbo, (64, 64), "eager")
     tokens = prompt(turbo, painter)
     params = dataclasses.replace(START, guidance=4.0)
-    plain = painter.draw(START, tokens, ParameterStore().snapshot()).pixels.copy()
-    guided = painter.draw(params, tokens, ParameterStore().snapshot()).pixels.copy()
-    avoiding = painter.draw(params, tokens, ParameterStore({"prompt.negative": "fog"}).snapshot()).pixels.copy()
+    plain = painter.generate(FrameRequest(START, Conditioning(tokens), ParameterStore().snapshot())).pixels.copy()
+    guided = painter.generate(FrameRequest(params, Conditioning(tokens), ParameterStore().snapshot())).pixels.copy()
+    avoiding = painter.generate(
+        FrameRequest(params, Conditioning(tokens), ParameterStore({"prompt.negative": "fog"}).snapshot())
+    ).pixels.copy()
     assert not np.array_equal(plain, guided) and not np.array_equal(guided, avoiding)
-    unguided = Painter(flow, (64, 64), "eager")  # its metadata says that it has no guidance
-    one = unguided.draw(START, prompt(flow, unguided), ParameterStore().snapshot()).pixels.copy()
-    two = unguided.draw(params, prompt(flow, unguided), ParameterStore().snapshot()).pixels.copy()
+    unguided = FrameGenerator(flow, (64, 64), "eager")  # its metadata says that it has no guidance
+    one = unguided.generate(
+        FrameRequest(START, Conditioning(prompt(flow, unguided)), ParameterStore().snapshot())
+    ).pixels.copy()
+    two = unguided.generate(
+        FrameRequest(params, Conditioning(prompt(flow, unguided)), ParameterStore().snapshot())
+    ).pixels.copy()
     assert np.array_equal(one, two)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strength", [0.0, 0.1, 0.5])
 def test_feedback_never_rots(flow: Engine, strength: float) -> None:
-    painter = Painter(flow, (64, 64), "eager")
+    painter = FrameGenerator(flow, (64, 64), "eager")
     tokens, snapshot = prompt(flow, painter), ParameterStore().snapshot()
     latents = []
-    decode = painter.accelerator.decode
+    decode = painter.backend.decode
 
     def watch(latent: torch.Tensor, out: np.ndarray) -> None:
         latents.append((latent.mean((0, 2, 3)).clone(), latent.std((0, 2, 3)).clone()))
         if len(latents) % 50 == 0:
             decode(latent, out)
 
-    painter.accelerator.decode = watch  # type: ignore[method-assign]
+    painter.backend.decode = watch  # type: ignore[method-assign]
     for n in range(2000):
-        painter.draw(moment(n, strength=strength), tokens, snapshot)
+        painter.generate(FrameRequest(moment(n, strength=strength), Conditioning(tokens), snapshot))
     means, deviations = (torch.stack(part) for part in zip(*latents, strict=True))
     assert torch.isfinite(means).all() and torch.isfinite(deviations).all()
     early, late = slice(50, 250), slice(1800, 2000)
@@ -141,10 +154,14 @@ def test_feedback_follows_the_camera(flow: Engine) -> None:
 
 def test_a_new_look_is_a_cut(flow: Engine) -> None:
     tokens_of = ParameterStore().snapshot()
-    painter = Painter(flow, (64, 64), "eager")
+    painter = FrameGenerator(flow, (64, 64), "eager")
     tokens = prompt(flow, painter)
     for n in range(5):
-        painter.draw(moment(n, strength=0.3), tokens, tokens_of)
-    cut = painter.draw(moment(5, strength=0.3, cut_index=1), tokens, tokens_of).pixels.copy()
-    other = Painter(flow, (64, 64), "eager")
-    assert np.array_equal(cut, other.draw(moment(5, strength=1.0, cut_index=1), tokens, tokens_of).pixels)
+        painter.generate(FrameRequest(moment(n, strength=0.3), Conditioning(tokens), tokens_of))
+    cut = painter.generate(
+        FrameRequest(moment(5, strength=0.3, cut_index=1), Conditioning(tokens), tokens_of)
+    ).pixels.copy()
+    other = FrameGenerator(flow, (64, 64), "eager")
+    assert np.array_equal(
+        cut, other.generate(FrameRequest(moment(5, strength=1.0, cut_index=1), Conditioning(tokens), tokens_of)).pixels
+    )

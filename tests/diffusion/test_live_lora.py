@@ -17,6 +17,7 @@ import torch
 from fakes.tools import require_tool
 from safetensors.torch import save_file
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.control.osc_router import Datagram, Router
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
@@ -28,7 +29,7 @@ from tpos_live.diffusion.backends.eager import Eager
 from tpos_live.diffusion.backends.openvino import OpenVino
 from tpos_live.diffusion.backends.registry import choose, prepare_better
 from tpos_live.diffusion.backends.tensorrt import TensorRt
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub import download as fetch
 from tpos_live.diffusion.hub.presets import Preset, load_preset
 from tpos_live.diffusion.model.backend import BackendRequest
@@ -36,6 +37,7 @@ from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.live_lora import SPREAD, LiveLoras
 from tpos_live.diffusion.model.lora import Change, merge, read_lora
 from tpos_live.diffusion.model.metadata import read_metadata
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.modulation.integrator import ModulationIntegrator
 
@@ -210,8 +212,8 @@ def test_a_layer_that_fails_is_written_again(engine: Engine, monkeypatch: pytest
 def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
     store, lines = ParameterStore({"strength": 1.0}), []  # type: ignore[var-annotated]
     router = Router(store, lambda *answer: None, lines.append)
-    integrator, painter = ModulationIntegrator(), Painter(engine, SIZE, "eager", threads=1)
-    tokens = tokens_of(engine, painter.token_rows)
+    integrator, painter = ModulationIntegrator(), FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    tokens = tokens_of(engine, painter.prompt_length)
     hops = 0
 
     def drive_on(seconds: float) -> FrameParams:
@@ -222,7 +224,7 @@ def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
         return dataclasses.replace(params, noise_position=0.5, time=0.0, pan_x=0.0, pan_y=0.0)
 
     def picture(params: FrameParams) -> np.ndarray:
-        return painter.draw(params, tokens, store.snapshot()).pixels.copy()
+        return painter.generate(FrameRequest(params, Conditioning(tokens), store.snapshot())).pixels.copy()
 
     first = picture(drive_on(0.1))
     osc = b"/tpos/lora/1\0\0\0\0,f\0\0" + struct.pack(">f", 0.0)
@@ -240,7 +242,9 @@ def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
     expected = load_engine(folder, "cpu")
     for file, weight in ((FILES[0], 1.0), (FILES[2], -0.5)):
         merge(read_lora({"unet": expected.unet}, folder / file), weight)
-    painter = Painter(expected, SIZE, "eager", threads=1)  # the texts are the live engine's, which were read once
+    painter = FrameGenerator(
+        expected, SIZE, "eager", GeneratorOptions(threads=1)
+    )  # the texts are the live engine's, which were read once
     assert np.array_equal(picture(rest), last)
 
 
@@ -248,12 +252,15 @@ def test_the_first_picture_and_those_made_offline_have_the_weights_at_once(engin
     snapshot, params = ParameterStore().snapshot(), FrameParams(loras=(0.0, 0.0, 1.0, 1.0))
     for patient in (False, True):
         engine.networks.live.rest()
-        painter = Painter(engine, SIZE, "eager", threads=1, patient=patient)
-        tokens = tokens_of(engine, painter.token_rows)
-        first = painter.draw(params, tokens, snapshot).pixels.copy()
-        assert np.array_equal(painter.draw(params, tokens, snapshot).pixels, first)
-        second = painter.draw(FrameParams(), tokens, snapshot).pixels.copy()
-        assert np.array_equal(painter.draw(FrameParams(), tokens, snapshot).pixels, second) is patient
+        painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1, wait_for_compile=patient))
+        tokens = tokens_of(engine, painter.prompt_length)
+        first = painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
+        assert np.array_equal(painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels, first)
+        second = painter.generate(FrameRequest(FrameParams(), Conditioning(tokens), snapshot)).pixels.copy()
+        assert (
+            np.array_equal(painter.generate(FrameRequest(FrameParams(), Conditioning(tokens), snapshot)).pixels, second)
+            is patient
+        )
 
 
 def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder: Path) -> None:
@@ -266,15 +273,15 @@ def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder:
 
 def test_a_whole_picture_sees_the_new_weights(engine: Engine) -> None:
     """What holds the networks by their addresses, as a recording on a card does."""
-    painter = Painter(engine, SIZE, "eager", threads=1)
-    rungs = {"eager": painter.accelerator, "cuda-graph": graph.load("cuda-graph", painter.request)}
+    painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    rungs = {"eager": painter.backend, "cuda-graph": graph.load("cuda-graph", painter.request)}
     check_rungs(painter, rungs)
 
 
-def check_rungs(painter: Painter, rungs: dict[str, Any]) -> None:
+def check_rungs(painter: FrameGenerator, rungs: dict[str, Any]) -> None:
     """Every accelerator draws the pictures of the first, and others where a LoRA has moved."""
     engine, size = painter.engine, painter.size
-    tokens, snapshot = tokens_of(engine, painter.token_rows), ParameterStore().snapshot()
+    tokens, snapshot = tokens_of(engine, painter.prompt_length), ParameterStore().snapshot()
     pictures: dict[str, list[np.ndarray]] = {}
     for name, accelerator in rungs.items():
         painter.use(accelerator)
@@ -282,7 +289,7 @@ def check_rungs(painter: Painter, rungs: dict[str, Any]) -> None:
         for weight in (1.0, 0.0, 1.0, 1.5):
             painter.reset()
             params = FrameParams(loras=(weight, 1.0, 1.0, 1.0))
-            pictures[name].append(painter.draw(params, tokens, snapshot).pixels.copy())
+            pictures[name].append(painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy())
     for found in pictures.values():
         assert np.array_equal(found[0], found[2]) and found[0].shape == (size[1], size[0], 3)
         assert len({picture.tobytes() for picture in found}) == 3
@@ -303,10 +310,10 @@ def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, mon
     description = json.loads((folder / "tpos_live.json").read_text())
     (folder / "tpos_live.json").write_text(json.dumps(description | {"loras": [{"file": FILES[0], "live": True}]}))
     engine = load_engine(folder, "cpu")
-    painter = Painter(engine, engine.metadata.size, "eager", threads=1)
+    painter = FrameGenerator(engine, engine.metadata.size, "eager", GeneratorOptions(threads=1))
     better = prepare_better("compile", painter.request)
     assert better is not None
-    check_rungs(painter, {"eager": painter.accelerator, "compile": better})
+    check_rungs(painter, {"eager": painter.backend, "compile": better})
 
 
 class Converted(Eager):
@@ -317,14 +324,16 @@ class Converted(Eager):
 
 def test_an_accelerator_with_weights_of_its_own_says_so_once(engine: Engine) -> None:
     assert OpenVino.weights_frozen and TensorRt.weights_frozen
-    painter = Painter(engine, SIZE, "eager", threads=1)
-    eager, converted = painter.accelerator, Converted(engine)
-    tokens, snapshot = tokens_of(engine, painter.token_rows), ParameterStore().snapshot()
+    painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    eager, converted = painter.backend, Converted(engine)
+    tokens, snapshot = tokens_of(engine, painter.prompt_length), ParameterStore().snapshot()
 
     def remarks(factor: float) -> list[str]:
         said = []
         for n in range(4):
-            painter.draw(FrameParams(loras=(factor + n / 100, 1.0, 1.0, 1.0)), tokens, snapshot)
+            painter.generate(
+                FrameRequest(FrameParams(loras=(factor + n / 100, 1.0, 1.0, 1.0)), Conditioning(tokens), snapshot)
+            )
             said.append(painter.remark())
         return [line for line in said if line]
 
@@ -362,14 +371,16 @@ def test_what_is_proven_against_eager_is_not_moved_meanwhile(engine: Engine) -> 
 
 
 def test_the_feedbacks_reference_is_renewed(engine: Engine) -> None:
-    painter = Painter(engine, SIZE, "eager", threads=1)
-    tokens, snapshot = tokens_of(engine, painter.token_rows), ParameterStore().snapshot()
+    painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    tokens, snapshot = tokens_of(engine, painter.prompt_length), ParameterStore().snapshot()
     drafts: list[int] = []
     real = painter._feedback.refer
     painter._feedback.refer = lambda *given: (drafts.append(n), real(*given))[1]  # type: ignore[method-assign]
     for n in range(60):
         loras = (0.0 if n > 10 else 1.0, 1.0, 1.0, 1.0)
-        painter.draw(FrameParams(time=n / 30, strength=0.5, loras=loras), tokens, snapshot)
+        painter.generate(
+            FrameRequest(FrameParams(time=n / 30, strength=0.5, loras=loras), Conditioning(tokens), snapshot)
+        )
     assert drafts == [0, 32]
 
 

@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from fakes.tiny_engine import make_tiny_engine
 from test_live_lora import FILES, attention, write_lora
 
-from tpos_live.conditioning.conditioning import EditDirections, Regions
+from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 
 SIZE = (64, 64)
@@ -44,12 +45,14 @@ class Set:
 
     def __init__(self, folder: Path, device: str, recorded: bool) -> None:
         self.engine = load_engine(folder, device)
-        self.painter = Painter(self.engine, SIZE, "eager", threads=1)
+        self.painter = FrameGenerator(self.engine, SIZE, "eager", GeneratorOptions(threads=1))
         if recorded:
             self.painter.use(graph.load("cuda-graph", self.painter.request))
         self.painter.settle()
         rows = [self.engine.encode(text).float() for text in TEXTS]
-        self.tokens = torch.stack([F.pad(states, (0, 0, 0, self.painter.token_rows - len(states))) for states in rows])
+        self.tokens = torch.stack(
+            [F.pad(states, (0, 0, 0, self.painter.prompt_length - len(states))) for states in rows]
+        )
 
     def draw(self, frame_params: list[FrameParams], scenes: int = 1, sounds: int = 0, **parameters: Any) -> np.ndarray:
         """float [pictures, H, W, 3]; from noise alone, nothing of an earlier set."""
@@ -58,7 +61,10 @@ class Set:
         shared = Regions(self.tokens[:scenes], (1 / scenes,) * scenes) if scenes > 1 else None
         led = EditDirections(self.tokens[3 - sounds :], (1 / sounds,) * sounds, 1.0) if sounds else None
         drawn = [
-            self.painter.draw(params, self.tokens[0], snapshot, led, shared).pixels.copy() for params in frame_params
+            self.painter.generate(
+                FrameRequest(params, Conditioning(self.tokens[0], regions=shared, edits=led), snapshot)
+            ).pixels.copy()
+            for params in frame_params
         ]
         return np.stack(drawn).astype(float)
 
@@ -117,5 +123,7 @@ def test_a_steady_show_asks_the_card_for_nothing(folder: Path) -> None:
     show = Set(folder, "cuda", recorded=True)
     snapshot = ParameterStore().snapshot()
     frame_params = [FrameParams(time=n / 60, noise_position=n / 60) for n in range(300)]
-    counts = device_counts(lambda n: show.painter.draw(frame_params[n], show.tokens[0], snapshot), 250)
+    counts = device_counts(
+        lambda n: show.painter.generate(FrameRequest(frame_params[n], Conditioning(show.tokens[0]), snapshot)), 250
+    )
     assert counts == {"allocations": 0.0, "driver_allocations": 0.0, "syncs": 0.0}

@@ -12,13 +12,14 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 from test_generator import START, prompt
 
-from tpos_live.conditioning.conditioning import MAX_REGIONS, EditDirections, Regions
+from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends.eager import Eager
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.region_blend import Growth
 
 SHAPE = (1, 4, 32, 32)
@@ -128,24 +129,26 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return load_engine(make_tiny_engine(tmp_path_factory.mktemp("engine"), request.param), "cpu")
 
 
-def shared(painter: Painter, *texts: str, weights: tuple[float, ...] = ()) -> Regions:
+def shared(painter: FrameGenerator, *texts: str, weights: tuple[float, ...] = ()) -> Regions:
     tokens = torch.stack([prompt(painter.engine, painter, text) for text in texts])
     return Regions(tokens, weights or (1 / len(texts),) * len(texts))
 
 
-def show(painter: Painter, scenes: Regions | None, sound: bool = False, **values: object) -> np.ndarray:
+def show(painter: FrameGenerator, scenes: Regions | None, sound: bool = False, **values: object) -> np.ndarray:
     snapshot = ParameterStore({"audio.guidance": 1.0, "audio.guidance.warmup": 0.0, **values}).snapshot()  # type: ignore[arg-type]
     tokens = prompt(painter.engine, painter)
     led = EditDirections(prompt(painter.engine, painter, "rain")[None], (1.0,), 1.0) if sound else None
     params = replace(START, audio_guidance=1.0) if sound else START
-    return painter.draw(params, tokens, snapshot, led, scenes).pixels.copy()
+    return painter.generate(
+        FrameRequest(params, Conditioning(tokens, regions=scenes, edits=led), snapshot)
+    ).pixels.copy()
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("sound", [False, True])
 def test_the_whole_picture_at_once_is_the_same(engine: Engine, steps: int, sound: bool) -> None:
-    plain = Painter(engine, (64, 64), "eager")
-    whole = Painter(engine, (64, 64), "eager")
+    plain = FrameGenerator(engine, (64, 64), "eager")
+    whole = FrameGenerator(engine, (64, 64), "eager")
     whole.use(graph.CapturedBackend("cuda-graph", whole.request, graph.networks(engine)))
     found = []
     for painter in (plain, whole):
@@ -159,8 +162,8 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
     class OneByOne(Backend):
         """A backend whose networks take one row."""
 
-        def __init__(self, painter: Painter) -> None:
-            self.inner = painter.accelerator
+        def __init__(self, painter: FrameGenerator) -> None:
+            self.inner = painter.backend
 
         def prepare_batch_size(self, count: int, wait: bool = False) -> str:
             return "rows go one by one here"
@@ -172,7 +175,7 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
         def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
             self.inner.decode(latent, out)
 
-    painter = Painter(engine, (64, 64), "eager")
+    painter = FrameGenerator(engine, (64, 64), "eager")
     together = show(painter, shared(painter, "red sun", "blue sea"))
     painter.use(OneByOne(painter))
     assert np.abs(show(painter, shared(painter, "red sun", "blue sea")).astype(int) - together).max() <= 1
@@ -191,7 +194,7 @@ def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None
             self.rows.append(count)
             return ""
 
-    painter = Painter(engine, (64, 64), "eager")
+    painter = FrameGenerator(engine, (64, 64), "eager")
     painter.use(asked := Asked(engine))
     assert asked.rows == [2]
     show(painter, shared(painter, "red sun", "blue sea"))
@@ -201,14 +204,14 @@ def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None
 
 
 def test_pictures_in_flight_are_one_mixture(engine: Engine) -> None:
-    painter = Painter(engine, (64, 64), "eager", stream_batch=True)
+    painter = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(stream_batch=True))
     mixed = show(painter, None, steps=2)
     painter.reset()
     assert np.array_equal(show(painter, shared(painter, "red sun", "blue sea"), steps=2), mixed)
 
 
 def test_as_many_as_there_may_be(engine: Engine) -> None:
-    painter = Painter(engine, (64, 64), "eager")
+    painter = FrameGenerator(engine, (64, 64), "eager")
     scenes = shared(painter, *("abc"[:MAX_REGIONS]))
     first = show(painter, scenes)
     assert first.shape == (64, 64, 3) and not np.array_equal(first, show(painter, None))

@@ -9,12 +9,14 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.schedule import Schedule
-from tpos_live.diffusion.sampling.sampler import Loop
+from tpos_live.diffusion.sampling.eager import SamplingLoop
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 SHAPE = (1, 4, 8, 8)
 KINDS = ["flow", "EulerDiscreteScheduler", "LCMScheduler", "DDIMScheduler"]
@@ -60,13 +62,13 @@ def test_at_pure_noise_it_leads_away_from_nothing(tmp_path: Path) -> None:
 def test_it_costs_no_pass(turbo: Engine) -> None:
     calls = 0
 
-    def model(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    def model(_n: int, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         nonlocal calls
         calls += 1
         return torch.zeros_like(x)
 
     for scale in (1.0, 1.5, 7.0):
-        Loop(SHAPE, turbo.device).run(turbo.schedule.plan(3).led(scale), model, torch.randn(SHAPE))
+        SamplingLoop(SHAPE, turbo.device).run(turbo.schedule.plan(3).led(scale), model, torch.randn(SHAPE))
     assert calls == 9
 
 
@@ -75,10 +77,14 @@ def test_the_painter_uses_it_for_any_engine(flow: Engine) -> None:
     states = flow.encode("sea")
     shown: dict[tuple[bool, float], np.ndarray] = {}
     for residual in (False, True):
-        painter = Painter(flow, (64, 64), "eager", threads=1, residual=residual)
-        tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+        painter = FrameGenerator(flow, (64, 64), "eager", GeneratorOptions(threads=1, residual_guidance=residual))
+        tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
         for guidance in (1.0, 2.0):
-            frame = painter.draw(FrameParams(guidance=guidance), tokens, ParameterStore({"steps": 2}).snapshot())
+            frame = painter.generate(
+                FrameRequest(
+                    FrameParams(guidance=guidance), Conditioning(tokens), ParameterStore({"steps": 2}).snapshot()
+                )
+            )
             shown[residual, guidance] = frame.pixels.copy()
     assert np.array_equal(shown[False, 1.0], shown[False, 2.0]) and np.array_equal(shown[False, 1.0], shown[True, 1.0])
     assert not np.array_equal(shown[True, 1.0], shown[True, 2.0])

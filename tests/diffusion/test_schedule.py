@@ -11,7 +11,7 @@ from fakes.tiny_engine import make_tiny_engine
 from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.schedule import Schedule
-from tpos_live.diffusion.sampling.sampler import Loop
+from tpos_live.diffusion.sampling.eager import SamplingLoop
 
 FLOW = {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -69,9 +69,9 @@ def test_equals_stock_scheduler(name: str, steps: int) -> None:
     config = CONFIGS[name]
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     fresh = torch.Generator().manual_seed(7)
-    loop = Loop((1, 4, 8, 8), torch.device("cpu"))
+    loop = SamplingLoop((1, 4, 8, 8), torch.device("cpu"))
     plan = Schedule.from_config(config).plan(steps)
-    ours = loop.run(plan, model, noise, fresh=lambda n: torch.randn(1, 4, 8, 8, generator=fresh))
+    ours = loop.run(plan, lambda _n, x, t: model(x, t), noise, fresh=lambda n: torch.randn(1, 4, 8, 8, generator=fresh))
     expected = stock(config, steps, noise, 7)
     assert torch.allclose(ours, expected, rtol=2e-4, atol=2e-4 * float(expected.abs().max()))
 
@@ -91,11 +91,11 @@ def test_equals_stock_pipeline(tmp_path, kind: str, vae: str, steps: int) -> Non
     ).images
     engine = load_engine(folder, "cpu")
     tokens = engine.encode("blue sea")[None]
-    loop = Loop((1, 4, 8, 8), engine.device)
+    loop = SamplingLoop((1, 4, 8, 8), engine.device)
     with torch.inference_mode():
         latent = loop.run(
             engine.schedule.plan(steps),
-            lambda x, t: engine.unet(x, t, encoder_hidden_states=tokens, return_dict=False)[0],
+            lambda _n, x, t: engine.unet(x, t, encoder_hidden_states=tokens, return_dict=False)[0],
             noise,
         )
         scale = engine.vae.config.scaling_factor

@@ -25,11 +25,12 @@ from tpos_live.diffusion.backends import tensorrt_build as plan_builder
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.backends.eager import Eager
 from tpos_live.diffusion.backends.parity import MIN_PSNR, parity, verify_captured
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend
-from tpos_live.diffusion.sampling.sampler import Loop
+from tpos_live.diffusion.sampling.eager import SamplingLoop
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 SIZE = (96, 64)
 """Not square: height and width must not change places among the six numbers."""
@@ -86,12 +87,12 @@ def test_pictures_are_those_of_the_stock_pipeline(tmp_path: Path, vae: str, step
     engine = load_engine(folder, "cpu")
     tokens = torch.stack([engine.encode("blue sea"), engine.avoid("")])
 
-    def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    def predict(_n: int, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         both = engine.unet(x.expand(2, -1, -1, -1), t, encoder_hidden_states=tokens, return_dict=False)[0]
         return torch.lerp(both[1:], both[:1], guidance) if guidance else both[:1]
 
     with torch.inference_mode():
-        latent = Loop(tuple(noise.shape), engine.device).run(engine.schedule.plan(steps), predict, noise)  # type: ignore[arg-type]
+        latent = SamplingLoop(tuple(noise.shape), engine.device).run(engine.schedule.plan(steps), predict, noise)  # type: ignore[arg-type]
         picture = engine.vae.decode(latent / engine.vae.config.scaling_factor, return_dict=False)[0] / 2 + 0.5
     assert expected.std() > 1e-3 and torch.allclose(picture.clamp(0, 1), expected, atol=1e-5)
 
@@ -120,11 +121,11 @@ def test_all_that_is_added_reaches_the_unet(xl: Engine) -> None:
         assert torch.allclose(found, base, atol=1e-6) == same
 
 
-def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tuple[torch.Tensor, Conditioning]:
+def mix(xl: Engine, painter: FrameGenerator, weight: float, mode: str = "append") -> tuple[torch.Tensor, Conditioning]:
     """What the builder gives after half a minute of "fire" beside the prompt "sea"."""
     bank = PromptBank(TextCache(xl.encode, synchronous=True))
     sound = PhraseBankConditioner(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
-    builder = ConditioningBuilder(bank, sound, painter.token_rows, xl.hears)
+    builder = ConditioningBuilder(bank, sound, painter.prompt_length, xl.hears)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
     heard = AudioEmbedding(0.0, np.array([1.0, 0.0], np.float32), 1.0)
     for n in range(100):
@@ -136,9 +137,9 @@ def mix(xl: Engine, painter: Painter, weight: float, mode: str = "append") -> tu
 def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Path) -> None:
     xl = load_engine(xl_folder, "cpu")
     xl.metadata = xl.metadata.model_copy(update={"trained_with_sound": False})
-    painter = Painter(xl, SIZE, "eager", threads=1)
+    painter = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
     sea, fire = xl.encode("sea"), xl.encode("fire")
-    assert painter.token_rows == 1 + WORDS + 4
+    assert painter.prompt_length == 1 + WORDS + 4
     silent, _ = mix(xl, painter, 0.0)
     assert torch.equal(silent, torch.cat([sea, sea[-4:]])), "in silence the last words again, not the pooled row"
     loud, _ = mix(xl, painter, 1.0)
@@ -149,19 +150,25 @@ def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Pa
     _, built = mix(xl, painter, 1.0, "semantic")
     assert built.edits is not None
     assert torch.allclose(built.edits.prompt_embeds[0], torch.cat([fire, fire[-4:]]), atol=1e-3)
-    frame = painter.draw(FrameParams(audio_weight=1.0), loud, ParameterStore().snapshot(), built.edits)
+    frame = painter.generate(
+        FrameRequest(FrameParams(audio_weight=1.0), Conditioning(loud, edits=built.edits), ParameterStore().snapshot())
+    )
     assert frame.pixels.shape == (64, 96, 3) and frame.pixels.std() > 0
 
 
 def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
-    painter = Painter(xl, SIZE, "eager", threads=1)
-    tokens = torch.cat([xl.encode("blue sea"), torch.zeros(painter.token_rows - xl.text_tokens, xl.token_dim)])
+    painter = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
+    tokens = torch.cat([xl.encode("blue sea"), torch.zeros(painter.prompt_length - xl.text_tokens, xl.token_dim)])
     pictures = {}
     for negative in ("", "a red fire"):
         snapshot = ParameterStore({"steps": 2, "prompt.negative": negative}).snapshot()
         for n in range(3):
-            frame = painter.draw(
-                FrameParams(time=n / 30, noise_position=n / 30, strength=0.8, guidance=3.0), tokens, snapshot
+            frame = painter.generate(
+                FrameRequest(
+                    FrameParams(time=n / 30, noise_position=n / 30, strength=0.8, guidance=3.0),
+                    Conditioning(tokens),
+                    snapshot,
+                )
             )
         pictures[negative] = frame.pixels.copy()
         assert frame.pixels.std() > 0

@@ -12,13 +12,15 @@ from fakes.tiny_engine import make_tiny_engine
 from test_generator import START, moment, prompt
 from test_steady import MOST, grown
 
-from tpos_live.conditioning.conditioning import EditDirections
+from tpos_live.conditioning.conditioning import Conditioning, EditDirections
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.backends import cuda_graph as graph
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.sampling.cfg_batch import Batch
+from tpos_live.diffusion.sampling.composition import MAX_BATCH_SIZE
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.diffusion.sampling.sampler import Edit, SamplerInputs
 from tpos_live.diffusion.sampling.semantic_guidance import GAP, MEMORY, MOST_DIRECTIONS, SemanticGuide, mask, warm_steps
 
 SHAPE = (1, 4, 16, 16)
@@ -158,40 +160,49 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def toward(
-    engine: Engine, painter: Painter, *texts: str, share: float = 1.0, weights: tuple[float, ...] = ()
+    engine: Engine, painter: FrameGenerator, *texts: str, share: float = 1.0, weights: tuple[float, ...] = ()
 ) -> EditDirections:
     tokens = torch.stack([prompt(engine, painter, text) for text in texts])
     return EditDirections(tokens, weights or (1 / len(texts),) * len(texts), share)
 
 
-def show(painter: Painter, directions: EditDirections | None, count: int = 4, **values: object) -> list[np.ndarray]:
+def show(
+    painter: FrameGenerator, directions: EditDirections | None, count: int = 4, **values: object
+) -> list[np.ndarray]:
     snapshot = ParameterStore(values).snapshot()  # type: ignore[arg-type]
     tokens = prompt(painter.engine, painter)
     scale = float(snapshot["audio.guidance"])
     frame_params = [moment(n, audio_guidance=scale) for n in range(count)]
-    return [painter.draw(params, tokens, snapshot, directions).pixels.copy() for params in frame_params]
+    return [
+        painter.generate(FrameRequest(params, Conditioning(tokens, edits=directions), snapshot)).pixels.copy()
+        for params in frame_params
+    ]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_every_kind_of_engine_is_led_and_comes_back(engine: Engine, steps: int, guidance: float) -> None:
-    painter = Painter(engine, SIZE, "eager", threads=1)
+    painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     snapshot, tokens = ParameterStore({"steps": steps}).snapshot(), prompt(engine, painter)
     led = toward(engine, painter, "red fire", "bell")
     params = dataclasses.replace(START, guidance=guidance)
-    plain = painter.draw(params, tokens, snapshot).pixels.copy()
-    edited = painter.draw(params, tokens, snapshot, led).pixels.copy()
+    plain = painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
+    edited = painter.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels.copy()
     assert not np.array_equal(plain, edited)
-    assert np.array_equal(painter.draw(params, tokens, snapshot, led).pixels, edited)  # the same moment
+    assert np.array_equal(
+        painter.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels, edited
+    )  # the same moment
     for nothing in (None, dataclasses.replace(led, share=0.0)):
-        assert np.array_equal(painter.draw(params, tokens, snapshot, nothing).pixels, plain)
+        assert np.array_equal(
+            painter.generate(FrameRequest(params, Conditioning(tokens, edits=nothing), snapshot)).pixels, plain
+        )
     off = dataclasses.replace(params, audio_guidance=0.0)
-    assert np.array_equal(painter.draw(off, tokens, snapshot, led).pixels, plain)
+    assert np.array_equal(painter.generate(FrameRequest(off, Conditioning(tokens, edits=led), snapshot)).pixels, plain)
 
 
 def test_it_is_deterministic_and_momentum_is_seen(flow: Engine) -> None:
     def run(momentum: float) -> list[np.ndarray]:
-        painter = Painter(flow, SIZE, "eager", threads=1)
+        painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
         values = {"audio.guidance.momentum": momentum, "steps": 2}
         return show(painter, toward(flow, painter, "red fire"), 6, **values)
 
@@ -201,16 +212,16 @@ def test_it_is_deterministic_and_momentum_is_seen(flow: Engine) -> None:
 
 
 def test_the_unet_is_called_once_a_step_with_one_row_a_sound(flow: Engine) -> None:
-    painter = Painter(flow, SIZE, "eager", threads=1)
+    painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     rows: list[int] = []
-    predict = painter.accelerator.predict
+    predict = painter.backend.predict
 
     def watch(latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         rows.append(len(latent))
         assert len(timestep) == len(tokens) == len(latent)
         return predict(latent, timestep, tokens)
 
-    painter.accelerator.predict = watch  # type: ignore[method-assign]
+    painter.backend.predict = watch  # type: ignore[method-assign]
     for texts, warmup, expected in (
         (("fire",), 0.0, [2, 2, 2, 2]),
         (("fire", "bell", "rain"), 0.0, [4, 4, 4, 4]),
@@ -224,7 +235,7 @@ def test_the_unet_is_called_once_a_step_with_one_row_a_sound(flow: Engine) -> No
 @pytest.mark.parametrize("name", ["seed", "look", "panic"])
 def test_a_cut_panic_or_another_seed_forgets(flow: Engine, name: str) -> None:
     led = {"audio.guidance.momentum": 0.8}
-    painter, fresh = (Painter(flow, SIZE, "eager", threads=1) for _ in range(2))
+    painter, fresh = (FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1)) for _ in range(2))
     directions = toward(flow, painter, "red fire")
     show(painter, directions, 10, **led)
     store = ParameterStore({**led, "seed": 7 if name == "seed" else 0})
@@ -232,29 +243,37 @@ def test_a_cut_panic_or_another_seed_forgets(flow: Engine, name: str) -> None:
         store.trigger("out.panic")
     params = moment(10, cut_index=int(name == "look"))
     tokens = prompt(flow, painter)
-    cut = painter.draw(params, tokens, store.snapshot(), directions).pixels.copy()
-    assert np.array_equal(cut, fresh.draw(params, tokens, store.snapshot(), directions).pixels)
+    cut = painter.generate(FrameRequest(params, Conditioning(tokens, edits=directions), store.snapshot())).pixels.copy()
+    assert np.array_equal(
+        cut, fresh.generate(FrameRequest(params, Conditioning(tokens, edits=directions), store.snapshot())).pixels
+    )
 
 
 def test_feedback_and_guidance_go_together(flow: Engine) -> None:
-    painter = Painter(flow, SIZE, "eager", threads=1)
+    painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     tokens, snapshot = prompt(flow, painter), ParameterStore({"steps": 2}).snapshot()
     led = toward(flow, painter, "red fire")
-    pictures = [painter.draw(moment(n, strength=0.5), tokens, snapshot, led).pixels.copy() for n in range(40)]
+    pictures = [
+        painter.generate(FrameRequest(moment(n, strength=0.5), Conditioning(tokens, edits=led), snapshot)).pixels.copy()
+        for n in range(40)
+    ]
     assert all(picture.std() > 0 for picture in pictures)
 
 
 def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
     pictures: dict[str, list[np.ndarray]] = {}
     for kind in ("eager", "cuda-graph"):
-        painter = Painter(engine, SIZE, "eager", threads=1)
+        painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
             painter.use(graph.load("cuda-graph", painter.request))
         led = toward(engine, painter, "red fire", "bell")
         snapshot: Snapshot = ParameterStore({"steps": 4}).snapshot()
         tokens = prompt(engine, painter)
         frame_params = [moment(n, guidance=1.0 + 2 * (n % 2)) for n in range(5)]
-        pictures[kind] = [painter.draw(params, tokens, snapshot, led).pixels.copy() for params in frame_params]
+        pictures[kind] = [
+            painter.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels.copy()
+            for params in frame_params
+        ]
     for one, whole in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
         assert np.abs(one.astype(int) - whole).max() <= 3
 
@@ -262,8 +281,8 @@ def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
 class OneRow(Backend):
     """A backend that is compiled for one row."""
 
-    def __init__(self, painter: Painter) -> None:
-        self._inner = painter.accelerator
+    def __init__(self, painter: FrameGenerator) -> None:
+        self._inner = painter.backend
 
     def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
         self._inner.decode(latent, out)
@@ -277,7 +296,7 @@ class OneRow(Backend):
 
 
 def test_an_accelerator_of_one_row_draws_the_same_and_it_is_said_once(flow: Engine) -> None:
-    painter, single = (Painter(flow, SIZE, "eager", threads=1) for _ in range(2))
+    painter, single = (FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1)) for _ in range(2))
     led = toward(flow, painter, "red fire", "bell")
     single.use(OneRow(single))
     for one, other in zip(show(painter, led, steps=2), show(single, led, steps=2), strict=True):
@@ -288,17 +307,25 @@ def test_an_accelerator_of_one_row_draws_the_same_and_it_is_said_once(flow: Engi
 @pytest.mark.slow
 def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
     """Semantic guidance with as many sounds as there may be, at two steps."""
-    painter = Painter(flow, SIZE, "eager", threads=1)
+    painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     led = toward(flow, painter, "fire", "bell", "rain")
     assert len(led.prompt_embeds) == MOST_DIRECTIONS
     tokens, snapshot = prompt(flow, painter), ParameterStore({"steps": 2}).snapshot()
-    assert grown(lambda n: painter.draw(moment(n), tokens, snapshot, led), warm_up=200, pictures=100) < MOST
+    assert (
+        grown(
+            lambda n: painter.generate(FrameRequest(moment(n), Conditioning(tokens, edits=led), snapshot)),
+            warm_up=200,
+            pictures=100,
+        )
+        < MOST
+    )
 
 
 def test_a_batch_keeps_the_engines_scalars(flow: Engine) -> None:
-    batch = Batch((1, 4, 8, 8), 30, 16, CPU)
-    prompt_rows = torch.randn(1, 30, 16)
-    sounds = torch.randn(2, 26, 16)
-    batch.fill(prompt_rows, None, sounds)
-    assert torch.equal(batch.sounds[:, :26], sounds)
-    assert torch.equal(batch.sounds[:, 26:], prompt_rows[:, 26:].expand(2, -1, -1))
+    prompt_rows, sounds, rows = torch.randn(1, 30, 16), torch.randn(2, 26, 16), torch.zeros(MAX_BATCH_SIZE, 30, 16)
+    edit, noise = Edit(SemanticGuide((1, 4, 8, 8), CPU), sounds, 0), torch.zeros(1, 4, 8, 8)
+    inputs = SamplerInputs(flow.schedule.plan(1), noise, prompt_rows, edit=edit)
+    inputs.write_rows(rows)
+    assert inputs.composition.batch_size == 3 and torch.equal(rows[:1], prompt_rows)
+    assert torch.equal(rows[1:3, :26], sounds)
+    assert torch.equal(rows[1:3, 26:], prompt_rows[:, 26:].expand(2, -1, -1))

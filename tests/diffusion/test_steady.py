@@ -28,9 +28,11 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.backends.eager import Eager
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedPipeline
+from tpos_live.diffusion.sampling.sampler import SamplerInputs
 from tpos_live.runtime.render_thread import RenderThread
 
 SIZE = (64, 64)
@@ -71,7 +73,7 @@ class Turns:
     """The render thread's own work, picture by picture, with sound that changes all the time."""
 
     def __init__(self, engine: Engine, strength: float, steps: int, hollow: bool = True) -> None:
-        self.painter = Painter(engine, SIZE, "eager", threads=1)
+        self.painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if hollow:
             self.painter.use(Hollow(1))
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
@@ -79,7 +81,7 @@ class Turns:
         self.frames: Mailbox[Frame] = Mailbox()
         self.embeddings: Mailbox[AudioEmbedding] = Mailbox()
         store = ParameterStore({"steps": steps})
-        builder = ConditioningBuilder(bank, heard, self.painter.token_rows, engine.hears)
+        builder = ConditioningBuilder(bank, heard, self.painter.prompt_length, engine.hears)
         self._thread = RenderThread(self.painter, builder, Mailbox(), self.embeddings, store, self.frames)
         self._strength = strength
         self.pixels: set[int] = set()
@@ -100,7 +102,12 @@ class Turns:
 
     def addresses(self) -> dict[str, int]:
         """Of every buffer that the painter and its loop hold."""
-        parts = (self.painter, self.painter._loop, self.painter._feedback)
+        parts = (
+            self.painter.conditioner,
+            self.painter._eager,
+            self.painter._eager._loop._state,
+            self.painter._feedback,
+        )
         found = {f"{type(part).__name__}.{name}": value for part in parts for name, value in vars(part).items()}
         return {name: value.data_ptr() for name, value in found.items() if isinstance(value, torch.Tensor)}
 
@@ -133,10 +140,10 @@ def test_what_stays_is_noticed(flow: Engine) -> None:
 @pytest.mark.timeout(900)
 def test_the_networks_leave_nothing_behind(flow: Engine, turbo: Engine) -> None:
     turns = Turns(flow, 1.0, 1, hollow=False)
-    assert isinstance(turns.painter.accelerator, Eager)
+    assert isinstance(turns.painter.backend, Eager)
     assert grown(turns.draw) < MOST
-    whole, plan = CapturedPipeline(turbo, SIZE, 81, *networks(turbo)), turbo.schedule.plan(1)
+    whole, plan = CapturedPipeline(BackendRequest(turbo, SIZE, 81), *networks(turbo)), turbo.schedule.plan(1)
     noise, tokens = torch.randn(1, 4, 8, 8), torch.randn(1, 81, turbo.token_dim)
     addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
-    assert grown(lambda _n: whole.draw(plan, noise, tokens), warm_up=20) < MOST
+    assert grown(lambda _n: whole.draw(SamplerInputs(plan, noise, tokens)), warm_up=20) < MOST
     assert (whole.latent.data_ptr(), whole.pixels.data_ptr()) == addresses

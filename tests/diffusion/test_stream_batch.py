@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,21 +11,36 @@ import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends.cuda_graph import networks
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
+from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.sampling.sampler import Loop
+from tpos_live.diffusion.model.schedule import Plan
+from tpos_live.diffusion.sampling.eager import SamplingLoop
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.diffusion.sampling.sampler import SamplerInputs
 from tpos_live.diffusion.sampling.stream_batch import StreamBatch
 
 SIZE = (64, 64)
 SHAPE = (1, 4, 8, 8)
 
 
-def flight(engine: Engine, steps: int, rows: int = 81) -> StreamBatch[int]:
-    return StreamBatch(steps, SHAPE, (rows, engine.token_dim), engine.device, *networks(engine), SIZE)
+def flight(engine: Engine, steps: int, rows: int = 81) -> StreamBatch:
+    return StreamBatch(steps, BackendRequest(engine, SIZE, rows), *networks(engine))
+
+
+def step(
+    stream: StreamBatch, plan: Plan, noise: torch.Tensor, tokens: torch.Tensor, moment: int, scene: object = None,
+    fresh: Callable[[int], torch.Tensor] | None = None, without: torch.Tensor | None = None, guidance: float = 1.0,
+) -> int | None:  # fmt: skip
+    """The moment of the frame that is finished, a number in place of its params."""
+    params = FrameParams(heard_at=moment)
+    found = stream.step(SamplerInputs(plan, noise, tokens, None, fresh, without, guidance, params=params, scene=scene))
+    return None if found is None else int(found.heard_at)
 
 
 def inputs(engine: Engine) -> list[torch.Tensor]:
@@ -41,10 +57,10 @@ def test_a_still_scene_is_the_loops(tmp_path: Path, scheduler: str) -> None:
     engine = load_engine(make_tiny_engine(tmp_path / "engine", kind, scheduler=changes), "cpu")
     noise, fresh, tokens, without = inputs(engine)
     unet, _ = networks(engine)
-    loop = Loop(SHAPE, engine.device)
+    loop = SamplingLoop(SHAPE, engine.device)
     for steps, guidance in ((2, 1.0), (3, 1.0), (4, 1.0), (4, 3.0)):
 
-        def predict(x: torch.Tensor, t: torch.Tensor, scale: float = guidance) -> torch.Tensor:
+        def predict(_n: int, x: torch.Tensor, t: torch.Tensor, scale: float = guidance) -> torch.Tensor:
             mine = unet(x, t, tokens)
             return mine if scale == 1.0 else torch.lerp(unet(x, t, without), mine, scale)
 
@@ -52,7 +68,7 @@ def test_a_still_scene_is_the_loops(tmp_path: Path, scheduler: str) -> None:
         with torch.inference_mode():
             expected = loop.run(plan, predict, noise, None, lambda n: (n + 1) * fresh)
         began = [
-            stream.tick(plan, noise, tokens, n, None, lambda n: (n + 1) * fresh, without, guidance) for n in range(8)
+            step(stream, plan, noise, tokens, n, None, lambda n: (n + 1) * fresh, without, guidance) for n in range(8)
         ]
         assert began == [None] * (steps - 1) + list(range(9 - steps)), "each is shown steps - 1 pictures later"
         error = float((stream.latent - expected).abs().max() / expected.abs().max())
@@ -62,14 +78,14 @@ def test_a_still_scene_is_the_loops(tmp_path: Path, scheduler: str) -> None:
 def test_moving_pictures_are_the_loops_of_their_own_noise(turbo: Engine) -> None:
     """Each slot keeps its own noise: nothing of one picture gets into another."""
     unet, _ = networks(turbo)
-    loop, stream, plan = Loop(SHAPE, turbo.device), flight(turbo, 3), turbo.schedule.plan(3)
+    loop, stream, plan = SamplingLoop(SHAPE, turbo.device), flight(turbo, 3), turbo.schedule.plan(3)
     tokens = inputs(turbo)[2]
     noises = [torch.randn(SHAPE, generator=torch.Generator().manual_seed(n)) for n in range(6)]
     for n, noise in enumerate(noises):
-        finished = stream.tick(plan, noise, tokens, n)
+        finished = step(stream, plan, noise, tokens, n)
         if finished is not None:
             with torch.inference_mode():
-                expected = loop.run(plan, lambda x, t: unet(x, t, tokens), noises[finished])
+                expected = loop.run(plan, lambda _n, x, t: unet(x, t, tokens), noises[finished])
             assert torch.allclose(stream.latent, expected, atol=1e-3 * float(expected.abs().max()))
 
 
@@ -81,10 +97,10 @@ def test_all_in_flight_follow_the_newest_tokens(turbo: Engine) -> None:
         seen.append(tokens.clone())
         return unet(x, t, tokens)
 
-    stream = StreamBatch[int](2, SHAPE, (81, turbo.token_dim), turbo.device, watch)
+    stream = StreamBatch(2, BackendRequest(turbo, SIZE, 81), watch)
     noise, _, tokens, other = inputs(turbo)
     for each in (tokens, tokens, other):
-        stream.tick(turbo.schedule.plan(2), noise, each, 0)
+        step(stream, turbo.schedule.plan(2), noise, each, 0)
     assert torch.equal(seen[-1], other.expand(2, -1, -1)) and torch.equal(seen[-2], tokens.expand(2, -1, -1))
 
 
@@ -93,9 +109,9 @@ def test_a_cut_empties_the_pipe_and_nothing_moves(turbo: Engine) -> None:
     noise, _, tokens, _ = inputs(turbo)
     plan, addresses = turbo.schedule.plan(2), (stream.latent.data_ptr(), stream.pixels.data_ptr())
     scenes = ["a", "a", "a", "b", "b"]
-    assert [stream.tick(plan, noise, tokens, n, scene) for n, scene in enumerate(scenes)] == [None, 0, 1, None, 3]
+    assert [step(stream, plan, noise, tokens, n, scene) for n, scene in enumerate(scenes)] == [None, 0, 1, None, 3]
     stream.reset()
-    assert stream.tick(plan, noise, tokens, 9, "b") is None
+    assert step(stream, plan, noise, tokens, 9, "b") is None
     assert (stream.latent.data_ptr(), stream.pixels.data_ptr()) == addresses
 
 
@@ -107,32 +123,42 @@ def test_the_painter_shows_the_same_still_scene(request: pytest.FixtureRequest, 
     store = ParameterStore({"steps": 2, "prompt.negative": "grey"})
     pictures: list[np.ndarray] = []
     for in_flight in (False, True):
-        painter = Painter(engine, SIZE, "eager", threads=1, stream_batch=in_flight)
+        painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=in_flight))
         if kind == "cuda-graph":
             painter.use(graph.load("cuda-graph", painter.request))
-        tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+        tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
         still = FrameParams(time=1.0, noise_position=0.4, guidance=2.0)
-        frames = [painter.draw(replace(still, heard_at=float(n)), tokens, store.snapshot()) for n in range(5)]
+        frames = [
+            painter.generate(FrameRequest(replace(still, heard_at=float(n)), Conditioning(tokens), store.snapshot()))
+            for n in range(5)
+        ]
         # While the pipe fills the loop draws, so no picture is missing; the first from the pipe is one shown before.
         assert [frame.heard_at for frame in frames] == ([0, 0, 1, 2, 3] if in_flight else [0, 1, 2, 3, 4])
         assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
         pictures += [frame.pixels.copy() for frame in frames[-2:]]
         if in_flight:  # the last picture feeds the next: that must be the very last one, so nothing is in flight
-            fed = painter.draw(replace(still, heard_at=5.0, strength=0.7), tokens, store.snapshot())
+            fed = painter.generate(
+                FrameRequest(replace(still, heard_at=5.0, strength=0.7), Conditioning(tokens), store.snapshot())
+            )
             assert fed.heard_at == 5.0
-            cut = painter.draw(replace(still, heard_at=6.0, cut_index=1), tokens, store.snapshot())
+            cut = painter.generate(
+                FrameRequest(replace(still, heard_at=6.0, cut_index=1), Conditioning(tokens), store.snapshot())
+            )
             assert cut.heard_at == 6.0 and painter.remark() == ""
     for picture in pictures[1:]:
         assert np.abs(picture.astype(int) - pictures[0]).max() <= 2 and picture.std() > 0
 
 
 def test_an_accelerator_that_takes_one_row_says_so_and_the_loop_draws(turbo: Engine) -> None:
-    painter = Painter(turbo, SIZE, "eager", threads=1, stream_batch=True)
-    painter.accelerator.prepare_batch_size = lambda count, wait=False: f"takes one row, not {count}"  # type: ignore
+    painter = FrameGenerator(turbo, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=True))
+    painter.backend.prepare_batch_size = lambda count, wait=False: f"takes one row, not {count}"  # type: ignore
     states = turbo.encode("sea")
-    tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+    tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": 4}).snapshot()
-    assert [painter.draw(FrameParams(heard_at=float(n)), tokens, snapshot).heard_at for n in range(5)] == [
+    assert [
+        painter.generate(FrameRequest(FrameParams(heard_at=float(n)), Conditioning(tokens), snapshot)).heard_at
+        for n in range(5)
+    ] == [
         0,
         1,
         2,

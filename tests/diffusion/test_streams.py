@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 import torch
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.timing import Rate, StageTimes
-from tpos_live.diffusion.cuda.streams import LOWEST, DeviceTime, queue_last
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.backends import cuda_graph
+from tpos_live.diffusion.cuda.stage_timer import StageTimer
+from tpos_live.diffusion.cuda.streams import LOWEST, queue_last
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.sampling.captured import CapturedBackend
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.render_thread import RenderThread
 
 CPU = torch.device("cpu")
@@ -38,19 +44,18 @@ class Clock:
 class Draws:
     """A painter and mixer whose every picture takes 10 ms of the clock."""
 
-    took = 0.010
-    directions = regions = None
+    busy_s = 0.010
     on_card = False
 
     def __init__(self, clock: Clock) -> None:
         self.times = StageTimes()
         self._clock = clock
 
-    def tokens(self, *_given: Any) -> torch.Tensor:
-        return torch.zeros(1, 1)
+    def build(self, *_given: Any) -> Conditioning:
+        return Conditioning(torch.zeros(1, 1))
 
-    def draw(self, *_given: Any, **_named: Any) -> Any:
-        self._clock.now += self.took
+    def generate(self, *_given: Any, **_named: Any) -> Any:
+        self._clock.now += self.busy_s
         return None
 
     def remark(self) -> str:
@@ -87,48 +92,65 @@ def test_a_rate_is_of_the_last_half_second_and_survives_a_new_count() -> None:
     assert rate.at(5.0, 4.0) == pytest.approx(2.0)
 
 
-class Mark:
+class Event:
     """An event of a card: a time in milliseconds, known once it was passed."""
 
-    def __init__(self, at: list[float]) -> None:
-        self._at, self.passed, self.now = at, True, 0.0
+    def __init__(self, card: Card) -> None:
+        self._card, self.at = card, 0.0
 
     def record(self) -> None:
-        self.now = self._at.pop(0)
+        self.at = self._card.now
 
     def query(self) -> bool:
-        return self.passed
+        return self._card.passed
 
-    def elapsed_time(self, end_event: Mark) -> float:
-        return end_event.now - self.now
+    def elapsed_time(self, end_event: Event) -> float:
+        return end_event.at - self.at
 
 
-def test_on_a_card_the_time_between_two_marks_counts() -> None:
-    first, last = Mark([0.0, 10.0, 20.0, 30.0, 40.0]), Mark([4.0, 15.0, 33.0])
-    time = DeviceTime(CPU, (first, last))
-    time.begin()
-    time.end(9.0)
-    assert time.took == 0.0, "not read before the next picture begins: reading would wait"
-    time.begin()
-    assert time.took == pytest.approx(0.004)
-    time.end(9.0)
-    time.begin()  # this one fails
-    assert time.took == pytest.approx(0.005)
-    time.begin()
-    assert time.took == pytest.approx(0.005), "a picture that failed has no end"
-    last.passed = False
-    time.end(9.0)
-    time.begin()
-    assert time.took == pytest.approx(0.005), "nobody waits for a mark"
+class Card:
+    """A card whose work takes as long as the test says; the host's clock runs as the test says."""
+
+    def __init__(self) -> None:
+        self.now, self.host, self.passed = 0.0, 0.0, True
+        self.timer = StageTimer(CPU, ("noise", "unet"), lambda: Event(self), lambda: self.host)
+
+    def frame(self, host_ms: float, fails: bool = False, **stages: float) -> None:
+        """stages: what the card works on, in milliseconds. host_ms: how long the host needs for all of it."""
+        self.timer.begin()
+        for stage, milliseconds in stages.items():
+            self.timer.enter(stage)
+            self.now += milliseconds
+        self.host += host_ms / 1000
+        if not fails:
+            self.timer.end()
+
+
+def test_on_a_card_stages_are_the_time_between_events() -> None:
+    card = Card()
+    timer, times = card.timer, card.timer.times
+    card.frame(12.0, noise=1.0, unet=6.0, host=2.0)
+    assert timer.busy_s == 0.0 and times.count("total") == 0, "not read before the next frame begins"
+    card.frame(5.0, noise=1.0, unet=3.0)
+    assert timer.busy_s == pytest.approx(0.009), "gaps in which the host lets the card idle count"
+    found = {stage: times.values(stage)[0] for stage in times.stages}
+    assert found == pytest.approx({"host": 0.005, "noise": 0.001, "unet": 0.006, "total": 0.012})
+    card.frame(5.0, fails=True, unet=9.0)
+    assert timer.busy_s == pytest.approx(0.004) and times.values("unet")[1] == pytest.approx(0.003)
+    card.frame(5.0, unet=4.0)
+    assert times.count("unet") == 2, "a frame that failed has no end"
+    card.passed = False
+    card.frame(5.0, unet=4.0)
+    assert times.count("unet") == 2, "nobody waits for an event"
 
 
 def test_elsewhere_the_painters_own_time_counts(turbo: Engine) -> None:
-    painter = Painter(turbo, (64, 64), "eager", threads=1)
-    tokens = torch.zeros(painter.token_rows, turbo.token_dim)
+    painter = FrameGenerator(turbo, (64, 64), "eager", GeneratorOptions(threads=1))
+    tokens = torch.zeros(painter.prompt_length, turbo.token_dim)
     total = 0.0
     for n in range(3):
-        painter.draw(FrameParams(time=n / 30), tokens, ParameterStore().snapshot())
-        total += painter.took
+        painter.generate(FrameRequest(FrameParams(time=n / 30), Conditioning(tokens), ParameterStore().snapshot()))
+        total += painter.busy_s
     assert total == pytest.approx(float(painter.times.values("total").sum())) and total > 0
 
 
@@ -157,9 +179,66 @@ def test_the_render_thread_queues_behind_the_others(monkeypatch: pytest.MonkeyPa
     assert done == [("made", LOWEST), ("waits for", shared), ("waits for", shared)] and LOWEST == 0
 
 
-def test_host_time_is_what_the_networks_leave(turbo: Engine) -> None:
-    painter = Painter(turbo, (64, 64), "eager", threads=1)
-    tokens = torch.zeros(painter.token_rows, turbo.token_dim)
-    painter.draw(FrameParams(), tokens, ParameterStore().snapshot())
-    host, noise, unet, decode, total = (float(painter.times.values(stage)[0]) for stage in painter.times.stages)
-    assert host + unet + decode == pytest.approx(total) and 0 < host < total and unet > 0 and noise > 0
+STAGES = ("conditioning", "noise", "unet", "decode")
+
+
+def slowed(generator: FrameGenerator, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the work of one stage take SLOW longer."""
+    owner: Any
+    owner, name = {
+        "conditioning": (generator.engine, "avoid"),
+        "noise": (generator._noise_field, "at"),
+        "unet": (generator.backend, "predict"),
+        "decode": (generator.backend, "decode"),
+        "host": (generator.engine.networks.live, "follow"),
+    }[stage]
+    real = getattr(owner, name)
+
+    def slow(*given: Any, **named: Any) -> Any:
+        time.sleep(SLOW)
+        return real(*given, **named)
+
+    monkeypatch.setattr(owner, name, slow)
+    if isinstance(generator.backend, CapturedBackend) and stage in ("unet", "decode"):
+        pipeline: Any = generator.backend.pipeline
+        name = "_unet" if stage == "unet" else "_decoder"
+        real = getattr(pipeline, name)
+        monkeypatch.setattr(pipeline, name, slow)
+
+
+SLOW = 0.2
+"""Seconds, more than a small engine takes on a busy machine."""
+
+
+@pytest.mark.parametrize("kind", ["eager", "captured", "stream batch"])
+@pytest.mark.parametrize("stage", ["host", *STAGES])
+def test_each_stage_has_its_own_time_and_they_add_up(
+    turbo: Engine, kind: str, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = GeneratorOptions(threads=1, stream_batch=kind == "stream batch")
+    generator = FrameGenerator(turbo, (64, 64), "eager", options)
+    if kind == "captured":
+        generator.use(cuda_graph.load("cuda-graph", generator.request))
+    conditioning = Conditioning(torch.zeros(generator.prompt_length, turbo.token_dim))
+    params, times = FrameParams(guidance=2.0), generator.times
+    for word in ("fog", "fog", "fog"):  # all that is done once
+        snapshot = ParameterStore({"steps": 2, "prompt.negative": word}).snapshot()
+        generator.generate(FrameRequest(params, conditioning, snapshot))
+    times.clear()
+    slowed(generator, stage, monkeypatch)
+    snapshot = ParameterStore({"steps": 2, "prompt.negative": "rain"}).snapshot()
+    generator.generate(FrameRequest(params, conditioning, snapshot))
+    found = {each: float(times.values(each)[0]) for each in times.stages}
+    total = found.pop("total")
+    assert sum(found.values()) == pytest.approx(total, rel=0.1)
+    assert [each for each, seconds in found.items() if seconds > SLOW] == [stage]
+    assert generator.busy_s == pytest.approx(total)
+
+
+def test_the_drafts_pass_of_the_unet_counts_as_the_unets(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = FrameGenerator(turbo, (64, 64), "eager", GeneratorOptions(threads=1))
+    slowed(generator, "unet", monkeypatch)
+    tokens = torch.zeros(generator.prompt_length, turbo.token_dim)
+    request = FrameRequest(FrameParams(strength=0.5), Conditioning(tokens), ParameterStore().snapshot())
+    generator.generate(request)
+    assert generator.times.values("unet")[0] > 2 * SLOW > generator.times.values("noise")[0]

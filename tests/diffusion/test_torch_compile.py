@@ -13,6 +13,7 @@ import pytest
 import torch
 from fakes.tools import require_tool
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
@@ -22,9 +23,10 @@ from tpos_live.diffusion.backends.eager import Eager
 from tpos_live.diffusion.backends.parity import MIN_PSNR, verify_captured
 from tpos_live.diffusion.backends.registry import choose, is_available, prepare_better
 from tpos_live.diffusion.backends.torch_compile import Compiled
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 SIZE = (64, 64)
 SMALL = (16, 16)
@@ -83,9 +85,9 @@ def check_a_show(engine: Engine, better: Compiled) -> None:
     """Eager's pictures, from another thread than the loader's, and nothing compiled meanwhile."""
     from torch._dynamo.utils import counters
 
-    painter = Painter(engine, SMALL, "eager", threads=1)
+    painter = FrameGenerator(engine, SMALL, "eager", GeneratorOptions(threads=1))
     states = engine.encode("blue sea")
-    tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+    tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
     pictures: dict[str, list[np.ndarray]] = {}
 
     def show(name: str) -> None:
@@ -95,7 +97,7 @@ def check_a_show(engine: Engine, better: Compiled) -> None:
         for n in range(8):
             params = FrameParams(time=n / 30, noise_position=n / 30, strength=1.0 - 0.3 * (n % 2))
             snapshot = ParameterStore({"steps": (1, 2, 4)[n % 3]}).snapshot()
-            pictures[name].append(painter.draw(params, tokens, snapshot).pixels.copy())
+            pictures[name].append(painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy())
 
     show("eager")
     painter.use(better)
@@ -108,7 +110,11 @@ def check_a_show(engine: Engine, better: Compiled) -> None:
         assert np.abs(one.astype(int) - other).max() <= 3 and one.std() > 0
 
     # What was not compiled for goes one by one and is the same.
-    latents, times, rows = torch.randn(3, 4, 8, 8), torch.tensor([900.0, 500.0, 20.0]), torch.randn(3, painter.rows, 32)
+    latents, times, rows = (
+        torch.randn(3, 4, 8, 8),
+        torch.tensor([900.0, 500.0, 20.0]),
+        torch.randn(3, painter.request.sequence_length, 32),
+    )
     with torch.inference_mode():
         expected = engine.unet(latents, times, encoder_hidden_states=rows, return_dict=False)[0]
         assert torch.allclose(better.predict(latents, times, rows), expected, atol=1e-3)
@@ -130,8 +136,8 @@ def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, mon
 @pytest.mark.timeout(900)
 def test_it_draws_eagers_pictures_and_never_compiles_in_a_show(small: Engine, cache: Path) -> None:
     require_tool("g++")
-    painter = Painter(small, SMALL, "compile", threads=1)
-    assert painter.accelerator.name == "eager" and "not compiled yet" in painter.accelerator.fallback_reason
+    painter = FrameGenerator(small, SMALL, "compile", GeneratorOptions(threads=1))
+    assert painter.backend.name == "eager" and "not compiled yet" in painter.backend.fallback_reason
     better = prepare_better("compile", painter.request)
     assert isinstance(better, Compiled) and better.torch_threads == 1
     facts = json.loads((compiled.folder(painter.request) / compiled.CACHE.sidecar).read_text())

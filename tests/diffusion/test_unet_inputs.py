@@ -10,15 +10,16 @@ import pytest
 import torch
 from fakes.tiny_engine import make_paired_engine
 
-from tpos_live.conditioning.conditioning import Regions
+from tpos_live.conditioning.conditioning import Conditioning, Regions
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends.openvino import is_available
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.unet_inputs import WAVES, ExtraInputs, Layout, extra_channels, pack, positions, summary
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.evaluation.harness.sampler import Artist
@@ -70,17 +71,23 @@ def test_the_summary_takes_each_part_from_its_rows() -> None:
 
 def _draw(engine: Engine, scenes: Regions | None, tokens: torch.Tensor) -> tuple[np.ndarray, int]:
     """The picture, and how many rows the UNet was given for it."""
-    painter = Painter(engine, accelerator="eager", threads=1)
+    painter = FrameGenerator(engine, backend="eager", options=GeneratorOptions(threads=1))
     rows = 0
-    predict = painter.accelerator.predict
+    predict = painter.backend.predict
 
     def counted(latent: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
         nonlocal rows
         rows += len(latent)
         return predict(latent, *rest)
 
-    painter.accelerator.predict = counted  # type: ignore[method-assign]
-    frame = painter.draw(FrameParams(noise_position=1.3), tokens, ParameterStore({"seed": 4}).snapshot(), None, scenes)
+    painter.backend.predict = counted  # type: ignore[method-assign]
+    frame = painter.generate(
+        FrameRequest(
+            FrameParams(noise_position=1.3),
+            Conditioning(tokens, regions=scenes),
+            ParameterStore({"seed": 4}).snapshot(),
+        )
+    )
     return frame.pixels.copy(), rows
 
 
@@ -107,9 +114,13 @@ def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
     sea, fire = paired.encode("sea"), paired.encode("fire")
     grown = artist.grow([(sea, 0.3), (fire, 0.7)], scalars, noise)
     scenes = Regions(torch.stack([_tokens(paired, "sea"), _tokens(paired, "fire")]), (0.3, 0.7))
-    painter = Painter(paired, accelerator="eager", threads=1)
+    painter = FrameGenerator(paired, backend="eager", options=GeneratorOptions(threads=1))
     params = FrameParams(noise_position=1.3, intensity=0.5)
-    frame = painter.draw(params, scenes.prompt_embeds[0], ParameterStore({"seed": 4}).snapshot(), None, scenes)
+    frame = painter.generate(
+        FrameRequest(
+            params, Conditioning(scenes.prompt_embeds[0], regions=scenes), ParameterStore({"seed": 4}).snapshot()
+        )
+    )
     assert np.array_equal(frame.pixels, grown)
     assert shares((0.3, 0.7))[1] > 0.7
 

@@ -14,10 +14,12 @@ import torch
 from click.testing import CliRunner
 
 from tpos_live.cli.evaluate import evaluate
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.evaluation.classifier.model import JudgeError, load_judge
 from tpos_live.evaluation.harness.context import Trial
 from tpos_live.evaluation.harness.pool import Crew, dice
@@ -40,16 +42,18 @@ def measured(folder: Path, seed: int, sections: list[str] | None = None, **optio
 
 def test_the_artist_draws_what_a_show_draws(engine_folder: Path) -> None:
     engine = load_engine(engine_folder, "cpu")
-    artist, painter = Artist(engine, "eager"), Painter(engine, None, "eager")
+    artist, painter = Artist(engine, "eager"), FrameGenerator(engine, None, "eager")
     states = engine.encode("a blue sea")
-    tokens = torch.zeros(painter.token_rows, engine.token_dim)
+    tokens = torch.zeros(painter.prompt_length, engine.token_dim)
     tokens[: len(states)] = states
-    shown = painter.draw(
-        FrameParams(noise_position=3.3, intensity=0.4), tokens, ParameterStore({"seed": 5}).snapshot()
+    shown = painter.generate(
+        FrameRequest(
+            FrameParams(noise_position=3.3, intensity=0.4), Conditioning(tokens), ParameterStore({"seed": 5}).snapshot()
+        )
     ).pixels
     noise, scalars = artist.moment(5, 3.3, 0.4)
-    assert np.array_equal(artist.draw(states, scalars, noise), shown)
-    assert not np.array_equal(artist.draw(states, scalars, noise, steps=8), shown)
+    assert np.array_equal(artist.generate(FrameRequest(states, Conditioning(scalars), noise)), shown)
+    assert not np.array_equal(artist.generate(FrameRequest(states, Conditioning(scalars), noise), steps=8), shown)
 
 
 def test_every_figure_is_measured_printed_and_written(

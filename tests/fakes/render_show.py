@@ -12,7 +12,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.runtime.render_thread import RenderThread
 
@@ -28,9 +28,9 @@ class Show:
     """A render thread with all its mailboxes."""
 
     def __init__(self, engine: Engine, **options: object) -> None:
-        self.painter = Painter(engine, (64, 64), "eager", threads=1)
+        self.painter = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(threads=1))
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
-        builder = ConditioningBuilder(bank, None, self.painter.token_rows, engine.hears)
+        builder = ConditioningBuilder(bank, None, self.painter.prompt_length, engine.hears)
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         self.lines: list[str] = []

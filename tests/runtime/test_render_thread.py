@@ -126,7 +126,7 @@ def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
 
 def test_an_error_keeps_the_show_running(flow: Engine) -> None:
     show = Show(flow)
-    good = show.painter.accelerator.decode
+    good = show.painter.backend.decode
     broken = [True]
 
     def decode(latent: object, out: np.ndarray) -> None:
@@ -134,7 +134,7 @@ def test_an_error_keeps_the_show_running(flow: Engine) -> None:
             raise RuntimeError("the card is gone\nand a long story")
         good(latent, out)  # type: ignore[arg-type]
 
-    show.painter.accelerator.decode = decode  # type: ignore[method-assign]
+    show.painter.backend.decode = decode  # type: ignore[method-assign]
     with show.thread:
         show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.failed == 1)
@@ -156,7 +156,7 @@ def test_swaps_the_accelerator_between_pictures(flow: Engine) -> None:
         show.thread.swap(faster)
         show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.drawn == 1)
-    assert show.painter.accelerator is faster
+    assert show.painter.backend is faster
 
 
 def test_pace_keeps_the_rate_and_does_not_hurry_after_a_stall() -> None:

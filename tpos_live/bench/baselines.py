@@ -18,21 +18,21 @@ import numpy as np
 import torch
 
 from tpos_live.diffusion.cuda.graphs import GraphCache
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.pixels import write_pixels
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 
-def apart(painter: Painter, steps: int, recorded: bool = False) -> Callable[[int], object]:
+def apart(painter: FrameGenerator, steps: int, recorded: bool = False) -> Callable[[int], object]:
     """The StreamDiffusion-shaped loop on our accelerator. recorded: with a CUDA graph for each network."""
     from PIL import Image
 
     engine = painter.engine
     plan = engine.schedule.plan(steps)
     shape = engine.latent_shape(painter.size)
-    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device)
-    accelerator = Recorded(painter, shape, tokens) if recorded else painter.accelerator
+    tokens = torch.zeros(1, painter.request.sequence_length, engine.token_dim, device=engine.device)
+    accelerator = Recorded(painter, shape, tokens) if recorded else painter.backend
 
     def draw(_n: int) -> object:
         x = plan.noise * torch.randn(shape).to(engine.device)
@@ -55,9 +55,9 @@ def apart(painter: Painter, steps: int, recorded: bool = False) -> Callable[[int
 class Recorded:
     """UNet and decoder of a painter's accelerator, each as a CUDA graph of its own."""
 
-    def __init__(self, painter: Painter, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
-        assert isinstance(painter.accelerator, CapturedBackend)
-        self._networks = painter.accelerator.networks
+    def __init__(self, painter: FrameGenerator, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
+        assert isinstance(painter.backend, CapturedBackend)
+        self._networks = painter.backend.networks
         device = painter.engine.device
         self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
         self._found, self._tokens = torch.zeros_like(self._latent), tokens
@@ -82,14 +82,14 @@ class Recorded:
         self._picture.copy_(self._networks[1](self._x0))
 
 
-def stock(path: Path, painter: Painter, steps: int) -> Callable[[int], object]:
+def stock(path: Path, painter: FrameGenerator, steps: int) -> Callable[[int], object]:
     """The stock pipeline on a second copy of the same weights."""
     import diffusers
 
     engine = load_engine(path)
     config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
     scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
-    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
+    tokens = torch.zeros(1, painter.request.sequence_length, engine.token_dim, device=engine.device, dtype=engine.dtype)
     parts = {"vae": engine.vae, "scheduler": scheduler, "feature_extractor": None}
     parts |= {"text_encoder": None, "tokenizer": None}  # what is said comes as embeddings
     if len(engine.texts.readers) > 1:

@@ -22,17 +22,18 @@ import torch
 from tpos_live.bench.baselines import apart, stock
 from tpos_live.bench.overhead import changes, device_counts, host_times
 from tpos_live.bench.results import append_results, machine
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.diffusion.backends.registry import INTERIM, prepare_better
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend
-from tpos_live.diffusion.sampling.stream_batch import Flight
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 WARM_UP = 5
 """Pictures that do not count."""
@@ -102,14 +103,15 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     engine = load_engine(path)
     threads = torch.get_num_threads()
     width, height = parse_size(chosen.size)
-    painter = Painter(engine, (width, height) if width else None, chosen.accelerator, threads=chosen.threads)
-    if painter.accelerator.name in INTERIM:
+    options = GeneratorOptions(threads=chosen.threads)
+    painter = FrameGenerator(engine, (width, height) if width else None, chosen.accelerator, options)
+    if painter.backend.name in INTERIM:
         better = prepare_better(chosen.accelerator, painter.request)
         if better is not None:
             painter.use(better)
     painter.settle()
     states = engine.encode(PROMPT).float()
-    tokens = torch.cat([states, states.new_zeros(painter.token_rows - len(states), states.shape[1])])
+    tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": steps}).snapshot()
     steps = min(engine.metadata.steps, key=lambda allowed: abs(allowed - steps))
     work, peak = flops(load_engine(path), painter, steps), matrix_peak(engine.device, engine.dtype)
@@ -118,7 +120,7 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     common = {
         "kind": "loop",
         "engine": engine.name,
-        "accelerator": painter.accelerator.name,
+        "accelerator": painter.backend.name,
         "size": list(painter.size),
         "steps": steps,
         "gflop": round(work / 1e9, 4),
@@ -126,25 +128,26 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     }
 
     def draw(n: int) -> object:
-        return painter.draw(FrameParams(time=n / 60, noise_position=n / 60), tokens, snapshot)
+        params = FrameParams(time=n / 60, noise_position=n / 60)
+        return painter.generate(FrameRequest(params, Conditioning(tokens), snapshot))
 
-    rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: painter.took), common, work)]
+    rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: painter.busy_s), common, work)]
     few = min(frames, COUNTED)
     rows[0] |= host_times(painter, draw, few)
     if engine.device.type == "cuda":
         rows[0] |= device_counts(draw, few)
     rows[0] |= changes(painter, tokens, snapshot, max(few, 3))
     if steps > 1:
-        painter.flight = Flight(engine, painter.size, painter.rows, patient=True)
+        painter.keep_in_flight(True)
         streamed = _measure(draw, frames, engine.device)
         if remark := painter.remark():
             click.echo(remark, err=True)
         else:
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
-        painter.flight = None
+        painter.keep_in_flight(False)
     if baselines:
         rows.append(_row("apart", _measure(apart(painter, steps), few, engine.device), common, work))
-        if engine.device.type == "cuda" and isinstance(painter.accelerator, CapturedBackend):
+        if engine.device.type == "cuda" and isinstance(painter.backend, CapturedBackend):
             recorded = _measure(apart(painter, steps, recorded=True), few, engine.device)
             rows.append(_row("apart, recorded", recorded, common, work))
         torch.set_num_threads(chosen.threads or threads)  # all that ours had, whatever runs its networks
@@ -198,12 +201,12 @@ def _row(name: str, measured: tuple[np.ndarray, float, float], common: dict[str,
 
 
 @torch.inference_mode()
-def flops(engine: Engine, painter: Painter, steps: int) -> float:
+def flops(engine: Engine, painter: FrameGenerator, steps: int) -> float:
     """Floating point operations of one picture, by torch's counter: a multiplication and an addition are two."""
     from torch.utils.flop_counter import FlopCounterMode
 
     latent = torch.zeros(engine.latent_shape(painter.size), device=engine.device, dtype=engine.dtype)
-    tokens = torch.zeros(1, painter.rows, engine.token_dim, device=engine.device, dtype=engine.dtype)
+    tokens = torch.zeros(1, painter.request.sequence_length, engine.token_dim, device=engine.device, dtype=engine.dtype)
     counts = []
     for call in (
         lambda: engine.unet(latent, torch.ones(1, device=engine.device), encoder_hidden_states=tokens),

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from tpos_live.conditioning.conditioning import Regions
+from tpos_live.conditioning.conditioning import Conditioning, Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 WARM_UP = 5
 """Pictures that do not count."""
@@ -42,14 +43,17 @@ class Hollow(Backend):
 
 
 def host_times(
-    painter: Painter, draw: Callable[[int], object], pictures: int, clock: Callable[[], float] = time.perf_counter
+    painter: FrameGenerator,
+    draw: Callable[[int], object],
+    pictures: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
     """Host time of a picture: median and 99th percentile of `pictures`, in milliseconds.
 
     draw(n): draws the nth picture with `painter`. host_by: "waiting" where the wait was taken off, "hollow" where the
     networks were left out.
     """
-    accelerator = painter.accelerator
+    accelerator = painter.backend
     waits = accelerator.waited is not None and painter.engine.device.type == "cuda"
     if not waits:
         painter.use(Hollow(accelerator.torch_threads))
@@ -68,14 +72,15 @@ def host_times(
     return {"host_ms": round(p50, 3), "host_p99_ms": round(p99, 3), "host_by": "waiting" if waits else "hollow"}
 
 
-def changes(painter: Painter, tokens: torch.Tensor, snapshot: Snapshot, pictures: int) -> dict[str, Any]:
+def changes(painter: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, pictures: int) -> dict[str, Any]:
     """A show in which everything changes: other tokens in every picture, guidance on, a prompt that fades to another.
 
     A third of the pictures are of the fade, in which two prompts share a picture. tokens: [token_rows, token_dim].
     changes_ms: median; changes_slowest, changes_p99: the slowest picture and the 99th percentile over it.
     """
     other = tokens.roll(1, 0)
-    residual, painter.residual = painter.residual, not painter.engine.metadata.guidance
+    conditioner = painter.conditioner
+    residual, conditioner.residual = conditioner.residual, not painter.engine.metadata.guidance
     took = np.zeros(pictures)
     try:
         for n in range(-2 * WARM_UP, pictures):
@@ -83,11 +88,12 @@ def changes(painter: Painter, tokens: torch.Tensor, snapshot: Snapshot, pictures
             fading = Regions(torch.stack([tokens, other]), (1.0 - share, share)) if 0.0 < share < 1.0 else None
             said = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
             began = time.perf_counter()
-            painter.draw(FrameParams(time=n / 60, noise_position=n / 60, guidance=1.3), said, snapshot, scenes=fading)
+            params = FrameParams(time=n / 60, noise_position=n / 60, guidance=1.3)
+            painter.generate(FrameRequest(params, Conditioning(said, regions=fading), snapshot))
             if n >= 0:
                 took[n] = time.perf_counter() - began
     finally:
-        painter.residual = residual
+        conditioner.residual = residual
     p50, p99 = np.percentile(took, (50, 99))
     found = {"changes_ms": 1e3 * p50, "changes_slowest": took.max() / p50, "changes_p99": p99 / p50}
     return {key: round(float(value), 3) for key, value in found.items()}

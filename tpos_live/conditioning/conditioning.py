@@ -43,6 +43,6 @@ class Conditioning:
     """
 
     prompt_embeds: torch.Tensor
-    regions: Regions | None
-    edits: EditDirections | None
-    label: str
+    regions: Regions | None = None
+    edits: EditDirections | None = None
+    label: str = ""

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.child_process import ChildError, run_module
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.evaluation.harness.sampler import Artist
 from tpos_live.evaluation.metrics.report import Figure
 
@@ -29,7 +31,7 @@ def speed(artist: Artist, pictures: int, stock: int) -> list[Figure]:
     from diffusers.utils import logging
 
     engine, threads = artist.engine, torch.get_num_threads()
-    painter = Painter(engine, artist.size, "eager")
+    painter = FrameGenerator(engine, artist.size, "eager")
     painter.use(artist.accelerator)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -43,10 +45,10 @@ def speed(artist: Artist, pictures: int, stock: int) -> list[Figure]:
         painter.settle()
         for n in range(max(pictures // turns, 1) if turn >= 0 else _WARM):
             begin = time.perf_counter()
-            tokens = torch.zeros(painter.token_rows, engine.token_dim, device=engine.device)
+            tokens = torch.zeros(painter.prompt_length, engine.token_dim, device=engine.device)
             states = engine.encode(f"a galaxy {turn} {n}")
             tokens[: len(states)] = states
-            painter.draw(FrameParams(noise_position=0.03 * n), tokens, snapshot)
+            painter.generate(FrameRequest(FrameParams(noise_position=0.03 * n), Conditioning(tokens), snapshot))
             if turn >= 0:
                 ours.append(time.perf_counter() - begin)
         torch.set_num_threads(threads)

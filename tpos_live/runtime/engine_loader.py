@@ -82,8 +82,8 @@ class EngineLoader:
         engine, painter = self.pipeline.engine, self.pipeline.painter
         self._session.status_registry.update(
             engine=engine.name,
-            accelerator=painter.accelerator.name,
-            accelerator_why=painter.accelerator.fallback_reason,
+            accelerator=painter.backend.name,
+            accelerator_why=painter.backend.fallback_reason,
             size=painter.size,
         )
 

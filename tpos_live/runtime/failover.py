@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tpos_live.conditioning.builder import ConditioningBuilder
-    from tpos_live.diffusion.generator import Painter
+    from tpos_live.diffusion.generator import FrameGenerator
 
 PATIENCE = 8
 """Failures in a row, a quarter of a second apart, before one of no known kind leads a step down."""
@@ -44,7 +44,7 @@ class Fallback(Enum):
 class FailoverResult:
     """What the render thread uses from now on, and the log line with the reason."""
 
-    painter: Painter
+    painter: FrameGenerator
     builder: ConditioningBuilder
     line: str
 

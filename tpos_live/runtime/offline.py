@@ -212,8 +212,8 @@ def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Fr
 def improve(pipeline: Pipeline) -> None:
     """Take the fastest accelerator for the whole file, preparing it first if need be."""
     tell(pipeline.painter.notice)
-    if pipeline.painter.accelerator.name == "eager" and pipeline.painter.accelerator.fallback_reason:
-        tell(f"preparing the engine: {pipeline.painter.accelerator.fallback_reason} (once on this machine)")
+    if pipeline.painter.backend.name == "eager" and pipeline.painter.backend.fallback_reason:
+        tell(f"preparing the engine: {pipeline.painter.backend.fallback_reason} (once on this machine)")
     try:
         better = pipeline.improve()
     except EngineError as error:

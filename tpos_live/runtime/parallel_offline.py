@@ -31,6 +31,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.pipeline import Pipeline
 
@@ -163,7 +164,7 @@ def _work(
                 ):
                     pipeline.painter.reset_feedback()
                     continue
-                frame = pipeline.painter.draw(params, built.prompt_embeds, snapshot, built.edits, built.regions)
+                frame = pipeline.painter.generate(FrameRequest(params, built, snapshot))
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))
         out.close()

@@ -28,10 +28,11 @@ from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.registry import INTERIM, prepare_better, sweep_caches
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.failover import (
     FailoverResult,
     FailureKind,
@@ -97,7 +98,7 @@ class Pipeline:
         vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
         rewriter = PromptRewriter(vocabulary)
         texts = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live, rewrite=rewriter))
-        rows, own = self.painter.token_rows, self.engine.metadata.audio_mode
+        rows, own = self.painter.prompt_length, self.engine.metadata.audio_mode
         self._prompt_report = self._stack.enter_context(PromptReport(vocabulary, synchronous=not self._live))
         follow = self._prompt_report.follow
         self.builder = ConditioningBuilder(
@@ -131,7 +132,7 @@ class Pipeline:
         """The engine in the box, on the CPU, which needs nothing that can have been lost."""
         self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
         self.note = f"engine: Ember on the CPU ({why})"
-        self.painter.accelerator.fallback_reason = why
+        self.painter.backend.fallback_reason = why
 
     def _own_size(self) -> tuple[int, int]:
         """Of the output's shape, live and offline alike, so that a still or a film is drawn as the show is."""
@@ -141,17 +142,19 @@ class Pipeline:
         few = self.engine.device.type == "cpu" and _cores() < WIDE_CORES
         return metadata.light_size_for(self._output) if few else metadata.size_for(self._output)
 
-    def _painter(self, size: tuple[int, int], accelerator: str) -> Painter:
+    def _painter(self, size: tuple[int, int], accelerator: str) -> FrameGenerator:
         chosen = self._settings.engine
-        return Painter(
+        return FrameGenerator(
             self.engine,
             size,
             accelerator,
-            threads=chosen.threads,
-            patient=not self._live,
-            stream_batch=chosen.stream_batch,
-            residual=chosen.residual_guidance,
-            soon=self._live,
+            GeneratorOptions(
+                threads=chosen.threads,
+                wait_for_compile=not self._live,
+                stream_batch=chosen.stream_batch,
+                residual_guidance=chosen.residual_guidance,
+                fast_start=self._live,
+            ),
         )
 
     def fail_over(self, error: Exception, failures: int) -> FailoverResult | None:
@@ -162,9 +165,7 @@ class Pipeline:
         painter = self.painter
         smaller = smaller_size(painter.size, max(self.engine.metadata.multiple, self.engine.factor))
         built_in = self._device == "cpu" and self._path.name == BUILT_IN
-        chosen = choose_fallback(
-            classify_failure(error), failures, smaller is not None, painter.accelerator.name, built_in
-        )
+        chosen = choose_fallback(classify_failure(error), failures, smaller is not None, painter.backend.name, built_in)
         first = first_line(error, 80)
         if chosen is Fallback.HOLD:
             return None
@@ -176,8 +177,8 @@ class Pipeline:
             size = smaller if chosen is Fallback.SMALLER and smaller else painter.size
             name = "eager" if chosen is Fallback.EAGER else self._settings.engine.accelerator
             self.painter = self._painter(size, name)
-            self.painter.accelerator.fallback_reason = first
-            line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.accelerator.name}"
+            self.painter.backend.fallback_reason = first
+            line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.backend.name}"
         return FailoverResult(self.painter, self.builder, line)
 
     def __exit__(self, *_exc: object) -> None:
@@ -205,7 +206,7 @@ class Pipeline:
         """
         sweep_caches()
         painter, chosen = self.painter, self._settings.engine
-        if painter.accelerator.name not in INTERIM:
+        if painter.backend.name not in INTERIM:
             return None
         return prepare_better(chosen.accelerator, painter.request)
 
@@ -216,4 +217,4 @@ class Pipeline:
         built = self.builder.build(now, snapshot, params, embedding)
         if built is None:
             return None
-        return self.painter.draw(params, built.prompt_embeds, snapshot, built.edits, built.regions)
+        return self.painter.generate(FrameRequest(params, built, snapshot))

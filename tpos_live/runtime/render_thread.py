@@ -17,8 +17,9 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
-from tpos_live.diffusion.generator import Painter
+from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.failover import FailoverResult
 
 _LOOK = 0.05
@@ -97,7 +98,7 @@ class RenderThread:
 
     def __init__(
         self,
-        painter: Painter,
+        painter: FrameGenerator,
         builder: ConditioningBuilder,
         frame_params: Mailbox[FrameParams],
         embeddings: Mailbox[AudioEmbedding],
@@ -130,7 +131,7 @@ class RenderThread:
         self._ahead: Conditioning | None = None
         self.drawn = 0
         self.busy = 0.0
-        """Seconds for which pictures kept the device so far (see `Painter.took`)."""
+        """Seconds for which pictures kept the device so far (see `FrameGenerator.busy_s`)."""
         self.failed = 0
         self.error = ""
         """Why the newest frame failed, one line; "" if it did not."""
@@ -189,13 +190,11 @@ class RenderThread:
 
         # While the GPU renders, Python builds the next conditioning: saves 0.5 ms, from parameters one frame older.
         early = meanwhile if self._painter.on_card and not self._pace.capped else None
-        self._frames.put(
-            self._painter.draw(params, built.prompt_embeds, snapshot, built.edits, built.regions, meanwhile=early)
-        )
+        self._frames.put(self._painter.generate(FrameRequest(params, built, snapshot), meanwhile=early))
         if line := self._painter.remark():
             self._report(line)
         self.drawn += 1
-        self.busy += self._painter.took
+        self.busy += self._painter.busy_s
         self.error = ""
         self._in_a_row = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from tpos_live.core.errors import NotReady
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.schedule import Plan
 from tpos_live.diffusion.sampling.captured import CapturedBackend
+from tpos_live.diffusion.sampling.sampler import SamplerInputs
 
 MIN_PSNR = 35.0
 """Peak signal-to-noise ratio in dB that a frame must reach against eager's."""
@@ -87,11 +88,10 @@ def verify_captured(made: CapturedBackend, eager: Draws, request: BackendRequest
         for guidance in (1.0, 2.0) if engine.metadata.guidance else (1.0,):
             plan, without = engine.schedule.plan(steps), tokens if guidance > 1 else None
             for scenes in range(1, MAX_REGIONS + 1):  # prompts that share a frame, on a fade or for good
-                made.whole.draw(
-                    plan, noise, tokens.expand(scenes, -1, -1), None, lambda _n: noise, without, guidance,
-                    weights=(1 / scenes,) * scenes,
-                )  # fmt: skip
-    made.whole.draw(example.plan, noise, tokens)
+                prompts, weights = tokens.expand(scenes, -1, -1), (1 / scenes,) * scenes
+                inputs = SamplerInputs(plan, noise, prompts, None, lambda _n: noise, without, guidance)
+                made.pipeline.draw(replace(inputs, weights=weights))
+    made.pipeline.draw(SamplerInputs(example.plan, noise, tokens))
     whole = np.zeros((request.size[1], request.size[0], 3), np.uint8)
     made.fetch(whole)
     expected = example.draw(eager)

@@ -86,13 +86,8 @@ def export(engine: Engine, size: tuple[int, int], tokens: int, work: Path) -> di
     return paths
 
 
-def build(kind: str, source: Path, plan: Path, card: str) -> dict[str, Any]:
-    """Compile an ONNX file to a plan; what its network takes and gives.
-
-    Raises EngineError with the library's own first complaint.
-    """
-    trt = importlib.import_module(KINDS[kind])
-    complaints: list[str] = []
+def _logger(trt: Any, complaints: list[str]) -> Any:
+    """A logger of the library that keeps its errors in `complaints`."""
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -101,6 +96,12 @@ def build(kind: str, source: Path, plan: Path, card: str) -> dict[str, Any]:
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 complaints.append(message)
+
+    return Logger()
+
+
+def _progress(trt: Any, name: str) -> Any:
+    """A progress monitor of the library that prints lines for network `name`."""
 
     class Progress(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
         """One line a tenth of the outermost phase."""
@@ -119,13 +120,23 @@ def build(kind: str, source: Path, plan: Path, card: str) -> dict[str, Any]:
                 tenth = 10 * (step + 1) // steps
                 if tenth != said:
                     self.phases[phase] = (steps, tenth)
-                    print(f"{plan.stem}: {phase}: {min(10 * tenth, 100)} %", flush=True)
+                    print(f"{name}: {phase}: {min(10 * tenth, 100)} %", flush=True)
             return True
 
         def phase_finish(self, phase: str) -> None:
             self.phases.pop(phase, None)
 
-    logger, progress = Logger(), Progress()
+    return Progress()
+
+
+def build(kind: str, source: Path, plan: Path, card: str) -> dict[str, Any]:
+    """Compile an ONNX file to a plan; what its network takes and gives.
+
+    Raises EngineError with the library's own first complaint.
+    """
+    trt = importlib.import_module(KINDS[kind])
+    complaints: list[str] = []
+    logger, progress = _logger(trt, complaints), _progress(trt, plan.stem)
     builder = trt.Builder(logger)
     flags = trt.NetworkDefinitionCreationFlag
     network = builder.create_network(1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0)

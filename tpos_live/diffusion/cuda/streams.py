@@ -1,12 +1,10 @@
-"""The render's share of the card: behind the others in the queue, and how long it keeps the card.
+"""The render's share of the card: behind the others in the queue.
 
 A show shares its card with Resolume, Ableton's plug-ins or the window itself. Two things make room for them:
 `--fps-cap` leaves the card idle between pictures, and what is drawn is queued with the lowest priority.
 """
 
 from __future__ import annotations
-
-from typing import Any, Protocol
 
 import torch
 
@@ -31,49 +29,3 @@ def queue_last(device: torch.device) -> None:
         torch.cuda.set_stream(torch.cuda.Stream(device, priority=LOWEST))
         torch.cuda.empty_cache()  # what loading has left is kept for the shared stream alone
     torch.cuda.current_stream(device).wait_stream(shared)
-
-
-class Mark(Protocol):
-    """A torch.cuda.Event with timing."""
-
-    def record(self) -> None: ...
-
-    def query(self) -> bool: ...
-
-    def elapsed_time(self, end_event: Any) -> float: ...
-
-
-class DeviceTime:
-    """Seconds for which pictures keep the device. Belongs to the render thread.
-
-    On a card it is the time between two marks in the stream, read when the next picture begins, so that nobody waits
-    for it; gaps in which a slow host lets the card idle count as kept. Elsewhere the host draws: its own time counts.
-    """
-
-    def __init__(self, device: torch.device, marks: tuple[Mark, Mark] | None = None) -> None:
-        """marks: in place of CUDA's own."""
-        if marks is None and device.type == "cuda":
-            first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            marks = first, last
-        self._marks = marks
-        self._complete = False
-        self.took = 0.0
-        """Seconds of the newest picture that is known; on a card of the one before the newest."""
-
-    def begin(self) -> None:
-        """The first work of a picture is about to be queued."""
-        if self._marks is None:
-            return
-        first, last = self._marks
-        if self._complete and last.query():
-            self.took = first.elapsed_time(last) / 1000
-        self._complete = False  # until `end`: a picture may fail in between
-        first.record()
-
-    def end(self, seconds: float) -> None:
-        """All of it is queued. seconds: how long the host took."""
-        if self._marks is None:
-            self.took = seconds
-        else:
-            self._marks[1].record()
-            self._complete = True

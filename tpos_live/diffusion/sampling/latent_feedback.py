@@ -15,13 +15,25 @@ import torch.nn.functional as F
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.sampling.noise_field import Shift
 
-LEAST_STRENGTH = 0.1
+_LEAST_STRENGTH = 0.1
+_BELOW = 0.999
+"""Strength from which on a frame is drawn from noise alone."""
 PULL = 0.2
 """Share of a deviation from the draft's statistics that one picture takes back."""
 DRAFT_EVERY = 128
 """Pictures between two drafts; a prompt that has moved gets one after a quarter of that."""
 MOVED = 0.1
 """Relative change of the tokens that counts as moved."""
+
+
+def strength_of(params: FrameParams) -> float:
+    """Share of the schedule that is drawn anew: at least a tenth."""
+    return max(params.strength, _LEAST_STRENGTH)
+
+
+def feeds_back(params: FrameParams) -> bool:
+    """Whether a frame goes on from the last one."""
+    return strength_of(params) < _BELOW
 
 
 class Feedback:

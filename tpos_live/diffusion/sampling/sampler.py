@@ -1,59 +1,103 @@
-"""The few-step loop: one plan, one noise, a handful of buffers, no allocation of its own."""
+"""What every sampler takes and gives: the numbers and tensors of a frame in, its latent and its pixels out."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.model.schedule import Plan
+from tpos_live.diffusion.sampling.composition import Composition
+from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide
 
-Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""The model: (latent [1, C, H, W], timestep [1]) -> prediction [1, C, H, W]; may reuse its output."""
+
+@dataclass(frozen=True)
+class Edit:
+    """Semantic guidance of one frame. prompt_embeds: float32 [K, text rows, token_dim], of the sounds. warm: first
+    step that is edited."""
+
+    guide: SemanticGuide
+    prompt_embeds: torch.Tensor
+    warm: int
 
 
-class Loop:
-    """Runs plans on latents of one shape. Belongs to one thread."""
+@dataclass(frozen=True)
+class SamplerInputs:
+    """All that one frame is drawn from.
 
-    def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
-        """shape: [1, channels, height, width] of the latent. Latents are float32 whatever the model is."""
-        self._x, self._x0, self._x0_before, self._base = (torch.empty(shape, device=device) for _ in range(4))
-        self._timestep = torch.empty(1, device=device)
+    plan: the schedule. noise, last: float32 [1, C, h, w]; last: what the frame starts from beside noise. prompts:
+    float32 [regions, rows, token_dim], with a weight for each, one in sum. fresh(n): the noise that a consistency
+    scheduler adds after step n. negative: float32 [1, rows, token_dim], what guidance leads away from, None where it
+    is off. params: the moment that the frame belongs to. scene: when it changes, frames in flight are forgotten.
+    """
 
-    def run(
-        self,
-        plan: Plan,
-        predict: Predict,
-        noise: torch.Tensor,
-        last: torch.Tensor | None = None,
-        fresh: Callable[[int], torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        """Draw one latent; the result is the loop's own buffer, valid until the next run.
+    plan: Plan
+    noise: torch.Tensor
+    prompts: torch.Tensor
+    last: torch.Tensor | None = None
+    fresh: Callable[[int], torch.Tensor] | None = None
+    negative: torch.Tensor | None = None
+    guidance: float = 1.0
+    edit: Edit | None = None
+    weights: tuple[float, ...] = (1.0,)
+    params: FrameParams = FrameParams()  # noqa: RUF009  # frozen
+    scene: object = None
 
-        noise, last: [1, C, H, W]. fresh(n): the noise that a consistency scheduler adds after step n.
+    @property
+    def composition(self) -> Composition:
+        guided = self.negative is not None and self.guidance > 1.0
+        sounds, warm = (len(self.edit.prompt_embeds), self.edit.warm) if self.edit is not None else (0, 0)
+        return Composition(len(self.prompts), guided, sounds, warm)
+
+    def write_rows(self, out: torch.Tensor) -> None:
+        """Write the conditioning of every row of the batch to `out` [MAX_BATCH_SIZE, rows, token_dim].
+
+        The last rows of a sound, which hold the engine's scalars, are the prompt's.
         """
-        x, x0 = self._x, self._x0
-        torch.mul(noise, plan.noise, out=x)
-        if plan.last:
-            assert last is not None
-            x.add_(last, alpha=plan.last)
-        for n, step in enumerate(plan.steps):
-            self._timestep.fill_(step.timestep)
-            prediction = predict(x, self._timestep)
-            torch.mul(x, step.skip, out=x0)
-            x0.add_(prediction, alpha=step.out)
-            if n == len(plan.steps) - 1 and not step.keep and not step.fresh and step.add == 1:
-                break
-            if step.correct is not None:
-                base, before, now = step.correct
-                torch.mul(self._base, base, out=x)
-                x.add_(self._x0_before, alpha=before).add_(x0, alpha=now)
-            self._base.copy_(x)
-            self._x0_before.copy_(x0)
-            x.mul_(step.keep).add_(x0, alpha=step.add)
-            if step.fresh:
-                assert fresh is not None
-                x.add_(fresh(n), alpha=step.fresh)
-        else:
-            x0.copy_(x)
-        return x0
+        count = len(self.prompts)
+        out[:count].copy_(self.prompts)
+        if self.negative is not None and self.guidance > 1.0:
+            out[count].copy_(self.negative[0])
+            count += 1
+        if self.edit is not None:
+            embeds = self.edit.prompt_embeds
+            sounds = out[count : count + len(embeds)]
+            sounds.copy_(self.prompts[:1].expand(len(embeds), -1, -1))
+            sounds[:, : embeds.shape[1]].copy_(embeds)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A finished latent, float32 [1, C, h, w], and the moment that it belongs to. The next one overwrites it."""
+
+    latent: torch.Tensor
+    params: FrameParams
+
+
+class Sampler(ABC):
+    """Draws frames of one size with one backend. Belongs to one thread.
+
+    batch_reason: why the rows of the newest frame went through the UNet one by one; "" where they went at once.
+    """
+
+    batch_reason: str = ""
+
+    @abstractmethod
+    def sample(self, inputs: SamplerInputs) -> Sample | None:
+        """Draw one latent; None where none is finished yet."""
+
+    def send(self, out: np.ndarray) -> None:
+        """Queue the decoder for the newest latent, where it works by itself. out: uint8 [H, W, 3], as for `fetch`."""
+        return
+
+    @abstractmethod
+    def fetch(self, out: np.ndarray) -> None:
+        """The newest latent's pixels, uint8 [H, W, 3], to `out`, once `send` was called; waits for them."""
+
+    def reset(self) -> None:
+        """Forget what later frames would go on from."""
+        return

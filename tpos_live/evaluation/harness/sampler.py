@@ -12,9 +12,9 @@ from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.backends.registry import INTERIM, choose, prepare_better
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.sampling.eager import SamplingLoop
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.region_blend import Growth, shares
-from tpos_live.diffusion.sampling.sampler import Loop
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 
@@ -43,7 +43,7 @@ class Artist:
         self.note = f"{self.accelerator.name} ({reason})" if reason else self.accelerator.name
         self._tokens = torch.zeros(1, rows, engine.token_dim, device=engine.device)
         shape = engine.latent_shape(self.size)
-        self._loop = Loop(shape, engine.device)
+        self._loop = SamplingLoop(shape, engine.device)
         self._field = NoiseField(*shape[1:], packing=engine.packing)
         self._shape = shape
         self._growth = Growth(shape, engine.device)
@@ -78,15 +78,14 @@ class Artist:
         else:
             conditions = [self._condition(states, scalars) for states, _ in parts]
             self._growth.prepare([weight for _, weight in parts])
-        plan, done = self.engine.schedule.plan(steps), 0
+        plan = self.engine.schedule.plan(steps)
 
-        def predict(latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-            nonlocal done
+        def predict(n: int, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
             if len(conditions) == 1:
                 return self.accelerator.predict(latent, timestep, conditions[0])
             found = [self.accelerator.predict(latent, timestep, tokens).clone() for tokens in conditions]
-            step, done = plan.steps[done], done + 1
-            return self._growth.join(done == 1, latent, torch.cat(found), step.skip, step.out)
+            step = plan.steps[n]
+            return self._growth.join(n == 0, latent, torch.cat(found), step.skip, step.out)
 
         latent = self._loop.run(plan, predict, noise.to(self.engine.device))
         self.accelerator.decode(latent, self._pixels)

@@ -1,0 +1,23 @@
+"""Memory for the pixels of frames, used in turn."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+COUNT = 6
+"""Frames in the pool; Frame promises that the three newest are never written."""
+
+
+class FramePool:
+    """Belongs to the render thread."""
+
+    def __init__(self, size: tuple[int, int], pinned: bool) -> None:
+        """size: (width, height) in pixels. pinned: a card writes the frames where they are read."""
+        sides = size[1], size[0], 3
+        self._tensors = [torch.zeros(sides, dtype=torch.uint8, pin_memory=pinned) for _ in range(COUNT)]
+        self._frames = [tensor.numpy() for tensor in self._tensors]
+
+    def pixels(self, index: int) -> np.ndarray:
+        """uint8 [H, W, 3], of frame `index`."""
+        return self._frames[index % COUNT]

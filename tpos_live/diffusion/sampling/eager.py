@@ -1,0 +1,114 @@
+"""The sampler that every backend can run: a loop of Python over the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from tpos_live.diffusion.model.backend import Backend, BackendRequest
+from tpos_live.diffusion.model.schedule import Plan, Step
+from tpos_live.diffusion.sampling.composition import MAX_BATCH_SIZE, Composition
+from tpos_live.diffusion.sampling.region_blend import Growth
+from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
+from tpos_live.diffusion.sampling.step import StepState
+
+Predict = Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
+"""The model at step n: (n, latent [1, C, H, W], timestep [1]) -> prediction [1, C, H, W]; may reuse its output."""
+
+
+class SamplingLoop:
+    """Runs plans on latents of one shape: one noise, a handful of buffers, no allocation. Belongs to one thread."""
+
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
+        """shape: [1, channels, height, width] of the latent. Latents are float32 whatever the model is."""
+        self._state = StepState(shape, device)
+        self._timestep = torch.empty(1, device=device)
+
+    def run(
+        self,
+        plan: Plan,
+        predict: Predict,
+        noise: torch.Tensor,
+        last: torch.Tensor | None = None,
+        fresh: Callable[[int], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """Draw one latent; the result is the loop's own buffer, valid until the next run.
+
+        noise, last: [1, C, H, W]. fresh(n): the noise that a consistency scheduler adds after step n.
+        """
+        state = self._state
+        torch.mul(noise, plan.noise, out=state.x)
+        if plan.last:
+            assert last is not None
+            state.x.add_(last, alpha=plan.last)
+        for n, step in enumerate(plan.steps):
+            self._timestep.fill_(step.timestep)
+            state.predict(predict(n, state.x, self._timestep), step)
+            if n == len(plan.steps) - 1 and not step.keep and not step.fresh and step.add == 1:
+                return state.x0
+            state.advance(step, fresh(n) if step.fresh and fresh is not None else None)
+        return state.x0.copy_(state.x)
+
+
+class EagerSampler(Sampler):
+    """Draws a frame step by step with the UNet and the decoder of a backend."""
+
+    def __init__(self, request: BackendRequest, backend: Backend, wait_for_compile: bool = False) -> None:
+        """wait_for_compile: until the backend takes as many rows as a frame has, for frames rendered offline."""
+        engine = request.engine
+        shape, device = engine.latent_shape(request.size), engine.device
+        self.backend = backend
+        self._wait = wait_for_compile
+        self._loop = SamplingLoop(shape, device)
+        self._blender = Growth(shape, device)
+        self._latents, self._predictions = (torch.zeros(MAX_BATCH_SIZE, *shape[1:], device=device) for _ in range(2))
+        self._timesteps = torch.zeros(MAX_BATCH_SIZE, device=device)
+        self._rows = torch.zeros(MAX_BATCH_SIZE, request.sequence_length, engine.token_dim, device=device)
+        self._latent: torch.Tensor | None = None
+
+    def sample(self, inputs: SamplerInputs) -> Sample:
+        composition = inputs.composition
+        if composition.regions > 1:
+            self._blender.prepare(inputs.weights)
+        if composition.batch_size > 1:
+            inputs.write_rows(self._rows)
+        self.batch_reason = ""
+        if composition.regions > 1 or composition.sounds:
+            self.batch_reason = self.backend.prepare_batch_size(composition.batch_size, self._wait)
+
+        def predict(n: int, x: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+            return self._predict(n, x, timestep, inputs, composition)
+
+        self._latent = self._loop.run(inputs.plan, predict, inputs.noise, inputs.last, inputs.fresh)
+        return Sample(self._latent, inputs.params)
+
+    def fetch(self, out: np.ndarray) -> None:
+        assert self._latent is not None
+        self.backend.decode(self._latent, out)
+
+    def _predict(
+        self, n: int, x: torch.Tensor, timestep: torch.Tensor, inputs: SamplerInputs, composition: Composition
+    ) -> torch.Tensor:
+        if composition.regions > 1 or composition.sounds_at(n):
+            predictions = self._predict_rows(composition.batch_size, x, timestep, not self.batch_reason)
+        elif composition.guided:  # two rows at once gain nothing on a CPU, and a card draws by a captured graph
+            predictions = self._predict_rows(2, x, timestep, False)
+        else:
+            return self.backend.predict(x, timestep, inputs.prompts)
+        step: Step = inputs.plan.steps[n]
+        guide = inputs.edit.guide if inputs.edit is not None else None
+        return composition.compose(n, x, predictions, step, inputs.guidance, self._blender, guide)
+
+    def _predict_rows(self, count: int, x: torch.Tensor, timestep: torch.Tensor, together: bool) -> torch.Tensor:
+        """Predictions [count, C, h, w] of x [1, C, h, w] under the first `count` conditionings."""
+        latents, timesteps = self._latents[:count], self._timesteps[:count]
+        latents.copy_(x.expand_as(latents))
+        timesteps.copy_(timestep.expand_as(timesteps))
+        if together:
+            return self.backend.predict(latents, timesteps, self._rows[:count])
+        for n in range(count):
+            row = slice(n, n + 1)
+            self._predictions[row].copy_(self.backend.predict(latents[row], timesteps[row], self._rows[row]))
+        return self._predictions[:count]

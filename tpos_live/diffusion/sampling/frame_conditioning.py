@@ -1,0 +1,140 @@
+"""From one moment of a session to the conditioning of its frame: prompts, negative prompt, edits, and their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, Regions
+from tpos_live.conditioning.prompt_syntax import plain
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.sampling.region_blend import shares
+from tpos_live.diffusion.sampling.sampler import Edit
+from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide, warm_steps
+from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """One frame to generate.
+
+    conditioning: of `prompt_length` rows, from the conditioning builder.
+    """
+
+    params: FrameParams
+    conditioning: Conditioning
+    snapshot: Snapshot
+
+    @property
+    def seed(self) -> int:
+        return int(self.snapshot["seed"])
+
+
+@dataclass(frozen=True)
+class FrameConditioning:
+    """What the UNet is given for a frame; buffers, valid until the next one.
+
+    tokens: float32 [1, sequence_length, token_dim], of the frame's own prompt. prompts: [regions, sequence_length,
+    token_dim] with their weights. negative: as `tokens`, None where classifier-free guidance is off. rcfg: scale of
+    residual guidance, 1 = off (see `Plan.led`).
+    """
+
+    tokens: torch.Tensor
+    prompts: torch.Tensor
+    weights: tuple[float, ...] = (1.0,)
+    negative: torch.Tensor | None = None
+    guidance: float = 1.0
+    rcfg: float = 1.0
+    edit: Edit | None = None
+
+
+class FrameConditioner:
+    """Makes the conditioning of one frame after the other. Belongs to the render thread.
+
+    prompt_length: rows of a request's prompt_embeds. sequence_length: rows of all kinds together.
+    """
+
+    def __init__(
+        self, engine: Engine, latent_shape: tuple[int, int, int, int], audio_tokens: int | None, residual: bool
+    ) -> None:
+        """audio_tokens: rows of what is heard; None = what the engine's metadata says. residual: guidance by
+        `Plan.led`, which every engine has."""
+        self._engine = engine
+        self._unet_tokens = UnetTokens(engine, audio_tokens)
+        self.prompt_length, self.sequence_length = self._unet_tokens.given, self._unet_tokens.count
+        self.pairs = self._unet_tokens.pairs
+        """Whether the UNet takes two prompts in one pass."""
+        self.residual = residual
+        """May be changed between two frames."""
+        self._tokens = torch.zeros(1, self.sequence_length, engine.token_dim, device=engine.device)
+        self._negative = torch.zeros_like(self._tokens)
+        self._negative_text: str | None = None
+        self._regions = self._tokens.repeat(MAX_REGIONS, 1, 1)
+        self._guide = SemanticGuide(latent_shape, engine.device)
+
+    def reset(self) -> None:
+        """Begin the momentum of semantic guidance anew."""
+        self._guide.reset()
+
+    def update(self, request: FrameRequest, steps: int, share_frame: bool) -> FrameConditioning:
+        """The conditioning of a frame of so many steps. share_frame: whether regions may share it."""
+        params = request.params
+        self._fill(request)
+        found = FrameConditioning(
+            self._tokens, self._tokens, edit=self._edit(request, steps), rcfg=params.guidance if self.residual else 1.0
+        )
+        if not self.residual and self._engine.metadata.guidance and params.guidance > 1.0:
+            found = replace(found, negative=self._avoid(request.snapshot), guidance=params.guidance)
+        regions = request.conditioning.regions
+        if regions is not None and share_frame and not self._in_one_pass(regions):
+            count = len(regions.weights)
+            self._regions[:count] = self._tokens  # the engine's scalars, in the last rows
+            self._regions[:count, : self.prompt_length].copy_(regions.prompt_embeds)
+            found = replace(found, prompts=self._regions[:count], weights=regions.weights)
+        return found
+
+    def _fill(self, request: FrameRequest) -> None:
+        """Write all rows of the frame's own prompt; of two prompts at once, where the engine takes them."""
+        params, regions, embeds = request.params, request.conditioning.regions, request.conditioning.prompt_embeds
+        second, share = None, 0.0
+        if regions is not None and self._in_one_pass(regions):
+            embeds, second = regions.prompt_embeds[0], regions.prompt_embeds[1]
+            share = shares(regions.weights)[1]
+        scalars = self._unet_tokens.scalars
+        values = scalars.at(request.seed, params.cut_index, params.noise_position, params.intensity, share)
+        self._unet_tokens.fill(self._tokens, embeds, values, second)
+
+    def _in_one_pass(self, regions: Regions) -> bool:
+        return self.pairs and len(regions.weights) == 2
+
+    def _avoid(self, snapshot: Snapshot) -> torch.Tensor:
+        """The negative prompt; it is encoded when its text has changed."""
+        text, length = plain(str(snapshot["prompt.negative"])).text, self.prompt_length
+        if self._negative_text != text:
+            states = self._engine.avoid(text)
+            rows = len(states)
+            self._negative[0, :rows].copy_(states)
+            if not self._engine.hears:
+                self._negative[0, rows:length].copy_(states[rows - (length - rows) :])
+            self._negative_text = text
+        self._negative[:, length:].copy_(self._tokens[:, length:])
+        return self._negative
+
+    def _edit(self, request: FrameRequest, steps: int) -> Edit | None:
+        """Semantic guidance, where the sound leads somewhere."""
+        params, snapshot, edits = request.params, request.snapshot, request.conditioning.edits
+        if edits is None or params.audio_guidance * edits.share <= 0:
+            self._guide.reset()
+            return None
+        self._guide.prepare(
+            edits.weights,
+            params.audio_guidance * edits.share,
+            float(snapshot["audio.guidance.quantile"]),
+            float(snapshot["audio.guidance.momentum"]),
+            params.time,
+            (snapshot["seed"], params.cut_index, steps, snapshot.fired("out.panic"), snapshot.fired("reset")),
+        )
+        return Edit(self._guide, edits.prompt_embeds, warm_steps(steps, float(snapshot["audio.guidance.warmup"])))

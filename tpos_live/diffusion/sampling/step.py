@@ -1,0 +1,71 @@
+"""One step of a sampler, in place, on buffers that stay; see `schedule` for the equations.
+
+The numbers of a step are Python's where a loop of Python draws, and tensors where a captured graph does: a graph would
+freeze a number of Python's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from tpos_live.diffusion.model.schedule import Step
+
+
+class StepTensors(NamedTuple):
+    """The numbers of a step as tensors: a row of `Plan.rows`, each [] or [B, 1, 1, 1]. `correct` is (0, 0, 0) for a
+    step without a corrector, None where no step has one."""
+
+    timestep: torch.Tensor
+    skip: torch.Tensor
+    out: torch.Tensor
+    keep: torch.Tensor
+    add: torch.Tensor
+    fresh: torch.Tensor
+    correct: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None
+
+    @classmethod
+    def of(cls, row: torch.Tensor) -> StepTensors:
+        """row: float32 [NUMBERS, ...]."""
+        timestep, skip, out, keep, add, fresh, base, before, now = row.unbind()
+        return cls(timestep, skip, out, keep, add, fresh, (base, before, now))
+
+
+class StepState:
+    """Latents of one sampler, float32 [B, C, h, w]: x, where the step is; x0, what the picture would be; x0 and x of
+    the step before, for the corrector."""
+
+    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+        self.x, self.x0, self.x0_before, self.x_before = (torch.zeros(shape, device=device) for _ in range(4))
+
+    def predict(self, prediction: torch.Tensor, step: Step | StepTensors) -> torch.Tensor:
+        """x0 by the model's prediction at x."""
+        torch.mul(self.x, step.skip, out=self.x0)
+        return _add_scaled(self.x0, prediction, step.out)
+
+    def advance(self, step: Step | StepTensors, noise: torch.Tensor | None = None) -> None:
+        """x of the next step, once `predict` has made x0. noise: what a consistency scheduler adds."""
+        x, x0 = self.x, self.x0
+        if step.correct is not None:
+            self._correct(step.correct)
+        self.x_before.copy_(x)
+        self.x0_before.copy_(x0)
+        x.mul_(step.keep)
+        _add_scaled(x, x0, step.add)
+        if noise is not None:
+            _add_scaled(x, noise, step.fresh)
+
+    def _correct(self, numbers: tuple[float, float, float] | tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+        base, before, now = numbers
+        if isinstance(base, torch.Tensor):
+            corrected = base * self.x_before + before * self.x0_before + now * self.x0
+            self.x.copy_(torch.where(base != 0, corrected, self.x))
+        else:
+            torch.mul(self.x_before, base, out=self.x)
+            self.x.add_(self.x0_before, alpha=before).add_(self.x0, alpha=now)  # type: ignore[arg-type]
+
+
+def _add_scaled(out: torch.Tensor, other: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
+    """out += scale * other, in place."""
+    return out.addcmul_(other, scale) if isinstance(scale, torch.Tensor) else out.add_(other, alpha=scale)
