@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -31,14 +32,13 @@ def test_every_default_is_within_its_range_and_names_exist() -> None:
         assert low <= default.depth <= high
 
 
-@pytest.mark.parametrize("feature", FEATURES)
-@pytest.mark.parametrize("target", TARGETS)
-def test_every_pair_can_be_used(feature: str, target: str) -> None:
-    depth, name = TARGETS[target][1] / 2, f"map.{feature}.{target}"
-    store = ParameterStore({**NO_MAP, name: depth, f"{name}.attack": 0.0, f"{name}.curve": 1.0})
-    found = run(store, [Features(**{"silence": 0.0, feature: 0.5})])  # type: ignore[arg-type]
-    assert set(found[0]) == {(feature, target)}
-    assert found[0][feature, target] == pytest.approx(depth * 0.5)
+def test_every_pair_can_be_used() -> None:
+    for feature, target in itertools.product(FEATURES, TARGETS):
+        depth, name = TARGETS[target][1] / 2, f"map.{feature}.{target}"
+        store = ParameterStore({**NO_MAP, name: depth, f"{name}.attack": 0.0, f"{name}.curve": 1.0})
+        found = run(store, [Features(**{"silence": 0.0, feature: 0.5})])  # type: ignore[arg-type]
+        assert set(found[0]) == {(feature, target)}, name
+        assert found[0][feature, target] == pytest.approx(depth * 0.5), name
 
 
 def test_curve_attack_and_release_in_seconds() -> None:
