@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Must be set before torch is loaded. OpenMP's threads otherwise burn their core while they wait for each
 # other; with a window, a recorder or anything else on the same cores a picture then takes ten times as long.
