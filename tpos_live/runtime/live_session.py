@@ -195,7 +195,7 @@ class LiveSession:
             self.status_registry.add_provider(self._sound_fields)
             self.status_registry.add_provider(self._picture_fields)
             stack.enter_context(self.engine_loader)
-            stack.callback(self.status_registry.update, state="stop_signals")
+            stack.callback(self.status_registry.update, state="stopping")
             if self.osc.port:
                 self.say(f"OSC on {settings.osc.host}:{self.osc.port}, loading the engine …")
         except BaseException:
