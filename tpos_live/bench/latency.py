@@ -18,7 +18,8 @@ from tpos_live.audio.source import RATE, Chunk, SourceState, SourceStatus
 from tpos_live.bench.session import machine, print_rows, quiet, shown_on
 from tpos_live.core.parameters import TARGETS
 from tpos_live.core.settings import Settings
-from tpos_live.runtime.live_session import LiveSession, stop_signals
+from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.stop_signals import stop_signals
 
 BLOCK = 480
 CLICK_SECONDS = 0.012

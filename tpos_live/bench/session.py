@@ -15,7 +15,8 @@ from tpos_live.bench.results import append_results, machine
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
 from tpos_live.display.screens import has_display
-from tpos_live.runtime.live_session import LiveSession, stop_signals
+from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.stop_signals import stop_signals
 
 WARM_UP = 3.0
 """Seconds after the first picture that do not count."""
@@ -47,11 +48,13 @@ def measure_show(
         click.echo(f"the first picture came after {first_picture:.1f} s", err=True)
         longest = session.run_until_fastest_backend()
         until(session, WARM_UP, stop.is_set)
-        session.pipeline.times.clear()
+        pipeline, renderer = session.pipeline, session.renderer
+        assert pipeline is not None and renderer is not None  # the first frame has come
+        pipeline.times.clear()
         session.audio_processor.times.clear()
         process = psutil.Process()
-        drawn, shown, start = session.renderer.drawn, session.display.meter.count, time.perf_counter()
-        drawing = session.renderer.busy
+        drawn, shown, start = renderer.drawn, session.display.meter.count, time.perf_counter()
+        drawing = renderer.busy
         lost, memory, busy = (
             session.status_registry.status().samples_lost,
             process.memory_info().rss,
@@ -60,7 +63,7 @@ def measure_show(
         until(session, seconds, stop.is_set)
         took = time.perf_counter() - start
         status = session.status_registry.status()
-        rows = [*stage_rows(session.audio_processor.times), *stage_rows(session.pipeline.times)]
+        rows = [*stage_rows(session.audio_processor.times), *stage_rows(pipeline.times)]
         summary = {
             "kind": "summary",
             "engine": status.engine,
@@ -70,9 +73,9 @@ def measure_show(
             "steps": session.store.snapshot()["steps"],
             "stage": session.display.renderer,
             "seconds": round(took, 2),
-            "engine_fps": round((session.renderer.drawn - drawn) / took, 2),
+            "engine_fps": round((renderer.drawn - drawn) / took, 2),
             "fps_cap": settings.engine.fps_cap,
-            "engine_busy": round((session.renderer.busy - drawing) / took, 3),
+            "engine_busy": round((renderer.busy - drawing) / took, 3),
             "shown_fps": round((session.display.meter.count - shown) / took, 2),
             "latency_ms": round(status.latency_ms, 1),
             "samples_lost": status.samples_lost - lost,

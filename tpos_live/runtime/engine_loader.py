@@ -1,42 +1,63 @@
-"""Loads the engine beside the window that is up already, and makes a faster one ready behind the show's back."""
+"""The engine loader: loads the engine while the window is already open, and prepares a faster backend afterwards."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 from tpos_live.core.errors import EngineError, first_line
+from tpos_live.core.frame import Frame
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import Settings
 from tpos_live.core.timing import Rate
+from tpos_live.runtime.audio_thread import AudioProcessor
+from tpos_live.runtime.failover import FailoverResult
+from tpos_live.runtime.status_registry import StatusRegistry
 
-if TYPE_CHECKING:
-    from tpos_live.runtime.live_session import LiveSession
+if TYPE_CHECKING:  # both import torch, which takes seconds
+    from tpos_live.runtime.pipeline import Pipeline
+    from tpos_live.runtime.render_thread import RenderThread
 
 FIRST = 10.0
-"""Seconds after which a better accelerator is made ready although there is no picture yet."""
+"""Seconds after which a faster backend is prepared although there is no frame yet."""
 
 
 class EngineLoader:
-    """Loads the engine on a thread of its own and starts the renderer.
+    """Loads the engine on a thread of its own and starts the render thread.
 
-    A context manager. `error` holds why there is no engine. `alive` while it loads. What is done once there is a
-    picture is optional: where it fails, the show goes on, with a line.
+    A context manager. `error` holds the reason if there is no engine. `alive` while it loads. Work after the first
+    frame is optional: if it fails, the session continues, with a message.
     """
 
-    def __init__(self, session: LiveSession) -> None:
-        self._session = session
+    def __init__(
+        self,
+        settings: Settings,
+        output: tuple[int, int],
+        audio_processor: AudioProcessor,
+        store: ParameterStore,
+        frames: Mailbox[Frame],
+        status_registry: StatusRegistry,
+        say: Callable[[str], None],
+    ) -> None:
+        """output: (width, height) at which frames are shown. frames: gets the frames. say: prints a line."""
+        self._settings, self._output = settings, output
+        self._audio_processor, self._store, self._frames = audio_processor, store, frames
+        self._status_registry, self._say = status_registry, say
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._load, name="loader", daemon=True)
         self._left = threading.Event()
         self._drawn, self._busy = Rate(), Rate()
         self.error: Exception | None = None
-        self.renderer: Any = None
-        self.pipeline: Any = None
+        self.renderer: RenderThread | None = None
+        self.pipeline: Pipeline | None = None
         self.ready = threading.Event()
-        """Set when the renderer runs."""
+        """Set when the render thread runs."""
 
-    def __enter__(self) -> EngineLoader:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -50,90 +71,95 @@ class EngineLoader:
         return self._thread.is_alive()
 
     def fps(self) -> float:
-        """Engine pictures a second, of the last half second."""
+        """Engine frames per second, of the last half second."""
         return self._drawn.at(time.perf_counter(), self.renderer.drawn if self.renderer else 0)
 
     def busy(self) -> float:
-        """Share of the last half second in which pictures kept the device, 0 to 1."""
+        """Share of the last half second in which frames occupied the device, 0 to 1."""
         return min(self._busy.at(time.perf_counter(), self.renderer.busy if self.renderer else 0.0), 1.0)
 
-    def _first_picture(self) -> None:
-        """Wait for it, a while: making an accelerator ready keeps Python busy, and nobody wants to see that."""
-        end = time.perf_counter() + FIRST
-        while self.renderer.drawn == 0 and time.perf_counter() < end and not self._left.wait(0.02):
-            pass
-
-    def _improve(self) -> None:
-        """Swap in the faster accelerator once it is ready; the show runs on the slower one meanwhile."""
-        status_registry = self._session.status_registry
+    def _load(self) -> None:
         try:
-            better = self.pipeline.improve()
-        except EngineError as error:
-            if not self._left.is_set():
-                status_registry.update(accelerator_why=str(error))
-                status_registry.report(str(error))
-            return
-        if better is not None and not self._left.is_set():
-            self.renderer.swap(better)
-            status_registry.update(accelerator=better.name, accelerator_why=better.fallback_reason)
+            self._status_registry.update(engine=self._settings.engine.name)
+            from tpos_live.runtime.pipeline import Pipeline
 
-    def _tell(self) -> None:
-        """Say on the board what draws."""
-        engine, painter = self.pipeline.engine, self.pipeline.painter
-        self._session.status_registry.update(
+            encoder = self._audio_processor.encoder
+            pipeline = self._stack.enter_context(
+                Pipeline(self._settings, live=True, encoder=encoder, output=self._output)
+            )
+            if self._left.is_set():
+                return
+            self._say(pipeline.note)
+            if pipeline.painter.notice:
+                self._status_registry.report(pipeline.painter.notice)
+            self.pipeline = pipeline
+            renderer = self._start(pipeline)
+        except Exception as error:
+            self.error = error
+            return
+        try:
+            with suppress(ImportError):
+                import av  # noqa: F401  # now, not when a recording begins
+            from tpos_live.diffusion.cuda.diagnosis import gpu_remedy
+
+            if remedy := gpu_remedy():
+                self._say(remedy)
+            self._wait_for_first_frame(renderer)
+            self._improve(pipeline, renderer)
+        except Exception as error:
+            self._status_registry.report(f"not all could be made ready, the show goes on: {first_line(error)}")
+
+    def _start(self, pipeline: Pipeline) -> RenderThread:
+        from tpos_live.runtime.render_thread import RenderThread
+
+        def fail_over(error: Exception, failures: int) -> FailoverResult | None:
+            result = pipeline.fail_over(error, failures)
+            if result is not None:
+                self._update_status(pipeline)
+            return result
+
+        self._update_status(pipeline)
+        self._status_registry.update(state="running")
+        self.renderer = self._stack.enter_context(
+            RenderThread(
+                pipeline.painter,
+                pipeline.builder,
+                self._audio_processor.frame_params,
+                self._audio_processor.embedding,
+                self._store,
+                self._frames,
+                fps_cap=self._settings.engine.fps_cap,
+                report=self._status_registry.report,
+                fail_over=fail_over,
+            )
+        )
+        self.ready.set()
+        return self.renderer
+
+    def _update_status(self, pipeline: Pipeline) -> None:
+        engine, painter = pipeline.engine, pipeline.painter
+        self._status_registry.update(
             engine=engine.name,
             accelerator=painter.backend.name,
             accelerator_why=painter.backend.fallback_reason,
             size=painter.size,
         )
 
-    def _fail_over(self, error: Exception, failures: int) -> Any:
-        result = self.pipeline.fail_over(error, failures)
-        if result is not None:
-            self._tell()
-        return result
+    def _wait_for_first_frame(self, renderer: RenderThread) -> None:
+        """Wait, for at most FIRST seconds: preparing a backend keeps the interpreter busy and would delay the frame."""
+        end = time.perf_counter() + FIRST
+        while renderer.drawn == 0 and time.perf_counter() < end and not self._left.wait(0.02):
+            pass
 
-    def _load(self) -> None:
-        session = self._session
+    def _improve(self, pipeline: Pipeline, renderer: RenderThread) -> None:
+        """Swap in the faster backend once it is ready; the session runs on the slower one meanwhile."""
         try:
-            session.status_registry.update(engine=session.settings.engine.name)
-            from tpos_live.diffusion.cuda.diagnosis import gpu_remedy
-            from tpos_live.runtime.pipeline import Pipeline
-            from tpos_live.runtime.render_thread import RenderThread
-
-            encoder, output = session.audio_processor.encoder, session.output_size
-            pipeline = self._stack.enter_context(Pipeline(session.settings, live=True, encoder=encoder, output=output))
-            if self._left.is_set():
-                return
-            session.say(pipeline.note)
-            if pipeline.painter.notice:
-                session.status_registry.report(pipeline.painter.notice)
-            self.pipeline = pipeline
-            self._tell()
-            session.status_registry.update(state="running")
-            self.renderer = self._stack.enter_context(
-                RenderThread(
-                    pipeline.painter,
-                    pipeline.builder,
-                    session.audio_processor.frame_params,
-                    session.audio_processor.embedding,
-                    session.store,
-                    session.frames,
-                    fps_cap=session.settings.engine.fps_cap,
-                    report=session.status_registry.report,
-                    fail_over=self._fail_over,
-                )
-            )
-            self.ready.set()
-        except Exception as error:
-            self.error = error
+            better = pipeline.improve()
+        except EngineError as error:
+            if not self._left.is_set():
+                self._status_registry.update(accelerator_why=str(error))
+                self._status_registry.report(str(error))
             return
-        try:
-            with suppress(ImportError):
-                import av  # noqa: F401  # now, and not when somebody presses "record"
-            if remedy := gpu_remedy():
-                session.say(remedy)
-            self._first_picture()
-            self._improve()
-        except Exception as error:
-            session.status_registry.report(f"not all could be made ready, the show goes on: {first_line(error)}")
+        if better is not None and not self._left.is_set():
+            renderer.swap(better)
+            self._status_registry.update(accelerator=better.name, accelerator_why=better.fallback_reason)

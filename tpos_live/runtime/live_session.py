@@ -1,21 +1,20 @@
-"""The show: builds the parts, starts and stops the threads. Nothing else knows every part.
+"""The live session: the composition root, which creates the parts and starts and stops their threads.
 
-Threads: the sound device's callback and its supervisor, the listener (sound to Drive), the loader and then the
-renderer (Drive to Frame), the text encoder, OSC receiver, parser and feedback, the recorder, the screen
-saver's inhibitor; the stage has the main thread.
+Threads: the audio device's callback and its supervisor, the audio thread (audio to FrameParams), the loader and then
+the render thread (FrameParams to Frame), the text encoder, OSC receiver, parser and feedback, the recorder, the screen
+saver's inhibitor; the display has the main thread.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 
@@ -40,15 +39,18 @@ from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_registry import StatusRegistry
+from tpos_live.runtime.stop_signals import stop_signals
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pipeline and render thread import torch, which takes seconds
     from tpos_live.display.headless import HeadlessDisplay
     from tpos_live.runtime.demo import DemoPrompts
+    from tpos_live.runtime.pipeline import Pipeline
+    from tpos_live.runtime.render_thread import RenderThread
 
 
 def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
-    """A show from start to end, and of the process with it: 1 if a recording was lost. Raises our own errors for what
-    cannot start."""
+    """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises our own errors
+    for what cannot start."""
     headless = settings.window.headless
     if not headless and not has_display():
         raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
@@ -61,20 +63,20 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
                 session.run()
         finally:
             failures = session.controls.recordings.failures
-            for line in failures:  # told again: they may have scrolled away hours ago
+            for line in failures:  # repeated: they may have scrolled away hours ago
                 session.say(line)
-    # All of ours is closed and written. Taking down PyTorch and OpenVINO costs another second, and a loader that is
-    # inside a library's import cannot be interrupted: leave without them.
+    # Everything of ours is closed and written. Ending PyTorch and OpenVINO takes another second, and a loader inside a
+    # library's import cannot be interrupted: exit without them.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1 if failures else 0)
 
 
 def choose_seed(settings: Settings) -> Settings:
-    """The same settings with a seed of the system's entropy where none is set, said so that it can be had again.
+    """The same settings with a random seed where none is set, which is printed so that it can be reused.
 
     The seeds of `seed.random` follow from it, so with --seed they come again in the same order. Files (`render`,
-    `still`) and measurements keep the table's seed and stay as they are.
+    `still`) and measurements keep the default seed.
     """
     if "seed" in settings.parameters:
         return settings
@@ -83,29 +85,10 @@ def choose_seed(settings: Settings) -> Settings:
     return settings.model_copy(update={"parameters": {**settings.parameters, "seed": seed}})
 
 
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, SIGTERM or a closed terminal sets; the second Ctrl-C is obeyed at once."""
-    event = threading.Event()
-
-    def ask(number: int, _frame: Any) -> None:
-        if event.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        event.set()
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), ask) for name in names}
-    try:
-        yield event
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
-
-
 class LiveSession:
     """A context manager: entering starts every thread, leaving ends them within a second.
 
-    Thread contract: made, entered, run and left on the main thread.
+    Thread contract: created, entered, run and left on the main thread.
     """
 
     def __init__(
@@ -118,82 +101,75 @@ class LiveSession:
         say: Callable[[str], None] = lambda line: click.echo(f"tpos-live: {line}", err=True),
         headless_gl: bool = False,
     ) -> None:
-        """sound: a source to use in place of the one in the settings (measurements). headless_gl: draw
-        with OpenGL but without a display (measurements)."""
+        """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
+        a display (measurements)."""
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
         self._headless_gl = headless_gl
         check_recording(settings.record, settings.sound.audio)
         self.store = ParameterStore(settings.start_values())
         self.say = say
         self.status_registry = StatusRegistry(self.store, say)
+        report = self.status_registry.report
         self.frames: Mailbox[Frame] = Mailbox()
         encoder, why = open_encoder()
         if why:
             say(why)
-        self.audio_processor = AudioProcessor(encoder)
-        self.sound = sound or self._open_sound()
+        self.audio_processor = AudioProcessor(encoder, self._delay)
+        self.sound = sound or self._open_source()
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
-        self.audio_processor.delay = self._delay
+        record = settings.record
         self.controls = SessionControls(
-            self.store,
-            self.sound,
-            self.status_registry.report,
-            record=settings.record.file,
-            folder=settings.record.folder,
-            fps=settings.record.fps,
+            self.store, self.sound, report, record=record.file, folder=record.folder, fps=record.fps
         )
-        self.engine_loader = EngineLoader(self)
+        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.hear, report)
+        self.engine_loader = EngineLoader(
+            settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry, say
+        )
+        self.osc = OscControl(
+            self.store,
+            self.status_registry.status,
+            say,  # terminal only: errors of any sender must not appear on the screen
+            settings.osc.host,
+            settings.osc.port,
+            [parse_address(reply) for reply in settings.osc.reply],
+            (lambda: self.audio_processor.features) if settings.osc.audio else None,
+        )
         self._stack = ExitStack()
         self._ending_at = 0.0
         self._prompts: DemoPrompts | None = None
 
     @property
     def loading(self) -> bool:
-        """True while the engine is being loaded, or a faster accelerator prepared."""
+        """True while the engine is loaded, or a faster backend prepared."""
         return self.engine_loader.alive
 
     @property
-    def renderer(self) -> Any:
-        """The RenderThread, None while loading."""
+    def renderer(self) -> RenderThread | None:
+        """None while loading."""
         return self.engine_loader.renderer
 
     @property
-    def pipeline(self) -> Any:
-        """The Studio, None while loading."""
+    def pipeline(self) -> Pipeline | None:
+        """None while loading."""
         return self.engine_loader.pipeline
 
-    def __enter__(self) -> LiveSession:
+    def __enter__(self) -> Self:
         settings, stack = self.settings, self._stack
-        # The sound's threads must not wait 5 ms, Python's default, for their turn.
+        # The audio threads must not wait 5 ms, Python's default, for the interpreter.
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(0.001)
         try:
-            self.osc = stack.enter_context(
-                OscControl(
-                    self.store,
-                    self.status_registry.status,
-                    # To the terminal alone: a stranger's bad address must not appear on the wall.
-                    self.say,
-                    settings.osc.host,
-                    settings.osc.port,
-                    [parse_address(reply) for reply in settings.osc.reply],
-                    (lambda: self.audio_processor.features) if settings.osc.audio else None,
-                )
-            )
+            stack.enter_context(self.osc)
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
                 if not self._headless_gl:
                     stack.enter_context(ScreenSaverInhibitor(self.status_registry.report))
                 if note := self.display.describe_layout(LETTERS):
                     self.say(note)
-            self._ear = stack.enter_context(
-                AudioThread(
-                    self.sound, self.audio_processor, self.store, self.controls.hear, self.status_registry.report
-                )
-            )
+            stack.enter_context(self._audio_thread)
             self.status_registry.update(state="loading", encoder=self.audio_processor.encoder.name)
             self.status_registry.add_provider(self._sound_fields)
-            self.status_registry.add_provider(self._picture_fields)
+            self.status_registry.add_provider(self._frame_fields)
             stack.enter_context(self.engine_loader)
             stack.callback(self.status_registry.update, state="stopping")
             if self.osc.port:
@@ -210,9 +186,9 @@ class LiveSession:
             self._stack.close()
 
     def run(self) -> None:
-        """Show until the window is closed, Ctrl-C, the end of a file, or `seconds`.
+        """Run until the window is closed, Ctrl-C, the end of a file, or `seconds`.
 
-        Raises what stops a show from starting: AudioError, EngineError.
+        Raises errors that prevent the start: AudioError, EngineError.
         """
         if self.settings.seconds:
             self._ending_at = time.perf_counter() + self.settings.seconds
@@ -220,15 +196,15 @@ class LiveSession:
         self._raise()
 
     def run_until_first_frame(self) -> float:
-        """Show until the engine's first picture is there (measurements); the seconds it took."""
+        """Run until the engine's first frame (measurements); the seconds it took."""
         begin = time.perf_counter()
         self.display.run(lambda: self.display.interpolator.newest is not None or self._over())
         self._raise()
         return time.perf_counter() - begin
 
     def run_until_fastest_backend(self) -> float:
-        """Show until the engine's fastest accelerator draws (measurements); the longest wait for a picture, in seconds,
-        from the first one to a second after that."""
+        """Run until the engine's fastest backend is active (measurements); the longest interval between frames in
+        seconds, from the first one to one second after that."""
         drawn, longest, end = time.perf_counter(), 0.0, 0.0
 
         def best() -> bool:
@@ -245,17 +221,21 @@ class LiveSession:
         return longest
 
     def _raise(self) -> None:
-        error = self._ear.error or self.engine_loader.error
+        error = self._audio_thread.error or self.engine_loader.error
         if error is not None:
             raise error
 
     def _over(self) -> bool:
         ended = self._ending_at and time.perf_counter() >= self._ending_at
         return bool(
-            self._stop.is_set() or self._ear.ended.is_set() or ended or self._ear.error or self.engine_loader.error
+            self._stop.is_set()
+            or self._audio_thread.ended.is_set()
+            or ended
+            or self._audio_thread.error
+            or self.engine_loader.error
         )
 
-    def _open_sound(self) -> AudioSource:
+    def _open_source(self) -> AudioSource:
         sound = self.settings.sound
         if self._demo:
             return open_source(demo=True, mute=sound.mute)
@@ -266,7 +246,7 @@ class LiveSession:
 
     @property
     def output_size(self) -> tuple[int, int]:
-        """(width, height) that the pictures are shown or written at: of the window, as long as it is one."""
+        """(width, height) at which frames are shown or written: of the window, while it is one."""
         settings = self.settings
         return parse_size(settings.record.resolution if settings.window.headless else settings.window.size)
 
@@ -319,11 +299,11 @@ class LiveSession:
         return self.audio_processor.frame_params.latest() or FrameParams()
 
     def _delay(self) -> float:
-        """Seconds from sound in the room to its light on the screen, as far as they can be measured."""
+        """Seconds from sound in the room to its light on the screen, as far as measurable."""
         return self.display.meter.delay + self.sound.status(time.perf_counter()).passed
 
     def _sound_fields(self) -> dict[str, Any]:
-        if not self._ear.opened.is_set():
+        if not self._audio_thread.opened.is_set():
             return {}
         now = time.perf_counter()
         sound, heard = self.sound.status(now), self.audio_processor.features
@@ -343,7 +323,7 @@ class LiveSession:
             "message": sound.message or (self.pipeline.problem if self.pipeline else ""),
         }
 
-    def _picture_fields(self) -> dict[str, Any]:
+    def _frame_fields(self) -> dict[str, Any]:
         return {
             "engine_fps": self.engine_loader.fps(),
             "engine_busy": self.engine_loader.busy(),
