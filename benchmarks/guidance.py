@@ -4,9 +4,9 @@ Pictures of a prompt are led to a sound, by blending in conditioning space, by s
 sound grow as a scene of its own, at several strengths and at 1, 2 and 4 steps, and compared with the same picture
 without the sound:
 
-effect  the probability, by the engine's own judge, of the sound's scene
+effect  the probability, by the engine's own classifier, of the sound's scene
 scene   the same of the prompt's own scene
-both    how often the judge names both, each in some part of the picture
+both    how often the classifier names both, each in some part of the picture
 kept    structural similarity with the picture without sound (Wang et al. 2004), grey, 64x64
 apart   mean absolute difference from it, 0 to 255, 64x64
 
@@ -36,7 +36,7 @@ from tpos_live.diffusion.backends.registry import prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.evaluation.classifier.model import Judge, load_judge
+from tpos_live.evaluation.classifier.model import SceneClassifier, load_classifier
 
 CASES = (  # prompt, its scene, sound, the sound's scene
     ("a city at night", "city_at_night", "rain", "storm"),
@@ -137,11 +137,11 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
     return float((shrunk[0] - shrunk[1]).abs().mean())
 
 
-def scenes(judge: Judge, picture: np.ndarray) -> tuple[dict[str, float], set[str]]:
+def scenes(classifier: SceneClassifier, picture: np.ndarray) -> tuple[dict[str, float], set[str]]:
     """Probability of each scene, and those named in some part of the picture."""
     seen = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    parts = {judge.families[n] for n in judge.parts(seen).argmax(-1).flatten().tolist()}
-    return dict(zip(judge.families, torch.softmax(judge(seen)[0], 1)[0].tolist(), strict=True)), parts
+    parts = {classifier.families[n] for n in classifier.parts(seen).argmax(-1).flatten().tolist()}
+    return dict(zip(classifier.families, torch.softmax(classifier(seen)[0], 1)[0].tolist(), strict=True)), parts
 
 
 def settings(steps: int, seed: int, quantile: float = 0.5, momentum: float = 0.0) -> Snapshot:
@@ -149,7 +149,7 @@ def settings(steps: int, seed: int, quantile: float = 0.5, momentum: float = 0.0
     return ParameterStore(values).snapshot()
 
 
-def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
+def compare(easel: Easel, classifier: SceneClassifier, seeds: int) -> list[Row]:
     """Every method, step count and strength over all cases and seeds."""
     found: dict[tuple[str, int, int, float], list[tuple[int, float, float, float, float, float]]] = {}
     for (prompt, own, sound, scene), seed in itertools.product(CASES, range(seeds)):
@@ -162,7 +162,7 @@ def compare(easel: Easel, judge: Judge, seeds: int) -> list[Row]:
                 name: str, passes: int, strength: float, picture: np.ndarray, plain: np.ndarray = plain,
                 steps: int = steps, scene: str = scene, own: str = own, seed: int = seed,
             ) -> None:  # fmt: skip
-                likely, parts = scenes(judge, picture)
+                likely, parts = scenes(classifier, picture)
                 both = float({scene, own} <= parts)
                 row = (seed, likely[scene], likely[own], both, similarity(plain, picture), apart(plain, picture))
                 found.setdefault((name, steps, passes, strength), []).append(row)
@@ -221,15 +221,15 @@ def movement(easel: Easel, seeds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", type=Path, default=None, help="an engine folder with a judge; default: Ember")
+    parser.add_argument("--engine", type=Path, default=None, help="an engine folder with a classifier; default: Ember")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     engine = load_engine(arguments.engine or shipped("engines") / "ember", "cpu")
-    judge, _ = load_judge(engine.folder)
+    classifier, _ = load_classifier(engine.folder)
     easel = Easel(engine)
     with torch.inference_mode():
-        rows = compare(easel, judge, arguments.seeds)
+        rows = compare(easel, classifier, arguments.seeds)
         moved = movement(easel, arguments.seeds)
     equal = at_equal_content(rows)
     if arguments.json:

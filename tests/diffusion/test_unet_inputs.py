@@ -22,7 +22,7 @@ from tpos_live.diffusion.model.unet_inputs import WAVES, ExtraInputs, Layout, ex
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.region_blend import shares
-from tpos_live.evaluation.harness.sampler import Artist
+from tpos_live.evaluation.harness.sampler import SamplerHarness
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +109,10 @@ def test_two_prompts_are_one_pass_and_three_are_three_rows(paired: Engine) -> No
 
 
 def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
-    artist = Artist(paired, "eager", threads=1)
-    noise, scalars = artist.moment(4, 1.3, 0.5)
+    harness = SamplerHarness(paired, "eager", threads=1)
+    noise, scalars = harness.moment(4, 1.3, 0.5)
     sea, fire = paired.encode("sea"), paired.encode("fire")
-    grown = artist.grow([(sea, 0.3), (fire, 0.7)], scalars, noise)
+    grown = harness.grow([(sea, 0.3), (fire, 0.7)], scalars, noise)
     scenes = Regions(torch.stack([_tokens(paired, "sea"), _tokens(paired, "fire")]), (0.3, 0.7))
     painter = FrameGenerator(paired, backend="eager", options=GeneratorOptions(threads=1))
     params = FrameParams(noise_position=1.3, intensity=0.5)

@@ -1,4 +1,4 @@
-"""A small engine with a judge that knows nothing, for everything around them."""
+"""A small engine with a classifier that knows nothing, for everything around them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from fakes.one_thread import one_thread as one_thread
 from fakes.tiny_engine import make_tiny_engine
 
-from tpos_live.evaluation.classifier.model import FILE, Judge, save_judge
+from tpos_live.evaluation.classifier.model import FILE, SceneClassifier, save_classifier
 from tpos_live.evaluation.metrics.report import BEGIN, END
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
@@ -19,7 +19,7 @@ FAMILIES = ("fire", "ocean", "galaxy")
 
 @pytest.fixture(scope="session")
 def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny engine of three scalars as Ember has them, a model card, and a judge of random weights."""
+    """A tiny engine of three scalars as Ember has them, a model card, and a classifier of random weights."""
     scalars = [
         {"name": "intensity", "source": "intensity"},
         {"name": "hue", "source": "seed", "rate": 0.02, "cyclic": True},
@@ -27,7 +27,7 @@ def engine_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     folder = make_tiny_engine(tmp_path_factory.mktemp("engine"), metadata={"scalars": scalars})
     torch.manual_seed(0)
-    save_judge(Judge(FAMILIES).eval(), folder / FILE, {"seed": 0, "accuracy": 0.5, "held_out": 9})
+    save_classifier(SceneClassifier(FAMILIES).eval(), folder / FILE, {"seed": 0, "accuracy": 0.5, "held_out": 9})
     (folder / "README.md").write_text(f"# Tiny\n\n{BEGIN}\n{END}\n\nThe end.\n")
     return folder
 

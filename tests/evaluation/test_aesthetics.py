@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from tpos_live.evaluation.aesthetics import RULES, evaluate_look, measure, spectrum_slope
+from tpos_live.evaluation.aesthetics import RULES, evaluate_aesthetics, measure, spectrum_slope
 from tpos_live.evaluation.metrics.optical_flow import flow, residual
 
 RULE = {rule.name: rule for rule in RULES}
@@ -75,9 +75,9 @@ def test_movement_is_explained_and_boiling_is_not() -> None:
 
 
 def test_every_family_gets_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    values = evaluate_look(["fire", "galaxy"], 2, 0, (128, 128), as_json=True)
+    values = evaluate_aesthetics(["fire", "galaxy"], 2, 0, (128, 128), as_json=True)
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["kind"] for row in rows] == ["family", "family", "summary"]
     assert all(set(rows[0]["values"]) == {*RULE, "focus"} == set(found) for found in values.values())
-    evaluate_look(["fire"], 2, 0, (128, 64), as_json=False)
+    evaluate_aesthetics(["fire"], 2, 0, (128, 64), as_json=False)
     assert "fire" in capsys.readouterr().out

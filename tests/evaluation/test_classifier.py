@@ -1,4 +1,4 @@
-"""The judge: its file, its training, and the one in the box."""
+"""The classifier: its file, its training, and the one in the box."""
 
 from __future__ import annotations
 
@@ -15,13 +15,22 @@ from tpos_live.evaluation.classifier.model import (
     FILE,
     PART,
     SIDE,
-    Judge,
-    JudgeError,
-    load_judge,
-    save_judge,
+    ClassifierError,
+    SceneClassifier,
+    load_classifier,
+    save_classifier,
     shrink,
 )
-from tpos_live.evaluation.classifier.train import CUT, Pictures, augment, inherit, soften, train_judge, wide, window
+from tpos_live.evaluation.classifier.train import (
+    CUT,
+    Pictures,
+    augment,
+    inherit,
+    soften,
+    train_classifier,
+    wide,
+    window,
+)
 from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.scenes.finishing import MOODS, STYLES
 
@@ -30,23 +39,23 @@ EMBER = Path(__file__).parents[2] / "engines" / "ember"
 
 def test_what_it_says_does_not_depend_on_the_batch_or_the_size() -> None:
     torch.manual_seed(0)
-    judge = Judge(("fire", "ocean")).eval()
+    classifier = SceneClassifier(("fire", "ocean")).eval()
     pictures = torch.rand(3, 3, 64, 64).repeat_interleave(4, -1).repeat_interleave(4, -2)
-    logits, strength = judge(pictures)
-    assert logits.shape == strength.shape == (3, 2) and judge.look(pictures).shape == (3, FEATURES)
-    assert torch.allclose(judge(pictures[1:2])[0], logits[1:2], atol=1e-5)
-    assert torch.allclose(judge(shrink(pictures))[0], logits, atol=1e-5)
-    assert judge(torch.rand(1, 3, 288, 512))[0].shape == (1, 2)
+    logits, strength = classifier(pictures)
+    assert logits.shape == strength.shape == (3, 2) and classifier.embed(pictures).shape == (3, FEATURES)
+    assert torch.allclose(classifier(pictures[1:2])[0], logits[1:2], atol=1e-5)
+    assert torch.allclose(classifier(shrink(pictures))[0], logits, atol=1e-5)
+    assert classifier(torch.rand(1, 3, 288, 512))[0].shape == (1, 2)
 
 
 def test_it_looks_at_the_parts_of_a_picture() -> None:
     torch.manual_seed(0)
-    judge = Judge(("fire", "ocean", "galaxy")).eval()
+    classifier = SceneClassifier(("fire", "ocean", "galaxy")).eval()
     pictures = torch.rand(2, 3, 128, 128)
-    assert judge.places(pictures).shape[2:] == (8, 8) and judge.parts(pictures).shape == (2, 25, 3)
+    assert classifier.places(pictures).shape[2:] == (8, 8) and classifier.parts(pictures).shape == (2, 25, 3)
     pictures[1] = pictures[0]
     pictures[1, ..., 64:] = 0  # what is on the right changes nothing on the far left
-    parts = judge.parts(pictures).view(2, 5, 5, 3)
+    parts = classifier.parts(pictures).view(2, 5, 5, 3)
     changed = (parts[0] - parts[1]).abs().amax((0, 2))
     assert changed[4] > 4 * changed[0]
 
@@ -61,32 +70,32 @@ def test_another_cut_of_every_picture() -> None:
     assert len(seen) == (7 - PART + 1) ** 2
 
 
-def test_a_judge_inherits_what_another_knows() -> None:
+def test_a_classifier_inherits_what_another_knows() -> None:
     torch.manual_seed(0)
-    known, judge = Judge(("fire", "ocean")).eval(), Judge(("galaxy", "ocean", "fire")).eval()
-    inherit(judge, known)
+    known, classifier = SceneClassifier(("fire", "ocean")).eval(), SceneClassifier(("galaxy", "ocean", "fire")).eval()
+    inherit(classifier, known)
     picture = torch.rand(1, 3, 128, 128)
-    (old, strong), (new, stronger) = known(picture), judge(picture)
+    (old, strong), (new, stronger) = known(picture), classifier(picture)
     assert torch.allclose(new[0, [2, 1]], old[0], atol=1e-5)
     assert torch.allclose(stronger[0, [2, 1]], strong[0], atol=1e-5)
 
 
 def test_it_is_saved_small_and_comes_back(tmp_path: Path) -> None:
-    judge = Judge(tuple(f"family {n}" for n in range(40))).eval()
-    save_judge(judge, tmp_path / FILE, {"seed": 3})
-    again, facts = load_judge(tmp_path)
-    assert facts == {"seed": 3} and again.families == judge.families
+    classifier = SceneClassifier(tuple(f"family {n}" for n in range(40))).eval()
+    save_classifier(classifier, tmp_path / FILE, {"seed": 3})
+    again, facts = load_classifier(tmp_path)
+    assert facts == {"seed": 3} and again.families == classifier.families
     assert (tmp_path / FILE).stat().st_size < 2_000_000
     picture = torch.rand(1, 3, 128, 128)
-    assert torch.allclose(again(picture)[0], judge(picture)[0], atol=0.05)
+    assert torch.allclose(again(picture)[0], classifier(picture)[0], atol=0.05)
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "garbage", "foreign"])
-def test_a_damaged_judge_is_one_line_with_the_remedy(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_classifier_is_one_line_with_the_remedy(tmp_path: Path, damage: str) -> None:
     from safetensors.torch import save_file
 
     path = tmp_path / FILE
-    save_judge(Judge(("fire",)), path, {})
+    save_classifier(SceneClassifier(("fire",)), path, {})
     if damage == "gone":
         path.unlink()
     elif damage == "cut":
@@ -95,8 +104,8 @@ def test_a_damaged_judge_is_one_line_with_the_remedy(tmp_path: Path, damage: str
         path.write_bytes(b"\xff" * 99)
     else:
         save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(JudgeError, match="train judge") as caught:
-        load_judge(tmp_path)
+    with pytest.raises(ClassifierError, match="train judge") as caught:
+        load_classifier(tmp_path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
@@ -122,15 +131,15 @@ def test_softening_keeps_colour_and_loses_detail() -> None:
     assert torch.allclose(soft.mean((2, 3)), picture.mean((2, 3)), atol=0.01)
 
 
-def test_training_writes_a_judge_and_resumes(tmp_path: Path) -> None:
-    facts = train_judge(tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", held_out=24)
+def test_training_writes_a_classifier_and_resumes(tmp_path: Path) -> None:
+    facts = train_classifier(tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", held_out=24)
     assert 0 <= float(str(facts["accuracy"])) <= 1 and facts["held_out"] == 24
-    more = train_judge(
+    more = train_classifier(
         tmp_path, 0.0, 0, ("fire", "ocean"), threads=1, accelerator="cpu", resume=True, held_out=24, run=tmp_path
     )
     assert int(str(more["steps"])) == 2 * int(str(facts["steps"]))
     with pytest.raises(ValueError, match="no scene family"):
-        train_judge(tmp_path, 0.0, 0, ("fire", "bears"))
+        train_classifier(tmp_path, 0.0, 0, ("fire", "bears"))
 
 
 def test_families_are_chosen_by_name_by_engine_or_all(tmp_path: Path, ember_families: list[str]) -> None:
@@ -144,10 +153,10 @@ def test_families_are_chosen_by_name_by_engine_or_all(tmp_path: Path, ember_fami
             chosen(families, folder)
 
 
-@pytest.mark.skipif(not (EMBER / FILE).exists(), reason="no judge in the box yet")
-def test_the_judge_in_the_box_knows_renders_that_it_never_saw(ember_families: list[str]) -> None:
-    judge, facts = load_judge(EMBER)
-    assert set(judge.families) >= set(ember_families) and (EMBER / FILE).stat().st_size < 2_000_000
+@pytest.mark.skipif(not (EMBER / FILE).exists(), reason="no classifier in the box yet")
+def test_the_classifier_in_the_box_knows_renders_that_it_never_saw(ember_families: list[str]) -> None:
+    classifier, facts = load_classifier(EMBER)
+    assert set(classifier.families) >= set(ember_families) and (EMBER / FILE).stat().st_size < 2_000_000
     assert float(str(facts["accuracy"])) >= 0.98
-    pictures, kind, _, _ = Pictures(judge.families, 77_777, torch.device("cpu")).make(24)
-    assert (judge(pictures.float() / 255)[0].argmax(1) == kind).float().mean() >= 0.8
+    pictures, kind, _, _ = Pictures(classifier.families, 77_777, torch.device("cpu")).make(24)
+    assert (classifier(pictures.float() / 255)[0].argmax(1) == kind).float().mean() >= 0.8

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from tpos_live.cli.evaluate import evaluate
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE, load_vocabulary, offered_scenes
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.evaluation.classifier.model import FILE, Judge, load_judge, save_judge
+from tpos_live.evaluation.classifier.model import FILE, SceneClassifier, load_classifier, save_classifier
 from tpos_live.evaluation.gate import APART, NAMED, Verdict, judge_families, offer, trained_families
-from tpos_live.evaluation.harness.context import Trial, taught_families
-from tpos_live.evaluation.harness.pool import Crew
-from tpos_live.evaluation.harness.sampler import Artist
-from tpos_live.evaluation.reference_stats import Renders
+from tpos_live.evaluation.harness.context import EvaluationContext, offered_families
+from tpos_live.evaluation.harness.pool import WorkerPool
+from tpos_live.evaluation.harness.sampler import SamplerHarness
+from tpos_live.evaluation.reference_stats import ReferenceStats
 from tpos_live.training.text.captions import PHRASES
 
 
@@ -33,16 +33,16 @@ def test_a_family_needs_both(named: float, apart: float, passed: bool) -> None:
 
 
 def test_renders_pass_their_own_gate_and_noise_does_not(engine_folder: Path) -> None:
-    """With the shipped judge: what the engine draws is noise, so that no family of it passes."""
-    judge, _ = load_judge(Path(__file__).parents[2] / "engines" / "ember")
-    trial = Trial(Artist(load_engine(engine_folder, "cpu"), "eager"), judge, 0)
-    with Crew(trial, engine_folder, "eager", 0) as crew:
-        verdicts = judge_families(crew, Renders(None, engine_folder, 0), ["fire", "ocean"], 12)
+    """With the shipped classifier: what the engine draws is noise, so that no family of it passes."""
+    classifier, _ = load_classifier(Path(__file__).parents[2] / "engines" / "ember")
+    context = EvaluationContext(SamplerHarness(load_engine(engine_folder, "cpu"), "eager"), classifier, 0)
+    with WorkerPool(context, engine_folder, "eager", 0) as pool:
+        verdicts = judge_families(pool, ReferenceStats(None, engine_folder, 0), ["fire", "ocean"], 12)
         assert [verdict.family for verdict in verdicts] == ["fire", "ocean"]
         assert not any(verdict.passed for verdict in verdicts)
         assert all(0 <= verdict.named <= 1 and np.isfinite(verdict.apart) for verdict in verdicts)
         with pytest.raises(ValueError, match="at least two"):
-            judge_families(crew, Renders(None, engine_folder, 0), ["fire"], 12)
+            judge_families(pool, ReferenceStats(None, engine_folder, 0), ["fire"], 12)
 
 
 def test_what_is_not_offered_is_not_in_the_vocabulary(engine_folder: Path, tmp_path: Path) -> None:
@@ -50,21 +50,21 @@ def test_what_is_not_offered_is_not_in_the_vocabulary(engine_folder: Path, tmp_p
     shutil.copytree(engine_folder, folder)
     assert trained_families(folder) == [] and offered_scenes(folder) is None
     offer(folder, ["fire", "ocean"], ["fire", "ocean", "galaxy"])
-    assert trained_families(folder) == ["fire", "ocean", "galaxy"] and taught_families(folder) == ["fire", "ocean"]
+    assert trained_families(folder) == ["fire", "ocean", "galaxy"] and offered_families(folder) == ["fire", "ocean"]
     assert offered_scenes(folder) == {*PHRASES["fire"], *PHRASES["ocean"]}
     engine = load_engine(folder, "cpu")
     vocabulary = load_vocabulary(folder, engine.sentences)
     assert vocabulary is not None and set(vocabulary.match("galaxy").families) <= {"fire", "ocean"}
     with pytest.raises(ValueError, match="no family"):
         offer(folder, [], ["fire"])
-    assert taught_families(folder) == ["fire", "ocean"]
+    assert offered_families(folder) == ["fire", "ocean"]
 
 
 def test_the_command_says_and_writes(engine_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "engine"
     shutil.copytree(engine_folder, folder)
     torch.manual_seed(1)
-    save_judge(Judge(("fire", "ocean", "galaxy")).eval(), folder / FILE, {"seed": 0})
+    save_classifier(SceneClassifier(("fire", "ocean", "galaxy")).eval(), folder / FILE, {"seed": 0})
     monkeypatch.chdir(tmp_path)
     run = ["gate", "--engine", str(folder), "--frames", "10", "--accelerator", "eager"]
     found = CliRunner().invoke(evaluate, run)

@@ -20,13 +20,13 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.evaluation.classifier.model import JudgeError, load_judge
-from tpos_live.evaluation.harness.context import Trial
-from tpos_live.evaluation.harness.pool import Crew, dice
-from tpos_live.evaluation.harness.sampler import Artist
+from tpos_live.evaluation.classifier.model import ClassifierError, load_classifier
+from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
+from tpos_live.evaluation.harness.sampler import SamplerHarness
 from tpos_live.evaluation.image_model import QUICK, SECTIONS, Counts, Evaluation, evaluate_ember
 from tpos_live.evaluation.metrics.report import Figure
-from tpos_live.evaluation.reference_stats import PART, Renders, single
+from tpos_live.evaluation.reference_stats import PART, ReferenceStats, single
 
 FEW = replace(QUICK, pictures=4, many=2, slow=2, levels=4, prompts=1, frames=9, pairs=2, timed=2, stock=1, show=0)
 
@@ -42,7 +42,7 @@ def measured(folder: Path, seed: int, sections: list[str] | None = None, **optio
 
 def test_the_artist_draws_what_a_show_draws(engine_folder: Path) -> None:
     engine = load_engine(engine_folder, "cpu")
-    artist, painter = Artist(engine, "eager"), FrameGenerator(engine, None, "eager")
+    harness, painter = SamplerHarness(engine, "eager"), FrameGenerator(engine, None, "eager")
     states = engine.encode("a blue sea")
     tokens = torch.zeros(painter.prompt_length, engine.token_dim)
     tokens[: len(states)] = states
@@ -51,9 +51,9 @@ def test_the_artist_draws_what_a_show_draws(engine_folder: Path) -> None:
             FrameParams(noise_position=3.3, intensity=0.4), Conditioning(tokens), ParameterStore({"seed": 5}).snapshot()
         )
     ).pixels
-    noise, scalars = artist.moment(5, 3.3, 0.4)
-    assert np.array_equal(artist.generate(FrameRequest(states, Conditioning(scalars), noise)), shown)
-    assert not np.array_equal(artist.generate(FrameRequest(states, Conditioning(scalars), noise), steps=8), shown)
+    noise, scalars = harness.moment(5, 3.3, 0.4)
+    assert np.array_equal(harness.generate(FrameRequest(states, Conditioning(scalars), noise)), shown)
+    assert not np.array_equal(harness.generate(FrameRequest(states, Conditioning(scalars), noise), steps=8), shown)
 
 
 def test_every_figure_is_measured_printed_and_written(
@@ -99,21 +99,26 @@ def test_what_is_there_is_not_measured_again(
 
 
 def test_renders_are_kept_and_only_more_of_them_are_made(engine_folder: Path, tmp_path: Path) -> None:
-    judge, _ = load_judge(engine_folder)
-    crew = Crew(Trial(Artist(load_engine(engine_folder, "cpu"), "eager"), judge, 5), engine_folder, "eager", 0)
+    classifier, _ = load_classifier(engine_folder)
+    pool = WorkerPool(
+        EvaluationContext(SamplerHarness(load_engine(engine_folder, "cpu"), "eager"), classifier, 5),
+        engine_folder,
+        "eager",
+        0,
+    )
     made: list[int] = []
-    do = crew.do
-    crew.do = lambda name, job, items: (made.append(len(items)), do(name, job, items))[1]  # type: ignore[method-assign]
+    do = pool.do
+    pool.do = lambda name, job, items: (made.append(len(items)), do(name, job, items))[1]  # type: ignore[method-assign]
     path, families = tmp_path / "renders.npz", ["fire", "ocean"]
-    few = Renders(path, engine_folder, 5).features(crew, families, 3)
-    kept = Renders(path, engine_folder, 5)
-    assert np.array_equal(kept.features(crew, families, 3)["fire"], few["fire"]) and made == [1, 1]
-    more = kept.features(crew, families, PART + 2)
+    few = ReferenceStats(path, engine_folder, 5).features(pool, families, 3)
+    kept = ReferenceStats(path, engine_folder, 5)
+    assert np.array_equal(kept.features(pool, families, 3)["fire"], few["fire"]) and made == [1, 1]
+    more = kept.features(pool, families, PART + 2)
     assert np.allclose(more["ocean"][:3], few["ocean"], atol=1e-4) and more["ocean"].shape == (PART + 2, 64)
-    Renders(path, engine_folder, 6).features(crew, families, 3)
+    ReferenceStats(path, engine_folder, 6).features(pool, families, 3)
     assert len(made) == 6, "those of another seed are not these"
     assert single(5, "fire", 0, 2) == single(5, "fire", 0, 9)[:2]
-    assert dice(1, "a")[0].random() != dice(1, "b")[0].random()
+    assert item_rng(1, "a")[0].random() != item_rng(1, "b")[0].random()
 
 
 @pytest.mark.slow
@@ -124,7 +129,7 @@ def test_processes_change_nothing_but_the_time(engine_folder: Path) -> None:
         assert (a.name, a.n) == (b.name, b.n) and a.value == pytest.approx(b.value, rel=1e-3)
 
 
-def test_a_judge_of_more_families_than_the_engine_knows_judges_those(engine_folder: Path, tmp_path: Path) -> None:
+def test_a_classifier_of_more_families_than_the_engine_knows_judges_those(engine_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(engine_folder, tmp_path / "engine"))
     (folder / "families.toml").write_text('families = ["fire", "galaxy"]')
     figures = measured(folder, 1, ["prompts", "distance"])
@@ -133,14 +138,14 @@ def test_a_judge_of_more_families_than_the_engine_knows_judges_those(engine_fold
     assert distance.n == 2 * FEW.pictures
 
 
-def test_an_engine_without_a_judge_is_one_line(engine_folder: Path, tmp_path: Path) -> None:
+def test_an_engine_without_a_classifier_is_one_line(engine_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(engine_folder, tmp_path / "engine"))
     shutil.rmtree(folder / "judge")
-    with pytest.raises(JudgeError, match="train judge"):
+    with pytest.raises(ClassifierError, match="train judge"):
         Evaluation(folder, 1, FEW)
 
 
-def test_families_that_the_judge_does_not_know_are_told(
+def test_families_that_the_classifier_does_not_know_are_told(
     engine_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path(shutil.copytree(engine_folder, tmp_path / "engine"))

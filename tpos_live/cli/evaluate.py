@@ -98,7 +98,7 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
         trained = trained_families(folder) or evaluation.families
         if unknown := sorted(unwanted - set(trained)):
             raise click.BadParameter(f"the engine was not trained on {', '.join(unknown)}", param_hint="--without")
-        verdicts = judge_families(evaluation.crew, evaluation.renders, trained, frames)
+        verdicts = judge_families(evaluation.pool, evaluation.renders, trained, frames)
     for verdict in verdicts:
         click.echo(f"{verdict}{', not offered' if verdict.family in unwanted else ''}")
     offered = [verdict.family for verdict in verdicts if verdict.passed and verdict.family not in unwanted]
@@ -118,14 +118,14 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
 def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> int:
     """Measure the scenes' own look: colour, light, quiet, texture, movement."""
     from tpos_live.core.setting_values import parse_size
-    from tpos_live.evaluation.aesthetics import evaluate_look
+    from tpos_live.evaluation.aesthetics import evaluate_aesthetics
     from tpos_live.evaluation.classifier.command import chosen
 
     try:
         wanted = parse_size(size)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--size") from error
-    evaluate_look(chosen(families or "all"), pictures, seed, wanted, as_json)
+    evaluate_aesthetics(chosen(families or "all"), pictures, seed, wanted, as_json)
     return 0
 
 

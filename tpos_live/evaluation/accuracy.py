@@ -1,4 +1,4 @@
-"""What the judge says of an engine's pictures: right scene, right distribution, right intensity."""
+"""What the classifier says of an engine's pictures: right scene, right distribution, right intensity."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tpos_live.evaluation.captions import Caption
-from tpos_live.evaluation.harness.context import Trial
-from tpos_live.evaluation.harness.pool import Crew, dice
+from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.metrics.report import Figure
 from tpos_live.evaluation.metrics.statistics import frechet, spearman
-from tpos_live.evaluation.reference_stats import PART, Renders, single
+from tpos_live.evaluation.reference_stats import PART, ReferenceStats, single
 from tpos_live.training.image_model.recipe import PLAIN
 from tpos_live.training.text.captions import PHRASES
 
@@ -27,22 +27,22 @@ def any_scalars(rng: random.Random, intensity: float) -> tuple[float, ...]:
     return (intensity, *(rng.random() for _ in PLAIN[1:]))
 
 
-def accuracy(crew: Crew, name: str, captions: Sequence[Caption], seeds: int, bar: float) -> list[Figure]:
-    """The share of one-step pictures in which the judge sees the family that the caption means."""
+def accuracy(pool: WorkerPool, name: str, captions: Sequence[Caption], seeds: int, bar: float) -> list[Figure]:
+    """The share of one-step pictures in which the classifier sees the family that the caption means."""
     meant = np.array([family for _, family in captions])
-    right = np.array(crew.do(name, _named, [(text, family, seeds, 1) for text, family in captions]))
+    right = np.array(pool.map(name, _named, [(text, family, seeds, 1) for text, family in captions]))
     by_family = {family: right[meant == family].mean() for family in sorted(set(meant.tolist()))}
     worst = sorted(by_family, key=by_family.__getitem__)[:3]
     note = "worst: " + ", ".join(f"{family} {100 * by_family[family]:.0f} %" for family in worst)
     return [Figure(name, float(right.mean()), bar, unit="%", n=right.size, note=note)]
 
 
-def patience(crew: Crew, captions: Sequence[Caption]) -> list[Figure]:
+def few_step_accuracy(pool: WorkerPool, captions: Sequence[Caption]) -> list[Figure]:
     """Whether a picture of each caption is named as often in a few steps as in one, from the same noise."""
 
     def named(steps: int) -> float:
         items = [(text, family, 1, steps) for text, family in captions]
-        return float(np.mean(crew.do(f"right scene in {steps} steps", _named, items)))
+        return float(np.mean(pool.map(f"right scene in {steps} steps", _named, items)))
 
     one = named(1)
     figures = []
@@ -54,15 +54,15 @@ def patience(crew: Crew, captions: Sequence[Caption]) -> list[Figure]:
     return figures
 
 
-def _named(trial: Trial, item: tuple[str, str, int, int]) -> list[bool]:
+def _named(context: EvaluationContext, item: tuple[str, str, int, int]) -> list[bool]:
     text, family, seeds, steps = item
-    rng, generator = dice(trial.seed, "named", text)
-    states = trial.states(text)
+    rng, generator = item_rng(context.seed, "named", text)
+    states = context.states(text)
     pictures = [
-        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator), steps)
+        context.harness.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), context.harness.noise(generator), steps)
         for _ in range(seeds)
     ]
-    named: list[bool] = (trial.look(pictures)[1].argmax(1) == trial.index(family)).tolist()
+    named: list[bool] = (context.classify(pictures)[1].argmax(1) == context.index(family)).tolist()
     return named
 
 
@@ -75,20 +75,20 @@ class Part(NamedTuple):
     slow: int
 
 
-def distances(crew: Crew, renders: Renders, pictures: int, many: int, slow: int) -> list[Figure]:
+def distances(pool: WorkerPool, renders: ReferenceStats, pictures: int, many: int, slow: int) -> list[Figure]:
     """Fréchet distances of one-step pictures from fresh renders of the same captions, with noise of their own.
 
     pictures: of every family; many: of them again in MANY_STEPS steps, in `slow` families.
     """
-    families = crew.trial.families
+    families = pool.context.families
     patient = set(families[:: max(len(families) // max(slow, 1), 1)][:slow]) if many > 1 else set()
     parts = [
         Part(family, start, min(PART, pictures - start), min(max(many - start, 0), PART) if family in patient else 0)
         for family in families
         for start in range(0, pictures, PART)
     ]
-    done = list(zip(parts, crew.do("distance to fresh renders", _drawn, parts), strict=True))
-    real = renders.features(crew, families, pictures)
+    done = list(zip(parts, pool.map("distance to fresh renders", _drawn, parts), strict=True))
+    real = renders.features(pool, families, pictures)
     drawn = {name: np.concatenate([one for part, (one, _) in done if part.family == name]) for name in families}
     apart = float(np.mean([frechet(real[a], real[b]) for a, b in combinations(families, 2)]))
     near = {name: frechet(drawn[name], real[name]) for name in families}
@@ -114,25 +114,25 @@ def distances(crew: Crew, renders: Renders, pictures: int, many: int, slow: int)
     return figures
 
 
-def _drawn(trial: Trial, part: Part) -> tuple[np.ndarray, np.ndarray]:
+def _drawn(context: EvaluationContext, part: Part) -> tuple[np.ndarray, np.ndarray]:
     """Features of the pictures of a part in one step [n, 64] and in eight [slow, 64]."""
-    artist = trial.artist
-    _, generator = dice(trial.seed, "drawn", part.family, part.start)
+    harness = context.harness
+    _, generator = item_rng(context.seed, "drawn", part.family, part.start)
     one, eight = [], []
-    for at, recipe in enumerate(single(trial.seed, part.family, part.start, part.pictures)):
-        noise, states = artist.noise(generator), trial.states(recipe.texts[0])
-        one.append(artist.draw(states, recipe.scalars, noise))
+    for at, recipe in enumerate(single(context.seed, part.family, part.start, part.pictures)):
+        noise, states = harness.noise(generator), context.states(recipe.texts[0])
+        one.append(harness.draw(states, recipe.scalars, noise))
         if at < part.slow:
-            eight.append(artist.draw(states, recipe.scalars, noise, MANY_STEPS))
-    features = trial.look(one)[0]
-    return features, trial.look(eight)[0] if eight else features[:0]
+            eight.append(harness.draw(states, recipe.scalars, noise, MANY_STEPS))
+    features = context.classify(one)[0]
+    return features, context.classify(eight)[0] if eight else features[:0]
 
 
-def intensity(crew: Crew, renders: Renders, pictures: int) -> list[Figure]:
-    """Whether the intensity knob moves what the judge reads as intensity, family by family."""
-    families = crew.trial.families
-    ranks = dict(zip(families, crew.do("intensity", _rank, [(name, pictures) for name in families]), strict=True))
-    own = renders.ranks(crew, families, pictures)
+def intensity(pool: WorkerPool, renders: ReferenceStats, pictures: int) -> list[Figure]:
+    """Whether the intensity knob moves what the classifier reads as intensity, family by family."""
+    families = pool.context.families
+    ranks = dict(zip(families, pool.map("intensity", _rank, [(name, pictures) for name in families]), strict=True))
+    own = renders.ranks(pool, families, pictures)
     worst = sorted(ranks, key=ranks.__getitem__)[:3]
     good, there = (sum(rank >= 0.9 for rank in some.values()) / len(families) for some in (ranks, own))
     mean = sum(ranks.values()) / len(ranks)
@@ -142,10 +142,10 @@ def intensity(crew: Crew, renders: Renders, pictures: int) -> list[Figure]:
                    n=pictures * len(ranks), note=note)]  # fmt: skip
 
 
-def _rank(trial: Trial, item: tuple[str, int]) -> float:
+def _rank(context: EvaluationContext, item: tuple[str, int]) -> float:
     family, pictures = item
-    rng, generator = dice(trial.seed, "intensity", family)
-    states = trial.states(PHRASES[family][0])
+    rng, generator = item_rng(context.seed, "intensity", family)
+    states = context.states(PHRASES[family][0])
     knob = [k / max(pictures - 1, 1) for k in range(pictures)]
-    drawn = [trial.artist.draw(states, any_scalars(rng, level), trial.artist.noise(generator)) for level in knob]
-    return spearman(knob, trial.look(drawn)[2][:, trial.index(family)].tolist())
+    drawn = [context.harness.draw(states, any_scalars(rng, level), context.harness.noise(generator)) for level in knob]
+    return spearman(knob, context.classify(drawn)[2][:, context.index(family)].tolist())

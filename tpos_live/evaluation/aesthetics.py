@@ -157,7 +157,7 @@ def examine(family: str, pictures: int, seed: int, cells: tuple[int, int]) -> di
     return measure(rendered) | {"boil": boil(family, seed, cells, max(pictures // 4, 1))}
 
 
-def evaluate_look(
+def evaluate_aesthetics(
     families: Sequence[str],
     pictures: int,
     seed: int,

@@ -1,4 +1,4 @@
-"""Does the picture show what is heard? Frames driven by sound alone, named by the judge."""
+"""Does the picture show what is heard? Frames driven by sound alone, named by the classifier."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tpos_live.conditioning.vocabulary import NEAR, Vocabulary, load_vocabulary
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.evaluation.accuracy import any_scalars
-from tpos_live.evaluation.classifier.model import Judge, load_judge
-from tpos_live.evaluation.harness.context import Trial
-from tpos_live.evaluation.harness.pool import dice
-from tpos_live.evaluation.harness.sampler import Artist, as_tensor
+from tpos_live.evaluation.classifier.model import SceneClassifier, load_classifier
+from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.pool import item_rng
+from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
 from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.offline import improve, pictures
@@ -32,7 +32,7 @@ from tpos_live.training.text.captions import PHRASES
 
 SECONDS = 5.0
 LOOKED_AT = 5
-"""Pictures at the end that the judge sees; the scene named most often is the answer."""
+"""Pictures at the end that the classifier sees; the scene named most often is the answer."""
 FPS = 5
 Example = tuple[str, np.ndarray]
 """What a sound is, in words, and the sound: mono float32 at 48 kHz."""
@@ -59,9 +59,8 @@ def recorded(folder: Path, report: Callable[[str], None]) -> Iterator[Example]:
 
 @dataclass(frozen=True)
 class Answer:
-    """drawn: the family that the judge names. heard: that of the phrase nearest to the meaning; "" for none, a mood.
-
-    density: how much of the sound there is, as the encoder says.
+    """drawn: the family that the classifier names. heard: that of the phrase nearest to the embedding; "" for none or a
+    mood. density: how much of the sound there is, as the encoder says.
     """
 
     drawn: str
@@ -83,30 +82,30 @@ def scene_of(text: str, families: tuple[str, ...], vocabulary: Vocabulary | None
 def evaluate_picture(
     examples: Iterator[Example], seed: int, as_json: bool, report: Callable[[str], None]
 ) -> list[Figure]:
-    """Draw each sound with no prompt and the sound's full weight, let the judge name it, and print the figures.
+    """Draw each sound with no prompt and the sound's full weight, let the classifier name it, and print the figures.
 
     A class counts if the engine has a scene for it. What is lost on the way is told too: whether the encoder heard the
-    scene, and whether its phrase alone, as a prompt, is drawn so that the judge names it.
+    scene, and whether its phrase alone, as a prompt, is drawn so that the classifier names it.
     """
     settings = load_settings({"engine.name": "ember"})
     values: dict[str, float | int | str] = {"prompt": "", "audio.weight": 1.0, "audio.mode": "blend", "seed": seed}
     snapshot = ParameterStore({**settings.start_values(), **values}).snapshot()
     with Pipeline(settings, live=False) as pipeline:
         improve(pipeline)
-        judge, _ = load_judge(pipeline.engine.folder)
-        trial = Trial(Artist(pipeline.engine), judge, seed)
+        classifier, _ = load_classifier(pipeline.engine.folder)
+        context = EvaluationContext(SamplerHarness(pipeline.engine), classifier, seed)
         vocabulary = load_vocabulary(pipeline.engine.folder, pipeline.engine.sentences)
         seen: dict[str, list[Answer]] = {}
         wanted: dict[str, str | None] = {}
         for index, (text, mono) in enumerate(examples):
             if text not in wanted:
-                wanted[text] = scene_of(text, trial.families, vocabulary)
+                wanted[text] = scene_of(text, context.families, vocabulary)
                 if wanted[text] is None:
                     report(f"left out: {text}, for which the engine has no scene")
             if wanted[text] is not None:
-                answer = _answer(pipeline, judge, snapshot, mono, index * 2 * SECONDS)
+                answer = _answer(pipeline, classifier, snapshot, mono, index * 2 * SECONDS)
                 seen.setdefault(text, []).append(answer)
-        words = {text: _by_words(trial, str(wanted[text])) for text in seen}
+        words = {text: _by_words(context, str(wanted[text])) for text in seen}
     flat = [(answer, wanted[text]) for text, answers in seen.items() for answer in answers]
     right = [answer.drawn == scene for answer, scene in flat]
     heard = [answer.heard == scene for answer, scene in flat]
@@ -135,18 +134,20 @@ def _told(answers: list[Answer], scene: str, words: float) -> str:
     return f"heard {heard:.0f} %, by words {100 * words:.0f} %, magnitude {density:.2f}{others}"
 
 
-def _by_words(trial: Trial, family: str) -> float:
-    """The share of pictures of a family's plainest phrase that the judge names so."""
-    rng, generator = dice(trial.seed, "by words", family)
-    states = trial.states(PHRASES[family][0])
+def _by_words(context: EvaluationContext, family: str) -> float:
+    """The share of pictures of a family's plainest phrase that the classifier names so."""
+    rng, generator = item_rng(context.seed, "by words", family)
+    states = context.states(PHRASES[family][0])
     drawn = [
-        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator))
+        context.harness.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), context.harness.noise(generator))
         for _ in range(LOOKED_AT)
     ]
-    return float((trial.look(drawn)[1].argmax(1) == trial.index(family)).mean())
+    return float((context.classify(drawn)[1].argmax(1) == context.index(family)).mean())
 
 
-def _answer(pipeline: Pipeline, judge: Judge, snapshot: Snapshot, mono: np.ndarray, begin: float) -> Answer:
+def _answer(
+    pipeline: Pipeline, classifier: SceneClassifier, snapshot: Snapshot, mono: np.ndarray, begin: float
+) -> Answer:
     """What is drawn in the last pictures of a sound, heard from a fresh start.
 
     begin: seconds on the mixer's clock, which only runs forward; what was heard before has faded by the end.
@@ -162,8 +163,8 @@ def _answer(pipeline: Pipeline, judge: Judge, snapshot: Snapshot, mono: np.ndarr
     embedding = audio_processor.embedding.latest()
     if not last:
         return Answer("", "", 0.0)
-    votes = judge(as_tensor(list(last)))[0].argmax(1)
-    drawn = judge.families[int(votes.bincount(minlength=len(judge.families)).argmax())]
+    votes = classifier(as_tensor(list(last)))[0].argmax(1)
+    drawn = classifier.families[int(votes.bincount(minlength=len(classifier.families)).argmax())]
     return Answer(drawn, heard_scene(pipeline.encoder, embedding), float(embedding.density) if embedding else 0.0)
 
 

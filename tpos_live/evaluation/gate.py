@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
-from tpos_live.evaluation.harness.context import Trial
-from tpos_live.evaluation.harness.pool import Crew, dice
+from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.metrics.statistics import frechet
-from tpos_live.evaluation.reference_stats import PART, Renders, single
+from tpos_live.evaluation.reference_stats import PART, ReferenceStats, single
 from tpos_live.training.text.captions import vocabulary
 
 NAMED = 0.9
@@ -52,7 +52,7 @@ class Verdict:
         return f"{self.family:16} {mark:6}  named {100 * self.named:3.0f} %  distance {self.apart:.2f}{wrong}"
 
 
-def judge_families(crew: Crew, renders: Renders, families: Sequence[str], pictures: int) -> list[Verdict]:
+def judge_families(pool: WorkerPool, renders: ReferenceStats, families: Sequence[str], pictures: int) -> list[Verdict]:
     """The verdict on each of `families`, from so many one-step frames of training's captions with new noise.
 
     Raises ValueError for less than two families or frames.
@@ -60,8 +60,8 @@ def judge_families(crew: Crew, renders: Renders, families: Sequence[str], pictur
     if len(families) < 2:
         raise ValueError("the gate compares families: at least two are needed")
     parts = [(name, start, min(PART, pictures - start)) for name in families for start in range(0, pictures, PART)]
-    done = list(zip(parts, crew.do("gate", _drawn, parts), strict=True))
-    real = renders.features(crew, families, pictures)
+    done = list(zip(parts, pool.map("gate", _drawn, parts), strict=True))
+    real = renders.features(pool, families, pictures)
     between = float(np.mean([frechet(real[a], real[b]) for a, b in combinations(families, 2)]))
     verdicts = []
     for name in families:
@@ -74,16 +74,16 @@ def judge_families(crew: Crew, renders: Renders, families: Sequence[str], pictur
     return verdicts
 
 
-def _drawn(trial: Trial, part: tuple[str, int, int]) -> tuple[np.ndarray, list[str]]:
+def _drawn(context: EvaluationContext, part: tuple[str, int, int]) -> tuple[np.ndarray, list[str]]:
     """Features [n, 64] of one-step frames, and the families that they are named."""
     family, start, count = part
-    _, generator = dice(trial.seed, "gate", family, start)
+    _, generator = item_rng(context.seed, "gate", family, start)
     frames = [
-        trial.artist.draw(trial.engine_states(recipe.texts[0]), recipe.scalars, trial.artist.noise(generator))
-        for recipe in single(trial.seed, family, start, count)
+        context.harness.draw(context.engine_states(recipe.texts[0]), recipe.scalars, context.harness.noise(generator))
+        for recipe in single(context.seed, family, start, count)
     ]
-    features, logits, _ = trial.look(frames)
-    return features, [trial.judge.families[at] for at in logits.argmax(1).tolist()]
+    features, logits, _ = context.classify(frames)
+    return features, [context.classifier.families[at] for at in logits.argmax(1).tolist()]
 
 
 def trained_families(folder: Path) -> list[str]:

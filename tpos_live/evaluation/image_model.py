@@ -66,7 +66,7 @@ other measurement has filled its caches."""
 
 
 class Evaluation:
-    """An engine, its judge and what is to be measured. Networks are loaded when a section first needs them."""
+    """An engine, its classifier and what is to be measured. Networks are loaded when a section first needs them."""
 
     def __init__(
         self,
@@ -81,21 +81,23 @@ class Evaluation:
     ) -> None:
         """workers: processes that draw; 0 = this one. keep: a folder for results and the readings of renders.
 
-        Raises JudgeError and CaptionsError, each one line.
+        Raises ClassifierError and CaptionsError, each one line.
         """
-        from tpos_live.evaluation.classifier.model import FILE, load_judge
-        from tpos_live.evaluation.harness.context import taught_families
-        from tpos_live.evaluation.reference_stats import Renders
+        from tpos_live.evaluation.classifier.model import FILE, load_classifier
+        from tpos_live.evaluation.harness.context import offered_families
+        from tpos_live.evaluation.reference_stats import ReferenceStats
 
         self.folder, self.seed, self.counts, self.accelerator, self.workers = folder, seed, counts, accelerator, workers
-        self.judge, self.facts = load_judge(folder)
-        taught = taught_families(folder)
-        if unknown := [name for name in taught if name not in self.judge.families]:
-            click.echo(f"the judge does not know {', '.join(unknown)}; make it again: tpos-live train judge", err=True)
-        self.families = [name for name in self.judge.families if not taught or name in taught]
+        self.classifier, self.facts = load_classifier(folder)
+        taught = offered_families(folder)
+        if unknown := [name for name in taught if name not in self.classifier.families]:
+            click.echo(
+                f"the classifier does not know {', '.join(unknown)}; make it again: tpos-live train judge", err=True
+            )
+        self.families = [name for name in self.classifier.families if not taught or name in taught]
         self.fresh = read_captions(captions or SHIPPED, self.families)
         self.photographs = photographs
-        self.renders = Renders(keep and keep / "renders.npz", folder, seed)
+        self.renders = ReferenceStats(keep and keep / "renders.npz", folder, seed)
         about = {
             "engine": folder.name, "weights": _weights(folder), "families": len(self.families), "seed": seed,
             "judge": hashlib.sha256((folder / FILE).read_bytes()).hexdigest()[:12],
@@ -112,19 +114,21 @@ class Evaluation:
         self._stack.close()
 
     @cached_property
-    def crew(self) -> Any:
+    def pool(self) -> Any:
         """Who draws and looks."""
         from tpos_live.diffusion.model.engine import load_engine
-        from tpos_live.evaluation.harness.context import Trial
-        from tpos_live.evaluation.harness.pool import Crew
-        from tpos_live.evaluation.harness.sampler import Artist
+        from tpos_live.evaluation.harness.context import EvaluationContext
+        from tpos_live.evaluation.harness.pool import WorkerPool
+        from tpos_live.evaluation.harness.sampler import SamplerHarness
 
-        artist = Artist(load_engine(self.folder), self.accelerator)
-        crew = self._stack.enter_context(
-            Crew(Trial(artist, self.judge, self.seed), self.folder, self.accelerator, self.workers)
+        harness = SamplerHarness(load_engine(self.folder), self.accelerator)
+        pool = self._stack.enter_context(
+            WorkerPool(
+                EvaluationContext(harness, self.classifier, self.seed), self.folder, self.accelerator, self.workers
+            )
         )
-        click.echo(f"{self.folder.name}: {len(self.families)} families, {artist.note}", err=True)
-        return crew
+        click.echo(f"{self.folder.name}: {len(self.families)} families, {harness.note}", err=True)
+        return pool
 
     def measure(self, name: str) -> list[Figure]:
         """The figures of one section."""
@@ -146,53 +150,53 @@ class Evaluation:
     def _speed(self) -> list[Figure]:
         from tpos_live.evaluation.speed import speed
 
-        return speed(self.crew.trial.artist, self.counts.timed, self.counts.stock)
+        return speed(self.pool.context.harness, self.counts.timed, self.counts.stock)
 
     def _prompts(self) -> list[Figure]:
-        from tpos_live.evaluation.accuracy import accuracy, patience
+        from tpos_live.evaluation.accuracy import accuracy, few_step_accuracy
         from tpos_live.training.text.captions import HELD_OUT
 
         held_out: list[Caption] = [(text, family) for family in self.families for text in HELD_OUT.get(family, ())]
         seeds = self.counts.seeds
-        figures = accuracy(self.crew, "right scene, captions in new wording", self.fresh, seeds, 0.95)
+        figures = accuracy(self.pool, "right scene, captions in new wording", self.fresh, seeds, 0.95)
         if held_out:
-            figures += accuracy(self.crew, "right scene, words that no caption held", held_out, seeds, 0.8)
-        return figures + patience(self.crew, self.fresh)
+            figures += accuracy(self.pool, "right scene, words that no caption held", held_out, seeds, 0.8)
+        return figures + few_step_accuracy(self.pool, self.fresh)
 
     def _distance(self) -> list[Figure]:
         from tpos_live.evaluation.accuracy import distances
 
-        return distances(self.crew, self.renders, self.counts.pictures, self.counts.many, self.counts.slow)
+        return distances(self.pool, self.renders, self.counts.pictures, self.counts.many, self.counts.slow)
 
     def _intensity(self) -> list[Figure]:
         from tpos_live.evaluation.accuracy import intensity
 
-        return intensity(self.crew, self.renders, self.counts.levels)
+        return intensity(self.pool, self.renders, self.counts.levels)
 
     def _smoothness(self) -> list[Figure]:
         from tpos_live.evaluation.smoothness import smoothness
 
-        return smoothness(self.crew, self.counts.prompts, self.counts.frames)
+        return smoothness(self.pool, self.counts.prompts, self.counts.frames)
 
     def _blends(self) -> list[Figure]:
         from tpos_live.evaluation.smoothness import blends
 
-        return blends(self.crew, self.renders, self.counts.pairs)
+        return blends(self.pool, self.renders, self.counts.pairs)
 
     def _second_opinion(self) -> list[Figure]:
         from tpos_live.evaluation.imagenet_probe import second_opinion
 
         assert self.photographs is not None
-        return second_opinion(self.crew, self.photographs, self.counts.photographed)
+        return second_opinion(self.pool, self.photographs, self.counts.photographed)
 
     def prepare(self) -> None:
-        """Read all renders that the sections may need, of every family that the judge knows.
+        """Read all renders that the sections may need, of every family that the classifier knows.
 
         They do not depend on the engine's weights, and are there when it has learned more.
         """
-        self.renders.ranks(self.crew, self.judge.families, self.counts.levels)
-        self.renders.both(self.crew, self.judge.families, self.counts.pairs)
-        self.renders.features(self.crew, self.judge.families, self.counts.pictures)
+        self.renders.ranks(self.pool, self.classifier.families, self.counts.levels)
+        self.renders.both(self.pool, self.classifier.families, self.counts.pairs)
+        self.renders.features(self.pool, self.classifier.families, self.counts.pictures)
 
     def take(self, name: str) -> None:
         """Measure a section and keep it."""
@@ -216,8 +220,8 @@ def evaluate_ember(
 ) -> list[Figure]:
     """Measure, print the figures, and write all that are there to the engine's model card.
 
-    sections: of SECTIONS, or "renders" for `prepare` alone; none = all that can be measured. resume: leave out what is
-    there already, of the same weights, judge, seed and counts. Raises EngineError, SecondOpinionError, one line each.
+    sections: of SECTIONS, or "renders" for `prepare` alone; none = all that can be measured. resume: skip what was
+    measured already with the same weights, classifier, seed and counts. Raises EngineError, SecondOpinionError.
     """
     begin = time.monotonic()
     results = evaluation.results
@@ -253,7 +257,7 @@ def evaluate_ember(
 
 def section(results: Results, about: dict[str, Any]) -> str:
     """The figures as a model card has them."""
-    judge = about["judge"]
+    facts = about["judge"]
     missing = [name for name in SECTIONS if name not in results.sections]
     minutes = sum(part.minutes for part in results.sections.values())
     lines = [
@@ -268,11 +272,11 @@ def section(results: Results, about: dict[str, Any]) -> str:
     if missing:
         lines += [f"Not measured on these weights: {', '.join(missing)}.", ""]
     lines += [
-        "The judge is a small network trained on rendered scenes alone (`tpos-live train judge`). On "
-        f"{judge.get('held_out', '?')} renders that it never saw, in every palette, style and mood, it is right in "
-        f"{100 * float(judge.get('accuracy', 0)):.1f} %, in {100 * float(judge.get('plain_accuracy', 0)):.1f} % of "
+        "The classifier is a small network trained on rendered scenes alone (`tpos-live train judge`). On "
+        f"{facts.get('held_out', '?')} renders that it never saw, in every palette, style and mood, it is right in "
+        f"{100 * float(facts.get('accuracy', 0)):.1f} %, in {100 * float(facts.get('plain_accuracy', 0)):.1f} % of "
         "those without a mood, and its reading of intensity has a rank correlation of "
-        f"{float(judge.get('intensity_spearman', 0)):.2f} with the knob.",
+        f"{float(facts.get('intensity_spearman', 0)):.2f} with the knob.",
     ]
     return "\n".join(lines)
 

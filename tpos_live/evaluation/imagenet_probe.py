@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 
 from tpos_live.evaluation.accuracy import any_scalars
-from tpos_live.evaluation.harness.context import Trial
-from tpos_live.evaluation.harness.pool import Crew, dice
+from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.harness.sampler import as_tensor
 from tpos_live.evaluation.metrics.report import Figure
 from tpos_live.training.image_model.recipe import Recipe, render
@@ -48,7 +48,7 @@ class SecondOpinionError(Exception):
     """No second opinion can be had: one line."""
 
 
-def second_opinion(crew: Crew, photographs: Path, pictures: int) -> list[Figure]:
+def second_opinion(pool: WorkerPool, photographs: Path, pictures: int) -> list[Figure]:
     """The share of renders and of one-step pictures that the probe names rightly, class by class.
 
     photographs: a folder. pictures: of each class. Classes whose family the engine does not know are left out of the
@@ -59,10 +59,10 @@ def second_opinion(crew: Crew, photographs: Path, pictures: int) -> list[Figure]
     files = {name: _files(photographs, CLASSES[name][1]) for name in names}
     if empty := [name for name in names if len(files[name]) < 2]:
         raise SecondOpinionError(f"{photographs}: no photographs of {empty[0]}; --photographs wants images/land")
-    known = [name for name in names if CLASSES[name][0] in crew.trial.families]
-    seen = crew.do("photographs", _photographs, [files[name] for name in names])
-    drawn = crew.do("second opinion", _drawn, [(name, pictures) for name in known])
-    made = crew.do("second opinion of renders", _rendered, [(name, pictures) for name in known])
+    known = [name for name in names if CLASSES[name][0] in pool.context.families]
+    seen = pool.map("photographs", _photographs, [files[name] for name in names])
+    drawn = pool.map("second opinion", _drawn, [(name, pictures) for name in known])
+    made = pool.map("second opinion of renders", _rendered, [(name, pictures) for name in known])
     photos = [(at, one) for at, part in enumerate(seen) for one in part]
     flat = np.concatenate([one for _, one in photos])
     labels = np.concatenate([np.full(len(one), at) for at, one in photos])
@@ -166,7 +166,7 @@ def _files(folder: Path, beginnings: Sequence[str]) -> list[Path]:
     return sorted(path for path in folder.glob("*.jpg") if re.match(rf"({'|'.join(beginnings)})\d", path.name))
 
 
-def _photographs(_trial: Trial, paths: list[Path]) -> list[np.ndarray]:
+def _photographs(_trial: EvaluationContext, paths: list[Path]) -> list[np.ndarray]:
     """Of each photograph, features of its left, its middle and its right."""
     from PIL import Image
 
@@ -180,20 +180,20 @@ def _photographs(_trial: Trial, paths: list[Path]) -> list[np.ndarray]:
     return found
 
 
-def _drawn(trial: Trial, item: tuple[str, int]) -> np.ndarray:
+def _drawn(context: EvaluationContext, item: tuple[str, int]) -> np.ndarray:
     name, count = item
-    rng, generator = dice(trial.seed, "second opinion", name)
-    states = trial.states(PHRASES[CLASSES[name][0]][0])
+    rng, generator = item_rng(context.seed, "second opinion", name)
+    states = context.states(PHRASES[CLASSES[name][0]][0])
     pictures = [
-        trial.artist.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), trial.artist.noise(generator))
+        context.harness.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), context.harness.noise(generator))
         for _ in range(count)
     ]
     return np.concatenate([look(as_tensor(pictures[at : at + 8])) for at in range(0, count, 8)])
 
 
-def _rendered(trial: Trial, item: tuple[str, int]) -> np.ndarray:
+def _rendered(context: EvaluationContext, item: tuple[str, int]) -> np.ndarray:
     name, count = item
-    rng, generator = dice(trial.seed, "second opinion of renders", name)
+    rng, generator = item_rng(context.seed, "second opinion of renders", name)
     found = []
     for at in range(0, count, 5):
         recipes = [

@@ -1,6 +1,6 @@
-"""What the judge says of fresh renders: what an engine's pictures are held against, kept because it costs minutes.
+"""What the classifier says of fresh renders: what an engine's pictures are held against, kept because it costs minutes.
 
-Renders know nothing of the engine: for one judge, seed and code of the scenes they stay when its weights change.
+Renders know nothing of the engine: for one classifier, seed and code of the scenes they stay when its weights change.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from tpos_live import training
 from tpos_live.core.atomic import atomic_write
 from tpos_live.evaluation.classifier.model import FEATURES, FILE
-from tpos_live.evaluation.harness.context import Trial
-from tpos_live.evaluation.harness.pool import Crew, dice
+from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.metrics.statistics import spearman
 from tpos_live.training.image_model.recipe import PLAIN, Recipe, draw, render
 from tpos_live.training.scenes.families import FAMILIES
@@ -32,7 +32,7 @@ def single(seed: int, family: str, start: int, count: int) -> list[Recipe]:
 
     start: a multiple of PART. A smaller count gives the first of them.
     """
-    rng, _ = dice(seed, "recipes", family, start)
+    rng, _ = item_rng(seed, "recipes", family, start)
     other = next(name for name in FAMILIES if name != family)
     found: list[Recipe] = []
     while len(found) < count:
@@ -42,11 +42,11 @@ def single(seed: int, family: str, start: int, count: int) -> list[Recipe]:
     return found
 
 
-class Renders:
-    """The judge's readings of renders, in a file where `path` is given. One thread."""
+class ReferenceStats:
+    """The classifier's readings of renders, in a file where `path` is given. One thread."""
 
     def __init__(self, path: Path | None, folder: Path, seed: int) -> None:
-        """folder: of the engine whose judge looks."""
+        """folder: of the engine whose classifier is used."""
         self.path = path
         self._key = _key(folder, seed)
         self._kept: dict[str, np.ndarray] = {}
@@ -58,7 +58,7 @@ class Renders:
             except (OSError, ValueError, KeyError):  # not ours, or cut off: made again
                 self._kept = {}
 
-    def features(self, crew: Crew, families: Sequence[str], count: int) -> dict[str, np.ndarray]:
+    def features(self, pool: WorkerPool, families: Sequence[str], count: int) -> dict[str, np.ndarray]:
         """Features [count, 64] of renders of the captions of `single`, family by family."""
         for name in families:  # one by one, so that what was made is kept when somebody stops it
             kept = self._kept.get(f"features {name}", np.empty((0, FEATURES), np.float32))
@@ -66,24 +66,24 @@ class Renders:
                 continue
             whole = len(kept) // PART * PART
             parts = [(name, start, min(PART, count - start)) for start in range(whole, count, PART)]
-            self._kept[f"features {name}"] = np.concatenate([kept[:whole], *crew.do(f"renders: {name}", _seen, parts)])
+            self._kept[f"features {name}"] = np.concatenate([kept[:whole], *pool.map(f"renders: {name}", _seen, parts)])
             self._save()
         return {name: self._kept[f"features {name}"][:count] for name in families}
 
-    def ranks(self, crew: Crew, families: Sequence[str], count: int) -> dict[str, float]:
-        """How well the judge's reading of intensity follows that of `count` plain renders, family by family."""
+    def ranks(self, pool: WorkerPool, families: Sequence[str], count: int) -> dict[str, float]:
+        """How well the classifier's reading of intensity follows that of `count` plain renders, family by family."""
         missing = [(name, count) for name in families if f"rank {count} {name}" not in self._kept]
-        for (name, _), rank in zip(missing, crew.do("intensity of renders", _rank, missing), strict=True):
+        for (name, _), rank in zip(missing, pool.map("intensity of renders", _rank, missing), strict=True):
             self._kept[f"rank {count} {name}"] = np.array(rank)
         if missing:
             self._save()
         return {name: float(self._kept[f"rank {count} {name}"]) for name in families}
 
-    def both(self, crew: Crew, families: Sequence[str], pairs: int) -> float:
-        """The share of renders of two families, half and half, in which the judge finds both."""
+    def both(self, pool: WorkerPool, families: Sequence[str], pairs: int) -> float:
+        """The share of renders of two families, half and half, in which the classifier finds both."""
         name = f"both {pairs} {' '.join(families)}"
         if name not in self._kept:
-            found = crew.do("renders of two", _both, [(number, tuple(families)) for number in range(pairs)])
+            found = pool.map("renders of two", _both, [(number, tuple(families)) for number in range(pairs)])
             self._kept[name] = np.array(np.mean(found))
             self._save()
         return float(self._kept[name])
@@ -96,44 +96,45 @@ class Renders:
 
 
 def _key(folder: Path, seed: int) -> str:
-    """What the readings depend on: the judge, the seed and the code that renders."""
+    """What the readings depend on: the classifier, the seed and the code that renders."""
     here = Path(training.__file__).parent
     told = hashlib.sha256((folder / FILE).read_bytes())
-    for path in [*sorted((here / "scenes").glob("*.py")), here / "text" / "captions.py"]:
+    others = [here / "image_model" / "recipe.py", here / "text" / "captions.py"]
+    for path in [*sorted((here / "scenes").glob("*.py")), *others]:
         told.update(path.read_bytes())
     return f"{told.hexdigest()} {seed}"
 
 
-def _seen(trial: Trial, part: tuple[str, int, int]) -> np.ndarray:
+def _seen(context: EvaluationContext, part: tuple[str, int, int]) -> np.ndarray:
     family, start, count = part
-    _, generator = dice(trial.seed, "renders", family, start)
-    recipes = single(trial.seed, family, start, count)
+    _, generator = item_rng(context.seed, "renders", family, start)
+    recipes = single(context.seed, family, start, count)
     batches = []
     for at in range(0, count, _TOGETHER):
         some = recipes[at : at + _TOGETHER]
         batches.append(render(torch.cat([_noise(generator) for _ in some]), some))
-    return trial.see(batches)[0]
+    return context.classify_tensors(batches)[0]
 
 
-def _rank(trial: Trial, item: tuple[str, int]) -> float:
+def _rank(context: EvaluationContext, item: tuple[str, int]) -> float:
     family, count = item
-    rng, generator = dice(trial.seed, "intensity of renders", family)
+    rng, generator = item_rng(context.seed, "intensity of renders", family)
     knob = [k / max(count - 1, 1) for k in range(count)]
     recipes = [Recipe(family, scalars=(level, *(rng.random() for _ in PLAIN[1:]))) for level in knob]
     batches = [
         render(torch.cat([_noise(generator) for _ in recipes[at : at + _TOGETHER]]), recipes[at : at + _TOGETHER])
         for at in range(0, count, _TOGETHER)
     ]
-    return spearman(knob, trial.see(batches)[2][:, trial.index(family)].tolist())
+    return spearman(knob, context.classify_tensors(batches)[2][:, context.index(family)].tolist())
 
 
-def _both(trial: Trial, item: tuple[int, tuple[str, ...]]) -> bool:
+def _both(context: EvaluationContext, item: tuple[int, tuple[str, ...]]) -> bool:
     number, families = item
-    rng, generator = dice(trial.seed, "renders of two", number)
+    rng, generator = item_rng(context.seed, "renders of two", number)
     first, second = rng.sample(families, 2)
     scalars = (0.7, *(rng.random() for _ in PLAIN[1:]))
     picture = render(_noise(generator), [Recipe(first, second=second, share=0.5, scalars=scalars)])
-    return {first, second} <= trial.finds(picture)[0]
+    return {first, second} <= context.families_in_parts(picture)[0]
 
 
 def _noise(generator: torch.Generator) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.evaluation.harness.sampler import Artist, as_tensor
+from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
 from tpos_live.training.image_model.contact_sheet import NOISE_CHANNELS, families, paint, save
 from tpos_live.training.image_model.dataset import Words
 from tpos_live.training.image_model.recipe import PLAIN, Recipe
@@ -62,16 +62,16 @@ BLENDS = (
 """Pairs of prompts, to be drawn on the way from one to the other."""
 
 
-def blends(artist: Artist, path: Path, pairs: Sequence[tuple[str, str]] = BLENDS, seed: int = 11) -> None:
+def blends(harness: SamplerHarness, path: Path, pairs: Sequence[tuple[str, str]] = BLENDS, seed: int = 11) -> None:
     """A pair of prompts in a row, as a show goes from one to the other: the first, a quarter, half and three quarters
     of the way, the second."""
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for first, last in pairs:
-        noise, scalars = artist.noise(generator), (0.7, PLAIN[1], 0.3)
-        a, b = artist.engine.encode(first), artist.engine.encode(last)
+        noise, scalars = harness.noise(generator), (0.7, PLAIN[1], 0.3)
+        a, b = harness.engine.encode(first), harness.engine.encode(last)
         way = [[(a, 1 - share), (b, share)] for share in torch.linspace(0, 1, 5).tolist()]
-        rows.append(as_tensor([artist.grow(both, scalars, noise) for both in way]))
+        rows.append(as_tensor([harness.grow(both, scalars, noise) for both in way]))
     save(path, rows)
 
 
@@ -91,8 +91,8 @@ def main(engine: Path, folder: Path) -> None:
     told = vocabulary.rewrite if vocabulary else str  # as a show tells them
     families(unet, vae, words, folder / "ember-families.png", names, compare=False)
     prompts(unet, vae, words, folder / "ember-prompts.png", tuple(map(told, PROMPTS)))
-    artist = Artist(load_engine(engine, "cpu"), "eager")
-    blends(artist, folder / "ember-blends.png", [(told(a), told(b)) for a, b in BLENDS])
+    harness = SamplerHarness(load_engine(engine, "cpu"), "eager")
+    blends(harness, folder / "ember-blends.png", [(told(a), told(b)) for a, b in BLENDS])
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import numpy as np
 
 from tpos_live.conditioning.prompt_bank import slerp
 from tpos_live.evaluation.accuracy import any_scalars
-from tpos_live.evaluation.harness.context import Trial
-from tpos_live.evaluation.harness.pool import Crew, dice
+from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.harness.sampler import as_tensor
 from tpos_live.evaluation.metrics.report import Figure
 from tpos_live.evaluation.metrics.statistics import difference, sharpness, small
-from tpos_live.evaluation.reference_stats import Renders
+from tpos_live.evaluation.reference_stats import ReferenceStats
 from tpos_live.training.text.captions import PHRASES
 
 FPS = 30
@@ -36,15 +36,15 @@ class Walk(NamedTuple):
     jump: float
 
 
-def smoothness(crew: Crew, prompts: int, frames: int) -> list[Figure]:
+def smoothness(pool: WorkerPool, prompts: int, frames: int) -> list[Figure]:
     """Differences of pictures at 64 by 64, over that of two random seeds of the same prompt.
 
     Each prompt walks for `frames` frames of 1/30 s. In the last RAMP of these (the last third and the ramp's beginning,
     if there are few) it blends to another prompt while the intensity goes from 0.2 to 0.9.
     """
-    names = crew.trial.families
+    names = pool.context.families
     chosen = [names[k * len(names) // prompts if prompts < len(names) else k % len(names)] for k in range(prompts)]
-    walks = crew.do("smoothness", _walk, [(k, name, frames) for k, name in enumerate(chosen)])
+    walks = pool.map("smoothness", _walk, [(k, name, frames) for k, name in enumerate(chosen)])
     steps, ramps, straight, seconds, jumps = (np.array(column) for column in zip(*walks, strict=True))
     count = prompts * frames
 
@@ -64,20 +64,20 @@ def smoothness(crew: Crew, prompts: int, frames: int) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _walk(trial: Trial, item: tuple[int, str, int]) -> Walk:
+def _walk(context: EvaluationContext, item: tuple[int, str, int]) -> Walk:
     number, first, frames = item
-    artist = trial.artist
-    rng, _ = dice(trial.seed, "walk", number)
-    other = rng.choice([name for name in trial.families if name != first])
-    here, there = (trial.states(rng.choice(PHRASES[name])) for name in (first, other))
+    harness = context.harness
+    rng, _ = item_rng(context.seed, "walk", number)
+    other = rng.choice([name for name in context.families if name != first])
+    here, there = (context.states(rng.choice(PHRASES[name])) for name in (first, other))
     seed, start = rng.randrange(2**31), rng.uniform(0, 500)
     ramp = min(RAMP, frames // 3)
     shown = []
     for frame in range(frames):
         share = max(frame - (frames - ramp) + 1, 0) / RAMP
-        noise, scalars = artist.moment(seed, start + WALK * frame / FPS, 0.2 + 0.7 * share)
-        shown.append(small(artist.grow([(here, 1 - share), (there, share)], scalars, noise)))
-    others = [artist.draw(here, scalars, artist.moment(rng.randrange(2**31), start, 0.2)[0]) for _ in range(6)]
+        noise, scalars = harness.moment(seed, start + WALK * frame / FPS, 0.2 + 0.7 * share)
+        shown.append(small(harness.grow([(here, 1 - share), (there, share)], scalars, noise)))
+    others = [harness.draw(here, scalars, harness.moment(rng.randrange(2**31), start, 0.2)[0]) for _ in range(6)]
     apart = max(float(np.mean([difference(a, b) for a, b in pairwise(others)])), 1e-6)
     moved = np.array([np.abs(a - b).mean() for a, b in pairwise(shown)])
     quiet, busy = moved[: frames - ramp], moved[frames - ramp :]
@@ -90,7 +90,7 @@ def _walk(trial: Trial, item: tuple[int, str, int]) -> Walk:
 
 
 class Half(NamedTuple):
-    """One pair of prompts: whether the judge finds both in the blend, in a dissolve and in a picture of the mean
+    """One pair of prompts: whether the classifier finds both in the blend, in a dissolve and in a picture of the mean
     conditioning, how sharp the first two are, over the mean of the two pictures, and in what share of these it finds
     the one that is not there."""
 
@@ -102,17 +102,17 @@ class Half(NamedTuple):
     alarm: float
 
 
-def blends(crew: Crew, renders: Renders, pairs: int) -> list[Figure]:
+def blends(pool: WorkerPool, renders: ReferenceStats, pairs: int) -> list[Figure]:
     """Halfway between two prompts, as a show draws it, against an opacity dissolve of the two pictures, from the same
     noise.
 
-    The judge finds a family if it names it in some part of the picture, a quarter of its area.
+    The classifier finds a family if it names it in some part of the picture, a quarter of its area.
     """
-    found = crew.do("blends", _half, range(pairs))
+    found = pool.map("blends", _half, range(pairs))
     blend, dissolve, mixed, keen, faded, alarm = (float(np.mean(column)) for column in zip(*found, strict=True))
-    ceiling = renders.both(crew, crew.trial.families, pairs)
+    ceiling = renders.both(pool, pool.context.families, pairs)
     return [
-        Figure("blends in which the judge finds both parents", blend, 0.8, unit="%", n=pairs,
+        Figure("blends in which the classifier finds both parents", blend, 0.8, unit="%", n=pairs,
                note=f"dissolve: {100 * dissolve:.0f} %; mean conditioning: {100 * mixed:.0f} %; "
                f"renders of both: {100 * ceiling:.0f} %; "
                f"not there, and found: {100 * alarm:.0f} %"),
@@ -123,17 +123,17 @@ def blends(crew: Crew, renders: Renders, pairs: int) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _half(trial: Trial, number: int) -> Half:
-    artist = trial.artist
-    rng, generator = dice(trial.seed, "blend", number)
-    names = rng.sample(trial.families, 2)
-    a, b = (trial.states(PHRASES[name][0]) for name in names)
-    noise, scalars = artist.noise(generator), any_scalars(rng, 0.7)
-    first, last = artist.draw(a, scalars, noise), artist.draw(b, scalars, noise)
-    blend = artist.grow([(a, 0.5), (b, 0.5)], scalars, noise)
-    mixed = artist.draw(slerp(a, b, 0.5), scalars, noise)
+def _half(context: EvaluationContext, number: int) -> Half:
+    harness = context.harness
+    rng, generator = item_rng(context.seed, "blend", number)
+    names = rng.sample(context.families, 2)
+    a, b = (context.states(PHRASES[name][0]) for name in names)
+    noise, scalars = harness.noise(generator), any_scalars(rng, 0.7)
+    first, last = harness.draw(a, scalars, noise), harness.draw(b, scalars, noise)
+    blend = harness.grow([(a, 0.5), (b, 0.5)], scalars, noise)
+    mixed = harness.draw(slerp(a, b, 0.5), scalars, noise)
     faded = ((first.astype(np.float32) + last) / 2).round().astype(np.uint8)
-    found = trial.finds(as_tensor([blend, faded, first, last, mixed]))
+    found = context.families_in_parts(as_tensor([blend, faded, first, last, mixed]))
     keen = sharpness(np.stack([blend, faded, first, last]))
     whole = max(float(keen[2:].mean()), 1e-6)
     both, alarm = set(names), (names[1] in found[2]) + (names[0] in found[3])

@@ -16,13 +16,13 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.evaluation.harness.sampler import Artist
+from tpos_live.evaluation.harness.sampler import SamplerHarness
 from tpos_live.evaluation.metrics.report import Figure
 
 _WARM = 5
 
 
-def speed(artist: Artist, pictures: int, stock: int) -> list[Figure]:
+def speed(harness: SamplerHarness, pictures: int, stock: int) -> list[Figure]:
     """One step, text to pixels: the painter of a show, and StableDiffusionPipeline with the same weights.
 
     Both take turns in one run, so that a busy machine slows both. Medians. pictures, stock: how many of each.
@@ -30,14 +30,14 @@ def speed(artist: Artist, pictures: int, stock: int) -> list[Figure]:
     from diffusers import StableDiffusionPipeline
     from diffusers.utils import logging
 
-    engine, threads = artist.engine, torch.get_num_threads()
-    painter = FrameGenerator(engine, artist.size, "eager")
-    painter.use(artist.accelerator)
+    engine, threads = harness.engine, torch.get_num_threads()
+    painter = FrameGenerator(engine, harness.size, "eager")
+    painter.use(harness.accelerator)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     pipeline = StableDiffusionPipeline.from_pretrained(engine.folder).to(engine.device, engine.dtype)
     pipeline.set_progress_bar_config(disable=True)
-    width, height = artist.size
+    width, height = harness.size
     snapshot = ParameterStore().snapshot()
     ours, theirs = [], []
     turns = max(stock, 1)
@@ -59,9 +59,9 @@ def speed(artist: Artist, pictures: int, stock: int) -> list[Figure]:
         if turn >= 0:
             theirs.append(time.perf_counter() - begin)
     mine, other = float(np.median(ours)), float(np.median(theirs))
-    fast = getattr(artist.accelerator, "precision", "f32") == "bf16"
-    bar = 30.0 if fast or (artist.accelerator.name == "eager" and bfloat16_is_native()) else 20.0
-    note = f"{artist.accelerator.name}{' bf16' if fast else ''}, {width}x{height}, p95 "
+    fast = getattr(harness.accelerator, "precision", "f32") == "bf16"
+    bar = 30.0 if fast or (harness.accelerator.name == "eager" and bfloat16_is_native()) else 20.0
+    note = f"{harness.accelerator.name}{' bf16' if fast else ''}, {width}x{height}, p95 "
     note += f"{1000 * np.percentile(ours, 95):.0f} ms"
     return [
         Figure("pictures a second, text to picture in memory", 1 / mine, bar, n=len(ours), note=note),

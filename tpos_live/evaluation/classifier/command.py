@@ -9,7 +9,7 @@ import click
 
 from tpos_live.core.paths import shipped
 from tpos_live.evaluation.classifier.model import FILE
-from tpos_live.evaluation.classifier.train import train_judge
+from tpos_live.evaluation.classifier.train import train_classifier
 
 RUN = Path("runs/judge")
 """Pictures and checkpoints of a training, in the folder where it was started."""
@@ -24,12 +24,12 @@ def run(
     threads: int | None,
     accelerator: str | None,
 ) -> int:
-    """Train the judge of an engine folder and say how good it is.
+    """Train the classifier of an engine folder and say how good it is.
 
     families: names with commas between, "all", or "" for those that the engine was trained on.
     """
     folder = output or shipped("engines") / "ember"
-    facts = train_judge(
+    facts = train_classifier(
         folder,
         minutes,
         seed,

@@ -1,4 +1,4 @@
-"""The judge: a small network that names the scene family of a picture and says how intense it is.
+"""The classifier: a small network that names the scene family of a picture and says how intense it is.
 
 It is trained on rendered scenes alone (`tpos-live train judge`), so it knows what a scene should look
 like and has never seen a picture of the engine that it judges.
@@ -17,19 +17,19 @@ from tpos_live.core.errors import first_line
 
 FEATURES = 64
 SIDE = 128
-"""Pixels of the shorter side of what the judge looks at."""
+"""Pixels of the shorter side of what the classifier looks at."""
 FILE = Path("judge") / "judge.safetensors"
-"""Where an engine folder keeps its judge."""
+"""Where an engine folder keeps its classifier."""
 PART = 4
 """Places along a part: a quarter of a square picture's area."""
 _WIDTHS = (24, 48, 96, 128)
 
 
-class JudgeError(Exception):
-    """There is no usable judge: one line that says what, where and what to do."""
+class ClassifierError(Exception):
+    """There is no usable classifier: one line that says what, where and what to do."""
 
 
-class Judge(nn.Module):
+class SceneClassifier(nn.Module):
     """Convolutions, a mean over the picture, FEATURES numbers; from them families and intensities.
 
     families: names, in the order of the outputs.
@@ -50,7 +50,7 @@ class Judge(nn.Module):
         self.family = nn.Linear(FEATURES, len(families))
         self.strength = nn.Sequential(nn.Linear(FEATURES, 64), nn.SiLU(), nn.Linear(64, len(families)))
 
-    def look(self, pictures: torch.Tensor) -> torch.Tensor:
+    def embed(self, pictures: torch.Tensor) -> torch.Tensor:
         """Features float [batch, FEATURES] of pictures [batch, 3, h, w] in [0, 1], of any size."""
         features: torch.Tensor = self.features(self.places(pictures).mean((2, 3)))
         return features
@@ -72,7 +72,7 @@ class Judge(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [batch, families], and for each family the intensity if it is that one, about [0, 1]."""
-        features = F.silu(self.look(pictures))
+        features = F.silu(self.embed(pictures))
         return self.family(features), self.strength(features)
 
 
@@ -94,38 +94,38 @@ def shrink(pictures: torch.Tensor) -> torch.Tensor:
     return pictures if size == (h, w) else F.interpolate(pictures, size=size, mode="area")
 
 
-def save_judge(judge: Judge, path: Path, facts: dict[str, object]) -> None:
+def save_classifier(classifier: SceneClassifier, path: Path, facts: dict[str, object]) -> None:
     """Write weights in half precision; facts (seed, figures) and families go into the file's header."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for name, value in judge.state_dict().items()
+        for name, value in classifier.state_dict().items()
     }
-    save_file(tensors, path, {"families": json.dumps(judge.families), "facts": json.dumps(facts)})
+    save_file(tensors, path, {"families": json.dumps(classifier.families), "facts": json.dumps(facts)})
     path.chmod(0o644)
 
 
-def load_judge(folder: Path) -> tuple[Judge, dict[str, object]]:
-    """The judge of an engine folder, ready to look, and its facts.
+def load_classifier(folder: Path) -> tuple[SceneClassifier, dict[str, object]]:
+    """The classifier of an engine folder, ready to look, and its facts.
 
-    Raises JudgeError with one line where it is missing or damaged.
+    Raises ClassifierError with one line where it is missing or damaged.
     """
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     path = folder / FILE
     if not path.exists():
-        raise JudgeError(f"{path}: there is no judge; make it with tpos-live train judge")
+        raise ClassifierError(f"{path}: there is no classifier; make it with tpos-live train judge")
     try:
         with safe_open(path, framework="pt") as opened:
             header = opened.metadata()
-        judge = Judge(tuple(json.loads(header["families"])))
-        judge.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=True)
+        classifier = SceneClassifier(tuple(json.loads(header["families"])))
+        classifier.load_state_dict({name: value.float() for name, value in load_file(path).items()}, strict=True)
         facts = dict(json.loads(header["facts"]))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise JudgeError(
-            f"{path}: damaged judge ({first_line(error)}); make it again: tpos-live train judge"
+        raise ClassifierError(
+            f"{path}: damaged classifier ({first_line(error)}); make it again: tpos-live train judge"
         ) from error
-    return judge.eval().requires_grad_(False), facts
+    return classifier.eval().requires_grad_(False), facts

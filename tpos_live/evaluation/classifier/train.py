@@ -1,4 +1,4 @@
-"""Train the judge on fresh renders: `tpos-live train judge`.
+"""Train the classifier on fresh renders: `tpos-live train judge`.
 
 Every family, in every style, mood and colour, at every intensity, a third of them softened; a quarter of the pictures
 hold two families, one beside the other. Rendering costs more than training, so a pool keeps the pictures small, serves
@@ -21,7 +21,15 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from tpos_live.core.atomic import atomic_write
-from tpos_live.evaluation.classifier.model import FILE, PART, SIDE, Judge, load_judge, save_judge, shrink
+from tpos_live.evaluation.classifier.model import (
+    FILE,
+    PART,
+    SIDE,
+    SceneClassifier,
+    load_classifier,
+    save_classifier,
+    shrink,
+)
 from tpos_live.evaluation.metrics.statistics import spearman
 from tpos_live.training.image_model.recipe import PLAIN, Recipe, render
 from tpos_live.training.scenes.families import FAMILIES
@@ -140,7 +148,7 @@ class Pool:
         self.at, self.filled = count % CAPACITY, count
 
 
-def train_judge(
+def train_classifier(
     folder: Path,
     minutes: float,
     seed: int,
@@ -151,11 +159,11 @@ def train_judge(
     held_out: int = 600,
     run: Path | None = None,
 ) -> dict[str, object]:
-    """Train for `minutes`, write the judge into an engine folder, and say how good it is on `held_out` unseen renders.
+    """Train for `minutes`, write the classifier into an engine folder, return how good it is on `held_out` new renders.
 
     families: names of scene families. accelerator: "cpu", "cuda", ... or None for the best there is. resume: go on
-    from the judge that is there; what it knows of other families is kept where it is wanted. run: where pictures are
-    kept for the next time; None = nowhere. Raises ValueError for a family that does not exist.
+    from the classifier that is there; what it knows of other families is kept where it is wanted. run: where images
+    are kept for the next time; None = nowhere. Raises ValueError for a family that does not exist.
     """
     if unknown := [name for name in families if name not in FAMILIES]:
         raise ValueError(f"there is no scene family {unknown[0]!r}; families are {', '.join(FAMILIES)}")
@@ -164,23 +172,23 @@ def train_judge(
     device = torch.device(accelerator or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)
-    judge, before, rate = Judge(tuple(families)), 0, RATE
+    classifier, before, rate = SceneClassifier(tuple(families)), 0, RATE
     if resume:
-        known, told = load_judge(folder)
+        known, told = load_classifier(folder)
         before = int(str(told["steps"]))
-        inherit(judge, known)
-        rate = RATE / 2 if known.families == judge.families else RATE
-    judge = judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=rate, weight_decay=0.02)
+        inherit(classifier, known)
+        rate = RATE / 2 if known.families == classifier.families else RATE
+    classifier = classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=rate, weight_decay=0.02)
     pool = Pool(Pictures(families, seed + before, device, TWO), device)
     if run is not None and resume:
         pool.load(run / "pictures.safetensors")
     first = min(FIRST, max(BATCH, round(FIRST * minutes)))
     while pool.filled < first:
         pool.renew(FRESH)
-    kept = {name: value.clone() for name, value in judge.state_dict().items()}
+    kept = {name: value.clone() for name, value in classifier.state_dict().items()}
     steps, begin, shown, saved = 0, time.monotonic(), 0.0, 0.0
-    judge.train()
+    classifier.train()
     with tqdm(total=round(minutes * 60), unit="s", desc="judge", mininterval=5.0) as bar:
         while (spent := time.monotonic() - begin) < minutes * 60 or steps == 0:
             left = max(0.0, 1 - spent / max(minutes * 60, 1e-6))
@@ -192,13 +200,13 @@ def train_judge(
             pictures = augment(pool.pictures[take].float() / 255, rng)
             named, other, strength = pool.kind[take], pool.second[take], pool.strength[take]
             with coarse(device):
-                seen = judge.places(pictures)
-            loss, answers = losses(judge, seen.float(), named, other, strength, rng)
+                seen = classifier.places(pictures)
+            loss, answers = losses(classifier, seen.float(), named, other, strength, rng)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             share = 1 - min(AVERAGE, (steps + 1) / (steps + 10))
-            for name, value in judge.state_dict().items():
+            for name, value in classifier.state_dict().items():
                 kept[name] = torch.lerp(kept[name], value, share) if value.is_floating_point() else value.clone()
             # Of pictures that it meets for the first time: what it would say of new ones.
             right = (answers == named)[-FRESH:].float().mean().item()
@@ -210,36 +218,38 @@ def train_judge(
             if run is not None and spent - saved > SAVE:
                 saved = spent
                 pool.save(run / "pictures.safetensors")
-                save_judge(_with(families, kept), run / FILE, {"seed": seed, "steps": before + steps, "side": SIDE})
+                save_classifier(
+                    _with(families, kept), run / FILE, {"seed": seed, "steps": before + steps, "side": SIDE}
+                )
     if run is not None:
         pool.save(run / "pictures.safetensors")
-    judge = _with(families, kept).to(device)
+    classifier = _with(families, kept).to(device)
     facts: dict[str, object] = {"seed": seed, "steps": before + steps, "side": SIDE}
-    facts |= examine(judge, seed + _HELD_OUT, held_out, device)
-    save_judge(judge, folder / FILE, facts)
+    facts |= examine(classifier, seed + _HELD_OUT, held_out, device)
+    save_classifier(classifier, folder / FILE, facts)
     return facts
 
 
 def losses(
-    judge: Judge, places: torch.Tensor, kind: torch.Tensor, second: torch.Tensor, strength: torch.Tensor,
+    classifier: SceneClassifier, places: torch.Tensor, kind: torch.Tensor, second: torch.Tensor, strength: torch.Tensor,
     rng: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """What falls, a scalar, and the family [batch] that is named for each whole picture.
 
-    places: of `Judge.places`. A picture of one family is named as a whole and by one part of it, and its intensity is
-    read. Of two, every part shows one or the other, and both are named somewhere.
+    places: of `SceneClassifier.places`. An image of one family is named as a whole and by one part of it, and its
+    intensity is read. Of two, every part shows one or the other, and both are named somewhere.
     """
-    whole = F.silu(judge.features(places.mean((2, 3))))
-    logits, strengths = judge.family(whole), judge.strength(whole)
+    whole = F.silu(classifier.features(places.mean((2, 3))))
+    logits, strengths = classifier.family(whole), classifier.strength(whole)
     one = second == NONE
-    part = judge.family(F.silu(judge.features(window(places[one], rng))))
+    part = classifier.family(F.silu(classifier.features(window(places[one], rng))))
     said = strengths[one].gather(1, kind[one, None])[:, 0]
     loss = F.cross_entropy(logits[one], kind[one], label_smoothing=0.02)
     loss = loss + 0.5 * F.cross_entropy(part, kind[one], label_smoothing=0.1)
     loss = loss + 12 * F.mse_loss(said, strength[one])
     if not one.all():
         names = torch.stack([kind[~one], second[~one]], 1)
-        sure = judge.within(places[~one]).log_softmax(-1)
+        sure = classifier.within(places[~one]).log_softmax(-1)
         both = sure.gather(2, names[:, None].expand(-1, sure.shape[1], -1))  # [batch, parts, 2]
         anywhere = (SOFT * both).logsumexp(1) / SOFT  # nearly the surest part
         share = float((~one).float().mean())
@@ -247,18 +257,18 @@ def losses(
     return loss, logits.argmax(1)
 
 
-def _with(families: Sequence[str], weights: dict[str, torch.Tensor]) -> Judge:
-    """A judge as it will be loaded, rounding included."""
-    judge = Judge(tuple(families)).eval().requires_grad_(False)
-    judge.load_state_dict({k: v.half().to(v) if v.is_floating_point() else v for k, v in weights.items()})
-    return judge
+def _with(families: Sequence[str], weights: dict[str, torch.Tensor]) -> SceneClassifier:
+    """A classifier as it will be loaded, rounding included."""
+    classifier = SceneClassifier(tuple(families)).eval().requires_grad_(False)
+    classifier.load_state_dict({k: v.half().to(v) if v.is_floating_point() else v for k, v in weights.items()})
+    return classifier
 
 
-def inherit(judge: Judge, known: Judge) -> None:
-    """Give a judge all that another one knows; families that the other does not know stay as they are."""
-    both = [name for name in judge.families if name in known.families]
-    here, there = ([judge_.families.index(name) for name in both] for judge_ in (judge, known))
-    mine = judge.state_dict()
+def inherit(classifier: SceneClassifier, known: SceneClassifier) -> None:
+    """Give a classifier all that another one knows; families that the other does not know stay as they are."""
+    both = [name for name in classifier.families if name in known.families]
+    here, there = ([one.families.index(name) for name in both] for one in (classifier, known))
+    mine = classifier.state_dict()
     for name, value in known.state_dict().items():
         if mine[name].shape == value.shape and not name.startswith(("family.", "strength.2.")):
             mine[name].copy_(value)
@@ -288,7 +298,7 @@ def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 def window(places: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """The mean over one part of PART by PART places, anywhere: [batch, channels] of [batch, channels, h, w].
 
-    A judge that also knows a scene by a part of it finds two in one picture.
+    A classifier that also knows a scene by a part of it finds two in one picture.
     """
     y, x = (int(torch.randint(side - PART + 1, (), generator=rng)) for side in places.shape[2:])
     return places[:, :, y : y + PART, x : x + PART].mean((2, 3))
@@ -299,25 +309,25 @@ def soften(pictures: torch.Tensor, cells: int) -> torch.Tensor:
     return F.interpolate(F.avg_pool2d(pictures, cells), size=pictures.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[str, object]:
+def examine(classifier: SceneClassifier, seed: int, count: int, device: torch.device) -> dict[str, object]:
     """Accuracy and the mean over families of the intensity's rank correlation, on `count` fresh renders.
 
     The plain ones among them have any palette and style, but no mood, which exposes a picture brighter or darker.
     Each is looked at once more softened, as a small network's pictures are.
     """
-    source = Pictures(judge.families, seed, device)
+    source = Pictures(classifier.families, seed, device)
     plain: list[bool] = []
     soft: list[bool] = []
-    right: dict[str, list[bool]] = {name: [] for name in judge.families}
-    knob: dict[str, list[float]] = {name: [] for name in judge.families}
-    said: dict[str, list[float]] = {name: [] for name in judge.families}
+    right: dict[str, list[bool]] = {name: [] for name in classifier.families}
+    knob: dict[str, list[float]] = {name: [] for name in classifier.families}
+    said: dict[str, list[float]] = {name: [] for name in classifier.families}
     taken: Counter[tuple[str, str]] = Counter()
     for _ in range(-(-count // 24)):
         pictures, kind, _, strength = source.make(24)
-        logits, strengths = judge(pictures.float() / 255)
-        soft += (judge(soften(pictures.float() / 255, 4))[0].argmax(1) == kind).tolist()
+        logits, strengths = classifier(pictures.float() / 255)
+        soft += (classifier(soften(pictures.float() / 255, 4))[0].argmax(1) == kind).tolist()
         for row, number in enumerate(kind.tolist()):
-            name, answer = judge.families[number], judge.families[int(logits[row].argmax())]
+            name, answer = classifier.families[number], classifier.families[int(logits[row].argmax())]
             right[name].append(answer == name)
             if answer != name:
                 taken[name, answer] += 1
@@ -325,7 +335,7 @@ def examine(judge: Judge, seed: int, count: int, device: torch.device) -> dict[s
                 plain.append(right[name][-1])
             knob[name].append(float(strength[row]))
             said[name].append(float(strengths[row, number]))
-    known = [name for name in judge.families if right[name]]
+    known = [name for name in classifier.families if right[name]]
     shares = {name: sum(right[name]) / len(right[name]) for name in known}
     ranks = [spearman(knob[name], said[name]) for name in known if len(knob[name]) > 2]
     worst = min(shares, key=shares.__getitem__)

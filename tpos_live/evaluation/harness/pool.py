@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from tpos_live.core.child_process import end_with_parent
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.evaluation.classifier.model import load_judge
-from tpos_live.evaluation.harness.context import Trial
-from tpos_live.evaluation.harness.sampler import Artist
+from tpos_live.evaluation.classifier.model import load_classifier
+from tpos_live.evaluation.harness.context import EvaluationContext
+from tpos_live.evaluation.harness.sampler import SamplerHarness
 from tpos_live.evaluation.metrics.cpu_affinity import cores
 
 Item = TypeVar("Item")
@@ -27,20 +27,20 @@ Result = TypeVar("Result")
 MOST = 8
 """Processes at most; each holds an engine, some 600 MB."""
 
-_mine: Trial | None = None
+_mine: EvaluationContext | None = None
 """The trial of this process, where it is one of a crew's."""
 
 
-class Crew:
+class WorkerPool:
     """Does named jobs: a function of a trial and an item, for every item. A context manager; one thread.
 
     trial: that of this process. workers: processes; 0 = this one alone, which is also what a graphics card gets.
     """
 
-    def __init__(self, trial: Trial, folder: Path, accelerator: str, workers: int) -> None:
-        self.trial = trial
+    def __init__(self, context: EvaluationContext, folder: Path, accelerator: str, workers: int) -> None:
+        self.context = context
         self._folder, self._accelerator = folder, accelerator
-        self.workers = 0 if trial.artist.engine.device.type != "cpu" else min(workers, MOST)
+        self.workers = 0 if context.harness.engine.device.type != "cpu" else min(workers, MOST)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -50,11 +50,11 @@ class Crew:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def do(self, name: str, job: Callable[[Trial, Item], Result], items: Sequence[Item]) -> list[Result]:
+    def map(self, name: str, job: Callable[[EvaluationContext, Item], Result], items: Sequence[Item]) -> list[Result]:
         """The results in the order of the items. job: of a module, so that another process finds it."""
         shown = {"desc": name, "leave": False, "disable": not sys.stderr.isatty(), "total": len(items)}
         if self.workers < 2:
-            return [job(self.trial, item) for item in tqdm(items, **shown)]
+            return [job(self.context, item) for item in tqdm(items, **shown)]
         if self._pool is None:
             self._pool = self._start()
         results = self._pool.map(_do, [(job, item) for item in items])
@@ -65,7 +65,7 @@ class Crew:
         places: Queue[int] = context.Queue()
         for number in range(self.workers):
             places.put(cores()[number % len(cores())])
-        begin = (str(self._folder), self._accelerator, self.trial.seed, places, os.getpid())
+        begin = (str(self._folder), self._accelerator, self.context.seed, places, os.getpid())
         return ProcessPoolExecutor(self.workers, context, _begin, begin)
 
 
@@ -76,17 +76,19 @@ def _begin(folder: str, accelerator: str, seed: int, places: Queue[int], parent:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {places.get(timeout=10)})
     torch.set_num_threads(1)
-    judge, _ = load_judge(Path(folder))
-    _mine = Trial(Artist(load_engine(Path(folder), "cpu"), accelerator, threads=1), judge, seed)
+    classifier, _ = load_classifier(Path(folder))
+    _mine = EvaluationContext(
+        SamplerHarness(load_engine(Path(folder), "cpu"), accelerator, threads=1), classifier, seed
+    )
 
 
-def _do(work: tuple[Callable[[Trial, Any], Any], Any]) -> Any:
+def _do(work: tuple[Callable[[EvaluationContext, Any], Any], Any]) -> Any:
     job, item = work
     assert _mine is not None
     return job(_mine, item)
 
 
-def dice(*names: object) -> tuple[random.Random, torch.Generator]:
+def item_rng(*names: object) -> tuple[random.Random, torch.Generator]:
     """Random numbers of an item's own, from what it is called: the same in every process and every order."""
     rng = random.Random(" ".join(map(str, names)))
     return rng, torch.Generator().manual_seed(rng.randrange(2**31))

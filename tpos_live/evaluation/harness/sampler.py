@@ -18,7 +18,7 @@ from tpos_live.diffusion.sampling.region_blend import Growth, shares
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 
-class Artist:
+class SamplerHarness:
     """Draws as a show does, with the show's accelerator, in silence. Belongs to one thread.
 
     note: what runs, and why nothing faster, one line.

@@ -23,7 +23,7 @@ class Section:
 
 @dataclass
 class Results:
-    """Sections by name, of the engine, judge and seed that `about` names. path: where they are kept; None: nowhere."""
+    """Sections by name, of the engine, classifier and seed that `about` names. path: the file; None: not kept."""
 
     path: Path | None
     about: dict[str, Any]
