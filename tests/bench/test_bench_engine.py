@@ -63,14 +63,14 @@ def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, kind: str) -> 
     Canvas.engine = engine  # type: ignore[attr-defined]
     with torch.inference_mode():
         torch.manual_seed(3)
-        apart = np.asarray(bench_baselines.apart(Canvas, 2)(0)).astype(float)  # type: ignore[arg-type]
+        stream_diffusion_like = np.asarray(bench_baselines.stream_diffusion_like(Canvas, 2)(0)).astype(float)  # type: ignore[arg-type]
         Canvas.backend = CapturedBackend("recorded", Canvas.request, networks(engine))
         torch.manual_seed(3)
-        recorded = np.asarray(bench_baselines.apart(Canvas, 2, recorded=True)(0)).astype(float)  # type: ignore[arg-type]
+        recorded = np.asarray(bench_baselines.stream_diffusion_like(Canvas, 2, recorded=True)(0)).astype(float)  # type: ignore[arg-type]
         torch.manual_seed(3)
         stock = np.asarray(bench_baselines.stock(folder, Canvas, 2)(0))[0] * 255  # type: ignore[arg-type]
-    assert np.abs(apart - stock).mean() < 2.0 and apart.std() > 1
-    assert np.abs(apart - recorded).max() <= 3.0
+    assert np.abs(stream_diffusion_like - stock).mean() < 2.0 and stream_diffusion_like.std() > 1
+    assert np.abs(stream_diffusion_like - recorded).max() <= 3.0
 
 
 def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_every_part_is_closed_whatever_another_does(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(session.controls, "close", failing)
     with pytest.raises(OSError, match="the disk is gone"), session:
         session.run_until_first_frame()
-    until = time.monotonic() + 10.0
-    while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
+    run_for = time.monotonic() + 10.0
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < run_for:
         next(iter(left)).join(0.1)
     assert not [thread.name for thread in left if not thread.daemon or "render" in thread.name or "osc" in thread.name]

@@ -52,8 +52,8 @@ def test_the_artist_draws_what_a_show_draws(engine_folder: Path) -> None:
         )
     ).pixels
     noise, scalars = harness.moment(5, 3.3, 0.4)
-    assert np.array_equal(harness.generate(FrameRequest(states, Conditioning(scalars), noise)), shown)
-    assert not np.array_equal(harness.generate(FrameRequest(states, Conditioning(scalars), noise), steps=8), shown)
+    assert np.array_equal(harness.draw(states, scalars, noise), shown)
+    assert not np.array_equal(harness.draw(states, scalars, noise, steps=8), shown)
 
 
 def test_every_figure_is_measured_printed_and_written(

@@ -24,7 +24,7 @@ from tpos_live.diffusion.model.pixels import write_pixels
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 
-def apart(painter: FrameGenerator, steps: int, recorded: bool = False) -> Callable[[int], object]:
+def stream_diffusion_like(painter: FrameGenerator, steps: int, recorded: bool = False) -> Callable[[int], object]:
     """The StreamDiffusion-shaped loop on our accelerator. recorded: with a CUDA graph for each network."""
     from PIL import Image
 
@@ -32,7 +32,7 @@ def apart(painter: FrameGenerator, steps: int, recorded: bool = False) -> Callab
     plan = engine.schedule.plan(steps)
     shape = engine.latent_shape(painter.size)
     tokens = torch.zeros(1, painter.request.sequence_length, engine.token_dim, device=engine.device)
-    accelerator = Recorded(painter, shape, tokens) if recorded else painter.backend
+    accelerator = GraphedNetworks(painter, shape, tokens) if recorded else painter.backend
 
     def draw(_n: int) -> object:
         x = plan.noise * torch.randn(shape).to(engine.device)
@@ -52,7 +52,7 @@ def apart(painter: FrameGenerator, steps: int, recorded: bool = False) -> Callab
     return draw
 
 
-class Recorded:
+class GraphedNetworks:
     """UNet and decoder of a painter's accelerator, each as a CUDA graph of its own."""
 
     def __init__(self, painter: FrameGenerator, shape: tuple[int, ...], tokens: torch.Tensor) -> None:

@@ -19,7 +19,7 @@ import click
 import numpy as np
 import torch
 
-from tpos_live.bench.baselines import apart, stock
+from tpos_live.bench.baselines import stock, stream_diffusion_like
 from tpos_live.bench.overhead import changes, device_counts, host_times
 from tpos_live.bench.results import append_results, machine
 from tpos_live.conditioning.conditioning import Conditioning
@@ -146,9 +146,9 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
         painter.keep_in_flight(False)
     if baselines:
-        rows.append(_row("apart", _measure(apart(painter, steps), few, engine.device), common, work))
+        rows.append(_row("apart", _measure(stream_diffusion_like(painter, steps), few, engine.device), common, work))
         if engine.device.type == "cuda" and isinstance(painter.backend, CapturedBackend):
-            recorded = _measure(apart(painter, steps, recorded=True), few, engine.device)
+            recorded = _measure(stream_diffusion_like(painter, steps, recorded=True), few, engine.device)
             rows.append(_row("apart, recorded", recorded, common, work))
         torch.set_num_threads(chosen.threads or threads)  # all that ours had, whatever runs its networks
         theirs = _measure(stock(path, painter, steps), few, engine.device)

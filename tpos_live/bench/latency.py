@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from tpos_live.audio.source import RATE, Chunk, SourceState, SourceStatus
-from tpos_live.bench.session import machine, print_rows, quiet, shown_on
+from tpos_live.bench.session import machine, print_rows, shown_on, without_sound_and_osc
 from tpos_live.core.parameters import TARGETS
 from tpos_live.core.settings import Settings
 from tpos_live.runtime.live_session import LiveSession
@@ -110,7 +110,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
     offscreen: draw as a window does, into none.
     """
     where, headless = shown_on(offscreen)
-    settings = quiet(settings, headless)
+    settings = without_sound_and_osc(settings, headless)
     settings = settings.model_copy(update={"parameters": {**settings.parameters, **STILL}})
     sound = ClickSound()
     click.echo(f"measuring {clicks} clicks with {where} …", err=True)
@@ -123,31 +123,31 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
         session.run_until_first_frame()
         settle = time.perf_counter() + 3.0
         session.display.run(lambda: time.perf_counter() > settle or stop.is_set())
-        watch = Watch(session, sound, clicks)
+        watcher = ClickWatcher(session, sound, clicks)
         sound.clicking = True
-        session.display.run(lambda: watch.look() or stop.is_set())
+        session.display.run(lambda: watcher.check() or stop.is_set())
         accelerator = session.status_registry.status().accelerator
-    rows = watch.rows()
+    rows = watcher.rows()
     summary = {
         "kind": "summary",
         "clicks": clicks,
-        "seen": len(watch.pixel),
-        "missed": watch.missed,
+        "seen": len(watcher.pixel),
+        "missed": watcher.missed,
         "input": "blocks of 10 ms handed over in this process; a device's own buffering comes on top",
         "stage": session.display.renderer,
         "accelerator": accelerator,
         **machine(),
     }
     print_rows(rows, summary, as_json)
-    return 0 if len(watch.pixel) > clicks // 2 else 1
+    return 0 if len(watcher.pixel) > clicks // 2 else 1
 
 
-class Watch:
+class ClickWatcher:
     """Looks at every picture that is shown and notes when a click is first seen in it."""
 
     def __init__(self, session: LiveSession, sound: ClickSound, clicks: int) -> None:
         self._session, self._sound, self._clicks = session, sound, clicks
-        self._before = small(session.display.read_back())
+        self._before = downsampled(session.display.read_back())
         self._seen = 0
         self._engine_seen = 0
         self._shown = session.display.meter.count
@@ -156,12 +156,12 @@ class Watch:
         self.engine: list[float] = []
         self.missed = 0
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """Called before each picture; True when all clicks were seen or given up."""
         if self._session.display.meter.count == self._shown:
             return False
         self._shown = self._session.display.meter.count
-        picture = small(self._session.display.read_back())
+        picture = downsampled(self._session.display.read_back())
         now = time.perf_counter()
         changed = bool((np.abs(picture - self._before) > CHANGED).any())
         self._before = picture
@@ -193,6 +193,6 @@ class Watch:
         return rows
 
 
-def small(picture: np.ndarray) -> np.ndarray:
+def downsampled(picture: np.ndarray) -> np.ndarray:
     """Every fourth pixel each way, as int16, for differences."""
     return picture[::4, ::4].astype(np.int16)

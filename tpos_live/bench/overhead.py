@@ -27,7 +27,7 @@ WARM_UP = 5
 """Pictures that do not count."""
 
 
-class Hollow(Backend):
+class NullBackend(Backend):
     """A backend without networks: what is left of a picture is our own Python."""
 
     name = "hollow"
@@ -56,7 +56,7 @@ def host_times(
     accelerator = painter.backend
     waits = accelerator.waited is not None and painter.engine.device.type == "cuda"
     if not waits:
-        painter.use(Hollow(accelerator.torch_threads))
+        painter.use(NullBackend(accelerator.torch_threads))
     took = np.zeros(pictures)
     try:
         for n in range(WARM_UP):

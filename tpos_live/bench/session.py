@@ -41,13 +41,13 @@ def measure_show(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows of stages and a summary of `seconds` of the demo. offscreen: draw as a window does, into none."""
     where, headless = shown_on(offscreen)
-    settings = quiet(settings, headless)
+    settings = without_sound_and_osc(settings, headless)
     click.echo(f"measuring {seconds:g} s with {where} …", err=True)
     with stop_signals() as stop, LiveSession(settings, demo=True, stop=stop, headless_gl=offscreen) as session:
         first_picture = session.run_until_first_frame()
         click.echo(f"the first picture came after {first_picture:.1f} s", err=True)
         longest = session.run_until_fastest_backend()
-        until(session, WARM_UP, stop.is_set)
+        run_for(session, WARM_UP, stop.is_set)
         pipeline, renderer = session.pipeline, session.renderer
         assert pipeline is not None and renderer is not None  # the first frame has come
         pipeline.times.clear()
@@ -60,7 +60,7 @@ def measure_show(
             process.memory_info().rss,
             sum(process.cpu_times()[:2]),
         )
-        until(session, seconds, stop.is_set)
+        run_for(session, seconds, stop.is_set)
         took = time.perf_counter() - start
         status = session.status_registry.status()
         rows = [*stage_rows(session.audio_processor.times), *stage_rows(pipeline.times)]
@@ -97,13 +97,13 @@ def shown_on(offscreen: bool) -> tuple[str, bool]:
     return ("a window", False) if has_display() else ("no window", True)
 
 
-def until(session: LiveSession, seconds: float, stopped: Callable[[], bool]) -> None:
+def run_for(session: LiveSession, seconds: float, stopped: Callable[[], bool]) -> None:
     """Run the stage for a time."""
     end = time.perf_counter() + seconds
     session.display.run(lambda: time.perf_counter() >= end or stopped())
 
 
-def quiet(settings: Settings, headless: bool) -> Settings:
+def without_sound_and_osc(settings: Settings, headless: bool) -> Settings:
     """The same settings without sound on the loudspeakers and without OSC."""
     return settings.model_copy(
         update={
