@@ -28,7 +28,7 @@ from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import SOUND_SECONDS, Clip, made_clips, read_clips
 from tpos_live.training.audio_model.ridge_head import MOMENTS, balanced, memories, ridge
 from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, Sentences
-from tpos_live.training.audio_model.unlabeled import Unnamed, akin, read_unnamed
+from tpos_live.training.audio_model.unlabeled import UnlabeledSounds, read_unlabeled, similar_names
 
 VARIANTS = 24
 WEIGHTS = sorted({0.0, 0.3, CSLS_WEIGHT, 0.7, 0.8, ZERO_SHOT_CSLS_WEIGHT, 1.0, 1.1})
@@ -41,11 +41,11 @@ class Fold:
     number: int
     clips: torch.Tensor
     made: torch.Tensor
-    unnamed: torch.Tensor
+    unlabeled: torch.Tensor
 
 
 def remember(
-    run: Path, fold: int, clips: Sequence[Clip], made: Sequence[Clip], unnamed: Unnamed, sentences: Sentences
+    run: Path, fold: int, clips: Sequence[Clip], made: Sequence[Clip], unlabeled: UnlabeledSounds, sentences: Sentences
 ) -> Fold:
     taught = [*(clip for clip in clips if clip.fold != fold), *made]
     trainer = EncoderTrainer(
@@ -55,11 +55,11 @@ def remember(
     if not trainer.load():
         raise SystemExit(f"no training of fold {fold} in {run}; tpos-live train encoder --leave-out-fold {fold}")
     net = trainer.mean.eval()
-    return Fold(fold, *(memories(net, sounds) for sounds in (clips, made, unnamed.clips)))
+    return Fold(fold, *(memories(net, sounds) for sounds in (clips, made, unlabeled.clips)))
 
 
 def named(
-    folds: Sequence[Fold], clips: Sequence[Clip], made: Sequence[Clip], known: Unnamed, left: Unnamed,
+    folds: Sequence[Fold], clips: Sequence[Clip], made: Sequence[Clip], known: UnlabeledSounds, left: UnlabeledSounds,
     out: Sequence[str], sentences: Sentences,
 ) -> Iterator[tuple[float, bool, bool]]:  # fmt: skip
     """For each held-out clip and each of TAKEN: that, whether its class was left out, and whether its answer is right.
@@ -67,8 +67,8 @@ def named(
     known: all unnamed sounds, as the folds remember them. left: those that are, without the names of `out`.
     """
     place = {clip.name: n for n, clip in enumerate(known.clips)}
-    unnamed = [place[clip.name] for clip in left.clips]
-    barred = akin(sorted({clip.text for clip in made}), out, sentences)
+    unlabeled = [place[clip.name] for clip in left.clips]
+    barred = similar_names(sorted({clip.text for clip in made}), out, sentences)
     kept = [n for n, clip in enumerate(made) if clip.text not in barred]
     classes = sorted({clip.text for clip in clips})
     places = sentences.encode(classes)[0].numpy()
@@ -78,8 +78,8 @@ def named(
         taught = [n for n, clip in enumerate(clips) if clip.fold != fold.number and clip.text not in out]
         names = [*(clips[n].text for n in taught), *(made[n].text for n in kept)]
         wanted = torch.cat([vectors[[texts.index(name) for name in names]], left.places])
-        held = torch.cat([fold.clips[:, taught], fold.made[:, kept], fold.unnamed[:, unnamed]], 1)
-        weight = balanced([True] * len(taught) + [False] * len(kept), len(unnamed))
+        held = torch.cat([fold.clips[:, taught], fold.made[:, kept], fold.unlabeled[:, unlabeled]], 1)
+        weight = balanced([True] * len(taught) + [False] * len(kept), len(unlabeled))
         repeat = len(MOMENTS)
         made_of, bias = ridge(held.flatten(0, 1), wanted.repeat(repeat, 1), weight.repeat(repeat))
         heard = F.normalize(F.linear(held[-1], made_of, bias), dim=-1).numpy()
@@ -102,15 +102,15 @@ def main() -> None:
     clips = read_clips(arguments.data, arguments.run / "clips.npz", print)
     made = made_clips(VARIANTS, SOUND_SECONDS, 0, arguments.run / "sounds.npz")
     besides = [clip.name for clip in made]
-    lessons = arguments.run / "lessons.npz"
-    known = read_unnamed(lessons, sentences, (), besides)
+    targets = arguments.run / "lessons.npz"
+    known = read_unlabeled(targets, sentences, (), besides)
     if known is None:
-        raise SystemExit(f"no lessons in {lessons}; tpos-live train ears")
+        raise SystemExit(f"no lessons in {targets}; tpos-live train ears")
     numbers = sorted({clip.fold for clip in clips})
     folds = [remember(arguments.run, number, clips, made, known, sentences) for number in numbers]
     right: dict[tuple[float, bool], list[bool]] = {}
     for out in combinations(sorted({clip.text for clip in clips}), arguments.out):
-        left = read_unnamed(lessons, sentences, out, besides)
+        left = read_unlabeled(targets, sentences, out, besides)
         assert left is not None
         for share, was_out, good in named(folds, clips, made, known, left, out, sentences):
             right.setdefault((share, was_out), []).append(good)

@@ -14,7 +14,7 @@ from tpos_live.training.audio_model.clips import made_music
 from tpos_live.training.audio_model.sound_to_scene import SHOWN
 from tpos_live.training.audio_model.yamnet_teacher import LONGEST, STRETCHES, stretches
 from tpos_live.training.errors import DataError
-from tpos_live.training.synth.genre_tags import FAINT, KINDS, TIMBRE_SHARE, TIMBRES, in_words, told_apart
+from tpos_live.training.synth.genre_tags import FAINT, KINDS, TIMBRE_SHARE, TIMBRES, in_words, split_music_labels
 from tpos_live.training.synth.music import song
 from tpos_live.training.synth.score import Score
 from tpos_live.training.synth.styles import DRUMS, STYLES
@@ -106,7 +106,7 @@ def test_made_music_is_told_in_words(font: Path) -> None:
     assert len(songs) == len(STYLES) and len({one.name for one in songs}) == len(STYLES)
     for one in songs:
         style = one.name.split("/")[0]
-        assert next(iter(one.said)) == KINDS[style][0] and sum(one.said.values()) == pytest.approx(1)
+        assert next(iter(one.labels)) == KINDS[style][0] and sum(one.labels.values()) == pytest.approx(1)
         assert one.mono.dtype == np.float32 and np.abs(one.mono).max() <= 4.0
 
 
@@ -138,15 +138,15 @@ def test_shares_add_up(kind: str) -> None:
 
 
 def test_music_is_told_by_its_kinds() -> None:
-    said = told_apart({"music": 0.9, "techno": 0.04, "house music": 0.02, "clang": 0.3, "jazz": FAINT / 2})
-    assert "music" not in said and "jazz music" not in said and said["clang"] == 0.3
-    assert sum(said.values()) == pytest.approx(1.2)
-    assert said["techno music"] == pytest.approx(2 * said["house music"])
-    assert said["electronic music"] == pytest.approx(0.9 * TIMBRE_SHARE) and said["energetic"] > 0.3
+    labels = split_music_labels({"music": 0.9, "techno": 0.04, "house music": 0.02, "clang": 0.3, "jazz": FAINT / 2})
+    assert "music" not in labels and "jazz music" not in labels and labels["clang"] == 0.3
+    assert sum(labels.values()) == pytest.approx(1.2)
+    assert labels["techno music"] == pytest.approx(2 * labels["house music"])
+    assert labels["electronic music"] == pytest.approx(0.9 * TIMBRE_SHARE) and labels["energetic"] > 0.3
     # What is not surely music, or of no kind, stays as it is, but a kind that is no word of ours.
     for other in ({"music": 0.3, "techno": 0.04}, {"music": 0.9, "techno": FAINT / 2}, {"music": 0.9}, {"rain": 0.8}):
-        assert told_apart(other) == {name: score for name, score in other.items() if name != "techno"}
-    assert told_apart(in_words("techno music", 1.0, -0.5)) == in_words("techno music", 1.0, -0.5)
+        assert split_music_labels(other) == {name: score for name, score in other.items() if name != "techno"}
+    assert split_music_labels(in_words("techno music", 1.0, -0.5)) == in_words("techno music", 1.0, -0.5)
 
 
 def test_long_files_are_heard_in_stretches() -> None:

@@ -17,15 +17,15 @@ from tpos_live.training.audio_model.clips import Clip, Sound
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.pretrain import (
     AGAIN_AND_AGAIN,
-    EARS,
-    Lessons,
-    clip_lessons,
-    ears_of,
-    give_ears,
-    train_ears,
+    BACKBONE_FILE,
+    TargetBatches,
+    backbone_file,
+    clip_targets,
+    load_backbone,
+    pretrain_backbone,
 )
 from tpos_live.training.audio_model.train import train_encoder
-from tpos_live.training.audio_model.yamnet_teacher import Lesson, find_sounds, read_lessons
+from tpos_live.training.audio_model.yamnet_teacher import DistillationTarget, find_sounds, read_targets
 from tpos_live.training.errors import DataError
 
 RATE = 48_000
@@ -40,12 +40,12 @@ class Loudness:
     def __init__(self, path: Path) -> None:
         del path
 
-    def hear(self, mono: np.ndarray, hops: int = teacher.LESSON_HOPS) -> tuple[np.ndarray, np.ndarray]:
+    def hear(self, mono: np.ndarray, hops: int = teacher.TARGET_HOPS) -> tuple[np.ndarray, np.ndarray]:
         n = len(mono) // (480 * hops)
         level = np.log10(np.square(mono[: n * 480 * hops].reshape(n, -1)).mean(axis=1) + 1e-9)
-        told = np.outer(level, np.random.default_rng(0).standard_normal(100))
-        told += np.random.default_rng(1).normal(0, 0.01, told.shape)
-        return told.astype(np.float16), np.tile(np.float16([0.5, 0.01]), (n, 1))
+        teacher_embeddings = np.outer(level, np.random.default_rng(0).standard_normal(100))
+        teacher_embeddings += np.random.default_rng(1).normal(0, 0.01, teacher_embeddings.shape)
+        return teacher_embeddings.astype(np.float16), np.tile(np.float16([0.5, 0.01]), (n, 1))
 
 
 @pytest.fixture
@@ -79,59 +79,65 @@ def test_a_teacher_that_is_none_is_named(tmp_path: Path) -> None:
 def test_a_soundfont_that_is_none_is_named_at_once(sounds: Path, tmp_path: Path) -> None:
     """Before the teacher is asked for, which is not there either."""
     with pytest.raises(DataError, match=r"none\.sf2 is not a soundfont|pip install --no-deps tinysoundfont"):
-        train_ears(sounds, Path("teacher"), minutes=0.01, run=tmp_path, soundfont=tmp_path / "none.sf2")
+        pretrain_backbone(sounds, Path("teacher"), minutes=0.01, run=tmp_path, soundfont=tmp_path / "none.sf2")
 
 
 def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher, "Yamnet", Loudness)
     lines: list[str] = []
     extra = [Sound("made/1", 0.1 * np.random.default_rng(2).standard_normal(RATE).astype(np.float32))]
-    lessons = read_lessons(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append, extra)
-    assert len(lessons) == 6 and len(lines) == 1 and "noise_of_nothing" in lines[0] and "\n" not in lines[0]
-    assert lessons[-1].name == "made/1" and lessons[0].told.shape == (2, 100)
-    again = read_lessons(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append)
-    assert [one.name for one in again] == [one.name for one in lessons]
-    assert all(np.array_equal(a.told, b.told) for a, b in zip(again, lessons, strict=True))
+    targets = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append, extra)
+    assert len(targets) == 6 and len(lines) == 1 and "noise_of_nothing" in lines[0] and "\n" not in lines[0]
+    assert targets[-1].name == "made/1" and targets[0].teacher_embeddings.shape == (2, 100)
+    again = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append)
+    assert [one.name for one in again] == [one.name for one in targets]
+    assert all(np.array_equal(a.teacher_embeddings, b.teacher_embeddings) for a, b in zip(again, targets, strict=True))
 
 
 def test_what_is_told_fits_what_is_heard() -> None:
     """A sound whose level is its answer: the louder a step, the more of the first component it must carry."""
     rng = np.random.default_rng(0)
-    lessons = []
+    targets = []
     for index in range(40):
         level = np.repeat(rng.uniform(-60, -10, 10), 40)
-        told = level[39::40, None] * np.linspace(1, 2, 100) + rng.normal(0, 0.1, (10, 100))
-        lessons.append(Lesson(str(index), np.repeat(level[:, None], 80, 1).astype(np.float16), told.astype(np.float16)))
-    batches = Lessons(lessons, [Clip("made", "made/1", 0, lessons[0].mel, 0.25)], TINY, seed=0)
-    heard, said = [], []
+        teacher_embeddings = level[39::40, None] * np.linspace(1, 2, 100) + rng.normal(0, 0.1, (10, 100))
+        targets.append(
+            DistillationTarget(
+                str(index), np.repeat(level[:, None], 80, 1).astype(np.float16), teacher_embeddings.astype(np.float16)
+            )
+        )
+    batches = TargetBatches(targets, [Clip("made", "made/1", 0, targets[0].mel, 0.25)], TINY, seed=0)
+    heard, labels = [], []
     for _ in range(4):
-        mel, told, known, density = batches.draw()
+        mel, teacher_embeddings, known, density = batches.draw()
         assert (density[:3, 20:] == 0.25).all() and np.isnan(density[3:]).all() and not known[:3].any()
-        assert mel.shape[1] == prefix_hops(TINY) + 256 and np.isfinite(told).all() and mel.min() >= SILENT_DB
+        assert (
+            mel.shape[1] == prefix_hops(TINY) + 256 and np.isfinite(teacher_embeddings).all() and mel.min() >= SILENT_DB
+        )
         steps = mel[:, prefix_hops(TINY) + 3 :: 4].mean(axis=2)
         heard.append(steps[known])
-        said.append(told[known][:, 0])
-    assert abs(np.corrcoef(np.concatenate(heard), np.concatenate(said))[0, 1]) > 0.5
+        labels.append(teacher_embeddings[known][:, 0])
+    assert abs(np.corrcoef(np.concatenate(heard), np.concatenate(labels))[0, 1]) > 0.5
 
 
 def test_ears_are_taught_and_given(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher, "Yamnet", Loudness)
     lines: list[str] = []
     options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append}
-    path = train_ears(sounds, Path("teacher"), minutes=0.01, **options)  # type: ignore[arg-type]
-    assert path == tmp_path / "run" / EARS and path.exists() and not list(path.parent.glob("*.part*"))
+    path = pretrain_backbone(sounds, Path("teacher"), minutes=0.01, **options)  # type: ignore[arg-type]
+    assert path == tmp_path / "run" / BACKBONE_FILE and path.exists() and not list(path.parent.glob("*.part*"))
     before = path.read_bytes()
-    train_ears(sounds, Path("teacher"), minutes=0.005, resume=True, **options)  # type: ignore[arg-type]
+    pretrain_backbone(sounds, Path("teacher"), minutes=0.005, resume=True, **options)  # type: ignore[arg-type]
     assert path.read_bytes() != before and not any("nothing to resume" in line for line in lines)
     torch.manual_seed(1)
     net, other = EncoderNet(TINY), EncoderNet(TINY)
-    assert give_ears(net, path) and give_ears(other, path)
+    assert load_backbone(net, path) and load_backbone(other, path)
     assert torch.equal(net.convs[0].weight, other.convs[0].weight) and torch.equal(
         net.lstm.weight_hh_l0, other.lstm.weight_hh_l0
     )
     assert not torch.equal(net.heads.weight, other.heads.weight)
-    assert not give_ears(EncoderNet(Layout(channels=(4, 8), width=16)), path)
-    assert not give_ears(net, tmp_path / "none")
+    assert not load_backbone(EncoderNet(Layout(channels=(4, 8), width=16)), path)
+    assert not load_backbone(net, tmp_path / "none")
 
 
 @pytest.fixture
@@ -151,16 +157,16 @@ def test_a_fold_that_is_left_out_is_never_heard(clips: Path, tmp_path: Path, mon
     lines: list[str] = []
     cache = tmp_path / "clip-lessons.npz"
     for _ in range(2):  # from the clips, and from what was kept of them
-        names = [one.name for one in clip_lessons(clips, Path("teacher"), cache, 1, lines.append)]
+        names = [one.name for one in clip_targets(clips, Path("teacher"), cache, 1, lines.append)]
         assert names == ["dog_bark/2-7-A.wav", "rain/2-7-A.wav"]
-    assert len(clip_lessons(clips, Path("teacher"), cache, None, lines.append)) == 4
-    kept = clip_lessons(clips, Path("teacher"), cache, 2, lines.append, without=["dog bark"])
+    assert len(clip_targets(clips, Path("teacher"), cache, None, lines.append)) == 4
+    kept = clip_targets(clips, Path("teacher"), cache, 2, lines.append, without=["dog bark"])
     assert [one.name for one in kept] == ["rain/1-7-A.wav"]
     assert len(lines) == 1 and "1-8-A" in lines[0]
     with pytest.raises(DataError, match="no class cat to leave out"):
-        clip_lessons(clips, Path("teacher"), cache, None, lines.append, without=["cat"])
+        clip_targets(clips, Path("teacher"), cache, None, lines.append, without=["cat"])
     with pytest.raises(DataError, match="no fold 9; its folds are 1, 2"):
-        clip_lessons(clips, Path("teacher"), cache, 9, lines.append)
+        clip_targets(clips, Path("teacher"), cache, 9, lines.append)
 
 
 def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
@@ -169,14 +175,14 @@ def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
     monkeypatch.setattr(teacher, "Yamnet", Loudness)
     lines: list[str] = []
     options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append, "minutes": 0.005}
-    first = train_ears(sounds, Path("teacher"), **options)  # type: ignore[arg-type]
+    first = pretrain_backbone(sounds, Path("teacher"), **options)  # type: ignore[arg-type]
     before = first.read_bytes()
-    path = train_ears(sounds, Path("teacher"), data=clips, leave_out_fold=1, **options)  # type: ignore[arg-type]
-    assert path == tmp_path / "run" / ears_of(1) and path.name == "ears-fold-1.safetensors"
+    path = pretrain_backbone(sounds, Path("teacher"), data=clips, leave_out_fold=1, **options)  # type: ignore[arg-type]
+    assert path == tmp_path / "run" / backbone_file(1) and path.name == "ears-fold-1.safetensors"
     assert first.read_bytes() == before != path.read_bytes()
     assert f"{5 + 2 * AGAIN_AND_AGAIN} lessons" in "\n".join(lines)
-    assert ears_of(None) == "ears-all.safetensors"
-    assert ears_of(None, ["rain", "dog bark"]) == "ears-without-rain-dog_bark.safetensors"
+    assert backbone_file(None) == "ears-all.safetensors"
+    assert backbone_file(None, ["rain", "dog bark"]) == "ears-without-rain-dog_bark.safetensors"
 
 
 def test_names_are_learned_by_the_ears_that_may_be_used(
@@ -185,10 +191,10 @@ def test_names_are_learned_by_the_ears_that_may_be_used(
     monkeypatch.setattr(teacher, "Yamnet", Loudness)
     run, lines = tmp_path / "run", list[str]()
     options = {"run": run, "variants": 0, "layout": TINY, "say": lines.append}
-    train_ears(sounds, Path("teacher"), minutes=0.005, **options)  # type: ignore[arg-type]
+    pretrain_backbone(sounds, Path("teacher"), minutes=0.005, **options)  # type: ignore[arg-type]
     for fold in (1, None):
-        train_ears(sounds, Path("teacher"), minutes=0.005, data=clips, leave_out_fold=fold, **options)  # type: ignore[arg-type]
-    for fold, name in ((1, ears_of(1)), (2, EARS), (None, ears_of(None))):
+        pretrain_backbone(sounds, Path("teacher"), minutes=0.005, data=clips, leave_out_fold=fold, **options)  # type: ignore[arg-type]
+    for fold, name in ((1, backbone_file(1)), (2, BACKBONE_FILE), (None, backbone_file(None))):
         lines.clear()
         made = train_encoder(
             clips,
@@ -200,7 +206,7 @@ def test_names_are_learned_by_the_ears_that_may_be_used(
         assert f"beginning with the ears in {run / name}" in lines
         assert read_metadata(made)["training"]["ears"] == name
     lines.clear()
-    own = run / ears_of(1)
+    own = run / backbone_file(1)
     made = train_encoder(clips, tmp_path / "made", minutes=0, ears=own, **options)  # type: ignore[arg-type]
     assert f"beginning with the ears in {own}" in lines
     with pytest.raises(DataError, match=r"none\.safetensors: there are no ears; tpos-live train ears"):

@@ -33,10 +33,10 @@ from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.audio_model import train_projection as training
-from tpos_live.training.audio_model.train_projection import MappingPlan, phrases, train_mapping
+from tpos_live.training.audio_model.train_projection import ProjectionPlan, phrases, train_projection
 
 EMBER = shipped("engines") / "ember"
-QUICK = MappingPlan(steps=300, rank=16, hidden=64, rate=1e-2, blur=0.3)
+QUICK = ProjectionPlan(steps=300, rank=16, hidden=64, rate=1e-2, blur=0.3)
 SPACE = text_hash(EMBER)
 
 
@@ -53,7 +53,7 @@ def engine(folder: Path) -> Engine:
 @pytest.fixture(scope="module")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     home, said = tmp_path_factory.mktemp("data") / "mappings", []
-    train_mapping(str(folder), home=home, plan=QUICK, count=320, threads=1, say=said.append)
+    train_projection(str(folder), home=home, plan=QUICK, count=320, threads=1, say=said.append)
     return home, said
 
 
@@ -79,7 +79,7 @@ def test_it_is_told_what_the_mapping_gives(trained: tuple[Path, list[str]], engi
 
 
 def test_it_is_hundreds_of_times_smaller_than_the_papers() -> None:
-    plan, tokens, dim, space = MappingPlan(), 77, 1024, 128
+    plan, tokens, dim, space = ProjectionPlan(), 77, 1024, 128
     weights = {
         "skip": torch.zeros(tokens * plan.rank, space), "into": torch.zeros(plan.hidden, space),
         "into_bias": torch.zeros(plan.hidden), "out": torch.zeros(tokens * plan.rank, plan.hidden),
@@ -192,7 +192,7 @@ def test_a_failed_training_leaves_the_old_one(home: Path, folder: Path, monkeypa
 
     monkeypatch.setattr(training, "fit", fail)
     with pytest.raises(RuntimeError):
-        train_mapping(str(folder), home=home, plan=QUICK, count=100, say=lambda line: None)
+        train_projection(str(folder), home=home, plan=QUICK, count=100, say=lambda line: None)
     assert path.read_bytes() == before and len(list(home.iterdir())) == 1
 
 

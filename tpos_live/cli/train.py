@@ -75,11 +75,11 @@ def ears(
     threads: int | None,
 ) -> None:
     """Teach the sound encoder's ears by a teacher, before it learns names."""
-    from tpos_live.training.audio_model.pretrain import train_ears
+    from tpos_live.training.audio_model.pretrain import pretrain_backbone
 
     if (leave_out_fold is not None or leave_out_classes) and data is None:
         raise click.UsageError("--leave-out-… says which clips of --data are not heard; give --data")
-    train_ears(
+    pretrain_backbone(
         sounds, teacher, minutes=minutes, run=run, seed=seed, threads=threads, resume=resume, data=data,
         leave_out_fold=leave_out_fold, without=_names(leave_out_classes), soundfont=soundfont,
     )  # fmt: skip
@@ -152,6 +152,6 @@ def judge(
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 def mapping(engine: str, minutes: float, seed: int, threads: int | None) -> None:
     """Fit the way from what is heard to an engine's own text states; without it a bank of phrases goes between."""
-    from tpos_live.training.audio_model.train_projection import train_mapping
+    from tpos_live.training.audio_model.train_projection import train_projection
 
-    train_mapping(engine, minutes=minutes, seed=seed, threads=threads)
+    train_projection(engine, minutes=minutes, seed=seed, threads=threads)

@@ -50,7 +50,7 @@ class Sound:
 
     name: str
     mono: np.ndarray
-    said: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, float] = field(default_factory=dict)
 
 
 def log_mel(mono: np.ndarray) -> np.ndarray:

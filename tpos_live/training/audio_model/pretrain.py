@@ -41,11 +41,11 @@ from tpos_live.training.audio_model.clips import (
     read_mono,
 )
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
-from tpos_live.training.audio_model.stream_dataset import coloured, with_room
-from tpos_live.training.audio_model.yamnet_teacher import LESSON_HOPS, Lesson, read_lessons
+from tpos_live.training.audio_model.stream_dataset import equalized, with_room
+from tpos_live.training.audio_model.yamnet_teacher import TARGET_HOPS, DistillationTarget, read_targets
 from tpos_live.training.synth.music import open_soundfont
 
-EARS, LESSONS = "ears.safetensors", "lessons.npz"
+BACKBONE_FILE, TARGETS_FILE = "ears.safetensors", "lessons.npz"
 ROWS, HOPS = 12, 256
 WIDTH = 96
 """Principal components of the teacher's embedding that are learned, at most."""
@@ -59,23 +59,24 @@ PARTS = ("convs", "norms", "segment", "segment_norm", "lstm")
 """Of an EncoderNet: what is learned here."""
 
 
-class Lessons:
+class TargetBatches:
     """Batches of lessons: sounds one after another, louder and softer, in other colours, in a room's noise; and beside
     them `made` sounds, whose density is known."""
 
-    def __init__(self, lessons: Sequence[Lesson], made: Sequence[Clip], layout: Layout, seed: int) -> None:
+    def __init__(self, targets: Sequence[DistillationTarget], made: Sequence[Clip], layout: Layout, seed: int) -> None:
         self._made = [(clip.mel.astype(np.float32), clip.density) for clip in made]
-        told = np.concatenate([one.told for one in lessons]).astype(np.float32)
-        mean = told.mean(axis=0)
-        _, _, axes = np.linalg.svd(told[::3] - mean, full_matrices=False)
+        teacher_embeddings = np.concatenate([one.teacher_embeddings for one in targets]).astype(np.float32)
+        mean = teacher_embeddings.mean(axis=0)
+        _, _, axes = np.linalg.svd(teacher_embeddings[::3] - mean, full_matrices=False)
         axes = axes[:WIDTH]
         self.width = len(axes)
-        parts = (told - mean) @ axes.T
+        parts = (teacher_embeddings - mean) @ axes.T
         spread = np.sqrt(parts.std(axis=0))  # the square root: strong components stay strong, weak ones are heard
         spread *= (parts / spread).std()
         self.axes, self.mean = (axes / spread[:, None]).astype(np.float32), mean
         self._sounds = [
-            (one.mel.astype(np.float32), (one.told.astype(np.float32) - mean) @ self.axes.T) for one in lessons
+            (one.mel.astype(np.float32), (one.teacher_embeddings.astype(np.float32) - mean) @ self.axes.T)
+            for one in targets
         ]
         chance = np.array([min(len(mel), 300) for mel, _ in self._sounds]) ** 0.5
         self._chance = np.cumsum(chance / chance.sum())
@@ -86,14 +87,14 @@ class Lessons:
         density float32 [ROWS, steps], NaN where unknown."""
         rng, steps = self._rng, HOPS // STEP_HOPS
         mel = np.full((ROWS, self._prefix + HOPS, MELS), SILENT_DB, np.float32)
-        told, known = np.zeros((ROWS, steps, self.width), np.float32), np.zeros((ROWS, steps), bool)
+        teacher_embeddings, known = np.zeros((ROWS, steps, self.width), np.float32), np.zeros((ROWS, steps), bool)
         density = np.full((ROWS, steps), np.nan, np.float32)
         made_rows = MADE_ROWS if self._made else 0
         for row in range(made_rows):
             sound, much = self._made[rng.integers(len(self._made))]
             start = int(rng.integers(max(len(sound) - HOPS, 1))) if rng.random() < 0.6 else 0
             index = np.clip(start + np.arange(HOPS), 0, len(sound) - 1)
-            mel[row, self._prefix :] = coloured(sound[index], rng, 15.0)
+            mel[row, self._prefix :] = equalized(sound[index], rng, 15.0)
             density[row, steps // 5 :] = much  # half a second in, something can be said
         for row in range(made_rows, ROWS):
             at = 0
@@ -107,15 +108,15 @@ class Lessons:
                 if rng.random() < 0.5:
                     index = index[: int(rng.integers(60, 400))]
                 end = at + len(index)
-                heard = sound[index] if rng.random() < 0.3 else coloured(sound[index], rng, 15.0)
+                heard = sound[index] if rng.random() < 0.3 else equalized(sound[index], rng, 15.0)
                 mel[row, self._prefix + at : self._prefix + end] = heard
                 ends = np.arange(STEP_HOPS - 1, HOPS, STEP_HOPS)
                 here = np.flatnonzero((ends >= at) & (ends < end))
-                place = np.clip((index[ends[here] - at] + 1) / LESSON_HOPS - 1, 0, len(answers) - 1)
+                place = np.clip((index[ends[here] - at] + 1) / TARGET_HOPS - 1, 0, len(answers) - 1)
                 low = place.astype(int)
                 part = (place - low)[:, None]
                 high = np.minimum(low + 1, len(answers) - 1)
-                told[row, here] = answers[low] * (1 - part) + answers[high] * part
+                teacher_embeddings[row, here] = answers[low] * (1 - part) + answers[high] * part
                 # The teacher heard what came before a cut; the pupil has not.
                 known[row, here] = ends[here] - at > (50 if start else 10)
                 at = end
@@ -125,10 +126,10 @@ class Lessons:
                 mel[row, :, low_band : low_band + width] = mel[row].mean(axis=1, keepdims=True)
             if rng.random() < 0.3:
                 mel[row] = with_room(mel[row], rng)
-        return np.maximum(mel, SILENT_DB), told, known, density
+        return np.maximum(mel, SILENT_DB), teacher_embeddings, known, density
 
 
-def train_ears(
+def pretrain_backbone(
     sounds: Path,
     teacher: Path,
     *,
@@ -147,10 +148,10 @@ def train_ears(
 ) -> Path:
     """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
 
-    The lessons are kept in run/lessons.npz. soundfont: made music is played with it, without one there is none. resume:
-    go on with the ears that are there. data: clips of `train encoder` that are heard as well, those of `leave_out_fold`
-    and of the classes `without` not; the file is then `ears_of` these, and goes on from run/ears.safetensors where
-    there is none yet. Raises DataError.
+    The targets are kept in run/lessons.npz. soundfont: synthetic music is played with it; without one there is none.
+    resume: continue with the backbone that is there. data: clips of `train encoder` that are heard as well, without those
+    of `leave_out_fold` and of the classes `without`; the file is then `backbone_file` of these, and the training
+    continues from run/ears.safetensors where there is none yet. Raises DataError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -161,18 +162,18 @@ def train_ears(
         made_sounds(variants, SOUND_SECONDS, seed),
         made_music(variants, seed, soundfont) if soundfont is not None else (),
     )
-    lessons = read_lessons(sounds, teacher, run / LESSONS, say, extra)
+    targets = read_targets(sounds, teacher, run / TARGETS_FILE, say, extra)
     made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
-    output = run / EARS
+    output = run / BACKBONE_FILE
     if data is not None:
-        output = run / ears_of(leave_out_fold, without)
-        clips = clip_lessons(data, teacher, run / "clip-lessons.npz", leave_out_fold, say, without)
-        lessons += AGAIN_AND_AGAIN * clips
-    say(f"{len(lessons)} lessons, {minutes:g} minutes")
+        output = run / backbone_file(leave_out_fold, without)
+        clips = clip_targets(data, teacher, run / "clip-lessons.npz", leave_out_fold, say, without)
+        targets += AGAIN_AND_AGAIN * clips
+    say(f"{len(targets)} lessons, {minutes:g} minutes")
     torch.manual_seed(seed)
-    batches = Lessons(lessons, made, layout, seed)
+    batches = TargetBatches(targets, made, layout, seed)
     net = EncoderNet(layout)
-    again = (resume and give_ears(net, output)) or (data is not None and give_ears(net, run / EARS))
+    again = (resume and load_backbone(net, output)) or (data is not None and load_backbone(net, run / BACKBONE_FILE))
     if resume and not again:
         say(f"nothing to resume in {output}: beginning anew")
     rate = AGAIN if again else RATE
@@ -193,14 +194,14 @@ def train_ears(
             for group in optimizer.param_groups:
                 fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * spent / (60 * minutes)))
                 group["lr"] = rate * min(1.0, (steps + 1) / 100) * fall
-            mel, told, known, density = (torch.from_numpy(array) for array in batches.draw())
+            mel, teacher_embeddings, known, density = (torch.from_numpy(array) for array in batches.draw())
             segments = net.segments(mel)
             hidden, _ = net.lstm(segments)
             heard = torch.cat([segments, hidden], -1)
             both = nn.functional.dropout(heard[known], DROP)
             # The segments alone answer too, so that not all is left to the memory.
-            off = (answer(both) - told[known]).pow(2).mean()
-            loss = off + 0.3 * (early(segments[known]) - told[known]).pow(2).mean()
+            off = (answer(both) - teacher_embeddings[known]).pow(2).mean()
+            loss = off + 0.3 * (early(segments[known]) - teacher_embeddings[known]).pow(2).mean()
             sure = density.isfinite()
             if sure.any():
                 loss = loss + 2.0 * (torch.sigmoid(strength(heard[sure])[:, 0]) - density[sure]).pow(2).mean()
@@ -219,19 +220,19 @@ def train_ears(
     return output
 
 
-def ears_of(leave_out_fold: int | None, without: Sequence[str] = ()) -> str:
+def backbone_file(leave_out_fold: int | None, without: Sequence[str] = ()) -> str:
     """Name of the file of ears that heard the clips of `train encoder`: all, or without a fold or some classes."""
     return f"ears-{left_out(leave_out_fold, without) or 'all'}.safetensors"
 
 
-def clip_lessons(
+def clip_targets(
     data: Path,
     teacher: Path,
     cache: Path,
     leave_out_fold: int | None,
     report: Callable[[str], None],
     without: Sequence[str] = (),
-) -> list[Lesson]:
+) -> list[DistillationTarget]:
     """What the teacher says of the clips of `data`, without their names; of a fold or classes left out, nothing.
 
     Raises DataError, also for a fold or a class that is not there.
@@ -248,12 +249,12 @@ def clip_lessons(
             except AudioError as error:
                 report(f"left out: {error}")
 
-    lessons = read_lessons(None, teacher, cache, report, heard())
-    kept = [one for one in lessons if one.name in text_of and text_of[one.name] not in without]
+    targets = read_targets(None, teacher, cache, report, heard())
+    kept = [one for one in targets if one.name in text_of and text_of[one.name] not in without]
     return [one for one in kept if fold_of(Path(one.name)) != leave_out_fold]
 
 
-def give_ears(net: EncoderNet, path: Path) -> bool:
+def load_backbone(net: EncoderNet, path: Path) -> bool:
     """Put the ears of a file into a net; False where there are none, or of another size."""
     if not path.exists():
         return False

@@ -18,7 +18,7 @@ from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS
 from tpos_live.training.audio_model.clips import Clip
 from tpos_live.training.audio_model.losses import Texts
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
-from tpos_live.training.audio_model.unlabeled import Unnamed
+from tpos_live.training.audio_model.unlabeled import UnlabeledSounds
 
 MOMENTS = (25, 125)
 """Steps after which a memory is read, 1 s and 5 s (a shorter sound: at its end)."""
@@ -57,21 +57,21 @@ def ridge(
     return made.T.to(wanted.dtype), (goal - middle @ made).to(wanted.dtype)
 
 
-def balanced(recorded: Sequence[bool], unnamed: int) -> torch.Tensor:
+def balanced(recorded: Sequence[bool], unlabeled: int) -> torch.Tensor:
     """Weights [n + unnamed]: of an unnamed sound 1, of all recorded clips with a name RECORDED and of all procedural
     sounds MADE times that of all unnamed ones together, however many there are; none is less than 1."""
     clip = torch.tensor(list(recorded))
-    of_clip = max(RECORDED * unnamed / max(int(clip.sum()), 1), 1.0)
-    of_made = max(MADE * unnamed / max(int((~clip).sum()), 1), 1.0)
-    return torch.cat([torch.where(clip, of_clip, of_made), torch.ones(unnamed)])
+    of_clip = max(RECORDED * unlabeled / max(int(clip.sum()), 1), 1.0)
+    of_made = max(MADE * unlabeled / max(int((~clip).sum()), 1), 1.0)
+    return torch.cat([torch.where(clip, of_clip, of_made), torch.ones(unlabeled)])
 
 
-def settle(
+def fit_ridge_head(
     net: EncoderNet,
     clips: Sequence[Clip],
     labels: Sequence[int],
     texts: Texts,
-    unnamed: Unnamed | None,
+    unlabeled: UnlabeledSounds | None,
     penalty: float = RIDGE,
 ) -> torch.Tensor:
     """Put the regression into the net's heads; gives the meanings of all these sounds, unit [n, dim].
@@ -82,10 +82,10 @@ def settle(
     chosen = torch.tensor(list(labels))
     wanted, told = texts.vectors[chosen], texts.states[chosen]
     heard = [*clips]
-    if unnamed is not None:
-        heard += unnamed.clips
-        wanted = torch.cat([wanted, unnamed.places])
-        told = torch.cat([told, unnamed.states[:, 1 : 1 + net.layout.rows]])
+    if unlabeled is not None:
+        heard += unlabeled.clips
+        wanted = torch.cat([wanted, unlabeled.places])
+        told = torch.cat([told, unlabeled.states[:, 1 : 1 + net.layout.rows]])
     weight = balanced([not np.isfinite(clip.density) for clip in clips], len(heard) - len(clips))
     held = memories(net, heard)
     dim, repeat = net.layout.dim, len(MOMENTS)

@@ -26,7 +26,7 @@ _EAGER = 25
 _NEPERS = np.float32(np.log(10.0) / 10.0)
 
 
-def coloured(mel: np.ndarray, rng: np.random.Generator, gain: float) -> np.ndarray:
+def equalized(mel: np.ndarray, rng: np.random.Generator, gain: float) -> np.ndarray:
     """Mels in dB [n, MELS] through another microphone, up to `gain` dB louder or softer; silence stays silence."""
     colour = np.interp(np.linspace(0, 1, MELS), np.linspace(0, 1, 6), rng.normal(0, 3.0, 6))
     told = mel + (colour + rng.uniform(-gain, gain)).astype(np.float32)
@@ -146,7 +146,7 @@ class Streams:
         if rng.random() < 0.5:
             shift = int(rng.integers(-3, 4))
             mel = mel[:, np.clip(np.arange(MELS) + shift, 0, MELS - 1)]
-        mel = coloured(mel, rng, GAIN_DB)
+        mel = equalized(mel, rng, GAIN_DB)
         if rng.random() < 0.4:
             mel = with_room(mel, rng)
         for _ in range(int(rng.integers(2))):

@@ -24,11 +24,11 @@ from tpos_live.training.audio_model.clips import (
     made_clips,
     read_clips,
 )
-from tpos_live.training.audio_model.pretrain import EARS, LESSONS, ears_of
-from tpos_live.training.audio_model.ridge_head import settle
+from tpos_live.training.audio_model.pretrain import BACKBONE_FILE, TARGETS_FILE, backbone_file
+from tpos_live.training.audio_model.ridge_head import fit_ridge_head
 from tpos_live.training.audio_model.sound_to_scene import bank
 from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, Sentences
-from tpos_live.training.audio_model.unlabeled import Unnamed, akin, read_unnamed
+from tpos_live.training.audio_model.unlabeled import UnlabeledSounds, read_unlabeled, similar_names
 from tpos_live.training.errors import DataError
 
 ALL = "all"
@@ -75,12 +75,12 @@ def train_encoder(
     sounds = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     made = [clip.name for clip in sounds]
     sentences = Sentences(home)
-    barred = akin(sorted({clip.text for clip in sounds}), without, sentences)
+    barred = similar_names(sorted({clip.text for clip in sounds}), without, sentences)
     sounds = [clip for clip in sounds if clip.text not in barred]
-    unnamed = None if paper else read_unnamed(run / LESSONS, sentences, without, made)
+    unlabeled = None if paper else read_unlabeled(run / TARGETS_FILE, sentences, without, made)
     if ears is None:
-        ears = run / ears_of(leave_out_fold, without)
-        ears = ears if ears.exists() else run / EARS
+        ears = run / backbone_file(leave_out_fold, without)
+        ears = ears if ears.exists() else run / BACKBONE_FILE
     elif not ears.exists():
         raise DataError(f"{ears}: there are no ears; tpos-live train ears makes some")
     trainer = EncoderTrainer(
@@ -93,13 +93,13 @@ def train_encoder(
     if resume and not trainer.load():
         say(f"nothing to resume in {trainer.run}: beginning anew")
     length = f"{steps} steps" if steps else f"{minutes:g} minutes"
-    others = len(unnamed.clips) if unnamed else 0
+    others = len(unlabeled.clips) if unlabeled else 0
     kinds = f"{len(clips)} clips, {len(sounds)} procedural and {others} unnamed sounds"
     say(f"{kinds}, {len(trainer.texts)} texts, {length}")
     if minutes > 0 or steps:
         trainer.train(minutes * 60, steps)
         trainer.save()
-    export(trainer, sentences, output, clips, sounds, leave_out_fold, without, unnamed)
+    export(trainer, sentences, output, clips, sounds, leave_out_fold, without, unlabeled)
     say(f"wrote {output}, {trainer.steps} steps")
     return output
 
@@ -130,10 +130,10 @@ def export(
     sounds: Sequence[Clip],
     leave_out_fold: int | None,
     without: Sequence[str] = (),
-    unnamed: Unnamed | None = None,
+    unlabeled: UnlabeledSounds | None = None,
 ) -> None:
     """Settle the encoder and write it with its bank of phrases: what Ember can show, what was heard, other names."""
-    names = list(dict.fromkeys([*trainer.texts, *(unnamed.names if unnamed else ())]))
+    names = list(dict.fromkeys([*trainer.texts, *(unlabeled.names if unlabeled else ())]))
     scenes = bank(known_scenes(trainer.texts), names, known_families())
     others = [(text, text) for text in names if (text, text) not in scenes]
     phrases = [phrase for phrase, _ in (*scenes, *others)]
@@ -141,8 +141,8 @@ def export(
     reference: dict[str, np.ndarray] = {}
     if not trainer.net.paper:
         labels = [trainer.texts.index(clip.text) for clip in (*clips, *sounds)]
-        heard = settle(trainer.mean, [*clips, *sounds], labels, trainer.told, unnamed)
-        centre = unnamed.centre if unnamed else vectors.mean(0)
+        heard = fit_ridge_head(trainer.mean, [*clips, *sounds], labels, trainer.told, unlabeled)
+        centre = unlabeled.centre if unlabeled else vectors.mean(0)
         reference = {"heard": heard.half().numpy(), "centre": centre.numpy().astype(np.float32)}
     weights = {name: value.numpy() for name, value in trainer.mean.export().items()} | reference
     metadata: dict[str, Any] = {
@@ -155,7 +155,7 @@ def export(
         "training": {
             "clips": sorted(clip.name for clip in clips),
             "procedural": len(sounds),
-            "unnamed": len(unnamed.clips) if unnamed else 0,
+            "unnamed": len(unlabeled.clips) if unlabeled else 0,
             "left_out_fold": leave_out_fold,
             "left_out_classes": list(without),
             "variant": "paper" if trainer.net.paper else "own",

@@ -35,7 +35,7 @@ BATCH = 16
 
 
 @dataclass(frozen=True)
-class MappingPlan:
+class ProjectionPlan:
     """rank: principal directions. hidden: width of the net. blur: longest noise added to a unit vector, so that its
     cosine to the phrase is 0.8 and more. encoding: share of the time for encoding the phrases."""
 
@@ -83,7 +83,7 @@ def encode(engine: Engine, texts: Sequence[str], seconds: float, clock: Callable
 def fit(
     vectors: torch.Tensor,
     states: torch.Tensor,
-    plan: MappingPlan,
+    plan: ProjectionPlan,
     seed: int,
     seconds: float,
     clock: Callable[[], float],
@@ -154,13 +154,13 @@ def measure(
     return figures
 
 
-def train_mapping(
+def train_projection(
     name: str,
     *,
     minutes: float = 5.0,
     seed: int = 0,
     home: Path | None = None,
-    plan: MappingPlan | None = None,
+    plan: ProjectionPlan | None = None,
     count: int = MOST_PHRASES,
     threads: int | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -173,7 +173,7 @@ def train_mapping(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    plan = plan or MappingPlan()
+    plan = plan or ProjectionPlan()
     begin = clock()
     path, _ = resolve_engine(name)
     engine = load_engine(path, lazy=True)

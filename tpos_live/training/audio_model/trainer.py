@@ -25,8 +25,8 @@ from tpos_live.core.atomic import atomic_write, write_text
 from tpos_live.training.audio_model.clips import Clip
 from tpos_live.training.audio_model.losses import Texts, Weights, own_losses, paper_losses
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
-from tpos_live.training.audio_model.pretrain import PARTS as EARS_PARTS
-from tpos_live.training.audio_model.pretrain import give_ears
+from tpos_live.training.audio_model.pretrain import PARTS as BACKBONE_PARTS
+from tpos_live.training.audio_model.pretrain import load_backbone
 from tpos_live.training.audio_model.stream_dataset import Batch, Streams
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -91,11 +91,11 @@ class EncoderTrainer:
         self.told = Texts(vectors, states[:, 1 : 1 + layout.rows])
         self.net = EncoderNet(layout, paper)
         self.net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        self.taught = give_ears(self.net, ears) if ears else False
+        self.taught = load_backbone(self.net, ears) if ears else False
         self.ears = ears.name if ears and self.taught else ""
         self.frozen = self.taught and plan.learned == 0.0
         for name, parameter in self.net.named_parameters():
-            parameter.requires_grad_(not (self.frozen and name.split(".")[0] in EARS_PARTS))
+            parameter.requires_grad_(not (self.frozen and name.split(".")[0] in BACKBONE_PARTS))
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
         groups = [
             {"params": [p for p in parameters if (p.dim() > 1) == matrix], "share": share, "weight_decay": decay}
@@ -109,7 +109,7 @@ class EncoderTrainer:
 
     def _shares(self) -> list[tuple[float, list[nn.Parameter]]]:
         """Shares of the learning rate, and what learns by each."""
-        early = {id(p) for name, p in self.net.named_parameters() if name.split(".")[0] in EARS_PARTS}
+        early = {id(p) for name, p in self.net.named_parameters() if name.split(".")[0] in BACKBONE_PARTS}
         parameters = list(self.net.parameters())
         return [
             (self.plan.learned if self.taught else 1.0, [p for p in parameters if id(p) in early]),

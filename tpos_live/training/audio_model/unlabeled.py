@@ -17,12 +17,12 @@ import torch.nn.functional as F
 
 from tpos_live.training.audio_model.clips import Clip
 from tpos_live.training.audio_model.trainer import Sentences
-from tpos_live.training.audio_model.yamnet_teacher import Lesson, read_kept
-from tpos_live.training.synth.genre_tags import told_apart
+from tpos_live.training.audio_model.yamnet_teacher import DistillationTarget, read_kept
+from tpos_live.training.synth.genre_tags import split_music_labels
 
 LEAST = 0.1
 """What the teacher gives a smaller score is not meant."""
-AKIN = 0.6
+SIMILAR = 0.6
 """A name whose cosine, about the middle of names, with a text is this great means the same."""
 NO_NAMES = frozenset(
     {
@@ -38,7 +38,7 @@ OFTEN, MOSTLY = 3, 0.2
 
 
 @dataclass(frozen=True)
-class Unnamed:
+class UnlabeledSounds:
     """clips: sounds. places: unit [n, dim], where they lie; states: [n, tokens, dim] of the text encoder. names: what
     several of them were called; centre: [dim], the middle of all names that the teacher has."""
 
@@ -49,59 +49,59 @@ class Unnamed:
     centre: torch.Tensor
 
 
-def read_unnamed(
+def read_unlabeled(
     cache: Path, sentences: Sentences, without: Sequence[str] = (), besides: Iterable[str] = ()
-) -> Unnamed | None:
+) -> UnlabeledSounds | None:
     """The lessons that `train ears` kept, with places; None where there are none.
 
     No name that means the same as a text in `without` is used: what is left out of a training must not come in here.
     besides: names of lessons that are named elsewhere.
     """
-    lessons, names = read_kept(cache)
+    targets, names = read_kept(cache)
     known = set(besides)
-    lessons = [one for one in lessons if one.said and one.name not in known]
-    if not lessons:
+    targets = [one for one in targets if one.labels and one.name not in known]
+    if not targets:
         return None
-    words = list(dict.fromkeys([*names, *(word for lesson in lessons for word in meant(lesson))]))
+    words = list(dict.fromkeys([*names, *(word for target in targets for word in label_shares(target))]))
     vectors, states = sentences.encode(words)
     number = {name: index for index, name in enumerate(words)}
-    barred = NO_NAMES | akin(words, without, sentences)
+    barred = NO_NAMES | similar_names(words, without, sentences)
     clips, places, told = [], [], []
     counts: Counter[str] = Counter()
-    for lesson in lessons:
-        shares = meant(lesson, barred)
+    for target in targets:
+        shares = label_shares(target, barred)
         if not shares:
             continue
         rows = [number[name] for name in shares]
         share = torch.tensor(list(shares.values()))
         counts.update(name for name, part in shares.items() if part >= MOSTLY)
-        clips.append(Clip(max(shares, key=shares.__getitem__), lesson.name, 0, lesson.mel))
+        clips.append(Clip(max(shares, key=shares.__getitem__), target.name, 0, target.mel))
         places.append(F.normalize(share @ vectors[rows], dim=0))
         told.append(torch.einsum("n,ntd->td", share, states[rows]))
     if not clips:
         return None
     often = [name for name in words if counts[name] >= OFTEN]
-    return Unnamed(clips, torch.stack(places), torch.stack(told), often, vectors[: len(names)].mean(0))
+    return UnlabeledSounds(clips, torch.stack(places), torch.stack(told), often, vectors[: len(names)].mean(0))
 
 
-def meant(lesson: Lesson, barred: frozenset[str] = NO_NAMES) -> dict[str, float]:
+def label_shares(target: DistillationTarget, barred: frozenset[str] = NO_NAMES) -> dict[str, float]:
     """Shares of the names that a sound may have; they add up to one, or there are none.
 
     The square root of the teacher's scores: it is sure of one name and shy of the others. Music goes by its kinds.
     """
-    said = told_apart(lesson.said)
-    found = {name: score**0.5 for name, score in said.items() if score >= LEAST and name not in barred}
+    labels = split_music_labels(target.labels)
+    found = {name: score**0.5 for name, score in labels.items() if score >= LEAST and name not in barred}
     total = sum(found.values())
     return {name: share / total for name, share in found.items()}
 
 
-def akin(names: Sequence[str], texts: Sequence[str], sentences: Sentences) -> frozenset[str]:
+def similar_names(names: Sequence[str], texts: Sequence[str], sentences: Sentences) -> frozenset[str]:
     """The names that mean what one of `texts` means: they share a word with it, or lie near it."""
     if not texts or not names:
         return frozenset()
     vectors, _ = sentences.encode([*names, *texts])
     about = F.normalize(vectors - vectors[: len(names)].mean(0), dim=-1)
-    near = (about[: len(names)] @ about[len(names) :].T).amax(dim=1) >= AKIN
+    near = (about[: len(names)] @ about[len(names) :].T).amax(dim=1) >= SIMILAR
     words = {word for text in texts for word in _words(text)}
     return frozenset(name for name, same in zip(names, near.tolist(), strict=True) if same or words & set(_words(name)))
 

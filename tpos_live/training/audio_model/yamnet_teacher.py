@@ -22,7 +22,7 @@ from tpos_live.training.audio_model.clips import SUFFIXES, Sound, log_mel, read_
 from tpos_live.training.errors import DataError
 from tpos_live.training.synth.genre_tags import FAINT, KINDS
 
-LESSON_HOPS = 40
+TARGET_HOPS = 40
 """Hops of 10 ms between two answers of the teacher."""
 LONGEST = 5.0
 """Seconds that are heard in one go."""
@@ -40,7 +40,7 @@ _EMBEDDING = "global_average_pooling2d/Mean"
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationTarget:
     """One sound and what the teacher says of it.
 
     mel: float16 [hops, MELS] in dB. told: float16 [n, width], the last 0.975 s at hop (i + 1) * LESSON_HOPS. said:
@@ -49,8 +49,8 @@ class Lesson:
 
     name: str
     mel: np.ndarray
-    told: np.ndarray
-    said: dict[str, float] = field(default_factory=dict)
+    teacher_embeddings: np.ndarray
+    labels: dict[str, float] = field(default_factory=dict)
 
 
 class Yamnet:
@@ -75,7 +75,7 @@ class Yamnet:
         self._input = self._net.get_input_details()[0]
         self._output = self._net.get_output_details()[0]["index"]
 
-    def hear(self, mono: np.ndarray, hops: int = LESSON_HOPS) -> tuple[np.ndarray, np.ndarray]:
+    def hear(self, mono: np.ndarray, hops: int = TARGET_HOPS) -> tuple[np.ndarray, np.ndarray]:
         """Embeddings float16 [n, 1024] and scores float16 [n, 521] of float32 [samples] at 48 kHz, each `hops` hops.
 
         Before the sound there was silence, as on the stage.
@@ -84,15 +84,15 @@ class Yamnet:
 
         heard = np.concatenate([np.zeros(_WINDOW, np.float32), soxr.resample(mono, RATE, _RATE).astype(np.float32)])
         stride = hops * _RATE // 100
-        told, scores = [], []
+        teacher_embeddings, scores = [], []
         for end in range(stride, len(heard) - _WINDOW + 1, stride):
             self._net.set_tensor(self._input["index"], heard[end : end + _WINDOW].reshape(self._input["shape"]))
             self._net.invoke()
-            told.append(self._net.get_tensor(self._embedding).reshape(-1).astype(np.float16))
+            teacher_embeddings.append(self._net.get_tensor(self._embedding).reshape(-1).astype(np.float16))
             scores.append(self._net.get_tensor(self._output).reshape(-1).astype(np.float16))
-        if not told:  # shorter than one stride
+        if not teacher_embeddings:  # shorter than one stride
             return np.zeros((0, 1024), np.float16), np.zeros((0, 521), np.float16)
-        return np.stack(told), np.stack(scores)
+        return np.stack(teacher_embeddings), np.stack(scores)
 
 
 def _read_names(path: Path) -> list[str]:
@@ -124,13 +124,13 @@ def stretches(name: str, mono: np.ndarray) -> list[Sound]:
     return [Sound(f"{name}@{start // RATE}", mono[start : start + long]) for start in starts.tolist()]
 
 
-def read_lessons(
+def read_targets(
     folder: Path | None,
     teacher: Path,
     cache: Path,
     report: Callable[[str], None],
     extra: Iterable[Sound] = (),
-) -> list[Lesson]:
+) -> list[DistillationTarget]:
     """What the teacher says of every sound below `folder`, if there is one, and of `extra` ones.
 
     cache: an .npz that keeps it all. What cannot be read is reported and left out. Raises DataError.
@@ -138,16 +138,18 @@ def read_lessons(
     if cache.exists():
         return read_kept(cache)[0]
     yamnet = Yamnet(teacher)
-    lessons = []
+    targets = []
 
     def learn(sound: Sound) -> None:
-        told, scores = yamnet.hear(sound.mono)
-        if len(told) and np.abs(sound.mono).max() > 1e-3:
+        teacher_embeddings, scores = yamnet.hear(sound.mono)
+        if len(teacher_embeddings) and np.abs(sound.mono).max() > 1e-3:
             mean = scores.astype(np.float32).mean(axis=0)
-            said = {called: float(mean[n]) for n, called in enumerate(yamnet.names)}
-            heard = {called: score for called, score in said.items() if score >= (FAINT if called in KINDS else SHY)}
-            known = {called: round(score, 4) for called, score in (sound.said or heard).items()}
-            lessons.append(Lesson(sound.name, log_mel(sound.mono).astype(np.float16), told, known))
+            labels = {called: float(mean[n]) for n, called in enumerate(yamnet.names)}
+            heard = {called: score for called, score in labels.items() if score >= (FAINT if called in KINDS else SHY)}
+            known = {called: round(score, 4) for called, score in (sound.labels or heard).items()}
+            targets.append(
+                DistillationTarget(sound.name, log_mel(sound.mono).astype(np.float16), teacher_embeddings, known)
+            )
 
     for path in tqdm(find_sounds(folder) if folder else (), desc="lessons", unit="sound", disable=folder is None):
         assert folder is not None
@@ -158,16 +160,18 @@ def read_lessons(
             report(f"left out: {error}")
     for sound in extra:
         learn(sound)
-    if not lessons:
+    if not targets:
         raise DataError(f"there is nothing to hear in {folder or 'these clips'}")
-    arrays = {f"mel {one.name}": one.mel for one in lessons} | {f"told {one.name}": one.told for one in lessons}
-    said = json.dumps({"names": yamnet.names, "said": {one.name: one.said for one in lessons}})
+    arrays = {f"mel {one.name}": one.mel for one in targets} | {
+        f"told {one.name}": one.teacher_embeddings for one in targets
+    }
+    labels = json.dumps({"names": yamnet.names, "said": {one.name: one.labels for one in targets}})
     with atomic_write(cache) as part:
-        np.savez(part, words=np.array(said), **arrays)  # type: ignore[arg-type]
-    return lessons
+        np.savez(part, words=np.array(labels), **arrays)  # type: ignore[arg-type]
+    return targets
 
 
-def read_kept(cache: Path) -> tuple[list[Lesson], list[str]]:
+def read_kept(cache: Path) -> tuple[list[DistillationTarget], list[str]]:
     """The lessons in `cache`, and all names that their teacher has; none of either where it is missing or old."""
     if not cache.exists():
         return [], []
@@ -175,5 +179,6 @@ def read_kept(cache: Path) -> tuple[list[Lesson], list[str]]:
         words = json.loads(str(stored["words"])) if "words" in stored else {"names": [], "said": {}}
         found = [name.removeprefix("mel ") for name in stored if name.startswith("mel ")]
         return [
-            Lesson(name, stored[f"mel {name}"], stored[f"told {name}"], words["said"].get(name, {})) for name in found
+            DistillationTarget(name, stored[f"mel {name}"], stored[f"told {name}"], words["said"].get(name, {}))
+            for name in found
         ], list(words["names"])

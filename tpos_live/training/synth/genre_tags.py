@@ -94,18 +94,18 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def told_apart(said: Mapping[str, float]) -> dict[str, float]:
+def split_music_labels(labels: Mapping[str, float]) -> dict[str, float]:
     """What a teacher said of a sound, names to scores; of music, its kinds and moods in place of "music".
 
     Their scores add up to that of music. Where no kind is heard it stays as it is, and where no music is, none of its
     kinds does.
     """
-    music = said.get(MUSIC, 0.0)
-    kinds = {name: score for name, score in said.items() if name in KINDS and score >= FAINT}
+    music = labels.get(MUSIC, 0.0)
+    kinds = {name: score for name, score in labels.items() if name in KINDS and score >= FAINT}
     total = sum(kinds.values())
     if music < SURE or not kinds:
-        return {name: score for name, score in said.items() if name not in KINDS or KINDS[name][0] == name}
-    rest = {name: score for name, score in said.items() if name not in KINDS}
+        return {name: score for name, score in labels.items() if name not in KINDS or KINDS[name][0] == name}
+    rest = {name: score for name, score in labels.items() if name not in KINDS}
     del rest[MUSIC]
     for name, score in kinds.items():
         for word, share in in_words(name).items():
