@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from tpos_live.training.image_model.cpu_speedups import hasten
+from tpos_live.training.image_model.cpu_speedups import speed_up_cpu
 from tpos_live.training.image_model.dataset import LAYOUT
 from tpos_live.training.image_model.rectified_flow import build_unet
 from tpos_live.training.text.text_encoder import DIM
@@ -38,7 +38,7 @@ def test_pictures_gradients_and_names_stay(compiled: bool) -> None:
     unet = build_unet((16, 32))
     before = {size: _gradients(unet, size) for size in ((8, 8), (8, 12))}
     names = list(unet.state_dict())
-    hasten(unet.unet, compiled)
+    speed_up_cpu(unet.unet, compiled)
     for size, (picture, gradient) in before.items():
         now, slope = _gradients(unet, size)
         torch.testing.assert_close(now, picture, atol=2e-5, rtol=1e-4)

@@ -21,7 +21,7 @@ from tpos_live.training.image_model import autoencoder
 from tpos_live.training.image_model import dataset as pairs
 from tpos_live.training.image_model import train as ember
 from tpos_live.training.image_model.dataset import LAYOUT, Pool, Renderer, RenderProcess, Words
-from tpos_live.training.image_model.discriminator import Critic, balanced, critic_loss, praise
+from tpos_live.training.image_model.discriminator import Discriminator, adversarial_loss, balanced, discriminator_loss
 from tpos_live.training.image_model.recipe import Recipe
 from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
 from tpos_live.training.image_model.train import Plan, Trainer, train_ember
@@ -160,11 +160,11 @@ def test_the_last_part_has_a_critic_and_a_learning_decoder(tmp_path: Path, monke
 
 def test_a_critic_learns_to_tell_and_pulls_as_much_as_it_may() -> None:
     torch.manual_seed(0)
-    critic, tokens = Critic(width=8, words=16, latent=4), torch.randn(8, 3, 16)
+    critic, tokens = Discriminator(width=8, words=16, latent=4), torch.randn(8, 3, 16)
     optimizer = torch.optim.AdamW(critic.parameters(), lr=3e-3)
     for _ in range(60):
         rough = torch.randn(8, 4, 16, 16)
-        loss = critic_loss(critic, torch.nn.functional.avg_pool2d(rough, 3, 1, 1), rough, tokens)
+        loss = discriminator_loss(critic, torch.nn.functional.avg_pool2d(rough, 3, 1, 1), rough, tokens)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -172,7 +172,7 @@ def test_a_critic_learns_to_tell_and_pulls_as_much_as_it_may() -> None:
     drawn = torch.randn(8, 4, 16, 16, requires_grad=True)
     plain = drawn.square().mean()
     (pull,) = torch.autograd.grad(plain, drawn, retain_graph=True)
-    whole = balanced(plain, praise(critic, drawn, tokens), drawn, 0.5)
+    whole = balanced(plain, adversarial_loss(critic, drawn, tokens), drawn, 0.5)
     (both,) = torch.autograd.grad(whole, drawn)
     assert (both - pull).norm().item() == pytest.approx(0.5 * pull.norm().item(), rel=0.01)
 

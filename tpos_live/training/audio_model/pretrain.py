@@ -149,7 +149,7 @@ def pretrain_backbone(
     """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
 
     The targets are kept in run/lessons.npz. soundfont: synthetic music is played with it; without one there is none.
-    resume: continue with the backbone that is there. data: clips of `train encoder` that are heard as well, without those
+    resume: continue with the backbone that is there. data: clips of `train encoder` that are used too, without those
     of `leave_out_fold` and of the classes `without`; the file is then `backbone_file` of these, and the training
     continues from run/ears.safetensors where there is none yet. Raises DataError.
     """

@@ -15,8 +15,8 @@ KEPT = ("tokenizer", "text_encoder", "vae")
 def begin_from(engine: Path, run: Path) -> None:
     """Lay the weights of an engine folder out as a run folder's checkpoint, in single precision.
 
-    The optimizer's moments and the critic are not shipped and begin anew. Raises RuntimeError with one line for an
-    engine of another architecture.
+    The optimizer's moments and the discriminator are not shipped and begin anew. Raises RuntimeError with one line for
+    an engine of another architecture.
     """
     if read_metadata(engine).unet_inputs is None:
         raise RuntimeError(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 
-def hasten(unet: Any, compiled: bool) -> None:
+def speed_up_cpu(unet: Any, compiled: bool) -> None:
     """Write the attention out, and compile the blocks of a UNet2DConditionModel in place; nothing on a GPU.
 
     compiled: also compile, a minute or more for each shape of a batch; only square pictures, so that rare wide ones

@@ -1,6 +1,6 @@
-"""A critic of latents: it learns to tell the UNet's latents from a scene's, and the UNet learns from what it says.
+"""A discriminator of latents: it learns to tell the UNet's latents from a scene's, and the UNet learns from it.
 
-Regression alone leaves a smear wherever the UNet cannot place a thin line exactly; a critic prefers a line
+Regression alone leaves a smear wherever the UNet cannot place a thin line exactly; a discriminator prefers a line
 that is a little off. (Hinge loss and projection: Miyato and Koyama 2018, "cGANs with Projection
 Discriminator"; spectral norm: Miyato et al. 2018; in latents, for one-step models: Sauer et al. 2024, "Fast
 High-Resolution Image Synthesis with Latent Adversarial Diffusion Distillation".)
@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Says for every patch, at three scales, how much it looks like a scene that fits the words."""
 
     def __init__(self, width: int = 64, words: int = 128, latent: int = 32) -> None:
@@ -47,17 +47,19 @@ class Critic(nn.Module):
         return verdicts
 
 
-def critic_loss(critic: nn.Module, scene: torch.Tensor, drawn: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Hinge loss of the critic; scene, drawn: latents [batch, latent, h, w]."""
-    real, fake = critic(scene, tokens), critic(drawn.detach(), tokens)
+def discriminator_loss(
+    discriminator: nn.Module, scene: torch.Tensor, drawn: torch.Tensor, tokens: torch.Tensor
+) -> torch.Tensor:
+    """Hinge loss of the discriminator; scene, drawn: latents [batch, latent, h, w]."""
+    real, fake = discriminator(scene, tokens), discriminator(drawn.detach(), tokens)
     return torch.stack(
         [F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for r, f in zip(real, fake, strict=True)]
     ).mean()
 
 
-def praise(critic: nn.Module, drawn: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """What the UNet minimises: minus the critic's verdict on what it drew."""
-    return -torch.stack([verdict.float().mean() for verdict in critic(drawn, tokens)]).mean()
+def adversarial_loss(discriminator: nn.Module, drawn: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """What the UNet minimises: minus the discriminator's verdict on what it drew."""
+    return -torch.stack([verdict.float().mean() for verdict in discriminator(drawn, tokens)]).mean()
 
 
 def balanced(loss: torch.Tensor, praised: torch.Tensor, drawn: torch.Tensor, share: float) -> torch.Tensor:

@@ -15,7 +15,7 @@ from statistics import NormalDist
 import torch
 
 from tpos_live.diffusion.model.metadata import Scalar
-from tpos_live.training.scenes.base import Knobs
+from tpos_live.training.scenes.base import SceneParameters
 from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, bloom, film
 from tpos_live.training.scenes.noise_fields import Fields, step
@@ -88,7 +88,7 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
     return recipe
 
 
-def knobs(recipes: list[Recipe], family: str, device: torch.device) -> Knobs:
+def knobs(recipes: list[Recipe], family: str, device: torch.device) -> SceneParameters:
     """The recipes' scalars and colours as a scene of `family` takes them."""
     values = torch.tensor([recipe.scalars for recipe in recipes], device=device)
     intensity, hue, phase = (values[:, i].view(-1, 1, 1, 1) for i in range(len(PLAIN)))
@@ -102,7 +102,7 @@ def knobs(recipes: list[Recipe], family: str, device: torch.device) -> Knobs:
         else:
             turns.append(COLOURS[recipe.colour][0] - kind.dominant + 10 * wave[index])
     still = torch.zeros_like(intensity)
-    return Knobs(intensity, still, still, 2 * math.pi * phase, still, Palette(torch.stack(turns)))
+    return SceneParameters(intensity, still, still, 2 * math.pi * phase, still, Palette(torch.stack(turns)))
 
 
 def _moods(recipes: list[Recipe], device: torch.device) -> torch.Tensor:

@@ -26,16 +26,16 @@ from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model import autoencoder
 from tpos_live.training.image_model import contact_sheet as sheet
 from tpos_live.training.image_model.checkpoint import begin_from
-from tpos_live.training.image_model.cpu_speedups import hasten
+from tpos_live.training.image_model.cpu_speedups import speed_up_cpu
 from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, RenderProcess, Words
-from tpos_live.training.image_model.discriminator import Critic, balanced, critic_loss, praise
+from tpos_live.training.image_model.discriminator import Discriminator, adversarial_loss, balanced, discriminator_loss
 from tpos_live.training.image_model.export import write_engine
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
 from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.text.text_encoder import DIM, train_text_encoder
 
 CRITIC_AHEAD = 100
-"""Steps in which the critic learns alone."""
+"""Steps in which the discriminator learns alone."""
 AGAIN = 6
 """Of so many rows of a batch, one starts from the UNet's own first step."""
 WORTH_COMPILING = 30.0
@@ -48,9 +48,10 @@ class Plan:
 
     text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
     in which the decoder learns from the UNet's own latents; loose: what an error of latents counts then. pixels:
-    every so many steps pixels count too. critic: part of the UNet's time, at its end, in which a critic of latents
-    helps (critic.py); praise: its pull, over that of the rest. again: part of the UNet's time after which some rows
-    start from its own first step. reuse: times that a picture is served, at most, in the mean. told: steps between
+    every so many steps pixels count too. critic: part of the UNet's time, at its end, in which a
+    discriminator of latents is used; praise: its gradient's norm, over that of the rest. again: part of the UNet's time
+    after which some rows start
+    from its own first step. reuse: times that a picture is served, at most, in the mean. told: steps between
     two readings of the losses, each of which waits for the device. save: seconds between checkpoints. compiled:
     compile the UNet for a CPU, which wants some minutes before it saves any. families: what is learned. often:
     families drawn twice as often as the others. apart: on a CPU, render in a process of its own.
@@ -162,11 +163,11 @@ class Trainer:
         self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
         self.vae = vae
         unet = build_unet(plan.channels).to(acc.device, memory_format=torch.channels_last)
-        hasten(unet.unet, compiled=plan.compiled)
+        speed_up_cpu(unet.unet, compiled=plan.compiled)
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
-        self.critic = Critic(words=DIM).to(acc.device)
+        self.critic = Discriminator(words=DIM).to(acc.device)
         self.judging = torch.optim.AdamW(self.critic.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
         self.judged = 0
         vae.encoder.requires_grad_(False)
@@ -299,9 +300,9 @@ class Trainer:
     def _criticise(
         self, loss: torch.Tensor, have: torch.Tensor, batch: Batch, seen: dict[str, torch.Tensor]
     ) -> torch.Tensor:
-        """Let the critic learn from this step, and the UNet from the critic once it has learned a little."""
+        """Let the discriminator learn from this step, and the UNet from it once it has learned a little."""
         with self.acc.autocast():
-            judged = critic_loss(self.critic, batch.latents, have, batch.tokens)
+            judged = discriminator_loss(self.critic, batch.latents, have, batch.tokens)
         self.judging.zero_grad(set_to_none=True)
         judged.backward()
         self.judging.step()
@@ -311,7 +312,7 @@ class Trainer:
             return loss
         self.critic.requires_grad_(False)
         with self.acc.autocast():
-            praised = praise(self.critic, have, batch.tokens)
+            praised = adversarial_loss(self.critic, have, batch.tokens)
         self.critic.requires_grad_(True)
         return balanced(loss, praised, have, self.plan.praise)
 

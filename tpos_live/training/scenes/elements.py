@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, peaks, slope, step
 
 FIRE = [
@@ -37,7 +37,7 @@ PAPER = [
 ]
 
 
-def fire(f: Fields, k: Knobs) -> Light:
+def fire(f: Fields, k: SceneParameters) -> Light:
     """Tongues of flame from below, a candle at 0 and an inferno at 1; sparks above."""
     height = (1 - f.y) / 2
     reach = 0.22 + 0.75 * k.intensity
@@ -59,7 +59,7 @@ def fire(f: Fields, k: Knobs) -> Light:
     return Light(smoke, flame + sparks * k.palette.flat(0.85, 0.13, 65) * 5)
 
 
-def ocean(f: Fields, k: Knobs) -> Light:
+def ocean(f: Fields, k: SceneParameters) -> Light:
     """Open sea under a low sun: ripples at 0, breaking waves at 1."""
     horizon = -0.12 + 0.28 * k.centre_y
     below = (f.y - horizon).clamp(min=0)
@@ -89,7 +89,7 @@ def ocean(f: Fields, k: Knobs) -> Light:
     return Light(base, warm * (sun * 2.6 + water * glitter * 2.0))
 
 
-def underwater(f: Fields, k: Knobs) -> Light:
+def underwater(f: Fields, k: SceneParameters) -> Light:
     """The deep with a glowing jellyfish, shafts of light from above and drifting plankton."""
     rays = torch.exp(0.8 * f.soft(0, (9.0, 1.3))) * step(1.2, -1.1, f.y)
     murk = f.rough(1, (3.5, 3.5))
@@ -116,7 +116,7 @@ def underwater(f: Fields, k: Knobs) -> Light:
     return Light(water * (1 - 0.6 * dome), jelly + plankton)
 
 
-def ink_in_water(f: Fields, k: Knobs) -> Light:
+def ink_in_water(f: Fields, k: SceneParameters) -> Light:
     """Clouds of ink unfolding in clear water on a pale ground."""
     body = f.rough(0, (3.4, 3.4), 0.6)
     fold = f.rough(1, (2.2, 2.2), 0.55)

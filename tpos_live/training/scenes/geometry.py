@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, step
 
 JEWEL = [
@@ -32,7 +32,7 @@ CORAL = [
 HONEY = [(0.06, 0.03, 45), (0.2, 0.07, 50), (0.42, 0.12, 58), (0.64, 0.15, 70), (0.82, 0.14, 84), (0.96, 0.06, 95)]
 
 
-def kaleidoscope(f: Fields, k: Knobs) -> Light:
+def kaleidoscope(f: Fields, k: SceneParameters) -> Light:
     """Six mirrors of coloured glass, lit from behind; `phase` slides the glass, noise stains it."""
     x, y = f.x - 0.4 * k.centre_x, f.y - 0.4 * k.centre_y
     x, y = x + 0.03 * f.soft(0, 2.8), y + 0.03 * f.soft(1, 2.8)
@@ -68,7 +68,7 @@ def kaleidoscope(f: Fields, k: Knobs) -> Light:
     return Light(glass * 0.9, glass * 0.3 * behind + hot)
 
 
-def mandala(f: Fields, k: Knobs) -> Light:
+def mandala(f: Fields, k: SceneParameters) -> Light:
     """A lotus of gilded petals that opens ring by ring: a bud at 0, the whole flower at 1."""
     x, y = f.x - 0.4 * k.centre_x, f.y - 0.4 * k.centre_y
     r = torch.sqrt(x * x + y * y + 1e-4) * (1 + 0.02 * f.soft(0, 2.2))
@@ -107,7 +107,7 @@ def mandala(f: Fields, k: Knobs) -> Light:
     return Light(light * fade, gold * fade * (0.35 + 0.75 * k.intensity) + hot)
 
 
-def fractal(f: Fields, k: Knobs) -> Light:
+def fractal(f: Fields, k: SceneParameters) -> Light:
     """A Julia set with glowing orbit traps; its seed circles with `phase` and drifts with the noise.
 
     z -> z^2 + c (Julia, 1918), coloured by how near the orbit of z comes to a cross and a circle.
@@ -148,7 +148,7 @@ def _hexagon(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return torch.maximum(x.abs(), 0.5 * x.abs() + 0.8660254 * y.abs())
 
 
-def honeycomb(f: Fields, k: Knobs) -> Light:
+def honeycomb(f: Fields, k: SceneParameters) -> Light:
     """Cells of wax seen a little from the side, honey glowing in them; a few at 0, all of them at 1."""
     size = 0.15
     focus_x, focus_y = -0.25 + 0.4 * k.centre_x, -0.15 + 0.3 * k.centre_y

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, slope, step
 from tpos_live.training.scenes.shapes import contour, summits
 
@@ -32,7 +32,7 @@ CRUST = [(0.03, 0.008, 30), (0.08, 0.015, 25), (0.16, 0.025, 20), (0.28, 0.03, 2
 MOLTEN = [(0.12, 0.06, 18), (0.32, 0.14, 26), (0.52, 0.19, 36), (0.7, 0.17, 55), (0.86, 0.13, 80), (0.98, 0.05, 98)]
 
 
-def sunset(f: Fields, k: Knobs) -> Light:
+def sunset(f: Fields, k: SceneParameters) -> Light:
     """A great sun behind bars of cloud, a lone tree on the plain; an afterglow at 0, a burning sky at 1."""
     horizon = 0.5
     sun_x, sun_y = 0.3, 0.2
@@ -72,7 +72,7 @@ def sunset(f: Fields, k: Knobs) -> Light:
     return Light(light, (1 - shape) * (sun + 0.3 * warm * torch.exp(-4.0 * far) * (0.3 + k.intensity)))
 
 
-def desert_dunes(f: Fields, k: Knobs) -> Light:
+def desert_dunes(f: Fields, k: SceneParameters) -> Light:
     """Dunes with knife edges and ripples in low light; still at dusk at 0, smoking with sand under a hot sun at 1."""
     sun_x, sun_y = -0.52, -0.3
     far = torch.sqrt((f.x - sun_x) ** 2 + (f.y - sun_y) ** 2)
@@ -119,7 +119,7 @@ def desert_dunes(f: Fields, k: Knobs) -> Light:
     return Light(light, warm * sun * (0.15 * torch.exp(-2 * far) + 0.85 * open_sky))
 
 
-def forest(f: Fields, k: Knobs) -> Light:
+def forest(f: Fields, k: SceneParameters) -> Light:
     """Tall trunks in mist, shafts of light from above; a dim wood at 0, ablaze with sun at 1."""
     sun_x, sun_y = 0.3, -0.3
     far = torch.sqrt((f.x - sun_x) ** 2 + (0.75 * (f.y - sun_y)) ** 2)
@@ -156,7 +156,7 @@ def forest(f: Fields, k: Knobs) -> Light:
     return Light(light, gold * (emit + motes * (0.3 + 2.0 * k.intensity)))
 
 
-def lava(f: Fields, k: Knobs) -> Light:
+def lava(f: Fields, k: SceneParameters) -> Light:
     """A field of lava before a volcano; thin glowing cracks at 0, rivers of molten rock at 1."""
     horizon = -0.05
     below = (f.y - horizon).clamp(min=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, step
 from tpos_live.training.scenes.shapes import slanted, summits
 
@@ -23,7 +23,7 @@ EYE = [
 ]
 
 
-def flowers(f: Fields, k: Knobs) -> Light:
+def flowers(f: Fields, k: SceneParameters) -> Light:
     """Blossoms in a dark garden, sharp before and blurred behind; buds at dusk at 0, full bloom in light at 1."""
     glow = torch.exp(-1.3 * torch.sqrt((f.x + 0.5) ** 2 + (f.y + 0.7) ** 2))
     leaf = f.soft(3, 2.6)
@@ -86,7 +86,7 @@ def flowers(f: Fields, k: Knobs) -> Light:
     return Light(light + gold * 0.25 * glow**2 * k.intensity, emit + gold * motes * (0.3 + 1.2 * k.intensity))
 
 
-def feathers(f: Fields, k: Knobs) -> Light:
+def feathers(f: Fields, k: SceneParameters) -> Light:
     """A peacock's fan: rows of plumes with shining eyes; folded in shadow at 0, ablaze at 1."""
     x = f.x - 0.12 + 0.06 * f.soft(0, 4.0)
     y = 2.3 - f.y + 0.06 * f.soft(1, 4.0) + 0.02 * torch.sin(k.phase)

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, slope, step
 from tpos_live.training.scenes.shapes import summits
 
@@ -19,7 +19,7 @@ ROOM = [(0.01, 0.01, 275), (0.07, 0.035, 272), (0.15, 0.06, 278), (0.28, 0.09, 2
 BEAM = [(0.6, 0.2, 150), (0.75, 0.15, 190), (0.62, 0.17, 250), (0.6, 0.24, 320), (0.62, 0.22, 10)]
 
 
-def neon_grid(f: Fields, k: Knobs) -> Light:
+def neon_grid(f: Fields, k: SceneParameters) -> Light:
     """A striped sun over glowing lines that run at us with `phase`; dusk at 0, full sun and heaving hills at 1."""
     horizon = 0.06 + 0.15 * k.centre_y
     sun_x = -0.22 + 0.4 * k.centre_x
@@ -76,7 +76,7 @@ def neon_grid(f: Fields, k: Knobs) -> Light:
     return Light(base * (0.55 + 0.5 * k.intensity), emit)
 
 
-def fireworks(f: Fields, k: Knobs) -> Light:
+def fireworks(f: Fields, k: SceneParameters) -> Light:
     """Shells that open, hang and fall over a dark lake as `phase` goes round; one at 0, a finale at 1."""
     shore = 0.62 + 0.1 * k.centre_y
     smoke = f.rough(2, (2.6, 3.4), 0.58)
@@ -134,7 +134,7 @@ def fireworks(f: Fields, k: Knobs) -> Light:
     )
 
 
-def laser_beams(f: Fields, k: Knobs) -> Light:
+def laser_beams(f: Fields, k: SceneParameters) -> Light:
     """Fans of laser light in the fog of a hall, over a crowd; one lazy fan at 0, every beam at 1."""
     fog = f.rough(0, (3.2, 5.0), 0.45)
     thin = f.soft(1, (2.2, 3.6))

@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, slope, step
 from tpos_live.training.scenes.shapes import summits
 
@@ -35,7 +35,7 @@ DYE = [(0.02, 0.015, 255), (0.1, 0.05, 245), (0.24, 0.09, 200), (0.45, 0.14, 165
 NUCLEUS = [(0.2, 0.12, 290), (0.42, 0.2, 300), (0.6, 0.22, 335), (0.8, 0.14, 350), (0.95, 0.04, 350)]
 
 
-def plasma(f: Fields, k: Knobs) -> Light:
+def plasma(f: Fields, k: SceneParameters) -> Light:
     """A globe of thin gas with threads of discharge from its electrode; one at 0, a storm of them at 1."""
     x, y = f.x + 0.1 - 0.4 * k.centre_x, f.y - 0.04 - 0.3 * k.centre_y
     r = torch.sqrt(x * x + y * y + 1e-4)
@@ -78,7 +78,7 @@ def plasma(f: Fields, k: Knobs) -> Light:
     return Light(torch.lerp(room, body, globe), emit + core + glass)
 
 
-def crystal(f: Fields, k: Knobs) -> Light:
+def crystal(f: Fields, k: SceneParameters) -> Light:
     """A cluster of six-sided crystals in a cave, lit from its root; small and dim at 0, tall and ablaze at 1."""
     root_x, root_y = -0.12 + 0.4 * k.centre_x, 0.95 + 0.3 * k.centre_y
     x, y = f.x - root_x, f.y - root_y
@@ -146,7 +146,7 @@ def crystal(f: Fields, k: Knobs) -> Light:
     return Light(light, emit + warm * k.palette.flat(0.78, 0.14, 50) * 0.6 + dust * k.palette.flat(0.9, 0.06, 320))
 
 
-def liquid_metal(f: Fields, k: Knobs) -> Light:
+def liquid_metal(f: Fields, k: SceneParameters) -> Light:
     """Mercury on black glass between a cold sky and a rosy floor: droplets at 0, a heaving flood at 1."""
     x, y = f.x - 0.4 * k.centre_x, f.y - 0.4 * k.centre_y
     r = torch.sqrt(x * x + y * y + 1e-4)
@@ -184,7 +184,7 @@ def liquid_metal(f: Fields, k: Knobs) -> Light:
     return Light(base, shine * k.palette.flat(0.97, 0.015, 230) + metal * strip * k.palette.flat(0.7, 0.14, 60) * 0.5)
 
 
-def cells(f: Fields, k: Knobs) -> Light:
+def cells(f: Fields, k: SceneParameters) -> Light:
     """Living cells under a microscope, dyed and glowing; a resting few at 0, a dividing crowd at 1."""
     deep = f.rough(3, (2.6, 2.6), 0.5)
     focus = torch.exp(-((f.x + 0.2 - 0.4 * k.centre_x) ** 2 + (f.y - 0.05 - 0.3 * k.centre_y) ** 2) * 1.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, slope, step
 from tpos_live.training.scenes.shapes import contour, summits
 
@@ -32,7 +32,7 @@ FILM = [
 POND = [(0.04, 0.03, 285), (0.1, 0.055, 280), (0.2, 0.08, 275), (0.36, 0.1, 262), (0.56, 0.09, 235), (0.78, 0.06, 210)]
 
 
-def smoke(f: Fields, k: Knobs) -> Light:
+def smoke(f: Fields, k: SceneParameters) -> Light:
     """Smoke that rises and curls between a cold and a warm lamp; a thread at 0, billows at 1."""
     up = (1 - f.y) / 2
     sway = 0.22 * f.soft(2, (3.2, 6.0)) * up
@@ -61,7 +61,7 @@ def smoke(f: Fields, k: Knobs) -> Light:
     return Light(room * (1 - 0.5 * dense) + light, 0.12 * light + k.palette.flat(0.72, 0.17, 45) * tip * 2.2 * power)
 
 
-def marble(f: Fields, k: Knobs) -> Light:
+def marble(f: Fields, k: SceneParameters) -> Light:
     """Polished dark marble with veins of gold; cold stone at 0, veins aglow at 1."""
     flow = f.rough(0, (3.0, 4.2), 0.6)
     grain = f.rough(1, (2.0, 2.4), 0.6)
@@ -87,7 +87,7 @@ def marble(f: Fields, k: Knobs) -> Light:
     return Light(torch.lerp(stone, metal * (0.3 + 0.25 * k.intensity + 0.3 * sheen), covered), metal * shine)
 
 
-def bubbles(f: Fields, k: Knobs) -> Light:
+def bubbles(f: Fields, k: SceneParameters) -> Light:
     """Soap bubbles drifting up through coloured light; few and faint at 0, a shining swarm at 1."""
     glow = torch.exp(-1.5 * torch.sqrt((f.x - 0.5) ** 2 + (f.y - 0.75) ** 2))
     haze = f.rough(3, (3.5, 4.0), 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, step
 from tpos_live.training.scenes.shapes import summits
 
@@ -28,7 +28,7 @@ TOTALITY = [
 CORONA = [(0.12, 0.05, 262), (0.3, 0.07, 255), (0.55, 0.06, 245), (0.8, 0.035, 235), (0.97, 0.012, 90)]
 
 
-def starfield(f: Fields, k: Knobs) -> Light:
+def starfield(f: Fields, k: SceneParameters) -> Light:
     """Stars of three sizes and the band of the Milky Way, a meteor in passing; sparse at 0, ablaze at 1."""
     across = 0.8 * f.y + 0.6 * f.x + 0.14 * f.soft(2, 4.5)
     along = 0.8 * f.x - 0.6 * f.y
@@ -66,7 +66,7 @@ def starfield(f: Fields, k: Knobs) -> Light:
     return Light(light, stars + meteor * k.palette.flat(0.95, 0.05, 200))
 
 
-def eclipse(f: Fields, k: Knobs) -> Light:
+def eclipse(f: Fields, k: SceneParameters) -> Light:
     """The black sun with its corona over a darkened land; a thin ring at 0, streamers and a diamond at 1."""
     at_x, at_y, radius = 0.2, -0.2, 0.3
     x, y = f.x - at_x, f.y - at_y

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, step
 
 BOARD = [(0.03, 0.015, 200), (0.1, 0.035, 190), (0.19, 0.06, 180), (0.32, 0.09, 172), (0.5, 0.1, 165)]
@@ -17,7 +17,7 @@ FLARE = [(0.6, 0.2, 150), (0.75, 0.15, 190), (0.62, 0.17, 250), (0.6, 0.24, 320)
 SCREEN = [(0.03, 0.02, 280), (0.16, 0.1, 285), (0.34, 0.17, 300), (0.55, 0.2, 345), (0.75, 0.15, 30), (0.93, 0.06, 95)]
 
 
-def circuit(f: Fields, k: Knobs) -> Light:
+def circuit(f: Fields, k: SceneParameters) -> Light:
     """A board of traces round a chip; the noise closes and opens the traces, pulses run out with `phase`."""
     chip_x, chip_y = -0.2 + 0.4 * k.centre_x, 0.1 + 0.3 * k.centre_y
     x, y = f.x - chip_x, f.y - chip_y
@@ -87,7 +87,7 @@ def circuit(f: Fields, k: Knobs) -> Light:
     return Light(light, glow + heat * k.palette.flat(0.78, 0.15, 60))
 
 
-def waveform(f: Fields, k: Knobs) -> Light:
+def waveform(f: Fields, k: SceneParameters) -> Light:
     """A sound drawn in strands of light over its mirror image; a whisper at 0, a scream at 1."""
     axis = -0.12 + 0.3 * k.centre_y
     x = f.x - 0.3 * k.centre_x
@@ -124,7 +124,7 @@ def waveform(f: Fields, k: Knobs) -> Light:
     return Light(dark * (1 - 0.35 * floor), glow)
 
 
-def glitch(f: Fields, k: Knobs) -> Light:
+def glitch(f: Fields, k: SceneParameters) -> Light:
     """A broken broadcast of a moon: bands slip sideways, colours part, blocks freeze; a flicker at 0, a crash at 1."""
     tear = f.at(0, (0.5, 9.0), torch.zeros_like(f.x), _stairs(f.y, 16))
     slip = f.at(1, (1.2, 9.0), torch.zeros_like(f.x), _stairs(f.y, 5))
@@ -158,7 +158,7 @@ def _stairs(value: torch.Tensor, steps: int) -> torch.Tensor:
     return (torch.floor(value * steps) + 0.5) / steps
 
 
-def _broadcast(f: Fields, k: Knobs, x: torch.Tensor) -> torch.Tensor:
+def _broadcast(f: Fields, k: SceneParameters, x: torch.Tensor) -> torch.Tensor:
     """What the broken set shows: a banded moon over a sea of noise."""
     away = torch.sqrt((x + 0.18 - 0.4 * k.centre_x) ** 2 + (f.y + 0.12 - 0.3 * k.centre_y) ** 2)
     moon = step(0.52, 0.505, away)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, peaks, slope, step
 
 CURTAIN = [(0.72, 0.12, 330), (0.82, 0.2, 158), (0.7, 0.19, 155), (0.5, 0.14, 175), (0.36, 0.14, 285), (0.2, 0.1, 310)]
@@ -22,7 +22,7 @@ EVENING = [
 ]
 
 
-def aurora(f: Fields, k: Knobs) -> Light:
+def aurora(f: Fields, k: SceneParameters) -> Light:
     """Curtains of polar light over a dark ridge."""
     emit: torch.Tensor | float = 0.0
     for channel, high, width in ((0, -0.1, 1.0), (1, 0.22, 0.75)):
@@ -43,7 +43,7 @@ def aurora(f: Fields, k: Knobs) -> Light:
     return Light(sky * (1 - land) + land * snow, (emit + stars * 0.9) * (1 - land))
 
 
-def storm(f: Fields, k: Knobs) -> Light:
+def storm(f: Fields, k: SceneParameters) -> Light:
     """Thunderclouds lit from inside, a bolt and rain; distant at 0, overhead at 1."""
     base_y = -0.1 + 0.15 * k.centre_y
     heap = f.rough(0, (2.6, 3.8), 0.6)
@@ -71,7 +71,7 @@ def storm(f: Fields, k: Knobs) -> Light:
     return Light((clouds + rain * k.palette.flat(0.8, 0.03, 250)) * (1 - 0.92 * land), glow)
 
 
-def clouds(f: Fields, k: Knobs) -> Light:
+def clouds(f: Fields, k: SceneParameters) -> Light:
     """A sea of cumulus in low sun; thin at 0, towering at 1."""
     heap = f.rough(0, (2.6, 4.0), 0.58)
     puff = f.rough(1, (1.6, 2.0), 0.55)
@@ -90,7 +90,7 @@ def clouds(f: Fields, k: Knobs) -> Light:
     return Light(torch.lerp(sky, body, mass), warm * (1.5 * sun + 0.3 * rim))
 
 
-def mountains(f: Fields, k: Knobs) -> Light:
+def mountains(f: Fields, k: SceneParameters) -> Light:
     """Ranges one behind the other in evening haze; embers of a sunset at 0, a blaze at 1."""
     horizon = 0.02 + 0.15 * k.centre_y
     sun_x, sun_y = 0.6 * k.centre_x, horizon - 0.16

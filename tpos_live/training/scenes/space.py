@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, line, peaks, slope, step
 
 GAS = [(0.01, 0.01, 280), (0.1, 0.06, 275), (0.26, 0.12, 290), (0.46, 0.17, 330), (0.68, 0.15, 10), (0.88, 0.09, 50)]
@@ -15,7 +15,7 @@ LAMP = [(0.62, 0.17, 45), (0.8, 0.14, 75), (0.9, 0.06, 90), (0.75, 0.12, 220), (
 DARK = [(0.02, 0.012, 270), (0.08, 0.035, 275), (0.18, 0.06, 285), (0.34, 0.09, 320), (0.5, 0.1, 30)]
 
 
-def nebula(f: Fields, k: Knobs) -> Light:
+def nebula(f: Fields, k: SceneParameters) -> Light:
     """Glowing gas with dark lanes of dust and stars of three sizes."""
     gas = f.rough(0, (3.6, 3.6), 0.62)
     veil = f.rough(1, (3.0, 3.0), 0.6)
@@ -32,7 +32,7 @@ def nebula(f: Fields, k: Knobs) -> Light:
     return Light(light * 0.9, light * 0.25 + (fine + great) * (1 - 0.5 * lanes) * k.palette.flat(0.95, 0.03, 250))
 
 
-def galaxy(f: Fields, k: Knobs) -> Light:
+def galaxy(f: Fields, k: SceneParameters) -> Light:
     """A spiral seen at an angle, two arms, a warm core; it turns with `turn`."""
     x = f.x - 0.3 * k.centre_x
     y = f.y - 0.2 * k.centre_y
@@ -60,7 +60,7 @@ def galaxy(f: Fields, k: Knobs) -> Light:
     return Light(light, glow + knots * k.palette.flat(0.75, 0.14, 350) + stars * k.palette.flat(0.95, 0.02, 250))
 
 
-def tunnel(f: Fields, k: Knobs) -> Light:
+def tunnel(f: Fields, k: SceneParameters) -> Light:
     """A flight down a glowing tube: `phase` travels, `turn` rolls."""
     x = f.x - 0.4 * k.centre_x
     y = f.y - 0.3 * k.centre_y
@@ -84,7 +84,7 @@ def tunnel(f: Fields, k: Knobs) -> Light:
     )
 
 
-def city_at_night(f: Fields, k: Knobs) -> Light:
+def city_at_night(f: Fields, k: SceneParameters) -> Light:
     """A skyline with lit windows, its lights spilling into wet streets and water."""
     shore = 0.42 + 0.12 * k.centre_y
     value: torch.Tensor = (0.55 - 0.42 * (shore - f.y).clamp(min=0)).clamp(0, 1)

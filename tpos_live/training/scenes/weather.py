@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Knobs, Light
+from tpos_live.training.scenes.base import Family, Light, SceneParameters
 from tpos_live.training.scenes.noise_fields import Fields, slope, step
 from tpos_live.training.scenes.shapes import ridge, slanted, summits
 
@@ -21,7 +21,7 @@ WINTER = [
 MIST = [(0.14, 0.04, 235), (0.28, 0.05, 232), (0.46, 0.05, 228), (0.64, 0.035, 230), (0.8, 0.05, 55), (0.93, 0.055, 78)]
 
 
-def rain(f: Fields, k: Knobs) -> Light:
+def rain(f: Fields, k: SceneParameters) -> Light:
     """A wet street at night: lamps out of focus, slanting rain, rings in the puddles; a drizzle to a downpour."""
     shore = 0.34
     ground = step(-0.06, 0.16, f.y - shore)
@@ -63,7 +63,7 @@ def rain(f: Fields, k: Knobs) -> Light:
     return Light(base * (0.8 + 0.5 * k.intensity) + splash + shine * cool, emit)
 
 
-def snow(f: Fields, k: Knobs) -> Light:
+def snow(f: Fields, k: SceneParameters) -> Light:
     """Snow falling on a cabin with a lit window; single flakes at 0, a blizzard at 1."""
     up = (1 - f.y) / 2
     haze = f.rough(2, (3.0, 4.5), 0.5)
@@ -115,7 +115,7 @@ def snow(f: Fields, k: Knobs) -> Light:
     return Light(light, white * flakes * (0.5 + 0.45 * k.intensity) + warm * flakes * lamp + glow)
 
 
-def fog(f: Fields, k: Knobs) -> Light:
+def fog(f: Fields, k: SceneParameters) -> Light:
     """Hills with firs that stand out of fog, a pale sun behind; thin veils at 0, a sea of lit fog at 1."""
     sun_x, sun_y = -0.35, -0.42
     far = torch.sqrt((f.x - sun_x) ** 2 + (f.y - sun_y) ** 2)
