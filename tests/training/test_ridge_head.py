@@ -35,7 +35,7 @@ def clip(text: str, seed: int, hops: int = 700, density: float = float("nan")) -
     return Clip(text, f"{text}/{seed}", 0, mel.astype(np.float16), density)
 
 
-@pytest.mark.parametrize(("clips", "made", "unnamed"), [(318, 576, 5355), (10, 0, 400), (3, 4, 0), (50, 60, 20)])
+@pytest.mark.parametrize(("clips", "made", "unlabeled"), [(318, 576, 5355), (10, 0, 400), (3, 4, 0), (50, 60, 20)])
 def test_what_has_a_name_outweighs_what_has_none(clips: int, made: int, unlabeled: int) -> None:
     """However many there are of each."""
     weight = balanced([True] * clips + [False] * made, unlabeled)
