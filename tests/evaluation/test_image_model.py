@@ -40,7 +40,7 @@ def measured(folder: Path, seed: int, sections: list[str] | None = None, **optio
         return evaluate_ember(evaluation, parts, resume=resume, as_json=True, card=card)
 
 
-def test_the_artist_draws_what_a_show_draws(engine_folder: Path) -> None:
+def test_the_harness_generates_what_a_session_does(engine_folder: Path) -> None:
     engine = load_engine(engine_folder, "cpu")
     harness, painter = SamplerHarness(engine, "eager"), FrameGenerator(engine, None, "eager")
     states = engine.encode("a blue sea")
@@ -107,8 +107,8 @@ def test_renders_are_kept_and_only_more_of_them_are_made(engine_folder: Path, tm
         0,
     )
     made: list[int] = []
-    do = pool.do
-    pool.do = lambda name, job, items: (made.append(len(items)), do(name, job, items))[1]  # type: ignore[method-assign]
+    run = pool.map
+    pool.map = lambda name, job, items: (made.append(len(items)), run(name, job, items))[1]  # type: ignore[method-assign]
     path, families = tmp_path / "renders.npz", ["fire", "ocean"]
     few = ReferenceStats(path, engine_folder, 5).features(pool, families, 3)
     kept = ReferenceStats(path, engine_folder, 5)

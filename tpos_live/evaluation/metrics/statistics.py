@@ -8,7 +8,7 @@ import numpy as np
 
 from tpos_live.core.optional_library import optional_library
 
-_linalg, _stats = (optional_library(f"scipy.{name}", "evaluate") for name in ("linalg", "stats"))
+_stats = optional_library("scipy.stats", "evaluate")
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -21,7 +21,11 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
         raise ValueError("a distance of distributions needs at least two pictures of each")
     a, b = a.astype(np.float64), b.astype(np.float64)
     cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
-    shared = np.trace(_linalg.sqrtm(cov_a @ cov_b)).real
+    # tr (A B)^(1/2) = tr (A^(1/2) B A^(1/2))^(1/2), of a symmetric matrix: exact also for a singular one, which the
+    # covariance of fewer images than features is; scipy's sqrtm is inaccurate there, and warns.
+    values, vectors = np.linalg.eigh(cov_a)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    shared = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0, None)).sum()
     shift = a.mean(0) - b.mean(0)
     return max(float(shift @ shift + np.trace(cov_a) + np.trace(cov_b) - 2 * shared), 0.0)
 
