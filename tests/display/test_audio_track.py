@@ -39,7 +39,7 @@ def play(
         while shown / show <= at + 0.15:
             pictures.append((shown / show, np.array([shown / show])))
             shown += 1
-        assert track.hear(BLOCK, at + random.uniform(0, jitter))
+        assert track.add_samples(BLOCK, at + random.uniform(0, jitter))
         for place_image, picture in taken(track, pictures):
             apart.append(float(picture[0]) - place_image / fps / (1 + drift))
     return track, np.array(apart)
@@ -76,13 +76,13 @@ def test_of_two_pictures_for_one_frame_one_is_lost_and_counted() -> None:
 def test_nothing_is_written_before_the_first_picture() -> None:
     track, pictures = AudioTrack(30), deque[tuple[float, np.ndarray]]()
     for block in range(1, 100):
-        assert not track.hear(BLOCK, block * 0.01)
+        assert not track.add_samples(BLOCK, block * 0.01)
     assert track.samples == 0 and track.next(pictures) is None
     pictures.append((1.0, flat(1)))
     track.see(1.0)
-    assert not track.hear(BLOCK, 0.99), "sound from before it"
-    assert track.hear(BLOCK, 1.0) and len(taken(track, pictures)) == 1
-    assert track.hear(BLOCK, 1.01)
+    assert not track.add_samples(BLOCK, 0.99), "sound from before it"
+    assert track.add_samples(BLOCK, 1.0) and len(taken(track, pictures)) == 1
+    assert track.add_samples(BLOCK, 1.01)
 
 
 def test_a_device_that_was_gone_starts_time_anew() -> None:
@@ -91,11 +91,11 @@ def test_a_device_that_was_gone_starts_time_anew() -> None:
         pictures.append((k / 30, np.array([k / 30])))
     track.see(0.0)
     for block in range(1, 101):
-        track.hear(BLOCK, block * 0.01)
+        track.add_samples(BLOCK, block * 0.01)
         taken(track, pictures)
     late = []
     for block in range(1, 101):  # five seconds without a sample, not even silence
-        track.hear(BLOCK, 6 + block * 0.01)
+        track.add_samples(BLOCK, 6 + block * 0.01)
         late += [float(p[0]) for _, p in taken(track, pictures)]
     assert late[-1] == pytest.approx(7.0, abs=0.05)
 
@@ -103,11 +103,11 @@ def test_a_device_that_was_gone_starts_time_anew() -> None:
 def test_when_late_each_picture_is_at_its_own_place_and_nothing_is_repeated() -> None:
     track, pictures = AudioTrack(30), deque([(0.0, flat(0))])
     track.see(0.0)
-    track.hear(BLOCK, 0.01)
+    track.add_samples(BLOCK, 0.01)
     assert taken(track, pictures) == [(0, pytest.approx(flat(0)))]
     pictures.extend((k / 30, flat(k)) for k in (20, 22, 40, 80))
     for block in range(2, 201):  # two seconds at once: the encoder was stuck
-        track.hear(BLOCK, block * 0.01)
+        track.add_samples(BLOCK, block * 0.01)
     assert [(place_image, int(p[0, 0, 0])) for place_image, p in taken(track, pictures)] == [
         (20, 20),
         (22, 22),
@@ -123,7 +123,7 @@ def test_the_last_frame_makes_the_pictures_as_long_as_the_sound() -> None:
     track.see(0.0)
     track.thin = True
     for block in range(1, 41):
-        track.hear(BLOCK, block * 0.01)
+        track.add_samples(BLOCK, block * 0.01)
         taken(track, pictures)
     rest = track.last()
     assert rest is not None and rest[0] == 11 and track.frames == 12 and track.last() is None

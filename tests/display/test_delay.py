@@ -37,7 +37,9 @@ def test_the_listener_draws_beats_ahead_by_the_delay_it_is_told() -> None:
         audio_processor = AudioProcessor(RuleBasedEncoder(), delay=lambda: delay)
         zooms = []
         for hop in range(400):
-            audio_processor.hear(Chunk(np.zeros(480, np.float32), np.zeros((480, 2), np.float32), 0.01 * hop), snapshot)
+            audio_processor.process(
+                Chunk(np.zeros(480, np.float32), np.zeros((480, 2), np.float32), 0.01 * hop), snapshot
+            )
             params = audio_processor.frame_params.latest()
             assert params is not None
             zooms.append(params.zoom)

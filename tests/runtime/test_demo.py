@@ -83,7 +83,7 @@ def test_the_demo_without_a_display_draws_them(monkeypatch: pytest.MonkeyPatch, 
             texts.append(shown(k / fps)["prompt"])  # type: ignore[operator]
             yield FrameParams(time=k / fps), Frame(np.zeros((36, 64, 3), np.uint8), k, k / fps, 0.0, k / fps)
 
-    monkeypatch.setattr(offline, "drawn", drawn)
+    monkeypatch.setattr(offline, "render_frames", drawn)
     monkeypatch.chdir(tmp_path)
     assert offline.render_demo(settings()) == 0
     assert list(dict.fromkeys(texts)) == [text for _bar, text in PROMPTS[:4]]

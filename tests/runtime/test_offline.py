@@ -22,7 +22,7 @@ from tpos_live.core.settings_loader import load_settings
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import pictures
+from tpos_live.runtime.offline import analyze_frames
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.synth.sound_effects import make
 
@@ -55,7 +55,7 @@ def frames(seed: int = 1) -> list[np.ndarray]:
     compositor, interpolator, out = CpuCompositor((320, 180)), FrameInterpolator(), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
-        for params in pictures(pipeline, audio_processor, snapshot, beat(0.5), 30):
+        for params in analyze_frames(pipeline, audio_processor, snapshot, beat(0.5), 30):
             frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
             interpolator.take(frame)
             out.append(compositor.compose(interpolator.display_frame(params.time, params, snapshot).postfx, frame))
@@ -89,7 +89,7 @@ def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None
     for fps in (25, 50):
         settings = load_settings({}, here=Path("/nowhere"))
         pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed
-        drives = list(pictures(pipeline, AudioProcessor(pipeline.encoder), snapshot, beat(2.0), fps))
+        drives = list(analyze_frames(pipeline, AudioProcessor(pipeline.encoder), snapshot, beat(2.0), fps))
         assert len(drives) == 2 * fps
         assert drives[-1].time == pytest.approx(2.0, abs=0.011)
         at[fps] = {round(params.time, 2): params.noise_position for params in drives}
@@ -106,7 +106,9 @@ def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_p
     path.write_bytes(data)
     pipeline = Pipeline(load_settings({}, here=Path("/nowhere")), live=False)  # not entered: only its encoder is needed
     audio_processor, lines = AudioProcessor(pipeline.encoder), []
-    drives = list(pictures(pipeline, audio_processor, ParameterStore().snapshot(), AudioClip(path), 25, lines.append))
+    drives = list(
+        analyze_frames(pipeline, audio_processor, ParameterStore().snapshot(), AudioClip(path), 25, lines.append)
+    )
     assert len(drives) == 100 and drives[-1].time == pytest.approx(4.0, abs=0.011)
     assert audio_processor.features.tempo > 0 or audio_processor.features.level > 0, "it is heard"
     assert any("opposite in phase" in line for line in lines) and any("is damaged at 0:0" in line for line in lines)

@@ -62,7 +62,7 @@ class AudioTrack:
         if self._first is None:
             self._first = shown_at
 
-    def hear(self, samples: int, captured_at: float) -> bool:
+    def add_samples(self, samples: int, captured_at: float) -> bool:
         """`samples` more were received, the newest at `captured_at`. False before the first image."""
         if self._first is None or (not self.samples and captured_at < self._first):
             return False

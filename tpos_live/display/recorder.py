@@ -271,7 +271,7 @@ class Recorder:
             captured_at, stereo = self._sound.popleft()
             if stereo.strides[0]:
                 self._waiting -= len(stereo)
-            if self._track.hear(len(stereo), captured_at):
+            if self._track.add_samples(len(stereo), captured_at):
                 out.append(stereo)
         return out
 

@@ -37,7 +37,7 @@ class AudioProcessor:
         self._integrator = ModulationIntegrator()
         self.times = StageTimes(("analysis", "encoder"))
 
-    def hear(self, chunk: Chunk, snapshot: Snapshot) -> None:
+    def process(self, chunk: Chunk, snapshot: Snapshot) -> None:
         """Process one chunk; publishes FrameParams for its newest hop and the newest embedding."""
         begin = time.perf_counter()
         heard = self._extractor.push(chunk.mono, snapshot)
@@ -115,7 +115,7 @@ class AudioThread:
                 if chunk is not None and len(chunk.mono):
                     if self._on_chunk is not None:
                         self._on_chunk(chunk)
-                    self._audio_processor.hear(chunk, self._store.snapshot())
+                    self._audio_processor.process(chunk, self._store.snapshot())
                 elif self._sound.status(now).state is SourceState.ENDED:
                     self.ended.set()
                     return

@@ -121,7 +121,7 @@ class LiveSession:
         self.controls = SessionControls(
             self.store, self.sound, report, record=record.file, folder=record.folder, fps=record.fps
         )
-        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.hear, report)
+        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.add_audio, report)
         self.engine_loader = EngineLoader(
             settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry, say
         )

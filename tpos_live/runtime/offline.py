@@ -1,7 +1,7 @@
-"""Pictures without a stage: `still`, `render`, and the demo where there is no display.
+"""Offline rendering: `still`, `render`, and the demo where there is no display.
 
-Every frame is drawn, in order, with time taken from the sound, by the same parts as a show; the same file,
-seed, settings, accelerator and thread count give the same frames.
+Every frame is rendered, in order, with the time taken from the audio, by the same parts as a live session; the same
+file, seed, settings, backend and thread count give the same frames.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from tpos_live.runtime.pipeline import Pipeline
 
 DEMO_SECONDS = 20.0
 STILL_FPS = 10
-"""Pictures a second on the way to the one that is kept: as many as its fades need to be smooth."""
+"""Frames per second before the one that is kept: enough for smooth fades."""
 ENCODER_THREADS = 2
-"""Of the video encoder: a fixed number, for the file depends on it."""
+"""Threads of the video encoder: fixed, because the file depends on the number."""
 
 
-def pictures(
+def analyze_frames(
     pipeline: Pipeline,
     audio_processor: AudioProcessor,
     snapshot: Snapshot,
@@ -52,10 +52,10 @@ def pictures(
     fps: int,
     report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[FrameParams]:
-    """Hear `sound` (float32 [n, 2] at 48 kHz, or a file's) picture by picture: the Drive of each, in order.
+    """Process `sound` (float32 [n, 2] at 48 kHz, or a file's) frame by frame: the FrameParams of each, in order.
 
-    Picture k answers the sound up to (k + 1) / fps and is shown from k / fps on: what a kick does is in the
-    picture that is on the screen while it sounds. report: gets a line for damaged sound, and for channels that cancel.
+    Frame k contains the audio up to (k + 1) / fps and is shown from k / fps on: the effect of a kick is in the frame
+    that is on the screen while it plays. report: gets messages for damage, and for channels that cancel each other.
     """
     downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
     heard = 0
@@ -65,12 +65,12 @@ def pictures(
         mono = downmix.push(stereo)
         if line := downmix.remark():
             report(line)
-        audio_processor.hear(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
+        audio_processor.process(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
         params = audio_processor.frame_params.latest() or params
         yield params
 
 
-def drawn(
+def render_frames(
     settings: Settings,
     snapshot: Snapshot,
     sound: np.ndarray | AudioClip,
@@ -78,20 +78,20 @@ def drawn(
     workers: int = 1,
     shown: Callable[[float], Snapshot] | None = None,
 ) -> Generator[tuple[FrameParams, Frame | None], None, None]:
-    """Every picture of `sound` with its Drive, in order; by several processes where `workers` is above 1.
+    """Every frame of `sound` with its FrameParams, in order; by several processes where `workers` is above 1.
 
-    shown: what the prompts of one process are at a time in seconds, where they change; None = as in `snapshot`.
+    shown: the parameters of one process at a time in seconds, where they change; None = as in `snapshot`.
     """
     if workers > 1:
-        from tpos_live.runtime.parallel_offline import drawn_by_workers
+        from tpos_live.runtime.parallel_offline import render_with_workers
 
-        yield from drawn_by_workers(settings, snapshot, sound, fps, workers, pictures, report=tell)
+        yield from render_with_workers(settings, snapshot, sound, fps, workers, analyze_frames, report=tell)
         return
     with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
         tell(pipeline.note)
         improve(pipeline)
         audio_processor = AudioProcessor(pipeline.encoder)
-        for params in pictures(pipeline, audio_processor, snapshot, sound, fps, tell):
+        for params in analyze_frames(pipeline, audio_processor, snapshot, sound, fps, tell):
             now = snapshot if shown is None else shown(params.time)
             yield params, pipeline.draw(params, audio_processor.embedding.latest(), now, now=params.time)
             tell(pipeline.painter.remark())
@@ -100,13 +100,14 @@ def drawn(
 def write_video(
     settings: Settings, sound: np.ndarray | AudioClip, output: Path, workers: int = 1, demo: bool = False
 ) -> tuple[Path, float]:
-    """Draw every picture of `sound` and write them with it; demo: with the demo's prompts.
+    """Render every frame of `sound` and write them with it; demo: with the demo's prompts.
 
-    Returns the file, which has a number in its name where `output` was there already, and its seconds. Raises our own
-    errors only, and KeyboardInterrupt; both leave the part, and say so."""
+    Returns the file, which is numbered if `output` exists, and its seconds. Raises only our own errors, and
+    KeyboardInterrupt; both leave the part, and report it.
+    """
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
-    # Every picture is drawn, so there is nothing in between to show.
+    # Every frame is rendered, so no frames are interpolated.
     store = ParameterStore({**settings.start_values(), "out.inbetween": False})
     snapshot, prompts = store.snapshot(), DemoPrompts(store) if demo and DemoPrompts.wanted(settings) else None
     count = -(-(len(sound) if isinstance(sound, np.ndarray) else sound.check()) * fps // RATE)
@@ -126,12 +127,12 @@ def write_video(
     length = 0
     try:
         with (
-            closing(drawn(settings, snapshot, sound, fps, workers, shown)) as frames,
+            closing(render_frames(settings, snapshot, sound, fps, workers, shown)) as frames,
             writer,
             Progress(output.name, count) as progress,
             OverlappedVideoWriter(writer, size, snapshot, written) as video,
         ):
-            # Decoded a second time, in step: a file is not kept in memory, however long.
+            # Decoded a second time, in step: no file is kept in memory.
             for (params, frame), piece in zip(frames, frame_pieces(sound, fps), strict=True):
                 video.put(params, frame, piece)
                 length += len(piece)
@@ -165,8 +166,9 @@ def still(
     settings: Settings, output: Path, shown: tuple[int, int] | None = None, audio: Path | None = None,
     seconds: float = 10.0,
 ) -> int:  # fmt: skip
-    """`tpos-live still`: one picture, at the engine's own size and as it is drawn; or, with `shown` (width, height),
-    finished and enlarged as a show does. In silence, or, with `audio`, as it is after the first `seconds` of a file."""
+    """`tpos-live still`: one frame, at the engine's own size and without post-processing; or, with `shown` (width,
+    height), post-processed and enlarged as in a live session. In silence, or, with `audio`, after the first `seconds`
+    of a file."""
     output = check_image(output, [] if audio is None else [audio])
     sound = None if audio is None else AudioClip(audio, seconds, tuple(settings.sound.channels) or None)
     if sound is not None:
@@ -201,16 +203,16 @@ def _in_silence(pipeline: Pipeline, snapshot: Snapshot) -> tuple[FrameParams, Fr
 
 
 def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[FrameParams, Frame | None]:
-    """The last picture of `sound`, and its Drive; says what was heard."""
+    """The last frame of `sound`, and its FrameParams; prints the label of the sound."""
     audio_processor = AudioProcessor(pipeline.encoder)
-    for params in pictures(pipeline, audio_processor, snapshot, sound, STILL_FPS, tell):
+    for params in analyze_frames(pipeline, audio_processor, snapshot, sound, STILL_FPS, tell):
         frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
     click.echo(f"heard: {audio_processor.tagger.name or 'nothing'}", err=True)
     return params, frame
 
 
 def improve(pipeline: Pipeline) -> None:
-    """Take the fastest accelerator for the whole file, preparing it first if need be."""
+    """Use the fastest backend for the whole file; prepare it first if needed."""
     tell(pipeline.painter.notice)
     if pipeline.painter.backend.name == "eager" and pipeline.painter.backend.fallback_reason:
         tell(f"preparing the engine: {pipeline.painter.backend.fallback_reason} (once on this machine)")
@@ -225,6 +227,6 @@ def improve(pipeline: Pipeline) -> None:
 
 
 def tell(note: str) -> None:
-    """A line for a person, above the bar where there is one."""
+    """Print a line, above the progress bar where there is one."""
     if note:
         tqdm.write(note, file=sys.stderr)

@@ -41,8 +41,8 @@ RUN_UP = 60
 """Frames before a segment that are rendered only for their influence on later ones."""
 PATIENCE = 1.0
 """Seconds between checks whether a worker is alive."""
-Hear = Callable[..., Iterator[FrameParams]]
-"""`offline.pictures`."""
+AnalyzeFrames = Callable[..., Iterator[FrameParams]]
+"""`offline.analyze_frames`."""
 
 
 def owner(k: int, workers: int, segment: int = SEGMENT) -> int:
@@ -58,17 +58,17 @@ def role(k: int, rank: int, workers: int, segment: int = SEGMENT, run_up: int = 
     return "up" if owner(ahead, workers, segment) == rank and ahead - k <= run_up else "skip"
 
 
-def drawn_by_workers(
+def render_with_workers(
     settings: Settings,
     snapshot: Snapshot,
     sound: np.ndarray | AudioClip,
     fps: int,
     workers: int,
-    hear: Hear,
+    analyze: AnalyzeFrames,
     segment: int = SEGMENT,
     report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[FrameParams, Frame]]:
-    """Every frame of `sound` with its FrameParams, in order. hear, report: see `offline.pictures`.
+    """Every frame of `sound` with its FrameParams, in order. analyze, report: see `offline.analyze_frames`.
 
     Raises EngineError with the line of the worker that failed.
     """
@@ -77,8 +77,8 @@ def drawn_by_workers(
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": share})})
     values = {**settings.start_values(), "out.inbetween": False}
     pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed here
-    with _crew(settings, values, sound, fps, workers, hear, segment) as take:
-        for k, params in enumerate(hear(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps, report)):
+    with _crew(settings, values, sound, fps, workers, analyze, segment) as take:
+        for k, params in enumerate(analyze(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps, report)):
             yield params, replace(take(owner(k, workers, segment)), index=k)
 
 
@@ -89,7 +89,7 @@ def _crew(
     sound: np.ndarray | AudioClip,
     fps: int,
     workers: int,
-    hear: Hear,
+    analyze: AnalyzeFrames,
     segment: int,
 ) -> Iterator[Callable[[int], Frame]]:
     """Start the workers; yields a function that waits for the next frame of one of them."""
@@ -99,7 +99,7 @@ def _crew(
     crew = [
         context.Process(
             target=_work,
-            args=(rank, workers, settings, values, sound, fps, hear, segment, pictures[rank], ready, os.getpid()),
+            args=(rank, workers, settings, values, sound, fps, analyze, segment, pictures[rank], ready, os.getpid()),
             name=f"worker-{rank}",
             daemon=True,
         )
@@ -139,7 +139,7 @@ def _work(
     values: dict[str, Any],
     sound: np.ndarray | AudioClip,
     fps: int,
-    hear: Hear,
+    analyze: AnalyzeFrames,
     segment: int,
     out: Any,
     ready: Any,
@@ -154,7 +154,7 @@ def _work(
         with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
             _prepare(pipeline, first=rank == 0, ready=ready)
             snapshot = ParameterStore(values).snapshot()
-            drives = hear(pipeline, audio_processor := AudioProcessor(pipeline.encoder), snapshot, sound, fps)
+            drives = analyze(pipeline, audio_processor := AudioProcessor(pipeline.encoder), snapshot, sound, fps)
             for k, params in enumerate(drives):
                 built = pipeline.builder.build(params.time, snapshot, params, audio_processor.embedding.latest())
                 assert built is not None  # not live: it waits for the prompt

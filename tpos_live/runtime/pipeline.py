@@ -1,4 +1,4 @@
-"""The studio: one engine with everything that turns Drive, Meaning and parameters into a picture."""
+"""The pipeline: one engine with everything that turns FrameParams, AudioEmbedding and parameters into a frame."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tpos_live.runtime.failover import (
 )
 
 WIDE_CORES = 4
-"""Cores from which a CPU draws the larger of an engine's sizes without being asked."""
+"""Cores from which a CPU uses the larger of an engine's sizes by default."""
 
 
 def _cores() -> int:
@@ -54,11 +54,10 @@ def _cores() -> int:
 
 
 class Pipeline:
-    """Entering loads the engine (seconds); `draw` belongs to one thread from then on.
+    """Entering loads the engine (seconds); from then on `draw` belongs to one thread.
 
-    live: prompts are encoded on a worker and appear when they are ready; otherwise each picture waits for
-    its prompt, so that a render is the same every time. A faster accelerator that is not ready yet may take half
-    a minute to prepare, once for each machine: `improve` does it, whenever there is time.
+    live: prompts are encoded on a worker and appear when ready; otherwise each frame waits for its prompt, so that a
+    render is reproducible. A faster backend may take half a minute to prepare, once per machine: `improve` does that.
     """
 
     def __init__(
@@ -68,13 +67,13 @@ class Pipeline:
         encoder: AudioEncoder | None = None,
         output: tuple[int, int] | None = None,
     ) -> None:
-        """output: (width, height) that the pictures are enlarged to. Where the settings name no size, the engine then
-        draws in this shape: the nearest of its sizes, or, on a CPU with few cores, the smallest that is about so."""
+        """output: (width, height) to which frames are enlarged. Where the settings name no size, the engine uses this
+        shape: the nearest of its sizes, or, on a CPU with few cores, the smallest one of about this shape."""
         self._settings, self._live, self._output = settings, live, output
         self._stack = ExitStack()
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.note = ""
-        """Which engine was taken and why, and why the trained encoder was not; a line each."""
+        """Which engine was chosen and why, and why not the trained encoder; one line each."""
 
     def __enter__(self) -> Self:
         """Raises EngineError."""
@@ -90,7 +89,7 @@ class Pipeline:
         return self
 
     def _build(self, path: Path, size: tuple[int, int], accelerator: str, device: str | None = None) -> None:
-        """Load an engine and all that draws with it. size: (0, 0) = the engine's own."""
+        """Load an engine and everything that depends on it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
         self.engine = engine = load_engine(path, device=device, lazy=True)
         self.painter = self._painter(size if size[0] else self._own_size(), accelerator)
@@ -107,7 +106,7 @@ class Pipeline:
         self._texts = texts
 
     def _audio_conditioner(self) -> AudioConditioner | None:
-        """From what is heard to the engine: by its own trained mapping where there is one, else by phrases."""
+        """From embeddings to the engine: by its own trained projection where there is one, else by phrases."""
         engine, encoder = self.engine, self.encoder
         rows, first = engine.metadata.audio_tokens, engine.texts.first_word
         if isinstance(encoder, SentenceSpaceEncoder) and len(encoder.phrases) > 0:
@@ -129,13 +128,13 @@ class Pipeline:
         )
 
     def _build_built_in(self, why: str) -> None:
-        """The engine in the box, on the CPU, which needs nothing that can have been lost."""
+        """The built-in engine on the CPU, which needs nothing that may have been lost."""
         self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
         self.note = f"engine: Ember on the CPU ({why})"
         self.painter.backend.fallback_reason = why
 
     def _own_size(self) -> tuple[int, int]:
-        """Of the output's shape, live and offline alike, so that a still or a film is drawn as the show is."""
+        """Of the output's shape, live and offline alike, so that stills and videos match the live session."""
         metadata = self.engine.metadata
         if not self._output:
             return metadata.size
@@ -158,9 +157,9 @@ class Pipeline:
         )
 
     def fail_over(self, error: Exception, failures: int) -> FailoverResult | None:
-        """What to draw with after a picture failed, the `failures`th in a row; None: the same again.
+        """What to continue with after the `failures`th failed frame in a row; None: retry.
 
-        Call from the drawing thread; takes seconds where another engine must be loaded.
+        Call from the render thread; takes seconds where another engine must be loaded.
         """
         painter = self.painter
         smaller = smaller_size(painter.size, max(self.engine.metadata.multiple, self.engine.factor))
@@ -191,12 +190,12 @@ class Pipeline:
 
     @property
     def problem(self) -> str:
-        """A prompt that could not be encoded, one line; "" when all is well."""
+        """A prompt that could not be encoded, one line; "" if none."""
         return self._texts.error
 
     @property
     def understood(self) -> str:
-        """What the engine understands of the prompt, one line; "" where it cannot tell."""
+        """What the engine understands of the prompt, one line; "" where unknown."""
         return self._prompt_report.line
 
     def improve(self) -> Backend | None:
@@ -213,7 +212,7 @@ class Pipeline:
     def draw(
         self, params: FrameParams, embedding: AudioEmbedding | None, snapshot: Snapshot, now: float
     ) -> Frame | None:
-        """The picture of one moment; None only before the first prompt is encoded. now: show seconds."""
+        """The frame of one moment; None only before the first prompt is encoded. now: session seconds."""
         built = self.builder.build(now, snapshot, params, embedding)
         if built is None:
             return None

@@ -35,8 +35,8 @@ def check_recording(record: RecordSettings, audio: str = "") -> None:
 
 
 class Recordings:
-    """Thread contract: `begin`, `end`, `acknowledge` and `close` on the display's thread; `hear` on the audio thread;
-    the rest may be read from anywhere."""
+    """Thread contract: `begin`, `end`, `acknowledge` and `close` on the display's thread; `add_audio` on the audio
+    thread; the rest may be read from anywhere."""
 
     def __init__(self, report: Callable[[str], None], first: str = "", folder: str = "", fps: float = 30.0) -> None:
         """first: file of the first recording, "" = named after the time. folder: for files without a name."""
@@ -71,7 +71,7 @@ class Recordings:
             "record_minutes_left": recorder.minutes_left,
         }
 
-    def hear(self, chunk: Chunk) -> None:
+    def add_audio(self, chunk: Chunk) -> None:
         """Audio for the recording."""
         recorder = self._recorder
         if recorder is not None:

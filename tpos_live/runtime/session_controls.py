@@ -40,8 +40,8 @@ class Display(Protocol):
 
 
 class SessionControls:
-    """Thread contract: `look`, `key` and `close` on the display's thread; `hear` on the audio thread; `recordings` has
-    its own contract."""
+    """Thread contract: `look`, `key` and `close` on the display's thread; `add_audio` on the audio thread; `recordings`
+    has its own contract."""
 
     def __init__(
         self,
@@ -100,9 +100,9 @@ class SessionControls:
         elif action == "next_device":
             self._later(self._next_device, "next-device")
 
-    def hear(self, chunk: Chunk) -> None:
+    def add_audio(self, chunk: Chunk) -> None:
         """Audio for the recording."""
-        self.recordings.hear(chunk)
+        self.recordings.add_audio(chunk)
 
     def close(self, display: Display, *, failed: bool = False) -> None:
         """Finish the recording. failed: the session did not start."""
