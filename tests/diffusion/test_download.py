@@ -75,7 +75,7 @@ def test_fetch_makes_an_engine_that_loads(hub: FakeHub, tmp_path: Path) -> None:
     weights.unlink()
     weights.write_bytes(content)
     checked = tool(hub, tmp_path, "check", "maker/turbo")
-    assert checked.returncode == 1 and WEIGHTS in checked.stderr and "mends it" in checked.stderr
+    assert checked.returncode == 1 and WEIGHTS in checked.stderr and "repairs it" in checked.stderr
 
 
 @pytest.mark.slow

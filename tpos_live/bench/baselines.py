@@ -1,4 +1,4 @@
-"""What our loop is measured against, written from public descriptions; on the same weights, size, steps and tokens.
+"""The loops that ours is compared with, written from public descriptions; on the same weights, size, steps and tokens.
 
 - stock: diffusers' StableDiffusionPipeline (or that of Stable Diffusion XL), prompt embeddings given, guidance off,
   output_type="np".
@@ -53,7 +53,7 @@ def stream_diffusion_like(painter: FrameGenerator, steps: int, recorded: bool = 
 
 
 class GraphedNetworks:
-    """UNet and decoder of a painter's accelerator, each as a CUDA graph of its own."""
+    """UNet and decoder of a generator's accelerator, each as a CUDA graph of its own."""
 
     def __init__(self, painter: FrameGenerator, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
         assert isinstance(painter.backend, CapturedBackend)

@@ -1,10 +1,10 @@
 """`tpos-live bench engine`: our loop, the stock pipeline and a StreamDiffusion-shaped loop, in one run.
 
-All three draw with the same weights, size, steps and tokens, one picture after the other, each finished before the
+All three draw with the same weights, size, steps and tokens, one frame after the other, each finished before the
 next begins, none skipped (see `bench_baselines` for the other two).
 
-With more than one step our loop is measured a second time with all steps in flight ("stream batch"): more pictures a
-second, each of them shown `pictures_late` pictures after it was begun.
+With more than one step our loop is measured a second time with all steps in flight ("stream batch"): more frames a
+second, each of them shown `pictures_late` frames after it was begun.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 WARM_UP = 5
-"""Pictures that do not count."""
+"""Frames that do not count."""
 COUNTED = 200
-"""Pictures of the baselines, and of what is measured beside the time of a picture, at most."""
+"""Frames of the baselines, and of what is measured beside the time of a frame, at most."""
 PROMPT = "aurora over black mountains"
 
 
@@ -97,7 +97,7 @@ def _over_bare(bare: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
 
 @torch.inference_mode()
 def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = True) -> list[dict[str, Any]]:
-    """One row a loop (kind "loop"), ours first. frames: pictures measured of each. Raises EngineError."""
+    """One row a loop (kind "loop"), ours first. frames: frames measured of each. Raises EngineError."""
     chosen = settings.engine
     path, _note = resolve_engine(chosen.name)
     engine = load_engine(path)
@@ -161,9 +161,9 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
 def _measure(
     draw: Callable[[int], object], frames: int, device: torch.device, kept: Callable[[], float] = lambda: 0.0
 ) -> tuple[np.ndarray, float, float]:
-    """Seconds of each picture, float64 [frames], the most memory on the card in GB (0 without one; with what PyTorch
+    """Seconds of each frame, float64 [frames], the most memory on the card in GB (0 without one; with what PyTorch
     holds for recordings and keeps for later), and the share of the time in which the device was kept, as `kept` says
-    after each picture."""
+    after each frame."""
     for n in range(WARM_UP):
         draw(n)
     cuda = device.type == "cuda"
@@ -202,7 +202,7 @@ def _row(name: str, measured: tuple[np.ndarray, float, float], common: dict[str,
 
 @torch.inference_mode()
 def flops(engine: Engine, painter: FrameGenerator, steps: int) -> float:
-    """Floating point operations of one picture, by torch's counter: a multiplication and an addition are two."""
+    """Floating point operations of one frame, by torch's counter: a multiplication and an addition are two."""
     from torch.utils.flop_counter import FlopCounterMode
 
     latent = torch.zeros(engine.latent_shape(painter.size), device=engine.device, dtype=engine.dtype)

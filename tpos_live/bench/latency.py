@@ -1,6 +1,6 @@
 """`tpos-live bench latency`: from a click in the sound to the first changed pixel.
 
-The click goes in where a sound device hands over its blocks, and the picture is read back after it was
+The click goes in where a sound device hands over its blocks, and the frame is read back after it was
 drawn. The scene stands still, so that whatever changes is the click's doing. What the device itself buffers
 comes on top: here a block of 10 ms, whose share is measured and named.
 """
@@ -143,7 +143,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
 
 
 class ClickWatcher:
-    """Looks at every picture that is shown and notes when a click is first seen in it."""
+    """Looks at every frame that is shown and notes when a click is first seen in it."""
 
     def __init__(self, session: LiveSession, sound: ClickSound, clicks: int) -> None:
         self._session, self._sound, self._clicks = session, sound, clicks
@@ -157,7 +157,7 @@ class ClickWatcher:
         self.missed = 0
 
     def check(self) -> bool:
-        """Called before each picture; True when all clicks were seen or given up."""
+        """Called before each frame; True when all clicks were seen or given up."""
         if self._session.display.meter.count == self._shown:
             return False
         self._shown = self._session.display.meter.count

@@ -1,6 +1,6 @@
-"""What a picture costs beside the networks: Python's time, and what is allocated and waited for on a card.
+"""The cost of a frame without the networks: Python's time, allocations and waits on a card.
 
-Host time of a picture is what Python needs for it, the wait for the device left out: the bar for a card that must never
+Host time of a frame is what Python needs for it, the wait for the device left out: the bar for a card that must never
 wait for Python. An accelerator that knows how long it has waited for its card (`waited`) is measured as it is; any
 other is replaced by one without networks.
 """
@@ -24,11 +24,11 @@ from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 WARM_UP = 5
-"""Pictures that do not count."""
+"""Frames that do not count."""
 
 
 class NullBackend(Backend):
-    """A backend without networks: what is left of a picture is our own Python."""
+    """A backend without networks: what is left of a frame is our own Python."""
 
     name = "hollow"
 
@@ -50,7 +50,7 @@ def host_times(
 ) -> dict[str, Any]:
     """Host time of a picture: median and 99th percentile of `pictures`, in milliseconds.
 
-    draw(n): draws the nth picture with `painter`. host_by: "waiting" where the wait was taken off, "hollow" where the
+    draw(n): draws the nth frame with `painter`. host_by: "waiting" where the wait was taken off, "hollow" where the
     networks were left out.
     """
     accelerator = painter.backend
@@ -73,10 +73,10 @@ def host_times(
 
 
 def changes(painter: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, pictures: int) -> dict[str, Any]:
-    """A show in which everything changes: other tokens in every picture, guidance on, a prompt that fades to another.
+    """A show in which everything changes: other tokens in every frame, guidance on, a prompt that fades to another.
 
-    A third of the pictures are of the fade, in which two prompts share a picture. tokens: [token_rows, token_dim].
-    changes_ms: median; changes_slowest, changes_p99: the slowest picture and the 99th percentile over it.
+    A third of the frames are of the fade, in which two prompts share a frame. tokens: [token_rows, token_dim].
+    changes_ms: median; changes_slowest, changes_p99: the slowest frame and the 99th percentile over it.
     """
     other = tokens.roll(1, 0)
     conditioner = painter.conditioner
@@ -100,10 +100,10 @@ def changes(painter: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, p
 
 
 def device_counts(draw: Callable[[int], object], pictures: int) -> dict[str, Any]:
-    """Of one picture on a card: blocks asked of torch's allocator, calls of the driver's, and hidden waits.
+    """Of one frame on a card: blocks asked of torch's allocator, calls of the driver's, and hidden waits.
 
     syncs: what torch's sync-debug mode reports, which are copies and readings that make the host wait; the one wait for
-    the finished picture is asked for and not among them. Empty without a card.
+    the finished frame is asked for and not among them. Empty without a card.
     """
     if not torch.cuda.is_available():
         return {}
@@ -130,7 +130,7 @@ def _hidden(warning: warnings.WarningMessage) -> bool:
 
 
 def counted(before: dict[str, Any], after: dict[str, Any], syncs: int, pictures: int) -> dict[str, Any]:
-    """The fields of a result, from torch.cuda.memory_stats before and after `pictures` pictures."""
+    """The fields of a result, from torch.cuda.memory_stats before and after `pictures` frames."""
 
     def each(name: str) -> float:
         return round((after.get(name, 0) - before.get(name, 0)) / pictures, 3)

@@ -19,7 +19,7 @@ from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
 
 WARM_UP = 3.0
-"""Seconds after the first picture that do not count."""
+"""Seconds after the first frame that do not count."""
 
 
 def bench_show(
@@ -91,7 +91,7 @@ def measure_show(
 
 
 def shown_on(offscreen: bool) -> tuple[str, bool]:
-    """What the pictures are shown on, for a person, and whether that is no OpenGL at all."""
+    """What the frames are shown on, for a person, and whether that is no OpenGL at all."""
     if offscreen:
         return "OpenGL and no window", False
     return ("a window", False) if has_display() else ("no window", True)

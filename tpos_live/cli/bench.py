@@ -24,7 +24,7 @@ _OFFSCREEN = click.option(
 def bench(
     context: click.Context, as_json: bool, seconds: float, append: Path | None, offscreen: bool, **options: Any
 ) -> None:
-    """Measure the whole path: every stage, pictures a second, losses."""
+    """Measure the whole path: every stage, frames per second, losses."""
     if context.invoked_subcommand is None:
         from tpos_live.bench.session import bench_show
 
@@ -37,7 +37,7 @@ def bench(
 @_OFFSCREEN
 @with_options(IMAGE)
 def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
-    """Click into the input, first changed pixel read back from the window."""
+    """Measure the time from a click in the input to the first changed pixel of the window."""
     from tpos_live.bench.latency import bench_latency
 
     return bench_latency(settings_from(options), clicks, as_json, offscreen)
@@ -45,10 +45,18 @@ def latency(as_json: bool, clicks: int, offscreen: bool, **options: Any) -> int:
 
 @bench.command("engine")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
-@click.option("--frames", type=click.IntRange(3, 100_000), default=200, show_default=True, help="Of each loop.")
+@click.option("--frames", type=click.IntRange(3, 100_000), default=200, show_default=True, help="Frames of each loop.")
 @click.option("--steps", type=click.IntRange(1, 4), default=1, show_default=True)
-@click.option("--baselines/--no-baselines", default=True, help="Measure the stock pipeline and the loop apart as well.")
-@click.option("--show", "show_seconds", type=click.FloatRange(0, 3600), default=0.0, help="Then a whole show as long.")
+@click.option(
+    "--baselines/--no-baselines", default=True, help="Also measure diffusers' pipeline and a StreamDiffusion-like loop."
+)
+@click.option(
+    "--show",
+    "show_seconds",
+    type=click.FloatRange(0, 3600),
+    default=0.0,
+    help="Then measure a whole session for so many seconds.",
+)
 @click.option("--append", type=FILE, help="Add the results to this file of JSON lines.")
 @_OFFSCREEN
 @with_options(IMAGE)
@@ -56,7 +64,7 @@ def bench_engine_(
     as_json: bool, frames: int, steps: int, baselines: bool, show_seconds: float, append: Path | None,
     offscreen: bool, **options: Any,
 ) -> int:  # fmt: skip
-    """Measure the engine alone, and on the same weights what others do."""
+    """Measure the engine alone, against other loops with the same weights."""
     from tpos_live.bench.engine import bench_engine
 
     return bench_engine(settings_from(options), frames, steps, baselines, show_seconds, append, as_json, offscreen)

@@ -1,4 +1,4 @@
-"""What works on this machine, and what to install for the rest."""
+"""`tpos-live doctor` checks the installation: what works, and what to install for the rest."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Finding:
 
 
 def run_doctor() -> int:
-    """Print one line a topic; 0 if the main job (picture from sound) works, else 1."""
+    """Print one line a topic; 0 if the main job (image from sound) works, else 1."""
     failed = False
     for check in CHECKS:
         try:
             findings = list(check())
-        except Exception as error:  # a doctor must not fall ill: the next topic follows
+        except Exception as error:  # one check that fails must not stop the others
             findings = [Finding(check.__name__.strip("_"), False, first_line(error, 200))]
         for finding in findings:
             mark = {True: "ok", False: "NO", None: "--"}[finding.ok]

@@ -12,7 +12,7 @@ def engines() -> None:
 
 @engines.command("list")
 def list_() -> int:
-    """Say which engines there are, which are fetched and compiled, and their licences."""
+    """List the engines: which are downloaded and compiled, and their licences."""
     from tpos_live.diffusion.hub.listing import rows
 
     for row in rows():
@@ -26,7 +26,7 @@ def list_() -> int:
 @engines.command()
 @click.argument("name")
 def fetch(name: str) -> int:
-    """Download an engine: a preset's NAME, or a hub id (owner/name). Goes on where it was stopped."""
+    """Download an engine: a preset's NAME, or a hub id (owner/name). Continues where it was stopped."""
     from tpos_live.diffusion.hub.download import fetch_engine
 
     fetch_engine(name, click.echo)
@@ -36,7 +36,7 @@ def fetch(name: str) -> int:
 @engines.command()
 @click.argument("name")
 def check(name: str) -> int:
-    """Compare every file of a fetched engine with the hub's checksums. Asks no network."""
+    """Compare every file of a fetched engine with the hub's checksums. Needs no network."""
     from tpos_live.diffusion.hub.download import damaged
     from tpos_live.diffusion.hub.presets import fetched_folder
 
@@ -46,7 +46,7 @@ def check(name: str) -> int:
         return 1
     wrong = damaged(folder)
     for path in wrong:
-        click.echo(f"damaged: {folder / path}; `tpos-live engines fetch {name}` mends it", err=True)
+        click.echo(f"damaged: {folder / path}; `tpos-live engines fetch {name}` repairs it", err=True)
     if not wrong:
         click.echo(f"{name} is whole")
     return int(bool(wrong))

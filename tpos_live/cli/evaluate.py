@@ -20,12 +20,16 @@ def evaluate() -> None:
 
 @evaluate.command()
 @click.option("--captions", type=click.Path(dir_okay=False, path_type=Path), help="Phrases: phrase TAB family a line.")
-@click.option("--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a judge.")
+@click.option(
+    "--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a scene classifier."
+)
 @click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
 @click.option("--only", default="", metavar="PART,…", help="Parts to measure now, kept with those measured before.")
-@click.option("--resume", is_flag=True, help="Leave out the parts that are there already.")
-@click.option("--quick", "much", flag_value="quick", help="A minute, few pictures, the model card stays as it is.")
-@click.option("--full", "much", flag_value="full", help="All pictures that the model card asks for: half an hour.")
+@click.option("--resume", is_flag=True, help="Skip the parts that were measured already.")
+@click.option(
+    "--quick", "much", flag_value="quick", help="One or two minutes, few images; the model card is not changed."
+)
+@click.option("--full", "much", flag_value="full", help="All images that the model card needs: half an hour.")
 @click.option("--pictures", type=click.IntRange(4, 100_000), help="Of each family, for the distances.")
 @click.option(
     "--photographs",
@@ -48,7 +52,7 @@ def ember(
     seed: int,
     as_json: bool,
 ) -> int:
-    """Judge the engine's pictures: scenes, distances, intensity, smoothness, blends, speed.
+    """Measure the engine's images: scenes, distances, intensity, smoothness, blends, speed.
 
     Ten minutes on two cores. Figures are kept in runs/evaluation; the parts are speed, prompts, distance, intensity,
     smoothness, blends, memory and second-opinion, and renders makes what distances need beforehand.
@@ -76,14 +80,16 @@ def ember(
 
 
 @evaluate.command()
-@click.option("--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a judge.")
+@click.option(
+    "--engine", metavar="NAME|PATH", default="ember", show_default=True, help="An engine with a scene classifier."
+)
 @click.option("--frames", type=click.IntRange(10, 10_000), default=200, show_default=True, help="Of each family.")
 @click.option("--without", default="", metavar="NAME,…", help="Families that are not offered whatever their figures.")
 @click.option("--write", is_flag=True, help="Offer the families that pass: families.toml, vocabulary.json.")
 @click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
 @_SEED
 def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, seed: int) -> int:
-    """Say of each family that the engine was trained on whether it is good enough to be offered."""
+    """Check which of the families that the engine was trained on are good enough to be offered."""
     from dataclasses import replace
 
     from tpos_live.diffusion.hub.resolve import resolve_engine
@@ -116,7 +122,7 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
 @_SEED
 @_JSON
 def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> int:
-    """Measure the scenes' own look: colour, light, quiet, texture, movement."""
+    """Measure the aesthetics of the rendered scenes: colour, light, quiet, texture, movement."""
     from tpos_live.core.setting_values import parse_size
     from tpos_live.evaluation.aesthetics import evaluate_aesthetics
     from tpos_live.evaluation.classifier.command import chosen
@@ -134,10 +140,12 @@ def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> i
 @click.option("--folds", is_flag=True, help="Each fold by the encoder in runs/encoder/fold-K, trained without it.")
 @click.option("--zero-shot", is_flag=True, help="The classes that the encoders in runs/encoder/without-* never heard.")
 @click.option("--encoder", "folder", default="", metavar="FOLDER|baseline", help="Default: the one in the box.")
-@click.option("--variants", type=click.IntRange(0, 100), default=8, show_default=True, help="Sounds for the magnitude.")
+@click.option(
+    "--variants", type=click.IntRange(0, 100), default=8, show_default=True, help="Sounds for measuring the density."
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int, as_json: bool) -> int:
-    """Ask the sound encoder to name clips, and to say how much of a sound there is."""
+    """Measure how well the sound encoder names clips and tells how much of a sound there is."""
     from tpos_live.evaluation.audio_model_command import run
 
     return run(data, folder or ("runs/encoder" if folds or zero_shot else ""), folds, variants, as_json, zero_shot)
@@ -148,12 +156,12 @@ def encoder(data: Path, folds: bool, zero_shot: bool, folder: str, variants: int
 @click.option(
     "--foreign", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Other music, as a control."
 )
-@click.option("--clicks", type=click.IntRange(5, 2000), help="Instead of a video: the answer to so many clicks.")
+@click.option("--clicks", type=click.IntRange(5, 2000), help="Instead of a video: the response to so many clicks.")
 @click.option("--prompt", default="neon jellyfish", show_default=True, help="With --clicks.")
 @_SEED
 @_JSON
 def sync(video: Path | None, foreign: Path | None, clicks: int | None, prompt: str, seed: int, as_json: bool) -> int:
-    """Measure whether the pictures of a VIDEO follow its sound."""
+    """Measure whether the images of a VIDEO follow its sound."""
     from tpos_live.evaluation.sync_command import run, run_clicks
 
     if (video is None) == (clicks is None):
@@ -172,7 +180,7 @@ def sync(video: Path | None, foreign: Path | None, clicks: int | None, prompt: s
 @_SEED
 @_JSON
 def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
-    """Let the judge name pictures that are driven by sound alone."""
+    """Let the classifier name images that are driven by sound alone."""
     from tpos_live.evaluation.audio_to_scene import evaluate_picture, made, recorded
 
     def report(line: str) -> None:
@@ -189,12 +197,12 @@ def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
     "ways",
     type=click.Choice(["all", "no-meaning", "no-fast", "oscillator"]),
     multiple=True,
-    help="How sound reaches the picture; default: all four.",
+    help="How sound reaches the image; default: all four.",
 )
-@click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Where drawn pieces are kept.")
-@click.option("--size", default="128x128", show_default=True, metavar="SIZE", help="Of the engine's pictures.")
-@click.option("--fps", type=click.IntRange(8, 60), default=15, show_default=True, help="Pictures a second.")
-@click.option("--prompt", default="neon jellyfish", show_default=True, help="What the pictures show.")
+@click.option("--work", type=click.Path(file_okay=False, path_type=Path), help="Folder for generated pieces.")
+@click.option("--size", default="128x128", show_default=True, metavar="SIZE", help="Size of the engine's images.")
+@click.option("--fps", type=click.IntRange(8, 60), default=15, show_default=True, help="Frames per second.")
+@click.option("--prompt", default="neon jellyfish", show_default=True, help="What the images show.")
 @_SEED
 @_JSON
 def retrieval(
@@ -207,7 +215,7 @@ def retrieval(
     seed: int,
     as_json: bool,
 ) -> int:
-    """Pick the sound of silent pictures among eight of equal tempo, by a probe that has learnt on other music.
+    """Pick the sound of silent images among eight of equal tempo, by a probe that has learnt on other music.
 
     A quarter of an hour on two cores; what has been drawn is kept, so a run that was ended goes on.
     """

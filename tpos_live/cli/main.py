@@ -25,18 +25,16 @@ LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "e
 )
 @click.version_option(__version__, prog_name="tpos-live")
 @click.option("--device", "sound_device", metavar="NAME|N", help='Input by name or number; "mic" = the default one.')
-@click.option("--audio", "sound_audio", metavar="FILE", help="Play this file instead of listening.")
+@click.option("--audio", "sound_audio", metavar="FILE", help="Analyse and play this file instead of an input.")
 @click.option("--loop", "sound_loop", is_flag=True, default=None, help="Play the file of --audio again and again.")
-@click.option(
-    "--fallback", "sound_fallback", metavar="NAME|FILE", help="Input or file to hear while the input is lost."
-)
+@click.option("--fallback", "sound_fallback", metavar="NAME|FILE", help="Input or file to use while the input is lost.")
 @click.option("--channels", "sound_channels", metavar="1,2", callback=channels, help="Channels to listen to.")
 @with_options(IMAGE)
 @with_options(SHOW)
 @click.option("--list-osc", is_flag=True, help="Print every OSC address and end.")
 @click.pass_context
 def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
-    """Sound's meaning, live: pictures that follow what a room sounds like.
+    """Sound's meaning, live: images that follow what a room sounds like.
 
     Without a command the show starts, listening to the default input.
     """
@@ -82,27 +80,35 @@ def demo(**options: Any) -> int:
 @cli.command()
 @click.argument("audio", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, help="The .mp4 to write.")
-@click.option("--fps", "record_fps", type=click.IntRange(1, 120), help="Pictures a second.")
+@click.option("--fps", "record_fps", type=click.IntRange(1, 120), help="Frames per second.")
 @click.option("--resolution", "record_resolution", callback=checked(parse_size), help="Size of the video.")
 @click.option("--seconds", type=click.FloatRange(0, 1e6), help="Only the first seconds.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that draw side by side.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that generate frames in parallel.")
 @with_options(IMAGE)
 def render(audio: Path, output: Path, workers: int, **options: Any) -> int:
-    """Make a video of an audio file: every picture, sound included."""
+    """Make a video of an audio file: every image, sound included."""
     from tpos_live.runtime.offline import render_file
 
     return render_file(settings_from(options), audio, output, workers)
 
 
 @cli.command()
-@click.option("-o", "--output", type=FILE, required=True, help="The picture to write: .png, .jpg or .webp.")
+@click.option("-o", "--output", type=FILE, required=True, help="The image to write: .png, .jpg or .webp.")
 @click.option("--steps", "parameters_steps", type=click.IntRange(1, 4), help="Denoising steps.")
-@click.option("--resolution", callback=checked(parse_size), help="As a show shows it, so large.")
-@click.option("--audio", type=FILE, help="Hear this file, and make the picture at the end of what is heard.")
-@click.option("--seconds", type=click.FloatRange(0.1, 1e6), default=10.0, show_default=True, help="Of it, at most.")
+@click.option(
+    "--resolution", callback=checked(parse_size), help="Output resolution; post-processed as in the live window."
+)
+@click.option("--audio", type=FILE, help="Analyse this file; the image is of the moment where the analysed part ends.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 1e6),
+    default=10.0,
+    show_default=True,
+    help="Length of the analysed part, at most.",
+)
 @with_options(IMAGE)
 def still(output: Path, resolution: str | None, audio: Path | None, seconds: float, **options: Any) -> int:
-    """Make one picture: in silence, or of what a file sounds like."""
+    """Make one image: in silence, or of what a file sounds like."""
     from tpos_live.runtime.offline import still as make
 
     shown = parse_size(resolution) if resolution else None
@@ -119,7 +125,7 @@ def devices() -> int:
 
 @cli.command()
 def doctor() -> int:
-    """Say what works on this machine, and what to install for the rest."""
+    """Check the installation: what works, and what to install for the rest."""
     from tpos_live.cli.doctor import run_doctor
 
     return run_doctor()

@@ -43,10 +43,10 @@ def replies(_context: Any, _option: Any, values: tuple[str, ...]) -> list[str] |
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 IMAGE = [
-    click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the picture shows."),
+    click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the image shows."),
     click.option("--engine", "engine_name", metavar="NAME|PATH|HUB-ID", help="auto, ember, a folder or a hub id."),
     click.option("--size", "engine_size", metavar="SIZE", callback=checked(parse_size), help="256 or 512x288."),
-    click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which picture of a prompt."),
+    click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which image of a prompt."),
     click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
     click.option("--stream-batch", "engine_stream_batch", is_flag=True, default=None, help="2 to 4 steps in flight."),
     click.option(
@@ -56,7 +56,7 @@ IMAGE = [
     click.option("--config", type=FILE, help="Settings file, laid over ./config.toml."),
 ]
 FPS_CAP = click.option(
-    "--fps-cap", "engine_fps_cap", type=click.FloatRange(0, 1000), help="Most engine pictures a second."
+    "--fps-cap", "engine_fps_cap", type=click.FloatRange(0, 1000), help="Maximum engine frames per second."
 )
 SHOW = [
     FPS_CAP,
@@ -64,7 +64,7 @@ SHOW = [
     click.option("--screen", "window_screen", metavar="N|NAME", callback=checked(parse_screen), help="Screen to fill."),
     click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4."),
     click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
-    click.option("--seconds", type=click.FloatRange(0, 1e6), help="End after this time."),
+    click.option("--seconds", type=click.FloatRange(0, 1e6), help="End after so many seconds."),
     click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),
     click.option("--osc-port", "osc_port", type=click.IntRange(0, 65535), help="UDP port for OSC; 0 = none."),
     click.option(

@@ -21,12 +21,12 @@ def train() -> None:
 
 
 @train.command()
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint, or from the engine in -o.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint, or from the engine in -o.")
 @click.option("--minutes", type=click.FloatRange(0.1, 100_000), default=60.0, show_default=True)
 @click.option("--of", type=click.FloatRange(0.1, 100_000), help="Of so many minutes of the UNet's training in all.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember/engine"))
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember"))
-@click.option("--families", default="", metavar="A,B", help="Learn these scene families alone.")
+@click.option("--families", default="", metavar="A,B", help="Train these scene families only.")
 @click.option("--batch", type=click.IntRange(1, 65_536), default=None, help="Default: for the device.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
@@ -50,11 +50,11 @@ def ember(
 
 
 @train.command()
-@click.option("--sounds", type=click.Path(path_type=Path), required=True, help="A folder of sounds that nobody named.")
+@click.option("--sounds", type=click.Path(path_type=Path), required=True, help="A folder of unlabelled sounds.")
 @click.option("--teacher", type=click.Path(path_type=Path), required=True, help="YAMNet as a TFLite file.")
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=10.0, show_default=True)
-@click.option("--resume", is_flag=True, help="Go on with the ears that are there.")
-@click.option("--data", type=click.Path(path_type=Path), help="Clips of `train encoder`, to be heard as well, unnamed.")
+@click.option("--resume", is_flag=True, help="Continue with the backbone that is there.")
+@click.option("--data", type=click.Path(path_type=Path), help="Clips of `train encoder`, used too, without labels.")
 @click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Of --data, leave out this fold.")
 @click.option("--leave-out-classes", default="", metavar="A,B", help="Of --data, leave out these.")
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
@@ -74,7 +74,7 @@ def ears(
     seed: int,
     threads: int | None,
 ) -> None:
-    """Teach the sound encoder's ears by a teacher, before it learns names."""
+    """Pretrain the audio backbone of the sound encoder with a teacher, before it learns labels."""
     from tpos_live.training.audio_model.pretrain import pretrain_backbone
 
     if (leave_out_fold is not None or leave_out_classes) and data is None:
@@ -87,9 +87,11 @@ def ears(
 
 @train.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint.")
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=20.0, show_default=True)
-@click.option("--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Train without this fold, to measure.")
+@click.option(
+    "--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Train without this fold, for measuring."
+)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Default: the one in the box.")
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
@@ -100,7 +102,7 @@ def ears(
 @click.option("--variant", type=click.Choice(["own", "paper"]), default="own", help="paper: TPoS as it was released.")
 @click.option("--leave-out-classes", default="", metavar="A,B", help="Train without these, to measure zero-shot.")
 @click.option("--ears", type=click.Path(path_type=Path), help="Of `train ears`; default: those in --run that fit.")
-@click.option("--steps", type=click.IntRange(min=1), help="Train so many steps, whatever the clock says.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train so many steps instead of minutes.")
 def encoder(
     data: Path,
     resume: bool,
@@ -131,7 +133,7 @@ def encoder(
 @click.option("--minutes", type=click.FloatRange(0, 100_000), default=15.0, show_default=True)
 @click.option("--families", default="", metavar="NAME,…|all", help="Default: those that the engine was trained on.")
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Engine folder; default: Ember.")
-@click.option("--resume", is_flag=True, help="Go on from the judge that is there.")
+@click.option("--resume", is_flag=True, help="Continue from the classifier that is there.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
@@ -139,7 +141,7 @@ def judge(
     minutes: float, families: str, output: Path | None, resume: bool, seed: int, threads: int | None,
     accelerator: str | None,
 ) -> int:  # fmt: skip
-    """Train the judge that `evaluate ember` asks, on fresh renders alone."""
+    """Train the classifier that `evaluate ember` asks, on fresh renders alone."""
     from tpos_live.evaluation.classifier.command import run
 
     return run(minutes, families, output, resume, seed, threads, accelerator)
@@ -151,7 +153,7 @@ def judge(
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 def mapping(engine: str, minutes: float, seed: int, threads: int | None) -> None:
-    """Fit the way from what is heard to an engine's own text states; without it a bank of phrases goes between."""
+    """Train the projection from the audio embedding to an engine's text states; without it, phrases are used."""
     from tpos_live.training.audio_model.train_projection import train_projection
 
     train_projection(engine, minutes=minutes, seed=seed, threads=threads)

@@ -28,7 +28,7 @@ def any_scalars(rng: random.Random, intensity: float) -> tuple[float, ...]:
 
 
 def accuracy(pool: WorkerPool, name: str, captions: Sequence[Caption], seeds: int, bar: float) -> list[Figure]:
-    """The share of one-step pictures in which the classifier sees the family that the caption means."""
+    """The share of one-step images in which the classifier sees the family that the caption means."""
     meant = np.array([family for _, family in captions])
     right = np.array(pool.map(name, _named, [(text, family, seeds, 1) for text, family in captions]))
     by_family = {family: right[meant == family].mean() for family in sorted(set(meant.tolist()))}
@@ -38,7 +38,7 @@ def accuracy(pool: WorkerPool, name: str, captions: Sequence[Caption], seeds: in
 
 
 def few_step_accuracy(pool: WorkerPool, captions: Sequence[Caption]) -> list[Figure]:
-    """Whether a picture of each caption is named as often in a few steps as in one, from the same noise."""
+    """Whether an image of each caption is named as often in a few steps as in one, from the same noise."""
 
     def named(steps: int) -> float:
         items = [(text, family, 1, steps) for text, family in captions]
@@ -76,7 +76,7 @@ class Part(NamedTuple):
 
 
 def distances(pool: WorkerPool, renders: ReferenceStats, pictures: int, many: int, slow: int) -> list[Figure]:
-    """Fréchet distances of one-step pictures from fresh renders of the same captions, with noise of their own.
+    """Fréchet distances of one-step images from fresh renders of the same captions, with noise of their own.
 
     pictures: of every family; many: of them again in MANY_STEPS steps, in `slow` families.
     """
@@ -115,7 +115,7 @@ def distances(pool: WorkerPool, renders: ReferenceStats, pictures: int, many: in
 
 
 def _drawn(context: EvaluationContext, part: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Features of the pictures of a part in one step [n, 64] and in eight [slow, 64]."""
+    """Features of the images of a part in one step [n, 64] and in eight [slow, 64]."""
     harness = context.harness
     _, generator = item_rng(context.seed, "drawn", part.family, part.start)
     one, eight = [], []

@@ -52,7 +52,7 @@ OFF_CENTRE = 0.1
 
 
 def measure(pictures: torch.Tensor) -> dict[str, float]:
-    """Values of all rules but `boil`, and `focus`, means over pictures float [batch, 3, h, w] in [0, 1]."""
+    """Values of all rules but `boil`, and `focus`, means over images float [batch, 3, h, w] in [0, 1]."""
     lab = linear_to_oklab(decode(pictures))
     light, chroma = lab[:, 0], lab[:, 1:].norm(dim=1)
     dark = (light > 0.08) & (light < 0.35)
@@ -95,7 +95,7 @@ def _quiet(light: torch.Tensor) -> float:
 
 
 def _focus(light: torch.Tensor) -> float:
-    """Distance from the centre, in heights, of where a picture differs most from its own mean."""
+    """Distance from the centre, in heights, of where an image differs most from its own mean."""
     h, w = light.shape[-2:]
     weight = F.avg_pool2d((light - light.mean((1, 2), keepdim=True))[:, None] ** 2, max(h // 16, 1))
     weight = weight[:, 0] ** 2
@@ -146,7 +146,7 @@ def boil(family: str, seed: int, cells: tuple[int, int], moments: int) -> float:
 
 
 def examine(family: str, pictures: int, seed: int, cells: tuple[int, int]) -> dict[str, float]:
-    """All values of a family: plain pictures at intensities from low to high."""
+    """All values of a family: plain images at intensities from low to high."""
     rng = random.Random(f"{seed} {family}")
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     recipes = [

@@ -58,7 +58,7 @@ def listen(encoder: AudioEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list
     while at < min(len(mono), ends[-1]):
         block = min(int(rng.integers(1, 3 * HOP)), ends[len(found)] - at)
         for meaning in encoder.push(mono[at : at + block]):
-            if np.any(meaning.vector):  # in silence the picture keeps what was heard last
+            if np.any(meaning.vector):  # in silence the image keeps what was heard last
                 newest = meaning.vector
         at += block
         if at >= ends[len(found)]:

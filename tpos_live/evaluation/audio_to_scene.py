@@ -1,4 +1,4 @@
-"""Does the picture show what is heard? Frames driven by sound alone, named by the classifier."""
+"""Does the image show what is heard? Frames driven by sound alone, named by the classifier."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tpos_live.training.text.captions import PHRASES
 
 SECONDS = 5.0
 LOOKED_AT = 5
-"""Pictures at the end that the classifier sees; the scene named most often is the answer."""
+"""Images at the end that the classifier sees; the scene named most often is the answer."""
 FPS = 5
 Example = tuple[str, np.ndarray]
 """What a sound is, in words, and the sound: mono float32 at 48 kHz."""
@@ -135,7 +135,7 @@ def _told(answers: list[Answer], scene: str, words: float) -> str:
 
 
 def _by_words(context: EvaluationContext, family: str) -> float:
-    """The share of pictures of a family's plainest phrase that the classifier names so."""
+    """The share of images of a family's plainest phrase that the classifier names so."""
     rng, generator = item_rng(context.seed, "by words", family)
     states = context.states(PHRASES[family][0])
     drawn = [
@@ -148,7 +148,7 @@ def _by_words(context: EvaluationContext, family: str) -> float:
 def _answer(
     pipeline: Pipeline, classifier: SceneClassifier, snapshot: Snapshot, mono: np.ndarray, begin: float
 ) -> Answer:
-    """What is drawn in the last pictures of a sound, heard from a fresh start.
+    """What is drawn in the last images of a sound, heard from a fresh start.
 
     begin: seconds on the mixer's clock, which only runs forward; what was heard before has faded by the end.
     """

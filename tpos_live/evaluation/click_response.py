@@ -1,4 +1,4 @@
-"""The answer of the picture to single clicks: how soon, how long, and how far above its idle motion."""
+"""The answer of the image to single clicks: how soon, how long, and how far above its idle motion."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def clicks(count: int = CLICKS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def respond(change: np.ndarray, times: np.ndarray, fps: float) -> Response:
-    """What the change of the pictures (one value a picture) does after clicks at `times` seconds."""
+    """What the change of the images (one value an image) does after clicks at `times` seconds."""
     first, last = -round(BEFORE * fps), round(AFTER * fps)
     at = np.round(times * fps).astype(int)
     at = at[(at + first >= 0) & (at + last < len(change))]

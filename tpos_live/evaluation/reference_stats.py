@@ -1,4 +1,4 @@
-"""What the classifier says of fresh renders: what an engine's pictures are held against, kept because it costs minutes.
+"""What the classifier says of fresh renders: what an engine's images are held against, kept because it costs minutes.
 
 Renders know nothing of the engine: for one classifier, seed and code of the scenes they stay when its weights change.
 """

@@ -1,6 +1,6 @@
-"""Which sound belongs to this silent picture? A probe that has learnt on other music picks one of eight.
+"""Which sound belongs to this silent image? A probe that has learnt on other music picks one of eight.
 
-The probe is a ridge regression from what is seen in a few neighbouring pictures to what is heard in the middle one;
+The probe is a ridge regression from what is seen in a few neighbouring images to what is heard in the middle one;
 it picks the excerpt that correlates best with what it predicts.
 """
 
@@ -18,7 +18,7 @@ from tpos_live.core.optional_library import optional_library
 CHOICES = 8
 SIDE = 64
 CONTEXT = 2
-"""Pictures to either side that the probe sees."""
+"""Images to either side that the probe sees."""
 RIDGE = 30.0
 _EDGES = (20, 120, 300, 700, 1500, 3000, 6000, 16_000)
 _WINDOW = 0.046
@@ -26,15 +26,15 @@ _WINDOW = 0.046
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What is seen [pictures, SEEN] and heard [pictures, HEARD] of one piece of music."""
+    """What is seen [images, SEEN] and heard [images, HEARD] of one piece of music."""
 
     seen: np.ndarray
     heard: np.ndarray
 
 
 def look(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Curves of pictures uint8 [h, w, 3]: mean L, a, b, contrast, chroma, and the change since the picture before
-    (mean CIELAB distance, and of L alone): float64 [pictures, 7]."""
+    """Curves of images uint8 [h, w, 3]: mean L, a, b, contrast, chroma, and the change since the image before
+    (mean CIELAB distance, and of L alone): float64 [images, 7]."""
     cv2 = optional_library("cv2", "evaluate")
     rows, before = [], None
     for picture in pictures:
@@ -112,7 +112,7 @@ def _standard(curves: np.ndarray) -> np.ndarray:
 
 
 def _context(seen: np.ndarray) -> np.ndarray:
-    """Each picture's curves beside those of its neighbours [pictures, curves * (2 CONTEXT + 1)]."""
+    """Each image's curves beside those of its neighbours [images, curves * (2 CONTEXT + 1)]."""
     curves = _standard(np.concatenate([seen, np.abs(np.diff(seen, axis=0, prepend=seen[:1]))], axis=1))
     padded = np.pad(curves, ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
     return np.concatenate([padded[k : k + len(curves)] for k in range(2 * CONTEXT + 1)], axis=1)

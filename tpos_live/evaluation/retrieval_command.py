@@ -1,4 +1,4 @@
-"""`tpos-live evaluate retrieval`: pieces of music are drawn, once each; a probe picks sounds for silent pictures."""
+"""`tpos-live evaluate retrieval`: pieces of music are drawn, once each; a probe picks sounds for silent images."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def run(
 ) -> int:
     """Draw what is not in `folder` yet and print the figures; 0 if the bar is reached.
 
-    count: pieces, 2 * CHOICES or more. size: of the engine's pictures, "128" or "256x256". ways: of WAYS, none = all.
+    count: pieces, 2 * CHOICES or more. size: of the engine's images, "128" or "256x256". ways: of WAYS, none = all.
     """
     rows = []
     for way in ways or WAYS:
@@ -93,7 +93,7 @@ def excerpts(
 ) -> list[Excerpt]:
     """`count` pieces, heard and seen; each is kept in `folder` as soon as it is drawn, so that a run can go on.
 
-    swings: an oscillator at the true tempo moves the pictures, as `swung` does.
+    swings: an oscillator at the true tempo moves the images, as `swung` does.
 
     Raises RetrievalError where the folder cannot be written, and EngineError.
     """
@@ -118,7 +118,7 @@ def excerpts(
 def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number: int, swings: bool) -> Excerpt:
     sound = piece(seed, BARS)
     before = round(HEARD_BEFORE * BAR * fps)
-    # Another seed of the noise each: a probe must not know a piece by its pictures.
+    # Another seed of the noise each: a probe must not know a piece by its images.
     store.set("seed", seed)
     snapshot = store.snapshot()
     pipeline.encoder.reset()

@@ -39,7 +39,7 @@ PROMPTS = (
 
 
 def prompts(unet: Any, vae: Any, words: Words, path: Path, texts: tuple[str, ...] = PROMPTS, seed: int = 5) -> None:
-    """One picture a prompt in one step, four in a row, intensity 0.7."""
+    """One image a prompt in one step, four in a row, intensity 0.7."""
     device = next(unet.parameters()).device
     generator = torch.Generator().manual_seed(seed)
     pictures = []

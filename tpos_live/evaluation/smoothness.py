@@ -1,4 +1,4 @@
-"""How pictures change: smoothness in time, and what lies halfway between two prompts."""
+"""How images change: smoothness in time, and what lies halfway between two prompts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Walk(NamedTuple):
 
 
 def smoothness(pool: WorkerPool, prompts: int, frames: int) -> list[Figure]:
-    """Differences of pictures at 64 by 64, over that of two random seeds of the same prompt.
+    """Differences of images at 64 by 64, over that of two random seeds of the same prompt.
 
     Each prompt walks for `frames` frames of 1/30 s. In the last RAMP of these (the last third and the ramp's beginning,
     if there are few) it blends to another prompt while the intensity goes from 0.2 to 0.9.
@@ -90,8 +90,8 @@ def _walk(context: EvaluationContext, item: tuple[int, str, int]) -> Walk:
 
 
 class Half(NamedTuple):
-    """One pair of prompts: whether the classifier finds both in the blend, in a dissolve and in a picture of the mean
-    conditioning, how sharp the first two are, over the mean of the two pictures, and in what share of these it finds
+    """One pair of prompts: whether the classifier finds both in the blend, in a dissolve and in an image of the mean
+    conditioning, how sharp the first two are, over the mean of the two images, and in what share of these it finds
     the one that is not there."""
 
     blend: bool
@@ -103,10 +103,10 @@ class Half(NamedTuple):
 
 
 def blends(pool: WorkerPool, renders: ReferenceStats, pairs: int) -> list[Figure]:
-    """Halfway between two prompts, as a show draws it, against an opacity dissolve of the two pictures, from the same
+    """Halfway between two prompts, as a show draws it, against an opacity dissolve of the two images, from the same
     noise.
 
-    The classifier finds a family if it names it in some part of the picture, a quarter of its area.
+    The classifier finds a family if it names it in some part of the image, a quarter of its area.
     """
     found = pool.map("blends", _half, range(pairs))
     blend, dissolve, mixed, keen, faded, alarm = (float(np.mean(column)) for column in zip(*found, strict=True))

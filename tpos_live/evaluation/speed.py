@@ -1,4 +1,4 @@
-"""How fast a text becomes a picture in memory, against a stock diffusers pipeline, and what a show weighs."""
+"""How fast a text becomes an image in memory, against a stock diffusers pipeline, and what a show weighs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WARM = 5
 
 
 def speed(harness: SamplerHarness, pictures: int, stock: int) -> list[Figure]:
-    """One step, text to pixels: the painter of a show, and StableDiffusionPipeline with the same weights.
+    """One step, text to pixels: the generator of a show, and StableDiffusionPipeline with the same weights.
 
     Both take turns in one run, so that a busy machine slows both. Medians. pictures, stock: how many of each.
     """

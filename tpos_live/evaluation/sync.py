@@ -1,4 +1,4 @@
-"""Does a picture follow its sound? Correlation against chance, and AV-Align as published.
+"""Does an image follow its sound? Correlation against chance, and AV-Align as published.
 
 The sound's side is librosa's onset strength and onset detection: an ear that is not ours.
 """
@@ -15,9 +15,9 @@ import numpy as np
 from tpos_live.core.optional_library import optional_library
 
 SIDE = 64
-"""Pictures are compared at SIDE by SIDE pixels."""
+"""Images are compared at SIDE by SIDE pixels."""
 MAX_LAG = 0.5
-"""Seconds that the picture may lead or trail the sound."""
+"""Seconds that the image may lead or trail the sound."""
 SHIFTS = 1000
 SECONDS = 4.0
 """Shortest video that can be judged."""
@@ -31,10 +31,10 @@ class SyncError(Exception):
 
 @dataclass(frozen=True)
 class Watched:
-    """What is seen and heard in a video, one value a picture.
+    """What is seen and heard in a video, one value an image.
 
-    change: CIELAB distance to the picture before, mean over the picture. flow: mean length of the optical flow from
-    the picture before, in pixels of SIDE. onset: onset strength in the middle of the picture's time on the screen.
+    change: CIELAB distance to the image before, mean over the image. flow: mean length of the optical flow from
+    the image before, in pixels of SIDE. onset: onset strength in the middle of the image's time on the screen.
     onsets: onset times, seconds. tempo: beats a minute.
     """
 
@@ -50,7 +50,7 @@ class Watched:
 class Sync:
     """z: the best correlation within MAX_LAG, in standard deviations over that of shifted sound.
 
-    correlation: Pearson's r there. lag: seconds by which the picture trails the sound (negative: leads).
+    correlation: Pearson's r there. lag: seconds by which the image trails the sound (negative: leads).
     """
 
     z: float
@@ -91,7 +91,7 @@ def watch(path: Path) -> Watched:
     hop = round(_HOP * _RATE)
     strength = librosa.onset.onset_strength(y=mono, sr=_RATE, hop_length=hop)
     times = (np.arange(len(changes)) + 0.5) / fps
-    # The mean over the time a picture is on the screen: a strength of 10 ms between two pictures must not be missed.
+    # The mean over the time an image is on the screen: a strength of 10 ms between two images must not be missed.
     wide = max(round(1 / fps / _HOP), 1)
     even = np.convolve(strength, np.ones(wide) / wide, mode="same")
     onset = np.interp(times, np.arange(len(even)) * hop / _RATE, even, right=0.0)
@@ -101,7 +101,7 @@ def watch(path: Path) -> Watched:
 
 
 def _places(moments: list[float], fps: float) -> tuple[np.ndarray, float]:
-    """Which frame each picture is, and the frames per second: a recording whose encoder was slow leaves frames out."""
+    """Which frame each image is, and the frames per second: a recording whose encoder was slow leaves frames out."""
     steps = np.diff(moments)
     if len(steps) and steps.min() > 0 and steps.max() > 1.5 * steps.min():
         fps = round(float(1 / steps.min()), 3)
@@ -110,14 +110,14 @@ def _places(moments: list[float], fps: float) -> tuple[np.ndarray, float]:
 
 
 def _spread(values: list[float], places: np.ndarray) -> np.ndarray:
-    """A value for each frame: 0 where the picture stands."""
+    """A value for each frame: 0 where the image stands."""
     out = np.zeros(int(places[-1]) + 1 if len(places) else 1)
     out[places] = values[: len(places)]
     return out
 
 
 def correlations(change: np.ndarray, onset: np.ndarray) -> np.ndarray:
-    """Pearson's r [n] of the picture's change with the sound, for every circular delay of the picture in frames."""
+    """Pearson's r [n] of the image's change with the sound, for every circular delay of the image in frames."""
     a, b = (np.asarray(series, float) - np.mean(series) for series in (change, onset))
     scale = np.sqrt((a * a).sum() * (b * b).sum())
     if scale == 0:
@@ -129,9 +129,9 @@ def correlations(change: np.ndarray, onset: np.ndarray) -> np.ndarray:
 def sync(
     change: np.ndarray, onset: np.ndarray, fps: float, shift: float = 0.0, seed: int = 0, within: float = MAX_LAG
 ) -> Sync:
-    """How well the change of the pictures follows the sound, against SHIFTS circular shifts of the sound.
+    """How well the change of the images follows the sound, against SHIFTS circular shifts of the sound.
 
-    change, onset: one value a picture. shift: seconds by which the sound is delayed first (a control). within: seconds
+    change, onset: one value an image. shift: seconds by which the sound is delayed first (a control). within: seconds
     of lag that are looked at, here and in each shifted sound: the best of many lags is compared with the best of as
     many, so a steady beat, which any shift by a beat matches as well, gets no z for being a beat.
     """
@@ -149,7 +149,7 @@ def sync(
 
 
 def strobe(n: int, fps: float, tempo: float) -> np.ndarray:
-    """The change of a picture that flashes on every beat and knows nothing else, one value a picture."""
+    """The change of an image that flashes on every beat and knows nothing else, one value an image."""
     beat = np.arange(n) / fps * tempo / 60 % 1.0
     return (np.diff(beat, prepend=1.0) < 0).astype(float)
 

@@ -1,4 +1,4 @@
-"""`tpos-live evaluate sync`: does the picture follow the sound, against controls that should not win."""
+"""`tpos-live evaluate sync`: does the image follow the sound, against controls that should not win."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(video: Path, foreign: Path | None, seed: int, as_json: bool) -> int:
 
 
 def run_clicks(count: int, prompt: str, seed: int, as_json: bool) -> int:
-    """Render clicks with the engine in the box and print how the picture answers them."""
+    """Render clicks with the engine in the box and print how the image answers them."""
     import soundfile
 
     from tpos_live.audio.source import RATE
@@ -48,7 +48,7 @@ def run_clicks(count: int, prompt: str, seed: int, as_json: bool) -> int:
 
 
 def figures(seen: Watched, foreign: np.ndarray, seed: int) -> list[Figure]:
-    """All figures of one video. foreign: onset strength of other music at the same tempo, one value a picture."""
+    """All figures of one video. foreign: onset strength of other music at the same tempo, one value an image."""
     fps, seconds, count = seen.fps, len(seen.change) / seen.fps, len(seen.change)
     found = sync(seen.change, seen.onset, fps, seed=seed)
     most = sync(seen.onset, seen.onset, fps, seed=seed)
@@ -75,7 +75,7 @@ def figures(seen: Watched, foreign: np.ndarray, seed: int) -> list[Figure]:
 
 
 def _foreign(seen: Watched, video: Path | None) -> np.ndarray:
-    """Onset strength of other music, one value a picture of `seen`, brought to its tempo."""
+    """Onset strength of other music, one value an image of `seen`, brought to its tempo."""
     if video is not None:
         other = watch(video)
         onset, fps, tempo = other.onset, other.fps, other.tempo

@@ -12,7 +12,7 @@ from tpos_live.evaluation.classifier.model import FILE
 from tpos_live.evaluation.classifier.train import train_classifier
 
 RUN = Path("runs/judge")
-"""Pictures and checkpoints of a training, in the folder where it was started."""
+"""Images and checkpoints of a training, in the folder where it was started."""
 
 
 def run(

@@ -1,7 +1,7 @@
-"""The classifier: a small network that names the scene family of a picture and says how intense it is.
+"""The classifier: a small network that names the scene family of an image and says how intense it is.
 
 It is trained on rendered scenes alone (`tpos-live train judge`), so it knows what a scene should look
-like and has never seen a picture of the engine that it judges.
+like and has never seen an image of the engine that it judges.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIDE = 128
 FILE = Path("judge") / "judge.safetensors"
 """Where an engine folder keeps its classifier."""
 PART = 4
-"""Places along a part: a quarter of a square picture's area."""
+"""Places along a part: a quarter of a square image's area."""
 _WIDTHS = (24, 48, 96, 128)
 
 
@@ -30,7 +30,7 @@ class ClassifierError(Exception):
 
 
 class SceneClassifier(nn.Module):
-    """Convolutions, a mean over the picture, FEATURES numbers; from them families and intensities.
+    """Convolutions, a mean over the image, FEATURES numbers; from them families and intensities.
 
     families: names, in the order of the outputs.
     """
@@ -51,7 +51,7 @@ class SceneClassifier(nn.Module):
         self.strength = nn.Sequential(nn.Linear(FEATURES, 64), nn.SiLU(), nn.Linear(64, len(families)))
 
     def embed(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Features float [batch, FEATURES] of pictures [batch, 3, h, w] in [0, 1], of any size."""
+        """Features float [batch, FEATURES] of images [batch, 3, h, w] in [0, 1], of any size."""
         features: torch.Tensor = self.features(self.places(pictures).mean((2, 3)))
         return features
 

@@ -1,7 +1,7 @@
 """Train the classifier on fresh renders: `tpos-live train judge`.
 
-Every family, in every style, mood and colour, at every intensity, a third of them softened; a quarter of the pictures
-hold two families, one beside the other. Rendering costs more than training, so a pool keeps the pictures small, serves
+Every family, in every style, mood and colour, at every intensity, a third of them softened; a quarter of the images
+hold two families, one beside the other. Rendering costs more than training, so a pool keeps the images small, serves
 each several times in other cuts, and is renewed as it goes.
 """
 
@@ -37,27 +37,27 @@ from tpos_live.training.scenes.finishing import MOODS, STYLES
 from tpos_live.training.text.captions import COLOURS
 
 CAPACITY = 5000
-"""Pictures in the pool, 49 kB each."""
+"""Images in the pool, 49 kB each."""
 BATCH = 40
 FRESH = 4
-"""New pictures for every batch; each is seen about BATCH / FRESH times."""
+"""New images for every batch; each is seen about BATCH / FRESH times."""
 CUT = 112
-"""Side of the part of a picture that a step sees, another one each time."""
+"""Side of the part of an image that a step sees, another one each time."""
 RATE = 3e-3
 AVERAGE = 0.98
 """Of the weights that are kept, a moving average over some fifty steps."""
 FIRST = 240
-"""Pictures in the pool before the first step."""
+"""Images in the pool before the first step."""
 TWO = 0.25
-"""Share of pictures that hold two families."""
+"""Share of images that hold two families."""
 SOFT = 4.0
-"""How near to a maximum the mean over a picture's parts is."""
+"""How near to a maximum the mean over an image's parts is."""
 NONE = -1
-"""The second family of a picture that has only one."""
+"""The second family of an image that has only one."""
 SAVE = 150.0
 """Seconds between checkpoints."""
 _HELD_OUT = 1_000_003
-"""Added to the seed for pictures that are never trained on."""
+"""Added to the seed for images that are never trained on."""
 
 
 def wide(rng: random.Random, family: str, second: str | None = None) -> Recipe:
@@ -74,7 +74,7 @@ class Pictures:
     """Fresh renders of known families and intensity, the same for the same seed."""
 
     def __init__(self, families: Sequence[str], seed: int, device: torch.device, two: float = 0.0) -> None:
-        """two: share of pictures with two families."""
+        """two: share of images with two families."""
         self._families, self._device, self._two = tuple(families), device, two if len(families) > 1 else 0.0
         self.names = ",".join(families)
         self._rng = random.Random(seed)
@@ -83,7 +83,7 @@ class Pictures:
 
     @torch.no_grad()
     def make(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Pictures uint8 [count, 3, SIDE, SIDE], family numbers and second ones (or NONE) int64 [count], intensities
+        """Images uint8 [count, 3, SIDE, SIDE], family numbers and second ones (or NONE) int64 [count], intensities
         float [count].
 
         `moods` then names the mood of each.
@@ -106,11 +106,11 @@ class Pictures:
 
 
 _KEPT = ("pictures", "kind", "second", "strength")
-"""What a pool keeps of each picture, in the order of `Pictures.make`."""
+"""What a pool keeps of each image, in the order of `Pictures.make`."""
 
 
 class Pool:
-    """The last CAPACITY pictures of a source, small; `fresh` says where the newest are. Kept in a file between runs."""
+    """The last CAPACITY images of a source, small; `fresh` says where the newest are. Kept in a file between runs."""
 
     def __init__(self, source: Pictures, device: torch.device) -> None:
         self.source = source
@@ -121,7 +121,7 @@ class Pool:
         self.fresh = torch.empty(0, dtype=torch.long)
 
     def renew(self, count: int) -> None:
-        """Render `count` pictures over the oldest."""
+        """Render `count` images over the oldest."""
         self.fresh = torch.arange(self.at, self.at + count) % CAPACITY
         made = self.source.make(count)
         for name, values in zip(_KEPT, made, strict=True):
@@ -129,14 +129,14 @@ class Pool:
         self.at, self.filled = (self.at + count) % CAPACITY, min(self.filled + count, CAPACITY)
 
     def save(self, path: Path) -> None:
-        """Write all pictures to a file, oldest first."""
+        """Write all images to a file, oldest first."""
         order = (torch.arange(self.filled) + (self.at if self.filled == CAPACITY else 0)) % CAPACITY
         kept = {name: getattr(self, name) for name in _KEPT}
         with atomic_write(path) as part:
             save_file({name: value[order].cpu() for name, value in kept.items()}, part, {"families": self.source.names})
 
     def load(self, path: Path) -> None:
-        """Take the pictures of a file where there is one of these families."""
+        """Take the images of a file where there is one of these families."""
         if not path.exists():
             return
         with safe_open(path, framework="pt") as opened:
@@ -196,7 +196,7 @@ def train_classifier(
                 group["lr"] = rate * min(1.0, (steps + 1) / 30) * (0.01 + 0.99 * left)
             pool.renew(FRESH)
             take = torch.randint(pool.filled, (BATCH,), generator=rng)
-            take[-FRESH:] = pool.fresh  # so that every picture is seen at once
+            take[-FRESH:] = pool.fresh  # so that every image is seen at once
             pictures = augment(pool.pictures[take].float() / 255, rng)
             named, other, strength = pool.kind[take], pool.second[take], pool.strength[take]
             with coarse(device):
@@ -208,7 +208,7 @@ def train_classifier(
             share = 1 - min(AVERAGE, (steps + 1) / (steps + 10))
             for name, value in classifier.state_dict().items():
                 kept[name] = torch.lerp(kept[name], value, share) if value.is_floating_point() else value.clone()
-            # Of pictures that it meets for the first time: what it would say of new ones.
+            # Of images that it meets for the first time: what it would say of new ones.
             right = (answers == named)[-FRESH:].float().mean().item()
             shown += max(0.01, 1 / (steps + 1)) * (right - shown)
             steps += 1
@@ -234,7 +234,7 @@ def losses(
     classifier: SceneClassifier, places: torch.Tensor, kind: torch.Tensor, second: torch.Tensor, strength: torch.Tensor,
     rng: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    """What falls, a scalar, and the family [batch] that is named for each whole picture.
+    """What falls, a scalar, and the family [batch] that is named for each whole image.
 
     places: of `SceneClassifier.places`. An image of one family is named as a whole and by one part of it, and its
     intensity is read. Of two, every part shows one or the other, and both are named somewhere.
@@ -298,7 +298,7 @@ def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 def window(places: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """The mean over one part of PART by PART places, anywhere: [batch, channels] of [batch, channels, h, w].
 
-    A classifier that also knows a scene by a part of it finds two in one picture.
+    A classifier that also knows a scene by a part of it finds two in one image.
     """
     y, x = (int(torch.randint(side - PART + 1, (), generator=rng)) for side in places.shape[2:])
     return places[:, :, y : y + PART, x : x + PART].mean((2, 3))
@@ -312,8 +312,8 @@ def soften(pictures: torch.Tensor, cells: int) -> torch.Tensor:
 def examine(classifier: SceneClassifier, seed: int, count: int, device: torch.device) -> dict[str, object]:
     """Accuracy and the mean over families of the intensity's rank correlation, on `count` fresh renders.
 
-    The plain ones among them have any palette and style, but no mood, which exposes a picture brighter or darker.
-    Each is looked at once more softened, as a small network's pictures are.
+    The plain ones among them have any palette and style, but no mood, which exposes an image brighter or darker.
+    Each is looked at once more softened, as a small network's images are.
     """
     source = Pictures(classifier.families, seed, device)
     plain: list[bool] = []

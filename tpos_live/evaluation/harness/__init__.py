@@ -1,1 +1,1 @@
-"""What draws and measures many frames on all cores."""
+"""Generates and measures many images on all cores."""

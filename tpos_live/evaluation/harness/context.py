@@ -1,4 +1,4 @@
-"""The trial: an engine that draws and a classifier that looks, which every measurement needs."""
+"""The evaluation context: an engine and a scene classifier, which every measurement needs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tpos_live.evaluation.classifier.model import SceneClassifier
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
 
 BATCH = 16
-"""Pictures that the classifier looks at together."""
+"""Images that the classifier looks at together."""
 
 
 class EvaluationContext:
     """An engine, its classifier and a seed.
 
-    states: of a prompt, as a show has them; remembered. engine_states: the same without the vocabulary, which knows
-    only what the engine offers. families: what the engine knows and the classifier too.
+    states: text states of a prompt, as in a session; cached. engine_states: the same without the vocabulary, which
+    knows only what the engine offers. families: those that both the engine and the classifier know.
 
-    The classifier names any family that it knows, also one that the engine was never taught.
+    The classifier can also name a family that the engine was not trained on.
     """
 
     def __init__(self, harness: SamplerHarness, classifier: SceneClassifier, seed: int) -> None:
@@ -43,7 +43,7 @@ class EvaluationContext:
         return self.classifier.families.index(family)
 
     def classify(self, pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Features [n, 64], logits [n, families] and intensities [n, families] of uint8 pictures."""
+        """Features [n, 64], logits [n, families] and intensities [n, families] of uint8 images."""
         return self.classify_tensors([as_tensor(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)])
 
     @torch.inference_mode()
@@ -54,7 +54,7 @@ class EvaluationContext:
 
     @torch.inference_mode()
     def classify_tensors(self, batches: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same of float pictures [batch, 3, H, W] in [0, 1]."""
+        """The same of float images [batch, 3, H, W] in [0, 1]."""
         features = torch.cat([self.classifier.embed(batch) for batch in batches])
         hidden = torch.nn.functional.silu(features)
         logits, strength = self.classifier.family(hidden), self.classifier.strength(hidden)

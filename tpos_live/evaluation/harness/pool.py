@@ -1,4 +1,4 @@
-"""The crew: the same measurement on every core, one process each, with results that do not depend on how many."""
+"""A pool of processes that run one measurement on every core; the results do not depend on their number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST = 8
 """Processes at most; each holds an engine, some 600 MB."""
 
 _mine: EvaluationContext | None = None
-"""The trial of this process, where it is one of a crew's."""
+"""The context of this process, if it is a worker."""
 
 
 class WorkerPool:
@@ -70,7 +70,7 @@ class WorkerPool:
 
 
 def _begin(folder: str, accelerator: str, seed: int, places: Queue[int], parent: int) -> None:
-    """Make this process one of a crew, on a core of its own: libraries would pin all of them to the first."""
+    """Set up a worker on a core of its own: libraries would pin all workers to the first core."""
     global _mine
     end_with_parent(parent)
     if hasattr(os, "sched_setaffinity"):
@@ -89,6 +89,6 @@ def _do(work: tuple[Callable[[EvaluationContext, Any], Any], Any]) -> Any:
 
 
 def item_rng(*names: object) -> tuple[random.Random, torch.Generator]:
-    """Random numbers of an item's own, from what it is called: the same in every process and every order."""
+    """Random number generators of one item, seeded by its name: the same in every process and order."""
     rng = random.Random(" ".join(map(str, names)))
     return rng, torch.Generator().manual_seed(rng.randrange(2**31))

@@ -1,4 +1,4 @@
-"""The artist: an engine's pictures for measurements, of stated words, scalars and noise, one by one."""
+"""Generates single images for measurements, from given text states, scalars and noise."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SamplerHarness:
         self._pixels = np.zeros((self.size[1], self.size[0], 3), np.uint8)
 
     def noise(self, generator: torch.Generator) -> torch.Tensor:
-        """White noise for one picture, float [1, channels, h, w]."""
+        """White noise for one image, float [1, channels, h, w]."""
         return torch.randn(self._shape, generator=generator)
 
     def moment(self, seed: int, walk: float, intensity: float) -> tuple[torch.Tensor, list[float]]:
@@ -59,7 +59,7 @@ class SamplerHarness:
 
     @torch.inference_mode()
     def draw(self, states: torch.Tensor, scalars: Sequence[float], noise: torch.Tensor, steps: int = 1) -> np.ndarray:
-        """The picture uint8 [H, W, 3].
+        """The image uint8 [H, W, 3].
 
         states: [text tokens, dim], of `engine.encode`. scalars: as many as the engine's metadata names, in [0, 1].
         """
@@ -104,5 +104,5 @@ class SamplerHarness:
 
 
 def as_tensor(pictures: Sequence[np.ndarray]) -> torch.Tensor:
-    """Pictures uint8 [H, W, 3] as float [batch, 3, H, W] in [0, 1]."""
+    """Images uint8 [H, W, 3] as float [batch, 3, H, W] in [0, 1]."""
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255

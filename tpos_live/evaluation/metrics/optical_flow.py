@@ -1,4 +1,4 @@
-"""Optical flow of two pictures, to see how much of a change is movement.
+"""Optical flow of two images, to see how much of a change is movement.
 
 Lucas and Kanade (1981), coarse to fine, dense: for every pixel the shift that explains the change best in
 its neighbourhood, in the sense of least squares.
@@ -21,7 +21,7 @@ _DAMPING = 1e-5
 
 
 def flow(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Shift (right, down) in pixels [1, 2, h, w] with after(x + shift) = before(x); pictures [1, 1, h, w]."""
+    """Shift (right, down) in pixels [1, 2, h, w] with after(x + shift) = before(x); images [1, 1, h, w]."""
     pyramid = [(before, after)]
     for _ in range(LEVELS - 1):
         if min(pyramid[-1][0].shape[-2:]) < 32:
@@ -51,7 +51,7 @@ def warp(picture: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
 
 
 def residual(before: torch.Tensor, after: torch.Tensor) -> float:
-    """The share of the change of two pictures [1, 1, h, w] that no movement explains; 0 where nothing changes."""
+    """The share of the change of two images [1, 1, h, w] that no movement explains; 0 where nothing changes."""
     change = (before - after).abs().mean()
     if float(change) < 1e-6:
         return 0.0

@@ -19,7 +19,7 @@ class CardError(Exception):
 class Figure:
     """One measured number. bar: what it must reach, `least` says from which side; None = told, not judged.
 
-    n: pictures (or whatever was counted) behind it. note: what else to know, a few words.
+    n: images (or whatever was counted) behind it. note: what else to know, a few words.
     """
 
     name: str

@@ -38,7 +38,7 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def sharpness(pictures: np.ndarray) -> np.ndarray:
-    """Mean length of the gradient of lightness, float [batch], of uint8 pictures [batch, H, W, 3]."""
+    """Mean length of the gradient of lightness, float [batch], of uint8 images [batch, H, W, 3]."""
     grey = pictures.astype(np.float32).mean(-1) / 255
     down, across = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     lengths: np.ndarray = np.sqrt(down**2 + across**2).mean((1, 2))
@@ -46,7 +46,7 @@ def sharpness(pictures: np.ndarray) -> np.ndarray:
 
 
 def small(picture: np.ndarray, side: int = 64) -> np.ndarray:
-    """A picture uint8 [H, W, 3] as float32 [side, ~, 3] in [0, 1], by means over whole blocks."""
+    """An image uint8 [H, W, 3] as float32 [side, ~, 3] in [0, 1], by means over whole blocks."""
     height, width = picture.shape[:2]
     block = max(min(height, width) // side, 1)
     rows, columns = height // block, width // block
@@ -56,5 +56,5 @@ def small(picture: np.ndarray, side: int = 64) -> np.ndarray:
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean absolute difference of two pictures at 64 by 64."""
+    """Mean absolute difference of two images at 64 by 64."""
     return float(np.abs(small(a) - small(b)).mean())

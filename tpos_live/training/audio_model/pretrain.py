@@ -1,4 +1,4 @@
-"""Teach the ears before they are told any name: `tpos-live train ears`.
+"""Pretrain the audio backbone before it learns any label: `tpos-live train ears`.
 
 Convolutions and LSTM learn to say what a teacher says of thousands of sounds that nobody labelled (distillation, Hinton
 et al. 2015, here of an embedding), and how dense procedural sounds are, whatever their level. The sound encoder's
@@ -52,7 +52,7 @@ WIDTH = 96
 MADE_ROWS = 3
 """Rows of procedural sounds of known density, among ROWS."""
 RATE, AGAIN, DECAY, DROP = 4e-3, 2e-3, 0.05, 0.1
-"""Peak learning rate of ears that begin, and of ears that go on."""
+"""Peak learning rate of a new backbone, and of one whose training continues."""
 AGAIN_AND_AGAIN = 3
 """Times that a clip of the folder with names is a lesson, for each time that another sound is one."""
 PARTS = ("convs", "norms", "segment", "segment_norm", "lstm")
@@ -221,7 +221,7 @@ def pretrain_backbone(
 
 
 def backbone_file(leave_out_fold: int | None, without: Sequence[str] = ()) -> str:
-    """Name of the file of ears that heard the clips of `train encoder`: all, or without a fold or some classes."""
+    """Name of the backbone file that used the clips of `train encoder`: all, or without a fold or classes."""
     return f"ears-{left_out(leave_out_fold, without) or 'all'}.safetensors"
 
 
@@ -255,7 +255,7 @@ def clip_targets(
 
 
 def load_backbone(net: EncoderNet, path: Path) -> bool:
-    """Put the ears of a file into a net; False where there are none, or of another size."""
+    """Load the backbone of a file into a net; False where there is none, or one of another size."""
     if not path.exists():
         return False
     tensors, mine = load_file(path), net.state_dict()

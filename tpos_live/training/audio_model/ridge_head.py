@@ -1,6 +1,6 @@
 """The last step of the sound encoder's training: what a sound means is read off its memory by ridge regression.
 
-Of a sound the memory holds the mean of what the ears and the LSTM made of each moment. Where that mean lies in the
+Of a sound the memory holds the mean of what the backbone and the LSTM gave at each moment. Where that mean lies in the
 sentence space is linear regression: named clips are to lie at their names, sounds that nobody named about where a
 teacher's names for them lie. Told by a softmax over names instead, a sound without one of these names is given one
 all the same, and with certainty; a regression says what it is like.

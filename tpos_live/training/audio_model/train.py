@@ -82,14 +82,14 @@ def train_encoder(
         ears = run / backbone_file(leave_out_fold, without)
         ears = ears if ears.exists() else run / BACKBONE_FILE
     elif not ears.exists():
-        raise DataError(f"{ears}: there are no ears; tpos-live train ears makes some")
+        raise DataError(f"{ears}: there is no audio backbone; `tpos-live train ears` trains one")
     trainer = EncoderTrainer(
         [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
         ears=None if paper else ears,
         paper=paper,
     )  # fmt: skip
     if trainer.taught:
-        say(f"beginning with the ears in {ears}")
+        say(f"starting from the audio backbone in {ears}")
     if resume and not trainer.load():
         say(f"nothing to resume in {trainer.run}: beginning anew")
     length = f"{steps} steps" if steps else f"{minutes:g} minutes"

@@ -1,6 +1,6 @@
 """Train the sound encoder: `tpos-live train encoder`.
 
-Streams are endless, and gradients go back one batch. It begins with ears that were taught before, where there are some.
+Streams are endless, and gradients go back one batch. It starts from a pretrained backbone, if there is one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 @dataclass(frozen=True)
 class EncoderPlan:
     """rows: streams in a batch, even. hops: length of a batch, in hops. rate: peak learning rate; learned: share of it
-    for ears that were taught before, 0 leaves them as they are; average: share of the old weights that a step keeps
+    for a pretrained backbone, 0 leaves it as it is; average: share of the old weights that a step keeps
     in their running mean, which is what is exported; save: seconds between checkpoints."""
 
     rows: int = 12

@@ -17,11 +17,11 @@ RATE = 2e-3
 JITTER = 0.05
 """Noise on the latents in training: what the UNet gives is never exact."""
 KEPT = 2000
-"""Pictures that crops are cut from."""
+"""Images that crops are cut from."""
 FIRST = 400
-"""Pictures whose patches the matrix is made of."""
+"""Images whose patches the matrix is made of."""
 CROP = 8
-"""Positions of a training crop; the net is convolutional, so crops teach as well as pictures do."""
+"""Positions of a training crop; the net is convolutional, so crops teach as well as images do."""
 
 
 def build(pictures: torch.Tensor) -> Any:
@@ -83,13 +83,13 @@ def picture_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
 
 
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    """Pictures about [0, 1] of latents."""
+    """Images about [0, 1] of latents."""
     out: torch.Tensor = vae.decode(latents)[0]
     return out * 0.5 + 0.5
 
 
 def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: int = 16) -> tuple[Any, float]:
-    """Make and train; returns the autoencoder and the mean PSNR of the last pictures in dB."""
+    """Make and train; returns the autoencoder and the mean PSNR of the last images in dB."""
     torch.manual_seed(seed)
     pictures = torch.empty(KEPT, 3, 256, 256, dtype=torch.uint8, device=device)
     quality, steps, filled, first = 0.0, 0, 0, FIRST if minutes >= 1 else 8

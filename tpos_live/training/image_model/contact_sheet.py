@@ -19,7 +19,7 @@ NOISE_CHANNELS = LATENT_CHANNELS // PACKING**2
 
 
 def save(path: Path, rows: list[torch.Tensor]) -> None:
-    """Write rows of pictures [columns, 3, h, w] in [0, 1] as one PNG."""
+    """Write rows of images [columns, 3, h, w] in [0, 1] as one PNG."""
     from PIL import Image
 
     whole = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
@@ -28,7 +28,7 @@ def save(path: Path, rows: list[torch.Tensor]) -> None:
 
 @torch.no_grad()
 def paint(unet: Any, vae: Any, words: Words, noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
-    """One-step pictures of recipes, [batch, 3, 8h, 8w]."""
+    """One-step images of recipes, [batch, 3, 8h, 8w]."""
     t = torch.full((len(recipes),), T_MAX, device=noise.device)
     latents = one_step(unet, pack(noise, PACKING), t, words.tokens(recipes).float())
     return decode(vae, latents).clamp(0, 1)

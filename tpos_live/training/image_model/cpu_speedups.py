@@ -1,6 +1,6 @@
-"""Make a UNet train faster on a CPU, with the same weights and, to rounding, the same pictures.
+"""Make a UNet train faster on a CPU, with the same weights and, to rounding, the same images.
 
-Measured on one core of an AMD EPYC (bfloat16, 32 pictures of 128 by 128, forwards and back): torch's own attention
+Measured on one core of an AMD EPYC (bfloat16, 32 images of 128 by 128, forwards and back): torch's own attention
 kernel 388 ms, attention written out 263 ms, that and compiled blocks 203 ms.
 """
 
@@ -15,7 +15,7 @@ import torch
 def speed_up_cpu(unet: Any, compiled: bool) -> None:
     """Write the attention out, and compile the blocks of a UNet2DConditionModel in place; nothing on a GPU.
 
-    compiled: also compile, a minute or more for each shape of a batch; only square pictures, so that rare wide ones
+    compiled: also compile, a minute or more for each shape of a batch; only square images, so that rare wide ones
     cost no compiling. Without a C++ compiler the blocks stay as they are.
     """
     from diffusers.models.attention_processor import AttnProcessor

@@ -1,6 +1,6 @@
-"""Training pairs: noise, words and scalars on one side, latents and picture on the other.
+"""Training pairs: noise, words and scalars on one side, latents and image on the other.
 
-Rendering a picture costs a CPU about as much as a step of training with it, so pictures are rendered by a process of
+Rendering an image costs a CPU about as much as a step of training with it, so images are rendered by a process of
 their own (or, on a GPU, on the card), and a pool serves each of the newest thousands a few times.
 """
 
@@ -58,7 +58,7 @@ class Words:
 
 @dataclass
 class Rendered:
-    """Pictures that were just made. noise: half [n, 8, 2h, 2w]; picture: uint8 [n, 3, 16h, 16w]; both on one device."""
+    """Images that were just made. noise: half [n, 8, 2h, 2w]; picture: uint8 [n, 3, 16h, 16w]; both on one device."""
 
     noise: torch.Tensor
     picture: torch.Tensor
@@ -66,7 +66,7 @@ class Rendered:
 
 
 class Renderer:
-    """Renders random pictures of one size. cells: (rows, columns) of the noise, 8 pixels each."""
+    """Renders random images of one size. cells: (rows, columns) of the noise, 8 pixels each."""
 
     def __init__(
         self, cells: tuple[int, int], seed: int, families: Sequence[str] = tuple(FAMILIES), device: Any = "cpu"
@@ -77,7 +77,7 @@ class Renderer:
 
     @torch.inference_mode()
     def make(self, count: int) -> Rendered:
-        """`count` new pictures."""
+        """`count` new images."""
         if self._noise_rng is None:
             self._noise_rng = torch.Generator(device=self.device).manual_seed(self._seed)
         recipes = [draw(self._rng, self.families) for _ in range(count)]
@@ -106,7 +106,7 @@ class RenderProcess:
     """Renders on a process of its own. A context manager; belongs to one thread."""
 
     def __init__(self, renderers: list[tuple[float, Renderer]], seed: int, count: int = 4, ahead: int = 16) -> None:
-        """renderers: each with its share of the batches. count: pictures of a batch. ahead: batches that may wait."""
+        """renderers: each with its share of the batches. count: images of a batch. ahead: batches that may wait."""
         context = multiprocessing.get_context("spawn")
         self._queue: Any = context.Queue(ahead)
         self._process = context.Process(
@@ -164,11 +164,11 @@ class Pool:
         self.tokens = torch.empty(capacity, LAYOUT.rows, DIM, **half)  # type: ignore[arg-type]
         self.filled, self.next = 0, 0
         self.added = self.served = 0
-        """Pictures that came and that were given out."""
+        """Images that came and that were given out."""
 
     @torch.no_grad()
     def add(self, new: Rendered) -> None:
-        """Take new pictures in place of the oldest."""
+        """Take new images in place of the oldest."""
         picture = new.picture.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
             wanted = (picture.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)

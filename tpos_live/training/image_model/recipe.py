@@ -1,4 +1,4 @@
-"""What is in a picture, and the picture: a recipe is drawn at random, rendered, and told in words.
+"""What is in an image, and the picture: a recipe is drawn at random, rendered, and told in words.
 
 A recipe and the noise decide every pixel. Words give family, style, colour and mood; scalars give
 what averages of the noise cannot; audio tokens add a mood or a second family with a weight.
@@ -38,12 +38,12 @@ PLAIN = (0.6, 0.0, 0.0)
 
 
 MASK = 4.0
-"""Width, in cells, of the low-pass of the noise that parts two scenes in a picture."""
+"""Width, in cells, of the low-pass of the noise that parts two scenes in an image."""
 
 
 @dataclass
 class Recipe:
-    """One picture. share: part of the area that `second` covers, in [0, 1].
+    """One image. share: part of the area that `second` covers, in [0, 1].
 
     texts: one caption, or the prompts of both scenes. voice: the mood that the audio tokens tell, with weight `loud` in
     [0, 1]; empty for silence. heard: what it means. scalars: intensity, hue and phase.
@@ -75,7 +75,7 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
     if kind < 0.04:  # said in one caption
         recipe.second, recipe.share = other, 0.5
         recipe.texts = (caption(rng, family, style, mood, colour, other),)
-    elif kind < 0.25:  # two prompts that share the picture, or a prompt and a sound
+    elif kind < 0.25:  # two prompts that share the image, or a prompt and a sound
         recipe.second, recipe.share = other, rng.random()
         recipe.texts = tuple(caption(rng, name, style, mood, colour, None) for name in (family, other))
     else:
@@ -117,7 +117,7 @@ def _moods(recipes: list[Recipe], device: torch.device) -> torch.Tensor:
 
 
 def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
-    """Pictures float [batch, 3, 8h, 8w] in [0, 1] of noise [batch, 4, h, w]."""
+    """Images float [batch, 3, 8h, 8w] in [0, 1] of noise [batch, 4, h, w]."""
     device = noise.device
     batch, _, h, w = noise.shape
     light = noise.new_zeros(batch, 3, 8 * h, 8 * w)

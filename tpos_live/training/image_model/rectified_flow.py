@@ -28,7 +28,7 @@ def build_unet(channels: tuple[int, ...] = (128, 256)) -> Any:
     """The untrained UNet: wide convolutions on few positions, attention in the middle alone.
 
     That is what CPUs are good at: on AVX2 it reaches twice the share of the peak that narrow layers on many positions
-    with attention at two levels did. Facts of the whole picture (family, palette, intensity, a second scene) reach
+    with attention at two levels did. Facts of the whole image (family, palette, intensity, a second scene) reach
     every layer as scale and shift, single words by attention.
     """
     from diffusers import UNet2DConditionModel

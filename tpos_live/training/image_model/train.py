@@ -51,7 +51,7 @@ class Plan:
     every so many steps pixels count too. critic: part of the UNet's time, at its end, in which a
     discriminator of latents is used; praise: its gradient's norm, over that of the rest. again: part of the UNet's time
     after which some rows start
-    from its own first step. reuse: times that a picture is served, at most, in the mean. told: steps between
+    from its own first step. reuse: times that an image is served, at most, in the mean. told: steps between
     two readings of the losses, each of which waits for the device. save: seconds between checkpoints. compiled:
     compile the UNet for a CPU, which wants some minutes before it saves any. families: what is learned. often:
     families drawn twice as often as the others. apart: on a CPU, render in a process of its own.
@@ -74,7 +74,7 @@ class Plan:
     told: int = 1
     save: float = 240.0
     sizes: tuple[tuple[float, int, int], ...] = ((0.85, 32, 32), (0.06, 24, 40), (0.05, 32, 56), (0.04, 36, 64))
-    """Share of the pictures, rows and columns of their noise: 256x256, 320x192, 448x256, 512x288."""
+    """Share of the images, rows and columns of their noise: 256x256, 320x192, 448x256, 512x288."""
     compiled: bool = False
     families: tuple[str, ...] = tuple(FAMILIES)
     often: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class Plan:
 
 
 ON_A_CARD = Plan(batch=768, capacity=40_000, rate=2e-3, reuse=4.0, told=25, save=150.0)
-"""A card renders where it trains: many pictures at once, so that it waits neither for Python nor for the host.
+"""A card renders where it trains: many images at once, so that it waits neither for Python nor for the host.
 The batch is for 80 GB, of which the pool takes 10."""
 
 
@@ -216,7 +216,7 @@ class Trainer:
                     saved = time.monotonic()
 
     def _batch(self, process: RenderProcess | None) -> Batch:
-        """The pairs of the next step; new pictures come in before."""
+        """The pairs of the next step; new images come in before."""
         # Which pool is drawn from the steps done, so that all processes work on the same size.
         choice = torch.rand((), generator=torch.Generator().manual_seed(self.state.steps)).item()
         index = next((i for i in range(len(self.pools)) if choice < sum(self.shares[: i + 1])), 0)
@@ -286,7 +286,7 @@ class Trainer:
         """Let some rows of a step start, in place, from what the UNet itself makes of their noise in one step.
 
         That is where the second of two steps starts. Met with the true latents alone, it learns to read detail off
-        them, which scenes share with their noise, and in a picture of its own it takes noise for detail. Always as many
+        them, which scenes share with their noise, and in an image of its own it takes noise for detail. Always as many
         rows: a compiled UNet knows few sizes.
         """
         rows = max(1, len(x) // AGAIN)
@@ -323,7 +323,7 @@ class Trainer:
                 self.ema[name].lerp_(value.to(self.ema[name]), 1 - decay)
 
     def average(self) -> Any:
-        """The UNet with averaged weights, for pictures and for export."""
+        """The UNet with averaged weights, for images and for export."""
         unet = build_unet(self.plan.channels)
         unet.load_state_dict(self.ema)
         return unet.to(self.acc.device).eval()

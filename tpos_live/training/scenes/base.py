@@ -12,7 +12,7 @@ from tpos_live.training.scenes.palettes import Palette, Stops, dominant_hue
 
 @dataclass
 class SceneParameters:
-    """Global facts of a batch of pictures of one family, each float [batch, 1, 1, 1].
+    """Global facts of a batch of images of one family, each float [batch, 1, 1, 1].
 
     intensity in [0, 1]; centre_x, centre_y in [-1, 1] (right, down); phase, turn: angles in radians,
     one round of the scalar.

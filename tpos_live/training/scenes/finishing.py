@@ -1,6 +1,6 @@
 """From light to a finished picture: bloom, film, mood and style.
 
-Everything is in linear light until `film`; styles act on the finished picture.
+Everything is in linear light until `film`; styles act on the finished image.
 """
 
 from __future__ import annotations

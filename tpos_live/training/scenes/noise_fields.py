@@ -1,6 +1,6 @@
 """Random fields that the model can see: every one is a filter of the noise it starts from.
 
-A scene drawn from these fields is a function of the noise, so one step from noise to picture is a
+A scene drawn from these fields is a function of the noise, so one step from noise to image is a
 regression and stays sharp; moving the noise moves the scene. Filters stop at the border (they are
 weighted by what is there), because a convolution cannot see round the edge either; away from the
 border a shift of the noise is an exact shift of the field.
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 PIXELS = 8
-"""Pixels of the picture per cell of the noise, on each axis."""
+"""Pixels of the image per cell of the noise, on each axis."""
 
 Sigma = float | tuple[float, float]
 

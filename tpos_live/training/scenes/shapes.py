@@ -20,7 +20,7 @@ from tpos_live.training.scenes.noise_fields import PIXELS, Fields, smooth, step
 class Summits:
     """Where every pixel stands beside the nearest summit, each float [batch, 1, h, w].
 
-    x, y: from the summit to the pixel, right and down, in half heights of the picture (as Fields.x and y).
+    x, y: from the summit to the pixel, right and down, in half heights of the image (as Fields.x and y).
     height: of the summit itself, about 1.3 on average, seldom above 3; very low where no summit is near.
     """
 

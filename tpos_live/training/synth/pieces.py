@@ -1,6 +1,6 @@
 """Short pieces of music for measuring: as many as wanted, all different, all at one tempo and on one grid.
 
-That they share tempo and grid is the point: a picture that only keeps the beat fits all of them equally well.
+That they share tempo and grid is the point: an image that only keeps the beat fits all of them equally well.
 """
 
 from __future__ import annotations

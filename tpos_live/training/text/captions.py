@@ -78,7 +78,7 @@ def phrase(rng: random.Random, family: str) -> str:
 
 
 def caption(rng: random.Random, family: str, style: str, mood: str, colour: str | None, second: str | None) -> str:
-    """A caption for a picture; `second` is a family mixed in with equal share, `colour` a key of COLOURS."""
+    """A caption for an image; `second` is a family mixed in with equal share, `colour` a key of COLOURS."""
     scene = phrase(rng, family)
     if second is not None:
         scene += rng.choice((" and ", " with ", " meets ", ", ")) + phrase(rng, second)
