@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -182,63 +182,67 @@ def test_the_render_thread_queues_behind_the_others(monkeypatch: pytest.MonkeyPa
 STAGES = ("conditioning", "noise", "unet", "decode")
 
 
-def slowed(generator: FrameGenerator, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the work of one stage take SLOW longer."""
-    owner: Any
-    owner, name = {
-        "conditioning": (generator.engine, "avoid"),
-        "noise": (generator._noise_field, "at"),
-        "unet": (generator.backend, "predict"),
-        "decode": (generator.backend, "decode"),
-        "host": (generator.engine.networks.live, "follow"),
-    }[stage]
-    real = getattr(owner, name)
+class Work:
+    """A clock that runs only while the work of one stage is done: a second each time."""
 
-    def slow(*given: Any, **named: Any) -> Any:
-        time.sleep(SLOW)
-        return real(*given, **named)
+    def __init__(self, generator: FrameGenerator, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(generator._timer, "_clock", lambda: self.now)
+        owners: dict[str, tuple[Any, str]] = {
+            "host": (generator.engine.networks.live, "follow"),
+            "conditioning": (generator.engine, "avoid"),
+            "noise": (generator._noise_field, "at"),
+            "unet": (generator.backend, "predict"),
+            "decode": (generator.backend, "decode"),
+        }
+        if isinstance(generator.backend, CapturedBackend):
+            owners |= {
+                "unet": (generator.backend.pipeline, "_unet"),
+                "decode": (generator.backend.pipeline, "_decoder"),
+            }
+        owner, name = owners[stage]
+        real = getattr(owner, name)
 
-    monkeypatch.setattr(owner, name, slow)
-    if isinstance(generator.backend, CapturedBackend) and stage in ("unet", "decode"):
-        pipeline: Any = generator.backend.pipeline
-        name = "_unet" if stage == "unet" else "_decoder"
-        real = getattr(pipeline, name)
-        monkeypatch.setattr(pipeline, name, slow)
+        def timed(*given: Any, **named: Any) -> Any:
+            self.now += 1.0
+            return real(*given, **named)
+
+        monkeypatch.setattr(owner, name, timed)
 
 
-SLOW = 0.2
-"""Seconds, more than a small engine takes on a busy machine."""
+def request(generator: FrameGenerator, params: FrameParams, **values: Any) -> FrameRequest:
+    conditioning = Conditioning(torch.zeros(generator.prompt_length, generator.engine.token_dim))
+    return FrameRequest(params, conditioning, ParameterStore(values).snapshot())
 
 
 @pytest.mark.parametrize("kind", ["eager", "captured", "stream batch"])
 @pytest.mark.parametrize("stage", ["host", *STAGES])
-def test_each_stage_has_its_own_time_and_they_add_up(
-    turbo: Engine, kind: str, stage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_stage_has_its_own_time(turbo: Engine, kind: str, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     options = GeneratorOptions(threads=1, stream_batch=kind == "stream batch")
     generator = FrameGenerator(turbo, (64, 64), "eager", options)
     if kind == "captured":
         generator.use(cuda_graph.load("cuda-graph", generator.request))
-    conditioning = Conditioning(torch.zeros(generator.prompt_length, turbo.token_dim))
-    params, times = FrameParams(guidance=2.0), generator.times
-    for word in ("fog", "fog", "fog"):  # all that is done once
-        snapshot = ParameterStore({"steps": 2, "prompt.negative": word}).snapshot()
-        generator.generate(FrameRequest(params, conditioning, snapshot))
-    times.clear()
-    slowed(generator, stage, monkeypatch)
-    snapshot = ParameterStore({"steps": 2, "prompt.negative": "rain"}).snapshot()
-    generator.generate(FrameRequest(params, conditioning, snapshot))
-    found = {each: float(times.values(each)[0]) for each in times.stages}
-    total = found.pop("total")
-    assert sum(found.values()) == pytest.approx(total, rel=0.1)
-    assert [each for each, seconds in found.items() if seconds > SLOW] == [stage]
-    assert generator.busy_s == pytest.approx(total)
+    work = Work(generator, stage, monkeypatch)
+    generator.generate(request(generator, FrameParams(guidance=2.0), steps=2, **{"prompt.negative": "rain"}))
+    found = {each: float(generator.times.values(each)[0]) for each in generator.times.stages}
+    assert found == {each: work.now if each in (stage, "total") else 0.0 for each in found}
+    assert work.now >= 1.0 and generator.busy_s == work.now
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_stages_add_up_to_the_total(turbo: Engine, strength: float) -> None:
+    generator = FrameGenerator(turbo, (64, 64), "eager", GeneratorOptions(threads=1))
+    for n in range(5):
+        params = FrameParams(time=n / 30, noise_position=n / 30, guidance=2.0, strength=strength)
+        generator.generate(request(generator, params, steps=2))
+    times = {stage: generator.times.values(stage) for stage in generator.times.stages}
+    total = times.pop("total")
+    assert np.sum(list(times.values()), axis=0) == pytest.approx(total, rel=0.1)
+    assert all((times[stage] > 0).all() for stage in times)
 
 
 def test_the_drafts_pass_of_the_unet_counts_as_the_unets(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = FrameGenerator(turbo, (64, 64), "eager", GeneratorOptions(threads=1))
-    slowed(generator, "unet", monkeypatch)
-    tokens = torch.zeros(generator.prompt_length, turbo.token_dim)
-    request = FrameRequest(FrameParams(strength=0.5), Conditioning(tokens), ParameterStore().snapshot())
-    generator.generate(request)
-    assert generator.times.values("unet")[0] > 2 * SLOW > generator.times.values("noise")[0]
+    work = Work(generator, "unet", monkeypatch)
+    generator.generate(request(generator, FrameParams(strength=0.5)))
+    assert generator.times.values("unet")[0] == work.now == 2.0 and generator.times.values("noise")[0] == 0.0
