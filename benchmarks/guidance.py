@@ -91,7 +91,7 @@ class Easel:
     def rows(self, states: torch.Tensor) -> torch.Tensor:
         """A text's states as the mixer lays them out in silence."""
         more = self.painter.prompt_length - len(states)
-        rest = torch.zeros_like(states[:more]) if self.engine.hears else states[len(states) - more :]
+        rest = torch.zeros_like(states[:more]) if self.engine.trained_with_audio else states[len(states) - more :]
         return torch.cat([states, rest])
 
     def draw(

@@ -19,7 +19,7 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import openvino, registry
 from tpos_live.diffusion.backends import torch_compile as compiled
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR
 from tpos_live.diffusion.backends.registry import choose, prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
@@ -124,7 +124,7 @@ def test_a_failed_conversion_is_one_line(flow: Engine, cache: Path, monkeypatch:
     monkeypatch.setattr(openvino.sys, "executable", "/bin/false")
     with pytest.raises(EngineError, match="eager goes on"):
         prepare_better("openvino", BackendRequest(flow, SIZE, 32))
-    assert isinstance(choose("auto", BackendRequest(flow, SIZE, 32)), Eager)
+    assert isinstance(choose("auto", BackendRequest(flow, SIZE, 32)), EagerBackend)
     assert list((cache / "openvino").iterdir()) == []
     crashing = cache / "crashing"
     crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
@@ -157,7 +157,7 @@ work, size = Path(sys.argv[1]), (256, 256)
 engine = load_engine(shipped("engines") / "ember", "cpu")
 openvino.convert(FrameGenerator(engine, size, "eager").request, work)
 precision = json.loads((work / openvino.CACHE.sidecar).read_text())["precision"]
-made = openvino.OpenVino(work, precision)
+made = openvino.OpenVinoBackend(work, precision)
 print(json.dumps([precision, made.prepare_batch_size(2, wait=True), made.prepare_batch_size(3, wait=True)]))
 """
 
@@ -232,9 +232,9 @@ def test_a_show_on_a_card_begins_with_what_is_there_soon(flow: Engine, monkeypat
     monkeypatch.setattr(registry, "is_available", lambda *_: (True, ""))
     loaded: list[tuple[str, bool]] = []
 
-    def load(name: str, request: BackendRequest) -> Eager:
+    def load(name: str, request: BackendRequest) -> EagerBackend:
         loaded.append((name, request.minimal_capture))
-        return Eager(flow)
+        return EagerBackend(flow)
 
     monkeypatch.setattr(registry, "load", load)
     request = BackendRequest(on_a_card(flow), SIZE, 32)

@@ -13,7 +13,16 @@ import pytest
 from tpos_live.core.errors import NotReady
 from tpos_live.core.paths import cache_dir
 from tpos_live.diffusion.backends import cache as tidying
-from tpos_live.diffusion.backends.cache import KEEP, RECENT, STALE, check_writable, mark_used, sweep, tidy, work_folder
+from tpos_live.diffusion.backends.cache import (
+    KEEP,
+    RECENT,
+    STALE,
+    check_writable,
+    mark_used,
+    prune_cache,
+    remove_partial,
+    work_folder,
+)
 
 NOW = 2_000_000_000.0
 OLD = RECENT + 1
@@ -47,7 +56,7 @@ def test_what_no_engine_uses_goes(cache: Path, tmp_path: Path) -> None:
     folder(cache, "says-nothing", OLD)
     folder(cache, "used", OLD, engine=mine, weights="b")
     folder(cache, "of-another", OLD, engine=str(cache), weights="c")
-    removed = tidy(cache, "side.json", {mine: "b"}, NOW)
+    removed = prune_cache(cache, "side.json", {mine: "b"}, NOW)
     assert {path.name for path in removed} == {"gone", "trained-anew", "says-nothing"}
     assert names(cache) == {"used", "of-another"} and len(list(cache.iterdir())) == KEEP + 2
 
@@ -55,7 +64,7 @@ def test_what_no_engine_uses_goes(cache: Path, tmp_path: Path) -> None:
 def test_what_was_used_lately_stays(cache: Path, tmp_path: Path) -> None:
     place = folder(cache, "gone", OLD, engine=str(tmp_path / "gone"), weights="a")
     running = folder(cache, "running", RECENT - 60, engine=str(tmp_path / "gone"), weights="a")
-    assert tidy(cache, "side.json", {}, NOW) == [place] and running.is_dir()
+    assert prune_cache(cache, "side.json", {}, NOW) == [place] and running.is_dir()
     os.utime(running / "side.json", (0, 0))
     mark_used(running / "side.json")
     assert (running / "side.json").stat().st_mtime > 1e9, "now, on the clock of the files"
@@ -65,7 +74,7 @@ def test_what_was_used_lately_stays(cache: Path, tmp_path: Path) -> None:
 def test_the_newest_few_stay_whatever_they_are(tmp_path: Path) -> None:
     for n in range(KEEP + 2):
         folder(tmp_path, f"place-{n}", OLD + n, engine=str(tmp_path / "gone"), weights="a")
-    tidy(tmp_path, "side.json", {}, NOW)
+    prune_cache(tmp_path, "side.json", {}, NOW)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"place-{n}" for n in range(KEEP)]
 
 
@@ -77,11 +86,11 @@ def test_what_is_open_stays_whole(cache: Path, tmp_path: Path, monkeypatch: pyte
         raise PermissionError("in use")
 
     monkeypatch.setattr(tidying.Path, "rename", refuse)
-    assert tidy(cache, "side.json", {}, NOW) == [] and (place / "unet.bin").exists()
+    assert prune_cache(cache, "side.json", {}, NOW) == [] and (place / "unet.bin").exists()
 
 
 def test_without_a_cache_there_is_nothing_to_do(tmp_path: Path) -> None:
-    assert tidy(tmp_path / "none", "side.json", {}) == []
+    assert prune_cache(tmp_path / "none", "side.json", {}) == []
 
 
 def test_what_was_left_half_made_is_gone_on_with(tmp_path: Path) -> None:
@@ -108,11 +117,11 @@ def test_what_is_half_made_goes_after_a_day(tmp_path: Path) -> None:
             (tmp_path / f"{name}{age}").mkdir()
             when = NOW - STALE - 60 if age == "old" else NOW - 60
             os.utime(tmp_path / f"{name}{age}", (when, when))
-    sweep(tmp_path, NOW)
+    remove_partial(tmp_path, NOW)
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {".making-abcdefnew", ".making-key-12new", ".gone-keynew", "keynew", "keyold"}
-    sweep(tmp_path / "nothing")
-    sweep(Path("/dev/null/nothing"))
+    remove_partial(tmp_path / "nothing")
+    remove_partial(Path("/dev/null/nothing"))
 
 
 def test_a_cache_that_cannot_be_written_is_one_line_with_the_remedy(

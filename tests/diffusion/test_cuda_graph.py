@@ -16,7 +16,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
 from tpos_live.diffusion.backends.cuda_graph import networks
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.registry import choose
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
@@ -127,5 +127,5 @@ def test_what_draws_briefly_records_the_fewest_steps_alone(
 
 def test_without_a_card_eager_goes_on_and_says_why(turbo: Engine) -> None:
     chosen = choose("cuda-graph", BackendRequest(turbo, SIZE, 81))
-    assert isinstance(chosen, Eager) and not isinstance(chosen, CapturedBackend)
+    assert isinstance(chosen, EagerBackend) and not isinstance(chosen, CapturedBackend)
     assert "CUDA" in chosen.fallback_reason and "cpu" in chosen.fallback_reason

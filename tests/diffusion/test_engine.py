@@ -36,7 +36,7 @@ def test_loads_any_stable_diffusion_folder(tmp_path: Path, kind: str, vae: str) 
     assert engine.encode("a blue sea").shape == (rows, engine.token_dim)
     assert not any(p.requires_grad for p in engine.unet.parameters())
     assert len(engine.weights_hash) == 64
-    assert engine.hears == (kind == "flow")
+    assert engine.trained_with_audio == (kind == "flow")
 
 
 def test_half_precision_files_load(copy: Path) -> None:

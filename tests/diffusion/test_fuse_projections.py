@@ -9,7 +9,12 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.core.paths import shipped
-from tpos_live.diffusion.backends.fuse_projections import CrossAttention, JoinedTime, SelfAttention, join
+from tpos_live.diffusion.backends.fuse_projections import (
+    CrossAttention,
+    FusedTimeProjections,
+    SelfAttention,
+    fuse_projections,
+)
 from tpos_live.diffusion.model.engine import Engine, load_engine
 
 
@@ -34,12 +39,14 @@ def test_it_predicts_the_same(tmp_path: Path, kind: str) -> None:
     unet = getattr(engine.unet, "unet", engine.unet)
     before = predict(engine)
     names = {name: parameter.clone() for name, parameter in unet.named_parameters()}
-    assert join(unet) and join(unet)  # the second time there is nothing to do
+    assert fuse_projections(unet) and fuse_projections(unet)  # the second time there is nothing to do
     after = predict(engine)
     assert float((after - before).norm() / before.norm()) < 1e-5
     processors = [type(processor) for processor in unet.attn_processors.values()]
     assert {SelfAttention, CrossAttention} <= set(processors)
-    assert isinstance(unet.time_embedding, JoinedTime) == (kind in ("flow", "sd-turbo"))  # the others add to it
+    assert isinstance(unet.time_embedding, FusedTimeProjections) == (
+        kind in ("flow", "sd-turbo")
+    )  # the others add to it
     assert all(torch.equal(names[name], value) for name, value in unet.named_parameters() if name in names)
 
 
@@ -49,7 +56,7 @@ def test_who_writes_to_a_weight_is_heard(turbo: Engine, tmp_path: Path) -> None:
     layers = [dict(engine.unet.named_modules()) for engine in (plain, other)]
     names = [name for name in layers[0] if name.endswith((".to_q", ".to_k", ".to_v", ".time_emb_proj"))]
     assert len(names) > 10
-    join(other.unet)  # the layers are those from before, as a live LoRA has them
+    fuse_projections(other.unet)  # the layers are those from before, as a live LoRA has them
     for name in names:
         change = torch.randn(layers[0][name].weight.shape, generator=torch.Generator().manual_seed(len(name)))
         for each in layers:
@@ -65,7 +72,7 @@ def test_what_has_other_parts_is_left_alone(turbo: Engine) -> None:
     attention = next(module for module in engine.unet.modules() if getattr(module, "is_cross_attention", False))
     attention.residual_connection = True
     before = dict(engine.unet.attn_processors)
-    assert not join(engine.unet) and engine.unet.attn_processors == before
+    assert not fuse_projections(engine.unet) and engine.unet.attn_processors == before
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a card")
@@ -75,6 +82,6 @@ def test_it_predicts_the_same_on_a_card(turbo: Engine) -> None:
     tokens = torch.randn(2, 81, engine.token_dim).half().cuda()
     with torch.inference_mode():
         before = engine.unet(*args, encoder_hidden_states=tokens, return_dict=False)[0]
-        join(engine.unet)
+        fuse_projections(engine.unet)
         after = engine.unet(*args, encoder_hidden_states=tokens, return_dict=False)[0]
     assert float((after - before).norm() / before.norm()) < 1e-2

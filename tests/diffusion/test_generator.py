@@ -142,9 +142,9 @@ def test_feedback_never_rots(flow: Engine, strength: float) -> None:
 
 
 def test_feedback_follows_the_camera(flow: Engine) -> None:
-    from tpos_live.diffusion.sampling.latent_feedback import Feedback
+    from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback
 
-    feedback = Feedback((1, 4, 32, 32), torch.device("cpu"))
+    feedback = LatentFeedback((1, 4, 32, 32), torch.device("cpu"))
     latent = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     latent = (latent - latent.mean((2, 3), keepdim=True)) / latent.std((2, 3), keepdim=True)
     feedback.keep(latent, START)

@@ -25,10 +25,10 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import LORAS
 from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import cuda_graph as graph
-from tpos_live.diffusion.backends.eager import Eager
-from tpos_live.diffusion.backends.openvino import OpenVino
+from tpos_live.diffusion.backends.eager import EagerBackend
+from tpos_live.diffusion.backends.openvino import OpenVinoBackend
 from tpos_live.diffusion.backends.registry import choose, prepare_better
-from tpos_live.diffusion.backends.tensorrt import TensorRt
+from tpos_live.diffusion.backends.tensorrt import TensorRtBackend
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub import download as fetch
 from tpos_live.diffusion.hub.presets import Preset, load_preset
@@ -316,14 +316,14 @@ def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, mon
     check_rungs(painter, {"eager": painter.backend, "compile": better})
 
 
-class Converted(Eager):
+class Converted(EagerBackend):
     """As OpenVINO and TensorRT, whose networks were made ahead."""
 
     name, weights_frozen = "converted", True
 
 
 def test_an_accelerator_with_weights_of_its_own_says_so_once(engine: Engine) -> None:
-    assert OpenVino.weights_frozen and TensorRt.weights_frozen
+    assert OpenVinoBackend.weights_frozen and TensorRtBackend.weights_frozen
     painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     eager, converted = painter.backend, Converted(engine)
     tokens, snapshot = tokens_of(engine, painter.prompt_length), ParameterStore().snapshot()
@@ -374,8 +374,8 @@ def test_the_feedbacks_reference_is_renewed(engine: Engine) -> None:
     painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     tokens, snapshot = tokens_of(engine, painter.prompt_length), ParameterStore().snapshot()
     drafts: list[int] = []
-    real = painter._feedback.refer
-    painter._feedback.refer = lambda *given: (drafts.append(n), real(*given))[1]  # type: ignore[method-assign]
+    real = painter._feedback.set_reference
+    painter._feedback.set_reference = lambda *given: (drafts.append(n), real(*given))[1]  # type: ignore[method-assign]
     for n in range(60):
         loras = (0.0 if n > 10 else 1.0, 1.0, 1.0, 1.0)
         painter.generate(

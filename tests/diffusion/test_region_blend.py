@@ -15,12 +15,12 @@ from test_generator import START, prompt
 from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cuda_graph as graph
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.diffusion.sampling.region_blend import Growth
+from tpos_live.diffusion.sampling.region_blend import RegionBlender
 
 SHAPE = (1, 4, 32, 32)
 CPU = torch.device("cpu")
@@ -32,10 +32,10 @@ def pictures(count: int, seed: int = 0) -> torch.Tensor:
     return torch.nn.functional.interpolate(small, SHAPE[2:], mode="bicubic")
 
 
-def join(found: torch.Tensor, *weights: float, growth: Growth | None = None, first: bool = True) -> torch.Tensor:
-    growth = growth or Growth(SHAPE, CPU)
+def join(found: torch.Tensor, *weights: float, growth: RegionBlender | None = None, first: bool = True) -> torch.Tensor:
+    growth = growth or RegionBlender(SHAPE, CPU)
     growth.prepare(weights)
-    return growth.join(first, torch.zeros(SHAPE), found, 0.0, 1.0)
+    return growth.blend(first, torch.zeros(SHAPE), found, 0.0, 1.0)
 
 
 def eased(weight: float) -> float:
@@ -44,7 +44,7 @@ def eased(weight: float) -> float:
 
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (0.1, 0.9), (0.98, 0.02), (0.2, 0.3, 0.5)])
 def test_areas_are_the_eased_weights(weights: tuple[float, ...]) -> None:
-    growth = Growth(SHAPE, CPU)
+    growth = RegionBlender(SHAPE, CPU)
     growth.prepare(weights)
     masks = growth._masked(pictures(len(weights)), growth._share[: len(weights)])
     assert torch.allclose(masks.sum(0), torch.ones(SHAPE[1:])[:1], atol=1e-5) and masks.min() >= 0
@@ -82,7 +82,7 @@ def test_sparks_do_not_cut_discs_of_their_black_out_of_the_other_picture() -> No
             sky[..., at // width, at % width] = 6.0
         small = torch.randn(1, 4, 6, 10, generator=dice)
         clouds = torch.nn.functional.interpolate(small, (height, width), mode="bicubic")
-        growth = Growth((1, 4, height, width), CPU)
+        growth = RegionBlender((1, 4, height, width), CPU)
         growth.prepare((0.5, 0.5))
         mask = growth._masked(torch.cat([sky, clouds]), growth._share[:2])[0, 0]
         borders.append(float(mask.diff(dim=0).abs().mean() + mask.diff(dim=1).abs().mean()))
@@ -107,7 +107,7 @@ def test_a_fade_has_no_jump() -> None:
 
 
 def test_later_steps_keep_the_masks_of_the_first() -> None:
-    growth, found = Growth(SHAPE, CPU), pictures(2)
+    growth, found = RegionBlender(SHAPE, CPU), pictures(2)
     join(found, 0.5, 0.5, growth=growth)
     masks = growth._masks.clone()
     join(pictures(2, 9), 0.5, 0.5, growth=growth, first=False)
@@ -117,10 +117,10 @@ def test_later_steps_keep_the_masks_of_the_first() -> None:
 def test_it_is_the_same_for_flow_and_noise_predictions() -> None:
     """A prediction is judged by the picture that it leads to, however the model says it."""
     latent, goal = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1)), pictures(2)
-    growth = Growth(SHAPE, CPU)
+    growth = RegionBlender(SHAPE, CPU)
     growth.prepare((0.5, 0.5))
-    flow = growth.join(True, latent, latent - goal, 1.0, -1.0)
-    noise = growth.join(True, latent, (latent - 0.06 * goal) / 0.998, 1 / 0.06, -0.998 / 0.06)
+    flow = growth.blend(True, latent, latent - goal, 1.0, -1.0)
+    noise = growth.blend(True, latent, (latent - 0.06 * goal) / 0.998, 1 / 0.06, -0.998 / 0.06)
     assert torch.allclose(latent - flow, (latent - 0.998 * noise) / 0.06, atol=1e-3)
 
 
@@ -185,7 +185,7 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
 
 
 def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None:
-    class Asked(Eager):
+    class Asked(EagerBackend):
         """A backend that keeps what it was asked to be ready for."""
 
         rows: ClassVar[list[int]] = []

@@ -32,14 +32,14 @@ def schedule(tmp_path: Path, kind: str, **changes: object) -> Schedule:
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_is_off_and_a_scale_is_an_extrapolation(tmp_path: Path, kind: str) -> None:
     plan = schedule(tmp_path, kind).plan(3)
-    assert plan.led(1.0) is plan
+    assert plan.with_rcfg(1.0) is plan
     x, model = (torch.randn(SHAPE, generator=torch.Generator().manual_seed(n)) for n in range(2))
-    for step, led in zip(plan.steps, plan.led(2.5).steps, strict=True):
-        x0, unconditional = step.skip * x + step.out * model, step.prior * x
+    for step, led in zip(plan.steps, plan.with_rcfg(2.5).steps, strict=True):
+        x0, unconditional = step.c_skip * x + step.c_out * model, step.prior * x
         expected = torch.lerp(unconditional, x0, 2.5)
-        assert torch.allclose(led.skip * x + led.out * model, expected, rtol=1e-4, atol=1e-3)
-        assert (led.timestep, led.keep, led.add, led.fresh, led.correct) == (
-            step.timestep, step.keep, step.add, step.fresh, step.correct
+        assert torch.allclose(led.c_skip * x + led.c_out * model, expected, rtol=1e-4, atol=1e-3)
+        assert (led.timestep, led.x_coef, led.x0_coef, led.noise_coef, led.correct) == (
+            step.timestep, step.x_coef, step.x0_coef, step.noise_coef, step.correct
         )  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def test_it_costs_no_pass(turbo: Engine) -> None:
         return torch.zeros_like(x)
 
     for scale in (1.0, 1.5, 7.0):
-        SamplingLoop(SHAPE, turbo.device).run(turbo.schedule.plan(3).led(scale), model, torch.randn(SHAPE))
+        SamplingLoop(SHAPE, turbo.device).run(turbo.schedule.plan(3).with_rcfg(scale), model, torch.randn(SHAPE))
     assert calls == 9
 
 

@@ -23,7 +23,7 @@ from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import openvino
 from tpos_live.diffusion.backends import tensorrt_build as plan_builder
 from tpos_live.diffusion.backends.cuda_graph import networks
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR, parity, verify_captured
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
@@ -125,7 +125,7 @@ def mix(xl: Engine, painter: FrameGenerator, weight: float, mode: str = "append"
     """What the builder gives after half a minute of "fire" beside the prompt "sea"."""
     bank = PromptBank(TextCache(xl.encode, synchronous=True))
     sound = PhraseBankConditioner(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
-    builder = ConditioningBuilder(bank, sound, painter.prompt_length, xl.hears)
+    builder = ConditioningBuilder(bank, sound, painter.prompt_length, xl.trained_with_audio)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
     heard = AudioEmbedding(0.0, np.array([1.0, 0.0], np.float32), 1.0)
     for n in range(100):
@@ -176,7 +176,7 @@ def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
 
 
 def test_a_whole_picture_in_one_launch_is_eagers(xl: Engine) -> None:
-    request, eager = BackendRequest(xl, SIZE, 1 + WORDS + 4), Eager(xl)
+    request, eager = BackendRequest(xl, SIZE, 1 + WORDS + 4), EagerBackend(xl)
     whole = CapturedBackend("cuda-graph", request, networks(xl))
     assert verify_captured(whole, eager, request) > 100
 
@@ -197,7 +197,7 @@ def test_openvino_draws_it(xl_folder: Path, tmp_path: Path, monkeypatch: pytest.
     request = BackendRequest(engine, SIZE, rows, threads=1)
     openvino.prepare(request)
     made = openvino.load("openvino", request)
-    eager = Eager(engine)
+    eager = EagerBackend(engine)
     assert parity(made, eager, request) >= MIN_PSNR
     assert made.prepare_batch_size(2, wait=True) == ""  # as many texts at once: the six numbers must follow
     tokens = torch.zeros(2, rows, engine.token_dim)

@@ -21,7 +21,7 @@ from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.composition import MAX_BATCH_SIZE
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.sampler import Edit, SamplerInputs
-from tpos_live.diffusion.sampling.semantic_guidance import GAP, MEMORY, MOST_DIRECTIONS, SemanticGuide, mask, warm_steps
+from tpos_live.diffusion.sampling.semantic_guidance import GAP, MAX_EDITS, MEMORY, SemanticGuide, mask, warm_steps
 
 SHAPE = (1, 4, 16, 16)
 CPU = torch.device("cpu")
@@ -309,7 +309,7 @@ def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
     """Semantic guidance with as many sounds as there may be, at two steps."""
     painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     led = toward(flow, painter, "fire", "bell", "rain")
-    assert len(led.prompt_embeds) == MOST_DIRECTIONS
+    assert len(led.prompt_embeds) == MAX_EDITS
     tokens, snapshot = prompt(flow, painter), ParameterStore({"steps": 2}).snapshot()
     assert (
         grown(

@@ -27,7 +27,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends.cuda_graph import networks
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
@@ -81,7 +81,7 @@ class Turns:
         self.frames: Mailbox[Frame] = Mailbox()
         self.embeddings: Mailbox[AudioEmbedding] = Mailbox()
         store = ParameterStore({"steps": steps})
-        builder = ConditioningBuilder(bank, heard, self.painter.prompt_length, engine.hears)
+        builder = ConditioningBuilder(bank, heard, self.painter.prompt_length, engine.trained_with_audio)
         self._thread = RenderThread(self.painter, builder, Mailbox(), self.embeddings, store, self.frames)
         self._strength = strength
         self.pixels: set[int] = set()
@@ -140,7 +140,7 @@ def test_what_stays_is_noticed(flow: Engine) -> None:
 @pytest.mark.timeout(900)
 def test_the_networks_leave_nothing_behind(flow: Engine, turbo: Engine) -> None:
     turns = Turns(flow, 1.0, 1, hollow=False)
-    assert isinstance(turns.painter.backend, Eager)
+    assert isinstance(turns.painter.backend, EagerBackend)
     assert grown(turns.draw) < MOST
     whole, plan = CapturedPipeline(BackendRequest(turbo, SIZE, 81), *networks(turbo)), turbo.schedule.plan(1)
     noise, tokens = torch.randn(1, 4, 8, 8), torch.randn(1, 81, turbo.token_dim)

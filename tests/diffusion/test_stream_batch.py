@@ -19,7 +19,7 @@ from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.schedule import Plan
+from tpos_live.diffusion.model.schedule import SamplingSchedule
 from tpos_live.diffusion.sampling.eager import SamplingLoop
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.sampler import SamplerInputs
@@ -34,7 +34,8 @@ def flight(engine: Engine, steps: int, rows: int = 81) -> StreamBatch:
 
 
 def step(
-    stream: StreamBatch, plan: Plan, noise: torch.Tensor, tokens: torch.Tensor, moment: int, scene: object = None,
+    stream: StreamBatch, plan: SamplingSchedule, noise: torch.Tensor, tokens: torch.Tensor, moment: int,
+    scene: object = None,
     fresh: Callable[[int], torch.Tensor] | None = None, without: torch.Tensor | None = None, guidance: float = 1.0,
 ) -> int | None:  # fmt: skip
     """The moment of the frame that is finished, a number in place of its params."""

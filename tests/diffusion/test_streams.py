@@ -15,7 +15,7 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.timing import Rate, StageTimes
 from tpos_live.diffusion.backends import cuda_graph
 from tpos_live.diffusion.cuda.stage_timer import StageTimer
-from tpos_live.diffusion.cuda.streams import LOWEST, queue_last
+from tpos_live.diffusion.cuda.streams import LOWEST, use_low_priority_stream
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend
@@ -172,10 +172,10 @@ def test_the_render_thread_queues_behind_the_others(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current[0])
     monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: current.__setitem__(0, stream))
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    queue_last(CPU)
+    use_low_priority_stream(CPU)
     assert done == []
     for _ in range(2):
-        queue_last(torch.device("cuda"))
+        use_low_priority_stream(torch.device("cuda"))
     assert done == [("made", LOWEST), ("waits for", shared), ("waits for", shared)] and LOWEST == 0
 
 

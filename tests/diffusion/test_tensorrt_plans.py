@@ -16,7 +16,7 @@ from fakes.tiny_engine import make_tiny_engine
 from tpos_live.core.errors import EngineError, NotReady
 from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import tensorrt_plans as plans
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR, parity
 from tpos_live.diffusion.backends.registry import choose, is_available
 from tpos_live.diffusion.backends.tensorrt_plans import SIDECAR, Sidecar, compile_plan, read_plan, sum_of
@@ -147,9 +147,9 @@ def test_the_ladder_says_why(turbo: Engine) -> None:
 
 
 def test_parity_is_of_pictures(turbo: Engine) -> None:
-    eager = Eager(turbo)
+    eager = EagerBackend(turbo)
 
-    class Worse(Eager):
+    class Worse(EagerBackend):
         amount = 0.0
 
         def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:

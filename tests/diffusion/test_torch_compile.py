@@ -19,10 +19,10 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import torch_compile as compiled
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR, verify_captured
 from tpos_live.diffusion.backends.registry import choose, is_available, prepare_better
-from tpos_live.diffusion.backends.torch_compile import Compiled
+from tpos_live.diffusion.backends.torch_compile import CompiledBackend
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
@@ -43,7 +43,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_a_compiler_it_is_refused_in_one_line(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     chosen = choose("compile", BackendRequest(turbo, SIZE, 81))
-    assert isinstance(chosen, Eager) and "C++ compiler" in chosen.fallback_reason and "\n" not in chosen.fallback_reason
+    assert (
+        isinstance(chosen, EagerBackend)
+        and "C++ compiler" in chosen.fallback_reason
+        and "\n" not in chosen.fallback_reason
+    )
     assert prepare_better("compile", BackendRequest(turbo, SIZE, 81)) is None
     assert is_available("compile", turbo)[0] is False
 
@@ -81,7 +85,7 @@ def test_a_failed_compilation_is_one_line(turbo: Engine, cache: Path, monkeypatc
     assert "\n" not in str(caught.value) and choose("compile", BackendRequest(turbo, SIZE, 81)).name == "eager"
 
 
-def check_a_show(engine: Engine, better: Compiled) -> None:
+def check_a_show(engine: Engine, better: CompiledBackend) -> None:
     """Eager's pictures, from another thread than the loader's, and nothing compiled meanwhile."""
     from torch._dynamo.utils import counters
 
@@ -139,7 +143,7 @@ def test_it_draws_eagers_pictures_and_never_compiles_in_a_show(small: Engine, ca
     painter = FrameGenerator(small, SMALL, "compile", GeneratorOptions(threads=1))
     assert painter.backend.name == "eager" and "not compiled yet" in painter.backend.fallback_reason
     better = prepare_better("compile", painter.request)
-    assert isinstance(better, Compiled) and better.torch_threads == 1
+    assert isinstance(better, CompiledBackend) and better.torch_threads == 1
     facts = json.loads((compiled.folder(painter.request) / compiled.CACHE.sidecar).read_text())
     assert facts["parity_db"] >= MIN_PSNR
     check_a_show(small, better)

@@ -130,12 +130,12 @@ def test_it_converts_for_openvino(paired: Engine, size: tuple[int, int], tmp_pat
     paired = load_engine(paired.folder, "cpu")  # eager has made the other one's decoder bfloat16 where that is native
     if not is_available("openvino", "cpu")[0]:
         pytest.skip("no OpenVINO here")
-    from tpos_live.diffusion.backends.openvino import OpenVino, convert
+    from tpos_live.diffusion.backends.openvino import OpenVinoBackend, convert
     from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
     rows = UnetTokens(paired).count
     convert(BackendRequest(paired, size, rows), tmp_path)
-    runner = OpenVino(tmp_path, "f32")
+    runner = OpenVinoBackend(tmp_path, "f32")
     noise = torch.randn(1, 8, size[1] // 16, size[0] // 16)
     tokens = torch.randn(1, rows, 128)
     with torch.no_grad():

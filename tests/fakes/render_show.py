@@ -30,7 +30,7 @@ class Show:
     def __init__(self, engine: Engine, **options: object) -> None:
         self.painter = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(threads=1))
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
-        builder = ConditioningBuilder(bank, None, self.painter.prompt_length, engine.hears)
+        builder = ConditioningBuilder(bank, None, self.painter.prompt_length, engine.trained_with_audio)
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         self.lines: list[str] = []

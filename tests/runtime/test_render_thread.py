@@ -76,7 +76,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
     show.painter.on_card = True
     mixed: list[str] = []
     waited: list[float] = []
-    real_draw, real_mix, real_wait = show.painter.draw, show.thread._build, show.frame_params.wait
+    real_draw, real_mix, real_wait = show.painter.generate, show.thread._build, show.frame_params.wait
 
     def draw(*args: Any, **named: Any) -> Frame:
         mixed.append("draw")
@@ -87,7 +87,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
         return real_mix(*args)
 
     show.frame_params.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
-    show.painter.draw = draw  # type: ignore[method-assign]
+    show.painter.generate = draw  # type: ignore[method-assign]
     show.thread._build = mix  # type: ignore[method-assign]
     show.frame_params.put(FrameParams(time=1))
     with show.thread:
@@ -148,10 +148,10 @@ def test_an_error_keeps_the_show_running(flow: Engine) -> None:
 
 
 def test_swaps_the_accelerator_between_pictures(flow: Engine) -> None:
-    from tpos_live.diffusion.backends.eager import Eager
+    from tpos_live.diffusion.backends.eager import EagerBackend
 
     show = Show(flow)
-    faster = Eager(flow)
+    faster = EagerBackend(flow)
     with show.thread:
         show.thread.swap(faster)
         show.frame_params.put(FrameParams(time=1))

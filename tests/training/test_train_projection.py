@@ -104,7 +104,7 @@ def test_both_roads_tell_a_clip_shaped_engine_what_is_heard(
     assert projection is not None
     sound: PhraseConditioner
     if road == "bank":
-        made = choose_audio_conditioner(encoder, engine.encode_all, 4, engine.hears)
+        made = choose_audio_conditioner(encoder, engine.encode_all, 4, engine.trained_with_audio)
         assert isinstance(made, PhraseConditioner)
         sound = made
     else:

@@ -39,10 +39,10 @@ def stream_diffusion_like(painter: FrameGenerator, steps: int, recorded: bool = 
         x0 = x
         for step in plan.steps:
             timestep = torch.tensor([step.timestep], device=engine.device)
-            x0 = step.skip * x + step.out * accelerator.predict(x, timestep, tokens)
-            x = step.keep * x + step.add * x0
-            if step.fresh:
-                x = x + step.fresh * torch.randn(shape).to(engine.device)
+            x0 = step.c_skip * x + step.c_out * accelerator.predict(x, timestep, tokens)
+            x = step.x_coef * x + step.x0_coef * x0
+            if step.noise_coef:
+                x = x + step.noise_coef * torch.randn(shape).to(engine.device)
         out = np.empty((painter.size[1], painter.size[0], 3), np.uint8)
         accelerator.decode(x0, out)
         if engine.device.type == "cuda":

@@ -16,13 +16,13 @@ from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.registry import choose
 from tpos_live.diffusion.cuda.frame_pool import FramePool
 from tpos_live.diffusion.cuda.stage_timer import HOST, StageTimer
-from tpos_live.diffusion.cuda.streams import queue_last
+from tpos_live.diffusion.cuda.streams import use_low_priority_stream
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedSampler
 from tpos_live.diffusion.sampling.eager import EagerSampler
 from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameConditioning, FrameRequest
-from tpos_live.diffusion.sampling.latent_feedback import Feedback, feeds_back, strength_of
+from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_back, strength_of
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.stream_batch import StreamBatchSampler
@@ -40,8 +40,8 @@ class GeneratorOptions:
     """threads: of the CPU, 0 = torch's choice. audio_tokens: rows of what is heard behind the prompt's (default: what
     the engine's metadata says). wait_for_compile: until the backend is ready for semantic guidance, for frames
     rendered offline. stream_batch: keep the frames of several steps in flight (see `stream_batch`).
-    residual_guidance: guidance by `Plan.led`, which every engine has. fast_start: draw with what is loaded soon, where
-    a better backend will be swapped in (see `choose`).
+    residual_guidance: guidance by `SamplingSchedule.with_rcfg`, which every engine has. fast_start: draw with what is
+    loaded soon, where a better backend will be swapped in (see `choose`).
     """
 
     threads: int = 0
@@ -90,7 +90,7 @@ class FrameGenerator:
         self._noise_field, self._fresh_field = (
             NoiseField(*shape[1:], stream, device, engine.packing) for stream in (0, 1)
         )
-        self._feedback = Feedback(shape, device)
+        self._feedback = LatentFeedback(shape, device)
         self._eager = EagerSampler(self.request, self.backend, options.wait_for_compile)
         self._sampler: Sampler = self._eager
         self.stream_batch: StreamBatchSampler | None = None
@@ -172,7 +172,7 @@ class FrameGenerator:
         # Beside a card nothing is large enough for several threads: they would only wait for each other.
         alone = 1 if self.on_card else self._threads
         torch.set_num_threads(self.backend.torch_threads or alone)
-        queue_last(self.engine.device)
+        use_low_priority_stream(self.engine.device)
         if not self._options.wait_for_compile and not self.conditioner.pairs:
             self.backend.prepare_batch_size(2)  # for the first change of the prompt
 
@@ -195,7 +195,7 @@ class FrameGenerator:
         frozen = self.backend.name if self.backend.weights_frozen else ""
         at_once = self._options.wait_for_compile or not self._index
         if self.engine.networks.live.follow(params.loras, frozen, whole=at_once):
-            self._feedback.doubt()
+            self._feedback.invalidate()
 
     def _inputs(self, request: FrameRequest) -> tuple[SamplerInputs, FrameConditioning]:
         """What the frame is drawn from, beside the last one."""
@@ -215,7 +215,7 @@ class FrameGenerator:
             return found
 
         inputs = SamplerInputs(
-            self.engine.schedule.plan(steps).led(found.rcfg),
+            self.engine.schedule.plan(steps).with_rcfg(found.rcfg),
             noise,
             found.prompts,
             fresh=fresh,
@@ -235,15 +235,15 @@ class FrameGenerator:
             return inputs
         if self._feedback.wants_draft(conditioning.tokens):
             self._timer.enter(UNET)
-            plan = self.engine.schedule.plan(1).led(rcfg)
+            plan = self.engine.schedule.plan(1).with_rcfg(rcfg)
             draft = SamplerInputs(
                 plan, inputs.noise, conditioning.tokens, negative=inputs.negative, guidance=inputs.guidance
             )
-            self._feedback.refer(self._eager.sample(draft).latent, conditioning.tokens)
+            self._feedback.set_reference(self._eager.sample(draft).latent, conditioning.tokens)
             self._timer.enter(HOST)
         if not self._feedback.ready(params):
             return inputs
-        plan = self.engine.schedule.plan(len(inputs.plan.steps), strength_of(params)).led(rcfg)
+        plan = self.engine.schedule.plan(len(inputs.plan.steps), strength_of(params)).with_rcfg(rcfg)
         return replace(inputs, plan=plan, last=self._feedback.start(params))
 
     def _sample(self, inputs: SamplerInputs) -> tuple[Sampler, Sample]:

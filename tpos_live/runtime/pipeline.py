@@ -101,7 +101,7 @@ class Pipeline:
         self._prompt_report = self._stack.enter_context(PromptReport(vocabulary, synchronous=not self._live))
         follow = self._prompt_report.follow
         self.builder = ConditioningBuilder(
-            PromptBank(texts), self._audio_conditioner(), rows, self.engine.hears, own, follow
+            PromptBank(texts), self._audio_conditioner(), rows, self.engine.trained_with_audio, own, follow
         )
         self._texts = texts
 
@@ -124,7 +124,7 @@ class Pipeline:
                     called, places, projection.to(engine.device), rows, first, encoder.csls_scorer(places)
                 )
         return choose_audio_conditioner(
-            encoder, engine.encode_all, rows, engine.hears, first, offered_scenes(self._path)
+            encoder, engine.encode_all, rows, engine.trained_with_audio, first, offered_scenes(self._path)
         )
 
     def _build_built_in(self, why: str) -> None:

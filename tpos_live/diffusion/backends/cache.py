@@ -43,7 +43,7 @@ class CompileCache:
     name: of its folder in the user's cache. sidecar: the JSON file that makes a folder whole, written last.
     builder: the module whose `main(arguments)` compiles, in a child process: a crash there must not end a show.
     limit: seconds after which compiling is given up. prune: whether folders that nothing will ask for again are
-    removed; their sidecars then say "engine" and "weights" (see `tidy`).
+    removed; their sidecars then say "engine" and "weights" (see `prune_cache`).
     """
 
     name: str
@@ -84,7 +84,7 @@ class CompileCache:
         except ChildError as error:
             raise NotReady(failed.format(error)) from error
         if self.prune:
-            tidy(folder.parent, self.sidecar, {str(engine.folder.resolve()): engine.weights_hash})
+            prune_cache(folder.parent, self.sidecar, {str(engine.folder.resolve()): engine.weights_hash})
 
     @contextmanager
     def making(self, folder: Path) -> Iterator[Path]:
@@ -109,7 +109,7 @@ class CompileCache:
 
 
 def sources(engine: Engine) -> dict[str, str]:
-    """What a sidecar says of its engine, for `tidy`."""
+    """What a sidecar says of its engine, for `prune_cache`."""
     return {"engine": str(engine.folder.resolve()), "weights": engine.weights_hash}
 
 
@@ -146,7 +146,7 @@ def work_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def sweep(cache: Path, now: float | None = None) -> None:
+def remove_partial(cache: Path, now: float | None = None) -> None:
     """Remove what is half made or half removed in `cache`, and STALE; never fails. now: seconds since 1970."""
     now = time.time() if now is None else now
     with suppress(OSError):
@@ -163,7 +163,7 @@ def mark_used(sidecar: Path) -> None:
         return
 
 
-def tidy(cache: Path, sidecar: str, weights: dict[str, str], now: float | None = None) -> list[Path]:
+def prune_cache(cache: Path, sidecar: str, weights: dict[str, str], now: float | None = None) -> list[Path]:
     """Remove the folders of `cache` that are of no use; which ones.
 
     sidecar: the file that makes a folder whole; its "engine" is the engine's folder, its "weights" their hash.
@@ -174,7 +174,7 @@ def tidy(cache: Path, sidecar: str, weights: dict[str, str], now: float | None =
     and stays.
     """
     now = time.time() if now is None else now
-    sweep(cache, now)
+    remove_partial(cache, now)
     found = [path for path in cache.glob("[!.]*") if path.is_dir()]
     used = {path: _last_use(path, sidecar) for path in found}
     whole = [path for path in found if (path / sidecar).exists()]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.diffusion.backends.eager import Eager
-from tpos_live.diffusion.backends.fuse_projections import join
+from tpos_live.diffusion.backends.eager import EagerBackend
+from tpos_live.diffusion.backends.fuse_projections import fuse_projections
 from tpos_live.diffusion.backends.parity import verify_captured
 from tpos_live.diffusion.model.backend import BackendRequest, Decoder, Unet
 from tpos_live.diffusion.model.engine import Engine
@@ -19,7 +19,7 @@ def is_available(name: str, device: str) -> tuple[bool, str]:
 
 def load(name: str, request: BackendRequest) -> CapturedBackend:
     """The backend, its first frame compared with eager's. Raises NotReady with one line."""
-    eager = Eager(request.engine)  # first: it lays out the engine's own networks
+    eager = EagerBackend(request.engine)  # first: it lays out the engine's own networks
     made = CapturedBackend(name, request, networks(request.engine))
     verify_captured(made, eager, request)
     return made
@@ -31,7 +31,7 @@ def networks(engine: Engine) -> tuple[Unet, Decoder]:
     On a card the products of the UNet's attention are joined for good (see `joined`).
     """
     if engine.device.type == "cuda":
-        join(getattr(engine.unet, "unet", engine.unet))
+        fuse_projections(getattr(engine.unet, "unet", engine.unet))
     scale = 1.0 / float(engine.vae.config.scaling_factor)
     dtype, module, vae = engine.dtype, engine.unet, engine.vae
 

@@ -21,10 +21,10 @@ def is_available(_name: str, _device: str) -> tuple[bool, str]:
 
 def load(name: str, request: BackendRequest) -> Backend:
     """The backend for an engine."""
-    return Eager(request.engine)
+    return EagerBackend(request.engine)
 
 
-class Eager(Backend):
+class EagerBackend(Backend):
     """PyTorch as it is: works everywhere.
 
     On a CPU the decoder runs channels-last, and in bfloat16 where the CPU multiplies it natively; the

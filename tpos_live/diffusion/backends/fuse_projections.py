@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 
-def join(unet: torch.nn.Module) -> bool:
+def fuse_projections(unet: torch.nn.Module) -> bool:
     """Join the products of a UNet2DConditionModel in place, once; False where its parts are of other kinds.
 
     Its arguments and results stay what they were, to rounding.
@@ -123,14 +123,14 @@ def _project_tokens(unet: Any, encoder_hidden_states: torch.Tensor, added_cond_k
 
 def _join_time(unet: Any, blocks: list[Any]) -> None:
     layers = [block.time_emb_proj for block in blocks]
-    unet.time_embedding = JoinedTime(unet.time_embedding, _one(*layers), _one(*layers, of="bias"))
+    unet.time_embedding = FusedTimeProjections(unet.time_embedding, _one(*layers), _one(*layers, of="bias"))
     first = 0
     for block, layer in zip(blocks, layers, strict=True):
         block.time_emb_proj, block.skip_time_act = Columns(first, layer.out_features), True
         first += layer.out_features
 
 
-class JoinedTime(torch.nn.Module):
+class FusedTimeProjections(torch.nn.Module):
     """The time embedding, and all residual blocks' projections of it."""
 
     weight: torch.Tensor

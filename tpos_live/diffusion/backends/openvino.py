@@ -73,19 +73,19 @@ def prepare(request: BackendRequest) -> None:
     CACHE.build(target, engine, arguments, "converting for OpenVINO failed ({}); eager goes on")
 
 
-def load(_name: str, request: BackendRequest) -> OpenVino:
+def load(_name: str, request: BackendRequest) -> OpenVinoBackend:
     """The backend, from the cache. Raises NotReady if it was not prepared or is damaged."""
     place = folder(request)
     if not CACHE.is_whole(place):
         raise NotReady("OpenVINO would be faster, but this engine is not converted yet")
     try:
-        return OpenVino(place, str(CACHE.read(place)["precision"]), request.threads)
+        return OpenVinoBackend(place, str(CACHE.read(place)["precision"]), request.threads)
     except Exception as error:
         shutil.rmtree(place, ignore_errors=True)
         raise NotReady(f"the converted engine was damaged and is removed ({first_line(error)})") from error
 
 
-class OpenVino(Backend):
+class OpenVinoBackend(Backend):
     """Runs converted networks on the CPU. Belongs to the render thread."""
 
     name = "openvino"
@@ -215,7 +215,7 @@ def convert(request: BackendRequest, work: Path) -> None:
         _write_network(unet, (example.noise, example.timestep, example.tokens), work / "unet.xml")
         _write_network(decoder, (example.noise,), work / "decoder.xml")
     for precision in ("bf16", "f32") if bfloat16_is_native() else ("f32",):
-        found = parity(OpenVino(work, precision), _Reference(unet, decoder), request)
+        found = parity(OpenVinoBackend(work, precision), _Reference(unet, decoder), request)
         try:
             require_parity("OpenVINO", found)
         except NotReady:

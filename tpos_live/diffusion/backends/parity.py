@@ -11,7 +11,7 @@ import torch
 from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.core.errors import NotReady
 from tpos_live.diffusion.model.backend import BackendRequest
-from tpos_live.diffusion.model.schedule import Plan
+from tpos_live.diffusion.model.schedule import SamplingSchedule
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.sampler import SamplerInputs
 
@@ -31,7 +31,7 @@ class Draws(Protocol):
 class Example:
     """One frame of one step: noise float32 [1, C, h, w], timestep [1], tokens float32 [1, T, D]."""
 
-    plan: Plan
+    plan: SamplingSchedule
     noise: torch.Tensor
     timestep: torch.Tensor
     tokens: torch.Tensor
@@ -54,7 +54,7 @@ class Example:
         """The frame, uint8 [H, W, 3], by UNet and decoder apart."""
         step, start = self.plan.steps[0], self.plan.noise * self.noise
         out = np.zeros((self.size[1], self.size[0], 3), np.uint8)
-        backend.decode(step.skip * start + step.out * backend.predict(start, self.timestep, self.tokens), out)
+        backend.decode(step.c_skip * start + step.c_out * backend.predict(start, self.timestep, self.tokens), out)
         return out
 
 

@@ -10,8 +10,8 @@ import torch
 
 from tpos_live.core.errors import EngineError, NotReady, first_line
 from tpos_live.core.paths import cache_dir
-from tpos_live.diffusion.backends.cache import sweep
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.cache import remove_partial
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 
@@ -88,7 +88,7 @@ def choose(name: str, request: BackendRequest, fast_start: bool = False) -> Back
     engine = request.engine
     engine.networks.live.rest()
     if name == "eager":
-        return Eager(engine, "chosen by --accelerator")
+        return EagerBackend(engine, "chosen by --accelerator")
     reasons: list[str] = []
     later = preparable(name, request) if fast_start and engine.device.type == "cuda" else ""
     for each in fallback_order(name, engine.device.type):
@@ -108,7 +108,7 @@ def choose(name: str, request: BackendRequest, fast_start: bool = False) -> Back
             except Exception as error:  # a library that fails must not keep the show from starting
                 reason = f"{each} failed: {first_line(error)}"
         reasons.append(reason)
-    return Eager(engine, "; ".join(reasons))
+    return EagerBackend(engine, "; ".join(reasons))
 
 
 def preparable(name: str, request: BackendRequest) -> str:
@@ -155,4 +155,4 @@ def prepare_better(name: str, request: BackendRequest) -> Backend | None:
 def sweep_caches() -> None:
     """Remove what earlier runs have left half made; never fails."""
     for name in NAMES:
-        sweep(cache_dir() / name)
+        remove_partial(cache_dir() / name)

@@ -15,7 +15,7 @@ import torch
 
 from tpos_live.core.errors import NotReady
 from tpos_live.diffusion.backends import tensorrt_plans
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import parity, require_parity
 from tpos_live.diffusion.backends.tensorrt_plans import KINDS, NETWORKS, folder, read_plan, this_card, write_parity
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
@@ -30,7 +30,7 @@ def is_available(name: str, device: str) -> tuple[bool, str]:
     return tensorrt_plans.is_available(name)
 
 
-def load(kind: str, request: BackendRequest) -> TensorRt:
+def load(kind: str, request: BackendRequest) -> TensorRtBackend:
     """The backend for an engine at a size, from its plan. Raises NotReady with one line.
 
     A plan that was never run is compared with eager first, and the result kept in its sidecar.
@@ -41,15 +41,15 @@ def load(kind: str, request: BackendRequest) -> TensorRt:
     card = this_card()
     place = folder(kind, request, card)
     facts = read_plan(place, kind, card)
-    made = TensorRt(kind, place)
+    made = TensorRtBackend(kind, place)
     if facts.parity_db is None:
-        facts = facts.model_copy(update={"parity_db": parity(made, Eager(request.engine), request)})
+        facts = facts.model_copy(update={"parity_db": parity(made, EagerBackend(request.engine), request)})
         write_parity(place, facts, facts.parity_db or 0.0)
     require_parity(kind, facts.parity_db or 0.0)
     return made
 
 
-class TensorRt(Backend):
+class TensorRtBackend(Backend):
     """Runs the two plans of a folder. Belongs to the render thread."""
 
     weights_frozen = True

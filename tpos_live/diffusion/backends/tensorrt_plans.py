@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tpos_live.core.errors import EngineError, NotReady
 from tpos_live.core.paths import cache_dir
-from tpos_live.diffusion.backends.cache import CompileCache, check_writable, sweep
+from tpos_live.diffusion.backends.cache import CompileCache, check_writable, remove_partial
 from tpos_live.diffusion.model.backend import BackendRequest
 
 KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
@@ -111,7 +111,7 @@ def compile_plan(
         except NotReady as error:
             report(str(error))
     check_writable(target.parent, 0)
-    sweep(target.parent)
+    remove_partial(target.parent)
     failed = "compiling failed ({}); the show runs on the next accelerator"
     with cache.making(target) as work:
         arguments = [kind, engine.folder, *request.size, request.sequence_length, card, work]

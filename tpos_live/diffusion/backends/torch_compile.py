@@ -23,7 +23,7 @@ import torch
 from tpos_live.core.errors import NotReady, exit_status
 from tpos_live.diffusion.backends.cache import CompileCache, sources
 from tpos_live.diffusion.backends.cuda_graph import networks
-from tpos_live.diffusion.backends.eager import Eager
+from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import Draws, verify_captured
 from tpos_live.diffusion.model.backend import BackendRequest, Decoder, Unet
 from tpos_live.diffusion.model.engine import load_engine
@@ -87,7 +87,7 @@ def prepare(request: BackendRequest) -> None:
     CACHE.build(place, engine, arguments, "torch.compile failed ({}); the show goes on without it", ROOM)
 
 
-def load(_name: str, request: BackendRequest) -> Compiled:
+def load(_name: str, request: BackendRequest) -> CompiledBackend:
     """The backend, with kernels from the cache; its first frame is compared with eager's.
 
     Seconds, for PyTorch traces the networks anew. Raises NotReady where it was not prepared or draws another frame.
@@ -104,15 +104,15 @@ def load(_name: str, request: BackendRequest) -> Compiled:
     return made
 
 
-def make(request: BackendRequest, place: Path) -> tuple[Compiled, Draws]:
+def make(request: BackendRequest, place: Path) -> tuple[CompiledBackend, Draws]:
     """The backend, whose kernels lie or will lie in `place`, and what it must equal."""
     if request.threads > 0:
         torch.set_num_threads(request.threads)
-    eager = Eager(request.engine)  # first: it lays out the engine's own networks
-    return Compiled(request, place), eager
+    eager = EagerBackend(request.engine)  # first: it lays out the engine's own networks
+    return CompiledBackend(request, place), eager
 
 
-class Compiled(CapturedBackend):
+class CompiledBackend(CapturedBackend):
     """Backend `compile`: a whole frame of compiled networks, one launch on a card.
 
     Only batch sizes that were compiled at the start go at once, the others one by one: a show must not wait for a

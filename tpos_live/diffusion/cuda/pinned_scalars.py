@@ -9,7 +9,7 @@ IN_FLIGHT = 8
 """Times that numbers may be put before a card has read the first: once a step or so; each picture is waited for."""
 
 
-class Numbers:
+class PinnedScalars:
     """An array that lies on a device and is written from the host. Belongs to one thread.
 
     `there` is the array on the device, at one address for good, for what is recorded.
@@ -17,16 +17,16 @@ class Numbers:
 
     def __init__(self, *shape: int, device: torch.device | str, dtype: torch.dtype = torch.float32) -> None:
         device = torch.device(device)
-        self.there = torch.zeros(shape, dtype=dtype, device=device)
+        self.on_device = torch.zeros(shape, dtype=dtype, device=device)
         # A card reads the host's memory later than it is told to: each of the last few puts has a place of its own.
         places = torch.zeros(IN_FLIGHT, *shape, dtype=dtype, pin_memory=device.type == "cuda")
         self._places = list(places.unbind())
         self._views = [place.numpy() for place in self._places]
         self._puts = 0
 
-    def put(self, values: np.ndarray | list[float] | list[list[float]]) -> None:
+    def upload(self, values: np.ndarray | list[float] | list[list[float]]) -> None:
         """Write `values`, of the array's shape, or of less rows; what lies behind them means nothing then."""
         self._puts += 1
         n = self._puts % IN_FLIGHT
         self._views[n][: len(values)] = values
-        self.there.copy_(self._places[n], non_blocking=True)
+        self.on_device.copy_(self._places[n], non_blocking=True)

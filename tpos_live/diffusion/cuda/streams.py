@@ -16,7 +16,7 @@ It ranks the streams of one process. Between programs the driver shares the card
 CUDA's Multi-Process Service: there the cap is what helps."""
 
 
-def queue_last(device: torch.device) -> None:
+def use_low_priority_stream(device: torch.device) -> None:
     """Give the calling thread a stream of its own, of the lowest priority; elsewhere than on CUDA nothing is done.
 
     A stream of its own also keeps pictures from waiting for what other threads run, such as the text encoder. Call it

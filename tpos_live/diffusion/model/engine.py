@@ -67,7 +67,7 @@ class Engine:
         return self.texts.readers[0].encoder
 
     @property
-    def hears(self) -> bool:
+    def trained_with_audio(self) -> bool:
         """Whether the engine was trained with audio tokens: silence is then tokens of zeros."""
         learned = self.metadata.trained_with_sound and self.metadata.audio_tokens > 0
         return learned and (self.folder / METADATA_FILE).exists()

@@ -2,9 +2,9 @@
 
 Every scheduler that few-step engines use is, for one step, the same linear update of three tensors:
 
-    x0   = skip * x + out * model(x, timestep)            what the picture would be
-    x    = correct[0] * base + correct[1] * x0_before + correct[2] * x0     (UniC corrector, if any)
-    next = keep * x + add * x0 + fresh * noise
+    x0   = c_skip * x + c_out * model(x, timestep)        what the frame would be
+    x    = correct[0] * x_before + correct[1] * x0_before + correct[2] * x0     (UniC corrector, if any)
+    next = x_coef * x + x0_coef * x0 + noise_coef * noise
 
 so the loop that draws knows nothing of schedulers. Latents are kept variance-preserving (for a flow,
 alpha = 1 - sigma); Euler's x/sqrt(sigma^2 + 1) is this very latent, which is why Euler equals DDIM
@@ -27,10 +27,10 @@ SCHEDULERS = ("UniPCMultistepScheduler", "EulerDiscreteScheduler", "DDIMSchedule
 PREDICTIONS = ("epsilon", "v_prediction", "flow_prediction", "sample")
 FLOW_ONLY = "flow_prediction"
 FLOW_PREDICTIONS = (FLOW_ONLY, "sample")
-MOST_STEPS = 8
+MAX_STEPS = 8
 """A show draws in four at most; eight are what measurements compare one with."""
 NUMBERS = 9
-"""Of a step in `Plan.rows`: timestep, skip, out, keep, add, fresh, and the corrector's three."""
+"""Of a step in `SamplingSchedule.rows`: timestep, five coefficients, and the corrector's three."""
 _ALMOST_ONE = 0.999
 """From this strength on, nothing of the last latent is kept."""
 
@@ -40,46 +40,54 @@ class Step:
     """The numbers of one step (see the module's equations); correct is None without a corrector."""
 
     timestep: float
-    skip: float
-    out: float
-    keep: float
-    add: float
-    fresh: float = 0.0
+    c_skip: float
+    c_out: float
+    x_coef: float
+    x0_coef: float
+    noise_coef: float = 0.0
     correct: tuple[float, float, float] | None = None
     prior: float = 0.0
     """x0 / x for a model that knows nothing: the mean of a picture of unit variance, given x."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class SamplingSchedule:
     """How one picture is drawn: start = last * latent + noise * field, then the steps."""
 
     last: float
     noise: float
     steps: tuple[Step, ...]
 
-    def led(self, scale: float) -> Plan:
+    def with_rcfg(self, scale: float) -> SamplingSchedule:
         """The same plan with residual guidance: no pass of the model more, whatever the scale (1 = off).
 
         After StreamDiffusion's self-negative RCFG (Kodaira et al. 2023, section 3.2), which leads away from a virtual
         residual instead of a prediction without prompt. What it is in theirs, the noise that a reference picture
         would leave, is here what pictures of unit variance leave: the same at pure noise, and no reference is needed.
-        Led away from prior * x, x0 = scale * (skip * x + out * model) + (1 - scale) * prior * x, which is a step with
-        other numbers.
+        Led away from prior * x, x0 = scale * (c_skip * x + c_out * model) + (1 - scale) * prior * x: a step with other
+        numbers.
         """
         if scale == 1.0:
             return self
         steps = [
-            replace(step, skip=scale * step.skip + (1 - scale) * step.prior, out=scale * step.out)
+            replace(step, c_skip=scale * step.c_skip + (1 - scale) * step.prior, c_out=scale * step.c_out)
             for step in self.steps
         ]
-        return Plan(self.last, self.noise, tuple(steps))
+        return SamplingSchedule(self.last, self.noise, tuple(steps))
 
     def rows(self) -> list[list[float]]:
         """The plan's numbers, a row of NUMBERS a step."""
         # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
         return [
-            [step.timestep, step.skip, step.out, step.keep, step.add, step.fresh, *(step.correct or (0.0, 0.0, 0.0))]
+            [
+                step.timestep,
+                step.c_skip,
+                step.c_out,
+                step.x_coef,
+                step.x0_coef,
+                step.noise_coef,
+                *(step.correct or (0.0, 0.0, 0.0)),
+            ]
             for step in self.steps
         ]
 
@@ -137,14 +145,14 @@ class Schedule:
             flow=flow,
         )
 
-    def plan(self, steps: int, strength: float = 1.0) -> Plan:
-        """The plan for `steps` (1 to MOST_STEPS) steps.
+    def plan(self, steps: int, strength: float = 1.0) -> SamplingSchedule:
+        """The plan for `steps` (1 to MAX_STEPS) steps.
 
         strength: 1 draws from noise alone, exactly as the stock scheduler would. Below 1, it starts at
         that share of the schedule, from the last latent mixed with noise; continuous down to 0.
         """
-        if not 1 <= steps <= MOST_STEPS:
-            raise ValueError(f"steps must be 1 to {MOST_STEPS}, not {steps}")
+        if not 1 <= steps <= MAX_STEPS:
+            raise ValueError(f"steps must be 1 to {MAX_STEPS}, not {steps}")
         strength = 1.0 if strength >= _ALMOST_ONE else round(max(strength, 0.01), 3)
         return _plan(self, steps, strength)
 
@@ -188,7 +196,7 @@ class Schedule:
 
 
 @lru_cache(maxsize=4096)
-def _plan(schedule: Schedule, steps: int, strength: float) -> Plan:
+def _plan(schedule: Schedule, steps: int, strength: float) -> SamplingSchedule:
     s = schedule
     if strength == 1.0:
         times = s.timesteps(steps)
@@ -215,7 +223,7 @@ def _plan(schedule: Schedule, steps: int, strength: float) -> Plan:
         if s.kind == "UniPCMultistepScheduler" and n > 0 and n - 1 not in s.uncorrected:
             correct = _corrector(points[n - 1], point)
         made.append(_step(s, time, point, after, n == steps - 1, correct))
-    return Plan(last, noise, tuple(made))
+    return SamplingSchedule(last, noise, tuple(made))
 
 
 def _step(

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from tpos_live.diffusion.cuda.graphs import GraphCache
-from tpos_live.diffusion.cuda.pinned_scalars import Numbers
+from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
 from tpos_live.diffusion.model.backend import Backend, BackendRequest, Decoder, Unet
 from tpos_live.diffusion.model.pixels import to_pixels, write_pixels
-from tpos_live.diffusion.model.schedule import MOST_STEPS, NUMBERS
+from tpos_live.diffusion.model.schedule import MAX_STEPS, NUMBERS
 from tpos_live.diffusion.sampling.composition import MAX_BATCH_SIZE, Composition
-from tpos_live.diffusion.sampling.region_blend import Growth
+from tpos_live.diffusion.sampling.region_blend import RegionBlender
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide
 from tpos_live.diffusion.sampling.step import StepState, StepTensors
@@ -43,15 +43,15 @@ class CapturedPipeline:
         shape = engine.latent_shape(request.size)
         self._state = StepState(shape, device)
         self._noise, self._last = (torch.zeros(shape, device=device) for _ in range(2))
-        self._fresh = torch.zeros(MOST_STEPS, *shape, device=device)
+        self._fresh = torch.zeros(MAX_STEPS, *shape, device=device)
         self._rows = torch.zeros(MAX_BATCH_SIZE, request.sequence_length, engine.token_dim, device=device)
-        self._numbers = Numbers(1 + MOST_STEPS, NUMBERS, device=device)
-        head, self._steps = self._numbers.there[0], self._numbers.there[1:]
+        self._scalars = PinnedScalars(1 + MAX_STEPS, NUMBERS, device=device)
+        head, self._steps = self._scalars.on_device[0], self._scalars.on_device[1:]
         self._start, self._guidance = head[:2], head[2:3]  # shares of noise and last frame; guidance
         self.latent = self._state.x0
         self.pixels = torch.zeros(request.size[1], request.size[0], 3, dtype=torch.uint8, device=device)
         self._guide: SemanticGuide | None = None
-        self._blender = Growth(shape, device)
+        self._blender = RegionBlender(shape, device)
         self._graphs = GraphCache(device)
 
     @torch.inference_mode()
@@ -74,9 +74,9 @@ class CapturedPipeline:
                 self._graphs.clear()
             self._guide = inputs.edit.guide
         start = [plan.noise, plan.last if last is not None else 0.0, inputs.guidance]
-        self._numbers.put([start + [0.0] * (NUMBERS - len(start)), *plan.rows()])
+        self._scalars.upload([start + [0.0] * (NUMBERS - len(start)), *plan.rows()])
         for n, step in enumerate(plan.steps):
-            if step.fresh and inputs.fresh is not None:
+            if step.noise_coef and inputs.fresh is not None:
                 self._fresh[n].copy_(inputs.fresh(n))
         self._run(len(plan.steps), composition)
 

@@ -12,11 +12,11 @@ import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.diffusion.model.schedule import Step
-from tpos_live.diffusion.sampling.region_blend import Growth
-from tpos_live.diffusion.sampling.semantic_guidance import MOST_DIRECTIONS, SemanticGuide
+from tpos_live.diffusion.sampling.region_blend import RegionBlender
+from tpos_live.diffusion.sampling.semantic_guidance import MAX_EDITS, SemanticGuide
 from tpos_live.diffusion.sampling.step import StepTensors
 
-MAX_BATCH_SIZE = MAX_REGIONS + 1 + MOST_DIRECTIONS
+MAX_BATCH_SIZE = MAX_REGIONS + 1 + MAX_EDITS
 """Rows of the largest batch."""
 
 
@@ -45,7 +45,7 @@ class Composition:
         predictions: torch.Tensor,
         step: Step | StepTensors,
         guidance: torch.Tensor | float,
-        blender: Growth,
+        blender: RegionBlender,
         guide: SemanticGuide | None,
     ) -> torch.Tensor:
         """The prediction [1, C, h, w] of step `n` at x [1, C, h, w].
@@ -54,7 +54,7 @@ class Composition:
         the scale of classifier-free guidance (Ho and Salimans 2022).
         """
         if self.regions > 1:
-            blended = blender.join(n == 0, x, predictions[: self.regions], step.skip, step.out)
+            blended = blender.blend(n == 0, x, predictions[: self.regions], step.c_skip, step.c_out)
             predictions = torch.cat([blended, predictions[self.regions :]])
         if self.sounds_at(n) and guide is not None:
             return guide.apply(n, predictions, guidance if self.guided else None)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
-from tpos_live.diffusion.model.schedule import Plan, Step
+from tpos_live.diffusion.model.schedule import SamplingSchedule, Step
 from tpos_live.diffusion.sampling.composition import MAX_BATCH_SIZE, Composition
-from tpos_live.diffusion.sampling.region_blend import Growth
+from tpos_live.diffusion.sampling.region_blend import RegionBlender
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.step import StepState
 
@@ -28,7 +28,7 @@ class SamplingLoop:
 
     def run(
         self,
-        plan: Plan,
+        plan: SamplingSchedule,
         predict: Predict,
         noise: torch.Tensor,
         last: torch.Tensor | None = None,
@@ -46,9 +46,9 @@ class SamplingLoop:
         for n, step in enumerate(plan.steps):
             self._timestep.fill_(step.timestep)
             state.predict(predict(n, state.x, self._timestep), step)
-            if n == len(plan.steps) - 1 and not step.keep and not step.fresh and step.add == 1:
+            if n == len(plan.steps) - 1 and not step.x_coef and not step.noise_coef and step.x0_coef == 1:
                 return state.x0
-            state.advance(step, fresh(n) if step.fresh and fresh is not None else None)
+            state.advance(step, fresh(n) if step.noise_coef and fresh is not None else None)
         return state.x0.copy_(state.x)
 
 
@@ -62,7 +62,7 @@ class EagerSampler(Sampler):
         self.backend = backend
         self._wait = wait_for_compile
         self._loop = SamplingLoop(shape, device)
-        self._blender = Growth(shape, device)
+        self._blender = RegionBlender(shape, device)
         self._latents, self._predictions = (torch.zeros(MAX_BATCH_SIZE, *shape[1:], device=device) for _ in range(2))
         self._timesteps = torch.zeros(MAX_BATCH_SIZE, device=device)
         self._rows = torch.zeros(MAX_BATCH_SIZE, request.sequence_length, engine.token_dim, device=device)

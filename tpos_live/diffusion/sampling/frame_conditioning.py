@@ -39,7 +39,7 @@ class FrameConditioning:
 
     tokens: float32 [1, sequence_length, token_dim], of the frame's own prompt. prompts: [regions, sequence_length,
     token_dim] with their weights. negative: as `tokens`, None where classifier-free guidance is off. rcfg: scale of
-    residual guidance, 1 = off (see `Plan.led`).
+    residual guidance, 1 = off (see `SamplingSchedule.led`).
     """
 
     tokens: torch.Tensor
@@ -61,7 +61,7 @@ class FrameConditioner:
         self, engine: Engine, latent_shape: tuple[int, int, int, int], audio_tokens: int | None, residual: bool
     ) -> None:
         """audio_tokens: rows of what is heard; None = what the engine's metadata says. residual: guidance by
-        `Plan.led`, which every engine has."""
+        `SamplingSchedule.led`, which every engine has."""
         self._engine = engine
         self._unet_tokens = UnetTokens(engine, audio_tokens)
         self.prompt_length, self.sequence_length = self._unet_tokens.given, self._unet_tokens.count
@@ -117,7 +117,7 @@ class FrameConditioner:
             states = self._engine.avoid(text)
             rows = len(states)
             self._negative[0, :rows].copy_(states)
-            if not self._engine.hears:
+            if not self._engine.trained_with_audio:
                 self._negative[0, rows:length].copy_(states[rows - (length - rows) :])
             self._negative_text = text
         self._negative[:, length:].copy_(self._tokens[:, length:])

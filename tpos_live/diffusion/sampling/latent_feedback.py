@@ -36,7 +36,7 @@ def feeds_back(params: FrameParams) -> bool:
     return strength_of(params) < _BELOW
 
 
-class Feedback:
+class LatentFeedback:
     """The last latent and the statistics it must keep. Belongs to the render thread."""
 
     def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
@@ -68,11 +68,11 @@ class Feedback:
             return False
         return self._doubted or bool((tokens - self._tokens).norm() > MOVED * self._tokens.norm())
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """The model itself has changed: the reference is renewed as soon as for a prompt that has moved."""
         self._doubted = True
 
-    def refer(self, draft: torch.Tensor, tokens: torch.Tensor) -> None:
+    def set_reference(self, draft: torch.Tensor, tokens: torch.Tensor) -> None:
         """Take a latent drawn from noise alone as the reference."""
         first = self._tokens is None
         for kept, new in (

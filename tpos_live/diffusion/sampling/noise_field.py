@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from tpos_live.diffusion.cuda.graphs import GraphCache
-from tpos_live.diffusion.cuda.pinned_scalars import Numbers
+from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
 from tpos_live.diffusion.model.metadata import Scalar
 from tpos_live.diffusion.model.unet_inputs import pack
 
@@ -88,7 +88,8 @@ class NoiseField:
         self._sum = torch.empty(half, dtype=torch.complex64, device=device)
         self._field = torch.empty(1, channels, height, width, device=device)
         self._packing, self._packed = packing, packed if packing > 1 else self._field
-        self._numbers = Numbers(_SPAN + 2, device=device, dtype=torch.complex64)  # weights, then the pan in pixels
+        # Weights, then the pan in pixels.
+        self._scalars = PinnedScalars(_SPAN + 2, device=device, dtype=torch.complex64)
         self._recordings = GraphCache(device)
 
     def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
@@ -105,13 +106,13 @@ class NoiseField:
             if self._keys[place] != key:
                 self._spectra[place].copy_(self._keyframe(*key), non_blocking=True)
                 self._keys[place] = key
-        self._numbers.put([*numbers, *self._shift.pixels(pan_x, pan_y)])
+        self._scalars.upload([*numbers, *self._shift.pixels(pan_x, pan_y)])
         self._recordings.run("field", self._make)
         return self._packed
 
     def _make(self) -> None:
         """The field from spectra and numbers: tensors alone, as a recording wants it."""
-        numbers = self._numbers.there
+        numbers = self._scalars.on_device
         torch.mul(self._spectra[0], numbers[0], out=self._sum)
         for n in range(1, _SPAN):
             self._sum.addcmul_(self._spectra[n], numbers[n])

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS
-from tpos_live.diffusion.cuda.pinned_scalars import Numbers
+from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
 from tpos_live.diffusion.sampling.semantic_guidance import blur
 
 SOFT = 0.45
@@ -38,7 +38,7 @@ def shares(weights: Sequence[float]) -> list[float]:
     return [part / sum(eased) for part in eased]
 
 
-class Growth:
+class RegionBlender:
     """Joins the predictions of several prompts. Belongs to the render thread.
 
     Its numbers lie in buffers that never move, so that a recorded graph can use them, too.
@@ -48,15 +48,15 @@ class Growth:
         """shape: [1, channels, height, width] of the latent."""
         _, _, height, width = shape
         self._fine, self._wide = (max(round(part * min(height, width)) // 2 * 2 + 1, 3) for part in (FINE, WIDE))
-        self._numbers = Numbers(MAX_REGIONS, device=device)
-        self._share = self._numbers.there.view(-1, 1, 1, 1)
+        self._scalars = PinnedScalars(MAX_REGIONS, device=device)
+        self._share = self._scalars.on_device.view(-1, 1, 1, 1)
         self._masks = torch.zeros(MAX_REGIONS, 1, height, width, device=device)
 
     def prepare(self, weights: Sequence[float]) -> None:
         """Set the weights of the next picture: 2 to MAX_REGIONS of them, one in sum."""
-        self._numbers.put([max(share, _TINY) for share in shares(weights)])
+        self._scalars.upload([max(share, _TINY) for share in shares(weights)])
 
-    def join(
+    def blend(
         self, first: bool, latent: torch.Tensor, predictions: torch.Tensor, skip: torch.Tensor | float,
         out: torch.Tensor | float,
     ) -> torch.Tensor:  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.diffusion.model.schedule import Plan
+from tpos_live.diffusion.model.schedule import SamplingSchedule
 from tpos_live.diffusion.sampling.composition import Composition
 from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide
 
@@ -35,7 +35,7 @@ class SamplerInputs:
     is off. params: the moment that the frame belongs to. scene: when it changes, frames in flight are forgotten.
     """
 
-    plan: Plan
+    plan: SamplingSchedule
     noise: torch.Tensor
     prompts: torch.Tensor
     last: torch.Tensor | None = None

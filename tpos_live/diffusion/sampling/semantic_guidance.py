@@ -29,10 +29,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from tpos_live.diffusion.cuda.pinned_scalars import Numbers
-from tpos_live.diffusion.model.schedule import MOST_STEPS
+from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
+from tpos_live.diffusion.model.schedule import MAX_STEPS
 
-MOST_DIRECTIONS = 3
+MAX_EDITS = 3
 """Sounds that one picture can be led to."""
 MEMORY = 0.25
 """Seconds in which momentum has forgotten all but 1/e of a picture."""
@@ -75,11 +75,11 @@ class SemanticGuide:
         _, channels, height, width = shape
         self._places = height * width
         self._feather = max(round(FEATHER * min(height, width)) // 2 * 2 + 1, 3) if soft else 0
-        self._numbers = Numbers(MOST_DIRECTIONS + 3, device=device)
-        there = self._numbers.there
-        self._scales = there[:MOST_DIRECTIONS].view(-1, 1, 1, 1)
-        self._first, self._momentum, self._keep = there[MOST_DIRECTIONS:].split(1)
-        self._speed = torch.zeros(MOST_STEPS, 1, channels, height, width, device=device)
+        self._scalars = PinnedScalars(MAX_EDITS + 3, device=device)
+        there = self._scalars.on_device
+        self._scales = there[:MAX_EDITS].view(-1, 1, 1, 1)
+        self._first, self._momentum, self._keep = there[MAX_EDITS:].split(1)
+        self._speed = torch.zeros(MAX_STEPS, 1, channels, height, width, device=device)
         self._last: float | None = None
         self._scene: object = None
 
@@ -93,7 +93,7 @@ class SemanticGuide:
     ) -> None:
         """Set the numbers of the next picture.
 
-        weights: of the directions, at most MOST_DIRECTIONS. scale: s_a for a weight of 1. quantile: share of the
+        weights: of the directions, at most MAX_EDITS. scale: s_a for a weight of 1. quantile: share of the
         picture that is left alone, 0 to below 1. momentum: s_m, 0 to below 1. now: seconds of sound; the same
         moment again gives the same picture. scene: whatever makes a cut when it changes: nothing moves over a cut.
         """
@@ -101,15 +101,15 @@ class SemanticGuide:
             self.reset()
         elapsed = 0.0 if self._last is None else now - self._last
         self._last, self._scene = now, scene
-        scales = [scale * weight for weight in weights] + [0.0] * (MOST_DIRECTIONS - len(weights))
+        scales = [scale * weight for weight in weights] + [0.0] * (MAX_EDITS - len(weights))
         first = min(int(quantile * self._places), self._places - 1)
-        self._numbers.put([*scales, first, momentum, math.exp(-elapsed / MEMORY)])
+        self._scalars.upload([*scales, first, momentum, math.exp(-elapsed / MEMORY)])
 
     def apply(self, n: int, predictions: torch.Tensor, guidance: torch.Tensor | float | None = None) -> torch.Tensor:
         """The edited prediction [1, C, h, w] of step `n`.
 
         predictions: [rows, C, h, w]: of the prompt, then without a prompt if `guidance` (s_g) is given, then of
-        one to MOST_DIRECTIONS sounds.
+        one to MAX_EDITS sounds.
         """
         reference = base = predictions[:1]
         heard = predictions[1:]

@@ -14,22 +14,23 @@ from tpos_live.diffusion.model.schedule import Step
 
 
 class StepTensors(NamedTuple):
-    """The numbers of a step as tensors: a row of `Plan.rows`, each [] or [B, 1, 1, 1]. `correct` is (0, 0, 0) for a
-    step without a corrector, None where no step has one."""
+    """The numbers of a step as tensors, each [] or [B, 1, 1, 1]: a row of `SamplingSchedule.rows`. `correct` is 0, 0, 0
+    for a step without a corrector, None where no step has one."""
 
     timestep: torch.Tensor
-    skip: torch.Tensor
-    out: torch.Tensor
-    keep: torch.Tensor
-    add: torch.Tensor
-    fresh: torch.Tensor
+    c_skip: torch.Tensor
+    c_out: torch.Tensor
+    x_coef: torch.Tensor
+    x0_coef: torch.Tensor
+    noise_coef: torch.Tensor
     correct: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None
 
     @classmethod
     def of(cls, row: torch.Tensor) -> StepTensors:
         """row: float32 [NUMBERS, ...]."""
-        timestep, skip, out, keep, add, fresh, base, before, now = row.unbind()
-        return cls(timestep, skip, out, keep, add, fresh, (base, before, now))
+        timestep, c_skip, c_out, x_coef, x0_coef, noise_coef, *correct = row.unbind()
+        base, before, now = correct
+        return cls(timestep, c_skip, c_out, x_coef, x0_coef, noise_coef, (base, before, now))
 
 
 class StepState:
@@ -41,8 +42,8 @@ class StepState:
 
     def predict(self, prediction: torch.Tensor, step: Step | StepTensors) -> torch.Tensor:
         """x0 by the model's prediction at x."""
-        torch.mul(self.x, step.skip, out=self.x0)
-        return _add_scaled(self.x0, prediction, step.out)
+        torch.mul(self.x, step.c_skip, out=self.x0)
+        return _add_scaled(self.x0, prediction, step.c_out)
 
     def advance(self, step: Step | StepTensors, noise: torch.Tensor | None = None) -> None:
         """x of the next step, once `predict` has made x0. noise: what a consistency scheduler adds."""
@@ -51,10 +52,10 @@ class StepState:
             self._correct(step.correct)
         self.x_before.copy_(x)
         self.x0_before.copy_(x0)
-        x.mul_(step.keep)
-        _add_scaled(x, x0, step.add)
+        x.mul_(step.x_coef)
+        _add_scaled(x, x0, step.x0_coef)
         if noise is not None:
-            _add_scaled(x, noise, step.fresh)
+            _add_scaled(x, noise, step.noise_coef)
 
     def _correct(self, numbers: tuple[float, float, float] | tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
         base, before, now = numbers

@@ -15,7 +15,7 @@ import torch
 
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.cuda.graphs import GraphCache
-from tpos_live.diffusion.cuda.pinned_scalars import Numbers
+from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
 from tpos_live.diffusion.model.backend import Backend, BackendRequest, Decoder, Unet
 from tpos_live.diffusion.model.pixels import to_pixels
 from tpos_live.diffusion.model.schedule import NUMBERS
@@ -43,8 +43,8 @@ class StreamBatch:
         # With the prompt, then without it.
         self._rows = torch.zeros(2 * steps, request.sequence_length, engine.token_dim, device=device)
         self._timestep = torch.zeros(steps, device=device)
-        self._numbers = Numbers(1 + steps, NUMBERS, device=device)
-        head, self._each = self._numbers.there[0], self._numbers.there[1:]
+        self._scalars = PinnedScalars(1 + steps, NUMBERS, device=device)
+        head, self._each = self._scalars.on_device[0], self._scalars.on_device[1:]
         self._start, self._guidance = head[0], head[1:2]
         self._graphs = GraphCache(device)
         self._in_flight: deque[FrameParams] = deque(maxlen=steps)
@@ -73,9 +73,9 @@ class StreamBatch:
         self._rows[: self._steps].copy_(inputs.prompts)
         if guided and inputs.negative is not None:
             self._rows[self._steps :].copy_(inputs.negative)
-        self._numbers.put([[plan.noise, inputs.guidance, *[0.0] * (NUMBERS - 2)], *plan.rows()])
+        self._scalars.upload([[plan.noise, inputs.guidance, *[0.0] * (NUMBERS - 2)], *plan.rows()])
         for n, step in enumerate(plan.steps):
-            if step.fresh and inputs.fresh is not None:
+            if step.noise_coef and inputs.fresh is not None:
                 self._fresh[n : n + 1].copy_(inputs.fresh(n))
         if self._decoder is None:
             self._work(guided)

@@ -14,7 +14,7 @@ from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.eager import SamplingLoop
 from tpos_live.diffusion.sampling.noise_field import NoiseField
-from tpos_live.diffusion.sampling.region_blend import Growth, shares
+from tpos_live.diffusion.sampling.region_blend import RegionBlender, shares
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 
@@ -46,7 +46,7 @@ class SamplerHarness:
         self._loop = SamplingLoop(shape, engine.device)
         self._field = NoiseField(*shape[1:], packing=engine.packing)
         self._shape = shape
-        self._growth = Growth(shape, engine.device)
+        self._blender = RegionBlender(shape, engine.device)
         self._pixels = np.zeros((self.size[1], self.size[0], 3), np.uint8)
 
     def noise(self, generator: torch.Generator) -> torch.Tensor:
@@ -77,7 +77,7 @@ class SamplerHarness:
             conditions = [self._condition(first, scalars, second, shares([weight for _, weight in parts])[1])]
         else:
             conditions = [self._condition(states, scalars) for states, _ in parts]
-            self._growth.prepare([weight for _, weight in parts])
+            self._blender.prepare([weight for _, weight in parts])
         plan = self.engine.schedule.plan(steps)
 
         def predict(n: int, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
@@ -85,7 +85,7 @@ class SamplerHarness:
                 return self.accelerator.predict(latent, timestep, conditions[0])
             found = [self.accelerator.predict(latent, timestep, tokens).clone() for tokens in conditions]
             step = plan.steps[n]
-            return self._growth.join(n == 0, latent, torch.cat(found), step.skip, step.out)
+            return self._blender.blend(n == 0, latent, torch.cat(found), step.c_skip, step.c_out)
 
         latent = self._loop.run(plan, predict, noise.to(self.engine.device))
         self.accelerator.decode(latent, self._pixels)
@@ -96,7 +96,11 @@ class SamplerHarness:
     ) -> torch.Tensor:
         """Tokens [1, rows, dim] of a prompt in silence, and of a second one."""
         heard = self._rows.given - len(states)
-        rest = states.new_zeros(heard, states.shape[1]) if self.engine.hears else states[len(states) - heard :]
+        rest = (
+            states.new_zeros(heard, states.shape[1])
+            if self.engine.trained_with_audio
+            else states[len(states) - heard :]
+        )
         values = list(scalars)[: len(self._rows.scalars.scalars) - self._rows.pairs]
         tokens = torch.zeros_like(self._tokens)
         self._rows.fill(tokens, torch.cat([states, rest]), [*values, *([share] if self._rows.pairs else [])], second)
