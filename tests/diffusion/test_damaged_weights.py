@@ -123,4 +123,4 @@ def test_a_show_holds_the_last_good_frame_and_goes_on(flow: Engine) -> None:
         broken = False
         until(lambda: show.thread.drawn > drawn + 3)
         assert not show.thread.error
-    assert any("holding the last picture" in line for line in show.lines)
+    assert any("holding the last frame" in line for line in show.lines)

@@ -127,7 +127,7 @@ def test_a_recording_without_sound_is_a_loss_but_a_key_pressed_twice_is_not(tmp_
     store.set("out.record", True)
     desk.look(display)
     desk.close(display)
-    assert len(desk.recordings.failures) == 1 and "no picture with sound" in desk.recordings.failures[0]
+    assert len(desk.recordings.failures) == 1 and "no frame with audio" in desk.recordings.failures[0]
     assert not list(tmp_path.iterdir())
 
 

@@ -150,7 +150,7 @@ class Supervisor:
                 self.remarks.append(line)
         self._choose(now)
 
-    # The input that is wanted.
+    # The requested input.
 
     def _take_opening(self, now: float) -> None:
         """Handle the result of the attempt to open the input."""
@@ -287,7 +287,7 @@ class Supervisor:
         self._begin(self._open_plainly if self._attempts.hangs() else self._open_afresh, now)
         self._notice_until = now
 
-    # What is heard.
+    # The stream in use.
 
     def _choose(self, now: float) -> None:
         first, second = self._first, self._fallback.capture if self._fallback is not None else None
@@ -318,7 +318,7 @@ class Supervisor:
             if self._trouble != "is opened":
                 self._say(f'microphone "{self._label}" {self._trouble}; waiting for it', now)
 
-    # Letting go.
+    # Releasing devices.
 
     def _let_go_of_spare(self) -> None:
         self._spare_tried = False

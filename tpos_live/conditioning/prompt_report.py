@@ -13,7 +13,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.torch_threads import use_threads
 
 _PATIENCE = 5.0
-"""Seconds between looks at whether the show has ended without a word."""
+"""Seconds between checks whether the session has ended."""
 
 
 class PromptReport:

@@ -23,7 +23,7 @@ from tpos_live.conditioning.implied_colours import implied_colours
 
 VOCABULARY_FILE = "vocabulary.json"
 KINDS = ("family", "colour", "style", "mood")
-"""Sections of the file, in the order in which they are told."""
+"""Sections of the file, in the order of the report."""
 NEAR = 0.65
 """Cosine from which a word counts as understood. Of thirty animals, tools and trades that Ember cannot draw 28 are
 below; of eighty synonyms that no caption has 48 are above, the others are drawn as their nearest phrase."""

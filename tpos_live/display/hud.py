@@ -36,11 +36,11 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
     """The rows of the HUD, most important first."""
     sound = status.sound_state + (f" · {status.sound_name}" if status.sound_name else "")
     well = status.sound_state in ("", "running")
-    tempo = f"{status.tempo:.1f} BPM · sure {status.confidence:.0%}" if status.tempo > 0 else "listening"
+    tempo = f"{status.tempo:.1f} BPM · confidence {status.confidence:.0%}" if status.tempo > 0 else "listening"
     lost = status.samples_lost
     heard = f"{status.heard} · {status.density:.0%}" if status.heard else "-"
     rows = [
-        Line("picture", f"{status.engine_fps:.1f} engine · {shown_fps:.1f} shown"),
+        Line("fps", f"{status.engine_fps:.1f} engine · {shown_fps:.1f} shown"),
         Line(
             "latency",
             f"{status.latency_ms:.0f} ms · engine busy {status.engine_busy:.0%}",
@@ -53,7 +53,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         *_understood(status.understood),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.accelerator}"),
         Line("sound", sound or "-", INK if well else WARN),
-        Line("lost", f"{lost} samples · {status.frames_replaced} pictures", BAD if lost else DIM),
+        Line("lost", f"{lost} samples · {status.frames_replaced} frames", BAD if lost else DIM),
     ]
     return rows + _recording(status)
 

@@ -1,1 +1,1 @@
-"""What is heard every 10 ms: level, bands, onsets, drums, beat, tempo, structure."""
+"""Audio features, one record per 10 ms: level, bands, onsets, drums, beat, tempo, structure."""

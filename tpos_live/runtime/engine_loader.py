@@ -107,7 +107,9 @@ class EngineLoader:
             self._wait_for_first_frame(renderer)
             self._improve(pipeline, renderer)
         except Exception as error:
-            self._status_registry.report(f"not all could be made ready, the show goes on: {first_line(error)}")
+            self._status_registry.report(
+                f"not everything could be prepared, the session continues: {first_line(error)}"
+            )
 
     def _start(self, pipeline: Pipeline) -> RenderThread:
         from tpos_live.runtime.render_thread import RenderThread

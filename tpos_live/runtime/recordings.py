@@ -133,7 +133,7 @@ class Recordings:
             lost = f", {recorder.sound_lost / RATE:.1f} s of sound lost" if recorder.sound_lost else ""
             self._report(f"recorded {recorder.path}, {hms(recorder.seconds)}, {rate:.1f} frames per second{lost}")
         elif not quiet:
-            self._fail(f"recording lost: no picture with sound came, so there is no {recorder.path}")
+            self._fail(f"recording lost: no frame with audio came, so there is no {recorder.path}")
 
     def _fail(self, line: str) -> None:
         if line not in self.failures[-1:]:

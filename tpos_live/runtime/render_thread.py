@@ -131,7 +131,7 @@ class RenderThread:
         self._ahead: Conditioning | None = None
         self.drawn = 0
         self.busy = 0.0
-        """Seconds for which pictures kept the device so far (see `FrameGenerator.busy_s`)."""
+        """Seconds for which frames occupied the device so far (see `FrameGenerator.busy_s`)."""
         self.failed = 0
         self.error = ""
         """Why the newest frame failed, one line; "" if it did not."""
@@ -147,7 +147,8 @@ class RenderThread:
         self._thread.join(timeout=1.0)
 
     def swap(self, accelerator: Backend) -> None:
-        """Go on with a faster rung, between two pictures; not after a rescue, for it is of what has failed."""
+        """Change to a faster backend between two frames; not after a failover, because the backend belongs to the
+        failed engine."""
         if not self._failed_over:
             self._next = accelerator
 
@@ -210,7 +211,7 @@ class RenderThread:
     def _fail(self, error: Exception) -> None:
         self._ahead = None  # another builder may follow
         self.failed += 1
-        line = f"the engine failed, holding the last picture: {type(error).__name__}: {first_line(error, 200)}"
+        line = f"the engine failed, holding the last frame: {type(error).__name__}: {first_line(error, 200)}"
         if line != self.error:
             self.error = line
             self._report(line)
@@ -225,5 +226,5 @@ class RenderThread:
                 return
             self._painter.reset_feedback()
         except Exception as another:  # the failover failed as well: hold the frame and retry
-            self._report(f"could not go on with less: {first_line(another, 200)}")
+            self._report(f"the fallback failed as well: {first_line(another, 200)}")
         self._stop.wait(_RETRY)
