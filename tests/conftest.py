@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from fakes import own_process
+from fakes import fast, own_process
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -14,8 +14,18 @@ pytest_plugins = ["fakes.engines"]
 HEAVY = ("gl", "display", "audio", "slow")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-slow-tests", action="store_true", help="write tests/slow_tests.txt from this run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--write-slow-tests"):
+        config.pluginmanager.register(fast.Measure())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first: those that start servers, windows and shows come last."""
+    """Mark the fast tests, and let those that start servers, windows and shows come last."""
+    fast.mark(items)
     items.sort(key=lambda item: sum(item.get_closest_marker(mark) is not None for mark in HEAVY))
 
 
