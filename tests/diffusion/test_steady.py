@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
-from tpos_live.bench.overhead import Hollow
+from tpos_live.bench.overhead import NullBackend
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
@@ -75,7 +75,7 @@ class Turns:
     def __init__(self, engine: Engine, strength: float, steps: int, hollow: bool = True) -> None:
         self.painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if hollow:
-            self.painter.use(Hollow(1))
+            self.painter.use(NullBackend(1))
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
         heard = PhraseBankConditioner(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
         self.frames: Mailbox[Frame] = Mailbox()
