@@ -33,6 +33,7 @@ def test_a_show_without_a_window_is_measured(
         "analysis",
         "encoder",
         "host",
+        "conditioning",
         "noise",
         "unet",
         "decode",
