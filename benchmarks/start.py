@@ -19,23 +19,23 @@ from pathlib import Path
 START = """
 import json, os, sys, time
 begin = float(sys.argv[1])
-from tpos_live.runtime.live_session import Show
+from tpos_live.runtime.live_session import LiveSession
 from tpos_live.core.settings_loader import load_settings
 row = {}
 def mark(name):
     row.setdefault(name, round(time.time() - begin, 2))
 def seen():
-    if "status_s" not in row and show.stage.read_window().max() > 150:
+    if "status_s" not in row and session.display.read_window().max() > 150:
         mark("status_s")
     return "status_s" in row
 def drawn():
-    if show.stage.playhead.newest is not None:
+    if session.display.interpolator.newest is not None:
         mark("picture_s")
     return "picture_s" in row
-with Show(load_settings({"sound.mute": True, "osc.port": 9577}), demo=True) as show:
+with LiveSession(load_settings({"sound.mute": True, "osc.port": 9577}), demo=True) as session:
     mark("window_s")
-    show.stage.run(seen)
-    show.stage.run(drawn)
+    session.display.run(seen)
+    session.display.run(drawn)
 print(json.dumps(row), flush=True)
 os._exit(0)  # as the program ends: a faster engine may still be loading on a thread
 """

@@ -37,8 +37,8 @@ def test_a_writer_that_is_not_read_in_time_waits_for_nothing() -> None:
     """More than a pipe holds, while the filter's thread cannot run because this one keeps the interpreter's lock."""
     code = """
 import ctypes
-from tpos_live.audio.stderr_filter import filter_chatter
-filter_chatter()
+from tpos_live.audio.stderr_filter import install_stderr_filter
+install_stderr_filter()
 libc = ctypes.PyDLL(None)  # calls keep the lock
 stderr = ctypes.c_void_p.in_dll(libc, "stderr")
 for _ in range(3000):
