@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tpos_live.audio import file_source as player
+from tpos_live.audio import file_source
 from tpos_live.audio.file_source import FileSource
 from tpos_live.audio.source import RATE, AudioError, Chunk, SourceState
 
@@ -126,7 +126,7 @@ def test_without_an_output_it_plays_unheard_and_says_so(
         def refuse(*args: object) -> None:
             raise AudioError("no sound output (Error querying device -1)")
 
-        monkeypatch.setattr(player, "Playback", refuse)
+        monkeypatch.setattr(file_source, "Playback", refuse)
     with FileSource(ramp) as sound:
         sound.pull(0.0)
         chunks, now = pull_for(sound, 0.0, 1.0)
@@ -156,7 +156,7 @@ class FakeOutput:
 def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
     ramp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(player, "Playback", FakeOutput)
+    monkeypatch.setattr(file_source, "Playback", FakeOutput)
     with FileSource(ramp) as sound:
         output = sound._output
         assert isinstance(output, FakeOutput)
@@ -182,7 +182,7 @@ def test_what_is_played_is_what_is_analysed_and_a_stalled_output_hands_over(
 
 def test_an_output_may_take_its_time_at_the_start(ramp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PulseAudio asks for a first block at once and for the next one only a second or two later."""
-    monkeypatch.setattr(player, "Playback", FakeOutput)
+    monkeypatch.setattr(file_source, "Playback", FakeOutput)
     with FileSource(ramp) as sound:
         output = sound._output
         assert isinstance(output, FakeOutput)

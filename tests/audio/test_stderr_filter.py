@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tpos_live.audio import stderr_filter as chatter
+from tpos_live.audio import stderr_filter
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,12 @@ from tpos_live.audio import stderr_filter as chatter
     ],
 )
 def test_what_the_sound_libraries_print_is_dropped(line: bytes) -> None:
-    assert not chatter.passes(line)
+    assert not stderr_filter.passes(line)
 
 
 def test_other_lines_pass() -> None:
     for line in (b"tpos-live: microphone is gone", b"Traceback", b"MESA: error: no such driver", b"  Expression"):
-        assert chatter.passes(line)
+        assert stderr_filter.passes(line)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the filter")
@@ -51,19 +51,19 @@ print("done")
 
 def test_without_the_filter_two_threads_do_not_lose_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each restored what the other had set: stderr stayed nowhere for the rest of the show."""
-    monkeypatch.setattr(chatter, "_installed", False)
+    monkeypatch.setattr(stderr_filter, "_installed", False)
     before = os.fstat(2)
     inside, leave = threading.Event(), threading.Event()
 
     def first() -> None:
-        with chatter.quiet_stderr():
+        with stderr_filter.quiet_stderr():
             inside.set()
             leave.wait(5)
 
     thread = threading.Thread(target=first)
     thread.start()
     assert inside.wait(5)
-    with chatter.quiet_stderr():
+    with stderr_filter.quiet_stderr():
         leave.set()
         thread.join(5)
     after = os.fstat(2)

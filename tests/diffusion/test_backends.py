@@ -17,8 +17,7 @@ from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cache as caches
-from tpos_live.diffusion.backends import openvino, registry
-from tpos_live.diffusion.backends import torch_compile as compiled
+from tpos_live.diffusion.backends import openvino, registry, torch_compile
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR
 from tpos_live.diffusion.backends.registry import choose, prepare_better
@@ -220,7 +219,7 @@ def on_a_card(engine: Engine) -> Any:
 def test_what_a_card_draws_with_first_and_what_is_swapped_in(
     name: str, compiled_before: bool, now: tuple[str, ...], later: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled, "is_prepared", lambda *_: compiled_before)
+    monkeypatch.setattr(torch_compile, "is_prepared", lambda *_: compiled_before)
     engine: Any = OnACard()
     assert registry.fallback_order(name, "cuda") == now
     assert registry.preparable(name, BackendRequest(engine, SIZE, 81)) == later

@@ -14,7 +14,7 @@ from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import NotReady
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.backends import cuda_graph
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.registry import choose
@@ -77,7 +77,7 @@ def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, nam
     for kind in ("eager", "cuda-graph"):
         painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
-            painter.use(graph.load("cuda-graph", painter.request))
+            painter.use(cuda_graph.load("cuda-graph", painter.request))
         states = engine.encode("blue sea")
         tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
         store = ParameterStore({"steps": 2})
@@ -101,9 +101,9 @@ def test_pictures_leave_nothing_behind(turbo: Engine) -> None:
 
 def test_another_picture_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = networks(turbo)
-    monkeypatch.setattr(graph, "networks", lambda engine: (real[0], lambda latent: real[1](latent) + 0.5))
+    monkeypatch.setattr(cuda_graph, "networks", lambda engine: (real[0], lambda latent: real[1](latent) + 0.5))
     with pytest.raises(NotReady, match="another picture"):
-        graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81))
+        cuda_graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81))
 
 
 @pytest.mark.parametrize(("brief", "recorded"), [(False, {1, 2, 4}), (True, {1})])
@@ -118,7 +118,7 @@ def test_what_draws_briefly_records_the_fewest_steps_alone(
         real(whole, steps, composition)
 
     monkeypatch.setattr(CapturedPipeline, "_run", run)
-    made = graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81, minimal_capture=brief))
+    made = cuda_graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81, minimal_capture=brief))
     assert {steps for steps, _scenes in drawn} == recorded and {scenes for _steps, scenes in drawn} == {1, 2, 3}
     noise, _last, _fresh, tokens, _without = inputs(turbo)
     made.pipeline.draw(SamplerInputs(turbo.schedule.plan(4), noise, tokens))  # is recorded when it is wanted

@@ -24,13 +24,13 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import LORAS
 from tpos_live.diffusion.backends import cache as caches
-from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.backends import cuda_graph
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.openvino import OpenVinoBackend
 from tpos_live.diffusion.backends.registry import choose, prepare_better
 from tpos_live.diffusion.backends.tensorrt import TensorRtBackend
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
-from tpos_live.diffusion.hub import download as fetch
+from tpos_live.diffusion.hub import download
 from tpos_live.diffusion.hub.presets import Preset, load_preset
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
@@ -274,7 +274,7 @@ def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder:
 def test_a_whole_picture_sees_the_new_weights(engine: Engine) -> None:
     """What holds the networks by their addresses, as a recording on a card does."""
     painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
-    rungs = {"eager": painter.backend, "cuda-graph": graph.load("cuda-graph", painter.request)}
+    rungs = {"eager": painter.backend, "cuda-graph": cuda_graph.load("cuda-graph", painter.request)}
     check_rungs(painter, rungs)
 
 
@@ -424,7 +424,7 @@ def test_descriptions_say_which_are_live(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(source)
     preset = load_preset("mine", tmp_path)
     assert preset.lora[0].live
-    fetch._describe(preset, folder)
+    download._describe(preset, folder)
     assert [lora.live for lora in read_metadata(folder).loras] == [True]
     assert not any(lora.live for name in ("sd15-lcm", "sd15-hyper") for lora in load_preset(name).lora)
     for extra, word in (("weight = 0.0\n", "cannot be 0"), (source.partition("\n")[2] * len(LORAS), "at most 4")):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tpos_live.diffusion.model.metadata import Scalar
-from tpos_live.diffusion.sampling import noise_field as motion
+from tpos_live.diffusion.sampling import noise_field
 from tpos_live.diffusion.sampling.noise_field import NoiseField, SeedScalars, kernel
 
 
@@ -126,8 +126,8 @@ def test_looking_ahead_changes_nothing_and_saves_the_next_keyframe(monkeypatch: 
     ahead, plain = NoiseField(4, 32, 32), NoiseField(4, 32, 32)
     ahead.look_ahead()  # before the first there is nothing to look ahead from
     made: list[int] = []
-    real = motion._noise
-    monkeypatch.setattr(motion, "_noise", lambda *key: made.append(key[3]) or real(*key))
+    real = noise_field._noise
+    monkeypatch.setattr(noise_field, "_noise", lambda *key: made.append(key[3]) or real(*key))
     for n in range(200):
         walk = n / 60
         made.clear()

@@ -19,7 +19,7 @@ from test_live_lora import FILES, attention, write_lora
 from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.backends import cuda_graph
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
@@ -47,7 +47,7 @@ class Set:
         self.engine = load_engine(folder, device)
         self.painter = FrameGenerator(self.engine, SIZE, "eager", GeneratorOptions(threads=1))
         if recorded:
-            self.painter.use(graph.load("cuda-graph", self.painter.request))
+            self.painter.use(cuda_graph.load("cuda-graph", self.painter.request))
         self.painter.settle()
         rows = [self.engine.encode(text).float() for text in TEXTS]
         self.tokens = torch.stack(

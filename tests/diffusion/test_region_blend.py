@@ -14,7 +14,7 @@ from test_generator import START, prompt
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.backends import cuda_graph
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import Backend
@@ -149,7 +149,7 @@ def show(painter: FrameGenerator, scenes: Regions | None, sound: bool = False, *
 def test_the_whole_picture_at_once_is_the_same(engine: Engine, steps: int, sound: bool) -> None:
     plain = FrameGenerator(engine, (64, 64), "eager")
     whole = FrameGenerator(engine, (64, 64), "eager")
-    whole.use(graph.CapturedBackend("cuda-graph", whole.request, graph.networks(engine)))
+    whole.use(cuda_graph.CapturedBackend("cuda-graph", whole.request, cuda_graph.networks(engine)))
     found = []
     for painter in (plain, whole):
         scenes = shared(painter, "red sun", "blue sea", weights=(0.4, 0.6))

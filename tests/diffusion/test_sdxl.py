@@ -20,8 +20,7 @@ from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cache as caches
-from tpos_live.diffusion.backends import openvino
-from tpos_live.diffusion.backends import tensorrt_build as plan_builder
+from tpos_live.diffusion.backends import openvino, tensorrt_build
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR, parity, verify_captured
@@ -222,7 +221,7 @@ def test_compiling_takes_it_whole(xl: Engine) -> None:
 
 def test_the_plan_builder_traces_one_module(xl: Engine) -> None:
     """The module that is exported for TensorRT: half precision inside, and the same picture."""
-    half = plan_builder.HalfUnet(deepcopy(xl.unet).half()).eval()
+    half = tensorrt_build.HalfUnet(deepcopy(xl.unet).half()).eval()
     inputs = noise_of(), torch.tensor([999.0]), xl.encode("sea")[None]
     with torch.inference_mode():
         traced = torch.jit.trace(half, inputs, check_trace=False)

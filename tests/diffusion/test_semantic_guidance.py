@@ -14,7 +14,7 @@ from test_steady import MOST, grown
 
 from tpos_live.conditioning.conditioning import Conditioning, EditDirections
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
-from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.backends import cuda_graph
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import Engine, load_engine
@@ -265,7 +265,7 @@ def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
     for kind in ("eager", "cuda-graph"):
         painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
-            painter.use(graph.load("cuda-graph", painter.request))
+            painter.use(cuda_graph.load("cuda-graph", painter.request))
         led = toward(engine, painter, "red fire", "bell")
         snapshot: Snapshot = ParameterStore({"steps": 4}).snapshot()
         tokens = prompt(engine, painter)

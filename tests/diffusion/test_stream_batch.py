@@ -14,7 +14,7 @@ from fakes.tiny_engine import make_tiny_engine
 from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends import cuda_graph as graph
+from tpos_live.diffusion.backends import cuda_graph
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
@@ -126,7 +126,7 @@ def test_the_painter_shows_the_same_still_scene(request: pytest.FixtureRequest, 
     for in_flight in (False, True):
         painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=in_flight))
         if kind == "cuda-graph":
-            painter.use(graph.load("cuda-graph", painter.request))
+            painter.use(cuda_graph.load("cuda-graph", painter.request))
         tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
         still = FrameParams(time=1.0, noise_position=0.4, guidance=2.0)
         frames = [

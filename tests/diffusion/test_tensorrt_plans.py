@@ -15,7 +15,7 @@ from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.core.errors import EngineError, NotReady
 from tpos_live.diffusion.backends import cache as caches
-from tpos_live.diffusion.backends import tensorrt_plans as plans
+from tpos_live.diffusion.backends import tensorrt_plans
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR, parity
 from tpos_live.diffusion.backends.registry import choose, is_available
@@ -37,27 +37,28 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if TensorRT for RTX 9.9 were installed."""
-    monkeypatch.setattr(plans, "library_version", lambda kind: "9.9")
-    monkeypatch.setattr(plans, "is_available", lambda kind: (True, ""))
+    monkeypatch.setattr(tensorrt_plans, "library_version", lambda kind: "9.9")
+    monkeypatch.setattr(tensorrt_plans, "is_available", lambda kind: (True, ""))
 
 
 def write_plan(place: Path, **changes: object) -> Sidecar:
     """A folder that looks like a plan."""
     place.mkdir(parents=True, exist_ok=True)
-    for name in plans.NETWORKS:
+    for name in tensorrt_plans.NETWORKS:
         (place / f"{name}.plan").write_bytes(name.encode() * 100)
     facts = Sidecar(
-        format=plans.FORMAT, kind="tensorrt-rtx", library="9.9", card=CARD, size=SIZE, tokens=81, weights="w",
-        torch="t", sha256={name: sum_of(place / f"{name}.plan") for name in plans.NETWORKS}, networks={}, seconds={},
+        format=tensorrt_plans.FORMAT, kind="tensorrt-rtx", library="9.9", card=CARD, size=SIZE, tokens=81, weights="w",
+        torch="t", sha256={name: sum_of(place / f"{name}.plan") for name in tensorrt_plans.NETWORKS}, networks={},
+        seconds={},
     ).model_copy(update=changes)  # fmt: skip
-    plans.write_sidecar(place, facts)
+    tensorrt_plans.write_sidecar(place, facts)
     return facts
 
 
 def test_a_whole_plan_is_read(library: None, tmp_path: Path) -> None:
     facts = write_plan(tmp_path / "plan")
     assert read_plan(tmp_path / "plan", "tensorrt-rtx", CARD) == facts
-    plans.write_parity(tmp_path / "plan", facts, 47.123)
+    tensorrt_plans.write_parity(tmp_path / "plan", facts, 47.123)
     assert read_plan(tmp_path / "plan", "tensorrt-rtx", CARD).parity_db == 47.12
     assert sorted(path.name for path in (tmp_path / "plan").iterdir()) == ["decoder.plan", SIDECAR, "unet.plan"]
 
@@ -90,12 +91,12 @@ def test_the_key_is_of_all_that_a_plan_depends_on(
     library: None, cache: Path, turbo: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def key(engine: Engine = turbo, kind: str = "tensorrt-rtx", rows: int = 81, card: str = CARD) -> str:
-        return plans.folder(kind, BackendRequest(engine, SIZE, rows), card).name
+        return tensorrt_plans.folder(kind, BackendRequest(engine, SIZE, rows), card).name
 
     other = load_engine(make_tiny_engine(tmp_path / "other", "sd-turbo", seed=5), "cpu")
     keys = [key(), key(other), key(kind="tensorrt"), key(rows=80), key(card="sm86")]
-    keys.append(plans.folder("tensorrt-rtx", BackendRequest(turbo, (96, 64), 81), CARD).name)
-    monkeypatch.setattr(plans, "library_version", lambda kind: "10.0")
+    keys.append(tensorrt_plans.folder("tensorrt-rtx", BackendRequest(turbo, (96, 64), 81), CARD).name)
+    monkeypatch.setattr(tensorrt_plans, "library_version", lambda kind: "10.0")
     keys.append(key())
     assert len(set(keys)) == len(keys)
 
@@ -114,7 +115,7 @@ def test_what_cannot_be_compiled_is_one_line(library: None, cache: Path, turbo: 
 def test_a_build_that_fails_leaves_nothing(
     library: None, cache: Path, turbo: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plans.sys, "executable", "/bin/false")
+    monkeypatch.setattr(tensorrt_plans.sys, "executable", "/bin/false")
     with pytest.raises(EngineError, match="the show runs on"):
         compile_plan("tensorrt-rtx", BackendRequest(turbo, SIZE, 81), CARD)
     assert list((cache / "tensorrt-rtx").iterdir()) == []

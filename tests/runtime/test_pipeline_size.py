@@ -11,7 +11,7 @@ import torch
 from tpos_live.core.paths import shipped
 from tpos_live.core.settings import Settings
 from tpos_live.diffusion.model.metadata import EngineMetadata, read_metadata
-from tpos_live.runtime import pipeline as pipeline
+from tpos_live.runtime import pipeline
 
 ENGINE = EngineMetadata(size=(256, 256), sizes=[(256, 256), (320, 192), (448, 256), (512, 288)], multiple=32)
 

@@ -19,7 +19,7 @@ from tpos_live.training.audio_model.stream_dataset import Streams
 from tpos_live.training.audio_model.train import train_encoder
 from tpos_live.training.audio_model.trainer import EncoderPlan
 from tpos_live.training.errors import DataError
-from tpos_live.training.synth import sound_effects as sounds
+from tpos_live.training.synth import sound_effects
 from tpos_live.training.synth.synth import loudness
 
 RATE = 48_000
@@ -79,13 +79,13 @@ def test_stretches_with_carried_state_are_one_stretch() -> None:
     assert torch.equal(forgotten.keys[0], carried.keys[0])
 
 
-@pytest.mark.parametrize("text", sounds.KINDS)
+@pytest.mark.parametrize("text", sound_effects.KINDS)
 def test_sounds_are_equally_loud_and_repeat(text: str) -> None:
     for density in (0.05, 0.95):
-        made = sounds.make(text, density, 1.0, 3)
+        made = sound_effects.make(text, density, 1.0, 3)
         assert made.shape == (RATE,) and made.dtype == np.float32 and np.isfinite(made).all()
-        assert loudness(np.stack([made, made], 1)) == pytest.approx(sounds.LUFS, abs=0.7)
-    assert np.array_equal(made, sounds.make(text, 0.95, 1.0, 3))
+        assert loudness(np.stack([made, made], 1)) == pytest.approx(sound_effects.LUFS, abs=0.7)
+    assert np.array_equal(made, sound_effects.make(text, 0.95, 1.0, 3))
 
 
 def test_streams_tell_one_story_twice() -> None:
@@ -238,7 +238,7 @@ def test_classes_can_be_left_out(trained: Path, tmp_path: Path) -> None:
 
 
 def test_made_clips_know_their_density_and_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sounds, "KINDS", {text: sounds.KINDS[text] for text in ("rain", "siren")})
+    monkeypatch.setattr(sound_effects, "KINDS", {text: sound_effects.KINDS[text] for text in ("rain", "siren")})
     clips = made_clips(3, 1.0, 5, tmp_path / "cache.npz")
     assert [clip.text for clip in clips] == ["rain"] * 3 + ["siren"] * 3
     assert [int(3 * clip.density) for clip in clips] == [0, 1, 2, 0, 1, 2]

@@ -12,7 +12,7 @@ import torch
 
 from tpos_live.audio_encoder.checkpoint import read_metadata
 from tpos_live.audio_encoder.streaming import SILENT_DB, Layout
-from tpos_live.training.audio_model import yamnet_teacher as teacher
+from tpos_live.training.audio_model import yamnet_teacher
 from tpos_live.training.audio_model.clips import Clip, Sound
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.pretrain import (
@@ -40,7 +40,7 @@ class Loudness:
     def __init__(self, path: Path) -> None:
         del path
 
-    def hear(self, mono: np.ndarray, hops: int = teacher.TARGET_HOPS) -> tuple[np.ndarray, np.ndarray]:
+    def hear(self, mono: np.ndarray, hops: int = yamnet_teacher.TARGET_HOPS) -> tuple[np.ndarray, np.ndarray]:
         n = len(mono) // (480 * hops)
         level = np.log10(np.square(mono[: n * 480 * hops].reshape(n, -1)).mean(axis=1) + 1e-9)
         teacher_embeddings = np.outer(level, np.random.default_rng(0).standard_normal(100))
@@ -73,7 +73,7 @@ def test_a_few_takes_of_each_sound_are_heard(sounds: Path, tmp_path: Path) -> No
 def test_a_teacher_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "yamnet.tflite").write_bytes(b"no net")
     with pytest.raises(DataError, match=r"pip install ai-edge-litert|is not YAMNet"):
-        teacher.Yamnet(tmp_path / "yamnet.tflite")
+        yamnet_teacher.Yamnet(tmp_path / "yamnet.tflite")
 
 
 def test_a_soundfont_that_is_none_is_named_at_once(sounds: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_soundfont_that_is_none_is_named_at_once(sounds: Path, tmp_path: Path)
 
 
 def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
     lines: list[str] = []
     extra = [Sound("made/1", 0.1 * np.random.default_rng(2).standard_normal(RATE).astype(np.float32))]
     targets = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append, extra)
@@ -121,7 +121,7 @@ def test_what_is_told_fits_what_is_heard() -> None:
 
 
 def test_ears_are_taught_and_given(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
     lines: list[str] = []
     options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append}
     path = pretrain_backbone(sounds, Path("teacher"), minutes=0.01, **options)  # type: ignore[arg-type]
@@ -153,7 +153,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_a_fold_that_is_left_out_is_never_heard(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
     lines: list[str] = []
     cache = tmp_path / "clip-lessons.npz"
     for _ in range(2):  # from the clips, and from what was kept of them
@@ -172,7 +172,7 @@ def test_a_fold_that_is_left_out_is_never_heard(clips: Path, tmp_path: Path, mon
 def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
     sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
     lines: list[str] = []
     options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append, "minutes": 0.005}
     first = pretrain_backbone(sounds, Path("teacher"), **options)  # type: ignore[arg-type]
@@ -188,7 +188,7 @@ def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
 def test_names_are_learned_by_the_ears_that_may_be_used(
     sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teacher, "Yamnet", Loudness)
+    monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
     run, lines = tmp_path / "run", list[str]()
     options = {"run": run, "variants": 0, "layout": TINY, "say": lines.append}
     pretrain_backbone(sounds, Path("teacher"), minutes=0.005, **options)  # type: ignore[arg-type]

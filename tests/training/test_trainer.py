@@ -17,8 +17,7 @@ from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file
 
 from tpos_live.cli.main import cli
-from tpos_live.training.image_model import autoencoder
-from tpos_live.training.image_model import dataset as pairs
+from tpos_live.training.image_model import autoencoder, dataset
 from tpos_live.training.image_model import train as ember
 from tpos_live.training.image_model.dataset import LAYOUT, Pool, Renderer, RenderProcess, Words
 from tpos_live.training.image_model.discriminator import Discriminator, adversarial_loss, balanced, discriminator_loss
@@ -269,7 +268,7 @@ def test_a_second_scene_stands_in_rows_of_its_own() -> None:
     words = Words(None, None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            pairs, "encode", lambda _e, _t, texts: torch.tensor([[[float(len(t))] * DIM] * 24 for t in texts])
+            dataset, "encode", lambda _e, _t, texts: torch.tensor([[[float(len(t))] * DIM] * 24 for t in texts])
         )
         rows = words.tokens([one, two, both])
     at = LAYOUT.second

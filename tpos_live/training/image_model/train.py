@@ -23,8 +23,7 @@ from tqdm import tqdm
 from tpos_live.core.atomic import atomic_write, write_text
 from tpos_live.core.optional_library import optional_library
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
-from tpos_live.training.image_model import autoencoder
-from tpos_live.training.image_model import contact_sheet as sheet
+from tpos_live.training.image_model import autoencoder, contact_sheet
 from tpos_live.training.image_model.checkpoint import begin_from
 from tpos_live.training.image_model.cpu_speedups import speed_up_cpu
 from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, RenderProcess, Words
@@ -345,7 +344,8 @@ class Trainer:
         _write_state(self.run, self.state)
         folder = self.run / "samples"
         folder.mkdir(exist_ok=True)
-        sheet.families(self.average(), self.vae, self.words, folder / f"{self.state.steps:06d}.png", self.plan.families)
+        path = folder / f"{self.state.steps:06d}.png"
+        contact_sheet.families(self.average(), self.vae, self.words, path, self.plan.families)
 
     def load(self) -> None:
         """Go on from the checkpoint in the run folder, if there is one."""
