@@ -92,7 +92,7 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     # A show that starts on the converted engine does not read the networks; what falls back to them does.
     lazy = load_engine(flow.folder, "cpu", lazy=True)
     assert (
-        FrameGenerator(lazy, SIZE, options=GeneratorOptions(threads=1)).accelerator.name == "openvino"
+        FrameGenerator(lazy, SIZE, options=GeneratorOptions(threads=1)).backend.name == "openvino"
         and not lazy.networks.loaded
     )
     assert (
