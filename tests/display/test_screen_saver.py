@@ -15,7 +15,7 @@ from fakes.session_bus import Service, session_bus
 from fakes.tools import require_tool
 from fakes.xvfb import one_screen, run, wait_until
 
-from tpos_live.cli.main import doctor
+from tpos_live.cli import doctor
 from tpos_live.display import screen_saver
 from tpos_live.display.screen_saver import ScreenSaverInhibitor, desktop, portal
 
