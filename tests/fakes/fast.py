@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-MEAN, TOTAL = 0.25, 1.0
+MEAN, TOTAL = 0.1, 0.5
 HEAVY = ("gl", "display", "audio", "slow", "own_process")
 LIST = Path(__file__).parents[1] / "slow_tests.txt"
 
