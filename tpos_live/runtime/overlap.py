@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Self
 
 import numpy as np
-import torch
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.torch_threads import use_threads
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.postfx import PostFxParams
@@ -58,11 +58,6 @@ class OverlappedVideoWriter:
         self._failed = False
 
     def __enter__(self) -> Self:
-        # set_num_threads also sets the default of new threads: restore the caller's number at once.
-        threads, started = torch.get_num_threads(), threading.Barrier(self._count)
-        for _ in self._composing.map(lambda _n: started.wait(), range(self._count)):
-            pass
-        torch.set_num_threads(threads)
         return self
 
     def put(self, params: FrameParams, frame: Frame | None, sound: np.ndarray) -> None:
@@ -95,8 +90,7 @@ class OverlappedVideoWriter:
         self._on_written()
 
     def _begin(self) -> None:
-        torch.set_num_threads(1)
-        torch.get_num_threads()  # a thread reads the default at its first call: before the caller's is restored
+        use_threads(1)
         self._local.compositor = CpuCompositor(self._size)
 
     def _compose(self, postfx: PostFxParams, frame: Frame | None) -> np.ndarray:
