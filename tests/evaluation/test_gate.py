@@ -14,13 +14,15 @@ from click.testing import CliRunner
 from tpos_live.cli.evaluate import evaluate
 from tpos_live.conditioning.vocabulary import VOCABULARY_FILE, load_vocabulary, offered_scenes
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.evaluation.classifier.command import chosen
 from tpos_live.evaluation.classifier.model import FILE, SceneClassifier, load_classifier, save_classifier
-from tpos_live.evaluation.gate import APART, NAMED, Verdict, judge_families, offer, trained_families
-from tpos_live.evaluation.harness.context import EvaluationContext, offered_families
+from tpos_live.evaluation.gate import APART, NAMED, Verdict, judge_families
+from tpos_live.evaluation.harness.context import EvaluationContext, engine_families
 from tpos_live.evaluation.harness.pool import WorkerPool
 from tpos_live.evaluation.harness.sampler import SamplerHarness
 from tpos_live.evaluation.reference_stats import ReferenceStats
 from tpos_live.training.text.captions import PHRASES
+from tpos_live.training.text.families_file import write_families
 
 
 @pytest.mark.parametrize(
@@ -48,16 +50,18 @@ def test_renders_pass_their_own_gate_and_noise_does_not(engine_folder: Path) -> 
 def test_what_is_not_offered_is_not_in_the_vocabulary(engine_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "engine"
     shutil.copytree(engine_folder, folder)
-    assert trained_families(folder) == [] and offered_scenes(folder) is None
-    offer(folder, ["fire", "ocean"], ["fire", "ocean", "galaxy"])
-    assert trained_families(folder) == ["fire", "ocean", "galaxy"] and offered_families(folder) == ["fire", "ocean"]
+    assert engine_families(folder) == ([], []) and offered_scenes(folder) is None
+    write_families(folder, ["fire", "ocean"], ["fire", "ocean", "galaxy"])
+    assert engine_families(folder) == (["fire", "ocean"], ["fire", "ocean", "galaxy"])
     assert offered_scenes(folder) == {*PHRASES["fire"], *PHRASES["ocean"]}
     engine = load_engine(folder, "cpu")
     vocabulary = load_vocabulary(folder, engine.sentences)
     assert vocabulary is not None and set(vocabulary.match("galaxy").families) <= {"fire", "ocean"}
-    with pytest.raises(ValueError, match="no family"):
-        offer(folder, [], ["fire"])
-    assert offered_families(folder) == ["fire", "ocean"]
+    with pytest.raises(ValueError, match="must offer a family"):
+        write_families(folder, [], ["fire"])
+    assert engine_families(folder).offered == ["fire", "ocean"]
+    # The classifier learns all that the engine was trained on: the gate needs it to know them.
+    assert chosen("", folder) == ["fire", "ocean", "galaxy"]
 
 
 def test_the_command_says_and_writes(engine_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,15 +93,17 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
     from dataclasses import replace
 
     from tpos_live.diffusion.hub.resolve import resolve_engine
-    from tpos_live.evaluation.gate import judge_families, offer, trained_families
+    from tpos_live.evaluation.gate import judge_families
+    from tpos_live.evaluation.harness.context import engine_families
     from tpos_live.evaluation.image_model import SHORT, Evaluation
     from tpos_live.evaluation.metrics.cpu_affinity import cores
+    from tpos_live.training.text.families_file import write_families
 
     folder, _ = resolve_engine(engine)
     unwanted = {name.strip() for name in without.split(",") if name.strip()}
     counts = replace(SHORT, pictures=frames)
     with Evaluation(folder, seed, counts, None, accelerator, len(cores()), Path("runs/evaluation")) as evaluation:
-        trained = trained_families(folder) or evaluation.families
+        trained = engine_families(folder).trained or evaluation.families
         if unknown := sorted(unwanted - set(trained)):
             raise click.BadParameter(f"the engine was not trained on {', '.join(unknown)}", param_hint="--without")
         verdicts = judge_families(evaluation.pool, evaluation.renders, trained, frames)
@@ -110,7 +112,7 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
     offered = [verdict.family for verdict in verdicts if verdict.passed and verdict.family not in unwanted]
     click.echo(f"{len(offered)} of {len(trained)} families pass")
     if write and offered:
-        offer(folder, offered, trained)
+        write_families(folder, offered, trained)
         click.echo(f"{folder} offers them")
     return 0 if offered else 1
 

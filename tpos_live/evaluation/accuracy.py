@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from tpos_live.evaluation.captions import Caption
 from tpos_live.evaluation.harness.context import EvaluationContext
 from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.metrics.report import Figure
-from tpos_live.evaluation.metrics.statistics import frechet, spearman
+from tpos_live.evaluation.metrics.statistics import frechet, mean_distance, spearman
 from tpos_live.evaluation.reference_stats import PART, ReferenceStats, single
 from tpos_live.training.image_model.recipe import PLAIN
 from tpos_live.training.text.captions import PHRASES
@@ -90,7 +89,7 @@ def distances(pool: WorkerPool, renders: ReferenceStats, pictures: int, many: in
     done = list(zip(parts, pool.map("distance to fresh renders", _drawn, parts), strict=True))
     real = renders.features(pool, families, pictures)
     drawn = {name: np.concatenate([one for part, (one, _) in done if part.family == name]) for name in families}
-    apart = float(np.mean([frechet(real[a], real[b]) for a, b in combinations(families, 2)]))
+    apart = mean_distance(real)
     near = {name: frechet(drawn[name], real[name]) for name in families}
     half = pictures // 2
     floor = float(np.mean([frechet(real[name][:half], real[name][half:]) for name in families])) if half > 1 else 0.0

@@ -1,33 +1,26 @@
 """The gate: an engine offers a scene family only when its frames of that family are good enough.
 
 A family passes when the classifier names it in NAMED of its one-step frames, and when its distance to fresh renders is
-at most APART of the mean distance between families. `offer` writes the families that pass into the engine folder:
-prompts and sounds then lead to them alone.
+at most APART of the mean distance between families. Prompts and sounds lead to the families that the engine folder
+offers alone (`training/text/families_file.py`).
 """
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
-from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
 from tpos_live.evaluation.harness.context import EvaluationContext
 from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
-from tpos_live.evaluation.metrics.statistics import frechet
+from tpos_live.evaluation.metrics.statistics import frechet, mean_distance
 from tpos_live.evaluation.reference_stats import PART, ReferenceStats, single
-from tpos_live.training.text.captions import vocabulary
 
 NAMED = 0.9
 """Share of one-step frames in which the classifier must name the family."""
 APART = 0.2
 """Fréchet distance to fresh renders over the mean distance between families, at most."""
-FAMILIES_FILE = "families.toml"
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,7 @@ def judge_families(pool: WorkerPool, renders: ReferenceStats, families: Sequence
     parts = [(name, start, min(PART, pictures - start)) for name in families for start in range(0, pictures, PART)]
     done = list(zip(parts, pool.map("gate", _drawn, parts), strict=True))
     real = renders.features(pool, families, pictures)
-    between = float(np.mean([frechet(real[a], real[b]) for a, b in combinations(families, 2)]))
+    between = mean_distance(real)
     verdicts = []
     for name in families:
         features = np.concatenate([found for part, (found, _) in done if part[0] == name])
@@ -84,25 +77,3 @@ def _drawn(context: EvaluationContext, part: tuple[str, int, int]) -> tuple[np.n
     ]
     features, logits, _ = context.classify(frames)
     return features, [context.classifier.families[at] for at in logits.argmax(1).tolist()]
-
-
-def trained_families(folder: Path) -> list[str]:
-    """The families that an engine was trained on, offered or not; none where it does not say."""
-    try:
-        told = tomllib.loads((folder / FAMILIES_FILE).read_text(encoding="utf-8"))
-        return [str(name) for name in told.get("trained", told["families"])]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def offer(folder: Path, offered: Sequence[str], trained: Sequence[str]) -> None:
-    """Write which families the engine offers: FAMILIES_FILE and its vocabulary. Raises ValueError for none."""
-    if not offered:
-        raise ValueError("no family passes the gate; the engine stays as it is")
-    lines = ["# `families` are the scene families that this engine offers: they passed `tpos-live evaluate gate`."]
-    lines += ["# `trained` are all that it was trained on. The names are a contract."]
-    for key, names in (("families", offered), ("trained", trained)):
-        lines += [f"{key} = [", *(f'  "{name}",' for name in names), "]"]
-    (folder / FAMILIES_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    words = json.dumps(vocabulary(offered), indent=1, ensure_ascii=False)
-    (folder / VOCABULARY_FILE).write_text(words + "\n", encoding="utf-8")

@@ -84,12 +84,12 @@ class Evaluation:
         Raises ClassifierError and CaptionsError, each one line.
         """
         from tpos_live.evaluation.classifier.model import FILE, load_classifier
-        from tpos_live.evaluation.harness.context import offered_families
+        from tpos_live.evaluation.harness.context import engine_families
         from tpos_live.evaluation.reference_stats import ReferenceStats
 
         self.folder, self.seed, self.counts, self.accelerator, self.workers = folder, seed, counts, accelerator, workers
         self.classifier, self.facts = load_classifier(folder)
-        taught = offered_families(folder)
+        taught = engine_families(folder).offered
         if unknown := [name for name in taught if name not in self.classifier.families]:
             click.echo(
                 f"the classifier does not know {', '.join(unknown)}; make it again: tpos-live train judge", err=True

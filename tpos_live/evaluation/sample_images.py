@@ -15,6 +15,7 @@ from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
 from tpos_live.training.image_model.contact_sheet import NOISE_CHANNELS, families, paint, save
 from tpos_live.training.image_model.dataset import Words
 from tpos_live.training.image_model.recipe import PLAIN, Recipe
+from tpos_live.training.text.families_file import read_families
 from tpos_live.training.text.text_encoder import encode
 
 PROMPTS = (
@@ -77,8 +78,6 @@ def blends(harness: SamplerHarness, path: Path, pairs: Sequence[tuple[str, str]]
 
 def main(engine: Path, folder: Path) -> None:
     """Write the three sheets of an engine folder: families at three intensities, prompts, blends."""
-    import tomllib
-
     from diffusers import AutoencoderTiny, UNet2DConditionModel
     from transformers import AutoTokenizer, BertModel
 
@@ -86,7 +85,7 @@ def main(engine: Path, folder: Path) -> None:
     vae = AutoencoderTiny.from_pretrained(engine / "vae").float().eval()
     encoder = BertModel.from_pretrained(engine / "text_encoder").float().eval()
     words = Words(encoder, AutoTokenizer.from_pretrained(engine / "tokenizer"))
-    names = tomllib.loads((engine / "families.toml").read_text(encoding="utf-8"))["families"]
+    names = read_families(engine).offered
     vocabulary = load_vocabulary(engine, lambda texts: encode(encoder, words.tokenizer, texts)[:, 0])
     told = vocabulary.rewrite if vocabulary else str  # as a show tells them
     families(unet, vae, words, folder / "ember-families.png", names, compare=False)

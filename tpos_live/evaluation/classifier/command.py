@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 import click
@@ -50,6 +49,7 @@ def run(
 def chosen(families: str, folder: Path = Path()) -> list[str]:
     """Family names that an option means; "" = those that the engine in `folder` was trained on, or else Ember."""
     from tpos_live.training.scenes.families import FAMILIES
+    from tpos_live.training.text.families_file import FAMILIES_FILE, read_families
 
     if families == "all":
         return list(FAMILIES)
@@ -58,10 +58,11 @@ def chosen(families: str, folder: Path = Path()) -> list[str]:
         if unknown := [name for name in names if name not in FAMILIES]:
             raise click.UsageError(f"there is no scene family {unknown[0]!r}; families are {', '.join(FAMILIES)}")
         return names
-    path = folder / "families.toml"
-    if not path.exists():
-        path = shipped("engines") / "ember" / "families.toml"
+    if not (folder / FAMILIES_FILE).exists():
+        folder = shipped("engines") / "ember"
     try:
-        return [str(name) for name in tomllib.loads(path.read_text(encoding="utf-8"))["families"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise click.UsageError(f"{path}: not a list of families ({error}); name them with --families") from error
+        return read_families(folder).trained
+    except (OSError, ValueError) as error:
+        raise click.UsageError(
+            f"{folder / FAMILIES_FILE}: not a list of families ({error}); name them with --families"
+        ) from error

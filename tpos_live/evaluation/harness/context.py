@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from tpos_live.conditioning.prompt_rewriter import PromptRewriter
 from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.evaluation.classifier.model import SceneClassifier
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
+from tpos_live.training.text.families_file import EngineFamilies, read_families
 
 BATCH = 16
 """Images that the classifier looks at together."""
@@ -35,8 +35,8 @@ class EvaluationContext:
         rewrite = PromptRewriter(vocabulary)
         self.states = lru_cache(maxsize=4096)(lambda prompt: engine.encode(rewrite(prompt)))
         self.engine_states = lru_cache(maxsize=4096)(engine.encode)
-        taught = offered_families(harness.engine.folder)
-        self.families = tuple(name for name in classifier.families if not taught or name in taught)
+        offered = engine_families(harness.engine.folder).offered
+        self.families = tuple(name for name in classifier.families if not offered or name in offered)
 
     def index(self, family: str) -> int:
         """The place of a family among the classifier's answers."""
@@ -61,9 +61,9 @@ class EvaluationContext:
         return features.numpy(), logits.numpy(), strength.numpy()
 
 
-def offered_families(folder: Path) -> list[str]:
-    """Families that an engine was trained on, by its own `families.toml`; none where it does not say."""
+def engine_families(folder: Path) -> EngineFamilies:
+    """Families that an engine offers and was trained on; none where it does not say."""
     try:
-        return [str(name) for name in tomllib.loads((folder / "families.toml").read_text(encoding="utf-8"))["families"]]
-    except (OSError, ValueError, KeyError):
-        return []
+        return read_families(folder)
+    except (OSError, ValueError):
+        return EngineFamilies([], [])

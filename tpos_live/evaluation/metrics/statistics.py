@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -28,6 +29,11 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     shared = np.sqrt(np.clip(np.linalg.eigvalsh(root @ cov_b @ root), 0, None)).sum()
     shift = a.mean(0) - b.mean(0)
     return max(float(shift @ shift + np.trace(cov_a) + np.trace(cov_b) - 2 * shared), 0.0)
+
+
+def mean_distance(clouds: Mapping[str, np.ndarray]) -> float:
+    """Mean Fréchet distance of all pairs of named clouds: the unit of a distance to one of them."""
+    return float(np.mean([frechet(a, b) for a, b in combinations(clouds.values(), 2)]))
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:

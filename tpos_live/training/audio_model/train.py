@@ -171,10 +171,9 @@ def export(
 
 def known_families() -> list[str]:
     """The families that the Ember in the box names."""
-    import tomllib
+    from tpos_live.training.text.families_file import read_families
 
-    text = (shipped("engines") / "ember" / "families.toml").read_text(encoding="utf-8")
-    return [str(name) for name in tomllib.loads(text)["families"]]
+    return read_families(shipped("engines") / "ember").offered
 
 
 def known_scenes(texts: Sequence[str]) -> list[str]:

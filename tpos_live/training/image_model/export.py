@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tpos_live.conditioning.vocabulary import VOCABULARY_FILE
 from tpos_live.core.atomic import atomic_folder
 from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineMetadata, UnetInputs
 from tpos_live.training.image_model.dataset import AUDIO_TOKENS, FIELDS, PACKING
 from tpos_live.training.image_model.recipe import SCALARS
 from tpos_live.training.image_model.rectified_flow import BLURS, scheduler
-from tpos_live.training.text.captions import vocabulary
+from tpos_live.training.text.families_file import write_families
 
 SIZES = [(256, 256), (320, 192), (448, 256), (512, 288)]
 DETAIL = 0.75
@@ -47,11 +46,7 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, f
         for path in fresh.rglob("*.safetensors"):
             path.chmod(0o644)
         (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
-        words = json.dumps(vocabulary(families), indent=1, ensure_ascii=False)
-        (fresh / VOCABULARY_FILE).write_text(words + "\n", encoding="utf-8")
-        names = ",\n".join(f'  "{name}"' for name in families)
-        head = "# The scene families that Ember was trained on. The names are a contract.\n"
-        (fresh / "families.toml").write_text(f"{head}families = [\n{names},\n]\n", encoding="utf-8")
+        write_families(fresh, families, families)
         for kept in out.iterdir() if out.exists() else ():
             if not (fresh / kept.name).exists():
                 (shutil.copytree if kept.is_dir() else shutil.copy2)(kept, fresh / kept.name)
