@@ -6,7 +6,7 @@ have the names that transformers gives them, and the states are the same to roun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +18,6 @@ from torch.nn import Embedding, LayerNorm, Linear, ModuleDict, ModuleList
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.diffusion.model.networks import read_json, require_tensors
 
-_MOST = 20_000
-"""Characters of a text that are looked at."""
 _NEEDED = {
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
     "max_position_embeddings", "type_vocab_size", "layer_norm_eps",
@@ -96,9 +94,9 @@ class BertReader:
         tokenizer.no_padding()
         tokenizer.enable_truncation(self.words)
 
-    def read(self, texts: Sequence[str], padding: str, words: int, device: torch.device, **_options: bool) -> Any:
+    def read(self, texts: list[str], padding: str, words: int, device: torch.device, **_options: bool) -> Any:
         """States of texts, as a tuple of one. padding: "max_length" (to `words` tokens) or "longest"."""
-        found = self._tokenizer.encode_batch([text[:_MOST] for text in texts])
+        found = self._tokenizer.encode_batch(texts)
         rows = [encoding.ids[:words] for encoding in found]
         length = words if padding == "max_length" else max(map(len, rows), default=0)
         ids = torch.tensor([[*row, *[self._padding] * (length - len(row))] for row in rows], device=device)

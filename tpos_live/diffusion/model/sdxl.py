@@ -16,6 +16,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from tpos_live.diffusion.model.unet_wrapper import UnetWrapper
+
 ADDED = "text_time"
 """`addition_embed_type` of a UNet that wants a pooled embedding and the six numbers."""
 _NUMBERS = 6
@@ -34,36 +36,19 @@ def pack(states: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
     return torch.cat([row[:, None], states], dim=1)
 
 
-class PooledUnet(torch.nn.Module):
+class PooledUnet(UnetWrapper):
     """A UNet that finds its pooled embedding in the first row of its tokens."""
 
     def __init__(self, unet: torch.nn.Module, width: int, factor: int) -> None:
         """width: of the pooled embedding. factor: pixels along one side of a latent pixel."""
-        super().__init__()
-        self.unet, self.width, self.factor = unet, width, factor
+        super().__init__(unet)
+        self.width, self.factor = width, factor
 
-    def forward(
-        self,
-        sample: torch.Tensor,
-        timestep: torch.Tensor,
-        encoder_hidden_states: torch.Tensor,
-        return_dict: bool = False,
-    ) -> tuple[torch.Tensor]:
-        """The prediction [B, C, h, w], as a tuple of one, whatever `return_dict` says.
-
-        sample: [B, C, h, w]. timestep: [B] or one number. encoder_hidden_states: [B, 1 + words, dim].
-        """
+    def inputs(self, sample: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, dict[str, object]]:
         # In float32, as the numbers' embedding is: what joins the two in an exported network wants one type.
-        pooled = encoder_hidden_states[:, 0, : self.width].float()
+        pooled = tokens[:, 0, : self.width].float()
         added = {"text_embeds": pooled, "time_ids": self._numbers(sample)}
-        found: tuple[torch.Tensor] = self.unet(
-            sample,
-            timestep,
-            encoder_hidden_states=encoder_hidden_states[:, 1:],
-            added_cond_kwargs=added,
-            return_dict=False,
-        )
-        return found
+        return sample, {"encoder_hidden_states": tokens[:, 1:], "added_cond_kwargs": added}
 
     def _numbers(self, sample: torch.Tensor) -> torch.Tensor:
         """Height and width in pixels, no crop, height and width: float32 [B, 6].

@@ -39,15 +39,9 @@ class Reader:
         """Number of tokens of a text; longer texts are cut."""
         return min(int(self.tokenizer.model_max_length), int(self.encoder.config.max_position_embeddings))
 
-    def read(self, texts: Sequence[str], padding: str, words: int, device: torch.device, **options: bool) -> Any:
+    def read(self, texts: list[str], padding: str, words: int, device: torch.device, **options: bool) -> Any:
         """The text encoder's output for texts. padding: "max_length" (to `words` tokens) or "longest"."""
-        inputs = self.tokenizer(
-            [text[:_MOST] for text in texts],
-            padding=padding,
-            max_length=words,
-            truncation=True,
-            return_tensors="pt",
-        )
+        inputs = self.tokenizer(texts, padding=padding, max_length=words, truncation=True, return_tensors="pt")
         # The Stable Diffusion pipelines attend to padding too, unless the encoder's config says otherwise.
         masked = getattr(self.encoder.config, "use_attention_mask", False)
         mask = inputs.attention_mask.to(device) if masked else None
@@ -99,12 +93,9 @@ class Texts:
     def states(self, texts: Sequence[str]) -> torch.Tensor:
         """States of texts, [texts, rows, dim]."""
         if len(self.readers) == 1:
-            found: torch.Tensor = self.readers[0].read(texts, "max_length", self.words, self.device)[0]
+            found: torch.Tensor = self._read(self.readers[0], texts, "max_length")[0]
             return found
-        outputs = [
-            reader.read(texts, "max_length", self.words, self.device, output_hidden_states=True)
-            for reader in self.readers
-        ]
+        outputs = [self._read(reader, texts, "max_length", output_hidden_states=True) for reader in self.readers]
         # Of each the last layer but one, which SDXL was trained on.
         beside = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1)
         return pack(beside, outputs[1].text_embeds)
@@ -112,9 +103,12 @@ class Texts:
     def sentences(self, texts: Sequence[str]) -> torch.Tensor:
         """One vector a text, [texts, dim]: the first row, which is a Bert's sentence or the pooled embedding."""
         if len(self.readers) == 1:
-            found: torch.Tensor = self.readers[0].read(texts, "longest", self.words, self.device)[0]
+            found: torch.Tensor = self._read(self.readers[0], texts, "longest")[0]
             return found[:, 0]
         return self.states(texts)[:, 0]
+
+    def _read(self, reader: Reader | BertReader, texts: Sequence[str], padding: str, **options: bool) -> Any:
+        return reader.read([text[:_MOST] for text in texts], padding, self.words, self.device, **options)
 
 
 def load_texts(folder: Path, index: Mapping[str, Any], two: bool, device: torch.device) -> Texts:

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from tpos_live.diffusion.model.unet_wrapper import UnetWrapper
+
 ALONG = (1, 2, 4, 8)
 """Waves along x and y, in quarter turns from the middle to the border."""
 AROUND = (1, 2, 4, 6)
@@ -140,26 +142,12 @@ def summary(tokens: torch.Tensor, layout: Layout) -> torch.Tensor:
     return torch.cat([*prompts, heard.mean(1), scalars.sum(1)], 1)
 
 
-class ExtendedUnet(torch.nn.Module):
+class ExtendedUnet(UnetWrapper):
     """A UNet that is given the extra inputs beside its latent, and the summary of its tokens as its class."""
 
     def __init__(self, unet: torch.nn.Module, extra: ExtraInputs, layout: Layout) -> None:
-        super().__init__()
-        self.unet, self.extra, self.layout = unet, extra, layout
+        super().__init__(unet)
+        self.extra, self.layout = extra, layout
 
-    def forward(
-        self,
-        sample: torch.Tensor,
-        timestep: torch.Tensor,
-        encoder_hidden_states: torch.Tensor,
-        return_dict: bool = False,
-    ) -> tuple[torch.Tensor]:
-        """The prediction [B, C, h, w], as a tuple of one, whatever `return_dict` says."""
-        found: tuple[torch.Tensor] = self.unet(
-            self.extra(sample),
-            timestep,
-            encoder_hidden_states=encoder_hidden_states,
-            class_labels=summary(encoder_hidden_states, self.layout),
-            return_dict=False,
-        )
-        return found
+    def inputs(self, sample: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, dict[str, object]]:
+        return self.extra(sample), {"encoder_hidden_states": tokens, "class_labels": summary(tokens, self.layout)}
