@@ -11,8 +11,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 pytest_plugins = ["fakes.engines"]
 
-HEAVY = ("gl", "display", "audio", "slow")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-slow-tests", action="store_true", help="write tests/slow_tests.txt from this run")
@@ -26,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the fast tests, and let those that start servers, windows and shows come last."""
     fast.mark(items)
-    items.sort(key=lambda item: sum(item.get_closest_marker(mark) is not None for mark in HEAVY))
+    items.sort(key=lambda item: sum(item.get_closest_marker(mark) is not None for mark in fast.HEAVY))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 MEAN, TOTAL = 0.1, 0.5
-HEAVY = ("gl", "display", "audio", "slow", "own_process")
+HEAVY = ("gl", "display", "audio", "slow")
+"""Markers of tests that come last, and are not fast."""
 LIST = Path(__file__).parents[1] / "slow_tests.txt"
 
 
@@ -24,11 +25,16 @@ def function_of(item: pytest.Item) -> str:
     return item.nodeid.split("[")[0]
 
 
+def listed() -> set[str]:
+    """The functions that LIST names."""
+    return set(LIST.read_text(encoding="utf-8").splitlines()) if LIST.exists() else set()
+
+
 def mark(items: list[pytest.Item]) -> None:
     """Mark the tests that are fast."""
-    slow = set(LIST.read_text(encoding="utf-8").split("\n")) if LIST.exists() else set()
+    slow = listed()
     for item in items:
-        if function_of(item) not in slow and not any(item.get_closest_marker(name) for name in HEAVY):
+        if function_of(item) not in slow and not any(item.get_closest_marker(name) for name in (*HEAVY, "own_process")):
             item.add_marker("fast")
 
 
@@ -47,9 +53,8 @@ class Measure:
             self._took[function_of(item)].append(_processor_time() - before)
 
     def pytest_sessionfinish(self) -> None:
-        known = set(LIST.read_text(encoding="utf-8").split()) if LIST.exists() else set()
         slow = {name for name, took in self._took.items() if sum(took) > min(MEAN * len(took), TOTAL)}
-        names = sorted((known - self._took.keys()) | slow)
+        names = sorted((listed() - self._took.keys()) | slow)
         LIST.write_text("\n".join(names) + "\n", encoding="utf-8")
 
 
