@@ -119,7 +119,7 @@ def choose_audio_conditioner(
 
     encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained with
     audio tokens, and gets only phrases that it was trained with; other engines get all. first: row of a text's first
-    word.
+    word. offered: phrases of the scenes that such an engine offers, None for all: a sound leads to the nearest of them.
     """
     if isinstance(encoder, SentenceSpaceEncoder) and len(encoder.phrases) > 0:
         if hears and encoder.scenes:
