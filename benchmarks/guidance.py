@@ -80,17 +80,19 @@ class Easel:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.painter = FrameGenerator(
+        self.generator = FrameGenerator(
             engine, options=GeneratorOptions(threads=torch.get_num_threads(), wait_for_compile=True)
         )
-        if self.painter.backend.name == "eager":
-            better = prepare_better("auto", dataclasses.replace(self.painter.request, threads=torch.get_num_threads()))
+        if self.generator.backend.name == "eager":
+            better = prepare_better(
+                "auto", dataclasses.replace(self.generator.request, threads=torch.get_num_threads())
+            )
             if better is not None:
-                self.painter.use(better)
+                self.generator.use(better)
 
     def rows(self, states: torch.Tensor) -> torch.Tensor:
         """A text's states as the mixer lays them out in silence."""
-        more = self.painter.prompt_length - len(states)
+        more = self.generator.prompt_length - len(states)
         rest = torch.zeros_like(states[:more]) if self.engine.trained_with_audio else states[len(states) - more :]
         return torch.cat([states, rest])
 
@@ -98,7 +100,7 @@ class Easel:
         self, states: torch.Tensor, params: FrameParams, snapshot: Snapshot, sound: torch.Tensor | None = None
     ) -> np.ndarray:
         led = None if sound is None else EditDirections(self.rows(sound)[None], (1.0,), 1.0)
-        return self.painter.generate(
+        return self.generator.generate(
             FrameRequest(params, Conditioning(self.rows(states), edits=led), snapshot)
         ).pixels.copy()
 
@@ -106,7 +108,7 @@ class Easel:
         """share: of the picture's area, before the growth eases it."""
         rows = torch.stack([self.rows(states), self.rows(sound)])
         scenes = Regions(rows, (1.0 - share, share))
-        return self.painter.generate(
+        return self.generator.generate(
             FrameRequest(FrameParams(intensity=0.5), Conditioning(rows[0], regions=scenes), snapshot)
         ).pixels.copy()
 
@@ -208,7 +210,7 @@ def movement(easel: Easel, seeds: int) -> dict[str, float]:
     for (prompt, _, sound, _), seed in itertools.product(CASES[:3], range(seeds)):
         text, heard = easel.engine.encode(prompt), easel.engine.encode(sound)
         for name, scale, momentum in (("no sound", 0.0, 0.0), *((f"momentum {m:g}", 1.0, m) for m in (0.0, 0.3, 0.6))):
-            easel.painter.reset()
+            easel.generator.reset()
             drives = [
                 FrameParams(time=n / 30, noise_position=WALK * n, intensity=0.5, audio_guidance=scale)
                 for n in range(PICTURES)
@@ -236,13 +238,13 @@ def main() -> None:
         facts = {
             "engine": engine.name,
             "weights": engine.weights_hash[:12],
-            "accelerator": easel.painter.backend.name,
+            "accelerator": easel.generator.backend.name,
         }
         facts |= {"cases": len(CASES), "seeds": arguments.seeds}  # type: ignore[dict-item]
         table = [dataclasses.asdict(row) for row in rows]
         print(json.dumps({**facts, "rows": table, "at_equal_content": equal, "movement": moved}))
         return
-    print(f"{engine.name} on {easel.painter.backend.name}, {len(CASES)} cases, {arguments.seeds} seeds\n")
+    print(f"{engine.name} on {easel.generator.backend.name}, {len(CASES)} cases, {arguments.seeds} seeds\n")
     print("| method | steps | passes | strength | effect | scene | both | kept | apart |\n" + "| --- " * 9 + "|")
     for row in sorted(rows, key=lambda row: (row.steps, row.method, row.strength)):
         print(

@@ -60,7 +60,7 @@ class Card(CapturedBackend):
 
 
 def stand_in(seconds: float) -> type[FrameGenerator]:
-    """A painter on such a card."""
+    """A generator on such a card."""
 
     class OnACard(FrameGenerator):
         def __init__(self, engine: Engine, size: Any, _accelerator: str, *options: Any) -> None:
@@ -73,13 +73,15 @@ def stand_in(seconds: float) -> type[FrameGenerator]:
     return OnACard
 
 
-def bare(painter: FrameGenerator) -> float:
-    """Pictures a second of the painter alone."""
-    painter.settle()
-    tokens = torch.zeros(painter.prompt_length, painter.engine.token_dim)
+def bare(generator: FrameGenerator) -> float:
+    """Pictures a second of the generator alone."""
+    generator.settle()
+    tokens = torch.zeros(generator.prompt_length, generator.engine.token_dim)
     snapshot, began = ParameterStore().snapshot(), time.perf_counter()
     for n in range(PICTURES):
-        painter.generate(FrameRequest(FrameParams(time=n / 60, noise_position=n / 60), Conditioning(tokens), snapshot))
+        generator.generate(
+            FrameRequest(FrameParams(time=n / 60, noise_position=n / 60), Conditioning(tokens), snapshot)
+        )
     return PICTURES / (time.perf_counter() - began)
 
 

@@ -15,7 +15,7 @@ from tpos_live.core.errors import EngineError
 
 
 class Canvas:
-    """A painter of a device whose pictures take 10 ms, of which Python takes 2, on a clock that the test owns."""
+    """A generator of a device whose pictures take 10 ms, of which Python takes 2, on a clock that the test owns."""
 
     class engine:
         device = torch.device("cpu")

@@ -69,25 +69,27 @@ def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
 @needs_openvino
 @pytest.mark.slow
 def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
-    painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
-    better = prepare_better("auto", painter.request)
+    generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
+    better = prepare_better("auto", generator.request)
     assert better is not None and better.name == "openvino"
-    place = openvino.folder(painter.request)
+    place = openvino.folder(generator.request)
     facts = json.loads((place / openvino.CACHE.sidecar).read_text())
     assert facts["parity_db"] >= MIN_PSNR
     assert [path.name for path in (cache / "openvino").iterdir()] == [place.name]  # nothing half-made is left
 
     states = flow.encode("blue sea")
-    tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
+    tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     store = ParameterStore({"steps": 2})
     pictures = []
-    for accelerator in (painter.backend, better):
-        painter.use(accelerator)
-        frame = painter.generate(FrameRequest(FrameParams(noise_position=0.7), Conditioning(tokens), store.snapshot()))
+    for accelerator in (generator.backend, better):
+        generator.use(accelerator)
+        frame = generator.generate(
+            FrameRequest(FrameParams(noise_position=0.7), Conditioning(tokens), store.snapshot())
+        )
         pictures.append(frame.pixels.astype(np.float64))
     error = float(((pictures[0] - pictures[1]) ** 2).mean())
     assert 10 * np.log10(255**2 / max(error, 1e-6)) >= MIN_PSNR
-    assert choose("auto", BackendRequest(flow, SIZE, painter.request.sequence_length)).name == "openvino"
+    assert choose("auto", BackendRequest(flow, SIZE, generator.request.sequence_length)).name == "openvino"
 
     # A show that starts on the converted engine does not read the networks; what falls back to them does.
     lazy = load_engine(flow.folder, "cpu", lazy=True)
@@ -96,7 +98,7 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
         and not lazy.networks.loaded
     )
     assert (
-        choose("eager", BackendRequest(lazy, SIZE, painter.request.sequence_length)).name == "eager"
+        choose("eager", BackendRequest(lazy, SIZE, generator.request.sequence_length)).name == "eager"
         and lazy.networks.loaded
     )
 
@@ -106,14 +108,14 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     for blob in kept:
         blob.write_bytes(b"damaged")
     assert (
-        choose("auto", BackendRequest(flow, SIZE, painter.request.sequence_length)).name == "openvino"
+        choose("auto", BackendRequest(flow, SIZE, generator.request.sequence_length)).name == "openvino"
         and place.exists()
     )
 
     # Another size is another engine; a damaged one is removed and named.
-    assert choose("auto", BackendRequest(flow, (96, 64), painter.request.sequence_length)).name == "eager"
+    assert choose("auto", BackendRequest(flow, (96, 64), generator.request.sequence_length)).name == "eager"
     (place / "unet.xml").write_text("damaged")
-    chosen = choose("auto", BackendRequest(flow, SIZE, painter.request.sequence_length))
+    chosen = choose("auto", BackendRequest(flow, SIZE, generator.request.sequence_length))
     assert chosen.name == "eager" and "damaged" in chosen.fallback_reason and not place.exists()
 
 

@@ -1,4 +1,4 @@
-"""The whole picture on fixed addresses draws what the loop and the painter draw, and moves nothing."""
+"""The whole picture on fixed addresses draws what the loop and the generator draw, and moves nothing."""
 
 from __future__ import annotations
 
@@ -71,21 +71,21 @@ def test_it_is_the_loops_latent(tmp_path: Path, scheduler: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["flow", "turbo"])
-def test_the_painter_draws_the_same_pictures(request: pytest.FixtureRequest, name: str) -> None:
+def test_the_generator_draws_the_same_pictures(request: pytest.FixtureRequest, name: str) -> None:
     engine: Engine = request.getfixturevalue(name)
     pictures: dict[str, list[np.ndarray]] = {}
     for kind in ("eager", "cuda-graph"):
-        painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+        generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
-            painter.use(cuda_graph.load("cuda-graph", painter.request))
+            generator.use(cuda_graph.load("cuda-graph", generator.request))
         states = engine.encode("blue sea")
-        tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
+        tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
         store = ParameterStore({"steps": 2})
         frame_params = [
             FrameParams(time=n / 30, noise_position=n / 30, strength=0.7, guidance=1.0 + n % 2) for n in range(5)
         ]
         pictures[kind] = [
-            painter.generate(FrameRequest(params, Conditioning(tokens), store.snapshot())).pixels.copy()
+            generator.generate(FrameRequest(params, Conditioning(tokens), store.snapshot())).pixels.copy()
             for params in frame_params
         ]
     for one, other in zip(pictures["eager"], pictures["cuda-graph"], strict=True):

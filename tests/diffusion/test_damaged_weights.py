@@ -86,33 +86,35 @@ def test_a_still_of_damaged_weights_fails_with_a_line(copy: Path, tmp_path: Path
 
 
 def test_a_frame_that_is_not_finite_is_not_given_out(flow: Engine) -> None:
-    painter, broken = FrameGenerator(flow, backend="eager", options=GeneratorOptions(threads=1)), True
-    predict = painter.backend.predict
+    generator, broken = FrameGenerator(flow, backend="eager", options=GeneratorOptions(threads=1)), True
+    predict = generator.backend.predict
 
     def some(*given: torch.Tensor) -> torch.Tensor:
         return predict(*given) * (float("nan") if broken else 1.0)
 
-    painter.backend.predict = some  # type: ignore[method-assign]
-    tokens, snapshot = torch.zeros(painter.prompt_length, flow.token_dim), ParameterStore().snapshot()
+    generator.backend.predict = some  # type: ignore[method-assign]
+    tokens, snapshot = torch.zeros(generator.prompt_length, flow.token_dim), ParameterStore().snapshot()
     for strength in (1.0, 0.5):
         with pytest.raises(NotFiniteError, match="the frame is not finite"):
-            painter.generate(FrameRequest(FrameParams(strength=strength), Conditioning(tokens), snapshot))
+            generator.generate(FrameRequest(FrameParams(strength=strength), Conditioning(tokens), snapshot))
     broken = False
     for strength in (1.0, 0.5, 0.5):  # nothing of it is left in the feedback
         assert (
-            painter.generate(FrameRequest(FrameParams(strength=strength), Conditioning(tokens), snapshot)).pixels.std()
+            generator.generate(
+                FrameRequest(FrameParams(strength=strength), Conditioning(tokens), snapshot)
+            ).pixels.std()
             > 0
         )
 
 
 def test_a_show_holds_the_last_good_frame_and_goes_on(flow: Engine) -> None:
     show = Show(flow)
-    predict, broken = show.painter.backend.predict, False
+    predict, broken = show.generator.backend.predict, False
 
     def some(*given: torch.Tensor) -> torch.Tensor:
         return predict(*given) * (float("nan") if broken else 1.0)
 
-    show.painter.backend.predict = some  # type: ignore[method-assign]
+    show.generator.backend.predict = some  # type: ignore[method-assign]
     show.frame_params.put(FrameParams())
     with show.thread:
         until(lambda: show.thread.drawn > 2)

@@ -21,19 +21,19 @@ def moment(n: int, **changes: float) -> FrameParams:
     return dataclasses.replace(START, time=n / 30, noise_position=n / 30, pan_y=0.02 * n / 30, **changes)
 
 
-def prompt(engine: Engine, painter: FrameGenerator, text: str = "blue sea") -> torch.Tensor:
+def prompt(engine: Engine, generator: FrameGenerator, text: str = "blue sea") -> torch.Tensor:
     states = engine.encode(text)
-    return torch.cat([states, states[-(painter.prompt_length - len(states)) :]])
+    return torch.cat([states, states[-(generator.prompt_length - len(states)) :]])
 
 
 def test_draws_a_frame(flow: Engine) -> None:
-    painter = FrameGenerator(flow, (64, 96), "eager")
+    generator = FrameGenerator(flow, (64, 96), "eager")
     params = FrameParams(time=2.5, heard_at=77.0, noise_position=1.0, pan_x=0.5, pan_y=0.25, cut_index=3)
-    frame = painter.generate(FrameRequest(params, Conditioning(prompt(flow, painter)), ParameterStore().snapshot()))
+    frame = generator.generate(FrameRequest(params, Conditioning(prompt(flow, generator)), ParameterStore().snapshot()))
     assert frame.pixels.shape == (96, 64, 3) and frame.pixels.dtype == np.uint8
     assert frame.pixels.flags["C_CONTIGUOUS"] and frame.pixels.std() > 0
     assert (frame.time, frame.heard_at, frame.pan_x, frame.pan_y, frame.cut_index) == (2.5, 77.0, 0.5, 0.25, 3)
-    assert painter.notice == "" and painter.times.count("total") == 1
+    assert generator.notice == "" and generator.times.count("total") == 1
 
 
 @pytest.mark.parametrize("kind", ["flow", "sd-turbo"])
@@ -43,10 +43,10 @@ def test_same_inputs_same_bytes(tmp_path, kind: str) -> None:
 
     def show() -> list[np.ndarray]:
         engine = load_engine(folder, "cpu")
-        painter = FrameGenerator(engine, None, "eager", GeneratorOptions(threads=1))
-        tokens = prompt(engine, painter)
+        generator = FrameGenerator(engine, None, "eager", GeneratorOptions(threads=1))
+        tokens = prompt(engine, generator)
         return [
-            painter.generate(
+            generator.generate(
                 FrameRequest(moment(n, strength=1.0 if n < 3 else 0.5), Conditioning(tokens), snapshot)
             ).pixels.copy()
             for n in range(8)
@@ -56,11 +56,11 @@ def test_same_inputs_same_bytes(tmp_path, kind: str) -> None:
 
 
 def test_three_newest_frames_are_never_written(flow: Engine) -> None:
-    painter = FrameGenerator(flow, (64, 64), "eager")
-    tokens, snapshot = prompt(flow, painter), ParameterStore().snapshot()
+    generator = FrameGenerator(flow, (64, 64), "eager")
+    tokens, snapshot = prompt(flow, generator), ParameterStore().snapshot()
     frames, copies = [], []
     for n in range(20):
-        frame = painter.generate(FrameRequest(moment(n), Conditioning(tokens), snapshot))
+        frame = generator.generate(FrameRequest(moment(n), Conditioning(tokens), snapshot))
         frames.append(frame)
         copies.append(frame.pixels.copy())
         for kept, copy in zip(frames[-4:], copies[-4:], strict=True):
@@ -68,11 +68,11 @@ def test_three_newest_frames_are_never_written(flow: Engine) -> None:
 
 
 def test_everything_moves_the_picture(flow: Engine) -> None:
-    painter = FrameGenerator(flow, (64, 64), "eager")
-    tokens = prompt(flow, painter)
+    generator = FrameGenerator(flow, (64, 64), "eager")
+    tokens = prompt(flow, generator)
 
     def picture(params: FrameParams = START, tokens: torch.Tensor = tokens, **values: object) -> np.ndarray:
-        return painter.generate(
+        return generator.generate(
             FrameRequest(params, Conditioning(tokens), ParameterStore(values).snapshot())
         ).pixels.copy()  # type: ignore[arg-type]
 
@@ -85,25 +85,25 @@ def test_everything_moves_the_picture(flow: Engine) -> None:
         picture(dataclasses.replace(START, noise_position=0.4)),
         picture(dataclasses.replace(START, pan_x=0.1)),
         picture(dataclasses.replace(START, cut_index=1)),
-        picture(tokens=prompt(flow, painter, "red fire")),
+        picture(tokens=prompt(flow, generator, "red fire")),
     ):
         assert not np.array_equal(base, other)
 
 
 def test_size_is_the_nearest_possible_and_said(flow: Engine) -> None:
-    painter = FrameGenerator(flow, (70, 110), "eager")
-    assert painter.size == (64, 96)
-    assert painter.notice == "Tiny flow cannot draw 70x110; drawing 64x96"
+    generator = FrameGenerator(flow, (70, 110), "eager")
+    assert generator.size == (64, 96)
+    assert generator.notice == "Tiny flow cannot draw 70x110; drawing 64x96"
     assert FrameGenerator(flow, (1, 1), "eager").size == (32, 32)
 
 
 def test_guidance_and_negative_prompt(turbo: Engine, flow: Engine) -> None:
-    painter = FrameGenerator(turbo, (64, 64), "eager")
-    tokens = prompt(turbo, painter)
+    generator = FrameGenerator(turbo, (64, 64), "eager")
+    tokens = prompt(turbo, generator)
     params = dataclasses.replace(START, guidance=4.0)
-    plain = painter.generate(FrameRequest(START, Conditioning(tokens), ParameterStore().snapshot())).pixels.copy()
-    guided = painter.generate(FrameRequest(params, Conditioning(tokens), ParameterStore().snapshot())).pixels.copy()
-    avoiding = painter.generate(
+    plain = generator.generate(FrameRequest(START, Conditioning(tokens), ParameterStore().snapshot())).pixels.copy()
+    guided = generator.generate(FrameRequest(params, Conditioning(tokens), ParameterStore().snapshot())).pixels.copy()
+    avoiding = generator.generate(
         FrameRequest(params, Conditioning(tokens), ParameterStore({"prompt.negative": "fog"}).snapshot())
     ).pixels.copy()
     assert not np.array_equal(plain, guided) and not np.array_equal(guided, avoiding)
@@ -120,19 +120,19 @@ def test_guidance_and_negative_prompt(turbo: Engine, flow: Engine) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("strength", [0.0, 0.1, 0.5])
 def test_feedback_never_rots(flow: Engine, strength: float) -> None:
-    painter = FrameGenerator(flow, (64, 64), "eager")
-    tokens, snapshot = prompt(flow, painter), ParameterStore().snapshot()
+    generator = FrameGenerator(flow, (64, 64), "eager")
+    tokens, snapshot = prompt(flow, generator), ParameterStore().snapshot()
     latents = []
-    decode = painter.backend.decode
+    decode = generator.backend.decode
 
     def watch(latent: torch.Tensor, out: np.ndarray) -> None:
         latents.append((latent.mean((0, 2, 3)).clone(), latent.std((0, 2, 3)).clone()))
         if len(latents) % 50 == 0:
             decode(latent, out)
 
-    painter.backend.decode = watch  # type: ignore[method-assign]
+    generator.backend.decode = watch  # type: ignore[method-assign]
     for n in range(2000):
-        painter.generate(FrameRequest(moment(n, strength=strength), Conditioning(tokens), snapshot))
+        generator.generate(FrameRequest(moment(n, strength=strength), Conditioning(tokens), snapshot))
     means, deviations = (torch.stack(part) for part in zip(*latents, strict=True))
     assert torch.isfinite(means).all() and torch.isfinite(deviations).all()
     early, late = slice(50, 250), slice(1800, 2000)
@@ -154,11 +154,11 @@ def test_feedback_follows_the_camera(flow: Engine) -> None:
 
 def test_a_new_look_is_a_cut(flow: Engine) -> None:
     tokens_of = ParameterStore().snapshot()
-    painter = FrameGenerator(flow, (64, 64), "eager")
-    tokens = prompt(flow, painter)
+    generator = FrameGenerator(flow, (64, 64), "eager")
+    tokens = prompt(flow, generator)
     for n in range(5):
-        painter.generate(FrameRequest(moment(n, strength=0.3), Conditioning(tokens), tokens_of))
-    cut = painter.generate(
+        generator.generate(FrameRequest(moment(n, strength=0.3), Conditioning(tokens), tokens_of))
+    cut = generator.generate(
         FrameRequest(moment(5, strength=0.3, cut_index=1), Conditioning(tokens), tokens_of)
     ).pixels.copy()
     other = FrameGenerator(flow, (64, 64), "eager")

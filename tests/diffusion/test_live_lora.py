@@ -212,8 +212,8 @@ def test_a_layer_that_fails_is_written_again(engine: Engine, monkeypatch: pytest
 def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
     store, lines = ParameterStore({"strength": 1.0}), []  # type: ignore[var-annotated]
     router = Router(store, lambda *answer: None, lines.append)
-    integrator, painter = ModulationIntegrator(), FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
-    tokens = tokens_of(engine, painter.prompt_length)
+    integrator, generator = ModulationIntegrator(), FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    tokens = tokens_of(engine, generator.prompt_length)
     hops = 0
 
     def drive_on(seconds: float) -> FrameParams:
@@ -224,7 +224,7 @@ def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
         return dataclasses.replace(params, noise_position=0.5, time=0.0, pan_x=0.0, pan_y=0.0)
 
     def picture(params: FrameParams) -> np.ndarray:
-        return painter.generate(FrameRequest(params, Conditioning(tokens), store.snapshot())).pixels.copy()
+        return generator.generate(FrameRequest(params, Conditioning(tokens), store.snapshot())).pixels.copy()
 
     first = picture(drive_on(0.1))
     osc = b"/tpos/lora/1\0\0\0\0,f\0\0" + struct.pack(">f", 0.0)
@@ -236,13 +236,13 @@ def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
     assert rest.loras == (0.0, 1.0, 1.0, 1.0)
     for _ in range(SPREAD):
         last = picture(rest)
-    assert not np.array_equal(first, last) and not np.array_equal(first, between) and painter.remark() == ""
+    assert not np.array_equal(first, last) and not np.array_equal(first, between) and generator.remark() == ""
 
     (folder / "tpos_live.json").unlink()
     expected = load_engine(folder, "cpu")
     for file, weight in ((FILES[0], 1.0), (FILES[2], -0.5)):
         merge(read_lora({"unet": expected.unet}, folder / file), weight)
-    painter = FrameGenerator(
+    generator = FrameGenerator(
         expected, SIZE, "eager", GeneratorOptions(threads=1)
     )  # the texts are the live engine's, which were read once
     assert np.array_equal(picture(rest), last)
@@ -252,13 +252,15 @@ def test_the_first_picture_and_those_made_offline_have_the_weights_at_once(engin
     snapshot, params = ParameterStore().snapshot(), FrameParams(loras=(0.0, 0.0, 1.0, 1.0))
     for patient in (False, True):
         engine.networks.live.rest()
-        painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1, wait_for_compile=patient))
-        tokens = tokens_of(engine, painter.prompt_length)
-        first = painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
-        assert np.array_equal(painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels, first)
-        second = painter.generate(FrameRequest(FrameParams(), Conditioning(tokens), snapshot)).pixels.copy()
+        generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1, wait_for_compile=patient))
+        tokens = tokens_of(engine, generator.prompt_length)
+        first = generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
+        assert np.array_equal(generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels, first)
+        second = generator.generate(FrameRequest(FrameParams(), Conditioning(tokens), snapshot)).pixels.copy()
         assert (
-            np.array_equal(painter.generate(FrameRequest(FrameParams(), Conditioning(tokens), snapshot)).pixels, second)
+            np.array_equal(
+                generator.generate(FrameRequest(FrameParams(), Conditioning(tokens), snapshot)).pixels, second
+            )
             is patient
         )
 
@@ -273,23 +275,25 @@ def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder:
 
 def test_a_whole_picture_sees_the_new_weights(engine: Engine) -> None:
     """What holds the networks by their addresses, as a recording on a card does."""
-    painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
-    rungs = {"eager": painter.backend, "cuda-graph": cuda_graph.load("cuda-graph", painter.request)}
-    check_rungs(painter, rungs)
+    generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    rungs = {"eager": generator.backend, "cuda-graph": cuda_graph.load("cuda-graph", generator.request)}
+    check_rungs(generator, rungs)
 
 
-def check_rungs(painter: FrameGenerator, rungs: dict[str, Any]) -> None:
+def check_rungs(generator: FrameGenerator, rungs: dict[str, Any]) -> None:
     """Every accelerator draws the pictures of the first, and others where a LoRA has moved."""
-    engine, size = painter.engine, painter.size
-    tokens, snapshot = tokens_of(engine, painter.prompt_length), ParameterStore().snapshot()
+    engine, size = generator.engine, generator.size
+    tokens, snapshot = tokens_of(engine, generator.prompt_length), ParameterStore().snapshot()
     pictures: dict[str, list[np.ndarray]] = {}
     for name, accelerator in rungs.items():
-        painter.use(accelerator)
+        generator.use(accelerator)
         pictures[name] = []
         for weight in (1.0, 0.0, 1.0, 1.5):
-            painter.reset()
+            generator.reset()
             params = FrameParams(loras=(weight, 1.0, 1.0, 1.0))
-            pictures[name].append(painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy())
+            pictures[name].append(
+                generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
+            )
     for found in pictures.values():
         assert np.array_equal(found[0], found[2]) and found[0].shape == (size[1], size[0], 3)
         assert len({picture.tobytes() for picture in found}) == 3
@@ -310,10 +314,10 @@ def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, mon
     description = json.loads((folder / "tpos_live.json").read_text())
     (folder / "tpos_live.json").write_text(json.dumps(description | {"loras": [{"file": FILES[0], "live": True}]}))
     engine = load_engine(folder, "cpu")
-    painter = FrameGenerator(engine, engine.metadata.size, "eager", GeneratorOptions(threads=1))
-    better = prepare_better("compile", painter.request)
+    generator = FrameGenerator(engine, engine.metadata.size, "eager", GeneratorOptions(threads=1))
+    better = prepare_better("compile", generator.request)
     assert better is not None
-    check_rungs(painter, {"eager": painter.backend, "compile": better})
+    check_rungs(generator, {"eager": generator.backend, "compile": better})
 
 
 class Converted(EagerBackend):
@@ -324,25 +328,25 @@ class Converted(EagerBackend):
 
 def test_an_accelerator_with_weights_of_its_own_says_so_once(engine: Engine) -> None:
     assert OpenVinoBackend.weights_frozen and TensorRtBackend.weights_frozen
-    painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
-    eager, converted = painter.backend, Converted(engine)
-    tokens, snapshot = tokens_of(engine, painter.prompt_length), ParameterStore().snapshot()
+    generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    eager, converted = generator.backend, Converted(engine)
+    tokens, snapshot = tokens_of(engine, generator.prompt_length), ParameterStore().snapshot()
 
     def remarks(factor: float) -> list[str]:
         said = []
         for n in range(4):
-            painter.generate(
+            generator.generate(
                 FrameRequest(FrameParams(loras=(factor + n / 100, 1.0, 1.0, 1.0)), Conditioning(tokens), snapshot)
             )
-            said.append(painter.remark())
+            said.append(generator.remark())
         return [line for line in said if line]
 
     before = weights_of(engine)
-    painter.use(converted)
+    generator.use(converted)
     (line,) = remarks(0.2)
     assert line.startswith("lora.1 stays at 1: converted") and "--accelerator" in line and "\n" not in line
     assert remarks(0.6) == [] and same(before, weights_of(engine))
-    painter.use(eager)
+    generator.use(eager)
     assert remarks(0.6) == [] and not same(before, weights_of(engine)), "it goes on where it can"
 
 
@@ -371,14 +375,14 @@ def test_what_is_proven_against_eager_is_not_moved_meanwhile(engine: Engine) -> 
 
 
 def test_the_feedbacks_reference_is_renewed(engine: Engine) -> None:
-    painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
-    tokens, snapshot = tokens_of(engine, painter.prompt_length), ParameterStore().snapshot()
+    generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    tokens, snapshot = tokens_of(engine, generator.prompt_length), ParameterStore().snapshot()
     drafts: list[int] = []
-    real = painter._feedback.set_reference
-    painter._feedback.set_reference = lambda *given: (drafts.append(n), real(*given))[1]  # type: ignore[method-assign]
+    real = generator._feedback.set_reference
+    generator._feedback.set_reference = lambda *given: (drafts.append(n), real(*given))[1]  # type: ignore[method-assign]
     for n in range(60):
         loras = (0.0 if n > 10 else 1.0, 1.0, 1.0, 1.0)
-        painter.generate(
+        generator.generate(
             FrameRequest(FrameParams(time=n / 30, strength=0.5, loras=loras), Conditioning(tokens), snapshot)
         )
     assert drafts == [0, 32]

@@ -41,27 +41,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Set:
-    """A painter on a device, and pictures of moments of a set."""
+    """A generator on a device, and pictures of moments of a set."""
 
     def __init__(self, folder: Path, device: str, recorded: bool) -> None:
         self.engine = load_engine(folder, device)
-        self.painter = FrameGenerator(self.engine, SIZE, "eager", GeneratorOptions(threads=1))
+        self.generator = FrameGenerator(self.engine, SIZE, "eager", GeneratorOptions(threads=1))
         if recorded:
-            self.painter.use(cuda_graph.load("cuda-graph", self.painter.request))
-        self.painter.settle()
+            self.generator.use(cuda_graph.load("cuda-graph", self.generator.request))
+        self.generator.settle()
         rows = [self.engine.encode(text).float() for text in TEXTS]
         self.tokens = torch.stack(
-            [F.pad(states, (0, 0, 0, self.painter.prompt_length - len(states))) for states in rows]
+            [F.pad(states, (0, 0, 0, self.generator.prompt_length - len(states))) for states in rows]
         )
 
     def draw(self, frame_params: list[FrameParams], scenes: int = 1, sounds: int = 0, **parameters: Any) -> np.ndarray:
         """float [pictures, H, W, 3]; from noise alone, nothing of an earlier set."""
-        self.painter.reset()
+        self.generator.reset()
         snapshot = ParameterStore(parameters).snapshot()
         shared = Regions(self.tokens[:scenes], (1 / scenes,) * scenes) if scenes > 1 else None
         led = EditDirections(self.tokens[3 - sounds :], (1 / sounds,) * sounds, 1.0) if sounds else None
         drawn = [
-            self.painter.generate(
+            self.generator.generate(
                 FrameRequest(params, Conditioning(self.tokens[0], regions=shared, edits=led), snapshot)
             ).pixels.copy()
             for params in frame_params
@@ -124,6 +124,6 @@ def test_a_steady_show_asks_the_card_for_nothing(folder: Path) -> None:
     snapshot = ParameterStore().snapshot()
     frame_params = [FrameParams(time=n / 60, noise_position=n / 60) for n in range(300)]
     counts = device_counts(
-        lambda n: show.painter.generate(FrameRequest(frame_params[n], Conditioning(show.tokens[0]), snapshot)), 250
+        lambda n: show.generator.generate(FrameRequest(frame_params[n], Conditioning(show.tokens[0]), snapshot)), 250
     )
     assert counts == {"allocations": 0.0, "driver_allocations": 0.0, "syncs": 0.0}

@@ -129,17 +129,17 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return load_engine(make_tiny_engine(tmp_path_factory.mktemp("engine"), request.param), "cpu")
 
 
-def shared(painter: FrameGenerator, *texts: str, weights: tuple[float, ...] = ()) -> Regions:
-    tokens = torch.stack([prompt(painter.engine, painter, text) for text in texts])
+def shared(generator: FrameGenerator, *texts: str, weights: tuple[float, ...] = ()) -> Regions:
+    tokens = torch.stack([prompt(generator.engine, generator, text) for text in texts])
     return Regions(tokens, weights or (1 / len(texts),) * len(texts))
 
 
-def show(painter: FrameGenerator, scenes: Regions | None, sound: bool = False, **values: object) -> np.ndarray:
+def show(generator: FrameGenerator, scenes: Regions | None, sound: bool = False, **values: object) -> np.ndarray:
     snapshot = ParameterStore({"audio.guidance": 1.0, "audio.guidance.warmup": 0.0, **values}).snapshot()  # type: ignore[arg-type]
-    tokens = prompt(painter.engine, painter)
-    led = EditDirections(prompt(painter.engine, painter, "rain")[None], (1.0,), 1.0) if sound else None
+    tokens = prompt(generator.engine, generator)
+    led = EditDirections(prompt(generator.engine, generator, "rain")[None], (1.0,), 1.0) if sound else None
     params = replace(START, audio_guidance=1.0) if sound else START
-    return painter.generate(
+    return generator.generate(
         FrameRequest(params, Conditioning(tokens, regions=scenes, edits=led), snapshot)
     ).pixels.copy()
 
@@ -151,9 +151,9 @@ def test_the_whole_picture_at_once_is_the_same(engine: Engine, steps: int, sound
     whole = FrameGenerator(engine, (64, 64), "eager")
     whole.use(cuda_graph.CapturedBackend("cuda-graph", whole.request, cuda_graph.networks(engine)))
     found = []
-    for painter in (plain, whole):
-        scenes = shared(painter, "red sun", "blue sea", weights=(0.4, 0.6))
-        found.append(show(painter, scenes, sound, steps=steps))
+    for generator in (plain, whole):
+        scenes = shared(generator, "red sun", "blue sea", weights=(0.4, 0.6))
+        found.append(show(generator, scenes, sound, steps=steps))
     assert np.abs(found[0].astype(int) - found[1]).max() <= 1
     assert not np.array_equal(found[0], show(plain, None, sound, steps=steps))
 
@@ -162,8 +162,8 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
     class OneByOne(Backend):
         """A backend whose networks take one row."""
 
-        def __init__(self, painter: FrameGenerator) -> None:
-            self.inner = painter.backend
+        def __init__(self, generator: FrameGenerator) -> None:
+            self.inner = generator.backend
 
         def prepare_batch_size(self, count: int, wait: bool = False) -> str:
             return "rows go one by one here"
@@ -175,13 +175,13 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
         def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
             self.inner.decode(latent, out)
 
-    painter = FrameGenerator(engine, (64, 64), "eager")
-    together = show(painter, shared(painter, "red sun", "blue sea"))
-    painter.use(OneByOne(painter))
-    assert np.abs(show(painter, shared(painter, "red sun", "blue sea")).astype(int) - together).max() <= 1
-    assert painter.remark() == "", "nobody reads it within a fade"
-    show(painter, shared(painter, "red sun", "blue sea"), sound=True)
-    assert "one by one" in painter.remark() and painter.remark() == ""
+    generator = FrameGenerator(engine, (64, 64), "eager")
+    together = show(generator, shared(generator, "red sun", "blue sea"))
+    generator.use(OneByOne(generator))
+    assert np.abs(show(generator, shared(generator, "red sun", "blue sea")).astype(int) - together).max() <= 1
+    assert generator.remark() == "", "nobody reads it within a fade"
+    show(generator, shared(generator, "red sun", "blue sea"), sound=True)
+    assert "one by one" in generator.remark() and generator.remark() == ""
 
 
 def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None:
@@ -194,24 +194,24 @@ def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None
             self.rows.append(count)
             return ""
 
-    painter = FrameGenerator(engine, (64, 64), "eager")
-    painter.use(asked := Asked(engine))
+    generator = FrameGenerator(engine, (64, 64), "eager")
+    generator.use(asked := Asked(engine))
     assert asked.rows == [2]
-    show(painter, shared(painter, "red sun", "blue sea"))
+    show(generator, shared(generator, "red sun", "blue sea"))
     assert asked.rows == [2, 2, 3]
-    show(painter, shared(painter, *("abc"[:MAX_REGIONS])))
+    show(generator, shared(generator, *("abc"[:MAX_REGIONS])))
     assert max(asked.rows) == MAX_REGIONS
 
 
 def test_pictures_in_flight_are_one_mixture(engine: Engine) -> None:
-    painter = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(stream_batch=True))
-    mixed = show(painter, None, steps=2)
-    painter.reset()
-    assert np.array_equal(show(painter, shared(painter, "red sun", "blue sea"), steps=2), mixed)
+    generator = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(stream_batch=True))
+    mixed = show(generator, None, steps=2)
+    generator.reset()
+    assert np.array_equal(show(generator, shared(generator, "red sun", "blue sea"), steps=2), mixed)
 
 
 def test_as_many_as_there_may_be(engine: Engine) -> None:
-    painter = FrameGenerator(engine, (64, 64), "eager")
-    scenes = shared(painter, *("abc"[:MAX_REGIONS]))
-    first = show(painter, scenes)
-    assert first.shape == (64, 64, 3) and not np.array_equal(first, show(painter, None))
+    generator = FrameGenerator(engine, (64, 64), "eager")
+    scenes = shared(generator, *("abc"[:MAX_REGIONS]))
+    first = show(generator, scenes)
+    assert first.shape == (64, 64, 3) and not np.array_equal(first, show(generator, None))

@@ -72,15 +72,15 @@ def test_it_costs_no_pass(turbo: Engine) -> None:
     assert calls == 9
 
 
-def test_the_painter_uses_it_for_any_engine(flow: Engine) -> None:
+def test_the_generator_uses_it_for_any_engine(flow: Engine) -> None:
     """Ember's kind was made without guidance: full guidance leaves its picture alone, residual guidance does not."""
     states = flow.encode("sea")
     shown: dict[tuple[bool, float], np.ndarray] = {}
     for residual in (False, True):
-        painter = FrameGenerator(flow, (64, 64), "eager", GeneratorOptions(threads=1, residual_guidance=residual))
-        tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
+        generator = FrameGenerator(flow, (64, 64), "eager", GeneratorOptions(threads=1, residual_guidance=residual))
+        tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
         for guidance in (1.0, 2.0):
-            frame = painter.generate(
+            frame = generator.generate(
                 FrameRequest(
                     FrameParams(guidance=guidance), Conditioning(tokens), ParameterStore({"steps": 2}).snapshot()
                 )

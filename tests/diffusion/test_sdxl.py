@@ -120,11 +120,13 @@ def test_all_that_is_added_reaches_the_unet(xl: Engine) -> None:
         assert torch.allclose(found, base, atol=1e-6) == same
 
 
-def mix(xl: Engine, painter: FrameGenerator, weight: float, mode: str = "append") -> tuple[torch.Tensor, Conditioning]:
+def mix(
+    xl: Engine, generator: FrameGenerator, weight: float, mode: str = "append"
+) -> tuple[torch.Tensor, Conditioning]:
     """What the builder gives after half a minute of "fire" beside the prompt "sea"."""
     bank = PromptBank(TextCache(xl.encode, synchronous=True))
     sound = PhraseBankConditioner(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
-    builder = ConditioningBuilder(bank, sound, painter.prompt_length, xl.trained_with_audio)
+    builder = ConditioningBuilder(bank, sound, generator.prompt_length, xl.trained_with_audio)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
     heard = AudioEmbedding(0.0, np.array([1.0, 0.0], np.float32), 1.0)
     for n in range(100):
@@ -136,33 +138,33 @@ def mix(xl: Engine, painter: FrameGenerator, weight: float, mode: str = "append"
 def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Path) -> None:
     xl = load_engine(xl_folder, "cpu")
     xl.metadata = xl.metadata.model_copy(update={"trained_with_sound": False})
-    painter = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
+    generator = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
     sea, fire = xl.encode("sea"), xl.encode("fire")
-    assert painter.prompt_length == 1 + WORDS + 4
-    silent, _ = mix(xl, painter, 0.0)
+    assert generator.prompt_length == 1 + WORDS + 4
+    silent, _ = mix(xl, generator, 0.0)
     assert torch.equal(silent, torch.cat([sea, sea[-4:]])), "in silence the last words again, not the pooled row"
-    loud, _ = mix(xl, painter, 1.0)
+    loud, _ = mix(xl, generator, 1.0)
     assert torch.equal(loud[: 1 + WORDS], sea)
     assert torch.allclose(loud[1 + WORDS :], fire[2:6], atol=1e-3), "the words, not what begins the text"
-    blended, _ = mix(xl, painter, 1.0, "blend")
+    blended, _ = mix(xl, generator, 1.0, "blend")
     assert torch.allclose(blended[0], fire[0], atol=1e-3), "the pooled embedding turns with the words"
-    _, built = mix(xl, painter, 1.0, "semantic")
+    _, built = mix(xl, generator, 1.0, "semantic")
     assert built.edits is not None
     assert torch.allclose(built.edits.prompt_embeds[0], torch.cat([fire, fire[-4:]]), atol=1e-3)
-    frame = painter.generate(
+    frame = generator.generate(
         FrameRequest(FrameParams(audio_weight=1.0), Conditioning(loud, edits=built.edits), ParameterStore().snapshot())
     )
     assert frame.pixels.shape == (64, 96, 3) and frame.pixels.std() > 0
 
 
 def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
-    painter = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
-    tokens = torch.cat([xl.encode("blue sea"), torch.zeros(painter.prompt_length - xl.text_tokens, xl.token_dim)])
+    generator = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
+    tokens = torch.cat([xl.encode("blue sea"), torch.zeros(generator.prompt_length - xl.text_tokens, xl.token_dim)])
     pictures = {}
     for negative in ("", "a red fire"):
         snapshot = ParameterStore({"steps": 2, "prompt.negative": negative}).snapshot()
         for n in range(3):
-            frame = painter.generate(
+            frame = generator.generate(
                 FrameRequest(
                     FrameParams(time=n / 30, noise_position=n / 30, strength=0.8, guidance=3.0),
                     Conditioning(tokens),

@@ -160,21 +160,21 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def toward(
-    engine: Engine, painter: FrameGenerator, *texts: str, share: float = 1.0, weights: tuple[float, ...] = ()
+    engine: Engine, generator: FrameGenerator, *texts: str, share: float = 1.0, weights: tuple[float, ...] = ()
 ) -> EditDirections:
-    tokens = torch.stack([prompt(engine, painter, text) for text in texts])
+    tokens = torch.stack([prompt(engine, generator, text) for text in texts])
     return EditDirections(tokens, weights or (1 / len(texts),) * len(texts), share)
 
 
 def show(
-    painter: FrameGenerator, directions: EditDirections | None, count: int = 4, **values: object
+    generator: FrameGenerator, directions: EditDirections | None, count: int = 4, **values: object
 ) -> list[np.ndarray]:
     snapshot = ParameterStore(values).snapshot()  # type: ignore[arg-type]
-    tokens = prompt(painter.engine, painter)
+    tokens = prompt(generator.engine, generator)
     scale = float(snapshot["audio.guidance"])
     frame_params = [moment(n, audio_guidance=scale) for n in range(count)]
     return [
-        painter.generate(FrameRequest(params, Conditioning(tokens, edits=directions), snapshot)).pixels.copy()
+        generator.generate(FrameRequest(params, Conditioning(tokens, edits=directions), snapshot)).pixels.copy()
         for params in frame_params
     ]
 
@@ -182,29 +182,31 @@ def show(
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_every_kind_of_engine_is_led_and_comes_back(engine: Engine, steps: int, guidance: float) -> None:
-    painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
-    snapshot, tokens = ParameterStore({"steps": steps}).snapshot(), prompt(engine, painter)
-    led = toward(engine, painter, "red fire", "bell")
+    generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+    snapshot, tokens = ParameterStore({"steps": steps}).snapshot(), prompt(engine, generator)
+    led = toward(engine, generator, "red fire", "bell")
     params = dataclasses.replace(START, guidance=guidance)
-    plain = painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
-    edited = painter.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels.copy()
+    plain = generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
+    edited = generator.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels.copy()
     assert not np.array_equal(plain, edited)
     assert np.array_equal(
-        painter.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels, edited
+        generator.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels, edited
     )  # the same moment
     for nothing in (None, dataclasses.replace(led, share=0.0)):
         assert np.array_equal(
-            painter.generate(FrameRequest(params, Conditioning(tokens, edits=nothing), snapshot)).pixels, plain
+            generator.generate(FrameRequest(params, Conditioning(tokens, edits=nothing), snapshot)).pixels, plain
         )
     off = dataclasses.replace(params, audio_guidance=0.0)
-    assert np.array_equal(painter.generate(FrameRequest(off, Conditioning(tokens, edits=led), snapshot)).pixels, plain)
+    assert np.array_equal(
+        generator.generate(FrameRequest(off, Conditioning(tokens, edits=led), snapshot)).pixels, plain
+    )
 
 
 def test_it_is_deterministic_and_momentum_is_seen(flow: Engine) -> None:
     def run(momentum: float) -> list[np.ndarray]:
-        painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
+        generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
         values = {"audio.guidance.momentum": momentum, "steps": 2}
-        return show(painter, toward(flow, painter, "red fire"), 6, **values)
+        return show(generator, toward(flow, generator, "red fire"), 6, **values)
 
     one, same, other = run(0.6), run(0.6), run(0.0)
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
@@ -212,49 +214,53 @@ def test_it_is_deterministic_and_momentum_is_seen(flow: Engine) -> None:
 
 
 def test_the_unet_is_called_once_a_step_with_one_row_a_sound(flow: Engine) -> None:
-    painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
+    generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     rows: list[int] = []
-    predict = painter.backend.predict
+    predict = generator.backend.predict
 
     def watch(latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         rows.append(len(latent))
         assert len(timestep) == len(tokens) == len(latent)
         return predict(latent, timestep, tokens)
 
-    painter.backend.predict = watch  # type: ignore[method-assign]
+    generator.backend.predict = watch  # type: ignore[method-assign]
     for texts, warmup, expected in (
         (("fire",), 0.0, [2, 2, 2, 2]),
         (("fire", "bell", "rain"), 0.0, [4, 4, 4, 4]),
         (("fire", "bell"), 0.5, [1, 1, 3, 3]),
     ):
         rows.clear()
-        show(painter, toward(flow, painter, *texts), 1, steps=4, **{"audio.guidance.warmup": warmup})
+        show(generator, toward(flow, generator, *texts), 1, steps=4, **{"audio.guidance.warmup": warmup})
         assert rows == expected
 
 
 @pytest.mark.parametrize("name", ["seed", "look", "panic"])
 def test_a_cut_panic_or_another_seed_forgets(flow: Engine, name: str) -> None:
     led = {"audio.guidance.momentum": 0.8}
-    painter, fresh = (FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1)) for _ in range(2))
-    directions = toward(flow, painter, "red fire")
-    show(painter, directions, 10, **led)
+    generator, fresh = (FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1)) for _ in range(2))
+    directions = toward(flow, generator, "red fire")
+    show(generator, directions, 10, **led)
     store = ParameterStore({**led, "seed": 7 if name == "seed" else 0})
     if name == "panic":
         store.trigger("out.panic")
     params = moment(10, cut_index=int(name == "look"))
-    tokens = prompt(flow, painter)
-    cut = painter.generate(FrameRequest(params, Conditioning(tokens, edits=directions), store.snapshot())).pixels.copy()
+    tokens = prompt(flow, generator)
+    cut = generator.generate(
+        FrameRequest(params, Conditioning(tokens, edits=directions), store.snapshot())
+    ).pixels.copy()
     assert np.array_equal(
         cut, fresh.generate(FrameRequest(params, Conditioning(tokens, edits=directions), store.snapshot())).pixels
     )
 
 
 def test_feedback_and_guidance_go_together(flow: Engine) -> None:
-    painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
-    tokens, snapshot = prompt(flow, painter), ParameterStore({"steps": 2}).snapshot()
-    led = toward(flow, painter, "red fire")
+    generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
+    tokens, snapshot = prompt(flow, generator), ParameterStore({"steps": 2}).snapshot()
+    led = toward(flow, generator, "red fire")
     pictures = [
-        painter.generate(FrameRequest(moment(n, strength=0.5), Conditioning(tokens, edits=led), snapshot)).pixels.copy()
+        generator.generate(
+            FrameRequest(moment(n, strength=0.5), Conditioning(tokens, edits=led), snapshot)
+        ).pixels.copy()
         for n in range(40)
     ]
     assert all(picture.std() > 0 for picture in pictures)
@@ -263,15 +269,15 @@ def test_feedback_and_guidance_go_together(flow: Engine) -> None:
 def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
     pictures: dict[str, list[np.ndarray]] = {}
     for kind in ("eager", "cuda-graph"):
-        painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+        generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
-            painter.use(cuda_graph.load("cuda-graph", painter.request))
-        led = toward(engine, painter, "red fire", "bell")
+            generator.use(cuda_graph.load("cuda-graph", generator.request))
+        led = toward(engine, generator, "red fire", "bell")
         snapshot: Snapshot = ParameterStore({"steps": 4}).snapshot()
-        tokens = prompt(engine, painter)
+        tokens = prompt(engine, generator)
         frame_params = [moment(n, guidance=1.0 + 2 * (n % 2)) for n in range(5)]
         pictures[kind] = [
-            painter.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels.copy()
+            generator.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels.copy()
             for params in frame_params
         ]
     for one, whole in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
@@ -281,8 +287,8 @@ def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
 class OneRow(Backend):
     """A backend that is compiled for one row."""
 
-    def __init__(self, painter: FrameGenerator) -> None:
-        self._inner = painter.backend
+    def __init__(self, generator: FrameGenerator) -> None:
+        self._inner = generator.backend
 
     def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
         self._inner.decode(latent, out)
@@ -296,24 +302,24 @@ class OneRow(Backend):
 
 
 def test_an_accelerator_of_one_row_draws_the_same_and_it_is_said_once(flow: Engine) -> None:
-    painter, single = (FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1)) for _ in range(2))
-    led = toward(flow, painter, "red fire", "bell")
+    generator, single = (FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1)) for _ in range(2))
+    led = toward(flow, generator, "red fire", "bell")
     single.use(OneRow(single))
-    for one, other in zip(show(painter, led, steps=2), show(single, led, steps=2), strict=True):
+    for one, other in zip(show(generator, led, steps=2), show(single, led, steps=2), strict=True):
         assert np.abs(one.astype(int) - other).max() <= 1
-    assert painter.remark() == "" and single.remark() == "one by one here" and single.remark() == ""
+    assert generator.remark() == "" and single.remark() == "one by one here" and single.remark() == ""
 
 
 @pytest.mark.slow
 def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
     """Semantic guidance with as many sounds as there may be, at two steps."""
-    painter = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
-    led = toward(flow, painter, "fire", "bell", "rain")
+    generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
+    led = toward(flow, generator, "fire", "bell", "rain")
     assert len(led.prompt_embeds) == MAX_EDITS
-    tokens, snapshot = prompt(flow, painter), ParameterStore({"steps": 2}).snapshot()
+    tokens, snapshot = prompt(flow, generator), ParameterStore({"steps": 2}).snapshot()
     assert (
         grown(
-            lambda n: painter.generate(FrameRequest(moment(n), Conditioning(tokens, edits=led), snapshot)),
+            lambda n: generator.generate(FrameRequest(moment(n), Conditioning(tokens, edits=led), snapshot)),
             warm_up=200,
             pictures=100,
         )

@@ -73,16 +73,16 @@ class Turns:
     """The render thread's own work, picture by picture, with sound that changes all the time."""
 
     def __init__(self, engine: Engine, strength: float, steps: int, hollow: bool = True) -> None:
-        self.painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
+        self.generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if hollow:
-            self.painter.use(NullBackend(1))
+            self.generator.use(NullBackend(1))
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
         heard = PhraseBankConditioner(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
         self.frames: Mailbox[Frame] = Mailbox()
         self.embeddings: Mailbox[AudioEmbedding] = Mailbox()
         store = ParameterStore({"steps": steps})
-        builder = ConditioningBuilder(bank, heard, self.painter.prompt_length, engine.trained_with_audio)
-        self._thread = RenderThread(self.painter, builder, Mailbox(), self.embeddings, store, self.frames)
+        builder = ConditioningBuilder(bank, heard, self.generator.prompt_length, engine.trained_with_audio)
+        self._thread = RenderThread(self.generator, builder, Mailbox(), self.embeddings, store, self.frames)
         self._strength = strength
         self.pixels: set[int] = set()
 
@@ -101,12 +101,12 @@ class Turns:
         self.pixels.add(frame.pixels.ctypes.data)
 
     def addresses(self) -> dict[str, int]:
-        """Of every buffer that the painter and its loop hold."""
+        """Of every buffer that the generator and its loop hold."""
         parts = (
-            self.painter.conditioner,
-            self.painter._eager,
-            self.painter._eager._loop._state,
-            self.painter._feedback,
+            self.generator.conditioner,
+            self.generator._eager,
+            self.generator._eager._loop._state,
+            self.generator._feedback,
         )
         found = {f"{type(part).__name__}.{name}": value for part in parts for name, value in vars(part).items()}
         return {name: value.data_ptr() for name, value in found.items() if isinstance(value, torch.Tensor)}
@@ -140,7 +140,7 @@ def test_what_stays_is_noticed(flow: Engine) -> None:
 @pytest.mark.timeout(900)
 def test_the_networks_leave_nothing_behind(flow: Engine, turbo: Engine) -> None:
     turns = Turns(flow, 1.0, 1, hollow=False)
-    assert isinstance(turns.painter.backend, EagerBackend)
+    assert isinstance(turns.generator.backend, EagerBackend)
     assert grown(turns.draw) < MOST
     whole, plan = CapturedPipeline(BackendRequest(turbo, SIZE, 81), *networks(turbo)), turbo.schedule.plan(1)
     noise, tokens = torch.randn(1, 4, 8, 8), torch.randn(1, 81, turbo.token_dim)

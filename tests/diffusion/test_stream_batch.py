@@ -118,19 +118,19 @@ def test_a_cut_empties_the_pipe_and_nothing_moves(turbo: Engine) -> None:
 
 @pytest.mark.parametrize("kind", ["eager", "cuda-graph"])
 @pytest.mark.parametrize("name", ["flow", "turbo"])
-def test_the_painter_shows_the_same_still_scene(request: pytest.FixtureRequest, name: str, kind: str) -> None:
+def test_the_generator_shows_the_same_still_scene(request: pytest.FixtureRequest, name: str, kind: str) -> None:
     engine: Engine = request.getfixturevalue(name)
     states = engine.encode("blue sea")
     store = ParameterStore({"steps": 2, "prompt.negative": "grey"})
     pictures: list[np.ndarray] = []
     for in_flight in (False, True):
-        painter = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=in_flight))
+        generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=in_flight))
         if kind == "cuda-graph":
-            painter.use(cuda_graph.load("cuda-graph", painter.request))
-        tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
+            generator.use(cuda_graph.load("cuda-graph", generator.request))
+        tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
         still = FrameParams(time=1.0, noise_position=0.4, guidance=2.0)
         frames = [
-            painter.generate(FrameRequest(replace(still, heard_at=float(n)), Conditioning(tokens), store.snapshot()))
+            generator.generate(FrameRequest(replace(still, heard_at=float(n)), Conditioning(tokens), store.snapshot()))
             for n in range(5)
         ]
         # While the pipe fills the loop draws, so no picture is missing; the first from the pipe is one shown before.
@@ -138,26 +138,26 @@ def test_the_painter_shows_the_same_still_scene(request: pytest.FixtureRequest, 
         assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
         pictures += [frame.pixels.copy() for frame in frames[-2:]]
         if in_flight:  # the last picture feeds the next: that must be the very last one, so nothing is in flight
-            fed = painter.generate(
+            fed = generator.generate(
                 FrameRequest(replace(still, heard_at=5.0, strength=0.7), Conditioning(tokens), store.snapshot())
             )
             assert fed.heard_at == 5.0
-            cut = painter.generate(
+            cut = generator.generate(
                 FrameRequest(replace(still, heard_at=6.0, cut_index=1), Conditioning(tokens), store.snapshot())
             )
-            assert cut.heard_at == 6.0 and painter.remark() == ""
+            assert cut.heard_at == 6.0 and generator.remark() == ""
     for picture in pictures[1:]:
         assert np.abs(picture.astype(int) - pictures[0]).max() <= 2 and picture.std() > 0
 
 
 def test_an_accelerator_that_takes_one_row_says_so_and_the_loop_draws(turbo: Engine) -> None:
-    painter = FrameGenerator(turbo, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=True))
-    painter.backend.prepare_batch_size = lambda count, wait=False: f"takes one row, not {count}"  # type: ignore
+    generator = FrameGenerator(turbo, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=True))
+    generator.backend.prepare_batch_size = lambda count, wait=False: f"takes one row, not {count}"  # type: ignore
     states = turbo.encode("sea")
-    tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
+    tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": 4}).snapshot()
     assert [
-        painter.generate(FrameRequest(FrameParams(heard_at=float(n)), Conditioning(tokens), snapshot)).heard_at
+        generator.generate(FrameRequest(FrameParams(heard_at=float(n)), Conditioning(tokens), snapshot)).heard_at
         for n in range(5)
     ] == [
         0,
@@ -166,4 +166,4 @@ def test_an_accelerator_that_takes_one_row_says_so_and_the_loop_draws(turbo: Eng
         3,
         4,
     ]
-    assert painter.remark() == "no stream batch: takes one row, not 4" and painter.remark() == ""
+    assert generator.remark() == "no stream batch: takes one row, not 4" and generator.remark() == ""

@@ -42,7 +42,7 @@ class Clock:
 
 
 class Draws:
-    """A painter and mixer whose every picture takes 10 ms of the clock."""
+    """A generator and mixer whose every picture takes 10 ms of the clock."""
 
     busy_s = 0.010
     on_card = False
@@ -144,14 +144,14 @@ def test_on_a_card_stages_are_the_time_between_events() -> None:
     assert times.count("unet") == 2, "nobody waits for an event"
 
 
-def test_elsewhere_the_painters_own_time_counts(turbo: Engine) -> None:
-    painter = FrameGenerator(turbo, (64, 64), "eager", GeneratorOptions(threads=1))
-    tokens = torch.zeros(painter.prompt_length, turbo.token_dim)
+def test_elsewhere_the_generators_own_time_counts(turbo: Engine) -> None:
+    generator = FrameGenerator(turbo, (64, 64), "eager", GeneratorOptions(threads=1))
+    tokens = torch.zeros(generator.prompt_length, turbo.token_dim)
     total = 0.0
     for n in range(3):
-        painter.generate(FrameRequest(FrameParams(time=n / 30), Conditioning(tokens), ParameterStore().snapshot()))
-        total += painter.busy_s
-    assert total == pytest.approx(float(painter.times.values("total").sum())) and total > 0
+        generator.generate(FrameRequest(FrameParams(time=n / 30), Conditioning(tokens), ParameterStore().snapshot()))
+        total += generator.busy_s
+    assert total == pytest.approx(float(generator.times.values("total").sum())) and total > 0
 
 
 def test_the_render_thread_queues_behind_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,22 +89,24 @@ def check_a_show(engine: Engine, better: CompiledBackend) -> None:
     """Eager's pictures, from another thread than the loader's, and nothing compiled meanwhile."""
     from torch._dynamo.utils import counters
 
-    painter = FrameGenerator(engine, SMALL, "eager", GeneratorOptions(threads=1))
+    generator = FrameGenerator(engine, SMALL, "eager", GeneratorOptions(threads=1))
     states = engine.encode("blue sea")
-    tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
+    tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     pictures: dict[str, list[np.ndarray]] = {}
 
     def show(name: str) -> None:
-        painter.settle()
-        painter.reset()
+        generator.settle()
+        generator.reset()
         pictures[name] = []
         for n in range(8):
             params = FrameParams(time=n / 30, noise_position=n / 30, strength=1.0 - 0.3 * (n % 2))
             snapshot = ParameterStore({"steps": (1, 2, 4)[n % 3]}).snapshot()
-            pictures[name].append(painter.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy())
+            pictures[name].append(
+                generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
+            )
 
     show("eager")
-    painter.use(better)
+    generator.use(better)
     before = dict(counters["stats"])
     thread = threading.Thread(target=show, args=("compile",))
     thread.start()
@@ -117,7 +119,7 @@ def check_a_show(engine: Engine, better: CompiledBackend) -> None:
     latents, times, rows = (
         torch.randn(3, 4, 8, 8),
         torch.tensor([900.0, 500.0, 20.0]),
-        torch.randn(3, painter.request.sequence_length, 32),
+        torch.randn(3, generator.request.sequence_length, 32),
     )
     with torch.inference_mode():
         expected = engine.unet(latents, times, encoder_hidden_states=rows, return_dict=False)[0]
@@ -140,11 +142,11 @@ def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, mon
 @pytest.mark.timeout(900)
 def test_it_draws_eagers_pictures_and_never_compiles_in_a_show(small: Engine, cache: Path) -> None:
     require_tool("g++")
-    painter = FrameGenerator(small, SMALL, "compile", GeneratorOptions(threads=1))
-    assert painter.backend.name == "eager" and "not compiled yet" in painter.backend.fallback_reason
-    better = prepare_better("compile", painter.request)
+    generator = FrameGenerator(small, SMALL, "compile", GeneratorOptions(threads=1))
+    assert generator.backend.name == "eager" and "not compiled yet" in generator.backend.fallback_reason
+    better = prepare_better("compile", generator.request)
     assert isinstance(better, CompiledBackend) and better.torch_threads == 1
-    facts = json.loads((torch_compile.folder(painter.request) / torch_compile.CACHE.sidecar).read_text())
+    facts = json.loads((torch_compile.folder(generator.request) / torch_compile.CACHE.sidecar).read_text())
     assert facts["parity_db"] >= MIN_PSNR
     check_a_show(small, better)
-    assert choose("compile", painter.request).name == "compile"
+    assert choose("compile", generator.request).name == "compile"

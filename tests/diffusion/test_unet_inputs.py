@@ -71,17 +71,17 @@ def test_the_summary_takes_each_part_from_its_rows() -> None:
 
 def _draw(engine: Engine, scenes: Regions | None, tokens: torch.Tensor) -> tuple[np.ndarray, int]:
     """The picture, and how many rows the UNet was given for it."""
-    painter = FrameGenerator(engine, backend="eager", options=GeneratorOptions(threads=1))
+    generator = FrameGenerator(engine, backend="eager", options=GeneratorOptions(threads=1))
     rows = 0
-    predict = painter.backend.predict
+    predict = generator.backend.predict
 
     def counted(latent: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
         nonlocal rows
         rows += len(latent)
         return predict(latent, *rest)
 
-    painter.backend.predict = counted  # type: ignore[method-assign]
-    frame = painter.generate(
+    generator.backend.predict = counted  # type: ignore[method-assign]
+    frame = generator.generate(
         FrameRequest(
             FrameParams(noise_position=1.3),
             Conditioning(tokens, regions=scenes),
@@ -114,9 +114,9 @@ def test_measurements_draw_as_a_show_does(paired: Engine) -> None:
     sea, fire = paired.encode("sea"), paired.encode("fire")
     grown = harness.grow([(sea, 0.3), (fire, 0.7)], scalars, noise)
     scenes = Regions(torch.stack([_tokens(paired, "sea"), _tokens(paired, "fire")]), (0.3, 0.7))
-    painter = FrameGenerator(paired, backend="eager", options=GeneratorOptions(threads=1))
+    generator = FrameGenerator(paired, backend="eager", options=GeneratorOptions(threads=1))
     params = FrameParams(noise_position=1.3, intensity=0.5)
-    frame = painter.generate(
+    frame = generator.generate(
         FrameRequest(
             params, Conditioning(scenes.prompt_embeds[0], regions=scenes), ParameterStore({"seed": 4}).snapshot()
         )

@@ -42,11 +42,11 @@ def measured(folder: Path, seed: int, sections: list[str] | None = None, **optio
 
 def test_the_harness_generates_what_a_session_does(engine_folder: Path) -> None:
     engine = load_engine(engine_folder, "cpu")
-    harness, painter = SamplerHarness(engine, "eager"), FrameGenerator(engine, None, "eager")
+    harness, generator = SamplerHarness(engine, "eager"), FrameGenerator(engine, None, "eager")
     states = engine.encode("a blue sea")
-    tokens = torch.zeros(painter.prompt_length, engine.token_dim)
+    tokens = torch.zeros(generator.prompt_length, engine.token_dim)
     tokens[: len(states)] = states
-    shown = painter.generate(
+    shown = generator.generate(
         FrameRequest(
             FrameParams(noise_position=3.3, intensity=0.4), Conditioning(tokens), ParameterStore({"seed": 5}).snapshot()
         )

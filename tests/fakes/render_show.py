@@ -28,15 +28,15 @@ class Show:
     """A render thread with all its mailboxes."""
 
     def __init__(self, engine: Engine, **options: object) -> None:
-        self.painter = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(threads=1))
+        self.generator = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(threads=1))
         bank = PromptBank(TextCache(engine.encode, synchronous=True))
-        builder = ConditioningBuilder(bank, None, self.painter.prompt_length, engine.trained_with_audio)
+        builder = ConditioningBuilder(bank, None, self.generator.prompt_length, engine.trained_with_audio)
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         self.lines: list[str] = []
         embeddings: Mailbox[AudioEmbedding] = Mailbox()
         self.thread = RenderThread(
-            self.painter,
+            self.generator,
             builder,
             self.frame_params,
             embeddings,

@@ -81,7 +81,7 @@ class Show:
         embeddings: Mailbox[AudioEmbedding] = Mailbox()
         pipeline = self.pipeline
         return RenderThread(
-            pipeline.painter, pipeline.builder, self.frame_params, embeddings, ParameterStore(), self.frames,
+            pipeline.generator, pipeline.builder, self.frame_params, embeddings, ParameterStore(), self.frames,
             report=self.lines.append, fail_over=pipeline.fail_over,
         )  # fmt: skip
 
@@ -111,7 +111,7 @@ def test_a_card_lost_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest
         def lost(*_: object) -> None:
             raise RuntimeError(LOST)
 
-        broken = pipeline.painter.backend
+        broken = pipeline.generator.backend
         broken.predict = lost  # type: ignore[method-assign, assignment]
         drawn = thread.drawn
         after = show.until_drawn(thread, drawn + 3)
@@ -120,7 +120,7 @@ def test_a_card_lost_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest
         assert after.pixels.shape == (64, 64, 3) and after.pixels.std() > 0
         assert any("illegal memory access" in line and "Ember goes on" in line for line in show.lines)
         assert not any("\n" in line for line in show.lines)
-        assert "illegal memory access" in pipeline.painter.backend.fallback_reason
+        assert "illegal memory access" in pipeline.generator.backend.fallback_reason
         thread.swap(broken)  # a faster rung of the engine that is gone comes too late
         show.until_drawn(thread, thread.drawn + 2)
         assert thread.error == ""
@@ -135,7 +135,7 @@ def test_memory_runs_out_mid_show(turbo_folder: Path, box: Path, monkeypatch: py
         def full(*_: object) -> None:
             raise torch.OutOfMemoryError(FULL)
 
-        pipeline.painter.backend.decode = full  # type: ignore[method-assign]
+        pipeline.generator.backend.decode = full  # type: ignore[method-assign]
         frame = show.until_drawn(thread, thread.drawn + 2)
         assert frame.pixels.shape == (128, 128, 3) and pipeline.engine.token_dim == 32
         assert any("out of memory" in line and "128x128" in line for line in show.lines)
@@ -144,7 +144,7 @@ def test_memory_runs_out_mid_show(turbo_folder: Path, box: Path, monkeypatch: py
 def test_a_rescue_that_fails_keeps_trying(turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show = Show(turbo_folder, box, monkeypatch)
     with show.pipeline as pipeline, show.thread() as thread:
-        good, calls = pipeline.painter.backend.predict, []
+        good, calls = pipeline.generator.backend.predict, []
 
         def flaky(*inputs: torch.Tensor) -> torch.Tensor:
             calls.append(1)
@@ -155,7 +155,7 @@ def test_a_rescue_that_fails_keeps_trying(turbo_folder: Path, box: Path, monkeyp
         def useless(error: Exception, failures: int) -> None:
             raise OSError("no engine in the box")
 
-        pipeline.painter.backend.predict = flaky  # type: ignore[method-assign, assignment]
+        pipeline.generator.backend.predict = flaky  # type: ignore[method-assign, assignment]
         thread._fail_over = useless  # type: ignore[assignment]
         show.until_drawn(thread, 1)
         assert thread.failed == 2 and any("no engine in the box" in line for line in show.lines)

@@ -73,7 +73,7 @@ def test_pictures_have_the_shape_of_the_screen_live_and_offline(
     values = {"engine.name": "ember", "engine.threads": 2, "engine.accelerator": "eager", "engine.size": chosen}
     with Pipeline(load_settings(values, here=Path("/nowhere")), live=live, output=(1280, 720)) as pipeline:
         if pipeline.engine.device.type == "cpu":
-            assert pipeline.painter.size == drawn
+            assert pipeline.generator.size == drawn
 
 
 def test_the_same_render_gives_the_same_frames() -> None:

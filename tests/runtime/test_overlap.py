@@ -46,7 +46,7 @@ class Writer:
 
 
 def drawn(k: int, pool: list[np.ndarray]) -> tuple[FrameParams, Frame]:
-    """Picture `k`, in one of a few arrays that are drawn into again, as the painter's are."""
+    """Picture `k`, in one of a few arrays that are drawn into again, as the generator's are."""
     pixels = pool[k % len(pool)]
     pixels[:] = np.random.default_rng(k).integers(0, 255, pixels.shape)
     return FrameParams(time=k / 30), Frame(pixels, k, k / 30, 0.0, k / 30)

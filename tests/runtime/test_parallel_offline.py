@@ -48,7 +48,7 @@ def pixels(settings: Settings, seconds: float, count: int) -> list[np.ndarray]:
     found = []
     for k, (params, frame) in enumerate(render_frames(settings, snapshot, heard, 30) if count == 1 else several):
         assert frame is not None and frame.index == k and frame.time == params.time
-        found.append(frame.pixels.copy())  # a painter's own pixels are overwritten
+        found.append(frame.pixels.copy())  # a generator's own pixels are overwritten
     assert len(found) == round(30 * seconds)
     return found
 

@@ -73,10 +73,10 @@ def test_a_stroke_is_not_gone_on_with() -> None:
 
 def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) -> None:
     show = Show(flow)
-    show.painter.on_card = True
+    show.generator.on_card = True
     mixed: list[str] = []
     waited: list[float] = []
-    real_draw, real_mix, real_wait = show.painter.generate, show.thread._build, show.frame_params.wait
+    real_draw, real_mix, real_wait = show.generator.generate, show.thread._build, show.frame_params.wait
 
     def draw(*args: Any, **named: Any) -> Frame:
         mixed.append("draw")
@@ -87,7 +87,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
         return real_mix(*args)
 
     show.frame_params.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
-    show.painter.generate = draw  # type: ignore[method-assign]
+    show.generator.generate = draw  # type: ignore[method-assign]
     show.thread._build = mix  # type: ignore[method-assign]
     show.frame_params.put(FrameParams(time=1))
     with show.thread:
@@ -101,7 +101,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
 def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
     """Until the first prompt is encoded the thread must not keep Python busy, which its encoder wants."""
     show = Show(flow)
-    show.painter.on_card = True
+    show.generator.on_card = True
     mixes, waited, real_wait = [0], [0.0], show.frame_params.wait
 
     def mix(*_args: Any) -> None:
@@ -117,7 +117,7 @@ def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
 
 def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
     show = Show(flow, fps_cap=200.0)
-    show.painter.on_card = True
+    show.generator.on_card = True
     with show.thread:
         show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.drawn >= 3)
@@ -126,7 +126,7 @@ def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
 
 def test_an_error_keeps_the_show_running(flow: Engine) -> None:
     show = Show(flow)
-    good = show.painter.backend.decode
+    good = show.generator.backend.decode
     broken = [True]
 
     def decode(latent: object, out: np.ndarray) -> None:
@@ -134,7 +134,7 @@ def test_an_error_keeps_the_show_running(flow: Engine) -> None:
             raise RuntimeError("the card is gone\nand a long story")
         good(latent, out)  # type: ignore[arg-type]
 
-    show.painter.backend.decode = decode  # type: ignore[method-assign]
+    show.generator.backend.decode = decode  # type: ignore[method-assign]
     with show.thread:
         show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.failed == 1)
@@ -156,7 +156,7 @@ def test_swaps_the_accelerator_between_pictures(flow: Engine) -> None:
         show.thread.swap(faster)
         show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.drawn == 1)
-    assert show.painter.backend is faster
+    assert show.generator.backend is faster
 
 
 def test_pace_keeps_the_rate_and_does_not_hurry_after_a_stall() -> None:

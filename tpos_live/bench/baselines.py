@@ -24,15 +24,15 @@ from tpos_live.diffusion.model.pixels import write_pixels
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 
-def stream_diffusion_like(painter: FrameGenerator, steps: int, recorded: bool = False) -> Callable[[int], object]:
+def stream_diffusion_like(generator: FrameGenerator, steps: int, recorded: bool = False) -> Callable[[int], object]:
     """The StreamDiffusion-shaped loop on our accelerator. recorded: with a CUDA graph for each network."""
     from PIL import Image
 
-    engine = painter.engine
+    engine = generator.engine
     plan = engine.schedule.plan(steps)
-    shape = engine.latent_shape(painter.size)
-    tokens = torch.zeros(1, painter.request.sequence_length, engine.token_dim, device=engine.device)
-    accelerator = GraphedNetworks(painter, shape, tokens) if recorded else painter.backend
+    shape = engine.latent_shape(generator.size)
+    tokens = torch.zeros(1, generator.request.sequence_length, engine.token_dim, device=engine.device)
+    accelerator = GraphedNetworks(generator, shape, tokens) if recorded else generator.backend
 
     def draw(_n: int) -> object:
         x = plan.noise * torch.randn(shape).to(engine.device)
@@ -43,7 +43,7 @@ def stream_diffusion_like(painter: FrameGenerator, steps: int, recorded: bool = 
             x = step.x_coef * x + step.x0_coef * x0
             if step.noise_coef:
                 x = x + step.noise_coef * torch.randn(shape).to(engine.device)
-        out = np.empty((painter.size[1], painter.size[0], 3), np.uint8)
+        out = np.empty((generator.size[1], generator.size[0], 3), np.uint8)
         accelerator.decode(x0, out)
         if engine.device.type == "cuda":
             torch.cuda.synchronize()
@@ -55,13 +55,13 @@ def stream_diffusion_like(painter: FrameGenerator, steps: int, recorded: bool = 
 class GraphedNetworks:
     """UNet and decoder of a generator's accelerator, each as a CUDA graph of its own."""
 
-    def __init__(self, painter: FrameGenerator, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
-        assert isinstance(painter.backend, CapturedBackend)
-        self._networks = painter.backend.networks
-        device = painter.engine.device
+    def __init__(self, generator: FrameGenerator, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
+        assert isinstance(generator.backend, CapturedBackend)
+        self._networks = generator.backend.networks
+        device = generator.engine.device
         self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
         self._found, self._tokens = torch.zeros_like(self._latent), tokens
-        self._picture = torch.zeros(1, 3, *painter.size[::-1], device=device)
+        self._picture = torch.zeros(1, 3, *generator.size[::-1], device=device)
         self._recordings = GraphCache(device)
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
@@ -82,14 +82,16 @@ class GraphedNetworks:
         self._picture.copy_(self._networks[1](self._x0))
 
 
-def stock(path: Path, painter: FrameGenerator, steps: int) -> Callable[[int], object]:
+def stock(path: Path, generator: FrameGenerator, steps: int) -> Callable[[int], object]:
     """The stock pipeline on a second copy of the same weights."""
     import diffusers
 
     engine = load_engine(path)
     config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
     scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
-    tokens = torch.zeros(1, painter.request.sequence_length, engine.token_dim, device=engine.device, dtype=engine.dtype)
+    tokens = torch.zeros(
+        1, generator.request.sequence_length, engine.token_dim, device=engine.device, dtype=engine.dtype
+    )
     parts = {"vae": engine.vae, "scheduler": scheduler, "feature_extractor": None}
     parts |= {"text_encoder": None, "tokenizer": None}  # what is said comes as embeddings
     if len(engine.texts.readers) > 1:
@@ -107,7 +109,7 @@ def stock(path: Path, painter: FrameGenerator, steps: int) -> Callable[[int], ob
         )
         said = {"prompt_embeds": tokens}
     pipe.set_progress_bar_config(disable=True)
-    width, height = painter.size
+    width, height = generator.size
 
     def draw(_n: int) -> object:
         return pipe(

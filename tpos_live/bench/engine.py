@@ -104,24 +104,24 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     threads = torch.get_num_threads()
     width, height = parse_size(chosen.size)
     options = GeneratorOptions(threads=chosen.threads)
-    painter = FrameGenerator(engine, (width, height) if width else None, chosen.accelerator, options)
-    if painter.backend.name in INTERIM:
-        better = prepare_better(chosen.accelerator, painter.request)
+    generator = FrameGenerator(engine, (width, height) if width else None, chosen.accelerator, options)
+    if generator.backend.name in INTERIM:
+        better = prepare_better(chosen.accelerator, generator.request)
         if better is not None:
-            painter.use(better)
-    painter.settle()
+            generator.use(better)
+    generator.settle()
     states = engine.encode(PROMPT).float()
-    tokens = torch.cat([states, states.new_zeros(painter.prompt_length - len(states), states.shape[1])])
+    tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     snapshot = ParameterStore({"steps": steps}).snapshot()
     steps = min(engine.metadata.steps, key=lambda allowed: abs(allowed - steps))
-    work, peak = flops(load_engine(path), painter, steps), matrix_peak(engine.device, engine.dtype)
+    work, peak = flops(load_engine(path), generator, steps), matrix_peak(engine.device, engine.dtype)
     if engine.device.type == "cuda":
         torch.cuda.empty_cache()  # of what these two have left
     common = {
         "kind": "loop",
         "engine": engine.name,
-        "accelerator": painter.backend.name,
-        "size": list(painter.size),
+        "accelerator": generator.backend.name,
+        "size": list(generator.size),
         "steps": steps,
         "gflop": round(work / 1e9, 4),
         "peak_tflops": round(peak / 1e12, 3),
@@ -129,29 +129,29 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
 
     def draw(n: int) -> object:
         params = FrameParams(time=n / 60, noise_position=n / 60)
-        return painter.generate(FrameRequest(params, Conditioning(tokens), snapshot))
+        return generator.generate(FrameRequest(params, Conditioning(tokens), snapshot))
 
-    rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: painter.busy_s), common, work)]
+    rows = [_row("tpos-live", _measure(draw, frames, engine.device, lambda: generator.busy_s), common, work)]
     few = min(frames, COUNTED)
-    rows[0] |= host_times(painter, draw, few)
+    rows[0] |= host_times(generator, draw, few)
     if engine.device.type == "cuda":
         rows[0] |= device_counts(draw, few)
-    rows[0] |= changes(painter, tokens, snapshot, max(few, 3))
+    rows[0] |= changes(generator, tokens, snapshot, max(few, 3))
     if steps > 1:
-        painter.keep_in_flight(True)
+        generator.keep_in_flight(True)
         streamed = _measure(draw, frames, engine.device)
-        if remark := painter.remark():
+        if remark := generator.remark():
             click.echo(remark, err=True)
         else:
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
-        painter.keep_in_flight(False)
+        generator.keep_in_flight(False)
     if baselines:
-        rows.append(_row("apart", _measure(stream_diffusion_like(painter, steps), few, engine.device), common, work))
-        if engine.device.type == "cuda" and isinstance(painter.backend, CapturedBackend):
-            recorded = _measure(stream_diffusion_like(painter, steps, recorded=True), few, engine.device)
+        rows.append(_row("apart", _measure(stream_diffusion_like(generator, steps), few, engine.device), common, work))
+        if engine.device.type == "cuda" and isinstance(generator.backend, CapturedBackend):
+            recorded = _measure(stream_diffusion_like(generator, steps, recorded=True), few, engine.device)
             rows.append(_row("apart, recorded", recorded, common, work))
         torch.set_num_threads(chosen.threads or threads)  # all that ours had, whatever runs its networks
-        theirs = _measure(stock(path, painter, steps), few, engine.device)
+        theirs = _measure(stock(path, generator, steps), few, engine.device)
         rows.append(_row("stock", theirs, common | {"accelerator": "eager"}, work))
         for row in (row for row in rows if row["loop"] in ("apart", "apart, recorded", "stock")):
             row["ours_is_times_faster"] = round(row["p50_ms"] / rows[0]["p50_ms"], 3)
@@ -201,12 +201,14 @@ def _row(name: str, measured: tuple[np.ndarray, float, float], common: dict[str,
 
 
 @torch.inference_mode()
-def flops(engine: Engine, painter: FrameGenerator, steps: int) -> float:
+def flops(engine: Engine, generator: FrameGenerator, steps: int) -> float:
     """Floating point operations of one frame, by torch's counter: a multiplication and an addition are two."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    latent = torch.zeros(engine.latent_shape(painter.size), device=engine.device, dtype=engine.dtype)
-    tokens = torch.zeros(1, painter.request.sequence_length, engine.token_dim, device=engine.device, dtype=engine.dtype)
+    latent = torch.zeros(engine.latent_shape(generator.size), device=engine.device, dtype=engine.dtype)
+    tokens = torch.zeros(
+        1, generator.request.sequence_length, engine.token_dim, device=engine.device, dtype=engine.dtype
+    )
     counts = []
     for call in (
         lambda: engine.unet(latent, torch.ones(1, device=engine.device), encoder_hidden_states=tokens),

@@ -43,20 +43,20 @@ class NullBackend(Backend):
 
 
 def host_times(
-    painter: FrameGenerator,
+    generator: FrameGenerator,
     draw: Callable[[int], object],
     pictures: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
     """Host time of a picture: median and 99th percentile of `pictures`, in milliseconds.
 
-    draw(n): draws the nth frame with `painter`. host_by: "waiting" where the wait was taken off, "hollow" where the
+    draw(n): draws the nth frame with `generator`. host_by: "waiting" where the wait was taken off, "hollow" where the
     networks were left out.
     """
-    accelerator = painter.backend
-    waits = accelerator.waited is not None and painter.engine.device.type == "cuda"
+    accelerator = generator.backend
+    waits = accelerator.waited is not None and generator.engine.device.type == "cuda"
     if not waits:
-        painter.use(NullBackend(accelerator.torch_threads))
+        generator.use(NullBackend(accelerator.torch_threads))
     took = np.zeros(pictures)
     try:
         for n in range(WARM_UP):
@@ -67,20 +67,20 @@ def host_times(
             took[n] = clock() - began - ((accelerator.waited or 0.0) - before if waits else 0.0)
     finally:
         if not waits:
-            painter.use(accelerator)
+            generator.use(accelerator)
     p50, p99 = 1e3 * np.percentile(took, (50, 99))
     return {"host_ms": round(p50, 3), "host_p99_ms": round(p99, 3), "host_by": "waiting" if waits else "hollow"}
 
 
-def changes(painter: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, pictures: int) -> dict[str, Any]:
+def changes(generator: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, pictures: int) -> dict[str, Any]:
     """A show in which everything changes: other tokens in every frame, guidance on, a prompt that fades to another.
 
     A third of the frames are of the fade, in which two prompts share a frame. tokens: [token_rows, token_dim].
     changes_ms: median; changes_slowest, changes_p99: the slowest frame and the 99th percentile over it.
     """
     other = tokens.roll(1, 0)
-    conditioner = painter.conditioner
-    residual, conditioner.residual = conditioner.residual, not painter.engine.metadata.guidance
+    conditioner = generator.conditioner
+    residual, conditioner.residual = conditioner.residual, not generator.engine.metadata.guidance
     took = np.zeros(pictures)
     try:
         for n in range(-2 * WARM_UP, pictures):
@@ -89,7 +89,7 @@ def changes(painter: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, p
             said = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
             began = time.perf_counter()
             params = FrameParams(time=n / 60, noise_position=n / 60, guidance=1.3)
-            painter.generate(FrameRequest(params, Conditioning(said, regions=fading), snapshot))
+            generator.generate(FrameRequest(params, Conditioning(said, regions=fading), snapshot))
             if n >= 0:
                 took[n] = time.perf_counter() - began
     finally:

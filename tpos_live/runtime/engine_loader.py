@@ -90,8 +90,8 @@ class EngineLoader:
             if self._left.is_set():
                 return
             self._say(pipeline.note)
-            if pipeline.painter.notice:
-                self._status_registry.report(pipeline.painter.notice)
+            if pipeline.generator.notice:
+                self._status_registry.report(pipeline.generator.notice)
             self.pipeline = pipeline
             renderer = self._start(pipeline)
         except Exception as error:
@@ -124,7 +124,7 @@ class EngineLoader:
         self._status_registry.update(state="running")
         self.renderer = self._stack.enter_context(
             RenderThread(
-                pipeline.painter,
+                pipeline.generator,
                 pipeline.builder,
                 self._audio_processor.frame_params,
                 self._audio_processor.embedding,
@@ -139,12 +139,12 @@ class EngineLoader:
         return self.renderer
 
     def _update_status(self, pipeline: Pipeline) -> None:
-        engine, painter = pipeline.engine, pipeline.painter
+        engine, generator = pipeline.engine, pipeline.generator
         self._status_registry.update(
             engine=engine.name,
-            accelerator=painter.backend.name,
-            accelerator_why=painter.backend.fallback_reason,
-            size=painter.size,
+            accelerator=generator.backend.name,
+            accelerator_why=generator.backend.fallback_reason,
+            size=generator.size,
         )
 
     def _wait_for_first_frame(self, renderer: RenderThread) -> None:

@@ -44,7 +44,7 @@ class Fallback(Enum):
 class FailoverResult:
     """What the render thread uses from now on, and the log line with the reason."""
 
-    painter: FrameGenerator
+    generator: FrameGenerator
     builder: ConditioningBuilder
     line: str
 

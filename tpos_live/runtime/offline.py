@@ -94,7 +94,7 @@ def render_frames(
         for params in analyze_frames(pipeline, audio_processor, snapshot, sound, fps, tell):
             now = snapshot if shown is None else shown(params.time)
             yield params, pipeline.draw(params, audio_processor.embedding.latest(), now, now=params.time)
-            tell(pipeline.painter.remark())
+            tell(pipeline.generator.remark())
 
 
 def write_video(
@@ -176,8 +176,8 @@ def still(
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Pipeline(settings, live=False, output=shown or parse_size(settings.window.size)) as pipeline:
         tell(pipeline.note)
-        tell(pipeline.painter.notice)
-        pipeline.painter.settle()
+        tell(pipeline.generator.notice)
+        pipeline.generator.settle()
         params, frame = _in_silence(pipeline, snapshot) if sound is None else _after(pipeline, snapshot, sound)
         assert frame is not None  # not live: it waits for the prompt
         if pipeline.understood:
@@ -213,17 +213,17 @@ def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Fr
 
 def improve(pipeline: Pipeline) -> None:
     """Use the fastest backend for the whole file; prepare it first if needed."""
-    tell(pipeline.painter.notice)
-    if pipeline.painter.backend.name == "eager" and pipeline.painter.backend.fallback_reason:
-        tell(f"preparing the engine: {pipeline.painter.backend.fallback_reason} (once on this machine)")
+    tell(pipeline.generator.notice)
+    if pipeline.generator.backend.name == "eager" and pipeline.generator.backend.fallback_reason:
+        tell(f"preparing the engine: {pipeline.generator.backend.fallback_reason} (once on this machine)")
     try:
         better = pipeline.improve()
     except EngineError as error:
         tell(f"going on without it: {error}")
     else:
         if better is not None:
-            pipeline.painter.use(better)
-    pipeline.painter.settle()
+            pipeline.generator.use(better)
+    pipeline.generator.settle()
 
 
 def tell(note: str) -> None:

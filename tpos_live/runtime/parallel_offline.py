@@ -162,9 +162,9 @@ def _work(
                 if doing == "skip" or (
                     doing == "up" and not _leaves(params, settings, pipeline.builder.mode(snapshot))
                 ):
-                    pipeline.painter.reset_feedback()
+                    pipeline.generator.reset_feedback()
                     continue
-                frame = pipeline.painter.generate(FrameRequest(params, built, snapshot))
+                frame = pipeline.generator.generate(FrameRequest(params, built, snapshot))
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))
         out.close()
@@ -188,7 +188,7 @@ def _prepare(pipeline: Pipeline, first: bool, ready: Any) -> None:
         except EngineError:
             better = None
         if better is not None:
-            pipeline.painter.use(better)
-        pipeline.painter.settle()
+            pipeline.generator.use(better)
+        pipeline.generator.settle()
     finally:
         ready.set()

@@ -92,12 +92,12 @@ class Pipeline:
         """Load an engine and everything that depends on it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
         self.engine = engine = load_engine(path, device=device, lazy=True)
-        self.painter = self._painter(size if size[0] else self._own_size(), accelerator)
+        self.generator = self._make_generator(size if size[0] else self._own_size(), accelerator)
         # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
         vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
         rewriter = PromptRewriter(vocabulary)
         texts = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live, rewrite=rewriter))
-        rows, own = self.painter.prompt_length, self.engine.metadata.audio_mode
+        rows, own = self.generator.prompt_length, self.engine.metadata.audio_mode
         self._prompt_report = self._stack.enter_context(PromptReport(vocabulary, synchronous=not self._live))
         follow = self._prompt_report.follow
         self.builder = ConditioningBuilder(
@@ -131,7 +131,7 @@ class Pipeline:
         """The built-in engine on the CPU, which needs nothing that may have been lost."""
         self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
         self.note = f"engine: Ember on the CPU ({why})"
-        self.painter.backend.fallback_reason = why
+        self.generator.backend.fallback_reason = why
 
     def _own_size(self) -> tuple[int, int]:
         """Of the output's shape, live and offline alike, so that stills and videos match the live session."""
@@ -141,7 +141,7 @@ class Pipeline:
         few = self.engine.device.type == "cpu" and _cores() < WIDE_CORES
         return metadata.light_size_for(self._output) if few else metadata.size_for(self._output)
 
-    def _painter(self, size: tuple[int, int], accelerator: str) -> FrameGenerator:
+    def _make_generator(self, size: tuple[int, int], accelerator: str) -> FrameGenerator:
         chosen = self._settings.engine
         return FrameGenerator(
             self.engine,
@@ -161,10 +161,12 @@ class Pipeline:
 
         Call from the render thread; takes seconds where another engine must be loaded.
         """
-        painter = self.painter
-        smaller = smaller_size(painter.size, max(self.engine.metadata.multiple, self.engine.factor))
+        generator = self.generator
+        smaller = smaller_size(generator.size, max(self.engine.metadata.multiple, self.engine.factor))
         built_in = self._device == "cpu" and self._path.name == BUILT_IN
-        chosen = choose_fallback(classify_failure(error), failures, smaller is not None, painter.backend.name, built_in)
+        chosen = choose_fallback(
+            classify_failure(error), failures, smaller is not None, generator.backend.name, built_in
+        )
         first = first_line(error, 80)
         if chosen is Fallback.HOLD:
             return None
@@ -173,12 +175,12 @@ class Pipeline:
             self._build_built_in(first)
             line = f"{first}: Ember goes on, on the CPU"
         else:
-            size = smaller if chosen is Fallback.SMALLER and smaller else painter.size
+            size = smaller if chosen is Fallback.SMALLER and smaller else generator.size
             name = "eager" if chosen is Fallback.EAGER else self._settings.engine.accelerator
-            self.painter = self._painter(size, name)
-            self.painter.backend.fallback_reason = first
-            line = f"{first}: going on at {size[0]}x{size[1]}, {self.painter.backend.name}"
-        return FailoverResult(self.painter, self.builder, line)
+            self.generator = self._make_generator(size, name)
+            self.generator.backend.fallback_reason = first
+            line = f"{first}: going on at {size[0]}x{size[1]}, {self.generator.backend.name}"
+        return FailoverResult(self.generator, self.builder, line)
 
     def __exit__(self, *_exc: object) -> None:
         self._stack.close()
@@ -186,7 +188,7 @@ class Pipeline:
     @property
     def times(self) -> StageTimes:
         """How long the stages of drawing take."""
-        return self.painter.times
+        return self.generator.times
 
     @property
     def problem(self) -> str:
@@ -199,15 +201,15 @@ class Pipeline:
         return self._prompt_report.line
 
     def improve(self) -> Backend | None:
-        """A faster accelerator than the painter's, prepared now; None if there is none. Any thread.
+        """A faster accelerator than the generator's, prepared now; None if there is none. Any thread.
 
-        Hand it to the drawing thread (`painter.use`, or `swap` of the RenderThread). Raises EngineError.
+        Hand it to the drawing thread (`generator.use`, or `swap` of the RenderThread). Raises EngineError.
         """
         sweep_caches()
-        painter, chosen = self.painter, self._settings.engine
-        if painter.backend.name not in INTERIM:
+        generator, chosen = self.generator, self._settings.engine
+        if generator.backend.name not in INTERIM:
             return None
-        return prepare_better(chosen.accelerator, painter.request)
+        return prepare_better(chosen.accelerator, generator.request)
 
     def draw(
         self, params: FrameParams, embedding: AudioEmbedding | None, snapshot: Snapshot, now: float
@@ -216,4 +218,4 @@ class Pipeline:
         built = self.builder.build(now, snapshot, params, embedding)
         if built is None:
             return None
-        return self.painter.generate(FrameRequest(params, built, snapshot))
+        return self.generator.generate(FrameRequest(params, built, snapshot))

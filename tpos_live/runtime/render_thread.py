@@ -92,13 +92,13 @@ class RenderThread:
     and parameters are read as they are. A failed frame is reported once; the last frame stays, and the thread retries,
     or continues with the result of `fail_over`.
 
-    Thread contract: the thread owns `painter` and `builder`; `frames` is its output. `swap`, `drawn`, `failed` and
+    Thread contract: the thread owns `generator` and `builder`; `frames` is its output. `swap`, `drawn`, `failed` and
     `error` may be used from anywhere.
     """
 
     def __init__(
         self,
-        painter: FrameGenerator,
+        generator: FrameGenerator,
         builder: ConditioningBuilder,
         frame_params: Mailbox[FrameParams],
         embeddings: Mailbox[AudioEmbedding],
@@ -112,7 +112,7 @@ class RenderThread:
         """report: called on the render thread with one line; must not block. fail_over: called on the render thread
         after a failed frame with the number of failures in a row; returns what to continue with, None to retry. clock:
         of the fps cap, seconds."""
-        self._painter = painter
+        self._generator = generator
         self._builder = builder
         self._frame_params = frame_params
         self._embeddings = embeddings
@@ -153,14 +153,14 @@ class RenderThread:
             self._next = accelerator
 
     def _run(self) -> None:
-        self._painter.settle()
+        self._generator.settle()
         while not self._stop.is_set():
             self._turn()
 
     def _turn(self) -> None:
         """Render a frame if one is due, else wait briefly."""
         # Before the first prompt is encoded there is nothing to render, and the text encoder needs the interpreter.
-        patience = 0.0 if self._painter.on_card and self.drawn else _LATE
+        patience = 0.0 if self._generator.on_card and self.drawn else _LATE
         late = not self._frame_params.wait(patience if self._extrapolator.newest else _LOOK)
         if late and self._extrapolator.newest is None:
             return
@@ -172,7 +172,7 @@ class RenderThread:
             return
         self._pace.begin(self._clock())
         if self._next is not None:
-            self._painter.use(self._next)
+            self._generator.use(self._next)
             self._next = None
         try:
             self._draw(params)
@@ -190,12 +190,12 @@ class RenderThread:
             self._ahead = self._build(params, snapshot)
 
         # While the GPU renders, Python builds the next conditioning: saves 0.5 ms, from parameters one frame older.
-        early = meanwhile if self._painter.on_card and not self._pace.capped else None
-        self._frames.put(self._painter.generate(FrameRequest(params, built, snapshot), meanwhile=early))
-        if line := self._painter.remark():
+        early = meanwhile if self._generator.on_card and not self._pace.capped else None
+        self._frames.put(self._generator.generate(FrameRequest(params, built, snapshot), meanwhile=early))
+        if line := self._generator.remark():
             self._report(line)
         self.drawn += 1
-        self.busy += self._painter.busy_s
+        self.busy += self._generator.busy_s
         self.error = ""
         self._in_a_row = 0
 
@@ -205,7 +205,7 @@ class RenderThread:
         # `latest`, not `take`: an embedding stays valid until there is a newer one.
         built = self._builder.build(params.time, snapshot, params, self._embeddings.latest())
         if built is not None:
-            self._painter.times.add("mix", time.perf_counter() - began)
+            self._generator.times.add("mix", time.perf_counter() - began)
         return built
 
     def _fail(self, error: Exception) -> None:
@@ -219,12 +219,12 @@ class RenderThread:
         try:
             result = self._fail_over(error, self._in_a_row)
             if result is not None:
-                self._painter, self._builder, self._in_a_row = result.painter, result.builder, 0
+                self._generator, self._builder, self._in_a_row = result.generator, result.builder, 0
                 self._next, self._failed_over = None, True
-                self._painter.settle()
+                self._generator.settle()
                 self._report(result.line)
                 return
-            self._painter.reset_feedback()
+            self._generator.reset_feedback()
         except Exception as another:  # the failover failed as well: hold the frame and retry
             self._report(f"the fallback failed as well: {first_line(another, 200)}")
         self._stop.wait(_RETRY)

@@ -64,8 +64,8 @@ class _Layer:
 class LiveLoras:
     """The live LoRAs of an engine's UNet.
 
-    Thread contract: `follow` and `rest` belong to the thread that draws (`rest` to the one that makes a painter, before
-    it draws); `held` may be used on any other, and what it holds up is caught up later.
+    Thread contract: `follow` and `rest` belong to the render thread (`rest` to the one that makes a generator, before
+    the first frame); `held` may be used on any other, and what it holds up is caught up later.
     """
 
     def __init__(self, files: Sequence[tuple[Sequence[Change], float]] = ()) -> None:
