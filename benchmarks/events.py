@@ -56,6 +56,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
     from tpos_live.bench.session import machine
+    from tpos_live.core.messages import terminal_messages
     from tpos_live.core.settings_loader import load_settings
     from tpos_live.runtime.live_session import LiveSession
 
@@ -67,7 +68,7 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
             "osc.port": 9555,
         }
     )
-    with LiveSession(settings) as session:
+    with terminal_messages(), LiveSession(settings) as session:
         session.run_until_fastest_backend()
         watch = Watch(session)
         watch.run(5.0)

@@ -52,6 +52,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
     import av
 
     from tpos_live.bench.session import machine
+    from tpos_live.core.messages import terminal_messages
     from tpos_live.core.settings_loader import load_settings
     from tpos_live.runtime.live_session import LiveSession
 
@@ -66,7 +67,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
         }
     )
     process, minutes = psutil.Process(), []
-    with LiveSession(settings) as session:
+    with terminal_messages(), LiveSession(settings) as session:
         session.run_until_fastest_backend()
         begin = time.perf_counter()
         for minute in range(1, round(options.minutes) + 1):

@@ -20,6 +20,7 @@ START = """
 import json, os, sys, time
 begin = float(sys.argv[1])
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.core.messages import terminal_messages
 from tpos_live.core.settings_loader import load_settings
 row = {}
 def mark(name):
@@ -32,7 +33,8 @@ def drawn():
     if session.display.interpolator.newest is not None:
         mark("picture_s")
     return "picture_s" in row
-with LiveSession(load_settings({"sound.mute": True, "osc.port": 9577}), demo=True) as session:
+settings = load_settings({"sound.mute": True, "osc.port": 9577})
+with terminal_messages(), LiveSession(settings, demo=True) as session:
     mark("window_s")
     session.display.run(seen)
     session.display.run(drawn)

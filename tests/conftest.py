@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from fakes import fast, own_process
+from fakes.messages import heard_messages
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -30,3 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return own_process.run(pyfuncitem) if pyfuncitem.get_closest_marker("own_process") else None
+
+
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """What tpos-live says during the test, from INFO on, oldest first; grows meanwhile."""
+    with heard_messages() as lines:
+        yield lines

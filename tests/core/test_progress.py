@@ -10,16 +10,16 @@ from tpos_live.core.progress import Progress
 from tpos_live.core.timing import hms
 
 
-def test_a_line_every_few_seconds_of_the_clock_with_the_time_left() -> None:
-    said: list[str] = []
+def test_a_line_every_few_seconds_of_the_clock_with_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
-    with Progress("a.mp4", 1600, bar=False, say=said.append, clock=lambda: now) as progress:
+    with Progress("a.mp4", 1600, bar=False, clock=lambda: now) as progress:
         now = 60.0  # the engine was prepared
         progress.update()
         progress.rename("a-2.mp4")
         for k in range(1, 641):
             now += 0.125 if k < 480 else 0.25  # twice as slow from here on
             progress.update()
+    said = capsys.readouterr().err.splitlines()
     assert said[:2] == [
         "a-2.mp4: 2 %, 8.0 frames per second, 3:15 left",
         "a-2.mp4: 5 %, 8.0 frames per second, 3:10 left",

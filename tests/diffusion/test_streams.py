@@ -63,12 +63,12 @@ class Draws:
 
 
 @pytest.mark.parametrize(("cap", "rate", "share"), [(30.0, 30.0, 0.3), (60.0, 60.0, 0.6), (0.0, 100.0, 1.0)])
-def test_with_a_cap_the_device_idles_for_the_rest(cap: float, rate: float, share: float) -> None:
+def test_with_a_cap_the_device_idles_for_the_rest(
+    cap: float, rate: float, share: float, messages: list[str]
+) -> None:
     clock, frame_params = Clock(), Mailbox[FrameParams]()
     draws: Any = Draws(clock)
-    thread = RenderThread(
-        draws, draws, frame_params, Mailbox(), ParameterStore(), Mailbox(), fps_cap=cap, report=pytest.fail, clock=clock
-    )
+    thread = RenderThread(draws, draws, frame_params, Mailbox(), ParameterStore(), Mailbox(), fps_cap=cap, clock=clock)
     thread._stop = clock  # type: ignore[assignment]
     busy, drawn, began = Rate(), Rate(), clock.now
     assert busy.at(clock.now, thread.busy) == drawn.at(clock.now, thread.drawn) == 0.0
@@ -78,6 +78,7 @@ def test_with_a_cap_the_device_idles_for_the_rest(cap: float, rate: float, share
     passed = clock.now - began
     assert drawn.at(clock.now, thread.drawn) == pytest.approx(rate, rel=0.01)
     assert busy.at(clock.now, thread.busy) == pytest.approx(share, rel=0.01)
+    assert not messages, "no frame failed"
     assert clock.slept == pytest.approx(passed * (1 - share), abs=0.1), "asleep, and not turning in a circle"
 
 

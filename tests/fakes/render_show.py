@@ -33,7 +33,6 @@ class Show:
         builder = ConditioningBuilder(bank, None, self.generator.prompt_length, engine.trained_with_audio)
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
-        self.lines: list[str] = []
         embeddings: Mailbox[AudioEmbedding] = Mailbox()
         self.thread = RenderThread(
             self.generator,
@@ -42,6 +41,5 @@ class Show:
             embeddings,
             ParameterStore(),
             self.frames,
-            report=self.lines.append,
             **options,  # type: ignore[arg-type]
         )

@@ -66,7 +66,10 @@ def test_sizes_shrink_to_an_end() -> None:
 class Show:
     """A studio on a small engine, with a small one in the box, and its render thread."""
 
-    def __init__(self, engine: Path, box: Path, monkeypatch: pytest.MonkeyPatch, size: str = "128") -> None:
+    def __init__(
+        self, engine: Path, box: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], size: str = "128"
+    ) -> None:
+        """lines: of the messages so far, shown where no frame comes."""
         shutil.copytree(box, box.parent / "ember", dirs_exist_ok=True)
         monkeypatch.setattr("tpos_live.diffusion.hub.resolve._engines", lambda: box.parent)
         settings = load_settings(
@@ -75,14 +78,14 @@ class Show:
         self.pipeline = Pipeline(settings, live=False)
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
-        self.lines: list[str] = []
+        self.lines = lines
 
     def thread(self) -> RenderThread:
         embeddings: Mailbox[AudioEmbedding] = Mailbox()
         pipeline = self.pipeline
         return RenderThread(
             pipeline.generator, pipeline.builder, self.frame_params, embeddings, ParameterStore(), self.frames,
-            report=self.lines.append, fail_over=pipeline.fail_over,
+            fail_over=pipeline.fail_over,
         )  # fmt: skip
 
     def until_drawn(self, thread: RenderThread, count: int) -> Frame:
@@ -101,8 +104,10 @@ def box(flow_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(flow_folder, tmp_path / "box"))
 
 
-def test_a_card_lost_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    show = Show(turbo_folder, box, monkeypatch)
+def test_a_card_lost_mid_show(
+    turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    show = Show(turbo_folder, box, monkeypatch, messages)
     with show.pipeline as pipeline, show.thread() as thread:
         frame = show.until_drawn(thread, 2)
         assert pipeline.engine.name == "turbo" or pipeline.engine.token_dim == 32
@@ -118,17 +123,19 @@ def test_a_card_lost_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest
         assert np.array_equal(held, frame.pixels), "the last picture was written over"
         assert pipeline.engine.name == "Tiny flow" and pipeline.engine.device.type == "cpu"
         assert after.pixels.shape == (64, 64, 3) and after.pixels.std() > 0
-        assert any("illegal memory access" in line and "Ember goes on" in line for line in show.lines)
-        assert not any("\n" in line for line in show.lines)
+        assert any("illegal memory access" in line and "Ember goes on" in line for line in messages)
+        assert not any("\n" in line for line in messages)
         assert "illegal memory access" in pipeline.generator.backend.fallback_reason
         thread.swap(broken)  # a faster rung of the engine that is gone comes too late
         show.until_drawn(thread, thread.drawn + 2)
         assert thread.error == ""
 
 
-def test_memory_runs_out_mid_show(turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_runs_out_mid_show(
+    turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
     monkeypatch.setattr("tpos_live.runtime.failover.LEAST_SIDE", 64)
-    show = Show(turbo_folder, box, monkeypatch, size="192")
+    show = Show(turbo_folder, box, monkeypatch, messages, size="192")
     with show.pipeline as pipeline, show.thread() as thread:
         assert show.until_drawn(thread, 1).pixels.shape == (192, 192, 3)
 
@@ -138,11 +145,13 @@ def test_memory_runs_out_mid_show(turbo_folder: Path, box: Path, monkeypatch: py
         pipeline.generator.backend.decode = full  # type: ignore[method-assign]
         frame = show.until_drawn(thread, thread.drawn + 2)
         assert frame.pixels.shape == (128, 128, 3) and pipeline.engine.token_dim == 32
-        assert any("out of memory" in line and "128x128" in line for line in show.lines)
+        assert any("out of memory" in line and "128x128" in line for line in messages)
 
 
-def test_a_rescue_that_fails_keeps_trying(turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    show = Show(turbo_folder, box, monkeypatch)
+def test_a_rescue_that_fails_keeps_trying(
+    turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    show = Show(turbo_folder, box, monkeypatch, messages)
     with show.pipeline as pipeline, show.thread() as thread:
         good, calls = pipeline.generator.backend.predict, []
 
@@ -158,15 +167,15 @@ def test_a_rescue_that_fails_keeps_trying(turbo_folder: Path, box: Path, monkeyp
         pipeline.generator.backend.predict = flaky  # type: ignore[method-assign, assignment]
         thread._fail_over = useless  # type: ignore[assignment]
         show.until_drawn(thread, 1)
-        assert thread.failed == 2 and any("no engine in the box" in line for line in show.lines)
+        assert thread.failed == 2 and any("no engine in the box" in line for line in messages)
 
 
 def test_an_engine_that_does_not_fit_starts_as_ember(
-    turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch
+    turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     import tpos_live.runtime.pipeline as module
 
-    show, real = Show(turbo_folder, box, monkeypatch), module.load_engine
+    show, real = Show(turbo_folder, box, monkeypatch, messages), module.load_engine
 
     def load(path: Path, **how: Any) -> object:
         if path == turbo_folder:

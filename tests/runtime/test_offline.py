@@ -98,20 +98,21 @@ def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None
     assert all(at[25][time] == at[50][time] for time in both)
 
 
-def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_path: Path) -> None:
+def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(
+    tmp_path: Path, messages: list[str]
+) -> None:
     path = tmp_path / "a.flac"
     soundfile.write(path, beat(4.0) * np.array([1, -1]) + np.random.default_rng(0).normal(0, 1e-3, (4 * RATE, 2)), RATE)
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
     path.write_bytes(data)
     pipeline = Pipeline(load_settings({}, here=Path("/nowhere")), live=False)  # not entered: only its encoder is needed
-    audio_processor, lines = AudioProcessor(pipeline.encoder), []
-    drives = list(
-        analyze_frames(pipeline, audio_processor, ParameterStore().snapshot(), AudioClip(path), 25, lines.append)
-    )
+    audio_processor = AudioProcessor(pipeline.encoder)
+    drives = list(analyze_frames(pipeline, audio_processor, ParameterStore().snapshot(), AudioClip(path), 25))
     assert len(drives) == 100 and drives[-1].time == pytest.approx(4.0, abs=0.011)
     assert audio_processor.features.tempo > 0 or audio_processor.features.level > 0, "it is heard"
-    assert any("opposite in phase" in line for line in lines) and any("is damaged at 0:0" in line for line in lines)
+    assert any("opposite in phase" in line for line in messages)
+    assert any("is damaged at 0:0" in line for line in messages)
 
 
 def test_render_writes_every_picture_and_the_sound(wav: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tpos_live.core.messages import terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import RecordSettings
 from tpos_live.display.errors import DisplayError
@@ -40,14 +41,12 @@ class Stage:
         return 0
 
 
-def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, ParameterStore, StatusRegistry, list[str]]:
-    store, said, now = ParameterStore(), list[str](), [100.0]
-    status_registry = StatusRegistry(
-        store, said.append, clock=lambda: now.__setitem__(0, now[0] + 5.0) or now[0]
-    )  # 5 s a look
-    desk = SessionControls(store, SimpleNamespace(), status_registry.report, folder=str(folder), **more)  # type: ignore[arg-type]
+def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, ParameterStore, StatusRegistry]:
+    store, now = ParameterStore(), [100.0]
+    status_registry = StatusRegistry(store, clock=lambda: now.__setitem__(0, now[0] + 5.0) or now[0])  # 5 s a look
+    desk = SessionControls(store, SimpleNamespace(), folder=str(folder), **more)  # type: ignore[arg-type]
     status_registry.add_provider(desk.recordings.fields)
-    return desk, Stage(), store, status_registry, said
+    return desk, Stage(), store, status_registry
 
 
 def play(desk: SessionControls, display: Stage, frames: int = 15) -> None:
@@ -60,8 +59,8 @@ def play(desk: SessionControls, display: Stage, frames: int = 15) -> None:
         desk.add_audio(SimpleNamespace(stereo=np.zeros((1600, 2), np.float32), captured_at=begin + (k + 1) / 30))  # type: ignore[arg-type]
 
 
-def test_two_recordings_of_one_second_are_two_files(tmp_path: Path) -> None:
-    desk, display, store, _board, said = desk_of(tmp_path, record=str(tmp_path / "a.mp4"))
+def test_two_recordings_of_one_second_are_two_files(tmp_path: Path, messages: list[str]) -> None:
+    desk, display, store, _board = desk_of(tmp_path, record=str(tmp_path / "a.mp4"))
     (tmp_path / "a.mp4").write_text("good")
     play(desk, display)
     for _ in range(2):
@@ -75,18 +74,20 @@ def test_two_recordings_of_one_second_are_two_files(tmp_path: Path) -> None:
     for path in set(files) - {tmp_path / "a.mp4"}:
         with av.open(str(path)) as file:
             assert file.duration == pytest.approx(500_000, abs=100_000)
-    assert len([line for line in said if line.startswith("recorded ")]) == 3
+    assert len([line for line in messages if line.startswith("recorded ")]) == 3
     assert desk.recordings.failures == []
 
 
 def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: Path) -> None:
-    desk, display, store, status_registry, said = desk_of(tmp_path, record=str(tmp_path / "gone" / "a.mp4"))
-    desk.look(display)
-    assert not store.snapshot()["out.record"] and not display.outputs
-    for _ in range(10):  # 50 s, on the board's clock
-        status = status_registry.status()
-        assert "gone" in status.record_error and status.message == status.record_error
-    assert len([line for line in said if "gone" in line]) == 1
+    desk, display, store, status_registry = desk_of(tmp_path, record=str(tmp_path / "gone" / "a.mp4"))
+    printed: list[str] = []
+    with terminal_messages(write=printed.append), status_registry:
+        desk.look(display)
+        assert not store.snapshot()["out.record"] and not display.outputs
+        for _ in range(10):  # 50 s, on the registry's clock
+            status = status_registry.status()
+            assert "gone" in status.record_error and status.message == status.record_error
+    assert len([line for line in printed if "gone" in line]) == 1
 
     store.trigger("out.acknowledge")
     desk.look(display)
@@ -102,7 +103,7 @@ def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: 
 
 
 def test_the_figures_of_a_recording_are_in_the_status(tmp_path: Path) -> None:
-    desk, display, store, status_registry, _said = desk_of(tmp_path)
+    desk, display, store, status_registry = desk_of(tmp_path)
     store.set("out.record", True)
     end = time.monotonic() + 20
     while time.monotonic() < end and not (
@@ -118,7 +119,7 @@ def test_the_figures_of_a_recording_are_in_the_status(tmp_path: Path) -> None:
 
 
 def test_a_recording_without_sound_is_a_loss_but_a_key_pressed_twice_is_not(tmp_path: Path) -> None:
-    desk, display, store, _board, _said = desk_of(tmp_path)
+    desk, display, store, _board = desk_of(tmp_path)
     store.set("out.record", True)
     desk.look(display)
     desk.recordings._began -= 60

@@ -26,14 +26,14 @@ def test_draws_the_newest_moment(flow: Engine) -> None:
     assert not show.thread._thread.is_alive()
 
 
-def test_goes_on_while_the_sound_is_late(flow: Engine) -> None:
+def test_goes_on_while_the_sound_is_late(flow: Engine, messages: list[str]) -> None:
     show = Show(flow)
     with show.thread:
         time.sleep(0.1)
         assert show.thread.drawn == 0  # nothing was heard yet
         show.frame_params.put(FrameParams(time=1))
         until(lambda: show.thread.drawn >= 4)
-        assert show.lines == []
+        assert messages == []
 
 
 def test_a_trail_leads_on_where_it_went() -> None:
@@ -71,7 +71,7 @@ def test_a_stroke_is_not_gone_on_with() -> None:
     assert opposed.next(None, 2.5).pan_x == 0.0  # type: ignore[union-attr]
 
 
-def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) -> None:
+def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine, messages: list[str]) -> None:
     show = Show(flow)
     show.generator.on_card = True
     mixed: list[str] = []
@@ -95,7 +95,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine) ->
     assert set(waited[1:-1]) == {0.0}, "it waits for the first Drive alone"
     # The first picture is mixed before it, all others while the one before them is drawn.
     assert mixed[:7] == ["mix", "draw", "mix", "draw", "mix", "draw", "mix"]
-    assert show.thread.error == "" and show.lines == []
+    assert show.thread.error == "" and messages == []
 
 
 def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
@@ -124,7 +124,7 @@ def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
         assert show.thread._ahead is None
 
 
-def test_an_error_keeps_the_show_running(flow: Engine) -> None:
+def test_an_error_keeps_the_show_running(flow: Engine, messages: list[str]) -> None:
     show = Show(flow)
     good = show.generator.backend.decode
     broken = [True]
@@ -140,7 +140,7 @@ def test_an_error_keeps_the_show_running(flow: Engine) -> None:
         until(lambda: show.thread.failed == 1)
         show.frame_params.put(FrameParams(time=2))
         until(lambda: show.thread.failed == 2)
-        assert len(show.lines) == 1 and "the card is gone" in show.lines[0] and "\n" not in show.lines[0]
+        assert len(messages) == 1 and "the card is gone" in messages[0] and "\n" not in messages[0]
         broken[0] = False
         show.frame_params.put(FrameParams(time=3))
         until(lambda: show.thread.drawn == 1)

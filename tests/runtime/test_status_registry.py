@@ -1,9 +1,15 @@
-"""The board: one Status out of many parts."""
+"""The status registry: one Status out of many parts, and the messages of all."""
 
 from __future__ import annotations
 
+import logging
+import threading
+
+from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.runtime.status_registry import KEEP, StatusRegistry
+
+log = logging.getLogger("tpos_live.some.part")
 
 
 class Clock:
@@ -14,8 +20,8 @@ class Clock:
 
 
 def test_parts_fill_the_status() -> None:
-    clock, lines = Clock(), []
-    status_registry = StatusRegistry(ParameterStore({"prompt": "fire"}), lines.append, clock)
+    clock = Clock()
+    status_registry = StatusRegistry(ParameterStore({"prompt": "fire"}), clock)
     status_registry.add_provider(lambda: {"level": 0.5})
     status_registry.update(state="running")
     clock.now += 3
@@ -24,41 +30,74 @@ def test_parts_fill_the_status() -> None:
     assert status.memory_mb > 1
 
 
-def test_a_reported_line_is_said_once_and_shown_for_a_while() -> None:
-    clock, lines = Clock(), []
-    status_registry = StatusRegistry(ParameterStore(), lines.append, clock)
-    status_registry.report("port taken")
-    status_registry.report("port taken")
-    assert lines == ["port taken"]
-    assert status_registry.status().message == "port taken"
-    clock.now += KEEP + 1
+def test_a_message_for_the_performer_is_shown_for_a_while() -> None:
+    clock = Clock()
+    with StatusRegistry(ParameterStore(), clock) as status_registry:
+        log.log(NOTICE, "saved a.png")
+        assert status_registry.status().message == "saved a.png"
+        log.info("OSC from 10.0.0.7: unknown address")
+        clock.now += KEEP / 2
+        assert status_registry.status().message == "saved a.png", "INFO is for the terminal alone"
+        log.warning("no sound from %s", "USB")
+        clock.now += KEEP / 2 + 1
+        assert status_registry.status().message == "no sound from USB"
+        clock.now += KEEP
+        assert status_registry.status().message == ""
+    log.error("too late")
+    clock.now += 1
     assert status_registry.status().message == ""
 
 
-def test_a_part_in_trouble_is_heard_over_reports() -> None:
-    clock = Clock()
-    status_registry = StatusRegistry(ParameterStore(), lambda line: None, clock)
-    status_registry.add_provider(lambda: {"message": "no sound"})
-    status_registry.report("hello")
-    assert status_registry.status().message == "no sound"
+def test_messages_come_from_any_thread() -> None:
+    with StatusRegistry(ParameterStore()) as status_registry:
+        threads = [threading.Thread(target=lambda: [log.warning(f"fault {k}") for k in range(200)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            status_registry.status()
+        assert status_registry._line == "fault 199"
 
 
-def test_a_report_is_seen_while_a_part_is_in_trouble() -> None:
+def test_a_message_that_cannot_be_written_does_not_reach_the_part_that_logs_it() -> None:
+    """A clock that fails stands for any fault on the way to the screen."""
+
+    def clock() -> float:
+        if broken:
+            raise RuntimeError("no clock")
+        return 100.0
+
+    broken = False
+    with StatusRegistry(ParameterStore(), clock) as status_registry:
+        broken = True
+        log.warning("no sound")
+        broken = False
+        assert status_registry.status().message == ""
+
+
+def test_a_part_in_trouble_is_heard_over_messages() -> None:
     clock = Clock()
-    status_registry = StatusRegistry(ParameterStore(), lambda line: None, clock)
-    status_registry.add_provider(lambda: {"message": "no sound"})
-    assert status_registry.status().message == "no sound"
-    clock.now += 5
-    status_registry.report("the projector is gone")
-    clock.now += 1
-    assert status_registry.status().message == "the projector is gone"
-    clock.now += KEEP
-    assert status_registry.status().message == "no sound"
+    with StatusRegistry(ParameterStore(), clock) as status_registry:
+        status_registry.add_provider(lambda: {"message": "no sound"})
+        log.log(NOTICE, "hello")
+        assert status_registry.status().message == "no sound"
+
+
+def test_a_message_is_seen_while_a_part_is_in_trouble() -> None:
+    clock = Clock()
+    with StatusRegistry(ParameterStore(), clock) as status_registry:
+        status_registry.add_provider(lambda: {"message": "no sound"})
+        assert status_registry.status().message == "no sound"
+        clock.now += 5
+        log.warning("the projector is gone")
+        clock.now += 1
+        assert status_registry.status().message == "the projector is gone"
+        clock.now += KEEP
+        assert status_registry.status().message == "no sound"
 
 
 def test_parts_are_not_asked_too_often() -> None:
     clock, asked = Clock(), []
-    status_registry = StatusRegistry(ParameterStore(), lambda line: None, clock)
+    status_registry = StatusRegistry(ParameterStore(), clock)
     status_registry.add_provider(lambda: asked.append(1) or {})
     for _ in range(10):
         status_registry.status()
@@ -69,7 +108,7 @@ def test_parts_are_not_asked_too_often() -> None:
 def test_the_status_says_what_is_shown_and_where_it_comes_from() -> None:
     clock = Clock()
     store = ParameterStore({"prompt": "fire", "prompt.2": "sea", "prompt.3": "ice"})
-    status_registry = StatusRegistry(store, lambda line: None, clock)
+    status_registry = StatusRegistry(store, clock)
 
     def shown() -> tuple[str, str]:
         clock.now += 1
@@ -86,18 +125,19 @@ def test_the_status_says_what_is_shown_and_where_it_comes_from() -> None:
     assert shown() == ("fire", "prompt")
 
 
-def test_what_is_wrong_with_a_part_is_said_on_the_terminal_once_each_time_it_begins() -> None:
-    clock, lines, wrong = Clock(), [], ["no sound"]
-    status_registry = StatusRegistry(ParameterStore(), lines.append, clock)
-    status_registry.add_provider(lambda: {"message": wrong[0]})
-    status_registry.add_provider(lambda: {"message": "slow disk"})
-    for _ in range(3):
-        status_registry.status()
+def test_what_is_wrong_with_a_part_is_logged_once_each_time_it_begins(messages: list[str]) -> None:
+    clock, wrong = Clock(), ["no sound"]
+    with StatusRegistry(ParameterStore(), clock) as status_registry:
+        status_registry.add_provider(lambda: {"message": wrong[0]})
+        status_registry.add_provider(lambda: {"message": "slow disk"})
+        for _ in range(3):
+            status_registry.status()
+            clock.now += 1
+        assert messages == ["no sound", "slow disk"]
+        wrong[0] = ""
+        clock.now += 120
+        assert status_registry.status().message == "slow disk"
+        wrong[0] = "no sound"
         clock.now += 1
-    assert lines == ["no sound", "slow disk"]
-    wrong[0] = ""
-    status_registry.status()
-    clock.now += 120
-    wrong[0] = "no sound"
-    status_registry.status()
-    assert lines == ["no sound", "slow disk", "no sound"]
+        status_registry.status()
+    assert messages == ["no sound", "slow disk", "no sound"]

@@ -116,9 +116,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
     click.echo(f"measuring {clicks} clicks with {where} …", err=True)
     with (
         stop_signals() as stop,
-        LiveSession(
-            settings, stop=stop, sound=sound, say=lambda line: click.echo(line, err=True), headless_gl=offscreen
-        ) as session,
+        LiveSession(settings, stop=stop, sound=sound, headless_gl=offscreen) as session,
     ):
         session.run_until_first_frame()
         settle = time.perf_counter() + 3.0

@@ -15,6 +15,7 @@ from tpos_live import __version__
 from tpos_live.cli.exit import expected, leave
 from tpos_live.cli.lazy_group import LazyGroup
 from tpos_live.cli.options import FILE, IMAGE, SHOW, channels, checked, settings_from, with_options
+from tpos_live.core.messages import terminal_messages
 from tpos_live.core.setting_values import parse_size
 
 LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "evaluate", "train")}
@@ -134,7 +135,8 @@ def doctor() -> int:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line (arguments: default sys.argv), one line for an expected error, 130 for Ctrl-C."""
     try:
-        code = cli.main(args=arguments, standalone_mode=False)
+        with terminal_messages():
+            code = cli.main(args=arguments, standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:

@@ -32,12 +32,11 @@ class Progress:
         total: int,
         *,
         bar: bool | None = None,
-        say: Callable[[str], None] = lambda line: click.echo(line, err=True),
         clock: Callable[[], float] = time.perf_counter,
         tick: float = TICK,
     ) -> None:
         """total: frames to make. bar: None = where stderr is a terminal."""
-        self._name, self._total, self._say, self._clock = name, total, say, clock
+        self._name, self._total, self._clock = name, total, clock
         self._bar = tqdm(
             total=total, unit="frame", desc=name, disable=not (sys.stderr.isatty() if bar is None else bar)
         )
@@ -70,6 +69,10 @@ class Progress:
         self._name = name
         self._bar.set_description(name)
 
+    def print(self, line: str) -> None:
+        """Print a line on stderr, above the bar. Any thread."""
+        self._bar.write(line, file=sys.stderr)
+
     def update(self) -> None:
         """One more frame is finished."""
         self.done += 1
@@ -86,6 +89,5 @@ class Progress:
         self._marks.append((now, self.done))
         rate = (self.done - before) / max(now - since, 1e-6)
         left = (self._total - self.done) / rate
-        self._say(
-            f"{self._name}: {100 * self.done // max(self._total, 1)} %, {rate:.1f} frames per second, {hms(left)} left"
-        )
+        share = 100 * self.done // max(self._total, 1)
+        click.echo(f"{self._name}: {share} %, {rate:.1f} frames per second, {hms(left)} left", err=True)

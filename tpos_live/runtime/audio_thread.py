@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.audio_encoder.tagger import Tagger
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features
 from tpos_live.modulation.integrator import ModulationIntegrator
+
+log = logging.getLogger(__name__)
 
 
 class AudioProcessor:
@@ -76,13 +80,11 @@ class AudioThread:
         audio_processor: AudioProcessor,
         store: ParameterStore,
         on_chunk: Callable[[Chunk], None] | None = None,
-        report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._sound = sound
         self._audio_processor = audio_processor
         self._store = store
         self._on_chunk = on_chunk
-        self._report = report
         self._stop = threading.Event()
         self.opened = threading.Event()
         self.ended = threading.Event()
@@ -111,7 +113,7 @@ class AudioThread:
             try:
                 chunk = self._sound.pull(now)
                 for line in self._sound.remarks():
-                    self._report(line)
+                    log.log(NOTICE, line)
                 if chunk is not None and len(chunk.mono):
                     if self._on_chunk is not None:
                         self._on_chunk(chunk)
@@ -120,6 +122,6 @@ class AudioThread:
                     self.ended.set()
                     return
             except Exception as error:  # the session continues
-                self._report(f"sound analysis: {error}")
+                log.error(f"sound analysis: {error}")
                 self._stop.wait(0.5)
             self._stop.wait(self.PERIOD)

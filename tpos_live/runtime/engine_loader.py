@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +21,8 @@ from tpos_live.runtime.status_registry import StatusRegistry
 if TYPE_CHECKING:  # both import torch, which takes seconds
     from tpos_live.runtime.pipeline import Pipeline
     from tpos_live.runtime.render_thread import RenderThread
+
+log = logging.getLogger(__name__)
 
 FIRST = 10.0
 """Seconds after which a faster backend is prepared although there is no frame yet."""
@@ -41,12 +43,11 @@ class EngineLoader:
         store: ParameterStore,
         frames: Mailbox[Frame],
         status_registry: StatusRegistry,
-        say: Callable[[str], None],
     ) -> None:
-        """output: (width, height) at which frames are shown. frames: gets the frames. say: prints a line."""
+        """output: (width, height) at which frames are shown. frames: gets the frames."""
         self._settings, self._output = settings, output
         self._audio_processor, self._store, self._frames = audio_processor, store, frames
-        self._status_registry, self._say = status_registry, say
+        self._status_registry = status_registry
         self._stack = ExitStack()
         self._thread = threading.Thread(target=self._load, name="loader", daemon=True)
         self._left = threading.Event()
@@ -89,9 +90,9 @@ class EngineLoader:
             )
             if self._left.is_set():
                 return
-            self._say(pipeline.note)
+            log.info(pipeline.note)
             if pipeline.generator.notice:
-                self._status_registry.report(pipeline.generator.notice)
+                log.warning(pipeline.generator.notice)
             self.pipeline = pipeline
             renderer = self._start(pipeline)
         except Exception as error:
@@ -103,13 +104,11 @@ class EngineLoader:
             from tpos_live.diffusion.cuda.diagnosis import gpu_remedy
 
             if remedy := gpu_remedy():
-                self._say(remedy)
+                log.info(remedy)
             self._wait_for_first_frame(renderer)
             self._improve(pipeline, renderer)
         except Exception as error:
-            self._status_registry.report(
-                f"not everything could be prepared, the session continues: {first_line(error)}"
-            )
+            log.warning(f"not everything could be prepared, the session continues: {first_line(error)}")
 
     def _start(self, pipeline: Pipeline) -> RenderThread:
         from tpos_live.runtime.render_thread import RenderThread
@@ -131,7 +130,6 @@ class EngineLoader:
                 self._store,
                 self._frames,
                 fps_cap=self._settings.engine.fps_cap,
-                report=self._status_registry.report,
                 fail_over=fail_over,
             )
         )
@@ -160,7 +158,7 @@ class EngineLoader:
         except EngineError as error:
             if not self._left.is_set():
                 self._status_registry.update(accelerator_why=str(error))
-                self._status_registry.report(str(error))
+                log.warning(str(error))
             return
         if better is not None and not self._left.is_set():
             renderer.swap(better)

@@ -7,16 +7,15 @@ saver's inhibitor; the display has the main thread.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self
-
-import click
 
 from tpos_live.audio.open import open_source
 from tpos_live.audio.source import AudioSource
@@ -26,6 +25,7 @@ from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.messages import NOTICE, terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
@@ -47,6 +47,8 @@ if TYPE_CHECKING:  # pipeline and render thread import torch, which takes second
     from tpos_live.runtime.pipeline import Pipeline
     from tpos_live.runtime.render_thread import RenderThread
 
+log = logging.getLogger(__name__)
+
 
 def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
     """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises our own errors
@@ -54,7 +56,7 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
     headless = settings.window.headless
     if not headless and not has_display():
         raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
-    with stop_signals() as stop:
+    with stop_signals() as stop, terminal_messages("tpos-live: "):
         session = LiveSession(choose_seed(settings), demo=demo, stop=stop)
         if demo:
             session.change_prompts()
@@ -64,7 +66,7 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
         finally:
             failures = session.controls.recordings.failures
             for line in failures:  # repeated: they may have scrolled away hours ago
-                session.say(line)
+                log.info(line)
     # Everything of ours is closed and written. Ending PyTorch and OpenVINO takes another second, and a loader inside a
     # library's import cannot be interrupted: exit without them.
     sys.stdout.flush()
@@ -81,7 +83,7 @@ def choose_seed(settings: Settings) -> Settings:
     if "seed" in settings.parameters:
         return settings
     seed = secrets.randbelow(int(TABLE["seed"].high) + 1)
-    click.echo(f"tpos-live: seed {seed}; to begin with it again: --seed {seed}", err=True)
+    log.info(f"seed {seed}; to begin with it again: --seed {seed}")
     return settings.model_copy(update={"parameters": {**settings.parameters, "seed": seed}})
 
 
@@ -98,7 +100,6 @@ class LiveSession:
         demo: bool = False,
         stop: threading.Event | None = None,
         sound: AudioSource | None = None,
-        say: Callable[[str], None] = lambda line: click.echo(f"tpos-live: {line}", err=True),
         headless_gl: bool = False,
     ) -> None:
         """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
@@ -107,28 +108,26 @@ class LiveSession:
         self._headless_gl = headless_gl
         check_recording(settings.record, settings.sound.audio)
         self.store = ParameterStore(settings.start_values())
-        self.say = say
-        self.status_registry = StatusRegistry(self.store, say)
-        report = self.status_registry.report
+        self.status_registry = StatusRegistry(self.store)
         self.frames: Mailbox[Frame] = Mailbox()
         encoder, why = open_encoder()
         if why:
-            say(why)
+            log.info(why)
         self.audio_processor = AudioProcessor(encoder, self._delay)
         self.sound = sound or self._open_source()
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
         record = settings.record
         self.controls = SessionControls(
-            self.store, self.sound, report, record=record.file, folder=record.folder, fps=record.fps
+            self.store, self.sound, record=record.file, folder=record.folder, fps=record.fps
         )
-        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.add_audio, report)
+        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.add_audio)
         self.engine_loader = EngineLoader(
-            settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry, say
+            settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry
         )
         self.osc = OscControl(
             self.store,
             self.status_registry.status,
-            say,  # terminal only: errors of any sender must not appear on the screen
+            log.info,  # terminal only: errors of any sender must not appear on the screen
             settings.osc.host,
             settings.osc.port,
             [parse_address(reply) for reply in settings.osc.reply],
@@ -159,13 +158,14 @@ class LiveSession:
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(0.001)
         try:
+            stack.enter_context(self.status_registry)
             stack.enter_context(self.osc)
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
                 if not self._headless_gl:
-                    stack.enter_context(ScreenSaverInhibitor(self.status_registry.report))
-                if note := self.display.describe_layout(LETTERS):
-                    self.say(note)
+                    stack.enter_context(ScreenSaverInhibitor(log.warning))
+                if line := self.display.describe_layout(LETTERS):
+                    log.info(line)
             stack.enter_context(self._audio_thread)
             self.status_registry.update(state="loading", encoder=self.audio_processor.encoder.name)
             self.status_registry.add_provider(self._sound_fields)
@@ -173,7 +173,7 @@ class LiveSession:
             stack.enter_context(self.engine_loader)
             stack.callback(self.status_registry.update, state="stopping")
             if self.osc.port:
-                self.say(f"OSC on {settings.osc.host}:{self.osc.port}, loading the engine …")
+                log.info(f"OSC on {settings.osc.host}:{self.osc.port}, loading the engine …")
         except BaseException:
             stack.close()
             raise
@@ -271,7 +271,7 @@ class LiveSession:
             self.status_registry.status,
             on_key=lambda name, modifiers: self.controls.key(name, modifiers, self.display),
             on_refresh=self._refresh,
-            report=self.status_registry.report,
+            report=partial(log.log, NOTICE),
             screen=screen if isinstance(screen, str) else "",
             size=self.output_size,
             headless=self._headless_gl,

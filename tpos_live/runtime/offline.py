@@ -6,14 +6,13 @@ file, seed, settings, backend and thread count give the same frames.
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import click
 import numpy as np
-from tqdm import tqdm
 
 from tpos_live.audio.channels import Downmix
 from tpos_live.audio.demo import DEMO
@@ -22,6 +21,7 @@ from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.messages import terminal_messages
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import LORAS
 from tpos_live.core.progress import Progress
@@ -37,6 +37,8 @@ from tpos_live.runtime.demo import DemoPrompts
 from tpos_live.runtime.overlap import OverlappedVideoWriter
 from tpos_live.runtime.pipeline import Pipeline
 
+log = logging.getLogger(__name__)
+
 DEMO_SECONDS = 20.0
 STILL_FPS = 10
 """Frames per second before the one that is kept: enough for smooth fades."""
@@ -50,21 +52,20 @@ def analyze_frames(
     snapshot: Snapshot,
     sound: np.ndarray | AudioClip,
     fps: int,
-    report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[FrameParams]:
     """Process `sound` (float32 [n, 2] at 48 kHz, or a file's) frame by frame: the FrameParams of each, in order.
 
     Frame k contains the audio up to (k + 1) / fps and is shown from k / fps on: the effect of a kick is in the frame
-    that is on the screen while it plays. report: gets messages for damage, and for channels that cancel each other.
+    that is on the screen while it plays.
     """
     downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
     heard = 0
     params = FrameParams()
-    for stereo in frame_pieces(sound, fps, report):
+    for stereo in frame_pieces(sound, fps, log.warning):
         heard += len(stereo)
         mono = downmix.push(stereo)
         if line := downmix.remark():
-            report(line)
+            log.warning(line)
         audio_processor.process(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
         params = audio_processor.frame_params.latest() or params
         yield params
@@ -85,16 +86,17 @@ def render_frames(
     if workers > 1:
         from tpos_live.runtime.parallel_offline import render_with_workers
 
-        yield from render_with_workers(settings, snapshot, sound, fps, workers, analyze_frames, report=tell)
+        yield from render_with_workers(settings, snapshot, sound, fps, workers, analyze_frames)
         return
     with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
-        tell(pipeline.note)
+        log.info(pipeline.note)
         improve(pipeline)
         audio_processor = AudioProcessor(pipeline.encoder)
-        for params in analyze_frames(pipeline, audio_processor, snapshot, sound, fps, tell):
+        for params in analyze_frames(pipeline, audio_processor, snapshot, sound, fps):
             now = snapshot if shown is None else shown(params.time)
             yield params, pipeline.draw(params, audio_processor.embedding.latest(), now, now=params.time)
-            tell(pipeline.generator.remark())
+            if line := pipeline.generator.remark():
+                log.warning(line)
 
 
 def write_video(
@@ -103,7 +105,7 @@ def write_video(
     """Render every frame of `sound` and write them with it; demo: with the demo's prompts.
 
     Returns the file, which is numbered if `output` exists, and its seconds. Raises only our own errors, and
-    KeyboardInterrupt; both leave the part, and report it.
+    KeyboardInterrupt; both leave the part, and log it.
     """
     fps = settings.record.fps
     size = parse_size(settings.record.resolution)
@@ -115,7 +117,8 @@ def write_video(
 
     def written() -> None:
         if not progress.done:
-            tell(writer.output.about_found())
+            if line := writer.output.about_found():
+                log.info(line)
             progress.rename(writer.path.name)
         progress.update()
 
@@ -130,6 +133,7 @@ def write_video(
             closing(render_frames(settings, snapshot, sound, fps, workers, shown)) as frames,
             writer,
             Progress(output.name, count) as progress,
+            terminal_messages(write=progress.print),
             OverlappedVideoWriter(writer, size, snapshot, written) as video,
         ):
             # Decoded a second time, in step: no file is kept in memory.
@@ -138,7 +142,8 @@ def write_video(
                 length += len(piece)
     except BaseException:
         if writer.pictures:
-            tell(f"not finished: {hms(writer.frames / fps)} of {hms(count / fps)} are in {writer.part}, which plays")
+            written_s, whole_s = hms(writer.frames / fps), hms(count / fps)
+            log.error(f"not finished: {written_s} of {whole_s} are in {writer.part}, which plays")
         raise
     return writer.path, length / RATE
 
@@ -155,7 +160,7 @@ def render_file(settings: Settings, audio: Path, output: Path, workers: int = 1)
 def render_demo(settings: Settings) -> int:
     """`tpos-live demo` without a display: 20 s of it as a video in the current folder."""
     output = check_output(Path(settings.record.file or "tpos-demo.mp4"), VIDEO)
-    click.echo("no display: writing a video instead of opening a window", err=True)
+    log.info("no display: writing a video instead of opening a window")
     sound = read_audio(DEMO, settings.seconds or DEMO_SECONDS)
     written, length = write_video(settings, sound, output, demo=True)
     click.echo(f"wrote {written}, {length:.1f} s with sound")
@@ -175,13 +180,14 @@ def still(
         sound.check()
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Pipeline(settings, live=False, output=shown or parse_size(settings.window.size)) as pipeline:
-        tell(pipeline.note)
-        tell(pipeline.generator.notice)
+        log.info(pipeline.note)
+        if pipeline.generator.notice:
+            log.warning(pipeline.generator.notice)
         pipeline.generator.settle()
         params, frame = _in_silence(pipeline, snapshot) if sound is None else _after(pipeline, snapshot, sound)
         assert frame is not None  # not live: it waits for the prompt
         if pipeline.understood:
-            click.echo(f"prompt: {pipeline.understood}", err=True)
+            log.info(f"prompt: {pipeline.understood}")
     pixels = frame.pixels
     if shown:
         pixels = CpuCompositor(shown).compose(
@@ -203,30 +209,25 @@ def _in_silence(pipeline: Pipeline, snapshot: Snapshot) -> tuple[FrameParams, Fr
 
 
 def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[FrameParams, Frame | None]:
-    """The last frame of `sound`, and its FrameParams; prints the label of the sound."""
+    """The last frame of `sound`, and its FrameParams; logs the label of the sound."""
     audio_processor = AudioProcessor(pipeline.encoder)
-    for params in analyze_frames(pipeline, audio_processor, snapshot, sound, STILL_FPS, tell):
+    for params in analyze_frames(pipeline, audio_processor, snapshot, sound, STILL_FPS):
         frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
-    click.echo(f"heard: {audio_processor.tagger.name or 'nothing'}", err=True)
+    log.info(f"heard: {audio_processor.tagger.name or 'nothing'}")
     return params, frame
 
 
 def improve(pipeline: Pipeline) -> None:
     """Use the fastest backend for the whole file; prepare it first if needed."""
-    tell(pipeline.generator.notice)
+    if pipeline.generator.notice:
+        log.warning(pipeline.generator.notice)
     if pipeline.generator.backend.name == "eager" and pipeline.generator.backend.fallback_reason:
-        tell(f"preparing the engine: {pipeline.generator.backend.fallback_reason} (once on this machine)")
+        log.info(f"preparing the engine: {pipeline.generator.backend.fallback_reason} (once on this machine)")
     try:
         better = pipeline.improve()
     except EngineError as error:
-        tell(f"going on without it: {error}")
+        log.warning(f"going on without it: {error}")
     else:
         if better is not None:
             pipeline.generator.use(better)
     pipeline.generator.settle()
-
-
-def tell(note: str) -> None:
-    """Print a line, above the progress bar where there is one."""
-    if note:
-        tqdm.write(note, file=sys.stderr)

@@ -66,9 +66,8 @@ def render_with_workers(
     workers: int,
     analyze: AnalyzeFrames,
     segment: int = SEGMENT,
-    report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[FrameParams, Frame]]:
-    """Every frame of `sound` with its FrameParams, in order. analyze, report: see `offline.analyze_frames`.
+    """Every frame of `sound` with its FrameParams, in order. analyze: `offline.analyze_frames`.
 
     Raises EngineError with the line of the worker that failed.
     """
@@ -78,7 +77,7 @@ def render_with_workers(
     values = {**settings.start_values(), "out.inbetween": False}
     pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed here
     with _crew(settings, values, sound, fps, workers, analyze, segment) as take:
-        for k, params in enumerate(analyze(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps, report)):
+        for k, params in enumerate(analyze(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps)):
             yield params, replace(take(owner(k, workers, segment)), index=k)
 
 

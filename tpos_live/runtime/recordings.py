@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tpos_live.audio.source import RATE, Chunk
+from tpos_live.core.messages import NOTICE
 from tpos_live.core.settings import RecordSettings
 from tpos_live.core.timing import hms
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.output_file import VIDEO, check_folder, check_output
 from tpos_live.display.recorder import PATIENCE, Recorder
+
+log = logging.getLogger(__name__)
 
 BRIEF = 1.0
 """A recording without a frame that is shorter than this (seconds) is an accidental key press, not a loss."""
@@ -38,9 +42,9 @@ class Recordings:
     """Thread contract: `begin`, `end`, `acknowledge` and `close` on the display's thread; `add_audio` on the audio
     thread; the rest may be read from anywhere."""
 
-    def __init__(self, report: Callable[[str], None], first: str = "", folder: str = "", fps: float = 30.0) -> None:
+    def __init__(self, first: str = "", folder: str = "", fps: float = 30.0) -> None:
         """first: file of the first recording, "" = named after the time. folder: for files without a name."""
-        self._report, self._first, self._folder, self._fps = report, first, Path(folder or "."), fps
+        self._first, self._folder, self._fps = first, Path(folder or "."), fps
         self._recorder: Recorder | None = None
         self._began = 0.0
         self._closing: list[threading.Thread] = []
@@ -81,7 +85,7 @@ class Recordings:
         """Begin a recording and add it to `outputs`. False, and a message, if that fails."""
         path = Path(self._first) if self._first else self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}.mp4"
         self._first, self.lost = "", ""
-        recorder = Recorder(path, self._fps, report=self._report)
+        recorder = Recorder(path, self._fps, report=partial(log.log, NOTICE))
         try:
             if reason := recorder.is_available():
                 raise DisplayError(reason)
@@ -94,7 +98,7 @@ class Recordings:
         return True
 
     def failed(self) -> bool:
-        """True if the current recording failed; `end` reports it."""
+        """True if the current recording failed; `end` logs it."""
         return self._recorder is not None and bool(self._recorder.error)
 
     def end(self, outputs: list[Output], *, quiet: bool = False) -> None:
@@ -131,7 +135,7 @@ class Recordings:
         elif recorder.seconds:
             rate = (recorder.seconds * self._fps - recorder.repeated) / recorder.seconds
             lost = f", {recorder.sound_lost / RATE:.1f} s of sound lost" if recorder.sound_lost else ""
-            self._report(f"recorded {recorder.path}, {hms(recorder.seconds)}, {rate:.1f} frames per second{lost}")
+            log.log(NOTICE, f"recorded {recorder.path}, {hms(recorder.seconds)}, {rate:.1f} frames per second{lost}")
         elif not quiet:
             self._fail(f"recording lost: no frame with audio came, so there is no {recorder.path}")
 
@@ -139,4 +143,4 @@ class Recordings:
         if line not in self.failures[-1:]:
             self.failures.append(line)
             self.lost = line
-            self._report(line)
+            log.error(line)

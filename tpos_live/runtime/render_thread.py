@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,11 +17,14 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.failover import FailoverResult
+
+log = logging.getLogger(__name__)
 
 _LOOK = 0.05
 """Longest wait in seconds before the stop flag is checked."""
@@ -89,7 +93,7 @@ class RenderThread:
 
     It waits only for the fps cap and briefly for new FrameParams: an audio device that hangs does not stop the frames.
     A GPU, which is faster than FrameParams come (one per 10 ms of audio), does not wait for them. Prompts, embeddings
-    and parameters are read as they are. A failed frame is reported once; the last frame stays, and the thread retries,
+    and parameters are read as they are. A failed frame is logged once; the last frame stays, and the thread retries,
     or continues with the result of `fail_over`.
 
     Thread contract: the thread owns `generator` and `builder`; `frames` is its output. `swap`, `drawn`, `failed` and
@@ -105,13 +109,11 @@ class RenderThread:
         store: ParameterStore,
         frames: Mailbox[Frame],
         fps_cap: float = 0.0,
-        report: Callable[[str], None] = lambda line: None,
         fail_over: Callable[[Exception, int], FailoverResult | None] = lambda error, failures: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """report: called on the render thread with one line; must not block. fail_over: called on the render thread
-        after a failed frame with the number of failures in a row; returns what to continue with, None to retry. clock:
-        of the fps cap, seconds."""
+        """fail_over: called on the render thread after a failed frame with the number of failures in a row; returns
+        what to continue with, None to retry. clock: of the fps cap, seconds."""
         self._generator = generator
         self._builder = builder
         self._frame_params = frame_params
@@ -119,7 +121,6 @@ class RenderThread:
         self._store = store
         self._frames = frames
         self._pace = Pace(fps_cap)
-        self._report = report
         self._fail_over = fail_over
         self._clock = clock
         self._in_a_row = 0
@@ -193,7 +194,7 @@ class RenderThread:
         early = meanwhile if self._generator.on_card and not self._pace.capped else None
         self._frames.put(self._generator.generate(FrameRequest(params, built, snapshot), meanwhile=early))
         if line := self._generator.remark():
-            self._report(line)
+            log.log(NOTICE, line)
         self.drawn += 1
         self.busy += self._generator.busy_s
         self.error = ""
@@ -214,7 +215,7 @@ class RenderThread:
         line = f"the engine failed, holding the last frame: {type(error).__name__}: {first_line(error, 200)}"
         if line != self.error:
             self.error = line
-            self._report(line)
+            log.warning(line)
         self._in_a_row += 1
         try:
             result = self._fail_over(error, self._in_a_row)
@@ -222,9 +223,9 @@ class RenderThread:
                 self._generator, self._builder, self._in_a_row = result.generator, result.builder, 0
                 self._next, self._failed_over = None, True
                 self._generator.settle()
-                self._report(result.line)
+                log.warning(result.line)
                 return
             self._generator.reset_feedback()
         except Exception as another:  # the failover failed as well: hold the frame and retry
-            self._report(f"the fallback failed as well: {first_line(another, 200)}")
+            log.error(f"the fallback failed as well: {first_line(another, 200)}")
         self._stop.wait(_RETRY)

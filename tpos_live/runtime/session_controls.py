@@ -6,6 +6,7 @@ and never waits: slow work runs on threads of its own.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,11 +18,14 @@ import numpy as np
 
 from tpos_live.audio.source import AudioSource, Chunk
 from tpos_live.control.keys import apply_key, key_name
+from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.video import save_image
 from tpos_live.runtime.recordings import Recordings
+
+log = logging.getLogger(__name__)
 
 
 class Display(Protocol):
@@ -47,16 +51,15 @@ class SessionControls:
         self,
         store: ParameterStore,
         sound: AudioSource,
-        report: Callable[[str], None],
         *,
         record: str = "",
         folder: str = "",
         fps: float = 30.0,
     ) -> None:
         """record: file of the first recording, "" = named after the time. folder: for files without a name."""
-        self._store, self._sound, self._report = store, sound, report
+        self._store, self._sound = store, sound
         self._folder = Path(folder or ".")
-        self.recordings = Recordings(report, record, folder, fps)
+        self.recordings = Recordings(record, folder, fps)
         self._closing: list[threading.Thread] = []
         snapshot = store.snapshot()
         self._device = str(snapshot["audio.device"])
@@ -115,9 +118,9 @@ class SessionControls:
 
         def write() -> None:
             try:
-                self._report(f"saved {save_image(path, pixels)}")
+                log.log(NOTICE, f"saved {save_image(path, pixels)}")
             except DisplayError as error:
-                self._report(str(error))
+                log.warning(str(error))
 
         self._later(write, "snapshot")
 
@@ -128,7 +131,7 @@ class SessionControls:
         try:
             names = [row.full_name for row in list_devices() if row.inputs]
         except AudioError as error:
-            self._report(str(error))
+            log.warning(str(error))
             return
         if names:
             now = self._sound.status(time.perf_counter()).name

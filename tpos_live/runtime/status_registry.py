@@ -1,36 +1,38 @@
-"""The status registry: collects the state of every part in one Status."""
+"""The status registry: collects the state of every part in one Status, and the messages for HUD and OSC."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
+from tpos_live.core.messages import NOTICE, LineHandler, handling
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.shown import showing, shown_text
 from tpos_live.core.status import Status
+
+log = logging.getLogger(__name__)
 
 KEEP = 12.0
 """Seconds for which a message is shown."""
 
 
 class StatusRegistry:
-    """Parts register a provider of their fields of the Status.
+    """Parts register a provider of their fields of the Status. While it is entered, it shows the newest message from
+    NOTICE on, for KEEP seconds.
 
-    Thread contract: any thread may call any method. `status` calls the providers at most every 50 ms, so HUD and OSC
-    together cost no more than one of them.
+    Thread contract: one thread enters and leaves; any thread may call any other method, and log. `status` calls the
+    providers at most every 50 ms, so HUD and OSC together cost no more than one of them.
     """
 
-    def __init__(
-        self, store: ParameterStore, say: Callable[[str], None], clock: Callable[[], float] = time.perf_counter
-    ) -> None:
-        """say: also receives the messages (terminal)."""
+    def __init__(self, store: ParameterStore, clock: Callable[[], float] = time.perf_counter) -> None:
         self._store = store
-        self._say = say
         self._clock = clock
         self._born = clock()
         self._lock = threading.Lock()
@@ -38,29 +40,26 @@ class StatusRegistry:
         self._fields: dict[str, Any] = {}
         self._line = ""
         self._line_at = 0.0
-        self._said: dict[str, float] = {}
         self._troubles: dict[str, float] = {}
         self._status = Status()
         self._asked = -1.0
         self._process = psutil.Process()
+        self._stack = ExitStack()
 
-    def report(self, line: str) -> None:
-        """Show a message for KEEP seconds, and print it unless it was printed within the last minute."""
+    def __enter__(self) -> Self:
+        handler = LineHandler(self._show, NOTICE)
+        # What a provider says is shown as long as it says so: here it is logged for the terminal.
+        handler.addFilter(lambda record: record.name != __name__)
+        self._stack.enter_context(handling(handler))
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    def _show(self, line: str) -> None:
         now = self._clock()
         with self._lock:
             self._line, self._line_at = line, now
-        self._tell(line, now)
-
-    def _tell(self, line: str, now: float) -> None:
-        """Print a message unless it was printed within the last minute."""
-        with self._lock:
-            new = now - self._said.get(line, -1e9) > 60
-            if new:
-                self._said[line] = now
-                if len(self._said) > 200:
-                    self._said.pop(next(iter(self._said)))
-        if new:
-            self._say(line)
 
     def update(self, **fields: Any) -> None:
         """Set fields of the Status that change rarely (state, engine, accelerator …)."""
@@ -70,7 +69,7 @@ class StatusRegistry:
 
     def add_provider(self, provider: Callable[[], dict[str, Any]]) -> None:
         """Call `provider` for fields of each Status. A field "message" is shown as long as the provider returns it,
-        except for a while after a later message; it is printed when it first appears."""
+        except for a while after a later message; it is logged when it first appears."""
         with self._lock:
             self._providers.append(provider)
 
@@ -94,7 +93,7 @@ class StatusRegistry:
             fields.update(found)
         for trouble in troubles:
             if trouble not in self._troubles:
-                self._tell(trouble, now)
+                log.warning(trouble)
         self._troubles = troubles
         values = self._store.snapshot().values
         self._status = replace(

@@ -1,0 +1,116 @@
+"""Messages to people, by the standard `logging` module: its levels, and the handler for the terminal.
+
+A module says something with `log = logging.getLogger(__name__)`; the level decides who sees it:
+
+- DEBUG: developers, who set the level themselves.
+- INFO: whoever looks at the terminal.
+- NOTICE: the performer, on the terminal, the HUD and over OSC (`runtime/status_registry.py`): what has changed.
+- WARNING and ERROR: the same, what is wrong and what to do.
+
+Importing tpos_live configures nothing, so in another program messages go where that program's logging sends them. The
+commands print them with `terminal_messages`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+NOTICE = 25
+"""Level between INFO and WARNING: what the performer should know, though nothing is wrong."""
+logging.addLevelName(NOTICE, "NOTICE")
+REPEAT = 60.0
+"""Seconds within which the same message from NOTICE on is printed only once: a fault may come back with every frame."""
+_REMEMBERED = 200
+
+_logger = logging.getLogger("tpos_live")
+_lock = threading.Lock()
+_handlers: list[logging.Handler] = []
+_before = logging.NOTSET, True
+"""Level and propagation of the logger before the first handler."""
+
+
+class LineHandler(logging.Handler):
+    """Passes the text of each message to a function, in the thread that logs it. A fault of the function does not reach
+    that thread."""
+
+    def __init__(self, write: Callable[[str], None], level: int) -> None:
+        super().__init__(level)
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._write(record.getMessage())
+        except Exception:
+            self.handleError(record)
+
+
+class TerminalHandler(LineHandler):
+    """Prints messages from INFO on, those from NOTICE on at most once in REPEAT seconds.
+
+    Of several terminal handlers, the one that was installed last prints: no line appears twice.
+    """
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(write, logging.INFO)
+        self._clock = clock
+        self._printed: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        newest = next((h for h in reversed(_handlers) if isinstance(h, TerminalHandler)), self)
+        if newest is self and (record.levelno < NOTICE or self._is_new(record.getMessage())):
+            super().emit(record)
+
+    def _is_new(self, line: str) -> bool:
+        now = self._clock()
+        if now - self._printed.get(line, -REPEAT) < REPEAT:
+            return False
+        self._printed.pop(line, None)
+        self._printed[line] = now
+        if len(self._printed) > _REMEMBERED:
+            del self._printed[next(iter(self._printed))]
+        return True
+
+
+@contextmanager
+def handling(handler: logging.Handler) -> Iterator[None]:
+    """Send the messages of tpos_live to `handler` meanwhile. Contexts may overlap in any order, on any threads.
+
+    The logger's level is low enough for all handlers, and is restored after the last of them. While a terminal handler
+    prints, the handlers of the root logger get nothing: a library that installs one would print every line again.
+    """
+    global _before
+    with _lock:
+        if not _handlers:
+            _before = _logger.level, _logger.propagate
+        _handlers.append(handler)
+        _logger.addHandler(handler)
+        _adapt()
+    try:
+        yield
+    finally:
+        with _lock:
+            _handlers.remove(handler)
+            _logger.removeHandler(handler)
+            _adapt()
+
+
+def _adapt() -> None:
+    """Set the logger's level and propagation for the handlers in use."""
+    level, propagate = _before
+    effective = level or logging.getLogger().level
+    _logger.setLevel(min(effective, *(h.level for h in _handlers)) if _handlers else level)
+    _logger.propagate = propagate and not any(isinstance(h, TerminalHandler) for h in _handlers)
+
+
+@contextmanager
+def terminal_messages(prefix: str = "", write: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Print messages meanwhile, each with `prefix`, on stderr or with `write`."""
+    printer = write or (lambda line: click.echo(line, err=True))
+    with handling(TerminalHandler(lambda line: printer(prefix + line))):
+        yield
