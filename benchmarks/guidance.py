@@ -55,7 +55,7 @@ KEPT = (0.8, 0.65, 0.5)
 """Similarities at which the methods are compared."""
 WALK = 0.03
 """Of the noise, between two pictures of the walk."""
-PICTURES = 12
+IMAGES = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +113,9 @@ class Easel:
         ).pixels.copy()
 
 
-def small(picture: np.ndarray) -> torch.Tensor:
+def small(image: np.ndarray) -> torch.Tensor:
     """Grey, float [1, 1, 64, 64], 0 to 1."""
-    grey = torch.from_numpy(picture).float().div(255) @ torch.tensor([0.2126, 0.7152, 0.0722])
+    grey = torch.from_numpy(image).float().div(255) @ torch.tensor([0.2126, 0.7152, 0.0722])
     return F.interpolate(grey[None, None], size=(64, 64), mode="area")
 
 
@@ -139,9 +139,9 @@ def apart(a: np.ndarray, b: np.ndarray) -> float:
     return float((shrunk[0] - shrunk[1]).abs().mean())
 
 
-def scenes(classifier: SceneClassifier, picture: np.ndarray) -> tuple[dict[str, float], set[str]]:
+def scenes(classifier: SceneClassifier, image: np.ndarray) -> tuple[dict[str, float], set[str]]:
     """Probability of each scene, and those named in some part of the picture."""
-    seen = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    seen = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     parts = {classifier.families[n] for n in classifier.parts(seen).argmax(-1).flatten().tolist()}
     return dict(zip(classifier.families, torch.softmax(classifier(seen)[0], 1)[0].tolist(), strict=True)), parts
 
@@ -161,12 +161,12 @@ def compare(easel: Easel, classifier: SceneClassifier, seeds: int) -> list[Row]:
             plain = easel.draw(text, params, settings(steps, seed))
 
             def add(
-                name: str, passes: int, strength: float, picture: np.ndarray, plain: np.ndarray = plain,
+                name: str, passes: int, strength: float, image: np.ndarray, plain: np.ndarray = plain,
                 steps: int = steps, scene: str = scene, own: str = own, seed: int = seed,
             ) -> None:  # fmt: skip
-                likely, parts = scenes(classifier, picture)
+                likely, parts = scenes(classifier, image)
                 both = float({scene, own} <= parts)
-                row = (seed, likely[scene], likely[own], both, similarity(plain, picture), apart(plain, picture))
+                row = (seed, likely[scene], likely[own], both, similarity(plain, image), apart(plain, image))
                 found.setdefault((name, steps, passes, strength), []).append(row)
 
             add("no sound", steps, 0.0, plain)
@@ -179,8 +179,8 @@ def compare(easel: Easel, classifier: SceneClassifier, seeds: int) -> list[Row]:
                 )
             for quantile, scale in itertools.product(QUANTILES, SCALES):
                 led = dataclasses.replace(params, audio_guidance=scale)
-                picture = easel.draw(text, led, settings(steps, seed, quantile), heard)
-                add(f"semantic {quantile:g}", 2 * steps, scale, picture)
+                image = easel.draw(text, led, settings(steps, seed, quantile), heard)
+                add(f"semantic {quantile:g}", 2 * steps, scale, image)
             for share in GROWN:
                 add("grow", 2 * steps, share, easel.grow(text, heard, share, settings(steps, seed)))
     rows = []
@@ -213,10 +213,10 @@ def movement(easel: Easel, seeds: int) -> dict[str, float]:
             easel.generator.reset()
             drives = [
                 FrameParams(time=n / 30, noise_position=WALK * n, intensity=0.5, audio_guidance=scale)
-                for n in range(PICTURES)
+                for n in range(IMAGES)
             ]
             shown = [easel.draw(text, params, settings(1, seed, 0.5, momentum), heard) for params in drives]
-            late = itertools.pairwise(shown[PICTURES // 2 :])
+            late = itertools.pairwise(shown[IMAGES // 2 :])
             found.setdefault(name, []).append(float(np.mean([apart(a, b) for a, b in late])))
     return {name: float(np.mean(values)) for name, values in found.items()}
 

@@ -99,8 +99,8 @@ def main() -> None:
         files = [random_lora(unet, chosen.rank, everything) for _ in range(2)]
         measure(files[:1], what, device)
         measure(files, what, device)
-    picture = statistics.median(timed(lambda: unet(latent, step, encoder_hidden_states=tokens), device, 2))
-    print(f"picture {1e3 * picture:.1f} ms")
+    frame = statistics.median(timed(lambda: unet(latent, step, encoder_hidden_states=tokens), device, 2))
+    print(f"frame {1e3 * frame:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -36,11 +36,11 @@ def main() -> None:
     before, rest = text.split(BEGIN)
     made = "No results yet.\n"
     if loops:
-        picture = options.page.with_suffix(".svg")
-        picture.write_text(plot(loops), encoding="utf-8")
+        image = options.page.with_suffix(".svg")
+        image.write_text(plot(loops), encoding="utf-8")
         parts = [
             table(loops),
-            f"![Pictures a second and their times]({picture.name})\n",
+            f"![Frames per second and their times]({image.name})\n",
             steady(loops),
             whole(shows),
             alone(wholes),
@@ -172,7 +172,7 @@ def plot(rows: list[Row]) -> str:
     second = LEFT + WIDE + GAP
     fastest = max(row["fps"] for row in rows)
     slowest = max(row["p99_ms"] for row in rows)
-    parts = [text(LEFT, 18, "pictures a second"), text(second, 18, "ms a picture: p50, p95, p99")]
+    parts = [text(LEFT, 18, "frames per second"), text(second, 18, "ms a frame: p50, p95, p99")]
     y, heading = LINE, ""
     for row in rows:
         if (found := f"{subject(row)} · {hardware(row)}") != heading:

@@ -90,7 +90,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
             print(json.dumps(row), flush=True)
     with av.open(str(out)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
-        pictures = sum(1 for _ in container.decode(video)) / float(video.average_rate or 30)
+        frames = sum(1 for _ in container.decode(video)) / float(video.average_rate or 30)
         container.seek(0)
         sound = sum(frame.samples for frame in container.decode(audio)) / audio.rate
     result = {
@@ -98,7 +98,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
         "minutes": options.minutes,
         "memory_growth_mb": round(minutes[-1]["rss_mb"] - minutes[0]["rss_mb"], 1),
         "samples_lost": minutes[-1]["samples_lost"],
-        "picture_s": round(pictures, 3),
+        "picture_s": round(frames, 3),
         "sound_s": round(sound, 3),
         **machine(),
     }

@@ -39,7 +39,7 @@ from tpos_live.runtime import pipeline as pipeline
 SIZE = (512, 512)
 NAP = 0.0003
 """Seconds before the end at which the wait looks all the time: a sleep may be late by as much."""
-PICTURES = 400
+FRAMES = 400
 
 
 class Card(CapturedBackend):
@@ -78,11 +78,11 @@ def bare(generator: FrameGenerator) -> float:
     generator.settle()
     tokens = torch.zeros(generator.prompt_length, generator.engine.token_dim)
     snapshot, began = ParameterStore().snapshot(), time.perf_counter()
-    for n in range(PICTURES):
+    for n in range(FRAMES):
         generator.generate(
             FrameRequest(FrameParams(time=n / 60, noise_position=n / 60), Conditioning(tokens), snapshot)
         )
-    return PICTURES / (time.perf_counter() - began)
+    return FRAMES / (time.perf_counter() - began)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def main(width: int, height: int, times: int) -> None:
     window.switch_to()
     print(gl.gl_info.get_renderer(), "|", torch.cuda.get_device_name())
     size = width * height * 3
-    pictures = [torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, device="cuda") for _ in range(2)]
+    frames = [torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, device="cuda") for _ in range(2)]
     pinned, pageable = torch.empty((height, width, 3), dtype=torch.uint8, pin_memory=True), np.empty(size, np.uint8)
     texture, buffer = gl.GLuint(), gl.GLuint()
     gl.glGenTextures(1, ctypes.byref(texture))
@@ -47,7 +47,7 @@ def main(width: int, height: int, times: int) -> None:
         gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, where)
 
     def by_host(n: int) -> None:
-        pinned.copy_(pictures[n % 2], non_blocking=True)
+        pinned.copy_(frames[n % 2], non_blocking=True)
         torch.cuda.current_stream().synchronize()
         np.copyto(pageable, pinned.numpy().reshape(-1))  # the frame that flash limiter and recorder read
         write(pageable.ctypes.data)
@@ -61,7 +61,7 @@ def main(width: int, height: int, times: int) -> None:
         _checked(cuda.cudaGraphicsMapResources(1, resource, stream))
         there, _ = _checked(cuda.cudaGraphicsResourceGetMappedPointer(resource))
         kind = cuda.cudaMemcpyKind.cudaMemcpyDeviceToDevice
-        _checked(cuda.cudaMemcpyAsync(there, pictures[n % 2].data_ptr(), size, kind, stream))
+        _checked(cuda.cudaMemcpyAsync(there, frames[n % 2].data_ptr(), size, kind, stream))
         _checked(cuda.cudaGraphicsUnmapResources(1, resource, stream))
         gl.glBindBuffer(gl.GL_PIXEL_UNPACK_BUFFER, buffer)
         write(0)
@@ -69,14 +69,14 @@ def main(width: int, height: int, times: int) -> None:
         gl.glFinish()
 
     def fetch_alone(n: int) -> None:
-        pinned.copy_(pictures[n % 2], non_blocking=True)
+        pinned.copy_(frames[n % 2], non_blocking=True)
         torch.cuda.current_stream().synchronize()
 
     for name, way in (("by way of the host", by_host), ("CUDA to OpenGL", direct), ("to the host alone", fetch_alone)):
         took = _median(way, times)
         read = np.empty((height, width, 3), np.uint8)
         gl.glGetTexImage(gl.GL_TEXTURE_2D, 0, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, read.ctypes.data)
-        same = np.array_equal(read, pictures[(times - 1) % 2].cpu().numpy())
+        same = np.array_equal(read, frames[(times - 1) % 2].cpu().numpy())
         print(f"{name:<20}{took:7.3f} ms, {'the same' if same else 'OTHER'} bytes")
 
 

@@ -90,7 +90,7 @@ def cancelling(seconds: float = 8.0) -> np.ndarray:
 def test_ordinary_stereo_is_its_average_to_the_bit(sound: np.ndarray) -> None:
     downmix = Downmix(2)
     assert np.array_equal(downmix.push(sound), sound.mean(axis=1, dtype=np.float32))
-    assert downmix.remark() == ""
+    assert downmix.take_message() == ""
 
 
 def test_opposite_phase_is_heard_as_loud_as_it_is_and_told_once() -> None:
@@ -99,9 +99,9 @@ def test_opposite_phase_is_heard_as_loud_as_it_is_and_told_once() -> None:
     mono = downmix.push(sound)
     heard = mono[3 * RATE : 6 * RATE]
     assert np.allclose(heard, sound[3 * RATE : 6 * RATE, 0], atol=1e-6)
-    line = downmix.remark()
+    line = downmix.take_message()
     assert '"desk"' in line and "opposite in phase" in line and "\n" not in line
-    assert downmix.remark() == ""
+    assert downmix.take_message() == ""
     assert np.array_equal(mono[-RATE // 4 :], sound[-RATE // 4 :].mean(axis=1, dtype=np.float32)), "back to the average"
 
 
@@ -120,7 +120,7 @@ def test_channels_that_cancel_among_many_leave_the_loudest() -> None:
     sound = np.stack([NOISE[:, 0], -NOISE[:, 0], 0.5 * NOISE[:, 0], -0.5 * NOISE[:, 0]], axis=1)
     mix = StereoMix((0, 1, 2, 3), name="desk")
     out = mix.push(sound)
-    assert out[RATE:].std() == pytest.approx(0.1, rel=0.05) and "loudest" in mix.remark()
+    assert out[RATE:].std() == pytest.approx(0.1, rel=0.05) and "loudest" in mix.take_message()
 
 
 @pytest.mark.parametrize("block", [1, 77, 240, 480, 4800])

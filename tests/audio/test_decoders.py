@@ -64,7 +64,7 @@ def test_what_libsndfile_does_not_know_is_decoded_by_ffmpeg(
     assert np.abs(np.fft.rfft(middle[:, 0])).argmax() == 440
     assert middle.std() == pytest.approx(0.3536, abs=0.07 if channels == 6 else 0.02)  # one of six is for deep sound
     with AudioFile(tmp_path / name) as file:
-        assert (file.samplerate, file.channels) == (rate, channels) and not file.remarks
+        assert (file.samplerate, file.channels) == (rate, channels) and not file.log_lines
 
 
 def test_lossless_is_lossless(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_the_damage_of_a_file_is_told_in_a_show_which_plays_to_the_end(tmp_path:
         while player.status(now).state is not SourceState.ENDED and now < 60:
             chunk = player.pull(now)
             count += 0 if chunk is None else len(chunk.mono)
-            lines += player.remarks()
+            lines += player.take_log_lines()
             now += 0.01
             player._decoded.wait(0.0005)
     assert count == 4 * RATE and len(lines) == 1 and "plays on" in lines[0]

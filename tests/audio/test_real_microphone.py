@@ -177,7 +177,7 @@ def test_a_lost_microphone_is_replaced_and_given_back(mic: FakeMicrophone, tmp_p
         mic.play(sine(440, 30))
         assert collector.listen(FIRST_BLOCK + 8, lambda status: running(status) and status.name == mic.device)
         assert collector.hears_the_sine(8) and collector.chunks[-1].real
-        assert f'microphone "{mic.device}" is back' in sound.remarks()
+        assert f'microphone "{mic.device}" is back' in sound.take_log_lines()
 
 
 def test_unplugging_prints_nothing_of_the_libraries_and_hides_nothing_else(mic: FakeMicrophone) -> None:

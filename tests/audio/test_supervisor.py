@@ -53,7 +53,7 @@ class Room:
         return [capture for capture in self.opened if capture not in self.closed]
 
     def lines(self) -> list[str]:
-        return [self.supervisor.remarks.popleft() for _ in range(len(self.supervisor.remarks))]
+        return [self.supervisor.log_lines.popleft() for _ in range(len(self.supervisor.log_lines))]
 
     def run(self, seconds: float) -> list[SourceState]:
         """Let time pass; the states that were seen, each once."""

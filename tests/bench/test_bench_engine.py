@@ -50,7 +50,7 @@ def test_three_loops_on_the_same_weights(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sd-turbo", "sdxl"])
-def test_the_loop_apart_draws_the_engines_picture(tmp_path: Path, kind: str) -> None:
+def test_the_loop_apart_draws_the_engines_frame(tmp_path: Path, kind: str) -> None:
     """From the same noise it is the stock pipeline's own picture: the baseline does all the work."""
     folder = make_tiny_engine(tmp_path / "engine", kind)  # type: ignore[arg-type]
     engine = load_engine(folder, "cpu")
@@ -136,7 +136,7 @@ def test_the_gpu_script_runs_line_by_line_on_a_cpu(tmp_path: Path) -> None:
 
 def test_the_show_draws_what_the_bare_engine_drew() -> None:
     settings = load_settings({"engine.fps_cap": 30.0, "parameters.steps": 1}, here=Path("/nowhere"))
-    same = bench_engine._same_picture(settings, {"size": [256, 256], "steps": 2})
+    same = bench_engine._same_frame(settings, {"size": [256, 256], "steps": 2})
     assert (same.engine.size, same.engine.fps_cap, same.parameters["steps"]) == ("256x256", 0.0, 2)
 
 

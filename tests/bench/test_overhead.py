@@ -55,7 +55,7 @@ def test_on_a_card_the_wait_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> Non
     assert networks.waited == pytest.approx(1.0 + 25 * 0.008), "every picture was drawn by the networks themselves"
 
 
-def test_counts_are_of_one_picture() -> None:
+def test_counts_are_of_one_frame() -> None:
     before = {"allocation.all.allocated": 100, "num_device_alloc": 7}
     after = {"allocation.all.allocated": 700, "num_device_alloc": 8}
     assert counted(before, after, 400, 200) == {"allocations": 3.0, "driver_allocations": 0.005, "syncs": 2.0}

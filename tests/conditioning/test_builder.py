@@ -184,7 +184,7 @@ def test_map_is_chosen_by_what_the_encoder_offers() -> None:
     assert choose_audio_conditioner(object(), encode_all, 4) is None
 
 
-def test_without_a_prompt_a_sound_that_is_there_has_the_whole_picture() -> None:
+def test_without_a_prompt_a_sound_that_is_there_has_the_whole_image() -> None:
     m, values = builder(), {"prompt": "", "audio_mode": "blend"}
     whole = FrameParams(audio_weight=1.0)
     for n in range(200):
@@ -251,7 +251,7 @@ def test_the_sound_keeps_a_scene_of_its_own_beside_many_prompts() -> None:
     assert torch.allclose(m.regions.prompt_embeds[-1, :24], encode("fire"), atol=0.02)
 
 
-def test_without_a_prompt_a_sound_that_grows_has_the_whole_picture() -> None:
+def test_without_a_prompt_a_sound_that_grows_has_the_whole_image() -> None:
     m = builder(mode="grow")
     for n in range(200):
         found = mix(m, 0.1 * n, LOUD, embedding(0, 0.4), prompt="")

@@ -69,7 +69,7 @@ def torn() -> np.ndarray:
     ],
     ids=["silence", "50 Hz", "60 Hz and hiss", "hiss", "room", "60 dB quieter", "NaN", "NaN and inf in silence", "DC"],
 )
-def test_what_is_no_music_leaves_the_picture_calm(sound: np.ndarray) -> None:
+def test_what_is_no_music_leaves_the_image_calm(sound: np.ndarray) -> None:
     found = drives(sound)
     late = found[450:]
     assert max(d.speed for d in late) < 0.5 * BASE_SPEED
@@ -79,7 +79,7 @@ def test_what_is_no_music_leaves_the_picture_calm(sound: np.ndarray) -> None:
     assert max(abs(b.exposure - a.exposure) for a, b in itertools.pairwise(found)) < 0.02
 
 
-def test_music_that_stops_lets_the_picture_sink_without_a_jump() -> None:
+def test_music_that_stops_lets_the_image_sink_without_a_jump() -> None:
     found = drives(np.concatenate([beat(), np.zeros(4 * RATE, np.float32)]))[580:]
     for name, most in (("exposure", 0.01), ("saturation", 0.01), ("intensity", 0.02), ("speed", 0.25), ("zoom", 0.03)):
         steps = np.abs(np.diff([getattr(d, name) for d in found[30:]]))

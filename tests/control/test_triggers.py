@@ -7,7 +7,7 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 
 
-def test_panic_makes_the_picture_safe_and_leaves_the_rest():
+def test_panic_makes_the_image_safe_and_leaves_the_rest():
     store = ParameterStore({"finish.bloom": 0.6})
     store.update({"motion.zoom": 0.5, "finish.bloom": 2, "finish.light": 3, "out.blackout": 1, "out.freeze": 1})
     store.update({"out.level": 0, "prompt": "kept", "seed": 9})
@@ -19,13 +19,13 @@ def test_panic_makes_the_picture_safe_and_leaves_the_rest():
     assert {"motion.rotate", "finish.grain"} <= set(CALMED)
 
 
-def test_panic_shows_a_picture_even_if_the_show_began_black():
+def test_panic_shows_an_image_even_if_the_show_began_black():
     store = ParameterStore({"out.level": 0.0, "out.blackout": True})
     fire(store, "out.panic")
     assert store.snapshot()["out.level"] == 1.0 and not store.snapshot()["out.blackout"]
 
 
-def test_reset_restores_the_picture_but_not_the_machine():
+def test_reset_restores_the_image_but_not_the_machine():
     store = ParameterStore({"prompt": "start"})
     store.update({"prompt": "else", "motion.zoom": 0.3, "map.kick.zoom": 0.2, "out.record": True, "out.screen": 1})
     fire(store, "reset")

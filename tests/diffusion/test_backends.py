@@ -59,10 +59,10 @@ def test_not_converted_yet_is_said(flow: Engine, cache: Path) -> None:
 
 
 def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
-    picture = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2
+    image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2
     out = np.zeros((16, 24, 3), np.uint8)
-    expected = ((picture / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-    write_pixels(picture.clone(), out)
+    expected = ((image / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    write_pixels(image.clone(), out)
     assert int(np.abs(out.astype(int) - expected).max()) <= 1 and (out == expected).mean() > 0.999
 
 
@@ -80,14 +80,14 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     states = flow.encode("blue sea")
     tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     store = ParameterStore({"steps": 2})
-    pictures = []
+    images = []
     for accelerator in (generator.backend, better):
         generator.use(accelerator)
         frame = generator.generate(
             FrameRequest(FrameParams(noise_position=0.7), Conditioning(tokens), store.snapshot())
         )
-        pictures.append(frame.pixels.astype(np.float64))
-    error = float(((pictures[0] - pictures[1]) ** 2).mean())
+        images.append(frame.pixels.astype(np.float64))
+    error = float(((images[0] - images[1]) ** 2).mean())
     assert 10 * np.log10(255**2 / max(error, 1e-6)) >= MIN_PSNR
     assert choose("auto", BackendRequest(flow, SIZE, generator.request.sequence_length)).name == "openvino"
 

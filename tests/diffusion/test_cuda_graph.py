@@ -71,9 +71,9 @@ def test_it_is_the_loops_latent(tmp_path: Path, scheduler: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["flow", "turbo"])
-def test_the_generator_draws_the_same_pictures(request: pytest.FixtureRequest, name: str) -> None:
+def test_the_generator_draws_the_same_frames(request: pytest.FixtureRequest, name: str) -> None:
     engine: Engine = request.getfixturevalue(name)
-    pictures: dict[str, list[np.ndarray]] = {}
+    frames: dict[str, list[np.ndarray]] = {}
     for kind in ("eager", "cuda-graph"):
         generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
@@ -84,22 +84,22 @@ def test_the_generator_draws_the_same_pictures(request: pytest.FixtureRequest, n
         frame_params = [
             FrameParams(time=n / 30, noise_position=n / 30, strength=0.7, guidance=1.0 + n % 2) for n in range(5)
         ]
-        pictures[kind] = [
+        frames[kind] = [
             generator.generate(FrameRequest(params, Conditioning(tokens), store.snapshot())).pixels.copy()
             for params in frame_params
         ]
-    for one, other in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
+    for one, other in zip(frames["eager"], frames["cuda-graph"], strict=True):
         assert np.abs(one.astype(int) - other).max() <= 3 and one.std() > 0
 
 
 @pytest.mark.slow
-def test_pictures_leave_nothing_behind(turbo: Engine) -> None:
+def test_frames_leave_nothing_behind(turbo: Engine) -> None:
     noise, _last, _fresh, tokens, _without = inputs(turbo)
     whole, plan = CapturedPipeline(BackendRequest(turbo, SIZE, 81), *networks(turbo)), turbo.schedule.plan(1)
     assert grown(lambda _: whole.draw(SamplerInputs(plan, noise, tokens)), 20, 200) < 50_000
 
 
-def test_another_picture_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_image_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = networks(turbo)
     monkeypatch.setattr(cuda_graph, "networks", lambda engine: (real[0], lambda latent: real[1](latent) + 0.5))
     with pytest.raises(NotReady, match="another picture"):

@@ -67,25 +67,25 @@ def test_three_newest_frames_are_never_written(flow: Engine) -> None:
             assert np.array_equal(kept.pixels, copy)
 
 
-def test_everything_moves_the_picture(flow: Engine) -> None:
+def test_everything_moves_the_image(flow: Engine) -> None:
     generator = FrameGenerator(flow, (64, 64), "eager")
     tokens = prompt(flow, generator)
 
-    def picture(params: FrameParams = START, tokens: torch.Tensor = tokens, **values: object) -> np.ndarray:
+    def image(params: FrameParams = START, tokens: torch.Tensor = tokens, **values: object) -> np.ndarray:
         return generator.generate(
             FrameRequest(params, Conditioning(tokens), ParameterStore(values).snapshot())
         ).pixels.copy()  # type: ignore[arg-type]
 
-    base = picture()
-    assert np.array_equal(base, picture())
+    base = image()
+    assert np.array_equal(base, image())
     for other in (
-        picture(seed=1),
-        picture(steps=4),
-        picture(dataclasses.replace(START, intensity=0.9)),
-        picture(dataclasses.replace(START, noise_position=0.4)),
-        picture(dataclasses.replace(START, pan_x=0.1)),
-        picture(dataclasses.replace(START, cut_index=1)),
-        picture(tokens=prompt(flow, generator, "red fire")),
+        image(seed=1),
+        image(steps=4),
+        image(dataclasses.replace(START, intensity=0.9)),
+        image(dataclasses.replace(START, noise_position=0.4)),
+        image(dataclasses.replace(START, pan_x=0.1)),
+        image(dataclasses.replace(START, cut_index=1)),
+        image(tokens=prompt(flow, generator, "red fire")),
     ):
         assert not np.array_equal(base, other)
 

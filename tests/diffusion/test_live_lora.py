@@ -176,12 +176,12 @@ def test_a_change_is_spread_and_the_newest_weight_wins(engine: Engine, monkeypat
         real(layer, wanted)
 
     monkeypatch.setattr(type(live._layers[0]), "write", write)
-    pictures = 0
+    images = 0
     while live.follow((0.0, 0.0)):
-        pictures += 1
+        images += 1
         assert 0 < sum(written) <= sum(sizes) / SPREAD + max(sizes)
         written.clear()
-    assert 1 < pictures <= SPREAD
+    assert 1 < images <= SPREAD
     for _ in range(1000):
         assert not live.follow((0.0, 0.0))
     assert written == [], "a weight that stands costs nothing"
@@ -209,7 +209,7 @@ def test_a_layer_that_fails_is_written_again(engine: Engine, monkeypatch: pytest
     assert same(found, weights_of(engine)) and not same(before, found)
 
 
-def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
+def test_osc_moves_the_image(engine: Engine, folder: Path) -> None:
     store, lines = ParameterStore({"strength": 1.0}), []  # type: ignore[var-annotated]
     router = Router(store, lambda *answer: None, lines.append)
     integrator, generator = ModulationIntegrator(), FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
@@ -223,20 +223,20 @@ def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
             params = integrator.step(Features(time=hops * HOP_SECONDS), store.snapshot(), 0.0)
         return dataclasses.replace(params, noise_position=0.5, time=0.0, pan_x=0.0, pan_y=0.0)
 
-    def picture(params: FrameParams) -> np.ndarray:
+    def image(params: FrameParams) -> np.ndarray:
         return generator.generate(FrameRequest(params, Conditioning(tokens), store.snapshot())).pixels.copy()
 
-    first = picture(drive_on(0.1))
+    first = image(drive_on(0.1))
     osc = b"/tpos/lora/1\0\0\0\0,f\0\0" + struct.pack(">f", 0.0)
     router.apply([Datagram(osc, "127.0.0.1", 1.0)])
     assert store.snapshot()["lora.1"] == 0.0 and not lines
     soon = drive_on(0.1)
     assert 0.5 < soon.loras[0] < 1.0, "it fades"
-    between, rest = picture(soon), drive_on(6.0)
+    between, rest = image(soon), drive_on(6.0)
     assert rest.loras == (0.0, 1.0, 1.0, 1.0)
     for _ in range(SPREAD):
-        last = picture(rest)
-    assert not np.array_equal(first, last) and not np.array_equal(first, between) and generator.remark() == ""
+        last = image(rest)
+    assert not np.array_equal(first, last) and not np.array_equal(first, between) and generator.take_message() == ""
 
     (folder / "tpos_live.json").unlink()
     expected = load_engine(folder, "cpu")
@@ -245,10 +245,10 @@ def test_osc_moves_the_picture(engine: Engine, folder: Path) -> None:
     generator = FrameGenerator(
         expected, SIZE, "eager", GeneratorOptions(threads=1)
     )  # the texts are the live engine's, which were read once
-    assert np.array_equal(picture(rest), last)
+    assert np.array_equal(image(rest), last)
 
 
-def test_the_first_picture_and_those_made_offline_have_the_weights_at_once(engine: Engine) -> None:
+def test_the_first_frame_and_those_made_offline_have_the_weights_at_once(engine: Engine) -> None:
     snapshot, params = ParameterStore().snapshot(), FrameParams(loras=(0.0, 0.0, 1.0, 1.0))
     for patient in (False, True):
         engine.networks.live.rest()
@@ -273,7 +273,7 @@ def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder:
     assert not torch.equal(merged(folder, 0.0, 0.0, 0.0).encode("blue sea"), states)
 
 
-def test_a_whole_picture_sees_the_new_weights(engine: Engine) -> None:
+def test_a_captured_pipeline_sees_the_new_weights(engine: Engine) -> None:
     """What holds the networks by their addresses, as a recording on a card does."""
     generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     rungs = {"eager": generator.backend, "cuda-graph": cuda_graph.load("cuda-graph", generator.request)}
@@ -284,20 +284,18 @@ def check_rungs(generator: FrameGenerator, rungs: dict[str, Any]) -> None:
     """Every accelerator draws the pictures of the first, and others where a LoRA has moved."""
     engine, size = generator.engine, generator.size
     tokens, snapshot = tokens_of(engine, generator.prompt_length), ParameterStore().snapshot()
-    pictures: dict[str, list[np.ndarray]] = {}
+    images: dict[str, list[np.ndarray]] = {}
     for name, accelerator in rungs.items():
         generator.use(accelerator)
-        pictures[name] = []
+        images[name] = []
         for weight in (1.0, 0.0, 1.0, 1.5):
             generator.reset()
             params = FrameParams(loras=(weight, 1.0, 1.0, 1.0))
-            pictures[name].append(
-                generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
-            )
-    for found in pictures.values():
+            images[name].append(generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy())
+    for found in images.values():
         assert np.array_equal(found[0], found[2]) and found[0].shape == (size[1], size[0], 3)
-        assert len({picture.tobytes() for picture in found}) == 3
-        for one, other in zip(found, next(iter(pictures.values())), strict=True):
+        assert len({image.tobytes() for image in found}) == 3
+        for one, other in zip(found, next(iter(images.values())), strict=True):
             assert np.abs(one.astype(int) - other).max() <= 3
 
 
@@ -326,28 +324,28 @@ class Converted(EagerBackend):
     name, weights_frozen = "converted", True
 
 
-def test_an_accelerator_with_weights_of_its_own_says_so_once(engine: Engine) -> None:
+def test_a_backend_with_weights_of_its_own_says_so_once(engine: Engine) -> None:
     assert OpenVinoBackend.weights_frozen and TensorRtBackend.weights_frozen
     generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     eager, converted = generator.backend, Converted(engine)
     tokens, snapshot = tokens_of(engine, generator.prompt_length), ParameterStore().snapshot()
 
-    def remarks(factor: float) -> list[str]:
+    def log_lines(factor: float) -> list[str]:
         said = []
         for n in range(4):
             generator.generate(
                 FrameRequest(FrameParams(loras=(factor + n / 100, 1.0, 1.0, 1.0)), Conditioning(tokens), snapshot)
             )
-            said.append(generator.remark())
+            said.append(generator.take_message())
         return [line for line in said if line]
 
     before = weights_of(engine)
     generator.use(converted)
-    (line,) = remarks(0.2)
+    (line,) = log_lines(0.2)
     assert line.startswith("lora.1 stays at 1: converted") and "--accelerator" in line and "\n" not in line
-    assert remarks(0.6) == [] and same(before, weights_of(engine))
+    assert log_lines(0.6) == [] and same(before, weights_of(engine))
     generator.use(eager)
-    assert remarks(0.6) == [] and not same(before, weights_of(engine)), "it goes on where it can"
+    assert log_lines(0.6) == [] and not same(before, weights_of(engine)), "it goes on where it can"
 
 
 def test_a_number_without_a_live_lora_is_told_once(engine: Engine, turbo: Engine) -> None:
@@ -355,10 +353,10 @@ def test_a_number_without_a_live_lora_is_told_once(engine: Engine, turbo: Engine
     for _ in range(3):
         live.follow((1.0, 1.0, 0.5, 1.0))
         live.follow((1.0, 1.0, 0.4, 1.0))
-    assert live.remark() == "lora.3 does nothing: this engine has 2 live LoRAs" and live.remark() == ""
+    assert live.take_message() == "lora.3 does nothing: this engine has 2 live LoRAs" and live.take_message() == ""
     none = LiveLoras()
-    assert not none.follow((1.0,) * 4) and none.remark() == "" and none.memory == 0
-    assert not none.follow((0.5, 1.0, 1.0, 1.0)) and "has no live LoRAs" in none.remark()
+    assert not none.follow((1.0,) * 4) and none.take_message() == "" and none.memory == 0
+    assert not none.follow((0.5, 1.0, 1.0, 1.0)) and "has no live LoRAs" in none.take_message()
     assert turbo.networks.live.memory == 0, "what is merged costs nothing"
 
 

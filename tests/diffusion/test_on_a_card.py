@@ -87,7 +87,7 @@ CASES: dict[str, Callable[[Set], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_recorded_pictures_are_the_plain_ones(folder: Path, device: str) -> None:
+def test_captured_frames_are_those_of_eager(folder: Path, device: str) -> None:
     plain, recorded = Set(folder, "cpu", recorded=False), Set(folder, device, recorded=True)
     most = 3.0 if device == "cpu" else 12.0  # half precision
     for name, case in CASES.items():

@@ -26,7 +26,7 @@ SHAPE = (1, 4, 32, 32)
 CPU = torch.device("cpu")
 
 
-def pictures(count: int, seed: int = 0) -> torch.Tensor:
+def images(count: int, seed: int = 0) -> torch.Tensor:
     """Smooth random latents: what a model predicts."""
     small = torch.randn(count, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.interpolate(small, SHAPE[2:], mode="bicubic")
@@ -46,14 +46,14 @@ def eased(weight: float) -> float:
 def test_areas_are_the_eased_weights(weights: tuple[float, ...]) -> None:
     growth = RegionBlender(SHAPE, CPU)
     growth.prepare(weights)
-    masks = growth._masked(pictures(len(weights)), growth._share[: len(weights)])
+    masks = growth._masked(images(len(weights)), growth._share[: len(weights)])
     assert torch.allclose(masks.sum(0), torch.ones(SHAPE[1:])[:1], atol=1e-5) and masks.min() >= 0
     wanted = torch.tensor([eased(weight) for weight in weights])
     assert torch.allclose(masks.mean((1, 2, 3)), wanted / wanted.sum(), atol=0.01)
 
 
-def test_a_prompt_that_is_nearly_alone_is_its_own_picture() -> None:
-    found = pictures(2)
+def test_a_prompt_that_is_nearly_alone_is_its_own_image() -> None:
+    found = images(2)
     size = float(found.abs().mean())
     for weight, left in ((0.003, 0), (0.997, 1)):
         off = (join(found, 1 - weight, weight) - found[left]).abs().mean() / size
@@ -71,7 +71,7 @@ def test_halfway_both_are_seen_as_they_are_and_the_striking_stays() -> None:
     assert (made[:, 22:30] - texture[0, :, 22:30]).abs().mean() < 0.1
 
 
-def test_sparks_do_not_cut_discs_of_their_black_out_of_the_other_picture() -> None:
+def test_sparks_do_not_cut_discs_of_their_black_out_of_the_other_image() -> None:
     """A night with some stars over clouds: the borders of the masks are those of regions, not of each star."""
     height, width = 24, 40  # of a picture of 320x192
     borders = []
@@ -89,8 +89,8 @@ def test_sparks_do_not_cut_discs_of_their_black_out_of_the_other_picture() -> No
     assert sum(borders) / len(borders) < 0.125, "0.15 with a disc around each star"
 
 
-def test_the_order_does_not_matter_and_the_same_picture_stays_itself() -> None:
-    found = pictures(3)
+def test_the_order_does_not_matter_and_the_same_image_stays_itself() -> None:
+    found = images(3)
     one = join(found, 0.2, 0.3, 0.5)
     other = join(found[[2, 0, 1]], 0.5, 0.2, 0.3)
     assert torch.allclose(one, other, atol=1e-5)
@@ -99,7 +99,7 @@ def test_the_order_does_not_matter_and_the_same_picture_stays_itself() -> None:
 
 
 def test_a_fade_has_no_jump() -> None:
-    found = pictures(2, 3)
+    found = images(2, 3)
     shares = np.linspace(0, 1, 121)[1:-1]
     states = [found[:1], *(join(found, 1 - share, share) for share in shares), found[1:]]
     steps = torch.stack([(b - a).abs().mean() for a, b in itertools.pairwise(states)])
@@ -107,16 +107,16 @@ def test_a_fade_has_no_jump() -> None:
 
 
 def test_later_steps_keep_the_masks_of_the_first() -> None:
-    growth, found = RegionBlender(SHAPE, CPU), pictures(2)
+    growth, found = RegionBlender(SHAPE, CPU), images(2)
     join(found, 0.5, 0.5, growth=growth)
     masks = growth._masks.clone()
-    join(pictures(2, 9), 0.5, 0.5, growth=growth, first=False)
+    join(images(2, 9), 0.5, 0.5, growth=growth, first=False)
     assert torch.equal(growth._masks, masks)
 
 
 def test_it_is_the_same_for_flow_and_noise_predictions() -> None:
     """A prediction is judged by the picture that it leads to, however the model says it."""
-    latent, goal = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1)), pictures(2)
+    latent, goal = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1)), images(2)
     growth = RegionBlender(SHAPE, CPU)
     growth.prepare((0.5, 0.5))
     flow = growth.blend(True, latent, latent - goal, 1.0, -1.0)
@@ -146,7 +146,7 @@ def show(generator: FrameGenerator, scenes: Regions | None, sound: bool = False,
 
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("sound", [False, True])
-def test_the_whole_picture_at_once_is_the_same(engine: Engine, steps: int, sound: bool) -> None:
+def test_a_captured_pipeline_gives_the_same_frame(engine: Engine, steps: int, sound: bool) -> None:
     plain = FrameGenerator(engine, (64, 64), "eager")
     whole = FrameGenerator(engine, (64, 64), "eager")
     whole.use(cuda_graph.CapturedBackend("cuda-graph", whole.request, cuda_graph.networks(engine)))
@@ -179,9 +179,9 @@ def test_rows_one_by_one_draw_the_same(engine: Engine) -> None:
     together = show(generator, shared(generator, "red sun", "blue sea"))
     generator.use(OneByOne(generator))
     assert np.abs(show(generator, shared(generator, "red sun", "blue sea")).astype(int) - together).max() <= 1
-    assert generator.remark() == "", "nobody reads it within a fade"
+    assert generator.take_message() == "", "nobody reads it within a fade"
     show(generator, shared(generator, "red sun", "blue sea"), sound=True)
-    assert "one by one" in generator.remark() and generator.remark() == ""
+    assert "one by one" in generator.take_message() and generator.take_message() == ""
 
 
 def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None:
@@ -203,7 +203,7 @@ def test_room_for_one_scene_more_is_made_before_it_comes(engine: Engine) -> None
     assert max(asked.rows) == MAX_REGIONS
 
 
-def test_pictures_in_flight_are_one_mixture(engine: Engine) -> None:
+def test_frames_in_flight_are_one_mixture(engine: Engine) -> None:
     generator = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(stream_batch=True))
     mixed = show(generator, None, steps=2)
     generator.reset()

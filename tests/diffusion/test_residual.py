@@ -43,7 +43,7 @@ def test_one_is_off_and_a_scale_is_an_extrapolation(tmp_path: Path, kind: str) -
         )  # fmt: skip
 
 
-def test_the_prior_is_the_mean_of_pictures_of_unit_variance(tmp_path: Path) -> None:
+def test_the_prior_is_the_mean_of_frames_of_unit_variance(tmp_path: Path) -> None:
     """Measured: the best linear guess of x0 from alpha * x0 + sigma * noise."""
     generator = torch.Generator().manual_seed(0)
     x0, noise = (torch.randn(200_000, generator=generator) for _ in range(2))

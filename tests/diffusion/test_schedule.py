@@ -99,8 +99,8 @@ def test_equals_stock_pipeline(tmp_path, kind: str, vae: str, steps: int) -> Non
             noise,
         )
         scale = engine.vae.config.scaling_factor
-        picture = engine.vae.decode(latent / scale, return_dict=False)[0] / 2 + 0.5
-    assert torch.allclose(picture.clamp(0, 1), expected, atol=2e-3)
+        image = engine.vae.decode(latent / scale, return_dict=False)[0] / 2 + 0.5
+    assert torch.allclose(image.clamp(0, 1), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", ["flow", "euler-trailing", "ddim", "unipc-trailing"])

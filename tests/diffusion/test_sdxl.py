@@ -72,7 +72,7 @@ def test_what_guidance_leads_away_from_is_that_of_the_stock_pipeline(xl: Engine,
 
 @pytest.mark.parametrize("vae", ["tiny", "kl"])
 @pytest.mark.parametrize(("steps", "guidance"), [(1, 0.0), (2, 0.0), (1, 3.0)])
-def test_pictures_are_those_of_the_stock_pipeline(tmp_path: Path, vae: str, steps: int, guidance: float) -> None:
+def test_frames_are_those_of_the_stock_pipeline(tmp_path: Path, vae: str, steps: int, guidance: float) -> None:
     from diffusers import StableDiffusionXLPipeline
 
     folder = make_tiny_engine(tmp_path, "sdxl", vae=vae)  # type: ignore[arg-type]
@@ -92,8 +92,8 @@ def test_pictures_are_those_of_the_stock_pipeline(tmp_path: Path, vae: str, step
 
     with torch.inference_mode():
         latent = SamplingLoop(tuple(noise.shape), engine.device).run(engine.schedule.plan(steps), predict, noise)  # type: ignore[arg-type]
-        picture = engine.vae.decode(latent / engine.vae.config.scaling_factor, return_dict=False)[0] / 2 + 0.5
-    assert expected.std() > 1e-3 and torch.allclose(picture.clamp(0, 1), expected, atol=1e-5)
+        image = engine.vae.decode(latent / engine.vae.config.scaling_factor, return_dict=False)[0] / 2 + 0.5
+    assert expected.std() > 1e-3 and torch.allclose(image.clamp(0, 1), expected, atol=1e-5)
 
 
 @torch.inference_mode()
@@ -160,7 +160,7 @@ def test_sound_goes_behind_the_words_and_never_over_the_pooled_row(xl_folder: Pa
 def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
     generator = FrameGenerator(xl, SIZE, "eager", GeneratorOptions(threads=1))
     tokens = torch.cat([xl.encode("blue sea"), torch.zeros(generator.prompt_length - xl.text_tokens, xl.token_dim)])
-    pictures = {}
+    shown = {}
     for negative in ("", "a red fire"):
         snapshot = ParameterStore({"steps": 2, "prompt.negative": negative}).snapshot()
         for n in range(3):
@@ -171,12 +171,12 @@ def test_a_show_with_guidance_and_feedback_draws(xl: Engine) -> None:
                     snapshot,
                 )
             )
-        pictures[negative] = frame.pixels.copy()
+        shown[negative] = frame.pixels.copy()
         assert frame.pixels.std() > 0
-    assert not np.array_equal(*pictures.values())
+    assert not np.array_equal(*shown.values())
 
 
-def test_a_whole_picture_in_one_launch_is_eagers(xl: Engine) -> None:
+def test_a_captured_pipeline_gives_the_frame_of_eager(xl: Engine) -> None:
     request, eager = BackendRequest(xl, SIZE, 1 + WORDS + 4), EagerBackend(xl)
     whole = CapturedBackend("cuda-graph", request, networks(xl))
     assert verify_captured(whole, eager, request) > 100

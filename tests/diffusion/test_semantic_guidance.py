@@ -257,17 +257,17 @@ def test_feedback_and_guidance_go_together(flow: Engine) -> None:
     generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     tokens, snapshot = prompt(flow, generator), ParameterStore({"steps": 2}).snapshot()
     led = toward(flow, generator, "red fire")
-    pictures = [
+    images = [
         generator.generate(
             FrameRequest(moment(n, strength=0.5), Conditioning(tokens, edits=led), snapshot)
         ).pixels.copy()
         for n in range(40)
     ]
-    assert all(picture.std() > 0 for picture in pictures)
+    assert all(image.std() > 0 for image in images)
 
 
-def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
-    pictures: dict[str, list[np.ndarray]] = {}
+def test_a_captured_pipeline_edits_like_the_eager_sampler(engine: Engine) -> None:
+    images: dict[str, list[np.ndarray]] = {}
     for kind in ("eager", "cuda-graph"):
         generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if kind == "cuda-graph":
@@ -276,11 +276,11 @@ def test_the_whole_picture_is_edited_as_in_parts(engine: Engine) -> None:
         snapshot: Snapshot = ParameterStore({"steps": 4}).snapshot()
         tokens = prompt(engine, generator)
         frame_params = [moment(n, guidance=1.0 + 2 * (n % 2)) for n in range(5)]
-        pictures[kind] = [
+        images[kind] = [
             generator.generate(FrameRequest(params, Conditioning(tokens, edits=led), snapshot)).pixels.copy()
             for params in frame_params
         ]
-    for one, whole in zip(pictures["eager"], pictures["cuda-graph"], strict=True):
+    for one, whole in zip(images["eager"], images["cuda-graph"], strict=True):
         assert np.abs(one.astype(int) - whole).max() <= 3
 
 
@@ -301,13 +301,13 @@ class OneRow(Backend):
         return self._inner.predict(latent, timestep, tokens)
 
 
-def test_an_accelerator_of_one_row_draws_the_same_and_it_is_said_once(flow: Engine) -> None:
+def test_a_backend_of_one_row_draws_the_same_and_it_is_said_once(flow: Engine) -> None:
     generator, single = (FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1)) for _ in range(2))
     led = toward(flow, generator, "red fire", "bell")
     single.use(OneRow(single))
     for one, other in zip(show(generator, led, steps=2), show(single, led, steps=2), strict=True):
         assert np.abs(one.astype(int) - other).max() <= 1
-    assert generator.remark() == "" and single.remark() == "one by one here" and single.remark() == ""
+    assert generator.take_message() == "" and single.take_message() == "one by one here" and single.take_message() == ""
 
 
 @pytest.mark.slow
@@ -321,7 +321,7 @@ def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
         grown(
             lambda n: generator.generate(FrameRequest(moment(n), Conditioning(tokens, edits=led), snapshot)),
             warm_up=200,
-            pictures=100,
+            count=100,
         )
         < MOST
     )

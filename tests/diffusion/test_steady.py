@@ -38,13 +38,13 @@ from tpos_live.runtime.render_thread import RenderThread
 SIZE = (64, 64)
 WARM_UP = 400
 """Pictures until our own caches are full: keyframes of the noise, the pool of pictures."""
-PICTURES = 1000
+FRAMES = 1000
 MOST = 4000
 """Bytes that a thousand pictures may leave: less than one small object for every tenth of them."""
 
 
-def grown(draw: Callable[[int], object], warm_up: int = WARM_UP, pictures: int = PICTURES) -> int:
-    """Bytes of Python's memory that `pictures` pictures leave behind, after `warm_up` of them.
+def grown(draw: Callable[[int], object], warm_up: int = WARM_UP, count: int = FRAMES) -> int:
+    """Bytes of Python's memory that `count` pictures leave behind, after `warm_up` of them.
 
     The smaller of two counts, one after the other: what grows with pictures is in both, what some library or an
     older thread of the test process does once is in one.
@@ -60,8 +60,8 @@ def grown(draw: Callable[[int], object], warm_up: int = WARM_UP, pictures: int =
         for n in range(warm_up):
             draw(n)
         counts = [held()]
-        for begin in (warm_up, warm_up + pictures):
-            for n in range(begin, begin + pictures):
+        for begin in (warm_up, warm_up + count):
+            for n in range(begin, begin + count):
                 draw(n)
             counts.append(held())
         return min(counts[1] - counts[0], counts[2] - counts[1])
@@ -113,7 +113,7 @@ class Turns:
 
 
 @pytest.mark.parametrize(("name", "strength", "steps"), [("flow", 1.0, 1), ("flow", 0.6, 2), ("turbo", 1.0, 1)])
-def test_a_thousand_pictures_leave_nothing_behind(
+def test_a_thousand_frames_leave_nothing_behind(
     request: pytest.FixtureRequest, name: str, strength: float, steps: int
 ) -> None:
     """Everything that the render thread does for a picture, but for the networks."""

@@ -76,7 +76,7 @@ def test_a_still_scene_is_the_loops(tmp_path: Path, scheduler: str) -> None:
         assert error < 1e-4, (steps, guidance)
 
 
-def test_moving_pictures_are_the_loops_of_their_own_noise(turbo: Engine) -> None:
+def test_moving_frames_are_the_loops_of_their_own_noise(turbo: Engine) -> None:
     """Each slot keeps its own noise: nothing of one picture gets into another."""
     unet, _ = networks(turbo)
     loop, stream, plan = SamplingLoop(SHAPE, turbo.device), flight(turbo, 3), turbo.schedule.plan(3)
@@ -122,7 +122,7 @@ def test_the_generator_shows_the_same_still_scene(request: pytest.FixtureRequest
     engine: Engine = request.getfixturevalue(name)
     states = engine.encode("blue sea")
     store = ParameterStore({"steps": 2, "prompt.negative": "grey"})
-    pictures: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     for in_flight in (False, True):
         generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=in_flight))
         if kind == "cuda-graph":
@@ -136,7 +136,7 @@ def test_the_generator_shows_the_same_still_scene(request: pytest.FixtureRequest
         # While the pipe fills the loop draws, so no picture is missing; the first from the pipe is one shown before.
         assert [frame.heard_at for frame in frames] == ([0, 0, 1, 2, 3] if in_flight else [0, 1, 2, 3, 4])
         assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
-        pictures += [frame.pixels.copy() for frame in frames[-2:]]
+        images += [frame.pixels.copy() for frame in frames[-2:]]
         if in_flight:  # the last picture feeds the next: that must be the very last one, so nothing is in flight
             fed = generator.generate(
                 FrameRequest(replace(still, heard_at=5.0, strength=0.7), Conditioning(tokens), store.snapshot())
@@ -145,12 +145,12 @@ def test_the_generator_shows_the_same_still_scene(request: pytest.FixtureRequest
             cut = generator.generate(
                 FrameRequest(replace(still, heard_at=6.0, cut_index=1), Conditioning(tokens), store.snapshot())
             )
-            assert cut.heard_at == 6.0 and generator.remark() == ""
-    for picture in pictures[1:]:
-        assert np.abs(picture.astype(int) - pictures[0]).max() <= 2 and picture.std() > 0
+            assert cut.heard_at == 6.0 and generator.take_message() == ""
+    for image in images[1:]:
+        assert np.abs(image.astype(int) - images[0]).max() <= 2 and image.std() > 0
 
 
-def test_an_accelerator_that_takes_one_row_says_so_and_the_loop_draws(turbo: Engine) -> None:
+def test_a_backend_that_takes_one_row_says_so_and_the_eager_sampler_draws(turbo: Engine) -> None:
     generator = FrameGenerator(turbo, SIZE, "eager", GeneratorOptions(threads=1, stream_batch=True))
     generator.backend.prepare_batch_size = lambda count, wait=False: f"takes one row, not {count}"  # type: ignore
     states = turbo.encode("sea")
@@ -166,4 +166,4 @@ def test_an_accelerator_that_takes_one_row_says_so_and_the_loop_draws(turbo: Eng
         3,
         4,
     ]
-    assert generator.remark() == "no stream batch: takes one row, not 4" and generator.remark() == ""
+    assert generator.take_message() == "no stream batch: takes one row, not 4" and generator.take_message() == ""

@@ -58,14 +58,12 @@ class Draws:
         self._clock.now += self.busy_s
         return None
 
-    def remark(self) -> str:
+    def take_message(self) -> str:
         return ""
 
 
 @pytest.mark.parametrize(("cap", "rate", "share"), [(30.0, 30.0, 0.3), (60.0, 60.0, 0.6), (0.0, 100.0, 1.0)])
-def test_with_a_cap_the_device_idles_for_the_rest(
-    cap: float, rate: float, share: float, messages: list[str]
-) -> None:
+def test_with_a_cap_the_device_idles_for_the_rest(cap: float, rate: float, share: float, messages: list[str]) -> None:
     clock, frame_params = Clock(), Mailbox[FrameParams]()
     draws: Any = Draws(clock)
     thread = RenderThread(draws, draws, frame_params, Mailbox(), ParameterStore(), Mailbox(), fps_cap=cap, clock=clock)

@@ -147,7 +147,7 @@ def test_the_ladder_says_why(turbo: Engine) -> None:
         assert chosen.name == "eager" and "CUDA" in chosen.fallback_reason
 
 
-def test_parity_is_of_pictures(turbo: Engine) -> None:
+def test_parity_is_of_frames(turbo: Engine) -> None:
     eager = EagerBackend(turbo)
 
     class Worse(EagerBackend):

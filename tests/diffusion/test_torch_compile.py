@@ -92,18 +92,16 @@ def check_a_show(engine: Engine, better: CompiledBackend) -> None:
     generator = FrameGenerator(engine, SMALL, "eager", GeneratorOptions(threads=1))
     states = engine.encode("blue sea")
     tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
-    pictures: dict[str, list[np.ndarray]] = {}
+    frames: dict[str, list[np.ndarray]] = {}
 
     def show(name: str) -> None:
         generator.settle()
         generator.reset()
-        pictures[name] = []
+        frames[name] = []
         for n in range(8):
             params = FrameParams(time=n / 30, noise_position=n / 30, strength=1.0 - 0.3 * (n % 2))
             snapshot = ParameterStore({"steps": (1, 2, 4)[n % 3]}).snapshot()
-            pictures[name].append(
-                generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy()
-            )
+            frames[name].append(generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy())
 
     show("eager")
     generator.use(better)
@@ -111,8 +109,8 @@ def check_a_show(engine: Engine, better: CompiledBackend) -> None:
     thread = threading.Thread(target=show, args=("compile",))
     thread.start()
     thread.join()
-    assert len(pictures["compile"]) == 8 and dict(counters["stats"]) == before
-    for one, other in zip(pictures["eager"], pictures["compile"], strict=True):
+    assert len(frames["compile"]) == 8 and dict(counters["stats"]) == before
+    for one, other in zip(frames["eager"], frames["compile"], strict=True):
         assert np.abs(one.astype(int) - other).max() <= 3 and one.std() > 0
 
     # What was not compiled for goes one by one and is the same.
@@ -140,7 +138,7 @@ def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, mon
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_it_draws_eagers_pictures_and_never_compiles_in_a_show(small: Engine, cache: Path) -> None:
+def test_it_draws_eagers_frames_and_never_compiles_in_a_show(small: Engine, cache: Path) -> None:
     require_tool("g++")
     generator = FrameGenerator(small, SMALL, "compile", GeneratorOptions(threads=1))
     assert generator.backend.name == "eager" and "not compiled yet" in generator.backend.fallback_reason

@@ -41,7 +41,7 @@ def test_low_passes_keep_white_noise_at_unit_variance_up_to_the_border() -> None
     assert torch.corrcoef(one[:, :2].T)[0, 1] > 0.7  # neighbours are alike
 
 
-def test_positions_follow_the_shape_of_the_picture() -> None:
+def test_positions_follow_the_shape_of_the_image() -> None:
     square, wide = positions(8, 8), positions(8, 16)
     assert square.shape == (1, WAVES, 8, 8) and wide.shape == (1, WAVES, 8, 16)
     assert np.abs(square).max() < 2 and np.allclose(square[0, -4], -square[0, -4, :, ::-1])
@@ -161,5 +161,5 @@ def test_bad_inputs_are_refused_with_a_line(paired: Engine, tmp_path: Path) -> N
 def test_a_decoder_is_saved_and_loaded_by_its_class(paired: Engine) -> None:
     assert type(paired.vae).__name__ == "AutoencoderPixelShuffle" and paired.factor == 16
     assert paired.latent_channels == 8 and paired.packing == 2
-    picture = load_engine(paired.folder, "cpu").vae.decode(torch.randn(2, 8, 3, 5))[0]
-    assert picture.shape == (2, 3, 48, 80)
+    image = load_engine(paired.folder, "cpu").vae.decode(torch.randn(2, 8, 3, 5))[0]
+    assert image.shape == (2, 3, 48, 80)

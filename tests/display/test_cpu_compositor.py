@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pictures import field, flat, frame
+from images import field, flat, frame
 
 from tpos_live.display.bloom import SIDE, make_bloom_map
 from tpos_live.display.cpu_compositor import CpuCompositor
@@ -28,7 +28,7 @@ def compose(pixels: np.ndarray, size: tuple[int, int] | None = None, **postfx: o
     return CpuCompositor(size).compose(PostFxParams(**postfx), frame(pixels))  # type: ignore[arg-type]
 
 
-def test_neutral_is_the_picture_itself() -> None:
+def test_neutral_is_the_image_itself() -> None:
     pixels = field(1, (160, 90))
     # Dither moves a value by less than one step, half of the time down.
     assert np.abs(compose(pixels).astype(int) - pixels).max() <= 1

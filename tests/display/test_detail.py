@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pictures import field, frame, snapshot
+from images import field, frame, snapshot
 
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.hub.resolve import resolve_engine
@@ -23,9 +23,9 @@ def composed(postfx: PostFxParams, pixels: np.ndarray = BLOTCHES) -> np.ndarray:
     return CpuCompositor(OUTPUT).compose(postfx, frame(pixels)).astype(float)
 
 
-def unevenness(picture: np.ndarray) -> float:
+def unevenness(image: np.ndarray) -> float:
     """Of a disc's edge: how far it lies from its mean radius, standard deviation in pixels."""
-    inside = picture[..., 0] > 128
+    inside = image[..., 0] > 128
     y, x = np.nonzero(inside[:, 1:] != inside[:, :-1])
     return float(np.hypot(x + 1 - OUTPUT[0] / 2, y + 0.5 - OUTPUT[1] / 2).std())
 
@@ -69,7 +69,7 @@ def test_it_turns_smoothly_and_comes_round() -> None:
     assert 0 < little < 0.06 * much
 
 
-def test_it_lies_on_the_picture_and_drifts_with_it() -> None:
+def test_it_lies_on_the_image_and_drifts_with_it() -> None:
     # The content is periodic, so that a picture drawn an eighth further is the same content moved.
     moved = field(4, (128, 72), (0.125, 0.0))
     here = composed(PostFxParams(detail=1.0))

@@ -30,25 +30,25 @@ def strobe(hertz: float, low: float = 0.0, high: float = 1.0) -> Scene:
 
 def halves(t: float) -> np.ndarray:
     """Two halves that change places ten times a second: the mean stands still."""
-    picture = grey(0.0)
+    image = grey(0.0)
     left = t * 5 % 1.0 < 0.5
-    picture[:, slice(0, 32) if left else slice(32, 64)] = 255
-    return picture
+    image[:, slice(0, 32) if left else slice(32, 64)] = 255
+    return image
 
 
 def spot(t: float) -> np.ndarray:
     """A tenth of the picture flashes, which is not general."""
-    picture = grey(0.2)
+    image = grey(0.2)
     if t * 8 % 1.0 < 0.5:
-        picture[20:40, 20:40] = 255
-    return picture
+        image[20:40, 20:40] = 255
+    return image
 
 
 def red(t: float) -> np.ndarray:
-    picture = grey(0.0)
+    image = grey(0.0)
     if t * 8 % 1.0 < 0.5:
-        picture[..., 0] = 255
-    return picture
+        image[..., 0] = 255
+    return image
 
 
 def show(
@@ -115,18 +115,18 @@ def test_light_and_level_are_limited_as_well() -> None:
 
 
 @pytest.mark.parametrize("move", ["rotate", "zoom"])
-def test_a_picture_that_jerks_is_limited_as_well(move: str) -> None:
-    picture, far = grey(0.0), 180.0
-    picture[:, 32:] = 230  # two halves that change places
+def test_a_frame_that_jerks_is_limited_as_well(move: str) -> None:
+    image, far = grey(0.0), 180.0
+    image[:, 32:] = 230  # two halves that change places
     if move == "zoom":
-        picture, far = grey(0.0), 2.0
-        picture[24:40, 24:40] = 230  # a bright middle that grows over the rest
+        image, far = grey(0.0), 2.0
+        image[24:40, 24:40] = 230  # a bright middle that grows over the rest
 
     def jerk(t: float) -> FrameParams:
         return FrameParams(**{move: far if t * 5 % 1.0 < 0.5 else 0.0})  # type: ignore[arg-type]
 
-    assert flashes(show(lambda t: picture, params=jerk, out__flash_limit=False)) > 3, "the test itself"
-    assert flashes(show(lambda t: picture, params=jerk)) <= 3
+    assert flashes(show(lambda t: image, params=jerk, out__flash_limit=False)) > 3, "the test itself"
+    assert flashes(show(lambda t: image, params=jerk)) <= 3
 
 
 def test_a_hand_on_blackout_is_limited_and_blackout_is_always_obeyed() -> None:
@@ -141,7 +141,7 @@ def test_a_hand_on_blackout_is_limited_and_blackout_is_always_obeyed() -> None:
     assert all(np.sum(np.diff(second) > 0.4) <= 3 for second in levels_of_second)
 
 
-def test_the_picture_comes_back_when_the_strobe_ends() -> None:
+def test_the_image_comes_back_when_the_strobe_ends() -> None:
     shown = show(lambda t: strobe(10)(t) if t < 2.0 else grey(0.6), 5.0)
     assert shown[-1].mean() == pytest.approx(luminance(np.array([0.6, 0.6, 0.6])), abs=0.02)
     assert np.max(np.abs(np.diff(shown[round(2.6 * FPS) :].mean(axis=(1, 2))))) < 0.08

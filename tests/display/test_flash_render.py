@@ -69,6 +69,6 @@ COARSE = pytest.mark.xfail(reason="the limiter sees means over a twelfth of the 
     "values", [pytest.param({}, id="default map"), pytest.param(HARD, id="everything up", marks=COARSE)]
 )
 def test_a_hard_kick_at_180_bpm_never_flashes_more_than_three_times_a_second(values: dict[str, float]) -> None:
-    pictures_shown = shown(values, 5.0)
-    assert pictures_shown.std(axis=0).mean() > 1e-3, "the picture moves"
-    assert flashes(pictures_shown) <= 3
+    frames_shown = shown(values, 5.0)
+    assert frames_shown.std(axis=0).mean() > 1e-3, "the picture moves"
+    assert flashes(frames_shown) <= 3

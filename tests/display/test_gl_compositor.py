@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes.egl import headless_gl
-from pictures import field, flat, frame
+from images import field, flat, frame
 
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.postfx import PostFxParams
@@ -83,7 +83,7 @@ def test_level_zero_and_blackout_are_exactly_black(shader: Any, postfx: PostFxPa
     assert shader.read().max() == 0
 
 
-def test_a_picture_is_enlarged_once_and_frames_are_not_mixed_up(shader: Any) -> None:
+def test_a_frame_is_enlarged_once_and_frames_are_not_mixed_up(shader: Any) -> None:
     frames = [frame(field(i), i) for i in range(4)]
     compositor = CpuCompositor((160, 90))
     for previous, newest in pairwise(frames):
@@ -93,7 +93,7 @@ def test_a_picture_is_enlarged_once_and_frames_are_not_mixed_up(shader: Any) -> 
             assert np.abs(shader.read().astype(int) - compositor.compose(postfx, newest, previous)).max() <= 2
 
 
-def test_asynchronous_reads_are_the_pictures_asked_for(shader: Any) -> None:
+def test_asynchronous_reads_are_the_frames_asked_for(shader: Any) -> None:
     seen = []
     for value in (10, 60, 110, 160, 210):
         shader.compose(PostFxParams(), frame(flat(value)), None, (160, 90))
@@ -108,7 +108,7 @@ def test_asynchronous_reads_are_the_pictures_asked_for(shader: Any) -> None:
     assert list(shader.finish_reads()) == []
 
 
-def test_another_size_of_output_and_picture(shader: Any) -> None:
+def test_another_size_of_output_and_frame(shader: Any) -> None:
     for size in ((100, 50), (301, 77), (100, 50)):
         shader.compose(PostFxParams(fit="contain"), frame(field(1, (80, 40))), None, size)
         assert shader.read().shape == (size[1], size[0], 3)

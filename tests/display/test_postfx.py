@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pictures import field, flat, frame, snapshot
+from images import field, flat, frame, snapshot
 
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.display.cpu_compositor import CpuCompositor
@@ -16,8 +16,8 @@ from tpos_live.display.postfx import MIN_SIMILARITY, REACH, PostFxParams, postfx
 QUIET = FrameParams(grain=0.0)
 
 
-def contrast(picture: np.ndarray) -> float:
-    return float(picture.astype(float).std(axis=(0, 1)).mean())
+def contrast(image: np.ndarray) -> float:
+    return float(image.astype(float).std(axis=(0, 1)).mean())
 
 
 def midpoint(old: np.ndarray, new: np.ndarray, **move: float) -> tuple[PostFxParams, np.ndarray, np.ndarray]:
@@ -39,7 +39,7 @@ def test_events_are_taken_from_the_drive_as_they_are() -> None:
     assert (after.zoom, after.rotate, after.exposure, after.bloom) == (1.025, 0.6, 0.5, 0.4)
 
 
-def test_a_kick_changes_the_picture_without_a_new_frame() -> None:
+def test_a_kick_changes_the_image_without_a_new_frame() -> None:
     newest, compositor = frame(field(1), at=5.0), CpuCompositor((160, 90))
     postfx = postfx_params(QUIET, snapshot(), None, newest, 5.1, 0.1)
     still = compositor.compose(postfx, newest)
@@ -65,7 +65,7 @@ def test_a_moving_field_keeps_its_contrast_and_sharpness_half_way(shift: tuple[f
     assert np.abs(between[inner].astype(int) - newest[inner]).mean() < 3
 
 
-def test_without_the_warp_the_same_pictures_would_ghost() -> None:
+def test_without_the_warp_the_same_frames_would_ghost() -> None:
     postfx, between, newest = midpoint(field(3), field(3, shift=(0.05, 0)))
     inner = (slice(48, 144), slice(48, 144))
     assert postfx.mix < 1
@@ -107,7 +107,7 @@ def test_level_falls_with_the_fader_even_if_the_drive_is_old() -> None:
     assert postfx_params(FrameParams(level=0.1), snapshot(), None, None, 0, 0).level == pytest.approx(0.1)
 
 
-def test_freeze_holds_the_picture_but_level_and_blackout_still_act() -> None:
+def test_freeze_holds_the_image_but_level_and_blackout_still_act() -> None:
     head, compositor = FrameInterpolator(), CpuCompositor((160, 90))
     head.take(frame(field(1), 0, 1.0))
     shown = head.display_frame(1.1, FrameParams(zoom=0.01, grain=0.02), snapshot())
@@ -125,8 +125,8 @@ def test_the_start_screen_is_dark_calm_and_obeys_blackout() -> None:
     head, compositor = FrameInterpolator(), CpuCompositor((320, 180))
     display_frame = head.display_frame(1.0, FrameParams(), snapshot())
     assert not display_frame.started and display_frame.newest is start_frame()
-    picture = compositor.compose(display_frame.postfx, display_frame.newest)
-    assert 5 < picture.mean() < 50 and picture.max() < 130
+    image = compositor.compose(display_frame.postfx, display_frame.newest)
+    assert 5 < image.mean() < 50 and image.max() < 130
     black = head.display_frame(1.1, FrameParams(), snapshot(out_blackout=True))
     assert compositor.compose(black.postfx, black.newest).max() == 0
 

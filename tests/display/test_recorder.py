@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from pictures import flat
-from test_video import full_disk, pictures_of, sound_of
+from images import flat
+from test_video import frames_of, full_disk, sound_of
 
 from tpos_live.display import recorder as recorder_module
 from tpos_live.display.errors import DisplayError
@@ -29,7 +29,7 @@ class Made:
         self.now, self.took = 100.0, took
         self.written: list[tuple[float, float]] = []
         """(time in the file, time shown) of each frame, seconds since the start."""
-        self.samples, self.pictures, self.bytes, self.preset = 0, 0, 0, "superfast"
+        self.samples, self.frames_written, self.bytes, self.preset = 0, 0, 0, "superfast"
         self.output = SimpleNamespace(about_found=lambda: "")
         self.part = Path()
         self.said: list[str] = []
@@ -41,7 +41,7 @@ class Made:
 
     def write_frame(self, pixels: np.ndarray, place_image: int) -> None:
         assert not self.written or place_image > self.written[-1][0] * 30
-        self.pictures += 1
+        self.frames_written += 1
         self.written.append((place_image / 30, float(pixels[0])))
         self.advance(self.took)
 
@@ -66,7 +66,7 @@ class Made:
             while (self._blocks + 1) * 0.01 <= since:
                 self._blocks += 1
                 self.recorder.sound(np.ones((BLOCK, 2), np.float32), 100.0 + self._blocks * 0.01)
-            self.most = max(self.most, len(self.recorder._pictures))
+            self.most = max(self.most, len(self.recorder._frames))
 
     def run(self, seconds: float) -> None:
         while self.now < 100.0 + seconds:
@@ -114,7 +114,7 @@ def test_a_hiccup_of_the_encoder_costs_frames_only_while_it_lasts(monkeypatch: p
     assert made.samples == pytest.approx(20.0 * 48000, abs=9600)
 
 
-def test_pictures_that_a_stuck_encoder_crowds_out_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_that_a_stuck_encoder_crowds_out_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Made(monkeypatch, 0.016)
     for k in range(made.recorder.room + 5):  # no sound comes, so nothing is taken out
         made.recorder.send(flat(k, (64, 64)), 100 + k / 30)
@@ -152,7 +152,7 @@ def test_a_slow_encoder_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
         time.sleep(0.002)
     recorder.close()
     assert recorder.error == ""
-    times = [at for at, _ in pictures_of(tmp_path / "a.mp4")]
+    times = [at for at, _ in frames_of(tmp_path / "a.mp4")]
     assert np.diff([*times, 4.0]).max() <= 2 * max(busy) + max(np.diff(sent)) + 0.05
     heard = sound_of(tmp_path / "a.mp4")
     assert len(heard) / 48000 == pytest.approx(4.0, abs=0.1) and times[-1] == pytest.approx(4.0, abs=0.15)
@@ -177,7 +177,7 @@ def feed(recorder: Recorder, seconds: float, start: float = 100.0, flash: float 
         # The clock is made up, so it may wait for the encoder of a busy machine.
         end = time.monotonic() + 20
         full = recorder.room - 1
-        while (recorder._waiting > 12000 or len(recorder._pictures) >= full) and recorder.recording:
+        while (recorder._waiting > 12000 or len(recorder._frames) >= full) and recorder.recording:
             assert time.monotonic() < end
             time.sleep(0.001)
 
@@ -189,8 +189,8 @@ def test_flash_and_click_are_together_in_the_file(tmp_path: Path) -> None:
     feed(recorder, 3.0, flash=1.5)
     recorder.close()
     assert recorder.error == "" and not recorder.recording
-    shown = pictures_of(tmp_path / "a.mp4")
-    flash = next(at for at, picture in shown if picture.mean() > 120)
+    shown = frames_of(tmp_path / "a.mp4")
+    flash = next(at for at, frame in shown if frame.mean() > 120)
     click = np.argmax(np.abs(sound_of(tmp_path / "a.mp4")[:, 0]) > 0.3) / 48000
     assert abs(flash - click) < 0.04
     assert abs(len(shown) / 30 - 3.0) < 0.1
@@ -221,12 +221,12 @@ def test_a_stuck_encoder_cannot_slow_the_show_or_grow(tmp_path: Path, monkeypatc
         worst = max(worst, time.perf_counter() - before)
         time.sleep(0.0005)
     assert worst < 0.05
-    assert len(recorder._pictures) <= recorder.room
+    assert len(recorder._frames) <= recorder.room
     assert recorder._waiting <= SOUND_SECONDS * 48000
     assert recorder.sound_lost > 0
     recorder.close()
     assert recorder.error == ""
-    assert pictures_of(tmp_path / "a.mp4")
+    assert frames_of(tmp_path / "a.mp4")
 
 
 def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path) -> Non
     assert "No space left" in recorder.error and "a.part.mp4" in recorder.error and "\n" not in recorder.error
     assert not recorder.recording and not recorder.wants(1e9)
     recorder.close()
-    assert not (tmp_path / "a.mp4").exists() and pictures_of(tmp_path / "a.part.mp4")
+    assert not (tmp_path / "a.mp4").exists() and frames_of(tmp_path / "a.part.mp4")
 
 
 def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path) 
         recorder.sound(np.zeros((1600, 2), np.float32), 100 + (k + 1) / 30)
         time.sleep(0.02)
     recorder.close()
-    shown = [picture for _, picture in pictures_of(tmp_path / "a.mp4")]
+    shown = [frame for _, frame in frames_of(tmp_path / "a.mp4")]
     assert recorder.error == "" and shown[0].shape == shown[-1].shape == (90, 160, 3)
     assert shown[0][45, 5].mean() > 180 and shown[-1][45, 5].mean() < 20 < 180 < shown[-1][45, 80].mean()
     assert len(said) == 1 and "200x200" in said[0] and "160x90" in said[0]
@@ -288,7 +288,7 @@ def test_a_found_part_is_kept_and_said(tmp_path: Path) -> None:
     recorder.open((160, 90))
     feed(recorder, 0.5)
     recorder.close()
-    assert recorder.path.name == "a-2.mp4" and pictures_of(recorder.path)
+    assert recorder.path.name == "a-2.mp4" and frames_of(recorder.path)
     assert (tmp_path / "a.part.mp4").read_bytes() == b"of a show that was killed"
     assert len(said) == 1 and "a.part.mp4" in said[0] and "a-2.mp4" in said[0]
 
@@ -350,4 +350,4 @@ def test_closing_is_quick_and_leaves_a_file(tmp_path: Path) -> None:
     before = time.perf_counter()
     recorder.close()
     assert time.perf_counter() - before < 1.0
-    assert pictures_of(tmp_path / "a.mp4")
+    assert frames_of(tmp_path / "a.mp4")

@@ -13,13 +13,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from pictures import field, flat
+from images import field, flat
 
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.video import LIVE, VideoWriter, check_image, save_image
 
 
-def pictures_of(path: Path) -> list[tuple[float, np.ndarray]]:
+def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:
     with av.open(str(path)) as file:
         return [(float(p.time or 0), p.to_ndarray(format="rgb24")) for p in file.decode(video=0)]
 
@@ -59,7 +59,7 @@ def write(path: Path, size: tuple[int, int] = (160, 90), count: int = 60, fps: f
 def test_count_rate_length_and_sync(tmp_path: Path, live: bool) -> None:
     path = tmp_path / "a.mp4"
     write(path, live=live)
-    shown, sound = pictures_of(path), sound_of(path)
+    shown, sound = frames_of(path), sound_of(path)
     assert len(shown) == 60 and shown[0][0] == 0
     with av.open(str(path)) as file:
         video = file.streams.video[0]
@@ -68,7 +68,7 @@ def test_count_rate_length_and_sync(tmp_path: Path, live: bool) -> None:
         assert (video.codec_context.colorspace, video.codec_context.color_trc) == (1, 1)
         assert file.streams.audio[0].codec_context.name == "aac"
         assert (file.duration or 0) / 1e6 == pytest.approx(2, abs=0.05)
-    flash = next(at for at, picture in shown if picture.mean() > 150)
+    flash = next(at for at, frame in shown if frame.mean() > 150)
     click = np.argmax(np.abs(sound[:, 0]) > 0.3) / 48000
     assert flash == pytest.approx(1.0, abs=0.001)
     assert abs(click - flash) < 0.005
@@ -83,8 +83,8 @@ def test_colours_survive(tmp_path: Path) -> None:
         for _ in range(5):
             writer.write_frame(pixels)
     with av.open(str(path)) as file:
-        picture = next(file.decode(video=0))
-        rgb = picture.reformat(format="rgb24", src_colorspace="ITU709", dst_colorspace="ITU709").to_ndarray()
+        frame = next(file.decode(video=0))
+        rgb = frame.reformat(format="rgb24", src_colorspace="ITU709", dst_colorspace="ITU709").to_ndarray()
     for x in (32, 96, 160):
         assert np.abs(rgb[48, x].astype(int) - pixels[48, x]).max() <= 6
 
@@ -93,7 +93,7 @@ def test_colours_survive(tmp_path: Path) -> None:
 def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "a.mp4"
     write(path, size, 4)
-    shape = pictures_of(path)[0][1].shape
+    shape = frames_of(path)[0][1].shape
     assert shape == (size[1] - size[1] % 2, size[0] - size[0] % 2, 3)
 
 
@@ -101,12 +101,12 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
 def test_rates(tmp_path: Path, fps: float) -> None:
     path = tmp_path / "a.mp4"
     write(path, count=20, fps=fps)
-    times = [at for at, _ in pictures_of(path)]
+    times = [at for at, _ in frames_of(path)]
     assert np.diff(times) == pytest.approx(1 / fps, rel=0.02)
 
 
 @pytest.mark.parametrize("size", [(160, 90), (160, 96), (320, 180)])
-def test_the_same_pictures_give_the_same_file(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_the_same_frames_give_the_same_file(tmp_path: Path, size: tuple[int, int]) -> None:
     shown, files = [field(k, size) for k in range(3)], set()
     for run in range(4):
         path = tmp_path / f"{run}.mp4"
@@ -115,7 +115,7 @@ def test_the_same_pictures_give_the_same_file(tmp_path: Path, size: tuple[int, i
                 writer.write_frame(shown[k % 3])
                 writer.write_sound(np.full((1600, 2), 0.1 * (k % 2), np.float32))
         files.add(path.read_bytes())
-        pictures_of(path)  # Leaves its marks in memory that is used again.
+        frames_of(path)  # Leaves its marks in memory that is used again.
     assert len(files) == 1
 
 
@@ -151,7 +151,7 @@ def test_kill_9_leaves_a_playable_part(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _KILLED, str(path)], timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not path.exists()
-    shown = pictures_of(tmp_path / "show.part.mp4")
+    shown = frames_of(tmp_path / "show.part.mp4")
     assert 60 <= len(shown) <= 150
     assert len(sound_of(tmp_path / "show.part.mp4")) > 48000
 
@@ -166,7 +166,7 @@ def test_after_an_exception_the_part_keeps_its_name_and_plays(tmp_path: Path) ->
             writer.write_frame(flat(k))
         raise KeyboardInterrupt
     assert (tmp_path / "a.mp4").read_text() == "an older film" and not (tmp_path / "a-2.mp4").exists()
-    assert len(pictures_of(tmp_path / "a-2.part.mp4")) == 10
+    assert len(frames_of(tmp_path / "a-2.part.mp4")) == 10
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -185,11 +185,9 @@ def test_frames_that_are_left_out_keep_the_length(tmp_path: Path) -> None:
         for place_image in places:
             writer.write_frame(flat(place_image * 2), place_image)
         writer.write_sound(np.zeros((4 * 48000, 2), np.float32))
-    shown = pictures_of(path)
+    shown = frames_of(path)
     assert [round(at * 30) for at, _ in shown] == places
-    assert all(
-        abs(picture.mean() - 2 * place_image) < 3 for (_, picture), place_image in zip(shown, places, strict=True)
-    )
+    assert all(abs(frame.mean() - 2 * place_image) < 3 for (_, frame), place_image in zip(shown, places, strict=True))
     with av.open(str(path)) as file:
         assert (file.duration or 0) / 1e6 == pytest.approx(4.0, abs=0.05)
     assert len(sound_of(path)) >= 4 * 48000
@@ -204,9 +202,9 @@ def test_one_file_holds_both_presets(tmp_path: Path, size: tuple[int, int]) -> N
             if k in (2, 4):
                 assert writer.change_preset(second if k == 2 else first)
             writer.write_frame(flat(20 + 30 * k, size))
-    shown = pictures_of(path)
+    shown = frames_of(path)
     assert [round(at * 30) for at, _ in shown] == list(range(6))
-    assert all(abs(picture.mean() - 20 - 30 * k) < 4 for k, (_, picture) in enumerate(shown))
+    assert all(abs(frame.mean() - 20 - 30 * k) < 4 for k, (_, frame) in enumerate(shown))
 
 
 def test_bad_places_are_one_line(tmp_path: Path) -> None:
@@ -219,7 +217,7 @@ def test_bad_places_are_one_line(tmp_path: Path) -> None:
         pass
 
 
-def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+def test_a_frame_of_another_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DisplayError, match="64x64"), VideoWriter(tmp_path / "a.mp4", (64, 64), 30) as writer:
         writer.write_frame(flat(1, (65, 64)))
 
@@ -238,22 +236,22 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"), [("a.png", "PNG"), ("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.webp", "WEBP")]
 )
-def test_a_picture_is_what_its_name_says(tmp_path: Path, name: str, kind: str) -> None:
+def test_an_image_is_what_its_name_says(tmp_path: Path, name: str, kind: str) -> None:
     from PIL import Image
 
     pixels = field(1)
     path = check_image(tmp_path / name)
     assert save_image(path, pixels) == tmp_path / name
-    with Image.open(tmp_path / name) as picture:
-        assert picture.format == kind
-        assert np.abs(np.asarray(picture).astype(int) - pixels).mean() < (0.1 if kind == "PNG" else 5)
+    with Image.open(tmp_path / name) as image:
+        assert image.format == kind
+        assert np.abs(np.asarray(image).astype(int) - pixels).mean() < (0.1 if kind == "PNG" else 5)
     again = save_image(path, pixels)
     assert again.stem == "a-2" and sorted(tmp_path.iterdir()) == sorted([again, tmp_path / name])
     with pytest.raises(DisplayError, match="cannot save"):
         save_image(tmp_path / "no" / name, pixels)
 
 
-def test_an_unknown_kind_of_picture_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_unknown_kind_of_image_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DisplayError, match=r"\.tga.*\.png, \.jpg"):
         check_image(tmp_path / "a.tga")
     assert check_image(tmp_path / "a").name == "a.png"

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from fakes.egl import headless_gl
 from fakes.xvfb import one_screen, press, run, screenshot, two_screens, wait_until
-from pictures import field, flat, frame
+from images import field, flat, frame
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -153,7 +153,7 @@ def on(display: str, output: str, *where: str) -> None:
 
 
 @pytest.mark.display
-def test_a_projector_that_goes_gets_its_picture_back() -> None:
+def test_a_projector_that_goes_gets_its_image_back() -> None:
     need("Xorg", "openbox", "xrandr", "xdotool")
     with two_screens() as display, show_on(display, out__fullscreen=True, out__screen=1) as show:
         show.tell("frame 200")
@@ -244,7 +244,7 @@ class Taker:
     name, error = "taker", ""
 
     def __init__(self) -> None:
-        self.pictures: list[tuple[float, np.ndarray]] = []
+        self.frames: list[tuple[float, np.ndarray]] = []
 
     def is_available(self) -> str:
         return ""
@@ -256,7 +256,7 @@ class Taker:
         return True
 
     def send(self, pixels: np.ndarray, shown_at: float) -> None:
-        self.pictures.append((shown_at, pixels))
+        self.frames.append((shown_at, pixels))
 
     def close(self) -> None:
         pass
@@ -295,7 +295,7 @@ def test_a_kick_is_seen_at_the_next_refresh(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_outputs_get_the_picture(kind: str) -> None:
+def test_outputs_get_the_image(kind: str) -> None:
     store, params, taker = ParameterStore(), [FrameParams()], Taker()
     with stage(kind, store, params) as (made, frames):
         frames.put(frame(flat(90), 0, 1.0))
@@ -305,9 +305,9 @@ def test_outputs_get_the_picture(kind: str) -> None:
             made.step(2.1 + k)
         made.step(9.0)
         made.step(9.1)
-        assert len(taker.pictures) >= 3
-        assert [at for at, _ in taker.pictures] == sorted(at for at, _ in taker.pictures)
-        assert all(abs(int(np.median(p)) - 90) <= 1 and p.shape == (180, 320, 3) for _, p in taker.pictures)
+        assert len(taker.frames) >= 3
+        assert [at for at, _ in taker.frames] == sorted(at for at, _ in taker.frames)
+        assert all(abs(int(np.median(p)) - 90) <= 1 and p.shape == (180, 320, 3) for _, p in taker.frames)
 
 
 @pytest.mark.gl
@@ -345,7 +345,7 @@ def test_hud_and_message_are_on_the_window_but_never_read_back() -> None:
 
 
 @pytest.mark.gl
-def test_a_message_leaves_the_picture_to_the_audience_and_comes_back_with_the_hud() -> None:
+def test_a_message_leaves_the_image_to_the_audience_and_comes_back_with_the_hud() -> None:
     store, params = ParameterStore(), [FrameParams()]
     with stage("window", store, params) as (made, frames):
         frames.put(frame(flat(40), 0, 1.0))

@@ -47,11 +47,11 @@ def test_grey_shadows_are_not_tinted_and_blue_ones_are() -> None:
 
 
 def test_a_third_colour_over_a_quarter_is_more_than_an_accent() -> None:
-    picture = flat(0.6, 0.2, 0.2)
-    picture[..., :32, :] = torch.tensor([0.2, 0.2, 0.6]).view(3, 1, 1)
-    assert measure(picture)["accent"] == 0
-    picture[..., :32, :32] = torch.tensor([0.2, 0.6, 0.2]).view(3, 1, 1)
-    assert measure(picture)["accent"] == pytest.approx(0.25, abs=0.02)
+    image = flat(0.6, 0.2, 0.2)
+    image[..., :32, :] = torch.tensor([0.2, 0.2, 0.6]).view(3, 1, 1)
+    assert measure(image)["accent"] == 0
+    image[..., :32, :32] = torch.tensor([0.2, 0.6, 0.2]).view(3, 1, 1)
+    assert measure(image)["accent"] == pytest.approx(0.25, abs=0.02)
 
 
 def test_a_light_in_the_corner_is_off_centre() -> None:
@@ -62,16 +62,16 @@ def test_a_light_in_the_corner_is_off_centre() -> None:
 
 
 def test_movement_is_explained_and_boiling_is_not() -> None:
-    picture = smooth_noise(2, -3.0)[None, None]
-    picture = (picture - picture.min()) / (picture.max() - picture.min())
-    moved = torch.roll(picture, (1, 2), (2, 3))
-    found = flow(picture, moved)[..., 32:96, 32:96]
+    image = smooth_noise(2, -3.0)[None, None]
+    image = (image - image.min()) / (image.max() - image.min())
+    moved = torch.roll(image, (1, 2), (2, 3))
+    found = flow(image, moved)[..., 32:96, 32:96]
     assert found[:, 0].median() == pytest.approx(2, abs=0.2) and found[:, 1].median() == pytest.approx(1, abs=0.2)
-    inner = residual(picture[..., 16:112, 16:112], moved[..., 16:112, 16:112])
+    inner = residual(image[..., 16:112, 16:112], moved[..., 16:112, 16:112])
     assert inner < 0.3
     other = smooth_noise(3, -1.0)[None, None]
-    assert residual(picture, picture + 0.1 * other / other.std()) > 0.6
-    assert residual(picture, picture) == 0
+    assert residual(image, image + 0.1 * other / other.std()) > 0.6
+    assert residual(image, image) == 0
 
 
 def test_every_family_gets_every_rule(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from tpos_live.evaluation.classifier.model import (
 )
 from tpos_live.evaluation.classifier.train import (
     CUT,
-    Pictures,
+    Images,
     augment,
     inherit,
     soften,
@@ -40,30 +40,30 @@ EMBER = Path(__file__).parents[2] / "engines" / "ember"
 def test_what_it_says_does_not_depend_on_the_batch_or_the_size() -> None:
     torch.manual_seed(0)
     classifier = SceneClassifier(("fire", "ocean")).eval()
-    pictures = torch.rand(3, 3, 64, 64).repeat_interleave(4, -1).repeat_interleave(4, -2)
-    logits, strength = classifier(pictures)
-    assert logits.shape == strength.shape == (3, 2) and classifier.embed(pictures).shape == (3, FEATURES)
-    assert torch.allclose(classifier(pictures[1:2])[0], logits[1:2], atol=1e-5)
-    assert torch.allclose(classifier(shrink(pictures))[0], logits, atol=1e-5)
+    images = torch.rand(3, 3, 64, 64).repeat_interleave(4, -1).repeat_interleave(4, -2)
+    logits, strength = classifier(images)
+    assert logits.shape == strength.shape == (3, 2) and classifier.embed(images).shape == (3, FEATURES)
+    assert torch.allclose(classifier(images[1:2])[0], logits[1:2], atol=1e-5)
+    assert torch.allclose(classifier(shrink(images))[0], logits, atol=1e-5)
     assert classifier(torch.rand(1, 3, 288, 512))[0].shape == (1, 2)
 
 
-def test_it_looks_at_the_parts_of_a_picture() -> None:
+def test_it_looks_at_the_parts_of_an_image() -> None:
     torch.manual_seed(0)
     classifier = SceneClassifier(("fire", "ocean", "galaxy")).eval()
-    pictures = torch.rand(2, 3, 128, 128)
-    assert classifier.places(pictures).shape[2:] == (8, 8) and classifier.parts(pictures).shape == (2, 25, 3)
-    pictures[1] = pictures[0]
-    pictures[1, ..., 64:] = 0  # what is on the right changes nothing on the far left
-    parts = classifier.parts(pictures).view(2, 5, 5, 3)
+    images = torch.rand(2, 3, 128, 128)
+    assert classifier.places(images).shape[2:] == (8, 8) and classifier.parts(images).shape == (2, 25, 3)
+    images[1] = images[0]
+    images[1, ..., 64:] = 0  # what is on the right changes nothing on the far left
+    parts = classifier.parts(images).view(2, 5, 5, 3)
     changed = (parts[0] - parts[1]).abs().amax((0, 2))
     assert changed[4] > 4 * changed[0]
 
 
-def test_another_cut_of_every_picture() -> None:
+def test_another_cut_of_every_image() -> None:
     rng = torch.Generator().manual_seed(0)
-    pictures = torch.rand(6, 3, SIDE, SIDE, generator=rng)
-    cuts = augment(pictures, rng)
+    images = torch.rand(6, 3, SIDE, SIDE, generator=rng)
+    cuts = augment(images, rng)
     assert cuts.shape == (6, 3, CUT, CUT) and cuts.min() >= 0 and cuts.max() <= 1
     places = torch.arange(49.0).view(1, 1, 7, 7)
     seen = {float(window(places, rng)) for _ in range(200)}
@@ -74,8 +74,8 @@ def test_a_classifier_inherits_what_another_knows() -> None:
     torch.manual_seed(0)
     known, classifier = SceneClassifier(("fire", "ocean")).eval(), SceneClassifier(("galaxy", "ocean", "fire")).eval()
     inherit(classifier, known)
-    picture = torch.rand(1, 3, 128, 128)
-    (old, strong), (new, stronger) = known(picture), classifier(picture)
+    image = torch.rand(1, 3, 128, 128)
+    (old, strong), (new, stronger) = known(image), classifier(image)
     assert torch.allclose(new[0, [2, 1]], old[0], atol=1e-5)
     assert torch.allclose(stronger[0, [2, 1]], strong[0], atol=1e-5)
 
@@ -86,8 +86,8 @@ def test_it_is_saved_small_and_comes_back(tmp_path: Path) -> None:
     again, facts = load_classifier(tmp_path)
     assert facts == {"seed": 3} and again.families == classifier.families
     assert (tmp_path / FILE).stat().st_size < 2_000_000
-    picture = torch.rand(1, 3, 128, 128)
-    assert torch.allclose(again(picture)[0], classifier(picture)[0], atol=0.05)
+    image = torch.rand(1, 3, 128, 128)
+    assert torch.allclose(again(image)[0], classifier(image)[0], atol=0.05)
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "garbage", "foreign"])
@@ -117,18 +117,18 @@ def test_it_is_taught_every_style_mood_and_intensity() -> None:
     assert min(r.scalars[0] for r in recipes) < 0.1 and max(r.scalars[0] for r in recipes) > 0.9
 
 
-def test_training_and_held_out_pictures_differ_but_repeat() -> None:
+def test_training_and_held_out_images_differ_but_repeat() -> None:
     def some(seed: int) -> torch.Tensor:
-        return Pictures(("fire", "ocean"), seed, torch.device("cpu")).make(2)[0]
+        return Images(("fire", "ocean"), seed, torch.device("cpu")).make(2)[0]
 
     assert torch.equal(some(1), some(1)) and not torch.equal(some(1), some(2))
 
 
 def test_softening_keeps_colour_and_loses_detail() -> None:
-    picture = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-    soft = soften(picture, 4)
-    assert soft.shape == picture.shape and soft.std() < 0.5 * picture.std()
-    assert torch.allclose(soft.mean((2, 3)), picture.mean((2, 3)), atol=0.01)
+    image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    soft = soften(image, 4)
+    assert soft.shape == image.shape and soft.std() < 0.5 * image.std()
+    assert torch.allclose(soft.mean((2, 3)), image.mean((2, 3)), atol=0.01)
 
 
 def test_training_writes_a_classifier_and_resumes(tmp_path: Path) -> None:
@@ -158,5 +158,5 @@ def test_the_classifier_in_the_box_knows_renders_that_it_never_saw(ember_familie
     classifier, facts = load_classifier(EMBER)
     assert set(classifier.families) >= set(ember_families) and (EMBER / FILE).stat().st_size < 2_000_000
     assert float(str(facts["accuracy"])) >= 0.98
-    pictures, kind, _, _ = Pictures(classifier.families, 77_777, torch.device("cpu")).make(24)
-    assert (classifier(pictures.float() / 255)[0].argmax(1) == kind).float().mean() >= 0.8
+    images, kind, _, _ = Images(classifier.families, 77_777, torch.device("cpu")).make(24)
+    assert (classifier(images.float() / 255)[0].argmax(1) == kind).float().mean() >= 0.8

@@ -22,7 +22,7 @@ def clouds(count: int, shift: float = 0.0, scale: float = 1.0) -> tuple[np.ndarr
     return np.maximum(scale * (places[labels] + 0.2 * RNG.normal(size=(len(labels), 40))) + shift, 0), labels
 
 
-def test_classes_are_told_apart_though_all_pictures_differ_from_photographs() -> None:
+def test_classes_are_told_apart_though_all_images_differ_from_photographs() -> None:
     photographs, labels = clouds(20)
     probe = Probe(photographs, labels, 3, 0.3)
     drawn, truth = clouds(15, shift=0.5, scale=1.7)

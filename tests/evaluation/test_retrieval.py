@@ -35,12 +35,12 @@ def seen_of(heard: np.ndarray, noise: float, seed: int) -> np.ndarray:
     return np.asarray(change + noise * change.std() * rng.standard_normal((len(heard), CURVES)))
 
 
-def test_the_sound_of_pictures_that_follow_it_is_found() -> None:
+def test_the_sound_of_images_that_follow_it_is_found() -> None:
     drawn = [Excerpt(seen_of(heard, 1.0, n), heard) for n, heard in enumerate(map(rhythm, range(24)))]
     assert accuracy(drawn) > 0.9
 
 
-def test_pictures_of_other_music_are_at_chance() -> None:
+def test_images_of_other_music_are_at_chance() -> None:
     drawn = [Excerpt(seen_of(rhythm(n + 1000), 1.0, n), rhythm(n)) for n in range(24)]
     assert np.mean([accuracy(drawn, seed) for seed in range(5)]) == pytest.approx(1 / CHOICES, abs=0.12)
 

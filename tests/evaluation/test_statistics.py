@@ -31,7 +31,7 @@ def test_frechet_sees_turned_clouds_and_is_symmetric() -> None:
     assert frechet(a, b) == pytest.approx(frechet(b, a)) and frechet(a, b) > 10
 
 
-def test_frechet_with_fewer_pictures_than_features_is_finite() -> None:
+def test_frechet_with_fewer_images_than_features_is_finite() -> None:
     assert np.isfinite(frechet(RNG.normal(size=(5, 64)), RNG.normal(size=(5, 64))))
     with pytest.raises(ValueError):
         frechet(np.zeros((1, 4)), np.zeros((5, 4)))
@@ -52,15 +52,15 @@ def test_spearman(a: list[float], b: list[float], rank: float) -> None:
 
 
 def test_small_is_a_mean_over_areas() -> None:
-    picture = np.zeros((256, 128, 3), np.uint8)
-    picture[:4, :2] = 255
-    assert small(picture).shape == (128, 64, 3)
+    image = np.zeros((256, 128, 3), np.uint8)
+    image[:4, :2] = 255
+    assert small(image).shape == (128, 64, 3)
     assert small(np.full((256, 256, 3), 255, np.uint8)).min() == 1
     checks = (np.indices((128, 128)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, -1)
     assert difference(checks, 255 - checks) == 0
 
 
-def test_a_blurred_picture_is_less_sharp() -> None:
+def test_a_blurred_image_is_less_sharp() -> None:
     noise = RNG.integers(0, 255, (2, 64, 64, 3)).astype(np.uint8)
     soft = ((noise.astype(int) + np.roll(noise, 1, 2) + np.roll(noise, 1, 1)) // 3).astype(np.uint8)
     assert (sharpness(soft) < 0.8 * sharpness(noise)).all()

@@ -36,7 +36,7 @@ def music(seed: int, n: int = 900) -> np.ndarray:
     return np.convolve(out, [0.3, 1, 0.5, 0.2], mode="same") + 0.02 * rng.random(n)
 
 
-def test_a_picture_that_follows_is_far_above_chance_and_its_lag_is_found() -> None:
+def test_a_video_that_follows_is_far_above_chance_and_its_lag_is_found() -> None:
     sound = music(0)
     for frames in (0, 2, -3):
         noise = 0.3 * np.random.default_rng(1).random(len(sound))
@@ -45,7 +45,7 @@ def test_a_picture_that_follows_is_far_above_chance_and_its_lag_is_found() -> No
         assert found.lag == pytest.approx(frames / FPS, abs=0.5 / FPS)
 
 
-def test_a_picture_of_other_music_is_not() -> None:
+def test_a_video_of_other_music_is_not() -> None:
     scores = [sync(music(seed), music(seed + 50), FPS).z for seed in range(20)]
     assert np.median(scores) < 2
     assert sync(np.random.default_rng(3).random(900), music(0), FPS).z < 4
@@ -63,12 +63,12 @@ def test_within_a_frame_half_a_beat_off_is_below_chance() -> None:
     assert sync(sound, sound, FPS, shift=0.25, within=0.04).z < 0
 
 
-def test_no_picture_is_above_chance_on_one_bar_for_ever() -> None:
+def test_no_video_is_above_chance_on_one_bar_for_ever() -> None:
     loop = np.tile(music(0, 60), 15)
     assert sync(loop, loop, FPS).z < 3
 
 
-def test_a_still_picture_has_no_z() -> None:
+def test_a_still_video_has_no_z() -> None:
     assert sync(np.zeros(300), music(0, 300), FPS).z == 0
     assert not correlations(np.ones(50), np.ones(50)).any()
 

@@ -101,10 +101,10 @@ def streams(path: Path) -> tuple[int, float, float]:
     """(pictures, seconds of picture, seconds of sound) of a video that must be playable."""
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
-        pictures = sum(1 for _ in container.decode(video))
+        frames = sum(1 for _ in container.decode(video))
         container.seek(0)
         samples = sum(frame.samples for frame in container.decode(audio))
-        return pictures, pictures / float(video.average_rate or 30), samples / audio.rate
+        return frames, frames / float(video.average_rate or 30), samples / audio.rate
 
 
 @pytest.mark.display
@@ -139,8 +139,8 @@ def test_a_show_in_a_window(tmp_path: Path) -> None:
         run.watcher.wait("/tpos/status/prompt", lambda text: text == "lava at night", 10)
         assert run.end() < 3.0
         assert run.process.returncode == 0
-    pictures, seen, heard = streams(out)
-    assert pictures > 30
+    frames, seen, heard = streams(out)
+    assert frames > 30
     assert abs(seen - heard) < 0.3
     assert not list(tmp_path.glob("*.part.mp4"))
 
@@ -186,8 +186,8 @@ def test_a_microphone_that_stalls_and_comes_back(tmp_path: Path) -> None:
             run.watcher.wait("/tpos/status/sound", lambda text: text.startswith("running"), 30)
             run.watcher.wait("/tpos/status/bass", lambda level: level > 0.2, 20)
             assert run.end(signal.SIGTERM) < 3.0
-    pictures, seen, heard = streams(out)
-    assert pictures > 60
+    frames, seen, heard = streams(out)
+    assert frames > 60
     assert abs(seen - heard) < 0.3
 
 

@@ -66,7 +66,7 @@ def frames(seed: int = 1) -> list[np.ndarray]:
     ("chosen", "live", "cores", "drawn"),
     [("", False, 2, (448, 256)), ("", True, 8, (448, 256)), ("", True, 2, (448, 256)), ("128", False, 8, (128, 128))],
 )
-def test_pictures_have_the_shape_of_the_screen_live_and_offline(
+def test_frames_have_the_shape_of_the_screen_live_and_offline(
     monkeypatch: pytest.MonkeyPatch, chosen: str, live: bool, cores: int, drawn: tuple[int, int]
 ) -> None:
     monkeypatch.setattr("tpos_live.runtime.pipeline._cores", lambda: cores)
@@ -83,7 +83,7 @@ def test_the_same_render_gives_the_same_frames() -> None:
     assert not np.array_equal(first[-1], other[-1])
 
 
-def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None:
+def test_frames_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None:
     snapshot = ParameterStore().snapshot()
     at: dict[int, dict[float, float]] = {}
     for fps in (25, 50):
@@ -98,9 +98,7 @@ def test_pictures_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None
     assert all(at[25][time] == at[50][time] for time in both)
 
 
-def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(
-    tmp_path: Path, messages: list[str]
-) -> None:
+def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_path: Path, messages: list[str]) -> None:
     path = tmp_path / "a.flac"
     soundfile.write(path, beat(4.0) * np.array([1, -1]) + np.random.default_rng(0).normal(0, 1e-3, (4 * RATE, 2)), RATE)
     data = bytearray(path.read_bytes())
@@ -115,7 +113,7 @@ def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(
     assert any("is damaged at 0:0" in line for line in messages)
 
 
-def test_render_writes_every_picture_and_the_sound(wav: Path, tmp_path: Path) -> None:
+def test_render_writes_every_frame_and_the_sound(wav: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     arguments = ["render", str(wav), "-o", str(out), "--fps", "10", "--resolution", "320x180", "--threads", "2"]
     arguments += ["--accelerator", "eager"]
@@ -126,18 +124,18 @@ def test_render_writes_every_picture_and_the_sound(wav: Path, tmp_path: Path) ->
     with av.open(str(out)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert (video.width, video.height) == (320, 180)
-        pictures_read = [frame.to_ndarray(format="rgb24") for frame in container.decode(video)]
-        assert len(pictures_read) == 20
+        frames_read = [frame.to_ndarray(format="rgb24") for frame in container.decode(video)]
+        assert len(frames_read) == 20
         container.seek(0)
         samples = sum(frame.samples for frame in container.decode(audio))
         assert samples == pytest.approx(2 * RATE, abs=2048)
-    assert np.ptp(pictures_read[0]) > 20
+    assert np.ptp(frames_read[0]) > 20
     again = tmp_path / "out-2.mp4"
     result = run(*arguments, cwd=tmp_path)
     assert result.returncode == 0 and f"wrote {again}" in result.stdout
     with av.open(str(again)) as container:
         for index, frame in enumerate(container.decode(container.streams.video[0])):
-            assert np.array_equal(frame.to_ndarray(format="rgb24"), pictures_read[index])
+            assert np.array_equal(frame.to_ndarray(format="rgb24"), frames_read[index])
 
 
 def test_a_still_as_it_is_shown(tmp_path: Path) -> None:
@@ -165,7 +163,7 @@ def test_a_still_of_a_sound(tmp_path: Path) -> None:
     assert all(run(*arguments, "--size", "256", cwd=tmp_path).returncode == 0 for arguments in small)
     fire, again, silence = (np.asarray(Image.open(tmp_path / f"{name}.png"), float) for name in "bcd")
     assert np.array_equal(fire, again)
-    red = [float(picture[128:, :, 0].mean() - picture[128:, :, 2].mean()) for picture in (fire, silence)]
+    red = [float(image[128:, :, 0].mean() - image[128:, :, 2].mean()) for image in (fire, silence)]
     assert red[0] > red[1] + 20, "flames at the foot of the picture"
     for bad in (("--audio", "gone.wav"), ("--audio", "fire.wav", "--seconds", "0")):
         refused = run("still", "--prompt", "x", "-o", "e.png", *bad, cwd=tmp_path)
@@ -176,8 +174,8 @@ def test_still(tmp_path: Path) -> None:
 
     result = run("still", "--prompt", "", "-o", "a.png", "--size", "320x200", "--seed", "3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.size == (320, 192)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (320, 192)
     assert "320x192" in result.stderr + result.stdout
     long = run("still", "--prompt", "🔥 鯨 " * 3000, "-o", "b.png", "--steps", "2", cwd=tmp_path)
     assert long.returncode == 0, long.stderr

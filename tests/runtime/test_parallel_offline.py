@@ -54,7 +54,7 @@ def pixels(settings: Settings, seconds: float, count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("crew", [1, 2, 3])
-def test_every_picture_has_one_owner_and_every_segment_a_run_up(crew: int) -> None:
+def test_every_frame_has_one_owner_and_every_segment_a_run_up(crew: int) -> None:
     for k in range(100):
         roles = [role(k, rank, crew, segment=12, run_up=5) for rank in range(crew)]
         assert roles.count("draw") == 1
@@ -69,16 +69,16 @@ def test_a_run_up_longer_than_a_segment_reaches_no_further_than_the_one_before()
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_pictures_of_two_workers_are_those_of_one(engine: Path) -> None:
+def test_the_frames_of_two_workers_are_those_of_one(engine: Path) -> None:
     seconds = 1.0  # both draw, and the first one twice
     one, two = (pixels(settings(engine), seconds, count) for count in (1, 2))
     assert len(one) == len(two) and all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-    assert len({picture.tobytes() for picture in one}) == 30, "and they move"
+    assert len({image.tobytes() for image in one}) == 30, "and they move"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_fed_pictures_are_forgotten_within_the_run_up(engine: Path) -> None:
+def test_fed_frames_are_forgotten_within_the_run_up(engine: Path) -> None:
     """Below strength 1 the second segment begins from other pictures than one process would have had."""
     seconds = 24 / 30
     one, two = (pixels(settings(engine, strength=0.6), seconds, count) for count in (1, 2))

@@ -147,7 +147,7 @@ def test_an_error_keeps_the_show_running(flow: Engine, messages: list[str]) -> N
         assert show.thread.error == ""
 
 
-def test_swaps_the_accelerator_between_pictures(flow: Engine) -> None:
+def test_swaps_the_backend_between_frames(flow: Engine) -> None:
     from tpos_live.diffusion.backends.eager import EagerBackend
 
     show = Show(flow)

@@ -33,14 +33,14 @@ def _gradients(unet: torch.nn.Module, size: tuple[int, int]) -> tuple[torch.Tens
         ),
     ],
 )
-def test_pictures_gradients_and_names_stay(compiled: bool) -> None:
+def test_images_gradients_and_names_stay(compiled: bool) -> None:
     torch.manual_seed(1)
     unet = build_unet((16, 32))
     before = {size: _gradients(unet, size) for size in ((8, 8), (8, 12))}
     names = list(unet.state_dict())
     speed_up_cpu(unet.unet, compiled)
-    for size, (picture, gradient) in before.items():
+    for size, (image, gradient) in before.items():
         now, slope = _gradients(unet, size)
-        torch.testing.assert_close(now, picture, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(now, image, atol=2e-5, rtol=1e-4)
         torch.testing.assert_close(slope, gradient, atol=2e-5, rtol=1e-3)
     assert list(unet.state_dict()) == names

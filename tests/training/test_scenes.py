@@ -30,20 +30,20 @@ def test_a_scene_is_finite_in_range_and_the_same_twice(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_intensity_changes_the_picture(family: str) -> None:
-    pictures = render(NOISE[:1].repeat(3, 1, 1, 1), [_at(family, m) for m in (0.0, 0.5, 1.0)])
-    assert (pictures[0] - pictures[1]).abs().mean() > 0.01
-    assert (pictures[1] - pictures[2]).abs().mean() > 0.01
-    assert (pictures[0] - pictures[2]).abs().mean() > 0.03
+def test_intensity_changes_the_image(family: str) -> None:
+    images = render(NOISE[:1].repeat(3, 1, 1, 1), [_at(family, m) for m in (0.0, 0.5, 1.0)])
+    assert (images[0] - images[1]).abs().mean() > 0.01
+    assert (images[1] - images[2]).abs().mean() > 0.01
+    assert (images[0] - images[2]).abs().mean() > 0.03
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_noise_decides_the_picture(family: str) -> None:
+def test_the_noise_decides_the_image(family: str) -> None:
     a, b = render(NOISE, [_at(family, 0.7), _at(family, 0.7)])
     assert (a - b).abs().mean() > 0.008
 
 
-def test_a_wide_picture_has_eight_pixels_a_cell() -> None:
+def test_a_wide_image_has_eight_pixels_a_cell() -> None:
     noise = torch.randn(1, 4, 16, 28)
     assert render(noise, [_at("ocean", 0.5)]).shape == (1, 3, 128, 224)
 
@@ -62,7 +62,7 @@ def test_fields_have_unit_variance_up_to_the_border() -> None:
     assert spread.min() > 0.85 and spread.max() < 1.15
 
 
-def test_coordinates_cover_the_picture() -> None:
+def test_coordinates_cover_the_image() -> None:
     fields = Fields(torch.zeros(1, 4, 8, 16))
     assert fields.x.max() == pytest.approx(2, abs=0.05)
     assert fields.y.min() == pytest.approx(-1, abs=0.05)
@@ -75,8 +75,8 @@ def test_oklab_goes_there_and_back() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_styles_stay_in_range(style: str) -> None:
-    picture = apply_style(torch.rand(1, 3, 64, 64), style)
-    assert picture.isfinite().all() and picture.min() >= 0 and picture.max() <= 1
+    image = apply_style(torch.rand(1, 3, 64, 64), style)
+    assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
 
 
 def test_an_unknown_style_is_named() -> None:

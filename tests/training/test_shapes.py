@@ -47,8 +47,8 @@ def test_summits_travel_with_the_noise() -> None:
 def test_a_small_step_of_the_noise_is_a_small_step_of_the_discs() -> None:
     fields, other = _fields(2), _fields(3)
     near = Fields(fields.noise * 0.9998 + other.noise * 0.02)
-    pictures = [summits(f, 0, 1.5) for f in (fields, near, other)]
-    drawn = [p.disc(0.1) * (p.height - 0.5).clamp(0, 1) for p in pictures]
+    images = [summits(f, 0, 1.5) for f in (fields, near, other)]
+    drawn = [p.disc(0.1) * (p.height - 0.5).clamp(0, 1) for p in images]
     assert all(disc.max() > 0.3 for disc in drawn)
     assert (drawn[0] - drawn[1]).abs().mean() < 0.15 * (drawn[0] - drawn[2]).abs().mean()
 

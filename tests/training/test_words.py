@@ -23,7 +23,7 @@ def test_every_family_style_and_mood_has_words() -> None:
     assert set(STYLE_WORDS) == set(STYLES) and set(MOOD_WORDS) == set(MOODS) and set(MOOD_PHRASES) <= set(MOODS)
 
 
-def test_captions_name_what_is_in_the_picture() -> None:
+def test_captions_name_what_is_in_the_image() -> None:
     rng = random.Random(1)
     for _ in range(200):
         text = caption(rng, "fire", "neon", "dark", "blue", "ocean")

@@ -67,7 +67,7 @@ class Downmix:
         self._fade = self._faded = max(round(_FADE * rate), 1)
         self._wish, self._wished = 0, 0
         self._told = False
-        self._remark = ""
+        self._message = ""
 
     def push(self, block: np.ndarray) -> np.ndarray:
         """float32 [n] from float32 [n, channels]."""
@@ -85,10 +85,10 @@ class Downmix:
                 self._decide()
         return mono
 
-    def remark(self) -> str:
+    def take_message(self) -> str:
         """The message about channels that cancel each other, once; else ""."""
-        remark, self._remark = self._remark, ""
-        return remark
+        message, self._message = self._message, ""
+        return message
 
     def _parts(self, count: int) -> Iterator[slice]:
         start = 0
@@ -142,10 +142,10 @@ class Downmix:
             return
         self._told = True
         if self._channels != 2:
-            self._remark = f'channels of "{self._name}" cancel each other: only the loudest is heard; see --channels'
+            self._message = f'channels of "{self._name}" cancel each other: only the loudest is heard; see --channels'
             return
         heard = ("the left one", "the right one", "their difference")[self._chosen - 1]
-        self._remark = (
+        self._message = (
             f'left and right of "{self._name}" are opposite in phase and cancel each other: '
             f"{heard} is heard; check cables and phase switches"
         )
@@ -166,9 +166,9 @@ class StereoMix:
             chosen = np.repeat(self._downmix.push(chosen)[:, None], 2, axis=1)
         return np.ascontiguousarray(chosen, np.float32)
 
-    def remark(self) -> str:
+    def take_message(self) -> str:
         """As of `Downmix`."""
-        return self._downmix.remark() if self._downmix is not None else ""
+        return self._downmix.take_message() if self._downmix is not None else ""
 
 
 def _weighted(block: np.ndarray, weights: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from tpos_live.audio.files import AudioFile, open_audio, stream_audio
 from tpos_live.audio.playback import Playback
 from tpos_live.audio.ring_buffer import RingBuffer
 from tpos_live.audio.source import RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
-from tpos_live.audio.supervisor import NOTICE, STALL, START
+from tpos_live.audio.supervisor import MESSAGE_SECONDS, STALL, START
 
 QUIET = 1e-4
 _AHEAD = 2 * RATE
@@ -62,12 +62,12 @@ class FileSource:
         self._rate, self._count = RATE, 2
         self._state = SourceState.STARTING
         self._message = ""
-        self._notice, self._notice_until = "", 0.0
+        self._brief_message, self._brief_until = "", 0.0
         self._due_from: float | None = None
         self._given = 0
         self._loud_at: float | None = None
         self._downmix = Downmix(2, name=self._path.name)
-        self._remarks: deque[str] = deque(maxlen=10)
+        self._log_lines: deque[str] = deque(maxlen=10)
 
     def __enter__(self) -> Self:
         """Raises AudioError for a file that cannot be played."""
@@ -117,8 +117,8 @@ class FileSource:
         if np.abs(stereo).max() > QUIET:
             self._loud_at = now
         mono = self._downmix.push(stereo)
-        if line := self._downmix.remark():
-            self._remarks.append(line)
+        if line := self._downmix.take_message():
+            self._log_lines.append(line)
         return Chunk(mono, stereo, captured_at)
 
     def status(self, now: float) -> SourceStatus:
@@ -131,19 +131,19 @@ class FileSource:
             passed=-self._output.latency if self._heard and self._output else 0.0,
             losses=Losses(overwritten=self._played.overwritten, dropouts=self._file.lost if self._file else 0),
             silent_for=0.0 if self._loud_at is None else max(now - self._loud_at, 0.0),
-            message=self._notice if now < self._notice_until else self._message,
+            message=self._brief_message if now < self._brief_until else self._message,
         )
 
-    def remarks(self) -> list[str]:
+    def take_log_lines(self) -> list[str]:
         lines = []
-        while self._remarks:
-            lines.append(self._remarks.popleft())
+        while self._log_lines:
+            lines.append(self._log_lines.popleft())
         return lines
 
     def reopen(self, device: str | int) -> None:
         """A file has no input to change: reports it, and continues."""
-        self._notice = f'"{self._path.name}" is playing; start the show with --device to hear "{device}"'
-        self._notice_until = perf_counter() + NOTICE
+        self._brief_message = f'"{self._path.name}" is playing; start the show with --device to hear "{device}"'
+        self._brief_until = perf_counter() + MESSAGE_SECONDS
 
     def _read(self) -> None:
         """The reading thread."""
@@ -151,8 +151,8 @@ class FileSource:
         try:
             with self._file as file:
                 for block in stream_audio(file, self._channels, self._loop):
-                    self._remarks.extend(file.remarks)
-                    file.remarks.clear()
+                    self._log_lines.extend(file.log_lines)
+                    file.log_lines.clear()
                     for start in range(0, len(block), _PIECE):
                         piece = block[start : start + _PIECE]
                         while self._ahead.free < len(piece):

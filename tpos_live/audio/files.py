@@ -22,13 +22,13 @@ _LOOK_AHEAD = 2.0
 """Seconds that an Ogg or MP3 file is scanned ahead of decoding."""
 _SHORT = 0.5
 """Seconds by which a file may be shorter than its header says: lengths of MP3 files can be estimates."""
-_MOST_REMARKS = 5
+_MOST_LOG_LINES = 5
 
 
 class AudioFile:
     """An open audio file, read in order, repeatedly.
 
-    Parts that cannot be decoded are silence of the same length, so later audio is on time; `remarks` then holds a
+    Parts that cannot be decoded are silence of the same length, so later audio is on time; `log_lines` then holds a
     message, which the reader removes. Undamaged files are decoded by libsndfile where it knows the format, else by
     FFmpeg. One thread at a time.
     """
@@ -41,7 +41,7 @@ class AudioFile:
         self.samplerate, self.channels = self._decoder.rate, self._decoder.channels
         self.frames = self._decoder.frames
         """Length by the file's header, 0 where unknown."""
-        self.remarks: list[str] = []
+        self.log_lines: list[str] = []
         self.lost = 0
         """Frames lost to damage."""
         self._position = 0
@@ -154,12 +154,12 @@ class AudioFile:
 
     def _say(self, line: str, key: str = "") -> None:
         key = key or line
-        if key in self._said or len(self._said) > _MOST_REMARKS:
+        if key in self._said or len(self._said) > _MOST_LOG_LINES:
             return
-        if len(self._said) == _MOST_REMARKS:
+        if len(self._said) == _MOST_LOG_LINES:
             line = f'"{self.name}" is damaged in more places; they are silence, too'
         self._said.add(key)
-        self.remarks.append(line)
+        self.log_lines.append(line)
 
 
 def clock(seconds: float) -> str:
@@ -185,7 +185,7 @@ def stream_audio(
 
     channels: see `select_channels`; by default two channels are stereo, and any other number is averaged. loop: start
     again at the end, through the same resampler, so that the loop is seamless. live: the low-latency resampler. NaN,
-    infinite and absurd samples become zeros, damage becomes silence; `file.remarks` reports it. Raises AudioError where
+    infinite and absurd samples become zeros, damage becomes silence; `file.log_lines` reports it. Raises AudioError if
     not even the beginning can be decoded.
     """
     everything = channels is None and file.channels > 2
@@ -202,8 +202,8 @@ def stream_audio(
                 file.note_invalid(len(samples))
                 samples = np.where(sane, samples, np.float32(0))
             stereo = mix.push(samples)
-            if line := mix.remark():
-                file.remarks.append(line)
+            if line := mix.take_message():
+                file.log_lines.append(line)
             yield resampler.push(stereo)
         elif loop and frames:
             file.rewind()
@@ -231,9 +231,9 @@ class AudioClip:
         have = 0
         with open_audio(self.path) as file:
             for block in stream_audio(file, self.channels, live=False, block=1 << 16):
-                for line in file.remarks:
+                for line in file.log_lines:
                     report(line)
-                file.remarks.clear()
+                file.log_lines.clear()
                 block = block[: int(min(left - have, len(block)))]
                 if len(block):
                     have += len(block)

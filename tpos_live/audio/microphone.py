@@ -56,7 +56,7 @@ class Microphone:
         self._capture: Capture | None = None
         self._mix = StereoMix((0, 1))
         self._downmix = Downmix(2)
-        self._remarks: deque[str] = deque(maxlen=20)
+        self._log_lines: deque[str] = deque(maxlen=20)
         self._resampler = Resampler(RATE)
         self._meter = DropoutMeter(RATE)
         self._past = Losses()
@@ -116,9 +116,9 @@ class Microphone:
     def reopen(self, device: str | int) -> None:
         self._supervisor.change(device)
 
-    def remarks(self) -> list[str]:
+    def take_log_lines(self) -> list[str]:
         lines = []
-        for waiting in (self._remarks, self._supervisor.remarks):
+        for waiting in (self._log_lines, self._supervisor.log_lines):
             while waiting:
                 lines.append(waiting.popleft())
         return lines
@@ -128,7 +128,7 @@ class Microphone:
         try:
             find_input(fallback)
         except AudioError as error:
-            self._remarks.append(f"the fallback is not there yet: {error}")
+            self._log_lines.append(f"the fallback is not there yet: {error}")
 
     def _turn_to(self, capture: Capture) -> None:
         self._past = self._losses()
@@ -164,7 +164,7 @@ class Microphone:
         if not len(stereo):
             return None
         mono = self._downmix.push(stereo)
-        self._remarks.extend(filter(None, (self._mix.remark(), self._downmix.remark())))
+        self._log_lines.extend(filter(None, (self._mix.take_message(), self._downmix.take_message())))
         return Chunk(mono, stereo, captured_at)
 
     def _silence(self, now: float) -> Chunk | None:

@@ -81,7 +81,7 @@ class AudioSource(Protocol):
     """A source with its supervisor, as the audio thread uses it. A context manager: entering opens it, leaving closes
     it (at most 0.5 s, also when the device hangs).
 
-    Thread contract: one thread calls `pull` and `remarks`; `status` and `reopen` may be called from anywhere.
+    Thread contract: one thread calls `pull` and `take_log_lines`; `status` and `reopen` may be called from anywhere.
     """
 
     def __enter__(self) -> Self: ...
@@ -97,7 +97,7 @@ class AudioSource(Protocol):
 
     def status(self, now: float) -> SourceStatus: ...
 
-    def remarks(self) -> list[str]:
+    def take_log_lines(self) -> list[str]:
         """Messages since the last call, oldest first; each is returned once. Called on the thread of `pull`."""
         ...
 

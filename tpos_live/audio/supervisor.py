@@ -32,7 +32,7 @@ LONGEST_WAIT; up to PROBE_WAIT while the fallback plays, because each attempt th
 HANGS = 6.0
 """Seconds after which an attempt to open a lost input is abandoned and another one is made: a driver may never answer
 for a device that was just coming back."""
-NOTICE = 10.0
+MESSAGE_SECONDS = 10.0
 """Seconds for which a message about a refused change is shown."""
 NEVER = "cannot be opened"
 """State of an input that was missing from the start."""
@@ -45,7 +45,7 @@ class Supervisor:
     hanging driver blocks nothing else.
 
     Thread contract: `open`, `close` and `change` may be called from any thread; `capture`, `state`, `name` and
-    `message` are replaced as a whole and may be read from anywhere; `remarks` is a deque that one reader empties.
+    `message` are replaced as a whole and may be read from anywhere; `log_lines` is a deque that one reader empties.
     `step` is the thread's whole work, and the time is passed in, so a test can replace the thread.
 
     The states: STARTING -> RUNNING -> STALLED (no block; the stream is kept, because it may continue) or, when the
@@ -66,7 +66,7 @@ class Supervisor:
         """The stream in use: the input's or the fallback's."""
         self.state = SourceState.STARTING
         self.message = ""
-        self.remarks: deque[str] = deque(maxlen=20)
+        self.log_lines: deque[str] = deque(maxlen=20)
         """Messages that are reported once."""
         self.name = str(wanted or "mic")
         self._label = self.name
@@ -91,7 +91,7 @@ class Supervisor:
         self._wait = FIRST_WAIT
         self._retry_at = 0.0
         self._look_again = False
-        self._notice_until = 0.0
+        self._message_until = 0.0
         self._leaving = threading.Event()
         self._known = threading.Event()
         self._awaited = True
@@ -147,7 +147,7 @@ class Supervisor:
             if self._good_since is not None and now - self._good_since >= BACK_FOR:
                 self._let_go_of_second()
             elif line := self._fallback.look_after(now, needed=now - self._good_at > FALLBACK_OPEN):
-                self.remarks.append(line)
+                self.log_lines.append(line)
         self._choose(now)
 
     # The requested input.
@@ -181,14 +181,14 @@ class Supervisor:
             self._refused = error
             if self._fallback is not None:
                 self._trouble = NEVER
-                self.remarks.append(str(error))
+                self.log_lines.append(str(error))
                 self._good_at = now - FALLBACK_AFTER
             else:
                 self._trouble = "is gone"
         elif self._undo is not None:
             (self._wanted,), self._undo = self._undo, None
-            self.remarks.append(f'back to "{self._label}": {error}')
-            self._say(self.remarks[-1], now, NOTICE)
+            self.log_lines.append(f'back to "{self._label}": {error}')
+            self._say(self.log_lines[-1], now, MESSAGE_SECONDS)
             self._put_off(0.0, now)
             return
         elif self._trouble != NEVER:
@@ -285,7 +285,7 @@ class Supervisor:
         self._trouble, self._good_since = "is opened", None
         self._good_at = now + START - FALLBACK_AFTER
         self._begin(self._open_plainly if self._attempts.hangs() else self._open_afresh, now)
-        self._notice_until = now
+        self._message_until = now
 
     # The stream in use.
 
@@ -297,23 +297,23 @@ class Supervisor:
             line = f'microphone "{self._label}" {self._trouble}; "{second.name}" is heard until it returns'
             if self.capture is not second:
                 self._lost_told = True
-                self.remarks.append(line)
+                self.log_lines.append(line)
             self.capture, self.name, self.state = second, second.name, SourceState.RUNNING
             self._say(line, now)
             return
         self.capture, self.name = first, self._label
         if self._good_since is not None:
             if self._trouble == "is opened":
-                self.remarks.append(f'listening to "{self._label}"')
+                self.log_lines.append(f'listening to "{self._label}"')
             elif self._lost_told:
-                self.remarks.append(f'microphone "{self._label}" is back')
+                self.log_lines.append(f'microphone "{self._label}" is back')
             self.state, self._trouble, self._lost_told = SourceState.RUNNING, "", False
-            if now >= self._notice_until:
+            if now >= self._message_until:
                 self.message = ""
         elif self._trouble:
             if self.state is SourceState.RUNNING and self._trouble != "is opened" and not self._lost_told:
                 self._lost_told = True
-                self.remarks.append(f'microphone "{self._label}" {self._trouble}; waiting for it')
+                self.log_lines.append(f'microphone "{self._label}" {self._trouble}; waiting for it')
             self.state = SourceState.STALLED if first is not None and first.stamp else SourceState.REOPENING
             if self._trouble != "is opened":
                 self._say(f'microphone "{self._label}" {self._trouble}; waiting for it', now)
@@ -347,6 +347,6 @@ class Supervisor:
                 self._wait = min(2 * self._wait, PROBE_WAIT if self._holds_a_stream() else LONGEST_WAIT)
 
     def _say(self, message: str, now: float, keep: float = 0.0) -> None:
-        if keep or now >= self._notice_until:
+        if keep or now >= self._message_until:
             self.message = message
-            self._notice_until = now + keep
+            self._message_until = now + keep

@@ -61,7 +61,7 @@ class GraphedNetworks:
         device = generator.engine.device
         self._latent, self._x0, self._timestep = (torch.zeros(sides, device=device) for sides in (shape, shape, (1,)))
         self._found, self._tokens = torch.zeros_like(self._latent), tokens
-        self._picture = torch.zeros(1, 3, *generator.size[::-1], device=device)
+        self._image = torch.zeros(1, 3, *generator.size[::-1], device=device)
         self._recordings = GraphCache(device)
 
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
@@ -73,13 +73,13 @@ class GraphedNetworks:
     def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
         self._x0.copy_(latent)
         self._recordings.run("decoder", self._decode)
-        write_pixels(self._picture, out)
+        write_pixels(self._image, out)
 
     def _predict(self) -> None:
         self._found.copy_(self._networks[0](self._latent, self._timestep, self._tokens))
 
     def _decode(self) -> None:
-        self._picture.copy_(self._networks[1](self._x0))
+        self._image.copy_(self._networks[1](self._x0))
 
 
 def stock(path: Path, generator: FrameGenerator, steps: int) -> Callable[[int], object]:

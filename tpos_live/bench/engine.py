@@ -65,14 +65,14 @@ def bench_engine(
             measure_show,  # brings sound, window and control, which the engine alone needs not
         )
 
-        show = _over_bare(rows[0], measure_show(_same_picture(settings, rows[0]), show_seconds, offscreen)[1])
+        show = _over_bare(rows[0], measure_show(_same_frame(settings, rows[0]), show_seconds, offscreen)[1])
         if append is not None:
             append_results(append, [show], machine())
         _print_show(show, as_json)
     return 0
 
 
-def _same_picture(settings: Settings, bare: dict[str, Any]) -> Settings:
+def _same_frame(settings: Settings, bare: dict[str, Any]) -> Settings:
     """The show draws what the bare engine did, of the same size and in as many steps, and as fast as it can; the sound
     enters in the way that costs no row of its own."""
     size = "{}x{}".format(*bare["size"])
@@ -140,8 +140,8 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     if steps > 1:
         generator.keep_in_flight(True)
         streamed = _measure(draw, frames, engine.device)
-        if remark := generator.remark():
-            click.echo(remark, err=True)
+        if message := generator.take_message():
+            click.echo(message, err=True)
         else:
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
         generator.keep_in_flight(False)

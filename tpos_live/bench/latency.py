@@ -97,7 +97,7 @@ class ClickSound:
     def status(self, now: float) -> SourceStatus:
         return SourceStatus(SourceState.RUNNING, "clicks", RATE, 1, latency=BLOCK / RATE)
 
-    def remarks(self) -> list[str]:
+    def take_log_lines(self) -> list[str]:
         return []
 
     def reopen(self, device: str | int) -> None:
@@ -159,10 +159,10 @@ class ClickWatcher:
         if self._session.display.meter.count == self._shown:
             return False
         self._shown = self._session.display.meter.count
-        picture = downsampled(self._session.display.read_back())
+        image = downsampled(self._session.display.read_back())
         now = time.perf_counter()
-        changed = bool((np.abs(picture - self._before) > CHANGED).any())
-        self._before = picture
+        changed = bool((np.abs(image - self._before) > CHANGED).any())
+        self._before = image
         happened = self._sound.happened
         frame = self._session.display.interpolator.newest
         while frame is not None and self._engine_seen < len(happened):
@@ -191,6 +191,6 @@ class ClickWatcher:
         return rows
 
 
-def downsampled(picture: np.ndarray) -> np.ndarray:
+def downsampled(image: np.ndarray) -> np.ndarray:
     """Every fourth pixel each way, as int16, for differences."""
-    return picture[::4, ::4].astype(np.int16)
+    return image[::4, ::4].astype(np.int16)

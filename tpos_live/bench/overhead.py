@@ -45,10 +45,10 @@ class NullBackend(Backend):
 def host_times(
     generator: FrameGenerator,
     draw: Callable[[int], object],
-    pictures: int,
+    frames: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
-    """Host time of a picture: median and 99th percentile of `pictures`, in milliseconds.
+    """Host time of a picture: median and 99th percentile of `frames`, in milliseconds.
 
     draw(n): draws the nth frame with `generator`. host_by: "waiting" where the wait was taken off, "hollow" where the
     networks were left out.
@@ -57,11 +57,11 @@ def host_times(
     waits = accelerator.waited is not None and generator.engine.device.type == "cuda"
     if not waits:
         generator.use(NullBackend(accelerator.torch_threads))
-    took = np.zeros(pictures)
+    took = np.zeros(frames)
     try:
         for n in range(WARM_UP):
             draw(n)
-        for n in range(pictures):
+        for n in range(frames):
             before, began = accelerator.waited or 0.0, clock()
             draw(WARM_UP + n)
             took[n] = clock() - began - ((accelerator.waited or 0.0) - before if waits else 0.0)
@@ -72,7 +72,7 @@ def host_times(
     return {"host_ms": round(p50, 3), "host_p99_ms": round(p99, 3), "host_by": "waiting" if waits else "hollow"}
 
 
-def changes(generator: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, pictures: int) -> dict[str, Any]:
+def changes(generator: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot, frames: int) -> dict[str, Any]:
     """A show in which everything changes: other tokens in every frame, guidance on, a prompt that fades to another.
 
     A third of the frames are of the fade, in which two prompts share a frame. tokens: [token_rows, token_dim].
@@ -81,10 +81,10 @@ def changes(generator: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot,
     other = tokens.roll(1, 0)
     conditioner = generator.conditioner
     residual, conditioner.residual = conditioner.residual, not generator.engine.metadata.guidance
-    took = np.zeros(pictures)
+    took = np.zeros(frames)
     try:
-        for n in range(-2 * WARM_UP, pictures):
-            share = 3.0 * n / pictures - 1.0 if n >= 0 else 0.5
+        for n in range(-2 * WARM_UP, frames):
+            share = 3.0 * n / frames - 1.0 if n >= 0 else 0.5
             fading = Regions(torch.stack([tokens, other]), (1.0 - share, share)) if 0.0 < share < 1.0 else None
             said = torch.lerp(tokens, other, 0.5 + 0.5 * math.sin(n))
             began = time.perf_counter()
@@ -99,7 +99,7 @@ def changes(generator: FrameGenerator, tokens: torch.Tensor, snapshot: Snapshot,
     return {key: round(float(value), 3) for key, value in found.items()}
 
 
-def device_counts(draw: Callable[[int], object], pictures: int) -> dict[str, Any]:
+def device_counts(draw: Callable[[int], object], frames: int) -> dict[str, Any]:
     """Of one frame on a card: blocks asked of torch's allocator, calls of the driver's, and hidden waits.
 
     syncs: what torch's sync-debug mode reports, which are copies and readings that make the host wait; the one wait for
@@ -115,13 +115,13 @@ def device_counts(draw: Callable[[int], object], pictures: int) -> dict[str, Any
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            for n in range(pictures):
+            for n in range(frames):
                 draw(WARM_UP + n)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     after = torch.cuda.memory_stats()
     syncs = sum("called a synchronizing" in str(warning.message) and _hidden(warning) for warning in caught)
-    return counted(before, after, syncs, pictures)
+    return counted(before, after, syncs, frames)
 
 
 def _hidden(warning: warnings.WarningMessage) -> bool:
@@ -129,14 +129,14 @@ def _hidden(warning: warnings.WarningMessage) -> bool:
     return not warning.filename.endswith("streams.py")
 
 
-def counted(before: dict[str, Any], after: dict[str, Any], syncs: int, pictures: int) -> dict[str, Any]:
-    """The fields of a result, from torch.cuda.memory_stats before and after `pictures` frames."""
+def counted(before: dict[str, Any], after: dict[str, Any], syncs: int, frames: int) -> dict[str, Any]:
+    """The fields of a result, from torch.cuda.memory_stats before and after `frames` frames."""
 
     def each(name: str) -> float:
-        return round((after.get(name, 0) - before.get(name, 0)) / pictures, 3)
+        return round((after.get(name, 0) - before.get(name, 0)) / frames, 3)
 
     return {
         "allocations": each("allocation.all.allocated"),
         "driver_allocations": each("num_device_alloc"),
-        "syncs": round(syncs / pictures, 3),
+        "syncs": round(syncs / frames, 3),
     }

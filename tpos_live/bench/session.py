@@ -44,8 +44,8 @@ def measure_show(
     settings = without_sound_and_osc(settings, headless)
     click.echo(f"measuring {seconds:g} s with {where} …", err=True)
     with stop_signals() as stop, LiveSession(settings, demo=True, stop=stop, headless_gl=offscreen) as session:
-        first_picture = session.run_until_first_frame()
-        click.echo(f"the first picture came after {first_picture:.1f} s", err=True)
+        first_frame = session.run_until_first_frame()
+        click.echo(f"the first picture came after {first_frame:.1f} s", err=True)
         longest = session.run_until_fastest_backend()
         run_for(session, WARM_UP, stop.is_set)
         pipeline, renderer = session.pipeline, session.renderer
@@ -80,7 +80,7 @@ def measure_show(
             "latency_ms": round(status.latency_ms, 1),
             "samples_lost": status.samples_lost - lost,
             "frames_replaced": status.frames_replaced,
-            "first_picture_s": round(first_picture, 2),
+            "first_picture_s": round(first_frame, 2),
             "loading_wait_ms": round(1000 * longest, 1),
             "memory_mb": round(process.memory_info().rss / 2**20),
             "memory_growth_mb": round((process.memory_info().rss - memory) / 2**20, 1),

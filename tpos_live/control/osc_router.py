@@ -126,7 +126,7 @@ class Router:
                     value = " ".join(value.split())
                 if len(args) > 1 and target.kind != "text":
                     which = "last" if target.kind == "bool" else "first"
-                    self._remark(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
+                    self._report_once(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
                 self._set(target, value, args, now)
 
     def _set(self, parameter: Parameter, value: Value, args: tuple[Any, ...], now: float) -> None:
@@ -222,9 +222,9 @@ class Router:
     def _complain(self, about: str, host: str, text: str) -> None:
         """Count a message that cannot be used, and report it once per address."""
         self.bad += 1
-        self._remark(about, host, text)
+        self._report_once(about, host, text)
 
-    def _remark(self, about: str, host: str, text: str) -> None:
+    def _report_once(self, about: str, host: str, text: str) -> None:
         if about in self._told or len(self._told) >= _MAX_TOLD:
             return
         self._told.add(about)

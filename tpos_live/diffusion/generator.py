@@ -101,7 +101,7 @@ class FrameGenerator:
         self._index = 0
         self._timer = StageTimer(device, (CONDITIONING, NOISE, UNET, DECODE))
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
-        self._remark = self._batch_reason = ""
+        self._message = self._batch_reason = ""
 
     @torch.inference_mode()
     def generate(self, request: FrameRequest, meanwhile: Callable[[], object] | None = None) -> Frame:
@@ -176,11 +176,11 @@ class FrameGenerator:
         if not self._options.wait_for_compile and not self.conditioner.pairs:
             self.backend.prepare_batch_size(2)  # for the first change of the prompt
 
-    def remark(self) -> str:
+    def take_message(self) -> str:
         """One line about how the newest frames are drawn, told once; "" where there is nothing to tell."""
-        told, self._remark = self._remark, ""
-        told = told or self.engine.networks.live.remark()
-        return told or (self.stream_batch.remark() if self.stream_batch is not None else "")
+        told, self._message = self._message, ""
+        told = told or self.engine.networks.live.take_message()
+        return told or (self.stream_batch.take_message() if self.stream_batch is not None else "")
 
     def _set_backend(self, backend: Backend) -> None:
         self.backend = self._eager.backend = backend
@@ -272,7 +272,7 @@ class FrameGenerator:
         if self.stream_batch is not None and not reason:
             reason = "semantic guidance draws each picture for itself, without the stream batch"
         if reason != self._batch_reason:
-            self._remark = self._batch_reason = reason
+            self._message = self._batch_reason = reason
 
     def _keep(self, sample: Sample) -> None:
         """Keep the latent for the next frame. Raises NotFiniteError."""

@@ -73,22 +73,22 @@ class AudioTrack:
         self._began += STEADY * (began - self._began)
         return True
 
-    def next(self, pictures: TimedFrames) -> tuple[int, np.ndarray, bool] | None:
+    def next(self, frames: TimedFrames) -> tuple[int, np.ndarray, bool] | None:
         """The next frame to write: its place, its pixels, and whether they are new. None if none is due.
 
-        pictures: images that are used or outdated are removed.
+        frames: images that are used or outdated are removed.
         """
         due, place = self.due, self.frames
         if place >= due:
             return None
-        new = self._take(pictures, place)
+        new = self._take(frames, place)
         if self._current is None:
             return None
         if not new and (self.thin or due - place > LATE * self.fps):
-            if pictures:
-                ahead = math.ceil((pictures[0][0] - self.moment(0)) * self.fps - 0.5)
+            if frames:
+                ahead = math.ceil((frames[0][0] - self.moment(0)) * self.fps - 0.5)
                 if place < ahead < due:
-                    place, new = ahead, self._take(pictures, ahead)
+                    place, new = ahead, self._take(frames, ahead)
             if not new:
                 if due - place < HOLD * self.fps:
                     return None
@@ -105,12 +105,12 @@ class AudioTrack:
         self.frames = self.due
         return self.frames - 1, self._current
 
-    def _take(self, pictures: TimedFrames, place: int) -> bool:
+    def _take(self, frames: TimedFrames, place: int) -> bool:
         """Take the image that was on the screen at `place`; False if it is the previous one."""
         until = self.moment(place) + 0.5 / self.fps
         new = False
-        while pictures and (pictures[0][0] <= until or self._current is None):
+        while frames and (frames[0][0] <= until or self._current is None):
             self.lost += new
-            self._current = pictures.popleft()[1]
+            self._current = frames.popleft()[1]
             new = True
         return new

@@ -37,9 +37,9 @@ def make_bloom_map(pixels: np.ndarray) -> torch.Tensor:
     return bloom_map
 
 
-def _along(picture: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+def _along(image: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     """Apply [n, m] along the last axis and transpose: float [3, k, m] to [3, n, k]."""
-    return torch.mm(picture.reshape(-1, picture.shape[2]), matrix.T).view(3, -1, matrix.shape[0]).transpose(1, 2)
+    return torch.mm(image.reshape(-1, image.shape[2]), matrix.T).view(3, -1, matrix.shape[0]).transpose(1, 2)
 
 
 @cache

@@ -44,7 +44,7 @@ class CpuCompositor:
     def __init__(self, size: tuple[int, int]) -> None:
         """size: (width, height) of the output in pixels."""
         self.size = size
-        self._pictures: list[_Picture] = []
+        self._upscaled: list[_UpscaledFrame] = []
         self._noise: torch.Tensor | None = None
         self._tile: torch.Tensor | None = None
         self._buffers: dict[tuple[int, int], _Buffers] = {}
@@ -60,9 +60,9 @@ class CpuCompositor:
         if newest is None or level <= 0:
             return out.numpy()
         blended = previous is not None and postfx.mix < 1
-        new = self._picture(newest)
-        old = self._picture(previous) if previous is not None and blended else None
-        self._pictures = [p for p in (old, new) if p is not None]
+        new = self._upscale(newest)
+        old = self._upscale(previous) if previous is not None and blended else None
+        self._upscaled = [p for p in (old, new) if p is not None]
 
         placement = place_image(postfx, new.size, self.size)
         tone, detail = ToneMapping.of(postfx), detail_of(postfx, new.size, self.size)
@@ -93,11 +93,11 @@ class CpuCompositor:
             out[top : top + rows, across].copy_(work.bytes.permute(1, 2, 0))
         return out.numpy()
 
-    def _picture(self, frame: Frame) -> _Picture:
-        for picture in self._pictures:
-            if picture.frame is frame:
-                return picture
-        return _Picture(frame, self.size)
+    def _upscale(self, frame: Frame) -> _UpscaledFrame:
+        for upscaled in self._upscaled:
+            if upscaled.frame is frame:
+                return upscaled
+        return _UpscaledFrame(frame, self.size)
 
     def _work(self, rows: int, width: int) -> _Buffers:
         if (rows, width) not in self._buffers:
@@ -126,7 +126,7 @@ class CpuCompositor:
         return self._noise[:, y : y + placement.height, x : x + placement.width]
 
 
-class _Picture:
+class _UpscaledFrame:
     """An enlarged engine frame with its bloom map. light: coded float [1, 3, k*h, k*w]; bloom_map: [1, 3, ., .]."""
 
     def __init__(self, frame: Frame, output: tuple[int, int]) -> None:
@@ -190,8 +190,8 @@ def _blended(
     placement: ImagePlacement,
     postfx: PostFxParams,
     aside: torch.Tensor | None,
-    new: _Picture,
-    old: _Picture | None,
+    new: _UpscaledFrame,
+    old: _UpscaledFrame | None,
 ) -> torch.Tensor:
     """The band of the newest frame, or of the blend of both: coded float [3, rows, width], at least 0."""
     v = _sample(new.light, work.grid_for(placement, postfx.pan_new, aside))
@@ -202,32 +202,32 @@ def _blended(
     return v.clamp_(min=0)
 
 
-def enlarge(picture: torch.Tensor, factor: int) -> torch.Tensor:
+def enlarge(image: torch.Tensor, factor: int) -> torch.Tensor:
     """Cubic convolution by an integer factor: float [3, h, w] to [3, factor*h, factor*w].
 
     Edges repeat; results are clipped to 0..1.
     """
     if factor == 1:
-        return picture.contiguous()
+        return image.contiguous()
     for dim in (2, 1):
-        n = picture.shape[dim]
-        padded = F.pad(picture, (0, 0, 2, 2) if dim == 1 else (2, 2, 0, 0), mode="replicate")
-        shape = list(picture.shape)
-        larger = picture.new_empty([*shape[: dim + 1], factor, *shape[dim + 1 :]])
-        total = torch.empty_like(picture)
+        n = image.shape[dim]
+        padded = F.pad(image, (0, 0, 2, 2) if dim == 1 else (2, 2, 0, 0), mode="replicate")
+        shape = list(image.shape)
+        larger = image.new_empty([*shape[: dim + 1], factor, *shape[dim + 1 :]])
+        total = torch.empty_like(image)
         for phase, (first, weights) in enumerate(cubic_weights(factor)):
             taps = [padded.narrow(dim, 2 + first + tap, n) for tap in range(4)]
             torch.mul(taps[0], weights[0], out=total)
             for tap, weight in zip(taps[1:], weights[1:], strict=True):
                 total.add_(tap, alpha=weight)
             larger.select(dim + 1, phase).copy_(total.clamp_(0, 1))
-        picture = larger.flatten(dim, dim + 1)
-    return picture
+        image = larger.flatten(dim, dim + 1)
+    return image
 
 
-def _sample(picture: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+def _sample(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
     """Bilinear, mirrored at the edges: float [3, height, width]."""
-    return F.grid_sample(picture, grid, padding_mode="reflection", align_corners=False)[0]
+    return F.grid_sample(image, grid, padding_mode="reflection", align_corners=False)[0]
 
 
 def _colour(light: torch.Tensor, matrix: tuple[float, ...], out: torch.Tensor) -> torch.Tensor:

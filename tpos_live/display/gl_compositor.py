@@ -62,7 +62,7 @@ class GlCompositor:
         self._work_buffer = _FrameBuffer()
         self._source = _Texture(gl.GL_RGB8, gl.GL_NEAREST)
         self._wide = _Texture(gl.GL_RGBA16, gl.GL_NEAREST)
-        self._pictures = [_Picture(), _Picture()]
+        self._upscaled = [_UpscaledFrame(), _UpscaledFrame()]
         self._readers: deque[_Reader] = deque()
         self._idle: list[_Reader] = []
         self.size = (0, 0)
@@ -83,8 +83,8 @@ class GlCompositor:
             gl.glClear(gl.GL_COLOR_BUFFER_BIT)
             return
         blended = previous is not None and postfx.mix < 1
-        new = self._picture(newest, keep=previous if blended else None)
-        old = self._picture(previous, keep=newest) if previous is not None and blended else None
+        new = self._upscale(newest, keep=previous if blended else None)
+        old = self._upscale(previous, keep=newest) if previous is not None and blended else None
 
         tone = ToneMapping.of(postfx)
         placement = place_image(postfx, new.size, size)
@@ -95,9 +95,9 @@ class GlCompositor:
         gl.glViewport(placement.left, placement.top, placement.width, placement.height)
         if tone.bloom > 0:
             # Before textures are bound: uploading uses a texture unit.
-            for picture in (new, old):
-                if picture is not None:
-                    picture.make_bloom()
+            for upscaled in (new, old):
+                if upscaled is not None:
+                    upscaled.make_bloom()
         detail = detail_of(postfx, new.size, size)
         program = self._programs[blended, tone.bloom > 0, detail is not None]
         program.use()
@@ -193,26 +193,26 @@ class GlCompositor:
         gl.glReadPixels(0, 0, *self.size, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, address)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
 
-    def _picture(self, frame: Frame, keep: Frame | None) -> _Picture:
+    def _upscale(self, frame: Frame, keep: Frame | None) -> _UpscaledFrame:
         """The enlarged engine frame; replaces the one that is not in `keep`."""
-        for picture in self._pictures:
-            if picture.frame is frame and picture.output == self.size:
-                return picture
-        picture = self._pictures[0]
-        if keep is not None and picture.frame is keep:
-            picture = self._pictures[1]
-        self._pictures.remove(picture)
-        self._pictures.append(picture)
-        self._fill(picture, frame)
-        return picture
+        for upscaled in self._upscaled:
+            if upscaled.frame is frame and upscaled.output == self.size:
+                return upscaled
+        upscaled = self._upscaled[0]
+        if keep is not None and upscaled.frame is keep:
+            upscaled = self._upscaled[1]
+        self._upscaled.remove(upscaled)
+        self._upscaled.append(upscaled)
+        self._fill(upscaled, frame)
+        return upscaled
 
-    def _fill(self, picture: _Picture, frame: Frame) -> None:
+    def _fill(self, upscaled: _UpscaledFrame, frame: Frame) -> None:
         height, width = frame.pixels.shape[:2]
-        picture.frame, picture.size, picture.output = frame, (width, height), self.size
-        factor = upscale_factor(picture.size, self.size)
+        upscaled.frame, upscaled.size, upscaled.output = frame, (width, height), self.size
+        factor = upscale_factor(upscaled.size, self.size)
         self._source.upload(frame.pixels)
         self._wide.reserve(width * factor, height)
-        picture.large.reserve(width * factor, height * factor)
+        upscaled.large.reserve(width * factor, height * factor)
         phases = cubic_weights(factor)
         program = self._enlarge
         program.use()
@@ -220,14 +220,14 @@ class GlCompositor:
         for i, (first, weights) in enumerate(phases):
             gl.glUniform1i(_location(program, f"first[{i}]"), first)
             gl.glUniform4f(_location(program, f"weights[{i}]"), *weights)
-        for axis, source, target in (((1, 0), self._source, self._wide), ((0, 1), self._wide, picture.large)):
+        for axis, source, target in (((1, 0), self._source, self._wide), ((0, 1), self._wide, upscaled.large)):
             program["axis"] = axis
             self._work_buffer.attach(target)
             self._work_buffer.begin(0, 0, target.width, target.height)
             source.bind(0)
             self._draw()
         program.stop()
-        picture.has_bloom = False
+        upscaled.has_bloom = False
 
     def _draw(self) -> None:
         gl.glDisable(gl.GL_BLEND)
@@ -284,7 +284,7 @@ class _Texture:
         gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, order, kind, pixels.ctypes.data)
 
 
-class _Picture:
+class _UpscaledFrame:
     """An enlarged engine frame with its bloom map, for outputs of one size."""
 
     def __init__(self) -> None:
@@ -314,7 +314,7 @@ class _FrameBuffer:
         gl.glFramebufferTexture2D(gl.GL_FRAMEBUFFER, gl.GL_COLOR_ATTACHMENT0, gl.GL_TEXTURE_2D, texture.handle, 0)
         if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
             raise DisplayError(
-                f"the graphics driver cannot draw a picture of {texture.width}x{texture.height}; "
+                f"the graphics driver cannot draw an image of {texture.width}x{texture.height}; "
                 "update the driver, make the window smaller, or run with --headless"
             )
 
@@ -357,7 +357,7 @@ class _Reader:
         return pixels
 
 
-_UNITS = {"picture": 0, "newest": 0, "noise": 1, "bloom_new": 2, "oldest": 3, "bloom_old": 4, "turbulence": 5}
+_UNITS = {"image": 0, "newest": 0, "noise": 1, "bloom_new": 2, "oldest": 3, "bloom_old": 4, "turbulence": 5}
 
 
 def _program(fragment: str) -> ShaderProgram:

@@ -13,7 +13,7 @@ void main() {
 
 ENLARGE = """#version 330 core
 // Cubic convolution along one axis by an integer factor; the weights of each phase come from tone_mapping.py.
-uniform sampler2D picture;
+uniform sampler2D image;
 uniform ivec2 axis;
 uniform int factor;
 uniform vec4 weights[4];
@@ -24,12 +24,12 @@ void main() {
     int along = at.x * axis.x + at.y * axis.y;
     int phase = along % factor;
     ivec2 base = at * (1 - axis) + axis * (along / factor + first[phase]);
-    ivec2 last = textureSize(picture, 0) - 1;
+    ivec2 last = textureSize(image, 0) - 1;
     vec4 w = weights[phase];
-    vec3 sum = w.x * texelFetch(picture, clamp(base, ivec2(0), last), 0).rgb;
-    sum += w.y * texelFetch(picture, clamp(base + axis, ivec2(0), last), 0).rgb;
-    sum += w.z * texelFetch(picture, clamp(base + 2 * axis, ivec2(0), last), 0).rgb;
-    sum += w.w * texelFetch(picture, clamp(base + 3 * axis, ivec2(0), last), 0).rgb;
+    vec3 sum = w.x * texelFetch(image, clamp(base, ivec2(0), last), 0).rgb;
+    sum += w.y * texelFetch(image, clamp(base + axis, ivec2(0), last), 0).rgb;
+    sum += w.z * texelFetch(image, clamp(base + 2 * axis, ivec2(0), last), 0).rgb;
+    sum += w.w * texelFetch(image, clamp(base + 3 * axis, ivec2(0), last), 0).rgb;
     colour = vec4(sum, 1.0);
 }
 """

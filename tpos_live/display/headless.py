@@ -89,9 +89,9 @@ class HeadlessDisplay:
         self._display_frame = self.interpolator.display_frame(now, params, snapshot)
         wanting = [output for output in self.outputs if output.wants(now)]
         if wanting:
-            picture = self.read_back()
+            image = self.read_back()
             for output in wanting:
-                output.send(picture, now)
+                output.send(image, now)
         self.meter.note(now, self.interpolator.newest, params.heard_at)
 
     def read_back(self) -> np.ndarray:

@@ -75,7 +75,7 @@ class Recorder:
         self._size = self._other = (0, 0)
         self._wanted, self._rate, self._report, self._clock = Path(path), rate, report, clock
         self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps)
-        self._pictures: TimedFrames = deque()
+        self._frames: TimedFrames = deque()
         self._sound: deque[tuple[float, np.ndarray]] = deque()
         self._waiting = 0
         self._lock = threading.Condition()
@@ -170,13 +170,13 @@ class Recorder:
         if self.recording:
             with self._lock:
                 self._track.see(shown_at)
-                self._pictures.append((shown_at, pixels))
+                self._frames.append((shown_at, pixels))
                 # Drop at most two per new frame where the limit was lowered, so that no large gap appears.
-                self._make_room(max(self.room, len(self._pictures) - 2))
+                self._make_room(max(self.room, len(self._frames) - 2))
 
     def _make_room(self, most: int) -> None:
-        while len(self._pictures) > most:
-            self._pictures.popleft()
+        while len(self._frames) > most:
+            self._frames.popleft()
             self._crowded_out += 1
 
     def sound(self, stereo: np.ndarray, captured_at: float) -> None:
@@ -210,7 +210,9 @@ class Recorder:
 
     def _fail(self, why: str) -> None:
         writer = self._writer
-        kept = f"; {hms(self.seconds)} of it are in {writer.part}" if writer is not None and writer.pictures else ""
+        kept = (
+            f"; {hms(self.seconds)} of it are in {writer.part}" if writer is not None and writer.frames_written else ""
+        )
         self.error = f"recording lost: {why}{kept}"
 
     def _run(self, writer: VideoWriter) -> None:
@@ -234,7 +236,7 @@ class Recorder:
         """Write the audio that has come, and one frame; False if there was neither."""
         with self._lock:
             blocks, newest = self._take_sound(), self._sound[-1][0] if self._sound else 0.0
-            frame = self._track.next(self._pictures)
+            frame = self._track.next(self._frames)
         if frame is None and not blocks:
             return False
         begin = self._busy_since = self._clock()
@@ -243,7 +245,7 @@ class Recorder:
         if frame is not None:
             place, pixels, new = frame
             writer.write_frame(self._fitted(pixels), place)
-            if writer.pictures == 1:
+            if writer.frames_written == 1:
                 if found := writer.output.about_found():
                     self._report(found)
                 self._missed = self._crowded_out  # losses while the encoder was opened do not count
@@ -313,12 +315,12 @@ class Recorder:
         for block in blocks:
             writer.write_sound(block)
         begin = self._clock()
-        while frame := self._track.next(self._pictures):
+        while frame := self._track.next(self._frames):
             before = self._clock()
             writer.write_frame(self._fitted(frame[1]), frame[0])
             now = self._clock()
             # Thin out the waiting frames to as many as there is time for.
             fit = max(int((begin + CLOSING - now) / (now - before)), 1)
-            self._make_room(len(self._pictures) - max(len(self._pictures) // fit - 1, 0))
+            self._make_room(len(self._frames) - max(len(self._frames) // fit - 1, 0))
         if rest := self._track.last():
             writer.write_frame(self._fitted(rest[1]), rest[0])

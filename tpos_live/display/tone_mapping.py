@@ -96,18 +96,18 @@ class ImagePlacement:
     shift: tuple[float, float]
 
 
-def place_image(postfx: PostFxParams, picture: tuple[int, int], output: tuple[int, int]) -> ImagePlacement:
+def place_image(postfx: PostFxParams, image: tuple[int, int], output: tuple[int, int]) -> ImagePlacement:
     """Fit, zoom and rotate an image of (width, height) pixels into an output of (width, height)."""
-    across, down = output[0] / picture[0], output[1] / picture[1]
+    across, down = output[0] / image[0], output[1] / image[1]
     scale = max(across, down) if postfx.fit == "cover" else min(across, down)
     width, height = output
     if postfx.fit == "contain":
-        width = min(max(round(picture[0] * scale), 1), output[0])
-        height = min(max(round(picture[1] * scale), 1), output[1])
+        width = min(max(round(image[0] * scale), 1), output[0])
+        height = min(max(round(image[1] * scale), 1), output[1])
     angle = math.radians(postfx.rotate)
     cos, sin = math.cos(angle) / (scale * postfx.zoom), math.sin(angle) / (scale * postfx.zoom)
-    a, b = cos / picture[0], sin / picture[0]
-    c, d = -sin / picture[1], cos / picture[1]
+    a, b = cos / image[0], sin / image[0]
+    c, d = -sin / image[1], cos / image[1]
     shift = (0.5 - (a * width + b * height) / 2, 0.5 - (c * width + d * height) / 2)
     return ImagePlacement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
 
@@ -126,26 +126,26 @@ class Detail:
     sin: float
 
 
-def detail_of(postfx: PostFxParams, picture: tuple[int, int], output: tuple[int, int]) -> Detail | None:
+def detail_of(postfx: PostFxParams, image: tuple[int, int], output: tuple[int, int]) -> Detail | None:
     """For an image of (width, height) engine pixels in an output of (width, height); None where there is none."""
-    enlarged = max(output[0] / picture[0], output[1] / picture[1])
+    enlarged = max(output[0] / image[0], output[1] / image[1])
     pixels = postfx.detail * min(max((enlarged - 1.0) / (DETAIL_ENLARGED - 1.0), 0.0), 1.0)
     if pixels <= 0.0:
         return None
-    across, down = picture[0] / DETAIL_SPAN, picture[1] / DETAIL_SPAN
+    across, down = image[0] / DETAIL_SPAN, image[1] / DETAIL_SPAN
     turn = 2.0 * math.pi * (postfx.detail_turn % 1.0)
     return Detail(
         scale=(across, down),
         start=(postfx.detail_at[0] * across % 1.0, postfx.detail_at[1] * down % 1.0),
-        reach=(pixels / picture[0], pixels / picture[1]),
+        reach=(pixels / image[0], pixels / image[1]),
         cos=math.cos(turn),
         sin=math.sin(turn),
     )
 
 
-def upscale_factor(picture: tuple[int, int], output: tuple[int, int]) -> int:
+def upscale_factor(image: tuple[int, int], output: tuple[int, int]) -> int:
     """Integer factor of the cubic enlargement before placement."""
-    scale = max(output[0] / picture[0], output[1] / picture[1])
+    scale = max(output[0] / image[0], output[1] / image[1])
     return min(max(math.ceil(scale - 0.1), 1), LARGEST_UPSCALE)
 
 

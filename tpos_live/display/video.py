@@ -53,7 +53,7 @@ class VideoWriter:
         self.size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
         self.fps = Fraction(fps).limit_denominator(1001)
         self.preset = preset
-        self.pictures = 0
+        self.frames_written = 0
         """Frames written."""
         self.frames = 0
         """Length so far in frames: the place of the last frame plus one."""
@@ -167,27 +167,27 @@ class VideoWriter:
         if (width, height) != self._given:
             raise DisplayError(
                 f"{self.path.name} was begun with {self._given[0]}x{self._given[1]} pixels, "
-                f"a picture of {width}x{height} does not fit; start another recording"
+                f"a frame of {width}x{height} does not fit; start another recording"
             )
         if self._container is None:
             self._open()
         with self._speaking():
             if not self._live or pixels is not self._pixels:  # a live frame is not modified: it may repeat
                 self._pixels, self._converted = pixels, self._convert(pixels)
-            picture = self._converted
-            picture.pts, picture.time_base = self.frames if place is None else place, 1 / self.fps
-            self._mux_video(picture)
-            self.frames = picture.pts + 1
-        self.pictures += 1
+            frame = self._converted
+            frame.pts, frame.time_base = self.frames if place is None else place, 1 / self.fps
+            self._mux_video(frame)
+            self.frames = frame.pts + 1
+        self.frames_written += 1
 
     def _convert(self, pixels: np.ndarray) -> Any:
-        picture = self._av.VideoFrame.from_ndarray(
+        frame = self._av.VideoFrame.from_ndarray(
             np.ascontiguousarray(pixels[: self.size[1], : self.size[0]]), format="rgb24"
         )
-        return picture.reformat(format="yuv420p", src_colorspace="ITU709", dst_colorspace="ITU709")
+        return frame.reformat(format="yuv420p", src_colorspace="ITU709", dst_colorspace="ITU709")
 
-    def _mux_video(self, picture: Any) -> None:
-        for packet in self._encoder.encode(picture):
+    def _mux_video(self, frame: Any) -> None:
+        for packet in self._encoder.encode(frame):
             packet.stream = self._video
             self._container.mux(packet)
 
@@ -234,7 +234,7 @@ class VideoWriter:
             assert self._file is not None
             self._file.close()
         if kind is not None:
-            if not self.pictures:
+            if not self.frames_written:
                 self.output.discard()
             return
         with self._speaking():
@@ -263,8 +263,8 @@ def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     height, width = pixels.shape[:2]
     scale = min(size[0] / width, size[1] / height)
     inner = max(round(scale * width), 1), max(round(scale * height), 1)
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    small = picture.reformat(width=inner[0], height=inner[1]).to_ndarray()
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    small = frame.reformat(width=inner[0], height=inner[1]).to_ndarray()
     out = np.zeros((size[1], size[0], 3), np.uint8)
     x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     out[y : y + inner[1], x : x + inner[0]] = small

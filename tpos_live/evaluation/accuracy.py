@@ -1,4 +1,4 @@
-"""What the classifier says of an engine's pictures: right scene, right distribution, right intensity."""
+"""What the classifier says of an engine's images: right scene, right distribution, right intensity."""
 
 from __future__ import annotations
 
@@ -57,48 +57,48 @@ def _named(context: EvaluationContext, item: tuple[str, str, int, int]) -> list[
     text, family, seeds, steps = item
     rng, generator = item_rng(context.seed, "named", text)
     states = context.states(text)
-    pictures = [
+    images = [
         context.harness.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), context.harness.noise(generator), steps)
         for _ in range(seeds)
     ]
-    named: list[bool] = (context.classify(pictures)[1].argmax(1) == context.index(family)).tolist()
+    named: list[bool] = (context.classify(images)[1].argmax(1) == context.index(family)).tolist()
     return named
 
 
 class Part(NamedTuple):
-    """Some of a family's captions: from `start` on as many as `pictures`, `slow` of them in MANY_STEPS steps too."""
+    """Some of a family's captions: from `start` on as many as `images`, `slow` of them in MANY_STEPS steps too."""
 
     family: str
     start: int
-    pictures: int
+    images: int
     slow: int
 
 
-def distances(pool: WorkerPool, renders: ReferenceStats, pictures: int, many: int, slow: int) -> list[Figure]:
+def distances(pool: WorkerPool, renders: ReferenceStats, images: int, many: int, slow: int) -> list[Figure]:
     """Fréchet distances of one-step images from fresh renders of the same captions, with noise of their own.
 
-    pictures: of every family; many: of them again in MANY_STEPS steps, in `slow` families.
+    images: of every family; many: of them again in MANY_STEPS steps, in `slow` families.
     """
     families = pool.context.families
     patient = set(families[:: max(len(families) // max(slow, 1), 1)][:slow]) if many > 1 else set()
     parts = [
-        Part(family, start, min(PART, pictures - start), min(max(many - start, 0), PART) if family in patient else 0)
+        Part(family, start, min(PART, images - start), min(max(many - start, 0), PART) if family in patient else 0)
         for family in families
-        for start in range(0, pictures, PART)
+        for start in range(0, images, PART)
     ]
     done = list(zip(parts, pool.map("distance to fresh renders", _drawn, parts), strict=True))
-    real = renders.features(pool, families, pictures)
+    real = renders.features(pool, families, images)
     drawn = {name: np.concatenate([one for part, (one, _) in done if part.family == name]) for name in families}
     apart = mean_distance(real)
     near = {name: frechet(drawn[name], real[name]) for name in families}
-    half = pictures // 2
+    half = images // 2
     floor = float(np.mean([frechet(real[name][:half], real[name][half:]) for name in families])) if half > 1 else 0.0
     worst = sorted(near, key=lambda name: -near[name])[:3]
     note = "worst: " + ", ".join(f"{name} {near[name] / apart:.2f}" for name in worst)
-    note += f"; two halves of the renders: {floor / apart:.3f}; {pictures} pictures a family"
+    note += f"; two halves of the renders: {floor / apart:.3f}; {images} pictures a family"
     figures = [
         Figure("distance to fresh renders / between families", float(np.mean(list(near.values()))) / apart, 0.1,
-               least=False, n=pictures * len(families), note=note),
+               least=False, n=images * len(families), note=note),
     ]  # fmt: skip
     if patient:
         names = [name for name in families if name in patient]
@@ -118,7 +118,7 @@ def _drawn(context: EvaluationContext, part: Part) -> tuple[np.ndarray, np.ndarr
     harness = context.harness
     _, generator = item_rng(context.seed, "drawn", part.family, part.start)
     one, eight = [], []
-    for at, recipe in enumerate(single(context.seed, part.family, part.start, part.pictures)):
+    for at, recipe in enumerate(single(context.seed, part.family, part.start, part.images)):
         noise, states = harness.noise(generator), context.states(recipe.texts[0])
         one.append(harness.draw(states, recipe.scalars, noise))
         if at < part.slow:
@@ -127,24 +127,24 @@ def _drawn(context: EvaluationContext, part: Part) -> tuple[np.ndarray, np.ndarr
     return features, context.classify(eight)[0] if eight else features[:0]
 
 
-def intensity(pool: WorkerPool, renders: ReferenceStats, pictures: int) -> list[Figure]:
+def intensity(pool: WorkerPool, renders: ReferenceStats, images: int) -> list[Figure]:
     """Whether the intensity knob moves what the classifier reads as intensity, family by family."""
     families = pool.context.families
-    ranks = dict(zip(families, pool.map("intensity", _rank, [(name, pictures) for name in families]), strict=True))
-    own = renders.ranks(pool, families, pictures)
+    ranks = dict(zip(families, pool.map("intensity", _rank, [(name, images) for name in families]), strict=True))
+    own = renders.ranks(pool, families, images)
     worst = sorted(ranks, key=ranks.__getitem__)[:3]
     good, there = (sum(rank >= 0.9 for rank in some.values()) / len(families) for some in (ranks, own))
     mean = sum(ranks.values()) / len(ranks)
     note = f"mean {mean:.2f}; worst: " + ", ".join(f"{name} {ranks[name]:.2f}" for name in worst)
     note += f"; the same of renders: {100 * there:.0f} %, mean {sum(own.values()) / len(own):.2f}"
     return [Figure("families whose intensity follows the knob (Spearman ≥ 0.9)", good, 0.9, unit="%",
-                   n=pictures * len(ranks), note=note)]  # fmt: skip
+                   n=images * len(ranks), note=note)]  # fmt: skip
 
 
 def _rank(context: EvaluationContext, item: tuple[str, int]) -> float:
-    family, pictures = item
+    family, images = item
     rng, generator = item_rng(context.seed, "intensity", family)
     states = context.states(PHRASES[family][0])
-    knob = [k / max(pictures - 1, 1) for k in range(pictures)]
+    knob = [k / max(images - 1, 1) for k in range(images)]
     drawn = [context.harness.draw(states, any_scalars(rng, level), context.harness.noise(generator)) for level in knob]
     return spearman(knob, context.classify(drawn)[2][:, context.index(family)].tolist())

@@ -51,17 +51,17 @@ OFF_CENTRE = 0.1
 """Distance of the focus from the centre, in heights, from which it counts as off-centre."""
 
 
-def measure(pictures: torch.Tensor) -> dict[str, float]:
+def measure(images: torch.Tensor) -> dict[str, float]:
     """Values of all rules but `boil`, and `focus`, means over images float [batch, 3, h, w] in [0, 1]."""
-    lab = linear_to_oklab(decode(pictures))
+    lab = linear_to_oklab(decode(images))
     light, chroma = lab[:, 0], lab[:, 1:].norm(dim=1)
     dark = (light > 0.08) & (light < 0.35)
     return {
         "vivid": _share(chroma > 0.25),
         "accent": _accent(lab, chroma),
-        "clipped": _share((pictures > 254.5 / 255).any(1)),
+        "clipped": _share((images > 254.5 / 255).any(1)),
         "tint": float(chroma[dark].mean()) if dark.any() else 1.0,
-        "crushed": _share((pictures < 3 / 255).all(1)),
+        "crushed": _share((images < 3 / 255).all(1)),
         "quiet": _quiet(light),
         "slope": float(np.mean([spectrum_slope(one) for one in light])),
         "focus": _focus(light),
@@ -139,27 +139,27 @@ def boil(family: str, seed: int, cells: tuple[int, int], moments: int) -> float:
         shown = []
         for walk in (start, start + FRAME):
             recipe = Recipe(family, scalars=(0.6, hue, clock * walk % 1))
-            picture = render(field.at(one, 0, walk).clone(), [recipe])
-            shown.append(linear_to_oklab(decode(picture))[:, :1])
+            image = render(field.at(one, 0, walk).clone(), [recipe])
+            shown.append(linear_to_oklab(decode(image))[:, :1])
         parts.append(residual(*shown))
     return float(np.mean(parts))
 
 
-def examine(family: str, pictures: int, seed: int, cells: tuple[int, int]) -> dict[str, float]:
+def examine(family: str, images: int, seed: int, cells: tuple[int, int]) -> dict[str, float]:
     """All values of a family: plain images at intensities from low to high."""
     rng = random.Random(f"{seed} {family}")
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     recipes = [
-        Recipe(family, scalars=(0.15 + 0.8 * k / max(pictures - 1, 1), *(rng.random() for _ in PLAIN[1:])))
-        for k in range(pictures)
+        Recipe(family, scalars=(0.15 + 0.8 * k / max(images - 1, 1), *(rng.random() for _ in PLAIN[1:])))
+        for k in range(images)
     ]
-    rendered = render(torch.randn(pictures, 4, *cells, generator=generator), recipes)
-    return measure(rendered) | {"boil": boil(family, seed, cells, max(pictures // 4, 1))}
+    rendered = render(torch.randn(images, 4, *cells, generator=generator), recipes)
+    return measure(rendered) | {"boil": boil(family, seed, cells, max(images // 4, 1))}
 
 
 def evaluate_aesthetics(
     families: Sequence[str],
-    pictures: int,
+    images: int,
     seed: int,
     size: tuple[int, int],
     as_json: bool,
@@ -176,11 +176,11 @@ def evaluate_aesthetics(
             say(f"{rule.name:<8} {rule.text}: {_range(rule)}")
         say(f"\n{'family':<16}" + "".join(f"{rule.name:>10}" for rule in RULES) + f"{'focus':>10}")
     for family in families:
-        found = values[family] = examine(family, pictures, seed, cells)
+        found = values[family] = examine(family, images, seed, cells)
         kept = {rule.name: rule.kept(found[rule.name]) for rule in RULES}
         if as_json:
             row = {"kind": "family", "family": family, "values": found, "kept": kept, "passed": all(kept.values())}
-            say(json.dumps(row | {"n": pictures, "seed": seed, "off_centre": found["focus"] >= OFF_CENTRE}))
+            say(json.dumps(row | {"n": images, "seed": seed, "off_centre": found["focus"] >= OFF_CENTRE}))
         else:
             cells_text = "".join(f"{found[r.name]:>9.3f}{' ' if kept[r.name] else '!'}" for r in RULES)
             say(f"{family:<16}{cells_text}{found['focus']:>9.3f}{'*' if found['focus'] >= OFF_CENTRE else ' '}")

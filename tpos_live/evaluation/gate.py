@@ -45,16 +45,16 @@ class Verdict:
         return f"{self.family:16} {mark:6}  named {100 * self.named:3.0f} %  distance {self.apart:.2f}{wrong}"
 
 
-def judge_families(pool: WorkerPool, renders: ReferenceStats, families: Sequence[str], pictures: int) -> list[Verdict]:
+def judge_families(pool: WorkerPool, renders: ReferenceStats, families: Sequence[str], images: int) -> list[Verdict]:
     """The verdict on each of `families`, from so many one-step frames of training's captions with new noise.
 
     Raises ValueError for less than two families or frames.
     """
     if len(families) < 2:
         raise ValueError("the gate compares families: at least two are needed")
-    parts = [(name, start, min(PART, pictures - start)) for name in families for start in range(0, pictures, PART)]
+    parts = [(name, start, min(PART, images - start)) for name in families for start in range(0, images, PART)]
     done = list(zip(parts, pool.map("gate", _drawn, parts), strict=True))
-    real = renders.features(pool, families, pictures)
+    real = renders.features(pool, families, images)
     between = mean_distance(real)
     verdicts = []
     for name in families:

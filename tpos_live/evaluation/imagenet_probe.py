@@ -48,10 +48,10 @@ class SecondOpinionError(Exception):
     """No second opinion can be had: one line."""
 
 
-def second_opinion(pool: WorkerPool, photographs: Path, pictures: int) -> list[Figure]:
+def second_opinion(pool: WorkerPool, photographs: Path, images: int) -> list[Figure]:
     """The share of renders and of one-step images that the probe names rightly, class by class.
 
-    photographs: a folder. pictures: of each class. Classes whose family the engine does not know are left out of the
+    photographs: a folder. images: of each class. Classes whose family the engine does not know are left out of the
     images. Raises SecondOpinionError.
     """
     features()  # one line now if it is not installed
@@ -61,15 +61,15 @@ def second_opinion(pool: WorkerPool, photographs: Path, pictures: int) -> list[F
         raise SecondOpinionError(f"{photographs}: no photographs of {empty[0]}; --photographs wants images/land")
     known = [name for name in names if CLASSES[name][0] in pool.context.families]
     seen = pool.map("photographs", _photographs, [files[name] for name in names])
-    drawn = pool.map("second opinion", _drawn, [(name, pictures) for name in known])
-    made = pool.map("second opinion of renders", _rendered, [(name, pictures) for name in known])
+    drawn = pool.map("second opinion", _drawn, [(name, images) for name in known])
+    made = pool.map("second opinion of renders", _rendered, [(name, images) for name in known])
     photos = [(at, one) for at, part in enumerate(seen) for one in part]
     flat = np.concatenate([one for _, one in photos])
     labels = np.concatenate([np.full(len(one), at) for at, one in photos])
     group = np.concatenate([np.full(len(one), number) for number, (_, one) in enumerate(photos)])
     ridge, own = _best_ridge(flat, labels, group, len(names))
     probe = Probe(flat, labels, len(names), ridge)
-    truth = np.repeat([names.index(name) for name in known], pictures)
+    truth = np.repeat([names.index(name) for name in known], images)
     answers = {"one-step pictures": probe.named(np.concatenate(drawn)), "renders": probe.named(np.concatenate(made))}
     shares = {
         kind: {name: float((found == truth)[truth == names.index(name)].mean()) for name in known}
@@ -82,7 +82,7 @@ def second_opinion(pool: WorkerPool, photographs: Path, pictures: int) -> list[F
     last = f"{100 / len(names):.0f} % is chance"
     return [
         Figure("second opinion: one-step pictures in their class", right["one-step pictures"], BAR, unit="%",
-               n=len(truth), note=f"{told['one-step pictures']} %; {last}"),
+               n=len(truth), note=f"{told['one-step images']} %; {last}"),
         Figure("second opinion: renders in their class", right["renders"], unit="%", n=len(truth),
                note=f"{told['renders']} %"),
         Figure("second opinion: photographs in their class, each left out once", own, unit="%", n=len(photos),
@@ -155,9 +155,9 @@ def features() -> Any:
 
 
 @torch.inference_mode()
-def look(pictures: torch.Tensor) -> np.ndarray:
+def look(images: torch.Tensor) -> np.ndarray:
     """Features [batch, 1280] of images [batch, 3, h, w] in [0, 1]."""
-    small = F.interpolate(pictures, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+    small = F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
     found: np.ndarray = features().extract_features((small * 255 - 127) / 128).mean((2, 3)).numpy()
     return found
 
@@ -184,11 +184,11 @@ def _drawn(context: EvaluationContext, item: tuple[str, int]) -> np.ndarray:
     name, count = item
     rng, generator = item_rng(context.seed, "second opinion", name)
     states = context.states(PHRASES[CLASSES[name][0]][0])
-    pictures = [
+    images = [
         context.harness.draw(states, any_scalars(rng, rng.uniform(0.3, 0.9)), context.harness.noise(generator))
         for _ in range(count)
     ]
-    return np.concatenate([look(as_tensor(pictures[at : at + 8])) for at in range(0, count, 8)])
+    return np.concatenate([look(as_tensor(images[at : at + 8])) for at in range(0, count, 8)])
 
 
 def _rendered(context: EvaluationContext, item: tuple[str, int]) -> np.ndarray:

@@ -133,8 +133,8 @@ def _both(context: EvaluationContext, item: tuple[int, tuple[str, ...]]) -> bool
     rng, generator = item_rng(context.seed, "renders of two", number)
     first, second = rng.sample(families, 2)
     scalars = (0.7, *(rng.random() for _ in PLAIN[1:]))
-    picture = render(_noise(generator), [Recipe(first, second=second, share=0.5, scalars=scalars)])
-    return {first, second} <= context.families_in_parts(picture)[0]
+    image = render(_noise(generator), [Recipe(first, second=second, share=0.5, scalars=scalars)])
+    return {first, second} <= context.families_in_parts(image)[0]
 
 
 def _noise(generator: torch.Generator) -> torch.Tensor:

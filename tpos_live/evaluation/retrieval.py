@@ -32,13 +32,13 @@ class Excerpt:
     heard: np.ndarray
 
 
-def look(pictures: Sequence[np.ndarray]) -> np.ndarray:
+def look(images: Sequence[np.ndarray]) -> np.ndarray:
     """Curves of images uint8 [h, w, 3]: mean L, a, b, contrast, chroma, and the change since the image before
     (mean CIELAB distance, and of L alone): float64 [images, 7]."""
     cv2 = optional_library("cv2", "evaluate")
     rows, before = [], None
-    for picture in pictures:
-        small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    for image in images:
+        small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
         step = lab - (lab if before is None else before)
         chroma = np.hypot(lab[:, 1], lab[:, 2]).mean()
@@ -50,7 +50,7 @@ def look(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 def listen(mono: np.ndarray, count: int, fps: float) -> np.ndarray:
     """Curves of a sound (float [n] at 48 kHz): level and rise of seven bands and the rise of the whole, one row for
-    each of `count` pictures: float64 [count, 15]. Only numpy: an ear that is not ours."""
+    each of `count` images: float64 [count, 15]. Only numpy: an ear that is not ours."""
     width, hop = round(_WINDOW * RATE), round(0.01 * RATE)
     padded = np.concatenate([np.zeros(width // 2), mono, np.zeros(width)])
     starts = np.arange(0, len(mono), hop)
@@ -100,7 +100,7 @@ class Probe:
         self._worth = np.nan_to_num(np.array(explained)).clip(0.0) ** 2
 
     def score(self, seen: np.ndarray, heard: np.ndarray) -> float:
-        """How well a sound fits the pictures: correlations with what is predicted, weighted by their worth."""
+        """How well a sound fits the images: correlations with what is predicted, weighted by their worth."""
         predicted, true = _standard(_context(seen) @ self._weights), _standard(heard)
         return float((self._worth * (predicted * true).mean(axis=0)).sum())
 

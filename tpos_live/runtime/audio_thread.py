@@ -112,7 +112,7 @@ class AudioThread:
             now = time.perf_counter()
             try:
                 chunk = self._sound.pull(now)
-                for line in self._sound.remarks():
+                for line in self._sound.take_log_lines():
                     log.log(NOTICE, line)
                 if chunk is not None and len(chunk.mono):
                     if self._on_chunk is not None:

@@ -64,7 +64,7 @@ def analyze_frames(
     for stereo in frame_pieces(sound, fps, log.warning):
         heard += len(stereo)
         mono = downmix.push(stereo)
-        if line := downmix.remark():
+        if line := downmix.take_message():
             log.warning(line)
         audio_processor.process(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
         params = audio_processor.frame_params.latest() or params
@@ -95,7 +95,7 @@ def render_frames(
         for params in analyze_frames(pipeline, audio_processor, snapshot, sound, fps):
             now = snapshot if shown is None else shown(params.time)
             yield params, pipeline.draw(params, audio_processor.embedding.latest(), now, now=params.time)
-            if line := pipeline.generator.remark():
+            if line := pipeline.generator.take_message():
                 log.warning(line)
 
 
@@ -141,7 +141,7 @@ def write_video(
                 video.put(params, frame, piece)
                 length += len(piece)
     except BaseException:
-        if writer.pictures:
+        if writer.frames_written:
             written_s, whole_s = hms(writer.frames / fps), hms(count / fps)
             log.error(f"not finished: {written_s} of {whole_s} are in {writer.part}, which plays")
         raise

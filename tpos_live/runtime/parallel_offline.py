@@ -94,11 +94,11 @@ def _crew(
     """Start the workers; yields a function that waits for the next frame of one of them."""
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    pictures = [context.Queue(maxsize=segment) for _ in range(workers)]
+    frames = [context.Queue(maxsize=segment) for _ in range(workers)]
     crew = [
         context.Process(
             target=_work,
-            args=(rank, workers, settings, values, sound, fps, analyze, segment, pictures[rank], ready, os.getpid()),
+            args=(rank, workers, settings, values, sound, fps, analyze, segment, frames[rank], ready, os.getpid()),
             name=f"worker-{rank}",
             daemon=True,
         )
@@ -108,7 +108,7 @@ def _crew(
     def take(rank: int) -> Frame:
         while True:
             try:
-                found = pictures[rank].get(timeout=PATIENCE)
+                found = frames[rank].get(timeout=PATIENCE)
             except queue.Empty:
                 if not crew[rank].is_alive():
                     code = crew[rank].exitcode

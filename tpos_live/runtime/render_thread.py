@@ -193,7 +193,7 @@ class RenderThread:
         # While the GPU renders, Python builds the next conditioning: saves 0.5 ms, from parameters one frame older.
         early = meanwhile if self._generator.on_card and not self._pace.capped else None
         self._frames.put(self._generator.generate(FrameRequest(params, built, snapshot), meanwhile=early))
-        if line := self._generator.remark():
+        if line := self._generator.take_message():
             log.log(NOTICE, line)
         self.drawn += 1
         self.busy += self._generator.busy_s

@@ -188,8 +188,8 @@ class _Decoder(torch.nn.Module):
         self.scale = 1.0 / float(engine.vae.config.scaling_factor)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        picture = self.vae.decode(latent * self.scale, return_dict=False)[0]
-        pixels = (picture * 127.5 + 127.5).clamp(0, 255).round()
+        image = self.vae.decode(latent * self.scale, return_dict=False)[0]
+        pixels = (image * 127.5 + 127.5).clamp(0, 255).round()
         return pixels.permute(0, 2, 3, 1).to(torch.uint8)
 
 

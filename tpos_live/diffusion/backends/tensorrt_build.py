@@ -51,8 +51,8 @@ class HalfDecoder(torch.nn.Module):
         self.scale = 1.0 / float(vae.config.scaling_factor)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        picture = self.vae.decode((latent * self.scale).to(self.vae.dtype), return_dict=False)[0]
-        return (picture.float() * 127.5 + 127.5).clamp(0, 255).round().permute(0, 2, 3, 1)  # type: ignore[no-any-return]
+        image = self.vae.decode((latent * self.scale).to(self.vae.dtype), return_dict=False)[0]
+        return (image.float() * 127.5 + 127.5).clamp(0, 255).round().permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 
 @torch.inference_mode()

@@ -88,7 +88,7 @@ class LiveLoras:
         self._behind = False
         self._lock = threading.Lock()
         self._told: set[str] = set()
-        self._remark: list[str] = []
+        self._log_lines: list[str] = []
         self.rest()
 
     @property
@@ -131,9 +131,9 @@ class LiveLoras:
         with self._lock:
             yield
 
-    def remark(self) -> str:
+    def take_message(self) -> str:
         """Why a weight that was moved does nothing, one line, told once; "" where there is nothing to tell."""
-        told, self._remark = self._remark, []
+        told, self._log_lines = self._log_lines, []
         return "; ".join(told)
 
     @torch.no_grad()
@@ -169,4 +169,4 @@ class LiveLoras:
                 continue
             if line not in self._told:
                 self._told.add(line)
-                self._remark.append(line)
+                self._log_lines.append(line)

@@ -79,14 +79,14 @@ class AutoencoderPixelShuffle(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.encoder: nn.Module = nn.Conv2d(3, latent_channels, downscale, stride=downscale)
         self.decoder: nn.Module = Decoder(latent_channels, decoder_channels, decoder_blocks, downscale)
 
-    def encode(self, picture: torch.Tensor) -> torch.Tensor:
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
         """Latents [batch, latent_channels, h, w] of pictures [batch, 3, downscale * h, downscale * w] in [-1, 1]."""
-        found: torch.Tensor = self.encoder(picture)
+        found: torch.Tensor = self.encoder(image)
         return found
 
     def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
         """Pictures about [-1, 1], as a tuple of one, whatever `return_dict` says."""
         return (self.decoder(latents),)
 
-    def forward(self, picture: torch.Tensor) -> Any:
-        return self.decode(self.encode(picture))[0]
+    def forward(self, image: torch.Tensor) -> Any:
+        return self.decode(self.encode(image))[0]

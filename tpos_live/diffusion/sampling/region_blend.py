@@ -72,9 +72,9 @@ class RegionBlender:
             masks.copy_(self._masked(latent * skip + predictions * out, self._share[:count]))
         return (predictions * masks).sum(0, keepdim=True)
 
-    def _masked(self, pictures: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    def _masked(self, images: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
         """Masks [K, 1, h, w], one in sum at each place, of pictures [K, C, h, w]."""
-        contrast = blur((pictures - blur(pictures, self._wide)).square().sum(1, keepdim=True).sqrt(), self._fine)
+        contrast = blur((images - blur(images, self._wide)).square().sum(1, keepdim=True).sqrt(), self._fine)
         contrast = contrast / contrast.mean((2, 3), keepdim=True).clamp_min(_TINY)
         apart = contrast - contrast.mean(0, keepdim=True)
         scores = apart / (SOFT * apart.square().mean().sqrt().clamp_min(_TINY))

@@ -121,7 +121,7 @@ class StreamBatchSampler(Sampler):
         if self._stream is not None:
             self._stream.reset()
 
-    def remark(self) -> str:
+    def take_message(self) -> str:
         """Why no frames are in flight although they were asked for, told once; "" where there is nothing to tell."""
         told, self._told = self._told, self.batch_reason
         return self.batch_reason if self.batch_reason != told else ""

@@ -50,19 +50,19 @@ class SceneClassifier(nn.Module):
         self.family = nn.Linear(FEATURES, len(families))
         self.strength = nn.Sequential(nn.Linear(FEATURES, 64), nn.SiLU(), nn.Linear(64, len(families)))
 
-    def embed(self, pictures: torch.Tensor) -> torch.Tensor:
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Features float [batch, FEATURES] of images [batch, 3, h, w] in [0, 1], of any size."""
-        features: torch.Tensor = self.features(self.places(pictures).mean((2, 3)))
+        features: torch.Tensor = self.features(self.places(images).mean((2, 3)))
         return features
 
-    def places(self, pictures: torch.Tensor) -> torch.Tensor:
+    def places(self, images: torch.Tensor) -> torch.Tensor:
         """What is seen at each place [batch, channels, rows, columns], one every sixteenth of SIDE."""
-        seen: torch.Tensor = self.body(shrink(pictures) * 4 - 2)
+        seen: torch.Tensor = self.body(shrink(images) * 4 - 2)
         return seen
 
-    def parts(self, pictures: torch.Tensor) -> torch.Tensor:
+    def parts(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [batch, parts, families] of all parts of PART by PART places, overlapping."""
-        return self.within(self.places(pictures))
+        return self.within(self.places(images))
 
     def within(self, places: torch.Tensor) -> torch.Tensor:
         """The same of what `places` gives."""
@@ -70,9 +70,9 @@ class SceneClassifier(nn.Module):
         logits: torch.Tensor = self.family(F.silu(self.features(pooled)))
         return logits
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [batch, families], and for each family the intensity if it is that one, about [0, 1]."""
-        features = F.silu(self.embed(pictures))
+        features = F.silu(self.embed(images))
         return self.family(features), self.strength(features)
 
 
@@ -86,12 +86,12 @@ class _Residual(nn.Module):
         return x + F.silu(self.norm(self.conv(x)))
 
 
-def shrink(pictures: torch.Tensor) -> torch.Tensor:
+def shrink(images: torch.Tensor) -> torch.Tensor:
     """Pictures [batch, 3, h, w] with SIDE pixels along the shorter side, by means over areas."""
-    h, w = pictures.shape[-2:]
+    h, w = images.shape[-2:]
     scale = SIDE / min(h, w)
     size = (round(h * scale), round(w * scale))
-    return pictures if size == (h, w) else F.interpolate(pictures, size=size, mode="area")
+    return images if size == (h, w) else F.interpolate(images, size=size, mode="area")
 
 
 def save_classifier(classifier: SceneClassifier, path: Path, facts: dict[str, object]) -> None:

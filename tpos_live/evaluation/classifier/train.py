@@ -70,7 +70,7 @@ def wide(rng: random.Random, family: str, second: str | None = None) -> Recipe:
     return Recipe(family, second, share, style=style, mood=mood, colour=colour, scalars=scalars)
 
 
-class Pictures:
+class Images:
     """Fresh renders of known families and intensity, the same for the same seed."""
 
     def __init__(self, families: Sequence[str], seed: int, device: torch.device, two: float = 0.0) -> None:
@@ -106,15 +106,15 @@ class Pictures:
 
 
 _KEPT = ("pictures", "kind", "second", "strength")
-"""What a pool keeps of each image, in the order of `Pictures.make`."""
+"""What a pool keeps of each image, in the order of `Images.make`."""
 
 
 class Pool:
     """The last CAPACITY images of a source, small; `fresh` says where the newest are. Kept in a file between runs."""
 
-    def __init__(self, source: Pictures, device: torch.device) -> None:
+    def __init__(self, source: Images, device: torch.device) -> None:
         self.source = source
-        self.pictures = torch.empty(CAPACITY, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
+        self.images = torch.empty(CAPACITY, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
         self.kind, self.second = (torch.empty(CAPACITY, dtype=torch.long, device=device) for _ in range(2))
         self.strength = torch.empty(CAPACITY, device=device)
         self.at = self.filled = 0
@@ -180,7 +180,7 @@ def train_classifier(
         rate = RATE / 2 if known.families == classifier.families else RATE
     classifier = classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=rate, weight_decay=0.02)
-    pool = Pool(Pictures(families, seed + before, device, TWO), device)
+    pool = Pool(Images(families, seed + before, device, TWO), device)
     if run is not None and resume:
         pool.load(run / "pictures.safetensors")
     first = min(FIRST, max(BATCH, round(FIRST * minutes)))
@@ -197,10 +197,10 @@ def train_classifier(
             pool.renew(FRESH)
             take = torch.randint(pool.filled, (BATCH,), generator=rng)
             take[-FRESH:] = pool.fresh  # so that every image is seen at once
-            pictures = augment(pool.pictures[take].float() / 255, rng)
+            images = augment(pool.images[take].float() / 255, rng)
             named, other, strength = pool.kind[take], pool.second[take], pool.strength[take]
             with coarse(device):
-                seen = classifier.places(pictures)
+                seen = classifier.places(images)
             loss, answers = losses(classifier, seen.float(), named, other, strength, rng)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -283,11 +283,11 @@ def coarse(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, torch.bfloat16)
 
 
-def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+def augment(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Another cut of each, half of them mirrored, a third softened: [batch, 3, CUT, CUT] of [batch, 3, SIDE, SIDE]."""
-    count = len(pictures)
+    count = len(images)
     places = torch.randint(SIDE - CUT + 1, (count, 2), generator=rng).tolist()
-    cuts = torch.stack([one[:, y : y + CUT, x : x + CUT] for one, (y, x) in zip(pictures, places, strict=True)])
+    cuts = torch.stack([one[:, y : y + CUT, x : x + CUT] for one, (y, x) in zip(images, places, strict=True)])
     flip = torch.rand(count, generator=rng) < 0.5
     cuts[flip] = cuts[flip].flip(-1)
     some = torch.randperm(count, generator=rng)[: count // 3]
@@ -304,9 +304,9 @@ def window(places: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     return places[:, :, y : y + PART, x : x + PART].mean((2, 3))
 
 
-def soften(pictures: torch.Tensor, cells: int) -> torch.Tensor:
-    """Blurred pictures: a small network's are soft, and an aurora without its finest rays is one still."""
-    return F.interpolate(F.avg_pool2d(pictures, cells), size=pictures.shape[-2:], mode="bilinear", align_corners=False)
+def soften(images: torch.Tensor, cells: int) -> torch.Tensor:
+    """Blurred images: a small network's are soft, and an aurora without its finest rays is one still."""
+    return F.interpolate(F.avg_pool2d(images, cells), size=images.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def examine(classifier: SceneClassifier, seed: int, count: int, device: torch.device) -> dict[str, object]:
@@ -315,7 +315,7 @@ def examine(classifier: SceneClassifier, seed: int, count: int, device: torch.de
     The plain ones among them have any palette and style, but no mood, which exposes an image brighter or darker.
     Each is looked at once more softened, as a small network's images are.
     """
-    source = Pictures(classifier.families, seed, device)
+    source = Images(classifier.families, seed, device)
     plain: list[bool] = []
     soft: list[bool] = []
     right: dict[str, list[bool]] = {name: [] for name in classifier.families}
@@ -323,9 +323,9 @@ def examine(classifier: SceneClassifier, seed: int, count: int, device: torch.de
     said: dict[str, list[float]] = {name: [] for name in classifier.families}
     taken: Counter[tuple[str, str]] = Counter()
     for _ in range(-(-count // 24)):
-        pictures, kind, _, strength = source.make(24)
-        logits, strengths = classifier(pictures.float() / 255)
-        soft += (classifier(soften(pictures.float() / 255, 4))[0].argmax(1) == kind).tolist()
+        images, kind, _, strength = source.make(24)
+        logits, strengths = classifier(images.float() / 255)
+        soft += (classifier(soften(images.float() / 255, 4))[0].argmax(1) == kind).tolist()
         for row, number in enumerate(kind.tolist()):
             name, answer = classifier.families[number], classifier.families[int(logits[row].argmax())]
             right[name].append(answer == name)

@@ -42,14 +42,14 @@ class EvaluationContext:
         """The place of a family among the classifier's answers."""
         return self.classifier.families.index(family)
 
-    def classify(self, pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def classify(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Features [n, 64], logits [n, families] and intensities [n, families] of uint8 images."""
-        return self.classify_tensors([as_tensor(pictures[at : at + BATCH]) for at in range(0, len(pictures), BATCH)])
+        return self.classify_tensors([as_tensor(images[at : at + BATCH]) for at in range(0, len(images), BATCH)])
 
     @torch.inference_mode()
-    def families_in_parts(self, pictures: torch.Tensor) -> list[set[str]]:
+    def families_in_parts(self, images: torch.Tensor) -> list[set[str]]:
         """The families that the classifier names in some part of each picture [batch, 3, H, W] in [0, 1]."""
-        named = self.classifier.parts(pictures).argmax(-1)
+        named = self.classifier.parts(images).argmax(-1)
         return [{self.classifier.families[number] for number in set(row)} for row in named.tolist()]
 
     @torch.inference_mode()

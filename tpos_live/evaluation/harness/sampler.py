@@ -107,6 +107,6 @@ class SamplerHarness:
         return tokens
 
 
-def as_tensor(pictures: Sequence[np.ndarray]) -> torch.Tensor:
+def as_tensor(images: Sequence[np.ndarray]) -> torch.Tensor:
     """Images uint8 [H, W, 3] as float [batch, 3, H, W] in [0, 1]."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255

@@ -42,12 +42,12 @@ def flow(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     return shift
 
 
-def warp(picture: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+def warp(image: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """picture(x + shift), bilinear; what lies outside is the border's."""
-    h, w = picture.shape[-2:]
+    h, w = image.shape[-2:]
     y, x = torch.meshgrid(torch.arange(h, dtype=shift.dtype), torch.arange(w, dtype=shift.dtype), indexing="ij")
     grid = torch.stack([(2 * (x + shift[:, 0]) + 1) / w - 1, (2 * (y + shift[:, 1]) + 1) / h - 1], -1)
-    return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def residual(before: torch.Tensor, after: torch.Tensor) -> float:
@@ -58,8 +58,8 @@ def residual(before: torch.Tensor, after: torch.Tensor) -> float:
     return float((before - warp(after, flow(before, after))).abs().mean() / change)
 
 
-def _slopes(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    wide = F.pad(picture, (1, 1, 1, 1), mode="replicate")
+def _slopes(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    wide = F.pad(image, (1, 1, 1, 1), mode="replicate")
     return (wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]) / 2, (wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]) / 2
 
 

@@ -15,7 +15,7 @@ _stats = optional_library("scipy.stats", "evaluate")
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """Fréchet distance of two clouds of features [n, d], taken as Gaussians.
 
-    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson and Landau 1982; for pictures: Heusel et al. 2017).
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Dowson and Landau 1982; for images: Heusel et al. 2017).
     Biased upwards for small n: compare only distances with the same n. Raises ValueError for less than two rows.
     """
     if min(len(a), len(b)) < 2:
@@ -43,20 +43,20 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     return float(_stats.spearmanr(a, b).statistic)
 
 
-def sharpness(pictures: np.ndarray) -> np.ndarray:
+def sharpness(images: np.ndarray) -> np.ndarray:
     """Mean length of the gradient of lightness, float [batch], of uint8 images [batch, H, W, 3]."""
-    grey = pictures.astype(np.float32).mean(-1) / 255
+    grey = images.astype(np.float32).mean(-1) / 255
     down, across = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     lengths: np.ndarray = np.sqrt(down**2 + across**2).mean((1, 2))
     return lengths
 
 
-def small(picture: np.ndarray, side: int = 64) -> np.ndarray:
+def small(image: np.ndarray, side: int = 64) -> np.ndarray:
     """An image uint8 [H, W, 3] as float32 [side, ~, 3] in [0, 1], by means over whole blocks."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     block = max(min(height, width) // side, 1)
     rows, columns = height // block, width // block
-    cut = picture[: rows * block, : columns * block].astype(np.float32) / 255
+    cut = image[: rows * block, : columns * block].astype(np.float32) / 255
     means: np.ndarray = cut.reshape(rows, block, columns, block, 3).mean((1, 3))
     return means
 

@@ -1,4 +1,4 @@
-"""From light to a finished picture: bloom, film, mood and style.
+"""From light to a finished image: bloom, film, mood and style.
 
 Everything is in linear light until `film`; styles act on the finished image.
 """
@@ -70,9 +70,9 @@ def encode(linear: torch.Tensor) -> torch.Tensor:
     return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-6) ** (1 / 2.4) - 0.055)
 
 
-def decode(picture: torch.Tensor) -> torch.Tensor:
+def decode(image: torch.Tensor) -> torch.Tensor:
     """sRGB values to linear (IEC 61966-2-1)."""
-    return torch.where(picture <= 0.04045, picture / 12.92, ((picture.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+    return torch.where(image <= 0.04045, image / 12.92, ((image.clamp(min=0) + 0.055) / 1.055) ** 2.4)
 
 
 def apply_mood(light: torch.Tensor, mood: torch.Tensor) -> torch.Tensor:
@@ -83,11 +83,11 @@ def apply_mood(light: torch.Tensor, mood: torch.Tensor) -> torch.Tensor:
     return exposure * coloured * ((grey + 0.02) / 0.3).clamp(0.05, 8.0) ** (contrast - 1)
 
 
-def apply_style(picture: torch.Tensor, style: str) -> torch.Tensor:
+def apply_style(image: torch.Tensor, style: str) -> torch.Tensor:
     """Give a finished picture [batch, 3, h, w] in [0, 1] the style of that name."""
     if style == "natural":
-        return picture
-    lab = linear_to_oklab(decode(picture))
+        return image
+    lab = linear_to_oklab(decode(image))
     lightness, chroma = lab[:, :1], lab[:, 1:]
     if style == "monochrome":
         tint = torch.tensor([0.004, -0.012], device=lab.device, dtype=lab.dtype).view(1, 2, 1, 1)

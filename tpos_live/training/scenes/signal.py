@@ -138,7 +138,7 @@ def glitch(f: Fields, k: SceneParameters) -> Light:
     for side in (-1.0, 0.0, 1.0):
         x = f.x - shift - side * part
         channels.append(_broadcast(f, k, x)[:, int(side) + 1 : int(side) + 2])
-    picture = torch.cat(channels, 1)
+    image = torch.cat(channels, 1)
     scan = 0.88 + 0.12 * torch.cos(f.y * math.tau * 21.0)
     roll = 1 + 0.35 * torch.cos(math.pi * f.y - k.phase) * (0.3 + 0.7 * k.intensity)
     hot = stuck * step(0.4, 1.4, f.at(0, 0.8, block_x, block_y)) + 0.4 * calm.abs() * step(
@@ -149,7 +149,7 @@ def glitch(f: Fields, k: SceneParameters) -> Light:
         * hot
         * (0.2 + 0.9 * k.intensity)
     )
-    light = picture * scan * roll
+    light = image * scan * roll
     return Light(light * 0.8, light * 0.25 + flash * scan)
 
 
