@@ -3,8 +3,8 @@
 Every pair of classes is left out in turn, with each name and made sound that means the same; the meaning is settled
 anew on what is left (`training/audio_model/ridge_head.py`), and the held-out clips of each fold are named among all
 classes, after 5 s.
-Needs what `train ears` and `train encoder --leave-out-fold` left in the folder of runs. These ears heard clips of the
-pair in other folds, without a name; for ears that never did see `evaluate encoder --zero-shot`.
+Needs what `train backbone` and `train encoder --leave-out-fold` left in the folder of runs. These backbones heard clips
+of the pair in other folds, without a name; for backbones that never did see `evaluate encoder --zero-shot`.
 
 Printed by the share of common nearness that is taken off (`audio_encoder/csls.py`): what is right of the two classes
 that were left out, of the others, and the harmonic mean of both (Xian et al., CVPR 2017). --out 3 leaves out three.
@@ -36,7 +36,7 @@ WEIGHTS = sorted({0.0, 0.3, CSLS_WEIGHT, 0.7, 0.8, ZERO_SHOT_CSLS_WEIGHT, 1.0, 1
 
 @dataclass
 class Fold:
-    """What the ears of a fold remember of all clips, made and unnamed sounds: float [moments, n, 2 * width]."""
+    """What the backbone of a fold gives of all clips, made and unnamed sounds: float [moments, n, 2 * width]."""
 
     number: int
     clips: torch.Tensor
@@ -50,7 +50,7 @@ def remember(
     taught = [*(clip for clip in clips if clip.fold != fold), *made]
     trainer = EncoderTrainer(
         taught, sentences, Layout(), EncoderPlan(), 0, run / f"fold-{fold}-checkpoint",
-        ears=run / f"ears-fold-{fold}.safetensors",
+        backbone=run / f"ears-fold-{fold}.safetensors",
     )  # fmt: skip
     if not trainer.load():
         raise SystemExit(f"no training of fold {fold} in {run}; tpos-live train encoder --leave-out-fold {fold}")
@@ -105,7 +105,7 @@ def main() -> None:
     targets = arguments.run / "lessons.npz"
     known = read_unlabeled(targets, sentences, (), besides)
     if known is None:
-        raise SystemExit(f"no lessons in {targets}; tpos-live train ears")
+        raise SystemExit(f"no targets in {targets}; tpos-live train backbone")
     numbers = sorted({clip.fold for clip in clips})
     folds = [remember(arguments.run, number, clips, made, known, sentences) for number in numbers]
     right: dict[tuple[float, bool], list[bool]] = {}

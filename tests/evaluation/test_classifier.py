@@ -104,7 +104,7 @@ def test_a_damaged_classifier_is_one_line_with_the_remedy(tmp_path: Path, damage
         path.write_bytes(b"\xff" * 99)
     else:
         save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(ClassifierError, match="train judge") as caught:
+    with pytest.raises(ClassifierError, match="train classifier") as caught:
         load_classifier(tmp_path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 

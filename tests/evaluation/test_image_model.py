@@ -141,7 +141,7 @@ def test_a_classifier_of_more_families_than_the_engine_knows_judges_those(engine
 def test_an_engine_without_a_classifier_is_one_line(engine_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(engine_folder, tmp_path / "engine"))
     shutil.rmtree(folder / "judge")
-    with pytest.raises(ClassifierError, match="train judge"):
+    with pytest.raises(ClassifierError, match="train classifier"):
         Evaluation(folder, 1, FEW)
 
 

@@ -207,7 +207,7 @@ def test_names_are_learned_by_the_ears_that_may_be_used(
         assert read_metadata(made)["training"]["ears"] == name
     lines.clear()
     own = run / backbone_file(1)
-    made = train_encoder(clips, tmp_path / "made", minutes=0, ears=own, **options)  # type: ignore[arg-type]
+    made = train_encoder(clips, tmp_path / "made", minutes=0, backbone=own, **options)  # type: ignore[arg-type]
     assert f"starting from the audio backbone in {own}" in lines
-    with pytest.raises(DataError, match=r"none\.safetensors: there is no audio backbone; `tpos-live train ears`"):
-        train_encoder(clips, tmp_path / "made", minutes=0, ears=tmp_path / "none.safetensors", **options)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"none\.safetensors: there is no audio backbone; `tpos-live train backbone`"):
+        train_encoder(clips, tmp_path / "made", minutes=0, backbone=tmp_path / "none.safetensors", **options)  # type: ignore[arg-type]

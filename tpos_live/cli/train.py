@@ -5,6 +5,7 @@ Only light modules are imported here; each command imports what it needs when it
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 
 import click
@@ -18,6 +19,13 @@ def _names(listed: str) -> list[str]:
 @click.group()
 def train() -> None:
     """Train the networks that are in the box."""
+
+
+def _also(command: click.Command, old: str) -> None:
+    """Keep a command's old name: it works, is not listed, and says the new one."""
+    alias = copy(command)
+    alias.name, alias.hidden, alias.deprecated = old, True, f"Its name is now `train {command.name}`."
+    train.add_command(alias)
 
 
 @train.command()
@@ -61,7 +69,7 @@ def ember(
 @click.option("--soundfont", type=click.Path(path_type=Path), help="General MIDI (.sf2), to make music with.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
-def ears(
+def backbone(
     sounds: Path,
     teacher: Path,
     minutes: float,
@@ -85,6 +93,9 @@ def ears(
     )  # fmt: skip
 
 
+_also(backbone, "ears")
+
+
 @train.command()
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint.")
@@ -101,7 +112,12 @@ def ears(
 )
 @click.option("--variant", type=click.Choice(["own", "paper"]), default="own", help="paper: TPoS as it was released.")
 @click.option("--leave-out-classes", default="", metavar="A,B", help="Train without these, to measure zero-shot.")
-@click.option("--ears", type=click.Path(path_type=Path), help="Of `train ears`; default: those in --run that fit.")
+@click.option(
+    "--backbone",
+    "--ears",
+    type=click.Path(path_type=Path),
+    help="Of `train backbone`; default: those in --run that fit.",
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps instead of minutes.")
 def encoder(
     data: Path,
@@ -115,7 +131,7 @@ def encoder(
     without: tuple[str, ...],
     variant: str,
     leave_out_classes: str,
-    ears: Path | None,
+    backbone: Path | None,
     steps: int | None,
 ) -> None:
     """Train the sound encoder on clips and procedural sounds."""
@@ -125,7 +141,7 @@ def encoder(
     train_encoder(
         data, output, minutes=minutes, leave_out_fold=leave_out_fold, resume=resume, seed=seed, threads=threads,
         run=run, layout=Layout(**dict.fromkeys(without, False)), steps=steps,  # type: ignore[arg-type]
-        paper=variant == "paper", without=_names(leave_out_classes), ears=ears,
+        paper=variant == "paper", without=_names(leave_out_classes), backbone=backbone,
     )  # fmt: skip
 
 
@@ -137,7 +153,7 @@ def encoder(
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
-def judge(
+def classifier(
     minutes: float, families: str, output: Path | None, resume: bool, seed: int, threads: int | None,
     accelerator: str | None,
 ) -> int:  # fmt: skip
@@ -145,6 +161,9 @@ def judge(
     from tpos_live.evaluation.classifier.command import run
 
     return run(minutes, families, output, resume, seed, threads, accelerator)
+
+
+_also(classifier, "judge")
 
 
 @train.command()

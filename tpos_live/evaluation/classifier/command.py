@@ -1,4 +1,4 @@
-"""`tpos-live train judge`."""
+"""`tpos-live train classifier`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The classifier: a small network that names the scene family of an image and says how intense it is.
 
-It is trained on rendered scenes alone (`tpos-live train judge`), so it knows what a scene should look
+It is trained on rendered scenes alone (`tpos-live train classifier`), so it knows what a scene should look
 like and has never seen an image of the engine that it judges.
 """
 
@@ -117,7 +117,7 @@ def load_classifier(folder: Path) -> tuple[SceneClassifier, dict[str, object]]:
 
     path = folder / FILE
     if not path.exists():
-        raise ClassifierError(f"{path}: there is no classifier; make it with tpos-live train judge")
+        raise ClassifierError(f"{path}: there is no classifier; make it with tpos-live train classifier")
     try:
         with safe_open(path, framework="pt") as opened:
             header = opened.metadata()
@@ -126,6 +126,6 @@ def load_classifier(folder: Path) -> tuple[SceneClassifier, dict[str, object]]:
         facts = dict(json.loads(header["facts"]))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ClassifierError(
-            f"{path}: damaged classifier ({first_line(error)}); make it again: tpos-live train judge"
+            f"{path}: damaged classifier ({first_line(error)}); make it again: tpos-live train classifier"
         ) from error
     return classifier.eval().requires_grad_(False), facts

@@ -1,4 +1,4 @@
-"""Train the classifier on fresh renders: `tpos-live train judge`.
+"""Train the classifier on fresh renders: `tpos-live train classifier`.
 
 Every family, in every style, mood and colour, at every intensity, a third of them softened; a quarter of the images
 hold two families, one beside the other. Rendering costs more than training, so a pool keeps the images small, serves

@@ -1,4 +1,4 @@
-"""Pretrain the audio backbone before it learns any label: `tpos-live train ears`.
+"""Pretrain the audio backbone before it learns any label: `tpos-live train backbone`.
 
 Convolutions and LSTM learn to say what a teacher says of thousands of sounds that nobody labelled (distillation, Hinton
 et al. 2015, here of an embedding), and how dense procedural sounds are, whatever their level. The sound encoder's
@@ -146,7 +146,7 @@ def pretrain_backbone(
     soundfont: Path | None = None,
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
-    """Teach ears on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
+    """Pretrain the backbone on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
 
     The targets are kept in run/lessons.npz. soundfont: synthetic music is played with it; without one there is none.
     resume: continue with the backbone that is there. data: clips of `train encoder` that are used too, without those
@@ -189,7 +189,7 @@ def pretrain_backbone(
     optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
     net.train()
     begin, steps, shown = time.monotonic(), 0, 1.0
-    with tqdm(total=round(60 * minutes), unit="s", desc="ears", mininterval=2.0) as bar:
+    with tqdm(total=round(60 * minutes), unit="s", desc="backbone", mininterval=2.0) as bar:
         while (spent := time.monotonic() - begin) < 60 * minutes:
             for group in optimizer.param_groups:
                 fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * spent / (60 * minutes)))

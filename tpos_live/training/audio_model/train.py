@@ -53,7 +53,7 @@ def train_encoder(
     steps: int | None = None,
     paper: bool = False,
     without: Sequence[str] = (),
-    ears: Path | None = None,
+    backbone: Path | None = None,
     say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Train on the clips of `data` and on procedural sounds; gives the folder that was written.
@@ -61,8 +61,8 @@ def train_encoder(
     run: where mels and checkpoints are kept. With a fold left out the encoder goes to run/fold-K unless `output`
     says otherwise, with classes left out (`without`) to run/without-A-B; with all, to the engine in the box. variants:
     procedural sounds of each kind. steps: train so many, whatever the clock says. paper: the released code's losses
-    and attention. ears: a file of `train ears`; by default those in `run` that may be used. Nothing is written to the
-    encoder's folder before the training has ended. Raises DataError, EncoderError.
+    and attention. backbone: a file of `train backbone`; by default those in `run` that may be used. Nothing is
+    written to the encoder's folder before the training has ended. Raises DataError, EncoderError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -78,18 +78,18 @@ def train_encoder(
     barred = similar_names(sorted({clip.text for clip in sounds}), without, sentences)
     sounds = [clip for clip in sounds if clip.text not in barred]
     unlabeled = None if paper else read_unlabeled(run / TARGETS_FILE, sentences, without, made)
-    if ears is None:
-        ears = run / backbone_file(leave_out_fold, without)
-        ears = ears if ears.exists() else run / BACKBONE_FILE
-    elif not ears.exists():
-        raise DataError(f"{ears}: there is no audio backbone; `tpos-live train ears` trains one")
+    if backbone is None:
+        backbone = run / backbone_file(leave_out_fold, without)
+        backbone = backbone if backbone.exists() else run / BACKBONE_FILE
+    elif not backbone.exists():
+        raise DataError(f"{backbone}: there is no audio backbone; `tpos-live train backbone` trains one")
     trainer = EncoderTrainer(
         [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
-        ears=None if paper else ears,
+        backbone=None if paper else backbone,
         paper=paper,
     )  # fmt: skip
     if trainer.taught:
-        say(f"starting from the audio backbone in {ears}")
+        say(f"starting from the audio backbone in {backbone}")
     if resume and not trainer.load():
         say(f"nothing to resume in {trainer.run}: beginning anew")
     length = f"{steps} steps" if steps else f"{minutes:g} minutes"
@@ -162,7 +162,7 @@ def export(
             "seed": trainer.seed,
             "steps": trainer.steps,
             "seconds": round(trainer.spent),
-            "ears": trainer.ears,
+            "ears": trainer.backbone,
             "plan": asdict(trainer.plan),
         },
     }

@@ -67,8 +67,8 @@ class Sentences:
 
 
 class EncoderTrainer:
-    """Trains one net on clips; `texts` are all that a sound may mean. ears: what `train ears` wrote, if anything.
-    paper: the losses and the attention of TPoS as it was released.
+    """Trains one net on clips; `texts` are all that a sound may mean. backbone: what `train backbone` wrote,
+    if anything. paper: the losses and the attention of TPoS as it was released.
 
     net: what learns; mean: the running mean of its weights, which is exported.
     """
@@ -81,7 +81,7 @@ class EncoderTrainer:
         plan: EncoderPlan,
         seed: int,
         run: Path,
-        ears: Path | None = None,
+        backbone: Path | None = None,
         paper: bool = False,
     ) -> None:
         torch.manual_seed(seed)
@@ -91,8 +91,8 @@ class EncoderTrainer:
         self.told = Texts(vectors, states[:, 1 : 1 + layout.rows])
         self.net = EncoderNet(layout, paper)
         self.net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-        self.taught = load_backbone(self.net, ears) if ears else False
-        self.ears = ears.name if ears and self.taught else ""
+        self.taught = load_backbone(self.net, backbone) if backbone else False
+        self.backbone = backbone.name if backbone and self.taught else ""
         self.frozen = self.taught and plan.learned == 0.0
         for name, parameter in self.net.named_parameters():
             parameter.requires_grad_(not (self.frozen and name.split(".")[0] in BACKBONE_PARTS))

@@ -52,7 +52,7 @@ class UnlabeledSounds:
 def read_unlabeled(
     cache: Path, sentences: Sentences, without: Sequence[str] = (), besides: Iterable[str] = ()
 ) -> UnlabeledSounds | None:
-    """The targets that `train ears` kept, with places; None where there are none.
+    """The targets that `train backbone` kept, with places; None where there are none.
 
     No name that means the same as a text in `without` is used: what is left out of a training must not come in here.
     besides: names of lessons that are named elsewhere.

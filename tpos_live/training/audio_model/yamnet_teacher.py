@@ -1,4 +1,4 @@
-"""A teacher for the ears: YAMNet's embedding of the newest second of sound, in training alone.
+"""A teacher for the audio backbone: YAMNet's embedding of the newest second of sound, in training alone.
 
 YAMNet (Apache-2.0) heard two million clips. Its embedding of sounds that nobody named teaches ours what sounds are
 like. What it says of a sound is kept beside the mels; the stage never sees it.
