@@ -78,7 +78,7 @@ def soak(options: argparse.Namespace, folder: Path) -> None:
             status = session.status_registry.status()
             row = {
                 "minute": minute,
-                "accelerator": status.accelerator,
+                "accelerator": status.backend,
                 "engine_fps": round((session.renderer.drawn - drawn) / took, 2),
                 "shown_fps": round((session.display.meter.count - shown) / took, 2),
                 "latency_ms": round(status.latency_ms, 1),

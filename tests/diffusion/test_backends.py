@@ -81,8 +81,8 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     store = ParameterStore({"steps": 2})
     images = []
-    for accelerator in (generator.backend, better):
-        generator.use(accelerator)
+    for backend in (generator.backend, better):
+        generator.use(backend)
         frame = generator.generate(
             FrameRequest(FrameParams(noise_position=0.7), Conditioning(tokens), store.snapshot())
         )

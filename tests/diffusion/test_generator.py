@@ -33,7 +33,7 @@ def test_draws_a_frame(flow: Engine) -> None:
     assert frame.pixels.shape == (96, 64, 3) and frame.pixels.dtype == np.uint8
     assert frame.pixels.flags["C_CONTIGUOUS"] and frame.pixels.std() > 0
     assert (frame.time, frame.heard_at, frame.pan_x, frame.pan_y, frame.cut_index) == (2.5, 77.0, 0.5, 0.25, 3)
-    assert generator.notice == "" and generator.times.count("total") == 1
+    assert generator.size_message == "" and generator.times.count("total") == 1
 
 
 @pytest.mark.parametrize("kind", ["flow", "sd-turbo"])
@@ -93,7 +93,7 @@ def test_everything_moves_the_image(flow: Engine) -> None:
 def test_size_is_the_nearest_possible_and_said(flow: Engine) -> None:
     generator = FrameGenerator(flow, (70, 110), "eager")
     assert generator.size == (64, 96)
-    assert generator.notice == "Tiny flow cannot draw 70x110; drawing 64x96"
+    assert generator.size_message == "Tiny flow cannot draw 70x110; drawing 64x96"
     assert FrameGenerator(flow, (1, 1), "eager").size == (32, 32)
 
 

@@ -276,17 +276,17 @@ def test_texts_are_read_once_with_the_engines_own_weight(engine: Engine, folder:
 def test_a_captured_pipeline_sees_the_new_weights(engine: Engine) -> None:
     """What holds the networks by their addresses, as a recording on a card does."""
     generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
-    rungs = {"eager": generator.backend, "cuda-graph": cuda_graph.load("cuda-graph", generator.request)}
-    check_rungs(generator, rungs)
+    backends = {"eager": generator.backend, "cuda-graph": cuda_graph.load("cuda-graph", generator.request)}
+    check_backends(generator, backends)
 
 
-def check_rungs(generator: FrameGenerator, rungs: dict[str, Any]) -> None:
-    """Every accelerator draws the pictures of the first, and others where a LoRA has moved."""
+def check_backends(generator: FrameGenerator, backends: dict[str, Any]) -> None:
+    """Every backend draws the frames of the first, and others where a LoRA has moved."""
     engine, size = generator.engine, generator.size
     tokens, snapshot = tokens_of(engine, generator.prompt_length), ParameterStore().snapshot()
     images: dict[str, list[np.ndarray]] = {}
-    for name, accelerator in rungs.items():
-        generator.use(accelerator)
+    for name, backend in backends.items():
+        generator.use(backend)
         images[name] = []
         for weight in (1.0, 0.0, 1.0, 1.5):
             generator.reset()
@@ -315,7 +315,7 @@ def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, mon
     generator = FrameGenerator(engine, engine.metadata.size, "eager", GeneratorOptions(threads=1))
     better = prepare_better("compile", generator.request)
     assert better is not None
-    check_rungs(generator, {"eager": generator.backend, "compile": better})
+    check_backends(generator, {"eager": generator.backend, "compile": better})
 
 
 class Converted(EagerBackend):

@@ -184,4 +184,4 @@ def test_an_engine_that_does_not_fit_starts_as_ember(
 
     monkeypatch.setattr(module, "load_engine", load)
     with show.pipeline as pipeline:
-        assert pipeline.engine.name == "Tiny flow" and "does not fit" in pipeline.note
+        assert pipeline.engine.name == "Tiny flow" and "does not fit" in pipeline.message

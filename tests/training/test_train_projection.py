@@ -215,10 +215,10 @@ def test_a_show_uses_the_mapping_where_there_is_one(home: Path, folder: Path, mo
     encoder, _ = open_encoder()
     monkeypatch.setattr("tpos_live.runtime.pipeline.projections_dir", lambda: home)
     with Pipeline(settings, live=False, encoder=encoder) as pipeline:
-        assert isinstance(pipeline.builder._audio, ProjectedConditioner) and "mapping" not in pipeline.note
+        assert isinstance(pipeline.builder._audio, ProjectedConditioner) and "mapping" not in pipeline.message
     monkeypatch.setattr("tpos_live.runtime.pipeline.text_hash", lambda engine: "0" * 64)
     with Pipeline(settings, live=False, encoder=encoder) as pipeline:
-        assert type(pipeline.builder._audio) is PhraseConditioner and "tpos-live train mapping" in pipeline.note
+        assert type(pipeline.builder._audio) is PhraseConditioner and "tpos-live train mapping" in pipeline.message
 
 
 def test_mappings_lie_in_the_users_data() -> None:

@@ -2,7 +2,7 @@
 
 - stock: diffusers' StableDiffusionPipeline (or that of Stable Diffusion XL), prompt embeddings given, guidance off,
   output_type="np".
-- apart: the same accelerator as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
+- apart: the same backend as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
   image object each frame, no graph over the whole; how StreamDiffusion (Kodaira et al. 2023) runs.
 - apart, recorded: the same with a CUDA graph of the UNet and one of the decoder, as an engine of TensorRT may have:
   a harder comparison than StreamDiffusion, which has none.
@@ -25,26 +25,26 @@ from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 
 def stream_diffusion_like(generator: FrameGenerator, steps: int, recorded: bool = False) -> Callable[[int], object]:
-    """The StreamDiffusion-shaped loop on our accelerator. recorded: with a CUDA graph for each network."""
+    """The StreamDiffusion-shaped loop on our backend. recorded: with a CUDA graph for each network."""
     from PIL import Image
 
     engine = generator.engine
     plan = engine.schedule.plan(steps)
     shape = engine.latent_shape(generator.size)
     tokens = torch.zeros(1, generator.request.sequence_length, engine.token_dim, device=engine.device)
-    accelerator = GraphedNetworks(generator, shape, tokens) if recorded else generator.backend
+    backend = GraphedNetworks(generator, shape, tokens) if recorded else generator.backend
 
     def draw(_n: int) -> object:
         x = plan.noise * torch.randn(shape).to(engine.device)
         x0 = x
         for step in plan.steps:
             timestep = torch.tensor([step.timestep], device=engine.device)
-            x0 = step.c_skip * x + step.c_out * accelerator.predict(x, timestep, tokens)
+            x0 = step.c_skip * x + step.c_out * backend.predict(x, timestep, tokens)
             x = step.x_coef * x + step.x0_coef * x0
             if step.noise_coef:
                 x = x + step.noise_coef * torch.randn(shape).to(engine.device)
         out = np.empty((generator.size[1], generator.size[0], 3), np.uint8)
-        accelerator.decode(x0, out)
+        backend.decode(x0, out)
         if engine.device.type == "cuda":
             torch.cuda.synchronize()
         return Image.fromarray(out)
@@ -53,7 +53,7 @@ def stream_diffusion_like(generator: FrameGenerator, steps: int, recorded: bool 
 
 
 class GraphedNetworks:
-    """UNet and decoder of a generator's accelerator, each as a CUDA graph of its own."""
+    """UNet and decoder of a generator's backend, each as a CUDA graph of its own."""
 
     def __init__(self, generator: FrameGenerator, shape: tuple[int, ...], tokens: torch.Tensor) -> None:
         assert isinstance(generator.backend, CapturedBackend)

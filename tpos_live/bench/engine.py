@@ -99,7 +99,7 @@ def _over_bare(bare: dict[str, Any], summary: dict[str, Any]) -> dict[str, Any]:
 def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = True) -> list[dict[str, Any]]:
     """One row a loop (kind "loop"), ours first. frames: frames measured of each. Raises EngineError."""
     chosen = settings.engine
-    path, _note = resolve_engine(chosen.name)
+    path, _reason = resolve_engine(chosen.name)
     engine = load_engine(path)
     threads = torch.get_num_threads()
     width, height = parse_size(chosen.size)

@@ -124,7 +124,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
         watcher = ClickWatcher(session, sound, clicks)
         sound.clicking = True
         session.display.run(lambda: watcher.check() or stop.is_set())
-        accelerator = session.status_registry.status().accelerator
+        backend = session.status_registry.status().backend
     rows = watcher.rows()
     summary = {
         "kind": "summary",
@@ -133,7 +133,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
         "missed": watcher.missed,
         "input": "blocks of 10 ms handed over in this process; a device's own buffering comes on top",
         "stage": session.display.renderer,
-        "accelerator": accelerator,
+        "accelerator": backend,
         **machine(),
     }
     print_rows(rows, summary, as_json)

@@ -1,7 +1,7 @@
 """The cost of a frame without the networks: Python's time, allocations and waits on a card.
 
 Host time of a frame is what Python needs for it, the wait for the device left out: the bar for a card that must never
-wait for Python. An accelerator that knows how long it has waited for its card (`waited`) is measured as it is; any
+wait for Python. A backend that knows how long it has waited for its card (`waited`) is measured as it is; any
 other is replaced by one without networks.
 """
 
@@ -53,21 +53,21 @@ def host_times(
     draw(n): draws the nth frame with `generator`. host_by: "waiting" where the wait was taken off, "hollow" where the
     networks were left out.
     """
-    accelerator = generator.backend
-    waits = accelerator.waited is not None and generator.engine.device.type == "cuda"
+    backend = generator.backend
+    waits = backend.waited is not None and generator.engine.device.type == "cuda"
     if not waits:
-        generator.use(NullBackend(accelerator.torch_threads))
+        generator.use(NullBackend(backend.torch_threads))
     took = np.zeros(frames)
     try:
         for n in range(WARM_UP):
             draw(n)
         for n in range(frames):
-            before, began = accelerator.waited or 0.0, clock()
+            before, began = backend.waited or 0.0, clock()
             draw(WARM_UP + n)
-            took[n] = clock() - began - ((accelerator.waited or 0.0) - before if waits else 0.0)
+            took[n] = clock() - began - ((backend.waited or 0.0) - before if waits else 0.0)
     finally:
         if not waits:
-            generator.use(accelerator)
+            generator.use(backend)
     p50, p99 = 1e3 * np.percentile(took, (50, 99))
     return {"host_ms": round(p50, 3), "host_p99_ms": round(p99, 3), "host_by": "waiting" if waits else "hollow"}
 

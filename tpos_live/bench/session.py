@@ -67,8 +67,8 @@ def measure_show(
         summary = {
             "kind": "summary",
             "engine": status.engine,
-            "accelerator": status.accelerator,
-            "accelerator_why": status.accelerator_why,
+            "accelerator": status.backend,
+            "accelerator_why": status.fallback_reason,
             "size": list(status.size),
             "steps": session.store.snapshot()["steps"],
             "stage": session.display.renderer,

@@ -70,12 +70,12 @@ def _engine() -> Iterator[Finding]:
     from tpos_live.diffusion.hub.resolve import resolve_engine
     from tpos_live.diffusion.model.engine import load_engine
 
-    path, note = resolve_engine("auto")
+    path, reason = resolve_engine("auto")
     engine = load_engine(path)
-    yield Finding("engine", True, f"{engine.metadata.name}: {note}")
+    yield Finding("engine", True, f"{engine.metadata.name}: {reason}")
 
 
-def _accelerators() -> Iterator[Finding]:
+def _backends() -> Iterator[Finding]:
     from tpos_live.diffusion.backends.registry import NAMES, is_available
 
     for name in NAMES:
@@ -158,7 +158,7 @@ CHECKS: list[Callable[[], Iterator[Finding]]] = [
     _python,
     _torch,
     _engine,
-    _accelerators,
+    _backends,
     _sound,
     _window,
     _video,

@@ -56,8 +56,8 @@ def states_hash(engine: Path, loras: Iterable[tuple[str, float]] = ()) -> str:
     if not any(path.suffix == ".safetensors" for path in paths):
         raise ProjectionError(f"{engine / 'text_encoder'}: no safetensors weights; fetch or install the engine again")
     try:
-        for path, note in [(path, path.name) for path in paths] + [(engine / file, f"{w:g}") for file, w in loras]:
-            digest.update(note.encode())
+        for path, name in [(path, path.name) for path in paths] + [(engine / file, f"{w:g}") for file, w in loras]:
+            digest.update(name.encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:

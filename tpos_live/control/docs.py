@@ -116,11 +116,11 @@ def osc_page() -> str:
 
 def keys_page() -> str:
     """docs/keys.md."""
-    note = "<!-- written by python -m tpos_live.control.docs -->"
+    header = "<!-- written by python -m tpos_live.control.docs -->"
     page = [
         "# Keys",
         "",
-        note,
+        header,
         "",
         "The keys work while the window has the focus, also while the engine loads or hangs.",
         "",

@@ -63,7 +63,7 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
     "heard": (lambda s: s.heard, "name of the sound; empty in silence"),
     "error": (lambda s: s.message, "what is wrong and what to do; empty if nothing is"),
     "engine": (lambda s: s.engine, "name of the engine"),
-    "accelerator": (lambda s: s.accelerator, "backend that really runs"),
+    "accelerator": (lambda s: s.backend, "backend that really runs"),
     "sound": (lambda s: f"{s.sound_state} {s.sound_name}".strip(), "state and name of the input"),
     "recording": (lambda s: s.recording, "file that is being written; empty when none"),
     "record_error": (lambda s: s.record_error, "why a recording was lost; empty when the next one begins"),

@@ -20,8 +20,8 @@ class Status:
     state: str = "starting"
     uptime: float = 0.0
     engine: str = ""
-    accelerator: str = ""
-    accelerator_why: str = ""
+    backend: str = ""
+    fallback_reason: str = ""
     size: tuple[int, int] = (0, 0)
     engine_fps: float = 0.0
     engine_busy: float = 0.0

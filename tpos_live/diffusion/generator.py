@@ -53,7 +53,7 @@ class GeneratorOptions:
 
 
 class FrameGenerator:
-    """Generates frames of one size with one engine. Belongs to one thread, except `size` and `notice`.
+    """Generates frames of one size with one engine. Belongs to one thread, except `size` and `size_message`.
 
     The same engine, backend, thread count and sequence of calls give the same bytes; with strength 1
     and without semantic guidance a frame depends on its own request alone, but for live LoRAs on their way.
@@ -66,8 +66,8 @@ class FrameGenerator:
         backend: str = "auto",
         options: GeneratorOptions = GeneratorOptions(),  # frozen
     ) -> None:
-        """size: (width, height) in pixels, the engine's own if None; the nearest it can do is taken, and `notice` says
-        so. backend: "auto" or a name of the registry. Raises EngineError.
+        """size: (width, height) in pixels, the engine's own if None; the nearest it can do is taken, and `size_message`
+        says so. backend: "auto" or a name of the registry. Raises EngineError.
         """
         if options.threads > 0:
             torch.set_num_threads(options.threads)
@@ -76,10 +76,10 @@ class FrameGenerator:
         self._threads = options.threads or torch.get_num_threads()
         wanted = size or engine.metadata.size
         self.size = engine.nearest_size(wanted)
-        self.notice = ""
+        self.size_message = ""
         """One line to tell once, or ""."""
         if self.size != wanted:
-            self.notice = "{} cannot draw {}x{}; drawing {}x{}".format(engine.name, *wanted, *self.size)
+            self.size_message = "{} cannot draw {}x{}; drawing {}x{}".format(engine.name, *wanted, *self.size)
         shape, device = engine.latent_shape(self.size), engine.device
         self.conditioner = FrameConditioner(engine, shape, options.audio_tokens, options.residual_guidance)
         self.prompt_length = self.conditioner.prompt_length

@@ -51,7 +51,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
-        Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.accelerator}"),
+        Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.backend}"),
         Line("sound", sound or "-", INK if well else WARN),
         Line("lost", f"{lost} samples · {status.frames_replaced} frames", BAD if lost else DIM),
     ]

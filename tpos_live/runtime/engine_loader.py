@@ -90,9 +90,9 @@ class EngineLoader:
             )
             if self._left.is_set():
                 return
-            log.info(pipeline.note)
-            if pipeline.generator.notice:
-                log.warning(pipeline.generator.notice)
+            log.info(pipeline.message)
+            if pipeline.generator.size_message:
+                log.warning(pipeline.generator.size_message)
             self.pipeline = pipeline
             renderer = self._start(pipeline)
         except Exception as error:
@@ -140,8 +140,8 @@ class EngineLoader:
         engine, generator = pipeline.engine, pipeline.generator
         self._status_registry.update(
             engine=engine.name,
-            accelerator=generator.backend.name,
-            accelerator_why=generator.backend.fallback_reason,
+            backend=generator.backend.name,
+            fallback_reason=generator.backend.fallback_reason,
             size=generator.size,
         )
 
@@ -157,9 +157,9 @@ class EngineLoader:
             better = pipeline.improve()
         except EngineError as error:
             if not self._left.is_set():
-                self._status_registry.update(accelerator_why=str(error))
+                self._status_registry.update(fallback_reason=str(error))
                 log.warning(str(error))
             return
         if better is not None and not self._left.is_set():
             renderer.swap(better)
-            self._status_registry.update(accelerator=better.name, accelerator_why=better.fallback_reason)
+            self._status_registry.update(backend=better.name, fallback_reason=better.fallback_reason)

@@ -59,10 +59,10 @@ def classify_failure(error: BaseException) -> FailureKind:
     return FailureKind.OTHER
 
 
-def choose_fallback(kind: FailureKind, failures: int, smaller: bool, accelerator: str, built_in: bool) -> Fallback:
+def choose_fallback(kind: FailureKind, failures: int, smaller: bool, backend: str, built_in: bool) -> Fallback:
     """The next step. failures: how many in a row, from 1. smaller: whether the size can still shrink.
 
-    accelerator: the backend in use. built_in: whether the built-in engine already runs on the CPU.
+    backend: the backend in use. built_in: whether the built-in engine already runs on the CPU.
     """
     if kind is FailureKind.LOST and not built_in:
         return Fallback.BUILT_IN
@@ -70,7 +70,7 @@ def choose_fallback(kind: FailureKind, failures: int, smaller: bool, accelerator
         return Fallback.SMALLER
     if kind is not FailureKind.MEMORY and failures < PATIENCE:
         return Fallback.HOLD
-    if accelerator != "eager":
+    if backend != "eager":
         return Fallback.EAGER
     return Fallback.HOLD if built_in else Fallback.BUILT_IN
 

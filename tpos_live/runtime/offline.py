@@ -89,7 +89,7 @@ def render_frames(
         yield from render_with_workers(settings, snapshot, sound, fps, workers, analyze_frames)
         return
     with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
-        log.info(pipeline.note)
+        log.info(pipeline.message)
         improve(pipeline)
         audio_processor = AudioProcessor(pipeline.encoder)
         for params in analyze_frames(pipeline, audio_processor, snapshot, sound, fps):
@@ -180,9 +180,9 @@ def still(
         sound.check()
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Pipeline(settings, live=False, output=shown or parse_size(settings.window.size)) as pipeline:
-        log.info(pipeline.note)
-        if pipeline.generator.notice:
-            log.warning(pipeline.generator.notice)
+        log.info(pipeline.message)
+        if pipeline.generator.size_message:
+            log.warning(pipeline.generator.size_message)
         pipeline.generator.settle()
         params, frame = _in_silence(pipeline, snapshot) if sound is None else _after(pipeline, snapshot, sound)
         assert frame is not None  # not live: it waits for the prompt
@@ -219,8 +219,8 @@ def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Fr
 
 def improve(pipeline: Pipeline) -> None:
     """Use the fastest backend for the whole file; prepare it first if needed."""
-    if pipeline.generator.notice:
-        log.warning(pipeline.generator.notice)
+    if pipeline.generator.size_message:
+        log.warning(pipeline.generator.size_message)
     if pipeline.generator.backend.name == "eager" and pipeline.generator.backend.fallback_reason:
         log.info(f"preparing the engine: {pipeline.generator.backend.fallback_reason} (once on this machine)")
     try:

@@ -72,14 +72,14 @@ class Pipeline:
         self._settings, self._live, self._output = settings, live, output
         self._stack = ExitStack()
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
-        self.note = ""
+        self.message = ""
         """Which engine was chosen and why, and why not the trained encoder; one line each."""
 
     def __enter__(self) -> Self:
         """Raises EngineError."""
         chosen = self._settings.engine
-        path, note = resolve_engine(chosen.name)
-        self.note = "\n".join(filter(None, (note, self._why)))
+        path, reason = resolve_engine(chosen.name)
+        self.message = "\n".join(filter(None, (reason, self._why)))
         try:
             self._build(path, parse_size(chosen.size), chosen.accelerator)
         except Exception as error:
@@ -88,11 +88,11 @@ class Pipeline:
             self._build_built_in(f"{path.name} does not fit into the card's memory")
         return self
 
-    def _build(self, path: Path, size: tuple[int, int], accelerator: str, device: str | None = None) -> None:
+    def _build(self, path: Path, size: tuple[int, int], backend: str, device: str | None = None) -> None:
         """Load an engine and everything that depends on it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
         self.engine = engine = load_engine(path, device=device, lazy=True)
-        self.generator = self._make_generator(size if size[0] else self._own_size(), accelerator)
+        self.generator = self._make_generator(size if size[0] else self._own_size(), backend)
         # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
         vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
         rewriter = PromptRewriter(vocabulary)
@@ -117,7 +117,7 @@ class Pipeline:
                 projection, why = find_projection(projections_dir(), engine.folder, *shape, space, loras)
             except (ProjectionError, EncoderError) as error:
                 projection, why = None, str(error)
-            self.note = "\n".join(filter(None, (self.note, why)))
+            self.message = "\n".join(filter(None, (self.message, why)))
             if projection is not None:
                 called, places = sound_phrases(encoder)
                 return ProjectedConditioner(
@@ -130,7 +130,7 @@ class Pipeline:
     def _build_built_in(self, why: str) -> None:
         """The built-in engine on the CPU, which needs nothing that may have been lost."""
         self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
-        self.note = f"engine: Ember on the CPU ({why})"
+        self.message = f"engine: Ember on the CPU ({why})"
         self.generator.backend.fallback_reason = why
 
     def _own_size(self) -> tuple[int, int]:
@@ -141,12 +141,12 @@ class Pipeline:
         few = self.engine.device.type == "cpu" and _cores() < WIDE_CORES
         return metadata.light_size_for(self._output) if few else metadata.size_for(self._output)
 
-    def _make_generator(self, size: tuple[int, int], accelerator: str) -> FrameGenerator:
+    def _make_generator(self, size: tuple[int, int], backend: str) -> FrameGenerator:
         chosen = self._settings.engine
         return FrameGenerator(
             self.engine,
             size,
-            accelerator,
+            backend,
             GeneratorOptions(
                 threads=chosen.threads,
                 wait_for_compile=not self._live,
@@ -201,7 +201,7 @@ class Pipeline:
         return self._prompt_report.line
 
     def improve(self) -> Backend | None:
-        """A faster accelerator than the generator's, prepared now; None if there is none. Any thread.
+        """A faster backend than the generator's, prepared now; None if there is none. Any thread.
 
         Hand it to the drawing thread (`generator.use`, or `swap` of the RenderThread). Raises EngineError.
         """

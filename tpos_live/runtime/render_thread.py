@@ -147,11 +147,11 @@ class RenderThread:
         self._stop.set()
         self._thread.join(timeout=1.0)
 
-    def swap(self, accelerator: Backend) -> None:
+    def swap(self, backend: Backend) -> None:
         """Change to a faster backend between two frames; not after a failover, because the backend belongs to the
         failed engine."""
         if not self._failed_over:
-            self._next = accelerator
+            self._next = backend
 
     def _run(self) -> None:
         self._generator.settle()

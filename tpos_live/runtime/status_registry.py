@@ -62,7 +62,7 @@ class StatusRegistry:
             self._line, self._line_at = line, now
 
     def update(self, **fields: Any) -> None:
-        """Set fields of the Status that change rarely (state, engine, accelerator …)."""
+        """Set fields of the Status that change rarely (state, engine, backend …)."""
         with self._lock:
             self._fields.update(fields)
         self._asked = -1.0

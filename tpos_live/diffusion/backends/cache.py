@@ -115,7 +115,7 @@ def sources(engine: Engine) -> dict[str, str]:
 
 def check_writable(folder: Path, needed: int) -> None:
     """Make a folder of the cache, for `needed` bytes. Raises NotReady with the remedy where that is impossible."""
-    remedy = "no faster accelerator can be made; set TPOS_LIVE_CACHE to another folder"
+    remedy = "no faster backend can be made; set TPOS_LIVE_CACHE to another folder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

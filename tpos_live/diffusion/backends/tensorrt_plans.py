@@ -112,7 +112,7 @@ def compile_plan(
             report(str(error))
     check_writable(target.parent, 0)
     remove_partial(target.parent)
-    failed = "compiling failed ({}); the show runs on the next accelerator"
+    failed = "compiling failed ({}); the show runs on the next backend"
     with cache.making(target) as work:
         arguments = [kind, engine.folder, *request.size, request.sequence_length, card, work]
         cache.build(target, engine, arguments, failed, report=report)

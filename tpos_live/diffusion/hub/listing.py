@@ -16,7 +16,7 @@ from tpos_live.diffusion.model.metadata import read_metadata
 
 @dataclass(frozen=True)
 class Row:
-    """One engine. state: "in the box", "fetched", ...; compiled: accelerators and cards, "" = none."""
+    """One engine. state: "in the box", "fetched", ...; compiled: backends and cards, "" = none."""
 
     name: str
     state: str

@@ -102,7 +102,7 @@ class LiveLoras:
         """Bring the UNet's weights nearer to those that are wanted now; whether any have moved. Never waits.
 
         factors: of each live LoRA, times its weight in the engine's description; 1 where there are fewer. fixed: the
-        accelerator, where it draws with weights that were made ahead, else "". whole: all at once.
+        backend, where it draws with weights that were made ahead, else "". whole: all at once.
         """
         if not self._behind and (factors, fixed) == self._seen:
             return False
