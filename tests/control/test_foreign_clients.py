@@ -13,10 +13,10 @@ from tpos_live.core.status import Status
 
 
 @pytest.fixture
-def show():
-    store, lines = ParameterStore(), []
-    with OscControl(store, Status, lines.append, port=-1, reply=[("127.0.0.1", 9)]) as osc:
-        osc.store, osc.lines = store, lines
+def show(messages):
+    store = ParameterStore()
+    with OscControl(store, Status, port=-1, reply=[("127.0.0.1", 9)]) as osc:
+        osc.store, osc.messages = store, messages
         yield osc
 
 
@@ -58,7 +58,7 @@ def test_liblo_sends_every_type_and_hears_on_its_own_port(show):
     assert (now["audio.sensitivity"], now["intensity"], now["out.hud"]) == (2.0, 0.5, True)
     assert (now["out.flash_limit"], now["out.freeze"], now["tempo"], now["prompt"]) == (False, True, 0.0, "red rose")
     assert (now["motion.pan_x"], now["motion.pan_y"]) == (0.25, -0.25)
-    assert show.lines == [] and show.bad == 0
+    assert show.messages == [] and show.bad == 0
 
     port = free_port()
     dump = subprocess.Popen(["oscdump", "-L", str(port)], stdout=subprocess.PIPE, text=True)

@@ -44,12 +44,11 @@ def wait(condition, seconds=10.0):
 
 
 class Show:
-    """A store behind an open OSC door, and the lines it reported."""
+    """A store behind an open OSC door."""
 
     def __init__(self, **options):
         self.store = ParameterStore()
-        self.lines = []
-        self.osc = OscControl(self.store, Status, self.lines.append, port=-1, **options)
+        self.osc = OscControl(self.store, Status, port=-1, **options)
 
     def __getitem__(self, name):
         return self.store.snapshot()[name]
@@ -66,7 +65,7 @@ def show():
 def collecting():
     """A receiver and the datagrams it handed over."""
     got = []
-    with Receiver("127.0.0.1", 0, got.extend, lambda line: None) as receiver:
+    with Receiver("127.0.0.1", 0, got.extend) as receiver:
         yield receiver, got
 
 
@@ -88,7 +87,7 @@ def test_a_burst_waits_for_a_handler_that_is_busy():
         busy.wait(10)
         got.extend(batch)
 
-    with Receiver("127.0.0.1", 0, handle, lambda line: None) as receiver:
+    with Receiver("127.0.0.1", 0, handle) as receiver:
         client(receiver.port, "burst", 1000)
         busy.set()
         wait(lambda: len(got) == 1000)
@@ -104,31 +103,31 @@ def test_the_store_ends_at_the_last_value_of_a_burst(show):
     assert show.osc.bad == 0
 
 
-def test_touchdesigner_sends_every_channel_in_every_frame_from_a_clock_that_is_ahead(show):
+def test_touchdesigner_sends_every_channel_in_every_frame_from_a_clock_that_is_ahead(show, messages):
     client(show.osc.port, "touchdesigner", 40)
     wait(lambda: show.osc.received == 160)
     now = show.store.snapshot()
     assert (now["motion.zoom"], now["out.hud"], now["prompt.select"]) == (0.25, True, 2)
-    assert now.fired("seed.random") == 1 and show.osc.bad == 0 and show.lines == []
+    assert now.fired("seed.random") == 1 and show.osc.bad == 0 and messages == []
 
 
-def test_max_splits_text_at_spaces_and_mixes_ints_and_floats(show):
+def test_max_splits_text_at_spaces_and_mixes_ints_and_floats(show, messages):
     client(show.osc.port, "max")
     wait(lambda: show.osc.received == 5)
     wait(lambda: len(show["prompt.1"]) == 60_000)
     now = show.store.snapshot()
     assert now["prompt"] == "neon jellyfish at 3 fathoms"
     assert (now["audio.sensitivity"], now["audio.weight"], now.fired("tempo.tap")) == (2.0, 0.5, 1)
-    assert show.lines == []
+    assert messages == []
 
 
-def test_rubbish_is_counted_told_once_and_stops_nothing(show):
+def test_rubbish_is_counted_told_once_and_stops_nothing(show, messages):
     for _ in range(3):
         client(show.osc.port, "rubbish")
     wait(lambda: show.osc.received >= 21)
     assert show["motion.pan_x"] == 0.5 and show["motion.zoom"] == 0.0
     assert show.osc.bad >= 15
-    assert len(show.lines) == len(set(show.lines)) == 4  # the host's packets, /, /tpos/nothing, /tpos/motion/zoom
+    assert len(messages) == len(set(messages)) == 4  # the host's packets, /, /tpos/nothing, /tpos/motion/zoom
 
 
 def test_status_reaches_a_controller_before_anything_else_happens_and_echoes_keys():
@@ -158,7 +157,7 @@ def test_status_reaches_a_controller_before_anything_else_happens_and_echoes_key
             assert heard["/tpos/motion/pan_y"] == pytest.approx(0.02)
 
 
-def test_two_programs_on_one_machine_hear_on_ports_of_their_own(show):
+def test_two_programs_on_one_machine_hear_on_ports_of_their_own(show, messages):
     """One listens where it sends from, one names a port; the fixed target (--osc-reply) is neither."""
     programs = [
         subprocess.Popen(
@@ -166,7 +165,7 @@ def test_two_programs_on_one_machine_hear_on_ports_of_their_own(show):
         )
         for own in ("here", "port")
     ]
-    wait(lambda: sum("as well" in line for line in show.lines) == 2, 30)
+    wait(lambda: sum("as well" in line for line in messages) == 2, 30)
     show.store.set("out.hud", True)  # a key
     for program in programs:
         heard = dict(line.split(" ", 1) for line in program.communicate(timeout=60)[0].splitlines())
@@ -175,57 +174,54 @@ def test_two_programs_on_one_machine_hear_on_ports_of_their_own(show):
     assert show.osc.bad == 0
 
 
-def test_a_stranger_cannot_be_subscribed(show):
+def test_a_stranger_cannot_be_subscribed(show, messages):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.sendto(message("/tpos/subscribe", "192.0.2.1", 9011), ("127.0.0.1", show.osc.port))
         udp.sendto(message("/tpos/subscribe", show.osc.port), ("127.0.0.1", show.osc.port))
         wait(lambda: show.osc.bad == 2)
-    assert len(show.lines) == 1 and "only your own address" in show.lines[0]
+    assert len(messages) == 1 and "only your own address" in messages[0]
 
 
-def test_without_feedback_a_subscription_is_refused_in_a_line():
-    lines = []
-    with OscControl(ParameterStore(), Status, lines.append, port=0) as osc:
+def test_without_feedback_a_subscription_is_refused_in_a_line(messages):
+    with OscControl(ParameterStore(), Status, port=0) as osc:
         osc._handle([Datagram(message("/tpos/subscribe", 9011), "127.0.0.1", 0.0, 5)])
-    assert len(lines) == 1 and "no feedback" in lines[0]
+    assert len(messages) == 1 and "no feedback" in messages[0]
 
 
-def test_a_port_that_is_taken_is_said_and_the_show_goes_on():
+def test_a_port_that_is_taken_is_said_and_the_show_goes_on(messages):
     with Show(reply=[("127.0.0.1", 9)]).osc as first:
-        lines = []
+        messages.clear()
         store = ParameterStore()
-        with OscControl(store, Status, lines.append, port=first.port, reply=[("127.0.0.1", 9)]) as second:
+        with OscControl(store, Status, port=first.port, reply=[("127.0.0.1", 9)]) as second:
             assert second.port == 0 and second.received == 0
-            assert second.problem == lines[0] and len(lines) == 1
-            assert f"port {first.port} is taken" in lines[0] and "--osc-port" in lines[0]
+            assert len(messages) == 1
+            assert f"port {first.port} is taken" in messages[0] and "--osc-port" in messages[0]
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
 def test_a_host_that_is_not_ours_is_one_line(host):
     with pytest.raises(OscError, match="--osc-host") as error:
-        Receiver(host, 0, lambda batch: None, lambda line: None).__enter__()
+        Receiver(host, 0, lambda batch: None).__enter__()
     assert "\n" not in str(error.value)
 
 
-def test_port_0_is_no_osc_at_all():
-    lines = []
-    with OscControl(ParameterStore(), Status, lines.append, port=0) as osc:
-        assert osc.port == 0 and lines == [] and osc.problem == ""
+def test_port_0_is_no_osc_at_all(messages):
+    with OscControl(ParameterStore(), Status, port=0) as osc:
+        assert osc.port == 0 and messages == []
 
 
-def test_our_own_port_is_no_reply_address():
-    lines = []
+def test_our_own_port_is_no_reply_address(messages):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with OscControl(ParameterStore(), Status, lines.append, port=port, reply=[("127.0.0.1", port)]) as osc:
-        assert osc.port == port and "our own port" in lines[0] and osc.problem == lines[0]
+    with OscControl(ParameterStore(), Status, port=port, reply=[("127.0.0.1", port)]) as osc:
+        assert osc.port == port and "our own port" in messages[0]
 
 
-def test_an_open_network_is_warned_of():
+def test_an_open_network_is_warned_of(messages):
     show = Show(host="0.0.0.0", reply=[("127.0.0.1", 9)])
     with show.osc:
-        assert any("whole network" in line for line in show.lines)
+        assert any("whole network" in line for line in messages)
         client(show.osc.port, "burst", 1)
         wait(lambda: show.osc.received == 1)
 
@@ -261,18 +257,18 @@ def test_it_closes_at_once_in_the_middle_of_a_storm():
     assert took < 0.3
 
 
-def test_a_fault_of_ours_is_reported_once_and_control_goes_on():
-    lines, got = [], []
+def test_a_fault_of_ours_is_reported_once_and_control_goes_on(messages):
+    got = []
 
     def handle(batch):
         got.extend(batch)
         raise RuntimeError("a fault")
 
-    with Receiver("127.0.0.1", 0, handle, lines.append) as receiver:
+    with Receiver("127.0.0.1", 0, handle) as receiver:
         for number in range(3):
             client(receiver.port, "burst", 1)
             wait(lambda wanted=number + 1: len(got) == wanted)
-    assert len(lines) == 1 and "a fault" in lines[0]
+    assert len(messages) == 1 and "a fault" in messages[0]
 
 
 def test_the_backlog_is_bounded_and_keeps_the_newest():
@@ -299,8 +295,8 @@ def test_the_granted_buffer_is_read_back(monkeypatch):
     assert buffer_advice(BUFFER_BYTES) == ""
 
 
-def test_a_small_buffer_is_told_at_the_start(monkeypatch):
+def test_a_small_buffer_is_told_at_the_start(monkeypatch, messages):
     monkeypatch.setattr(receiver_module, "granted_bytes", lambda udp: 212_992)
     show = Show(reply=[("127.0.0.1", 9)])
     with show.osc:
-        assert len(show.lines) == 1 and "208 KiB of 4096" in show.lines[0]
+        assert len(messages) == 1 and "208 KiB of 4096" in messages[0]

@@ -14,15 +14,13 @@ from tpos_live.core.parameters import TABLE
 
 
 class SessionControls:
-    """A router with a store, and lists of what it answered and reported."""
+    """A router with a store, and lists of what it answered and logged."""
 
-    def __init__(self):
+    def __init__(self, lines):
         self.store = ParameterStore()
         self.answers: list[tuple[str, object]] = []
-        self.lines: list[str] = []
-        self.router = Router(
-            self.store, lambda host, address, value: self.answers.append((address, value)), self.lines.append
-        )
+        self.lines = lines
+        self.router = Router(self.store, lambda host, address, value: self.answers.append((address, value)))
         self.now = 100.0
 
     def send(self, *datagrams):
@@ -39,8 +37,8 @@ class SessionControls:
 
 
 @pytest.fixture
-def desk():
-    return SessionControls()
+def desk(messages):
+    return SessionControls(messages)
 
 
 def test_every_parameter_takes_a_float(desk):
@@ -188,13 +186,13 @@ def test_a_device_by_its_number_however_it_is_sent(desk):
         ((1, 2, 3), None),
     ],
 )
-def test_subscribing(args, target):
-    asked, lines = [], []
-    router = Router(ParameterStore(), lambda *_: None, lines.append, lambda *what: asked.append(what))
+def test_subscribing(args, target, messages):
+    asked = []
+    router = Router(ParameterStore(), lambda *_: None, lambda *what: asked.append(what))
     router.apply([Datagram(message("/tpos/subscribe", *args), "10.0.0.2", 5.0, 57120)])
     router.apply([Datagram(message("/tpos/unsubscribe", *args), "10.0.0.2", 6.0, 57120)])
     assert asked == ([(*target, 5.0, True), (*target, 6.0, False)] if target else [])
-    assert len(lines) == (0 if target else 2)
+    assert len(messages) == (0 if target else 2)
 
 
 def test_ints_switches_and_words(desk):

@@ -25,11 +25,6 @@ class FailingSocket:
         pass
 
 
-@pytest.fixture
-def lines():
-    return []
-
-
 def test_it_goes_to_whoever_sends():
     targets = Targets()
     assert targets.all() == [("127.0.0.1", 9001)]
@@ -53,8 +48,8 @@ def test_fixed_targets_stay():
 
 
 @pytest.mark.parametrize("fixed", [[], [("10.0.0.7", 9001)]])
-def test_subscribers_get_it_too_until_they_stop_renewing(fixed, lines):
-    targets = Targets(fixed, lines.append)
+def test_subscribers_get_it_too_until_they_stop_renewing(fixed, messages):
+    targets = Targets(fixed)
     usual = targets.all()
     targets.subscribe("127.0.0.1", 9011, 0.0)
     targets.subscribe("127.0.0.1", 9012, 1.0)
@@ -70,7 +65,7 @@ def test_subscribers_get_it_too_until_they_stop_renewing(fixed, lines):
     for _ in range(50):
         targets.subscribe("127.0.0.1", 9011, 100.0)
         targets.expire(100.0 + LEASE)
-    assert len(lines) == 3 and "9011 as well" in lines[0] and "9011 ended" in lines[2]
+    assert len(messages) == 3 and "9011 as well" in messages[0] and "9011 ended" in messages[2]
 
 
 def test_subscribers_are_bounded():
@@ -96,42 +91,42 @@ def test_it_never_comes_back_to_us():
     assert not is_loop(("192.0.2.1", 9000), 9000, "127.0.0.1")
 
 
-def test_a_failure_is_told_once_for_each_target_and_cause_and_tried_again(lines):
-    targets = Targets([("10.0.0.7", 9001), ("10.0.0.8", 9002)], lines.append)
+def test_a_failure_is_told_once_for_each_target_and_cause_and_tried_again(messages):
+    targets = Targets([("10.0.0.7", 9001), ("10.0.0.8", 9002)])
     targets._socket.close()
     targets._socket = out = FailingSocket()
     out.errors = {9001: errno.ENETUNREACH}
     for _ in range(100):
         targets.send(b"x", targets.all())
-    assert len(lines) == 1 and "10.0.0.7:9001" in lines[0] and "ENETUNREACH" in lines[0]
+    assert len(messages) == 1 and "10.0.0.7:9001" in messages[0] and "ENETUNREACH" in messages[0]
     assert out.sent == [("10.0.0.8", 9002)] * 100
     out.errors = {9001: errno.EACCES, 9002: errno.EACCES}
     targets.send(b"x", targets.all())
-    assert len(lines) == 3
+    assert len(messages) == 3
     out.errors = {}
     for _ in range(3):
         targets.send(b"x", targets.all())
     assert out.sent.count(("10.0.0.7", 9001)) == 3
-    assert [line for line in lines if "is sent again" in line] == lines[3:] and len(lines) == 5
+    assert [line for line in messages if "is sent again" in line] == messages[3:] and len(messages) == 5
     out.errors = {9001: errno.ENETUNREACH}
     targets.send(b"x", targets.all())
-    assert len(lines) == 5, "a cable that comes and goes must not fill the terminal"
+    assert len(messages) == 5, "a cable that comes and goes must not fill the terminal"
 
 
-def test_what_no_datagram_can_hold_is_told_and_the_next_one_arrives(lines):
+def test_what_no_datagram_can_hold_is_told_and_the_next_one_arrives(messages):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
         ear.settimeout(5)
-        targets = Targets([ear.getsockname()], lines.append)
+        targets = Targets([ear.getsockname()])
         for _ in range(3):
             targets.send(b"x" * 70_000, targets.all())
         targets.send(b"next", targets.all())
         assert ear.recv(100) == b"next"
-    assert len(lines) == 2 and "cannot be sent" in lines[0] and "sent again" in lines[1]
+    assert len(messages) == 2 and "cannot be sent" in messages[0] and "sent again" in messages[1]
 
 
-def test_a_full_buffer_is_no_failure(lines):
-    targets = Targets([("10.0.0.7", 9001)], lines.append)
+def test_a_full_buffer_is_no_failure(messages):
+    targets = Targets([("10.0.0.7", 9001)])
     targets._socket.close()
     targets._socket = out = FailingSocket()
 
@@ -140,19 +135,19 @@ def test_a_full_buffer_is_no_failure(lines):
 
     out.sendto = full
     targets.send(b"x", targets.all())
-    assert lines == []
+    assert messages == []
 
 
-def test_lines_do_not_grow_without_end(lines):
-    targets = Targets(report=lines.append)
+def test_lines_do_not_grow_without_end(messages):
+    targets = Targets()
     targets._socket.close()
     targets._socket = out = FailingSocket()
     out.errors = dict.fromkeys(range(1000, 3000), errno.ENETUNREACH)
     targets.send(b"x", [("10.0.0.7", port) for port in range(1000, 3000)])
-    assert len(lines) == 64
+    assert len(messages) == 64
 
 
-def test_a_broadcast_reaches_every_program_that_listens(lines):
+def test_a_broadcast_reaches_every_program_that_listens(messages):
     ears = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
     try:
         for ear in ears:
@@ -161,9 +156,9 @@ def test_a_broadcast_reaches_every_program_that_listens(lines):
         ears[0].bind(("127.255.255.255", 0))
         port = ears[0].getsockname()[1]
         ears[1].bind(("127.255.255.255", port))
-        targets = Targets([("127.255.255.255", port)], lines.append)
+        targets = Targets([("127.255.255.255", port)])
         targets.send(b"hello", targets.all())
-        assert [ear.recv(100) for ear in ears] == [b"hello"] * 2 and lines == []
+        assert [ear.recv(100) for ear in ears] == [b"hello"] * 2 and messages == []
     except OSError as error:  # macOS and Windows have no broadcast on loopback
         pytest.skip(f"no broadcast on loopback here: {error}")
     finally:
@@ -171,7 +166,7 @@ def test_a_broadcast_reaches_every_program_that_listens(lines):
             ear.close()
 
 
-def test_a_name_is_looked_up_beside_the_show_until_it_is_found(lines, monkeypatch):
+def test_a_name_is_looked_up_beside_the_show_until_it_is_found(messages, monkeypatch):
     monkeypatch.setattr("tpos_live.control.osc_targets._LOOKUP_SECONDS", 0.001)
     known = threading.Event()
 
@@ -181,20 +176,20 @@ def test_a_name_is_looked_up_beside_the_show_until_it_is_found(lines, monkeypatc
             raise socket.gaierror(-2, "Name or service not known")
         return "10.0.0.9"
 
-    targets = Targets([("10.0.0.7", 9001), ("laptop.local", 9002)], lines.append, resolve=resolve)
-    while not lines:
+    targets = Targets([("10.0.0.7", 9001), ("laptop.local", 9002)], resolve=resolve)
+    while not messages:
         pass
-    assert targets.all() == [("10.0.0.7", 9001)] and "no host named laptop.local" in lines[0]
-    assert "--osc-reply" in lines[0]
+    assert targets.all() == [("10.0.0.7", 9001)] and "no host named laptop.local" in messages[0]
+    assert "--osc-reply" in messages[0]
     known.set()
     while len(targets.all()) < 2:
         pass
-    assert targets.all()[1] == ("10.0.0.9", 9002) and len(lines) == 1
+    assert targets.all()[1] == ("10.0.0.9", 9002) and len(messages) == 1
     targets.close()
 
 
-def test_nothing_is_said_after_the_end(lines):
-    targets = Targets([("10.0.0.7", 9001)], lines.append)
+def test_nothing_is_said_after_the_end(messages):
+    targets = Targets([("10.0.0.7", 9001)])
     targets.close()
     targets.send(b"x", targets.all())
-    assert lines == []
+    assert messages == []

@@ -25,7 +25,7 @@ class Doors:
 
     def __init__(self) -> None:
         self.store = ParameterStore(START)
-        self._router = Router(self.store, lambda *answer: None, lambda line: None)
+        self._router = Router(self.store, lambda *answer: None)
         self._now = 0.0
 
     def osc(self, *messages: tuple[object, ...], together: bool = False) -> None:

@@ -209,9 +209,9 @@ def test_a_layer_that_fails_is_written_again(engine: Engine, monkeypatch: pytest
     assert same(found, weights_of(engine)) and not same(before, found)
 
 
-def test_osc_moves_the_image(engine: Engine, folder: Path) -> None:
-    store, lines = ParameterStore({"strength": 1.0}), []  # type: ignore[var-annotated]
-    router = Router(store, lambda *answer: None, lines.append)
+def test_osc_moves_the_image(engine: Engine, folder: Path, messages: list[str]) -> None:
+    store = ParameterStore({"strength": 1.0})
+    router = Router(store, lambda *answer: None)
     integrator, generator = ModulationIntegrator(), FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     tokens = tokens_of(engine, generator.prompt_length)
     hops = 0
@@ -229,7 +229,7 @@ def test_osc_moves_the_image(engine: Engine, folder: Path) -> None:
     first = image(drive_on(0.1))
     osc = b"/tpos/lora/1\0\0\0\0,f\0\0" + struct.pack(">f", 0.0)
     router.apply([Datagram(osc, "127.0.0.1", 1.0)])
-    assert store.snapshot()["lora.1"] == 0.0 and not lines
+    assert store.snapshot()["lora.1"] == 0.0 and not messages
     soon = drive_on(0.1)
     assert 0.5 < soon.loras[0] < 1.0, "it fades"
     between, rest = image(soon), drive_on(6.0)

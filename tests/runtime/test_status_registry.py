@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 
-from tpos_live.core.messages import NOTICE
+from pythonosc.osc_message import OscMessage
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from tpos_live.control.osc_server import OscControl
+from tpos_live.core.messages import NOTICE, terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.runtime.status_registry import KEEP, StatusRegistry
 
@@ -46,6 +51,34 @@ def test_a_message_for_the_performer_is_shown_for_a_while() -> None:
     log.error("too late")
     clock.now += 1
     assert status_registry.status().message == ""
+
+
+def test_controllers_get_messages_for_the_performer_and_none_of_osc_itself() -> None:
+    """Over a real socket: what is wrong is at /tpos/status/error; what a sender does wrong is for the terminal."""
+    printed: list[str] = []
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as controller,
+        terminal_messages("tpos-live: ", printed.append),
+        StatusRegistry(ParameterStore()) as status_registry,
+    ):
+        controller.bind(("127.0.0.1", 0))
+        controller.settimeout(10)
+
+        def error(wanted: str) -> str:
+            while True:
+                message = OscMessage(controller.recv(65_536))
+                if message.address == "/tpos/status/error" and message.params[0] == wanted:
+                    return wanted
+
+        with OscControl(ParameterStore(), status_registry.status, port=-1, reply=[controller.getsockname()]) as osc:
+            log.warning("no sound from USB")
+            assert error("no sound from USB") == status_registry.status().message
+            controller.sendto(OscMessageBuilder("/tpos/nothing").build().dgram, ("127.0.0.1", osc.port))
+            while osc.bad == 0:
+                pass
+            assert status_registry.status().message == "no sound from USB"
+    assert "tpos-live: no sound from USB" in printed
+    assert any(line.startswith("tpos-live: OSC /tpos/nothing from 127.0.0.1: unknown address") for line in printed)
 
 
 def test_messages_come_from_any_thread() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -20,6 +21,8 @@ from tpos_live.core.status import Status
 
 if TYPE_CHECKING:
     from tpos_live.features.features import Features
+
+log = logging.getLogger(__name__)
 
 NUMBERS_HZ = 10
 AUDIO_HZ = 30
@@ -98,7 +101,6 @@ class Feedback:
         features: Callable[[], Features | None] | None = None,
         applied: Mapping[str, float] | None = None,
         last: Callable[[], str] = str,
-        report: Callable[[str], None] = lambda line: None,
     ) -> None:
         """targets: where it goes; closed when this is left. features: the ear's newest record, for /audio/*;
         None = do not send them. applied: when controllers last set each parameter, in seconds of the
@@ -109,7 +111,6 @@ class Feedback:
         self._features = features
         self._applied = {} if applied is None else applied
         self._last = last
-        self._report = report
         self._targets = targets
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="osc-feedback", daemon=True)
@@ -214,7 +215,7 @@ class Feedback:
                 self.tick(time.monotonic())
             except Exception as error:  # feedback must outlive any fault of ours
                 if not self._failed:
-                    self._report(f"OSC feedback failed once ({error!r}); it goes on")
+                    log.info(f"OSC feedback failed once ({error!r}); it goes on")
                 self._failed = True
 
 

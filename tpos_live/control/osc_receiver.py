@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import socket
 import sys
 import threading
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from types import TracebackType
 
 from tpos_live.control.osc_router import Datagram
+
+log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 4 << 20
 """Requested receive buffer: room for bursts while the process is busy."""
@@ -107,12 +110,9 @@ class Receiver:
     one thread enters and leaves; the attributes may be read from anywhere.
     """
 
-    def __init__(
-        self, host: str, port: int, handle: Callable[[list[Datagram]], None], report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, host: str, port: int, handle: Callable[[list[Datagram]], None]) -> None:
         """port 0 takes a free one (see `port` afterwards)."""
         self._handle = handle
-        self._report = report
         self._backlog = Backlog()
         self._closing = False
         self.host = host
@@ -176,7 +176,7 @@ class Receiver:
                     self._handle(batch[start : start + _SLICE])
                 except Exception as error:  # control must survive any internal error
                     if not failed:
-                        self._report(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
+                        log.info(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
                     failed = True
                 time.sleep(_PAUSE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from tpos_live.core.parameter import Parameter, ParameterError, Value, parse_num
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.shown import COMMANDS, SLOTS
+
+log = logging.getLogger(__name__)
 
 SILENCE = 0.25
 """Seconds without a message at an address after which the next one counts as new."""
@@ -64,14 +67,12 @@ class Router:
         self,
         store: ParameterStore,
         answer: Callable[[str, str, float | int | str], None],
-        report: Callable[[str], None],
         subscribe: Callable[[str, int, float, bool], None] | None = None,
     ) -> None:
-        """answer(host, address, value) sends one OSC message back; report(line) informs the user; subscribe(host, port,
-        now, on) begins or ends a subscription, None = not available."""
+        """answer(host, address, value) sends one OSC message back; subscribe(host, port, now, on) begins or ends a
+        subscription, None = not available."""
         self._store = store
         self._answer = answer
-        self._report = report
         self._subscribe = subscribe
         self._heard: dict[str, _Heard] = {}
         self._pending: dict[str, Value] = {}
@@ -126,7 +127,7 @@ class Router:
                     value = " ".join(value.split())
                 if len(args) > 1 and target.kind != "text":
                     which = "last" if target.kind == "bool" else "first"
-                    self._report_once(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
+                    self._log_once(address, sender.host, f"takes one value, not {len(args)}: the {which} is used")
                 self._set(target, value, args, now)
 
     def _set(self, parameter: Parameter, value: Value, args: tuple[Any, ...], now: float) -> None:
@@ -220,18 +221,18 @@ class Router:
                 self._answer(host, parameter.address, osc_value(parameter, snapshot[parameter.name]))
 
     def _complain(self, about: str, host: str, text: str) -> None:
-        """Count a message that cannot be used, and report it once per address."""
+        """Count a message that cannot be used, and log it once per address."""
         self.bad += 1
-        self._report_once(about, host, text)
+        self._log_once(about, host, text)
 
-    def _report_once(self, about: str, host: str, text: str) -> None:
+    def _log_once(self, about: str, host: str, text: str) -> None:
         if about in self._told or len(self._told) >= _MAX_TOLD:
             return
         self._told.add(about)
         line = f"OSC from {host}: {text}" if about == host else f"OSC {_shown(about)} from {host}: {text}"
         if len(self._told) == _MAX_TOLD:
             line += "; further complaints are only counted"
-        self._report(line)
+        log.info(line)
         self._answer(host, "/tpos/status/error", line)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,14 +19,16 @@ from tpos_live.core.status import Status
 if TYPE_CHECKING:
     from tpos_live.features.features import Features
 
+log = logging.getLogger(__name__)
+
 __all__ = ["OscControl", "OscError", "buffer_advice", "granted_buffer"]
 
 
 class OscControl:
     """OSC from `__enter__` to `__exit__`; start it before the engine loads.
 
-    Entering never fails for a missing port or host: the reason goes to `report` and `problem`, and the session
-    continues without that part. Closes within 0.2 s.
+    Entering never fails for a missing port or host: the reason is logged, and the session continues without that part.
+    Closes within 0.2 s. All of OSC logs at INFO: what any sender does wrong must not appear on the screen.
 
     Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
     """
@@ -34,19 +37,16 @@ class OscControl:
         self,
         store: ParameterStore,
         status: Callable[[], Status],
-        report: Callable[[str], None],
         host: str = "127.0.0.1",
         port: int = 9000,
         reply: Iterable[tuple[str, int]] = (),
         features: Callable[[], Features | None] | None = None,
     ) -> None:
-        """status and features are called on the feedback thread and must not block. report(line) is called
-        from several threads. port -1 takes a free one; 0 = no OSC at all. reply: hosts and ports that feedback
-        goes to; () = whoever sends.
+        """status and features are called on the feedback thread and must not block. port -1 takes a free one; 0 = no
+        OSC at all. reply: hosts and ports that feedback goes to; () = whoever sends.
         """
         self._store = store
         self._status = status
-        self._report = report
         self._features = features
         self._address = (host, port)
         self._reply = list(reply)
@@ -54,9 +54,7 @@ class OscControl:
         self._feedback: Feedback | None = None
         self._targets: Targets | None = None
         self._receiver: Receiver | None = None
-        self._router = Router(store, self._answer, report, self._subscribe)
-        self.problem = ""
-        """Why there is no OSC, "" if there is."""
+        self._router = Router(store, self._answer, self._subscribe)
 
     @property
     def port(self) -> int:
@@ -88,18 +86,18 @@ class OscControl:
         if port == 0:
             return self
         self._start_feedback(host, port)
-        receiver = Receiver(host, max(port, 0), self._handle, self._report)
+        receiver = Receiver(host, max(port, 0), self._handle)
         try:
             self._receiver = self._open.enter_context(receiver)
         except OscError as error:
-            self._trouble(str(error))
+            log.info(str(error))
             return self
         if self._targets:
             self._targets.own_port = receiver.port
         if host in ("", "0.0.0.0"):
-            self._report(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
+            log.info(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
         if advice := buffer_advice(receiver.granted_bytes):
-            self._report(advice)
+            log.info(advice)
         return self
 
     def __exit__(
@@ -110,9 +108,9 @@ class OscControl:
     def _start_feedback(self, host: str, port: int) -> None:
         loops = [target for target in self._reply if is_loop(target, port, host)]
         if loops:
-            self._trouble(f"no OSC feedback to our own port {port} (--osc-reply); programs listen on 9001")
+            log.info(f"no OSC feedback to our own port {port} (--osc-reply); programs listen on 9001")
         targets = [target for target in self._reply if target not in loops]
-        self._targets = Targets(targets, self._report, max(port, 0))
+        self._targets = Targets(targets, max(port, 0))
         feedback = Feedback(
             self._store,
             self._status,
@@ -120,7 +118,6 @@ class OscControl:
             features=self._features,
             applied=self._router.applied,
             last=lambda: self._router.understood,
-            report=self._report,
         )
         self._feedback = self._open.enter_context(feedback)
 
@@ -142,7 +139,3 @@ class OscControl:
             self._feedback.subscribe(host, port, now)
         else:
             self._feedback.unsubscribe(host, port)
-
-    def _trouble(self, line: str) -> None:
-        self.problem = self.problem or line
-        self._report(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import socket
 import threading
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterable
 
 from tpos_live.core.errors import reason
 from tpos_live.core.parameter import ParameterError
+
+log = logging.getLogger(__name__)
 
 Target = tuple[str, int]
 """IP address and UDP port."""
@@ -31,14 +34,13 @@ class Targets:
     def __init__(
         self,
         fixed: Iterable[Target] = (),
-        report: Callable[[str], None] = lambda line: None,
         own_port: int = 0,
         resolve: Callable[[str], str] = socket.gethostbyname,
     ) -> None:
-        """fixed: hosts may be names; a thread resolves them, repeatedly until successful. report(line) informs the
-        user. own_port: of this session, which must not receive its own feedback; 0 = not known yet. resolve: name to IP
-        address, raises OSError."""
-        self._report, self._resolve = report, resolve
+        """fixed: hosts may be names; a thread resolves them, repeatedly until successful. own_port: of this
+        session, which must not receive its own feedback; 0 = not known yet. resolve: name to IP address, raises
+        OSError."""
+        self._resolve = resolve
         self.own_port = own_port
         self._lock = threading.Lock()
         self._fixed = [target for target in fixed if _is_number(target[0])]
@@ -109,7 +111,7 @@ class Targets:
         return [] if self.own_port == REPLY_PORT and _is_ours(host) else [(host, REPLY_PORT)]
 
     def send(self, packet: bytes, targets: Iterable[Target]) -> None:
-        """Send a datagram. A failure is reported once per target and cause; the next datagram is tried again."""
+        """Send a datagram. A failure is logged once per target and cause; the next datagram is tried again."""
         for target in targets:
             try:
                 self._socket.sendto(packet, target)
@@ -134,7 +136,7 @@ class Targets:
             if key in self._told or len(self._told) >= _MAX_TOLD:
                 return
             self._told.add(key)
-        self._report(line)
+        log.info(line)
 
     def _look_up(self) -> None:
         while self._names:

@@ -127,7 +127,6 @@ class LiveSession:
         self.osc = OscControl(
             self.store,
             self.status_registry.status,
-            log.info,  # terminal only: errors of any sender must not appear on the screen
             settings.osc.host,
             settings.osc.port,
             [parse_address(reply) for reply in settings.osc.reply],
