@@ -155,7 +155,9 @@ def test_a_hiccup_is_no_longer_than_it_was(mic: FakeMicrophone) -> None:
 
 
 @pytest.mark.parametrize("with_file", [False, True])
-def test_a_lost_microphone_is_replaced_and_given_back(mic: FakeMicrophone, tmp_path: Path, with_file: bool) -> None:
+def test_a_lost_microphone_is_replaced_and_given_back(
+    mic: FakeMicrophone, tmp_path: Path, with_file: bool, messages: list[str]
+) -> None:
     mic.add_backup()
     soundfile.write(tmp_path / "spare.wav", sine(880, 2), RATE, "FLOAT")
     fallback = str(tmp_path / "spare.wav") if with_file else mic.backup
@@ -177,7 +179,7 @@ def test_a_lost_microphone_is_replaced_and_given_back(mic: FakeMicrophone, tmp_p
         mic.play(sine(440, 30))
         assert collector.listen(FIRST_BLOCK + 8, lambda status: running(status) and status.name == mic.device)
         assert collector.hears_the_sine(8) and collector.chunks[-1].real
-        assert f'microphone "{mic.device}" is back' in sound.take_log_lines()
+        assert f'microphone "{mic.device}" is back' in messages
 
 
 def test_unplugging_prints_nothing_of_the_libraries_and_hides_nothing_else(mic: FakeMicrophone) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tpos_live.audio.source import RATE, AudioError
+
+log = logging.getLogger(__name__)
 
 HOP = 480
 """Frames over which the power of each mix is measured; decisions fall between two of them."""
@@ -46,8 +49,8 @@ class Downmix:
     """Mixes several channels to one: their average, unless they cancel each other.
 
     If they do (right = -left), the loudest channel, or the difference of two channels, is used until the average is
-    back. The choice is slow, has hysteresis, and crossfades over 0.1 s. It depends on earlier audio alone, not on the
-    block size. One thread.
+    back; the first time is logged. The choice is slow, has hysteresis, and crossfades over 0.1 s. It depends on earlier
+    audio alone, not on the block size. One thread.
     """
 
     def __init__(self, channels: int, rate: float = RATE, name: str = "the input") -> None:
@@ -67,7 +70,6 @@ class Downmix:
         self._fade = self._faded = max(round(_FADE * rate), 1)
         self._wish, self._wished = 0, 0
         self._told = False
-        self._message = ""
 
     def push(self, block: np.ndarray) -> np.ndarray:
         """float32 [n] from float32 [n, channels]."""
@@ -84,11 +86,6 @@ class Downmix:
                 self._filled = 0
                 self._decide()
         return mono
-
-    def take_message(self) -> str:
-        """The message about channels that cancel each other, once; else ""."""
-        message, self._message = self._message, ""
-        return message
 
     def _parts(self, count: int) -> Iterator[slice]:
         start = 0
@@ -123,7 +120,7 @@ class Downmix:
         needed = (_CANCELLED_FOR if self._chosen == 0 else _CHANGED_FOR) * self._hops_a_second
         if wish != self._chosen and self._wished >= needed and self._faded >= self._fade:
             self._before, self._chosen, self._faded = self._chosen, wish, 0
-            self._tell()
+            self._warn_once()
 
     def _best(self) -> int:
         """The mix to use by the smoothed powers."""
@@ -137,15 +134,15 @@ class Downmix:
             loudest = 3
         return loudest if self._chosen == 0 or power[loudest] > LOUDER * power[self._chosen] else self._chosen
 
-    def _tell(self) -> None:
+    def _warn_once(self) -> None:
         if self._told or not self._chosen:
             return
         self._told = True
         if self._channels != 2:
-            self._message = f'channels of "{self._name}" cancel each other: only the loudest is heard; see --channels'
+            log.warning(f'channels of "{self._name}" cancel each other: only the loudest is heard; see --channels')
             return
         heard = ("the left one", "the right one", "their difference")[self._chosen - 1]
-        self._message = (
+        log.warning(
             f'left and right of "{self._name}" are opposite in phase and cancel each other: '
             f"{heard} is heard; check cables and phase switches"
         )
@@ -165,10 +162,6 @@ class StereoMix:
         if self._downmix is not None:
             chosen = np.repeat(self._downmix.push(chosen)[:, None], 2, axis=1)
         return np.ascontiguousarray(chosen, np.float32)
-
-    def take_message(self) -> str:
-        """As of `Downmix`."""
-        return self._downmix.take_message() if self._downmix is not None else ""
 
 
 def _weighted(block: np.ndarray, weights: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:

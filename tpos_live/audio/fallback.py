@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from tpos_live.audio.capture import Capture
 from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts
+
+log = logging.getLogger(__name__)
 
 WAIT = 5.0
 """Seconds between two attempts to open it."""
@@ -28,8 +31,8 @@ class FallbackInput:
         """Whether it has, or is opening, a stream that a rescan of PortAudio's devices would end."""
         return self._opening is not None or (self.capture is not None and self.capture.on_portaudio)
 
-    def look_after(self, now: float, needed: bool) -> str:
-        """Open it if needed; a message if that fails, else ""."""
+    def look_after(self, now: float, needed: bool) -> None:
+        """Open it if needed."""
         attempt, self._opening = self._opening, None
         if attempt is not None and not attempt.done:
             self._opening = attempt
@@ -37,7 +40,7 @@ class FallbackInput:
             self.capture = attempt.capture
             if attempt.capture is None:
                 self._retry_at = now + WAIT
-                return f"the fallback cannot be used: {attempt.error}"
+                log.warning(f"the fallback cannot be used: {attempt.error}")
         elif self.capture is not None:
             stamp = self.capture.stamp
             late = now - self.capture.opened_at > START if stamp is None else now - stamp[0] > STALL
@@ -46,7 +49,6 @@ class FallbackInput:
                 self._retry_at = now + WAIT
         elif needed and now >= self._retry_at:
             self._opening = self._attempts.begin(self._open_capture, patience=0.3)
-        return ""
 
     def let_go(self) -> None:
         self._attempts.close(self.capture)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from pathlib import Path
 from time import perf_counter
 from typing import Self
@@ -67,7 +66,6 @@ class FileSource:
         self._given = 0
         self._loud_at: float | None = None
         self._downmix = Downmix(2, name=self._path.name)
-        self._log_lines: deque[str] = deque(maxlen=10)
 
     def __enter__(self) -> Self:
         """Raises AudioError for a file that cannot be played."""
@@ -117,8 +115,6 @@ class FileSource:
         if np.abs(stereo).max() > QUIET:
             self._loud_at = now
         mono = self._downmix.push(stereo)
-        if line := self._downmix.take_message():
-            self._log_lines.append(line)
         return Chunk(mono, stereo, captured_at)
 
     def status(self, now: float) -> SourceStatus:
@@ -134,12 +130,6 @@ class FileSource:
             message=self._brief_message if now < self._brief_until else self._message,
         )
 
-    def take_log_lines(self) -> list[str]:
-        lines = []
-        while self._log_lines:
-            lines.append(self._log_lines.popleft())
-        return lines
-
     def reopen(self, device: str | int) -> None:
         """A file has no input to change: reports it, and continues."""
         self._brief_message = f'"{self._path.name}" is playing; start the show with --device to hear "{device}"'
@@ -151,8 +141,7 @@ class FileSource:
         try:
             with self._file as file:
                 for block in stream_audio(file, self._channels, self._loop):
-                    self._log_lines.extend(file.log_lines)
-                    file.log_lines.clear()
+                    file.log_damage()
                     for start in range(0, len(block), _PIECE):
                         piece = block[start : start + _PIECE]
                         while self._ahead.free < len(piece):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,20 +17,22 @@ from tpos_live.audio.decoders import DecodeError, Decoder, FFmpegDecoder, Sndfil
 from tpos_live.audio.resampler import Resampler
 from tpos_live.audio.source import ABSURD, RATE, AudioError
 
+log = logging.getLogger(__name__)
+
 BLOCK = 4096
 """Frames decoded at a time."""
 _LOOK_AHEAD = 2.0
 """Seconds that an Ogg or MP3 file is scanned ahead of decoding."""
 _SHORT = 0.5
 """Seconds by which a file may be shorter than its header says: lengths of MP3 files can be estimates."""
-_MOST_LOG_LINES = 5
+_MOST_DAMAGE = 5
 
 
 class AudioFile:
     """An open audio file, read in order, repeatedly.
 
-    Parts that cannot be decoded are silence of the same length, so later audio is on time; `log_lines` then holds a
-    message, which the reader removes. Undamaged files are decoded by libsndfile where it knows the format, else by
+    Parts that cannot be decoded are silence of the same length, so later audio is on time; `log_damage`
+    says where. Undamaged files are decoded by libsndfile where it knows the format, else by
     FFmpeg. One thread at a time.
     """
 
@@ -41,7 +44,8 @@ class AudioFile:
         self.samplerate, self.channels = self._decoder.rate, self._decoder.channels
         self.frames = self._decoder.frames
         """Length by the file's header, 0 where unknown."""
-        self.log_lines: list[str] = []
+        self.damage: list[str] = []
+        """What was found since the last `log_damage`, one line each."""
         self.lost = 0
         """Frames lost to damage."""
         self._position = 0
@@ -126,7 +130,7 @@ class AudioFile:
             raise AudioError(f'"{self.path}" is damaged at its start: {reason or "nothing can be decoded"}')
         if self.frames - self._position > _SHORT * self.samplerate:
             length = clock(self.frames / self.samplerate)
-            self._say(f'"{self.name}" ends at {clock(self._position / self.samplerate)} of {length}: it is cut short')
+            self._found(f'"{self.name}" ends at {clock(self._position / self.samplerate)} of {length}: it is cut short')
         return np.empty((0, self.channels), np.float32)
 
     def _change_decoder(self) -> None:
@@ -144,22 +148,28 @@ class AudioFile:
     def _tell_holes(self) -> None:
         for start, length in self._decoder.holes:
             self.lost += round(length * self.samplerate)
-            self._say(f'"{self.name}" is damaged at {clock(start)}: silence for {length:.2f} s, then it plays on')
+            self._found(f'"{self.name}" is damaged at {clock(start)}: silence for {length:.2f} s, then it plays on')
         self._decoder.holes.clear()
 
     def note_invalid(self, count: int) -> None:
         """Some of the newest `count` frames were NaN or infinite, and were replaced by zeros."""
         at = clock(max(self._position - count, 0) / self.samplerate)
-        self._say(f'"{self.name}" has samples that are no numbers from {at} on: they are silence', "invalid")
+        self._found(f'"{self.name}" has samples that are no numbers from {at} on: they are silence', "invalid")
 
-    def _say(self, line: str, key: str = "") -> None:
+    def log_damage(self) -> None:
+        """Log what was found since the last call, for a file that somebody listens to."""
+        for line in self.damage:
+            log.warning(line)
+        self.damage.clear()
+
+    def _found(self, line: str, key: str = "") -> None:
         key = key or line
-        if key in self._said or len(self._said) > _MOST_LOG_LINES:
+        if key in self._said or len(self._said) > _MOST_DAMAGE:
             return
-        if len(self._said) == _MOST_LOG_LINES:
+        if len(self._said) == _MOST_DAMAGE:
             line = f'"{self.name}" is damaged in more places; they are silence, too'
         self._said.add(key)
-        self.log_lines.append(line)
+        self.damage.append(line)
 
 
 def clock(seconds: float) -> str:
@@ -185,7 +195,7 @@ def stream_audio(
 
     channels: see `select_channels`; by default two channels are stereo, and any other number is averaged. loop: start
     again at the end, through the same resampler, so that the loop is seamless. live: the low-latency resampler. NaN,
-    infinite and absurd samples become zeros, damage becomes silence; `file.log_lines` reports it. Raises AudioError if
+    infinite and absurd samples become zeros, damage becomes silence; see `AudioFile.log_damage`. Raises AudioError if
     not even the beginning can be decoded.
     """
     everything = channels is None and file.channels > 2
@@ -201,10 +211,7 @@ def stream_audio(
             if not sane.all():
                 file.note_invalid(len(samples))
                 samples = np.where(sane, samples, np.float32(0))
-            stereo = mix.push(samples)
-            if line := mix.take_message():
-                file.log_lines.append(line)
-            yield resampler.push(stereo)
+            yield resampler.push(mix.push(samples))
         elif loop and frames:
             file.rewind()
             frames = 0
@@ -222,8 +229,8 @@ class AudioClip:
     seconds: float | None = None
     channels: tuple[int, ...] | None = None
 
-    def blocks(self, report: Callable[[str], None] = lambda line: None) -> Iterator[np.ndarray]:
-        """float32 [n, 2] at 48 kHz, n varying. report: gets a message for damage.
+    def blocks(self, log_damage: bool = False) -> Iterator[np.ndarray]:
+        """float32 [n, 2] at 48 kHz, n varying. log_damage: where the file is damaged.
 
         Raises AudioError if there is no audio.
         """
@@ -231,9 +238,8 @@ class AudioClip:
         have = 0
         with open_audio(self.path) as file:
             for block in stream_audio(file, self.channels, live=False, block=1 << 16):
-                for line in file.log_lines:
-                    report(line)
-                file.log_lines.clear()
+                if log_damage:
+                    file.log_damage()
                 block = block[: int(min(left - have, len(block)))]
                 if len(block):
                     have += len(block)
@@ -252,14 +258,12 @@ class AudioClip:
             return frames if self.seconds is None else min(frames or 10**18, round(self.seconds * RATE))
 
 
-def frame_pieces(
-    sound: np.ndarray | AudioClip, fps: int, report: Callable[[str], None] = lambda line: None
-) -> Iterator[np.ndarray]:
+def frame_pieces(sound: np.ndarray | AudioClip, fps: int, log_damage: bool = False) -> Iterator[np.ndarray]:
     """`sound` cut into the frames of a video: piece k, float32 [n, 2], spans k / fps to (k + 1) / fps seconds.
 
     The last piece may be shorter.
     """
-    blocks = iter([sound]) if isinstance(sound, np.ndarray) else sound.blocks(report)
+    blocks = iter([sound]) if isinstance(sound, np.ndarray) else sound.blocks(log_damage)
     waiting: list[np.ndarray] = []
     have, given, k = 0, 0, 0
     for block in blocks:

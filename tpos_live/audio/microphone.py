@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections import deque
 from collections.abc import Callable
 from typing import Self
 
@@ -18,6 +18,8 @@ from tpos_live.audio.portaudio import rescan
 from tpos_live.audio.resampler import Resampler
 from tpos_live.audio.source import ABSURD, RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import STALL, Supervisor
+
+log = logging.getLogger(__name__)
 
 QUIET = 1e-4
 """-80 dBFS: signals below count as no sound."""
@@ -56,7 +58,6 @@ class Microphone:
         self._capture: Capture | None = None
         self._mix = StereoMix((0, 1))
         self._downmix = Downmix(2)
-        self._log_lines: deque[str] = deque(maxlen=20)
         self._resampler = Resampler(RATE)
         self._meter = DropoutMeter(RATE)
         self._past = Losses()
@@ -116,19 +117,12 @@ class Microphone:
     def reopen(self, device: str | int) -> None:
         self._supervisor.change(device)
 
-    def take_log_lines(self) -> list[str]:
-        lines = []
-        for waiting in (self._log_lines, self._supervisor.log_lines):
-            while waiting:
-                lines.append(waiting.popleft())
-        return lines
-
     def _look_for(self, fallback: str) -> None:
         """Report at the start, not when it is needed, that a fallback is missing."""
         try:
             find_input(fallback)
         except AudioError as error:
-            self._log_lines.append(f"the fallback is not there yet: {error}")
+            log.warning(f"the fallback is not there yet: {error}")
 
     def _turn_to(self, capture: Capture) -> None:
         self._past = self._losses()
@@ -161,11 +155,7 @@ class Microphone:
         if np.abs(stereo).max() > QUIET:
             self._loud_at = now
         stereo = self._resampler.push(stereo)
-        if not len(stereo):
-            return None
-        mono = self._downmix.push(stereo)
-        self._log_lines.extend(filter(None, (self._mix.take_message(), self._downmix.take_message())))
-        return Chunk(mono, stereo, captured_at)
+        return Chunk(self._downmix.push(stereo), stereo, captured_at) if len(stereo) else None
 
     def _silence(self, now: float) -> Chunk | None:
         """Zeros up to `now`, once the device has delivered nothing for longer than blocks may be late."""

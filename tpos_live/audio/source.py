@@ -81,7 +81,7 @@ class AudioSource(Protocol):
     """A source with its supervisor, as the audio thread uses it. A context manager: entering opens it, leaving closes
     it (at most 0.5 s, also when the device hangs).
 
-    Thread contract: one thread calls `pull` and `take_log_lines`; `status` and `reopen` may be called from anywhere.
+    Thread contract: one thread calls `pull`; `status` and `reopen` may be called from anywhere.
     """
 
     def __enter__(self) -> Self: ...
@@ -96,10 +96,6 @@ class AudioSource(Protocol):
         ...
 
     def status(self, now: float) -> SourceStatus: ...
-
-    def take_log_lines(self) -> list[str]:
-        """Messages since the last call, oldest first; each is returned once. Called on the thread of `pull`."""
-        ...
 
     def reopen(self, device: str | int) -> None:
         """Change to another input while running (asynchronous; the result shows in `status`)."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
@@ -11,6 +11,9 @@ from tpos_live.audio.capture import Capture
 from tpos_live.audio.fallback import FallbackInput
 from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts, can_be_opened
 from tpos_live.audio.source import AudioError, SourceState
+from tpos_live.core.messages import NOTICE
+
+log = logging.getLogger(__name__)
 
 STALL = 0.5
 """Seconds without a block after which an input counts as stalled, although PortAudio calls it active."""
@@ -45,7 +48,7 @@ class Supervisor:
     hanging driver blocks nothing else.
 
     Thread contract: `open`, `close` and `change` may be called from any thread; `capture`, `state`, `name` and
-    `message` are replaced as a whole and may be read from anywhere; `log_lines` is a deque that one reader empties.
+    `message` are replaced as a whole and may be read from anywhere.
     `step` is the thread's whole work, and the time is passed in, so a test can replace the thread.
 
     The states: STARTING -> RUNNING -> STALLED (no block; the stream is kept, because it may continue) or, when the
@@ -66,8 +69,6 @@ class Supervisor:
         """The stream in use: the input's or the fallback's."""
         self.state = SourceState.STARTING
         self.message = ""
-        self.log_lines: deque[str] = deque(maxlen=20)
-        """Messages that are reported once."""
         self.name = str(wanted or "mic")
         self._label = self.name
         self._wanted = wanted
@@ -146,8 +147,8 @@ class Supervisor:
         if self._fallback is not None:
             if self._good_since is not None and now - self._good_since >= BACK_FOR:
                 self._let_go_of_second()
-            elif line := self._fallback.look_after(now, needed=now - self._good_at > FALLBACK_OPEN):
-                self.log_lines.append(line)
+            else:
+                self._fallback.look_after(now, needed=now - self._good_at > FALLBACK_OPEN)
         self._choose(now)
 
     # The requested input.
@@ -181,14 +182,15 @@ class Supervisor:
             self._refused = error
             if self._fallback is not None:
                 self._trouble = NEVER
-                self.log_lines.append(str(error))
+                log.warning(str(error))
                 self._good_at = now - FALLBACK_AFTER
             else:
                 self._trouble = "is gone"
         elif self._undo is not None:
             (self._wanted,), self._undo = self._undo, None
-            self.log_lines.append(f'back to "{self._label}": {error}')
-            self._say(self.log_lines[-1], now, MESSAGE_SECONDS)
+            line = f'back to "{self._label}": {error}'
+            log.warning(line)
+            self._set_message(line, now, MESSAGE_SECONDS)
             self._put_off(0.0, now)
             return
         elif self._trouble != NEVER:
@@ -297,26 +299,26 @@ class Supervisor:
             line = f'microphone "{self._label}" {self._trouble}; "{second.name}" is heard until it returns'
             if self.capture is not second:
                 self._lost_told = True
-                self.log_lines.append(line)
+                log.warning(line)
             self.capture, self.name, self.state = second, second.name, SourceState.RUNNING
-            self._say(line, now)
+            self._set_message(line, now)
             return
         self.capture, self.name = first, self._label
         if self._good_since is not None:
             if self._trouble == "is opened":
-                self.log_lines.append(f'listening to "{self._label}"')
+                log.log(NOTICE, f'listening to "{self._label}"')
             elif self._lost_told:
-                self.log_lines.append(f'microphone "{self._label}" is back')
+                log.log(NOTICE, f'microphone "{self._label}" is back')
             self.state, self._trouble, self._lost_told = SourceState.RUNNING, "", False
             if now >= self._message_until:
                 self.message = ""
         elif self._trouble:
             if self.state is SourceState.RUNNING and self._trouble != "is opened" and not self._lost_told:
                 self._lost_told = True
-                self.log_lines.append(f'microphone "{self._label}" {self._trouble}; waiting for it')
+                log.warning(f'microphone "{self._label}" {self._trouble}; waiting for it')
             self.state = SourceState.STALLED if first is not None and first.stamp else SourceState.REOPENING
             if self._trouble != "is opened":
-                self._say(f'microphone "{self._label}" {self._trouble}; waiting for it', now)
+                self._set_message(f'microphone "{self._label}" {self._trouble}; waiting for it', now)
 
     # Releasing devices.
 
@@ -346,7 +348,7 @@ class Supervisor:
             if now - self._good_at > EAGER or self._holds_a_stream():
                 self._wait = min(2 * self._wait, PROBE_WAIT if self._holds_a_stream() else LONGEST_WAIT)
 
-    def _say(self, message: str, now: float, keep: float = 0.0) -> None:
+    def _set_message(self, message: str, now: float, keep: float = 0.0) -> None:
         if keep or now >= self._message_until:
             self.message = message
             self._message_until = now + keep

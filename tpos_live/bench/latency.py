@@ -97,9 +97,6 @@ class ClickSound:
     def status(self, now: float) -> SourceStatus:
         return SourceStatus(SourceState.RUNNING, "clicks", RATE, 1, latency=BLOCK / RATE)
 
-    def take_log_lines(self) -> list[str]:
-        return []
-
     def reopen(self, device: str | int) -> None:
         """There is no other."""
 

@@ -12,7 +12,6 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.audio_encoder.tagger import Tagger
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.features.extractor import FeatureExtractor
@@ -112,8 +111,6 @@ class AudioThread:
             now = time.perf_counter()
             try:
                 chunk = self._sound.pull(now)
-                for line in self._sound.take_log_lines():
-                    log.log(NOTICE, line)
                 if chunk is not None and len(chunk.mono):
                     if self._on_chunk is not None:
                         self._on_chunk(chunk)

@@ -61,11 +61,9 @@ def analyze_frames(
     downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
     heard = 0
     params = FrameParams()
-    for stereo in frame_pieces(sound, fps, log.warning):
+    for stereo in frame_pieces(sound, fps, log_damage=True):
         heard += len(stereo)
         mono = downmix.push(stereo)
-        if line := downmix.take_message():
-            log.warning(line)
         audio_processor.process(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
         params = audio_processor.frame_params.latest() or params
         yield params
