@@ -105,7 +105,7 @@ class Images:
         return (small * 255 + 0.5).to(torch.uint8), kind, other, strength
 
 
-_KEPT = ("pictures", "kind", "second", "strength")
+_KEPT = ("images", "kind", "second", "strength")
 """What a pool keeps of each image, in the order of `Images.make`."""
 
 
@@ -189,7 +189,7 @@ def train_classifier(
     kept = {name: value.clone() for name, value in classifier.state_dict().items()}
     steps, begin, shown, saved = 0, time.monotonic(), 0.0, 0.0
     classifier.train()
-    with tqdm(total=round(minutes * 60), unit="s", desc="judge", mininterval=5.0) as bar:
+    with tqdm(total=round(minutes * 60), unit="s", desc="classifier", mininterval=5.0) as bar:
         while (spent := time.monotonic() - begin) < minutes * 60 or steps == 0:
             left = max(0.0, 1 - spent / max(minutes * 60, 1e-6))
             for group in optimizer.param_groups:
