@@ -9,6 +9,7 @@ keys are only told.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.display.window import DisplayWindow
@@ -28,7 +30,6 @@ def main() -> None:
     start = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     screen, acts = start.pop("screen", ""), start.pop("acts", True)
     store, frames = ParameterStore({"out.inbetween": False, **start}), Mailbox[Frame]()
-    lines: list[str] = []
     pressed: list[str] = []
 
     def on_key(name: str, modifiers: frozenset[str]) -> None:
@@ -62,9 +63,10 @@ def main() -> None:
         window.close_soon()
 
     message = ["no sound: turn up the input"]
-    with DisplayWindow(
+    lines: list[str] = []
+    with handling(LineHandler(lines.append, logging.INFO)), DisplayWindow(
         frames, FrameParams, store.snapshot, lambda: Status(state="loading", engine="ember", message=message[0]),
-        on_key=on_key, report=lines.append, screen=screen, size=(640, 360), fps_cap=60,
+        on_key=on_key, screen=screen, size=(640, 360), fps_cap=60,
     ) as window:  # fmt: skip
         say(ready=True, renderer=window.renderer)
         threading.Thread(target=listen, args=(window,), daemon=True).start()

@@ -32,10 +32,9 @@ class Made:
         self.samples, self.frames_written, self.bytes, self.preset = 0, 0, 0, "superfast"
         self.output = SimpleNamespace(about_found=lambda: "")
         self.part = Path()
-        self.said: list[str] = []
         self.most = 0
         monkeypatch.setattr(Recorder, "recording", True)
-        self.recorder = Recorder(Path("a.mp4"), 30.0, report=self.said.append, clock=lambda: self.now)
+        self.recorder = Recorder(Path("a.mp4"), 30.0, clock=lambda: self.now)
         monkeypatch.setattr(Recorder, "_fitted", lambda _, pixels: pixels)
         self._refreshes = self._blocks = 0
 
@@ -82,7 +81,9 @@ class Made:
 
 
 @pytest.mark.parametrize("took", [0.016, 0.032, 0.037, 0.06, 0.15, 0.4])
-def test_a_slow_encoder_gets_fewer_frames_evenly_spread(monkeypatch: pytest.MonkeyPatch, took: float) -> None:
+def test_a_slow_encoder_gets_fewer_frames_evenly_spread(
+    monkeypatch: pytest.MonkeyPatch, took: float, messages: list[str]
+) -> None:
     made = Made(monkeypatch, took)
     made.run(60.0)
     lag = made.recorder.lag
@@ -97,7 +98,7 @@ def test_a_slow_encoder_gets_fewer_frames_evenly_spread(monkeypatch: pytest.Monk
     apart = np.array([place_image - shown for place_image, shown in made.written[:-1]])  # the last one fills up
     assert np.abs(apart).max() < 0.04, "each frame at the time when it was shown"
     assert made.most <= 11 and lag < 0.4 + took and closing < 1.6 + 2 * took
-    assert bool(made.said) == (took > 1 / 30) and not [line for line in made.said if "\n" in line]
+    assert bool(messages) == (took > 1 / 30) and not [line for line in messages if "\n" in line]
     assert made.recorder.minutes_left > 0
 
 
@@ -246,9 +247,8 @@ def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path) -> Non
     assert not (tmp_path / "a.mp4").exists() and frames_of(tmp_path / "a.part.mp4")
 
 
-def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path) -> None:
-    said: list[str] = []
-    recorder = Recorder(tmp_path / "a.mp4", report=said.append)
+def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path, messages: list[str]) -> None:
+    recorder = Recorder(tmp_path / "a.mp4")
     recorder.open((160, 90))
     for k in range(12):
         recorder.send(flat(200, (160, 90) if k < 4 else (200, 200)), 100 + k / 30)
@@ -258,7 +258,7 @@ def test_a_window_that_changes_its_size_is_fitted_into_the_file(tmp_path: Path) 
     shown = [frame for _, frame in frames_of(tmp_path / "a.mp4")]
     assert recorder.error == "" and shown[0].shape == shown[-1].shape == (90, 160, 3)
     assert shown[0][45, 5].mean() > 180 and shown[-1][45, 5].mean() < 20 < 180 < shown[-1][45, 80].mean()
-    assert len(said) == 1 and "200x200" in said[0] and "160x90" in said[0]
+    assert len(messages) == 1 and "200x200" in messages[0] and "160x90" in messages[0]
 
 
 def test_a_place_that_cannot_be_written_is_one_line_and_no_file(tmp_path: Path) -> None:
@@ -281,16 +281,15 @@ def test_without_sound_there_is_no_file_and_an_older_one_stays(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_text() == "good"
 
 
-def test_a_found_part_is_kept_and_said(tmp_path: Path) -> None:
+def test_a_found_part_is_kept_and_said(tmp_path: Path, messages: list[str]) -> None:
     (tmp_path / "a.part.mp4").write_bytes(b"of a show that was killed")
-    said: list[str] = []
-    recorder = Recorder(tmp_path / "a.mp4", report=said.append)
+    recorder = Recorder(tmp_path / "a.mp4")
     recorder.open((160, 90))
     feed(recorder, 0.5)
     recorder.close()
     assert recorder.path.name == "a-2.mp4" and frames_of(recorder.path)
     assert (tmp_path / "a.part.mp4").read_bytes() == b"of a show that was killed"
-    assert len(said) == 1 and "a.part.mp4" in said[0] and "a-2.mp4" in said[0]
+    assert len(messages) == 1 and "a.part.mp4" in messages[0] and "a-2.mp4" in messages[0]
 
 
 def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,18 +316,18 @@ def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypa
     recorder._thread.join(20)  # type: ignore[union-attr]
 
 
-def test_little_disk_is_said_before_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_disk_is_said_before_it_is_full(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     free = [1e9]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[0]))
     assert recorder_module.shutil is shutil
     made = Made(monkeypatch, 0.016)
     made.run(10.0)
-    assert made.recorder.minutes_left == pytest.approx(1e9 / (4 * 48000) / 60, rel=0.1) and made.said == []
+    assert made.recorder.minutes_left == pytest.approx(1e9 / (4 * 48000) / 60, rel=0.1) and messages == []
     free[0] = 5 * 60 * 4 * 48000.0
     made.run(20.0)
     free[0] /= 5
     made.run(30.0)
-    assert ["full in 5" in made.said[0], "full in 1" in made.said[1], len(made.said)] == [True, True, 2]
+    assert ["full in 5" in messages[0], "full in 1" in messages[1], len(messages)] == [True, True, 2]
 
 
 def test_it_asks_for_a_constant_rate_whatever_the_display(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ SCRIPT = """
 import sys
 from tpos_live.display import screen_saver
 {change}
-with screen_saver.ScreenSaverInhibitor(print) as inhibitor:
+with screen_saver.ScreenSaverInhibitor() as inhibitor:
     inhibitor.ready.wait(10)
     print(inhibitor.active, flush=True)
     sys.stdin.readline()
@@ -89,16 +89,15 @@ def test_an_x_server_without_the_extension_gets_a_heartbeat(display: str, saver:
         assert saver.stays_off(2.7)
 
 
-def test_the_desktop_is_asked_and_told_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_desktop_is_asked_and_told_when_it_is_over(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     require_tool("dbus-daemon")
     with session_bus() as address, Service(address, "org.freedesktop.ScreenSaver", "u", (7,)) as service:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
-        lines: list[str] = []
-        with ScreenSaverInhibitor(lines.append, [desktop]) as inhibitor:
+        with ScreenSaverInhibitor([desktop]) as inhibitor:
             assert inhibitor.ready.wait(10) and inhibitor.active == ("org.freedesktop.ScreenSaver",), inhibitor.failures
             assert [name for name, _ in service.calls] == ["Inhibit"]
         assert wait_until(lambda: ("UnInhibit", (7,)) in service.calls, 5)
-        assert not lines
+        assert not messages
 
 
 def test_the_portal_is_asked_and_its_connection_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +114,7 @@ def test_the_portal_is_asked_and_its_connection_kept(monkeypatch: pytest.MonkeyP
                 asked = message_bus.NameHasOwner(service.callers[0])
                 return bool(connection.send_and_get_reply(asked, timeout=5).body[0])
 
-        with ScreenSaverInhibitor(print, [desktop, portal]) as inhibitor:
+        with ScreenSaverInhibitor([desktop, portal]) as inhibitor:
             assert inhibitor.ready.wait(10) and inhibitor.active == ("org.freedesktop.portal.Inhibit",)
             assert service.calls == [("Inhibit", ("", 8, {"reason": ("s", "a show is running")}))]
             assert connected()
@@ -134,14 +133,15 @@ def test_doctor_says_what_works(display: str, monkeypatch: pytest.MonkeyPatch) -
     assert found.ok is None and "switch it off by hand" in found.text and "no X display" in found.text
 
 
-def test_where_nothing_works_the_person_is_told_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_works_the_person_is_told_why_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
-    lines: list[str] = []
-    with ScreenSaverInhibitor(lines.append) as inhibitor:
+    with ScreenSaverInhibitor() as inhibitor:
         assert inhibitor.ready.wait(10)
-    assert len(lines) == 1 and "switch it off by hand" in lines[0] and "\n" not in lines[0]
-    assert "no session bus" in lines[0] and "Wayland" in lines[0]
+    assert len(messages) == 1 and "switch it off by hand" in messages[0] and "\n" not in messages[0]
+    assert "no session bus" in messages[0] and "Wayland" in messages[0]
 
 
 def test_a_method_that_fails_ends_nothing() -> None:
@@ -154,5 +154,5 @@ def test_a_method_that_fails_ends_nothing() -> None:
     def works() -> Iterator[screen_saver.Inhibition]:
         yield screen_saver.Inhibition("works")
 
-    with ScreenSaverInhibitor(print, [broken, works]) as inhibitor:
+    with ScreenSaverInhibitor([broken, works]) as inhibitor:
         assert inhibitor.ready.wait(5) and inhibitor.active == ("works",) and "the bus is gone" in inhibitor.failures[0]

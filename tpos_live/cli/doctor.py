@@ -131,7 +131,7 @@ def _keys() -> str:
 def _screen_saver() -> Finding:
     from tpos_live.display.screen_saver import ScreenSaverInhibitor
 
-    with ScreenSaverInhibitor(lambda line: None) as inhibitor:
+    with ScreenSaverInhibitor(warn=False) as inhibitor:
         inhibitor.ready.wait(10.0)
         names = ", ".join(inhibitor.active)
     return Finding(

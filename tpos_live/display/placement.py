@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from typing import Any
 
+from tpos_live.core.messages import NOTICE
 from tpos_live.display.screens import Screen, Screens
+
+log = logging.getLogger(__name__)
 
 SETTLE = 0.3
 """Seconds that a window manager gets for a fullscreen change before the window is moved to its screen."""
@@ -25,11 +28,10 @@ class WindowPlacement:
     when that returns. Thread contract: the window's thread only.
     """
 
-    def __init__(self, window: Any, report: Callable[[str], None], name: str = "") -> None:
-        """window: pyglet's. report: gets a line when a screen is missing, and when it returns. name: of the screen to
-        fill, until another number is requested; "" = by number."""
+    def __init__(self, window: Any, name: str = "") -> None:
+        """window: pyglet's. name: of the screen to fill, until another number is requested; "" = by number."""
         self.screens = Screens(window.display)
-        self._window, self._report = window, report
+        self._window = window
         self._name, self._filled_name = name, ""
         self._number = -1
         self._full = self._aside = self._said = False
@@ -54,7 +56,7 @@ class WindowPlacement:
         if full != self._full:
             self._full, self._filled_name, self._said = full, "", False
         screen = self.screens.find(self._filled_name or self._name or number)
-        self._tell(screen)
+        self._log_missing(screen)
         if full and screen is not None:
             self._filled_name = screen.name
         filled, aside = screen if full else None, full and screen is None
@@ -72,20 +74,20 @@ class WindowPlacement:
         self._name, self._number, self._said = "", number, False
         self._filled_name = screen.name if screen else ""
         if screen and not self._full:
-            self._report(f"full screen (F) is on screen {screen}")
+            log.log(NOTICE, f"full screen (F) is on screen {screen}")
         return number
 
-    def _tell(self, screen: Screen | None) -> None:
-        """Report once that the requested screen is missing, and once that it is back."""
+    def _log_missing(self, screen: Screen | None) -> None:
+        """Log once that the requested screen is missing, and once that it is back."""
         if screen is not None:
             if self._said:
-                self._report(f"screen {screen.name} is here" + ("; the picture fills it" if self._full else ""))
+                log.log(NOTICE, f"screen {screen.name} is here" + ("; the picture fills it" if self._full else ""))
             self._said = False
         elif not self._said:
             self._said = True
             gone = f"screen {self._filled_name} is gone" if self._filled_name else ""
             waits = "; the picture is in a window until it comes" if self._full else ""
-            self._report(
+            log.warning(
                 f"{gone or f'there is no screen {self._name or self._number}'}{waits}; "
                 f"screens here: {self.screens}; Ctrl+M turns to the next"
             )

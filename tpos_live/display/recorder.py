@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tpos_live.audio.source import RATE
+from tpos_live.core.messages import NOTICE
 from tpos_live.core.timing import hms
 from tpos_live.display.audio_track import AudioTrack, TimedFrames
 from tpos_live.display.encoder_presets import EncoderController
@@ -21,6 +23,8 @@ from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import VIDEO, check_output
 from tpos_live.display.pacing import Meter
 from tpos_live.display.video import VideoWriter, fit
+
+log = logging.getLogger(__name__)
 
 DELAY = 0.15
 """Seconds by which the audio is delayed, so that the frames of that time have been read from the GPU."""
@@ -63,17 +67,16 @@ class Recorder:
         fps: float = 30.0,
         *,
         rate: int = RATE,
-        report: Callable[[str], None] = lambda line: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """report: gets messages; called on the recorder's thread. clock: that of the timestamps."""
+        """clock: that of the timestamps."""
         self.fps, self.error = fps, ""
         self.sound_lost = 0
         """Samples replaced by silence because the disk stalled."""
         self.minutes_left = 0.0
         """Minutes until the disk is full, at the file's size so far; 0 while unknown."""
         self._size = self._other = (0, 0)
-        self._wanted, self._rate, self._report, self._clock = Path(path), rate, report, clock
+        self._wanted, self._rate, self._clock = Path(path), rate, clock
         self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps)
         self._frames: TimedFrames = deque()
         self._sound: deque[tuple[float, np.ndarray]] = deque()
@@ -247,7 +250,7 @@ class Recorder:
             writer.write_frame(self._fitted(pixels), place)
             if writer.frames_written == 1:
                 if found := writer.output.about_found():
-                    self._report(found)
+                    log.log(NOTICE, found)
                 self._missed = self._crowded_out  # losses while the encoder was opened do not count
             else:
                 self._judge(writer, begin, max(newest - DELAY - self._track.moment(place), 0.0), new)
@@ -261,7 +264,8 @@ class Recorder:
             return pixels
         if size != self._other:
             self._other = size
-            self._report(
+            log.log(
+                NOTICE,
                 f"recording: the window is {size[0]}x{size[1]} now, the file stays {self._size[0]}x{self._size[1]}"
             )
         return fit(pixels, self._size)
@@ -292,7 +296,7 @@ class Recorder:
             line = ""
         self._track.thin = self._steps.every > 1
         if line:
-            self._report(line)
+            log.warning(line)
         if now - self._looked > LOOK:
             self._looked = now
             self._look_at_disk(writer)
@@ -305,7 +309,7 @@ class Recorder:
         for i, limit in enumerate(SHORT):
             if left < limit and not self._short[i]:
                 self._short[i] = True
-                self._report(f"recording: the disk is full in {left:.1f} minutes; make room, or end the recording")
+                log.warning(f"recording: the disk is full in {left:.1f} minutes; make room, or end the recording")
                 break
 
     def _finish(self, writer: VideoWriter) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import logging
 import os
 import sys
 import threading
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT = 5.0
 """Seconds between two resets of the X server's idle time."""
@@ -45,16 +48,16 @@ Method = Callable[[], AbstractContextManager[Inhibition]]
 class ScreenSaverInhibitor:
     """A context manager. Entering starts a thread that tries all methods, because a desktop may take seconds to answer.
 
-    Thread contract: `report` is called on that thread. `ready` is set once all methods were tried; from then on
-    `active` (names of the working ones) and `failures` (a reason for each other one) may be read from anywhere.
+    Thread contract: `ready` is set once all methods were tried; from then on `active` (names of the working ones) and
+    `failures` (a reason for each other one) may be read from anywhere.
     """
 
-    def __init__(self, report: Callable[[str], None], methods: Sequence[Method] | None = None) -> None:
-        """report: gets one line if nothing works. methods: for tests; default: those of this system."""
+    def __init__(self, methods: Sequence[Method] | None = None, warn: bool = True) -> None:
+        """methods: for tests; default: those of this system. warn: log `advice` if nothing works."""
         self.ready = threading.Event()
         self.active: tuple[str, ...] = ()
         self.failures: tuple[str, ...] = ()
-        self._report, self._methods = report, methods if methods is not None else _system_methods()
+        self._warn, self._methods = warn, methods if methods is not None else _system_methods()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="screen-saver", daemon=True)
 
@@ -83,8 +86,8 @@ class ScreenSaverInhibitor:
                     failures.append(f"{method.__name__}: {text[:120]}")
             self.active, self.failures = tuple(each.name for each in inhibitions), tuple(failures)
             self.ready.set()
-            if not inhibitions:
-                self._report(self.advice)
+            if self._warn and not inhibitions:
+                log.warning(self.advice)
             while not self._stop.wait(HEARTBEAT):
                 for inhibition in inhibitions:
                     if inhibition.heartbeat is not None:

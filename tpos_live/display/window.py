@@ -47,7 +47,6 @@ class DisplayWindow:
         *,
         on_key: OnKey | None = None,
         on_refresh: Callable[[float], None] | None = None,
-        report: Callable[[str], None] = lambda line: None,
         screen: str = "",
         size: tuple[int, int] = (1280, 720),
         fps_cap: float = 0.0,
@@ -56,9 +55,9 @@ class DisplayWindow:
     ) -> None:
         """on_key: gets pyglet's name, in lower case, of what a US keyboard writes on that key ("f", "f11", "_1",
         "num_add", "escape"), and the held modifiers among "ctrl", "shift", "alt". on_refresh: called once per refresh
-        with the time, before drawing. report: gets messages for the performer. screen: name of the screen for
-        fullscreen; "" = by its number, the parameter `out.screen`. fps_cap: 0 = the display's rate, or SOFTWARE_CAP
-        where the CPU draws. headless: draw without a display (EGL), for tests."""
+        with the time, before drawing. screen: name of the screen for fullscreen; "" = by its number, the parameter
+        `out.screen`. fps_cap: 0 = the display's rate, or SOFTWARE_CAP where the CPU draws. headless: draw without a
+        display (EGL), for tests."""
         self.outputs: list[Output] = []
         """Receivers of the composed frames; open them first. The frame size is fixed meanwhile."""
         self.closing = False
@@ -67,7 +66,7 @@ class DisplayWindow:
         self._on_key, self._on_refresh = on_key, on_refresh
         self._size, self._cap, self._headless, self._clock = size, fps_cap, headless, clock
         self._composed_size = (0, 0)
-        self._report, self._screen = report, screen
+        self._screen = screen
         self.meter = ShownMeter(clock)
         self._asked: deque[list[Output]] = deque()
         self._said, self._said_at = "", 0.0
@@ -94,7 +93,7 @@ class DisplayWindow:
             self._window.close()
             raise
         self._window.set_mouse_visible(False)
-        self._placement = WindowPlacement(self._window, self._report, self._screen)
+        self._placement = WindowPlacement(self._window, self._screen)
         self._window.push_handlers(
             on_key_press=self._key_pressed, on_deactivate=self._forget_keys, on_close=self._close_pressed
         )

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from tpos_live.audio.open import open_source
@@ -25,7 +24,7 @@ from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.messages import NOTICE, terminal_messages
+from tpos_live.core.messages import terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
@@ -162,7 +161,7 @@ class LiveSession:
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
                 if not self._headless_gl:
-                    stack.enter_context(ScreenSaverInhibitor(log.warning))
+                    stack.enter_context(ScreenSaverInhibitor())
                 if line := self.display.describe_layout(LETTERS):
                     log.info(line)
             stack.enter_context(self._audio_thread)
@@ -270,7 +269,6 @@ class LiveSession:
             self.status_registry.status,
             on_key=lambda name, modifiers: self.controls.key(name, modifiers, self.display),
             on_refresh=self._refresh,
-            report=partial(log.log, NOTICE),
             screen=screen if isinstance(screen, str) else "",
             size=self.output_size,
             headless=self._headless_gl,

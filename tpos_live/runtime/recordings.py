@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ class Recordings:
         """Begin a recording and add it to `outputs`. False, and a message, if that fails."""
         path = Path(self._first) if self._first else self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}.mp4"
         self._first, self.lost = "", ""
-        recorder = Recorder(path, self._fps, report=partial(log.log, NOTICE))
+        recorder = Recorder(path, self._fps)
         try:
             if reason := recorder.is_available():
                 raise DisplayError(reason)
