@@ -58,9 +58,6 @@ class Draws:
         self._clock.now += self.busy_s
         return None
 
-    def take_message(self) -> str:
-        return ""
-
 
 @pytest.mark.parametrize(("cap", "rate", "share"), [(30.0, 30.0, 0.3), (60.0, 60.0, 0.6), (0.0, 100.0, 1.0)])
 def test_with_a_cap_the_device_idles_for_the_rest(cap: float, rate: float, share: float, messages: list[str]) -> None:

@@ -122,7 +122,7 @@ def test_a_build_that_fails_leaves_nothing(
 
 
 def test_a_damaged_plan_is_built_again(
-    library: None, cache: Path, turbo: Engine, monkeypatch: pytest.MonkeyPatch
+    library: None, cache: Path, turbo: Engine, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     builds = []
 
@@ -131,12 +131,12 @@ def test_a_damaged_plan_is_built_again(
         write_plan(Path(arguments[-1]))
 
     monkeypatch.setattr(caches, "run_module", build)
-    request, lines = BackendRequest(turbo, SIZE, 81), list[str]()
-    place = compile_plan("tensorrt-rtx", request, CARD, lines.append)
-    assert compile_plan("tensorrt-rtx", request, CARD, lines.append) == place and len(builds) == 1
+    request = BackendRequest(turbo, SIZE, 81)
+    place = compile_plan("tensorrt-rtx", request, CARD)
+    assert compile_plan("tensorrt-rtx", request, CARD) == place and len(builds) == 1
     (place / "unet.plan").write_bytes(b"half")
-    assert compile_plan("tensorrt-rtx", request, CARD, lines.append) == place and len(builds) == 2
-    assert "damaged" in lines[-1] and read_plan(place, "tensorrt-rtx", CARD)
+    assert compile_plan("tensorrt-rtx", request, CARD) == place and len(builds) == 2
+    assert "damaged" in messages[-1] and read_plan(place, "tensorrt-rtx", CARD)
     assert [path.name for path in (cache / "tensorrt-rtx").iterdir()] == [place.name]
 
 
@@ -167,13 +167,13 @@ def test_parity_is_of_frames(turbo: Engine) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_real_plan_is_built_without_a_card(cache: Path, turbo_folder: Path) -> None:
+def test_a_real_plan_is_built_without_a_card(cache: Path, turbo_folder: Path, messages: list[str]) -> None:
     if importlib.util.find_spec("tensorrt_rtx") is None:
         reason = "needs the extra tpos-live[tensorrt-rtx]"
         (pytest.fail if os.environ.get("NEEDS_TENSORRT") else pytest.skip)(reason)
-    engine, lines = load_engine(turbo_folder, "cpu"), []
+    engine = load_engine(turbo_folder, "cpu")
     rows = UnetTokens(engine).count
-    place = compile_plan("tensorrt-rtx", BackendRequest(engine, SIZE, rows), CARD, lines.append)
+    place = compile_plan("tensorrt-rtx", BackendRequest(engine, SIZE, rows), CARD)
     assert [path.name for path in (cache / "tensorrt-rtx").iterdir()] == [place.name]
     assert sorted(path.name for path in place.iterdir()) == ["decoder.plan", SIDECAR, "unet.plan"]
     facts = read_plan(place, "tensorrt-rtx", CARD)
@@ -185,9 +185,9 @@ def test_a_real_plan_is_built_without_a_card(cache: Path, turbo_folder: Path) ->
     }  # fmt: skip
     assert unet["outputs"] == {"prediction": [[1, 4, 8, 8], "FLOAT"]}
     assert decoder["outputs"] == {"pixels": [[1, 64, 64, 3], "FLOAT"]}
-    assert any("unet: building" in line for line in lines) and any("%" in line for line in lines)
-    assert compile_plan("tensorrt-rtx", BackendRequest(engine, SIZE, rows), CARD, lines.append) == place
-    assert "compiled already" in lines[-1]
+    assert any("unet: building" in line for line in messages) and any("%" in line for line in messages)
+    assert compile_plan("tensorrt-rtx", BackendRequest(engine, SIZE, rows), CARD) == place
+    assert "compiled already" in messages[-1]
     copied = shutil.copytree(place, cache / "copy")
     (copied / SIDECAR).write_text(json.dumps(json.loads((copied / SIDECAR).read_text()) | {"card": "sm120"}))
     with pytest.raises(NotReady, match="foreign"):

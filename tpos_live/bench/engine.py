@@ -140,9 +140,8 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
     if steps > 1:
         generator.keep_in_flight(True)
         streamed = _measure(draw, frames, engine.device)
-        if message := generator.take_message():
-            click.echo(message, err=True)
-        else:
+        assert generator.stream_batch is not None
+        if not generator.stream_batch.batch_reason:
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
         generator.keep_in_flight(False)
     if baselines:

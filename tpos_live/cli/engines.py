@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tpos_live.core.messages import terminal_messages
+
 
 @click.group()
 def engines() -> None:
@@ -29,7 +31,8 @@ def fetch(name: str) -> int:
     """Download an engine: a preset's NAME, or a hub id (owner/name). Continues where it was stopped."""
     from tpos_live.diffusion.hub.download import fetch_engine
 
-    fetch_engine(name, click.echo)
+    with terminal_messages(write=click.echo):  # on stdout: they are what the command is for
+        fetch_engine(name)
     return 0
 
 
@@ -92,6 +95,7 @@ def compile_(name: str, accelerator: str, size: str, card: str, threads: int) ->
         place = compiled.folder(request)
         click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]} --accelerator compile: {place}")
         return 0
-    place = compile_plan(accelerator, request, card.lower(), click.echo)
+    with terminal_messages(write=click.echo):
+        place = compile_plan(accelerator, request, card.lower())
     click.echo(f"ready for --engine {name} --size {chosen[0]}x{chosen[1]}: {place}")
     return 0

@@ -36,13 +36,13 @@ class ChildError(Exception):
 
 
 def run_module(
-    module: str, arguments: Sequence[str], limit: float, say: Callable[[str], None] = lambda line: None
+    module: str, arguments: Sequence[str], limit: float, on_line: Callable[[str], None] = lambda line: None
 ) -> None:
     """Call `main(arguments)` of a module in a child process, and wait until it ends.
 
     `main` returns the exit status, and its last line on stderr is the reason if it is not 0. limit: seconds after which
-    the child is ended. say: gets its lines on stdout, on another thread. The child cannot use the hub's network, and
-    has no terminal: Ctrl-C goes to this process. Raises ChildError.
+    the child is ended. on_line: gets its lines on stdout, on another thread. The child cannot use the hub's network,
+    and has no terminal: Ctrl-C goes to this process. Raises ChildError.
     """
     command = [sys.executable, "-m", __name__, str(os.getpid()), str(limit + GRACE), module, *arguments]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -57,7 +57,7 @@ def run_module(
     except OSError as error:
         raise ChildError(f"no process could be started: {error.strerror}") from error
     complaints: deque[str] = deque(maxlen=_LINES)
-    readers = [_reader(child.stdout, say), _reader(child.stderr, complaints.append)]
+    readers = [_reader(child.stdout, on_line), _reader(child.stderr, complaints.append)]
     try:
         status = child.wait(limit)
     except subprocess.TimeoutExpired:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,8 @@ from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_b
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.stream_batch import StreamBatchSampler
+
+log = logging.getLogger(__name__)
 
 CONDITIONING, NOISE, UNET, DECODE = "conditioning", "noise", "unet", "decode"
 """Stages beside HOST. conditioning: text encoding of the negative prompt among it. unet: with the draft's."""
@@ -53,7 +56,7 @@ class GeneratorOptions:
 
 
 class FrameGenerator:
-    """Generates frames of one size with one engine. Belongs to one thread, except `size` and `size_message`.
+    """Generates frames of one size with one engine. Belongs to one thread, except `size`.
 
     The same engine, backend, thread count and sequence of calls give the same bytes; with strength 1
     and without semantic guidance a frame depends on its own request alone, but for live LoRAs on their way.
@@ -66,8 +69,8 @@ class FrameGenerator:
         backend: str = "auto",
         options: GeneratorOptions = GeneratorOptions(),  # frozen
     ) -> None:
-        """size: (width, height) in pixels, the engine's own if None; the nearest it can do is taken, and `size_message`
-        says so. backend: "auto" or a name of the registry. Raises EngineError.
+        """size: (width, height) in pixels, the engine's own if None; the nearest that it can do is taken, with a
+        warning. backend: "auto" or a name of the registry. Raises EngineError.
         """
         if options.threads > 0:
             torch.set_num_threads(options.threads)
@@ -76,10 +79,8 @@ class FrameGenerator:
         self._threads = options.threads or torch.get_num_threads()
         wanted = size or engine.metadata.size
         self.size = engine.nearest_size(wanted)
-        self.size_message = ""
-        """One line to tell once, or ""."""
         if self.size != wanted:
-            self.size_message = "{} cannot draw {}x{}; drawing {}x{}".format(engine.name, *wanted, *self.size)
+            log.warning("{} cannot draw {}x{}; drawing {}x{}".format(engine.name, *wanted, *self.size))
         shape, device = engine.latent_shape(self.size), engine.device
         self.conditioner = FrameConditioner(engine, shape, options.audio_tokens, options.residual_guidance)
         self.prompt_length = self.conditioner.prompt_length
@@ -101,7 +102,7 @@ class FrameGenerator:
         self._index = 0
         self._timer = StageTimer(device, (CONDITIONING, NOISE, UNET, DECODE))
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
-        self._message = self._batch_reason = ""
+        self._batch_reason = ""
 
     @torch.inference_mode()
     def generate(self, request: FrameRequest, meanwhile: Callable[[], object] | None = None) -> Frame:
@@ -175,12 +176,6 @@ class FrameGenerator:
         use_low_priority_stream(self.engine.device)
         if not self._options.wait_for_compile and not self.conditioner.pairs:
             self.backend.prepare_batch_size(2)  # for the first change of the prompt
-
-    def take_message(self) -> str:
-        """One line about how the newest frames are drawn, told once; "" where there is nothing to tell."""
-        told, self._message = self._message, ""
-        told = told or self.engine.networks.live.take_message()
-        return told or (self.stream_batch.take_message() if self.stream_batch is not None else "")
 
     def _set_backend(self, backend: Backend) -> None:
         self.backend = self._eager.backend = backend
@@ -258,11 +253,11 @@ class FrameGenerator:
                 stream.reset()
         sample = self._sampler.sample(inputs)
         assert sample is not None
-        self._note_batch(inputs)
+        self._prepare_batch(inputs)
         return self._sampler, sample
 
-    def _note_batch(self, inputs: SamplerInputs) -> None:
-        """Make room for one prompt more, and tell what semantic guidance costs."""
+    def _prepare_batch(self, inputs: SamplerInputs) -> None:
+        """Make room for one prompt more, and log what semantic guidance costs."""
         composition = inputs.composition
         if 1 < composition.regions < MAX_REGIONS and not self._options.wait_for_compile:
             self.backend.prepare_batch_size(composition.regions + 1)  # for a prompt that comes while a sound grows
@@ -271,8 +266,9 @@ class FrameGenerator:
         reason = self._sampler.batch_reason
         if self.stream_batch is not None and not reason:
             reason = "semantic guidance draws each picture for itself, without the stream batch"
-        if reason != self._batch_reason:
-            self._message = self._batch_reason = reason
+        if reason and reason != self._batch_reason:
+            log.warning(reason)
+        self._batch_reason = reason
 
     def _keep(self, sample: Sample) -> None:
         """Keep the latent for the next frame. Raises NotFiniteError."""

@@ -91,8 +91,6 @@ class EngineLoader:
             if self._left.is_set():
                 return
             log.info(pipeline.message)
-            if pipeline.generator.size_message:
-                log.warning(pipeline.generator.size_message)
             self.pipeline = pipeline
             renderer = self._start(pipeline)
         except Exception as error:

@@ -93,8 +93,6 @@ def render_frames(
         for params in analyze_frames(pipeline, audio_processor, snapshot, sound, fps):
             now = snapshot if shown is None else shown(params.time)
             yield params, pipeline.draw(params, audio_processor.embedding.latest(), now, now=params.time)
-            if line := pipeline.generator.take_message():
-                log.warning(line)
 
 
 def write_video(
@@ -179,8 +177,6 @@ def still(
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Pipeline(settings, live=False, output=shown or parse_size(settings.window.size)) as pipeline:
         log.info(pipeline.message)
-        if pipeline.generator.size_message:
-            log.warning(pipeline.generator.size_message)
         pipeline.generator.settle()
         params, frame = _in_silence(pipeline, snapshot) if sound is None else _after(pipeline, snapshot, sound)
         assert frame is not None  # not live: it waits for the prompt
@@ -217,8 +213,6 @@ def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Fr
 
 def improve(pipeline: Pipeline) -> None:
     """Use the fastest backend for the whole file; prepare it first if needed."""
-    if pipeline.generator.size_message:
-        log.warning(pipeline.generator.size_message)
     if pipeline.generator.backend.name == "eager" and pipeline.generator.backend.fallback_reason:
         log.info(f"preparing the engine: {pipeline.generator.backend.fallback_reason} (once on this machine)")
     try:

@@ -17,7 +17,6 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
@@ -193,8 +192,6 @@ class RenderThread:
         # While the GPU renders, Python builds the next conditioning: saves 0.5 ms, from parameters one frame older.
         early = meanwhile if self._generator.on_card and not self._pace.capped else None
         self._frames.put(self._generator.generate(FrameRequest(params, built, snapshot), meanwhile=early))
-        if line := self._generator.take_message():
-            log.log(NOTICE, line)
         self.drawn += 1
         self.busy += self._generator.busy_s
         self.error = ""

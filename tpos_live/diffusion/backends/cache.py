@@ -70,17 +70,17 @@ class CompileCache:
         arguments: Sequence[object],
         failed: str,
         needed: int | None = None,
-        report: Callable[[str], None] = lambda line: None,
+        on_line: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Run the builder, which makes `folder`, in a child process; minutes.
 
         failed: what to say where it fails, with {} for the reason. needed: bytes on the disk, those of the engine's
-        weights by default. report: gets the child's lines. Raises NotReady.
+        weights by default. on_line: gets the child's lines. Raises NotReady.
         """
         weights = sum(path.stat().st_size for path in engine.weight_files)
         check_writable(folder.parent, weights if needed is None else needed)
         try:
-            run_module(self.builder, [str(argument) for argument in arguments], self.limit, report)
+            run_module(self.builder, [str(argument) for argument in arguments], self.limit, on_line)
         except ChildError as error:
             raise NotReady(failed.format(error)) from error
         if self.prune:

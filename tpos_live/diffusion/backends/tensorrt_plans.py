@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import logging
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from tpos_live.core.errors import EngineError, NotReady
 from tpos_live.core.paths import cache_dir
 from tpos_live.diffusion.backends.cache import CompileCache, check_writable, remove_partial
 from tpos_live.diffusion.model.backend import BackendRequest
+
+log = logging.getLogger(__name__)
 
 KINDS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Accelerator's name to the library's module."""
@@ -84,13 +86,11 @@ def folder(kind: str, request: BackendRequest, card: str) -> Path:
     return CACHES[kind].folder([*parts, request.sequence_length, sys.platform])
 
 
-def compile_plan(
-    kind: str, request: BackendRequest, card: str = "", report: Callable[[str], None] = lambda line: None
-) -> Path:
+def compile_plan(kind: str, request: BackendRequest, card: str = "") -> Path:
     """Build the plan of an engine at a size unless it is there and whole; its folder.
 
-    card: "sm89" and the like, "" = the one in this machine. report: called with lines of progress. Takes minutes.
-    Raises EngineError with the remedy.
+    card: "sm89" and the like, "" = the one in this machine. Takes minutes, and logs the progress. Raises EngineError
+    with the remedy.
     """
     ready, why = is_available(kind)
     card = card or this_card()
@@ -106,16 +106,16 @@ def compile_plan(
     if target.exists():
         try:
             read_plan(target, kind, card)
-            report(f"compiled already: {target}")
+            log.info(f"compiled already: {target}")
             return target
         except NotReady as error:
-            report(str(error))
+            log.info(str(error))
     check_writable(target.parent, 0)
     remove_partial(target.parent)
     failed = "compiling failed ({}); the show runs on the next backend"
     with cache.making(target) as work:
         arguments = [kind, engine.folder, *request.size, request.sequence_length, card, work]
-        cache.build(target, engine, arguments, failed, report=report)
+        cache.build(target, engine, arguments, failed, on_line=log.info)
         read_plan(work, kind, card)
     return target
 

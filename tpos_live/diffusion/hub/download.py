@@ -11,10 +11,11 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from tpos_live.diffusion.hub.presets import TAESD, TAESDXL, Preset, fetched_fold
 from tpos_live.diffusion.hub.resolve import BUILT_IN
 from tpos_live.diffusion.model.metadata import METADATA_FILE
 from tpos_live.diffusion.model.text_encoders import SECOND
+
+log = logging.getLogger(__name__)
 
 RECORD = "fetched.json"
 """In the engine's folder: where each file came from, and its checksum."""
@@ -54,10 +57,10 @@ class Item:
     checksum: str
 
 
-def fetch_engine(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
+def fetch_engine(name: str) -> Path:
     """Fetch the engine of a preset or a hub id, or what is still missing of it; the engine's folder.
 
-    say: called with a line for a person. Raises EngineError with the remedy: no network, no such repository,
+    Logs what it does. Raises EngineError with the remedy: no network, no such repository,
     a licence to accept first, pickled weights, a full disk, a checksum that does not fit.
     """
     if name == BUILT_IN:
@@ -65,12 +68,12 @@ def fetch_engine(name: str, say: Callable[[str], None] = lambda line: None) -> P
     preset = load_preset(name)
     target = fetched_folder(name)
     if (target / RECORD).exists() and not (broken := damaged(target)):
-        say(f"{name} is there and whole: {target}")
+        log.info(f"{name} is there and whole: {target}")
         return target
     elif (target / RECORD).exists():
-        say(f"{name}: {broken[0]} is damaged; fetching it again")
+        log.info(f"{name}: {broken[0]} is damaged; fetching it again")
     try:
-        return _fetch(name, preset, target, say)
+        return _fetch(name, preset, target)
     except _Stopped as error:
         byhand = f"or copy {target} from a computer that has fetched it, and use --engine {name} as it is"
         raise EngineError(f"{error}, {byhand}") from error
@@ -84,15 +87,15 @@ class _Stopped(EngineError):
     """Network or hub failed."""
 
 
-def _fetch(name: str, preset: Preset, target: Path, say: Callable[[str], None]) -> Path:
+def _fetch(name: str, preset: Preset, target: Path) -> Path:
     items = plan(preset)
     work = target.with_name(f".{target.name}.fetching")
     work.mkdir(parents=True, exist_ok=True)
     _check_room(items, work)
-    say(f"{preset.title}: {len(items)} files, {sum(item.size for item in items) / 1e9:.2f} GB")
-    say(f"licence: {preset.licence} {preset.licence_url}".rstrip())
+    log.info(f"{preset.title}: {len(items)} files, {sum(item.size for item in items) / 1e9:.2f} GB")
+    log.info(f"licence: {preset.licence} {preset.licence_url}".rstrip())
     for count, item in enumerate(items, 1):
-        say(f"{count:>3} of {len(items)}  {item.size / 1e6:9.1f} MB  {item.repo}/{item.remote}")
+        log.info(f"{count:>3} of {len(items)}  {item.size / 1e6:9.1f} MB  {item.repo}/{item.remote}")
         place = work / item.local
         if not (place.is_file() and checksum(place, item.checksum) == item.checksum):
             _obtain(item, place)
@@ -102,7 +105,7 @@ def _fetch(name: str, preset: Preset, target: Path, say: Callable[[str], None]) 
     if target.exists():
         shutil.rmtree(target)
     work.rename(target)
-    say(f"ready: --engine {name}")
+    log.info(f"ready: --engine {name}")
     return target
 
 

@@ -13,6 +13,7 @@ The share is one of the work and not of time: the same calls give the same pictu
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from typing import Any
 import torch
 
 from tpos_live.diffusion.model.lora import Change
+
+log = logging.getLogger(__name__)
 
 SPREAD = 8
 """Pictures over which a change of the weights is spread."""
@@ -87,8 +90,7 @@ class LiveLoras:
         self._seen: tuple[Sequence[float], str] = ((), "")
         self._behind = False
         self._lock = threading.Lock()
-        self._told: set[str] = set()
-        self._log_lines: list[str] = []
+        self._logged: set[str] = set()
         self.rest()
 
     @property
@@ -107,7 +109,7 @@ class LiveLoras:
         if not self._behind and (factors, fixed) == self._seen:
             return False
         self._seen = (factors, fixed)
-        self._tell(factors, fixed)
+        self._log_once(factors, fixed)
         if fixed or not self._layers:
             self._behind = False
             return False
@@ -131,11 +133,6 @@ class LiveLoras:
         with self._lock:
             yield
 
-    def take_message(self) -> str:
-        """Why a weight that was moved does nothing, one line, told once; "" where there is nothing to tell."""
-        told, self._log_lines = self._log_lines, []
-        return "; ".join(told)
-
     @torch.no_grad()
     def _write(self, factors: Sequence[float], work: float) -> bool:
         """work: in weights, after which the rest is left for the next time; the layer that exceeds it is written."""
@@ -155,7 +152,8 @@ class LiveLoras:
         self._behind = False
         return moved
 
-    def _tell(self, factors: Sequence[float], fixed: str) -> None:
+    def _log_once(self, factors: Sequence[float], fixed: str) -> None:
+        """Log why a weight that was moved does nothing."""
         has = len(self._weights)
         for number, factor in enumerate(factors, 1):
             if factor == 1.0:
@@ -167,6 +165,6 @@ class LiveLoras:
                 line = f"lora.{number} stays at 1: {why}; start with --accelerator compile or eager"
             else:
                 continue
-            if line not in self._told:
-                self._told.add(line)
-                self._log_lines.append(line)
+            if line not in self._logged:
+                self._logged.add(line)
+                log.warning(line)

@@ -8,6 +8,7 @@ of a frame but of the moment: all that are in flight follow the newest, so only 
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 
 import numpy as np
@@ -23,6 +24,8 @@ from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.composition import classifier_free
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.step import StepState, StepTensors
+
+log = logging.getLogger(__name__)
 
 
 class StreamBatch:
@@ -114,17 +117,11 @@ class StreamBatchSampler(Sampler):
         self._request = request
         self._stream: StreamBatch | None = None
         self._kind: tuple[object, int] | None = None
-        self._told = ""
         self.backend: Backend | None = None
 
     def reset(self) -> None:
         if self._stream is not None:
             self._stream.reset()
-
-    def take_message(self) -> str:
-        """Why no frames are in flight although they were asked for, told once; "" where there is nothing to tell."""
-        told, self._told = self._told, self.batch_reason
-        return self.batch_reason if self.batch_reason != told else ""
 
     def sample(self, inputs: SamplerInputs) -> Sample | None:
         """One step of all frames in flight: the frame that is finished.
@@ -134,7 +131,10 @@ class StreamBatchSampler(Sampler):
         backend, steps = self.backend, len(inputs.plan.steps)
         assert backend is not None
         reason = backend.prepare_batch_size(2 * steps if inputs.composition.guided else steps, self._wait)
-        self.batch_reason = f"no stream batch: {reason}" if reason else ""
+        line = f"no stream batch: {reason}" if reason else ""
+        if line and line != self.batch_reason:
+            log.warning(line)
+        self.batch_reason = line
         if reason:
             self.reset()
             return None
