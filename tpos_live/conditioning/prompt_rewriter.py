@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.conditioning.vocabulary import Vocabulary
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class PromptRewriter:
@@ -27,5 +27,5 @@ class PromptRewriter:
         vocabulary = self._vocabulary()
         rewritten = vocabulary.rewrite(text) if vocabulary else text
         if rewritten != prompt:
-            _log.debug("prompt %r is rewritten as %r", prompt, rewritten)
+            log.debug("prompt %r is rewritten as %r", prompt, rewritten)
         return rewritten
