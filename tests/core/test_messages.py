@@ -6,11 +6,20 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from fakes.messages import heard_messages
 
-from tpos_live.core.messages import NOTICE, REPEAT, LineHandler, TerminalHandler, handling, terminal_messages
+from tpos_live.core.messages import (
+    NOTICE,
+    REPEAT,
+    LineHandler,
+    TerminalHandler,
+    background_writer,
+    handling,
+    terminal_messages,
+)
 
 root = logging.getLogger("tpos_live")
 log = logging.getLogger("tpos_live.some.part")
@@ -98,6 +107,59 @@ def test_a_handler_that_fails_stops_neither_the_part_nor_the_other_handlers(caps
     with terminal_messages(write=closed), heard_messages() as lines:
         log.warning("the terminal is gone")
     assert lines == ["the terminal is gone"]
+
+
+def test_a_terminal_that_is_stopped_stops_nobody() -> None:
+    """Ctrl-S: nothing can be written. The other handlers get every line, and so does the terminal when it goes on."""
+    stopped, printed = threading.Event(), list[str]()
+
+    def write(line: str) -> None:
+        stopped.wait(30)
+        printed.append(line)
+
+    begin = time.monotonic()
+    with background_writer(write) as background, terminal_messages("> ", background), heard_messages() as lines:
+        for k in range(5000):
+            log.info(f"line {k}")
+        assert len(lines) == 5000 and not printed
+    assert 0.9 < time.monotonic() - begin < 25, "leaving waits for a second"
+    stopped.set()
+    deadline = time.monotonic() + 10
+    while len(printed) < 1000 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert printed[:2] == ["> line 0", "> line 1"] and 1000 <= len(printed) <= 1001, "the rest is dropped"
+
+
+def test_a_pipe_that_nobody_reads_stops_nobody() -> None:
+    code = (
+        "import logging, os\n"
+        "from tpos_live.core.messages import background_writer, terminal_messages\n"
+        "with background_writer() as write, terminal_messages(write=write):\n"
+        "    for k in range(500):\n"
+        "        logging.getLogger('tpos_live.part').info(1000 * 'x')\n"
+        "print('done', flush=True)\n"
+        "os._exit(0)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.read() == "done\n" and process.wait(60) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_background_has_written_everything_when_it_is_left() -> None:
+    printed: list[str] = []
+
+    def write(line: str) -> None:
+        if line == "bad":
+            raise BrokenPipeError
+        printed.append(line)
+
+    with background_writer(write) as background:
+        for line in ("one", "bad", "two"):
+            background(line)
+    assert printed == ["one", "two"]
 
 
 def test_many_threads_log_while_contexts_come_and_go() -> None:

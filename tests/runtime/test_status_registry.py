@@ -174,3 +174,14 @@ def test_what_is_wrong_with_a_part_is_logged_once_each_time_it_begins(messages: 
         clock.now += 1
         status_registry.status()
     assert messages == ["no sound", "slow disk", "no sound"]
+
+
+def test_what_a_part_has_just_logged_is_not_logged_again(messages: list[str]) -> None:
+    clock, lost = Clock(), "recording lost: the disk is full"
+    with StatusRegistry(ParameterStore(), clock) as status_registry:
+        status_registry.add_provider(lambda: {"message": lost})
+        log.error(lost)
+        assert status_registry.status().message == lost
+        clock.now += KEEP + 1
+        assert status_registry.status().message == lost, "as long as it lasts"
+    assert messages == [lost]

@@ -14,10 +14,11 @@ commands print them with `terminal_messages`.
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -27,6 +28,7 @@ logging.addLevelName(NOTICE, "NOTICE")
 REPEAT = 60.0
 """Seconds within which the same message from NOTICE on is printed only once: a fault may come back with every frame."""
 _REMEMBERED = 200
+_WAITING, _LEAVE = 1000, 1.0
 
 _logger = logging.getLogger("tpos_live")
 _lock = threading.Lock()
@@ -108,9 +110,40 @@ def _adapt() -> None:
     _logger.propagate = propagate and not any(isinstance(h, TerminalHandler) for h in _handlers)
 
 
+def write_line(line: str) -> None:
+    """Write a line on stderr."""
+    click.echo(line, err=True)
+
+
 @contextmanager
-def terminal_messages(prefix: str = "", write: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Print messages meanwhile, each with `prefix`, on stderr or with `write`."""
-    printer = write or (lambda line: click.echo(line, err=True))
-    with handling(TerminalHandler(lambda line: printer(prefix + line))):
+def terminal_messages(prefix: str = "", write: Callable[[str], None] = write_line) -> Iterator[None]:
+    """Print messages meanwhile, each with `prefix`."""
+    with handling(TerminalHandler(lambda line: write(prefix + line))):
         yield
+
+
+@contextmanager
+def background_writer(write: Callable[[str], None] = write_line) -> Iterator[Callable[[str], None]]:
+    """A function that gives lines to a thread which writes them, and never waits.
+
+    A terminal that is stopped (Ctrl-S, or a pipe that nobody reads) must not stop the threads of a session. More than
+    _WAITING lines are dropped; leaving waits for those left, for at most _LEAVE seconds.
+    """
+    lines: queue.Queue[str | None] = queue.Queue(_WAITING)
+
+    def work() -> None:
+        while (line := lines.get()) is not None:
+            with suppress(Exception):  # a terminal that is gone
+                write(line)
+
+    def put(line: str | None) -> None:
+        with suppress(queue.Full):
+            lines.put_nowait(line)
+
+    thread = threading.Thread(target=work, name="terminal", daemon=True)
+    thread.start()
+    try:
+        yield put
+    finally:
+        put(None)
+        thread.join(_LEAVE)

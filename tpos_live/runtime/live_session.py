@@ -24,7 +24,7 @@ from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.messages import terminal_messages
+from tpos_live.core.messages import background_writer, terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
@@ -55,7 +55,7 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
     headless = settings.window.headless
     if not headless and not has_display():
         raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
-    with stop_signals() as stop, terminal_messages("tpos-live: "):
+    with stop_signals() as stop, background_writer() as write, terminal_messages("tpos-live: ", write):
         session = LiveSession(choose_seed(settings), demo=demo, stop=stop)
         if demo:
             session.change_prompts()
@@ -68,8 +68,7 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
                 log.info(line)
     # Everything of ours is closed and written. Ending PyTorch and OpenVINO takes another second, and a loader inside a
     # library's import cannot be interrupted: exit without them.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    sys.stdout.flush()  # not stderr, which holds nothing back, and waits where the terminal is stopped
     os._exit(1 if failures else 0)
 
 

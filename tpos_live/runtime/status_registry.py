@@ -69,7 +69,7 @@ class StatusRegistry:
 
     def add_provider(self, provider: Callable[[], dict[str, Any]]) -> None:
         """Call `provider` for fields of each Status. A field "message" is shown as long as the provider returns it,
-        except for a while after a later message; it is logged when it first appears."""
+        except for a while after a later message. It is logged when it first appears, unless it was just logged."""
         with self._lock:
             self._providers.append(provider)
 
@@ -83,7 +83,7 @@ class StatusRegistry:
             fields = dict(self._fields)
             providers = list(self._providers)
             message, since = (self._line, self._line_at) if now - self._line_at < KEEP else ("", -1.0)
-        troubles: dict[str, float] = {}
+        troubles, just_logged = dict[str, float](), message
         for provider in providers:
             found = provider()
             if trouble := found.pop("message", ""):
@@ -92,7 +92,7 @@ class StatusRegistry:
                     message, since = trouble, troubles[trouble]
             fields.update(found)
         for trouble in troubles:
-            if trouble not in self._troubles:
+            if trouble not in self._troubles and trouble != just_logged:
                 log.warning(trouble)
         self._troubles = troubles
         values = self._store.snapshot().values
