@@ -31,16 +31,7 @@ def flowers(f: Fields, k: SceneParameters) -> Light:
     power = 0.45 + 0.75 * k.intensity
     value = 0.16 + 0.05 * leaf + 0.035 * blade + 0.5 * glow * (0.6 + 0.4 * k.intensity)
     light = k.palette.ramp(LEAF, value.clamp(0, 1)) * power
-    for channel, sigma, size in ((2, 1.9, 0.26), (3, 2.8, 0.4)):
-        b = summits(f, channel, sigma)
-        lean = 2.5 * b.height + 0.8
-        u, v = b.x * torch.cos(lean) + b.y * torch.sin(lean), b.y * torch.cos(lean) - b.x * torch.sin(lean)
-        half = 0.4 * size * (1 - (u / size) ** 2) * (1 + 0.4 * u / size)
-        blade = step(1.0, 0.85, v.abs() / half.clamp(min=1e-3)) * step(1.0, 0.95, u.abs() / size)
-        rib = torch.exp(-v.abs() / 0.012) + 0.25 * (0.5 + 0.5 * torch.cos(90 * (u - 0.8 * v.abs())))
-        side = (v / size).clamp(-0.2, 0.2)
-        tone = 0.5 + 0.14 * rib + 0.9 * side + 0.2 * (size - 0.3) - 0.3 * (1 - glow) + 0.12 * k.intensity
-        light = torch.lerp(light, k.palette.ramp(LEAF, tone.clamp(0, 1)) * power, blade * step(0.2, 0.7, b.height))
+    light = _leaves(f, k, light, glow, power)
     emit: torch.Tensor = torch.zeros_like(light)
     for channel, sigma, size, keep, petals, soft in (
         (3, 1.6, 0.13, 1.7, 5, 0.7),
@@ -84,6 +75,23 @@ def flowers(f: Fields, k: SceneParameters) -> Light:
     motes = mote.disc(0.024, 0.8) * step(1.7, 2.3, mote.height) * (0.3 + glow)
     gold = k.palette.flat(0.9, 0.09, 90)
     return Light(light + gold * 0.25 * glow**2 * k.intensity, emit + gold * motes * (0.3 + 1.2 * k.intensity))
+
+
+def _leaves(
+    f: Fields, k: SceneParameters, light: torch.Tensor, glow: torch.Tensor, power: torch.Tensor
+) -> torch.Tensor:
+    """Two layers of single leaves over the light of the garden."""
+    for channel, sigma, size in ((2, 1.9, 0.26), (3, 2.8, 0.4)):
+        b = summits(f, channel, sigma)
+        lean = 2.5 * b.height + 0.8
+        u, v = b.x * torch.cos(lean) + b.y * torch.sin(lean), b.y * torch.cos(lean) - b.x * torch.sin(lean)
+        half = 0.4 * size * (1 - (u / size) ** 2) * (1 + 0.4 * u / size)
+        blade = step(1.0, 0.85, v.abs() / half.clamp(min=1e-3)) * step(1.0, 0.95, u.abs() / size)
+        rib = torch.exp(-v.abs() / 0.012) + 0.25 * (0.5 + 0.5 * torch.cos(90 * (u - 0.8 * v.abs())))
+        side = (v / size).clamp(-0.2, 0.2)
+        tone = 0.5 + 0.14 * rib + 0.9 * side + 0.2 * (size - 0.3) - 0.3 * (1 - glow) + 0.12 * k.intensity
+        light = torch.lerp(light, k.palette.ramp(LEAF, tone.clamp(0, 1)) * power, blade * step(0.2, 0.7, b.height))
+    return light
 
 
 def feathers(f: Fields, k: SceneParameters) -> Light:

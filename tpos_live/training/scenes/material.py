@@ -78,6 +78,23 @@ def plasma(f: Fields, k: SceneParameters) -> Light:
     return Light(torch.lerp(room, body, globe), emit + core + glass)
 
 
+_CLUSTER = (
+    (-0.9, -0.5, 0.8, 0.12, -0.3),
+    (1.05, 0.55, 0.85, 0.12, -0.3),
+    (-0.1, -0.2, 1.55, 0.13, -0.25),
+    (0.32, 0.3, 1.4, 0.14, -0.2),
+    (-0.35, -0.55, 1.3, 0.13, -0.15),
+    (0.5, 0.72, 1.15, 0.12, -0.1),
+    (0.08, 0.06, 1.62, 0.19, 0.0),
+    (-0.25, -0.33, 1.12, 0.16, 0.08),
+    (0.3, 0.42, 0.98, 0.16, 0.1),
+    (-0.5, -0.85, 0.82, 0.13, 0.12),
+    (0.02, -0.08, 0.72, 0.15, 0.22),
+    (0.55, 0.95, 0.7, 0.13, 0.18),
+)
+"""The crystals, back to front: foot, lean in radians, length, half width, tone."""
+
+
 def crystal(f: Fields, k: SceneParameters) -> Light:
     """A cluster of six-sided crystals in a cave, lit from its root; small and dim at 0, tall and ablaze at 1."""
     root_x, root_y = -0.12 + 0.4 * k.centre_x, 0.95 + 0.3 * k.centre_y
@@ -89,22 +106,7 @@ def crystal(f: Fields, k: SceneParameters) -> Light:
     light = k.palette.ramp(AMETHYST, (0.13 + 0.3 * aura * (1 + 0.35 * mist) + 0.02 * mist).clamp(0, 1)) * 0.7
     emit = torch.zeros_like(light)
     cover = emit[:, :1]
-    # Back to front: foot, lean in radians, length, half width, tone.
-    cluster = (
-        (-0.9, -0.5, 0.8, 0.12, -0.3),
-        (1.05, 0.55, 0.85, 0.12, -0.3),
-        (-0.1, -0.2, 1.55, 0.13, -0.25),
-        (0.32, 0.3, 1.4, 0.14, -0.2),
-        (-0.35, -0.55, 1.3, 0.13, -0.15),
-        (0.5, 0.72, 1.15, 0.12, -0.1),
-        (0.08, 0.06, 1.62, 0.19, 0.0),
-        (-0.25, -0.33, 1.12, 0.16, 0.08),
-        (0.3, 0.42, 0.98, 0.16, 0.1),
-        (-0.5, -0.85, 0.82, 0.13, 0.12),
-        (0.02, -0.08, 0.72, 0.15, 0.22),
-        (0.55, 0.95, 0.7, 0.13, 0.18),
-    )
-    for index, (foot, lean, length, half, tone) in enumerate(cluster):
+    for index, (foot, lean, length, half, tone) in enumerate(_CLUSTER):
         sine, cosine = math.sin(lean), math.cos(lean)
         tip_x = root_x + foot + sine * length
         tip_y = root_y - cosine * length

@@ -26,8 +26,27 @@ def circuit(f: Fields, k: SceneParameters) -> Light:
     cover = f.rough(3, (3.0, 3.0), 0.55)
     value = 0.2 + 0.05 * cover + 0.14 * torch.exp(-1.6 * away)
     light = k.palette.ramp(BOARD, value.clamp(0, 1)) * (0.5 + 0.7 * torch.exp(-1.2 * away))
-    copper = torch.zeros_like(light[:, :1])
-    live = copper
+    copper, live = _traces(f, k, chip_x, chip_y)
+    free = step(0.3, 0.33, out)
+    light = light + k.palette.ramp(
+        PULSE, (0.1 + 0.25 * copper * torch.exp(-away)).clamp(0, 1)
+    ) * copper * 0.5 * free * torch.exp(-1.1 * away)
+    light, heat = _chip(k, x, y, light)
+    fade = torch.exp(-(1.2 - 0.6 * k.intensity) * away)
+    glow = (
+        k.palette.ramp(PULSE, (0.42 + 0.3 * live * fade).clamp(0, 1)) * live * fade * free * (0.5 + 2.6 * k.intensity)
+    )
+    return Light(light, glow + heat * k.palette.flat(0.78, 0.15, 60))
+
+
+def _traces(
+    f: Fields, k: SceneParameters, chip_x: torch.Tensor, chip_y: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two grids of traces and pads: where copper lies, 0 to 1, and where a pulse runs on it."""
+    x, y = f.x - chip_x, f.y - chip_y
+    out = torch.maximum(x.abs(), y.abs())
+    away = torch.sqrt(x * x + y * y)
+    copper = live = torch.zeros_like(f.x)
     drive = 1.1 * k.intensity - 0.35
     for pitch, channel, width, power in ((0.125, 1, 0.011, 0.55), (0.25, 0, 0.016, 1.0)):
         u, v = f.x / pitch, f.y / pitch
@@ -58,11 +77,14 @@ def circuit(f: Fields, k: SceneParameters) -> Light:
         live = live + 0.8 * ring * torch.exp(-((pad / 0.016) ** 2)) * torch.sigmoid(
             3 * (f.soft(2, 2.2) + 3 * drive - away)
         )
-    free = step(0.3, 0.33, out)
-    light = light + k.palette.ramp(
-        PULSE, (0.1 + 0.25 * copper * torch.exp(-away)).clamp(0, 1)
-    ) * copper * 0.5 * free * torch.exp(-1.1 * away)
-    # The chip: a dark slab with pins, a lit edge and a burning die.
+    return copper, live
+
+
+def _chip(
+    k: SceneParameters, x: torch.Tensor, y: torch.Tensor, light: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The chip over the board's light, a dark slab with pins and a lit edge, and the heat of its burning die."""
+    out = torch.maximum(x.abs(), y.abs())
     side = torch.minimum(x.abs(), y.abs())
     pins = (
         step(0.28, 0.3, out)
@@ -80,11 +102,7 @@ def circuit(f: Fields, k: SceneParameters) -> Light:
     heat = die * (0.15 + 1.3 * k.intensity) * (0.8 + 0.2 * torch.cos(k.phase)) + line(out - 0.28, 0.01) * (
         0.1 + 0.6 * k.intensity
     )
-    fade = torch.exp(-(1.2 - 0.6 * k.intensity) * away)
-    glow = (
-        k.palette.ramp(PULSE, (0.42 + 0.3 * live * fade).clamp(0, 1)) * live * fade * free * (0.5 + 2.6 * k.intensity)
-    )
-    return Light(light, glow + heat * k.palette.flat(0.78, 0.15, 60))
+    return light, heat
 
 
 def waveform(f: Fields, k: SceneParameters) -> Light:
