@@ -1,4 +1,4 @@
-"""The GPU compositor: the formula of `cpu_compositor.py` in GLSL 3.30. All OpenGL calls are here.
+"""The GPU compositor: the formula of `cpu_compositor.py` in GLSL 3.30, on the objects of `gl_objects.py`.
 
 Every call needs the window's current context, so it runs on the window's thread. Row 0 of every texture and frame
 buffer is the top of the image; it is flipped when shown.
@@ -10,18 +10,20 @@ import ctypes
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from pyglet import gl
-from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
+from pyglet.graphics.shader import ShaderException, ShaderProgram
 
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.glsl import ENLARGE, TRIANGLE, compose_source
+from tpos_live.display.gl_objects import FrameBuffer, Reader, Texture, make_program, uniform_location
+from tpos_live.display.glsl import ENLARGE, compose_source
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
+    Detail,
+    ImagePlacement,
     ToneMapping,
     cubic_weights,
     detail_of,
@@ -42,9 +44,10 @@ class GlCompositor:
     def __init__(self) -> None:
         """Needs a current OpenGL 3.3 context. Raises DisplayError if the shaders do not compile."""
         try:
-            self._enlarge = _program(ENLARGE)
+            self._enlarge = make_program(ENLARGE)
             self._programs = {
-                switches: _program(compose_source(*switches)) for switches in itertools.product((False, True), repeat=3)
+                switches: make_program(compose_source(*switches))
+                for switches in itertools.product((False, True), repeat=3)
             }
         except ShaderException as error:
             raise DisplayError(
@@ -53,18 +56,18 @@ class GlCompositor:
             ) from error
         self._array = gl.GLuint()
         gl.glGenVertexArrays(1, ctypes.byref(self._array))
-        self._noise = _Texture(gl.GL_RGBA8, gl.GL_NEAREST)
+        self._noise = Texture(gl.GL_RGBA8, gl.GL_NEAREST)
         self._noise.upload(noise_tile())
-        self._turbulence = _Texture(gl.GL_RGBA32F, gl.GL_LINEAR, gl.GL_REPEAT)
+        self._turbulence = Texture(gl.GL_RGBA32F, gl.GL_LINEAR, gl.GL_REPEAT)
         self._turbulence.upload(detail_tile())
-        self._target = _Texture(gl.GL_RGBA8, gl.GL_LINEAR)
-        self._target_buffer = _FrameBuffer()
-        self._work_buffer = _FrameBuffer()
-        self._source = _Texture(gl.GL_RGB8, gl.GL_NEAREST)
-        self._wide = _Texture(gl.GL_RGBA16, gl.GL_NEAREST)
+        self._target = Texture(gl.GL_RGBA8, gl.GL_LINEAR)
+        self._target_buffer = FrameBuffer()
+        self._work_buffer = FrameBuffer()
+        self._source = Texture(gl.GL_RGB8, gl.GL_NEAREST)
+        self._wide = Texture(gl.GL_RGBA16, gl.GL_NEAREST)
         self._upscaled = [_UpscaledFrame(), _UpscaledFrame()]
-        self._readers: deque[_Reader] = deque()
-        self._idle: list[_Reader] = []
+        self._readers: deque[Reader] = deque()
+        self._idle: list[Reader] = []
         self.size = (0, 0)
         """(width, height) of the last composed frame."""
 
@@ -101,6 +104,19 @@ class GlCompositor:
         detail = detail_of(postfx, new.size, size)
         program = self._programs[blended, tone.bloom > 0, detail is not None]
         program.use()
+        self._set_uniforms(program, postfx, placement, tone, detail)
+        self._bind(new, old, bloom=tone.bloom > 0, detail=detail is not None)
+        self._draw()
+        program.stop()
+
+    def _set_uniforms(
+        self,
+        program: ShaderProgram,
+        postfx: PostFxParams,
+        placement: ImagePlacement,
+        tone: ToneMapping,
+        detail: Detail | None,
+    ) -> None:
         program["origin"] = (placement.left, placement.top)
         program["matrix"] = placement.matrix
         program["shift"] = placement.shift
@@ -108,29 +124,33 @@ class GlCompositor:
         program["noise_at"] = noise_offset(postfx.seed)
         program["light_colour"] = tuple(tone.colour[3 * i + j] for j in range(3) for i in range(3))
         program["shoulder"] = tone.shoulder
-        program["level"] = level
+        program["level"] = postfx.shown_level
         program["grain"] = postfx.grain
-        new.large.bind(0)
-        self._noise.bind(1)
         if tone.bloom > 0:
             program["bloom"] = tone.bloom
-            new.bloom_map.bind(2)
         if detail is not None:
             program["detail_scale"] = detail.scale
             program["detail_start"] = detail.start
             program["detail_reach"] = detail.reach
             program["detail_turn"] = (detail.cos, detail.sin)
-            self._turbulence.bind(5)
-        if old is not None:
+        if "blend" in program.uniforms:
             program["pan_old"] = postfx.pan_old
             program["blend"] = postfx.mix
             program["mean"] = postfx.mean
             program["contrast"] = postfx.contrast
+
+    def _bind(self, new: _UpscaledFrame, old: _UpscaledFrame | None, bloom: bool, detail: bool) -> None:
+        """Bind the textures to the units of `gl_objects.make_program`."""
+        new.large.bind(0)
+        self._noise.bind(1)
+        if bloom:
+            new.bloom_map.bind(2)
+        if detail:
+            self._turbulence.bind(5)
+        if old is not None:
             old.large.bind(3)
-            if tone.bloom > 0:
+            if bloom:
                 old.bloom_map.bind(4)
-        self._draw()
-        program.stop()
 
     def show(self, window: tuple[int, int]) -> None:
         """Draw the composed frame on the window of (width, height) pixels, aspect kept."""
@@ -166,7 +186,7 @@ class GlCompositor:
 
     def begin_read(self, stamp: float) -> None:
         """Request the composed frame without waiting; `finish_reads` gives it later."""
-        reader = self._idle.pop() if self._idle else _Reader()
+        reader = self._idle.pop() if self._idle else Reader()
         reader.start(self.size, stamp)
         self._read_into(None)
         gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
@@ -218,8 +238,8 @@ class GlCompositor:
         program.use()
         program["factor"] = factor
         for i, (first, weights) in enumerate(phases):
-            gl.glUniform1i(_location(program, f"first[{i}]"), first)
-            gl.glUniform4f(_location(program, f"weights[{i}]"), *weights)
+            gl.glUniform1i(uniform_location(program, f"first[{i}]"), first)
+            gl.glUniform4f(uniform_location(program, f"weights[{i}]"), *weights)
         for axis, source, target in (((1, 0), self._source, self._wide), ((0, 1), self._wide, upscaled.large)):
             program["axis"] = axis
             self._work_buffer.attach(target)
@@ -247,43 +267,6 @@ def is_software(name: str) -> bool:
     return any(word in name.lower() for word in ("llvmpipe", "softpipe", "swiftshader", "gdi generic"))
 
 
-class _Texture:
-    def __init__(self, form: int, smooth: int, edge: int = gl.GL_MIRRORED_REPEAT) -> None:
-        self.handle = gl.GLuint()
-        self.width = self.height = 0
-        self._form = form
-        gl.glGenTextures(1, ctypes.byref(self.handle))
-        self.bind(0)
-        for key, value in (
-            (gl.GL_TEXTURE_MIN_FILTER, smooth),
-            (gl.GL_TEXTURE_MAG_FILTER, smooth),
-            (gl.GL_TEXTURE_WRAP_S, edge),
-            (gl.GL_TEXTURE_WRAP_T, edge),
-        ):
-            gl.glTexParameteri(gl.GL_TEXTURE_2D, key, value)
-
-    def bind(self, unit: int) -> None:
-        gl.glActiveTexture(gl.GL_TEXTURE0 + unit)
-        gl.glBindTexture(gl.GL_TEXTURE_2D, self.handle)
-
-    def reserve(self, width: int, height: int) -> None:
-        if (width, height) != (self.width, self.height):
-            self.width, self.height = width, height
-            self.bind(0)
-            gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, self._form, width, height, 0, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, None)
-
-    def upload(self, pixels: np.ndarray) -> None:
-        """uint8 or float32 [height, width, 3 or 4]."""
-        pixels = np.ascontiguousarray(pixels)
-        height, width, channels = pixels.shape
-        self.reserve(width, height)
-        self.bind(0)
-        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
-        order = gl.GL_RGB if channels == 3 else gl.GL_RGBA
-        kind = gl.GL_UNSIGNED_BYTE if pixels.dtype == np.uint8 else gl.GL_FLOAT
-        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, order, kind, pixels.ctypes.data)
-
-
 class _UpscaledFrame:
     """An enlarged engine frame with its bloom map, for outputs of one size."""
 
@@ -291,8 +274,8 @@ class _UpscaledFrame:
         self.frame: Frame | None = None
         self.size = (0, 0)
         self.output = (0, 0)
-        self.large = _Texture(gl.GL_RGBA16, gl.GL_LINEAR)
-        self.bloom_map = _Texture(gl.GL_RGB32F, gl.GL_LINEAR)
+        self.large = Texture(gl.GL_RGBA16, gl.GL_LINEAR)
+        self.bloom_map = Texture(gl.GL_RGB32F, gl.GL_LINEAR)
         self.has_bloom = False
 
     def make_bloom(self) -> None:
@@ -302,73 +285,3 @@ class _UpscaledFrame:
 
             self.bloom_map.upload(make_bloom_map(self.frame.pixels).permute(1, 2, 0).contiguous().numpy())
             self.has_bloom = True
-
-
-class _FrameBuffer:
-    def __init__(self) -> None:
-        self.handle = gl.GLuint()
-        gl.glGenFramebuffers(1, ctypes.byref(self.handle))
-
-    def attach(self, texture: _Texture) -> None:
-        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self.handle)
-        gl.glFramebufferTexture2D(gl.GL_FRAMEBUFFER, gl.GL_COLOR_ATTACHMENT0, gl.GL_TEXTURE_2D, texture.handle, 0)
-        if gl.glCheckFramebufferStatus(gl.GL_FRAMEBUFFER) != gl.GL_FRAMEBUFFER_COMPLETE:
-            raise DisplayError(
-                f"the graphics driver cannot draw an image of {texture.width}x{texture.height}; "
-                "update the driver, make the window smaller, or run with --headless"
-            )
-
-    def begin(self, x: int, y: int, width: int, height: int) -> None:
-        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self.handle)
-        gl.glViewport(x, y, width, height)
-
-
-class _Reader:
-    """One asynchronous read: the GPU copies into a buffer, which is mapped later."""
-
-    def __init__(self) -> None:
-        self.stamp = 0.0
-        self.fence: Any = None
-        self._size = (0, 0)
-        self._buffer = gl.GLuint()
-        gl.glGenBuffers(1, ctypes.byref(self._buffer))
-
-    def start(self, size: tuple[int, int], stamp: float) -> None:
-        self.stamp = stamp
-        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._buffer)
-        if size != self._size:
-            self._size = size
-            gl.glBufferData(gl.GL_PIXEL_PACK_BUFFER, size[0] * size[1] * 3, None, gl.GL_STREAM_READ)
-
-    def done(self) -> bool:
-        """True when the GPU has copied; never waits."""
-        return bool(gl.glClientWaitSync(self.fence, 0, 0) in (gl.GL_ALREADY_SIGNALED, gl.GL_CONDITION_SATISFIED))
-
-    def take(self) -> np.ndarray:
-        gl.glDeleteSync(self.fence)
-        width, height = self._size
-        pixels = np.empty((height, width, 3), np.uint8)
-        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._buffer)
-        address = gl.glMapBufferRange(gl.GL_PIXEL_PACK_BUFFER, 0, pixels.nbytes, gl.GL_MAP_READ_BIT)
-        if address:
-            ctypes.memmove(pixels.ctypes.data, address, pixels.nbytes)
-            gl.glUnmapBuffer(gl.GL_PIXEL_PACK_BUFFER)
-        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
-        return pixels
-
-
-_UNITS = {"image": 0, "newest": 0, "noise": 1, "bloom_new": 2, "oldest": 3, "bloom_old": 4, "turbulence": 5}
-
-
-def _program(fragment: str) -> ShaderProgram:
-    program = ShaderProgram(Shader(TRIANGLE, "vertex"), Shader(fragment, "fragment"))
-    program.use()
-    for name, unit in _UNITS.items():
-        if name in program.uniforms:
-            program[name] = unit
-    program.stop()
-    return program
-
-
-def _location(program: ShaderProgram, name: str) -> int:
-    return int(gl.glGetUniformLocation(program.id, ctypes.create_string_buffer(name.encode())))
