@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tpos_live.evaluation.classifier.command import chosen
+from tpos_live.evaluation.classifier.images import CUT, Images, augment, soften, wide
 from tpos_live.evaluation.classifier.model import (
     FEATURES,
     FILE,
@@ -21,16 +22,7 @@ from tpos_live.evaluation.classifier.model import (
     save_classifier,
     shrink,
 )
-from tpos_live.evaluation.classifier.train import (
-    CUT,
-    Images,
-    augment,
-    inherit,
-    soften,
-    train_classifier,
-    wide,
-    window,
-)
+from tpos_live.evaluation.classifier.train import inherit, train_classifier, window
 from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.scenes.finishing import MOODS, STYLES
 

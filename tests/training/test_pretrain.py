@@ -180,7 +180,7 @@ def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
     path = pretrain_backbone(sounds, Path("teacher"), data=clips, leave_out_fold=1, **options)  # type: ignore[arg-type]
     assert path == tmp_path / "run" / backbone_file(1) and path.name == "ears-fold-1.safetensors"
     assert first.read_bytes() == before != path.read_bytes()
-    assert f"{5 + 2 * AGAIN_AND_AGAIN} lessons" in "\n".join(lines)
+    assert f"{5 + 2 * AGAIN_AND_AGAIN} targets" in "\n".join(lines)
     assert backbone_file(None) == "ears-all.safetensors"
     assert backbone_file(None, ["rain", "dog bark"]) == "ears-without-rain-dog_bark.safetensors"
 

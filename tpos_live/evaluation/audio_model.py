@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -45,6 +45,11 @@ class Answers:
     hops: int = 0
     seconds: float = 0.0
     runs: int = 0
+
+    def __iadd__(self, other: Answers) -> Self:
+        self.clips += other.clips
+        self.hops, self.seconds = self.hops + other.hops, self.seconds + other.seconds
+        return self
 
 
 def listen(encoder: AudioEncoder, mono: np.ndarray, seed: int = 0) -> tuple[list[np.ndarray], float]:

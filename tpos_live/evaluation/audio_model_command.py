@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,52 +42,78 @@ def evaluate_encoder(
     def embed(texts: Any) -> np.ndarray:
         return np.asarray(sentences.encode(texts)[0].numpy())
 
-    found = Answers()
-    files = files_of(data)
-    texts = sorted({text for text, _ in files})
     path = Path(encoder) if encoder else home / FOLDER
+    clips = _Clips(data, files_of(data), home, embed, say)
     if zero_shot:
-        for folder in sorted([*path.glob("without-*"), *path.glob("fold-*-without-*")]):
-            if not (folder / METADATA).is_file():
-                continue
-            about = read_metadata(folder)["training"]
-            unheard, fold = about["left_out_classes"], about["left_out_fold"]
-            hearing, csls_scorer, trained_on = _open("", folder, home, embed, texts)
-            some = [(text, file) for text, file in files_of(data, fold) if text in unheard]
-            part = answer(hearing, csls_scorer, some, texts, trained_on, say)
-            found.clips += part.clips
-            found.hops, found.seconds, found.runs = found.hops + part.hops, found.seconds + part.seconds, found.runs + 1
-        if not found.runs:
-            raise EncoderError(
-                f"there is no encoder with classes left out in {path}; tpos-live train encoder --leave-out-classes A,B"
-            )
+        found = _without_classes(clips, path)
     elif encoder == BASELINE or not folds:
-        hearing, csls_scorer, trained_on = _open(encoder, path, home, embed, texts)
-        found = answer(hearing, csls_scorer, files, texts, trained_on, say)
+        found = clips.answer(encoder, path, clips.files)
     else:
-        for fold in sorted({fold_of(file) for _, file in files}):
-            if not (path / f"fold-{fold}").is_dir():
-                remedy = f"tpos-live train encoder --leave-out-fold {fold}"
-                say(f"fold {fold} left out: no encoder in {path / f'fold-{fold}'} ({remedy})")
-                continue
-            hearing, csls_scorer, trained_on = _open("", path / f"fold-{fold}", home, embed, texts)
-            part = answer(hearing, csls_scorer, files_of(data, fold), texts, trained_on, say)
-            if any(clip.seen for clip in part.clips):
-                raise EncoderError(
-                    f"{path / f'fold-{fold}'} was trained on fold {fold}; train it with --leave-out-fold {fold}"
-                )
-            found.clips += part.clips
-            found.hops, found.seconds = found.hops + part.hops, found.seconds + part.seconds
+        found = _fold_by_fold(clips, path)
     if not found.clips:
         raise EncoderError(f"there is nothing to evaluate in {data} with {encoder or path}")
     figures = {"encoder": encoder or str(path), "folds": folds, **summary(found)}
     if zero_shot:
         figures["runs"] = found.runs
-    if variants:
+    if variants and clips.encoder is not None:
         from tpos_live.training.synth.sound_effects import KINDS
 
-        figures["magnitude"] = magnitude(hearing, list(KINDS), variants)
+        figures["magnitude"] = magnitude(clips.encoder, list(KINDS), variants)
     return figures
+
+
+@dataclass
+class _Clips:
+    """The clips of `data`, and who is asked about them."""
+
+    data: Path
+    files: list[tuple[str, Path]]
+    home: Path
+    embed: Embed
+    say: Callable[[str], None]
+    encoder: AudioEncoder | None = None
+    """The one that answered last."""
+
+    def answer(self, encoder: str, path: Path, files: Sequence[tuple[str, Path]]) -> Answers:
+        """What an encoder (BASELINE, or that of a folder) says of some of the files, among all texts."""
+        texts = sorted({text for text, _ in self.files})
+        self.encoder, csls_scorer, trained_on = _open(encoder, path, self.home, self.embed, texts)
+        return answer(self.encoder, csls_scorer, files, texts, trained_on, self.say)
+
+
+def _without_classes(clips: _Clips, path: Path) -> Answers:
+    """Every encoder of the folder that was trained without some classes, on those classes alone."""
+    found = Answers()
+    for folder in sorted([*path.glob("without-*"), *path.glob("fold-*-without-*")]):
+        if not (folder / METADATA).is_file():
+            continue
+        about = read_metadata(folder)["training"]
+        unheard, fold = about["left_out_classes"], about["left_out_fold"]
+        some = [(text, file) for text, file in files_of(clips.data, fold) if text in unheard]
+        found += clips.answer("", folder, some)
+        found.runs += 1
+    if not found.runs:
+        raise EncoderError(
+            f"there is no encoder with classes left out in {path}; tpos-live train encoder --leave-out-classes A,B"
+        )
+    return found
+
+
+def _fold_by_fold(clips: _Clips, path: Path) -> Answers:
+    """Every encoder of the folder that was trained without a fold, on that fold alone."""
+    found = Answers()
+    for fold in sorted({fold_of(file) for _, file in clips.files}):
+        if not (path / f"fold-{fold}").is_dir():
+            remedy = f"tpos-live train encoder --leave-out-fold {fold}"
+            clips.say(f"fold {fold} left out: no encoder in {path / f'fold-{fold}'} ({remedy})")
+            continue
+        part = clips.answer("", path / f"fold-{fold}", files_of(clips.data, fold))
+        if any(clip.seen for clip in part.clips):
+            raise EncoderError(
+                f"{path / f'fold-{fold}'} was trained on fold {fold}; train it with --leave-out-fold {fold}"
+            )
+        found += part
+    return found
 
 
 def _open(

@@ -2,9 +2,9 @@
 
 Convolutions and LSTM learn to say what a teacher says of thousands of sounds that nobody labelled (distillation, Hinton
 et al. 2015, here of an embedding), and how dense procedural sounds are, whatever their level. The sound encoder's
-training begins from them: a few hundred clips are too few to learn hearing from, and enough to learn ten names. Ears
-that heard none of these clips serve every fold. Ears that go on with the clips of a folder, unnamed as well, hear these
-better, and serve the fold that they were kept from alone.
+training begins from it: a few hundred clips are too few to learn hearing from, and enough to learn ten names. A
+backbone that heard none of these clips serves every fold. One that goes on with the clips of a folder, unnamed as well,
+hears these better, and serves the fold that was kept from it alone.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ MADE_ROWS = 3
 RATE, AGAIN, DECAY, DROP = 4e-3, 2e-3, 0.05, 0.1
 """Peak learning rate of a new backbone, and of one whose training continues."""
 AGAIN_AND_AGAIN = 3
-"""Times that a clip of the folder with names is a lesson, for each time that another sound is one."""
+"""Times that a clip of the folder with names is a target, for each time that another sound is one."""
 PARTS = ("convs", "norms", "segment", "segment_norm", "lstm")
 """Of an EncoderNet: what is learned here."""
 
 
 class TargetBatches:
-    """Batches of lessons: sounds one after another, louder and softer, in other colours, in a room's noise; and beside
+    """Batches of targets: sounds one after another, louder and softer, in other colours, in a room's noise; and beside
     them `made` sounds, whose density is known."""
 
     def __init__(self, targets: Sequence[DistillationTarget], made: Sequence[Clip], layout: Layout, seed: int) -> None:
@@ -169,55 +169,74 @@ def pretrain_backbone(
         output = run / backbone_file(leave_out_fold, without)
         clips = clip_targets(data, teacher, run / "clip-lessons.npz", leave_out_fold, say, without)
         targets += AGAIN_AND_AGAIN * clips
-    say(f"{len(targets)} lessons, {minutes:g} minutes")
+    say(f"{len(targets)} targets, {minutes:g} minutes")
     torch.manual_seed(seed)
     batches = TargetBatches(targets, made, layout, seed)
     net = EncoderNet(layout)
     again = (resume and load_backbone(net, output)) or (data is not None and load_backbone(net, run / BACKBONE_FILE))
     if resume and not again:
         say(f"nothing to resume in {output}: beginning anew")
-    rate = AGAIN if again else RATE
     net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    answer, early = nn.Linear(2 * layout.width, batches.width), nn.Linear(layout.width, batches.width)
-    strength = nn.Linear(2 * layout.width, 1)
-    parameters = [p for name, p in net.named_parameters() if name.split(".")[0] in PARTS]
-    parameters += [*answer.parameters(), *early.parameters(), *strength.parameters()]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": DECAY},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
-    net.train()
-    begin, steps, shown = time.monotonic(), 0, 1.0
-    with tqdm(total=round(60 * minutes), unit="s", desc="backbone", mininterval=2.0) as bar:
-        while (spent := time.monotonic() - begin) < 60 * minutes:
-            for group in optimizer.param_groups:
-                fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * spent / (60 * minutes)))
-                group["lr"] = rate * min(1.0, (steps + 1) / 100) * fall
-            mel, teacher_embeddings, known, density = (torch.from_numpy(array) for array in batches.draw())
-            segments = net.segments(mel)
-            hidden, _ = net.lstm(segments)
-            heard = torch.cat([segments, hidden], -1)
-            both = nn.functional.dropout(heard[known], DROP)
-            # The segments alone answer too, so that not all is left to the memory.
-            off = (answer(both) - teacher_embeddings[known]).pow(2).mean()
-            loss = off + 0.3 * (early(segments[known]) - teacher_embeddings[known]).pow(2).mean()
-            sure = density.isfinite()
-            if sure.any():
-                loss = loss + 2.0 * (torch.sigmoid(strength(heard[sure])[:, 0]) - density[sure]).pow(2).mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            steps, shown = steps + 1, 0.98 * shown + 0.02 * off.item()
-            bar.n = min(bar.total, round(spent))
-            bar.set_postfix(off=f"{shown:.3f}", steps=steps, refresh=False)
-            bar.update(0)
+    steps = _distil(Distillation(net, batches.width, AGAIN if again else RATE), batches, 60 * minutes)
     tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
     with atomic_write(output) as part:
         save_file({name: value.contiguous() for name, value in tensors.items()}, part)
     say(f"wrote {output}, {steps} steps")
     return output
+
+
+class Distillation:
+    """A backbone that learns from a teacher by heads of its own, which are not kept."""
+
+    def __init__(self, net: EncoderNet, width: int, rate: float) -> None:
+        """width: components of the teacher's embedding. rate: the peak learning rate."""
+        self._net, self._rate = net.train(), rate
+        inner = net.layout.width
+        self._answer, self._early = nn.Linear(2 * inner, width), nn.Linear(inner, width)
+        self._strength = nn.Linear(2 * inner, 1)
+        self._parameters = [p for name, p in net.named_parameters() if name.split(".")[0] in PARTS]
+        for head in (self._answer, self._early, self._strength):
+            self._parameters += head.parameters()
+        groups = [
+            {"params": [p for p in self._parameters if p.dim() > 1], "weight_decay": DECAY},
+            {"params": [p for p in self._parameters if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+
+    def step(self, batch: Sequence[np.ndarray], share: float) -> float:
+        """One step on what `TargetBatches.draw` gives, at this share of the peak rate: the squared error."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate * share
+        mel, teacher_embeddings, known, density = (torch.from_numpy(array) for array in batch)
+        segments = self._net.segments(mel)
+        hidden, _ = self._net.lstm(segments)
+        heard = torch.cat([segments, hidden], -1)
+        both = nn.functional.dropout(heard[known], DROP)
+        # The segments alone answer too, so that not all is left to the memory.
+        off = (self._answer(both) - teacher_embeddings[known]).pow(2).mean()
+        loss = off + 0.3 * (self._early(segments[known]) - teacher_embeddings[known]).pow(2).mean()
+        sure = density.isfinite()
+        if sure.any():
+            loss = loss + 2.0 * (torch.sigmoid(self._strength(heard[sure])[:, 0]) - density[sure]).pow(2).mean()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self._optimizer.step()
+        return off.item()
+
+
+def _distil(student: Distillation, batches: TargetBatches, seconds: float) -> int:
+    """Train for so long; gives the steps that were made."""
+    begin, steps, shown = time.monotonic(), 0, 1.0
+    with tqdm(total=round(seconds), unit="s", desc="backbone", mininterval=2.0) as bar:
+        while (spent := time.monotonic() - begin) < seconds:
+            fall = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * spent / seconds))
+            off = student.step(batches.draw(), min(1.0, (steps + 1) / 100) * fall)
+            steps, shown = steps + 1, 0.98 * shown + 0.02 * off
+            bar.n = min(bar.total, round(spent))
+            bar.set_postfix(off=f"{shown:.3f}", steps=steps, refresh=False)
+            bar.update(0)
+    return steps
 
 
 def backbone_file(leave_out_fold: int | None, without: Sequence[str] = ()) -> str:

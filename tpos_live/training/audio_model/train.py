@@ -72,17 +72,13 @@ def train_encoder(
     layout = layout or Layout()
     name = _name(layout, leave_out_fold, without, paper)
     output = output or (home / FOLDER if name == ALL else run / name)
-    sounds = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
-    made = [clip.name for clip in sounds]
+    made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     sentences = Sentences(home)
-    barred = similar_names(sorted({clip.text for clip in sounds}), without, sentences)
-    sounds = [clip for clip in sounds if clip.text not in barred]
-    unlabeled = None if paper else read_unlabeled(run / TARGETS_FILE, sentences, without, made)
-    if backbone is None:
-        backbone = run / backbone_file(leave_out_fold, without)
-        backbone = backbone if backbone.exists() else run / BACKBONE_FILE
-    elif not backbone.exists():
-        raise DataError(f"{backbone}: there is no audio backbone; `tpos-live train backbone` trains one")
+    barred = similar_names(sorted({clip.text for clip in made}), without, sentences)
+    sounds = [clip for clip in made if clip.text not in barred]
+    names = [clip.name for clip in made]
+    unlabeled = None if paper else read_unlabeled(run / TARGETS_FILE, sentences, without, names)
+    backbone = _backbone(backbone, run, leave_out_fold, without)
     trainer = EncoderTrainer(
         [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
         backbone=None if paper else backbone,
@@ -92,10 +88,9 @@ def train_encoder(
         say(f"starting from the audio backbone in {backbone}")
     if resume and not trainer.load():
         say(f"nothing to resume in {trainer.run}: beginning anew")
-    length = f"{steps} steps" if steps else f"{minutes:g} minutes"
     others = len(unlabeled.clips) if unlabeled else 0
     kinds = f"{len(clips)} clips, {len(sounds)} procedural and {others} unnamed sounds"
-    say(f"{kinds}, {len(trainer.texts)} texts, {length}")
+    say(f"{kinds}, {len(trainer.texts)} texts, " + (f"{steps} steps" if steps else f"{minutes:g} minutes"))
     if minutes > 0 or steps:
         trainer.train(minutes * 60, steps)
         trainer.save()
@@ -112,6 +107,19 @@ def _kept(clips: Sequence[Clip], data: Path, leave_out_fold: int | None, without
     if len({clip.text for clip in kept}) < 2:
         raise DataError(f"{data} without what is left out has fewer than two classes")
     return kept
+
+
+def _backbone(asked: Path | None, run: Path, leave_out_fold: int | None, without: Sequence[str]) -> Path:
+    """The backbone that was asked for, or the one of the run that heard nothing of what is left out; it may be missing.
+
+    Raises DataError where the one that was asked for is missing.
+    """
+    if asked is None:
+        fits = run / backbone_file(leave_out_fold, without)
+        return fits if fits.exists() else run / BACKBONE_FILE
+    if not asked.exists():
+        raise DataError(f"{asked}: there is no audio backbone; `tpos-live train backbone` trains one")
+    return asked
 
 
 def _name(layout: Layout, leave_out_fold: int | None, without: Sequence[str], paper: bool) -> str:

@@ -179,11 +179,7 @@ def train_projection(
     engine = load_engine(path, lazy=True)
     ember = shipped("engines") / "ember"
     space = load_engine(ember, "cpu", lazy=True)
-    try:
-        bank = [str(phrase) for phrase in read_metadata(ember / FOLDER)["phrases"]]
-    except EncoderError as error:
-        say(f"without the sound encoder's own phrases: {error}")
-        bank = []
+    bank = _encoder_phrases(ember, say)
     texts = phrases(bank, count, seed)
     say(f"{engine.name}: {len(texts)} phrases for its text encoder, at most {60 * minutes * plan.encoding:.0f} s")
     states = encode(engine, texts, 60 * minutes * plan.encoding, clock)
@@ -210,12 +206,26 @@ def train_projection(
         figures=figures,
     )
     folder = write_projection(home or projections_dir(), projection)
-    say(
-        f"{figures['n']} unseen phrases, error as a share of the mean text's: {figures['mapping_error']:.2f} (concept "
-        f"bank {figures['bank_error']:.2f}); nearest to themselves: {figures['mapping_found']:.0%} "
-        f"(bank {figures['bank_found']:.0%})"
-    )
+    say(_summary(figures))
     if figures["mapping_error"] > figures["bank_error"]:
         say(f"the concept bank is nearer for this engine; to use it, remove {folder}")
     say(f"wrote {folder}, {projection.parameters / 1e6:.1f} million parameters, {clock() - begin:.0f} s")
     return folder
+
+
+def _encoder_phrases(ember: Path, say: Callable[[str], None]) -> list[str]:
+    """The phrases of the sound encoder in the box; none, and one line, where it cannot be read."""
+    try:
+        return [str(phrase) for phrase in read_metadata(ember / FOLDER)["phrases"]]
+    except EncoderError as error:
+        say(f"without the sound encoder's own phrases: {error}")
+        return []
+
+
+def _summary(figures: dict[str, float]) -> str:
+    """What `measure` found, in one line."""
+    return (
+        f"{figures['n']} unseen phrases, error as a share of the mean text's: {figures['mapping_error']:.2f} (concept "
+        f"bank {figures['bank_error']:.2f}); nearest to themselves: {figures['mapping_found']:.0%} "
+        f"(bank {figures['bank_found']:.0%})"
+    )
