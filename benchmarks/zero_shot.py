@@ -24,6 +24,7 @@ import torch.nn.functional as F
 
 from tpos_live.audio_encoder.csls import CSLS_WEIGHT, ZERO_SHOT_CSLS_WEIGHT, CslsScorer
 from tpos_live.audio_encoder.streaming import Layout
+from tpos_live.core.messages import terminal_messages
 from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import SOUND_SECONDS, Clip, made_clips, read_clips
 from tpos_live.training.audio_model.ridge_head import MOMENTS, balanced, memories, ridge
@@ -99,7 +100,8 @@ def main() -> None:
     parser.add_argument("--out", type=int, default=2, help="classes left out at once")
     arguments = parser.parse_args()
     sentences = Sentences(shipped("engines") / "ember")
-    clips = read_clips(arguments.data, arguments.run / "clips.npz", print)
+    with terminal_messages():
+        clips = read_clips(arguments.data, arguments.run / "clips.npz")
     made = made_clips(VARIANTS, SOUND_SECONDS, 0, arguments.run / "sounds.npz")
     besides = [clip.name for clip in made]
     targets = arguments.run / "lessons.npz"

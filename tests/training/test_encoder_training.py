@@ -128,21 +128,21 @@ def folder(path: Path, seconds: float = 1.0, rate: int = 16_000) -> Path:
     return path
 
 
-def test_data_is_read_and_what_is_bad_is_named(tmp_path: Path) -> None:
-    data, lines = folder(tmp_path / "data"), []
+def test_data_is_read_and_what_is_bad_is_named(tmp_path: Path, messages: list[str]) -> None:
+    data = folder(tmp_path / "data")
     (data / "low_hum/1-broken-A.wav").write_bytes(b"nothing")
     (data / "low_hum/1-empty-A.wav").write_bytes(b"")
     soundfile.write(data / "high_hiss/1-short-A.wav", np.zeros(100), 16_000)
     (data / "high_hiss/notes.txt").write_text("not a sound")
     cache = tmp_path / "cache.npz"
-    clips = read_clips(data, cache, lines.append)
+    clips = read_clips(data, cache)
     assert [(clip.text, clip.fold) for clip in clips] == [(t, f) for t in ("high hiss", "low hum") for f in (1, 2, 3)]
-    assert len(lines) == 3 and all("\n" not in line for line in lines)
-    assert all(any(name in line for line in lines) for name in ("1-broken-A", "1-empty-A", "1-short-A"))
-    again = read_clips(data, cache, lines.append)
+    assert len(messages) == 3 and all("\n" not in line for line in messages)
+    assert all(any(name in line for line in messages) for name in ("1-broken-A", "1-empty-A", "1-short-A"))
+    again = read_clips(data, cache)
     assert all(np.array_equal(a.mel, b.mel) for a, b in zip(clips, again, strict=True))
     cache.write_bytes(b"no cache")
-    assert len(read_clips(data, cache, lines.append)) == 6
+    assert len(read_clips(data, cache)) == 6
 
 
 def test_data_that_teaches_nothing_stops_in_one_line(tmp_path: Path) -> None:
@@ -151,17 +151,17 @@ def test_data_that_teaches_nothing_stops_in_one_line(tmp_path: Path) -> None:
         (lambda: tmp_path, "no sound files in folders"),
     ):
         with pytest.raises(DataError, match=words):
-            read_clips(make(), None, print)
+            read_clips(make(), None)
     folder(tmp_path / "one")
     for path in (tmp_path / "one/low_hum").iterdir():
         path.unlink()
     with pytest.raises(DataError, match="one class only"):
-        read_clips(tmp_path / "one", None, print)
+        read_clips(tmp_path / "one", None)
 
 
 def train(data: Path, out: Path | None, run: Path, **more: object) -> Path:
     options: dict[str, object] = {"minutes": 0.05, "variants": 0, "layout": TINY, "plan": EncoderPlan(rows=4, hops=120)}
-    return train_encoder(data, out, run=run, say=lambda _line: None, **(options | more))  # type: ignore[arg-type]
+    return train_encoder(data, out, run=run, **(options | more))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -227,13 +227,13 @@ def test_classes_can_be_left_out(trained: Path, tmp_path: Path) -> None:
         train(data, None, tmp_path / "run", without=["birds"], steps=2)
     from tpos_live.evaluation.audio_model_command import evaluate_encoder
 
-    found = evaluate_encoder(data, str(tmp_path / "run"), folds=False, variants=0, say=print, zero_shot=True)
+    found = evaluate_encoder(data, str(tmp_path / "run"), folds=False, variants=0, zero_shot=True)
     assert found["runs"] == 1 and found["n"] == 4 and found["seen_in_training"] == 0
     assert set(found["heard"]["5"]["per_class"]) == {"third", "fourth class"}
     # With a fold left out as well, of that fold alone.
     out = train(data, None, tmp_path / "both", without=["third", "fourth class"], leave_out_fold=1, steps=2)
     assert out.name == "fold-1-without-third-fourth_class"
-    found = evaluate_encoder(data, str(tmp_path / "both"), folds=False, variants=0, say=print, zero_shot=True)
+    found = evaluate_encoder(data, str(tmp_path / "both"), folds=False, variants=0, zero_shot=True)
     assert found["n"] == 2 and found["per_fold"].keys() == {"1"}
 
 

@@ -82,14 +82,13 @@ def test_a_soundfont_that_is_none_is_named_at_once(sounds: Path, tmp_path: Path)
         pretrain_backbone(sounds, Path("teacher"), minutes=0.01, run=tmp_path, soundfont=tmp_path / "none.sf2")
 
 
-def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
-    lines: list[str] = []
     extra = [Sound("made/1", 0.1 * np.random.default_rng(2).standard_normal(RATE).astype(np.float32))]
-    targets = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append, extra)
-    assert len(targets) == 6 and len(lines) == 1 and "noise_of_nothing" in lines[0] and "\n" not in lines[0]
+    targets = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz", extra)
+    assert len(targets) == 6 and len(messages) == 1 and "noise_of_nothing" in messages[0] and "\n" not in messages[0]
     assert targets[-1].name == "made/1" and targets[0].teacher_embeddings.shape == (2, 100)
-    again = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz", lines.append)
+    again = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz")
     assert [one.name for one in again] == [one.name for one in targets]
     assert all(np.array_equal(a.teacher_embeddings, b.teacher_embeddings) for a, b in zip(again, targets, strict=True))
 
@@ -120,15 +119,16 @@ def test_what_is_told_fits_what_is_heard() -> None:
     assert abs(np.corrcoef(np.concatenate(heard), np.concatenate(labels))[0, 1]) > 0.5
 
 
-def test_ears_are_taught_and_given(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ears_are_taught_and_given(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
-    lines: list[str] = []
-    options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append}
+    options = {"run": tmp_path / "run", "variants": 0, "layout": TINY}
     path = pretrain_backbone(sounds, Path("teacher"), minutes=0.01, **options)  # type: ignore[arg-type]
     assert path == tmp_path / "run" / BACKBONE_FILE and path.exists() and not list(path.parent.glob("*.part*"))
     before = path.read_bytes()
     pretrain_backbone(sounds, Path("teacher"), minutes=0.005, resume=True, **options)  # type: ignore[arg-type]
-    assert path.read_bytes() != before and not any("nothing to resume" in line for line in lines)
+    assert path.read_bytes() != before and not any("nothing to resume" in line for line in messages)
     torch.manual_seed(1)
     net, other = EncoderNet(TINY), EncoderNet(TINY)
     assert load_backbone(net, path) and load_backbone(other, path)
@@ -152,50 +152,50 @@ def clips(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_fold_that_is_left_out_is_never_heard(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fold_that_is_left_out_is_never_heard(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
-    lines: list[str] = []
     cache = tmp_path / "clip-lessons.npz"
     for _ in range(2):  # from the clips, and from what was kept of them
-        names = [one.name for one in clip_targets(clips, Path("teacher"), cache, 1, lines.append)]
+        names = [one.name for one in clip_targets(clips, Path("teacher"), cache, 1)]
         assert names == ["dog_bark/2-7-A.wav", "rain/2-7-A.wav"]
-    assert len(clip_targets(clips, Path("teacher"), cache, None, lines.append)) == 4
-    kept = clip_targets(clips, Path("teacher"), cache, 2, lines.append, without=["dog bark"])
+    assert len(clip_targets(clips, Path("teacher"), cache, None)) == 4
+    kept = clip_targets(clips, Path("teacher"), cache, 2, without=["dog bark"])
     assert [one.name for one in kept] == ["rain/1-7-A.wav"]
-    assert len(lines) == 1 and "1-8-A" in lines[0]
+    assert len(messages) == 1 and "1-8-A" in messages[0]
     with pytest.raises(DataError, match="no class cat to leave out"):
-        clip_targets(clips, Path("teacher"), cache, None, lines.append, without=["cat"])
+        clip_targets(clips, Path("teacher"), cache, None, without=["cat"])
     with pytest.raises(DataError, match="no fold 9; its folds are 1, 2"):
-        clip_targets(clips, Path("teacher"), cache, 9, lines.append)
+        clip_targets(clips, Path("teacher"), cache, 9)
 
 
 def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
-    sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
-    lines: list[str] = []
-    options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "say": lines.append, "minutes": 0.005}
+    options = {"run": tmp_path / "run", "variants": 0, "layout": TINY, "minutes": 0.005}
     first = pretrain_backbone(sounds, Path("teacher"), **options)  # type: ignore[arg-type]
     before = first.read_bytes()
     path = pretrain_backbone(sounds, Path("teacher"), data=clips, leave_out_fold=1, **options)  # type: ignore[arg-type]
     assert path == tmp_path / "run" / backbone_file(1) and path.name == "ears-fold-1.safetensors"
     assert first.read_bytes() == before != path.read_bytes()
-    assert f"{5 + 2 * AGAIN_AND_AGAIN} targets" in "\n".join(lines)
+    assert f"{5 + 2 * AGAIN_AND_AGAIN} targets" in "\n".join(messages)
     assert backbone_file(None) == "ears-all.safetensors"
     assert backbone_file(None, ["rain", "dog bark"]) == "ears-without-rain-dog_bark.safetensors"
 
 
 def test_names_are_learned_by_the_ears_that_may_be_used(
-    sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
-    run, lines = tmp_path / "run", list[str]()
-    options = {"run": run, "variants": 0, "layout": TINY, "say": lines.append}
+    run = tmp_path / "run"
+    options = {"run": run, "variants": 0, "layout": TINY}
     pretrain_backbone(sounds, Path("teacher"), minutes=0.005, **options)  # type: ignore[arg-type]
     for fold in (1, None):
         pretrain_backbone(sounds, Path("teacher"), minutes=0.005, data=clips, leave_out_fold=fold, **options)  # type: ignore[arg-type]
     for fold, name in ((1, backbone_file(1)), (2, BACKBONE_FILE), (None, backbone_file(None))):
-        lines.clear()
+        messages.clear()
         made = train_encoder(
             clips,
             tmp_path / "made",
@@ -203,11 +203,11 @@ def test_names_are_learned_by_the_ears_that_may_be_used(
             leave_out_fold=fold,
             **options,  # type: ignore[arg-type]
         )
-        assert f"starting from the audio backbone in {run / name}" in lines
+        assert f"starting from the audio backbone in {run / name}" in messages
         assert read_metadata(made)["training"]["ears"] == name
-    lines.clear()
+    messages.clear()
     own = run / backbone_file(1)
     made = train_encoder(clips, tmp_path / "made", minutes=0, backbone=own, **options)  # type: ignore[arg-type]
-    assert f"starting from the audio backbone in {own}" in lines
+    assert f"starting from the audio backbone in {own}" in messages
     with pytest.raises(DataError, match=r"none\.safetensors: there is no audio backbone; `tpos-live train backbone`"):
         train_encoder(clips, tmp_path / "made", minutes=0, backbone=tmp_path / "none.safetensors", **options)  # type: ignore[arg-type]

@@ -159,7 +159,7 @@ def targets(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[DistillationTa
         return (0.2 * np.sin(2 * np.pi * pitch * time)).astype(np.float32)
 
     some = [Sound(f"{pitch}/{n}", tone(pitch + n)) for pitch in (100, 300, 500, 700) for n in range(4)]
-    return read_targets(None, Path("teacher"), cache, print, some)
+    return read_targets(None, Path("teacher"), cache, some)
 
 
 def test_unnamed_sounds_are_kept_with_what_they_may_be(

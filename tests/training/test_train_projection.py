@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
+from fakes.messages import heard_messages
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.audio_encoder.checkpoint import read_metadata, text_hash
@@ -52,9 +53,10 @@ def engine(folder: Path) -> Engine:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    home, said = tmp_path_factory.mktemp("data") / "mappings", []
-    train_projection(str(folder), home=home, plan=QUICK, count=320, threads=1, say=said.append)
-    return home, said
+    home = tmp_path_factory.mktemp("data") / "mappings"
+    with heard_messages() as lines:
+        train_projection(str(folder), home=home, plan=QUICK, count=320, threads=1)
+    return home, lines
 
 
 @pytest.fixture
@@ -68,8 +70,8 @@ def find(home: Path, engine: Engine, space: str = SPACE) -> tuple[AudioProjectio
 
 
 def test_it_is_told_what_the_mapping_gives(trained: tuple[Path, list[str]], engine: Engine) -> None:
-    home, said = trained
-    assert any("concept bank" in line for line in said) and "wrote" in said[-1]
+    home, lines = trained
+    assert any("concept bank" in line for line in lines) and "wrote" in lines[-1]
     projection, why = find(home, engine)
     assert projection is not None and why == ""
     assert (projection.tokens, projection.dim, projection.space) == (77, 32, 128)
@@ -192,7 +194,7 @@ def test_a_failed_training_leaves_the_old_one(home: Path, folder: Path, monkeypa
 
     monkeypatch.setattr(training, "fit", fail)
     with pytest.raises(RuntimeError):
-        train_projection(str(folder), home=home, plan=QUICK, count=100, say=lambda line: None)
+        train_projection(str(folder), home=home, plan=QUICK, count=100)
     assert path.read_bytes() == before and len(list(home.iterdir())) == 1
 
 

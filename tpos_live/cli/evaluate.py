@@ -185,10 +185,7 @@ def picture(data: Path | None, variants: int, seed: int, as_json: bool) -> int:
     """Let the classifier name images that are driven by sound alone."""
     from tpos_live.evaluation.audio_to_scene import evaluate_picture, made, recorded
 
-    def report(line: str) -> None:
-        click.echo(f"tpos-live: {line}", err=True)
-
-    rows = evaluate_picture(recorded(data, report) if data else made(variants, seed), seed, as_json, report)
+    rows = evaluate_picture(recorded(data) if data else made(variants, seed), seed, as_json)
     return 0 if all(row.passed is not False for row in rows) else 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -163,7 +163,6 @@ def evaluate_aesthetics(
     seed: int,
     size: tuple[int, int],
     as_json: bool,
-    say: Callable[[str], None] = click.echo,
 ) -> dict[str, dict[str, float]]:
     """Measure families, print a table with what breaks a rule marked, and give the values by family.
 
@@ -173,25 +172,26 @@ def evaluate_aesthetics(
     values = {}
     if not as_json:
         for rule in RULES:
-            say(f"{rule.name:<8} {rule.text}: {_range(rule)}")
-        say(f"\n{'family':<16}" + "".join(f"{rule.name:>10}" for rule in RULES) + f"{'focus':>10}")
+            click.echo(f"{rule.name:<8} {rule.text}: {_range(rule)}")
+        click.echo(f"\n{'family':<16}" + "".join(f"{rule.name:>10}" for rule in RULES) + f"{'focus':>10}")
     for family in families:
         found = values[family] = examine(family, images, seed, cells)
         kept = {rule.name: rule.kept(found[rule.name]) for rule in RULES}
         if as_json:
             row = {"kind": "family", "family": family, "values": found, "kept": kept, "passed": all(kept.values())}
-            say(json.dumps(row | {"n": images, "seed": seed, "off_centre": found["focus"] >= OFF_CENTRE}))
+            click.echo(json.dumps(row | {"n": images, "seed": seed, "off_centre": found["focus"] >= OFF_CENTRE}))
         else:
             cells_text = "".join(f"{found[r.name]:>9.3f}{' ' if kept[r.name] else '!'}" for r in RULES)
-            say(f"{family:<16}{cells_text}{found['focus']:>9.3f}{'*' if found['focus'] >= OFF_CENTRE else ' '}")
+            click.echo(f"{family:<16}{cells_text}{found['focus']:>9.3f}{'*' if found['focus'] >= OFF_CENTRE else ' '}")
     away = sum(found["focus"] >= OFF_CENTRE for found in values.values())
     good = sum(all(rule.kept(found[rule.name]) for rule in RULES) for found in values.values())
     summary = {"families": len(values), "keep_every_rule": good, "off_centre": away, "off_centre_bar": 0.5}
     if as_json:
-        say(json.dumps({"kind": "summary", **summary, "passed": good == len(values) and 2 * away >= len(values)}))
+        passed = good == len(values) and 2 * away >= len(values)
+        click.echo(json.dumps({"kind": "summary", **summary, "passed": passed}))
     else:
-        say(f"\n{good} of {len(values)} families keep every rule (! = broken)")
-        say(f"the focus is off-centre (*) in {away}; it should be in half of them")
+        click.echo(f"\n{good} of {len(values)} families keep every rule (! = broken)")
+        click.echo(f"the focus is off-centre (*) in {away}; it should be in half of them")
     return values
 
 

@@ -7,6 +7,7 @@ at equal loudness.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from tpos_live.audio.source import RATE, AudioError
 from tpos_live.audio_encoder.protocol import AudioEncoder
 from tpos_live.features.features import HOP
 from tpos_live.training.audio_model.clips import find_clips, fold_of, read_mono
+
+log = logging.getLogger(__name__)
 
 HEARD = (1.0, 2.0, 5.0)
 """Seconds after which the answer is asked for."""
@@ -78,7 +81,6 @@ def answer(
     files: Sequence[tuple[str, Path]],
     texts: Sequence[str],
     trained_on: frozenset[str],
-    report: Callable[[str], None],
 ) -> Answers:
     """Ask for every file. nearness: of a meaning to each of `texts`, the greater the nearer."""
     out = Answers()
@@ -86,7 +88,7 @@ def answer(
         try:
             mono = read_mono(path)
         except AudioError as error:
-            report(f"left out: {error}")
+            log.warning(f"left out: {error}")
             continue
         meanings, took = listen(encoder, mono, seed=index)
         said = [texts[int(np.argmax(csls_scorer(meaning)))] for meaning in meanings]

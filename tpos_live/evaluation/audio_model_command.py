@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,13 @@ from tpos_live.core.paths import shipped
 from tpos_live.evaluation.audio_model import Answers, Embed, answer, files_of, magnitude, summary
 from tpos_live.training.audio_model.clips import fold_of
 
+log = logging.getLogger(__name__)
+
 BASELINE = "baseline"
 
 
 def evaluate_encoder(
-    data: Path, encoder: str, *, folds: bool, variants: int, say: Callable[[str], None], zero_shot: bool = False
+    data: Path, encoder: str, *, folds: bool, variants: int, zero_shot: bool = False
 ) -> dict[str, Any]:
     """Figures of an encoder on the clips of `data`.
 
@@ -43,7 +46,7 @@ def evaluate_encoder(
         return np.asarray(sentences.encode(texts)[0].numpy())
 
     path = Path(encoder) if encoder else home / FOLDER
-    clips = _Clips(data, files_of(data), home, embed, say)
+    clips = _Clips(data, files_of(data), home, embed)
     if zero_shot:
         found = _without_classes(clips, path)
     elif encoder == BASELINE or not folds:
@@ -70,7 +73,6 @@ class _Clips:
     files: list[tuple[str, Path]]
     home: Path
     embed: Embed
-    say: Callable[[str], None]
     encoder: AudioEncoder | None = None
     """The one that answered last."""
 
@@ -78,7 +80,7 @@ class _Clips:
         """What an encoder (BASELINE, or that of a folder) says of some of the files, among all texts."""
         texts = sorted({text for text, _ in self.files})
         self.encoder, csls_scorer, trained_on = _open(encoder, path, self.home, self.embed, texts)
-        return answer(self.encoder, csls_scorer, files, texts, trained_on, self.say)
+        return answer(self.encoder, csls_scorer, files, texts, trained_on)
 
 
 def _without_classes(clips: _Clips, path: Path) -> Answers:
@@ -105,7 +107,7 @@ def _fold_by_fold(clips: _Clips, path: Path) -> Answers:
     for fold in sorted({fold_of(file) for _, file in clips.files}):
         if not (path / f"fold-{fold}").is_dir():
             remedy = f"tpos-live train encoder --leave-out-fold {fold}"
-            clips.say(f"fold {fold} left out: no encoder in {path / f'fold-{fold}'} ({remedy})")
+            log.warning(f"fold {fold} left out: no encoder in {path / f'fold-{fold}'} ({remedy})")
             continue
         part = clips.answer("", path / f"fold-{fold}", files_of(clips.data, fold))
         if any(clip.seen for clip in part.clips):
@@ -158,7 +160,7 @@ def tell(figures: dict[str, Any]) -> None:
 def run(data: Path, encoder: str, folds: bool, variants: int, as_json: bool, zero_shot: bool = False) -> int:
     """The command: figures on standard output, what was left out on standard error."""
     figures = evaluate_encoder(
-        data, encoder, folds=folds, variants=variants, zero_shot=zero_shot, say=lambda line: click.echo(line, err=True)
+        data, encoder, folds=folds, variants=variants, zero_shot=zero_shot
     )
     if as_json:
         click.echo(json.dumps(figures))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from tpos_live.training.audio_model.sound_to_scene import SHOWN
 from tpos_live.training.synth.sound_effects import KINDS
 from tpos_live.training.text.captions import PHRASES
 
+log = logging.getLogger(__name__)
+
 SECONDS = 5.0
 LOOKED_AT = 5
 """Images at the end that the classifier sees; the scene named most often is the answer."""
@@ -46,15 +49,18 @@ def made(variants: int, seed: int) -> Iterator[Example]:
         yield text, make(text, max(density, 0.3), SECONDS, made_from)
 
 
-def recorded(folder: Path, report: Callable[[str], None]) -> Iterator[Example]:
-    """The clips of a folder with a folder for each class; what cannot be read is reported. Raises DataError."""
+def recorded(folder: Path) -> Iterator[Example]:
+    """The clips of a folder with a folder for each class; what cannot be read is left out, with a warning.
+
+    Raises DataError.
+    """
     from tpos_live.training.audio_model.clips import find_clips, read_mono
 
     for text, path in find_clips(folder):
         try:
             yield text, read_mono(path)[: round(SECONDS * RATE)]
         except AudioError as error:
-            report(f"left out: {error}")
+            log.warning(f"left out: {error}")
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,7 @@ def scene_of(text: str, families: tuple[str, ...], vocabulary: Vocabulary | None
     return found.families[0] if known else None
 
 
-def evaluate_picture(
-    examples: Iterator[Example], seed: int, as_json: bool, report: Callable[[str], None]
-) -> list[Figure]:
+def evaluate_picture(examples: Iterator[Example], seed: int, as_json: bool) -> list[Figure]:
     """Draw each sound with no prompt and the sound's full weight, let the classifier name it, and print the figures.
 
     A class counts if the engine has a scene for it. What is lost on the way is told too: whether the encoder heard the
@@ -101,7 +105,7 @@ def evaluate_picture(
             if text not in wanted:
                 wanted[text] = scene_of(text, context.families, vocabulary)
                 if wanted[text] is None:
-                    report(f"left out: {text}, for which the engine has no scene")
+                    log.warning(f"left out: {text}, for which the engine has no scene")
             if wanted[text] is not None:
                 answer = _answer(pipeline, classifier, snapshot, mono, index * 2 * SECONDS)
                 seen.setdefault(text, []).append(answer)

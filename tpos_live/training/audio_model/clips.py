@@ -6,8 +6,9 @@ name ("3-144028-A.ogg" is in fold 3), 0 where there is none.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tpos_live.core.atomic import atomic_write
 from tpos_live.features.mel import MELS, mel_db, mel_power
 from tpos_live.features.stft import ShortTimeSpectrum
 from tpos_live.training.errors import DataError
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".ogg", ".wav", ".flac", ".mp3", ".aif", ".aiff", ".opus", ".m4a")
 SHORTEST = 0.3
@@ -110,8 +113,8 @@ def read_mono(path: Path) -> np.ndarray:
     return mono
 
 
-def read_clips(folder: Path, cache: Path | None, report: Callable[[str], None]) -> list[Clip]:
-    """Every clip of `folder`. What cannot be used is reported, one line each, and left out.
+def read_clips(folder: Path, cache: Path | None) -> list[Clip]:
+    """Every clip of `folder`. What cannot be used is left out, with a warning each.
 
     cache: an .npz that keeps the mels; written where it is missing or old. Raises DataError.
     """
@@ -125,7 +128,7 @@ def read_clips(folder: Path, cache: Path | None, report: Callable[[str], None]) 
         try:
             mel = known[key] if key in known else log_mel(read_mono(path)).astype(np.float16)
         except AudioError as error:
-            report(f"left out: {error}")
+            log.warning(f"left out: {error}")
             continue
         kept[key] = mel
         clips.append(Clip(text, name, fold_of(path), mel))

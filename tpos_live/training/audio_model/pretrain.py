@@ -9,13 +9,13 @@ hears these better, and serves the fold that was kept from it alone.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
@@ -44,6 +44,8 @@ from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.stream_dataset import equalized, with_room
 from tpos_live.training.audio_model.yamnet_teacher import TARGET_HOPS, DistillationTarget, read_targets
 from tpos_live.training.synth.music import open_soundfont
+
+log = logging.getLogger(__name__)
 
 BACKBONE_FILE, TARGETS_FILE = "ears.safetensors", "lessons.npz"
 ROWS, HOPS = 12, 256
@@ -144,7 +146,6 @@ def pretrain_backbone(
     leave_out_fold: int | None = None,
     without: Sequence[str] = (),
     soundfont: Path | None = None,
-    say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Pretrain the backbone on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
 
@@ -162,26 +163,26 @@ def pretrain_backbone(
         made_sounds(variants, SOUND_SECONDS, seed),
         made_music(variants, seed, soundfont) if soundfont is not None else (),
     )
-    targets = read_targets(sounds, teacher, run / TARGETS_FILE, say, extra)
+    targets = read_targets(sounds, teacher, run / TARGETS_FILE, extra)
     made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     output = run / BACKBONE_FILE
     if data is not None:
         output = run / backbone_file(leave_out_fold, without)
-        clips = clip_targets(data, teacher, run / "clip-lessons.npz", leave_out_fold, say, without)
+        clips = clip_targets(data, teacher, run / "clip-lessons.npz", leave_out_fold, without)
         targets += AGAIN_AND_AGAIN * clips
-    say(f"{len(targets)} targets, {minutes:g} minutes")
+    log.info(f"{len(targets)} targets, {minutes:g} minutes")
     torch.manual_seed(seed)
     batches = TargetBatches(targets, made, layout, seed)
     net = EncoderNet(layout)
     again = (resume and load_backbone(net, output)) or (data is not None and load_backbone(net, run / BACKBONE_FILE))
     if resume and not again:
-        say(f"nothing to resume in {output}: beginning anew")
+        log.info(f"nothing to resume in {output}: beginning anew")
     net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     steps = _distil(Distillation(net, batches.width, AGAIN if again else RATE), batches, 60 * minutes)
     tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
     with atomic_write(output) as part:
         save_file({name: value.contiguous() for name, value in tensors.items()}, part)
-    say(f"wrote {output}, {steps} steps")
+    log.info(f"wrote {output}, {steps} steps")
     return output
 
 
@@ -249,7 +250,6 @@ def clip_targets(
     teacher: Path,
     cache: Path,
     leave_out_fold: int | None,
-    report: Callable[[str], None],
     without: Sequence[str] = (),
 ) -> list[DistillationTarget]:
     """What the teacher says of the clips of `data`, without their names; of a fold or classes left out, nothing.
@@ -266,9 +266,9 @@ def clip_targets(
             try:
                 yield Sound(f"{path.parent.name}/{path.name}", read_mono(path))
             except AudioError as error:
-                report(f"left out: {error}")
+                log.warning(f"left out: {error}")
 
-    targets = read_targets(None, teacher, cache, report, heard())
+    targets = read_targets(None, teacher, cache, heard())
     kept = [one for one in targets if one.name in text_of and text_of[one.name] not in without]
     return [one for one in kept if fold_of(Path(one.name)) != leave_out_fold]
 

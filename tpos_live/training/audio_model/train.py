@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import torch
 
@@ -30,6 +30,8 @@ from tpos_live.training.audio_model.sound_to_scene import bank
 from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, Sentences
 from tpos_live.training.audio_model.unlabeled import UnlabeledSounds, read_unlabeled, similar_names
 from tpos_live.training.errors import DataError
+
+log = logging.getLogger(__name__)
 
 ALL = "all"
 """The run that leaves nothing out: its encoder is the one in the box."""
@@ -54,7 +56,6 @@ def train_encoder(
     paper: bool = False,
     without: Sequence[str] = (),
     backbone: Path | None = None,
-    say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Train on the clips of `data` and on procedural sounds; gives the folder that was written.
 
@@ -67,7 +68,7 @@ def train_encoder(
     if threads is not None:
         torch.set_num_threads(threads)
     home = shipped("engines") / "ember"
-    clips = read_clips(data, run / "clips.npz", say)
+    clips = read_clips(data, run / "clips.npz")
     clips = _kept(clips, data, leave_out_fold, without)
     layout = layout or Layout()
     name = _name(layout, leave_out_fold, without, paper)
@@ -85,17 +86,17 @@ def train_encoder(
         paper=paper,
     )  # fmt: skip
     if trainer.taught:
-        say(f"starting from the audio backbone in {backbone}")
+        log.info(f"starting from the audio backbone in {backbone}")
     if resume and not trainer.load():
-        say(f"nothing to resume in {trainer.run}: beginning anew")
+        log.info(f"nothing to resume in {trainer.run}: beginning anew")
     others = len(unlabeled.clips) if unlabeled else 0
     kinds = f"{len(clips)} clips, {len(sounds)} procedural and {others} unnamed sounds"
-    say(f"{kinds}, {len(trainer.texts)} texts, " + (f"{steps} steps" if steps else f"{minutes:g} minutes"))
+    log.info(f"{kinds}, {len(trainer.texts)} texts, " + (f"{steps} steps" if steps else f"{minutes:g} minutes"))
     if minutes > 0 or steps:
         trainer.train(minutes * 60, steps)
         trainer.save()
     export(trainer, sentences, output, clips, sounds, leave_out_fold, without, unlabeled)
-    say(f"wrote {output}, {trainer.steps} steps")
+    log.info(f"wrote {output}, {trainer.steps} steps")
     return output
 
 

@@ -8,13 +8,13 @@ what is heard is away from what is written.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import torch
 import torch.nn.functional as F
 
@@ -26,6 +26,8 @@ from tpos_live.conditioning.projection import AudioProjection, ProjectionError, 
 from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine
+
+log = logging.getLogger(__name__)
 
 MOST_PHRASES = 1600
 LEAST_PHRASES = 96
@@ -164,7 +166,6 @@ def train_projection(
     count: int = MOST_PHRASES,
     threads: int | None = None,
     clock: Callable[[], float] = time.monotonic,
-    say: Callable[[str], None] = lambda line: click.echo(line, err=True),
 ) -> Path:
     """Fit the mapping of an engine and write it; gives the folder. Raises EngineError, ProjectionError, EncoderError.
 
@@ -179,9 +180,9 @@ def train_projection(
     engine = load_engine(path, lazy=True)
     ember = shipped("engines") / "ember"
     space = load_engine(ember, "cpu", lazy=True)
-    bank = _encoder_phrases(ember, say)
+    bank = _encoder_phrases(ember)
     texts = phrases(bank, count, seed)
-    say(f"{engine.name}: {len(texts)} phrases for its text encoder, at most {60 * minutes * plan.encoding:.0f} s")
+    log.info(f"{engine.name}: {len(texts)} phrases for its text encoder, at most {60 * minutes * plan.encoding:.0f} s")
     states = encode(engine, texts, 60 * minutes * plan.encoding, clock)
     texts = texts[: len(states)]
     if not torch.isfinite(states).all():
@@ -206,19 +207,19 @@ def train_projection(
         figures=figures,
     )
     folder = write_projection(home or projections_dir(), projection)
-    say(_summary(figures))
+    log.info(_summary(figures))
     if figures["mapping_error"] > figures["bank_error"]:
-        say(f"the concept bank is nearer for this engine; to use it, remove {folder}")
-    say(f"wrote {folder}, {projection.parameters / 1e6:.1f} million parameters, {clock() - begin:.0f} s")
+        log.info(f"the concept bank is nearer for this engine; to use it, remove {folder}")
+    log.info(f"wrote {folder}, {projection.parameters / 1e6:.1f} million parameters, {clock() - begin:.0f} s")
     return folder
 
 
-def _encoder_phrases(ember: Path, say: Callable[[str], None]) -> list[str]:
+def _encoder_phrases(ember: Path) -> list[str]:
     """The phrases of the sound encoder in the box; none, and one line, where it cannot be read."""
     try:
         return [str(phrase) for phrase in read_metadata(ember / FOLDER)["phrases"]]
     except EncoderError as error:
-        say(f"without the sound encoder's own phrases: {error}")
+        log.warning(f"without the sound encoder's own phrases: {error}")
         return []
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tpos_live.core.atomic import atomic_write
 from tpos_live.training.audio_model.clips import SUFFIXES, Sound, log_mel, read_mono
 from tpos_live.training.errors import DataError
 from tpos_live.training.synth.genre_tags import FAINT, KINDS
+
+log = logging.getLogger(__name__)
 
 TARGET_HOPS = 40
 """Hops of 10 ms between two answers of the teacher."""
@@ -128,12 +131,11 @@ def read_targets(
     folder: Path | None,
     teacher: Path,
     cache: Path,
-    report: Callable[[str], None],
     extra: Iterable[Sound] = (),
 ) -> list[DistillationTarget]:
     """What the teacher says of every sound below `folder`, if there is one, and of `extra` ones.
 
-    cache: an .npz that keeps it all. What cannot be read is reported and left out. Raises DataError.
+    cache: an .npz that keeps it all. What cannot be read is left out, with a warning. Raises DataError.
     """
     if cache.exists():
         return read_kept(cache)[0]
@@ -157,7 +159,7 @@ def read_targets(
             for sound in stretches(path.relative_to(folder).as_posix(), read_mono(path)):
                 learn(sound)
         except AudioError as error:
-            report(f"left out: {error}")
+            log.warning(f"left out: {error}")
     for sound in extra:
         learn(sound)
     if not targets:
