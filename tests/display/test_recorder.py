@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fakes.full_disk import full_disk
 from images import flat
-from test_video import frames_of, full_disk, sound_of
+from test_video import frames_of, sound_of
 
 from tpos_live.display import recorder as recorder_module
 from tpos_live.display.errors import DisplayError

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from fakes.full_disk import full_disk
 from images import field, flat
 
 from tpos_live.display.errors import DisplayError
@@ -30,19 +29,6 @@ def sound_of(path: Path) -> np.ndarray:
         blocks = [(float(b.time or 0), b.to_ndarray()) for b in file.decode(audio=0)]
     start = round(blocks[0][0] * 48000)
     return np.concatenate([block for _, block in blocks], 1).T[max(0, -start) :]
-
-
-def full_disk(writer: VideoWriter) -> None:
-    """From now on its disk is full."""
-
-    class Full:
-        def write(self, data: object) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        def close(self) -> None: ...
-
-    assert writer._file is not None
-    writer._file._file = Full()  # type: ignore[assignment]
 
 
 def write(path: Path, size: tuple[int, int] = (160, 90), count: int = 60, fps: float = 30, **options: object) -> None:

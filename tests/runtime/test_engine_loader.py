@@ -1,0 +1,127 @@
+"""The engine loads while the show is open; what goes wrong is told, and leaving never waits for it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
+from tpos_live.core.errors import EngineError
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import Settings
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.runtime.audio_thread import AudioProcessor
+from tpos_live.runtime.engine_loader import EngineLoader
+from tpos_live.runtime.pipeline import Pipeline
+from tpos_live.runtime.status_registry import StatusRegistry
+
+SIZE = (64, 64)
+
+
+def settings_of(folder: Path, **more: object) -> Settings:
+    chosen = {"engine.name": str(folder), "engine.accelerator": "eager", "engine.size": "64", "engine.threads": 1}
+    return load_settings(chosen | more)
+
+
+class Session:
+    """The loader with what it is connected to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = ParameterStore()
+        self.status_registry = StatusRegistry(self.store)
+        self.frames: Mailbox[Frame] = Mailbox()
+        self.audio_processor = AudioProcessor(RuleBasedEncoder())
+        self.loader = EngineLoader(
+            settings, SIZE, self.audio_processor, self.store, self.frames, self.status_registry
+        )  # fmt: skip
+
+    def wait(self, true: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Until it is so; meanwhile the sound is silent."""
+        end, moment = time.monotonic() + seconds, 0.0
+        while not true():
+            assert time.monotonic() < end, (self.status_registry.status(), self.loader.error)
+            moment += 0.01
+            self.audio_processor.frame_params.put(FrameParams(time=moment))
+            time.sleep(0.01)
+
+
+def test_an_engine_is_loaded_and_generates(turbo_folder: Path) -> None:
+    session = Session(settings_of(turbo_folder))
+    loader = session.loader
+    assert loader.renderer is None and loader.fps() == 0.0 and not loader.alive
+    with loader:
+        session.wait(loader.ready.is_set)
+        session.wait(lambda: session.frames.latest() is not None)
+        status = session.status_registry.status()
+        assert (status.state, status.backend, status.size) == ("running", "eager", SIZE)
+        assert status.engine == loader.pipeline.engine.name if loader.pipeline else False
+        session.wait(lambda: loader.fps() > 0 and loader.busy() > 0)
+        session.wait(lambda: not loader.alive)
+    assert loader.error is None and loader.renderer is not None
+    session.wait(lambda: not any(thread.name == "render" for thread in threading.enumerate()))
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_an_engine_that_cannot_be_loaded_is_an_error_for_the_session(
+    turbo_folder: Path, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "engine"
+    if damage == "cut":
+        shutil.copytree(turbo_folder, folder)
+        weights = next((folder / "unet").glob("*.safetensors"))
+        weights.write_bytes(weights.read_bytes()[:-100])
+    with Session(settings_of(folder)).loader as loader:
+        end = time.monotonic() + 30
+        while loader.alive and time.monotonic() < end:
+            time.sleep(0.01)
+        assert isinstance(loader.error, EngineError) and "\n" not in str(loader.error)
+        assert str(folder) in str(loader.error) and loader.renderer is None and not loader.ready.is_set()
+
+
+def test_leaving_does_not_wait_for_an_engine_that_is_loading(
+    turbo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = Pipeline.__enter__
+
+    def slow(pipeline: Pipeline) -> Pipeline:
+        time.sleep(2.0)
+        return entered(pipeline)
+
+    monkeypatch.setattr(Pipeline, "__enter__", slow)
+    session = Session(settings_of(turbo_folder))
+    with session.loader as loader:
+        assert loader.alive and not loader.ready.is_set()
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 0.5
+    end = time.monotonic() + 30
+    while loader.alive and time.monotonic() < end:
+        time.sleep(0.01)
+    assert loader.renderer is None and session.frames.latest() is None, "nothing begins after the session has ended"
+
+
+def test_a_backend_that_cannot_be_prepared_leaves_the_one_that_runs(
+    turbo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    """The folder of the cache is a file: the session goes on with eager, and says why."""
+    pytest.importorskip("openvino")
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("TPOS_LIVE_CACHE", str(tmp_path / "cache"))
+    session = Session(settings_of(turbo_folder, **{"engine.accelerator": "openvino"}))
+    with session.loader as loader:
+        session.wait(lambda: loader.ready.is_set() and not loader.alive)
+        status = session.status_registry.status()
+        assert loader.error is None and status.backend == "eager"
+        assert "TPOS_LIVE_CACHE" in status.fallback_reason
+        assert len([line for line in messages if "TPOS_LIVE_CACHE" in line]) == 1
+        renderer = loader.renderer
+        assert renderer is not None
+        drawn = renderer.drawn
+        session.wait(lambda: renderer.drawn > drawn)

@@ -1,0 +1,178 @@
+"""Recording, stills and the input, changed while a show runs: a real session, without a window."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from fakes.fake_mic import FakeMicrophone, fake_microphone, require_fake_microphone, sine
+from fakes.full_disk import full_disk
+from fakes.own_process import in_own_process
+from PIL import Image
+
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.core.status import Status
+from tpos_live.display.recorder import Recorder
+from tpos_live.runtime.live_session import LiveSession
+
+SIZE = (160, 96)
+
+
+@pytest.fixture
+def settings_of(turbo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Of a small show without a window and without OSC, whose files go to a folder of their own."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 120, 2)), 48_000)
+    (tmp_path / "out").mkdir()
+    return {
+        "engine.name": str(turbo_folder), "engine.accelerator": "eager", "engine.size": "64", "engine.threads": 1,
+        "sound.audio": str(tmp_path / "noise.wav"), "sound.mute": True, "window.headless": True, "osc.port": 0,
+        "record.resolution": "{}x{}".format(*SIZE), "record.folder": str(tmp_path / "out"),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def session(settings_of: dict[str, object]) -> Iterator[LiveSession]:
+    with LiveSession(load_settings(settings_of)) as session:
+        session.run_until_first_frame()
+        yield session
+
+
+def run_until(session: LiveSession, true: Callable[[Status], bool], seconds: float = 30.0) -> Status:
+    """Run the show until its status is so."""
+    end = time.monotonic() + seconds
+    session.display.run(lambda: true(session.status_registry.status()) or time.monotonic() > end)
+    status = session.status_registry.status()
+    assert true(status), status
+    return status
+
+
+def lines_of(messages: list[str], begin: str) -> list[str]:
+    """The rest of the messages that begin so."""
+    return [line.removeprefix(begin) for line in messages if line.startswith(begin)]
+
+
+def lengths(path: Path) -> tuple[float, float]:
+    """Seconds of video and of sound of a file that plays."""
+    with av.open(str(path)) as file:
+        stream, sound = file.streams.video[0], file.streams.audio[0]
+        assert (stream.width, stream.height) == SIZE
+        return float((stream.duration or 0) * stream.time_base), float((sound.duration or 0) * sound.time_base)
+
+
+@pytest.mark.slow
+def test_a_recording_is_begun_and_ended_twice(session: LiveSession, tmp_path: Path, messages: list[str]) -> None:
+    for count in (1, 2):
+        session.store.set("out.record", True)
+        run_until(session, lambda status: status.record_seconds > 1.0)
+        session.store.set("out.record", False)
+        run_until(session, lambda status: not status.recording)
+        run_until(session, lambda _, count=count: len(lines_of(messages, "recorded ")) == count)  # type: ignore[misc]
+    files = sorted((tmp_path / "out").iterdir())
+    assert len(files) == 2 and all(path.suffix == ".mp4" for path in files)
+    for path in files:
+        seen, heard = lengths(path)
+        assert seen > 0.9 and seen == pytest.approx(heard, abs=0.3)
+    assert not session.controls.recordings.failures
+
+
+@pytest.mark.slow
+def test_a_snapshot_is_what_is_shown(session: LiveSession, tmp_path: Path, messages: list[str]) -> None:
+    session.store.set("out.level", 0.0)
+    run_until(session, lambda _: session.display.read_back().max() <= 1)  # the level fades
+    session.store.trigger("out.snapshot")
+    run_until(session, lambda _: bool(lines_of(messages, "saved ")))
+    session.store.set("out.level", 1.0)
+    run_until(session, lambda _: session.display.read_back().max() > 20)
+    session.store.trigger("out.snapshot")
+    run_until(session, lambda _: len(lines_of(messages, "saved ")) == 2)
+    saved = lines_of(messages, "saved ")
+    images = [np.asarray(Image.open(path)) for path in saved]
+    assert all(image.shape == (SIZE[1], SIZE[0], 3) and Path(path).parent == tmp_path / "out"
+               for image, path in zip(images, saved, strict=True))  # fmt: skip
+    assert images[0].max() <= 1 and images[1].max() > 20
+    assert all(re.fullmatch(r"tpos-\d{8}-\d{6}-\d{3}\.png", Path(path).name) for path in saved)
+
+
+@pytest.mark.slow
+def test_a_snapshot_that_cannot_be_written_is_told_and_the_show_goes_on(
+    session: LiveSession, tmp_path: Path, messages: list[str]
+) -> None:
+    (tmp_path / "out").rmdir()
+    (tmp_path / "out").write_text("a file")
+    session.store.trigger("out.snapshot")
+    run_until(session, lambda status: str(tmp_path / "out") in status.message)
+    assert not any("\n" in line for line in messages)
+    renderer = session.renderer
+    assert renderer is not None
+    drawn = renderer.drawn
+    run_until(session, lambda _: renderer.drawn > drawn)
+
+
+@pytest.mark.slow
+def test_a_recorder_that_fails_in_the_middle_does_not_end_the_show(
+    session: LiveSession, tmp_path: Path, messages: list[str]
+) -> None:
+    """The disk is full after a second; what was written is kept, the loss is told, and the next recording works."""
+    session.store.set("out.record", True)
+    run_until(session, lambda status: status.record_seconds > 1.0)
+    (recorder,) = (output for output in session.display.outputs if isinstance(output, Recorder))
+    writer = recorder._writer
+    assert writer is not None
+    full_disk(writer)
+    status = run_until(session, lambda status: bool(status.record_error), 60.0)
+    assert "No space left" in status.record_error and status.message == status.record_error
+    run_until(session, lambda _: not session.store.snapshot()["out.record"])
+    assert not session.display.outputs and session.controls.recordings.failures == [status.record_error]
+    renderer = session.renderer
+    assert renderer is not None
+    drawn = renderer.drawn
+    run_until(session, lambda _: renderer.drawn > drawn)
+    session.store.trigger("out.acknowledge")
+    run_until(session, lambda status: not status.record_error)
+    session.store.set("out.record", True)
+    run_until(session, lambda status: status.record_seconds > 0.5)
+    session.store.set("out.record", False)
+    run_until(session, lambda _: bool(lines_of(messages, "recorded ")))
+    assert sorted(path.suffixes for path in (tmp_path / "out").iterdir()) == [[".mp4"], [".part", ".mp4"]]
+
+
+@pytest.mark.slow
+def test_an_input_cannot_be_chosen_while_a_file_plays(session: LiveSession) -> None:
+    session.store.set("audio.device", "another")
+    status = run_until(session, lambda status: '"another"' in status.message)
+    assert "start the show with --device" in status.message and status.sound_name == "noise.wav"
+
+
+@pytest.fixture
+def mic() -> Iterator[FakeMicrophone | None]:
+    require_fake_microphone()
+    if not in_own_process():  # PortAudio cannot be ended while a driver hangs in it: it aborts the process
+        yield None
+        return
+    with fake_microphone() as microphone:
+        yield microphone
+
+
+@pytest.mark.audio
+@pytest.mark.own_process
+def test_the_input_changes_while_the_show_runs(mic: FakeMicrophone, settings_of: dict[str, object]) -> None:
+    """To another microphone, to one that is not there, which leaves it as it is, and back."""
+    mic.play(np.tile(sine(110.0, 1.0), 60))
+    chosen = {**settings_of, "sound.audio": "", "sound.device": mic.device}
+    with LiveSession(load_settings(chosen)) as session:
+        session.run_until_first_frame()
+        run_until(session, lambda status: status.sound_name.startswith(mic.device) and status.level > 0.1)
+        session.store.set("audio.device", mic.other)
+        run_until(session, lambda status: status.sound_name.startswith(mic.other) and status.level > 0.1)
+        session.store.set("audio.device", "no such microphone")
+        run_until(session, lambda status: "no such microphone" in status.message)
+        run_until(session, lambda status: status.sound_name.startswith(mic.other) and status.sound_state == "running")
+        session.store.set("audio.device", mic.device)
+        run_until(session, lambda status: status.sound_name.startswith(mic.device) and status.sound_state == "running")
