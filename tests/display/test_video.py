@@ -15,7 +15,8 @@ from fakes.full_disk import full_disk
 from images import field, flat
 
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.video import LIVE, VideoWriter, check_image, save_image
+from tpos_live.display.still_image import check_image, save_image
+from tpos_live.display.video import LIVE, VideoWriter
 
 
 def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:

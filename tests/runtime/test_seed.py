@@ -10,7 +10,7 @@ from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
-from tpos_live.runtime import live_session
+from tpos_live.runtime import run_session
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,10 +27,10 @@ def begin(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> ParameterStore
         stores.append(ParameterStore(settings.start_values()))
         raise Started
 
-    monkeypatch.setattr(live_session, "LiveSession", show)
-    monkeypatch.setattr(live_session, "has_display", lambda: True)
+    monkeypatch.setattr(run_session, "LiveSession", show)
+    monkeypatch.setattr(run_session, "has_display", lambda: True)
     with pytest.raises(Started):
-        live_session.run_live_session(settings)
+        run_session.run_live_session(settings)
     return stores[0]
 
 

@@ -56,7 +56,7 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
         raise click.UsageError("--loop is for a file; name it with --audio")
     if options["sound_fallback"] and settings.sound.audio:
         raise click.UsageError("--fallback is for an input; a file of --audio is never lost")
-    from tpos_live.runtime.live_session import run_live_session
+    from tpos_live.runtime.run_session import run_live_session
 
     run_live_session(settings)
 
@@ -73,7 +73,7 @@ def demo(**options: Any) -> int:
         from tpos_live.runtime.offline import render_demo
 
         return render_demo(settings)
-    from tpos_live.runtime.live_session import run_live_session
+    from tpos_live.runtime.run_session import run_live_session
 
     return run_live_session(settings, demo=True)
 

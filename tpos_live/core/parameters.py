@@ -18,7 +18,7 @@ from tpos_live.core.shown import SLOTS
 AudioMode = Literal["append", "blend", "semantic", "grow"]
 """How a sound's meaning enters the picture (`conditioning/builder.py`)."""
 RANDOM_START = ("seed",)
-"""Parameters whose start value a show draws by chance where none is set (`app.choose_seed`)."""
+"""Parameters whose start value a show draws by chance where none is set (`runtime/run_session.py`)."""
 LORAS = ("lora.1", "lora.2", "lora.3", "lora.4")
 """Parameters of an engine's live LoRAs."""
 

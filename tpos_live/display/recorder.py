@@ -266,7 +266,7 @@ class Recorder:
             self._other = size
             log.log(
                 NOTICE,
-                f"recording: the window is {size[0]}x{size[1]} now, the file stays {self._size[0]}x{self._size[1]}"
+                f"recording: the window is {size[0]}x{size[1]} now, the file stays {self._size[0]}x{self._size[1]}",
             )
         return fit(pixels, self._size)
 

@@ -159,9 +159,7 @@ def tell(figures: dict[str, Any]) -> None:
 
 def run(data: Path, encoder: str, folds: bool, variants: int, as_json: bool, zero_shot: bool = False) -> int:
     """The command: figures on standard output, what was left out on standard error."""
-    figures = evaluate_encoder(
-        data, encoder, folds=folds, variants=variants, zero_shot=zero_shot
-    )
+    figures = evaluate_encoder(data, encoder, folds=folds, variants=variants, zero_shot=zero_shot)
     if as_json:
         click.echo(json.dumps(figures))
     else:

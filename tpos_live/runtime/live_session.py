@@ -8,13 +8,11 @@ saver's inhibitor; the display has the main thread.
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import sys
 import threading
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tpos_live.audio.open import open_source
 from tpos_live.audio.source import AudioSource
@@ -24,21 +22,16 @@ from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.messages import background_writer, terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.parameters import TABLE
 from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
 from tpos_live.core.settings import Settings
-from tpos_live.display.errors import DisplayError
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
-from tpos_live.display.screens import has_display
 from tpos_live.display.window import DisplayWindow
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_registry import StatusRegistry
-from tpos_live.runtime.stop_signals import stop_signals
 
 if TYPE_CHECKING:  # pipeline and render thread import torch, which takes seconds
     from tpos_live.display.headless import HeadlessDisplay
@@ -47,42 +40,6 @@ if TYPE_CHECKING:  # pipeline and render thread import torch, which takes second
     from tpos_live.runtime.render_thread import RenderThread
 
 log = logging.getLogger(__name__)
-
-
-def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
-    """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises our own errors
-    for what cannot start."""
-    headless = settings.window.headless
-    if not headless and not has_display():
-        raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
-    with stop_signals() as stop, background_writer() as write, terminal_messages("tpos-live: ", write):
-        session = LiveSession(choose_seed(settings), demo=demo, stop=stop)
-        if demo:
-            session.change_prompts()
-        try:
-            with session:
-                session.run()
-        finally:
-            failures = session.controls.recordings.failures
-            for line in failures:  # repeated: they may have scrolled away hours ago
-                log.info(line)
-    # Everything of ours is closed and written. Ending PyTorch and OpenVINO takes another second, and a loader inside a
-    # library's import cannot be interrupted: exit without them.
-    sys.stdout.flush()  # not stderr, which holds nothing back, and waits where the terminal is stopped
-    os._exit(1 if failures else 0)
-
-
-def choose_seed(settings: Settings) -> Settings:
-    """The same settings with a random seed where none is set, which is printed so that it can be reused.
-
-    The seeds of `seed.random` follow from it, so with --seed they come again in the same order. Files (`render`,
-    `still`) and measurements keep the default seed.
-    """
-    if "seed" in settings.parameters:
-        return settings
-    seed = secrets.randbelow(int(TABLE["seed"].high) + 1)
-    log.info(f"seed {seed}; to begin with it again: --seed {seed}")
-    return settings.model_copy(update={"parameters": {**settings.parameters, "seed": seed}})
 
 
 class LiveSession:

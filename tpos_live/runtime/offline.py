@@ -31,7 +31,8 @@ from tpos_live.core.timing import hms
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.output_file import VIDEO, check_output
 from tpos_live.display.postfx import postfx_params
-from tpos_live.display.video import VideoWriter, check_image, save_image
+from tpos_live.display.still_image import check_image, save_image
+from tpos_live.display.video import VideoWriter
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts
 from tpos_live.runtime.overlap import OverlappedVideoWriter

@@ -22,7 +22,7 @@ from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
-from tpos_live.display.video import save_image
+from tpos_live.display.still_image import save_image
 from tpos_live.runtime.recordings import Recordings
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,55 @@
+"""Runs a live session as a process: its seed, its messages on the terminal, and its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+from typing import NoReturn
+
+from tpos_live.core.messages import background_writer, terminal_messages
+from tpos_live.core.parameters import TABLE
+from tpos_live.core.settings import Settings
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.screens import has_display
+from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.stop_signals import stop_signals
+
+log = logging.getLogger(__name__)
+
+
+def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
+    """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises our own errors
+    for what cannot start."""
+    headless = settings.window.headless
+    if not headless and not has_display():
+        raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
+    with stop_signals() as stop, background_writer() as write, terminal_messages("tpos-live: ", write):
+        session = LiveSession(choose_seed(settings), demo=demo, stop=stop)
+        if demo:
+            session.change_prompts()
+        try:
+            with session:
+                session.run()
+        finally:
+            failures = session.controls.recordings.failures
+            for line in failures:  # repeated: they may have scrolled away hours ago
+                log.info(line)
+    # Everything of ours is closed and written. Ending PyTorch and OpenVINO takes another second, and a loader inside a
+    # library's import cannot be interrupted: exit without them.
+    sys.stdout.flush()  # not stderr, which holds nothing back, and waits where the terminal is stopped
+    os._exit(1 if failures else 0)
+
+
+def choose_seed(settings: Settings) -> Settings:
+    """The same settings with a random seed where none is set, which is printed so that it can be reused.
+
+    The seeds of `seed.random` follow from it, so with --seed they come again in the same order. Files (`render`,
+    `still`) and measurements keep the default seed.
+    """
+    if "seed" in settings.parameters:
+        return settings
+    seed = secrets.randbelow(int(TABLE["seed"].high) + 1)
+    log.info(f"seed {seed}; to begin with it again: --seed {seed}")
+    return settings.model_copy(update={"parameters": {**settings.parameters, "seed": seed}})
