@@ -20,7 +20,14 @@ from tpos_live.cli.main import cli
 from tpos_live.training.image_model import autoencoder, dataset
 from tpos_live.training.image_model import train as ember
 from tpos_live.training.image_model.dataset import LAYOUT, Pool, Renderer, RenderProcess, Words
-from tpos_live.training.image_model.discriminator import Discriminator, adversarial_loss, balanced, discriminator_loss
+from tpos_live.training.image_model.discriminator import (
+    Discriminator,
+    adversarial_loss,
+    balanced,
+    crop,
+    discriminator_loss,
+    low_pass,
+)
 from tpos_live.training.image_model.recipe import Recipe
 from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
 from tpos_live.training.image_model.train import Plan, Trainer, train_ember
@@ -140,9 +147,11 @@ def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: py
     assert done
 
 
-def test_the_last_part_has_a_critic_and_a_learning_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_part_has_a_discriminator_and_a_learning_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
-    monkeypatch.setattr(ember, "CRITIC_AHEAD", 2)
+    monkeypatch.setattr(ember, "DISCRIMINATOR_AHEAD", 2)
     seen: list[dict[str, float]] = []
 
     def train(self: Trainer, *_: object) -> None:
@@ -151,29 +160,37 @@ def test_the_last_part_has_a_critic_and_a_learning_decoder(tmp_path: Path, monke
     monkeypatch.setattr(Trainer, "train", train)
     run = tmp_path / "run"
     train_ember(tmp_path / "engine", 0.0, False, "cpu", 1, 1, run=run, plan=TINY)
-    assert all({"latent", "pixel", "critic"} <= set(losses) for losses in seen)
+    assert all({"latent", "pixel", "discriminator"} <= set(losses) for losses in seen)
     assert all(math.isfinite(value) for losses in seen for value in losses.values())
-    assert (run / "critic.safetensors").exists()
+    assert (run / "discriminator.safetensors").exists()
     train_ember(tmp_path / "engine", 0.0, True, "cpu", 1, 1, run=run, plan=TINY)
 
 
-def test_a_critic_learns_to_tell_and_pulls_as_much_as_it_may() -> None:
+def test_a_discriminator_learns_to_tell_and_pulls_as_much_as_it_may() -> None:
     torch.manual_seed(0)
-    critic, tokens = Discriminator(width=8, words=16, latent=4), torch.randn(8, 3, 16)
-    optimizer = torch.optim.AdamW(critic.parameters(), lr=3e-3)
+    discriminator = Discriminator(width=8)
+    optimizer = torch.optim.AdamW(discriminator.parameters(), lr=3e-3)
     for _ in range(60):
-        rough = torch.randn(8, 4, 16, 16)
-        loss = discriminator_loss(critic, torch.nn.functional.avg_pool2d(rough, 3, 1, 1), rough, tokens)
+        render = torch.rand(8, 3, 32, 32)
+        soft, blurred = torch.nn.functional.avg_pool2d(render, 3, 1, 1), low_pass(render)
+        loss = discriminator_loss(discriminator, render, soft, blurred)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     assert loss.item() < 1.2  # 2 is knowing nothing
-    drawn = torch.randn(8, 4, 16, 16, requires_grad=True)
-    plain = drawn.square().mean()
+    drawn = soft.clone().requires_grad_()
+    plain = (drawn - render).square().mean()
     (pull,) = torch.autograd.grad(plain, drawn, retain_graph=True)
-    whole = balanced(plain, adversarial_loss(critic, drawn, tokens), drawn, 0.5)
+    whole = balanced(plain, adversarial_loss(discriminator, drawn, blurred), drawn, 0.5)
     (both,) = torch.autograd.grad(whole, drawn)
     assert (both - pull).norm().item() == pytest.approx(0.5 * pull.norm().item(), rel=0.01)
+
+
+def test_a_discriminator_looks_at_one_place_of_any_size() -> None:
+    image = torch.rand(1, 3, 144, 256)
+    whole, same = crop(image, image.clone())
+    assert whole.shape == (1, 3, 128, 128) and torch.equal(whole, same)
+    assert crop(image[..., :64, :64])[0].shape == (1, 3, 64, 64)
 
 
 def test_picture_loss_is_zero_for_equal_pictures_and_grows_with_blur() -> None:

@@ -27,13 +27,20 @@ from tpos_live.training.image_model import autoencoder, contact_sheet
 from tpos_live.training.image_model.checkpoint import begin_from
 from tpos_live.training.image_model.cpu_speedups import speed_up_cpu
 from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, RenderProcess, Words
-from tpos_live.training.image_model.discriminator import Discriminator, adversarial_loss, balanced, discriminator_loss
+from tpos_live.training.image_model.discriminator import (
+    Discriminator,
+    adversarial_loss,
+    balanced,
+    crop,
+    discriminator_loss,
+    low_pass,
+)
 from tpos_live.training.image_model.export import write_engine
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
 from tpos_live.training.scenes.families import FAMILIES
-from tpos_live.training.text.text_encoder import DIM, train_text_encoder
+from tpos_live.training.text.text_encoder import train_text_encoder
 
-CRITIC_AHEAD = 100
+DISCRIMINATOR_AHEAD = 100
 """Steps in which the discriminator learns alone."""
 AGAIN = 6
 """Of so many rows of a batch, one starts from the UNet's own first step."""
@@ -47,13 +54,13 @@ class Plan:
 
     text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
     in which the decoder learns from the UNet's own latents; loose: what an error of latents counts then. pixels:
-    every so many steps pixels count too. critic: part of the UNet's time, at its end, in which a
-    discriminator of latents is used; praise: its gradient's norm, over that of the rest. again: part of the UNet's time
-    after which some rows start
-    from its own first step. reuse: times that an image is served, at most, in the mean. told: steps between
-    two readings of the losses, each of which waits for the device. save: seconds between checkpoints. compiled:
-    compile the UNet for a CPU, which wants some minutes before it saves any. families: what is learned. often:
-    families drawn twice as often as the others. apart: on a CPU, render in a process of its own.
+    every so many steps pixels count too. adversarial: part of the UNet's time, at its end, in which a discriminator of
+    images is used too; adversarial_weight: its gradient's norm, over that of the other errors of pixels. again: part of
+    the UNet's time after which some rows start from its own first step. reuse: times that an image is served, at most,
+    in the mean. told: steps between two readings of the losses, each of which waits for the device. save: seconds
+    between checkpoints. compiled: compile the UNet for a CPU, which wants some minutes before it saves any. families:
+    what is learned. often: families drawn twice as often as the others. apart: on a CPU, render in a process of its
+    own.
     """
 
     channels: tuple[int, ...] = (128, 256)
@@ -66,8 +73,8 @@ class Plan:
     joint: float = 0.35
     loose: float = 0.3
     pixels: int = 4
-    critic: float = 0.35
-    praise: float = 0.4
+    adversarial: float = 0.35
+    adversarial_weight: float = 0.7
     again: float = 0.5
     reuse: float = 5.0
     told: int = 1
@@ -166,9 +173,9 @@ class Trainer:
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
-        self.critic = Discriminator(words=DIM).to(acc.device)
-        self.judging = torch.optim.AdamW(self.critic.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
-        self.judged = 0
+        self.discriminator = Discriminator().to(acc.device)
+        self.learning = torch.optim.AdamW(self.discriminator.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
+        self.discriminated = 0
         vae.encoder.requires_grad_(False)
         self.weights = autoencoder.channel_weights(vae).to(acc.device)  # of the matrix, before the decoder learns
         self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
@@ -189,7 +196,7 @@ class Trainer:
         until = self.state.spent + max(seconds, 1.0)
         total = until if of is None else of
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
-        shown = {"latent": 0.0, "pixel": 0.0, "critic": 0.0}
+        shown = {"latent": 0.0, "pixel": 0.0, "discriminator": 0.0}
         with ExitStack() as stack:
             process: RenderProcess | None = None
             if self.plan.apart and self.acc.device.type == "cpu":
@@ -256,18 +263,18 @@ class Trainer:
             seen = {"latent": error.detach()}
             if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
                 rows = max(1, count // 3)
-                pixel = autoencoder.picture_loss(
-                    autoencoder.decode(self.vae, have[:rows]).float(), batch.picture[:rows]
-                )
-                loss = loss + 2.0 * pixel
+                drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.picture[:rows]
+                pixel = autoencoder.picture_loss(drawn, render)
                 seen["pixel"] = pixel.detach()
+                pixel = 2.0 * pixel
+                if part > 1 - plan.adversarial:
+                    pixel = self._discriminate(pixel, drawn, render, seen)
+                loss = loss + pixel
                 if joint:
                     own = batch.latents[-2:] + 0.04 * torch.randn_like(batch.latents[-2:])
                     loss = loss + autoencoder.picture_loss(
                         autoencoder.decode(self.vae, own).float(), batch.picture[-2:]
                     )
-        if part > 1 - plan.critic:
-            loss = self._criticise(loss, have, batch, seen)
         self.optimizer.zero_grad(set_to_none=True)
         self.polish.zero_grad(set_to_none=True)
         self.acc.backward(loss)
@@ -296,24 +303,24 @@ class Trainer:
         at = t[:rows].view(-1, 1, 1, 1)
         x[:rows] = (1 - at) * own + at * noise
 
-    def _criticise(
-        self, loss: torch.Tensor, have: torch.Tensor, batch: Batch, seen: dict[str, torch.Tensor]
+    def _discriminate(
+        self, loss: torch.Tensor, drawn: torch.Tensor, render: torch.Tensor, seen: dict[str, torch.Tensor]
     ) -> torch.Tensor:
-        """Let the discriminator learn from this step, and the UNet from it once it has learned a little."""
-        with self.acc.autocast():
-            judged = discriminator_loss(self.critic, batch.latents, have, batch.tokens)
-        self.judging.zero_grad(set_to_none=True)
-        judged.backward()
-        self.judging.step()
-        self.judged += 1
-        seen["critic"] = judged.detach()
-        if self.judged < CRITIC_AHEAD:
+        """Let the discriminator learn from images and renders, and add to their loss what it says of the images once
+        it has learned a little."""
+        mine, real, blurred = crop(drawn, render, low_pass(render))
+        told = discriminator_loss(self.discriminator, real, mine, blurred)
+        self.learning.zero_grad(set_to_none=True)
+        told.backward()
+        self.learning.step()
+        self.discriminated += 1
+        seen["discriminator"] = told.detach()
+        if self.discriminated < DISCRIMINATOR_AHEAD:
             return loss
-        self.critic.requires_grad_(False)
-        with self.acc.autocast():
-            praised = adversarial_loss(self.critic, have, batch.tokens)
-        self.critic.requires_grad_(True)
-        return balanced(loss, praised, have, self.plan.praise)
+        self.discriminator.requires_grad_(False)
+        adversarial = adversarial_loss(self.discriminator, mine, blurred)
+        self.discriminator.requires_grad_(True)
+        return balanced(loss, adversarial, drawn, self.plan.adversarial_weight)
 
     def _follow(self, decay: float) -> None:
         """Move the averaged weights towards the newest."""
@@ -335,7 +342,7 @@ class Trainer:
             moments |= {f"{index}.{key}": value.float().contiguous() for key, value in slot.items()}
         parts = {
             "unet": unet.state_dict(), "ema": self.ema, "optimizer": moments, "vae": self.vae.state_dict(),
-            "critic": self.critic.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
         }  # fmt: skip
         for name, tensors in parts.items():
             path = self.run / f"{name}.safetensors"
@@ -354,8 +361,8 @@ class Trainer:
         self.acc.unwrap_model(self.unet).load_state_dict(load_file(self.run / "unet.safetensors"))
         self.vae.load_state_dict(load_file(self.run / "vae.safetensors"))
         self.ema = {k: v.to(self.acc.device) for k, v in load_file(self.run / "ema.safetensors").items()}
-        if (self.run / "critic.safetensors").exists():
-            self.critic.load_state_dict(load_file(self.run / "critic.safetensors"))
+        if (self.run / "discriminator.safetensors").exists():
+            self.discriminator.load_state_dict(load_file(self.run / "discriminator.safetensors"))
         if not (self.run / "optimizer.safetensors").exists():
             return
         moments = load_file(self.run / "optimizer.safetensors")
