@@ -32,13 +32,17 @@ def paired(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 def test_low_passes_keep_white_noise_at_unit_variance_up_to_the_border() -> None:
     noise = torch.randn(4000, 8, 5, 7, generator=torch.Generator().manual_seed(1))
-    found = ExtraInputs(2, 2, (1.0, 2.0))(noise)
-    assert found.shape == (4000, 8 + extra_channels(2, (1.0, 2.0)), 5, 7)
+    blurs = (1.0, 2.0, (2.0, 0.5))
+    found = ExtraInputs(2, 2, blurs)(noise)
+    assert found.shape == (4000, 8 + extra_channels(2, blurs), 5, 7)
     assert torch.equal(found[:, :8], noise)
-    soft = found[:, 8:12]
+    soft = found[:, 8:14]
     assert (soft.var(0) - 1).abs().max() < 0.1 and soft.mean(0).abs().max() < 0.1
     one = soft[:, 0].flatten(1)
     assert torch.corrcoef(one[:, :2].T)[0, 1] > 0.7  # neighbours are alike
+    middle, below, beside = soft[:, 4, 2, 2], soft[:, 4, 3, 2], soft[:, 4, 2, 3]
+    below, beside = (torch.corrcoef(torch.stack([middle, other]))[0, 1] for other in (below, beside))
+    assert below > 0.8 > 0.5 > beside
 
 
 def test_positions_follow_the_shape_of_the_image() -> None:
@@ -147,7 +151,15 @@ def test_it_converts_for_openvino(paired: Engine, size: tuple[int, int], tmp_pat
 def test_bad_inputs_are_refused_with_a_line(paired: Engine, tmp_path: Path) -> None:
     folder = make_paired_engine(tmp_path / "engine")
     described = json.loads((folder / "tpos_live.json").read_text())
-    for given in ({"packing": 0}, {"blurs": [-1.0]}, {"fields": 0}, {"blurs": "soft"}, {"more": 1}):
+    for given in (
+        {"packing": 0},
+        {"blurs": [-1.0]},
+        {"blurs": [[1.0, -2.0]]},
+        {"blurs": [[1.0]]},
+        {"fields": 0},
+        {"blurs": "soft"},
+        {"more": 1},
+    ):
         changed = described | {"unet_inputs": described["unet_inputs"] | given}
         (folder / "tpos_live.json").write_text(json.dumps(changed))
         with pytest.raises(EngineError, match="not a valid engine description"):

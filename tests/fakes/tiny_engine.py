@@ -201,7 +201,7 @@ def make_paired_engine(folder: Path, seed: int = 0) -> Path:
         {"name": "hue", "source": "seed", "rate": 0.02, "cyclic": True},
         {"name": "share", "source": "share"},
     ]
-    given = {"packing": 2, "fields": 1, "blurs": [1.0, 2.0]}
+    given = {"packing": 2, "fields": 1, "blurs": [1.0, [2.0, 0.5]]}
     description = {"name": "Tiny pairs", "size": [64, 64], "multiple": 32, "guidance": False, "scalars": scalars}
     make_tiny_engine(
         folder, "flow", metadata={**description, "unet_inputs": given}, scheduler={"prediction_type": "sample"}
@@ -209,8 +209,9 @@ def make_paired_engine(folder: Path, seed: int = 0) -> Path:
     state = torch.random.get_rng_state()
     torch.manual_seed(seed)
     UNet2DConditionModel(
-        sample_size=4, in_channels=8 + extra_channels(1, (1.0, 2.0)), out_channels=8, block_out_channels=(16, 32),
-        layers_per_block=1, norm_num_groups=8, cross_attention_dim=128, attention_head_dim=2,
+        sample_size=4, in_channels=8 + extra_channels(1, (1.0, (2.0, 0.5))), out_channels=8,
+        block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
+        cross_attention_dim=128, attention_head_dim=2,
         down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2,
         mid_block_type="UNetMidBlock2DCrossAttn", resnet_time_scale_shift="scale_shift",
         class_embed_type="projection", projection_class_embeddings_input_dim=VECTORS * 128,

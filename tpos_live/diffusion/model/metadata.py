@@ -38,19 +38,22 @@ class Scalar(BaseModel):
     cyclic: bool = False
 
 
+_Width = Annotated[float, Field(gt=0.0, le=64.0)]
+
+
 class UnetInputs(BaseModel):
     """What a UNet is given beside latent and tokens (see `unet_inputs.py`): it draws two prompts in one pass.
 
     packing: cells of noise along one side of a position. fields: channels of that noise that are low-passed, from the
-    first; blurs: by how much, standard deviations in positions. The tokens are those of a prompt, of what is heard, the
-    scalars, and those of a second prompt.
+    first; blurs: by how much, standard deviations in positions, one number or those along y and x. The tokens are those
+    of a prompt, of what is heard, the scalars, and those of a second prompt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     packing: int = Field(ge=1, le=8)
     fields: int = Field(ge=1, le=64)
-    blurs: list[Annotated[float, Field(gt=0.0, le=64.0)]] = Field(max_length=8)
+    blurs: list[_Width | tuple[_Width, _Width]] = Field(max_length=16)
 
 
 class LoraWeight(BaseModel):

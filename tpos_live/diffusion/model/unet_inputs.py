@@ -31,7 +31,11 @@ WAVES = 4 * len(ALONG) + 2 * len(AROUND) + 2 * len(RINGS) + 4
 """Channels of `positions`."""
 
 
-def extra_channels(fields: int, blurs: Sequence[float]) -> int:
+Blur = float | tuple[float, float]
+"""Standard deviation of a low-pass in positions, or that along y and that along x."""
+
+
+def extra_channels(fields: int, blurs: Sequence[Blur]) -> int:
     """Channels that `ExtraInputs` appends to a latent."""
     return len(blurs) * fields + WAVES
 
@@ -88,11 +92,12 @@ _kept = lru_cache(maxsize=64)(_made)
 class ExtraInputs(torch.nn.Module):
     """Appends low-passes and positions to a latent. Has no weights."""
 
-    def __init__(self, packing: int, fields: int, blurs: Sequence[float]) -> None:
+    def __init__(self, packing: int, fields: int, blurs: Sequence[Blur]) -> None:
         """packing: of the noise (see `pack`). fields: channels of the unpacked noise that are low-passed, from the
-        first. blurs: standard deviations, in positions."""
+        first."""
         super().__init__()
-        self.packing, self.fields, self.blurs = packing, fields, tuple(blurs)
+        self.packing, self.fields = packing, fields
+        self.blurs = tuple((sigma, sigma) if isinstance(sigma, float) else tuple(sigma) for sigma in blurs)
 
     def forward(self, sample: torch.Tensor) -> torch.Tensor:
         """sample: [batch, c, h, w]. Returns [batch, c + extra_channels(...), h, w]."""
@@ -100,8 +105,9 @@ class ExtraInputs(torch.nn.Module):
         own, where = self.packing**2, (sample.device, sample.dtype)
         mean = sample[:, : self.fields * own].reshape(batch, self.fields, own, h, w).sum(2) / math.sqrt(own)
         parts = [sample]
-        for sigma in self.blurs:
-            down, across = (_constant(blur_matrix, (int(side), sigma), *where) for side in (h, w))
+        for along_y, along_x in self.blurs:
+            down = _constant(blur_matrix, (int(h), along_y), *where)
+            across = _constant(blur_matrix, (int(w), along_x), *where)
             parts.append(torch.matmul(torch.matmul(down, mean), across.T))
         parts.append(_constant(positions, (int(h), int(w)), *where).expand(batch, -1, -1, -1))
         return torch.cat(parts, 1)

@@ -18,10 +18,11 @@ TRAIN_STEPS = 1000
 """The scheduler's number of training steps: time t is told to the UNet as 1000 t."""
 T_MAX = 0.999
 """The scheduler's first sigma."""
+BLURS = (1.0, 2.0, 4.0, (4.5, 1.2), (4.5, 0.4), (2.1, 1.0), (2.4, 0.3), (0.5, 2.0))
+"""Low-passes of the noise that the UNet is given, in positions of the latent (see `unet_inputs`).
 
-
-BLURS = (1.0, 2.0, 4.0)
-"""Low-passes of the noise that the UNet is given, in positions of the latent (see `unet_inputs`)."""
+The last five are those that scenes are made of: ridges, rays, flames and curtains, skylines, waves and bands of cloud.
+"""
 
 
 def build_unet(channels: tuple[int, ...] = (128, 256)) -> Any:
