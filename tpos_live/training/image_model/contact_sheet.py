@@ -26,6 +26,14 @@ def save(path: Path, rows: list[torch.Tensor]) -> None:
     Image.fromarray((whole.clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).cpu().numpy()).save(path)
 
 
+def two_columns(rows: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The second half of the rows beside the first; an odd number ends with a black row."""
+    if len(rows) % 2:
+        rows = [*rows, torch.zeros_like(rows[0])]
+    half = len(rows) // 2
+    return [torch.cat([a, b]) for a, b in zip(rows[:half], rows[half:], strict=True)]
+
+
 @torch.no_grad()
 def paint(unet: Any, vae: Any, words: Words, noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
     """One-step images of recipes, [batch, 3, 8h, 8w]."""
@@ -51,6 +59,4 @@ def families(
         if compare:
             row = torch.stack([row, render(noise[:, :FIELDS], recipes)], 1).flatten(0, 1)
         rows.append(row)
-    half = (len(rows) + 1) // 2
-    beside = [torch.cat([a, b]) for a, b in zip(rows[:half], rows[half:], strict=False)]
-    save(path, beside)
+    save(path, two_columns(rows))
