@@ -28,7 +28,8 @@ def engine_of(kind: str, folder: Path) -> Engine:
 def predict(engine: Engine, rows: int = 2) -> torch.Tensor:
     generator = torch.Generator().manual_seed(4)
     latent = torch.randn(rows, engine.latent_channels, 8, 8, generator=generator)
-    tokens = torch.randn(rows, engine.text_tokens + 4, engine.token_dim, generator=generator)
+    count = engine.layout.rows if engine.layout is not None else engine.text_tokens + 4
+    tokens = torch.randn(rows, count, engine.token_dim, generator=generator)
     timestep = torch.linspace(20.0, 900.0, rows)
     return engine.unet(latent, timestep, encoder_hidden_states=tokens, return_dict=False)[0]
 

@@ -1,7 +1,7 @@
 """The loops that ours is compared with, written from public descriptions; on the same weights, size, steps and tokens.
 
 - stock: diffusers' StableDiffusionPipeline (or that of Stable Diffusion XL), prompt embeddings given, guidance off,
-  output_type="np".
+  output_type="np". Not for an engine whose UNet has inputs of its own (`unet_inputs`), as Ember.
 - apart: the same backend as ours for UNet and decoder apart, noise from the CPU, a wait for the device and an
   image object each frame, no graph over the whole; how StreamDiffusion (Kodaira et al. 2023) runs.
 - apart, recorded: the same with a CUDA graph of the UNet and one of the decoder, as an engine of TensorRT may have:
