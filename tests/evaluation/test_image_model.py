@@ -28,7 +28,7 @@ from tpos_live.evaluation.image_model import QUICK, SECTIONS, Counts, Evaluation
 from tpos_live.evaluation.metrics.report import Figure
 from tpos_live.evaluation.reference_stats import PART, ReferenceStats, single
 
-FEW = replace(QUICK, pictures=4, many=2, slow=2, levels=4, prompts=1, frames=9, pairs=2, timed=2, stock=1, show=0)
+FEW = replace(QUICK, pictures=4, many=2, slow=2, levels=4, prompts=1, frames=9, pairs=2, timed=2, show=0)
 
 
 def measured(folder: Path, seed: int, sections: list[str] | None = None, **options: Any) -> list[Figure]:

@@ -24,7 +24,7 @@ class Counts:
     """How much is drawn. pictures: a family, for distances. many: of these again in eight steps, in `slow` families.
 
     seeds: images of every caption. levels: of the intensity, a family. prompts, frames: of the walks. pairs: of
-    blends. timed, stock: images of the two pipelines. show: seconds of a show whose memory is read. photographed:
+    blends. timed: images. show: seconds of a show whose memory is read. photographed:
     images of a class, for the second opinion.
     """
 
@@ -37,7 +37,6 @@ class Counts:
     frames: int = 300
     pairs: int = 200
     timed: int = 120
-    stock: int = 12
     show: float = 10.0
     photographed: int = 40
 
@@ -47,12 +46,12 @@ FULL = Counts()
 SHORT = replace(FULL, pictures=120, many=100, slow=10, seeds=3, pairs=120)
 """About ten minutes for forty families on two cores, renders among them."""
 QUICK = Counts(
-    pictures=20, many=6, slow=4, seeds=1, levels=10, prompts=4, frames=60, pairs=10, timed=20, stock=3, photographed=4
+    pictures=20, many=6, slow=4, seeds=1, levels=10, prompts=4, frames=60, pairs=10, timed=20, photographed=4
 )
 """A minute or two: enough to see whether something broke, too little for a model card."""
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "speed": ("timed", "stock"),
+    "speed": ("timed",),
     "prompts": ("seeds",),
     "distance": ("pictures", "many", "slow"),
     "intensity": ("levels",),
@@ -150,7 +149,7 @@ class Evaluation:
     def _speed(self) -> list[Figure]:
         from tpos_live.evaluation.speed import speed
 
-        return speed(self.pool.context.harness, self.counts.timed, self.counts.stock)
+        return speed(self.pool.context.harness, self.counts.timed)
 
     def _prompts(self) -> list[Figure]:
         from tpos_live.evaluation.accuracy import accuracy, few_step_accuracy

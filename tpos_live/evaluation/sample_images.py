@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
-from tpos_live.training.image_model.contact_sheet import NOISE_CHANNELS, families, paint, save
-from tpos_live.training.image_model.dataset import Words
-from tpos_live.training.image_model.recipe import PLAIN, Recipe
+from tpos_live.training.image_model.contact_sheet import save, two_columns
+from tpos_live.training.image_model.recipe import PLAIN
+from tpos_live.training.text.captions import PHRASES
 from tpos_live.training.text.families_file import read_families
-from tpos_live.training.text.text_encoder import encode
 
 PROMPTS = (
     "neon jellyfish",
@@ -39,17 +37,23 @@ PROMPTS = (
 """Free prompts, some of them in no caption."""
 
 
-def prompts(unet: Any, vae: Any, words: Words, path: Path, texts: tuple[str, ...] = PROMPTS, seed: int = 5) -> None:
-    """One image a prompt in one step, four in a row, intensity 0.7."""
-    device = next(unet.parameters()).device
+def families(harness: SamplerHarness, path: Path, names: Sequence[str], seed: int = 7) -> None:
+    """Each family at intensity 0.1, 0.5 and 0.95, two families in a row."""
     generator = torch.Generator().manual_seed(seed)
-    pictures = []
-    for text in texts:
-        noise = torch.randn(1, NOISE_CHANNELS, 32, 32, generator=generator).to(device)
-        # The family does not matter: only the words reach the model.
-        recipe = Recipe("fire", texts=(text,), scalars=(0.7, PLAIN[1], 0.3))
-        pictures.append(paint(unet, vae, words, noise, [recipe]))
-    save(path, [torch.cat(pictures[at : at + 4]) for at in range(0, len(pictures), 4)])
+    rows = []
+    for name in names:
+        states = harness.engine.encode(PHRASES[name][0])
+        scalars = [(intensity, *torch.rand(2, generator=generator).tolist()) for intensity in (0.1, 0.5, 0.95)]
+        rows.append(as_tensor([harness.draw(states, given, harness.noise(generator)) for given in scalars]))
+    save(path, two_columns(rows))
+
+
+def prompts(harness: SamplerHarness, path: Path, texts: Sequence[str] = PROMPTS, seed: int = 5) -> None:
+    """One image a prompt in one step, four in a row, intensity 0.7."""
+    generator = torch.Generator().manual_seed(seed)
+    scalars = (0.7, PLAIN[1], 0.3)
+    images = [harness.draw(harness.engine.encode(text), scalars, harness.noise(generator)) for text in texts]
+    save(path, [as_tensor(images[at : at + 4]) for at in range(0, len(images), 4)])
 
 
 BLENDS = (
@@ -76,22 +80,14 @@ def blends(harness: SamplerHarness, path: Path, pairs: Sequence[tuple[str, str]]
     save(path, rows)
 
 
-def main(engine: Path, folder: Path) -> None:
+def main(folder: Path, out: Path) -> None:
     """Write the three sheets of an engine folder: families at three intensities, prompts, blends."""
-    from diffusers import AutoencoderTiny, UNet2DConditionModel
-    from transformers import AutoTokenizer, BertModel
-
-    unet = UNet2DConditionModel.from_pretrained(engine / "unet").float().eval()
-    vae = AutoencoderTiny.from_pretrained(engine / "vae").float().eval()
-    encoder = BertModel.from_pretrained(engine / "text_encoder").float().eval()
-    words = Words(encoder, AutoTokenizer.from_pretrained(engine / "tokenizer"))
-    names = read_families(engine).offered
-    vocabulary = load_vocabulary(engine, lambda texts: encode(encoder, words.tokenizer, texts)[:, 0])
+    harness = SamplerHarness(load_engine(folder, "cpu"), "eager")
+    vocabulary = load_vocabulary(folder, harness.engine.sentences)
     told = vocabulary.rewrite if vocabulary else str  # as a show tells them
-    families(unet, vae, words, folder / "ember-families.png", names, compare=False)
-    prompts(unet, vae, words, folder / "ember-prompts.png", tuple(map(told, PROMPTS)))
-    harness = SamplerHarness(load_engine(engine, "cpu"), "eager")
-    blends(harness, folder / "ember-blends.png", [(told(a), told(b)) for a, b in BLENDS])
+    families(harness, out / "ember-families.png", read_families(folder).offered)
+    prompts(harness, out / "ember-prompts.png", [told(text) for text in PROMPTS])
+    blends(harness, out / "ember-blends.png", [(told(a), told(b)) for a, b in BLENDS])
 
 
 if __name__ == "__main__":

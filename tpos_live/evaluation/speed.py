@@ -1,9 +1,10 @@
-"""How fast a text becomes an image in memory, against a stock diffusers pipeline, and what a show weighs."""
+"""How fast a text becomes an image in memory, and how much memory a show needs."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.child_process import ChildError, run_module
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.evaluation.harness.sampler import SamplerHarness
@@ -22,52 +22,44 @@ from tpos_live.evaluation.metrics.report import Figure
 _WARM = 5
 
 
-def speed(harness: SamplerHarness, pictures: int, stock: int) -> list[Figure]:
-    """One step, text to pixels: the generator of a show, and StableDiffusionPipeline with the same weights.
+def speed(harness: SamplerHarness, pictures: int) -> list[Figure]:
+    """One step, text to pixels, by the generator of a show; and two prompts in one image, their states given.
 
-    Both take turns in one run, so that a busy machine slows both. Medians. pictures, stock: how many of each.
+    Medians of so many images each.
     """
-    from diffusers import StableDiffusionPipeline
-    from diffusers.utils import logging
-
-    engine, threads = harness.engine, torch.get_num_threads()
-    painter = FrameGenerator(engine, harness.size, "eager")
-    painter.use(harness.accelerator)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    pipeline = StableDiffusionPipeline.from_pretrained(engine.folder).to(engine.device, engine.dtype)
-    pipeline.set_progress_bar_config(disable=True)
-    width, height = harness.size
+    engine = harness.engine
+    generator = FrameGenerator(engine, harness.size, "eager")
+    generator.use(harness.accelerator)
     snapshot = ParameterStore().snapshot()
-    ours, theirs = [], []
-    turns = max(stock, 1)
-    for turn in range(-1, turns):
-        painter.settle()
-        for n in range(max(pictures // turns, 1) if turn >= 0 else _WARM):
-            begin = time.perf_counter()
-            tokens = torch.zeros(painter.prompt_length, engine.token_dim, device=engine.device)
-            states = engine.encode(f"a galaxy {turn} {n}")
-            tokens[: len(states)] = states
-            painter.generate(FrameRequest(FrameParams(noise_position=0.03 * n), Conditioning(tokens), snapshot))
-            if turn >= 0:
-                ours.append(time.perf_counter() - begin)
-        torch.set_num_threads(threads)
-        begin = time.perf_counter()
-        pipeline(
-            f"a galaxy {turn}", width=width, height=height, num_inference_steps=1, guidance_scale=0, output_type="np"
-        )
-        if turn >= 0:
-            theirs.append(time.perf_counter() - begin)
-    mine, other = float(np.median(ours)), float(np.median(theirs))
+
+    def from_text(n: int) -> None:
+        tokens = torch.zeros(generator.prompt_length, engine.token_dim, device=engine.device)
+        states = engine.encode(f"a galaxy {n}")
+        tokens[: len(states)] = states
+        generator.generate(FrameRequest(FrameParams(noise_position=0.03 * n), Conditioning(tokens), snapshot))
+
+    halves = [(engine.encode(text), 0.5) for text in ("a galaxy", "an ocean")]
+    noise, scalars = harness.moment(0, 0.0, 0.5)
+    whole, both = _seconds(from_text, pictures), _seconds(lambda _: harness.grow(halves, scalars, noise), pictures)
     fast = getattr(harness.accelerator, "precision", "f32") == "bf16"
-    bar = 30.0 if fast or (harness.accelerator.name == "eager" and bfloat16_is_native()) else 20.0
-    note = f"{harness.accelerator.name}{' bf16' if fast else ''}, {width}x{height}, p95 "
-    note += f"{1000 * np.percentile(ours, 95):.0f} ms"
+    size = "{}x{}".format(*harness.size)
+    note = f"{harness.accelerator.name}{' bf16' if fast else ''}, {size}, p95 {1000 * np.percentile(whole, 95):.0f} ms"
     return [
-        Figure("pictures a second, text to picture in memory", 1 / mine, bar, n=len(ours), note=note),
-        Figure("times as fast as a stock diffusers pipeline", other / mine, 3.0, n=len(theirs),
-               note=f"stock: {1000 * other:.0f} ms"),
+        Figure("images per second, text to image in memory", 1 / float(np.median(whole)), 30.0, n=len(whole),
+               note=note),
+        Figure("milliseconds of UNet and decoder, two prompts in one image", 1000 * float(np.median(both)), 25.0,
+               least=False, n=len(both), note=size),
     ]  # fmt: skip
+
+
+def _seconds(draw: Callable[[int], object], times: int) -> list[float]:
+    """Seconds that each of so many calls took, after _WARM that are not counted."""
+    took = []
+    for n in range(-_WARM, max(times, 1)):
+        begin = time.perf_counter()
+        draw(n)
+        took.append(time.perf_counter() - begin)
+    return took[_WARM:]
 
 
 def memory(folder: Path, seconds: float) -> list[Figure]:
