@@ -14,6 +14,7 @@ from fakes.full_disk import full_disk
 from images import flat
 from test_video import frames_of, sound_of
 
+from tpos_live.display import disk_watch
 from tpos_live.display import recorder as recorder_module
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.recorder import SOUND_SECONDS, Recorder
@@ -100,7 +101,7 @@ def test_a_slow_encoder_gets_fewer_frames_evenly_spread(
     assert np.abs(apart).max() < 0.04, "each frame at the time when it was shown"
     assert made.most <= 11 and lag < 0.4 + took and closing < 1.6 + 2 * took
     assert bool(messages) == (took > 1 / 30) and not [line for line in messages if "\n" in line]
-    assert made.recorder.minutes_left > 0
+    assert made.recorder.disk.minutes_left > 0
 
 
 def test_a_hiccup_of_the_encoder_costs_frames_only_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,10 +321,10 @@ def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypa
 def test_little_disk_is_said_before_it_is_full(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     free = [1e9]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[0]))
-    assert recorder_module.shutil is shutil
+    assert disk_watch.shutil is shutil
     made = Made(monkeypatch, 0.016)
     made.run(10.0)
-    assert made.recorder.minutes_left == pytest.approx(1e9 / (4 * 48000) / 60, rel=0.1) and messages == []
+    assert made.recorder.disk.minutes_left == pytest.approx(1e9 / (4 * 48000) / 60, rel=0.1) and messages == []
     free[0] = 5 * 60 * 4 * 48000.0
     made.run(20.0)
     free[0] /= 5

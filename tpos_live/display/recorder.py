@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 import threading
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from tpos_live.audio.source import RATE
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.timing import hms
 from tpos_live.display.audio_track import AudioTrack, TimedFrames
+from tpos_live.display.disk_watch import DiskWatch
 from tpos_live.display.encoder_presets import EncoderController
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import VIDEO, check_output
@@ -41,10 +41,6 @@ CLOSING = 1.5
 """Seconds for the frames that wait at the end; if that is too little, some of them, evenly spread, are written."""
 PATIENCE = 10.0
 """Seconds that `close` waits for the disk."""
-LOOK = 2.0
-"""Seconds between checks of the disk."""
-SHORT = (10.0, 2.0)
-"""Minutes of free disk at which a message warns."""
 
 
 class Recorder:
@@ -73,8 +69,6 @@ class Recorder:
         self.fps, self.error = fps, ""
         self.sound_lost = 0
         """Samples replaced by silence because the disk stalled."""
-        self.minutes_left = 0.0
-        """Minutes until the disk is full, at the file's size so far; 0 while unknown."""
         self._size = self._other = (0, 0)
         self._wanted, self._rate, self._clock = Path(path), rate, clock
         self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps)
@@ -88,8 +82,8 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._writer: VideoWriter | None = None
         self._rate_meter, self._rate_now, self._lag = Meter(2.0), 0.0, 0.0
-        self._busy_since = self._written_at = self._looked = 0.0
-        self._short = len(SHORT) * [False]
+        self._busy_since = self._written_at = 0.0
+        self.disk = DiskWatch()
 
     @property
     def room(self) -> int:
@@ -253,7 +247,7 @@ class Recorder:
                     log.log(NOTICE, found)
                 self._missed = self._crowded_out  # losses while the encoder was opened do not count
             else:
-                self._judge(writer, begin, max(newest - DELAY - self._track.moment(place), 0.0), new)
+                self._adapt(writer, begin, max(newest - DELAY - self._track.moment(place), 0.0), new)
         self._busy_since = 0.0
         return True
 
@@ -281,7 +275,7 @@ class Recorder:
                 out.append(stereo)
         return out
 
-    def _judge(self, writer: VideoWriter, begin: float, lag: float, new: bool) -> None:
+    def _adapt(self, writer: VideoWriter, begin: float, lag: float, new: bool) -> None:
         """Update the figures after a frame, and adapt the encoder's load."""
         now = self._written_at = self._clock()
         self._lag = lag
@@ -297,20 +291,7 @@ class Recorder:
         self._track.thin = self._steps.every > 1
         if line:
             log.warning(line)
-        if now - self._looked > LOOK:
-            self._looked = now
-            self._look_at_disk(writer)
-
-    def _look_at_disk(self, writer: VideoWriter) -> None:
-        if self.seconds < LOOK or not writer.bytes:
-            return
-        left = shutil.disk_usage(writer.part.parent).free * self.seconds / writer.bytes / 60
-        self.minutes_left = max(left, 0.01)
-        for i, limit in enumerate(SHORT):
-            if left < limit and not self._short[i]:
-                self._short[i] = True
-                log.warning(f"recording: the disk is full in {left:.1f} minutes; make room, or end the recording")
-                break
+        self.disk.look(now, writer.part.parent, self.seconds, writer.bytes)
 
     def _finish(self, writer: VideoWriter) -> None:
         """Write what waits, then a last frame that makes the video as long as the audio."""

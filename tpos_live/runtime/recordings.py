@@ -71,7 +71,7 @@ class Recordings:
             "record_seconds": recorder.seconds,
             "record_fps": recorder.recorded_fps,
             "record_lag_ms": 1000 * recorder.lag,
-            "record_minutes_left": recorder.minutes_left,
+            "record_minutes_left": recorder.disk.minutes_left,
         }
 
     def add_audio(self, chunk: Chunk) -> None:
