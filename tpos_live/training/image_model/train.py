@@ -44,6 +44,8 @@ DISCRIMINATOR_AHEAD = 100
 """Steps in which the discriminator learns alone."""
 AGAIN = 6
 """Of so many rows of a batch, one starts from the UNet's own first step."""
+DECODER_RATE = 1.5e-3
+"""Learning rate of the decoder while it learns with the UNet; it falls over the last quarter."""
 WORTH_COMPILING = 30.0
 """Minutes of training from which compiling the UNet for a CPU, some four minutes, pays."""
 
@@ -53,8 +55,8 @@ class Plan:
     """Sizes of a training; the defaults are for a small CPU.
 
     text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
-    in which the decoder learns from the UNet's own latents; loose: what an error of latents counts then. pixels:
-    every so many steps pixels count too. adversarial: part of the UNet's time, at its end, in which a discriminator of
+    in which the decoder learns from the UNet's own latents, and every image of a step counts by its pixels; loose: what
+    an error of latents counts then. pixels: every so many steps pixels count too. adversarial: part of the UNet's time, at its end, in which a discriminator of
     images is used too; adversarial_weight: its gradient's norm, over that of the other errors of pixels. again: part of
     the UNet's time after which some rows start from its own first step. reuse: times that an image is served, at most,
     in the mean. told: steps between two readings of the losses, each of which waits for the device. save: seconds
@@ -70,10 +72,10 @@ class Plan:
     ema: float = 0.998
     text: float = 0.1
     latent: float = 0.12
-    joint: float = 0.35
-    loose: float = 0.3
+    joint: float = 0.5
+    loose: float = 0.05
     pixels: int = 4
-    adversarial: float = 0.35
+    adversarial: float = 0.1
     adversarial_weight: float = 0.7
     again: float = 0.5
     reuse: float = 5.0
@@ -178,7 +180,7 @@ class Trainer:
         self.discriminated = 0
         vae.encoder.requires_grad_(False)
         self.weights = autoencoder.channel_weights(vae).to(acc.device)  # of the matrix, before the decoder learns
-        self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=3e-4, weight_decay=0.0)
+        self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=DECODER_RATE, weight_decay=0.0)
         drawn = (*plan.families, *plan.often)
         self.shares = [share for share, *_ in plan.sizes]
         self.renderers = [
@@ -262,7 +264,7 @@ class Trainer:
                 loss = loss * plan.loose
             seen = {"latent": error.detach()}
             if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
-                rows = max(1, count // 3)
+                rows = count if joint else max(1, count // 3)
                 drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.picture[:rows]
                 pixel = autoencoder.picture_loss(drawn, render)
                 seen["pixel"] = pixel.detach()
@@ -270,11 +272,6 @@ class Trainer:
                 if part > 1 - plan.adversarial:
                     pixel = self._discriminate(pixel, drawn, render, seen)
                 loss = loss + pixel
-                if joint:
-                    own = batch.latents[-2:] + 0.04 * torch.randn_like(batch.latents[-2:])
-                    loss = loss + autoencoder.picture_loss(
-                        autoencoder.decode(self.vae, own).float(), batch.picture[-2:]
-                    )
         self.optimizer.zero_grad(set_to_none=True)
         self.polish.zero_grad(set_to_none=True)
         self.acc.backward(loss)
@@ -282,7 +279,7 @@ class Trainer:
         self.optimizer.step()
         if joint:
             for group in self.polish.param_groups:
-                group["lr"] = 3e-4 * max(0.02, (1 - part) / plan.joint)
+                group["lr"] = DECODER_RATE * min(1.0, max(0.03, 4 * (1 - part)))
             self.polish.step()
         if state.steps % 4 == 0:
             self._follow(min(plan.ema, (state.steps + 1) / (state.steps + 10)) ** 4)
