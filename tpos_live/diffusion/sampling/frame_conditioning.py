@@ -11,7 +11,7 @@ from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.sampling.region_blend import shares
+from tpos_live.diffusion.sampling.prompt_pair import paired
 from tpos_live.diffusion.sampling.sampler import Edit
 from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide, warm_steps
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
@@ -90,22 +90,43 @@ class FrameConditioner:
             found = replace(found, negative=self._avoid(request.snapshot), guidance=params.guidance)
         regions = request.conditioning.regions
         if regions is not None and share_frame and not self._in_one_pass(regions):
-            count = len(regions.weights)
-            self._regions[:count] = self._tokens  # the engine's scalars, in the last rows
-            self._regions[:count, : self.prompt_length].copy_(regions.prompt_embeds)
-            found = replace(found, prompts=self._regions[:count], weights=regions.weights)
+            prompts, weights = self._in_pairs(request, regions) if self.pairs else self._one_each(regions)
+            found = replace(found, prompts=prompts, weights=weights)
         return found
+
+    def _one_each(self, regions: Regions) -> tuple[torch.Tensor, tuple[float, ...]]:
+        """A row of the UNet for each region."""
+        count = len(regions.weights)
+        self._regions[:count] = self._tokens  # the engine's scalars, in the last rows
+        self._regions[:count, : self.prompt_length].copy_(regions.prompt_embeds)
+        return self._regions[:count], regions.weights
+
+    def _in_pairs(self, request: FrameRequest, regions: Regions) -> tuple[torch.Tensor, tuple[float, ...]]:
+        """A row for each region but the last one, which is in the second place of them all.
+
+        The last one is the sound where there is one. A fade between two prompts then begins and ends with the row that
+        a prompt and the sound have by themselves.
+        """
+        *embeds, last = regions.prompt_embeds
+        *weights, weight = regions.weights
+        for number, first in enumerate(embeds):
+            self._write(self._regions[number : number + 1], request, *paired(first, last, weight))
+        return self._regions[: len(weights)], tuple(part / sum(weights) for part in weights)
 
     def _fill(self, request: FrameRequest) -> None:
         """Write all rows of the frame's own prompt; of two prompts at once, where the engine takes them."""
-        params, regions, embeds = request.params, request.conditioning.regions, request.conditioning.prompt_embeds
-        second, share = None, 0.0
+        regions, embeds, second, share = request.conditioning.regions, request.conditioning.prompt_embeds, None, 0.0
         if regions is not None and self._in_one_pass(regions):
-            embeds, second = regions.prompt_embeds[0], regions.prompt_embeds[1]
-            share = shares(regions.weights)[1]
-        scalars = self._unet_tokens.scalars
+            first, last = regions.prompt_embeds
+            embeds, second, share = paired(first, last, regions.weights[1])
+        self._write(self._tokens, request, embeds, second, share)
+
+    def _write(
+        self, out: torch.Tensor, request: FrameRequest, embeds: torch.Tensor, second: torch.Tensor | None, share: float
+    ) -> None:
+        params, scalars = request.params, self._unet_tokens.scalars
         values = scalars.at(request.seed, params.cut_index, params.noise_position, params.intensity, share)
-        self._unet_tokens.fill(self._tokens, embeds, values, second)
+        self._unet_tokens.fill(out, embeds, values, second)
 
     def _in_one_pass(self, regions: Regions) -> bool:
         return self.pairs and len(regions.weights) == 2

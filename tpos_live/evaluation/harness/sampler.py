@@ -14,7 +14,8 @@ from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.eager import SamplingLoop
 from tpos_live.diffusion.sampling.noise_field import NoiseField
-from tpos_live.diffusion.sampling.region_blend import RegionBlender, shares
+from tpos_live.diffusion.sampling.prompt_pair import paired
+from tpos_live.diffusion.sampling.region_blend import RegionBlender
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
 
@@ -72,12 +73,15 @@ class SamplerHarness:
         parts: states and weights, at most MAX_REGIONS, one in sum; those of no weight are left out.
         """
         parts = [part for part in parts if part[1] > 0]
-        if self._rows.pairs and len(parts) == 2:
-            (first, _), (second, _) = parts
-            conditions = [self._condition(first, scalars, second, shares([weight for _, weight in parts])[1])]
+        if self._rows.pairs and len(parts) > 1:
+            *parts, (last, weight) = parts
+            pairs = [paired(first, last, weight) for first, _ in parts]
+            conditions = [self._condition(first, scalars, second, share) for first, second, share in pairs]
         else:
             conditions = [self._condition(states, scalars) for states, _ in parts]
-            self._blender.prepare([weight for _, weight in parts])
+        if len(parts) > 1:
+            whole = sum(weight for _, weight in parts)
+            self._blender.prepare([weight / whole for _, weight in parts])
         plan = self.engine.schedule.plan(steps)
 
         def predict(n: int, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:

@@ -55,14 +55,14 @@ class Plan:
     """Sizes of a training; the defaults are for a small CPU.
 
     text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
-    in which the decoder learns from the UNet's own latents, and every image of a step counts by its pixels; loose: what
-    an error of latents counts then. pixels: every so many steps pixels count too. adversarial: part of the UNet's time, at its end, in which a discriminator of
-    images is used too; adversarial_weight: its gradient's norm, over that of the other errors of pixels. again: part of
-    the UNet's time after which some rows start from its own first step. reuse: times that an image is served, at most,
-    in the mean. told: steps between two readings of the losses, each of which waits for the device. save: seconds
-    between checkpoints. compiled: compile the UNet for a CPU, which wants some minutes before it saves any. families:
-    what is learned. often: families drawn twice as often as the others. apart: on a CPU, render in a process of its
-    own.
+    in which the decoder learns from the UNet's own latents, and every image of a step counts by its pixels; loose:
+    what an error of latents counts then. pixels: every so many steps pixels count too. adversarial: part of the
+    UNet's time, at its end, in which a discriminator of images is used too; adversarial_weight: its gradient's
+    norm, over that of the other errors of pixels. again: part of the UNet's time after which some rows start from
+    its own first step. reuse: times that an image is served, at most, in the mean. told: steps between two readings
+    of the losses, each of which waits for the device. save: seconds between checkpoints. compiled: compile the UNet
+    for a CPU, which wants some minutes before it saves any. families: what is learned. often: families drawn twice
+    as often as the others. apart: on a CPU, render in a process of its own.
     """
 
     channels: tuple[int, ...] = (128, 256)

@@ -1,0 +1,38 @@
+"""Two prompts in one pass of the UNet, without a jump where the second one comes or the first one goes.
+
+A UNet that draws two prompts is trained on one prompt alone and on two with a share of the area. Between "no second
+prompt" and "a second prompt without area" its image changes at once, by up to a third of the way between the two. So
+the second prompt's embeddings come in from zero while its share is small. At the other end the second prompt also takes
+the place of the first one, and its own place is then emptied: with a weight of one it is the only prompt there is.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from tpos_live.diffusion.sampling.region_blend import shares
+
+END = 0.3
+"""Weights up to END and from 1 - END lead from one prompt to two and back."""
+MOVED, EMPTIED = 0.45, 0.3
+"""Parts of the last END: by MOVED the second prompt is in the first place; from EMPTIED on its own place is emptied."""
+
+
+def paired(first: torch.Tensor, second: torch.Tensor, weight: float) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """What the UNet is given in the first and in the second place, and the share of the second.
+
+    first, second: embeddings [rows, dim] of one shape. weight: of the second, in (0, 1); the result is continuous in
+    it, and at 0 and 1 that of one prompt alone (the second place zeros, the share 0).
+    """
+    share = shares([1 - weight, weight])[1]
+    come, go = _ease(weight / END), (weight - (1 - END)) / END
+    if go <= 0:
+        return first, second * come, share
+    left = 1 - _ease((go - EMPTIED) / (1 - EMPTIED))
+    return torch.lerp(first, second, _ease(go / MOVED)), second * left, share * left
+
+
+def _ease(at: float) -> float:
+    """From 0 at 0 to 1 at 1, without a kink."""
+    at = min(max(at, 0.0), 1.0)
+    return at * at * (3 - 2 * at)
