@@ -62,6 +62,13 @@ def test_any_text_can_be_encoded(flow, turbo, text: str) -> None:
         assert states.shape == (engine.text_tokens, engine.token_dim) and torch.isfinite(states).all()
 
 
+def test_an_older_ember_is_refused_with_a_way_out(copy: Path) -> None:
+    edit(copy / "tpos_live.json", name="ember")
+    with pytest.raises(EngineError, match=r"older Ember; use the ones in the box \(--engine ember\)") as refused:
+        load_engine(copy, "cpu", lazy=True)
+    assert "\n" not in str(refused.value)
+
+
 def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no such engine folder"):
         load_engine(tmp_path / "nothing")

@@ -17,7 +17,7 @@ def test_the_card_has_one_place_for_figures() -> None:
     assert CARD.count(BEGIN) == CARD.count(END) == 1 and CARD.index(BEGIN) < CARD.index(END)
 
 
-def test_the_example_with_stock_diffusers_makes_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_makes_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
     code = re.search(r"```python\n(.*?)```", CARD, re.DOTALL)

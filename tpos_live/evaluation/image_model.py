@@ -91,7 +91,8 @@ class Evaluation:
         taught = engine_families(folder).offered
         if unknown := [name for name in taught if name not in self.classifier.families]:
             click.echo(
-                f"the classifier does not know {', '.join(unknown)}; make it again: tpos-live train judge", err=True
+                f"the classifier does not know {', '.join(unknown)}; make it again: tpos-live train classifier",
+                err=True,
             )
         self.families = [name for name in self.classifier.families if not taught or name in taught]
         self.fresh = read_captions(captions or SHIPPED, self.families)
@@ -271,7 +272,7 @@ def section(results: Results, about: dict[str, Any]) -> str:
     if missing:
         lines += [f"Not measured on these weights: {', '.join(missing)}.", ""]
     lines += [
-        "The classifier is a small network trained on rendered scenes alone (`tpos-live train judge`). On "
+        "The classifier is a small network trained on rendered scenes alone (`tpos-live train classifier`). On "
         f"{facts.get('held_out', '?')} renders that it never saw, in every palette, style and mood, it is right in "
         f"{100 * float(facts.get('accuracy', 0)):.1f} %, in {100 * float(facts.get('plain_accuracy', 0)):.1f} % of "
         "those without a mood, and its reading of intensity has a rank correlation of "

@@ -166,6 +166,11 @@ def load_engine(folder: Path, device: str | None = None, lazy: bool = False) -> 
     folder = Path(folder)
     index = _read_index(folder)
     metadata = read_metadata(folder)
+    if metadata.name == "ember" and metadata.unet_inputs is None:
+        raise EngineError(
+            f"{folder}: these are weights of an older Ember; use the ones in the box (--engine ember), "
+            "or train new ones with tpos-live train ember"
+        )
     schedule = Schedule.from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
     unet_config = read_json(folder / "unet" / "config.json")
     _check_class("unet", unet_config.get("_class_name"), ("UNet2DConditionModel",), folder)
