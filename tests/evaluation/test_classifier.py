@@ -25,6 +25,7 @@ from tpos_live.evaluation.classifier.model import (
 from tpos_live.evaluation.classifier.train import inherit, train_classifier, window
 from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.scenes.finishing import MOODS, STYLES
+from tpos_live.training.text.families_file import read_families
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
 
@@ -134,9 +135,9 @@ def test_training_writes_a_classifier_and_resumes(tmp_path: Path) -> None:
         train_classifier(tmp_path, 0.0, 0, ("fire", "bears"))
 
 
-def test_families_are_chosen_by_name_by_engine_or_all(tmp_path: Path, ember_families: list[str]) -> None:
+def test_families_are_chosen_by_name_by_engine_or_all(tmp_path: Path) -> None:
     assert chosen("fire, ocean") == ["fire", "ocean"] and chosen("all") == list(FAMILIES)
-    assert chosen("", tmp_path) == ember_families
+    assert chosen("", tmp_path) == read_families(EMBER).trained
     (tmp_path / "families.toml").write_text('families = ["galaxy"]')
     assert chosen("", tmp_path) == ["galaxy"]
     (tmp_path / "families.toml").write_text("nothing = 1")

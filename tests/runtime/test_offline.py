@@ -64,7 +64,7 @@ def frames(seed: int = 1) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(
     ("chosen", "live", "cores", "drawn"),
-    [("", False, 2, (448, 256)), ("", True, 8, (448, 256)), ("", True, 2, (448, 256)), ("128", False, 8, (128, 128))],
+    [("", False, 2, (320, 192)), ("", True, 8, (448, 256)), ("", True, 2, (320, 192)), ("128", False, 8, (128, 128))],
 )
 def test_frames_have_the_shape_of_the_screen_live_and_offline(
     monkeypatch: pytest.MonkeyPatch, chosen: str, live: bool, cores: int, drawn: tuple[int, int]
