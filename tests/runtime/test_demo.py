@@ -62,6 +62,10 @@ def test_settings_that_name_a_prompt_keep_it() -> None:
     assert not DemoPrompts.wanted(settings(**{"prompt.3": "lava"}))
 
 
+def test_the_settings_file_of_the_repository_leaves_the_prompts_to_the_demo() -> None:
+    assert DemoPrompts.wanted(load_settings({}, here=Path(__file__).parents[2]))
+
+
 def test_a_live_demo_follows_the_sound_that_it_has_heard() -> None:
     session = LiveSession(settings(), demo=True)
     session.change_prompts()
