@@ -51,7 +51,7 @@ class CapturedPipeline:
         self.latent = self._state.x0
         self.pixels = torch.zeros(request.size[1], request.size[0], 3, dtype=torch.uint8, device=device)
         self._guide: SemanticGuide | None = None
-        self._blender = RegionBlender(shape, device)
+        self._blender = RegionBlender(shape, device, engine.packing > 1)
         self._graphs = GraphCache(device)
 
     @torch.inference_mode()

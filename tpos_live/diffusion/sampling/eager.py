@@ -62,7 +62,7 @@ class EagerSampler(Sampler):
         self.backend = backend
         self._wait = wait_for_compile
         self._loop = SamplingLoop(shape, device)
-        self._blender = RegionBlender(shape, device)
+        self._blender = RegionBlender(shape, device, engine.packing > 1)
         self._latents, self._predictions = (torch.zeros(MAX_BATCH_SIZE, *shape[1:], device=device) for _ in range(2))
         self._timesteps = torch.zeros(MAX_BATCH_SIZE, device=device)
         self._rows = torch.zeros(MAX_BATCH_SIZE, request.sequence_length, engine.token_dim, device=device)

@@ -38,16 +38,22 @@ def shares(weights: Sequence[float]) -> list[float]:
     return [part / sum(eased) for part in eased]
 
 
+FADED = 5
+"""Positions over which coarse masks are averaged, twice."""
+
+
 class RegionBlender:
     """Joins the predictions of several prompts. Belongs to the render thread.
 
     Its numbers lie in buffers that never move, so that a recorded graph can use them, too.
     """
 
-    def __init__(self, shape: tuple[int, int, int, int], device: torch.device) -> None:
-        """shape: [1, channels, height, width] of the latent."""
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device, coarse: bool = False) -> None:
+        """shape: [1, channels, height, width] of the latent. coarse: its positions are large in the frame, so that a
+        sharp mask would show them as blocks: masks fade over some of them."""
         _, _, height, width = shape
         self._fine, self._wide = (max(round(part * min(height, width)) // 2 * 2 + 1, 3) for part in (FINE, WIDE))
+        self._coarse = coarse
         self._scalars = PinnedScalars(MAX_REGIONS, device=device)
         self._share = self._scalars.on_device.view(-1, 1, 1, 1)
         self._masks = torch.zeros(MAX_REGIONS, 1, height, width, device=device)
@@ -82,4 +88,5 @@ class RegionBlender:
         for _ in range(ROUNDS):
             masks = (scores + bias).softmax(0)
             bias = bias + (share / masks.mean((2, 3), keepdim=True).clamp_min(_TINY)).log()
-        return (scores + bias).softmax(0)
+        masks = (scores + bias).softmax(0)
+        return blur(masks, FADED) if self._coarse else masks

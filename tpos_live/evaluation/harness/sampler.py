@@ -47,7 +47,7 @@ class SamplerHarness:
         self._loop = SamplingLoop(shape, engine.device)
         self._field = NoiseField(*shape[1:], packing=engine.packing)
         self._shape = shape
-        self._blender = RegionBlender(shape, engine.device)
+        self._blender = RegionBlender(shape, engine.device, engine.packing > 1)
         self._pixels = np.zeros((self.size[1], self.size[0], 3), np.uint8)
 
     def noise(self, generator: torch.Generator) -> torch.Tensor:
