@@ -11,7 +11,7 @@ from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.sampling.prompt_pair import paired
+from tpos_live.diffusion.sampling.prompt_pair import rows_of_pairs
 from tpos_live.diffusion.sampling.sampler import Edit
 from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide, warm_steps
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
@@ -102,23 +102,17 @@ class FrameConditioner:
         return self._regions[:count], regions.weights
 
     def _in_pairs(self, request: FrameRequest, regions: Regions) -> tuple[torch.Tensor, tuple[float, ...]]:
-        """A row for each region but the last one, which is in the second place of them all.
-
-        The last one is the sound where there is one. A fade between two prompts then begins and ends with the row that
-        a prompt and the sound have by themselves.
-        """
-        *embeds, last = regions.prompt_embeds
-        *weights, weight = regions.weights
-        for number, first in enumerate(embeds):
-            self._write(self._regions[number : number + 1], request, *paired(first, last, weight))
-        return self._regions[: len(weights)], tuple(part / sum(weights) for part in weights)
+        """A row for each region but the last one, which is in the second place of them all."""
+        rows, weights = rows_of_pairs(regions.prompt_embeds, regions.weights)
+        for number, row in enumerate(rows):
+            self._write(self._regions[number : number + 1], request, *row)
+        return self._regions[: len(rows)], weights
 
     def _fill(self, request: FrameRequest) -> None:
         """Write all rows of the frame's own prompt; of two prompts at once, where the engine takes them."""
         regions, embeds, second, share = request.conditioning.regions, request.conditioning.prompt_embeds, None, 0.0
         if regions is not None and self._in_one_pass(regions):
-            first, last = regions.prompt_embeds
-            embeds, second, share = paired(first, last, regions.weights[1])
+            ((embeds, second, share),), _ = rows_of_pairs(regions.prompt_embeds, regions.weights)
         self._write(self._tokens, request, embeds, second, share)
 
     def _write(

@@ -8,9 +8,11 @@ the place of the first one, and its own place is then emptied: with a weight of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 
-from tpos_live.diffusion.sampling.region_blend import shares
+from tpos_live.diffusion.sampling.region_blend import ease, shares
 
 END = 0.3
 """Weights up to END and from 1 - END lead from one prompt to two and back."""
@@ -25,14 +27,22 @@ def paired(first: torch.Tensor, second: torch.Tensor, weight: float) -> tuple[to
     it, and at 0 and 1 that of one prompt alone (the second place zeros, the share 0).
     """
     share = shares([1 - weight, weight])[1]
-    come, go = _ease(weight / END), (weight - (1 - END)) / END
+    come, go = ease(weight / END), (weight - (1 - END)) / END
     if go <= 0:
         return first, second * come, share
-    left = 1 - _ease((go - EMPTIED) / (1 - EMPTIED))
-    return torch.lerp(first, second, _ease(go / MOVED)), second * left, share * left
+    left = 1 - ease((go - EMPTIED) / (1 - EMPTIED))
+    return torch.lerp(first, second, ease(go / MOVED)), second * left, share * left
 
 
-def _ease(at: float) -> float:
-    """From 0 at 0 to 1 at 1, without a kink."""
-    at = min(max(at, 0.0), 1.0)
-    return at * at * (3 - 2 * at)
+def rows_of_pairs(
+    embeds: Iterable[torch.Tensor], weights: Sequence[float]
+) -> tuple[list[tuple[torch.Tensor, torch.Tensor, float]], tuple[float, ...]]:
+    """Two or more regions as rows of the UNet: `paired` of each but the last one, which is in the second place of them
+    all, and the rows' weights, one in sum.
+
+    The last one is the sound where there is one. A fade between two prompts then begins and ends with the row that a
+    prompt and the sound have by themselves.
+    """
+    *firsts, last = embeds
+    *rest, weight = weights
+    return [paired(first, last, weight) for first in firsts], tuple(part / sum(rest) for part in rest)

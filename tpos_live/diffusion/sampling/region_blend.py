@@ -32,9 +32,15 @@ ROUNDS = 8
 _TINY = 1e-6
 
 
+def ease(at: float) -> float:
+    """From 0 at 0 to 1 at 1, without a kink; constant outside."""
+    at = min(max(at, 0.0), 1.0)
+    return at * at * (3.0 - 2.0 * at)
+
+
 def shares(weights: Sequence[float]) -> list[float]:
     """Parts of the picture's area, by the prompts' weights: eased, one in sum."""
-    eased = [weight * weight * (3.0 - 2.0 * weight) for weight in weights]
+    eased = [ease(weight) for weight in weights]
     return [part / sum(eased) for part in eased]
 
 

@@ -14,7 +14,7 @@ from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.eager import SamplingLoop
 from tpos_live.diffusion.sampling.noise_field import NoiseField
-from tpos_live.diffusion.sampling.prompt_pair import paired
+from tpos_live.diffusion.sampling.prompt_pair import rows_of_pairs
 from tpos_live.diffusion.sampling.region_blend import RegionBlender
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
@@ -74,14 +74,13 @@ class SamplerHarness:
         """
         parts = [part for part in parts if part[1] > 0]
         if self._rows.pairs and len(parts) > 1:
-            *parts, (last, weight) = parts
-            pairs = [paired(first, last, weight) for first, _ in parts]
+            pairs, weights = rows_of_pairs(*zip(*parts, strict=True))
             conditions = [self._condition(first, scalars, second, share) for first, second, share in pairs]
         else:
             conditions = [self._condition(states, scalars) for states, _ in parts]
-        if len(parts) > 1:
-            whole = sum(weight for _, weight in parts)
-            self._blender.prepare([weight / whole for _, weight in parts])
+            weights = tuple(weight for _, weight in parts)
+        if len(conditions) > 1:
+            self._blender.prepare(weights)
         plan = self.engine.schedule.plan(steps)
 
         def predict(n: int, latent: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
