@@ -22,9 +22,11 @@ import torch.nn.functional as F
 
 from tpos_live.bench.results import append_results, machine, processor
 from tpos_live.training.image_model import autoencoder
+from tpos_live.training.image_model.checkpoint import State
 from tpos_live.training.image_model.dataset import Renderer, RenderProcess, Words
+from tpos_live.training.image_model.plan import ON_A_CARD, Plan
 from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
-from tpos_live.training.image_model.train import ON_A_CARD, Plan, State, Trainer
+from tpos_live.training.image_model.train import Trainer
 
 ENGINE = Path(__file__).parents[1] / "engines" / "ember"
 

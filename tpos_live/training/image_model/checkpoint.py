@@ -1,15 +1,59 @@
-"""A training's checkpoint from an engine that was shipped: what to go on from where no run folder is left."""
+"""A training's checkpoint: where it stands, the optimizer's moments, and one from an engine that was shipped."""
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 
+from tpos_live.core.atomic import write_text
 from tpos_live.diffusion.model.metadata import read_metadata
 
 KEPT = ("tokenizer", "text_encoder", "vae")
+
+
+@dataclass
+class State:
+    """Where a training stands; spent in seconds of UNet training."""
+
+    steps: int = 0
+    spent: float = 0.0
+    text_cosine: float = 0.0
+    latent_psnr: float = 0.0
+
+
+def read_state(run: Path) -> State:
+    """Where the training in a run folder stands; a new one where there is none."""
+    path = run / "state.json"
+    return State(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else State()
+
+
+def write_state(run: Path, state: State) -> None:
+    """Keep where the training stands."""
+    write_text(run / "state.json", json.dumps(asdict(state), indent=2) + "\n")
+
+
+def read_moments(optimizer: Any) -> dict[str, torch.Tensor]:
+    """An optimizer's state by the parameter's index and its key, as "3.exp_avg", in single precision."""
+    moments: dict[str, torch.Tensor] = {}
+    for index, slot in enumerate(optimizer.state.values()):
+        moments |= {f"{index}.{key}": value.float().contiguous() for key, value in slot.items()}
+    return moments
+
+
+def set_moments(optimizer: Any, parameters: Iterable[torch.nn.Parameter], moments: dict[str, torch.Tensor]) -> None:
+    """Give an optimizer of these `parameters` the state that `read_moments` returned."""
+    for index, parameter in enumerate(parameters):
+        keys = [key for key in moments if key.startswith(f"{index}.")]
+        optimizer.state[parameter] = {
+            key.split(".", 1)[1]: moments[key].to("cpu" if key.endswith("step") else parameter.device) for key in keys
+        }
 
 
 def begin_from(engine: Path, run: Path) -> None:

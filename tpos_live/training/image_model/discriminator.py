@@ -82,3 +82,35 @@ def balanced(loss: torch.Tensor, adversarial: torch.Tensor, drawn: torch.Tensor,
     (push,) = torch.autograd.grad(adversarial, drawn, retain_graph=True)
     weight = share * pull.norm() / push.norm().clamp(min=1e-8)
     return loss + weight.clamp(max=100.0) * adversarial
+
+
+class DiscriminatorTraining:
+    """A discriminator with its optimizer, which learns beside the UNet.
+
+    weight: the gradient's norm of its verdict, over that of the other errors of pixels. ahead: steps in which it
+    learns alone.
+    """
+
+    def __init__(self, device: torch.device, weight: float, ahead: int) -> None:
+        self.network = Discriminator().to(device)
+        self.weight, self.ahead, self.steps = weight, ahead, 0
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
+
+    def step(self, loss: torch.Tensor, drawn: torch.Tensor, render: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Learn from images of the decoder and their renders [batch, 3, h, w], once.
+
+        The `loss` of the images, to which the discriminator's verdict is added after the first steps, and the
+        discriminator's own loss, detached.
+        """
+        mine, real, blurred = crop(drawn, render, low_pass(render))
+        own = discriminator_loss(self.network, real, mine, blurred)
+        self._optimizer.zero_grad(set_to_none=True)
+        own.backward()
+        self._optimizer.step()
+        self.steps += 1
+        if self.steps < self.ahead:
+            return loss, own.detach()
+        self.network.requires_grad_(False)
+        adversarial = adversarial_loss(self.network, mine, blurred)
+        self.network.requires_grad_(True)
+        return balanced(loss, adversarial, drawn, self.weight), own.detach()

@@ -6,13 +6,12 @@ scene. Everything is kept in a run folder and resumes from there.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from tpos_live.core.atomic import atomic_write, write_text
+from tpos_live.core.atomic import atomic_write
 from tpos_live.core.optional_library import optional_library
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model import autoencoder, contact_sheet
-from tpos_live.training.image_model.checkpoint import begin_from
+from tpos_live.training.image_model.checkpoint import (
+    State,
+    begin_from,
+    read_moments,
+    read_state,
+    set_moments,
+    write_state,
+)
 from tpos_live.training.image_model.cpu_speedups import speed_up_cpu
 from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, RenderProcess, Words
-from tpos_live.training.image_model.discriminator import (
-    Discriminator,
-    adversarial_loss,
-    balanced,
-    crop,
-    discriminator_loss,
-    low_pass,
-)
+from tpos_live.training.image_model.discriminator import DiscriminatorTraining
 from tpos_live.training.image_model.export import write_engine
+from tpos_live.training.image_model.plan import ON_A_CARD, Plan
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
-from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.text.text_encoder import train_text_encoder
 
 DISCRIMINATOR_AHEAD = 100
@@ -48,60 +47,6 @@ DECODER_RATE = 1.5e-3
 """Learning rate of the decoder while it learns with the UNet; it falls over the last quarter."""
 WORTH_COMPILING = 30.0
 """Minutes of training from which compiling the UNet for a CPU, some four minutes, pays."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Sizes of a training; the defaults are for a small CPU.
-
-    text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
-    in which the decoder learns from the UNet's own latents, and every image of a step counts by its pixels; loose:
-    what an error of latents counts then. pixels: every so many steps pixels count too. adversarial: part of the
-    UNet's time, at its end, in which a discriminator of images is used too; adversarial_weight: its gradient's
-    norm, over that of the other errors of pixels. again: part of the UNet's time after which some rows start from
-    its own first step. reuse: times that an image is served, at most, in the mean. told: steps between two readings
-    of the losses, each of which waits for the device. save: seconds between checkpoints. compiled: compile the UNet
-    for a CPU, which wants some minutes before it saves any. families: what is learned. often: families drawn twice
-    as often as the others. apart: on a CPU, render in a process of its own.
-    """
-
-    channels: tuple[int, ...] = (128, 256)
-    batch: int = 32
-    capacity: int = 6000
-    rate: float = 1.2e-3
-    ema: float = 0.998
-    text: float = 0.1
-    latent: float = 0.12
-    joint: float = 0.5
-    loose: float = 0.05
-    pixels: int = 4
-    adversarial: float = 0.1
-    adversarial_weight: float = 0.7
-    again: float = 0.5
-    reuse: float = 5.0
-    told: int = 1
-    save: float = 240.0
-    sizes: tuple[tuple[float, int, int], ...] = ((0.85, 32, 32), (0.06, 24, 40), (0.05, 32, 56), (0.04, 36, 64))
-    """Share of the images, rows and columns of their noise: 256x256, 320x192, 448x256, 512x288."""
-    compiled: bool = False
-    families: tuple[str, ...] = tuple(FAMILIES)
-    often: tuple[str, ...] = ()
-    apart: bool = True
-
-
-ON_A_CARD = Plan(batch=768, capacity=40_000, rate=2e-3, reuse=4.0, told=25, save=150.0)
-"""A card renders where it trains: many images at once, so that it waits neither for Python nor for the host.
-The batch is for 80 GB, of which the pool takes 10."""
-
-
-@dataclass
-class State:
-    """Where a training stands; spent in seconds of UNet training."""
-
-    steps: int = 0
-    spent: float = 0.0
-    text_cosine: float = 0.0
-    latent_psnr: float = 0.0
 
 
 def train_ember(
@@ -141,16 +86,16 @@ def train_ember(
     run.mkdir(parents=True, exist_ok=True)
     if resume and not (run / "unet.safetensors").exists() and (out / "unet").exists():
         begin_from(out, run)
-    state = _read_state(run) if resume else State()
+    state = read_state(run) if resume else State()
     began = time.monotonic()
 
     if acc.is_main_process and not (resume and (run / "tokenizer").exists()):
         state.text_cosine = train_text_encoder(run, minutes * plan.text, seed, acc.device)
-        _write_state(run, state)
+        write_state(run, state)
     if acc.is_main_process and not (resume and (run / "vae").exists()):
         fresh, state.latent_psnr = autoencoder.train_autoencoder(minutes * plan.latent, seed, acc.device)
         fresh.save_pretrained(run / "vae")
-        _write_state(run, state)
+        write_state(run, state)
     acc.wait_for_everyone()
     vae = AutoencoderPixelShuffle.from_pretrained(run / "vae").to(acc.device, memory_format=torch.channels_last).eval()
     encoder = BertModel.from_pretrained(run / "text_encoder").float().to(acc.device).eval().requires_grad_(False)
@@ -175,9 +120,7 @@ class Trainer:
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
-        self.discriminator = Discriminator().to(acc.device)
-        self.learning = torch.optim.AdamW(self.discriminator.parameters(), lr=4e-4, weight_decay=0.0, betas=(0.5, 0.98))
-        self.discriminated = 0
+        self.discriminator = DiscriminatorTraining(acc.device, plan.adversarial_weight, DISCRIMINATOR_AHEAD)
         vae.encoder.requires_grad_(False)
         self.weights = autoencoder.channel_weights(vae).to(acc.device)  # of the matrix, before the decoder learns
         self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=DECODER_RATE, weight_decay=0.0)
@@ -270,7 +213,7 @@ class Trainer:
                 seen["pixel"] = pixel.detach()
                 pixel = 2.0 * pixel
                 if part > 1 - plan.adversarial:
-                    pixel = self._discriminate(pixel, drawn, render, seen)
+                    pixel, seen["discriminator"] = self.discriminator.step(pixel, drawn, render)
                 loss = loss + pixel
         self.optimizer.zero_grad(set_to_none=True)
         self.polish.zero_grad(set_to_none=True)
@@ -300,25 +243,6 @@ class Trainer:
         at = t[:rows].view(-1, 1, 1, 1)
         x[:rows] = (1 - at) * own + at * noise
 
-    def _discriminate(
-        self, loss: torch.Tensor, drawn: torch.Tensor, render: torch.Tensor, seen: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        """Let the discriminator learn from images and renders, and add to their loss what it says of the images once
-        it has learned a little."""
-        mine, real, blurred = crop(drawn, render, low_pass(render))
-        told = discriminator_loss(self.discriminator, real, mine, blurred)
-        self.learning.zero_grad(set_to_none=True)
-        told.backward()
-        self.learning.step()
-        self.discriminated += 1
-        seen["discriminator"] = told.detach()
-        if self.discriminated < DISCRIMINATOR_AHEAD:
-            return loss
-        self.discriminator.requires_grad_(False)
-        adversarial = adversarial_loss(self.discriminator, mine, blurred)
-        self.discriminator.requires_grad_(True)
-        return balanced(loss, adversarial, drawn, self.plan.adversarial_weight)
-
     def _follow(self, decay: float) -> None:
         """Move the averaged weights towards the newest."""
         with torch.no_grad():
@@ -334,18 +258,15 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint and a sheet of samples."""
         unet = self.acc.unwrap_model(self.unet)
-        moments: dict[str, torch.Tensor] = {}
-        for index, slot in enumerate(self.optimizer.state.values()):
-            moments |= {f"{index}.{key}": value.float().contiguous() for key, value in slot.items()}
         parts = {
-            "unet": unet.state_dict(), "ema": self.ema, "optimizer": moments, "vae": self.vae.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
+            "unet": unet.state_dict(), "ema": self.ema, "optimizer": read_moments(self.optimizer),
+            "vae": self.vae.state_dict(), "discriminator": self.discriminator.network.state_dict(),
         }  # fmt: skip
         for name, tensors in parts.items():
             path = self.run / f"{name}.safetensors"
             with atomic_write(path) as part:
                 save_file({k: v.contiguous() for k, v in tensors.items()}, part)
-        _write_state(self.run, self.state)
+        write_state(self.run, self.state)
         folder = self.run / "samples"
         folder.mkdir(exist_ok=True)
         path = folder / f"{self.state.steps:06d}.png"
@@ -359,26 +280,11 @@ class Trainer:
         self.vae.load_state_dict(load_file(self.run / "vae.safetensors"))
         self.ema = {k: v.to(self.acc.device) for k, v in load_file(self.run / "ema.safetensors").items()}
         if (self.run / "discriminator.safetensors").exists():
-            self.discriminator.load_state_dict(load_file(self.run / "discriminator.safetensors"))
-        if not (self.run / "optimizer.safetensors").exists():
-            return
-        moments = load_file(self.run / "optimizer.safetensors")
-        for index, parameter in enumerate(self.acc.unwrap_model(self.unet).parameters()):
-            keys = [key for key in moments if key.startswith(f"{index}.")]
-            self.optimizer.state[parameter] = {
-                key.split(".", 1)[1]: moments[key].to("cpu" if key.endswith("step") else parameter.device)
-                for key in keys
-            }
+            self.discriminator.network.load_state_dict(load_file(self.run / "discriminator.safetensors"))
+        if (self.run / "optimizer.safetensors").exists():
+            parameters = self.acc.unwrap_model(self.unet).parameters()
+            set_moments(self.optimizer, parameters, load_file(self.run / "optimizer.safetensors"))
 
     def export(self, out: Path) -> None:
         """Write the engine folder from averaged weights."""
         write_engine(out, self.average().unet, self.vae, self.words.encoder, self.words.tokenizer, self.plan.families)
-
-
-def _read_state(run: Path) -> State:
-    path = run / "state.json"
-    return State(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else State()
-
-
-def _write_state(run: Path, state: State) -> None:
-    write_text(run / "state.json", json.dumps(asdict(state), indent=2) + "\n")
