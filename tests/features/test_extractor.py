@@ -18,7 +18,11 @@ from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import HOP, Features
 
 SNAPSHOT = ParameterStore().snapshot()
-UNIT = [f.name for f in dataclasses.fields(Features) if f.name not in {"time", "db", "gain", "gate", "tempo", "beats"}]
+UNIT = [
+    f.name
+    for f in dataclasses.fields(Features)
+    if f.name not in {"time", "db", "gain", "gate", "tempo", "beats", "sections"}
+]
 
 
 def hear(sound: np.ndarray, **values: object) -> list[Features]:

@@ -55,6 +55,8 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "beat": "cosine of the beat phase times confidence",
         "buildup": "build-up, 0 to 1",
         "drop": "1 at a drop, then decaying",
+        "energy": "level over 2 s against the usual level of this music",
+        "tension": "expectation of a drop, 0 to 1",
         "silence": "1 while the noise gate is closed",
     }
 )

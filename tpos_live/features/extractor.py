@@ -17,6 +17,7 @@ from tpos_live.features.hpss import HarmonicPercussiveSeparator
 from tpos_live.features.mel import mel_power
 from tpos_live.features.noise_gate import NoiseGate
 from tpos_live.features.onset import Flux, OnsetStrength, PeakPicker
+from tpos_live.features.section import SectionDetector, SectionInput
 from tpos_live.features.stft import BINS, ShortTimeSpectrum
 from tpos_live.features.structure import StructureDetector, StructureInput
 
@@ -61,6 +62,7 @@ class FeatureExtractor:
         self._harmonic, self._percussive = LevelFollower(), LevelFollower()
         self._beat = BeatTracker()
         self._structure = StructureDetector()
+        self._section = SectionDetector()
         self._hops = 0
 
     def push(self, mono: np.ndarray, snapshot: Snapshot) -> list[Features]:
@@ -99,7 +101,7 @@ class FeatureExtractor:
         beat = self._beat.step(self._strokes(flux["all"], drums) if gate else _NO_STROKES, self._control(snapshot))
         if muted and snapshot["tempo.source"] == "auto" and not snapshot["tempo"]:
             beat = replace(beat, confidence=0.0)
-        self._find_structure(db, beat, gate)
+        self._find_structure(db, mel, beat, gate)
         return self._record(db[4], gain - manual, gate, beat)
 
     def _separate(self, mel: np.ndarray, db: float, gain: float, gate: bool) -> None:
@@ -117,7 +119,7 @@ class FeatureExtractor:
         self._taps, self._resyncs = taps, resyncs
         return TempoControl(float(snapshot["tempo"]), str(snapshot["tempo.source"]), tapped, resync)
 
-    def _find_structure(self, db: tuple[float, ...], beat: Beat, gate: bool) -> None:
+    def _find_structure(self, db: tuple[float, ...], mel: np.ndarray, beat: Beat, gate: bool) -> None:
         # Before all gain: a rising automatic gain must not look like a build-up.
         bright = 0.5 * (max(db[2], _QUIET_DB) + max(db[3], _QUIET_DB)) / RANGE_DB
         period = 60.0 / beat.tempo if beat.tempo else 0.0
@@ -131,8 +133,21 @@ class FeatureExtractor:
             beat.phase,
             beat.bar_phase,
         )
-        if self._structure.step(moment):
+        dropped = self._structure.step(moment)
+        if dropped:
             self._beat.anchor()
+        self._section.step(
+            SectionInput(
+                mel,
+                gate,
+                beat.beats,
+                period,
+                beat.bar_phase,
+                self._structure.buildup,
+                self._structure.bass_gone,
+                dropped,
+            )
+        )
 
     def _record(self, db: float, gain: float, gate: bool, beat: Beat) -> Features:
         bass, mid, midhigh, high, whole = self._bands.levels
@@ -172,5 +187,8 @@ class FeatureExtractor:
             beat=beat.confidence * math.cos(2.0 * math.pi * beat.phase),
             buildup=self._structure.buildup,
             drop=self._structure.drop,
+            energy=self._section.energy,
+            tension=self._section.tension,
+            sections=self._section.sections,
             silence=0.0 if gate else 1.0,
         )

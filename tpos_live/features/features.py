@@ -16,8 +16,9 @@ class Features:
     time: seconds of audio processed, at the end of the hop. db: RMS in dBFS before gain. gain: automatic gain in dB.
     *_hit: transients. *_presence: slow levels. onset: onset strength of this hop. harmonic: level of sustained sound;
     percussive: level of transients. beat_phase and bar_phase run from 0 to 1; beats counts beats since the start,
-    predicted ones included. tempo: BPM, 0 while unknown. bar_confidence: confidence of the downbeat. gate: False in
-    silence.
+    predicted ones included. energy: level relative to the usual level of this music, slow. tension: expectation of a
+    drop. sections: changes of section since the start. tempo: BPM, 0 while unknown. bar_confidence: confidence of the
+    downbeat. gate: False in silence.
     """
 
     time: float = 0.0
@@ -55,4 +56,7 @@ class Features:
     beat: float = 0.0
     buildup: float = 0.0
     drop: float = 0.0
+    energy: float = 0.0
+    tension: float = 0.0
+    sections: int = 0
     silence: float = 1.0

@@ -66,7 +66,7 @@ class StructureDetector:
     dropped: bool = False
     _bass: float = 0.0
     _usual_bass: float = 0.0
-    _bass_gone: float = 0.0
+    bass_gone: float = 0.0
     _quiet: float = 0.0
     _heard: float = 0.0
     _bright: float = 0.0
@@ -110,14 +110,14 @@ class StructureDetector:
         brighter = (self._bright - self._bright_before - 0.4 * BRIGHTER) / BRIGHTER
         busier = (self._busy - self._busy_before - 0.4 * BUSIER) / BUSIER
         gone = now.gate and self._bass < GONE * self._usual_bass
-        self._bass_gone = self._bass_gone + beats if gone else 0.0
+        self.bass_gone = self.bass_gone + beats if gone else 0.0
         rise = max(min(brighter, 1.0), min(busier, 1.0), -0.5)
         if rise > 0.0 and not gone:
             rise *= 0.5
         self.buildup = min(max(self.buildup + rise * beats / BUILD_BEATS, 0.0), 1.0)
         if not now.gate:
             self.buildup = follow(self.buildup, 0.0, 0.0, 2.0, beats)
-        if self.buildup >= ARMED_BY_BUILDUP and self._bass_gone >= 1.0:
+        if self.buildup >= ARMED_BY_BUILDUP and self.bass_gone >= 1.0:
             self._armed = ARMED_BEATS
 
     def _find_drop(self, now: StructureInput, beats: float) -> bool:

@@ -1,0 +1,183 @@
+"""Energy, tension and sections: where in its form the music is.
+
+A section is a stretch of bars with about the same spectrum: intro, verse, breakdown, build-up, chorus. One vector per
+beat, the level of the sound in 16 groups of mel bands, is kept. At each bar line the last two bars are compared with
+the bars of the section before them; a large difference begins a new section. So a change is known two bars after it was
+heard, a very large one after one bar, and a drop at once. The principle is Foote's novelty ("Automatic audio
+segmentation using a measure of audio novelty", ICME 2000), restricted to the past and to the bar grid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tpos_live.core.envelope import follow, share
+from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.mel import FLOOR, MELS
+
+GROUPS = 16
+"""Groups of five mel bands; the first one is the bass, 30 to 200 Hz."""
+WEIGHTS = np.array([5.0] + [1.0] * (GROUPS - 1)) / (GROUPS + 4.0)
+"""Weight of the groups: the bass counts as much as five others."""
+START_SECONDS = 2.0
+"""Sound from which the first estimate of the usual level is made."""
+RANGE_DB = 40.0
+"""What is further below the loudest group of the last minute counts as absent."""
+BAR = 4
+LONGEST_BEATS = 32
+"""Beats of the running section that are compared with the last bar."""
+SHORTEST_BARS = 4
+CHANGE_DB, MOST_CHANGE_DB = 2.6, 5.0
+"""Limits of the difference between two sections, RMS over the groups, in dB."""
+UNLIKE = 1.6
+"""Between the limits: the difference must exceed the usual one of two bars and their section this many times."""
+AT_ONCE = 1.6
+"""Factor on the difference from which one bar suffices instead of two."""
+PHRASE_BARS, ON_PHRASE, OFF_PHRASE = 4, 0.9, 1.15
+"""Factors on the difference: sections mostly last a multiple of four bars."""
+USUAL_ENERGY = 0.75
+"""Energy of the usual level of this music, that of its loud parts."""
+FULL_DB = -26.0
+"""Mean over the groups against the whole sound, in dB, of usual full music: what is assumed at the start."""
+ENERGY_DB = 20.0
+"""Level difference, mean over the groups in dB, between energy 0 and 1."""
+WAIT_BEATS = 32.0
+"""Beats without bass until the wait alone gives a tension of WAIT_TENSION."""
+WAIT_TENSION = 0.6
+_EMPTY = np.zeros(GROUPS)
+
+
+@dataclass(frozen=True, slots=True)
+class SectionInput:
+    """Input of the detector for one hop, before all gain.
+
+    mel: power, float [MELS]. beats: count of beats. period: seconds per beat, 0 while unknown. bar_phase: 0 to 1.
+    buildup: 0 to 1. bass_gone: beats since the bass disappeared, 0 while it plays. dropped: a drop in this hop.
+    """
+
+    mel: np.ndarray
+    gate: bool
+    beats: int
+    period: float
+    bar_phase: float
+    buildup: float
+    bass_gone: float
+    dropped: bool
+
+
+@dataclass
+class SectionDetector:
+    """One step per hop.
+
+    energy: 0 to 1, the level over about 2 s against the usual level of this music, which is USUAL_ENERGY. tension: 0 to
+    1, expectation of a drop: the build-up, or bass that is missing for long. sections: changes of section so far.
+    """
+
+    energy: float = 0.0
+    tension: float = 0.0
+    sections: int = 0
+    _level: np.ndarray = field(default_factory=lambda: _EMPTY.copy())
+    _usual: float = 0.0
+    _heard: float = 0.0
+    _loudest: float = -120.0
+    _beat: np.ndarray = field(default_factory=lambda: _EMPTY.copy())
+    _hops: int = 0
+    _beats: int = 0
+    _bar_phase: float = 0.0
+    _since_bar: int = 0
+    _section: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=LONGEST_BEATS + 2 * BAR))
+    _length: int = 0
+    _usual_change: float = 0.0
+    _bars: int = 0
+
+    def step(self, now: SectionInput) -> None:
+        """Take one hop."""
+        power = now.mel.reshape(GROUPS, MELS // GROUPS).mean(axis=1).astype(np.float64)
+        self._measure_energy(power, now.gate)
+        self._measure_tension(now)
+        if now.dropped:
+            self._begin()
+        # The mean of the dB, not of the power: a sparse bass and a steady one differ.
+        self._beat += np.maximum(_decibels(power), self._loudest - RANGE_DB)
+        self._hops += 1
+        if self._beat_ends(now):
+            self._end_beat(now)
+
+    def _measure_energy(self, power: np.ndarray, gate: bool) -> None:
+        """Follow the level of each group for 2 s; the mean over the groups in dB is compared with its usual value."""
+        self._level += (power - self._level) * share(0.7, HOP_SECONDS)
+        goal = 0.0
+        if gate:
+            db = _decibels(self._level)
+            self._loudest = follow(self._loudest, float(db.max()), 0.0, 60.0, HOP_SECONDS)
+            level = float(WEIGHTS @ np.maximum(db, self._loudest - RANGE_DB))
+            self._heard = min(self._heard + HOP_SECONDS, START_SECONDS)
+            if self._heard < START_SECONDS:
+                whole = 10.0 * math.log10(max(float(self._level.sum()) * MELS / GROUPS, FLOOR))
+                self._usual = max(whole + FULL_DB, level)
+            self._usual = follow(self._usual, level, 8.0, 90.0, HOP_SECONDS)
+            goal = min(max(USUAL_ENERGY + (level - self._usual) / ENERGY_DB, 0.0), 1.0)
+        self.energy = follow(self.energy, goal, 0.3, 0.6, HOP_SECONDS)
+
+    def _measure_tension(self, now: SectionInput) -> None:
+        waited = WAIT_TENSION * min(now.bass_gone / WAIT_BEATS, 1.0) if now.gate else 0.0
+        goal = 0.0 if now.dropped else max(now.buildup, waited)
+        self.tension = 0.0 if now.dropped else follow(self.tension, goal, 0.3, 0.5, HOP_SECONDS)
+
+    def _beat_ends(self, now: SectionInput) -> bool:
+        """True at a beat; while the tempo is unknown, every half second."""
+        if now.period == 0.0:
+            return self._hops * HOP_SECONDS >= 0.5
+        return now.beats != self._beats
+
+    def _end_beat(self, now: SectionInput) -> None:
+        self._beats = now.beats
+        if now.gate:
+            self._section.append(self._beat / self._hops)
+            self._length += 1
+        self._beat, self._hops = _EMPTY.copy(), 0
+        self._since_bar += 1
+        new_bar = now.bar_phase < self._bar_phase - 0.25 if now.period else self._since_bar >= BAR
+        self._bar_phase = now.bar_phase
+        if new_bar or self._since_bar > BAR:
+            self._since_bar = 0
+            self._compare_bars()
+
+    def _compare_bars(self) -> None:
+        """Compare the last bar, and the last two, with the section before them."""
+        bars, beats = self._length // BAR, np.array(self._section)
+        for new in (1, 2):
+            if bars <= new:
+                return
+            change = _distance(beats[-new * BAR :].mean(axis=0), beats[: -new * BAR].mean(axis=0))
+            least = min(max(UNLIKE * self._usual_change, CHANGE_DB), MOST_CHANGE_DB)
+            least *= ON_PHRASE if (bars - new) % PHRASE_BARS == 0 else OFF_PHRASE
+            if new == 2:
+                self._bars += 1
+                self._usual_change += (min(change, MOST_CHANGE_DB) - self._usual_change) / min(self._bars, 32)
+            else:
+                least *= AT_ONCE
+            if change >= least and bars - new >= SHORTEST_BARS:
+                self._begin(keep=new * BAR)
+                return
+
+    def _begin(self, keep: int = 0) -> None:
+        """Begin a section, to which the last `keep` beats belong already."""
+        self.sections += 1
+        beats = list(self._section)[len(self._section) - keep :]
+        self._section.clear()
+        self._section.extend(beats)
+        self._length = keep
+
+
+def _decibels(power: np.ndarray) -> np.ndarray:
+    return np.asarray(10.0 * np.log10(np.maximum(power, FLOOR)))
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Weighted RMS difference in dB."""
+    return math.sqrt(float(WEIGHTS @ (one - other) ** 2))
