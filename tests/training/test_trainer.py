@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,8 @@ from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file
 
 from tpos_live.cli.main import cli
+from tpos_live.diffusion.sampling.prompt_pair import paired
+from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.training.image_model import autoencoder, dataset
 from tpos_live.training.image_model import train as ember
 from tpos_live.training.image_model.dataset import LAYOUT, Pool, Renderer, RenderProcess, Words
@@ -28,7 +31,7 @@ from tpos_live.training.image_model.discriminator import (
     discriminator_loss,
     low_pass,
 )
-from tpos_live.training.image_model.recipe import Recipe
+from tpos_live.training.image_model.recipe import Recipe, draw
 from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
 from tpos_live.training.image_model.train import Plan, Trainer, train_ember
 from tpos_live.training.text.text_encoder import DIM, build
@@ -293,3 +296,22 @@ def test_a_second_scene_stands_in_rows_of_its_own() -> None:
     assert (rows[0, at:] == 0).all() and (rows[2, at:] == 0).all() and (rows[1, at:] == 5).all()
     share = rows[:, at - 1]
     assert torch.equal(share[0], share[2]) and not torch.equal(share[0], share[1])
+
+
+def test_images_of_a_fade_are_told_as_the_render_loop_tells_them() -> None:
+    """Half of the images with two prompts: what stands in both places and the share come from the fade's weight."""
+    rng = random.Random(3)
+    drawn = [draw(rng, ("fire", "ocean")) for _ in range(800)]
+    fades = [recipe for recipe in drawn if recipe.weight is not None]
+    assert len(drawn) / 20 < len(fades) < len(drawn) / 5 and any(recipe.second == recipe.family for recipe in fades)
+    for recipe in fades:
+        assert recipe.share == shares([1 - recipe.weight, recipe.weight])[1] and len(recipe.texts) == 2
+    recipe = Recipe("fire", second="ocean", share=0.97, texts=("fire", "ocean"), weight=0.9)
+    words = Words(None, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            dataset, "encode", lambda _e, _t, texts: torch.tensor([[[float(len(t))] * DIM] * 24 for t in texts])
+        )
+        rows = words.tokens([recipe])[0]
+    first, second, share = paired(torch.full((24, DIM), 4.0), torch.full((24, DIM), 5.0), 0.9)
+    assert torch.equal(rows[:24], first) and torch.equal(rows[LAYOUT.second :], second) and 0 < share < 0.97

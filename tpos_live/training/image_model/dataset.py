@@ -19,6 +19,7 @@ import torch
 from tpos_live.core.child_process import end_with_parent
 from tpos_live.diffusion.model.scalar_tokens import scalar_tokens
 from tpos_live.diffusion.model.unet_inputs import Layout
+from tpos_live.diffusion.sampling.prompt_pair import paired
 from tpos_live.training.image_model.recipe import SCALARS, Recipe, draw, render
 from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.text.text_encoder import DIM, encode
@@ -51,7 +52,11 @@ class Words:
         second = encode(self.encoder, self.tokenizer, [recipe.texts[-1] for recipe in recipes]) * both
         voice = encode(self.encoder, self.tokenizer, [recipe.voice for recipe in recipes])[:, 1 : 1 + AUDIO_TOKENS]
         loud = torch.tensor([recipe.loud for recipe in recipes], device=first.device).view(-1, 1, 1)
-        values = [(*recipe.scalars, recipe.share if len(recipe.texts) > 1 else 0.0) for recipe in recipes]
+        told = [recipe.share if len(recipe.texts) > 1 else 0.0 for recipe in recipes]
+        for row, recipe in enumerate(recipes):
+            if recipe.weight is not None:
+                first[row], second[row], told[row] = paired(first[row], second[row], recipe.weight)
+        values = [(*recipe.scalars, share) for recipe, share in zip(recipes, told, strict=True)]
         scalars = scalar_tokens(torch.tensor(values, device=first.device), cyclic(first.device), DIM)
         return torch.cat([first, voice * loud, scalars, second], dim=1)
 

@@ -15,6 +15,7 @@ from statistics import NormalDist
 import torch
 
 from tpos_live.diffusion.model.metadata import Scalar
+from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.training.scenes.base import SceneParameters
 from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, bloom, film
@@ -40,12 +41,19 @@ PLAIN = (0.6, 0.0, 0.0)
 MASK = 4.0
 """Width, in cells, of the low-pass of the noise that parts two scenes in an image."""
 
+ALIKE = 0.06
+"""Images whose kind is below this show one scene that two prompts name in different words."""
+FADES = 0.5
+"""Part of the images of two prompts that are told as a fade tells them (see `diffusion.sampling.prompt_pair`). A share
+of the area alone says nothing of the ends of a fade, where one prompt comes or goes."""
+
 
 @dataclass
 class Recipe:
     """One image. share: part of the area that `second` covers, in [0, 1].
 
-    texts: one caption, or the prompts of both scenes. voice: the mood that the audio tokens tell, with weight `loud` in
+    texts: one caption, or the prompts of both scenes. weight: of the second prompt where the image is one of a fade
+    between the two, None elsewhere; the UNet is then told what `paired` makes of it. voice: the mood that the audio tokens tell, with weight `loud` in
     [0, 1]; empty for silence. heard: what it means. scalars: intensity, hue and phase.
     """
 
@@ -56,6 +64,7 @@ class Recipe:
     mood: str = "plain"
     colour: str | None = None
     texts: tuple[str, ...] = ("",)
+    weight: float | None = None
     voice: str = ""
     loud: float = 0.0
     heard: str | None = None
@@ -77,7 +86,12 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
         recipe.texts = (caption(rng, family, style, mood, colour, other),)
     elif kind < 0.25:  # two prompts that share the image, or a prompt and a sound
         recipe.second, recipe.share = other, rng.random()
-        recipe.texts = tuple(caption(rng, name, style, mood, colour, None) for name in (family, other))
+        if kind < ALIKE:
+            recipe.second = family
+        if rng.random() < FADES:
+            recipe.weight = rng.random()
+            recipe.share = shares([1 - recipe.weight, recipe.weight])[1]
+        recipe.texts = tuple(caption(rng, name, style, mood, colour, None) for name in (family, recipe.second))
     else:
         recipe.texts = (caption(rng, family, style, mood, colour, None),)
     if rng.random() < 0.2:
