@@ -12,7 +12,8 @@ import torch
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import AudioConditioner
 from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions
-from tpos_live.conditioning.prompt_bank import Part, PromptBank, fold, slerp
+from tpos_live.conditioning.directed_scene import DirectedScene
+from tpos_live.conditioning.prompt_bank import Part, PromptBank, blend, fold, slerp
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import AudioMode
@@ -61,11 +62,13 @@ class ConditioningBuilder:
         trained_with_audio: bool = True,
         mode: str = "append",
         follow: Callable[[str], None] = lambda prompt: None,
+        scene: DirectedScene | None = None,
     ) -> None:
         """sequence_length: rows of the result, the prompt's plus the audio's. trained_with_audio: the engine was
         trained with audio embeddings. mode: what AUTO means. follow: called with the prompt of each frame; must
-        return at once."""
+        return at once. scene: of the director; None shows the sound's own."""
         self._follow = follow
+        self._scene = scene
         self._trained_with_audio = trained_with_audio
         self._own_mode = mode
         self._bank = bank
@@ -95,46 +98,62 @@ class ConditioningBuilder:
         promptless, modes = self._fade_promptless(now), self._fade_modes(now, snapshot)
         if self._audio is not None:
             self._audio.follow(embedding, now)
+        if self._scene is not None:
+            self._scene.follow(params.direction, now)
         if text is None:
             return None
         if self._prompt_embeds is None:
             self._prompt_embeds = text.new_empty(self._sequence_length, text.shape[1])
-        shares, region = self._shares(params, modes, promptless)
+        shares, scenes = self._shares(params, modes, promptless)
         self._mix(self._prompt_embeds, text, shares.blend, shares.append + shares.fallback)
         parts = self._bank.parts if snapshot["prompt.between"] == "grow" else [(text, 1.0)]
         regions = None
         if len(parts) > 1 or shares.mood > 0:
-            regions = self._regions(self._prompt_embeds, parts, shares, region)
+            regions = self._regions(self._prompt_embeds, parts, shares, scenes)
         edits = None
         if shares.semantic > 0 and self._audio is not None:
-            found = self._audio.directions(int(snapshot["audio.guidance.directions"]))
+            found = self._directions(int(snapshot["audio.guidance.directions"]))
             edits = self._edits(self._prompt_embeds, found, shares.semantic)
         return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt)
 
-    def _shares(
-        self, params: FrameParams, modes: dict[str, float], promptless: float
-    ) -> tuple[_Shares, torch.Tensor | None]:
-        """The audio's shares, and the embeddings of its region where it has one."""
+    def _shares(self, params: FrameParams, modes: dict[str, float], promptless: float) -> tuple[_Shares, list[Part]]:
+        """The audio's shares, and the scenes of its region, weights of sum 1; none where it has no region."""
         if self._audio is None or params.audio_weight <= 0:
-            return _Shares(), None
+            return _Shares(), []
         strength = self._audio.strength()
         strength += (min(strength / ALONE, 1.0) - strength) * promptless
         share = min(params.audio_weight * strength, 1.0)
-        region, area, mood = None, 0.0, 0.0
+        scenes: list[Part] = []
+        area = mood = 0.0
         if modes["grow"] > 0:
-            region, confidence = self._audio.scene()
-            area = region_area(share) * confidence
+            own, confidence = self._audio.scene()
+            scenes = self._directed(own)
+            if self._scene is not None:
+                confidence += (1.0 - confidence) * self._scene.directed
+            if promptless < 1.0:
+                scenes = [(blend(scenes), 1.0)]  # beside a prompt each scene more would cost a row of the UNet's batch
+            area = min(region_area(share) * confidence * params.direction.area, 1.0)
             area = (area + (1.0 - area) * promptless * min(strength / ALONE, 1.0)) * modes["grow"]
             mood = strength * min(params.audio_weight / FULL_MOOD, 1.0) * modes["grow"]
         return _Shares(
             share * modes["blend"], share * modes["append"], share * modes["semantic"], area, mood,
             share * modes["grow"],
-        ), region  # fmt: skip
+        ), scenes  # fmt: skip
+
+    def _directed(self, own: torch.Tensor) -> list[Part]:
+        """The sound's own states, or those of the director's scenes."""
+        return [(own, 1.0)] if self._scene is None else self._scene.parts(own)
+
+    def _directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
+        """Where semantic guidance leads: to what is heard, or to the director's scene."""
+        assert self._audio is not None
+        found = self._audio.directions(most)
+        return [(blend(self._directed(states)), weight) for states, weight in found]
 
     def _mix(self, rows: torch.Tensor, text: torch.Tensor, blended: float, appended: float) -> None:
         """Write a text's embeddings and the audio into `rows`: the text rotated towards the audio, the audio behind."""
         if blended > 0 and self._audio is not None:
-            text = slerp(text, self._audio.sentence().to(text), blended)
+            text = slerp(text, blend(self._directed(self._audio.sentence())).to(text), blended)
         self._fill(rows, text)
         if len(rows) > len(text) and appended > 0 and self._audio is not None:
             rest = rows[len(text) :]
@@ -142,19 +161,20 @@ class ConditioningBuilder:
             rest.copy_(heard * appended if self._trained_with_audio else slerp(rest, heard, appended))
 
     def _regions(
-        self, prompt_embeds: torch.Tensor, parts: list[Part], shares: _Shares, region: torch.Tensor | None
+        self, prompt_embeds: torch.Tensor, parts: list[Part], shares: _Shares, scenes: list[Part]
     ) -> Regions | None:
-        """One region per prompt, and the audio's; None where one is left, which is then written to `prompt_embeds`."""
+        """One region per prompt, and per scene of the audio's; None where one is left, which is then written to
+        `prompt_embeds`."""
         if self._region_embeds is None:
             self._region_embeds = prompt_embeds.new_empty(MAX_REGIONS, *prompt_embeds.shape)
         weights: list[float] = []
         if shares.region < 1.0 - _SMALL:
-            for states, weight in parts if shares.region <= _SMALL else fold(parts, MAX_REGIONS - 1):
+            for states, weight in parts if shares.region <= _SMALL else fold(parts, MAX_REGIONS - len(scenes)):
                 self._mix(self._region_embeds[len(weights)], states, shares.blend, shares.append)
                 weights.append(weight * (1.0 - shares.region))
-        if shares.region > _SMALL and region is not None:
-            self._fill(self._region_embeds[len(weights)], region.to(prompt_embeds))
-            weights.append(shares.region)
+        for states, weight in scenes if shares.region > _SMALL else []:
+            self._fill(self._region_embeds[len(weights)], states.to(prompt_embeds))
+            weights.append(weight * shares.region)
         self._add_mood(self._region_embeds[: len(weights)], shares.mood)
         if len(weights) == 1:
             prompt_embeds.copy_(self._region_embeds[0])

@@ -139,6 +139,8 @@ KEYS: tuple[Key, ...] = (
     Key(("T",), "tap the tempo, four times or more", _fire("tempo.tap")),
     Key(("Y",), "the next beat is now", _fire("tempo.resync")),
     Key(("R",), "another seed", _fire("seed.random")),
+    Key(("D",), "director on or off", _toggle("director")),
+    Key(("G",), "next scene of the director, at the next bar", _fire("director.next")),
     Key(("+",), "gain up 1 dB", _nudge("audio.gain", _GAIN_STEP)),
     Key(("-",), "gain down 1 dB", _nudge("audio.gain", -_GAIN_STEP)),
     Key(("Ctrl+A",), "next sound input", _ask("next_device")),

@@ -14,6 +14,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 from tpos_live.control.osc_router import osc_value
 from tpos_live.control.osc_targets import LEASE, Target, Targets
+from tpos_live.core.direction import SECTIONS
 from tpos_live.core.parameter import Value
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
@@ -46,6 +47,8 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "tempo": (lambda s: s.tempo, "BPM, 0 while unknown"),
     "confidence": (lambda s: s.confidence, "confidence of the beat, 0 to 1"),
     "beat": (lambda s: s.beat_phase, "phase of the beat, 0 to 1"),
+    "energy": (lambda s: s.energy, "energy of the music against its own usual one, 0 to 1"),
+    "tension": (lambda s: s.tension, "how far a build-up is, 0 to 1"),
     "magnitude": (lambda s: s.density, "density of the sound, independent of its level, 0 to 1"),
     "dropped": (lambda s: s.samples_lost, "samples of sound lost"),
     "record_dropped": (lambda s: s.record_dropped, "shown frames that are not in the recording"),
@@ -64,6 +67,11 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
     "showing": (lambda s: s.showing, "where it comes from: prompt, a slot of the bank, or slots with their weights"),
     "understood": (lambda s: s.understood, "what the engine understands of the prompt, and what not"),
     "heard": (lambda s: s.heard, "name of the sound; empty in silence"),
+    "section": (
+        lambda s: s.section,
+        "section of the music: " + ", ".join(SECTIONS) + "; empty while the director is off",
+    ),
+    "decision": (lambda s: s.decision, "what the director has decided last, and why"),
     "error": (lambda s: s.message, "what is wrong and what to do; empty if nothing is"),
     "engine": (lambda s: s.engine, "name of the engine"),
     "accelerator": (lambda s: s.backend, "backend that really runs"),

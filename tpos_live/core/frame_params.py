@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tpos_live.core.direction import NO_DIRECTION, Direction
 from tpos_live.core.parameters import LORAS
 
 
@@ -17,7 +18,8 @@ class FrameParams:
     drift of the noise field so far, in frame widths and heights (not wrapped). zoom_steady: steady zoom so far,
     octaves. zoom, rotate: relative size (0 = none) and degrees, for post-processing. bloom, exposure (stops),
     saturation, level: post-processing. intensity, strength, guidance, audio_guidance: engine. cut_index: counts
-    confirmed drops; each changes palette and seed. loras: weights of the engine's live LoRAs, times its own.
+    confirmed drops; each changes palette and seed. loras: weights of the engine's live LoRAs, times its own. direction:
+    the director's, whose zoom, roll and drift the fields above contain.
     """
 
     time: float = 0.0
@@ -41,6 +43,7 @@ class FrameParams:
     audio_guidance: float = 2.0
     cut_index: int = 0
     loras: tuple[float, ...] = (1.0,) * len(LORAS)
+    direction: Direction = NO_DIRECTION
 
 
 Velocity = tuple[float, ...]

@@ -223,6 +223,21 @@ def _tempo() -> Iterator[Parameter]:
     )
 
 
+def _director() -> Iterator[Parameter]:
+    text = "let the music's sections choose the scene beside the prompt, place and size, camera and palette"
+    yield Parameter("director", _B, True, text)
+    text = "how often the scene of the music changes: 2 is twice as often, 0 is never"
+    yield Parameter("director.scenes", _F, 1.0, text, 0, 2, "x")
+    yield Parameter("director.cuts", _F, 1.0, "share of drops that cut to the next scene; the others blend", 0, 1)
+    text = "how far the section changes the area of the scene beside a prompt"
+    yield Parameter("director.area", _F, 1.0, text, 0, 2, "x")
+    text = "how far the frame moves in size and place from section to section"
+    yield Parameter("director.framing", _F, 1.0, text, 0, 2, "x")
+    yield Parameter("director.camera", _F, 1.0, "speed of the director's drift", 0, 2, "x")
+    yield Parameter("director.palette", _F, 1.0, "how far the palette moves at a section", 0, 2, "x")
+    yield Parameter("director.next", _X, False, "the next scene, at the next bar")
+
+
 def _finish() -> Iterator[Parameter]:
     yield Parameter("finish.bloom", _F, 0.35, "glow of bright parts", 0, 2, smoothing=0.1)
     yield Parameter("finish.light", _F, 0.0, "exposure", -3, 3, "stops", smoothing=0.1)
@@ -278,5 +293,5 @@ def _map() -> Iterator[Parameter]:
             yield Parameter(f"{name}.release", _F, d.release, "release", 0, 30, "s")
 
 
-_GROUPS = (_prompts, _image, _audio, _tempo, _finish, _output, _show, _map)
+_GROUPS = (_prompts, _image, _audio, _tempo, _director, _finish, _output, _show, _map)
 TABLE: Mapping[str, Parameter] = MappingProxyType({p.name: p for group in _GROUPS for p in group()})

@@ -48,6 +48,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         ),
         Line("tempo", tempo, INK if status.tempo > 0 else DIM),
         Line("heard", heard, INK if status.heard else DIM),
+        *_directed(status),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
@@ -74,6 +75,14 @@ def _recording(status: Status) -> list[Line]:
         ),
         *([Line("disk", left, WARN if minutes < 10 else INK)] if minutes else []),
     ]
+
+
+def _directed(status: Status) -> list[Line]:
+    """The section of the music, and the director's newest decision; nothing while it is off."""
+    if not status.section:
+        return []
+    rows = [Line("section", f"{status.section} · energy {status.energy:.0%}")]
+    return rows + ([Line("decided", status.decision)] if status.decision else [])
 
 
 def _understood(line: str) -> list[Line]:

@@ -28,14 +28,16 @@ GRAIN_RATE = 24
 
 @dataclass(frozen=True)
 class PostFxParams:
-    """zoom: factor, 1.03 = 3 % larger. rotate: degrees clockwise. mix: 0 shows the previous frame, 1 the newest.
-    contrast, mean: contrast of the blend about its mean colour (sRGB 0 to 1), which compensates the loss by averaging.
-    pan_old, pan_new: displacement of each frame's content, in fractions, to the right and down. bloom: strength.
-    exposure: stops. saturation: 1 = unchanged. level: master fade 0 to 1. grain: standard deviation, 1 = full scale.
-    seed: of grain and dither. detail: displacement by turbulence, standard deviation in engine pixels, where the frame
-    is enlarged. detail_turn: rotations of the turbulence so far. detail_at: its drift, as pan_new."""
+    """zoom: factor, 1.03 = 3 % larger. place: where the frame stands in the enlarged image, off its centre, in
+    fractions of the image to the right and down. rotate: degrees clockwise. mix: 0 shows the previous frame, 1 the
+    newest. contrast, mean: contrast of the blend about its mean colour (sRGB 0 to 1), which compensates the loss by
+    averaging. pan_old, pan_new: displacement of each frame's content, in fractions, to the right and down. bloom:
+    strength. exposure: stops. saturation: 1 = unchanged. level: master fade 0 to 1. grain: standard deviation, 1 = full
+    scale. seed: of grain and dither. detail: displacement by turbulence, standard deviation in engine pixels, where the
+    frame is enlarged. detail_turn: rotations of the turbulence so far. detail_at: its drift, as pan_new."""
 
     zoom: float = 1.0
+    place: tuple[float, float] = (0.0, 0.0)
     rotate: float = 0.0
     mix: float = 1.0
     contrast: float = 1.0
@@ -94,6 +96,7 @@ def postfx_params(
                     contrast = 1.0 / math.sqrt(mix**2 + (1 - mix) ** 2 + 2 * mix * (1 - mix) * similarity)
     return PostFxParams(
         zoom=max(1.0 + params.zoom, 0.1),
+        place=(params.direction.x, params.direction.y),
         rotate=params.rotate,
         mix=mix,
         contrast=contrast,

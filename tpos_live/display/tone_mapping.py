@@ -108,7 +108,8 @@ def place_image(postfx: PostFxParams, image: tuple[int, int], output: tuple[int,
     cos, sin = math.cos(angle) / (scale * postfx.zoom), math.sin(angle) / (scale * postfx.zoom)
     a, b = cos / image[0], sin / image[0]
     c, d = -sin / image[1], cos / image[1]
-    shift = (0.5 - (a * width + b * height) / 2, 0.5 - (c * width + d * height) / 2)
+    x, y = postfx.place
+    shift = (0.5 + x - (a * width + b * height) / 2, 0.5 + y - (c * width + d * height) / 2)
     return ImagePlacement((output[0] - width) // 2, (output[1] - height) // 2, width, height, (a, b, c, d), shift)
 
 

@@ -92,7 +92,9 @@ def evaluate_picture(examples: Iterator[Example], seed: int, as_json: bool) -> l
     scene, and whether its phrase alone, as a prompt, is drawn so that the classifier names it.
     """
     settings = load_settings({"engine.name": "ember"})
-    values: dict[str, float | int | str] = {"prompt": "", "audio.weight": 1.0, "audio.mode": "blend", "seed": seed}
+    values: dict[str, float | int | str] = {
+        "prompt": "", "audio.weight": 1.0, "audio.mode": "blend", "seed": seed, "director": False,
+    }  # fmt: skip
     snapshot = ParameterStore({**settings.start_values(), **values}).snapshot()
     with Pipeline(settings, live=False) as pipeline:
         improve(pipeline)

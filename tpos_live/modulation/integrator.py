@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tpos_live.core.direction import NO_DIRECTION, Direction
 from tpos_live.core.envelope import follow
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
@@ -57,11 +58,15 @@ class ModulationIntegrator:
     _matrix: ModulationMatrix = field(default_factory=ModulationMatrix)
     _beat_lookahead: BeatLookahead = field(default_factory=BeatLookahead)
 
-    def step(self, features: Features, snapshot: Snapshot, heard_at: float, delay: float = 0.0) -> FrameParams:
+    def step(
+        self, features: Features, snapshot: Snapshot, heard_at: float, delay: float = 0.0,
+        direction: Direction = NO_DIRECTION,
+    ) -> FrameParams:  # fmt: skip
         """Advance by one hop.
 
         heard_at: perf_counter at which the newest sample of the hop arrived. delay: measured seconds from sound in the
-        room to light on the screen; predicted beats are drawn earlier by it and by tempo.trim.
+        room to light on the screen; predicted beats are drawn earlier by it and by tempo.trim. direction: the
+        director's of this hop.
         """
         dt = HOP_SECONDS
         now = self._smoother.step(snapshot, dt)
@@ -71,8 +76,8 @@ class ModulationIntegrator:
         sums, speed = self._add(parts, features)
         speed = 0.0 if snapshot["pause"] else now["seed.walk"] * speed
         self.noise_position += speed * dt
-        self.pan_x += now["motion.pan_x"] * speed * dt
-        self.pan_y += now["motion.pan_y"] * speed * dt
+        self.pan_x += (now["motion.pan_x"] + direction.drift_x) * speed * dt
+        self.pan_y += (now["motion.pan_y"] + direction.drift_y) * speed * dt
         self.zoom_steady += now["motion.zoom"] * speed * dt
         self.sounding = follow(self.sounding, 1.0 - features.silence, SOUND_ATTACK, SOUND_RELEASE, dt)
         return FrameParams(
@@ -83,8 +88,8 @@ class ModulationIntegrator:
             pan_x=self.pan_x,
             pan_y=self.pan_y,
             zoom_steady=self.zoom_steady,
-            zoom=_clip(sums["zoom"], -0.5, 0.5),
-            rotate=now["motion.rotate"] + sums["rotate"],
+            zoom=_clip(sums["zoom"] + direction.zoom, -0.5, 0.5),
+            rotate=now["motion.rotate"] + sums["rotate"] + direction.roll,
             bloom=max(now["finish.bloom"] + sums["bloom"], 0.0),
             exposure=_clip(now["finish.light"] + sums["light"], -3.0, 3.0),
             saturation=_clip(now["finish.saturation"] + sums["saturation"], 0.0, 2.0),
@@ -97,6 +102,7 @@ class ModulationIntegrator:
             audio_guidance=now["audio.guidance"],
             cut_index=self.cut_index,
             loras=tuple(now[name] for name in LORAS),
+            direction=direction,
         )
 
     def _count_beats(self, features: Features, dt: float) -> None:

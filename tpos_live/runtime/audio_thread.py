@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from tpos_live.audio.source import AudioSource, Chunk, SourceState
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
@@ -14,6 +14,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
+from tpos_live.director.director import Director
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features
 from tpos_live.modulation.integrator import ModulationIntegrator
@@ -25,17 +26,25 @@ class AudioProcessor:
     """Processes chunks of audio and publishes the results.
 
     Thread contract: one thread calls `process`; `frame_params`, `embedding` and `features` hold the newest records and
-    may be read from anywhere, and `tagger.name` too. Nothing depends on the size of the chunks.
+    may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered`. Nothing depends on
+    the size of the chunks.
     """
 
-    def __init__(self, encoder: AudioEncoder, delay: Callable[[], float] = lambda: 0.0) -> None:
-        """delay: seconds from sound in the room to light on the screen; called for each chunk."""
+    def __init__(
+        self,
+        encoder: AudioEncoder,
+        delay: Callable[[], float] = lambda: 0.0,
+        offered: Container[str] | None = None,
+    ) -> None:
+        """delay: seconds from sound in the room to light on the screen; called for each chunk. offered: scenes that the
+        engine draws, None for all."""
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.embedding: Mailbox[AudioEmbedding] = Mailbox()
         self.features = Features()
         self.tagger = Tagger(encoder)
+        self.director = Director(offered)
         self._extractor = FeatureExtractor()
         self._integrator = ModulationIntegrator()
         self.times = StageTimes(("analysis", "encoder"))
@@ -46,7 +55,8 @@ class AudioProcessor:
         heard = self._extractor.push(chunk.mono, snapshot)
         params, delay = None, self.delay() if heard else 0.0
         for features in heard:
-            params = self._integrator.step(features, snapshot, chunk.captured_at, delay)
+            direction = self.director.step(features, self.tagger.name, snapshot)
+            params = self._integrator.step(features, snapshot, chunk.captured_at, delay, direction)
         if params is not None:
             self.features = heard[-1]
             self.frame_params.put(params)

@@ -136,6 +136,7 @@ class EngineLoader:
 
     def _update_status(self, pipeline: Pipeline) -> None:
         engine, generator = pipeline.engine, pipeline.generator
+        self._audio_processor.director.offered = pipeline.offered
         self._status_registry.update(
             engine=engine.name,
             backend=generator.backend.name,

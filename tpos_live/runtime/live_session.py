@@ -260,6 +260,7 @@ class LiveSession:
             return {}
         now = time.perf_counter()
         sound, heard = self.sound.status(now), self.audio_processor.features
+        direction = self._frame_params().direction
         return {
             "sound_state": sound.state.value,
             "sound_name": sound.name,
@@ -272,6 +273,10 @@ class LiveSession:
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
             "heard": self.audio_processor.tagger.name,
+            "section": direction.section,
+            "energy": direction.energy,
+            "tension": direction.tension,
+            "decision": direction.decision,
             "density": embedding.density if (embedding := self.audio_processor.embedding.latest()) else 0.0,
             "message": sound.message or (self.pipeline.problem if self.pipeline else ""),
         }

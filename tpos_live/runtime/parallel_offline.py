@@ -153,7 +153,8 @@ def _work(
         with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
             _prepare(pipeline, first=rank == 0, ready=ready)
             snapshot = ParameterStore(values).snapshot()
-            drives = analyze(pipeline, audio_processor := AudioProcessor(pipeline.encoder), snapshot, sound, fps)
+            audio_processor = AudioProcessor(pipeline.encoder, offered=pipeline.offered)
+            drives = analyze(pipeline, audio_processor, snapshot, sound, fps)
             for k, params in enumerate(drives):
                 built = pipeline.builder.build(params.time, snapshot, params, audio_processor.embedding.latest())
                 assert built is not None  # not live: it waits for the prompt

@@ -13,6 +13,7 @@ from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.conditioning.audio_conditioner import AudioConditioner, SentenceSpaceEncoder
 from tpos_live.conditioning.builder import ConditioningBuilder
+from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, sound_phrases
 from tpos_live.conditioning.projection import ProjectedConditioner, ProjectionError, find_projection
 from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
@@ -74,6 +75,8 @@ class Pipeline:
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.message = ""
         """Which engine was chosen and why, and why not the trained encoder; one line each."""
+        self.offered: frozenset[str] | None = None
+        """Scenes that the engine draws, for the director; None for all."""
 
     def __enter__(self) -> Self:
         """Raises EngineError."""
@@ -91,18 +94,21 @@ class Pipeline:
     def _build(self, path: Path, size: tuple[int, int], backend: str, device: str | None = None) -> None:
         """Load an engine and everything that depends on it. size: (0, 0) = the engine's own."""
         self._path, self._device = path, device
+        self.offered = offered_scenes(path)
         self.engine = engine = load_engine(path, device=device, lazy=True)
         self.generator = self._make_generator(size if size[0] else self._own_size(), backend)
         # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
         vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
         rewriter = PromptRewriter(vocabulary)
         texts = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live, rewrite=rewriter))
+        scenes = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live))
         rows, own = self.generator.prompt_length, self.engine.metadata.audio_mode
         self._prompt_report = self._stack.enter_context(PromptReport(vocabulary, synchronous=not self._live))
         follow = self._prompt_report.follow
         self.builder = ConditioningBuilder(
-            PromptBank(texts), self._audio_conditioner(), rows, self.engine.trained_with_audio, own, follow
-        )
+            PromptBank(texts), self._audio_conditioner(), rows, self.engine.trained_with_audio, own, follow,
+            DirectedScene(scenes),
+        )  # fmt: skip
         self._texts = texts
 
     def _audio_conditioner(self) -> AudioConditioner | None:
@@ -124,7 +130,7 @@ class Pipeline:
                     called, places, projection.to(engine.device), rows, first, encoder.csls_scorer(places)
                 )
         return choose_audio_conditioner(
-            encoder, engine.encode_all, rows, engine.trained_with_audio, first, offered_scenes(self._path)
+            encoder, engine.encode_all, rows, engine.trained_with_audio, first, self.offered
         )
 
     def _build_built_in(self, why: str) -> None:

@@ -119,7 +119,9 @@ class FrameConditioner:
         self, out: torch.Tensor, request: FrameRequest, embeds: torch.Tensor, second: torch.Tensor | None, share: float
     ) -> None:
         params, scalars = request.params, self._unet_tokens.scalars
-        values = scalars.at(request.seed, params.cut_index, params.noise_position, params.intensity, share)
+        values = scalars.at(
+            request.seed, params.cut_index, params.noise_position, params.intensity, share, params.direction.palette
+        )
         self._unet_tokens.fill(out, embeds, values, second)
 
     def _in_one_pass(self, regions: Regions) -> bool:

@@ -197,8 +197,11 @@ class SeedScalars:
         self.cyclic = torch.tensor([scalar.cyclic for scalar in scalars], dtype=torch.bool)
         self._normal = NormalDist()
 
-    def at(self, seed: int, look: int, walk: float, intensity: float, share: float = 0.0) -> list[float]:
-        """Values in the order of the metadata. share: of a second prompt.
+    def at(
+        self, seed: int, look: int, walk: float, intensity: float, share: float = 0.0, palette: float = 0.0
+    ) -> list[float]:
+        """Values in the order of the metadata. share: of a second prompt. palette: turns to add to
+        cyclic seed scalars.
 
         A cyclic seed scalar goes round at its rate, from a place and in a direction of the seed. One that
         is not cyclic wanders: a Gaussian walk as smooth as the noise's, through the normal distribution
@@ -215,7 +218,7 @@ class SeedScalars:
                 value = scalar.rate * walk % 1.0
             elif scalar.cyclic:
                 start, side = _few(seed, look, 255, n, 2)
-                value = (self._normal.cdf(start) + math.copysign(scalar.rate, side) * walk) % 1.0
+                value = (self._normal.cdf(start) + math.copysign(scalar.rate, side) * walk + palette) % 1.0
             else:
                 value = self._normal.cdf(self._wander(seed, look, n, scalar.rate * walk * 3.0))
             values.append(value)

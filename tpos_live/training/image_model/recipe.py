@@ -53,8 +53,9 @@ class Recipe:
     """One image. share: part of the area that `second` covers, in [0, 1].
 
     texts: one caption, or the prompts of both scenes. weight: of the second prompt where the image is one of a fade
-    between the two, None elsewhere; the UNet is then told what `paired` makes of it. voice: the mood that the audio tokens tell, with weight `loud` in
-    [0, 1]; empty for silence. heard: what it means. scalars: intensity, hue and phase.
+    between the two, None elsewhere; the UNet is then told what `paired` makes of it. voice: the mood that the audio
+    tokens tell, with weight `loud` in [0, 1]; empty for silence. heard: what it means. scalars: intensity, hue and
+    phase.
     """
 
     family: str

@@ -1,0 +1,205 @@
+"""The director: decisions on the bar grid, from made features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECTION, PEAK, SILENCE, Direction
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
+from tpos_live.director.bar_clock import BarClock
+from tpos_live.director.director import SCENE_SECONDS, Director
+from tpos_live.director.scene_table import SCENES
+from tpos_live.director.sections import SectionTracker
+from tpos_live.features.features import HOP_SECONDS, Features
+
+BPM = 120.0
+BAR = 2.0
+
+
+def music(seconds: float, start: float = 0.0, **other: float) -> Iterator[Features]:
+    """Features of steady music at 120 BPM."""
+    steady = Features(tempo=BPM, confidence=1.0, gate=True, silence=0.0, energy=0.5)
+    for hop in range(round(seconds / HOP_SECONDS)):
+        now = start + hop * HOP_SECONDS
+        beats = now * BPM / 60
+        phases = {"beat_phase": beats % 1.0, "bar_phase": beats / 4 % 1.0, "beats": int(beats)}
+        yield replace(steady, time=now, **phases, **other)  # type: ignore[arg-type]
+
+
+def song() -> Iterator[Features]:
+    """Silence, an intro, a main part, a breakdown, a build-up, a drop, a peak; 2 minutes."""
+    now = 0.0
+    for seconds, values in (
+        (4, {"silence": 1.0, "energy": 0.0}), (16, {"energy": 0.2}), (24, {"energy": 0.55}), (16, {"energy": 0.2}),
+        (8, {"energy": 0.4, "buildup": 0.8, "tension": 0.8}), (0.01, {"energy": 0.9, "drop": 1.0}),
+        (51.99, {"energy": 0.9}),
+    ):  # fmt: skip
+        yield from music(seconds, now, **values)
+        now += seconds
+
+
+def snapshot(**values: object) -> Snapshot:
+    return ParameterStore({name.replace("_", "."): value for name, value in values.items()}).snapshot()  # type: ignore[misc]
+
+
+def follow(
+    features: Iterator[Features], shown: Snapshot, label: str = "techno music", **made: object
+) -> list[Direction]:
+    director = Director(**made)  # type: ignore[arg-type]
+    return [director.step(one, label, shown) for one in features]
+
+
+def at(directions: list[Direction], seconds: float) -> Direction:
+    return directions[round(seconds / HOP_SECONDS)]
+
+
+def test_a_song_is_told_in_sections() -> None:
+    found = follow(song(), snapshot(seed=3))
+    names = [found[0].section]
+    names += [after.section for before, after in pairwise(found) if after.section != before.section]
+    assert names == [SILENCE, INTRO, MAIN, BREAKDOWN, BUILD_UP, PEAK]
+
+
+def test_a_drop_changes_scene_palette_and_frame_in_one_hop() -> None:
+    found = follow(song(), snapshot(seed=3))
+    before, after = at(found, 67.98), at(found, 68.02)
+    assert after.scene != before.scene and after.fade == 0.0 and after.decision.startswith("drop: cut to ")
+    assert abs(after.palette - before.palette) > 0.2
+    assert abs(after.zoom - before.zoom) + abs(after.x - before.x) > 0.05
+    assert next(scene for scene in SCENES if scene.text == after.scene).energy >= 0.6
+
+
+def test_without_drops_everything_but_the_fade_moves_smoothly() -> None:
+    found = follow(music(120.0), snapshot(seed=1))
+    for name in ("zoom", "x", "y", "area", "palette", "drift_x", "drift_y"):
+        steps = [abs(getattr(b, name) - getattr(a, name)) for a, b in pairwise(found)]
+        assert max(steps) < 0.004, name
+    assert max(abs(b.roll - a.roll) for a, b in pairwise(found)) < 0.06
+    assert all(direction.fade >= BAR for direction in found if direction.scene)
+
+
+def test_decisions_fall_on_downbeats() -> None:
+    found = follow(music(180.0), snapshot(seed=1))
+    changes = [n for n in range(1, len(found)) if found[n].scene != found[n - 1].scene]
+    assert len(changes) >= 4
+    for n in changes:
+        phase = n * HOP_SECONDS / BAR % 1.0
+        assert min(phase, 1 - phase) < 0.02
+
+
+@pytest.mark.parametrize("depth", [0.5, 1.0, 2.0])
+def test_scenes_last_as_long_as_their_depth_says(depth: float) -> None:
+    found = follow(music(240.0), snapshot(seed=1, director_scenes=depth))
+    changes = [n * HOP_SECONDS for n in range(1, len(found)) if found[n].scene != found[n - 1].scene]
+    lasted = [after - before for before, after in pairwise(changes)]
+    assert lasted and min(lasted) >= SCENE_SECONDS[0] / depth - BAR
+    assert max(lasted) <= SCENE_SECONDS[2] / depth + BAR
+
+
+@pytest.mark.parametrize("kind", ["techno music", "ambient music", "rock music", "piano music", "jazz music", "music"])
+def test_no_scene_comes_twice_within_five_minutes(kind: str) -> None:
+    found = follow(music(290.0), snapshot(seed=5), kind)
+    scenes = [b.scene for a, b in pairwise(found) if a.scene != b.scene]
+    assert len(scenes) >= 5 and len(set(scenes)) == len(scenes)
+
+
+def test_all_of_it_is_off_by_one_switch() -> None:
+    assert set(follow(song(), snapshot(director=False))) == {NO_DIRECTION}
+
+
+def test_switched_off_in_a_show_the_frame_goes_back_without_a_jump() -> None:
+    director, on, off = Director(), snapshot(seed=2), snapshot(seed=2, director=False)
+    for features in song():
+        last = director.step(features, "techno music", on)
+    assert last.zoom > 0.1
+    seen = [last, *(director.step(features, "techno music", off) for features in music(6.0))]
+    assert max(abs(b.zoom - a.zoom) for a, b in pairwise(seen)) < 0.02
+    assert seen[-1] == NO_DIRECTION and seen[1].scene == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("framing", ("zoom", "x", "y", "roll")),
+        ("camera", ("drift_x", "drift_y")),
+        ("palette", ("palette",)),
+        ("scenes", ("scene", "changes")),
+    ],
+)
+def test_each_rule_is_off_at_depth_0(name: str, fields: tuple[str, ...]) -> None:
+    for direction in follow(song(), snapshot(**{f"director_{name}": 0.0}))[::50]:
+        for field in fields:
+            assert not getattr(direction, field)
+
+
+def test_area_at_depth_0_is_what_it_was_without() -> None:
+    assert {direction.area for direction in follow(song(), snapshot(director_area=0.0))} == {1.0}
+
+
+def test_no_cuts_where_none_are_wanted() -> None:
+    found = follow(song(), snapshot(director_cuts=0.0))
+    assert at(found, 68.5).decision.startswith("drop: blend to ") and at(found, 68.5).fade > 0
+
+
+def test_the_same_seed_and_music_give_the_same_directions_another_seed_others() -> None:
+    one, again, other = (follow(song(), snapshot(seed=seed)) for seed in (7, 7, 8))
+    assert one == again
+    assert [d.scene for d in one[::100]] != [d.scene for d in other[::100]]
+
+
+def test_what_is_no_music_shows_its_own_scene() -> None:
+    assert {direction.scene for direction in follow(music(30.0), snapshot(), "rain on surface")} == {""}
+    director, shown = Director(), snapshot()
+    for features in music(20.0):
+        during = director.step(features, "rock music", shown)
+    for features in music(1.0, 20.0):  # a cheer between two bars
+        assert director.step(features, "applause", shown).scene == during.scene != ""
+    for features in music(10.0, 21.0):
+        after = director.step(features, "rain on surface", shown)
+    assert after.scene == ""
+
+
+def test_only_offered_scenes_are_chosen() -> None:
+    offered = {"the sea", "breaking waves", "a campfire"}
+    found = follow(music(200.0), snapshot(), "music", offered=offered)
+    assert {direction.scene for direction in found} - {""} <= offered
+    assert {direction.scene for direction in follow(music(30.0), snapshot(), offered={"nothing of ours"})} == {""}
+
+
+def test_next_takes_another_scene_at_the_next_bar() -> None:
+    store, director = ParameterStore({"seed": 4}), Director()
+    for features in music(20.5):
+        before = director.step(features, "techno music", store.snapshot())
+    store.trigger("director.next")
+    seen = [director.step(features, "techno music", store.snapshot()) for features in music(3.0, 20.5)]
+    changed = [n for n, direction in enumerate(seen) if direction.scene != before.scene]
+    assert changed and abs(20.5 + changed[0] * HOP_SECONDS - 22.0) < 0.05
+
+
+def test_without_a_beat_bars_last_two_seconds() -> None:
+    clock = BarClock()
+    begins = [n for n in range(1000) if clock.step(Features(energy=0.3, silence=0.0, gate=True))]
+    assert [b - a for a, b in pairwise(begins)] == [200] * (len(begins) - 1)
+
+
+def test_a_tempo_that_jumps_neither_stops_bars_nor_doubles_them() -> None:
+    clock, begins = BarClock(), []
+    for n, features in enumerate([*music(10.03), *music(10.0, 1.3), *music(10.0, 0.2, confidence=0.1)]):
+        if clock.step(features):
+            begins.append(n * HOP_SECONDS)
+    gaps = [b - a for a, b in pairwise(begins)]
+    assert min(gaps) > 0.5 * BAR and max(gaps) <= 1.5 * BAR + 0.02
+
+
+def test_energy_at_a_limit_does_not_flicker() -> None:
+    tracker, names = SectionTracker(), set()
+    for n, features in enumerate(music(60.0)):
+        wave = 0.35 + (0.03 if n // 7 % 2 else -0.03)
+        tracker.step(replace(features, energy=wave), BAR)
+        if n > 1000:
+            names.add(tracker.name)
+    assert len(names) == 1

@@ -1,0 +1,53 @@
+"""The table of scenes against what the shipped engine and encoder know."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from tpos_live.audio_encoder.load import open_encoder
+from tpos_live.audio_encoder.tagger import LabelScorer
+from tpos_live.conditioning.vocabulary import offered_scenes
+from tpos_live.core.paths import shipped
+from tpos_live.director.scene_choice import REST_SECONDS, SceneChoice
+from tpos_live.director.scene_table import KINDS, SCENES
+
+
+def test_every_kind_is_a_label_of_the_shipped_encoder() -> None:
+    encoder, _ = open_encoder()
+    assert isinstance(encoder, LabelScorer)
+    assert set(KINDS) <= set(encoder.labels)
+
+
+def test_the_shipped_engine_offers_five_looks_for_every_kind() -> None:
+    offered = offered_scenes(shipped("engines") / "ember")
+    assert offered is not None
+    for kind, kins in KINDS.items():
+        assert len({scene.kin for scene in SCENES if scene.kin in kins and scene.text in offered}) >= 5, kind
+
+
+def test_scenes_are_named_once_and_in_range() -> None:
+    assert len({scene.text for scene in SCENES}) == len(SCENES)
+    assert {kin for kins in KINDS.values() for kin in kins} <= {scene.kin for scene in SCENES}
+    assert all(0 <= scene.energy <= 1 and 0 <= scene.light <= 1 for scene in SCENES)
+
+
+@pytest.mark.parametrize("energy", [0.1, 0.9])
+def test_energy_chooses(energy: float) -> None:
+    found = [SceneChoice().next("music", energy, 0.5, 0.0, seed, None) for seed in range(40)]
+    energies = {scene.text: scene.energy for scene in SCENES}
+    assert abs(sum(energies[text] for text in found) / len(found) - energy) < 0.3
+    assert len(set(found)) >= 4, "another seed begins elsewhere"
+
+
+def test_a_scene_comes_back_when_there_is_nothing_else() -> None:
+    choice = SceneChoice()
+    found = [choice.next("music", 0.5, 0.5, 30.0 * n, 0, {"the sea", "a campfire", "a neon grid"}) for n in range(12)]
+    assert all(a != b for a, b in pairwise(found))
+
+
+def test_a_look_rests_half_as_long_as_a_scene() -> None:
+    choice, kins = SceneChoice(), {scene.text: scene.kin for scene in SCENES}
+    found = [kins[choice.next("techno music", 0.6, 0.5, 30.0 * n, 1, None)] for n in range(5)]
+    assert len(set(found)) == 5 and REST_SECONDS / 2 >= 30.0 * 4

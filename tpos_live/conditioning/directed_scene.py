@@ -1,0 +1,67 @@
+"""The scene that shows the sound: its own, or the one that the director has chosen, faded from one to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from tpos_live.conditioning.prompt_bank import Part, TextCache
+from tpos_live.core.direction import Direction
+
+OWN = ""
+"""In place of a text: the scene that the sound itself leads to."""
+_SMALL = 1e-3
+
+
+@dataclass
+class _Fade:
+    """From the weights at `began` to one text alone. start: by text, sum 1."""
+
+    start: dict[str, float]
+    text: str
+    began: float
+    seconds: float
+
+
+class DirectedScene:
+    """Follows the director's scene. Belongs to the render thread; never waits.
+
+    A new scene comes when its text is encoded; until then the old one stays.
+    """
+
+    def __init__(self, texts: TextCache) -> None:
+        """texts: encodes scenes; used by nobody else."""
+        self._texts = texts
+        self._fade = _Fade({OWN: 1.0}, OWN, 0.0, 0.0)
+        self._weights = {OWN: 1.0}
+
+    def follow(self, direction: Direction, now: float) -> None:
+        """Take the newest direction at `now`, seconds of the session's clock."""
+        text = direction.scene
+        if text != OWN:
+            self._texts.want([text])
+        if text != self._fade.text and (text == OWN or self._texts.get(text) is not None):
+            # Of more than two scenes at once the weakest goes: a cut within a fade.
+            start = dict(sorted(self._weights.items(), key=lambda part: -part[1])[:2])
+            total = sum(start.values())
+            start = {name: weight / total for name, weight in start.items()}
+            self._fade = _Fade(start, text, now, direction.fade)
+        fade = self._fade
+        part = min(max((now - fade.began) / fade.seconds, 0.0), 1.0) if fade.seconds > 0 else 1.0
+        weights = {name: weight * (1.0 - part) for name, weight in fade.start.items()}
+        weights[fade.text] = weights.get(fade.text, 0.0) + part
+        self._weights = {name: weight for name, weight in weights.items() if weight > _SMALL}
+
+    @property
+    def directed(self) -> float:
+        """Share of the director's scenes in what is shown, 0 to 1."""
+        return 1.0 - self._weights.get(OWN, 0.0)
+
+    def parts(self, own: torch.Tensor) -> list[Part]:
+        """The scenes to show, with weights of sum 1. own: the states of the sound's own scene."""
+        found: list[Part] = []
+        for name, weight in self._weights.items():
+            states = own if name == OWN else self._texts.get(name)
+            found.append((own if states is None else states, weight))
+        return found

@@ -1,0 +1,228 @@
+"""The director: decides on the bar grid which scene accompanies the prompt, where the frame stands, and the palette.
+
+Features and the label of the sound go in, a Direction comes out. Each rule has a depth, a live parameter, and one
+switch turns all of them off. Decisions fall on downbeats; between them only eases and drifts move.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Container
+from dataclasses import dataclass, field
+
+from tpos_live.core.direction import (
+    BREAKDOWN,
+    BUILD_UP,
+    INTRO,
+    MAIN,
+    NO_DIRECTION,
+    PEAK,
+    SILENCE,
+    Direction,
+)
+from tpos_live.core.envelope import follow
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.director import framing
+from tpos_live.director.bar_clock import BarClock
+from tpos_live.director.framing import Framing, Shot
+from tpos_live.director.scene_choice import SceneChoice
+from tpos_live.director.scene_table import KINDS
+from tpos_live.director.sections import SectionTracker
+from tpos_live.features.features import HOP_SECONDS, Features
+
+PHRASE_BARS = 8
+"""Bars of a phrase: a scene without a change of section goes at the end of one."""
+SCENE_SECONDS = (12.0, 24.0, 44.0)
+"""A scene stays so long at least, until the end of a phrase from then on, and at most; all times 1 / depth."""
+SCENE_FADE_BARS = 2.0
+SHOT_BARS = 1.0
+"""Length of the ease from one shot to the next."""
+KIND_SECONDS = 4.0
+"""What is heard must be music, or no music, for so long before the scenes begin or end."""
+AREAS = {SILENCE: 0.6, INTRO: 0.6, BREAKDOWN: 0.8, MAIN: 1.0, BUILD_UP: 1.0, PEAK: 1.25}
+"""Factor on the area of the scene beside a prompt, by section; a build-up's grows by its tension."""
+AREA_SECONDS = 1.5
+PALETTE = {"section": 0.11, "drop": 0.37}
+"""Turns of the palette at a new section or phrase, and at a drop."""
+PALETTE_SECONDS = 2.0
+SWITCH_SECONDS = 1.0
+"""Time in which the frame goes back where the director is turned off."""
+DEPTHS = ("scenes", "cuts", "area", "framing", "camera", "palette")
+DEPTH_SECONDS = 0.3
+"""Time in which a depth follows its parameter, so that a fader moves nothing by a jump."""
+
+
+@dataclass
+class Director:
+    """One step per hop; deterministic: the same features, labels and parameters give the same directions.
+
+    Thread contract: one thread calls `step`; another one may replace `offered`.
+    """
+
+    offered: Container[str] | None = None
+    """Texts of the scenes that the engine draws, None for all; of a scene it does not offer nobody would see much."""
+    _clock: BarClock = field(default_factory=BarClock)
+    _sections: SectionTracker = field(default_factory=SectionTracker)
+    _choice: SceneChoice = field(default_factory=SceneChoice)
+    _framing: Framing = field(default_factory=Framing)
+    _time: float = 0.0
+    _drop: float = 0.0
+    _kind: str = ""
+    _heard: str = ""
+    _heard_for: float = 0.0
+    _scene: str = ""
+    _scene_at: float = -math.inf
+    _fade: float = SCENE_FADE_BARS * 2
+    _changes: int = 0
+    _nexts: int | None = None
+    _next: bool = False
+    _area: float = 1.0
+    _palette: float = 0.0
+    _palette_goal: float = 0.0
+    _shots: int = 0
+    _shot: Shot = field(default_factory=Shot)
+    _on: float = 0.0
+    _decision: str = ""
+    _snapshot: Snapshot | None = None
+    _depths: dict[str, float] = field(default_factory=dict)
+    _goals: dict[str, float] = field(default_factory=dict)
+
+    def step(self, features: Features, label: str, snapshot: Snapshot) -> Direction:
+        """Advance by one hop. label: name of the sound, "" in silence."""
+        self._time += HOP_SECONDS
+        bar = self._clock.step(features)
+        section = self._sections.step(features, self._clock.bar_seconds)
+        dropped = features.drop > self._drop + 0.5
+        self._drop = features.drop
+        self._listen(label)
+        depth = self._follow_depths(snapshot)
+        on = bool(snapshot["director"])
+        self._note_next(snapshot)
+        if on:
+            if dropped:
+                self._at_drop(features, depth, int(snapshot["seed"]))
+            elif section or bar:
+                self._on_bar(features, depth, int(snapshot["seed"]), section)
+        else:
+            self._scene, self._scene_at, self._decision = "", -math.inf, ""
+        return self._move(features, depth, on)
+
+    def _follow_depths(self, snapshot: Snapshot) -> dict[str, float]:
+        """The depths; nothing is computed while the parameters stay."""
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self._goals = {name: float(snapshot[f"director.{name}"]) for name in DEPTHS}
+            if not self._depths:
+                self._depths = dict(self._goals)
+        if self._depths != self._goals:
+            for name, goal in self._goals.items():
+                now = follow(self._depths[name], goal, DEPTH_SECONDS, DEPTH_SECONDS, HOP_SECONDS)
+                self._depths[name] = goal if abs(goal - now) < 1e-4 else now
+        return self._depths
+
+    def _note_next(self, snapshot: Snapshot) -> None:
+        """`director.next` asks for another scene, at the next bar."""
+        fired = snapshot.fired("director.next")
+        if self._nexts is not None and fired != self._nexts:
+            self._next = True
+        self._nexts = fired
+
+    def _listen(self, label: str) -> None:
+        """Follow the kind of music; a moment of something else is none."""
+        if label != self._heard:
+            self._heard_for = self._heard_for if (label in KINDS) == (self._heard in KINDS) else 0.0
+            self._heard = label
+        self._heard_for += HOP_SECONDS
+        if label and label in KINDS and (self._kind or self._heard_for >= KIND_SECONDS / 2):
+            self._kind = label
+        elif label and label not in KINDS and self._heard_for >= KIND_SECONDS:
+            self._kind = ""  # in silence the scene of the music before it stays
+
+    def _at_drop(self, features: Features, depth: dict[str, float], seed: int) -> None:
+        """Scene, palette and frame change together, at once."""
+        said = []
+        rng = random.Random(f"{seed} cut {self._changes}")
+        cut = rng.random() < depth["cuts"]
+        if depth["scenes"] > 0 and self._choose(features, seed, 0.0 if cut else 0.5 * self._clock.bar_seconds, 0.9):
+            said.append(f"{'cut' if cut else 'blend'} to {self._scene}")
+        self._palette_goal += PALETTE["drop"] * depth["palette"]
+        if cut:
+            self._palette = self._palette_goal
+        self._take_shot(seed, 0.0 if cut else 0.5 * self._clock.bar_seconds)
+        self._say("drop", said)
+
+    def _on_bar(self, features: Features, depth: dict[str, float], seed: int, section: bool) -> None:
+        """A bar or a section begins."""
+        phrase = section or int(self._sections.bars + 0.5) % PHRASE_BARS == 0
+        said = []
+        if self._wants_scene(depth["scenes"], section, phrase):
+            calm = 2.0 if self._sections.name in (INTRO, BREAKDOWN, SILENCE) else 1.0
+            fade = calm * SCENE_FADE_BARS * self._clock.bar_seconds
+            if self._choose(features, seed, fade, features.energy):
+                said.append(f"blend to {self._scene}" if self._scene else "the sound's own scene")
+        if phrase:
+            self._palette_goal += PALETTE["section"] * depth["palette"]
+            self._take_shot(seed, SHOT_BARS * max(self._clock.bar_seconds, 1.5))
+        if section or said:
+            self._say(self._sections.name, said)
+
+    def _wants_scene(self, depth: float, section: bool, phrase: bool) -> bool:
+        """Whether it is time for another scene."""
+        asked, self._next = self._next, False
+        if (self._kind == "") != (self._scene == "") or asked:
+            return depth > 0 or asked
+        if depth <= 0 or not self._kind or self._sections.name == SILENCE:
+            return False
+        least, phrases, most = (seconds / depth for seconds in SCENE_SECONDS)
+        stood = self._time - self._scene_at
+        return stood >= least and (section or (phrase and stood >= phrases) or stood >= most)
+
+    def _choose(self, features: Features, seed: int, fade: float, energy: float) -> bool:
+        """Take the next scene; whether it is another one than before."""
+        text = ""
+        if self._kind:
+            light = features.high_presence / (features.high_presence + features.bass_presence + 1e-3)
+            text = self._choice.next(self._kind, energy, light, self._time, seed, self.offered)
+        changed = text != self._scene
+        self._scene, self._scene_at, self._fade = text, self._time, fade
+        self._changes += changed
+        return changed
+
+    def _take_shot(self, seed: int, seconds: float) -> None:
+        self._shots += 1
+        self._shot = framing.draw(self._sections.name, self._shot, random.Random(f"{seed} shot {self._shots}"))
+        self._framing.take(self._shot, seconds)
+
+    def _say(self, why: str, said: list[str]) -> None:
+        self._decision = ": ".join(filter(None, (why, ", ".join(said))))
+
+    def _move(self, features: Features, depth: dict[str, float], on: bool) -> Direction:
+        """What moves between two decisions."""
+        self._on = follow(self._on, float(on), SWITCH_SECONDS / 3, SWITCH_SECONDS / 3, HOP_SECONDS)
+        shot = self._framing.step()
+        area = AREAS[self._sections.name]
+        if self._sections.name == BUILD_UP:
+            area += 0.4 * features.tension
+        self._area = follow(self._area, area if on else 1.0, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
+        self._palette = follow(self._palette, self._palette_goal, PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
+        if not on and self._on < 1e-3:
+            return NO_DIRECTION
+        frame, camera = self._on * depth["framing"], self._on * depth["camera"]
+        return Direction(
+            section=self._sections.name if on else "",
+            energy=features.energy,
+            tension=features.tension,
+            scene=self._scene,
+            fade=self._fade,
+            changes=self._changes,
+            area=1.0 + (self._area - 1.0) * depth["area"],
+            palette=self._palette * self._on,
+            zoom=shot.zoom * frame,
+            x=shot.x * frame,
+            y=shot.y * frame,
+            roll=shot.roll * frame,
+            drift_x=shot.drift_x * camera,
+            drift_y=shot.drift_y * camera,
+            decision=self._decision,
+        )

@@ -1,0 +1,101 @@
+"""Where the frame stands in the image and how it moves: wide and slow in calm parts, close and off centre at peaks.
+
+A shot is a size, a place and a slow push of the camera. From shot to shot the frame moves with an ease, or cuts.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import astuple, dataclass, field, replace
+
+from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, PEAK, SILENCE
+from tpos_live.features.features import HOP_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """zoom: 0.1 = 10 % larger. x, y: fractions of the image to the right and down. roll: degrees. push: zoom per
+    second. drift_x, drift_y: of the noise, widths and heights a second."""
+
+    zoom: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    roll: float = 0.0
+    push: float = 0.0
+    drift_x: float = 0.0
+    drift_y: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """Shots of a section. zoom: lowest and highest. push: zoom per second. drift: speed of the noise."""
+
+    zoom: tuple[float, float]
+    push: float
+    drift: float
+
+
+STYLES = {
+    SILENCE: _Style((0.0, 0.02), 0.0, 0.005),
+    INTRO: _Style((0.0, 0.05), 0.002, 0.01),
+    BREAKDOWN: _Style((0.0, 0.06), 0.002, 0.012),
+    MAIN: _Style((0.06, 0.18), 0.003, 0.025),
+    BUILD_UP: _Style((0.08, 0.14), 0.006, 0.03),
+    PEAK: _Style((0.14, 0.3), 0.004, 0.05),
+}
+LARGEST = 0.4
+"""Zoom up to which a shot pushes in."""
+ROLL = 2.0
+"""Largest roll, degrees."""
+
+
+def draw(section: str, before: Shot, rng: random.Random) -> Shot:
+    """A shot for a section, elsewhere than the one before."""
+    style = STYLES[section]
+    zoom = rng.uniform(*style.zoom)
+    # The frame may stand so far off the centre that it just touches the image's edge.
+    reach = 0.5 * zoom / (1.0 + zoom)
+    side = -1.0 if before.x > 0 else 1.0
+    x = side * reach * rng.uniform(0.5, 1.0)
+    y = reach * rng.uniform(-0.8, 0.8)
+    angle = rng.uniform(-math.pi, math.pi)
+    push = style.push * (1.0 if before.push <= 0 or section == BUILD_UP else -0.5)
+    return Shot(
+        zoom, x, y, ROLL * rng.uniform(-1, 1) * zoom / 0.3, push,
+        style.drift * math.cos(angle), 0.5 * style.drift * math.sin(angle),
+    )  # fmt: skip
+
+
+@dataclass
+class Framing:
+    """Moves from shot to shot. One step per hop."""
+
+    shown: Shot = field(default_factory=Shot)
+    _from: Shot = field(default_factory=Shot)
+    _to: Shot = field(default_factory=Shot)
+    _at: float = 1.0
+    _seconds: float = 1.0
+
+    def take(self, shot: Shot, seconds: float) -> None:
+        """Go to a shot in `seconds`; 0 cuts."""
+        self._from, self._to = self.shown, shot
+        self._at, self._seconds = (0.0, seconds) if seconds > 0 else (1.0, 1.0)
+        if seconds <= 0:
+            self.shown = shot
+
+    def step(self) -> Shot:
+        """The shot of this hop."""
+        zoom = self._to.zoom + self._to.push * HOP_SECONDS
+        if 0.0 <= zoom <= LARGEST:
+            self._to = replace(self._to, zoom=zoom)
+        if self._at < 1.0:
+            self._at = min(self._at + HOP_SECONDS / self._seconds, 1.0)
+        part = self._at * self._at * (3.0 - 2.0 * self._at)
+        self.shown = _between(self._from, self._to, part) if part < 1.0 else self._to
+        return self.shown
+
+
+def _between(one: Shot, other: Shot, part: float) -> Shot:
+    pairs = zip(astuple(one), astuple(other), strict=True)
+    return Shot(*(a + (b - a) * part for a, b in pairs))

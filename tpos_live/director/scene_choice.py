@@ -1,0 +1,55 @@
+"""Which scene comes next: one that suits the kind of music and its energy, and was not seen for minutes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Container
+from dataclasses import dataclass, field
+
+from tpos_live.director.scene_table import KINDS, SCENES, Scene
+
+REST_SECONDS = 300.0
+"""A scene does not come again within this time, where there are enough others."""
+LIGHT = 0.5
+"""Weight of the light against the energy."""
+CHANCE = 0.35
+"""Largest difference that chance makes."""
+
+
+@dataclass
+class SceneChoice:
+    """Remembers what was shown. The same seed and the same music give the same scenes."""
+
+    _shown: dict[str, float] = field(default_factory=dict)
+    """Time at which each scene, and each kin, was shown last."""
+    _count: int = 0
+
+    def next(
+        self, kind: str, energy: float, light: float, now: float, seed: int, offered: Container[str] | None
+    ) -> str:
+        """The next scene's text; "" where the engine offers none for this kind. kind: label of the sound, one of KINDS.
+        now: seconds. offered: texts that the engine draws, None for all."""
+        kins = KINDS[kind]
+        scenes = [scene for scene in SCENES if scene.kin in kins and (offered is None or scene.text in offered)]
+        if not scenes:
+            return ""
+        rng = random.Random(f"{seed} scene {self._count}")
+        self._count += 1
+        chance = {scene: CHANCE * rng.random() for scene in scenes}
+
+        def cost(scene: Scene) -> tuple[float, float]:
+            """How long ago it was shown counts first: seen within REST_SECONDS, its kin seen half as long ago."""
+            seen = max(self._recent(scene.text, now, REST_SECONDS), self._recent(scene.kin, now, REST_SECONDS / 2))
+            apart = abs(scene.energy - energy) + LIGHT * abs(scene.light - light)
+            return seen, apart + chance[scene]
+
+        chosen = min(scenes, key=cost)
+        self._shown[chosen.text] = self._shown[chosen.kin] = now
+        return chosen.text
+
+    def _recent(self, name: str, now: float, rest: float) -> float:
+        """0 for what has rested, up to 1 for what was shown just now, in steps: small differences leave the choice to
+        energy and light."""
+        at = self._shown.get(name)
+        left = 0.0 if at is None else max(1.0 - (now - at) / rest, 0.0)
+        return -(-left * 5 // 1) / 5

@@ -1,0 +1,107 @@
+"""The director's scenes: which pictures suit which kind of music, and at what energy.
+
+A scene's text is a prompt that every engine can draw. For Ember it is a phrase of one of its families, so that a scene
+which an engine does not offer can be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """text: the prompt. kin: scenes of the same kin look alike. energy: of the music that it suits, 0 to 1. light: 0
+    dark to 1 bright."""
+
+    text: str
+    kin: str
+    energy: float
+    light: float
+
+
+SCENES: tuple[Scene, ...] = (
+    Scene("a glowing jellyfish", "underwater", 0.25, 0.35),
+    Scene("deep sea", "underwater", 0.1, 0.1),
+    Scene("northern lights", "aurora", 0.3, 0.5),
+    Scene("arctic night sky", "aurora", 0.15, 0.3),
+    Scene("misty mountains", "mountains", 0.15, 0.5),
+    Scene("a mountain sunset", "mountains", 0.45, 0.7),
+    Scene("the sea", "ocean", 0.3, 0.5),
+    Scene("breaking waves", "ocean", 0.65, 0.6),
+    Scene("cosmic clouds", "nebula", 0.35, 0.35),
+    Scene("a stellar nursery", "nebula", 0.55, 0.5),
+    Scene("afterglow", "sunset", 0.2, 0.6),
+    Scene("a burning sky", "sunset", 0.6, 0.8),
+    Scene("city lights", "city", 0.45, 0.4),
+    Scene("neon city", "city", 0.7, 0.55),
+    Scene("a synthwave landscape", "neon_grid", 0.55, 0.5),
+    Scene("a neon grid", "neon_grid", 0.8, 0.6),
+    Scene("wormhole", "tunnel", 0.7, 0.4),
+    Scene("a neon tunnel", "tunnel", 0.9, 0.6),
+    Scene("a plasma globe", "plasma", 0.7, 0.5),
+    Scene("electric plasma", "plasma", 0.95, 0.7),
+    Scene("a campfire", "fire", 0.5, 0.5),
+    Scene("blazing flames", "fire", 0.9, 0.8),
+    Scene("a river of lava", "lava", 0.8, 0.6),
+    Scene("a laser show", "lasers", 0.95, 0.7),
+    Scene("lasers in fog", "lasers", 0.75, 0.5),
+    Scene("fireworks", "fireworks", 1.0, 0.7),
+    Scene("thunderstorm", "storm", 0.85, 0.2),
+    Scene("a kaleidoscope", "kaleidoscope", 0.7, 0.8),
+    Scene("a golden mandala", "mandala", 0.35, 0.7),
+    Scene("fractal spirals", "fractal", 0.6, 0.6),
+    Scene("flowing chrome", "metal", 0.75, 0.6),
+    Scene("crystals", "crystal", 0.4, 0.7),
+    Scene("swirling ink", "ink", 0.2, 0.5),
+    Scene("a deep forest", "forest", 0.2, 0.4),
+    Scene("light through the trees", "forest", 0.4, 0.8),
+    Scene("a starry sky", "stars", 0.15, 0.15),
+    Scene("a spiral of stars", "galaxy", 0.4, 0.4),
+    Scene("sand dunes", "desert", 0.25, 0.8),
+    Scene("morning mist", "fog", 0.1, 0.7),
+    Scene("falling snow", "snow", 0.2, 0.7),
+    Scene("flowers", "flowers", 0.35, 0.9),
+)
+
+_CLUB = ("neon_grid", "plasma", "tunnel", "city", "nebula", "aurora", "underwater", "lasers", "fractal", "metal",
+         "kaleidoscope")  # fmt: skip
+_SLOW = ("underwater", "aurora", "mountains", "ocean", "nebula", "sunset", "ink", "stars", "galaxy", "fog", "mandala",
+         "snow")  # fmt: skip
+_LOUD = ("fire", "lava", "storm", "city", "sunset", "ocean", "plasma", "mountains", "fireworks", "metal")
+_ACOUSTIC = ("sunset", "mountains", "ocean", "aurora", "forest", "flowers", "fire", "nebula", "desert", "crystal",
+             "snow")  # fmt: skip
+_URBAN = ("city", "neon_grid", "sunset", "plasma", "fire", "kaleidoscope", "ink", "tunnel", "ocean")
+_RETRO = ("neon_grid", "city", "sunset", "nebula", "plasma", "tunnel", "ocean", "lasers", "stars")
+_EPIC = ("mountains", "sunset", "fire", "nebula", "storm", "ocean", "aurora", "galaxy", "lava")
+_ANY = ("nebula", "aurora", "neon_grid", "ocean", "plasma", "underwater", "city", "sunset", "fire", "mountains",
+        "tunnel", "fractal", "crystal", "galaxy")  # fmt: skip
+
+KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("electronic music", "house music", "techno music", "trance music", "drum and bass music", "synthesizer",
+             "drum machine"), _CLUB,
+        ),
+        **dict.fromkeys(
+            ("ambient music", "chillout music", "dark ambient music", "relaxing", "singing bowl", "theremin", "sad"),
+            _SLOW,
+        ),
+        **dict.fromkeys(("rock music", "heavy metal music"), _LOUD),
+        **dict.fromkeys(
+            ("classical string music", "acoustic guitar music", "acoustic music", "choir music", "piano music",
+             "orchestra", "harp", "flute", "harpsichord", "organ", "mallet percussion", "glockenspiel",
+             "wind instrument, woodwind instrument", "keyboard (musical)", "music for children", "chant", "mantra"),
+            _ACOUSTIC,
+        ),
+        **dict.fromkeys(("hip hop music", "funk music", "jazz music"), _URBAN),
+        **dict.fromkeys(("synthwave music", "chiptune music"), _RETRO),
+        "epic orchestral music": _EPIC,
+        **dict.fromkeys(
+            ("music", "musical instrument", "exciting", "singing", "percussion", "drum", "drums", "cymbal"), _ANY
+        ),
+    }
+)  # fmt: skip
+"""Kins of scenes by the label of the sound. What is not here is no music, and shows its own scene."""
