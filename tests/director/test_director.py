@@ -22,7 +22,7 @@ BAR = 2.0
 
 def music(seconds: float, start: float = 0.0, **other: float) -> Iterator[Features]:
     """Features of steady music at 120 BPM."""
-    steady = Features(tempo=BPM, confidence=1.0, gate=True, silence=0.0, energy=0.5)
+    steady = Features(tempo=BPM, confidence=1.0, gate=True, silence=0.0, energy=0.7)
     for hop in range(round(seconds / HOP_SECONDS)):
         now = start + hop * HOP_SECONDS
         beats = now * BPM / 60
@@ -34,7 +34,7 @@ def song() -> Iterator[Features]:
     """Silence, an intro, a main part, a breakdown, a build-up, a drop, a peak; 2 minutes."""
     now = 0.0
     for seconds, values in (
-        (4, {"silence": 1.0, "energy": 0.0}), (16, {"energy": 0.2}), (24, {"energy": 0.55}), (16, {"energy": 0.2}),
+        (4, {"silence": 1.0, "energy": 0.0}), (16, {"energy": 0.3}), (24, {"energy": 0.7}), (16, {"energy": 0.3}),
         (8, {"energy": 0.4, "buildup": 0.8, "tension": 0.8}), (0.01, {"energy": 0.9, "drop": 1.0}),
         (51.99, {"energy": 0.9}),
     ):  # fmt: skip
@@ -198,7 +198,7 @@ def test_a_tempo_that_jumps_neither_stops_bars_nor_doubles_them() -> None:
 def test_energy_at_a_limit_does_not_flicker() -> None:
     tracker, names = SectionTracker(), set()
     for n, features in enumerate(music(60.0)):
-        wave = 0.35 + (0.03 if n // 7 % 2 else -0.03)
+        wave = 0.5 + (0.03 if n // 7 % 2 else -0.03)
         tracker.step(replace(features, energy=wave), BAR)
         if n > 1000:
             names.add(tracker.name)

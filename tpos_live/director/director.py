@@ -159,7 +159,7 @@ class Director:
         if self._wants_scene(depth["scenes"], section, phrase):
             calm = 2.0 if self._sections.name in (INTRO, BREAKDOWN, SILENCE) else 1.0
             fade = calm * SCENE_FADE_BARS * self._clock.bar_seconds
-            if self._choose(features, seed, fade, features.energy):
+            if self._choose(features, seed, fade, self._sections.energy):
                 said.append(f"blend to {self._scene}" if self._scene else "the sound's own scene")
         if phrase:
             self._palette_goal += PALETTE["section"] * depth["palette"]

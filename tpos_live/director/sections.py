@@ -5,28 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, PEAK, SILENCE
+from tpos_live.core.envelope import follow
 from tpos_live.features.features import HOP_SECONDS, Features
 
 SILENT_SECONDS = 2.0
-LOW, HIGH = 0.35, 0.7
-"""Energy below which a section is a breakdown, and above which it is a peak."""
-MARGIN = 0.08
+LOW, HIGH = 0.5, 0.82
+"""Energy below which a section is a breakdown, and above which it is a peak; the usual loud part has 0.75."""
+MARGIN = 0.07
 """Distance beyond LOW or HIGH at which the section that stands is left."""
 BUILDING = 0.5
 """Build-up from which the section is one."""
-PEAK_BARS = 8
-"""Bars after a drop that are a peak, unless the energy is that of a breakdown."""
-HOLD_BARS = 1.0
-"""A new section must be heard for so long; a drop counts at once."""
+PEAK_BARS, SURE_BARS = 8, 2
+"""Bars after a drop that are a peak unless the energy is that of a breakdown, and whatever the energy is."""
+KNOWN_BARS = 8
+"""Bars of music before its energy, which is relative to its own usual level, can make a peak."""
+HOLD_BARS, SHORTEST_BARS = 1.0, 4.0
+"""A section must be heard for HOLD_BARS, and the one before it must have stood for SHORTEST_BARS, where nothing but the
+energy speaks for it. A change of the spectrum on the bar grid (`Features.sections`) and a drop count at once."""
+ENERGY_SECONDS = 1.5
+"""Time in which the energy is followed: one loud bar is no section."""
+UNKNOWN_ENERGY = 0.6
+"""Largest energy of music whose usual level is not known yet."""
 
 
 @dataclass
 class SectionTracker:
-    """One step per hop. name: the section that stands; bars: its length so far."""
+    """One step per hop. name: the section that stands; bars: its length so far. energy: 0 to 1, slower than the
+    features'."""
 
     name: str = SILENCE
     bars: float = 0.0
+    energy: float = 0.0
     _quiet: float = 0.0
+    _music: float = 0.0
     _heard: bool = False
     _drop: float = 0.0
     _since_drop: float = 1e9
@@ -38,6 +49,10 @@ class SectionTracker:
         """Whether a section begins with this hop."""
         bars = HOP_SECONDS / bar_seconds
         self._quiet = self._quiet + HOP_SECONDS if features.silence >= 0.5 else 0.0
+        self._music = 0.0 if self.name == SILENCE else self._music + bars
+        known = self._music >= KNOWN_BARS
+        energy = features.energy if known else min(features.energy, UNKNOWN_ENERGY)
+        self.energy = follow(self.energy, energy, ENERGY_SECONDS, ENERGY_SECONDS, HOP_SECONDS)
         dropped = features.drop > self._drop + 0.5
         self._drop = features.drop
         self._since_drop = 0.0 if dropped else self._since_drop + bars
@@ -48,7 +63,8 @@ class SectionTracker:
         self._held += bars
         boundary = features.sections != self._boundaries
         self._boundaries = features.sections
-        if dropped or (found != self.name and (self._held >= HOLD_BARS or boundary)):
+        heard = self._held >= HOLD_BARS and (self.bars >= SHORTEST_BARS or SILENCE in (self.name, found))
+        if dropped or (found != self.name and (heard or boundary)):
             self._heard = self._heard or found in (MAIN, PEAK)
             self.name, self.bars = found, 0.0
             return True
@@ -63,10 +79,12 @@ class SectionTracker:
             return SILENCE
         if features.buildup >= BUILDING:
             return BUILD_UP
+        if self._since_drop < SURE_BARS:
+            return PEAK
         low = LOW + (MARGIN if self.name in (BREAKDOWN, INTRO) else 0.0)
         high = HIGH - (MARGIN if self.name == PEAK else 0.0)
-        if features.energy < low:
+        if self.energy < low:
             return BREAKDOWN if self._heard else INTRO
-        if features.energy > high or self._since_drop < PEAK_BARS:
+        if self.energy > high or self._since_drop < PEAK_BARS:
             return PEAK
         return MAIN
