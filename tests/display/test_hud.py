@@ -50,3 +50,10 @@ def test_a_recording_has_its_length_its_encoder_and_the_disk() -> None:
 def test_a_lost_recording_stays() -> None:
     rows = {row.name: row.value for row in lines(Status(record_error="recording lost: the disk is full"), 60.0)}
     assert rows["record"] == "recording lost: the disk is full"
+
+
+def test_it_says_where_in_the_song_it_is_and_what_the_director_decided() -> None:
+    status = Status(section="build-up", energy=0.614, decision="peak: blend to a neon grid")
+    rows = {row.name: row.value for row in lines(status, 60.0)}
+    assert rows["section"] == "build-up · energy 61%" and rows["decided"] == "peak: blend to a neon grid"
+    assert not {"section", "decided"} & {row.name for row in lines(Status(), 60.0)}

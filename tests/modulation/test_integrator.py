@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from tpos_live.core.direction import Direction
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.features import Features
@@ -190,7 +191,7 @@ def test_extreme_settings_stay_in_range() -> None:
     }
     loud = music(3, kick=1.0, loudness=1.0, drop=1.0, buildup=1.0)
     for d in conduct([*loud, *[Features()] * 100], audio__sensitivity=4.0, **wild):
-        assert all(np.isfinite(getattr(d, f.name)).all() for f in fields(d))
+        assert all(np.isfinite(getattr(d, f.name)).all() for f in fields(d) if f.name != "direction")
         assert abs(d.zoom) <= 0.5 and -3.0 <= d.exposure <= 3.0 and 0.0 <= d.saturation <= 2.0
         assert 0.0 <= d.intensity <= 1.0 and 0.1 <= d.strength <= 1.0 and d.bloom >= 0.0 and d.speed >= 0.0
 
@@ -198,3 +199,16 @@ def test_extreme_settings_stay_in_range() -> None:
 def test_deterministic() -> None:
     features = music(5, bass=0.7, kick=0.3, loudness=0.5)
     assert conduct(features) == conduct(features)
+
+
+def test_the_directors_camera_is_added() -> None:
+    direction = Direction(section="main", zoom=0.1, roll=2.0, drift_x=0.05, drift_y=-0.02)
+    snapshot = ParameterStore({"motion.pan_y": 0.0}).snapshot()
+    still, moved = ModulationIntegrator(), ModulationIntegrator()
+    for features in music(4):
+        one = still.step(features, snapshot, 0.0)
+        two = moved.step(features, snapshot, 0.0, direction=direction)
+    assert two.zoom - one.zoom == pytest.approx(0.1) and two.rotate - one.rotate == pytest.approx(2.0)
+    assert two.pan_x - one.pan_x == pytest.approx(0.05 * two.noise_position)
+    assert two.pan_y == pytest.approx(-0.02 * two.noise_position) and one.pan_y == 0.0
+    assert two.noise_position == one.noise_position and two.direction is direction

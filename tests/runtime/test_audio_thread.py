@@ -8,8 +8,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from tpos_live.audio.demo import DEMO
 from tpos_live.audio.file_source import FileSource
+from tpos_live.audio.files import read_audio
+from tpos_live.audio.source import Chunk
+from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 
@@ -30,3 +35,23 @@ def test_lines_about_the_sound_are_reported_once(tmp_path: Path, messages: list[
     assert len(messages) == 2
     assert "no numbers" in messages[0] and "opposite in phase" in messages[1]
     assert audio_processor.features.level > 0, "it is heard"
+
+
+def test_nothing_depends_on_the_size_of_the_chunks() -> None:
+    """Not the director either, which is told labels that the encoder finds: 12 s of the demo's track, its drop too."""
+    stereo = read_audio(DEMO, 12.0)
+    snapshot = ParameterStore({"seed": 3}).snapshot()
+    found = []
+    for size in (480, 1600, 9600, len(stereo)):
+        processor = AudioProcessor(open_encoder()[0])
+        seen: dict[float, FrameParams] = {}
+        for first in range(0, len(stereo), size):
+            piece = stereo[first : first + size]
+            processor.process(Chunk(piece.mean(axis=1), piece, captured_at=0.0), snapshot)
+            params = processor.frame_params.latest()
+            assert params is not None
+            seen[params.time] = params
+        found.append(seen)
+    assert any(params.direction.scene for params in found[0].values())
+    for seen in found[1:]:
+        assert all(found[0][now] == params for now, params in seen.items())

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Container
+
+import numpy as np
 
 from tpos_live.audio.source import AudioSource, Chunk, SourceState
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
@@ -20,6 +23,11 @@ from tpos_live.features.features import Features
 from tpos_live.modulation.integrator import ModulationIntegrator
 
 log = logging.getLogger(__name__)
+
+PIECE = 2400
+"""Samples that are processed at once, 50 ms: features first, which are needed soonest, then the encoder."""
+LABEL_LAG = 0.1
+"""Seconds after which the director is told the label of a sound. By then it is known for every size of chunk."""
 
 
 class AudioProcessor:
@@ -47,25 +55,33 @@ class AudioProcessor:
         self.director = Director(offered)
         self._extractor = FeatureExtractor()
         self._integrator = ModulationIntegrator()
+        self._labels: deque[tuple[float, str]] = deque()
+        self._label = ""
         self.times = StageTimes(("analysis", "encoder"))
 
     def process(self, chunk: Chunk, snapshot: Snapshot) -> None:
         """Process one chunk; publishes FrameParams for its newest hop and the newest embedding."""
+        for first in range(0, len(chunk.mono), PIECE):
+            self._process(chunk.mono[first : first + PIECE], chunk.captured_at, snapshot)
+
+    def _process(self, mono: np.ndarray, captured_at: float, snapshot: Snapshot) -> None:
         begin = time.perf_counter()
-        heard = self._extractor.push(chunk.mono, snapshot)
+        heard = self._extractor.push(mono, snapshot)
         params, delay = None, self.delay() if heard else 0.0
         for features in heard:
-            direction = self.director.step(features, self.tagger.name, snapshot)
-            params = self._integrator.step(features, snapshot, chunk.captured_at, delay, direction)
+            while self._labels and self._labels[0][0] <= features.time - LABEL_LAG:
+                self._label = self._labels.popleft()[1]
+            direction = self.director.step(features, self._label, snapshot)
+            params = self._integrator.step(features, snapshot, captured_at, delay, direction)
         if params is not None:
             self.features = heard[-1]
             self.frame_params.put(params)
         middle = time.perf_counter()
-        embeddings = self.encoder.push(chunk.mono)
+        embeddings = self.encoder.push(mono)
         if embeddings:
             self.embedding.put(embeddings[-1])
             for embedding in embeddings:
-                self.tagger.follow(embedding)
+                self._labels.append((embedding.time, self.tagger.follow(embedding)))
         if heard:
             hops = len(heard)
             self.times.add("analysis", (middle - begin) / hops)
