@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from tpos_live.cli.engines import engines
 from tpos_live.core.errors import EngineError
-from tpos_live.diffusion.hub.download import RECORD, Item
+from tpos_live.diffusion.hub.client import HubFile
+from tpos_live.diffusion.hub.download import RECORD
 from tpos_live.diffusion.hub.presets import preset_names
 
 WEIGHTS = Path("unet") / "diffusion_pytorch_model.safetensors"
@@ -33,7 +34,7 @@ def fetched(home: Path, turbo_folder: Path) -> Path:
     """An engine as `fetch` leaves it: its files, and a record with their checksums."""
     folder = Path(shutil.copytree(turbo_folder, home / "maker--turbo"))
     items = [
-        Item(
+        HubFile(
             repo="maker/turbo",
             commit="0" * 40,
             remote=str(path.relative_to(folder)),

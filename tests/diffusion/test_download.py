@@ -19,6 +19,7 @@ from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file, save_file
 
 from tpos_live.core.errors import EngineError
+from tpos_live.diffusion.hub import client, download
 from tpos_live.diffusion.hub.download import damaged, fetch_engine
 from tpos_live.diffusion.hub.presets import Preset, load_preset, preset_names
 from tpos_live.diffusion.model.engine import load_engine
@@ -173,17 +174,17 @@ def test_a_disk_that_cannot_be_written_is_one_line(hub: FakeHub, tmp_path: Path)
 def test_a_disk_that_gets_full_is_one_line(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    from tpos_live.diffusion.hub import download
-
     def full(*_given: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "part"))
 
     monkeypatch.setenv("TPOS_LIVE_ENGINES", str(tmp_path / "engines"))
-    items = [download.Item("maker/turbo", "c", "model_index.json", "model_index.json", 1, "sha256:0")]
-    monkeypatch.setattr(download, "plan", lambda _preset: items)
-    monkeypatch.setattr(download, where, full)
-    if where == "_describe":
-        monkeypatch.setattr(download, "_obtain", lambda *_given: None)
+    files = [client.HubFile("maker/turbo", "c", "model_index.json", "model_index.json", 1, "sha256:0")]
+    monkeypatch.setattr(download, "plan", lambda _preset: files)
+    if where == "_download":
+        monkeypatch.setattr(client, "_download", full)
+    else:
+        monkeypatch.setattr(download, "_describe", full)
+        monkeypatch.setattr(download, "fetch_file", lambda *_given: None)
     with pytest.raises(EngineError, match=r"part cannot be written \(No space left.*make room") as found:
         fetch_engine("maker/turbo")
     assert "\n" not in str(found.value)
@@ -192,13 +193,11 @@ def test_a_disk_that_gets_full_is_one_line(
 def test_a_hub_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
-    from tpos_live.diffusion.hub import download
-
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("TPOS_LIVE_ENGINES", str(tmp_path))
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(download, "_PATIENCE", 0.3)
+        monkeypatch.setattr(client, "TIMEOUT", 0.3)
         with pytest.raises(EngineError, match="timed out"):
             fetch_engine("maker/turbo")
 

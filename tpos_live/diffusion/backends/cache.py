@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -24,7 +24,9 @@ from tpos_live.core.atomic import write_text
 from tpos_live.core.child_process import ChildError, run_module
 from tpos_live.core.errors import NotReady
 from tpos_live.core.paths import cache_dir
-from tpos_live.diffusion.model.engine import Engine
+
+if TYPE_CHECKING:  # it imports torch, which takes seconds
+    from tpos_live.diffusion.model.engine import Engine
 
 KEEP = 4
 """Folders that stay whatever they are: those that were used last."""

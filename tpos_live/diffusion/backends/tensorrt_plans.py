@@ -14,14 +14,16 @@ import logging
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tpos_live.core.errors import EngineError, NotReady
 from tpos_live.core.paths import cache_dir
 from tpos_live.diffusion.backends.cache import CompileCache, check_writable, remove_partial
-from tpos_live.diffusion.model.backend import BackendRequest
+
+if TYPE_CHECKING:  # it imports torch, which takes seconds
+    from tpos_live.diffusion.model.backend import BackendRequest
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from tpos_live.core.errors import EngineError
-from tpos_live.diffusion.model.metadata import METADATA_FILE, EngineMetadata, read_metadata
+from tpos_live.diffusion.model.metadata import METADATA_FILE, ONE, SECOND, EngineMetadata, read_metadata
 from tpos_live.diffusion.model.networks import Networks, read_json
 from tpos_live.diffusion.model.schedule import Schedule
 from tpos_live.diffusion.model.sdxl import ADDED
-from tpos_live.diffusion.model.text_encoders import ONE, SECOND, Texts, load_texts
+from tpos_live.diffusion.model.text_encoders import Texts, load_texts
 from tpos_live.diffusion.model.unet_inputs import Layout, extra_channels
 
 DECODERS = ("AutoencoderTiny", "AutoencoderKL", "AutoencoderPixelShuffle")

@@ -16,11 +16,10 @@ import torch
 
 from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.bert import BertReader, load_bert
+from tpos_live.diffusion.model.metadata import ONE, SECOND
 from tpos_live.diffusion.model.networks import check_weights, load_part, offline, quiet
 from tpos_live.diffusion.model.sdxl import pack
 
-ONE = ("text_encoder", "tokenizer")
-SECOND = ("text_encoder_2", "tokenizer_2")
 _ALONE = ("CLIPTextModel", "BertModel")
 _PAIR = (("CLIPTextModel",), ("CLIPTextModelWithProjection",))
 _MOST = 20_000
