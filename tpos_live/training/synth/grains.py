@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tpos_live.audio.source import RATE
-from tpos_live.training.synth.synth import saw, seconds, shaped, tone
+from tpos_live.training.synth.synth import add, saw, seconds, shaped, tone
 
 Signal = np.ndarray
 
@@ -30,9 +30,7 @@ def scatter(count: float, times: Signal, grain: Callable[[], Signal]) -> Signal:
     """The sum of grains, each begun at its time."""
     out = np.zeros(round(count * RATE))
     for time in times:
-        at = int(time * RATE)
-        one = grain()[: len(out) - at]
-        out[at : at + len(one)] += one
+        add(out, grain(), int(time * RATE))
     return out
 
 

@@ -20,7 +20,7 @@ from tpos_live.audio.source import RATE
 from tpos_live.training.errors import DataError
 from tpos_live.training.synth.score import CLAP, HAT, KICK, OPEN, SNARE, Score
 from tpos_live.training.synth.styles import DRUMS, STYLES, Part
-from tpos_live.training.synth.synth import hat, kick, seconds, shaped, snare
+from tpos_live.training.synth.synth import add, hat, kick, seconds, shaped, snare
 
 Signal = np.ndarray
 
@@ -134,9 +134,7 @@ def _own_drums(score: Score, total: int) -> Signal:
         OPEN: 0.4 * hat(rng, 0.09),
     }
     for when, _, note, loud in score.notes:
-        at = int(when * score.beat * RATE)
-        one = kit.get(note, 0.25 * kit[HAT])[: max(total - at, 0)]
-        out[at : at + len(one)] += loud * one
+        add(out, loud * kit.get(note, 0.25 * kit[HAT]), int(when * score.beat * RATE))
     return out
 
 

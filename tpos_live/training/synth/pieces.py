@@ -106,8 +106,5 @@ def _place(
 ) -> None:
     """Add a sound at a step of a bar; every second step comes `swing` seconds late, hands are 3 ms apart."""
     at = (bar + step / STEPS) * BAR + swing * (step % 2) + abs(float(rng.normal(0, 0.003)))
-    start = round(at * RATE)
-    part = sound[: max(len(track) - start, 0)]
     pan = float(rng.uniform(-0.3, 0.3))
-    track[start : start + len(part), 0] += gain * (1 - pan) * part
-    track[start : start + len(part), 1] += gain * (1 + pan) * part
+    synth.add(track, sound[:, None] * (gain * np.array([1 - pan, 1 + pan])), round(at * RATE))

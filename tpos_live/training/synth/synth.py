@@ -54,6 +54,12 @@ def faded(signal: Signal, attack: float, release: float) -> Signal:
     return signal
 
 
+def add(track: Signal, sound: Signal, at: int) -> None:
+    """Add `sound` to `track`, both [n] or [n, 2], from a sample of it on; what is beyond its end is left out."""
+    part = sound[: max(len(track) - at, 0)]
+    track[at : at + len(part)] += part
+
+
 def kick(noise: np.random.Generator) -> Signal:
     time = seconds(0.42)
     sweep = 0.035
