@@ -40,7 +40,7 @@ SHOT_BARS = 1.0
 """Length of the ease from one shot to the next."""
 KIND_SECONDS = 4.0
 """What is heard must be music, or no music, for so long before the scenes begin or end."""
-AREAS = {SILENCE: 0.6, INTRO: 0.6, BREAKDOWN: 0.8, MAIN: 1.0, BUILD_UP: 1.0, PEAK: 1.25}
+AREAS = {SILENCE: 0.6, INTRO: 0.6, BREAKDOWN: 0.75, MAIN: 0.9, BUILD_UP: 0.9, PEAK: 1.05}
 """Factor on the area of the scene beside a prompt, by section; a build-up's grows by its tension."""
 AREA_SECONDS = 1.5
 PALETTE = {"section": 0.11, "drop": 0.37}
@@ -203,7 +203,7 @@ class Director:
         shot = self._framing.step()
         area = AREAS[self._sections.name]
         if self._sections.name == BUILD_UP:
-            area += 0.4 * features.tension
+            area += 0.15 * features.tension
         self._area = follow(self._area, area if on else 1.0, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
         self._palette = follow(self._palette, self._palette_goal, PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         if not on and self._on < 1e-3:

@@ -58,7 +58,7 @@ def draw(section: str, before: Shot, rng: random.Random) -> Shot:
     reach = 0.5 * zoom / (1.0 + zoom)
     side = -1.0 if before.x > 0 else 1.0
     x = side * reach * rng.uniform(0.5, 1.0)
-    y = reach * rng.uniform(-0.8, 0.8)
+    y = 0.5 * reach * rng.uniform(-1.0, 1.0)
     angle = rng.uniform(-math.pi, math.pi)
     push = style.push * (1.0 if before.push <= 0 or section == BUILD_UP else -0.5)
     return Shot(
