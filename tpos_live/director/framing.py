@@ -40,12 +40,12 @@ STYLES = {
     SILENCE: _Style((0.0, 0.02), 0.0, 0.005),
     INTRO: _Style((0.0, 0.05), 0.002, 0.01),
     BREAKDOWN: _Style((0.0, 0.06), 0.002, 0.012),
-    MAIN: _Style((0.06, 0.18), 0.003, 0.025),
+    MAIN: _Style((0.05, 0.14), 0.003, 0.025),
     BUILD_UP: _Style((0.08, 0.14), 0.006, 0.03),
-    PEAK: _Style((0.14, 0.3), 0.004, 0.05),
+    PEAK: _Style((0.1, 0.22), 0.004, 0.05),
 }
-LARGEST = 0.4
-"""Zoom up to which a shot pushes in."""
+LARGEST = 0.3
+"""Zoom up to which a shot pushes in: an image of 256 pixels gets soft beyond."""
 ROLL = 2.0
 """Largest roll, degrees."""
 
