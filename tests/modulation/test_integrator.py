@@ -122,14 +122,28 @@ def test_beat_pulses_fade_over_a_bar_below_confidence() -> None:
 
 def test_kick_zooms_at_once_and_is_gone_soon() -> None:
     drives = conduct([Features(silence=0.0), Features(kick=1.0, silence=0.0)] + [Features(silence=0.0)] * 40)
-    assert drives[0].zoom == 0.0 and drives[1].zoom == pytest.approx(0.025)
-    assert drives[17].zoom == pytest.approx(0.025 * math.exp(-2.0), rel=0.02)
+    assert drives[0].zoom == 0.0 and drives[1].zoom == pytest.approx(0.06)
+    assert drives[17].zoom == pytest.approx(0.06 * math.exp(-2.0), rel=0.02)
+
+
+def test_punch_goes_from_calm_to_hard() -> None:
+    """Light of a kick in per cent of luminance, zoom, bloom of the hats and rotation of the snare."""
+    hits = [Features(silence=0.0), Features(kick=1.0, snare=1.0, hats=1.0, silence=0.0)]
+    calm, middle, hard = (conduct(hits, finish__punch=punch)[1] for punch in (0.0, 0.5, 1.0))
+    assert calm == conduct(hits, finish__punch=0.0, map__kick__light=0.0, map__snare__light=0.0)[1]
+    assert (calm.exposure, calm.zoom) == (0.0, pytest.approx(0.025))
+    assert calm.rotate == pytest.approx(0.6) and calm.bloom == pytest.approx(0.35 + 0.15)
+    for name in ("zoom", "bloom", "rotate"):
+        assert getattr(calm, name) < getattr(middle, name) < getattr(hard, name)
+    assert max(middle.exposure, hard.exposure) <= math.log2(1.1) + 1e-9
+    kick = conduct([Features(silence=0.0), Features(kick=1.0, silence=0.0)])[1]
+    assert 1.06 <= 2.0**kick.exposure <= 1.09 and kick.exposure < hard.exposure
 
 
 def test_snare_turns_the_other_way_each_bar() -> None:
     turns = [d.rotate for d in conduct(music(8, snare=1.0))]
     bars = [np.mean(turns[start + 20 : start + 180]) for start in range(0, 800, 200)]
-    assert [np.sign(b) for b in bars] == [1, -1, 1, -1] and max(map(abs, turns)) <= 0.6 + 1e-9
+    assert [np.sign(b) for b in bars] == [1, -1, 1, -1] and max(map(abs, turns)) <= 0.9 + 1e-9
 
 
 def test_buildup_pushes_in_pales_and_pulses_faster() -> None:

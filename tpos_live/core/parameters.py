@@ -78,11 +78,14 @@ TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
 
 MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
     {
-        ("kick", "zoom"): MapDefault(0.025, 2.0, 0.0, 0.16),
+        ("kick", "zoom"): MapDefault(0.06, 2.0, 0.0, 0.16),
+        ("kick", "light"): MapDefault(0.11, 1.0, 0.0, 0.16),
+        ("kick", "bloom"): MapDefault(0.04, 2.0, 0.0, 0.16),
         ("onset", "speed"): MapDefault(4.0, 1.0, 0.0, 0.04),
         ("bass", "speed"): MapDefault(0.2, 1.5, 0.03, 0.25),
-        ("snare", "rotate"): MapDefault(0.6, 2.0, 0.0, 0.22),
-        ("hats", "bloom"): MapDefault(0.15, 1.0, 0.0, 0.08),
+        ("snare", "rotate"): MapDefault(0.9, 2.0, 0.0, 0.22),
+        ("snare", "light"): MapDefault(0.04, 2.0, 0.0, 0.12),
+        ("hats", "bloom"): MapDefault(0.2, 1.0, 0.0, 0.08),
         ("loudness", "intensity"): MapDefault(0.85, 1.0, 0.4, 1.5),
         ("loudness", "saturation"): MapDefault(0.3, 1.0, 0.4, 1.5),
         ("beat", "zoom"): MapDefault(0.008, 1.0, 0.0, 0.0),
@@ -103,6 +106,19 @@ in pulses of 1, 1/2, 1/4 beat. Every stroke pushes the walk by its strength, whi
 that of another sound (`tpos-live evaluate sync`): the level of the bass hardly does, for it lasts between the hits, and
 equal pushes do not tell one bar from the next.
 """
+
+PUNCH: Mapping[tuple[str, str], float] = MappingProxyType(
+    {
+        ("kick", "zoom"): 0.025 / 0.06,
+        ("kick", "light"): 0.0,
+        ("kick", "bloom"): 0.0,
+        ("snare", "rotate"): 0.6 / 0.9,
+        ("snare", "light"): 0.0,
+        ("hats", "bloom"): 0.15 / 0.2,
+    }
+)
+"""Pairs that `finish.punch` scales, and the share of their depth that is left at 0. The factor on the depth grows
+evenly; it is 1 at 0.5."""
 
 
 _F: Kind = "float"
@@ -242,6 +258,8 @@ def _finish() -> Iterator[Parameter]:
     yield Parameter("finish.bloom", _F, 0.35, "glow of bright parts", 0, 2, smoothing=0.1)
     yield Parameter("finish.light", _F, 0.0, "exposure", -3, 3, "stops", smoothing=0.1)
     yield Parameter("finish.saturation", _F, 0.75, "saturation of the colours; the map adds to it", 0, 2, smoothing=0.1)
+    text = "how hard kick, snare and hi-hats hit the image: 0 is calm, 1 hard; scales their depths of the map"
+    yield Parameter("finish.punch", _F, 0.5, text, 0, 1, smoothing=0.1)
     yield Parameter("finish.grain", _F, 0.015, "film grain", 0, 0.1)
     yield Parameter("finish.detail", _F, 1.0, "fine structure added to the enlarged images of a soft engine", 0, 3)
 

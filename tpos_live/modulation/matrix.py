@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tpos_live.core.envelope import follow
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.parameters import FEATURES, TARGETS
+from tpos_live.core.parameters import FEATURES, PUNCH, TARGETS
 from tpos_live.features.features import Features
 
 Pair = tuple[str, str]
@@ -20,6 +20,12 @@ IN_BARS: frozenset[Pair] = frozenset({("drop", "speed")})
 """Pairs whose release counts in bars: it is given for 120 BPM and scaled with the tempo."""
 
 _NAMES: Mapping[Pair, str] = {(f, t): f"map.{f}.{t}" for f in FEATURES for t in TARGETS}
+
+
+def punch_factor(pair: Pair, punch: float) -> float:
+    """Factor on the depth of a pair at finish.punch `punch`: 1 at 0.5, and everywhere for pairs without punch."""
+    calm = PUNCH.get(pair, 1.0)
+    return calm + (1.0 - calm) * 2.0 * punch
 
 
 @dataclass(slots=True)
@@ -45,14 +51,14 @@ class ModulationMatrix:
     def step(
         self, features: Features, snapshot: Snapshot, smoothed: Mapping[str, float], dt: float
     ) -> dict[Pair, float]:
-        """Contribution of each pair in use: depth * sensitivity * envelope ** curve, in the target's unit.
+        """Contribution of each pair in use, in the target's unit: depth * punch * sensitivity * envelope ** curve.
 
         smoothed: the parameters as `Smoother` gives them. A negative envelope (the beat's) keeps its sign through the
         curve.
         """
         if snapshot is not self._snapshot:
             self._choose(snapshot, smoothed)
-        sensitivity = smoothed["audio.sensitivity"]
+        sensitivity, punch = smoothed["audio.sensitivity"], smoothed["finish.punch"]
         bars = 120.0 / features.tempo if features.tempo > 0.0 else 1.0
         given: dict[Pair, float] = {}
         spent = []
@@ -65,7 +71,7 @@ class ModulationMatrix:
             value = getattr(features, pair[0])
             route.envelope = envelope = follow(route.envelope, value, route.attack, release, dt)
             shaped = envelope**route.curve if envelope >= 0.0 else -((-envelope) ** route.curve)
-            given[pair] = depth * sensitivity * shaped
+            given[pair] = depth * sensitivity * shaped * punch_factor(pair, punch)
         for pair in spent:
             del self._routes[pair]
         return given
