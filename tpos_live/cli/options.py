@@ -63,6 +63,9 @@ SHOW = [
     click.option("--fullscreen", "parameters_out_fullscreen", is_flag=True, default=None, help="Fill the screen."),
     click.option("--screen", "window_screen", metavar="N|NAME", callback=checked(parse_screen), help="Screen to fill."),
     click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4."),
+    click.option(
+        "--show-file", "show_file", metavar="FILE", help="Looks and cues (.toml); stored looks are kept in it."
+    ),
     click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
     click.option("--seconds", type=click.FloatRange(0, 1e6), help="End after so many seconds."),
     click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),

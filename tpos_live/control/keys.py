@@ -72,6 +72,10 @@ def _off(name: str) -> Callable[[ParameterStore], None]:
     return lambda store: _quietly(store.set(name, False))
 
 
+def _set(name: str, value: str) -> Callable[[ParameterStore], None]:
+    return lambda store: _quietly(store.set(name, value))
+
+
 def _fire(name: str) -> Callable[[ParameterStore], None]:
     return lambda store: fire(store, name)
 
@@ -136,6 +140,11 @@ KEYS: tuple[Key, ...] = (
     Key(("Shift+0",), f"the prompt in a slow fade ({SLOW_FADE:g} s)", _select(0, True)),
     Key(("N",), "next slot that has a text", _step_slot(1)),
     Key(("P",), "previous slot that has a text", _step_slot(-1)),
+    Key(("PageDown",), "next look", _fire("look.next")),
+    Key(("PageUp",), "previous look", _fire("look.previous")),
+    Key(("L",), "store what is shown as a new look", _set("look.store", "+")),
+    Key(("A",), "autopilot through the looks on or off", _toggle("autopilot")),
+    Key(("K",), "keep this look: the autopilot counts its bars anew", _fire("look.keep")),
     Key(("T",), "tap the tempo, four times or more", _fire("tempo.tap")),
     Key(("Y",), "the next beat is now", _fire("tempo.resync")),
     Key(("R",), "another seed", _fire("seed.random")),

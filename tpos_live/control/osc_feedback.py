@@ -67,6 +67,7 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
     "showing": (lambda s: s.showing, "where it comes from: prompt, a slot of the bank, or slots with their weights"),
     "understood": (lambda s: s.understood, "what the engine understands of the prompt, and what not"),
     "heard": (lambda s: s.heard, "name of the sound; empty in silence"),
+    "look": (lambda s: s.look, "name of the look recalled last; empty for none"),
     "section": (
         lambda s: s.section,
         "section of the music: " + ", ".join(SECTIONS) + "; empty while the director is off",

@@ -17,6 +17,9 @@ from tpos_live.core.shown import SLOTS
 
 AudioMode = Literal["append", "blend", "semantic", "grow"]
 """How a sound's meaning enters the picture (`conditioning/builder.py`)."""
+Start = Literal["now", "beat", "bar", "4 bars", "16 bars"]
+"""When a recall of a look begins."""
+STARTS: tuple[Start, ...] = get_args(Start)
 RANDOM_START = ("seed",)
 """Parameters whose start value a show draws by chance where none is set (`runtime/run_session.py`)."""
 LORAS = ("lora.1", "lora.2", "lora.3", "lora.4")
@@ -264,6 +267,23 @@ def _finish() -> Iterator[Parameter]:
     yield Parameter("finish.detail", _F, 1.0, "fine structure added to the enlarged images of a soft engine", 0, 3)
 
 
+def _looks() -> Iterator[Parameter]:
+    yield Parameter(
+        "look.recall", _T, "", "recall a look by name or number; the text is empty again then", numbered=True
+    )
+    yield Parameter("look.store", _T, "", "store what is shown as a look of this name; + finds a free name")
+    yield Parameter("look.delete", _T, "", "delete a look by name or number", numbered=True)
+    yield Parameter("look.next", _X, False, "the next cue, or the next look where there are no cues")
+    yield Parameter("look.previous", _X, False, "the previous cue, or look")
+    yield Parameter("look.keep", _X, False, "keep this look: the autopilot counts its bars anew")
+    yield Parameter("look.fade", _F, 4.0, "duration of the fade to a look", 0, 60, "s")
+    yield Parameter("look.start", _C, "now", "when a recalled look begins", choices=STARTS)
+    yield Parameter("autopilot", _B, False, "recall another look every few bars, sooner at a drop")
+    yield Parameter("autopilot.bars", _I, 16, "bars for which the autopilot keeps a look", 4, 128)
+    text = "which look the autopilot takes: the next one, or one by chance, each once before any comes again"
+    yield Parameter("autopilot.order", _C, "order", text, choices=("order", "random"))
+
+
 def _output() -> Iterator[Parameter]:
     yield Parameter("out.level", _F, 1.0, "master fader; 0 is black", 0, 1, smoothing=0.03)
     yield Parameter("out.blackout", _B, False, "black at once")
@@ -311,5 +331,5 @@ def _map() -> Iterator[Parameter]:
             yield Parameter(f"{name}.release", _F, d.release, "release", 0, 30, "s")
 
 
-_GROUPS = (_prompts, _image, _audio, _tempo, _director, _finish, _output, _show, _map)
+_GROUPS = (_prompts, _image, _audio, _tempo, _director, _looks, _finish, _output, _show, _map)
 TABLE: Mapping[str, Parameter] = MappingProxyType({p.name: p for group in _GROUPS for p in group()})

@@ -70,6 +70,12 @@ class OscSettings(_Section):
     audio: bool = Field(False, description="send the audio features too (/audio/level/bass and so on)")
 
 
+class ShowSettings(_Section):
+    """Looks and cues."""
+
+    file: str = Field("", description="show file (.toml) with looks and cues; it is made when the first look is stored")
+
+
 class Settings(_Section):
     """Everything that is fixed for one run."""
 
@@ -78,6 +84,7 @@ class Settings(_Section):
     window: WindowSettings = WindowSettings()
     record: RecordSettings = RecordSettings()
     osc: OscSettings = OscSettings()
+    show: ShowSettings = ShowSettings()
     seconds: float = Field(0.0, ge=0, le=1e6, description="end the show after this time; 0 = never")
     parameters: dict[str, Any] = Field(default_factory=dict, description="start values of live parameters")
 

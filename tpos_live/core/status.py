@@ -11,8 +11,9 @@ class Status:
     of the time in which they occupy the GPU or processor, 0 to 1; shown_fps: frames per second on the screen.
     latency_ms: from the newest audio to its frame on the screen (median of the last second, without the input's own
     buffering). audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what the
-    engine understands of the prompt, "" where unknown. section, energy, tension, decision: of the director; the section
-    is "" while it is off. showing: where the prompt comes from, for example "slot 3".
+    engine understands of the prompt, "" where unknown. look: the one recalled last, "" for none. section, energy,
+    tension, decision: of the director; the section is "" while it is off. showing: where the prompt comes from, for
+    example "slot 3".
     heard: label of the sound, "" in silence; density: how much of it there is, 0 to 1, whatever its level.
     record_seconds: length of the recording; record_fps: frames recorded per second; record_lag_ms: how late the encoder
     is; record_minutes_left: until the disk is full, 0 while unknown; record_error: why the last recording failed, ""
@@ -39,6 +40,7 @@ class Status:
     showing: str = "prompt"
     understood: str = ""
     heard: str = ""
+    look: str = ""
     section: str = ""
     energy: float = 0.0
     tension: float = 0.0

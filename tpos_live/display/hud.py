@@ -50,6 +50,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("heard", heard, INK if status.heard else DIM),
         *_directed(status),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
+        *([Line("look", status.look)] if status.look else []),
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.backend}"),

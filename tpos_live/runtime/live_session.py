@@ -18,6 +18,7 @@ from tpos_live.audio.open import open_source
 from tpos_live.audio.source import AudioSource
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.control.keys import LETTERS
+from tpos_live.control.look_player import BeatPosition, LookPlayer
 from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -31,6 +32,7 @@ from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
+from tpos_live.runtime.show_keeper import ShowKeeper
 from tpos_live.runtime.status_registry import StatusRegistry
 
 if TYPE_CHECKING:  # pipeline and render thread import torch, which takes seconds
@@ -87,6 +89,8 @@ class LiveSession:
             [parse_address(reply) for reply in settings.osc.reply],
             (lambda: self.audio_processor.features) if settings.osc.audio else None,
         )
+        self._show_keeper = ShowKeeper(settings.show.file)
+        self.looks = LookPlayer(self.store, self._show_keeper.show, self._show_keeper.save)
         self._stack = ExitStack()
         self._ending_at = 0.0
         self._prompts: DemoPrompts | None = None
@@ -113,6 +117,7 @@ class LiveSession:
         sys.setswitchinterval(0.001)
         try:
             stack.enter_context(self.status_registry)
+            stack.enter_context(self._show_keeper)
             stack.enter_context(self.osc)
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
@@ -242,6 +247,8 @@ class LiveSession:
         if self._prompts is not None:
             self._prompts.look(self._frame_params().time)
         self.controls.look(self.display)
+        heard, params = self.audio_processor.features, self._frame_params()
+        self.looks.step(time.perf_counter(), BeatPosition(heard.tempo, heard.beats, heard.bar_phase, params.cut_index))
 
     def _refresh_headless(self, now: float) -> None:
         self._refresh(now)
@@ -273,6 +280,7 @@ class LiveSession:
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
             "heard": self.audio_processor.tagger.name,
+            "look": self.looks.shown,
             "section": direction.section,
             "energy": direction.energy,
             "tension": direction.tension,

@@ -1,0 +1,188 @@
+"""Looks: recalled by fades and on the bar, stored, deleted, and flown through by the autopilot."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from tpos_live.control.keys import apply_key
+from tpos_live.control.look_player import BeatPosition, LookPlayer
+from tpos_live.control.triggers import fire
+from tpos_live.core.looks import PARAMETERS, Cue, Look, Show
+from tpos_live.core.parameter_store import ParameterStore
+
+DEEP = Look("deep", {"prompt": "deep sea", "finish.bloom": 1.0, "seed.walk": 0.5, "seed": 7})
+LOUD = Look("Loud", {"prompt": "lasers", "finish.bloom": 0.1, "map.kick.zoom": 0.2, "out.fit": "cover"})
+CITY = Look("city", {"prompt.1": "city", "prompt.1.weight": 0.6})
+LOOKS = Show((DEEP, LOUD, CITY))
+
+
+def run(player: LookPlayer, seconds: tuple[float, float], tempo: float = 120.0, drop_at: float = -1.0) -> list[dict]:
+    """Steps at 60 Hz; the values after each."""
+    seen = []
+    for n in range(round(seconds[0] * 60), round(seconds[1] * 60)):
+        beats = n / 60 * tempo / 60
+        drops = int(0 <= drop_at <= n / 60)
+        player.step(n / 60, BeatPosition(tempo, int(beats), beats / 4 % 1.0, drops))
+        seen.append(dict(player.store.snapshot().values))
+    return seen
+
+
+@pytest.fixture
+def player() -> LookPlayer:
+    return LookPlayer(ParameterStore({"prompt": "sea"}), LOOKS)
+
+
+def test_a_recall_fades_numbers_and_changes_the_rest_where_it_begins(player: LookPlayer) -> None:
+    player.store.update({"look.recall": "DEEP", "look.fade": 2.0})
+    seen = run(player, (0, 3))
+    assert seen[0]["prompt"] == "deep sea" and seen[0]["seed"] == 7 and seen[0]["prompt.fade"] == 2.0
+    bloom = [values["finish.bloom"] for values in seen]
+    assert bloom[0] < 0.4 and bloom[60] == pytest.approx(0.675, abs=0.03) and bloom[-1] == 1.0
+    assert max(b - a for a, b in pairwise(bloom)) < 0.03
+    assert seen[-1]["seed.walk"] == 0.5 and seen[-1]["look.recall"] == "" and player.shown == "deep"
+
+
+def test_a_recall_sets_everything_that_a_look_holds_and_nothing_of_the_room(player: LookPlayer) -> None:
+    room = {"out.level": 0.3, "out.blackout": True, "audio.gain": 6.0, "tempo": 128.0, "audio.device": "mixer"}
+    player.store.update({**room, "finish.light": 2.0, "motion.zoom": 0.3, "look.recall": "deep", "look.fade": 0.0})
+    last = run(player, (0, 0.1))[-1]
+    assert {name: last[name] for name in PARAMETERS} == DEEP.whole()
+    assert {name: last[name] for name in room} == room
+
+
+@pytest.mark.parametrize(
+    ("start", "begins"), [("now", 1.1), ("beat", 1.5), ("bar", 2.0), ("4 bars", 8.0), ("16 bars", 32.0)]
+)
+def test_a_recall_waits_for_its_place_in_the_bar(player: LookPlayer, start: str, begins: float) -> None:
+    player.store.update({"look.start": start, "look.fade": 0.0})
+    run(player, (0, 1.1))
+    player.store.set("look.recall", "deep")
+    seen = run(player, (1.1, 34))
+    first = next(n for n, values in enumerate(seen) if values["prompt"] == "deep sea")
+    assert 1.1 + first / 60 == pytest.approx(begins, abs=0.03)
+
+
+def test_without_a_tempo_it_begins_at_once(player: LookPlayer) -> None:
+    player.store.update({"look.start": "16 bars", "look.recall": "2", "look.fade": 0.0})
+    assert run(player, (0, 0.1), tempo=0.0)[-1]["prompt"] == "lasers"
+
+
+def test_what_is_moved_by_hand_during_a_fade_stays_there(player: LookPlayer) -> None:
+    player.store.update({"look.recall": "deep", "look.fade": 2.0})
+    run(player, (0, 1))
+    player.store.set("finish.bloom", 0.2)
+    last = run(player, (1, 3))[-1]
+    assert last["finish.bloom"] == 0.2 and last["seed.walk"] == 0.5
+
+
+def test_weights_of_the_bank_fade_too(player: LookPlayer) -> None:
+    player.store.update({"look.recall": "city", "look.fade": 1.0})
+    seen = run(player, (0, 2))
+    weights = [values["prompt.1.weight"] for values in seen]
+    assert weights[0] < 0.05 and weights[-1] == pytest.approx(0.6) and max(b - a for a, b in pairwise(weights)) < 0.05
+    player.store.update({"look.recall": "deep"})
+    weights = [values["prompt.1.weight"] for values in run(player, (2, 4))]
+    assert weights[0] > 0.5 and weights[-1] == 0.0
+
+
+def test_a_fade_that_is_cut_off_by_another_recall_ends_in_the_second(player: LookPlayer) -> None:
+    player.store.update({"look.recall": "deep", "look.fade": 4.0})
+    run(player, (0, 2))
+    player.store.set("look.recall", "loud")
+    last = run(player, (2, 7))[-1]
+    assert {name: last[name] for name in PARAMETERS} == LOUD.whole() | {"prompt.fade": last["prompt.fade"]}
+    assert last["prompt.fade"] == 2.0, "the look's own again"
+
+
+def test_what_is_stored_is_what_is_recalled(player: LookPlayer) -> None:
+    saved: list[Show] = []
+    player.save = saved.append
+    player.store.update(
+        {"prompt": "aurora", "finish.bloom": 1.5, "map.kick.zoom": 0.1, "out.level": 0.2, "look.store": "mine"}
+    )
+    before = run(player, (0, 0.1))[-1]
+    assert saved[-1].looks[-1].name == "mine" and before["look.store"] == ""
+    player.store.update({"look.recall": "loud", "look.fade": 0.0})
+    run(player, (0.1, 0.2))
+    player.store.set("look.recall", "mine")
+    after = run(player, (0.2, 0.3))[-1]
+    assert all(after[name] == before[name] for name in PARAMETERS)
+    player.store.set("look.delete", "mine")
+    run(player, (0.3, 0.4))
+    assert player.show == LOOKS and saved[-1] == LOOKS
+
+
+def test_keys_store_under_free_names_and_step_through(player: LookPlayer) -> None:
+    store = player.store
+    apply_key("l", (), store)
+    run(player, (0, 0.1))
+    apply_key("l", (), store)
+    run(player, (0.1, 0.2))
+    assert [look.name for look in player.show.looks[3:]] == ["look 1", "look 2"]
+    store.set("look.fade", 0.0)
+    shown = []
+    for n, key in enumerate(["pagedown", "pagedown", "pageup", "pageup"]):
+        apply_key(key, (), store)
+        run(player, (1 + n, 1.1 + n))
+        shown.append(player.shown)
+    assert shown == ["deep", "Loud", "deep", "look 2"]
+
+
+def test_cues_go_in_their_order_with_their_own_fades(player: LookPlayer) -> None:
+    player.show = Show(LOOKS.looks, (Cue("loud", 0.0), Cue("deep", 1.0, "bar"), Cue("loud", 0.0)))
+    fire(player.store, "look.next")
+    player.step(0.0, BeatPosition())  # the first step only learns the counts
+    shown: list[str] = []
+    for n in range(3):
+        fire(player.store, "look.next")
+        run(player, (1 + 4 * n, 5 + 4 * n))
+        shown.append(player.shown)
+    assert shown == ["Loud", "deep", "Loud"]
+
+
+@pytest.mark.parametrize("order", ["order", "random"])
+def test_the_autopilot_changes_every_few_bars_without_repeats(player: LookPlayer, order: str) -> None:
+    player.store.update({"autopilot": True, "autopilot.bars": 4, "autopilot.order": order, "look.fade": 0.5})
+    names: list[tuple[float, str]] = []
+    for n in range(64):
+        run(player, (n, n + 1))
+        if not names or names[-1][1] != player.shown:
+            names.append((n, player.shown))
+    changes = names[1:]
+    assert len(changes) >= 6 and all(7 <= b - a <= 9 for (a, _), (b, _) in pairwise(changes))
+    assert all(a != b for (_, a), (_, b) in pairwise(changes))
+    assert len({name for _, name in changes[:3]}) == (3 if order == "order" else len({n for _, n in changes[:3]}))
+
+
+def test_keep_holds_a_look_and_a_drop_comes_sooner(player: LookPlayer) -> None:
+    player.store.update({"autopilot": True, "autopilot.bars": 8})
+    run(player, (0, 12))
+    fire(player.store, "look.keep")
+    run(player, (12, 26))
+    assert player.shown == ""
+    run(player, (26, 30))
+    assert player.shown == "deep"
+    run(player, (30, 42), drop_at=40.0)
+    assert player.shown == "Loud", "5 bars after the last change"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [{"look.recall": "nothing of this name"}, {"look.delete": "99"}, {"look.recall": "0"}, {"look.recall": "🔥" * 500}],
+)
+def test_a_look_that_is_not_there_is_one_line(player: LookPlayer, ask: dict[str, str], messages: list[str]) -> None:
+    before = dict(player.store.snapshot().values)
+    player.store.update(ask)
+    run(player, (0, 0.2))
+    assert dict(player.store.snapshot().values) == before and player.show == LOOKS
+    assert len(messages) == 1 and "there is no look" in messages[0]
+
+
+def test_next_without_looks_says_how_to_make_one(messages: list[str]) -> None:
+    empty = LookPlayer(ParameterStore())
+    run(empty, (0, 0.1))
+    fire(empty.store, "look.next")
+    run(empty, (0.1, 0.2))
+    assert messages == ["there are no looks: L stores one"]

@@ -1,0 +1,87 @@
+"""Show files: read as they were written, and bad ones in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tpos_live.core.looks import Cue, Look, Show, capture
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.show_file import read_show, write_show
+
+SHOW = Show(
+    (
+        Look("deep", {"prompt": 'a "deep" sea — \\ 海', "finish.bloom": 1.0, "director": False, "steps": 2}),
+        Look("loud", {"map.kick.zoom": 0.2, "audio.mode": "blend"}),
+    ),
+    (Cue("loud", 0.0, "4 bars"), Cue("deep", 8.5)),
+)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    write_show(tmp_path / "show.toml", SHOW)
+    assert read_show(tmp_path / "show.toml") == SHOW
+    write_show(tmp_path / "empty.toml", Show())
+    assert read_show(tmp_path / "empty.toml") == Show()
+
+
+def test_a_look_of_everything_that_can_be_set(tmp_path: Path) -> None:
+    look = capture("  all \n of it ", ParameterStore({"prompt": "x\ny\t\x7f\x01", "seed": 3}).snapshot())
+    write_show(tmp_path / "show.toml", Show((look,)))
+    assert read_show(tmp_path / "show.toml").looks[0] == look and look.name == "all of it"
+
+
+def test_names_in_files_written_by_hand_need_no_quotes_for_sections(tmp_path: Path) -> None:
+    (tmp_path / "show.toml").write_text('[[look]]\nname = "a"\nparameters = { prompt = "sea", "finish.bloom" = 1 }\n')
+    assert read_show(tmp_path / "show.toml").looks == (Look("a", {"prompt": "sea", "finish.bloom": 1.0}),)
+
+
+def test_a_look_of_a_newer_version_loses_nothing(tmp_path: Path, messages: list[str]) -> None:
+    path = tmp_path / "show.toml"
+    path.write_text('format = 9\n[[look]]\nname = "a"\n[look.parameters]\nprompt = "sea"\n"finish.smell" = 0.5\n')
+    show = read_show(path)
+    assert show.looks[0].values == {"prompt": "sea"} and len(messages) == 1 and "finish.smell" in messages[0]
+    write_show(path, show)
+    assert '"finish.smell" = 0.5' in path.read_text() and read_show(path) == show
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("look = 3", "[[look]]"),
+        ("[[look]]\n", "name is a text"),
+        ('[[look]]\nname = ""\n', "name is a text"),
+        ("[[look]]\nname = 5\n", "name is a text"),
+        (f'[[look]]\nname = "{"x" * 61}"\n', "name is a text"),
+        ('[[look]]\nname = "a"\n[[look]]\nname = "A"\n', "two looks are called"),
+        ('[[look]]\nname = "a"\ncolour = 1\n', "colour"),
+        ('[[look]]\nname = "a"\nparameters = 4\n', "is a table"),
+        ('[[look]]\nname = "a"\n[look.parameters]\n"out.blackout" = true\n', "out.blackout is not part of a look"),
+        ('[[look]]\nname = "a"\n[look.parameters]\n"finish.bloom" = "much"\n', "finish.bloom takes a number"),
+        ('[[look]]\nname = "a"\n[look.parameters]\n"finish.bloom" = nan\n', "finish.bloom takes a number"),
+        ('[[cue]]\nlook = "a"\n', "there is no look 'a'"),
+        ('[[look]]\nname = "a"\n[[cue]]\nlook = "a"\nfade = 1e9\n', "fade is 0 to 60"),
+        ('[[look]]\nname = "a"\n[[cue]]\nlook = "a"\nfade = true\n', "fade is 0 to 60"),
+        ('[[look]]\nname = "a"\n[[cue]]\nlook = "a"\nstart = "soon"\n', "start is one of now, beat"),
+        ('[[look]]\nname = "a"\n[[cue]]\nlook = "a"\nwhen = 1\n', "a cue has look, fade and start"),
+        ("format = true", "format is a whole number"),
+        ("colour = 1", "a show file has"),
+        ("[[look]\n", "not valid TOML"),
+        ("\0\1\2", "not valid TOML"),
+    ],
+)
+def test_a_damaged_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "show.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as found:
+        read_show(path)
+    assert says in str(found.value) and str(path) in str(found.value) and "\n" not in str(found.value)
+    assert path.read_text() == text
+
+
+def test_too_many_looks(tmp_path: Path) -> None:
+    (tmp_path / "show.toml").write_text("".join(f'[[look]]\nname = "{n}"\n' for n in range(501)))
+    with pytest.raises(SettingsError, match="500 is the most"):
+        read_show(tmp_path / "show.toml")

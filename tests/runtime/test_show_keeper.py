@@ -1,0 +1,54 @@
+"""The show file of a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tpos_live.core.looks import Look, Show
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.show_file import read_show, write_show
+from tpos_live.runtime.show_keeper import ShowKeeper
+
+ONE = Show((Look("one", {"prompt": "sea"}),))
+TWO = ONE.with_look(Look("two", {"prompt": "sky"}))
+
+
+def test_the_newest_show_is_in_the_file_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "show.toml"
+    with ShowKeeper(str(path)) as keeper:
+        assert keeper.show == Show()
+        for n in range(50):
+            keeper.save(TWO if n % 2 else ONE)
+    assert read_show(path) == TWO and ShowKeeper(str(path)).show == TWO
+
+
+def test_without_a_file_it_says_once_that_looks_end_with_the_show(messages: list[str]) -> None:
+    with ShowKeeper("") as keeper:
+        keeper.save(ONE)
+        keeper.save(TWO)
+    assert len(messages) == 1 and "--show-file" in messages[0]
+
+
+def test_a_disk_that_refuses_is_a_line_and_the_show_goes_on(tmp_path: Path, messages: list[str]) -> None:
+    (tmp_path / "folder").write_text("a file, where a folder should be")
+    with ShowKeeper(str(tmp_path / "folder" / "show.toml")) as keeper:
+        keeper.save(ONE)
+    assert len(messages) == 1 and "cannot be written" in messages[0]
+
+
+@pytest.mark.parametrize("name", ["show.txt", "show"])
+def test_another_kind_of_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"ends in \.toml"):
+        ShowKeeper(str(tmp_path / name))
+
+
+def test_a_damaged_file_is_refused_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "show.toml"
+    path.write_text("[[look")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        ShowKeeper(str(path))
+    assert path.read_text() == "[[look"
+    write_show(path, ONE)
+    assert ShowKeeper(str(path)).show == ONE

@@ -1,0 +1,220 @@
+"""Recalls looks: at once or on the bar, by a fade, by hand or on autopilot.
+
+Numbers move along the fade; texts, switches and choices change where it begins. A parameter that somebody moves during
+a fade stays where it was put.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tpos_live.core.looks import Cue, Show, capture
+from tpos_live.core.messages import NOTICE
+from tpos_live.core.parameter import Value, shorten
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
+from tpos_live.core.parameters import TABLE, Start
+from tpos_live.core.shown import SELECT, WEIGHTS
+
+log = logging.getLogger(__name__)
+
+BARS: dict[Start, int] = {"bar": 1, "4 bars": 4, "16 bars": 16}
+STEPS_PER_SECOND = 30.0
+"""Changes of the parameters in a fade; each is a new snapshot for all who read them."""
+ASKED = ("look.next", "look.previous", "look.keep")
+
+
+@dataclass(frozen=True)
+class BeatPosition:
+    """Where the music is: beats since the start, phase of the bar, 0 to 1, and drops so far. tempo: 0 while unknown."""
+
+    tempo: float = 0.0
+    beats: int = 0
+    bar_phase: float = 0.0
+    drops: int = 0
+
+
+@dataclass
+class _Fade:
+    """start, goal: numbers by name. written: what was set last."""
+
+    start: dict[str, float]
+    goal: dict[str, float]
+    written: dict[str, Value]
+    end: dict[str, Value]
+    began: float
+    seconds: float
+    stepped: float = 0.0
+
+
+@dataclass
+class LookPlayer:
+    """Thread contract: one thread, the display's; time is passed in.
+
+    save: called with the show after each change of its looks; it may take its time elsewhere, but not here.
+    """
+
+    store: ParameterStore
+    show: Show = field(default_factory=Show)
+    save: Callable[[Show], None] = lambda show: None
+    shown: str = ""
+    """Name of the look recalled last, "" for none."""
+    _cue: int = -1
+    _history: list[str] = field(default_factory=list)
+    _waiting: Cue | None = None
+    _fade: _Fade | None = None
+    _seen: dict[str, int] = field(default_factory=dict)
+    _position: BeatPosition = field(default_factory=BeatPosition)
+    _bars: int = 0
+    _since: int = 0
+    _unseen: list[str] = field(default_factory=list)
+    _random: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def step(self, now: float, position: BeatPosition) -> None:
+        """Do what is due at `now`, seconds."""
+        snapshot = self.store.snapshot()
+        beat = position.beats != self._position.beats
+        bar = position.bar_phase < self._position.bar_phase - 0.5
+        dropped = position.drops != self._position.drops
+        self._position = position
+        self._bars += bar
+        self._since += bar
+        self._obey(snapshot)
+        if snapshot["autopilot"]:
+            self._fly(snapshot, bar, dropped)
+        if self._waiting is not None and self._due(self._waiting.start, beat, bar, position.tempo):
+            waiting, self._waiting = self._waiting, None
+            self._begin(waiting, now)
+        if self._fade is not None:
+            self._move(now)
+
+    def recall(self, called: str, fade: float, start: Start) -> bool:
+        """Recall a look by name or number; False, with a message, where there is none."""
+        look = self.show.find(called)
+        if look is None:
+            log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}")
+            return False
+        self._waiting = Cue(look.name, fade, start)
+        return True
+
+    def _obey(self, snapshot: Snapshot) -> None:
+        """Carry out what was asked for since the last step."""
+        for name in ASKED:
+            fired = snapshot.fired(name)
+            if fired != self._seen.setdefault(name, fired):
+                self._seen[name] = fired
+                if name == "look.keep":
+                    self._since, self._waiting = 0, None
+                else:
+                    self._go(1 if name == "look.next" else -1, snapshot)
+        recalled, stored, deleted = (str(snapshot[f"look.{what}"]) for what in ("recall", "store", "delete"))
+        if recalled.strip():
+            self.store.set("look.recall", "")
+            self.recall(recalled, snapshot["look.fade"], snapshot["look.start"])
+        if stored.strip():
+            self.store.set("look.store", "")
+            self._store(stored, snapshot)
+        if deleted.strip():
+            self.store.set("look.delete", "")
+            self._delete(deleted)
+
+    def _store(self, called: str, snapshot: Snapshot) -> None:
+        name = self.show.free_name() if called.strip() == "+" else called
+        look = capture(name[:60], snapshot)
+        self.show = self.show.with_look(look)
+        self.shown = look.name
+        log.log(NOTICE, f"stored: {look.name}")
+        self.save(self.show)
+
+    def _delete(self, called: str) -> None:
+        look = self.show.find(called)
+        if look is None:
+            log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}")
+            return
+        self.show = self.show.without(look)
+        log.log(NOTICE, f"deleted: {look.name}")
+        self.save(self.show)
+
+    def _go(self, step: int, snapshot: Snapshot) -> None:
+        """The next or previous cue, or look where there are no cues."""
+        show = self.show
+        if show.cues:
+            begin = 0 if step > 0 else len(show.cues) - 1
+            self._cue = (self._cue + step) % len(show.cues) if self._cue >= 0 else begin
+            self._waiting = show.cues[self._cue]
+        elif show.looks:
+            names = [look.name for look in show.looks]
+            here = names.index(self.shown) if self.shown in names else (-1 if step > 0 else 0)
+            self._waiting = Cue(names[(here + step) % len(names)], snapshot["look.fade"], snapshot["look.start"])
+        else:
+            log.warning("there are no looks: L stores one")
+
+    def _fly(self, snapshot: Snapshot, bar: bool, dropped: bool) -> None:
+        """Another look after so many bars, sooner at a drop."""
+        due = bar and self._since >= int(snapshot["autopilot.bars"])
+        early = dropped and self._since >= int(snapshot["autopilot.bars"]) // 2
+        if not (due or early) or self._waiting is not None or len(self.show.looks) < 2:
+            return
+        self._since = 0
+        if snapshot["autopilot.order"] == "order":
+            self._go(1, snapshot)
+        else:
+            self._unseen = [name for name in self._unseen if self.show.find(name) and name != self.shown]
+            if not self._unseen:
+                self._unseen = [look.name for look in self.show.looks if look.name != self.shown]
+                self._random.shuffle(self._unseen)
+            self._waiting = Cue(self._unseen.pop(), snapshot["look.fade"], "now")
+        if self._waiting is not None:  # it is a downbeat already
+            self._waiting = Cue(self._waiting.look, 0.0 if early else self._waiting.fade, "now")
+
+    def _due(self, start: Start, beat: bool, bar: bool, tempo: float) -> bool:
+        if start == "now" or tempo <= 0.0:
+            return True
+        if start == "beat":
+            return beat
+        return bar and self._bars % BARS[start] == 0
+
+    def _begin(self, cue: Cue, now: float) -> None:
+        """Begin a recall: numbers start to move, all else changes."""
+        look = self.show.find(cue.look)
+        if look is None:  # deleted while it waited
+            return
+        here, goal = self.store.snapshot(), look.whole()
+        moving = {n for n, value in goal.items() if TABLE[n].kind == "float" and cue.fade > 0 and here[n] != value}
+        moving.discard("prompt.fade")
+        weights = moving & set(WEIGHTS)
+        if goal[SELECT]:  # a selected slot takes the place of all weights, by a fade of the prompt bank
+            moving -= weights
+        at_once = {name: value for name, value in goal.items() if name not in moving}
+        at_once |= {name: here[name] for name in weights & moving}  # else a new prompt would set them to 0
+        end: dict[str, Value] = {"prompt.fade": at_once["prompt.fade"]} if cue.fade != at_once["prompt.fade"] else {}
+        at_once["prompt.fade"] = cue.fade  # the prompts go with the rest
+        self.store.update(at_once)
+        start = {name: float(here[name]) for name in moving}
+        numbers = {name: float(goal[name]) for name in moving}
+        self._fade = _Fade(start, numbers, dict(start), end, now, cue.fade)
+        self.shown, self._since = look.name, 0
+        log.info(f"look: {look.name}")
+
+    def _move(self, now: float) -> None:
+        """Move the numbers of a fade to where they are at `now`."""
+        fade = self._fade
+        assert fade is not None
+        part = min((now - fade.began) / fade.seconds, 1.0) if fade.seconds > 0 else 1.0
+        if part < 1.0 and now - fade.stepped < 1.0 / STEPS_PER_SECOND:
+            return
+        fade.stepped = now
+        here = self.store.snapshot()
+        touched = [name for name, value in fade.written.items() if here[name] != value]
+        for name in touched:  # somebody else has moved it
+            del fade.start[name], fade.goal[name], fade.written[name]
+        eased = part * part * (3.0 - 2.0 * part)
+        values = {n: fade.goal[n] if part >= 1.0 else a + (fade.goal[n] - a) * eased for n, a in fade.start.items()}
+        if values:
+            fade.written = self.store.update(values)
+        if part >= 1.0:
+            if fade.end:
+                self.store.update(fade.end)
+            self._fade = None

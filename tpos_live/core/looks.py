@@ -1,0 +1,83 @@
+"""Looks and cues: the image's parameters under a name, and the order in which a show recalls them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tpos_live.core.parameter import Value
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.parameters import TABLE, Start
+
+_OF_THE_ROOM = ("out.", "look.", "autopilot", "tempo")
+_OF_THE_ROOM_TOO = ("audio.device", "audio.gain", "audio.agc", "audio.mute", "pause")
+PARAMETERS: tuple[str, ...] = tuple(
+    p.name
+    for p in TABLE.values()
+    if p.kind != "trigger" and not p.name.startswith(_OF_THE_ROOM) and p.name not in _OF_THE_ROOM_TOO
+)
+"""What a look holds: everything but what belongs to the room and the stage (screen, level, blackout, input, tempo)."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """values: parameters that differ from their defaults. unknown: of a newer version; kept, without effect."""
+
+    name: str
+    values: Mapping[str, Value]
+    unknown: Mapping[str, object] = field(default_factory=dict)
+
+    def whole(self) -> dict[str, Value]:
+        """A value for each of PARAMETERS."""
+        return {name: self.values.get(name, TABLE[name].default) for name in PARAMETERS}
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A look, the seconds of its fade, and when it begins."""
+
+    look: str
+    fade: float = 2.0
+    start: Start = "now"
+
+
+@dataclass(frozen=True)
+class Show:
+    """Looks in their order, and cues; without cues a show goes through its looks."""
+
+    looks: tuple[Look, ...] = ()
+    cues: tuple[Cue, ...] = ()
+
+    def find(self, called: str) -> Look | None:
+        """The look of this name, whatever its case, or of this number, from 1 on."""
+        wanted = called.strip().lower()
+        for look in self.looks:
+            if look.name.lower() == wanted:
+                return look
+        if wanted.isdigit() and 1 <= int(wanted) <= len(self.looks):
+            return self.looks[int(wanted) - 1]
+        return None
+
+    def with_look(self, look: Look) -> Show:
+        """With this look in place of the one of its name, or at the end."""
+        names = [other.name.lower() for other in self.looks]
+        if look.name.lower() not in names:
+            return Show((*self.looks, look), self.cues)
+        at = names.index(look.name.lower())
+        return Show((*self.looks[:at], look, *self.looks[at + 1 :]), self.cues)
+
+    def without(self, look: Look) -> Show:
+        """Without this look and its cues."""
+        cues = tuple(cue for cue in self.cues if self.find(cue.look) is not look)
+        return Show(tuple(other for other in self.looks if other is not look), cues)
+
+    def free_name(self) -> str:
+        """A name that no look has: "look 1" and so on."""
+        names = {look.name.lower() for look in self.looks}
+        return next(name for n in range(1, len(names) + 2) if (name := f"look {n}") not in names)
+
+
+def capture(name: str, snapshot: Snapshot) -> Look:
+    """What is shown now, as a look."""
+    values = {n: snapshot[n] for n in PARAMETERS if snapshot[n] != TABLE[n].default}
+    return Look(" ".join(name.split()), values)

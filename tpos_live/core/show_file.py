@@ -1,0 +1,114 @@
+"""A show file: looks and cues as TOML that a person can read and write."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from tpos_live.core.atomic import write_text
+from tpos_live.core.looks import PARAMETERS, Cue, Look, Show
+from tpos_live.core.parameter import ParameterError, Value, shorten
+from tpos_live.core.parameters import STARTS, TABLE
+from tpos_live.core.settings_file import SettingsError, read_toml
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+MOST_LOOKS, MOST_CUES = 500, 5000
+LONGEST_NAME = 60
+LONGEST_FADE = 60.0
+
+
+def read_show(path: Path) -> Show:
+    """The show in a file. Raises SettingsError: file, place and what is allowed, in one line.
+
+    Parameters of a newer version are kept and have no effect; a warning names them once.
+    """
+    data, _ = read_toml(path)
+    strange = sorted(set(data) - {"format", "look", "cue"})
+    if strange:
+        raise SettingsError(f"{path}: {strange[0]}: a show file has format, [[look]] and [[cue]]")
+    version = data.get("format", FORMAT)
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise SettingsError(f"{path}: format is a whole number, not {version!r}")
+    looks = tuple(_look(path, n, entry) for n, entry in enumerate(_tables(path, data, "look", MOST_LOOKS), 1))
+    names = [look.name.lower() for look in looks]
+    for look in looks:
+        if names.count(look.name.lower()) > 1:
+            raise SettingsError(f"{path}: two looks are called {look.name}; rename one")
+    show = Show(looks)
+    cues = tuple(_cue(path, n, entry, show) for n, entry in enumerate(_tables(path, data, "cue", MOST_CUES), 1))
+    unknown = sorted({name for look in looks for name in look.unknown})
+    if unknown:
+        newer = " (the file is of a newer version)" if version > FORMAT else ""
+        log.warning(f"{path}: not known here, kept and left alone: {', '.join(unknown[:5])}{newer}")
+    return Show(looks, cues)
+
+
+def write_show(path: Path, show: Show) -> None:
+    """Write a show, whole or not at all. Raises OSError."""
+    lines = ["# Looks and cues of tpos-live. A look holds what differs from the defaults.", f"format = {FORMAT}"]
+    for look in show.looks:
+        lines += ["", "[[look]]", f"name = {_toml(look.name)}", "[look.parameters]"]
+        lines += [f"{_toml(name)} = {_toml(value)}" for name, value in {**look.values, **look.unknown}.items()]
+    for cue in show.cues:
+        lines += ["", "[[cue]]", f"look = {_toml(cue.look)}", f"fade = {cue.fade}", f"start = {_toml(cue.start)}"]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _tables(path: Path, data: dict[str, Any], name: str, most: int) -> list[dict[str, Any]]:
+    found = data.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise SettingsError(f"{path}: {name} is a list: begin each with [[{name}]]")
+    if len(found) > most:
+        raise SettingsError(f"{path}: {len(found)} of [[{name}]]; {most} is the most")
+    return found
+
+
+def _look(path: Path, number: int, entry: dict[str, Any]) -> Look:
+    where = f"{path}: look {number}"
+    name = entry.get("name")
+    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise SettingsError(f"{where}: name is a text of 1 to {LONGEST_NAME} letters")
+    strange = sorted(set(entry) - {"name", "parameters"})
+    if strange:
+        raise SettingsError(f"{where} ({name}): {strange[0]}: a look has name and [look.parameters]")
+    given = entry.get("parameters", {})
+    if not isinstance(given, dict):
+        raise SettingsError(f"{where} ({name}): [look.parameters] is a table")
+    values: dict[str, Value] = {}
+    unknown: dict[str, object] = {}
+    for key, value in given.items():
+        if key not in TABLE:
+            unknown[key] = value
+        elif key not in PARAMETERS:
+            raise SettingsError(f"{where} ({name}): {key} is not part of a look; delete it")
+        else:
+            try:
+                values[key] = TABLE[key].parse(value)
+            except ParameterError as error:
+                raise SettingsError(f"{where} ({name}): {error}") from error
+    return Look(" ".join(name.split()), values, unknown)
+
+
+def _cue(path: Path, number: int, entry: dict[str, Any], show: Show) -> Cue:
+    where = f"{path}: cue {number}"
+    strange = sorted(set(entry) - {"look", "fade", "start"})
+    if strange:
+        raise SettingsError(f"{where}: {strange[0]}: a cue has look, fade and start")
+    look, fade, start = entry.get("look"), entry.get("fade", 2.0), entry.get("start", "now")
+    if not isinstance(look, str) or show.find(look) is None:
+        raise SettingsError(f"{where}: there is no look {shorten(look)}")
+    number_given = isinstance(fade, int | float) and not isinstance(fade, bool)
+    if not number_given or not 0 <= fade <= LONGEST_FADE:
+        raise SettingsError(f"{where}: fade is 0 to {LONGEST_FADE:g} seconds, not {fade!r}")
+    if start not in STARTS:
+        raise SettingsError(f"{where}: start is one of {', '.join(STARTS)}, not {start!r}")
+    return Cue(look, float(fade), start)
+
+
+def _toml(value: object) -> str:
+    """A value as TOML; what JSON writes of texts, numbers, switches and lists TOML reads."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

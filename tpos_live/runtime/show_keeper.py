@@ -1,0 +1,78 @@
+"""The show file of a session: read at the start, written after each change of its looks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from tpos_live.core.errors import reason
+from tpos_live.core.looks import Show
+from tpos_live.core.messages import NOTICE
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.show_file import read_show, write_show
+
+log = logging.getLogger(__name__)
+
+
+class ShowKeeper:
+    """A context manager; leaving it waits for the last write.
+
+    Thread contract: `save` may be called on the display's thread: it hands the newest show to a thread of its own and
+    returns.
+    """
+
+    def __init__(self, file: str) -> None:
+        """file: "" = looks are kept until the end of the show. A file that is not there yet is an empty show.
+
+        Raises SettingsError for one that cannot be read.
+        """
+        self._path = Path(file) if file else None
+        self.show = Show()
+        if self._path is not None:
+            if self._path.suffix.lower() != ".toml":
+                raise SettingsError(f"{self._path}: a show file ends in .toml")
+            if self._path.exists():
+                self.show = read_show(self._path)
+                log.info(f"{self._path}: {len(self.show.looks)} looks, {len(self.show.cues)} cues")
+        self._newest: Show | None = None
+        self._change = threading.Condition()
+        self._ended = False
+        self._told = False
+        self._thread = threading.Thread(target=self._work, name="show file", daemon=True)
+
+    def __enter__(self) -> ShowKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        with self._change:
+            self._ended = True
+            self._change.notify()
+        self._thread.join(2.0)
+
+    def save(self, show: Show) -> None:
+        """Write `show` soon, in place of an older one that still waits."""
+        if self._path is None:
+            if not self._told:
+                self._told = True
+                log.log(NOTICE, "looks are kept until the end of the show; start with --show-file FILE to keep them")
+            return
+        with self._change:
+            self._newest = show
+            self._change.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._newest is not None or self._ended)
+                show, self._newest = self._newest, None
+            if show is None:
+                return
+            assert self._path is not None
+            try:
+                write_show(self._path, show)
+            except OSError as error:
+                log.warning(
+                    f"{self._path}: cannot be written ({reason(error)}); the looks stay until the end of the show"
+                )
