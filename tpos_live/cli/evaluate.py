@@ -221,3 +221,38 @@ def retrieval(
     from tpos_live.evaluation.retrieval_command import run
 
     return run(excerpts, work or Path("runs/retrieval"), size, fps, prompt, seed, as_json, ways)
+
+
+@evaluate.command()
+@click.argument("audio", type=click.Path(exists=True, path_type=Path))
+@click.option("--seconds", type=click.FloatRange(0, 1e6), default=0.0, help="Of each file; default: all.")
+@click.option("--fps", type=click.IntRange(8, 60), default=20, show_default=True, help="Frames per second.")
+@click.option("--size", default="192x192", show_default=True, metavar="SIZE", help="Size of the engine's images.")
+@click.option("--resolution", default="256x144", show_default=True, metavar="SIZE", help="Size of the frames.")
+@click.option("--prompt", help="What the images show; default: that of the settings.")
+@click.option("--no-prompt", is_flag=True, help="The sound alone chooses the scenes.")
+@click.option("--accelerator", metavar="NAME", default="auto", show_default=True, help="auto, eager or openvino.")
+@_SEED
+@_JSON
+def show(
+    audio: Path,
+    seconds: float,
+    fps: int,
+    size: str,
+    resolution: str,
+    prompt: str | None,
+    no_prompt: bool,
+    accelerator: str,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Render AUDIO, a file or a folder of files, and measure what an audience sees.
+
+    Kicks from the back row, drops, similarity over time, scenes, whether the prompt is kept, and how often the flash
+    limiter acts.
+    """
+    from tpos_live.evaluation.show_command import run
+
+    if no_prompt and prompt:
+        raise click.UsageError("--prompt and --no-prompt exclude each other")
+    return run(audio, seconds, fps, size, resolution, "" if no_prompt else prompt, accelerator, seed, as_json)

@@ -42,6 +42,11 @@ class FrameInterpolator:
         self._held: DisplayFrame | None = None
         self._limiter = FlashLimiter()
 
+    @property
+    def limited(self) -> bool:
+        """Whether the flash limiter dims the newest frame."""
+        return self._limiter.gain < 1.0
+
     def take(self, frame: Frame | None) -> None:
         """Take a new engine frame, or None."""
         if frame is None or frame is self.newest:

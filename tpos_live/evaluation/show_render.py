@@ -1,0 +1,146 @@
+"""Renders a show as `tpos-live render` does, at a small size, and keeps what `show.py` measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tpos_live.audio.channels import Downmix
+from tpos_live.audio.files import AudioClip, frame_pieces
+from tpos_live.audio.source import RATE, Chunk
+from tpos_live.conditioning.vocabulary import load_vocabulary
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
+from tpos_live.core.setting_values import parse_size
+from tpos_live.core.settings import Settings
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.interpolator import FrameInterpolator
+from tpos_live.evaluation.classifier.model import SceneClassifier, load_classifier
+from tpos_live.evaluation.harness.sampler import as_tensor
+from tpos_live.evaluation.show import SAMPLES, BackRow, ShowError, Similarity
+from tpos_live.features.features import HOP, Features
+from tpos_live.runtime.audio_thread import AudioProcessor
+from tpos_live.runtime.offline import improve
+from tpos_live.runtime.pipeline import Pipeline
+
+SHORTEST = 4.0
+"""Seconds."""
+KICK = 0.4
+"""Strength of a kick that counts, 0 to 1."""
+
+
+@dataclass
+class Heard:
+    """What the features say of the music; times in seconds. drop_beats: seconds per beat at each drop."""
+
+    kicks: list[float] = field(default_factory=list)
+    drops: list[float] = field(default_factory=list)
+    drop_beats: list[float] = field(default_factory=list)
+    tempos: list[float] = field(default_factory=list)
+    _before: Features = field(default_factory=Features)
+
+    def take(self, now: Features) -> None:
+        """Take the features of the next hop."""
+        before, self._before = self._before, now
+        rested = not self.kicks or now.time - self.kicks[-1] > 0.05
+        if rested and now.kick >= KICK and now.kick > before.kick + 0.05:
+            self.kicks.append(now.time)
+        if now.drop > before.drop:
+            self.drops.append(now.time)
+            self.drop_beats.append(60.0 / now.tempo if now.tempo else 0.5)
+        if now.tempo and int(now.time) > int(before.time):
+            self.tempos.append(now.tempo)
+
+    @property
+    def tempo(self) -> float:
+        """Median tempo in BPM, 0 where none was found."""
+        return float(np.median(self.tempos)) if self.tempos else 0.0
+
+
+@dataclass
+class SeenShow:
+    """What was seen of one track. names: the scene of SAMPLES images per second, by the classifier. wanted: the scene
+    of the prompt, "" without one. limited: frames in which the flash limiter acted."""
+
+    name: str
+    fps: int
+    change: np.ndarray
+    light: np.ndarray
+    heard: Heard
+    similarity: dict[int, float]
+    names: list[str]
+    wanted: str
+    limited: int
+
+    @property
+    def seconds(self) -> float:
+        return len(self.change) / self.fps
+
+
+def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
+    """Render a file and watch it. Memory does not grow with its length but for 8 bytes a frame.
+
+    Raises AudioError for a file that cannot be read, ShowError for one that is too short or silent.
+    """
+    sound = AudioClip(path, settings.seconds or None, tuple(settings.sound.channels) or None)
+    length = sound.check() / RATE
+    if 0 < length < SHORTEST:
+        raise ShowError(f"{path}: {length:.1f} s long; take {SHORTEST:.0f} s or more")
+    size = parse_size(settings.record.resolution)
+    snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
+    back, similar, heard, names, limited = BackRow(fps), Similarity(), Heard(), [], 0
+    compositor, interpolator = CpuCompositor(size), FrameInterpolator()
+    with Pipeline(settings, live=False, output=size) as pipeline:
+        improve(pipeline)
+        classifier, _ = load_classifier(pipeline.engine.folder)
+        wanted = _prompt_scene(pipeline, str(snapshot["prompt"]), classifier)
+        audio_processor = AudioProcessor(pipeline.encoder, offered=pipeline.offered)
+        for index, params in enumerate(_analyze(audio_processor, snapshot, sound, fps, heard)):
+            frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
+            assert frame is not None  # not live: it waits for the prompt
+            interpolator.take(frame)
+            display_frame = interpolator.display_frame(params.time, params, snapshot)
+            shown = compositor.compose(display_frame.postfx, frame)
+            limited += interpolator.limited
+            back.push(shown)
+            if index * SAMPLES // fps != (index - 1) * SAMPLES // fps:
+                similar.push(shown)
+                names.append(_name(classifier, frame.pixels))
+    seen = SeenShow(path.stem, fps, back.change, back.light, heard, similar.means(), names, wanted, limited)
+    if seen.seconds < SHORTEST:
+        raise ShowError(f"{path}: {seen.seconds:.1f} s long; take {SHORTEST:.0f} s or more")
+    return seen
+
+
+def _analyze(
+    audio_processor: AudioProcessor, snapshot: Snapshot, sound: AudioClip, fps: int, heard: Heard
+) -> Iterator[FrameParams]:
+    """As `offline.analyze_frames`, hop by hop, so that every record of features is seen."""
+    downmix, at, sounding = Downmix(2, name=sound.path.name), 0, False
+    params = FrameParams()
+    for stereo in frame_pieces(sound, fps, log_damage=True):
+        mono = downmix.push(stereo)
+        for first in range(0, len(mono), HOP):
+            part = slice(first, first + HOP)
+            at += len(mono[part])
+            audio_processor.process(Chunk(mono[part], stereo[part], captured_at=at / RATE), snapshot)
+            heard.take(audio_processor.features)
+            sounding = sounding or audio_processor.features.gate
+        params = audio_processor.frame_params.latest() or params
+        yield params
+    if not sounding:
+        raise ShowError(f"{sound.path}: nothing is heard in it; take music")
+
+
+def _prompt_scene(pipeline: Pipeline, prompt: str, classifier: SceneClassifier) -> str:
+    """The scene that the prompt asks for, "" where the classifier has none for it."""
+    vocabulary = load_vocabulary(pipeline.engine.folder, pipeline.engine.sentences)
+    found = vocabulary.match(prompt).families if vocabulary is not None and prompt.strip() else ()
+    return next((name for name in found if name in classifier.families), "")
+
+
+def _name(classifier: SceneClassifier, pixels: np.ndarray) -> str:
+    return classifier.families[int(classifier(as_tensor([pixels]))[0].argmax())]
