@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tpos_live.conditioning.vocabulary import NEAR, load_vocabulary
 from tpos_live.core.looks import Look, Show
+from tpos_live.core.paths import shipped
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
+from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.runtime.show_keeper import ShowKeeper
 
 ONE = Show((Look("one", {"prompt": "sea"}),))
@@ -22,6 +25,17 @@ def test_the_newest_show_is_in_the_file_at_the_end(tmp_path: Path) -> None:
         for n in range(50):
             keeper.save(TWO if n % 2 else ONE)
     assert read_show(path) == TWO and ShowKeeper(str(path)).show == TWO
+
+
+def test_sixteen_looks_are_shipped_and_ember_draws_each_as_it_is_called() -> None:
+    show = ShowKeeper("").show
+    assert len(show.looks) == 16 and not show.cues
+    engine = load_engine(shipped("engines") / "ember", lazy=True)
+    vocabulary = load_vocabulary(engine.folder, engine.sentences)
+    assert vocabulary is not None
+    found = [vocabulary.match(str(look.values["prompt"])) for look in show.looks]
+    assert all(match.near >= NEAR and not match.instead and not match.missed for match in found)
+    assert len({match.families for match in found}) >= 9
 
 
 def test_without_a_file_it_says_once_that_looks_end_with_the_show(messages: list[str]) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
+from tpos_live.control import look_player
 from tpos_live.core.errors import reason
 from tpos_live.core.looks import Show
 from tpos_live.core.messages import NOTICE
@@ -13,6 +14,9 @@ from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
 
 log = logging.getLogger(__name__)
+
+SHIPPED = Path(look_player.__file__).with_name("looks.toml")
+"""Sixteen looks for Ember."""
 
 
 class ShowKeeper:
@@ -23,13 +27,16 @@ class ShowKeeper:
     """
 
     def __init__(self, file: str) -> None:
-        """file: "" = looks are kept until the end of the show. A file that is not there yet is an empty show.
+        """file: "" = the shipped looks; stored ones are kept until the end of the show. A file that is not there yet is
+        an empty show.
 
         Raises SettingsError for one that cannot be read.
         """
         self._path = Path(file) if file else None
         self.show = Show()
-        if self._path is not None:
+        if self._path is None:
+            self.show = read_show(SHIPPED)
+        else:
             if self._path.suffix.lower() != ".toml":
                 raise SettingsError(f"{self._path}: a show file ends in .toml")
             if self._path.exists():
