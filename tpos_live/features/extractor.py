@@ -125,6 +125,8 @@ class FeatureExtractor:
         period = 60.0 / beat.tempo if beat.tempo else 0.0
         moment = StructureInput(
             self._bands.levels[0].level,
+            db[0],
+            db[4],
             bright,
             self._all.fired,
             self._kick.hit,

@@ -1,14 +1,17 @@
 """Build-ups and drops: the sound gets brighter and busier, the bass disappears and returns.
 
-Rule-based, causal, and conservative. Time is counted in beats; while the tempo is unknown a beat is half a second.
+Rule-based, causal, and conservative. Time is counted in beats; while the tempo is unknown a beat is half a second. A
+drop is a return of the bass after one of three things: four bars with little bass, a build-up at whose end the bass is
+gone, or silence. The first is seen in levels alone (`bass_return.py`) and needs no kick.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tpos_live.core.envelope import follow, share
+from tpos_live.features.bass_return import BassReturn
 from tpos_live.features.features import HOP_SECONDS
 
 BUILD_BEATS = 12.0
@@ -22,7 +25,7 @@ GONE = 0.8
 BACK = 0.9
 REST_BEATS = 16.0
 """Shortest distance between two drops."""
-ARMED_BY_BUILDUP = 0.35
+ARMED_BY_BUILDUP = 0.6
 ARMED_BEATS = 4.0
 """Beats after a build-up or silence in which returning bass makes a drop."""
 SILENT_BEATS = 1.5
@@ -39,12 +42,14 @@ ON_BEAT = 0.2
 class StructureInput:
     """Input of the detector for one hop.
 
-    bass: level, 0 to 1. bright: level above 2 kHz in units of 30 dB, relative to any constant, without gain. onset: one
-    fired in this hop. kick: the decaying hit, 0 to 1. period: seconds per beat, 0 while unknown. phase, bar_phase: 0 to
-    1.
+    bass: level, 0 to 1. bass_db, whole_db: level of the bass and of the whole in dBFS, without gain. bright: level
+    above 2 kHz in units of 30 dB, relative to any constant, without gain. onset: one fired in this hop. kick: the
+    decaying hit, 0 to 1. period: seconds per beat, 0 while unknown. phase, bar_phase: 0 to 1.
     """
 
     bass: float
+    bass_db: float
+    whole_db: float
     bright: float
     onset: bool
     kick: float
@@ -77,13 +82,15 @@ class StructureDetector:
     _waiting: bool = False
     _bar_phase: float = 0.0
     _since_drop: float = math.inf
+    _return: BassReturn = field(default_factory=BassReturn)
 
     def step(self, now: StructureInput) -> bool:
         """Take one hop; returns `dropped`."""
         beats = HOP_SECONDS / (now.period or 0.5)
         self._remember(now, beats)
+        returned = self._return.step(now.bass_db, now.whole_db, now.gate, beats)
         self._build(now, beats)
-        self.dropped = self._find_drop(now, beats)
+        self.dropped = self._find_drop(now, returned, beats)
         self.drop = 1.0 if self.dropped else self.drop * (1.0 - share(DROP_DECAY_SECONDS, HOP_SECONDS))
         return self.dropped
 
@@ -120,7 +127,7 @@ class StructureDetector:
         if self.buildup >= ARMED_BY_BUILDUP and self.bass_gone >= 1.0:
             self._armed = ARMED_BEATS
 
-    def _find_drop(self, now: StructureInput, beats: float) -> bool:
+    def _find_drop(self, now: StructureInput, returned: bool, beats: float) -> bool:
         self._since_drop += beats
         new_bar = now.bar_phase < self._bar_phase
         self._bar_phase = now.bar_phase
@@ -132,7 +139,8 @@ class StructureDetector:
             # Wait for the downbeat that is still to come.
             self._armed = max(self._armed, ARMED_BEATS)
         on_beat = now.period == 0.0 or min(now.phase, 1.0 - now.phase) <= ON_BEAT
-        if self._waiting and (new_bar or (strong and on_beat)):
+        found = returned and self._since_drop >= REST_BEATS
+        if found or (self._waiting and (new_bar or (strong and on_beat))):
             self._waiting, self._armed, self._since_drop = False, 0.0, 0.0
             self.buildup = 0.0
             return True
