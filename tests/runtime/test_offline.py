@@ -49,7 +49,8 @@ def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def frames(seed: int = 1) -> list[np.ndarray]:
     settings = load_settings(
-        {"engine.threads": 2, "engine.accelerator": "eager", "parameters.seed": seed}, here=Path("/nowhere")
+        {"engine.threads": 2, "engine.accelerator": "eager", "engine.size": "128", "parameters.seed": seed},
+        here=Path("/nowhere"),
     )
     snapshot = ParameterStore(settings.start_values()).snapshot()
     compositor, interpolator, out = CpuCompositor((320, 180)), FrameInterpolator(), []
@@ -116,7 +117,7 @@ def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_p
 def test_render_writes_every_frame_and_the_sound(wav: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     arguments = ["render", str(wav), "-o", str(out), "--fps", "10", "--resolution", "320x180", "--threads", "2"]
-    arguments += ["--accelerator", "eager"]
+    arguments += ["--accelerator", "eager", "--size", "160x96"]
     result = run(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
@@ -156,7 +157,7 @@ def test_a_still_as_it_is_shown(tmp_path: Path) -> None:
 def test_a_still_of_a_sound(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "fire.wav", make("fire", 0.9, 4.0, 1), RATE)
     of_fire = ("still", "--prompt", "neon jellyfish", "--audio", "fire.wav")
-    result = run(*of_fire, "-o", "a.png", "--resolution", "640x360", cwd=tmp_path)
+    result = run(*of_fire, "-o", "a.png", "--resolution", "640x360", "--size", "128", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "heard: fire" in result.stderr and "wrote a.png, 640x360" in result.stdout
     small = [(*of_fire, "-o", "b.png"), (*of_fire, "-o", "c.png"), (*of_fire[:3], "-o", "d.png")]

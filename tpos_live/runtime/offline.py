@@ -1,7 +1,8 @@
 """Offline rendering: `still`, `render`, and the demo where there is no display.
 
 Every frame is rendered, in order, with the time taken from the audio, by the same parts as a live session; the same
-file, seed, settings, backend and thread count give the same frames.
+file, seed, settings, backend and thread count give the same frames. What needs PyTorch is imported when it is needed,
+so that a mistake on the command line is told at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -28,15 +30,15 @@ from tpos_live.core.progress import Progress
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import hms
-from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.output_file import VIDEO, check_output
 from tpos_live.display.postfx import postfx_params
 from tpos_live.display.still_image import check_image, save_image
 from tpos_live.display.video import VideoWriter
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts
-from tpos_live.runtime.overlap import OverlappedVideoWriter
-from tpos_live.runtime.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from tpos_live.runtime.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,8 @@ def render_frames(
 
         yield from render_with_workers(settings, snapshot, sound, fps, workers, analyze_frames)
         return
+    from tpos_live.runtime.pipeline import Pipeline
+
     with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
         log.info(pipeline.message)
         improve(pipeline)
@@ -110,6 +114,8 @@ def write_video(
     store = ParameterStore({**settings.start_values(), "out.inbetween": False})
     snapshot, prompts = store.snapshot(), DemoPrompts(store) if demo and DemoPrompts.wanted(settings) else None
     count = -(-(len(sound) if isinstance(sound, np.ndarray) else sound.check()) * fps // RATE)
+    from tpos_live.runtime.overlap import OverlappedVideoWriter
+
     writer = VideoWriter(output, size, fps, threads=ENCODER_THREADS)
 
     def written() -> None:
@@ -175,6 +181,8 @@ def still(
     sound = None if audio is None else AudioClip(audio, seconds, tuple(settings.sound.channels) or None)
     if sound is not None:
         sound.check()
+    from tpos_live.runtime.pipeline import Pipeline
+
     snapshot = ParameterStore(settings.start_values()).snapshot()
     with Pipeline(settings, live=False, output=shown or parse_size(settings.window.size)) as pipeline:
         log.info(pipeline.message)
@@ -185,6 +193,8 @@ def still(
             log.info(f"prompt: {pipeline.understood}")
     pixels = frame.pixels
     if shown:
+        from tpos_live.display.cpu_compositor import CpuCompositor
+
         pixels = CpuCompositor(shown).compose(
             postfx_params(params, snapshot, None, frame, params.time, params.time), frame
         )
