@@ -23,6 +23,7 @@ from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import VIDEO, check_output
 from tpos_live.display.pacing import Meter
 from tpos_live.display.video import VideoWriter, fit
+from tpos_live.display.waiting_audio import WaitingAudio
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,6 @@ MOST = 6
 CRF = 23
 """Quality of x264. Most of a file is grain: from 20 to 23 its size halves (13 to 7 Mbit/s at 720p) and encoding takes a
 quarter less time, while the image below the grain is as accurate."""
-SOUND_SECONDS = 60.0
-"""Audio (0.4 MB per second) that may wait for a stalled disk; more is replaced by silence."""
 CLOSING = 1.5
 """Seconds for the frames that wait at the end; if that is too little, some of them, evenly spread, are written."""
 PATIENCE = 10.0
@@ -58,23 +57,15 @@ class Recorder:
     name = "recorder"
 
     def __init__(
-        self,
-        path: Path,
-        fps: float = 30.0,
-        *,
-        rate: int = RATE,
-        clock: Callable[[], float] = time.perf_counter,
+        self, path: Path, fps: float = 30.0, *, rate: int = RATE, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         """clock: that of the timestamps."""
         self.fps, self.error = fps, ""
-        self.sound_lost = 0
-        """Samples replaced by silence because the disk stalled."""
         self._size = self._other = (0, 0)
         self._wanted, self._rate, self._clock = Path(path), rate, clock
         self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps)
         self._frames: TimedFrames = deque()
-        self._sound: deque[tuple[float, np.ndarray]] = deque()
-        self._waiting = 0
+        self._audio = WaitingAudio(rate)
         self._lock = threading.Condition()
         self._crowded_out = self._missed = 0
         self._ending = False
@@ -100,6 +91,11 @@ class Recorder:
     def dropped(self) -> int:
         """Frames taken and not written: the encoder was too slow, or two came for one frame of the file."""
         return self._track.lost + self._crowded_out
+
+    @property
+    def sound_lost(self) -> int:
+        """Samples replaced by silence because the disk stalled."""
+        return self._audio.lost
 
     @property
     def repeated(self) -> int:
@@ -181,16 +177,7 @@ class Recorder:
         if not self.recording or not len(stereo):
             return
         with self._lock:
-            self._sound.append((captured_at, stereo))
-            self._waiting += len(stereo)
-            # Stalled for too long: keep the time, drop the audio. Silence takes no memory.
-            for i, (at, old) in enumerate(self._sound):
-                if self._waiting <= SOUND_SECONDS * self._rate:
-                    break
-                if old.strides[0]:
-                    self._waiting -= len(old)
-                    self.sound_lost += len(old)
-                    self._sound[i] = (at, np.broadcast_to(np.zeros(2, np.float32), old.shape))
+            self._audio.add(stereo, captured_at)
             self._lock.notify()
 
     def close(self) -> None:
@@ -227,12 +214,12 @@ class Recorder:
             self._fail(f"{error}; start another one")
 
     def _ready(self) -> bool:
-        return bool(self._sound) and self._sound[-1][0] - self._sound[0][0] >= DELAY
+        return self._audio.seconds >= DELAY
 
     def _step(self, writer: VideoWriter) -> bool:
         """Write the audio that has come, and one frame; False if there was neither."""
         with self._lock:
-            blocks, newest = self._take_sound(), self._sound[-1][0] if self._sound else 0.0
+            blocks, newest = self._take_sound(), self._audio.newest
             frame = self._track.next(self._frames)
         if frame is None and not blocks:
             return False
@@ -267,10 +254,8 @@ class Recorder:
     def _take_sound(self) -> list[np.ndarray]:
         """Audio that has waited for DELAY, or all at the end. None before the first frame."""
         out = []
-        while self._sound and (self._ending or self._ready()):
-            captured_at, stereo = self._sound.popleft()
-            if stereo.strides[0]:
-                self._waiting -= len(stereo)
+        while self._audio and (self._ending or self._ready()):
+            stereo, captured_at = self._audio.take()
             if self._track.add_samples(len(stereo), captured_at):
                 out.append(stereo)
         return out
