@@ -145,18 +145,28 @@ def measure(settings: Settings, frames: int, steps: int = 1, baselines: bool = T
             rows.append(_row("stream batch", streamed, common | {"pictures_late": steps - 1}, work))
         generator.keep_in_flight(False)
     if baselines:
-        rows.append(_row("apart", _measure(stream_diffusion_like(generator, steps), few, engine.device), common, work))
-        if engine.device.type == "cuda" and isinstance(generator.backend, CapturedBackend):
-            recorded = _measure(stream_diffusion_like(generator, steps, recorded=True), few, engine.device)
-            rows.append(_row("apart, recorded", recorded, common, work))
-        if engine.metadata.unet_inputs is None:
-            torch.set_num_threads(chosen.threads or threads)  # all that ours had, whatever runs its networks
-            theirs = _measure(stock(path, generator, steps), few, engine.device)
-            rows.append(_row("stock", theirs, common | {"accelerator": "eager"}, work))
-        else:
-            click.echo(f"diffusers' pipeline cannot give {engine.name}'s UNet its inputs: not measured", err=True)
-        for row in (row for row in rows if row["loop"] in ("apart", "apart, recorded", "stock")):
+        theirs = _baselines(generator, path, chosen.threads or threads, steps, few, common, work)
+        for row in theirs:
             row["ours_is_times_faster"] = round(row["p50_ms"] / rows[0]["p50_ms"], 3)
+        rows += theirs
+    return rows
+
+
+def _baselines(
+    generator: FrameGenerator, path: Path, threads: int, steps: int, frames: int, common: dict[str, Any], work: float
+) -> list[dict[str, Any]]:
+    """Rows of other loops on the engine in `path`. threads: of the CPU, for diffusers' own pipeline."""
+    engine, device = generator.engine, generator.engine.device
+    rows = [_row("apart", _measure(stream_diffusion_like(generator, steps), frames, device), common, work)]
+    if device.type == "cuda" and isinstance(generator.backend, CapturedBackend):
+        recorded = _measure(stream_diffusion_like(generator, steps, recorded=True), frames, device)
+        rows.append(_row("apart, recorded", recorded, common, work))
+    if engine.metadata.unet_inputs is None:
+        torch.set_num_threads(threads)  # all that ours had, whatever runs its networks
+        theirs = _measure(stock(path, generator, steps), frames, device)
+        rows.append(_row("stock", theirs, common | {"accelerator": "eager"}, work))
+    else:
+        click.echo(f"diffusers' pipeline cannot give {engine.name}'s UNet its inputs: not measured", err=True)
     return rows
 
 
