@@ -15,11 +15,11 @@ python=${PYTHON:-python}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 engine=$work/sd-turbo-shape
-size=512 many=2000 some=300 few=100 show=15 plain=cuda-graph best=compile shape=() deadline=$((SECONDS + 590))
+size=512 many=2000 some=300 few=100 show=15 plain=cuda-graph best=compile shape=() tests=() deadline=$((SECONDS + 590))
 export TORCHINDUCTOR_COMPILE_THREADS=${TORCHINDUCTOR_COMPILE_THREADS:-12} HF_HUB_OFFLINE=1
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} # where tpos-live is not installed
 if [ -n "${TINY:-}" ]; then
-    size=64 many=4 some=3 few=3 show=${SHOW:-0} plain=eager shape=(--tiny) deadline=$((SECONDS + 3600))
+    size=64 many=4 some=3 few=3 show=${SHOW:-0} plain=eager shape=(--tiny) tests=(--collect-only) deadline=$((SECONDS + 3600))
 fi
 failed=()
 
@@ -49,8 +49,8 @@ if [ -z "${TINY:-}" ]; then
         exit 1
     }
 fi
-part "are the pictures right" 60 "$python" -m pytest -q -p no:cacheprovider tests/diffusion/test_on_a_card.py \
-    tests/diffusion/test_fuse_projections.py
+part "are the pictures right" 60 "$python" -m pytest -q -p no:cacheprovider ${tests[@]+"${tests[@]}"} \
+    tests/diffusion/test_on_a_card.py tests/diffusion/test_fuse_projections.py
 part "random weights" 60 "$python" benchmarks/shapes.py "$engine" ${shape[@]+"${shape[@]}"}
 # In the order of what must be known. Compiling comes first: alone on the card, for it measures which kernels to take.
 part "torch.compile" 220 "$python" -m tpos_live engines compile "$engine" --size "$size" --accelerator compile

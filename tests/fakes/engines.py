@@ -59,21 +59,7 @@ def xl(xl_folder: Path) -> Engine:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """The least that has a residual block, an attention to the tokens and a decoder: compiling takes its time."""
-    import torch
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    """The least that can be compiled: compiling takes its time."""
+    from fakes.tiny_engine import make_least_engine
 
-    metadata = {"multiple": 8, "size": [16, 16], "guidance": False}
-    folder = _made(tmp_path_factory, "small", "sd-turbo", metadata=metadata)
-    torch.manual_seed(0)
-    UNet2DConditionModel(
-        sample_size=8, block_out_channels=(16,), layers_per_block=1, norm_num_groups=8, cross_attention_dim=32,
-        attention_head_dim=2, mid_block_type=None, down_block_types=("CrossAttnDownBlock2D",),
-        up_block_types=("UpBlock2D",),
-    ).save_pretrained(folder / "unet")  # fmt: skip
-    AutoencoderTiny(
-        encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1),
-        num_decoder_blocks=(1, 0),
-    ).save_pretrained(folder / "vae")  # fmt: skip
-    return _loaded(folder)
+    return _loaded(make_least_engine(tmp_path_factory.mktemp("small")))

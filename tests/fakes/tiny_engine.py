@@ -134,6 +134,25 @@ def make_tiny_engine(
     return folder
 
 
+def make_least_engine(folder: Path) -> Path:
+    """Write an engine folder of the least that has a residual block, an attention to the tokens and a decoder."""
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    make_tiny_engine(folder, "sd-turbo", metadata={"multiple": 8, "size": [16, 16], "guidance": False})
+    torch.manual_seed(0)
+    UNet2DConditionModel(
+        sample_size=8, block_out_channels=(16,), layers_per_block=1, norm_num_groups=8, cross_attention_dim=32,
+        attention_head_dim=2, mid_block_type=None, down_block_types=("CrossAttnDownBlock2D",),
+        up_block_types=("UpBlock2D",),
+    ).save_pretrained(folder / "unet")  # fmt: skip
+    AutoencoderTiny(
+        encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 0),
+    ).save_pretrained(folder / "vae")  # fmt: skip
+    return folder
+
+
 def _write_bert(folder: Path, dim: int) -> dict[str, object]:
     """A text encoder and a tokenizer that spells every word; their entries of the index."""
     from transformers import BertConfig, BertModel
