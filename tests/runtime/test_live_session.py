@@ -24,6 +24,9 @@ from pythonosc.dispatcher import Dispatcher
 from pythonosc.osc_server import BlockingOSCUDPServer
 from pythonosc.udp_client import SimpleUDPClient
 
+from tpos_live.audio.demo import DEMO
+from tpos_live.core.show_file import read_show
+
 TITLE = "tpos-live output"
 EAGER = ("--accelerator", "eager")
 """One test prepares a faster backend meanwhile, as a show does by itself; it takes a core, and the others need none."""
@@ -240,3 +243,38 @@ def test_a_live_show_tells_what_it_understands(tmp_path: Path) -> None:
         line = run.watcher.wait("/tpos/status/understood", lambda line: line.startswith("city at night"), 20)
         assert "not understood: samurai" in line
         assert run.end() < 5.0
+
+
+@pytest.mark.slow
+def test_looks_are_stored_and_recalled_and_kept_and_the_director_tells_its_section(tmp_path: Path) -> None:
+    """By OSC from another process; before the engine has loaded, too."""
+    options = (
+        "--headless",
+        "--audio",
+        str(DEMO),
+        "--loop",
+        "--mute",
+        "--prompt",
+        "sea",
+        "--show-file",
+        "set.toml",
+        *EAGER,
+    )
+    with show(*options, cwd=tmp_path, port=9437) as running:
+        watcher, osc = running.watcher, running.osc
+        watcher.wait("/tpos/status/state", lambda state: state in ("loading", "running"))
+        osc.send_message("/tpos/look/fade", 0.0)
+        osc.send_message("/tpos/finish/bloom", 0.9)
+        osc.send_message("/tpos/look/store", "First one")
+        watcher.wait("/tpos/status/look", lambda name: name == "First one")
+        osc.send_message("/tpos/prompt", "blazing flames")
+        osc.send_message("/tpos/finish/bloom", 0.1)
+        watcher.wait("/tpos/finish/bloom", lambda value: abs(value - 0.1) < 1e-3)
+        osc.send_message("/tpos/look/recall", "first ONE")
+        watcher.wait("/tpos/finish/bloom", lambda value: abs(value - 0.9) < 1e-3)
+        watcher.wait("/tpos/status/prompt", lambda text: text == "sea")
+        watcher.wait("/tpos/status/section", lambda name: name not in ("", "silence"))
+        osc.send_message("/tpos/director", 0)
+        watcher.wait("/tpos/status/section", lambda name: name == "")
+        running.end()
+    assert [look.name for look in read_show(tmp_path / "set.toml").looks] == ["First one"]
