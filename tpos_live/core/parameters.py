@@ -81,12 +81,12 @@ TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
 
 MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
     {
-        ("kick", "zoom"): MapDefault(0.06, 2.0, 0.0, 0.16),
+        ("kick", "zoom"): MapDefault(0.065, 2.0, 0.0, 0.16),
         ("kick", "light"): MapDefault(0.11, 1.0, 0.0, 0.16),
         ("kick", "bloom"): MapDefault(0.04, 2.0, 0.0, 0.16),
         ("onset", "speed"): MapDefault(4.0, 1.0, 0.0, 0.04),
         ("bass", "speed"): MapDefault(0.2, 1.5, 0.03, 0.25),
-        ("snare", "rotate"): MapDefault(0.9, 2.0, 0.0, 0.22),
+        ("snare", "rotate"): MapDefault(0.8, 2.0, 0.0, 0.22),
         ("snare", "light"): MapDefault(0.04, 2.0, 0.0, 0.12),
         ("hats", "bloom"): MapDefault(0.2, 1.0, 0.0, 0.08),
         ("loudness", "intensity"): MapDefault(0.85, 1.0, 0.4, 1.5),
@@ -112,10 +112,10 @@ equal pushes do not tell one bar from the next.
 
 PUNCH: Mapping[tuple[str, str], float] = MappingProxyType(
     {
-        ("kick", "zoom"): 0.025 / 0.06,
+        ("kick", "zoom"): 0.025 / 0.065,
         ("kick", "light"): 0.0,
         ("kick", "bloom"): 0.0,
-        ("snare", "rotate"): 0.6 / 0.9,
+        ("snare", "rotate"): 0.6 / 0.8,
         ("snare", "light"): 0.0,
         ("hats", "bloom"): 0.15 / 0.2,
     }

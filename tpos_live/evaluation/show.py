@@ -120,13 +120,19 @@ class Similarity:
         return {lag: self._sums[lag] / self._counts[lag] if self._counts[lag] else math.nan for lag in LAGS}
 
 
+def frames_of(times: np.ndarray, fps: float) -> np.ndarray:
+    """The first frame in which what is heard at `times` can be seen, int [n]: frame k holds the sound up to
+    (k + 1) / fps, and a record of features the sound up to its time."""
+    return np.ceil(np.asarray(times, float) * fps - 1e-6).astype(int) - 1
+
+
 def d_prime(change: np.ndarray, times: np.ndarray, fps: float) -> float:
     """d' of events at `times` (seconds) over what changes between them; NaN with fewer than FEWEST of either.
 
     change: one value a frame (`BackRow.change`).
     """
     width, apart = max(round(WINDOW * fps), 1), max(round(AFTER * fps), 1)
-    first = np.unique(np.floor(np.asarray(times, float) * fps + 1e-6).astype(int))
+    first = np.unique(frames_of(times, fps))
     first = first[(first >= 0) & (first + width <= len(change))]
     if len(change) < width or len(first) < FEWEST:
         return math.nan
@@ -145,7 +151,7 @@ def d_prime(change: np.ndarray, times: np.ndarray, fps: float) -> float:
 def impulse(light: np.ndarray, times: np.ndarray, fps: float) -> float:
     """Median rise of the mean luminance at events: the largest value within WINDOW over the frame before, minus 1."""
     width = max(round(WINDOW * fps), 1)
-    first = np.floor(np.asarray(times, float) * fps + 1e-6).astype(int)
+    first = frames_of(times, fps)
     first = first[(first >= 1) & (first + width <= len(light))]
     rises = [light[f : f + width].max() / max(light[f - 1], 1e-6) - 1.0 for f in first]
     return float(np.median(rises)) if rises else math.nan
