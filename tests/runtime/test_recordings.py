@@ -24,9 +24,6 @@ from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_registry import StatusRegistry
 
-SMALL = ("--headless", "--osc-port", "0", "--size", "64", "--accelerator", "eager")
-"""Options of a show that takes little."""
-
 
 class Stage:
     """A stage that shows nothing."""
@@ -158,7 +155,7 @@ def test_what_cannot_be_recorded_is_said_before_the_show(
 
 
 def show(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tpos_live", *arguments, *SMALL]
+    command = [sys.executable, "-m", "tpos_live", *arguments, "--headless", "--osc-port", "0", "--size", "64"]
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -196,8 +193,8 @@ main()
 @pytest.mark.slow
 def test_a_full_disk_does_not_end_the_show_and_is_told_at_its_end(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 60, 2)), 48_000)
-    command = [sys.executable, "-c", _FULL, "--audio", "noise.wav", "--mute"]
-    command += ["--record", "a.mp4", *SMALL]
+    command = [sys.executable, "-c", _FULL, "--audio", "noise.wav", "--mute", "--headless", "--osc-port", "0"]
+    command += ["--record", "a.mp4", "--size", "64"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     lines = []
