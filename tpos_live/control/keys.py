@@ -147,6 +147,8 @@ KEYS: tuple[Key, ...] = (
     Key(("K",), "keep this look: the autopilot counts its bars anew", _fire("look.keep")),
     Key(("T",), "tap the tempo, four times or more", _fire("tempo.tap")),
     Key(("Y",), "the next beat is now", _fire("tempo.resync")),
+    Key(("X",), "twice as many beats", _fire("tempo.double")),
+    Key(("Shift+X",), "half as many beats", _fire("tempo.halve")),
     Key(("R",), "another seed", _fire("seed.random")),
     Key(("D",), "director on or off", _toggle("director")),
     Key(("G",), "next scene of the director, at the next bar", _fire("director.next")),

@@ -229,6 +229,10 @@ def _tempo() -> Iterator[Parameter]:
     )
     yield Parameter("tempo.tap", _X, False, "tap the tempo, four times or more")
     yield Parameter("tempo.resync", _X, False, "the next beat is now")
+    yield Parameter("tempo.double", _X, False, "twice as many beats, until the music changes its tempo")
+    yield Parameter("tempo.halve", _X, False, "half as many beats, until the music changes its tempo")
+    text = "fastest tempo that is followed; half the tempo is taken above it"
+    yield Parameter("tempo.fastest", _F, 180.0, text, 120, 240, "BPM")
     yield Parameter("tempo.source", _C, "auto", "source of the beat", choices=("auto", "tap", "off"))
     yield Parameter(
         "tempo.trim",

@@ -16,7 +16,17 @@ import numpy as np
 from tpos_live.features.downbeat import BEATS_PER_BAR, DownbeatTracker, positions
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.hpss import CHORD_DELAY
-from tpos_live.features.tempo import Periodicity, TempoMemory, best_tempo, peak_offset, periodicity, tempo_grid
+from tpos_live.features.tempo import (
+    FASTEST,
+    Periodicity,
+    TempoMemory,
+    best_tempo,
+    peak_offset,
+    periodicity,
+    tempo_grid,
+    to_octave,
+)
+from tpos_live.features.tempo_change import TempoChange
 
 DELAY_SECONDS = 0.005
 """Time from an onset to its flux maximum, the mean over drums; measured with `benchmarks/rhythm.py`."""
@@ -33,11 +43,17 @@ RULE_WEIGHT = 20.0
 """Weight of the bar rules against the comb when several comb peaks compete."""
 ASTRAY_LOOKS = 6
 """A beat at another phase must be found in this many updates in a row; a fill is shorter."""
+CHANGED_HOPS = 250
+"""Hops of the new tempo that have been heard when it is accepted."""
 RECENT_HOPS = 200
 QUIET = 0.3
 """Share of the usual onset strength below which the tracker learns nothing."""
-STEADY = 0.005
-"""Tempo estimates that differ by less than this share are averaged."""
+NEAR = 0.03
+"""Tempo estimates that differ by less than this share are of the same tempo."""
+STEADY, FOLLOW = 0.005, 0.25
+"""Tempo estimates that differ by less than STEADY are averaged: the share FOLLOW of a new one counts."""
+SLOWEST_BEAT, FASTEST_BEAT = 30.0, 240.0
+"""BPM that a person may set by tapping, doubling and halving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +73,16 @@ class BeatEvidence:
 
 @dataclass(frozen=True, slots=True)
 class TempoControl:
-    """fixed: BPM, 0 = follow the audio. source: auto, tap or off. tapped, resync: triggered in this hop."""
+    """fixed: BPM, 0 = follow the audio. source: auto, tap or off. fastest: the fastest tempo that is followed, BPM.
+    tapped, resync, doubled, halved: triggered in this hop."""
 
     fixed: float = 0.0
     source: str = "auto"
+    fastest: float = FASTEST
     tapped: bool = False
     resync: bool = False
+    doubled: bool = False
+    halved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +126,9 @@ class BeatTracker:
     _since_beat: float = math.inf
     _clock: float = 0.0
     _rival: int = 0
+    _began: int = 0
+    _change: TempoChange = field(default_factory=TempoChange)
+    _octave_held: bool = False
     _astray: int = 0
     _trusted: float = 0.0
     _usual: float = 0.0
@@ -122,8 +145,10 @@ class BeatTracker:
             self.period = 60.0 / control.fixed
         if control.tapped:
             self._tap()
+        if (control.doubled or control.halved) and control.fixed <= 0.0:
+            self._count(2.0 if control.doubled else 0.5)
         if self._hop % LOOK_HOPS == 0 and self._hop >= FIRST_LOOK_HOPS and control.source == "auto":
-            self._look(control.fixed)
+            self._look(control)
         if control.source == "off" or self.period == 0.0:
             return Beat(beats=self.beats)
         self._run()
@@ -160,6 +185,15 @@ class BeatTracker:
         if downbeat:
             self._downbeat.anchor(self.beats)
 
+    def _count(self, factor: float) -> None:
+        """Count `factor` (2 or 0.5) times as many beats until the tempo changes. The first beat of the bar remains."""
+        if not self.period or not SLOWEST_BEAT <= 60.0 * factor / self.period <= FASTEST_BEAT:
+            return
+        beat, self.phase = divmod((self._downbeat.beat_in_bar(self.beats) + self.phase) * factor, 1.0)
+        self.period /= factor
+        self._pull, self._rival, self._octave_held = 0.0, 0, True
+        self._downbeat.renumber(self.beats, int(beat) % BEATS_PER_BAR)
+
     def _tap(self) -> None:
         now = self._hop * HOP_SECONDS
         if self._taps and now - self._taps[-1] > 2.0:
@@ -167,15 +201,15 @@ class BeatTracker:
         self._taps = [*self._taps[-7:], now]
         if len(self._taps) >= 4:
             mean = (self._taps[-1] - self._taps[0]) / (len(self._taps) - 1)
-            self.period = min(max(mean, 60.0 / 240.0), 1.5)
+            self.period = min(max(mean, 60.0 / FASTEST_BEAT), 1.5)
             self._beat_now(downbeat=False)
 
-    def _look(self, fixed: float) -> None:
+    def _look(self, control: TempoControl) -> None:
         at = self._hop % HISTORY
-        known = np.roll(self._heard, -at, axis=1)[:, -min(self._hop, HISTORY) :]
+        known = np.roll(self._heard, -at, axis=1)[:, -min(self._hop - self._began, HISTORY) :]
         heard, every, kick, snare, chord = (np.convolve(row, (0.25, 0.5, 0.25), mode="same") for row in known)
         drums = _evenly(kick) + _evenly(snare)
-        found = periodicity(heard, drums, every) if heard.max() > 1e-6 else None
+        found = periodicity(heard, drums, every, control.fastest) if heard.max() > 1e-6 else None
         if found is None:
             self.confidence *= 1.0 - LOOK_SECONDS / 8.0
             self._pull = 0.0
@@ -183,8 +217,10 @@ class BeatTracker:
         if self._quiet(heard) and self.period:
             self._pull = 0.0
             return
-        found = self._memory.remember(found, 60.0 / self.period if self.period else 0.0)
-        periodic = self._find_tempo(found, fixed)
+        if self._changed(found, heard, control):
+            return
+        found = self._memory.remember(found, to_octave(60.0 / self.period, control.fastest) if self.period else 0.0)
+        periodic = self._find_tempo(found, control.fixed)
         ages = np.arange(heard.size)[::-1] * HOP_SECONDS + DELAY_SECONDS
         chord = np.append(chord[CHORD_DELAY:], np.zeros(CHORD_DELAY))
         bar = positions(np.stack([kick, snare, every, chord]), ages / (BEATS_PER_BAR * self.period))
@@ -199,28 +235,54 @@ class BeatTracker:
         self._usual = max(float(heard[-PHASE_HOPS:].mean()), self._usual * (1.0 - LOOK_SECONDS / 45.0))
         return float(heard[-RECENT_HOPS:].mean()) < QUIET * self._usual
 
+    def _changed(self, found: Periodicity, heard: np.ndarray, control: TempoControl) -> bool:
+        """Accept a new tempo that the last seconds show clearly; what was heard before it is dropped."""
+        if not self.period or control.fixed > 0.0 or self._trusted > 0.0:
+            return False
+        tempo = self._change.step(heard, 60.0 / self.period, control.fastest)
+        if tempo:
+            self._accept(tempo)
+            self._began = self._hop - CHANGED_HOPS
+            self._memory, self._change = TempoMemory(), TempoChange()
+        return tempo > 0.0
+
+    def _accept(self, tempo: float) -> None:
+        """Take another tempo; its phase and bar are not known yet."""
+        self._rival, self.period, self.confidence = 0, 60.0 / tempo, 0.0
+        self._octave_held = False
+        self._downbeat.forget()
+
     def _find_tempo(self, found: Periodicity, fixed: float) -> float:
         scores = found.scores()
         if fixed > 0.0:
             return best_tempo(scores, fixed)[1]
         known = 60.0 / self.period if self.period else 0.0
         tempo, periodic = best_tempo(scores, known if self._trusted > 0.0 else 0.0)
-        tempo = found.refine(tempo if self._trusted > 0.0 else found.octave(tempo, known * (self.confidence > 0.5)))
-        if self._trusted > 0.0 and abs(tempo / known - 1.0) >= 0.03:
+        if self._octave_held:
+            tempo *= 2.0 ** round(math.log2(known / tempo))
+        elif self._trusted <= 0.0:
+            tempo = found.octave(tempo, known * (self.confidence > 0.5))
+        if self._trusted > 0.0:
+            tempo = found.refine(tempo, drifting=False)
+        elif known and abs(tempo / known - 1.0) < NEAR:
+            # The mean of 20 s is late where the tempo drifts: then the held tempo is nearer to the true one.
+            tempo = found.refine(tempo, known)
+        else:
+            tempo = found.refine(tempo)
+        if self._trusted > 0.0 and abs(tempo / known - 1.0) >= NEAR:
             return periodic  # the tapped tempo is not in the audio
         if not known:
             self.period = 60.0 / tempo
-        elif abs(tempo / known - 1.0) < 0.03:
+        elif abs(tempo / known - 1.0) < NEAR:
             self._rival = 0
-            self.period += (0.15 if abs(tempo / known - 1.0) < STEADY else 0.5) * (60.0 / tempo - self.period)
+            self.period += (FOLLOW if abs(tempo / known - 1.0) < STEADY else 0.5) * (60.0 / tempo - self.period)
         else:
             # The higher the confidence in the old tempo, the longer another one must win: a fill is no tempo change.
             self._rival += 1
-            if self._rival > 2 + 14 * self.confidence * min(self._hop / HISTORY, 1.0):
-                self._rival, self.period, self.confidence = 0, 60.0 / tempo, 0.0
-                self._downbeat.forget()
+            if self._rival > 2 + 14 * self.confidence * min((self._hop - self._began) / HISTORY, 1.0):
+                self._accept(tempo)
             else:
-                periodic = float(np.interp(known, tempo_grid(), scores))
+                periodic = float(np.interp(known, tempo_grid(found.fastest), scores))
         return periodic
 
     def _find_phase(self, heard: np.ndarray, bar: np.ndarray) -> float:

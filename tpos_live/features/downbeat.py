@@ -80,6 +80,11 @@ class DownbeatTracker:
         """Make `beat` the first of its bar: a person or a drop said so."""
         self._first, self._held_until, self.confidence = beat, beat + HELD_BEATS, 1.0
 
+    def renumber(self, beat: int, number: int) -> None:
+        """Count `beat` as `number` (0 to 3) of its bar, at another tempo: earlier evidence no longer fits."""
+        self._first = beat - number
+        self.forget()
+
     def forget(self) -> None:
         """Drop all evidence, after a change of tempo."""
         self._evidence[:] = 0.0

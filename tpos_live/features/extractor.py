@@ -25,6 +25,8 @@ _NOTHING = np.zeros(BINS, np.float32)
 _QUIET_DB = -75.0
 KICK_WEIGHT = 4.0
 """Weight of a kick's attack against other onsets, as evidence for the beat."""
+TRIGGERS = ("tap", "resync", "double", "halve")
+"""Names after `tempo.`."""
 _NO_STROKES = BeatEvidence()
 
 
@@ -35,8 +37,7 @@ class FeatureExtractor:
     """
 
     def __init__(self) -> None:
-        self._taps = 0
-        self._resyncs = 0
+        self._fired = dict.fromkeys(TRIGGERS, 0)
         self.reset()
 
     def reset(self) -> None:
@@ -68,8 +69,8 @@ class FeatureExtractor:
     def push(self, mono: np.ndarray, snapshot: Snapshot) -> list[Features]:
         """Take float32 [n] at 48 kHz, any n (also 0); returns one record per completed hop.
 
-        NaN and infinite samples count as silence. Reads audio.gain, audio.agc, audio.mute, tempo, tempo.source and the
-        triggers tempo.tap and tempo.resync, which act on the first hop of the call.
+        NaN and infinite samples count as silence. Reads audio.gain, audio.agc, audio.mute, tempo, tempo.source,
+        tempo.fastest and the TRIGGERS of the tempo, which act on the first hop of the call.
         """
         found = []
         for power in self._spectrum.push(mono):
@@ -114,10 +115,18 @@ class FeatureExtractor:
         return BeatEvidence(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, self._separation.chord)
 
     def _control(self, snapshot: Snapshot) -> TempoControl:
-        taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
-        tapped, resync = taps != self._taps, resyncs != self._resyncs
-        self._taps, self._resyncs = taps, resyncs
-        return TempoControl(float(snapshot["tempo"]), str(snapshot["tempo.source"]), tapped, resync)
+        counts = {name: snapshot.fired(f"tempo.{name}") for name in TRIGGERS}
+        fired = {name: counts[name] != self._fired[name] for name in TRIGGERS}
+        self._fired = counts
+        return TempoControl(
+            fixed=float(snapshot["tempo"]),
+            source=str(snapshot["tempo.source"]),
+            fastest=float(snapshot["tempo.fastest"]),
+            tapped=fired["tap"],
+            resync=fired["resync"],
+            doubled=fired["double"],
+            halved=fired["halve"],
+        )
 
     def _find_structure(self, db: tuple[float, ...], mel: np.ndarray, beat: Beat, gate: bool) -> None:
         # Before all gain: a rising automatic gain must not look like a build-up.

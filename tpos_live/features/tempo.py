@@ -16,8 +16,8 @@ import numpy as np
 
 from tpos_live.features.features import HOP_SECONDS
 
-SLOWEST, FASTEST = 60.0, 180.0
-"""BPM."""
+SLOWEST, FASTEST, LIMIT = 60.0, 180.0, 240.0
+"""BPM. The fastest tempo that is followed is a parameter: FASTEST by default, LIMIT at most."""
 PRIOR_BPM = 113.0
 PRIOR_OCTAVES = 0.9
 COMFORT_OCTAVES = 0.42
@@ -40,57 +40,79 @@ MULTIPLES = 8
 HARMONICS = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0])
 """Multiples of the beat frequency."""
 FINE = np.linspace(-0.006, 0.006, 25)
+DRIFTS = np.array([0.0, -0.002, -0.001, 0.001, 0.002])
+"""Changes of the tempo per second, as a share of it: a DJ who goes from 124 to 132 BPM in a minute makes 0.001."""
+DRIFT_GAIN = 1.02
+"""Factor in power from which a drift is accepted: without it, noise in the onsets would move a steady tempo."""
 _FRAMES = 4096
 
 
 @cache
-def tempo_grid() -> np.ndarray:
-    """The candidate tempi in BPM, float64 [n], 0.25 % apart."""
-    count = int(np.log(FASTEST / SLOWEST) / np.log(STEP)) + 1
+def tempo_grid(fastest: float = FASTEST) -> np.ndarray:
+    """The candidate tempi in BPM, float64 [n], 0.25 % apart. A slower limit gives the beginning of the same grid."""
+    count = int(np.log(fastest / SLOWEST) / np.log(STEP)) + 1
     return SLOWEST * STEP ** np.arange(count)
 
 
 @cache
 def _lags() -> tuple[np.ndarray, np.ndarray]:
-    """Whole part and fraction of the lags in hops, [n, MULTIPLES]."""
-    lags = (60.0 / tempo_grid() / HOP_SECONDS)[:, None] * np.arange(1, MULTIPLES + 1)
+    """Whole part and fraction of the lags in hops up to LIMIT, [n, MULTIPLES]."""
+    lags = (60.0 / tempo_grid(LIMIT) / HOP_SECONDS)[:, None] * np.arange(1, MULTIPLES + 1)
     whole = lags.astype(np.int64)
     return whole, lags - whole
 
 
 @cache
 def _prior() -> np.ndarray:
-    return np.exp(-0.5 * (np.log2(tempo_grid() / PRIOR_BPM) / PRIOR_OCTAVES) ** 2)
+    return np.exp(-0.5 * (np.log2(tempo_grid(LIMIT) / PRIOR_BPM) / PRIOR_OCTAVES) ** 2)
+
+
+def to_octave(tempo: float, fastest: float) -> float:
+    """`tempo`, doubled or halved until it is between SLOWEST and `fastest`."""
+    while tempo > fastest:
+        tempo *= 0.5
+    while tempo < SLOWEST:
+        tempo *= 2.0
+    return tempo
+
+
+def comb_scores(onsets: np.ndarray, fastest: float) -> np.ndarray:
+    """Score of each tempo of `tempo_grid(fastest)`, about 0 to 1. onsets: autocorrelation by lag in hops."""
+    size = tempo_grid(fastest).size
+    whole, part = (lags[:size] for lags in _lags())
+    count = onsets.size - 1
+    valid = whole < 0.75 * count
+    at = np.minimum(whole, count - 1)
+    score = onsets[at] * (1.0 - part) + onsets[at + 1] * part
+    return np.asarray((score * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1))
 
 
 @dataclass(frozen=True)
 class Periodicity:
-    """power: of the onset strength, at multiples of `resolution` Hz. onsets, drums: autocorrelation by lag in hops, 1
-    at lag 0. strokes: onsets per second."""
+    """power: of the onset strength [drifts, bins], at multiples of `resolution` Hz, for each of DRIFTS. onsets, drums:
+    autocorrelation by lag in hops, 1 at lag 0. strokes: onsets per second. fastest: the fastest tempo, BPM."""
 
     power: np.ndarray
     onsets: np.ndarray
     drums: np.ndarray
     strokes: float
+    fastest: float = FASTEST
 
     resolution = 1.0 / (_FRAMES * HOP_SECONDS)
 
     def scores(self) -> np.ndarray:
         """Score of each tempo of `tempo_grid`, about 0 to 1."""
-        whole, part = _lags()
-        count = self.onsets.size - 1
-        valid = whole < 0.75 * count
-        at = np.minimum(whole, count - 1)
-        score = self.onsets[at] * (1.0 - part) + self.onsets[at + 1] * part
-        return (score * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
+        return comb_scores(self.onsets, self.fastest)
 
     def octave(self, tempo: float, held: float = 0.0) -> float:
         """`tempo`, its half or its double, whichever people feel; `held`: the current tempo."""
-        choices = [t for t in (0.5 * tempo, tempo, 2.0 * tempo) if SLOWEST <= t <= FASTEST]
+        choices = [t for t in (0.5 * tempo, tempo, 2.0 * tempo) if SLOWEST <= t <= self.fastest]
         return max(choices, key=lambda t: self._felt(t) + LOYALTY * (abs(t - held) < 0.03 * t), default=tempo)
 
     def _felt(self, tempo: float) -> float:
         far = max(abs(float(np.log2(tempo / PRIOR_BPM))) - COMFORT_OCTAVES, 0.0)
+        if self.fastest > FASTEST and tempo > PRIOR_BPM:
+            far = 0.0  # a person asked for fast tempi
         strokes = max(self.strokes, 0.1) * 60.0 / tempo
         crowd = float(np.log2(strokes / STROKES_PER_BEAT)) / STROKE_OCTAVES
         period = 60.0 / tempo / HOP_SECONDS
@@ -98,20 +120,29 @@ class Periodicity:
         beat, half = np.interp((period, 0.5 * period), lags, self.drums)
         return float(REPEAT_WEIGHT * max(beat - half, 0.0) - DISCOMFORT * far - crowd * crowd)
 
-    def refine(self, tempo: float) -> float:
-        """The nearby tempo in BPM with the most power at its harmonics."""
+    def refine(self, *tempi: float, drifting: bool = True) -> float:
+        """The tempo in BPM near one of `tempi` with the most power at its harmonics; if `drifting`, it may drift, and
+        this is its last value."""
+        drifts = len(DRIFTS) if drifting else 1
+        return max((self._refine(tempo, drifts) for tempo in tempi), key=lambda found: found[1])[0]
+
+    def _refine(self, tempo: float, drifts: int) -> tuple[float, float]:
+        """The tempo and its power."""
         tempi = tempo * (1.0 + FINE)
         at = tempi[:, None] * (HARMONICS / 60.0 / self.resolution)
         low = at.astype(np.int64)
         part = at - low
         # Cubic between four points of the periodogram: linear would prefer tempi between them.
-        a, b, c, d = (self.power[low + offset] for offset in (-1, 0, 1, 2))
+        a, b, c, d = (self.power[:drifts, low + offset] for offset in (-1, 0, 1, 2))
         fine = b + 0.5 * part * (c - a + part * (2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)))
-        total = fine.sum(axis=1)
-        best = int(np.argmax(total))
-        if not 0 < best < total.size - 1:
-            return float(tempi[best])
-        return float(tempi[best] + peak_offset(*total[best - 1 : best + 2]) * (tempi[1] - tempi[0]))
+        total = fine.sum(axis=2)
+        total[0] *= DRIFT_GAIN
+        drift, best = divmod(int(np.argmax(total)), FINE.size)
+        power = float(total[drift, best])
+        if not 0 < best < FINE.size - 1:
+            return float(tempi[best]), power
+        offset = peak_offset(*total[drift, best - 1 : best + 2])
+        return float(tempi[best] + offset * (tempi[1] - tempi[0])), power
 
 
 @dataclass
@@ -124,9 +155,11 @@ class TempoMemory:
     _against: int = 0
 
     def remember(self, found: Periodicity, held: float) -> Periodicity:
-        """The mean of `found` and earlier estimates, except for `power`. held: the current tempo in BPM, 0 for none."""
-        heard = found.scores() * _prior()
-        against = held > 0.0 and np.interp(held, tempo_grid(), heard) < AGAINST * heard.max()
+        """The mean of `found` and earlier estimates, except for `power`. held: the current tempo in BPM, between
+        SLOWEST and `found.fastest`, 0 for none."""
+        heard = found.scores()
+        heard = heard * _prior()[: heard.size]
+        against = held > 0.0 and np.interp(held, tempo_grid(found.fastest), heard) < AGAINST * heard.max()
         self._against = self._against + 1 if against else 0
         if self._mean is None or self._against > PATIENCE_LOOKS:
             self._looks = self._against = 0
@@ -154,27 +187,43 @@ def peak_offset(left: float, middle: float, right: float) -> float:
     return min(max(0.5 * (left - right) / bend, -0.5), 0.5) if bend < -1e-12 else 0.0
 
 
-def periodicity(strength: np.ndarray, drums: np.ndarray, every: np.ndarray) -> Periodicity | None:
+def periodicity(
+    strength: np.ndarray, drums: np.ndarray, every: np.ndarray, fastest: float = FASTEST
+) -> Periodicity | None:
     """What repeats; None if nothing does. All [hops], newest last.
 
-    strength: onset strength, weighted as evidence for the beat. drums: kick and snare. every: all onsets.
+    strength: onset strength, weighted as evidence for the beat. drums: kick and snare. every: all onsets. fastest: the
+    fastest tempo to look for, BPM, LIMIT at most.
     """
-    power, onsets = _correlate(strength)
+    onsets = correlate(strength)
     if onsets is None:
         return None
-    _, repeated = _correlate(drums)
-    return Periodicity(power, onsets, np.zeros_like(onsets) if repeated is None else repeated, _strokes(every))
+    repeated = correlate(drums)
+    drums = np.zeros_like(onsets) if repeated is None else repeated
+    return Periodicity(_drifting_power(strength), onsets, drums, _strokes(every), fastest)
 
 
-def _correlate(strength: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def _drifting_power(strength: np.ndarray) -> np.ndarray:
+    """The power spectrum [DRIFTS, bins] of `strength` on a time scale on which a tempo with this drift is steady."""
+    ages = np.arange(strength.size) * HOP_SECONDS
+    centred = (strength - strength.mean())[::-1]
+    # A tempo f (1 - drift * age) has completed f (age - drift / 2 * age**2) beats since.
+    scaled = np.stack([np.interp(ages, ages * (1.0 - 0.5 * drift * ages), centred) for drift in DRIFTS])
+    spectra = np.fft.rfft(scaled, _FRAMES)
+    # Interpolation between hops has taken this share of the high harmonics.
+    spectra[1:] /= np.sinc(np.arange(_FRAMES // 2 + 1) / _FRAMES) ** 2
+    return np.asarray(np.square(spectra.real) + np.square(spectra.imag))
+
+
+def correlate(strength: np.ndarray) -> np.ndarray | None:
+    """Autocorrelation [hops + 1] by lag in hops, 1 at lag 0; None if nothing changes."""
     count = strength.size
     spectrum = np.fft.rfft(strength - strength.mean(), _FRAMES)
-    power = np.square(spectrum.real) + np.square(spectrum.imag)
-    correlation = np.fft.irfft(power)[:count]
+    correlation = np.fft.irfft(np.square(spectrum.real) + np.square(spectrum.imag))[:count]
     if correlation[0] <= 1e-9:
-        return power, None
+        return None
     correlation /= correlation[0] * (1.0 - 0.9 / count * np.arange(count))
-    return power, np.append(correlation, 0.0)
+    return np.append(correlation, 0.0)
 
 
 def _strokes(strength: np.ndarray) -> float:
@@ -185,9 +234,12 @@ def _strokes(strength: np.ndarray) -> float:
 
 
 def best_tempo(scores: np.ndarray, near: float = 0.0, within: float = 0.06) -> tuple[float, float]:
-    """The most likely tempo in BPM and its periodicity. near: search within +- the share `within` of this tempo."""
-    grid = tempo_grid()
-    weighted = scores * _prior()
+    """The most likely tempo in BPM and its periodicity.
+
+    scores: of `comb_scores`. near: search within +- the share `within` of this tempo.
+    """
+    grid = tempo_grid(LIMIT)[: scores.size]
+    weighted = scores * _prior()[: scores.size]
     if near:
         weighted = np.where(np.abs(grid / near - 1.0) <= within, scores, -1.0)
     index = int(np.argmax(weighted))
