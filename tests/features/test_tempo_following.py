@@ -103,3 +103,21 @@ def test_the_triggers_and_the_fastest_tempo_are_live_parameters() -> None:
     store.trigger("tempo.double")
     assert analyzer.push(np.zeros(4800, np.float32), store.snapshot())[-1].tempo == pytest.approx(100.0)
     assert store.set("tempo.fastest", 900.0) == 240.0
+
+
+@pytest.mark.parametrize("bpm", [80.0, 120.0, 170.0])
+@pytest.mark.parametrize("noise", [0.0, 0.008])
+def test_confidence_fades_within_4_bars_without_a_pulse_and_returns(bpm: float, noise: float) -> None:
+    heard, bar, begin = evidence("rock", np.full(2200, bpm)), round(24_000 / bpm), 1200
+    rng = np.random.default_rng(5)
+    rest = [BeatEvidence(value, value) for value in noise * rng.random(6 * bar)]  # a crowd after the song
+    found = track([*heard[:begin], *rest, *heard[begin:]])
+    assert found[begin - 1].confidence > 0.6
+    assert all(beat.confidence < 0.3 for beat in found[begin + 4 * bar : begin + 6 * bar])
+    assert found[begin + 9 * bar].confidence > 0.4
+
+
+def test_a_break_of_one_bar_keeps_the_pulse() -> None:
+    heard = evidence("rock", np.full(1800, 120.0))
+    found = track([*heard[:1200], *[BeatEvidence()] * 200, *heard[1400:]])
+    assert min(beat.confidence for beat in found[1200:]) > 0.4

@@ -50,6 +50,8 @@ QUIET = 0.3
 """Share of the usual onset strength below which the tracker learns nothing."""
 NEAR = 0.03
 """Tempo estimates that differ by less than this share are of the same tempo."""
+PULSE_BEATS, PULSE_RETURN = 8.0, 0.3
+"""Without onsets, confidence falls to 1/e in PULSE_BEATS; an update with onsets restores the share PULSE_RETURN."""
 STEADY, FOLLOW = 0.005, 0.25
 """Tempo estimates that differ by less than STEADY are averaged: the share FOLLOW of a new one counts."""
 SLOWEST_BEAT, FASTEST_BEAT = 30.0, 240.0
@@ -129,6 +131,7 @@ class BeatTracker:
     _began: int = 0
     _change: TempoChange = field(default_factory=TempoChange)
     _octave_held: bool = False
+    _pulse: float = 1.0
     _astray: int = 0
     _trusted: float = 0.0
     _usual: float = 0.0
@@ -157,7 +160,7 @@ class BeatTracker:
         sure = control.fixed > 0.0 or control.source == "tap" or self._trusted > 0.0
         return Beat(
             60.0 / self.period,
-            1.0 if sure else self.confidence,
+            1.0 if sure else self.confidence * self._pulse,
             self.phase,
             (self._downbeat.beat_in_bar(self.beats) + self.phase) / BEATS_PER_BAR,
             self.beats,
@@ -212,11 +215,12 @@ class BeatTracker:
         found = periodicity(heard, drums, every, control.fastest) if heard.max() > 1e-6 else None
         if found is None:
             self.confidence *= 1.0 - LOOK_SECONDS / 8.0
-            self._pull = 0.0
+            self._rest()
             return
         if self._quiet(heard) and self.period:
-            self._pull = 0.0
+            self._rest()
             return
+        self._pulse += (1.0 - self._pulse) * PULSE_RETURN
         if self._changed(found, heard, control):
             return
         found = self._memory.remember(found, to_octave(60.0 / self.period, control.fastest) if self.period else 0.0)
@@ -229,6 +233,12 @@ class BeatTracker:
         self._downbeat.look(self.beats, self.phase, bar)
         clear = min(max((periodic - 0.08) / 0.12, 0.0), 1.0) * min(max((contrast - 0.1) / 0.2, 0.0), 1.0)
         self.confidence += (clear - self.confidence) * 0.2
+
+    def _rest(self) -> None:
+        """Without a pulse, keep tempo and phase, and report less and less confidence in them."""
+        self._pull = 0.0
+        if self.period:
+            self._pulse *= math.exp(-LOOK_SECONDS / (PULSE_BEATS * self.period))
 
     def _quiet(self, heard: np.ndarray) -> bool:
         """True where onsets are weak (breakdown, pause and their end): then tempo and phase stay as they are."""
