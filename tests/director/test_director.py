@@ -152,7 +152,8 @@ def test_the_same_seed_and_music_give_the_same_directions_another_seed_others() 
 
 
 def test_what_is_no_music_shows_its_own_scene() -> None:
-    assert {direction.scene for direction in follow(music(30.0), snapshot(), "rain on surface")} == {""}
+    rain = follow(music(30.0), snapshot(), "rain on surface")
+    assert {(one.scene, one.area, one.zoom, one.palette, one.drift_x) for one in rain} == {("", 1.0, 0.0, 0.0, 0.0)}
     director, shown = Director(), snapshot()
     for features in music(20.0):
         during = director.step(features, "rock music", shown)

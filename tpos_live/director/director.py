@@ -100,7 +100,7 @@ class Director:
         on = bool(snapshot["director"])
         self._note_next(snapshot)
         if on:
-            if dropped:
+            if dropped and self._kind:
                 self._at_drop(features, depth, int(snapshot["seed"]))
             elif section or bar:
                 self._on_bar(features, depth, int(snapshot["seed"]), section)
@@ -162,7 +162,7 @@ class Director:
             if self._choose(features, seed, fade, self._sections.energy):
                 said.append(f"blend to {self._scene}" if self._scene else "the sound's own scene")
         if phrase:
-            self._palette_goal += PALETTE["section"] * depth["palette"]
+            self._palette_goal += PALETTE["section"] * depth["palette"] if self._kind else 0.0
             self._take_shot(seed, SHOT_BARS * max(self._clock.bar_seconds, 1.5))
         if section or said:
             self._say(self._sections.name, said)
@@ -191,7 +191,8 @@ class Director:
 
     def _take_shot(self, seed: int, seconds: float) -> None:
         self._shots += 1
-        self._shot = framing.draw(self._sections.name, self._shot, random.Random(f"{seed} shot {self._shots}"))
+        rng = random.Random(f"{seed} shot {self._shots}")
+        self._shot = framing.draw(self._sections.name, self._shot, rng) if self._kind else Shot()
         self._framing.take(self._shot, seconds)
 
     def _say(self, why: str, said: list[str]) -> None:
@@ -201,10 +202,10 @@ class Director:
         """What moves between two decisions."""
         self._on = follow(self._on, float(on), SWITCH_SECONDS / 3, SWITCH_SECONDS / 3, HOP_SECONDS)
         shot = self._framing.step()
-        area = AREAS[self._sections.name]
+        area = AREAS[self._sections.name] if self._scene else 1.0
         if self._sections.name == BUILD_UP:
             area += 0.15 * features.tension
-        self._area = follow(self._area, area if on else 1.0, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
+        self._area = follow(self._area, area, AREA_SECONDS, AREA_SECONDS, HOP_SECONDS)
         self._palette = follow(self._palette, self._palette_goal, PALETTE_SECONDS, PALETTE_SECONDS, HOP_SECONDS)
         if not on and self._on < 1e-3:
             return NO_DIRECTION
