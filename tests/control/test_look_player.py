@@ -186,3 +186,27 @@ def test_next_without_looks_says_how_to_make_one(messages: list[str]) -> None:
     fire(empty.store, "look.next")
     run(empty, (0.1, 0.2))
     assert messages == ["there are no looks: L stores one"]
+
+
+@pytest.mark.parametrize("called", ["²", "1" * 5000, "٣", "\0", "nan", "-1"])
+def test_a_number_that_is_none_of_a_look_ends_nothing(called: str) -> None:
+    store = ParameterStore()
+    player = LookPlayer(store, Show((Look("a", {}),)))
+    for name in ("look.recall", "look.delete"):
+        store.set(name, called)
+        player.step(0.0, BeatPosition())
+    assert player.shown == "" and len(player.show.looks) == 1
+
+
+@pytest.mark.parametrize("name", ["\0", "\u200b \x1b"])
+def test_a_look_without_a_name_that_can_be_shown_is_not_stored(name: str) -> None:
+    store = ParameterStore({"look.store": name})
+    player = LookPlayer(store)
+    player.step(0.0, BeatPosition())
+    assert not player.show.looks
+
+
+def test_no_more_looks_are_stored_than_a_show_file_takes() -> None:
+    player = LookPlayer(ParameterStore({"look.store": "one more"}), Show(tuple(Look(f"n {n}", {}) for n in range(500))))
+    player.step(0.0, BeatPosition())
+    assert len(player.show.looks) == 500

@@ -85,3 +85,35 @@ def test_too_many_looks(tmp_path: Path) -> None:
     (tmp_path / "show.toml").write_text("".join(f'[[look]]\nname = "{n}"\n' for n in range(501)))
     with pytest.raises(SettingsError, match="500 is the most"):
         read_show(tmp_path / "show.toml")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\u200bb", "\x1b[31mred", "\x7fa", "\u202ea", "x" * 59 + " y", "\ud800a"])
+def test_whatever_name_is_stored_the_file_can_be_read_again(tmp_path: Path, name: str) -> None:
+    show = Show().with_look(capture(name, ParameterStore({"prompt": "half a pair \ud800"}).snapshot()))
+    write_show(tmp_path / "show.toml", show)
+    assert [look.name for look in read_show(tmp_path / "show.toml").looks] == [show.looks[0].name]
+
+
+def test_unknown_values_of_every_kind_of_toml_survive_a_write(tmp_path: Path) -> None:
+    path = tmp_path / "show.toml"
+    lines = ["when = 2020-01-01", "at = 10:00:00", "no = nan", "much = [inf, {a = 1}]", "deep.er = 1"]
+    path.write_text("\n".join(['[[look]]\nname = "a"\n[look.parameters]', *lines]))
+    write_show(path, read_show(path))
+    unknown = read_show(path).looks[0].unknown
+    assert set(unknown) == {"when", "at", "no", "much", "deep.er"}
+    assert unknown["much"] == [float("inf"), {"a": 1}]
+
+
+def test_a_parameter_without_quotes_is_the_same_parameter(tmp_path: Path) -> None:
+    path = tmp_path / "show.toml"
+    path.write_text('[[look]]\nname = "a"\n[look.parameters]\nfinish.light = 1\n')
+    assert read_show(path).looks[0].values == {"finish.light": 1.0}
+
+
+def test_a_cue_by_number_keeps_its_look_when_another_is_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "show.toml"
+    path.write_text('[[look]]\nname = "a"\n[[look]]\nname = "b"\n[[cue]]\nlook = "2"\n')
+    show = read_show(path)
+    show = show.without(show.looks[0])
+    write_show(path, show)
+    assert read_show(path).cues[0].look == "b"

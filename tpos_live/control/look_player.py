@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tpos_live.core.looks import Cue, Show, capture
+from tpos_live.core.looks import MOST_LOOKS, Cue, Show, capture
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter import Value, shorten
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
@@ -122,8 +122,15 @@ class LookPlayer:
 
     def _store(self, called: str, snapshot: Snapshot) -> None:
         name = self.show.free_name() if called.strip() == "+" else called
-        look = capture(name[:60], snapshot)
-        self.show = self.show.with_look(look)
+        look = capture(name, snapshot)
+        if not look.name:
+            log.warning(f"{shorten(called)} is no name for a look: it has no letter that can be shown")
+            return
+        show = self.show.with_look(look)
+        if len(show.looks) > MOST_LOOKS:
+            log.warning(f"{look.name} is not stored: {MOST_LOOKS} looks are the most; delete one")
+            return
+        self.show = show
         self.shown = look.name
         log.log(NOTICE, f"stored: {look.name}")
         self.save(self.show)

@@ -18,6 +18,10 @@ PARAMETERS: tuple[str, ...] = tuple(
 )
 """What a look holds: everything but what belongs to the room and the stage (screen, level, blackout, input, tempo)."""
 
+MOST_LOOKS = 500
+LONGEST_NAME = 60
+"""Letters of a look's name."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -54,7 +58,8 @@ class Show:
         for look in self.looks:
             if look.name.lower() == wanted:
                 return look
-        if wanted.isdigit() and 1 <= int(wanted) <= len(self.looks):
+        # Only what Python reads as a number: "²" is a digit too, and thousands of digits are refused.
+        if wanted.isdecimal() and len(wanted) <= 9 and 1 <= int(wanted) <= len(self.looks):
             return self.looks[int(wanted) - 1]
         return None
 
@@ -80,4 +85,10 @@ class Show:
 def capture(name: str, snapshot: Snapshot) -> Look:
     """What is shown now, as a look."""
     values = {n: snapshot[n] for n in PARAMETERS if snapshot[n] != TABLE[n].default}
-    return Look(" ".join(name.split()), values)
+    return Look(clean_name(name), values)
+
+
+def clean_name(name: str) -> str:
+    """A name as a show file takes it: one line of at most LONGEST_NAME letters that can be printed; "" if none is."""
+    words = "".join(letter for letter in " ".join(name.split()) if letter.isprintable()).split()
+    return " ".join(words)[:LONGEST_NAME].strip()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
 from tpos_live.core.atomic import write_text
-from tpos_live.core.looks import PARAMETERS, Cue, Look, Show
+from tpos_live.core.looks import LONGEST_NAME, MOST_LOOKS, PARAMETERS, Cue, Look, Show, clean_name
 from tpos_live.core.parameter import ParameterError, Value, shorten
 from tpos_live.core.parameters import STARTS, TABLE
 from tpos_live.core.settings_file import SettingsError, read_toml
@@ -16,8 +18,7 @@ from tpos_live.core.settings_file import SettingsError, read_toml
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-MOST_LOOKS, MOST_CUES = 500, 5000
-LONGEST_NAME = 60
+MOST_CUES = 5000
 LONGEST_FADE = 60.0
 
 
@@ -80,7 +81,7 @@ def _look(path: Path, number: int, entry: dict[str, Any]) -> Look:
         raise SettingsError(f"{where} ({name}): [look.parameters] is a table")
     values: dict[str, Value] = {}
     unknown: dict[str, object] = {}
-    for key, value in given.items():
+    for key, value in _flat(given).items():
         if key not in TABLE:
             unknown[key] = value
         elif key not in PARAMETERS:
@@ -90,7 +91,7 @@ def _look(path: Path, number: int, entry: dict[str, Any]) -> Look:
                 values[key] = TABLE[key].parse(value)
             except ParameterError as error:
                 raise SettingsError(f"{where} ({name}): {error}") from error
-    return Look(" ".join(name.split()), values, unknown)
+    return Look(clean_name(name), values, unknown)
 
 
 def _cue(path: Path, number: int, entry: dict[str, Any], show: Show) -> Cue:
@@ -99,16 +100,35 @@ def _cue(path: Path, number: int, entry: dict[str, Any], show: Show) -> Cue:
     if strange:
         raise SettingsError(f"{where}: {strange[0]}: a cue has look, fade and start")
     look, fade, start = entry.get("look"), entry.get("fade", 2.0), entry.get("start", "now")
-    if not isinstance(look, str) or show.find(look) is None:
+    found = show.find(look) if isinstance(look, str) else None
+    if found is None:
         raise SettingsError(f"{where}: there is no look {shorten(look)}")
     number_given = isinstance(fade, int | float) and not isinstance(fade, bool)
     if not number_given or not 0 <= fade <= LONGEST_FADE:
         raise SettingsError(f"{where}: fade is 0 to {LONGEST_FADE:g} seconds, not {fade!r}")
     if start not in STARTS:
         raise SettingsError(f"{where}: start is one of {', '.join(STARTS)}, not {start!r}")
-    return Cue(look, float(fade), start)
+    return Cue(found.name, float(fade), start)  # a number would mean another look once one is deleted
+
+
+def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """A table by the parameters' names: finish.light without quotes is a table in a table."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+    return found
 
 
 def _toml(value: object) -> str:
-    """A value as TOML; what JSON writes of texts, numbers, switches and lists TOML reads."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A value of a TOML file as TOML: unknown parameters may hold any kind."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(key)} = {_toml(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    # Half of a surrogate pair, which a command line may bring, is no UTF-8.
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\x7f", "\\u007f")

@@ -79,7 +79,7 @@ class ShowKeeper:
             assert self._path is not None
             try:
                 write_show(self._path, show)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # this thread must live: later looks are written too
                 log.warning(
                     f"{self._path}: cannot be written ({reason(error)}); the looks stay until the end of the show"
                 )
