@@ -210,3 +210,28 @@ def test_no_more_looks_are_stored_than_a_show_file_takes() -> None:
     player = LookPlayer(ParameterStore({"look.store": "one more"}), Show(tuple(Look(f"n {n}", {}) for n in range(500))))
     player.step(0.0, BeatPosition())
     assert len(player.show.looks) == 500
+
+
+@pytest.mark.parametrize("trigger", ["out.panic", "reset"])
+def test_panic_and_reset_end_a_fade_and_what_waits(trigger: str) -> None:
+    store = ParameterStore()
+    player = LookPlayer(store, Show((Look("bright", {"finish.light": 3.0}),)))
+    player.step(0.0, BeatPosition())
+    player.recall("bright", 4.0, "now")
+    player.step(0.0, BeatPosition())  # nothing has moved yet
+    player.recall("bright", 4.0, "bar")
+    fire(store, trigger)
+    for n in range(1, 100):
+        player.step(n / 10, BeatPosition(120.0, n, n / 4 % 1.0))
+    assert store.snapshot()["finish.light"] == 0.0
+    assert store.snapshot()["prompt.fade"] == 2.0
+
+
+def test_a_prompt_fade_that_somebody_sets_during_a_fade_stays() -> None:
+    store = ParameterStore()
+    player = LookPlayer(store, Show((Look("bright", {"finish.light": 3.0}),)))
+    player.recall("bright", 4.0, "now")
+    player.step(0.0, BeatPosition())
+    store.set("prompt.fade", 9.0)
+    player.step(5.0, BeatPosition())
+    assert store.snapshot()["prompt.fade"] == 9.0

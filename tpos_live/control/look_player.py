@@ -24,6 +24,8 @@ BARS: dict[Start, int] = {"bar": 1, "4 bars": 4, "16 bars": 16}
 STEPS_PER_SECOND = 30.0
 """Changes of the parameters in a fade; each is a new snapshot for all who read them."""
 ASKED = ("look.next", "look.previous", "look.keep")
+STOPS = ("out.panic", "reset")
+"""Triggers that end a fade: what they set must not move on."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,15 @@ class LookPlayer:
 
     def _obey(self, snapshot: Snapshot) -> None:
         """Carry out what was asked for since the last step."""
-        for name in ASKED:
+        for name in (*STOPS, *ASKED):
             fired = snapshot.fired(name)
             if fired != self._seen.setdefault(name, fired):
                 self._seen[name] = fired
-                if name == "look.keep":
+                if name not in ("look.next", "look.previous"):
                     self._since, self._waiting = 0, None
-                else:
+                if name in STOPS:
+                    self._end()
+                elif name != "look.keep":
                     self._go(1 if name == "look.next" else -1, snapshot)
         recalled, stored, deleted = (str(snapshot[f"look.{what}"]) for what in ("recall", "store", "delete"))
         if recalled.strip():
@@ -222,6 +226,10 @@ class LookPlayer:
         if values:
             fade.written = self.store.update(values)
         if part >= 1.0:
-            if fade.end:
-                self.store.update(fade.end)
-            self._fade = None
+            self._end()
+
+    def _end(self) -> None:
+        """End a fade where it is; prompt.fade gets the look's value back, unless somebody has moved it."""
+        fade, self._fade = self._fade, None
+        if fade is not None and fade.end and self.store.snapshot()["prompt.fade"] == fade.seconds:
+            self.store.update(fade.end)
