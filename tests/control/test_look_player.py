@@ -64,6 +64,28 @@ def test_a_recall_waits_for_its_place_in_the_bar(player: LookPlayer, start: str,
     assert 1.1 + first / 60 == pytest.approx(begins, abs=0.03)
 
 
+def test_a_recall_that_is_repeated_in_every_frame_ends_its_fade(player: LookPlayer) -> None:
+    player.store.set("look.fade", 1.0)
+    for n in range(100):
+        player.store.set("look.recall", "deep")
+        run(player, (n / 60, (n + 1) / 60))
+    assert player.store.snapshot()["finish.bloom"] == 1.0
+
+
+def test_the_autopilot_goes_on_without_a_beat(player: LookPlayer) -> None:
+    player.store.update({"autopilot": True, "autopilot.bars": 4})
+    run(player, (0, 10), tempo=0.0)
+    assert player.shown == "deep"
+
+
+def test_a_deleted_look_is_shown_no_longer(player: LookPlayer) -> None:
+    player.store.update({"look.recall": "deep", "look.fade": 0.0})
+    run(player, (0, 0.1))
+    player.store.set("look.delete", "deep")
+    run(player, (0.1, 0.2))
+    assert player.shown == "" and player.show.find("deep") is None
+
+
 def test_without_a_tempo_it_begins_at_once(player: LookPlayer) -> None:
     player.store.update({"look.start": "16 bars", "look.recall": "2", "look.fade": 0.0})
     assert run(player, (0, 0.1), tempo=0.0)[-1]["prompt"] == "lasers"

@@ -196,6 +196,14 @@ def test_a_tempo_that_jumps_neither_stops_bars_nor_doubles_them() -> None:
     assert min(gaps) > 0.5 * BAR and max(gaps) <= 1.5 * BAR + 0.02
 
 
+def test_a_hop_that_is_no_number_is_forgotten() -> None:
+    tracker = SectionTracker()
+    for features in music(10.0):
+        tracker.step(features, BAR)
+    tracker.step(replace(next(music(1.0)), energy=float("nan")), BAR)
+    assert tracker.energy == pytest.approx(0.6, abs=0.1)
+
+
 def test_energy_at_a_limit_does_not_flicker() -> None:
     tracker, names = SectionTracker(), set()
     for n, features in enumerate(music(60.0)):

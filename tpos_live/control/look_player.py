@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 BARS: dict[Start, int] = {"bar": 1, "4 bars": 4, "16 bars": 16}
 STEPS_PER_SECOND = 30.0
 """Changes of the parameters in a fade; each is a new snapshot for all who read them."""
+NO_BEAT_BAR = 2.0
+"""Seconds of a bar where no beat is found, as for the director."""
 ASKED = ("look.next", "look.previous", "look.keep")
 STOPS = ("out.panic", "reset")
 """Triggers that end a fade: what they set must not move on."""
@@ -64,7 +66,7 @@ class LookPlayer:
     shown: str = ""
     """Name of the look recalled last, "" for none."""
     _cue: int = -1
-    _history: list[str] = field(default_factory=list)
+    _bar_began: float = 0.0
     _waiting: Cue | None = None
     _fade: _Fade | None = None
     _seen: dict[str, int] = field(default_factory=dict)
@@ -79,6 +81,10 @@ class LookPlayer:
         snapshot = self.store.snapshot()
         beat = position.beats != self._position.beats
         bar = position.bar_phase < self._position.bar_phase - 0.5
+        if position.tempo <= 0.0 and now - self._bar_began >= NO_BEAT_BAR:  # the autopilot goes on without a beat
+            bar = True
+        if bar:
+            self._bar_began = now
         dropped = position.drops != self._position.drops
         self._position = position
         self._bars += bar
@@ -98,7 +104,8 @@ class LookPlayer:
         if look is None:
             log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}")
             return False
-        self._waiting = Cue(look.name, fade, start)
+        if self._fade is None or look.name != self.shown:  # repeated in every frame, a fade would never end
+            self._waiting = Cue(look.name, fade, start)
         return True
 
     def _obey(self, snapshot: Snapshot) -> None:
@@ -145,6 +152,7 @@ class LookPlayer:
             log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}")
             return
         self.show = self.show.without(look)
+        self.shown = "" if self.shown == look.name else self.shown
         log.log(NOTICE, f"deleted: {look.name}")
         self.save(self.show)
 

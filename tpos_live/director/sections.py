@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, PEAK, SILENCE
@@ -51,7 +52,8 @@ class SectionTracker:
         self._quiet = self._quiet + HOP_SECONDS if features.silence >= 0.5 else 0.0
         self._music = 0.0 if self.name == SILENCE else self._music + bars
         known = self._music >= KNOWN_BARS
-        energy = features.energy if known else min(features.energy, UNKNOWN_ENERGY)
+        energy = features.energy if math.isfinite(features.energy) else self.energy
+        energy = energy if known else min(energy, UNKNOWN_ENERGY)
         self.energy = follow(self.energy, energy, ENERGY_SECONDS, ENERGY_SECONDS, HOP_SECONDS)
         dropped = features.drop > self._drop + 0.5
         self._drop = features.drop
