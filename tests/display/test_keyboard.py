@@ -15,7 +15,16 @@ from tpos_live.display.keyboard import PHYSICAL_KEYS, moved_letters, physical_ke
 from tpos_live.display.window import TITLE
 
 LAYOUTS = ("us", "fr", "de", "ru", "gr", "us -variant dvorak")
-CODES = {"esc": "Escape", "backspace": 22, "space": 65, "up": 111, "down": 116, "f11": 95}
+CODES = {
+    "esc": "Escape",
+    "backspace": 22,
+    "space": 65,
+    "up": 111,
+    "down": 116,
+    "f11": 95,
+    "pageup": 112,
+    "pagedown": 117,
+}
 """X's key codes by position: those of the kernel plus 8, on every PC keyboard."""
 for first, written in ((10, "1234567890-+"), (24, "qwertyuiop"), (38, "asdfghjkl"), (52, "zxcvbnm")):
     CODES |= {character: first + n for n, character in enumerate(written)}

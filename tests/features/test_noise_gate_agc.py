@@ -163,6 +163,8 @@ def moments(
         structure.step(
             StructureInput(
                 bass=bass,
+                bass_db=-20.0,
+                whole_db=-14.0,
                 bright=bright + rise * hop / 50,
                 onset=hop % 25 == 0,
                 kick=float(kicks and hop % 50 < 3),
