@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import zlib
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
+from fakes.made_states import encode, encode_all
 
 from tpos_live.audio_encoder.csls import CslsScorer
 from tpos_live.audio_encoder.protocol import AudioEmbedding
@@ -21,15 +20,6 @@ from tpos_live.core.parameter_store import ParameterStore
 
 CONCEPTS = ("rain", "fire", "birds")
 LOUD = FrameParams(audio_weight=0.5)
-
-
-def encode(text: str) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
-    return torch.nn.functional.layer_norm(torch.randn(24, 128, generator=generator), (128,))
-
-
-def encode_all(texts: Sequence[str]) -> torch.Tensor:
-    return torch.stack([encode(text) for text in texts])
 
 
 def embedding(concept: int, density: float = 1.0) -> AudioEmbedding:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from fakes.made_states import encode, encode_all
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
@@ -22,15 +21,6 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 
 SOUND = AudioEmbedding(0.0, np.eye(3, dtype=np.float32)[1], 1.0)
-
-
-def encode(text: str) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(zlib.crc32(text.encode()))
-    return torch.nn.functional.layer_norm(torch.randn(24, 128, generator=generator), (128,))
-
-
-def encode_all(texts: Sequence[str]) -> torch.Tensor:
-    return torch.stack([encode(text) for text in texts])
 
 
 def scene(name: str, fade: float = 2.0, **other: float) -> Direction:

@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tpos_live.core.looks import MOST_LOOKS, Cue, Show, capture
+from tpos_live.core.envelope import ease
+from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter import Value, shorten
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
@@ -100,13 +101,19 @@ class LookPlayer:
 
     def recall(self, called: str, fade: float, start: Start) -> bool:
         """Recall a look by name or number; False, with a message, where there is none."""
-        look = self.show.find(called)
+        look = self._find(called)
         if look is None:
-            log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}")
             return False
         if self._fade is None or look.name != self.shown:  # repeated in every frame, a fade would never end
             self._waiting = Cue(look.name, fade, start)
         return True
+
+    def _find(self, called: str) -> Look | None:
+        """The look of this name or number; None, with a message, where there is none."""
+        look = self.show.find(called)
+        if look is None:
+            log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}")
+        return look
 
     def _obey(self, snapshot: Snapshot) -> None:
         """Carry out what was asked for since the last step."""
@@ -147,9 +154,8 @@ class LookPlayer:
         self.save(self.show)
 
     def _delete(self, called: str) -> None:
-        look = self.show.find(called)
+        look = self._find(called)
         if look is None:
-            log.warning(f"there is no look {shorten(called)}; there are {len(self.show.looks)}")
             return
         self.show = self.show.without(look)
         self.shown = "" if self.shown == look.name else self.shown
@@ -229,7 +235,7 @@ class LookPlayer:
         touched = [name for name, value in fade.written.items() if here[name] != value]
         for name in touched:  # somebody else has moved it
             del fade.start[name], fade.goal[name], fade.written[name]
-        eased = part * part * (3.0 - 2.0 * part)
+        eased = ease(part)
         values = {n: fade.goal[n] if part >= 1.0 else a + (fade.goal[n] - a) * eased for n, a in fade.start.items()}
         if values:
             fade.written = self.store.update(values)

@@ -1,4 +1,4 @@
-"""Attack and release times in seconds, independent of the hop."""
+"""Attack and release times in seconds, independent of the hop, and the ease of a fade."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def follow(now: float, goal: float, attack: float, release: float, dt: float) ->
     Both are time constants: after this time 63 % of a jump are completed.
     """
     return now + (goal - now) * share(attack if goal > now else release, dt)
+
+
+def ease(at: float) -> float:
+    """From 0 at 0 to 1 at 1, without a kink; constant outside."""
+    at = min(max(at, 0.0), 1.0)
+    return at * at * (3.0 - 2.0 * at)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tpos_live.features.features import HOP_SECONDS, Features
+from tpos_live.features.downbeat import BEATS_PER_BAR
+from tpos_live.features.features import HOP_SECONDS, TRUST, Features
 
-BEATS_PER_BAR = 4
 NO_BEAT_SECONDS = 0.5
 """A beat where none is heard."""
-TRUST = 0.4
-"""Confidence from which the beat of the music is used, as for its pulses (`modulation/integrator.py`)."""
 
 
 @dataclass

@@ -10,6 +10,7 @@ import random
 from dataclasses import astuple, dataclass, field, replace
 
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, PEAK, SILENCE
+from tpos_live.core.envelope import ease
 from tpos_live.features.features import HOP_SECONDS
 
 
@@ -91,7 +92,7 @@ class Framing:
             self._to = replace(self._to, zoom=zoom)
         if self._at < 1.0:
             self._at = min(self._at + HOP_SECONDS / self._seconds, 1.0)
-        part = self._at * self._at * (3.0 - 2.0 * self._at)
+        part = ease(self._at)
         self.shown = _between(self._from, self._to, part) if part < 1.0 else self._to
         return self.shown
 

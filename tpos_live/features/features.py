@@ -7,6 +7,8 @@ from dataclasses import dataclass
 HOP = 480
 """Samples per hop."""
 HOP_SECONDS = 0.01
+TRUST = 0.4
+"""Confidence below which the beat is not used: its pulses fade out over one bar, and decisions have their own grid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ import math
 from dataclasses import dataclass, replace
 
 from tpos_live.core.envelope import share
+from tpos_live.features.downbeat import BEATS_PER_BAR
 from tpos_live.features.features import Features
 
-BEATS_PER_BAR = 4
 SETTLE_SECONDS = 2.0
 """Time constant for changes of the measured delay: a short hiccup must not move the beat."""
 LONGEST = 0.5

@@ -16,7 +16,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import LORAS, TARGETS
 from tpos_live.core.smoother import Smoother
-from tpos_live.features.features import HOP_SECONDS, Features
+from tpos_live.features.features import HOP_SECONDS, TRUST, Features
 from tpos_live.modulation.beat_lookahead import BeatLookahead
 from tpos_live.modulation.matrix import ModulationMatrix, Pair
 
@@ -28,8 +28,6 @@ SLOW = frozenset({"loudness", "presence", "buildup", "drop", "silence"})
 """Features without rhythm: their exposure may exceed the limit for beats."""
 BEAT_LIGHT = math.log2(1.1)
 """Largest exposure change by beats, in stops: 10 % of luminance."""
-TRUST = 0.4
-"""Confidence below which beat pulses fade out over one bar."""
 LOOK_BEATS = 16.0
 """Shortest distance between two cuts, in beats."""
 SOUND_ATTACK, SOUND_RELEASE = 0.3, 1.0

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from tpos_live.diffusion.sampling.region_blend import ease, shares
+from tpos_live.core.envelope import ease
+from tpos_live.diffusion.sampling.region_blend import shares
 
 END = 0.3
 """Weights up to END and from 1 - END lead from one prompt to two and back."""

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS
+from tpos_live.core.envelope import ease
 from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
 from tpos_live.diffusion.sampling.semantic_guidance import blur
 
@@ -30,12 +31,6 @@ each single spark, and so a disc of the black that surrounds it; at a third the 
 ROUNDS = 8
 """Times that the masks' areas are brought nearer to the weights."""
 _TINY = 1e-6
-
-
-def ease(at: float) -> float:
-    """From 0 at 0 to 1 at 1, without a kink; constant outside."""
-    at = min(max(at, 0.0), 1.0)
-    return at * at * (3.0 - 2.0 * at)
 
 
 def shares(weights: Sequence[float]) -> list[float]:
