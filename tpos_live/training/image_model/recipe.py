@@ -90,7 +90,7 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
         if kind < ALIKE:
             recipe.second = family
         if rng.random() < FADES:
-            recipe.weight = rng.random()
+            recipe.weight = math.sin(rng.random() * math.pi / 2) ** 2  # more of the ends than of the middle
             recipe.share = shares([1 - recipe.weight, recipe.weight])[1]
         recipe.texts = tuple(caption(rng, name, style, mood, colour, None) for name in (family, recipe.second))
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from tpos_live.training.scenes.base import Family, Light, SceneParameters
@@ -13,6 +15,18 @@ DISC = [(0.01, 0.01, 270), (0.14, 0.07, 272), (0.34, 0.13, 266), (0.56, 0.14, 28
 TUBE = [(0.01, 0.01, 290), (0.14, 0.09, 295), (0.36, 0.19, 305), (0.6, 0.19, 240), (0.85, 0.1, 205), (0.97, 0.03, 195)]
 LAMP = [(0.62, 0.17, 45), (0.8, 0.14, 75), (0.9, 0.06, 90), (0.75, 0.12, 220), (0.62, 0.2, 345)]
 DARK = [(0.02, 0.012, 270), (0.08, 0.035, 275), (0.18, 0.06, 285), (0.34, 0.09, 320), (0.5, 0.1, 30)]
+
+
+STOREY = 16
+"""Pixels between two windows, at every height of the image: the width of one position of Ember's latents.
+
+Windows nearer to each other than one position come out as a grey blur.
+"""
+
+
+def every(pixels: int, distance: torch.Tensor, f: Fields) -> torch.Tensor:
+    """A cosine that is 1 at every `pixels` pixels of the distance from the left or upper edge (in units of f.y)."""
+    return torch.cos(distance * (math.pi * f.size[0] / pixels))
 
 
 def nebula(f: Fields, k: SceneParameters) -> Light:
@@ -95,7 +109,7 @@ def city_at_night(f: Fields, k: SceneParameters) -> Light:
     for channel, block, high, dim in ((0, 2, 0.62, 0.5), (1, 3, 0.36, 1.0)):
         top = shore - high - 0.3 * f.columns(channel, block)
         wall = step(-0.006, 0.006, f.y - top) * step(0.01, 0.0, f.y - shore)
-        grid = step(0.1, 0.45, torch.cos(f.x * 16 * torch.pi)) * step(0.0, 0.5, torch.cos(f.y * 16 * torch.pi))
+        grid = step(0.1, 0.45, every(STOREY, f.x + f.aspect, f)) * step(0.0, 0.5, every(STOREY, f.y + 1, f))
         on = step(0.75 - 1.5 * k.intensity, 1.15 - 1.5 * k.intensity, f.cells(2) + 0.2)
         body = k.palette.ramp(DARK, torch.full_like(top, 0.08 + 0.1 * (1 - dim)))
         light = torch.lerp(light, body, wall)
