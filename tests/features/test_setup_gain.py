@@ -1,0 +1,56 @@
+"""The gain of a show that was set up too quietly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes.music import RATE, four_on_the_floor
+
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.features.extractor import FeatureExtractor
+from tpos_live.features.features import HOP_SECONDS, Features
+from tpos_live.features.setup_gain import FALL_DB, LIMIT_DB, LOUD_DB, RISE_DB, SetUpGain
+
+SECOND = round(1 / HOP_SECONDS)
+
+
+def hear(sound: np.ndarray) -> list[Features]:
+    return FeatureExtractor().push(sound.astype(np.float32), ParameterStore().snapshot())
+
+
+def at_level(sound: np.ndarray, dbfs: float) -> np.ndarray:
+    return sound * 10 ** (dbfs / 20) / np.sqrt(np.mean(sound**2))
+
+
+def test_it_is_bounded_slow_and_frozen_without_sound() -> None:
+    gain = SetUpGain()
+    up = [gain.step(-80.0, True) for _ in range(30 * SECOND)]
+    assert max(np.diff(up)) <= RISE_DB * HOP_SECONDS + 1e-9 and up[-1] == pytest.approx(LIMIT_DB)
+    assert gain.step(-10.0, False) == up[-1]
+    down = [gain.step(0.0, True) for _ in range(3 * SECOND)]
+    assert min(np.diff(down)) >= -FALL_DB * HOP_SECONDS - 1e-9 and down[-1] == 0.0
+
+
+def test_a_quiet_part_after_loud_music_is_not_lifted() -> None:
+    gain = SetUpGain()
+    for _ in range(10 * SECOND):
+        gain.step(LOUD_DB + 6.0, True)
+    assert max(gain.step(-45.0, True) for _ in range(300 * SECOND)) == 0.0
+
+
+@pytest.mark.parametrize("dbfs", [-30.0, -38.0, -45.0])
+def test_a_quiet_show_moves_fully_after_20_seconds(dbfs: float) -> None:
+    sound, _ = four_on_the_floor(128, 30)
+    loud, quiet = hear(at_level(sound, -20.0)), hear(at_level(sound, dbfs))
+    for name in ("level", "bass"):
+        usual, found = (np.mean([getattr(f, name) for f in heard[20 * SECOND :]]) for heard in (loud, quiet))
+        assert found >= 0.85 * usual, name
+    kicks = [sum(f.kick >= 0.9 for f in heard[20 * SECOND :]) for heard in (loud, quiet)]
+    assert kicks[1] >= 0.9 * kicks[0] > 0
+
+
+def test_noise_of_a_room_is_not_lifted() -> None:
+    noise = np.random.default_rng(3).normal(0.0, 10 ** (-45 / 20), 20 * RATE)
+    found = hear(noise)
+    assert found[-1].gain == found[5 * SECOND].gain < 6.0
+    assert max(f.level for f in found[5 * SECOND :]) < 0.02
