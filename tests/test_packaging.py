@@ -37,6 +37,8 @@ def test_the_wheel_holds_what_the_program_needs(wheel: Path) -> None:
         "tpos_live/audio/demo.ogg",
         "tpos_live/audio/demo.json",
         "tpos_live/py.typed",
+        "tpos_live/web/page/index.html",
+        "tpos_live/web/page/main.js",
     ):
         assert needed in names, needed
     assert any(name.endswith("unet/diffusion_pytorch_model.safetensors") for name in names)

@@ -87,7 +87,7 @@ def show(*arguments: str, cwd: Path, port: int, display: str = "", wrap: tuple[s
     if not display:
         environment.pop("DISPLAY", None)
     command = [*wrap, sys.executable, "-m", "tpos_live", *arguments]
-    command += ["--osc-port", str(port), "--osc-reply", f"127.0.0.1:{watcher.port}"]
+    command += ["--no-web", "--osc-port", str(port), "--osc-reply", f"127.0.0.1:{watcher.port}"]
     process = subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

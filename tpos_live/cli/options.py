@@ -78,6 +78,9 @@ SHOW = [
         callback=replies,
         help="Where status goes; may be given several times.",
     ),
+    click.option("--web-host", "web_host", metavar="HOST", help="Address of the control page; 0.0.0.0 = the network."),
+    click.option("--web-port", "web_port", type=click.IntRange(1, 65535), help="TCP port of the control page."),
+    click.option("--no-web", "web_off", is_flag=True, default=None, help="No control page."),
     click.option("--mute", "sound_mute", is_flag=True, default=None, help="Do not play the sound that is analysed."),
 ]
 

@@ -70,6 +70,14 @@ class OscSettings(_Section):
     audio: bool = Field(False, description="send the audio features too (/audio/level/bass and so on)")
 
 
+class WebSettings(_Section):
+    """The control page in a browser."""
+
+    off: bool = Field(False, description="no control page")
+    host: Host = Field("127.0.0.1", description='address to listen on; "0.0.0.0" = the whole network, with a token')
+    port: int = Field(9080, ge=1, le=65535, description="TCP port of the page")
+
+
 class ShowSettings(_Section):
     """Looks and cues."""
 
@@ -84,6 +92,7 @@ class Settings(_Section):
     window: WindowSettings = WindowSettings()
     record: RecordSettings = RecordSettings()
     osc: OscSettings = OscSettings()
+    web: WebSettings = WebSettings()
     show: ShowSettings = ShowSettings()
     seconds: float = Field(0.0, ge=0, le=1e6, description="end the show after this time; 0 = never")
     parameters: dict[str, Any] = Field(default_factory=dict, description="start values of live parameters")

@@ -2,7 +2,7 @@
 
 Threads: the audio device's callback and its supervisor, the audio thread (audio to FrameParams), the loader and then
 the render thread (FrameParams to Frame), the text encoder, OSC receiver, parser and feedback, the recorder, the screen
-saver's inhibitor; the display has the main thread.
+saver's inhibitor, the control page; the display has the main thread.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.show_keeper import ShowKeeper
 from tpos_live.runtime.status_registry import StatusRegistry
+from tpos_live.web.control_page import ControlPage
 
 if TYPE_CHECKING:  # pipeline and render thread import torch, which takes seconds
     from tpos_live.display.headless import HeadlessDisplay
@@ -58,9 +59,10 @@ class LiveSession:
         stop: threading.Event | None = None,
         sound: AudioSource | None = None,
         headless_gl: bool = False,
+        page: bool = False,
     ) -> None:
         """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
-        a display (measurements)."""
+        a display (measurements). page: with the control page, unless the settings turn it off."""
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
         self._headless_gl = headless_gl
         check_recording(settings.record, settings.sound.audio)
@@ -91,6 +93,13 @@ class LiveSession:
         )
         self._show_keeper = ShowKeeper(settings.show.file)
         self.looks = LookPlayer(self.store, self._show_keeper.show, self._show_keeper.save)
+        self.page = ControlPage(
+            self.store,
+            self.status_registry.status,
+            lambda: self.looks.show,
+            settings.web.host,
+            settings.web.port if page and not settings.web.off else 0,
+        )
         self._stack = ExitStack()
         self._ending_at = 0.0
         self._prompts: DemoPrompts | None = None
@@ -119,6 +128,7 @@ class LiveSession:
             stack.enter_context(self.status_registry)
             stack.enter_context(self._show_keeper)
             stack.enter_context(self.osc)
+            stack.enter_context(self.page)
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
                 if not self._headless_gl:

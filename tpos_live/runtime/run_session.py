@@ -26,7 +26,7 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
     if not headless and not has_display():
         raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
     with stop_signals() as stop, background_writer() as write, terminal_messages("tpos-live: ", write):
-        session = LiveSession(choose_seed(settings), demo=demo, stop=stop)
+        session = LiveSession(choose_seed(settings), demo=demo, stop=stop, page=True)
         if demo:
             session.change_prompts()
         try:

@@ -1,0 +1,275 @@
+"""The server of the control page with a real store, real sockets, and pages that behave well or badly."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+
+import pytest
+from pages import OpenPage, open_page
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from tpos_live.core.looks import Show
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
+from tpos_live.core.status import Status
+from tpos_live.web import hub
+from tpos_live.web.control_page import LARGEST_MESSAGE, ControlPage
+from tpos_live.web.page_files import FOLDER, page_files
+
+
+def get(page: ControlPage, path: str, **headers: str) -> tuple[int, str]:
+    request = urllib.request.Request(f"http://127.0.0.1:{page.port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_page_gets_everything_and_then_what_changes(stage, page) -> None:
+    with open_page(page) as one:
+        assert one.values == dict(stage.store.snapshot().values)
+        assert one.looks == [["deep", 0], ["fire & ice", 0]] and one.cues == [["deep", 8.0, "bar"]]
+        described = {p["name"] for group in one.description["groups"] for p in group["parameters"]}
+        assert described == {name for name in TABLE if not name.startswith("map.")}
+        one.values.clear()
+        stage.store.set("finish.bloom", 1.25)
+        stage.status = Status(heard="rain")
+        one.wait(lambda: one.status.get("heard") == "rain")
+        assert one.values == {"finish.bloom": 1.25}
+
+
+def test_what_a_page_sets_is_in_the_store_and_on_the_other_page(stage, page) -> None:
+    with open_page(page) as one, open_page(page) as two:
+        one.send(set={"prompt": "  aurora \n over  mountains ", "out.blackout": True, "out.fit": "mirror", "seed": 7})
+        two.wait(lambda: two.values["prompt"] == "aurora over mountains" and two.values["out.blackout"])
+        snapshot = stage.store.snapshot()
+        assert (snapshot["prompt"], snapshot["out.fit"], snapshot["seed"]) == ("aurora over mountains", "mirror", 7)
+        one.wait(lambda: one.values["out.blackout"])
+        two.send(fire="out.panic")
+        one.wait(lambda: one.values["out.blackout"] is False)
+        assert stage.store.snapshot().fired("out.panic") == 1
+
+
+def test_keys_of_the_window(stage, page) -> None:
+    stage.store.set("prompt.3", "sea")
+    with open_page(page) as one:
+        one.send(key="3", shift=True)
+        one.wait(lambda: one.values["prompt.select"] == 3 and one.values["prompt.fade"] == 8.0)
+        one.send(key="q")
+        one.send(key="b")
+        one.wait(lambda: one.values["out.blackout"])
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    {
+        "no JSON": ("{", "is no JSON"),
+        "a list": ("[1]", "an object"),
+        "deep": ("[" * 60_000, "is no JSON"),
+        "an unknown word": ('{"path": "/etc/passwd"}', "'path' is unknown"),
+        "an unknown name": ('{"set": {"out.nothing": 1}}', "there is no parameter 'out.nothing'"),
+        "too much": ('{"set": {"out.level": 7}}', "out.level takes 0 to 1, not 7"),
+        "too little of a tempo": ('{"set": {"tempo": 999}}', "tempo takes 20 to 240 BPM, or 0"),
+        "not a number": ('{"set": {"out.level": NaN}}', "out.level takes a number"),
+        "a list for a number": ('{"set": {"out.level": [1]}}', "out.level takes a number"),
+        "a number for a text": ('{"set": {"prompt": 0.5}}', "prompt takes a text"),
+        "a strange choice": ('{"set": {"out.fit": "tile"}}', "out.fit takes one of cover"),
+        "a value for a trigger": ('{"set": {"out.panic": 1}}', "is a trigger"),
+        "an unknown trigger": ('{"fire": "out.level"}', "there is no trigger 'out.level'"),
+        "a number as a trigger": ('{"fire": 3}', "fire takes the name"),
+        "set of a list": ('{"set": []}', "set takes an object"),
+        "a key of a list": ('{"key": ["b"]}', "key takes a text"),
+        "a preview of a number": ('{"preview": 1}', "preview takes true or false"),
+        "half of a pair": ('{"set": {"\\ud800": 1}}', "there is no parameter"),
+    }.values(),
+)
+def test_bad_messages_are_answered_by_one_line(stage, page, message, words) -> None:
+    before = stage.store.snapshot().version
+    with open_page(page) as one:
+        one.connection.send(message)
+        one.wait(lambda: bool(one.errors))
+        assert words in one.errors[0] and "\n" not in one.errors[0] and len(one.errors[0]) < 200
+        assert stage.store.snapshot().version == before
+        one.send(set={"out.level": 0.5})
+        one.wait(lambda: one.values["out.level"] == 0.5)
+
+
+def test_bytes_and_too_much_at_once(stage, page) -> None:
+    with open_page(page) as one:
+        one.connection.send(b"\x00\xff")
+        one.wait(lambda: bool(one.errors))
+        assert "not bytes" in one.errors[0]
+        with pytest.raises(ConnectionClosed):
+            one.connection.send("x" * (LARGEST_MESSAGE + 1))
+            one.wait(lambda: False)
+    with open_page(page) as again:
+        again.send(set={"out.level": 0.25})
+        again.wait(lambda: again.values["out.level"] == 0.25)
+
+
+def test_a_flood_is_slowed_down_and_the_last_value_holds(stage, page) -> None:
+    with open_page(page) as flood, open_page(page) as other:
+        begin = time.monotonic()
+        for n in range(100):
+            flood.send(set={"out.level": n / 100})
+        flood.send(set={"out.level": 1.0, "intensity": 0.75})
+        other.wait(lambda: other.values["intensity"] == 0.75)
+        assert stage.store.snapshot()["out.level"] == 1.0
+        assert time.monotonic() - begin >= 100 * hub._PAUSE  # so many a second at most
+
+
+def test_twenty_pages_are_in_step(stage, page) -> None:
+    with ExitStack() as stack:
+        pages = [stack.enter_context(open_page(page)) for _ in range(20)]
+        pages[0].send(set={"finish.light": 1.5})
+        for one in pages:
+            one.wait(lambda one=one: one.values["finish.light"] == 1.5)
+
+
+def test_one_page_too_many_is_told_so(page, monkeypatch) -> None:
+    monkeypatch.setattr(hub, "MOST_PAGES", 2)
+    with open_page(page), open_page(page):
+        with connect(f"ws://127.0.0.1:{page.port}/socket") as third, pytest.raises(ConnectionClosed) as closed:
+            third.recv(20)
+        assert "2 pages are open" in closed.value.rcvd.reason
+
+
+def test_a_page_that_never_reads_is_disconnected_and_holds_nobody_up(stage, page, monkeypatch) -> None:
+    monkeypatch.setattr(hub, "PATIENCE", 0.5)
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect(("127.0.0.1", page.port))
+    with raw, open_page(page) as good:
+        raw.sendall(
+            f"GET /socket HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        good.wait(lambda: "control page:" in str(good.log))
+        for n in range(2000):
+            stage.store.set("prompt", f"{n} " + "x" * 20_000)
+            good.wait(lambda n=n: good.values["prompt"].startswith(f"{n} "))
+            if any("does not read" in text for _level, text in good.log):
+                break
+        assert any("does not read" in text for _level, text in good.log)
+
+
+def test_other_sites_are_refused(page) -> None:
+    assert get(page, "/")[0] == 200
+    assert get(page, "/", Host="evil.example:9080")[0] == 403  # DNS rebinding
+    assert get(page, "/", Origin="http://evil.example")[0] == 403
+    assert get(page, "/", Origin="null")[0] == 403
+    own = f"127.0.0.1:{page.port}"
+    for origin in ("http://evil.example", "null", f"http://{own}.evil.example", "http://127.0.0.1:1"):
+        with pytest.raises(InvalidStatus) as refused, connect(f"ws://{own}/socket", origin=origin):
+            pass
+        assert refused.value.response.status_code == 403
+    with connect(f"ws://{own}/socket", origin=f"http://{own}"):
+        pass
+
+
+def test_beyond_loopback_a_token_is_required(stage) -> None:
+    with ControlPage(stage.store, Status, Show, host="0.0.0.0", port=-1) as page:
+        assert page.opened.wait(20)
+        token = page.access.token
+        assert len(token) >= 16 and page.address.endswith(f"/?token={token}")
+        for path in ("/", "/?token=", "/?token=x", f"/?token={token}x", "/?token=%ff"):
+            status, words = get(page, path)
+            assert status == 403 and "token" in words
+        assert get(page, f"/?token={token}")[0] == 200
+        for query in ("", "?token=x"):
+            with pytest.raises(InvalidStatus), connect(f"ws://127.0.0.1:{page.port}/socket{query}"):
+                pass
+        with open_page(page) as one:
+            one.send(set={"out.level": 0.5})
+            one.wait(lambda: one.values["out.level"] == 0.5)
+    with ControlPage(stage.store, Status, Show, host="0.0.0.0", port=-1) as page:
+        assert page.access.token != token
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../control_page.py", "/%2e%2e/control_page.py", "//etc/passwd", "/page/index.html", "/socket/x", "/?a=%00"],
+)
+def test_no_path_leads_out_of_the_page(page, path) -> None:
+    status, words = get(page, path)
+    assert status in (400, 404) or words == (FOLDER / "index.html").read_text()
+
+
+def test_damaged_requests_do_not_disturb(stage, page, messages, capfd) -> None:
+    own = f"Host: 127.0.0.1:{page.port}\r\n"
+    for request in (
+        b"\x00\xff\r\n\r\n",
+        b"POST / HTTP/1.1\r\n" + own.encode() + b"Content-Length: 3\r\n\r\nabc",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET " + b"/" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\n" + own.encode() + b"\r\n",
+        f"GET /socket HTTP/1.1\r\n{own}\r\n".encode(),
+        b"",
+    ):
+        with socket.create_connection(("127.0.0.1", page.port)) as raw:
+            raw.sendall(request)
+            raw.shutdown(socket.SHUT_WR)
+            while raw.recv(65536):
+                pass
+    with open_page(page) as one:
+        one.send(set={"out.level": 0.5})
+        one.wait(lambda: one.values["out.level"] == 0.5)
+    assert "Traceback" not in capfd.readouterr().err
+    assert len([line for line in messages if "control page" not in line]) == 0
+
+
+def test_the_page_is_small_and_needs_no_other_server(page) -> None:
+    assert sum(len(body) for path, (_, body) in page_files().items() if path != "/") <= 200_000
+    for path, (_, body) in page_files().items():
+        assert get(page, path) == (200, body.decode())
+        addresses = body.decode().replace("http://www.w3.org/2000/svg", "")
+        assert "http:" not in addresses and "https:" not in addresses.replace('"https:"', ""), path
+
+
+def test_a_port_in_use_is_one_line(page, messages) -> None:
+    with ControlPage(ParameterStore(), Status, port=page.port) as second:
+        assert second.opened.wait(20) and second.port == 0
+    assert [line for line in messages if "no control page" in line] == [
+        f"no control page: port {page.port} is taken by another program; close that program, or choose another port "
+        "with --web-port or none with --no-web"
+    ]
+
+
+def test_without_a_page_no_thread_and_no_port() -> None:
+    before = threading.active_count()
+    with ControlPage(ParameterStore(), Status, port=0) as none:
+        assert none.port == 0 and threading.active_count() == before
+
+
+def test_leaving_with_open_pages_is_quick(stage) -> None:
+    with ExitStack() as stack:
+        with ControlPage(stage.store, lambda: stage.status, port=-1) as page:
+            assert page.opened.wait(20)
+            pages: list[OpenPage] = [stack.enter_context(open_page(page)) for _ in range(3)]
+            begin = time.monotonic()
+        assert time.monotonic() - begin < 1.0
+        with pytest.raises(ConnectionClosed):
+            pages[0].wait(lambda: False)
+
+
+def test_messages_are_in_the_log(page) -> None:
+    import logging
+
+    logging.getLogger("tpos_live.somewhere").warning("the microphone is lost")
+    with open_page(page) as one:
+        one.wait(lambda: [logging.WARNING, "the microphone is lost"] in one.log)
+
+
+def test_json_of_the_news_is_strict(stage, page) -> None:
+    stage.status = Status(engine_fps=float("nan"), level=float("inf"))
+    with open_page(page) as one:
+        one.wait(lambda: "fps" in one.status)
+        json.loads(json.dumps(one.status), parse_constant=lambda word: pytest.fail(word))

@@ -1,0 +1,60 @@
+"""Who may use the control page: checks of the headers Host and Origin, and of the token."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FOREIGN = "this address belongs to another site's page; open the control page by its own address"
+NO_TOKEN = "open the address as the terminal prints it, with its token"
+
+
+@dataclass(frozen=True)
+class Access:
+    """host: address that the server listens on. token: what an address must contain, "" = nothing (loopback)."""
+
+    host: str
+    token: str
+
+    @classmethod
+    def to(cls, host: str) -> Access:
+        """On loopback without a token, elsewhere with a new random one of 96 bits."""
+        return cls(host, "" if is_loopback(host) else secrets.token_urlsafe(12))
+
+    def foreign(self, headers: Mapping[str, str]) -> str:
+        """Why a request is refused for the site it comes from, "" if it is not.
+
+        A page of another site that is open in the same browser can send requests to this server. Its Origin differs
+        from the Host. With DNS rebinding both are the same, a name of that site: on loopback only names of this
+        machine are accepted, elsewhere the token protects. Programs that are no browsers send no Origin.
+        """
+        host = headers.get("Host", "").lower()
+        origin = headers.get("Origin", "").lower()
+        if not host or (origin and origin.partition("://")[2] != host):
+            return FOREIGN
+        if not self.token and not is_loopback(_name(host)):
+            return FOREIGN
+        return ""
+
+    def allows(self, token: str) -> bool:
+        """Whether a request with this token may go on."""
+        return not self.token or secrets.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address or a name that only this machine reaches."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(host: str) -> str:
+    """The Host header without its port."""
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]

@@ -1,0 +1,182 @@
+"""The control page's server with its lifetime: one thread with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Self
+
+from tpos_live.core.looks import Show
+from tpos_live.core.messages import LineHandler, handling
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.status import Status
+from tpos_live.web.access import Access
+from tpos_live.web.page_state import Line, PageState, page_status
+
+log = logging.getLogger(__name__)
+
+LARGEST_MESSAGE = 65_536
+_LINES = 100
+"""Messages that the page's log holds."""
+_MOST_CONNECTIONS = 200
+
+
+class ControlPage:
+    """The page from `__enter__` to `__exit__`. Entering waits for nothing: the server's library is imported, and the
+    port opened, on the server's thread. Without the port the show goes on, and one line says so. Leaving takes 0.5 s
+    at most.
+
+    Thread contract: one thread enters and leaves; `port` and `address` may be read from anywhere.
+    """
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        status: Callable[[], Status],
+        looks: Callable[[], Show] = Show,
+        host: str = "127.0.0.1",
+        port: int = 9080,
+    ) -> None:
+        """status and looks are called on the page's thread and must not block. port -1 takes a free one; 0 = no page at
+        all."""
+        self.access = Access.to(host)
+        self.port = 0
+        """The TCP port in use, 0 while there is none."""
+        self.opened = threading.Event()
+        """Set once the port is open, or cannot be."""
+        self._store, self._status, self._looks = store, status, looks
+        self._wanted = port
+        self._lines: deque[Line] = deque(maxlen=_LINES)
+        self._numbers = itertools.count(1)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: asyncio.Event | None = None
+        self._leaving = False
+        self._thread = threading.Thread(target=self._work, name="control page", daemon=True)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._wanted:
+            self._stack.enter_context(handling(_LineKeeper(self._keep)))
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+        self._leaving = True
+        if self._loop is not None and self._end is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end.set)
+        if self._wanted:
+            self._thread.join(0.5)
+
+    def state(self) -> PageState:
+        """What pages show now."""
+        snapshot = self._store.snapshot()
+        return PageState(snapshot.values, page_status(self._status()), self._looks(), {}, tuple(self._lines))
+
+    def _keep(self, level: int, line: str) -> None:
+        self._lines.append(Line(next(self._numbers), level, line))
+
+    def _work(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except OSError as error:
+            log.info(_why(error, self.access.host, self._wanted))
+        except Exception as error:  # the show goes on without the page
+            log.info(f"no control page: {error!r}")
+        finally:
+            self.port = 0
+            self.opened.set()
+
+    async def _serve(self) -> None:
+        from websockets.asyncio.server import serve  # 0.1 s, which no other thread must wait for
+
+        from tpos_live.web.answers import Answers
+        from tpos_live.web.hub import Hub
+
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        if self._leaving:
+            return
+        hub = Hub(self._store, self.state)
+        answers = Answers(self.access)
+        server = await serve(
+            hub.serve,
+            self.access.host,
+            max(self._wanted, 0),
+            process_request=lambda connection, request: answers.answer(request),
+            server_header=None,
+            compression=None,
+            max_size=LARGEST_MESSAGE,
+            ping_interval=10,
+            ping_timeout=10,
+            close_timeout=0.2,
+            open_timeout=5,
+            logger=_silent(),
+        )
+        async with server:
+            self.port = next(iter(server.sockets)).getsockname()[1]
+            self.opened.set()
+            log.info(f"control page: {self.address}")
+            telling = asyncio.create_task(hub.run())
+            await self._end.wait()
+            telling.cancel()
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser."""
+        host = self.access.host
+        if host in ("", "0.0.0.0", "::"):
+            host = _own_address()
+        elif ":" in host:
+            host = f"[{host}]"
+        return f"http://{host}:{self.port}/" + (f"?token={self.access.token}" if self.access.token else "")
+
+
+class _LineKeeper(LineHandler):
+    """Passes level and text of each message from INFO on to a function."""
+
+    def __init__(self, keep: Callable[[int, str], None]) -> None:
+        super().__init__(lambda line: None, logging.INFO)
+        self._keep = keep
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._keep(record.levelno, record.getMessage())
+        except Exception:
+            self.handleError(record)
+
+
+def _silent() -> logging.Logger:
+    """A logger that says nothing: what a stranger sends must not appear on the terminal of a show."""
+    logger = logging.Logger("websockets", logging.CRITICAL + 1)
+    logger.addHandler(logging.NullHandler())
+    return logger
+
+
+def _own_address() -> str:
+    """The address of this machine by which its network reaches it; nothing is sent."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def _why(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) in (10013, 10048):
+        reason = f"port {port} is taken by another program"
+        remedy = "close that program, or choose another port with --web-port or none with --no-web"
+    elif error.errno == errno.EACCES:
+        reason, remedy = f"port {port} is not allowed", "choose one above 1023 with --web-port"
+    else:
+        reason = f"cannot listen on {host}:{port} ({error.strerror or error})"
+        remedy = "use an address of this machine, or 0.0.0.0 for all, with --web-host"
+    return f"no control page: {reason}; {remedy}"

@@ -1,0 +1,179 @@
+"""The pages that are open: each gets what has changed, and what it asks for is carried out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.web.page_description import describe
+from tpos_live.web.page_state import PageState
+from tpos_live.web.requests import Request, RequestError, carry_out, read
+
+log = logging.getLogger(__name__)
+
+RATE = 15.0
+"""News per second."""
+MOST_PAGES = 32
+PATIENCE = 5.0
+"""Seconds after which a page that does not read is disconnected."""
+IN_FLIGHT = 2
+"""Images of the preview that a page has not shown yet; more would wait in buffers and be shown late."""
+_PAUSE = 0.002
+"""Seconds of pause after each message of a page: a flood must not keep the interpreter from the rendering threads."""
+_SEND_BUFFER = 65_536
+_TOO_MANY = 1013
+"""WebSocket's code for "try again later"."""
+
+
+class Page:
+    """One open page. seen: what it was sent last. in_flight: images of the preview that it has not shown."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self.connection = connection
+        self.seen: PageState | None = None
+        self.previewing = False
+        self.in_flight = 0
+        self.sent_image: bytes | None = None
+        self.errors: list[str] = []
+        self.news = asyncio.Event()
+
+
+class Hub:
+    """Thread contract: everything on the web thread, in its event loop."""
+
+    def __init__(
+        self, store: ParameterStore, state: Callable[[], PageState], look: Callable[[bool], None] = lambda on: None
+    ) -> None:
+        """state: what pages show now. look: begins and ends the preview."""
+        self._store, self._state, self._look = store, state, look
+        self._pages: set[Page] = set()
+        self._somebody = asyncio.Event()
+        self._newest = PageState({}, {})
+        self._image: bytes | None = None
+        self._encoded: tuple[PageState | None, PageState | None, str] = (None, None, "")
+        self._description = json.dumps({"describe": describe()}, separators=(",", ":"))
+        self.previewing = False
+
+    async def run(self) -> None:
+        """Tell the pages what has changed, RATE times a second; waits while none is open."""
+        while True:
+            await self._somebody.wait()
+            try:
+                self._newest = self._state()
+            except Exception as error:  # the page must outlive any fault of ours
+                log.debug(f"the page's state failed: {error!r}")
+            for page in self._pages:
+                page.news.set()
+            await asyncio.sleep(1.0 / RATE)
+
+    async def serve(self, connection: ServerConnection) -> None:
+        """Serve one page until it is closed."""
+        if len(self._pages) >= MOST_PAGES:
+            await connection.close(_TOO_MANY, f"{MOST_PAGES} pages are open; close one")
+            return
+        _limit_buffer(connection)
+        page = Page(connection)
+        self._newest = self._state()
+        self._pages.add(page)
+        page.news.set()
+        self._somebody.set()
+        sender = asyncio.create_task(self._send_news(page))
+        try:
+            await self._receive(page)
+        except ConnectionClosed:
+            pass
+        finally:
+            sender.cancel()
+            self._pages.discard(page)
+            if not self._pages:
+                self._somebody.clear()
+            self._follow_lookers()
+
+    def show(self, image: bytes) -> None:
+        """A new image of the preview, JPEG."""
+        self._image = image
+        for page in self._pages:
+            if page.previewing:
+                page.news.set()
+
+    async def _receive(self, page: Page) -> None:
+        async for message in page.connection:
+            try:
+                request = read(message)
+                carry_out(request, self._store)
+            except (RequestError, ValueError) as error:
+                page.errors = [*page.errors[-3:], str(error)]
+                page.news.set()
+            else:
+                self._note(page, request)
+            await asyncio.sleep(_PAUSE)
+
+    def _note(self, page: Page, request: Request) -> None:
+        """What a request changes for its own page."""
+        if request.preview is not None:
+            page.previewing, page.in_flight = request.preview, 0
+            self._follow_lookers()
+        if request.shown:
+            page.in_flight = max(page.in_flight - request.shown, 0)
+            page.news.set()
+
+    def _follow_lookers(self) -> None:
+        wanted = any(page.previewing for page in self._pages)
+        if wanted != self.previewing:
+            self.previewing = wanted
+            self._look(wanted)
+
+    async def _send_news(self, page: Page) -> None:
+        """Send what has changed since the last time: a slow page gets less often more, and only the newest."""
+        with suppress(ConnectionClosed):
+            try:
+                await _send(page, self._description)
+                while True:
+                    await page.news.wait()
+                    page.news.clear()
+                    await self._send_new(page)
+            except TimeoutError:
+                log.info("a control page that does not read was disconnected; reload it")
+                page.connection.transport.abort()
+
+    async def _send_new(self, page: Page) -> None:
+        state = self._newest
+        if state is not page.seen:
+            text = self._encode(page.seen, state)
+            page.seen = state
+            if text != "{}":
+                await _send(page, text)
+        while page.errors:
+            await _send(page, json.dumps({"error": page.errors.pop(0)}))
+        image = self._image
+        if page.previewing and image is not None and image is not page.sent_image and page.in_flight < IN_FLIGHT:
+            page.sent_image = image
+            page.in_flight += 1
+            await _send(page, image)
+
+    def _encode(self, old: PageState | None, new: PageState) -> str:
+        """News as JSON; pages that are in step share one text."""
+        if self._encoded[0] is not old or self._encoded[1] is not new or old is None:
+            self._encoded = old, new, json.dumps(new.since(old), separators=(",", ":"), ensure_ascii=False)
+        return self._encoded[2]
+
+
+async def _send(page: Page, message: Any) -> None:
+    await asyncio.wait_for(page.connection.send(message), PATIENCE)
+
+
+def _limit_buffer(connection: ServerConnection) -> None:
+    """Keep the system from holding back many seconds of news for a page that reads slowly."""
+    raw = connection.transport.get_extra_info("socket")
+    if raw is not None:
+        with suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
