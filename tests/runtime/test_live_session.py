@@ -29,6 +29,7 @@ from tpos_live.core.show_file import read_show
 
 TITLE = "tpos-live output"
 EAGER = ("--accelerator", "eager")
+"""One test prepares a faster backend meanwhile, as a show does by itself; it takes a core, and the others need none."""
 
 
 class Watcher:
@@ -157,7 +158,7 @@ def test_closing_the_window_ends_the_show(tmp_path: Path) -> None:
     with (
         one_screen((320, 180)) as display,
         closing(Saver(display)) as saver,
-        show("demo", "--mute", "--screen", "3", cwd=tmp_path, port=9311, display=display) as run,
+        show("demo", "--mute", "--screen", "3", *EAGER, cwd=tmp_path, port=9311, display=display) as run,
     ):
         run.watcher.wait("/tpos/status/error", lambda line: "no screen 3" in line and "(320x180)" in line, 30)
         assert wait_until(lambda: not saver.is_on())
@@ -177,7 +178,7 @@ def test_a_microphone_that_stalls_and_comes_back(tmp_path: Path) -> None:
     out = tmp_path / "mic.mp4"
     with fake_microphone() as mic:
         mic.play(np.tile(sine(110.0, 1.0), 60))
-        arguments = ["--device", mic.device, "--headless", "--record", str(out), "--size", "256"]
+        arguments = ["--device", mic.device, "--headless", "--record", str(out), "--size", "256", *EAGER]
         with show(*arguments, cwd=tmp_path, port=9312) as run:
             run.wait_running()
             began = time.monotonic()
@@ -204,7 +205,7 @@ def test_osc_is_heard_while_the_engine_loads_and_a_file_ends_the_show(tmp_path: 
     import soundfile
 
     soundfile.write(tmp_path / "short.wav", np.zeros((48_000 * 4, 2), np.float32), 48_000)
-    with show("--audio", "short.wav", "--mute", "--headless", cwd=tmp_path, port=9313) as run:
+    with show("--audio", "short.wav", "--mute", "--headless", *EAGER, cwd=tmp_path, port=9313) as run:
         run.watcher.wait("/tpos/status/alive", lambda value: True, 15)
         for _ in range(50):  # until its port is open
             run.osc.send_message("/tpos/strength", 0.5)
@@ -235,7 +236,7 @@ def test_a_live_show_tells_what_it_understands(tmp_path: Path) -> None:
     import soundfile
 
     soundfile.write(tmp_path / "long.wav", np.zeros((48_000 * 300, 1), np.float32), 48_000)
-    with show("--audio", "long.wav", "--mute", "--headless", "--size", "256", cwd=tmp_path, port=9324) as run:
+    with show("--audio", "long.wav", "--mute", "--headless", "--size", "256", *EAGER, cwd=tmp_path, port=9324) as run:
         run.wait_running()
         run.watcher.wait("/tpos/status/understood", lambda line: line.startswith("underwater"), 20)
         run.osc.send_message("/tpos/prompt", "neon samurai in a city at night")
@@ -247,19 +248,8 @@ def test_a_live_show_tells_what_it_understands(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_looks_are_stored_and_recalled_and_kept_and_the_director_tells_its_section(tmp_path: Path) -> None:
     """By OSC from another process; before the engine has loaded, too."""
-    options = (
-        "--headless",
-        "--audio",
-        str(DEMO),
-        "--loop",
-        "--mute",
-        "--prompt",
-        "sea",
-        "--show-file",
-        "set.toml",
-        *EAGER,
-    )
-    with show(*options, cwd=tmp_path, port=9437) as running:
+    options = ["--headless", "--audio", str(DEMO), "--loop", "--mute", "--prompt", "sea", "--show-file", "set.toml"]
+    with show(*options, *EAGER, cwd=tmp_path, port=9437) as running:
         watcher, osc = running.watcher, running.osc
         watcher.wait("/tpos/status/state", lambda state: state in ("loading", "running"))
         osc.send_message("/tpos/look/fade", 0.0)

@@ -154,9 +154,12 @@ def test_what_cannot_be_recorded_is_said_before_the_show(
     check_recording(RecordSettings(file="a.mp4"), "song.mp4")
 
 
+SMALL = ("--headless", "--osc-port", "0", "--no-web", "--size", "64", "--accelerator", "eager")
+"""Options of a show that takes little."""
+
+
 def show(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tpos_live", *arguments, "--headless", "--osc-port", "0", "--size", "64"]
-    command += ["--no-web"]
+    command = [sys.executable, "-m", "tpos_live", *arguments, *SMALL]
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -194,8 +197,8 @@ main()
 @pytest.mark.slow
 def test_a_full_disk_does_not_end_the_show_and_is_told_at_its_end(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 60, 2)), 48_000)
-    command = [sys.executable, "-c", _FULL, "--audio", "noise.wav", "--mute", "--headless", "--osc-port", "0"]
-    command += ["--record", "a.mp4", "--size", "64", "--no-web"]
+    command = [sys.executable, "-c", _FULL, "--audio", "noise.wav", "--mute"]
+    command += ["--record", "a.mp4", *SMALL]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     lines = []
