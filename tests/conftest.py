@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from fakes import fast, own_process
+from fakes import fast, own_process, workers
 from fakes.messages import heard_messages
+from fakes.one_thread import one_thread as one_thread
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -18,15 +19,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-slow-tests", action="store_true", help="write tests/slow_tests.txt from this run")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    workers.choose(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--write-slow-tests"):
         config.pluginmanager.register(fast.Measure())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the fast tests, and let those that start servers, windows and shows come last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the fast tests; those that start servers, windows and shows come last, or first where two processes run."""
     fast.mark(items)
-    items.sort(key=lambda item: sum(item.get_closest_marker(mark) is not None for mark in fast.HEAVY))
+    if workers.in_worker(config):
+        workers.sort(items, fast.HEAVY)
+    else:
+        items.sort(key=lambda item: sum(item.get_closest_marker(mark) is not None for mark in fast.HEAVY))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if workers.in_worker(item.config):
+        workers.give_way(item, fast.HEAVY)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from fakes.one_thread import one_thread as one_thread
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.evaluation.classifier.model import FILE, SceneClassifier, save_classifier

@@ -139,7 +139,7 @@ def small_settings(engine_folder: Path) -> Settings:
 
 
 @pytest.mark.parametrize("kind", ["short", "silent", "not a number", "text"])
-def test_bad_sound_is_one_line(kind: str, tmp_path: Path, engine_folder: Path, one_thread: None) -> None:
+def test_bad_sound_is_one_line(kind: str, tmp_path: Path, engine_folder: Path) -> None:
     path = tmp_path / "song.wav"
     if kind == "text":
         path.write_text("no sound")
@@ -161,7 +161,7 @@ def test_a_folder_without_sound_is_one_line(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["evaluate", "show", str(tmp_path / "none")]).exit_code == 2
 
 
-def test_a_show_is_watched_the_same_twice(tmp_path: Path, engine_folder: Path, one_thread: None) -> None:
+def test_a_show_is_watched_the_same_twice(tmp_path: Path, engine_folder: Path) -> None:
     sound, beats = four_on_the_floor(128, 8.0)
     soundfile.write(tmp_path / "song.wav", sound, RATE)
     first, second = (watch(tmp_path / "song.wav", small_settings(engine_folder), 10) for _ in range(2))

@@ -1,1 +1,0 @@
-from fakes.one_thread import one_thread as one_thread
