@@ -1,5 +1,6 @@
 """From messages to parameters, with the clock in the test's hand."""
 
+import json
 import random
 import struct
 
@@ -11,6 +12,7 @@ from tpos_live.control.osc_router import HELD, SILENCE, Datagram, Router
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
+from tpos_live.core.status import Status
 
 
 class SessionControls:
@@ -459,3 +461,88 @@ def test_a_float_of_any_bits_is_safe(desk):
     for _ in range(2000):
         desk.send(raw("/tpos/motion/zoom", "f", struct.pack(">I", chance.getrandbits(32))))
         assert -0.5 <= desk["motion.zoom"] <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("address", "args", "expected"),
+    [
+        ("/prompt_list", ('[["fire", 0.5]]',), {"prompt": "fire"}),
+        ("/prompt_list", ('[["fire", 1], ["ice", 3]]',), {"prompt.7": "fire", "prompt.8.weight": 0.75}),
+        ("/prompt_list", ('["a", "b", "c", " "]',), {"prompt.6": "a", "prompt.8": "c", "prompt.1.weight": 0.0}),
+        ("/seed_list", ("[[7, 0.2], [12, 0.8]]",), {"seed": 12}),
+        ("/seed_list", ("[5]",), {"seed": 5}),
+        ("/t_list", (12, 24, 36), {"steps": 3}),
+        ("/pause", (), {"pause": True}),
+        ("/pause", (1.0,), {"pause": True}),
+        ("/tpos/tempo/nudge", (20,), {"tempo.shift": 20.0}),
+        ("/tpos/tempo/nudge", (-0.25, "beat"), {"tempo.shift": -125.0}),
+        ("/tpos/tempo/nudge", (1e9,), {"tempo.shift": 1000.0}),
+    ],
+)
+def test_commands_of_other_programs_and_the_nudge(desk, address, args, expected):
+    desk.router._status = lambda: Status(tempo=120.0)
+    desk.tell(address, *args)
+    assert {name: desk[name] for name in expected} == expected and not desk.lines and desk.router.bad == 0
+
+
+def test_nudges_add_up_and_a_tap_ends_them(desk):
+    for _ in range(3):
+        desk.tell("/tpos/tempo/nudge", 10)
+        desk.tell("/tpos/tempo/nudge", 0)
+    assert desk["tempo.shift"] == 30.0
+    desk.tell("/tpos/tempo/tap")
+    assert desk["tempo.shift"] == 0.0
+
+
+def test_play_ends_a_pause_and_a_released_button_does_nothing(desk):
+    desk.tell("/pause", 1)
+    desk.tell("/play", 0)
+    assert desk["pause"]
+    desk.tell("/play", 1)
+    desk.tell("/pause", 0)
+    assert not desk["pause"]
+
+
+def test_multiply_and_divide_are_second_names(desk):
+    for address, name in (("/tpos/tempo/multiply", "tempo.double"), ("/tpos/tempo/divide", "tempo.halve")):
+        desk.tell(address, 1)
+        assert desk.fired(name) == 1
+
+
+def test_get_status_answers_with_json(desk):
+    desk.router._status = lambda: Status(tempo=120.0, prompt="sea")
+    desk.tell("/get_status")
+    ((address, text),) = desk.answers
+    assert address == "/status" and json.loads(text)["prompt"] == "sea"
+
+
+@pytest.mark.parametrize(
+    ("address", "args"),
+    [
+        ("/prompt_list", ("[[",)),
+        ("/prompt_list", ("{}",)),
+        ("/prompt_list", (0.5,)),
+        ("/prompt_list", ()),
+        ("/prompt_list", ("[]",)),
+        ("/prompt_list", ('[["fire", 0]]',)),
+        ("/prompt_list", ('[["fire", "much"]]',)),
+        ("/prompt_list", ('[["fire", NaN]]',)),
+        ("/prompt_list", ('[["fire", -1]]',)),
+        ("/prompt_list", ("[" * 30000,)),
+        ("/prompt_list", (json.dumps([["text", 1.0]] * 3000),)),
+        ("/prompt_list", ("[" + "9" * 20000 + "]",)),
+        ("/seed_list", ('[["seven", 1]]',)),
+        ("/seed_list", ("[null]",)),
+        ("/seed_list", ("[]",)),
+        ("/tpos/tempo/nudge", ()),
+        ("/tpos/tempo/nudge", ("a lot",)),
+        ("/tpos/tempo/nudge", (1, "bars")),
+        ("/tpos/tempo/nudge", (0.25, "beat")),
+        ("/pause", ("now",)),
+    ],
+)
+def test_bad_commands_are_one_line_and_lose_nothing(desk, address, args):
+    before = dict(desk.store.snapshot().values)
+    desk.send(bundle(message("/tpos/finish/bloom", 1.0), message(address, *args), message("/tpos/finish/light", 1.0)))
+    assert len(desk.lines) == 1 and "\n" not in desk.lines[0] and len(desk.lines[0]) < 300
+    assert dict(desk.store.snapshot().values) == {**before, "finish.bloom": 1.0, "finish.light": 1.0}

@@ -109,7 +109,7 @@ def osc_page() -> str:
     status += [(f"/tpos/status/{n}", "s", "on change, 1 Hz", text) for n, (_, text) in WORDS.items()]
     status += [("/tpos/status/applied", "s", "on change, 1 Hz", "the last message that was applied")]
     page += ["", *_table(("address", "type", "sent", "what it is"), status)]
-    page += ["", _AUDIO, "## Other programs' addresses", "", "For existing patches:", ""]
+    page += ["", _AUDIO, "## Other names", "", "For existing patches, such as those for StreamDiffusionTD:", ""]
     page += _table(("address", "is the same as"), list(ALIASES.items()))
     return "\n".join(page) + "\n"
 

@@ -17,6 +17,7 @@ SLOW_FADE = 8.0
 """Seconds of a fade that was asked for with Shift."""
 _GAIN_STEP = 1.0
 _LEVEL_STEP = 0.05
+_BEAT_STEP = 10.0
 _IGNORED = frozenset({"shift", "capslock", "numlock", "scrolllock"})
 _NAMES = {
     "equal": "+",
@@ -116,7 +117,7 @@ def _step_slot(step: int) -> Callable[[ParameterStore], None]:
         now = store.snapshot()
         filled = [slot for slot in SLOTS if now[f"prompt.{slot}"].strip()]
         order = filled if step > 0 else filled[::-1]
-        selected = now["prompt.select"]
+        selected = int(store.coming("prompt.select"))
         beyond = [slot for slot in order if (slot - selected) * step > 0] if selected else order
         if order:
             _select((beyond or order)[0])(store)
@@ -149,6 +150,8 @@ KEYS: tuple[Key, ...] = (
     Key(("Y",), "the next beat is now", _fire("tempo.resync")),
     Key(("X",), "twice as many beats", _fire("tempo.double")),
     Key(("Shift+X",), "half as many beats", _fire("tempo.halve")),
+    Key(("Right",), f"the beat {_BEAT_STEP:g} ms earlier", _nudge("tempo.shift", _BEAT_STEP)),
+    Key(("Left",), f"the beat {_BEAT_STEP:g} ms later", _nudge("tempo.shift", -_BEAT_STEP)),
     Key(("R",), "another seed", _fire("seed.random")),
     Key(("D",), "director on or off", _toggle("director")),
     Key(("G",), "next scene of the director, at the next bar", _fire("director.next")),

@@ -9,36 +9,25 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tpos_live.control.beat_grid import BeatGrid, BeatPosition
 from tpos_live.core.envelope import ease
 from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter import Value, shorten
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import TABLE, Start
+from tpos_live.core.quantise import OFF, QUANTISE
 from tpos_live.core.shown import SELECT, WEIGHTS
 
 log = logging.getLogger(__name__)
 
-BARS: dict[Start, int] = {"bar": 1, "4 bars": 4, "16 bars": 16}
 STEPS_PER_SECOND = 30.0
 """Changes of the parameters in a fade; each is a new snapshot for all who read them."""
-NO_BEAT_BAR = 2.0
-"""Seconds of a bar where no beat is found, as for the director."""
 ASKED = ("look.next", "look.previous", "look.keep")
 STOPS = ("out.panic", "reset")
 """Triggers that end a fade: what they set must not move on."""
-
-
-@dataclass(frozen=True)
-class BeatPosition:
-    """Where the music is: beats since the start, phase of the bar, 0 to 1, and drops so far. tempo: 0 while unknown."""
-
-    tempo: float = 0.0
-    beats: int = 0
-    bar_phase: float = 0.0
-    drops: int = 0
 
 
 @dataclass
@@ -66,13 +55,11 @@ class LookPlayer:
     save: Callable[[Show], None] = lambda show: None
     shown: str = ""
     """Name of the look recalled last, "" for none."""
+    grid: BeatGrid = field(default_factory=BeatGrid)
     _cue: int = -1
-    _bar_began: float = 0.0
     _waiting: Cue | None = None
     _fade: _Fade | None = None
     _seen: dict[str, int] = field(default_factory=dict)
-    _position: BeatPosition = field(default_factory=BeatPosition)
-    _bars: int = 0
     _since: int = 0
     _unseen: list[str] = field(default_factory=list)
     _random: random.Random = field(default_factory=lambda: random.Random(0))
@@ -80,24 +67,23 @@ class LookPlayer:
     def step(self, now: float, position: BeatPosition) -> None:
         """Do what is due at `now`, seconds."""
         snapshot = self.store.snapshot()
-        beat = position.beats != self._position.beats
-        bar = position.bar_phase < self._position.bar_phase - 0.5
-        if position.tempo <= 0.0 and now - self._bar_began >= NO_BEAT_BAR:  # the autopilot goes on without a beat
-            bar = True
-        if bar:
-            self._bar_began = now
-        dropped = position.drops != self._position.drops
-        self._position = position
-        self._bars += bar
-        self._since += bar
+        grid = self.grid
+        grid.step(now, position)
+        self._since += grid.bar
         self._obey(snapshot)
         if snapshot["autopilot"]:
-            self._fly(snapshot, bar, dropped)
-        if self._waiting is not None and self._due(self._waiting.start, beat, bar, position.tempo):
+            self._fly(snapshot, grid.bar, grid.dropped)
+        if self._waiting is not None and grid.due(self._waiting.start):
             waiting, self._waiting = self._waiting, None
             self._begin(waiting, now)
         if self._fade is not None:
             self._move(now)
+
+    @property
+    def waiting(self) -> str:
+        """The look that waits, and for what; "" for none."""
+        cue = self._waiting
+        return f"look {cue.look} (next {cue.start})" if cue is not None else ""
 
     def recall(self, called: str, fade: float, start: Start) -> bool:
         """Recall a look by name or number; False, with a message, where there is none."""
@@ -130,7 +116,7 @@ class LookPlayer:
         recalled, stored, deleted = (str(snapshot[f"look.{what}"]) for what in ("recall", "store", "delete"))
         if recalled.strip():
             self.store.set("look.recall", "")
-            self.recall(recalled, snapshot["look.fade"], snapshot["look.start"])
+            self.recall(recalled, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
         if stored.strip():
             self.store.set("look.store", "")
             self._store(stored, snapshot)
@@ -168,11 +154,13 @@ class LookPlayer:
         if show.cues:
             begin = 0 if step > 0 else len(show.cues) - 1
             self._cue = (self._cue + step) % len(show.cues) if self._cue >= 0 else begin
-            self._waiting = show.cues[self._cue]
+            cue = show.cues[self._cue]
+            self._waiting = replace(cue, start=_start(snapshot, cue.start))
         elif show.looks:
             names = [look.name for look in show.looks]
             here = names.index(self.shown) if self.shown in names else (-1 if step > 0 else 0)
-            self._waiting = Cue(names[(here + step) % len(names)], snapshot["look.fade"], snapshot["look.start"])
+            start = _start(snapshot, snapshot["look.start"])
+            self._waiting = Cue(names[(here + step) % len(names)], snapshot["look.fade"], start)
         else:
             log.warning("there are no looks: L stores one")
 
@@ -194,13 +182,6 @@ class LookPlayer:
         if self._waiting is not None:  # it is a downbeat already
             self._waiting = Cue(self._waiting.look, 0.0 if early else self._waiting.fade, "now")
 
-    def _due(self, start: Start, beat: bool, bar: bool, tempo: float) -> bool:
-        if start == "now" or tempo <= 0.0:
-            return True
-        if start == "beat":
-            return beat
-        return bar and self._bars % BARS[start] == 0
-
     def _begin(self, cue: Cue, now: float) -> None:
         """Begin a recall: numbers start to move, all else changes."""
         look = self.show.find(cue.look)
@@ -216,7 +197,7 @@ class LookPlayer:
         at_once |= {name: here[name] for name in weights & moving}  # else a new prompt would set them to 0
         end: dict[str, Value] = {"prompt.fade": at_once["prompt.fade"]} if cue.fade != at_once["prompt.fade"] else {}
         at_once["prompt.fade"] = cue.fade  # the prompts go with the rest
-        self.store.update(at_once)
+        self.store.update(at_once, at_once=True)
         start = {name: float(here[name]) for name in moving}
         numbers = {name: float(goal[name]) for name in moving}
         self._fade = _Fade(start, numbers, dict(start), end, now, cue.fade)
@@ -238,7 +219,7 @@ class LookPlayer:
         eased = ease(part)
         values = {n: fade.goal[n] if part >= 1.0 else a + (fade.goal[n] - a) * eased for n, a in fade.start.items()}
         if values:
-            fade.written = self.store.update(values)
+            fade.written = self.store.update(values, at_once=True)
         if part >= 1.0:
             self._end()
 
@@ -246,4 +227,10 @@ class LookPlayer:
         """End a fade where it is; prompt.fade gets the look's value back, unless somebody has moved it."""
         fade, self._fade = self._fade, None
         if fade is not None and fade.end and self.store.snapshot()["prompt.fade"] == fade.seconds:
-            self.store.update(fade.end)
+            self.store.update(fade.end, at_once=True)
+
+
+def _start(snapshot: Snapshot, start: Start) -> Start:
+    """When a recall begins: what begins now begins where `quantise` says."""
+    grid = snapshot[QUANTISE]
+    return grid if start == "now" and grid != OFF else start

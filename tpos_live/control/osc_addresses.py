@@ -33,12 +33,23 @@ COMMANDS = (
         "blend two prompts: the first, the second, 0 to 1 between them (fills slots 7 and 8 of the bank)",
     ),
     Command("/tpos/motion/pan", "f f", "an XY pad: motion/pan_x and motion/pan_y in one message"),
+    Command(
+        "/tpos/tempo/nudge",
+        "f [s]",
+        "move the beat: milliseconds, or a part of it with the word beat (0.25 beat); above 0 it comes earlier",
+    ),
     Command("/tpos/get", "s", "answer with the value of a parameter; wildcards give several"),
     Command("/tpos/ping", "[f]", "answer with /tpos/pong and the same number"),
     Command(
         "/tpos/subscribe", "[i]", "also send feedback to this port of yours; without a number, to the port that you use"
     ),
     Command("/tpos/unsubscribe", "[i]", "end that subscription"),
+    Command("/prompt_list", "s", "JSON of texts with weights: the prompt, or a blend in the last slots of the bank"),
+    Command("/seed_list", "s", "JSON of seeds with weights: the seed of the largest weight"),
+    Command("/t_list", "i …", "as many denoising steps as there are numbers"),
+    Command("/pause", "[f]", "stop the movement of noise and drift"),
+    Command("/play", "[f]", "let them move again"),
+    Command("/get_status", "", "answer with the status as JSON at /status"),
 )
 
 PADS: Mapping[str, tuple[str, str]] = MappingProxyType({"motion.pan": ("motion.pan_x", "motion.pan_y")})
@@ -53,9 +64,11 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "/guidance_scale": "/tpos/guidance",
         "/num_inference_steps": "/tpos/steps",
         "/opacity": "/tpos/out/level",
+        "/tpos/tempo/multiply": "/tpos/tempo/double",
+        "/tpos/tempo/divide": "/tpos/tempo/halve",
     }
 )
-"""Addresses that other programs for live diffusion use, for patches that exist already."""
+"""Second names: what other programs use, for patches that exist already."""
 
 
 def _addresses() -> Iterator[tuple[str, Parameter | Command]]:

@@ -68,6 +68,8 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
     "understood": (lambda s: s.understood, "what the engine understands of the prompt, and what not"),
     "heard": (lambda s: s.heard, "name of the sound; empty in silence"),
     "look": (lambda s: s.look, "name of the look recalled last; empty for none"),
+    "tempo_source": (lambda s: s.tempo_source, "where the beat comes from: Link, MIDI clock, tap, OSC, audio"),
+    "waiting": (lambda s: s.waiting, "what waits for a beat or bar (quantise, look/start); empty for nothing"),
     "section": (
         lambda s: s.section,
         "section of the music: " + ", ".join(SECTIONS) + "; empty while the director is off",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from tpos_live.control.osc_addresses import ADDRESSES, BLEND_SLOTS, PADS, Command, find, find_name, parameters_of
+from tpos_live.control import osc_commands
+from tpos_live.control.osc_addresses import ADDRESSES, PADS, Command, find, find_name, parameters_of
 from tpos_live.control.osc_packets import Message, read
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter import Parameter, ParameterError, Value, parse_number, shorten
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
-from tpos_live.core.shown import COMMANDS, SLOTS
+from tpos_live.core.shown import COMMANDS
+from tpos_live.core.status import Status
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +71,11 @@ class Router:
         store: ParameterStore,
         answer: Callable[[str, str, float | int | str], None],
         subscribe: Callable[[str, int, float, bool], None] | None = None,
+        status: Callable[[], Status] = Status,
     ) -> None:
         """answer(host, address, value) sends one OSC message back; subscribe(host, port, now, on) begins or ends a
         subscription, None = not available."""
+        self._status = status
         self._store = store
         self._answer = answer
         self._subscribe = subscribe
@@ -175,9 +180,7 @@ class Router:
 
     def _command(self, command: Command, args: tuple[Any, ...], sender: Datagram) -> None:
         name, host = command.address.removeprefix("/tpos/"), sender.host
-        if name == "prompt/blend":
-            self._blend(args)
-        elif name == "ping":
+        if name == "ping":
             number = parse_number(args[0]) if args else None
             self._answer(host, "/tpos/pong", 1.0 if number is None else number)
         elif name == "motion/pan":
@@ -187,26 +190,36 @@ class Router:
         elif name in ("subscribe", "unsubscribe"):
             if self._subscribe is None:
                 raise ParameterError("there is no feedback to subscribe to")
-            self._subscribe(host, _port(args, sender), sender.time, name == "subscribe")
+            port = osc_commands.port(args, host, sender.port)
+            self._subscribe(host, port, sender.time, name == "subscribe")
         elif name == "get":
             if len(args) != 1 or not isinstance(args[0], str):
                 raise ParameterError("takes one name, for example motion.zoom")
             self._tell(find_name(args[0]), args[0], host)
+        elif name == "/get_status":
+            self._answer(host, "/status", json.dumps(asdict(self._status())))
+        elif values := self._values(name, args):
+            self._pending |= values
+            self.understood = f"{command.address} {' '.join(map(str, args))}".rstrip()
 
-    def _blend(self, args: tuple[Any, ...]) -> None:
-        if len(args) != 3 or not all(isinstance(text, str) for text in args[:2]):
-            raise ParameterError("takes two texts and a number; in Max write a text of several words in quotes")
-        first, second = BLEND_SLOTS
-        share = TABLE[f"prompt.{second}.weight"].parse(args[2])
-        self._pending |= {f"prompt.{slot}.weight": 0.0 for slot in SLOTS}
-        self._pending |= {
-            f"prompt.{first}": args[0],
-            f"prompt.{second}": args[1],
-            f"prompt.{first}.weight": 1.0 - float(share),
-            f"prompt.{second}.weight": share,
-            "prompt.select": 0,
-        }
-        self.understood = f"/tpos/prompt/blend {args[0]} | {args[1]} | {share:g}"
+    def _values(self, name: str, args: tuple[Any, ...]) -> dict[str, Value]:
+        """What a command sets; nothing for a button that is released."""
+        if name == "prompt/blend":
+            return osc_commands.blend(args)
+        if name == "/prompt_list":
+            return osc_commands.prompt_list(args)
+        if name == "/seed_list":
+            return osc_commands.seed_list(args)
+        if name == "tempo/nudge":
+            self._flush()
+            shift = float(self._store.snapshot()["tempo.shift"])
+            return osc_commands.nudge(args, shift, self._status().tempo)
+        if name == "/t_list":
+            return {"steps": TABLE["steps"].parse(len(args))}
+        number = 1.0 if args in osc_commands.BARE else parse_number(args[0])
+        if number is None:
+            raise ParameterError(f"takes no value, not {shorten(args[0])}")
+        return {"pause": name == "/pause"} if number else {}
 
     def _tell(self, found: Iterable[Parameter | Command], asked: str, host: str) -> None:
         self._flush()
@@ -258,23 +271,6 @@ def _pad(parameter: Parameter, args: tuple[Any, ...]) -> tuple[str, str] | None:
     if len(args) != 2:
         return None
     return next((pair for pair in PADS.values() if parameter.name in pair), None)
-
-
-def _port(args: tuple[Any, ...], sender: Datagram) -> int:
-    """The port of a subscription: [HOST] PORT, "HOST:PORT", or nothing for the port that was sent from."""
-    host, port = "", parse_number(sender.port)
-    words = [] if args in ((None,), ("bang",)) else [str(arg) for arg in args]
-    if len(words) == 1 and ":" in words[0]:
-        words = words[0].rsplit(":", 1)
-    if words:
-        port = parse_number(words[-1])
-    if len(words) == 2:
-        host = words[0]
-    if len(words) > 2 or port is None or port != int(port) or not 0 < port < 65536:
-        raise ParameterError("takes a port from 1 to 65535, such as 9011")
-    if host not in ("", sender.host, "localhost" if sender.host.startswith("127.") else ""):
-        raise ParameterError(f"only your own address can be subscribed, {sender.host}; others by --osc-reply")
-    return int(port)
 
 
 def _unknown(address: str) -> str:

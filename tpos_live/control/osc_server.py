@@ -54,7 +54,7 @@ class OscControl:
         self._feedback: Feedback | None = None
         self._targets: Targets | None = None
         self._receiver: Receiver | None = None
-        self._router = Router(store, self._answer, self._subscribe)
+        self._router = Router(store, self._answer, self._subscribe, status)
 
     @property
     def port(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tpos_live.core.parameter import Value
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
+from tpos_live.core.quantise import OFF, QUANTISE, WAITING_TRIGGERS
 from tpos_live.core.shown import SELECT, SLOTS, WEIGHTS
 
 SAFE: Mapping[str, Value] = {
@@ -18,7 +19,7 @@ CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish."))
 """Parameters that `out.panic` resets to their start values."""
 KEPT = (
     *("out.fullscreen", "out.screen", "out.hud", "out.messages", "out.record", "audio.device", "tempo.trim"),
-    *("look.fade", "look.start", "autopilot", "autopilot.bars", "autopilot.order"),
+    *("look.fade", "look.start", "quantise", "autopilot", "autopilot.bars", "autopilot.order"),
     *(f"prompt.{n}" for n in SLOTS),
 )
 """Parameters that `reset` keeps: it must not end a recording, move the window, shift the beat or empty the prompt bank.
@@ -34,16 +35,25 @@ def next_seed(seed: int) -> int:
     return (1103515245 * seed + 12345) % 2**31
 
 
-def fire(store: ParameterStore, name: str) -> None:
+def fire(store: ParameterStore, name: str, at_once: bool = False) -> None:
     """Fire a trigger: count it, and apply its effect on the parameters.
 
+    at_once: do not wait for the beat, whatever `quantise` is. Panic and reset drop what waits.
     Any thread may call it. Raises KeyError for a name that is no trigger.
     """
+    if name in WAITING_TRIGGERS and not at_once and store.snapshot()[QUANTISE] != OFF:
+        store.hold(name)
+        return
     store.trigger(name)
+    if name in ("out.panic", "reset"):
+        store.take_waiting()
     if name == "out.panic":
         store.restore(CALMED)
-        store.update({**SAFE, SELECT: store.snapshot()[SELECT]})  # a slot that is selected stays, a blend fades out
+        # A selected slot stays, a blend fades out.
+        store.update({**SAFE, SELECT: store.snapshot()[SELECT]}, at_once=True)
     elif name == "reset":
         store.restore(RESTORED)
+    elif name in ("tempo.tap", "tempo.resync"):  # the person says where the beat is, without a shift
+        store.set("tempo.shift", 0.0)
     elif name == "seed.random":
         store.set("seed", next_seed(store.snapshot()["seed"]))

@@ -9,7 +9,7 @@ from tpos_live.core.parameter import Value
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE, Start
 
-_OF_THE_ROOM = ("out.", "look.", "autopilot", "tempo")
+_OF_THE_ROOM = ("out.", "look.", "autopilot", "tempo", "quantise")
 _OF_THE_ROOM_TOO = ("audio.device", "audio.gain", "audio.agc", "audio.mute", "pause")
 PARAMETERS: tuple[str, ...] = tuple(
     p.name

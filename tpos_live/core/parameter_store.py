@@ -10,6 +10,7 @@ from typing import Any
 
 from tpos_live.core.parameter import ParameterError, Value
 from tpos_live.core.parameters import TABLE
+from tpos_live.core.quantise import waiting_part
 from tpos_live.core.shown import CLEARED, settle
 
 
@@ -51,6 +52,8 @@ class ParameterStore:
         self._start = dict(values)
         self._lock = threading.Lock()
         self._snapshot = Snapshot(MappingProxyType(values), MappingProxyType({}))
+        self.waiting: Mapping[str, Value] = MappingProxyType({})
+        """What `quantise` holds back: values by name, and True for triggers. Replaced as a whole; never wait for it."""
 
     def snapshot(self) -> Snapshot:
         """The newest values, consistent among themselves."""
@@ -60,10 +63,11 @@ class ParameterStore:
         """Set one parameter and return the value it took. Raises KeyError or ParameterError."""
         return self.update({name: value})[name]
 
-    def update(self, values: Mapping[str, object]) -> dict[str, Value]:
+    def update(self, values: Mapping[str, object], *, at_once: bool = False) -> dict[str, Value]:
         """Set several parameters as one change. Raises KeyError or ParameterError and then sets none.
 
         What is shown follows the last command (`shown.py`): a new prompt clears the slots' weights, and so on.
+        A prompt waits in `waiting` while `quantise` is on, unless at_once.
         """
         parsed = {name: TABLE[name].parse(value) for name, value in values.items()}
         for name in parsed:
@@ -71,12 +75,32 @@ class ParameterStore:
                 raise ParameterError(f"{name} is a trigger and holds no value")
         with self._lock:
             old = self._snapshot
-            settled, cleared = settle(old.values, parsed)
-            changed = parsed | settled
+            chosen = parsed
+            if not at_once and (later := waiting_part(old.values, parsed)):
+                self._wait({**later, **settle({**old.values, **self.waiting}, later)[0]})
+                chosen = {name: value for name, value in parsed.items() if name not in later}
+            settled, cleared = settle(old.values, chosen)
+            changed = chosen | settled
             if any(old.values[name] != value for name, value in changed.items()):
                 fired = {CLEARED: old.fired(CLEARED) + 1} if cleared else {}
                 self._replace({**old.values, **changed}, {**old.triggers, **fired})
         return parsed
+
+    def hold(self, trigger: str) -> None:
+        """Let a trigger wait."""
+        with self._lock:
+            self._wait({trigger: True})
+
+    def take_waiting(self) -> tuple[dict[str, Value], list[str]]:
+        """What waits, values and triggers; nothing waits any longer."""
+        with self._lock:
+            taken, self.waiting = self.waiting, MappingProxyType({})
+        values = {name: value for name, value in taken.items() if TABLE[name].kind != "trigger"}
+        return values, [name for name in taken if name not in values]
+
+    def coming(self, name: str) -> Value:
+        """The value that a parameter will have: the waiting one, or the current one."""
+        return self.waiting.get(name, self._snapshot.values[name])
 
     def trigger(self, name: str) -> None:
         """Fire a trigger once. Raises KeyError for a name that is no trigger."""
@@ -89,7 +113,12 @@ class ParameterStore:
     def restore(self, names: Iterable[str] | None = None) -> None:
         """Set the named parameters (default: all) back to their start values."""
         chosen = self._start if names is None else {name: self._start[name] for name in names}
-        self.update(chosen)
+        self.update(chosen, at_once=True)
+
+    def _wait(self, later: Mapping[str, Value]) -> None:
+        held, now = {**self.waiting, **later}, self._snapshot.values
+        changes = any(now.get(name) != value for name, value in held.items())
+        self.waiting = MappingProxyType(held if changes else {})
 
     def _replace(self, values: Mapping[str, Value], triggers: Mapping[str, int]) -> None:
         version = self._snapshot.version + 1

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from tpos_live.core.parameter import Kind, Parameter
+from tpos_live.core.quantise import GRIDS
 from tpos_live.core.shown import SLOTS
 
 AudioMode = Literal["append", "blend", "semantic", "grow"]
@@ -234,6 +235,8 @@ def _tempo() -> Iterator[Parameter]:
     text = "fastest tempo that is followed; half the tempo is taken above it"
     yield Parameter("tempo.fastest", _F, 180.0, text, 120, 240, "BPM")
     yield Parameter("tempo.source", _C, "auto", "source of the beat", choices=("auto", "tap", "off"))
+    text = "the beat comes this much earlier than it is found; a tap and a resync set it to 0"
+    yield Parameter("tempo.shift", _F, 0.0, text, -1000, 1000, "ms")
     yield Parameter(
         "tempo.trim",
         _F,
@@ -282,6 +285,8 @@ def _looks() -> Iterator[Parameter]:
     yield Parameter("look.keep", _X, False, "keep this look: the autopilot counts its bars anew")
     yield Parameter("look.fade", _F, 4.0, "duration of the fade to a look", 0, 60, "s")
     yield Parameter("look.start", _C, "now", "when a recalled look begins", choices=STARTS)
+    text = "when a new prompt, a recalled look or another seed takes effect; faders and safe controls never wait"
+    yield Parameter("quantise", _C, "off", text, choices=GRIDS)
     yield Parameter("autopilot", _B, False, "recall another look every few bars, sooner at a drop")
     yield Parameter("autopilot.bars", _I, 16, "bars for which the autopilot keeps a look", 4, 128)
     text = "which look the autopilot takes: the next one, or one by chance, each once before any comes again"

@@ -11,7 +11,8 @@ class Status:
     of the time in which they occupy the GPU or processor, 0 to 1; shown_fps: frames per second on the screen.
     latency_ms: from the newest audio to its frame on the screen (median of the last second, without the input's own
     buffering). audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what the
-    engine understands of the prompt, "" where unknown. look: the one recalled last, "" for none. section, energy,
+    engine understands of the prompt, "" where unknown. look: the one recalled last, "" for none. waiting: what waits
+    for a beat or bar, "" for nothing. tempo_source: where the beat comes from, "" for nowhere. section, energy,
     tension, decision: of the director; the section is "" while it is off. showing: where the prompt comes from, for
     example "slot 3".
     heard: label of the sound, "" in silence; density: how much of it there is, 0 to 1, whatever its level.
@@ -34,6 +35,7 @@ class Status:
     bands: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     gate: bool = False
     tempo: float = 0.0
+    tempo_source: str = ""
     confidence: float = 0.0
     beat_phase: float = 0.0
     prompt: str = ""
@@ -41,6 +43,7 @@ class Status:
     understood: str = ""
     heard: str = ""
     look: str = ""
+    waiting: str = ""
     section: str = ""
     energy: float = 0.0
     tension: float = 0.0

@@ -36,7 +36,8 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
     """The rows of the HUD, most important first."""
     sound = status.sound_state + (f" · {status.sound_name}" if status.sound_name else "")
     well = status.sound_state in ("", "running")
-    tempo = f"{status.tempo:.1f} BPM · confidence {status.confidence:.0%}" if status.tempo > 0 else "listening"
+    source = f" · {status.tempo_source}" if status.tempo_source not in ("", "audio") else ""
+    tempo = f"{status.tempo:.1f} BPM{source} · {status.confidence:.0%} sure" if status.tempo > 0 else "listening"
     lost = status.samples_lost
     heard = f"{status.heard} · {status.density:.0%}" if status.heard else "-"
     rows = [
@@ -51,6 +52,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         *_directed(status),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
         *([Line("look", status.look)] if status.look else []),
+        *([Line("waits", status.waiting)] if status.waiting else []),
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.backend}"),

@@ -13,13 +13,14 @@ import numpy as np
 from tpos_live.audio.source import AudioSource, Chunk, SourceState
 from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.audio_encoder.tagger import Tagger
+from tpos_live.control.beat_source import BeatSource
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.director.director import Director
 from tpos_live.features.extractor import FeatureExtractor
-from tpos_live.features.features import Features
+from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.modulation.integrator import ModulationIntegrator
 
 log = logging.getLogger(__name__)
@@ -43,15 +44,17 @@ class AudioProcessor:
         encoder: AudioEncoder,
         delay: Callable[[], float] = lambda: 0.0,
         offered: Container[str] | None = None,
+        beat_source: BeatSource | None = None,
     ) -> None:
         """delay: seconds from sound in the room to light on the screen; called for each chunk. offered: scenes that the
-        engine draws, None for all."""
+        engine draws, None for all. beat_source: clocks of other programs, None for none."""
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.embedding: Mailbox[AudioEmbedding] = Mailbox()
         self.features = Features()
         self.tagger = Tagger(encoder)
+        self.beat_source = beat_source or BeatSource()
         self.director = Director(offered)
         self._extractor = FeatureExtractor()
         self._integrator = ModulationIntegrator()
@@ -67,6 +70,8 @@ class AudioProcessor:
     def _process(self, mono: np.ndarray, captured_at: float, snapshot: Snapshot) -> None:
         begin = time.perf_counter()
         heard = self._extractor.push(mono, snapshot)
+        for n, features in enumerate(heard):
+            heard[n] = self.beat_source.step(features, captured_at - (len(heard) - 1 - n) * HOP_SECONDS, snapshot)
         params, delay = None, self.delay() if heard else 0.0
         for features in heard:
             while self._labels and self._labels[0][0] <= features.time - LABEL_LAG:

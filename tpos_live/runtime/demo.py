@@ -41,4 +41,4 @@ class DemoPrompts:
         text = prompt_at(seconds)
         if self.running and text != self._set:
             self._set = text
-            self._store.set("prompt", text)
+            self._store.update({"prompt": text}, at_once=True)

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, Self
 from tpos_live.audio.open import open_source
 from tpos_live.audio.source import AudioSource
 from tpos_live.audio_encoder.load import open_encoder
+from tpos_live.control.beat_grid import BeatPosition
 from tpos_live.control.keys import LETTERS
-from tpos_live.control.look_player import BeatPosition, LookPlayer
+from tpos_live.control.look_player import LookPlayer
 from tpos_live.control.osc_server import OscControl
+from tpos_live.control.quantiser import release_due, waiting_text
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
@@ -259,6 +261,7 @@ class LiveSession:
         self.controls.look(self.display)
         heard, params = self.audio_processor.features, self._frame_params()
         self.looks.step(time.perf_counter(), BeatPosition(heard.tempo, heard.beats, heard.bar_phase, params.cut_index))
+        release_due(self.store, self.looks.grid)
 
     def _refresh_headless(self, now: float) -> None:
         self._refresh(now)
@@ -287,10 +290,12 @@ class LiveSession:
             "bands": (heard.bass, heard.mid, heard.midhigh, heard.high),
             "gate": heard.gate,
             "tempo": heard.tempo,
+            "tempo_source": self.audio_processor.beat_source.name,
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
             "heard": self.audio_processor.tagger.name,
             "look": self.looks.shown,
+            "waiting": " · ".join(filter(None, (waiting_text(self.store), self.looks.waiting))),
             "section": direction.section,
             "energy": direction.energy,
             "tension": direction.tension,

@@ -1,0 +1,113 @@
+"""Where the beat comes from, in this order: Link, MIDI clock, tap or OSC, the audio; and its shift by hand.
+
+The beat that the audio gives (`features/beat_tracker.py`) contains taps and a tempo set by OSC. Another program's clock
+takes its place here, in every record of the features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.features.beat_tracker import TRUST_SECONDS
+from tpos_live.features.downbeat import BEATS_PER_BAR
+from tpos_live.features.features import Features
+
+
+@dataclass(frozen=True)
+class ClockPosition:
+    """tempo: BPM. beats: position; a bar begins at each whole multiple of four."""
+
+    tempo: float
+    beats: float
+
+
+class TempoClock(Protocol):
+    """A clock of another program. Thread contract: any thread may call `position`."""
+
+    name: str
+
+    def position(self, at: float) -> ClockPosition | None:
+        """Where it is at `at`, seconds of perf_counter; None while it gives no beat."""
+        ...
+
+
+@dataclass
+class BeatSource:
+    """One step per record. One thread; `name` may be read from anywhere.
+
+    clocks: the first one that gives a beat is used. passed: seconds between a sample's time in the room and the time
+    that `step` is given. name: of the source, "" for none.
+    """
+
+    clocks: Sequence[TempoClock] = ()
+    passed: Callable[[], float] = lambda: 0.0
+    name: str = ""
+    _clock: TempoClock | None = None
+    _bar_offset: int = 0
+    _count: int = 0
+    _last: int = 0
+    _taps: int = 0
+    _tapped_at: float = -math.inf
+    _resyncs: int = 0
+
+    def step(self, features: Features, at: float, snapshot: Snapshot) -> Features:
+        """The record with the beat of the best source. at: perf_counter at which its newest sample arrived."""
+        before, position = self._clock, None
+        self._clock = None
+        for clock in self.clocks if snapshot["tempo.source"] == "auto" else ():
+            position = clock.position(at - self.passed())
+            if position is not None:
+                self._clock = clock
+                break
+        self._see(features, position, snapshot)
+        shift = 1e-3 * snapshot["tempo.shift"]
+        if position is not None:
+            beats = position.beats + shift * position.tempo / 60.0
+            in_bar = beats + self._bar_offset
+            tempo, confidence, certain = position.tempo, 1.0, 1.0
+        else:
+            moved = shift * features.tempo / 60.0
+            beats = features.beats + features.beat_phase + moved
+            in_bar = BEATS_PER_BAR * features.bar_phase + moved
+            tempo, confidence, certain = features.tempo, features.confidence, features.bar_confidence
+        whole = math.floor(beats)
+        if self._clock is before:
+            self._count += min(max(whole - self._last, 0), 2)
+            whole = max(whole, self._last) if whole - self._last == -1 else whole  # no beat counts twice
+        self._last = whole
+        if position is None and not shift and self._count == features.beats:
+            return features
+        phase = beats % 1.0
+        return replace(
+            features,
+            tempo=tempo,
+            confidence=confidence,
+            beat_phase=phase,
+            bar_phase=in_bar / BEATS_PER_BAR % 1.0,
+            bar_confidence=certain,
+            beats=self._count,
+            beat=confidence * math.cos(2.0 * math.pi * phase),
+        )
+
+    def _see(self, features: Features, position: ClockPosition | None, snapshot: Snapshot) -> None:
+        """Name the source; a resync makes the nearest beat of a clock the first of its bar."""
+        taps, resyncs = snapshot.fired("tempo.tap"), snapshot.fired("tempo.resync")
+        if taps != self._taps or resyncs != self._resyncs:
+            self._tapped_at = features.time
+        if resyncs != self._resyncs and position is not None:
+            self._bar_offset = -round(position.beats)
+        self._taps, self._resyncs = taps, resyncs
+        if self._clock is not None:
+            self.name = self._clock.name
+        elif features.tempo <= 0.0:
+            self.name = ""
+        elif snapshot["tempo"] > 0.0:
+            self.name = "OSC"
+        elif snapshot["tempo.source"] == "tap" or features.time - self._tapped_at < TRUST_SECONDS:
+            self.name = "tap"
+        else:
+            self.name = "audio"
