@@ -15,7 +15,6 @@ from tpos_live.control import osc_receiver as receiver_module
 from tpos_live.control.osc_packets import read
 from tpos_live.control.osc_receiver import (
     BUFFER_BYTES,
-    Backlog,
     Datagram,
     OscError,
     Receiver,
@@ -269,18 +268,6 @@ def test_a_fault_of_ours_is_reported_once_and_control_goes_on(messages):
             client(receiver.port, "burst", 1)
             wait(lambda wanted=number + 1: len(got) == wanted)
     assert len(messages) == 1 and "a fault" in messages[0]
-
-
-def test_the_backlog_is_bounded_and_keeps_the_newest():
-    backlog = Backlog(most=10, most_bytes=1000)
-    for number in range(25):
-        backlog.put(Datagram(bytes([number]), "h", 0.0))
-    assert [item.data[0] for item in backlog.take()] == list(range(15, 25)) and backlog.dropped == 15
-    for number in range(5):
-        backlog.put(Datagram(bytes([number]) * 400, "h", 0.0))
-    assert [item.data[0] for item in backlog.take()] == [3, 4] and backlog.dropped == 18
-    backlog.close()
-    assert backlog.take() is None
 
 
 def test_the_granted_buffer_is_read_back(monkeypatch):

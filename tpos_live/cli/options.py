@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tpos_live.core.setting_values import parse_address, parse_channels, parse_screen, parse_size
+from tpos_live.core.setting_values import parse_address, parse_channels, parse_network, parse_screen, parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.settings_loader import load_settings
@@ -34,11 +34,17 @@ def channels(_context: Any, _option: Any, value: str | None) -> list[int] | None
         raise click.BadParameter(str(error)) from error
 
 
-def replies(_context: Any, _option: Any, values: tuple[str, ...]) -> list[str] | None:
-    """None where the option was not given, as with every other option."""
-    for value in values:
-        checked(parse_address)(_context, _option, value)
-    return [value for value in values if value] if values else None
+def several(parse: Callable[[str], Any]) -> Callable[[Any, Any, tuple[str, ...]], list[str] | None]:
+    """For an option that may be given several times: None where it was not given, as with every other option."""
+    check = checked(parse)
+
+    def check_all(context: Any, option: Any, values: tuple[str, ...]) -> list[str] | None:
+        given = [value for value in values if value]
+        for value in given:
+            check(context, option, value)
+        return given if values else None
+
+    return check_all
 
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -75,12 +81,20 @@ SHOW = [
         "osc_reply",
         metavar="HOST:PORT",
         multiple=True,
-        callback=replies,
+        callback=several(parse_address),
         help="Where status goes; may be given several times.",
     ),
     click.option("--web-host", "web_host", metavar="HOST", help="Address of the control page; 0.0.0.0 = the network."),
     click.option("--web-port", "web_port", type=click.IntRange(1, 65535), help="TCP port of the control page."),
     click.option("--no-web", "web_off", is_flag=True, default=None, help="No control page."),
+    click.option(
+        "--osc-allow",
+        "osc_allow",
+        metavar="ADDRESS",
+        multiple=True,
+        callback=several(parse_network),
+        help="Address or network that may send OSC; may be given several times.",
+    ),
     click.option("--mute", "sound_mute", is_flag=True, default=None, help="Do not play the sound that is analysed."),
 ]
 

@@ -9,11 +9,12 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
+from tpos_live.control.osc_backlog import Backlog
 from tpos_live.control.osc_router import Datagram
+from tpos_live.control.osc_senders import AllowList
 
 log = logging.getLogger(__name__)
 
@@ -29,49 +30,6 @@ rendering threads, which wait up to its switch interval (1 ms) at every operatio
 
 class OscError(RuntimeError):
     """OSC cannot start; the message is one line with the remedy. The session continues without it."""
-
-
-class Backlog:
-    """Datagrams that wait to be handled; above the limit the oldest are dropped, and counted in `dropped`.
-
-    Thread contract: one thread calls `put`, one thread calls `take`, any thread calls `close`.
-    """
-
-    def __init__(self, most: int = 16_384, most_bytes: int = 16 << 20) -> None:
-        self._items: deque[Datagram] = deque()
-        self._bytes = 0
-        self._most = most
-        self._most_bytes = most_bytes
-        self._open = True
-        self._changed = threading.Condition()
-        self.dropped = 0
-
-    def put(self, item: Datagram) -> None:
-        """Add the newest."""
-        with self._changed:
-            self._items.append(item)
-            self._bytes += len(item.data)
-            while len(self._items) > self._most or self._bytes > self._most_bytes:
-                self._bytes -= len(self._items.popleft().data)
-                self.dropped += 1
-            self._changed.notify()
-
-    def take(self) -> list[Datagram] | None:
-        """Wait for datagrams and take all, oldest first; None once closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._items or not self._open)
-            if not self._open:
-                return None
-            batch = list(self._items)
-            self._items.clear()
-            self._bytes = 0
-            return batch
-
-    def close(self) -> None:
-        """End `take` permanently."""
-        with self._changed:
-            self._open = False
-            self._changed.notify_all()
 
 
 def granted_bytes(udp: socket.socket, wanted: int = BUFFER_BYTES) -> int:
@@ -106,13 +64,16 @@ def granted_buffer() -> int:
 class Receiver:
     """Listens on one UDP port from `__enter__` to `__exit__`.
 
-    handle(batch) is called on a thread of its own with everything that arrived since the last call. Thread contract:
+    handle(batch) is called on a thread of its own with what arrived, a few datagrams at a time. Thread contract:
     one thread enters and leaves; the attributes may be read from anywhere.
     """
 
-    def __init__(self, host: str, port: int, handle: Callable[[list[Datagram]], None]) -> None:
-        """port 0 takes a free one (see `port` afterwards)."""
+    def __init__(
+        self, host: str, port: int, handle: Callable[[list[Datagram]], None], allow: Iterable[str] = ()
+    ) -> None:
+        """port 0 takes a free one (see `port` afterwards). allow: see AllowList."""
         self._handle = handle
+        self._allowed = AllowList(allow)
         self._backlog = Backlog()
         self._closing = False
         self.host = host
@@ -121,8 +82,9 @@ class Receiver:
 
     @property
     def dropped(self) -> int:
-        """Datagrams that arrived and were dropped because the backlog was full."""
-        return self._backlog.dropped
+        """Datagrams that arrived and were not handled: the backlog was full, a panic overtook them, or their sender is
+        not allowed."""
+        return self._backlog.dropped + self._allowed.refused
 
     def __enter__(self) -> Receiver:
         """Bind and start. Raises OscError when the port is in use or the host is not of this machine."""
@@ -163,22 +125,19 @@ class Receiver:
             except OSError:  # Windows reports a peer's closed port here
                 time.sleep(0.001)
                 continue
-            if count:
+            if count and self._allowed.hears(sender[0]):
                 self._backlog.put(Datagram(bytes(view[:count]), sender[0], time.monotonic(), sender[1]))
 
     def _work(self) -> None:
         failed = False
-        while (batch := self._backlog.take()) is not None:
-            for start in range(0, len(batch), _SLICE):
-                if self._closing:
-                    return
-                try:
-                    self._handle(batch[start : start + _SLICE])
-                except Exception as error:  # control must survive any internal error
-                    if not failed:
-                        log.info(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
-                    failed = True
-                time.sleep(_PAUSE)
+        while (batch := self._backlog.take(_SLICE)) is not None:
+            try:
+                self._handle(batch)
+            except Exception as error:  # control must survive any internal error
+                if not failed:
+                    log.info(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
+                failed = True
+            time.sleep(_PAUSE)
 
 
 def _why(error: OSError, host: str, port: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tpos_live.control import osc_commands
 from tpos_live.control.osc_addresses import ADDRESSES, PADS, Command, find, find_name, parameters_of
 from tpos_live.control.osc_packets import Message, read
+from tpos_live.control.osc_senders import AnswerLimit
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter import Parameter, ParameterError, Value, parse_number, shorten
 from tpos_live.core.parameter_store import ParameterStore
@@ -82,6 +83,7 @@ class Router:
         self._heard: dict[str, _Heard] = {}
         self._pending: dict[str, Value] = {}
         self._told: set[str] = set()
+        self._limit = AnswerLimit()
         self.received = 0
         """Messages, valid or not, repeats included."""
         self.bad = 0
@@ -112,7 +114,7 @@ class Router:
         address, args = message
         now = sender.time
         if address.endswith("/?") or args == ("?",):
-            return self._tell(find(address.removesuffix("/?")), address, sender.host)
+            return self._tell(find(address.removesuffix("/?")), address, sender)
         found = find(address)
         if not found:
             raise ParameterError(_unknown(address))
@@ -195,9 +197,10 @@ class Router:
         elif name == "get":
             if len(args) != 1 or not isinstance(args[0], str):
                 raise ParameterError("takes one name, for example motion.zoom")
-            self._tell(find_name(args[0]), args[0], host)
+            self._tell(find_name(args[0]), args[0], sender)
         elif name == "/get_status":
-            self._answer(host, "/status", json.dumps(asdict(self._status())))
+            if self._limit.grant(host, 1, sender.time):
+                self._answer(host, "/status", json.dumps(asdict(self._status())))
         elif values := self._values(name, args):
             self._pending |= values
             self.understood = f"{command.address} {' '.join(map(str, args))}".rstrip()
@@ -221,13 +224,17 @@ class Router:
             raise ParameterError(f"takes no value, not {shorten(args[0])}")
         return {"pause": name == "/pause"} if number else {}
 
-    def _tell(self, found: Iterable[Parameter | Command], asked: str, host: str) -> None:
+    def _tell(self, found: Iterable[Parameter | Command], asked: str, sender: Datagram) -> None:
         self._flush()
+        host = sender.host
         snapshot = self._store.snapshot()
         parameters = [parameter for target in found for parameter in parameters_of(target)]
         if not parameters:
             raise ParameterError(_unknown(asked.removesuffix("/?")))
-        for parameter in parameters:
+        granted = self._limit.grant(host, len(parameters), sender.time)
+        if granted < len(parameters):
+            self._log_once(asked, host, f"asks for {len(parameters)} values; {granted} are sent, ask for fewer")
+        for parameter in parameters[:granted]:
             if parameter.kind == "trigger":
                 self._answer(host, parameter.address, snapshot.fired(parameter.name))
             else:

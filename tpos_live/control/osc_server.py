@@ -41,15 +41,18 @@ class OscControl:
         port: int = 9000,
         reply: Iterable[tuple[str, int]] = (),
         features: Callable[[], Features | None] | None = None,
+        allow: Iterable[str] = (),
     ) -> None:
         """status and features are called on the feedback thread and must not block. port -1 takes a free one; 0 = no
-        OSC at all. reply: hosts and ports that feedback goes to; () = whoever sends.
+        OSC at all. reply: hosts and ports that feedback goes to; () = whoever sends. allow: who is heard, () = all (see
+        `osc_senders.AllowList`).
         """
         self._store = store
         self._status = status
         self._features = features
         self._address = (host, port)
         self._reply = list(reply)
+        self._allow = list(allow)
         self._open = contextlib.ExitStack()
         self._feedback: Feedback | None = None
         self._targets: Targets | None = None
@@ -86,7 +89,7 @@ class OscControl:
         if port == 0:
             return self
         self._start_feedback(host, port)
-        receiver = Receiver(host, max(port, 0), self._handle)
+        receiver = Receiver(host, max(port, 0), self._handle, self._allow)
         try:
             self._receiver = self._open.enter_context(receiver)
         except OscError as error:
@@ -94,7 +97,7 @@ class OscControl:
             return self
         if self._targets:
             self._targets.own_port = receiver.port
-        if host in ("", "0.0.0.0"):
+        if host in ("", "0.0.0.0") and not self._allow:
             log.info(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
         if advice := buffer_advice(receiver.granted_bytes):
             log.info(advice)

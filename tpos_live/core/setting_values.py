@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Any
 
@@ -65,6 +66,16 @@ def _several(value: object) -> object:
     return ([value] if value else []) if isinstance(value, str) else value
 
 
+def parse_network(text: str) -> None:
+    """Raises ValueError for a text that is neither an IP address nor a network."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(
+            f'an address such as 192.168.1.20 or a network such as 192.168.1.0/24, not "{text}"'
+        ) from error
+
+
 def parse_channels(text: str) -> list[int]:
     """ "1,2" as [1, 2]. Raises ValueError with what is wrong."""
     parts = [part.strip() for part in text.split(",")]
@@ -96,4 +107,5 @@ OutputSize = Annotated[str, _checked(_output_size)]
 ScreenName = Annotated[str, _checked(parse_screen)]
 Host = Annotated[str, _checked(_listening)]
 Addresses = Annotated[list[Annotated[str, _checked(_reply)]], Field(max_length=16), BeforeValidator(_several)]
+Networks = Annotated[list[Annotated[str, _checked(parse_network)]], Field(max_length=64), BeforeValidator(_several)]
 Channels = Annotated[list[int], AfterValidator(check_channels)]

@@ -7,7 +7,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tpos_live.core.parameter import Value
-from tpos_live.core.setting_values import Addresses, Channels, Host, OutputSize, ScreenName, Size, parse_screen
+from tpos_live.core.setting_values import (
+    Addresses,
+    Channels,
+    Host,
+    Networks,
+    OutputSize,
+    ScreenName,
+    Size,
+    parse_screen,
+)
 
 
 class _Section(BaseModel):
@@ -66,6 +75,10 @@ class OscSettings(_Section):
     reply: Addresses = Field(
         default_factory=list,
         description='where status goes: ["HOST:PORT", …], broadcast addresses too; [] = port 9001 of whoever sends',
+    )
+    allow: Networks = Field(
+        default_factory=list,
+        description='who is heard beside this machine: addresses and networks, ["192.168.1.0/24", …]; [] = everybody',
     )
     audio: bool = Field(False, description="send the audio features too (/audio/level/bass and so on)")
 

@@ -92,6 +92,7 @@ class LiveSession:
             settings.osc.port,
             [parse_address(reply) for reply in settings.osc.reply],
             (lambda: self.audio_processor.features) if settings.osc.audio else None,
+            settings.osc.allow,
         )
         self._show_keeper = ShowKeeper(settings.show.file)
         self.looks = LookPlayer(self.store, self._show_keeper.show, self._show_keeper.save)

@@ -1,0 +1,76 @@
+"""Who is heard, and how much is answered."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+from osc_client import message
+
+from tpos_live.cli.main import cli
+from tpos_live.control.osc_receiver import Receiver
+from tpos_live.control.osc_router import Datagram, Router
+from tpos_live.control.osc_senders import BURST, PER_SECOND, AllowList, AnswerLimit
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.settings_loader import load_settings
+
+FAR = "10.1.2.3"
+
+
+def test_an_empty_list_hears_everybody() -> None:
+    assert AllowList().hears(FAR) and AllowList().hears("127.0.0.1")
+
+
+def test_others_are_refused_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    allow = AllowList(["192.168.1.20", "10.1.0.0/16"])
+    assert allow.hears("192.168.1.20") and allow.hears(FAR) and allow.hears("127.0.0.1")
+    assert [allow.hears("192.168.1.21") for _ in range(3)] == [False] * 3
+    assert allow.refused == 3 and [record.message for record in caplog.records] == [
+        "OSC from '192.168.1.21' is not heard: it is not in osc.allow (--osc-allow)"
+    ]
+    for number in range(5000):  # forged senders must not fill the memory
+        allow.hears(f"172.16.{number // 250}.{number % 250}")
+    assert len(allow._known) <= 1024
+
+
+def test_a_receiver_counts_what_it_refuses() -> None:
+    with Receiver("127.0.0.1", 0, lambda batch: None, ["10.0.0.1"]) as receiver:
+        assert not receiver._allowed.hears("10.0.0.2") and receiver.dropped == 1
+
+
+@pytest.mark.parametrize("text", ["somewhere", "300.1.1.1", "10.0.0.0/40", "1.2.3.4:9000", " "])
+def test_a_bad_network_is_one_line(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"192\.168\.1\.0/24"):
+        load_settings({"osc.allow": [text]})
+    refused = CliRunner().invoke(cli, ["--osc-allow", text, "--headless", "--seconds", "1"])
+    assert refused.exit_code == 2 and "192.168.1.0/24" in refused.output
+
+
+def test_several_networks_are_kept() -> None:
+    assert load_settings({"osc.allow": ["10.0.0.0/8", "192.168.1.4"]}).osc.allow == ["10.0.0.0/8", "192.168.1.4"]
+
+
+def test_answers_to_another_machine_are_limited_and_come_back() -> None:
+    limit = AnswerLimit()
+    assert limit.grant(FAR, 1000, 0.0) == BURST and limit.grant(FAR, 1, 0.0) == 0
+    assert limit.grant(FAR, 1000, 1.0) == PER_SECOND
+    assert limit.grant(FAR, 1000, 1000.0) == BURST
+    assert limit.grant("127.0.0.1", 1000, 0.0) == 1000
+    for number in range(5000):
+        limit.grant(f"172.16.{number // 250}.{number % 250}", 1, 0.0)
+    assert len(limit._left) <= 1024
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", FAR])
+def test_a_question_with_a_pattern_amplifies_nothing_beyond_this_machine(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    answers: list[str] = []
+    router = Router(ParameterStore(), lambda to, address, value: answers.append(address))
+    for _ in range(3):
+        router.apply([Datagram(message("/tpos/finish/*/?"), host, 0.0), Datagram(message("/tpos/*/*/?"), host, 0.0)])
+    values = [address for address in answers if address != "/tpos/status/error"]
+    assert (len(values) == BURST) if host == FAR else (len(values) > 3 * BURST)
+    assert len({record.message for record in caplog.records}) == len(caplog.records)

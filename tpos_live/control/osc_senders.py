@@ -1,0 +1,73 @@
+"""Who may steer the show by OSC, and how much is answered to a sender on another machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tpos_live.core.parameter import shorten
+
+log = logging.getLogger(__name__)
+
+BURST, PER_SECOND = 64, 32
+"""Answers that a host on another machine gets at once, and in the long run. A question of 20 bytes with a pattern has
+hundreds of answers, and its sender's address can be forged: without a limit the show would amplify an attack."""
+_MOST_HOSTS = 1024
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a sender is on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class AllowList:
+    """The senders that are heard. Counts and logs the others, once per host.
+
+    Thread contract: one thread calls `hears`; `refused` may be read from anywhere.
+    """
+
+    def __init__(self, networks: Iterable[str] = ()) -> None:
+        """networks: addresses ("192.168.1.20") and networks ("192.168.1.0/24"); () = everybody. This machine is always
+        heard. Raises ValueError for a text that is neither."""
+        self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
+        self._known: dict[str, bool] = {}
+        self.refused = 0
+
+    def hears(self, host: str) -> bool:
+        """Whether a datagram of `host` (an IP address) is to be used."""
+        if not self._networks:
+            return True
+        known = self._known.get(host)
+        if known is None:
+            known = is_loopback(host) or any(ipaddress.ip_address(host) in network for network in self._networks)
+            if len(self._known) >= _MOST_HOSTS:
+                self._known.clear()
+            self._known[host] = known
+            if not known:
+                log.info(f"OSC from {shorten(host)} is not heard: it is not in osc.allow (--osc-allow)")
+        self.refused += not known
+        return known
+
+
+@dataclass
+class AnswerLimit:
+    """Answers that are left to each host: BURST, refilled by PER_SECOND. No limit for this machine."""
+
+    _left: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def grant(self, host: str, wanted: int, now: float) -> int:
+        """How many of the wanted answers may be sent; they count as sent. now: seconds of any steady clock."""
+        if is_loopback(host):
+            return wanted
+        left, at = self._left.pop(host, (float(BURST), now))
+        left = min(left + max(now - at, 0.0) * PER_SECOND, float(BURST))
+        granted = min(wanted, int(left))
+        self._left[host] = (left - granted, now)
+        if len(self._left) > _MOST_HOSTS:
+            del self._left[next(iter(self._left))]
+        return granted
