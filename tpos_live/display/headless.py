@@ -52,7 +52,8 @@ class HeadlessDisplay:
         self._pacer = Pacer(cap=fps_cap or 30.0)
         self._torch_threads = 0
         self.meter = ShownMeter(clock)
-        self._display_frame = self.interpolator.display_frame(0.0, params(), snapshot())
+        self.shown = self.interpolator.display_frame(0.0, params(), snapshot())
+        """What was shown last; any thread may read it."""
 
     def __enter__(self) -> Self:
         self._torch_threads = torch.get_num_threads()
@@ -86,7 +87,7 @@ class HeadlessDisplay:
         snapshot = self._snapshot()
         self.interpolator.take(self._frames.take())
         params = self._frame_params()
-        self._display_frame = self.interpolator.display_frame(now, params, snapshot)
+        self.shown = self.interpolator.display_frame(now, params, snapshot)
         wanting = [output for output in self.outputs if output.wants(now)]
         if wanting:
             image = self.read_back()
@@ -96,5 +97,5 @@ class HeadlessDisplay:
 
     def read_back(self) -> np.ndarray:
         """The composed frame of the last `step`: uint8 [height, width, 3]."""
-        display_frame = self._display_frame
+        display_frame = self.shown
         return self._compositor.compose(display_frame.postfx, display_frame.newest, display_frame.previous)

@@ -61,6 +61,8 @@ class DisplayWindow:
         self.outputs: list[Output] = []
         """Receivers of the composed frames; open them first. The frame size is fixed meanwhile."""
         self.closing = False
+        self.shown: DisplayFrame | None = None
+        """What was drawn last; any thread may read it."""
         self.interpolator = FrameInterpolator()
         self._frames, self._frame_params, self._snapshot, self._status = frames, params, snapshot, status
         self._on_key, self._on_refresh = on_key, on_refresh
@@ -132,7 +134,7 @@ class DisplayWindow:
         self.interpolator.take(self._frames.take())
         params = self._frame_params()
         self._heard_at = params.heard_at
-        display_frame = self.interpolator.display_frame(now, params, snapshot)
+        display_frame = self.shown = self.interpolator.display_frame(now, params, snapshot)
         window = self._window.get_framebuffer_size()
         if not self.outputs or self._composed_size == (0, 0):
             self._composed_size = (max(window[0], 1), max(window[1], 1))

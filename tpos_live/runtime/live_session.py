@@ -24,6 +24,7 @@ from tpos_live.control.osc_server import OscControl
 from tpos_live.control.quantiser import release_due, waiting_text
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.looks import Show
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
@@ -37,6 +38,7 @@ from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.show_keeper import ShowKeeper
 from tpos_live.runtime.status_registry import StatusRegistry
 from tpos_live.web.control_page import ControlPage
+from tpos_live.web.preview import Preview
 
 if TYPE_CHECKING:  # pipeline and render thread import torch, which takes seconds
     from tpos_live.display.headless import HeadlessDisplay
@@ -95,13 +97,14 @@ class LiveSession:
             settings.osc.allow,
         )
         self._show_keeper = ShowKeeper(settings.show.file)
-        self.looks = LookPlayer(self.store, self._show_keeper.show, self._show_keeper.save)
+        self.looks = LookPlayer(self.store, self._show_keeper.show, self._save_looks)
         self.page = ControlPage(
             self.store,
             self.status_registry.status,
             lambda: self.looks.show,
             settings.web.host,
             settings.web.port if page and not settings.web.off else 0,
+            Preview(lambda: self.display.shown, lambda: self.display.size),
         )
         self._stack = ExitStack()
         self._ending_at = 0.0
@@ -263,6 +266,10 @@ class LiveSession:
         heard, params = self.audio_processor.features, self._frame_params()
         self.looks.step(time.perf_counter(), BeatPosition(heard.tempo, heard.beats, heard.bar_phase, params.cut_index))
         release_due(self.store, self.looks.grid)
+
+    def _save_looks(self, show: Show) -> None:
+        self._show_keeper.save(show)
+        self.page.thumbnails.follow(show)
 
     def _refresh_headless(self, now: float) -> None:
         self._refresh(now)

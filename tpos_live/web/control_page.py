@@ -7,9 +7,10 @@ import errno
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Self
 
 from tpos_live.core.looks import Show
@@ -18,6 +19,8 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.web.access import Access
 from tpos_live.web.page_state import Line, PageState, page_status
+from tpos_live.web.preview import Preview
+from tpos_live.web.thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +45,10 @@ class ControlPage:
         looks: Callable[[], Show] = Show,
         host: str = "127.0.0.1",
         port: int = 9080,
+        preview: Preview | None = None,
     ) -> None:
         """status and looks are called on the page's thread and must not block. port -1 takes a free one; 0 = no page at
-        all."""
+        all. preview: entered and left with the page; None = no images."""
         self.access = Access.to(host)
         self.port = 0
         """The TCP port in use, 0 while there is none."""
@@ -52,6 +56,8 @@ class ControlPage:
         """Set once the port is open, or cannot be."""
         self._store, self._status, self._looks = store, status, looks
         self._wanted = port
+        self._preview = preview
+        self.thumbnails = Thumbnails(preview.draw if preview else lambda done: None, looks())
         self._lines: deque[Line] = deque(maxlen=_LINES)
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,6 +69,8 @@ class ControlPage:
     def __enter__(self) -> Self:
         if self._wanted:
             self._stack.enter_context(handling(_LineKeeper(self._keep)))
+            if self._preview is not None:
+                self._stack.enter_context(self._preview)
             self._thread.start()
         return self
 
@@ -76,8 +84,9 @@ class ControlPage:
 
     def state(self) -> PageState:
         """What pages show now."""
-        snapshot = self._store.snapshot()
-        return PageState(snapshot.values, page_status(self._status()), self._looks(), {}, tuple(self._lines))
+        values, status, thumbnails = self._store.snapshot().values, self._status(), self.thumbnails
+        thumbnails.watch(status.look, float(values["look.fade"]), time.monotonic())
+        return PageState(values, page_status(status), self._looks(), thumbnails.numbers, tuple(self._lines))
 
     def _keep(self, level: int, line: str) -> None:
         self._lines.append(Line(next(self._numbers), level, line))
@@ -102,8 +111,10 @@ class ControlPage:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         if self._leaving:
             return
-        hub = Hub(self._store, self.state)
-        answers = Answers(self.access)
+        hub = Hub(self._store, self.state, self._preview.look if self._preview else lambda on: None)
+        answers = Answers(self.access, self.thumbnails.image)
+        if self._preview is not None:
+            self._preview.deliver = lambda jpeg: self._pass_on(hub.show, jpeg)
         server = await serve(
             hub.serve,
             self.access.host,
@@ -125,6 +136,12 @@ class ControlPage:
             telling = asyncio.create_task(hub.run())
             await self._end.wait()
             telling.cancel()
+
+    def _pass_on(self, show: Callable[[bytes], None], jpeg: bytes) -> None:
+        """Hand an image to the event loop, unless that has just ended."""
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(show, jpeg)
 
     @property
     def address(self) -> str:

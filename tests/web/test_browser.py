@@ -1,0 +1,158 @@
+"""The control page in a real browser: Chromium without a window."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fakes.tools import require_tool
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 30_000  # ms
+BIG, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if CHROMIUM is None:
+        require_tool("chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'tpos-live[test]'")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, page) -> Iterator[Callable[..., Any]]:
+    """Opens the page in a browser of its own; whatever it complains about fails the test."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_it(viewport=BIG) -> Any:
+        context = chromium.new_context(viewport=viewport)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(PATIENCE)
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
+        tab.goto(page.address)
+        tab.wait_for_selector("#tab-Map")
+        return tab
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+def wait(tab: Any, true: Callable[[], bool]) -> None:
+    for _ in range(PATIENCE // 20):
+        if true():
+            return
+        tab.wait_for_timeout(20)
+    raise AssertionError("not in time")
+
+
+def test_a_show_from_two_browsers(stage, visit) -> None:
+    """Prompt, fader, switch, trigger, choice and look, each done in one browser and seen in the other."""
+    store = stage.store
+    one, two = visit(), visit(PHONE)
+
+    one.get_by_role("textbox", name="Prompt", exact=True).fill("aurora over mountains")
+    one.get_by_role("button", name="Send").click()
+    wait(one, lambda: store.snapshot()["prompt"] == "aurora over mountains")
+    wait(two, lambda: two.input_value("#prompt") == "aurora over mountains")
+
+    bloom = one.locator('input[data-name="finish.bloom"]')
+    bloom.focus()
+    bloom.press("End")
+    wait(one, lambda: store.snapshot()["finish.bloom"] == 2.0)
+    wait(two, lambda: two.input_value('input[data-name="finish.bloom"]') == "2")
+    store.set("finish.bloom", 0.5)  # as OSC does
+    wait(one, lambda: bloom.input_value() == "0.5")
+
+    two.get_by_role("button", name="Blackout").click()
+    wait(two, lambda: store.snapshot()["out.blackout"])
+    wait(one, lambda: one.get_by_role("button", name="Blackout").get_attribute("aria-pressed") == "true")
+    two.get_by_role("button", name="Panic").click()
+    wait(one, lambda: one.get_by_role("button", name="Blackout").get_attribute("aria-pressed") == "false")
+    assert store.snapshot().fired("out.panic") == 1
+
+    one.get_by_role("tab", name="Output").click()
+    one.locator('select[data-name="out.fit"]').select_option("mirror")
+    wait(one, lambda: store.snapshot()["out.fit"] == "mirror")
+
+    one.get_by_role("button", name="fire & ice").click()
+    wait(one, lambda: store.snapshot()["look.recall"] == "fire & ice")
+    two.fill("#store", "sunrise")
+    two.press("#store", "Enter")
+    wait(two, lambda: store.snapshot()["look.store"] == "sunrise")
+
+    two.fill('input[data-name="prompt.3"]', "deep sea")
+    two.press('input[data-name="prompt.3"]', "Enter")
+    wait(two, lambda: store.snapshot()["prompt.3"] == "deep sea")
+    one.get_by_role("button", name="Show slot 3").click()
+    wait(one, lambda: store.snapshot()["prompt.select"] == 3)
+
+
+def test_keys_are_off_until_they_are_switched_on(stage, visit) -> None:
+    tab = visit()
+    tab.locator("body").press("b")
+    tab.get_by_role("button", name="Keys").click()
+    tab.keyboard.press("Shift+R")  # no key of the window
+    tab.keyboard.press("f")
+    wait(tab, lambda: stage.store.snapshot()["out.fullscreen"])
+    assert not stage.store.snapshot()["out.blackout"]
+    tab.fill("#prompt", "b")
+    tab.press("#prompt", "f")
+    tab.press("#prompt", "Enter")
+    wait(tab, lambda: stage.store.snapshot()["prompt"] == "bf")
+    assert stage.store.snapshot()["out.fullscreen"] and not stage.store.snapshot()["out.blackout"]
+
+
+@pytest.mark.parametrize("viewport", [BIG, PHONE], ids=["laptop", "phone"])
+def test_what_a_finger_and_a_reader_need(visit, viewport) -> None:
+    """Nothing is wider than the screen, controls are 44 px high, each has a name, and text has a contrast of 4.5."""
+    tab = visit(viewport)
+    for title in ("Image", "Sound", "Map"):
+        tab.get_by_role("tab", name=title).click()
+        assert tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        small = tab.evaluate(
+            """[...document.querySelectorAll('button, input, select, summary, nav a')]
+            .filter(e => e.offsetParent && !e.matches('.value, [type=checkbox]'))
+            .filter(e => e.getBoundingClientRect().height < 43.5 || e.getBoundingClientRect().width < 43.5)
+            .map(e => e.outerHTML)"""
+        )
+        assert small == []
+        nameless = tab.evaluate(
+            """[...document.querySelectorAll('button, input, select, textarea')].filter(e => e.offsetParent)
+            .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length))
+            .map(e => e.outerHTML)"""
+        )
+        assert nameless == []
+    assert tab.evaluate(CONTRAST) == []
+
+
+CONTRAST = """() => {
+    const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+        .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, c, n) => sum + c * [0.2126, 0.7152, 0.0722][n], 0);
+    const behind = (element) => {
+        for (let e = element; e; e = e.parentElement) {
+            const colour = numbers(getComputedStyle(e).backgroundColor);
+            if (colour.length < 4 || colour[3] > 0.6) return colour;
+        }
+        return [12, 14, 18];
+    };
+    return [...document.querySelectorAll('body *')]
+        .filter((e) => e.offsetParent && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+        .map((e) => [e, light(numbers(getComputedStyle(e).color)), light(behind(e))])
+        .map(([e, a, b]) => [e.outerHTML.slice(0, 120), (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)])
+        .filter(([, ratio]) => ratio < 4.5);
+}"""

@@ -1,0 +1,127 @@
+"""The preview of the output, and images of looks: small, composed and encoded on a thread of their own."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from tpos_live.core.errors import first_line
+
+if TYPE_CHECKING:  # torch, which takes seconds
+    from tpos_live.display.cpu_compositor import CpuCompositor
+    from tpos_live.display.interpolator import DisplayFrame
+
+log = logging.getLogger(__name__)
+
+Size = tuple[int, int]
+_FEW_CORES = (os.cpu_count() or 1) <= 4
+WIDTH, FPS = (320, 10.0) if _FEW_CORES else (480, 15.0)
+"""Of the preview. One image takes 10 ms of a core at 320x180 and 22 ms at 480x270, which the engine also needs."""
+THUMBNAIL: Size = (160, 90)
+_QUALITY = 75
+_MOST_WAITING = 8
+
+
+class Preview:
+    """A context manager. It takes the record of what the display has drawn last, and composes it again, small, on the
+    CPU: neither the display nor the render thread does anything for it. It works only while somebody looks.
+
+    Thread contract: any thread may call `look` and `draw`; `deliver` and the functions given to `draw` are called on
+    the preview's thread.
+    """
+
+    def __init__(self, shown: Callable[[], DisplayFrame | None], size: Callable[[], Size]) -> None:
+        """shown: what the display has drawn last. size: (width, height) of the output, whose aspect ratio is kept."""
+        self._shown, self._size = shown, size
+        self.deliver: Callable[[bytes], None] = lambda jpeg: None
+        """Called with each image of the preview, JPEG."""
+        self._looking = False
+        self._jobs: list[tuple[DisplayFrame, Callable[[bytes], None]]] = []
+        self._ended = False
+        self._change = threading.Condition()
+        self._compositors: dict[Size, CpuCompositor] = {}
+        self._thread = threading.Thread(target=self._work, name="preview", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        with self._change:
+            self._ended = True
+            self._change.notify()
+        self._thread.join(0.5)
+
+    def look(self, on: bool) -> None:
+        """Begin or end the preview."""
+        with self._change:
+            self._looking = on
+            self._change.notify()
+
+    def draw(self, done: Callable[[bytes], None]) -> None:
+        """Make a thumbnail of what is shown now, as it looks without blackout and at full level, and pass it to `done`.
+        Of too many at once the oldest are dropped."""
+        shown = self._shown()
+        if shown is None or not shown.started:
+            return
+        with self._change:
+            self._jobs = [*self._jobs[-_MOST_WAITING + 1 :], (shown, done)]
+            self._change.notify()
+
+    def _work(self) -> None:
+        failed = False
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._looking or self._jobs or self._ended)
+                if self._ended:
+                    return
+                jobs, self._jobs = self._jobs, []
+            began = time.perf_counter()
+            try:
+                for shown, done in jobs:
+                    bright = replace(shown, postfx=replace(shown.postfx, level=1.0, blackout=False))
+                    done(self._compose(bright, THUMBNAIL))
+                shown_now = self._shown()
+                if self._looking and shown_now is not None:
+                    self.deliver(self._compose(shown_now, preview_size(self._size())))
+            except Exception as error:  # a preview that fails must not end the page
+                if not failed:
+                    log.info(f"the page's preview failed: {first_line(error)}")
+                failed = True
+            with self._change:
+                rest = 1.0 / FPS - (time.perf_counter() - began)
+                self._change.wait_for(lambda: self._ended, max(rest, 0.0))
+
+    def _compose(self, shown: DisplayFrame, size: Size) -> bytes:
+        from PIL import Image
+
+        compositor = self._compositor(size)
+        pixels = compositor.compose(shown.postfx, shown.newest, shown.previous)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
+        return file.getvalue()
+
+    def _compositor(self, size: Size) -> CpuCompositor:
+        if size not in self._compositors:
+            from tpos_live.core.torch_threads import use_threads
+            from tpos_live.display.cpu_compositor import CpuCompositor
+
+            use_threads(1)
+            kept = {THUMBNAIL: self._compositors[THUMBNAIL]} if THUMBNAIL in self._compositors else {}
+            self._compositors = {**kept, size: CpuCompositor(size)}
+        return self._compositors[size]
+
+
+def preview_size(output: Size) -> Size:
+    """(width, height) of a preview with the output's aspect ratio: as wide as WIDTH, or as many pixels where it is
+    taller; even numbers."""
+    width, height = output if min(output) > 0 else (16, 9)
+    area = WIDTH * WIDTH * 9 / 16
+    wide = min(float(WIDTH), (area * width / height) ** 0.5)
+    return max(round(wide / 2) * 2, 2), max(round(wide * height / width / 2) * 2, 2)

@@ -1,0 +1,72 @@
+"""Images of looks: made when a look is stored, and of one without an image once it has been shown for a while."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+from tpos_live.core.looks import Look, Show
+
+SHIPPED = Path(__file__).with_name("thumbnails")
+"""Images of the looks that come with the program, by `look_key`."""
+_SETTLED = 2.0
+"""Seconds after the end of a fade until a look is shown as it is."""
+
+
+class Thumbnails:
+    """Thread contract: any thread. Values are replaced, never changed."""
+
+    def __init__(self, draw: Callable[[Callable[[bytes], None]], None], show: Show) -> None:
+        """draw: makes an image of what is shown now and passes it on (`preview.py::Preview.draw`). show: at the
+        start."""
+        self._draw = draw
+        self._show = show
+        self._images = {look.name: image for look in show.looks if (image := _shipped().get(look_key(look)))}
+        self.numbers: Mapping[str, int] = dict.fromkeys(self._images, 1)
+        """By the look's name, for looks that have an image; another number for each new one."""
+        self._recalled, self._since = "", 0.0
+
+    def image(self, name: str) -> bytes | None:
+        """The image of a look, JPEG; None where there is none."""
+        return self._images.get(name)
+
+    def follow(self, show: Show) -> None:
+        """Make images of the looks that were stored, and forget those of deleted ones."""
+        before, self._show = self._show, show
+        names = {look.name for look in show.looks}
+        self._images = {name: image for name, image in self._images.items() if name in names}
+        self.numbers = {name: number for name, number in self.numbers.items() if name in names}
+        old = {id(look) for look in before.looks}
+        for look in show.looks:
+            if id(look) not in old:
+                self._make(look.name)
+
+    def watch(self, recalled: str, fade: float, now: float) -> None:
+        """Make an image of the recalled look, if it has none, when it has been shown for a while. Call it often; now:
+        seconds of any steady clock."""
+        if recalled != self._recalled:
+            self._recalled, self._since = recalled, now
+        elif recalled and recalled not in self._images and now - self._since >= fade + _SETTLED:
+            self._since = now
+            self._make(recalled)
+
+    def _make(self, name: str) -> None:
+        def keep(jpeg: bytes) -> None:
+            if self._show.find(name) is not None:
+                self._images = {**self._images, name: jpeg}
+                self.numbers = {**self.numbers, name: self.numbers.get(name, 0) + 1}
+
+        self._draw(keep)
+
+
+def look_key(look: Look) -> str:
+    """Name of the file of a shipped look's image: a hash of what the look holds."""
+    return hashlib.sha256(json.dumps(dict(look.values), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def _shipped() -> dict[str, bytes]:
+    return {path.stem: path.read_bytes() for path in SHIPPED.glob("*.jpg")}
