@@ -25,6 +25,7 @@ from tpos_live.web.page_files import FOLDER, page_files
 
 
 def get(page: ControlPage, path: str, **headers: str) -> tuple[int, str]:
+    headers = {"Accept": "text/html", **headers}
     request = urllib.request.Request(f"http://127.0.0.1:{page.port}{path}", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
@@ -123,7 +124,7 @@ def test_a_flood_is_slowed_down_and_the_last_value_holds(stage, page) -> None:
         flood.send(set={"out.level": 1.0, "intensity": 0.75})
         other.wait(lambda: other.values["intensity"] == 0.75)
         assert stage.store.snapshot()["out.level"] == 1.0
-        assert time.monotonic() - begin >= 100 * hub._PAUSE  # so many a second at most
+        assert time.monotonic() - begin >= 100 * hub.PAUSE  # so many a second at most
 
 
 def test_twenty_pages_are_in_step(stage, page) -> None:

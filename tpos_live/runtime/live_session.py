@@ -105,6 +105,7 @@ class LiveSession:
             settings.web.host,
             settings.web.port if page and not settings.web.off else 0,
             Preview(lambda: self.display.shown, lambda: self.display.size),
+            lambda: (settings.osc.host, self.osc.port),
         )
         self._stack = ExitStack()
         self._ending_at = 0.0

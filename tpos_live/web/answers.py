@@ -1,16 +1,20 @@
-"""Answers to plain HTTP requests: the page's files and the looks' thumbnails."""
+"""Answers to plain HTTP requests: the page's files, the looks' thumbnails, and OSCQuery."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from tpos_live.web.access import NO_TOKEN, Access
+from tpos_live.web.oscquery import QueryError
 from tpos_live.web.page_files import page_files
 
 SOCKET = "/socket"
@@ -27,10 +31,13 @@ _SAFETY = {
 
 @dataclass(frozen=True)
 class Answers:
-    """thumbnail: JPEG of the look of that name, None where there is none."""
+    """thumbnail: JPEG of the look of that name, None where there is none. tree: OSCQuery's answer to a path and a
+    query, None where there is none; raises QueryError. open_tree: OSCQuery needs no token."""
 
     access: Access
     thumbnail: Callable[[str], bytes | None] = lambda name: None
+    tree: Callable[[str, str], dict[str, Any] | None] = lambda path, query: None
+    open_tree: bool = False
 
     def answer(self, request: Request) -> Response | None:
         """The response to a request, None for one that may open a WebSocket."""
@@ -41,18 +48,49 @@ class Answers:
             return text(HTTPStatus.BAD_REQUEST, "this is no address")
         if refusal := self.access.foreign(request.headers):
             return text(HTTPStatus.FORBIDDEN, refusal)
-        files = page_files()
-        if address.path in files and address.path not in ("/", "/index.html"):
-            return respond(HTTPStatus.OK, *files[address.path])
-        if not self.access.allows(query.get("token", [""])[0]):
-            return text(HTTPStatus.FORBIDDEN, NO_TOKEN)
-        if address.path == SOCKET:
-            return None
-        if address.path in files:
-            return respond(HTTPStatus.OK, *files[address.path])
-        if address.path == THUMBNAIL and (jpeg := self.thumbnail(query.get("look", [""])[0])):
-            return respond(HTTPStatus.OK, "image/jpeg", jpeg)
-        return text(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+        path, files = address.path, page_files()
+        if path in files and path not in ("/", "/index.html"):
+            return respond(HTTPStatus.OK, *files[path])
+        upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
+        allowed = self.access.allows(query.get("token", [""])[0])
+        # The page and the root of OSCQuery's tree share an address: browsers ask for HTML.
+        html = "text/html" in request.headers.get("Accept", "") and query.keys() <= {"token"}
+        if path in (SOCKET, THUMBNAIL, "/index.html") or (path == "/" and html):
+            return self._of_page(path, query.get("look", [""])[0], upgrade) if allowed else _refused()
+        if not (allowed or self.open_tree):
+            return _refused()
+        return None if upgrade else self._of_tree(path, address.query)
+
+    def _of_page(self, path: str, look: str, upgrade: bool) -> Response | None:
+        if path == SOCKET:
+            return None if upgrade else text(HTTPStatus.UPGRADE_REQUIRED, "this address is for a WebSocket")
+        if path == THUMBNAIL:
+            jpeg = self.thumbnail(look)
+            return respond(HTTPStatus.OK, "image/jpeg", jpeg) if jpeg else _nothing()
+        return respond(HTTPStatus.OK, *page_files()[path])
+
+    def _of_tree(self, path: str, query: str) -> Response:
+        attributes = "&".join(part for part in query.split("&") if not part.startswith("token="))
+        try:
+            node = self.tree(path, attributes)
+        except QueryError as error:
+            return text(HTTPStatus.BAD_REQUEST, str(error))
+        if node is None:
+            return _nothing()
+        return respond(HTTPStatus.OK, "application/json", json.dumps(node).encode())
+
+
+def _refused() -> Response:
+    return text(HTTPStatus.FORBIDDEN, NO_TOKEN)
+
+
+def _nothing() -> Response:
+    return text(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+
+
+def is_page(connection: ServerConnection) -> bool:
+    """Whether an open WebSocket is a page's; the others are OSCQuery's."""
+    return connection.request is not None and urlsplit(connection.request.path).path == SOCKET
 
 
 def text(status: HTTPStatus, line: str) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import itertools
 import logging
 import threading
@@ -11,19 +12,22 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import Self
+from typing import Any, Self
 
 from tpos_live.core.looks import Show
 from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.web.access import Access
+from tpos_live.web.access import Access, is_loopback
+from tpos_live.web.announcement import announce
+from tpos_live.web.oscquery import answer, host_info
 from tpos_live.web.page_state import Line, PageState, page_status
 from tpos_live.web.preview import Preview
 from tpos_live.web.thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)
 
+NAME = "tpos-live"
 LARGEST_MESSAGE = 65_536
 _LINES = 100
 """Messages that the page's log holds."""
@@ -46,15 +50,17 @@ class ControlPage:
         host: str = "127.0.0.1",
         port: int = 9080,
         preview: Preview | None = None,
+        osc: Callable[[], tuple[str, int]] = lambda: ("127.0.0.1", 0),
     ) -> None:
         """status and looks are called on the page's thread and must not block. port -1 takes a free one; 0 = no page at
-        all. preview: entered and left with the page; None = no images."""
+        all. preview: entered and left with the page; None = no images. osc: host and port on which
+        OSC listens, port 0 = none."""
         self.access = Access.to(host)
         self.port = 0
         """The TCP port in use, 0 while there is none."""
         self.opened = threading.Event()
         """Set once the port is open, or cannot be."""
-        self._store, self._status, self._looks = store, status, looks
+        self._store, self._status, self._looks, self._osc = store, status, looks, osc
         self._wanted = port
         self._preview = preview
         self.thumbnails = Thumbnails(preview.draw if preview else lambda done: None, looks())
@@ -105,18 +111,22 @@ class ControlPage:
     async def _serve(self) -> None:
         from websockets.asyncio.server import serve  # 0.1 s, which no other thread must wait for
 
-        from tpos_live.web.answers import Answers
+        from tpos_live.web.answers import Answers, is_page
         from tpos_live.web.hub import Hub
+        from tpos_live.web.listeners import Listeners
 
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         if self._leaving:
             return
         hub = Hub(self._store, self.state, self._preview.look if self._preview else lambda on: None)
-        answers = Answers(self.access, self.thumbnails.image)
+        listeners = Listeners(self._store)
+        # Whoever is on a network to which OSC is open may set the parameters; reading them is less.
+        osc_is_open = self._osc()[1] > 0 and not is_loopback(self._osc()[0])
+        answers = Answers(self.access, self.thumbnails.image, self._tree, open_tree=osc_is_open)
         if self._preview is not None:
             self._preview.deliver = lambda jpeg: self._pass_on(hub.show, jpeg)
         server = await serve(
-            hub.serve,
+            lambda connection: (hub if is_page(connection) else listeners).serve(connection),
             self.access.host,
             max(self._wanted, 0),
             process_request=lambda connection, request: answers.answer(request),
@@ -132,10 +142,21 @@ class ControlPage:
         async with server:
             self.port = next(iter(server.sockets)).getsockname()[1]
             self.opened.set()
-            log.info(f"control page: {self.address}")
+            log.info(f"control page: {self.address}{qr_code(self.address) if self.access.token else ''}")
             telling = asyncio.create_task(hub.run())
+            announcing = asyncio.create_task(announce(NAME, self._reached_at, self.port))
             await self._end.wait()
             telling.cancel()
+        announcing.cancel()
+        await asyncio.gather(announcing, return_exceptions=True)
+
+    def _tree(self, path: str, query: str) -> dict[str, Any] | None:
+        """OSCQuery's answer."""
+        if query.partition("=")[0].upper() == "HOST_INFO":
+            host, port = self._osc()
+            everywhere = host in ("", "0.0.0.0", "::")
+            return host_info(NAME, "" if everywhere else host, port)
+        return answer(path, query, self._store.snapshot())
 
     def _pass_on(self, show: Callable[[bytes], None], jpeg: bytes) -> None:
         """Hand an image to the event loop, unless that has just ended."""
@@ -146,12 +167,14 @@ class ControlPage:
     @property
     def address(self) -> str:
         """What to open in a browser."""
-        host = self.access.host
-        if host in ("", "0.0.0.0", "::"):
-            host = _own_address()
-        elif ":" in host:
-            host = f"[{host}]"
+        host = self._reached_at
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}/" + (f"?token={self.access.token}" if self.access.token else "")
+
+    @property
+    def _reached_at(self) -> str:
+        host = self.access.host
+        return _own_address() if host in ("", "0.0.0.0", "::") else host
 
 
 class _LineKeeper(LineHandler):
@@ -173,6 +196,15 @@ def _silent() -> logging.Logger:
     logger = logging.Logger("websockets", logging.CRITICAL + 1)
     logger.addHandler(logging.NullHandler())
     return logger
+
+
+def qr_code(text: str) -> str:
+    """A QR code for a dark terminal, to point a phone at; begins with a new line."""
+    import segno
+
+    file = io.StringIO()
+    segno.make(text, micro=False).terminal(file, border=2, compact=True)
+    return "\n" + file.getvalue()
 
 
 def _own_address() -> str:

@@ -27,10 +27,10 @@ PATIENCE = 5.0
 """Seconds after which a page that does not read is disconnected."""
 IN_FLIGHT = 2
 """Images of the preview that a page has not shown yet; more would wait in buffers and be shown late."""
-_PAUSE = 0.002
+PAUSE = 0.002
 """Seconds of pause after each message of a page: a flood must not keep the interpreter from the rendering threads."""
 _SEND_BUFFER = 65_536
-_TOO_MANY = 1013
+TOO_MANY = 1013
 """WebSocket's code for "try again later"."""
 
 
@@ -78,9 +78,9 @@ class Hub:
     async def serve(self, connection: ServerConnection) -> None:
         """Serve one page until it is closed."""
         if len(self._pages) >= MOST_PAGES:
-            await connection.close(_TOO_MANY, f"{MOST_PAGES} pages are open; close one")
+            await connection.close(TOO_MANY, f"{MOST_PAGES} pages are open; close one")
             return
-        _limit_buffer(connection)
+        limit_buffer(connection)
         page = Page(connection)
         self._newest = self._state()
         self._pages.add(page)
@@ -115,7 +115,7 @@ class Hub:
                 page.news.set()
             else:
                 self._note(page, request)
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(PAUSE)
 
     def _note(self, page: Page, request: Request) -> None:
         """What a request changes for its own page."""
@@ -171,7 +171,7 @@ async def _send(page: Page, message: Any) -> None:
     await asyncio.wait_for(page.connection.send(message), PATIENCE)
 
 
-def _limit_buffer(connection: ServerConnection) -> None:
+def limit_buffer(connection: ServerConnection) -> None:
     """Keep the system from holding back many seconds of news for a page that reads slowly."""
     raw = connection.transport.get_extra_info("socket")
     if raw is not None:

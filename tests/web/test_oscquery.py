@@ -1,0 +1,130 @@
+"""OSCQuery as a foreign program uses it: plain HTTP, a WebSocket, and zeroconf."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tpos_live.control.osc_packets import read
+from tpos_live.core.parameters import TABLE
+from tpos_live.core.status import Status
+from tpos_live.web.announcement import SERVICE
+from tpos_live.web.control_page import ControlPage
+
+
+def ask(page: ControlPage, path: str) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{page.port}{path}", timeout=20) as answer:
+        assert answer.headers["Content-Type"] == "application/json"
+        return json.loads(answer.read())
+
+
+def leaves(node: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = {node["FULL_PATH"]: node} if "TYPE" in node else {}
+    for name, child in node.get("CONTENTS", {}).items():
+        assert child["FULL_PATH"] == f"{node['FULL_PATH'].rstrip('/')}/{name}"
+        found |= leaves(child)
+    return found
+
+
+def test_the_tree_has_every_parameter(stage, page) -> None:
+    stage.store.update({"prompt": "sea", "finish.bloom": 1.5, "out.fit": "mirror", "out.blackout": True})
+    found = leaves(ask(page, "/"))
+    assert found.keys() == {p.address for p in TABLE.values()}
+    bloom = found["/tpos/finish/bloom"]
+    assert (bloom["TYPE"], bloom["VALUE"], bloom["ACCESS"]) == ("f", [1.5], 3)
+    assert bloom["RANGE"] == [{"MIN": 0, "MAX": 2}] and bloom["DESCRIPTION"] == TABLE["finish.bloom"].text
+    assert found["/tpos/prompt"]["VALUE"] == ["sea"] and found["/tpos/prompt"]["TYPE"] == "s"
+    assert found["/tpos/out/fit"]["VALUE"] == [2] and "2 mirror" in found["/tpos/out/fit"]["DESCRIPTION"]
+    assert found["/tpos/out/blackout"]["VALUE"] == [1.0]
+    assert found["/tpos/out/panic"]["ACCESS"] == 2 and "VALUE" not in found["/tpos/out/panic"]
+    assert found["/tpos/tempo"]["RANGE"] == [{"MIN": 0, "MAX": 240}] and found["/tpos/tempo"]["UNIT"] == ["BPM"]
+
+
+def test_a_part_and_an_attribute(page) -> None:
+    assert set(ask(page, "/tpos/finish")["CONTENTS"]) >= {"bloom", "light"}
+    assert ask(page, "/tpos/finish/bloom?VALUE") == {"VALUE": [TABLE["finish.bloom"].default]}
+    assert ask(page, "/tpos/out/panic?VALUE") == {}
+    for path, status in (("/tpos/nothing", 404), ("/tpos/prompt?COLOUR", 400), ("/tpos/%00", 404)):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(page, path)
+        assert refused.value.code == status and len(refused.value.read().splitlines()) == 1
+
+
+def test_host_info_names_the_port_of_osc(stage) -> None:
+    with ControlPage(stage.store, Status, port=-1, osc=lambda: ("127.0.0.1", 9000)) as page:
+        assert page.opened.wait(20)
+        info = ask(page, "/?HOST_INFO")
+        assert (info["NAME"], info["OSC_IP"], info["OSC_PORT"]) == ("tpos-live", "127.0.0.1", 9000)
+        assert info["EXTENSIONS"]["LISTEN"] is True
+
+
+def test_listening_to_an_address(stage, page) -> None:
+    with connect(f"ws://127.0.0.1:{page.port}/") as program:
+        for bad in ("{", "[]", '{"COMMAND": "LISTEN", "DATA": "/tpos/nothing"}', '{"COMMAND": "JUMP", "DATA": "/"}'):
+            program.send(bad)
+            assert len(json.loads(program.recv(20))["error"]) < 100
+        program.send(json.dumps({"COMMAND": "LISTEN", "DATA": "/tpos/finish/bloom"}))
+        program.send(b"\x00")
+        assert "UDP" in json.loads(program.recv(20))["error"]  # so the server has read the line before, too
+        stage.store.update({"finish.light": 1.0, "finish.bloom": 1.75})
+        message = read(program.recv(20))[0][0]
+        assert (message.address, message.args) == ("/tpos/finish/bloom", (1.75,))
+        program.send(json.dumps({"COMMAND": "IGNORE", "DATA": "/tpos/finish/bloom"}))
+        program.send("{")
+        program.recv(20)
+        stage.store.set("finish.bloom", 0.5)
+        with pytest.raises(TimeoutError):
+            program.recv(0.4)
+
+
+@pytest.mark.parametrize(("osc_host", "status"), [("127.0.0.1", 403), ("0.0.0.0", 200)])
+def test_beyond_loopback_the_tree_is_as_open_as_osc(stage, osc_host, status) -> None:
+    with ControlPage(stage.store, Status, host="0.0.0.0", port=-1, osc=lambda: (osc_host, 9000)) as page:
+        assert page.opened.wait(20)
+        for path in ("/", "/?HOST_INFO", "/tpos/prompt"):
+            try:
+                ask(page, path)
+                got = 200
+            except urllib.error.HTTPError as error:
+                got = error.code
+            assert got == status
+        assert ask(page, f"/tpos/prompt?token={page.access.token}")["VALUE"] == ["neon jellyfish"]
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            ask(page, "/index.html")
+        with pytest.raises(InvalidStatus), connect(f"ws://127.0.0.1:{page.port}/socket"):
+            pass
+
+
+def test_other_programs_find_it_by_zeroconf(stage) -> None:
+    zeroconf = pytest.importorskip("zeroconf")
+    found: list[tuple[list[str], int]] = []
+    came = threading.Condition()
+
+    class Browser:
+        def add_service(self, network: Any, kind: str, name: str) -> None:
+            info = network.get_service_info(kind, name, 3000)
+            if info is not None:
+                with came:
+                    found.append((info.parsed_addresses(), info.port))
+                    came.notify()
+
+        def update_service(self, *_of: Any) -> None: ...
+
+        def remove_service(self, *_of: Any) -> None: ...
+
+    with zeroconf.Zeroconf(interfaces=["127.0.0.1"]) as network:
+        zeroconf.ServiceBrowser(network, SERVICE, Browser())
+        with ControlPage(stage.store, Status, port=-1) as page:
+            assert page.opened.wait(20)
+            with came:
+                heard = came.wait_for(lambda: (["127.0.0.1"], page.port) in found, 20)
+    if not heard and not found:
+        pytest.skip("no multicast on loopback here")
+    assert heard, found
