@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tpos_live.core.looks import Cue, Look, Show, capture
+from tpos_live.core.midi_map import MidiControl, MidiMapping
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
@@ -117,3 +118,35 @@ def test_a_cue_by_number_keeps_its_look_when_another_is_deleted(tmp_path: Path) 
     show = show.without(show.looks[0])
     write_show(path, show)
     assert read_show(path).cues[0].look == "b"
+
+
+def test_midi_mappings_are_kept_and_old_files_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "show.toml"
+    midi = (
+        MidiMapping(MidiControl("cc", 1, 21), "finish.bloom"),
+        MidiMapping(MidiControl("cc14", 16, 31), "of.the.future"),
+        MidiMapping(MidiControl("note", 2, 127), 'look "deep"'),
+    )
+    write_show(path, Show(midi=midi))
+    assert read_show(path).midi == midi
+    path.write_text('[[look]]\nname = "one"\n')
+    assert read_show(path).midi == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ('control = "cc 128"\ntarget = "seed"', "control is"),
+        ('control = "cc14 32"\ntarget = "seed"', "control is"),
+        ('control = 7\ntarget = "seed"', "control is"),
+        ('control = "cc 1"\nchannel = 17\ntarget = "seed"', "channel is 1 to 16"),
+        ('control = "cc 1"\nchannel = true\ntarget = "seed"', "channel is 1 to 16"),
+        ('control = "cc 1"', "target is"),
+        ('control = "cc 1"\ntarget = "seed"\ncurve = 2', "curve"),
+    ],
+)
+def test_a_wrong_mapping_is_one_line(tmp_path: Path, entry: str, said: str) -> None:
+    path = tmp_path / "show.toml"
+    path.write_text(f"[[midi]]\n{entry}\n")
+    with pytest.raises(SettingsError, match=f"midi 1: .*{said}"):
+        read_show(path)

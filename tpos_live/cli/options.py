@@ -95,6 +95,8 @@ SHOW = [
         callback=several(parse_network),
         help="Address or network that may send OSC; may be given several times.",
     ),
+    click.option("--midi", "midi_port", metavar="PORT|all", help="Use MIDI ports whose name contains this."),
+    click.option("--link", "link_on", is_flag=True, default=None, help="Join the network's Ableton Link session."),
     click.option("--mute", "sound_mute", is_flag=True, default=None, help="Do not play the sound that is analysed."),
 ]
 

@@ -229,6 +229,7 @@ Where a layout moves letters, press what is written here:
 | F | F | F | U |
 | Ctrl+M | Ctrl+M | Ctrl+, | Ctrl+M |
 | B | B | B | X |
+| M | M | , | M |
 | N | N | N | B |
 | P | P | P | L |
 | T | T | T | Y |

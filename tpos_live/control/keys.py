@@ -81,6 +81,10 @@ def _fire(name: str) -> Callable[[ParameterStore], None]:
     return lambda store: fire(store, name)
 
 
+def _learn(store: ParameterStore) -> None:
+    store.set("midi.learn", "" if store.snapshot()["midi.learn"] else "+")
+
+
 def _ask(action: Action) -> Callable[[ParameterStore], Action]:
     return lambda store: action
 
@@ -146,6 +150,7 @@ KEYS: tuple[Key, ...] = (
     Key(("L",), "store what is shown as a new look", _set("look.store", "+")),
     Key(("A",), "autopilot through the looks on or off", _toggle("autopilot")),
     Key(("K",), "keep this look: the autopilot counts its bars anew", _fire("look.keep")),
+    Key(("M",), "MIDI learn on or off: change a parameter, then move a fader", _learn),
     Key(("T",), "tap the tempo, four times or more", _fire("tempo.tap")),
     Key(("Y",), "the next beat is now", _fire("tempo.resync")),
     Key(("X",), "twice as many beats", _fire("tempo.double")),

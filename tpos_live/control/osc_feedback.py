@@ -69,6 +69,7 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
     "heard": (lambda s: s.heard, "name of the sound; empty in silence"),
     "look": (lambda s: s.look, "name of the look recalled last; empty for none"),
     "tempo_source": (lambda s: s.tempo_source, "where the beat comes from: Link, MIDI clock, tap, OSC, audio"),
+    "midi": (lambda s: s.midi, "open MIDI ports, and how many messages were lost; empty without MIDI"),
     "waiting": (lambda s: s.waiting, "what waits for a beat or bar (quantise, look/start); empty for nothing"),
     "section": (
         lambda s: s.section,

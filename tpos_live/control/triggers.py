@@ -20,6 +20,7 @@ CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish."))
 KEPT = (
     *("out.fullscreen", "out.screen", "out.hud", "out.messages", "out.record", "audio.device", "tempo.trim"),
     *("look.fade", "look.start", "quantise", "autopilot", "autopilot.bars", "autopilot.order"),
+    *("midi.learn", "midi.forget"),
     *(f"prompt.{n}" for n in SLOTS),
 )
 """Parameters that `reset` keeps: it must not end a recording, move the window, shift the beat or empty the prompt bank.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tpos_live.core.midi_map import MidiMapping
 from tpos_live.core.parameter import Value
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE, Start
 
-_OF_THE_ROOM = ("out.", "look.", "autopilot", "tempo", "quantise")
+_OF_THE_ROOM = ("out.", "look.", "autopilot", "tempo", "quantise", "midi.")
 _OF_THE_ROOM_TOO = ("audio.device", "audio.gain", "audio.agc", "audio.mute", "pause")
 PARAMETERS: tuple[str, ...] = tuple(
     p.name
@@ -47,10 +48,11 @@ class Cue:
 
 @dataclass(frozen=True)
 class Show:
-    """Looks in their order, and cues; without cues a show goes through its looks."""
+    """Looks in their order, and cues; without cues a show goes through its looks. midi: what controls move."""
 
     looks: tuple[Look, ...] = ()
     cues: tuple[Cue, ...] = ()
+    midi: tuple[MidiMapping, ...] = ()
 
     def find(self, called: str) -> Look | None:
         """The look of this name, whatever its case, or of this number, from 1 on."""
@@ -67,14 +69,14 @@ class Show:
         """With this look in place of the one of its name, or at the end."""
         names = [other.name.lower() for other in self.looks]
         if look.name.lower() not in names:
-            return Show((*self.looks, look), self.cues)
+            return replace(self, looks=(*self.looks, look))
         at = names.index(look.name.lower())
-        return Show((*self.looks[:at], look, *self.looks[at + 1 :]), self.cues)
+        return replace(self, looks=(*self.looks[:at], look, *self.looks[at + 1 :]))
 
     def without(self, look: Look) -> Show:
         """Without this look and its cues."""
         cues = tuple(cue for cue in self.cues if self.find(cue.look) is not look)
-        return Show(tuple(other for other in self.looks if other is not look), cues)
+        return replace(self, looks=tuple(other for other in self.looks if other is not look), cues=cues)
 
     def free_name(self) -> str:
         """A name that no look has: "look 1" and so on."""

@@ -293,6 +293,12 @@ def _looks() -> Iterator[Parameter]:
     yield Parameter("autopilot.order", _C, "order", text, choices=("order", "random"))
 
 
+def _midi() -> Iterator[Parameter]:
+    text = "parameter, trigger or look NAME that the next MIDI control moves; + takes the next one that changes"
+    yield Parameter("midi.learn", _T, "", text)
+    yield Parameter("midi.forget", _T, "", "forget the MIDI controls of such a target; all forgets all")
+
+
 def _output() -> Iterator[Parameter]:
     yield Parameter("out.level", _F, 1.0, "master fader; 0 is black", 0, 1, smoothing=0.03)
     yield Parameter("out.blackout", _B, False, "black at once")
@@ -340,5 +346,5 @@ def _map() -> Iterator[Parameter]:
             yield Parameter(f"{name}.release", _F, d.release, "release", 0, 30, "s")
 
 
-_GROUPS = (_prompts, _image, _audio, _tempo, _director, _looks, _finish, _output, _show, _map)
+_GROUPS = (_prompts, _image, _audio, _tempo, _director, _looks, _midi, _finish, _output, _show, _map)
 TABLE: Mapping[str, Parameter] = MappingProxyType({p.name: p for group in _GROUPS for p in group()})

@@ -91,6 +91,18 @@ class WebSettings(_Section):
     port: int = Field(9080, ge=1, le=65535, description="TCP port of the page")
 
 
+class MidiSettings(_Section):
+    """MIDI controllers and clock; needs `pip install 'tpos-live[midi]'`."""
+
+    port: str = Field("", description='part of a port\'s name, or "all"; "" = no MIDI')
+
+
+class LinkSettings(_Section):
+    """Ableton Link; needs `pip install 'tpos-live[link]'`."""
+
+    on: bool = Field(False, description="join the Link session of the local network")
+
+
 class ShowSettings(_Section):
     """Looks and cues."""
 
@@ -106,6 +118,8 @@ class Settings(_Section):
     record: RecordSettings = RecordSettings()
     osc: OscSettings = OscSettings()
     web: WebSettings = WebSettings()
+    midi: MidiSettings = MidiSettings()
+    link: LinkSettings = LinkSettings()
     show: ShowSettings = ShowSettings()
     seconds: float = Field(0.0, ge=0, le=1e6, description="end the show after this time; 0 = never")
     parameters: dict[str, Any] = Field(default_factory=dict, description="start values of live parameters")

@@ -1,4 +1,4 @@
-"""A show file: looks and cues as TOML that a person can read and write."""
+"""A show file: looks, cues and MIDI mappings as TOML that a person can read and write."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from tpos_live.core.atomic import write_text
 from tpos_live.core.looks import LONGEST_NAME, MOST_LOOKS, PARAMETERS, Cue, Look, Show, clean_name
+from tpos_live.core.midi_map import MOST_MAPPINGS, MidiMapping, is_target, parse_mapping
 from tpos_live.core.parameter import ParameterError, Value, shorten
 from tpos_live.core.parameters import STARTS, TABLE
 from tpos_live.core.settings_file import SettingsError, read_toml
@@ -28,9 +29,9 @@ def read_show(path: Path) -> Show:
     Parameters of a newer version are kept and have no effect; a warning names them once.
     """
     data, _ = read_toml(path)
-    strange = sorted(set(data) - {"format", "look", "cue"})
+    strange = sorted(set(data) - {"format", "look", "cue", "midi"})
     if strange:
-        raise SettingsError(f"{path}: {strange[0]}: a show file has format, [[look]] and [[cue]]")
+        raise SettingsError(f"{path}: {strange[0]}: a show file has format, [[look]], [[cue]] and [[midi]]")
     version = data.get("format", FORMAT)
     if not isinstance(version, int) or isinstance(version, bool):
         raise SettingsError(f"{path}: format is a whole number, not {version!r}")
@@ -41,11 +42,13 @@ def read_show(path: Path) -> Show:
             raise SettingsError(f"{path}: two looks are called {look.name}; rename one")
     show = Show(looks)
     cues = tuple(_cue(path, n, entry, show) for n, entry in enumerate(_tables(path, data, "cue", MOST_CUES), 1))
-    unknown = sorted({name for look in looks for name in look.unknown})
+    midi = tuple(_mapping(path, n, entry) for n, entry in enumerate(_tables(path, data, "midi", MOST_MAPPINGS), 1))
+    strangers = {mapping.target for mapping in midi if not is_target(mapping.target)}
+    unknown = sorted(strangers.union(*(look.unknown for look in looks)))
     if unknown:
         newer = " (the file is of a newer version)" if version > FORMAT else ""
         log.warning(f"{path}: not known here, kept and left alone: {', '.join(unknown[:5])}{newer}")
-    return Show(looks, cues)
+    return Show(looks, cues, midi)
 
 
 def write_show(path: Path, show: Show) -> None:
@@ -56,6 +59,8 @@ def write_show(path: Path, show: Show) -> None:
         lines += [f"{_toml(name)} = {_toml(value)}" for name, value in {**look.values, **look.unknown}.items()]
     for cue in show.cues:
         lines += ["", "[[cue]]", f"look = {_toml(cue.look)}", f"fade = {cue.fade}", f"start = {_toml(cue.start)}"]
+    for mapping in show.midi:
+        lines += ["", "[[midi]]", *(f"{key} = {_toml(value)}" for key, value in mapping.entry().items())]
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -109,6 +114,13 @@ def _cue(path: Path, number: int, entry: dict[str, Any], show: Show) -> Cue:
     if start not in STARTS:
         raise SettingsError(f"{where}: start is one of {', '.join(STARTS)}, not {start!r}")
     return Cue(found.name, float(fade), start)  # a number would mean another look once one is deleted
+
+
+def _mapping(path: Path, number: int, entry: dict[str, Any]) -> MidiMapping:
+    try:
+        return parse_mapping(entry)
+    except ValueError as error:
+        raise SettingsError(f"{path}: midi {number}: {error}") from error
 
 
 def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:

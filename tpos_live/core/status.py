@@ -12,9 +12,9 @@ class Status:
     latency_ms: from the newest audio to its frame on the screen (median of the last second, without the input's own
     buffering). audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what the
     engine understands of the prompt, "" where unknown. look: the one recalled last, "" for none. waiting: what waits
-    for a beat or bar, "" for nothing. tempo_source: where the beat comes from, "" for nowhere. section, energy,
-    tension, decision: of the director; the section is "" while it is off. showing: where the prompt comes from, for
-    example "slot 3".
+    for a beat or bar, "" for nothing. tempo_source: where the beat comes from, "" for nowhere. midi: open ports and
+    losses, "" without MIDI. section, energy, tension, decision: of the director; the section is "" while it is off.
+    showing: where the prompt comes from, for example "slot 3".
     heard: label of the sound, "" in silence; density: how much of it there is, 0 to 1, whatever its level.
     record_seconds: length of the recording; record_fps: frames recorded per second; record_lag_ms: how late the encoder
     is; record_minutes_left: until the disk is full, 0 while unknown; record_error: why the last recording failed, ""
@@ -36,6 +36,7 @@ class Status:
     gate: bool = False
     tempo: float = 0.0
     tempo_source: str = ""
+    midi: str = ""
     confidence: float = 0.0
     beat_phase: float = 0.0
     prompt: str = ""

@@ -18,8 +18,12 @@ from tpos_live.audio.open import open_source
 from tpos_live.audio.source import AudioSource
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.control.beat_grid import BeatPosition
+from tpos_live.control.beat_source import BeatSource
 from tpos_live.control.keys import LETTERS
+from tpos_live.control.link import Link
 from tpos_live.control.look_player import LookPlayer
+from tpos_live.control.midi_connection import MidiConnection
+from tpos_live.control.midi_mapper import MidiMapper
 from tpos_live.control.osc_server import OscControl
 from tpos_live.control.quantiser import release_due, waiting_text
 from tpos_live.core.frame import Frame
@@ -76,7 +80,10 @@ class LiveSession:
         encoder, why = open_encoder()
         if why:
             log.info(why)
-        self.audio_processor = AudioProcessor(encoder, self._delay)
+        self.midi = MidiConnection(settings.midi.port)
+        self.link = Link(settings.link.on)
+        beat_source = BeatSource((self.link, self.midi.clock), self._passed)
+        self.audio_processor = AudioProcessor(encoder, self._delay, beat_source=beat_source)
         self.sound = sound or self._open_source()
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
         record = settings.record
@@ -107,6 +114,7 @@ class LiveSession:
             Preview(lambda: self.display.shown, lambda: self.display.size),
             lambda: (settings.osc.host, self.osc.port),
         )
+        self._midi_mapper = MidiMapper(self.looks, self.midi.inbox, self.midi.send)
         self._stack = ExitStack()
         self._ending_at = 0.0
         self._prompts: DemoPrompts | None = None
@@ -135,6 +143,8 @@ class LiveSession:
             stack.enter_context(self.status_registry)
             stack.enter_context(self._show_keeper)
             stack.enter_context(self.osc)
+            stack.enter_context(self.midi)
+            stack.enter_context(self.link)
             stack.enter_context(self.page)
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
@@ -264,6 +274,7 @@ class LiveSession:
         if self._prompts is not None:
             self._prompts.look(self._frame_params().time)
         self.controls.look(self.display)
+        self._midi_mapper.step(time.perf_counter())
         heard, params = self.audio_processor.features, self._frame_params()
         self.looks.step(time.perf_counter(), BeatPosition(heard.tempo, heard.beats, heard.bar_phase, params.cut_index))
         release_due(self.store, self.looks.grid)
@@ -282,7 +293,11 @@ class LiveSession:
 
     def _delay(self) -> float:
         """Seconds from sound in the room to its light on the screen, as far as measurable."""
-        return self.display.meter.delay + self.sound.status(time.perf_counter()).passed
+        return self.display.meter.delay + self._passed()
+
+    def _passed(self) -> float:
+        """Seconds between sound in the room and its arrival here."""
+        return self.sound.status(time.perf_counter()).passed
 
     def _sound_fields(self) -> dict[str, Any]:
         if not self._audio_thread.opened.is_set():
@@ -323,4 +338,5 @@ class LiveSession:
             "frames_replaced": self.frames.replaced,
             **self.controls.recordings.fields(),
             "osc_bad": self.osc.bad,
+            "midi": self.midi.described,
         }

@@ -1,0 +1,76 @@
+"""MIDI bytes in, the newest value of each controller out: a flood costs a frame no more than a touch."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+from tpos_live.control.midi_clock import MidiClock
+from tpos_live.core.optional_library import optional_library
+
+MOST_NOTES = 256
+"""Notes that wait for one frame."""
+
+Controller = tuple[int, int]
+"""Channel, 1 to 16, and number of a controller or note, 0 to 127."""
+
+
+class MidiInbox:
+    """Thread contract: `feed` on the threads of the ports, `take` on the display's; none waits for the other longer
+    than for a look into a dictionary.
+
+    lost: values that a newer one of the same controller replaced before a frame saw them, and notes beyond MOST_NOTES.
+    """
+
+    def __init__(self, clock: MidiClock) -> None:
+        """Raises MissingLibraryError without the extra `midi`."""
+        self._parser: Any = optional_library("mido.parser", "midi").Parser
+        self._parsers: dict[str, Any] = {}
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._values: dict[Controller, int] = {}
+        self._notes: deque[tuple[Controller, int]] = deque()
+        self.lost = 0
+
+    def feed(self, port: str, data: bytes, at: float) -> None:
+        """Bytes of a port, any number; incomplete messages wait for the rest. at: perf_counter of their arrival.
+
+        Each message has its status byte (the systems' ports write out a running status).
+        """
+        if data[:1] == b"\xf0":  # a dump, which may be long and means nothing here
+            return
+        with self._lock:
+            parser = self._parsers.setdefault(port, self._parser())
+            parser.feed(data)
+            for message in parser:
+                self._take_in(message, at)
+
+    def take(self) -> tuple[dict[Controller, int], list[tuple[Controller, int]]]:
+        """The newest value of each controller that moved, and the notes, with velocity, since the last call."""
+        with self._lock:
+            values, self._values = self._values, {}
+            notes, self._notes = list(self._notes), deque()
+        return values, notes
+
+    def _take_in(self, message: Any, at: float) -> None:
+        if message.type == "control_change":
+            controller = (message.channel + 1, message.control)
+            self.lost += controller in self._values
+            self._values.pop(controller, None)  # so that the order is that of the newest values
+            self._values[controller] = message.value
+        elif message.type == "note_on" and message.velocity:
+            if len(self._notes) < MOST_NOTES:
+                self._notes.append(((message.channel + 1, message.note), message.velocity))
+            else:
+                self.lost += 1
+        elif message.type == "clock":
+            self._clock.tick(at)
+        elif message.type == "start":
+            self._clock.start()
+        elif message.type == "stop":
+            self._clock.stop()
+        elif message.type == "continue":
+            self._clock.resume()
+        elif message.type == "songpos":
+            self._clock.locate(message.pos)

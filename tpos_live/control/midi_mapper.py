@@ -1,0 +1,185 @@
+"""MIDI controls to parameters, triggers and looks; and changed parameters back to faders and lights.
+
+A fader takes hold of a parameter only where it meets its value (soft takeover), so nothing jumps. A parameter that
+somebody else changes is sent to its control when that has not moved for a moment; a value that the device already
+shows is never sent, so that no echo goes round.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from tpos_live.control.look_player import LookPlayer
+from tpos_live.control.midi_inbox import Controller, MidiInbox
+from tpos_live.control.midi_learn import LEARN, MidiLearn
+from tpos_live.control.midi_values import STEPS, message, to_code, to_share, to_value
+from tpos_live.control.triggers import fire
+from tpos_live.core.messages import NOTICE
+from tpos_live.core.midi_map import LOOK, MOST_MAPPINGS, MidiControl, MidiMapping
+from tpos_live.core.parameter import Value
+from tpos_live.core.parameters import TABLE
+
+log = logging.getLogger(__name__)
+
+FORGET = "midi.forget"
+NEAR = 2.0 / 127.0
+"""Distance at which a fader meets a value."""
+QUIET = 0.3
+"""Seconds after a control's last movement from which its parameter is sent to it."""
+MOST_SENT = 64
+"""Messages to devices per frame."""
+
+
+@dataclass
+class _State:
+    """Of a mapped control. share: where it stands, 0 to 1, -1 while unknown. written: the value that it set last.
+    shown: the MIDI value that the device has. moved: when."""
+
+    share: float = -1.0
+    written: Value | None = None
+    shown: int = -1
+    moved: float = -math.inf
+
+
+@dataclass
+class MidiMapper:
+    """One step per frame, on the display's thread; time is passed in. The mappings are those of the player's show.
+
+    inbox: None while there is no MIDI. send: gives bytes to the devices; it must not block.
+    """
+
+    looks: LookPlayer
+    inbox: MidiInbox | None = None
+    send: Callable[[bytes], None] = lambda data: None
+    _learn: MidiLearn = field(init=False)
+    _mappings: tuple[MidiMapping, ...] = ()
+    _states: dict[MidiMapping, _State] = field(default_factory=dict)
+    _by_controller: dict[tuple[str, Controller], list[MidiMapping]] = field(default_factory=dict)
+    _halves: dict[Controller, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._learn = MidiLearn(self.looks.store)
+
+    def step(self, now: float) -> None:
+        """Apply what has come since the last frame, and send what has changed."""
+        snapshot = self.looks.store.snapshot()
+        if self.inbox is None:
+            if snapshot[LEARN]:
+                self.looks.store.set(LEARN, "")
+                log.warning("MIDI is off: start the show with --midi all")
+            return
+        if snapshot[FORGET]:
+            self._forget(str(snapshot[FORGET]).strip())
+        if self._mappings is not self.looks.show.midi:
+            self._index()
+        values, notes = self.inbox.take()
+        learning = self._learn.listening
+        if (learnt := self._learn.step(now, values, notes)) is not None:
+            self._add(learnt)
+        if learning:
+            return
+        for controller, code in values.items():
+            self._controller(controller, code, now)
+        for controller, velocity in notes:
+            for mapping in self._by_controller.get(("note", controller), ()):
+                self._note(mapping, velocity, now)
+        self._send_changed(now)
+
+    def _index(self) -> None:
+        self._mappings = self.looks.show.midi
+        self._states = {mapping: self._states.get(mapping, _State()) for mapping in self._mappings}
+        self._by_controller = {}
+        for mapping in self._mappings:
+            control = mapping.control
+            self._by_controller.setdefault((control.kind, (control.channel, control.number)), []).append(mapping)
+
+    def _add(self, learnt: MidiMapping) -> None:
+        """Add a mapping in place of those of the same control; half of a 14-bit controller is the same control."""
+        numbers = _numbers(learnt.control)
+        kept = tuple(mapping for mapping in self.looks.show.midi if not numbers & _numbers(mapping.control))
+        if len(kept) >= MOST_MAPPINGS:
+            log.warning(f"{MOST_MAPPINGS} MIDI mappings are the most; forget one: /tpos/midi/forget NAME")
+            return
+        self._save((*kept, learnt))
+
+    def _forget(self, target: str) -> None:
+        self.looks.store.set(FORGET, "")
+        kept = tuple(m for m in self.looks.show.midi if target != "all" and m.target.lower() != target.lower())
+        log.log(NOTICE, f"MIDI: {len(self.looks.show.midi) - len(kept)} mappings forgotten")
+        self._save(kept)
+
+    def _save(self, mappings: tuple[MidiMapping, ...]) -> None:
+        self.looks.show = replace(self.looks.show, midi=mappings)
+        self.looks.save(self.looks.show)
+        self._index()
+
+    def _controller(self, controller: Controller, code: int, now: float) -> None:
+        channel, number = controller
+        self._halves[controller] = code
+        for mapping in self._by_controller.get(("cc", controller), ()):
+            self._move(mapping, code, now)
+        coarse = (channel, number - 32 if number >= 32 else number)
+        for mapping in self._by_controller.get(("cc14", coarse), ()):
+            fine = self._halves.get((channel, coarse[1] + 32), 0)
+            self._move(mapping, self._halves.get(coarse, 0) << 7 | fine, now)
+
+    def _move(self, mapping: MidiMapping, code: int, now: float) -> None:
+        """A fader, knob or the button of a controller is at `code`."""
+        state, share = self._states[mapping], code / STEPS[mapping.control.kind]
+        last, state.share, state.shown, state.moved = state.share, share, code, now
+        parameter = TABLE.get(mapping.target)
+        rises = share >= 0.5 and last < 0.5
+        if parameter is None or parameter.kind == "trigger":
+            if rises:
+                self._press(mapping)
+            return
+        store = self.looks.store
+        value = store.snapshot()[parameter.name]
+        if parameter.kind in ("float", "int"):
+            here = to_share(parameter, value)
+            crosses = last >= 0.0 and (last - here) * (share - here) <= 0.0
+            if value != state.written and not crosses and abs(share - here) > NEAR:
+                return
+            if to_code(mapping.control, here) == code:
+                state.written = value
+                return
+        elif last >= 0.0 and to_value(parameter, last) == to_value(parameter, share):
+            return
+        state.written = store.set(parameter.name, to_value(parameter, share))
+
+    def _note(self, mapping: MidiMapping, velocity: int, now: float) -> None:
+        """A button: a trigger or look, a switch turned over, or a number set by the velocity."""
+        self._states[mapping].moved = now
+        parameter, store = TABLE.get(mapping.target), self.looks.store
+        if parameter is None or parameter.kind == "trigger":
+            self._press(mapping)
+        elif parameter.kind == "bool":
+            store.set(parameter.name, not store.snapshot()[parameter.name])
+        else:
+            store.set(parameter.name, to_value(parameter, velocity / 127))
+
+    def _press(self, mapping: MidiMapping) -> None:
+        if mapping.target.startswith(LOOK):
+            self.looks.store.set("look.recall", mapping.target.removeprefix(LOOK))
+        elif mapping.target in TABLE:
+            fire(self.looks.store, mapping.target)
+
+    def _send_changed(self, now: float) -> None:
+        snapshot, sent = self.looks.store.snapshot(), 0
+        for mapping, state in self._states.items():
+            parameter = TABLE.get(mapping.target)
+            if parameter is None or parameter.kind in ("trigger", "text") or now - state.moved < QUIET:
+                continue
+            code = to_code(mapping.control, to_share(parameter, snapshot[parameter.name]))
+            if code != state.shown and sent < MOST_SENT:
+                state.shown, sent = code, sent + 1
+                self.send(message(mapping.control, code))
+
+
+def _numbers(control: MidiControl) -> set[tuple[bool, Controller]]:
+    note = control.kind == "note"
+    numbers = {control.number, control.number + 32} if control.kind == "cc14" else {control.number}
+    return {(note, (control.channel, number)) for number in numbers}

@@ -1,0 +1,92 @@
+"""MIDI ports: a small interface, and the ports of this computer by rtmidi2.
+
+All else about MIDI works on bytes, so that it can be tested without a device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from tpos_live.core.optional_library import optional_library
+
+
+class MidiPortError(Exception):
+    """Ports cannot be used; the message says why, in one line."""
+
+
+class Port(Protocol):
+    """An open port."""
+
+    def close(self) -> None: ...
+
+
+class OutputPort(Port, Protocol):
+    """An open output."""
+
+    def send(self, data: bytes) -> None: ...
+
+
+class MidiPorts(Protocol):
+    """The ports of a computer. One thread calls all methods. Each raises MidiPortError."""
+
+    def inputs(self) -> list[str]: ...
+
+    def outputs(self) -> list[str]: ...
+
+    def open_input(self, name: str, receive: Callable[[bytes], None]) -> Port:
+        """receive: called with each message, on a thread of the port."""
+        ...
+
+    def open_output(self, name: str) -> OutputPort: ...
+
+
+class RtMidiPorts:
+    """Ports by rtmidi2 (ALSA, Core MIDI, Windows)."""
+
+    def __init__(self) -> None:
+        """Raises MissingLibraryError without the extra `midi`, MidiPortError where the system has no MIDI."""
+        self._library: Any = optional_library("rtmidi2", "midi")
+        self._input = self._made(self._library.MidiIn)
+        self._output = self._made(self._library.MidiOut)
+
+    def inputs(self) -> list[str]:
+        return list(self._input.ports)
+
+    def outputs(self) -> list[str]:
+        return list(self._output.ports)
+
+    def open_input(self, name: str, receive: Callable[[bytes], None]) -> Port:
+        port = self._made(self._library.MidiIn)
+        port.ignore_types(midi_sysex=True, midi_time=False, midi_sense=True)
+        port.callback = lambda message, _time: receive(bytes(message))
+        return self._opened(port, name)
+
+    def open_output(self, name: str) -> OutputPort:
+        return self._opened(self._made(self._library.MidiOut), name)
+
+    def _made(self, kind: Callable[[], Any]) -> Any:
+        try:
+            return kind()
+        except Exception as error:  # the library raises its own kinds
+            raise MidiPortError(f"this computer gives no MIDI ports ({str(error).strip()})") from error
+
+    def _opened(self, port: Any, name: str) -> _OpenPort:
+        try:
+            port.open_port(port.ports.index(name))
+        except Exception as error:
+            raise MidiPortError(f'MIDI port "{name}" cannot be opened ({str(error).strip()})') from error
+        return _OpenPort(port)
+
+
+class _OpenPort:
+    def __init__(self, port: Any) -> None:
+        self._port = port
+
+    def send(self, data: bytes) -> None:
+        self._port.send_raw(*data)
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):  # a device that is gone
+            self._port.close_port()
