@@ -93,11 +93,13 @@ def test_a_show_from_two_browsers(stage, visit) -> None:
     two.press("#store", "Enter")
     wait(two, lambda: store.snapshot()["look.store"] == "sunrise")
 
-    two.fill('input[data-name="prompt.3"]', "deep sea")
-    two.press('input[data-name="prompt.3"]', "Enter")
-    wait(two, lambda: store.snapshot()["prompt.3"] == "deep sea")
-    one.get_by_role("button", name="Show slot 3").click()
-    wait(one, lambda: store.snapshot()["prompt.select"] == 3)
+    two.fill('input[data-name="prompt.1"]', "deep sea")
+    two.press('input[data-name="prompt.1"]', "Enter")
+    wait(two, lambda: store.snapshot()["prompt.1"] == "deep sea")
+    one.get_by_role("button", name="Show slot 1").click()
+    wait(one, lambda: store.snapshot()["prompt.select"] == 1)
+    one.get_by_role("button", name="Show slot 2").wait_for()  # the next empty one
+    assert not one.get_by_role("button", name="Show slot 3").is_visible()
 
 
 def test_keys_are_off_until_they_are_switched_on(stage, visit) -> None:

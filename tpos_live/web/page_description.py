@@ -12,7 +12,7 @@ GROUPS = {
     "Motion": ("motion",),
     "Finish": ("finish",),
     "Sound": ("audio",),
-    "Tempo": ("tempo",),
+    "Tempo": ("tempo", "quantise"),
     "Director": ("director",),
     "Looks": ("look", "autopilot"),
     "Prompt": ("prompt",),

@@ -141,5 +141,5 @@ function stepOf(range) {
 }
 
 function format(number, step) {
-  return Number(number).toFixed(Math.max(0, Math.ceil(-Math.log10(step))));
+  return String(Number(Number(number).toFixed(Math.max(0, Math.ceil(-Math.log10(step))))));
 }

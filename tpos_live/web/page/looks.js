@@ -2,7 +2,7 @@
 
 import { control, make, toggleButton, triggerButton } from "./controls.js";
 
-const SHOWN_HERE = ["look.fade", "look.start", "autopilot.bars", "autopilot.order"];
+const SHOWN_HERE = ["look.fade", "look.start", "quantise", "autopilot.bars", "autopilot.order"];
 
 export function looks(show, parameters) {
   const buttons = [
@@ -12,7 +12,7 @@ export function looks(show, parameters) {
     triggerButton(show, "look.keep", "Keep", parameters.get("look.keep").text),
   ];
   const settings = SHOWN_HERE.map((name) => control(show, parameters.get(name)));
-  const more = make("details", {}, make("summary", {}, "Fade, start, autopilot"), make("div", { class: "controls" }, ...settings));
+  const more = make("details", {}, make("summary", {}, "Fade, start and bars"), make("div", { class: "controls" }, ...settings));
   document.getElementById("look-buttons").replaceChildren(...buttons, more);
   const remove = deleteMode();
   storing(show);

@@ -38,14 +38,12 @@ function output(all) {
     toggleButton(show, "out.freeze", "Freeze", tip("out.freeze")),
     triggerButton(show, "out.panic", "Panic", tip("out.panic")),
   );
-  byId("master").replaceChildren(control(show, all.get("out.level"), "master level"), control(show, all.get("intensity")));
+  byId("master").replaceChildren(control(show, all.get("out.level"), "master level"));
   byId("output-buttons").replaceChildren(
     toggleButton(show, "out.record", "Record", tip("out.record")),
     triggerButton(show, "out.snapshot", "Save image", tip("out.snapshot")),
-    triggerButton(show, "seed.random", "Another seed", tip("seed.random")),
-    toggleButton(show, "director", "Director", tip("director")),
+    triggerButton(show, "seed.random", "New seed", tip("seed.random")),
     triggerButton(show, "director.next", "Next scene", tip("director.next")),
-    toggleButton(show, "out.fullscreen", "Full screen", tip("out.fullscreen")),
   );
 }
 

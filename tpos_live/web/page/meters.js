@@ -6,7 +6,7 @@ const BARS = [
   ["level", "level"],
   ["bass", "bass"],
   ["mid", "mid"],
-  ["midhigh", "upper mid"],
+  ["midhigh", "mid high"],
   ["high", "high"],
   ["energy", "energy"],
   ["tension", "tension"],
@@ -42,21 +42,30 @@ function word(show, name, text) {
   return [make("dt", {}, text), value];
 }
 
+function nudge(show, ms, text, tip) {
+  const press = () => show.set("tempo.shift", show.values["tempo.shift"] + ms);
+  return make("button", { type: "button", title: tip, "aria-label": tip, onclick: press }, text);
+}
+
 function tempo(show) {
   const light = make("span", { id: "beat", "aria-hidden": "true" });
   const text = make("output", { id: "bpm", "aria-label": "Tempo" }, "no beat");
   const say = () => {
-    const { tempo = 0, confidence = 0 } = show.status;
-    text.textContent = tempo > 0 ? `${tempo.toFixed(1)} BPM · ${Math.round(100 * confidence)} %` : "no beat";
+    const { tempo = 0, confidence = 0, tempo_source = "" } = show.status;
+    const from = tempo_source && tempo_source !== "audio" ? ` · ${tempo_source}` : "";
+    text.textContent = tempo > 0 ? `${tempo.toFixed(1)} BPM · ${Math.round(100 * confidence)} %${from}` : "no beat";
   };
   show.onStatus("tempo", say);
   show.onStatus("confidence", say);
+  show.onStatus("tempo_source", say);
   show.onStatus("beat", (phase) => (light.style.opacity = show.status.tempo > 0 ? (1 - phase) ** 2 : 0));
   const buttons = [
     triggerButton(show, "tempo.tap", "Tap", "tap the tempo, four times or more"),
     triggerButton(show, "tempo.resync", "Resync", "the next beat is now"),
     triggerButton(show, "tempo.double", "×2", "twice as many beats"),
     triggerButton(show, "tempo.halve", "÷2", "half as many beats"),
+    nudge(show, 10, "◂", "the beat comes 10 ms earlier"),
+    nudge(show, -10, "▸", "the beat comes 10 ms later"),
   ];
   const follow = make("button", { type: "button", title: "follow the sound again", onclick: () => show.set("tempo", 0) }, "Follow");
   show.onValue("tempo", (fixed) => (follow.hidden = !fixed));

@@ -1,6 +1,8 @@
-// The prompt, the eight slots of the bank with their weights, and what is understood.
+// The prompt, the slots of the bank with their weights (those with a text, and one empty one), and what is understood.
 
 import { control, follow, make } from "./controls.js";
+
+const NUMBERS = [1, 2, 3, 4, 5, 6, 7, 8];
 
 export function prompts(show, parameters) {
   const form = document.getElementById("prompt-form");
@@ -15,14 +17,20 @@ export function prompts(show, parameters) {
   });
   const understood = document.getElementById("understood");
   const say = () => {
-    const { showing = "", understood: words = "", prompt = "" } = show.status;
+    const { showing = "", understood: words = "", prompt = "", waiting = "" } = show.status;
     const what = showing && showing !== "prompt" ? `${showing}: ${prompt}` : "";
-    const line = [what, words && `understood: ${words}`].filter(Boolean).join(" · ");
+    const line = [waiting && `waiting: ${waiting}`, what, words && `understood: ${words}`].filter(Boolean).join(" · ");
     if (understood.textContent !== line) understood.textContent = line;
   };
-  for (const name of ["showing", "understood", "prompt"]) show.onStatus(name, say);
+  for (const name of ["showing", "understood", "prompt", "waiting"]) show.onStatus(name, say);
   const slots = document.getElementById("slots");
-  slots.replaceChildren(...[1, 2, 3, 4, 5, 6, 7, 8].map((n) => slot(show, n, parameters.get(`prompt.${n}.weight`))));
+  const rows = NUMBERS.map((n) => slot(show, n, parameters.get(`prompt.${n}.weight`)));
+  slots.replaceChildren(...rows);
+  const hideEmpty = () => {
+    const filled = NUMBERS.map((n) => Boolean(show.values[`prompt.${n}`]));
+    rows.forEach((row, at) => (row.hidden = !filled[at] && at > filled.indexOf(false) && !row.contains(document.activeElement)));
+  };
+  for (const n of NUMBERS) show.onValue(`prompt.${n}`, hideEmpty);
 }
 
 function slot(show, n, weight) {
