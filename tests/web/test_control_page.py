@@ -176,7 +176,7 @@ def test_other_sites_are_refused(page) -> None:
         pass
 
 
-def test_beyond_loopback_a_token_is_required(stage) -> None:
+def test_beyond_loopback_a_token_is_required(stage, messages) -> None:
     with ControlPage(stage.store, Status, Show, host="0.0.0.0", port=-1) as page:
         assert page.opened.wait(20)
         token = page.access.token
@@ -191,6 +191,9 @@ def test_beyond_loopback_a_token_is_required(stage) -> None:
         with open_page(page) as one:
             one.send(set={"out.level": 0.5})
             one.wait(lambda: one.values["out.level"] == 0.5)
+            assert "█" not in str(one.log)  # the QR code is for the terminal
+        address, qr_code = next(line for line in messages if page.address in line).split("\n", 1)
+        assert address.endswith(token) and "█" in qr_code
     with ControlPage(stage.store, Status, Show, host="0.0.0.0", port=-1) as page:
         assert page.access.token != token
 

@@ -178,7 +178,7 @@ class ControlPage:
 
 
 class _LineKeeper(LineHandler):
-    """Passes level and text of each message from INFO on to a function."""
+    """Passes level and first line of each message from INFO on to a function."""
 
     def __init__(self, keep: Callable[[int, str], None]) -> None:
         super().__init__(lambda line: None, logging.INFO)
@@ -186,7 +186,7 @@ class _LineKeeper(LineHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._keep(record.levelno, record.getMessage())
+            self._keep(record.levelno, record.getMessage().partition("\n")[0])
         except Exception:
             self.handleError(record)
 

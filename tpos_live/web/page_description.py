@@ -17,6 +17,7 @@ GROUPS = {
     "Looks": ("look", "autopilot"),
     "Prompt": ("prompt",),
     "Output": ("out",),
+    "MIDI": ("midi",),
 }
 """Titles of groups, and the first word of the names that each holds; other names make groups of their own."""
 

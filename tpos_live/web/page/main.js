@@ -54,6 +54,10 @@ function header() {
     badge.classList.toggle("lost", !on);
     document.body.classList.toggle("offline", !on);
   });
+  const midi = byId("midi");
+  midi.addEventListener("click", () => show.set("midi.learn", show.values["midi.learn"] ? "" : "+"));
+  show.onValue("midi.learn", (target) => midi.setAttribute("aria-pressed", Boolean(target)));
+  show.onStatus("midi", (ports) => (midi.hidden = !ports));
   const say = () => {
     const { engine = "", accelerator = "", fps = 0 } = show.status;
     byId("engine").textContent = [engine, accelerator, `${fps.toFixed(1)} fps`].filter(Boolean).join(" · ");
