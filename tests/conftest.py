@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from fakes.messages import heard_messages
 from fakes.one_thread import one_thread as one_thread
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TPOS_LIVE_STATE", tempfile.mkdtemp(prefix="tpos-live-state-"))  # not the user's own shows
 
 pytest_plugins = ["fakes.engines"]
 

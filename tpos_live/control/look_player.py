@@ -56,7 +56,8 @@ class LookPlayer:
     shown: str = ""
     """Name of the look recalled last, "" for none."""
     grid: BeatGrid = field(default_factory=BeatGrid)
-    _cue: int = -1
+    cue: int = -1
+    """Number of the cue recalled last, -1 for none."""
     _waiting: Cue | None = None
     _fade: _Fade | None = None
     _seen: dict[str, int] = field(default_factory=dict)
@@ -153,8 +154,8 @@ class LookPlayer:
         show = self.show
         if show.cues:
             begin = 0 if step > 0 else len(show.cues) - 1
-            self._cue = (self._cue + step) % len(show.cues) if self._cue >= 0 else begin
-            cue = show.cues[self._cue]
+            self.cue = (self.cue + step) % len(show.cues) if self.cue >= 0 else begin
+            cue = show.cues[self.cue]
             self._waiting = replace(cue, start=_start(snapshot, cue.start))
         elif show.looks:
             names = [look.name for look in show.looks]

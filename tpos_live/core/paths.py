@@ -30,6 +30,13 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False))
 
 
+def state_dir() -> Path:
+    """Where the state of running shows lies: $TPOS_LIVE_STATE, or the user's folder for states. Not made here."""
+    if chosen := os.environ.get("TPOS_LIVE_STATE"):
+        return Path(chosen).expanduser()
+    return Path(platformdirs.user_state_dir("tpos-live", appauthor=False))
+
+
 def projections_dir() -> Path:
     """Where mappings of `tpos-live train mapping` lie: a folder of the user's data. Not made here."""
     return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "mappings"

@@ -107,6 +107,7 @@ class ShowSettings(_Section):
     """Looks and cues."""
 
     file: str = Field("", description="show file (.toml) with looks and cues; it is made when the first look is stored")
+    resume: bool = Field(False, description="continue the last show, if it crashed less than a day ago")
 
 
 class Settings(_Section):

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 
 import numpy as np
 
@@ -61,6 +61,11 @@ class AudioProcessor:
         self._labels: deque[tuple[float, str]] = deque()
         self._label = ""
         self.times = StageTimes(("analysis", "encoder"))
+
+    def resume(self, motion: Mapping[str, float]) -> None:
+        """Begin with these integrated fields of FrameParams. Before the first chunk."""
+        for name, value in motion.items():
+            setattr(self._integrator, name, value)
 
     def process(self, chunk: Chunk, snapshot: Snapshot) -> None:
         """Process one chunk; publishes FrameParams for its newest hop and the newest embedding."""

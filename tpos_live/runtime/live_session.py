@@ -17,15 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 from tpos_live.audio.open import open_source
 from tpos_live.audio.source import AudioSource
 from tpos_live.audio_encoder.load import open_encoder
-from tpos_live.control.beat_grid import BeatPosition
-from tpos_live.control.beat_source import BeatSource
 from tpos_live.control.keys import LETTERS
-from tpos_live.control.link import Link
-from tpos_live.control.look_player import LookPlayer
-from tpos_live.control.midi_connection import MidiConnection
-from tpos_live.control.midi_mapper import MidiMapper
 from tpos_live.control.osc_server import OscControl
-from tpos_live.control.quantiser import release_due, waiting_text
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.looks import Show
@@ -36,10 +29,11 @@ from tpos_live.core.settings import Settings
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
 from tpos_live.display.window import DisplayWindow
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
+from tpos_live.runtime.autosave import ShowState
 from tpos_live.runtime.engine_loader import EngineLoader
+from tpos_live.runtime.performance import Performance
 from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
-from tpos_live.runtime.show_keeper import ShowKeeper
 from tpos_live.runtime.status_registry import StatusRegistry
 from tpos_live.web.control_page import ControlPage
 from tpos_live.web.preview import Preview
@@ -80,10 +74,9 @@ class LiveSession:
         encoder, why = open_encoder()
         if why:
             log.info(why)
-        self.midi = MidiConnection(settings.midi.port)
-        self.link = Link(settings.link.on)
-        beat_source = BeatSource((self.link, self.midi.clock), self._passed)
-        self.audio_processor = AudioProcessor(encoder, self._delay, beat_source=beat_source)
+        self.performance = Performance(settings, self.store, self._passed, self._looks_changed)
+        self.looks = self.performance.looks
+        self.audio_processor = AudioProcessor(encoder, self._delay, beat_source=self.performance.beat_source)
         self.sound = sound or self._open_source()
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
         record = settings.record
@@ -103,8 +96,6 @@ class LiveSession:
             (lambda: self.audio_processor.features) if settings.osc.audio else None,
             settings.osc.allow,
         )
-        self._show_keeper = ShowKeeper(settings.show.file)
-        self.looks = LookPlayer(self.store, self._show_keeper.show, self._save_looks)
         self.page = ControlPage(
             self.store,
             self.status_registry.status,
@@ -114,7 +105,6 @@ class LiveSession:
             Preview(lambda: self.display.shown, lambda: self.display.size),
             lambda: (settings.osc.host, self.osc.port),
         )
-        self._midi_mapper = MidiMapper(self.looks, self.midi.inbox, self.midi.send)
         self._stack = ExitStack()
         self._ending_at = 0.0
         self._prompts: DemoPrompts | None = None
@@ -141,10 +131,8 @@ class LiveSession:
         sys.setswitchinterval(0.001)
         try:
             stack.enter_context(self.status_registry)
-            stack.enter_context(self._show_keeper)
+            stack.enter_context(self.performance)
             stack.enter_context(self.osc)
-            stack.enter_context(self.midi)
-            stack.enter_context(self.link)
             stack.enter_context(self.page)
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
@@ -156,6 +144,7 @@ class LiveSession:
             self.status_registry.update(state="loading", encoder=self.audio_processor.encoder.name)
             self.status_registry.add_provider(self._sound_fields)
             self.status_registry.add_provider(self._frame_fields)
+            self.status_registry.add_provider(self.performance.fields)
             stack.enter_context(self.engine_loader)
             stack.callback(self.status_registry.update, state="stopping")
             if self.osc.port:
@@ -262,6 +251,15 @@ class LiveSession:
             headless=self._headless_gl,
         )
 
+    def state(self) -> ShowState:
+        """What `resume` continues with. Any thread may call it."""
+        return self.performance.state(self._frame_params())
+
+    def resume(self, state: ShowState) -> None:
+        """Continue a show that crashed. Before entering."""
+        self.performance.resume(state)
+        self.audio_processor.resume(state.motion)
+
     def change_prompts(self) -> None:
         """Let the demo's prompts follow its track, unless the settings name prompts."""
         from tpos_live.runtime.demo import DemoPrompts
@@ -274,13 +272,10 @@ class LiveSession:
         if self._prompts is not None:
             self._prompts.look(self._frame_params().time)
         self.controls.look(self.display)
-        self._midi_mapper.step(time.perf_counter())
         heard, params = self.audio_processor.features, self._frame_params()
-        self.looks.step(time.perf_counter(), BeatPosition(heard.tempo, heard.beats, heard.bar_phase, params.cut_index))
-        release_due(self.store, self.looks.grid)
+        self.performance.step(heard, params.cut_index)
 
-    def _save_looks(self, show: Show) -> None:
-        self._show_keeper.save(show)
+    def _looks_changed(self, show: Show) -> None:
         self.page.thumbnails.follow(show)
 
     def _refresh_headless(self, now: float) -> None:
@@ -314,12 +309,9 @@ class LiveSession:
             "bands": (heard.bass, heard.mid, heard.midhigh, heard.high),
             "gate": heard.gate,
             "tempo": heard.tempo,
-            "tempo_source": self.audio_processor.beat_source.name,
             "confidence": heard.confidence,
             "beat_phase": heard.beat_phase,
             "heard": self.audio_processor.tagger.name,
-            "look": self.looks.shown,
-            "waiting": " · ".join(filter(None, (waiting_text(self.store), self.looks.waiting))),
             "section": direction.section,
             "energy": direction.energy,
             "tension": direction.tension,
@@ -338,5 +330,4 @@ class LiveSession:
             "frames_replaced": self.frames.replaced,
             **self.controls.recordings.fields(),
             "osc_bad": self.osc.bad,
-            "midi": self.midi.described,
         }

@@ -6,13 +6,17 @@ import logging
 import os
 import secrets
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import NoReturn
 
-from tpos_live.core.messages import background_writer, terminal_messages
+from tpos_live.core.messages import NOTICE, background_writer, terminal_messages
 from tpos_live.core.parameters import TABLE
+from tpos_live.core.paths import state_dir
 from tpos_live.core.settings import Settings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.screens import has_display
+from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, read_state
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
 
@@ -26,11 +30,18 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
     if not headless and not has_display():
         raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
     with stop_signals() as stop, background_writer() as write, terminal_messages("tpos-live: ", write):
-        session = LiveSession(choose_seed(settings), demo=demo, stop=stop, page=True)
+        crashed = None if demo else find_crashed(state_dir())
+        state = _continued(crashed, settings.show.resume)
+        session = LiveSession(settings if state else choose_seed(settings), demo=demo, stop=stop, page=True)
+        saving: AbstractContextManager[object] = nullcontext()
+        if state:
+            session.resume(state)
         if demo:
             session.change_prompts()
+        else:
+            saving = Autosave(state_dir(), session.state, crashed if state else None)
         try:
-            with session:
+            with session, saving:
                 session.run()
         finally:
             failures = session.controls.recordings.failures
@@ -40,6 +51,24 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
     # library's import cannot be interrupted: exit without them.
     sys.stdout.flush()  # not stderr, which holds nothing back, and waits where the terminal is stopped
     os._exit(1 if failures else 0)
+
+
+def _continued(crashed: Path | None, resume: bool) -> ShowState | None:
+    """The state of a crashed show if it is wanted; a line says what happens."""
+    if crashed is None:
+        if resume:
+            log.info("--resume: no show has crashed; this one starts anew")
+        return None
+    if not resume:
+        log.log(NOTICE, "the last show did not end by itself; start with --resume to continue it")
+        return None
+    try:
+        state = read_state(crashed)
+    except ValueError as error:
+        log.warning(str(error))
+        return None
+    log.log(NOTICE, "this show continues the one that crashed")
+    return state
 
 
 def choose_seed(settings: Settings) -> Settings:

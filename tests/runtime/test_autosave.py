@@ -1,0 +1,147 @@
+"""What is saved of a running show, and how it continues after a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pythonosc.udp_client import SimpleUDPClient
+
+from tpos_live.audio.demo import DEMO
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.runtime.autosave import KEPT_SECONDS, MOTION, MOTION_EVERY, SAVED, Autosave, ShowState, find_crashed
+from tpos_live.runtime.autosave import read_state as read
+
+STILL = dict.fromkeys(MOTION, 0.0)
+
+
+def state_of(store: ParameterStore, look: str = "", noise: float = 0.0) -> ShowState:
+    values = store.snapshot().values
+    return ShowState({name: values[name] for name in SAVED}, look, 2, {**STILL, "noise_position": noise})
+
+
+def crash(folder: Path, state: ShowState, number: int = 99_999_999) -> Path:
+    """The file that a show leaves whose process is gone."""
+    Autosave(folder, lambda: state).look(0.0)
+    path = folder / f"show-{number}.json"
+    (folder / f"show-{os.getpid()}.json").rename(path)
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "pid": number}))
+    return path
+
+
+def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
+    store = ParameterStore({"prompt": "sea “deep” 海", "finish.bloom": 1.5, "out.blackout": True, "seed": 7})
+    store.update({"prompt.2.weight": 0.4, "quantise": "bar"})
+    state = state_of(store, "deep", 12.5)
+    path = crash(tmp_path, state)
+    assert find_crashed(tmp_path) == path and read(path) == state
+
+
+def test_it_writes_only_what_has_changed(tmp_path: Path) -> None:
+    store, noise = ParameterStore(), [0.0]
+    saver = Autosave(tmp_path, lambda: state_of(store, noise=noise[0]))
+    assert saver.look(0.0) and not saver.look(2.0)
+    noise[0] = 1.0
+    assert not saver.look(4.0), "it moves all the time"
+    store.set("finish.bloom", 1.0)
+    assert saver.look(6.0) and not saver.look(8.0)
+    noise[0] = 2.0
+    assert saver.look(6.0 + MOTION_EVERY)
+
+
+def test_a_clean_end_leaves_nothing_and_a_running_show_is_no_crash(tmp_path: Path) -> None:
+    with Autosave(tmp_path, lambda: state_of(ParameterStore())):
+        end = time.monotonic() + 10.0
+        while not list(tmp_path.glob("show-*.json")) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert list(tmp_path.glob("show-*.json")) and find_crashed(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_leaves_the_state_and_the_continued_one_is_removed(tmp_path: Path) -> None:
+    before = crash(tmp_path, state_of(ParameterStore()))
+    saver = Autosave(tmp_path, lambda: state_of(ParameterStore()), after=before)
+    with pytest.raises(RuntimeError), saver:
+        saver.look(0.0)
+        raise RuntimeError
+    (left,) = tmp_path.glob("show-*.json")
+    assert left != before
+
+
+def test_only_the_newest_crash_is_offered_and_none_from_yesterday(tmp_path: Path) -> None:
+    old, new = (crash(tmp_path, state_of(ParameterStore()), 99_999_990 + n) for n in range(2))
+    os.utime(old, (1000.0, 1000.0))
+    assert find_crashed(tmp_path) == new and not old.exists()
+    assert find_crashed(tmp_path, time.time() + KEPT_SECONDS + 10) is None and not new.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"values": 3}', '{"values": {"seed": []}, "motion": {}}', "[" * 99999]
+)
+def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "show-99999999.json"
+    path.write_text(text)
+    assert find_crashed(tmp_path) == path
+    with pytest.raises(ValueError, match="cannot be read") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_refuses_is_said_once(tmp_path: Path, messages: list[str]) -> None:
+    (tmp_path / "file").write_text("")
+    saver = Autosave(tmp_path / "file", lambda: state_of(ParameterStore({"seed": len(messages)})))
+    assert not saver.look(0.0) and not saver.look(100.0)
+    assert len(messages) == 1 and "cannot be written" in messages[0]
+
+
+@pytest.mark.slow
+def test_a_killed_show_continues(tmp_path: Path) -> None:
+    """A real process that gets SIGKILL; the next one says --resume, and one with it has the same parameters."""
+    arguments = ["--headless", "--audio", str(DEMO), "--mute", "--size", "256", "--accelerator", "eager", "--no-web"]
+    command = [sys.executable, "-m", "tpos_live", *arguments, "--osc-port", "9351"]
+    environment = {**os.environ, "TPOS_LIVE_STATE": str(tmp_path / "state")}
+    osc = SimpleUDPClient("127.0.0.1", 9351)
+
+    def start(*more: str) -> subprocess.Popen[str]:
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        return subprocess.Popen([*command, *more], cwd=tmp_path, env=environment, text=True, **streams)
+
+    def saved(process: subprocess.Popen[str], change: bool) -> dict[str, object]:
+        """What this process has saved, once the changes are in it."""
+        path = tmp_path / "state" / f"show-{process.pid}.json"
+        end = time.monotonic() + 90.0
+        while time.monotonic() < end and process.poll() is None:
+            if change:
+                osc.send_message("/tpos/prompt", "lava at night")
+                osc.send_message("/tpos/finish/bloom", 1.5)
+            if path.exists():
+                values = dict(read(path).values)
+                if (values["prompt"], values["finish.bloom"]) == ("lava at night", 1.5):
+                    return values
+            time.sleep(0.3)
+        raise AssertionError("not saved")
+
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(start())
+        stack.callback(first.kill)
+        before = saved(first, change=True)
+        first.send_signal(signal.SIGKILL)
+        first.communicate(timeout=20)
+        second = stack.enter_context(start("--seconds", "0.1"))
+        stack.callback(second.kill)
+        assert "start with --resume" in second.communicate(timeout=120)[1]
+        third = stack.enter_context(start("--resume"))
+        stack.callback(third.kill)
+        assert saved(third, change=False) == before and before["seed"] != 0
+        third.send_signal(signal.SIGTERM)
+        _, errors = third.communicate(timeout=30)
+    assert "continues the one that crashed" in errors and "Traceback" not in errors
+    assert not list((tmp_path / "state").glob("show-*.json")), "a clean end"

@@ -1,0 +1,158 @@
+"""The state of a running show on disk, so that `--resume` continues it after a crash.
+
+One file per process. It is written when something has changed, at most every EVERY seconds, and deleted by a clean end:
+a file whose process is gone is of a show that crashed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from tpos_live.core.atomic import write_text
+from tpos_live.core.errors import reason
+from tpos_live.core.parameter import ParameterError, Value
+from tpos_live.core.parameters import TABLE
+
+log = logging.getLogger(__name__)
+
+EVERY = 2.0
+"""Seconds between two looks for a change."""
+MOTION_EVERY = 30.0
+"""Seconds after which the noise position alone is a change: it moves all the time."""
+KEPT_SECONDS = 24 * 3600.0
+"""Age up to which a crashed show is offered."""
+MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady")
+"""Fields of FrameParams that a show begins with."""
+_NOT_KEPT = ("look.recall", "look.store", "look.delete", "midi.learn", "midi.forget", "out.record")
+SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in _NOT_KEPT)
+"""Parameters that are continued: all but commands, and a recording, which would begin a file that nobody asked for."""
+
+
+@dataclass(frozen=True)
+class ShowState:
+    """values: of SAVED. look: recalled last, "" for none. cue: number of the last cue, -1 for none. motion: MOTION."""
+
+    values: Mapping[str, Value]
+    look: str = ""
+    cue: int = -1
+    motion: Mapping[str, float] = field(default_factory=dict)
+
+
+class Autosave:
+    """A context manager: entering starts a thread that writes, leaving deletes the file, except after an
+    error that is none of ours.
+
+    Thread contract: `state` is called on the thread of its own and must not block.
+    """
+
+    def __init__(self, folder: Path, state: Callable[[], ShowState], after: Path | None = None) -> None:
+        """after: file of the crashed show that this one continues; deleted once this one is written."""
+        self._path = folder / f"show-{os.getpid()}.json"
+        self._state, self._after = state, after
+        self._written: ShowState | None = None
+        self._written_at = -math.inf
+        self._told = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="autosave", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(2.0)
+        ours = type(error).__module__.startswith("tpos_live.")  # told to a person, as a device that is not there
+        if error is None or ours or not isinstance(error, Exception):  # Ctrl-C is a clean end
+            self._path.unlink(missing_ok=True)
+
+    def look(self, now: float) -> bool:
+        """Write if something has changed; whether it did. now: seconds of any steady clock."""
+        state, before = self._state(), self._written
+        if before is not None:
+            same = (state.values, state.look, state.cue) == (before.values, before.look, before.cue)
+            if same and (state.motion == before.motion or now - self._written_at < MOTION_EVERY):
+                return False
+        self._written, self._written_at = state, now
+        try:
+            write_text(self._path, _text(state))
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                log.warning(f"{self._path}: cannot be written ({reason(error)}); after a crash --resume has nothing")
+            return False
+        if self._after is not None:
+            self._after.unlink(missing_ok=True)
+            self._after = None
+        return True
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.look(time.monotonic())
+            except Exception as error:  # the show goes on, and so does this thread
+                log.info(f"autosave: {error!r}")
+            if self._stop.wait(EVERY):
+                return
+
+
+def find_crashed(folder: Path, now: float | None = None) -> Path | None:
+    """The newest file of a show that did not end by itself; older ones are deleted. now: seconds since the epoch."""
+    now = time.time() if now is None else now
+    found = []
+    for path in folder.glob("show-*.json"):
+        try:
+            if not _is_running(path):
+                found.append((path.stat().st_mtime, path))
+        except OSError:  # it has just been deleted
+            continue
+    found.sort()
+    newest = found.pop() if found and now - found[-1][0] < KEPT_SECONDS else None
+    for _, path in found:
+        path.unlink(missing_ok=True)
+    return newest[1] if newest else None
+
+
+def read_state(path: Path) -> ShowState:
+    """The state in a file; values that this version does not know are left out. Raises ValueError in one line."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Value] = {}
+        for name, value in dict(data["values"]).items():
+            if name in SAVED:
+                values[name] = TABLE[name].parse(value)
+        motion = {name: float(dict(data["motion"])[name]) for name in MOTION}
+        if not all(map(math.isfinite, motion.values())):
+            raise ValueError("motion")
+        return ShowState(values, str(data["look"]), int(data["cue"]), motion)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, ParameterError) as error:
+        raise ValueError(f"{path}: the state of the last show cannot be read; it starts anew") from error
+
+
+def _text(state: ShowState) -> str:
+    data: dict[str, Any] = {"pid": os.getpid(), "born": psutil.Process().create_time()}
+    data |= {"look": state.look, "cue": state.cue, "motion": dict(state.motion), "values": dict(state.values)}
+    return json.dumps(data, ensure_ascii=True, indent=0)
+
+
+def _is_running(path: Path) -> bool:
+    """Whether the process that wrote the file lives; another one may have its number."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return abs(psutil.Process(int(data["pid"])).create_time() - float(data["born"])) < 2.0
+    except (ValueError, TypeError, KeyError, RecursionError, psutil.Error):
+        return False

@@ -1,0 +1,90 @@
+"""What a performer plays with besides the parameters: looks, changes on the bar, MIDI and Link, with one lifetime."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Self
+
+from tpos_live.control.beat_grid import BeatPosition
+from tpos_live.control.beat_source import BeatSource
+from tpos_live.control.link import Link
+from tpos_live.control.look_player import LookPlayer
+from tpos_live.control.midi_connection import MidiConnection
+from tpos_live.control.midi_mapper import MidiMapper
+from tpos_live.control.quantiser import release_due, waiting_text
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.looks import Show
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import Settings
+from tpos_live.features.features import Features
+from tpos_live.runtime.autosave import MOTION, SAVED, ShowState
+from tpos_live.runtime.show_keeper import ShowKeeper
+
+
+class Performance:
+    """A context manager; enter it before the audio starts. Thread contract: `step` on the display's thread; `state` and
+    `fields` from anywhere."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: ParameterStore,
+        passed: Callable[[], float],
+        saved: Callable[[Show], None] = lambda show: None,
+    ) -> None:
+        """passed: seconds between sound in the room and its arrival here. saved: called with each changed show.
+
+        Raises SettingsError for a show file that cannot be read.
+        """
+        self._store = store
+        self._keeper = ShowKeeper(settings.show.file)
+        self._saved = saved
+        self.looks = LookPlayer(store, self._keeper.show, self._save)
+        self._midi = MidiConnection(settings.midi.port)
+        self._link = Link(settings.link.on)
+        self._mapper = MidiMapper(self.looks, self._midi.inbox, self._midi.send)
+        self.beat_source = BeatSource((self._link, self._midi.clock), passed)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for part in (self._keeper, self._midi, self._link):
+                stack.enter_context(part)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def step(self, heard: Features, drops: int) -> None:
+        """Apply MIDI, recall what is due, and let what waited for the beat take effect. Once per refresh."""
+        now = time.perf_counter()
+        self._mapper.step(now)
+        self.looks.step(now, BeatPosition(heard.tempo, heard.beats, heard.bar_phase, drops))
+        release_due(self._store, self.looks.grid)
+
+    def _save(self, show: Show) -> None:
+        self._keeper.save(show)
+        self._saved(show)
+
+    def fields(self) -> dict[str, Any]:
+        """Fields of the Status."""
+        return {
+            "look": self.looks.shown,
+            "waiting": " · ".join(filter(None, (waiting_text(self._store), self.looks.waiting))),
+            "tempo_source": self.beat_source.name,
+            "midi": self._midi.described,
+        }
+
+    def state(self, params: FrameParams) -> ShowState:
+        """What a crashed show continues with."""
+        values = self._store.snapshot().values
+        motion = {name: float(getattr(params, name)) for name in MOTION}
+        return ShowState({name: values[name] for name in SAVED}, self.looks.shown, self.looks.cue, motion)
+
+    def resume(self, state: ShowState) -> None:
+        """Continue with a state. Before entering."""
+        self._store.update(state.values, at_once=True)
+        self.looks.shown, self.looks.cue = state.look, state.cue
