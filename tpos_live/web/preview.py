@@ -20,9 +20,11 @@ if TYPE_CHECKING:  # torch, which takes seconds
 log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
-_FEW_CORES = (os.cpu_count() or 1) <= 4
-WIDTH, FPS = (320, 10.0) if _FEW_CORES else (480, 15.0)
-"""Of the preview. One image takes 10 ms of a core at 320x180 and 22 ms at 480x270, which the engine also needs."""
+_CORES = os.cpu_count() or 1
+WIDTH = 320 if _CORES <= 4 else 480
+FPS = 6.0 if _CORES <= 2 else 10.0 if _CORES <= 4 else 15.0
+"""Of the preview. One image takes 5 ms of a core at 320x180 and 15 ms at 480x270. The engine computes on all cores, and
+its threads wait for each other: on two cores it loses twice the share that the preview takes of one."""
 THUMBNAIL: Size = (160, 90)
 _QUALITY = 75
 _MOST_WAITING = 8
@@ -101,8 +103,8 @@ class Preview:
     def _compose(self, shown: DisplayFrame, size: Size) -> bytes:
         from PIL import Image
 
-        compositor = self._compositor(size)
-        pixels = compositor.compose(shown.postfx, shown.newest, shown.previous)
+        # Without the frame before: at this rate a blend of both is not seen, and costs twice as much.
+        pixels = self._compositor(size).compose(replace(shown.postfx, mix=1.0), shown.newest)
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
         return file.getvalue()
