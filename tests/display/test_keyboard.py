@@ -21,6 +21,8 @@ CODES = {
     "space": 65,
     "up": 111,
     "down": 116,
+    "left": 113,
+    "right": 114,
     "f11": 95,
     "pageup": 112,
     "pagedown": 117,

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from tpos_live.audio.stderr_filter import quiet_stderr
 from tpos_live.core.optional_library import optional_library
 
 
@@ -68,7 +69,8 @@ class RtMidiPorts:
 
     def _made(self, kind: Callable[[], Any]) -> Any:
         try:
-            return kind()
+            with quiet_stderr():  # ALSA and RtMidi print several lines of their own
+                return kind()
         except Exception as error:  # the library raises its own kinds
             raise MidiPortError(f"this computer gives no MIDI ports ({str(error).strip()})") from error
 

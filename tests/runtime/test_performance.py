@@ -1,0 +1,42 @@
+"""What a performer plays with, in one lifetime: looks, changes on the bar, MIDI that is not there, a resumed state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.looks import Look, Show
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.core.show_file import read_show, write_show
+from tpos_live.features.features import Features
+from tpos_live.runtime.performance import Performance
+
+
+def test_a_look_is_stored_recalled_on_the_beat_and_kept(tmp_path: Path) -> None:
+    path, saved = tmp_path / "show.toml", list[Show]()
+    write_show(path, Show((Look("deep", {"prompt": "deep sea"}),)))
+    store = ParameterStore({"quantise": "beat"})
+    settings = load_settings({"show.file": str(path)}, here=tmp_path)
+    with Performance(settings, store, lambda: 0.0, saved.append) as performance:
+        performance.step(Features(tempo=120.0, beats=1), 0)
+        store.update({"look.recall": "deep", "look.fade": 0.0})
+        performance.step(Features(tempo=120.0, beats=1, beat_phase=0.5, bar_phase=0.1), 0)
+        assert performance.fields()["waiting"] == "look deep (next beat)"
+        performance.step(Features(tempo=120.0, beats=2, bar_phase=0.25), 0)
+        assert performance.fields() == {"look": "deep", "waiting": "", "tempo_source": "", "midi": ""}
+        store.set("look.store", "mine")
+        performance.step(Features(), 0)
+    assert [look.name for look in read_show(path).looks] == ["deep", "mine"] and len(saved) == 1
+
+
+def test_a_state_continues_in_another_session(tmp_path: Path) -> None:
+    settings = load_settings({}, here=tmp_path)
+    store, other = ParameterStore({"seed": 5}), ParameterStore()
+    before, after = (Performance(settings, one, lambda: 0.0) for one in (store, other))
+    store.update({"prompt": "sky", "prompt.2": "two", "prompt.2.weight": 0.5, "quantise": "4 bars"})
+    before.looks.shown, before.looks.cue = "deep", 3
+    state = before.state(FrameParams(noise_position=7.5))
+    after.resume(state)
+    assert after.state(FrameParams(noise_position=7.5)) == state and state.motion["noise_position"] == 7.5
+    assert (after.looks.shown, after.looks.cue, other.snapshot()["seed"]) == ("deep", 3, 5)
