@@ -59,6 +59,7 @@ class MidiMapper:
     _states: dict[MidiMapping, _State] = field(default_factory=dict)
     _by_controller: dict[tuple[str, Controller], list[MidiMapping]] = field(default_factory=dict)
     _halves: dict[Controller, int] = field(default_factory=dict)
+    _sent_version: int = -1
 
     def __post_init__(self) -> None:
         self._learn = MidiLearn(self.looks.store)
@@ -89,7 +90,7 @@ class MidiMapper:
         self._send_changed(now)
 
     def _index(self) -> None:
-        self._mappings = self.looks.show.midi
+        self._mappings, self._sent_version = self.looks.show.midi, -1
         self._states = {mapping: self._states.get(mapping, _State()) for mapping in self._mappings}
         self._by_controller = {}
         for mapping in self._mappings:
@@ -130,6 +131,7 @@ class MidiMapper:
         """A fader, knob or the button of a controller is at `code`."""
         state, share = self._states[mapping], code / STEPS[mapping.control.kind]
         last, state.share, state.shown, state.moved = state.share, share, code, now
+        self._sent_version = -1  # where it takes no hold, a motor fader goes back
         parameter = TABLE.get(mapping.target)
         rises = share >= 0.5 and last < 0.5
         if parameter is None or parameter.kind == "trigger":
@@ -168,15 +170,21 @@ class MidiMapper:
             fire(self.looks.store, mapping.target)
 
     def _send_changed(self, now: float) -> None:
-        snapshot, sent = self.looks.store.snapshot(), 0
+        snapshot, sent, later = self.looks.store.snapshot(), 0, False
+        if snapshot.version == self._sent_version:
+            return
         for mapping, state in self._states.items():
             parameter = TABLE.get(mapping.target)
-            if parameter is None or parameter.kind in ("trigger", "text") or now - state.moved < QUIET:
+            if parameter is None or parameter.kind in ("trigger", "text"):
+                continue
+            if now - state.moved < QUIET or sent >= MOST_SENT:
+                later = True
                 continue
             code = to_code(mapping.control, to_share(parameter, snapshot[parameter.name]))
-            if code != state.shown and sent < MOST_SENT:
+            if code != state.shown:
                 state.shown, sent = code, sent + 1
                 self.send(message(mapping.control, code))
+        self._sent_version = -1 if later else snapshot.version
 
 
 def _numbers(control: MidiControl) -> set[tuple[bool, Controller]]:
