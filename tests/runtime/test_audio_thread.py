@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from tpos_live.audio.demo import DEMO
@@ -14,6 +15,7 @@ from tpos_live.audio.files import read_audio
 from tpos_live.audio.source import Chunk
 from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
+from tpos_live.control.beat_source import BeatSource, ClockPosition
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
@@ -55,3 +57,27 @@ def test_nothing_depends_on_the_size_of_the_chunks() -> None:
     assert any(params.direction.scene for params in found[0].values())
     for seen in found[1:]:
         assert all(found[0][now] == params for now, params in seen.items())
+
+
+class _Clock:
+    """A clock of another program at 90 BPM."""
+
+    name = "Link"
+
+    def position(self, at: float) -> ClockPosition:
+        return ClockPosition(90.0, 1.5 * at)
+
+
+def test_a_clock_and_a_resumed_position_reach_the_modulation() -> None:
+    processor = AudioProcessor(RuleBasedEncoder(), beat_source=BeatSource((_Clock(),)))
+    processor.resume({"noise_position": 7.5, "pan_x": 1.0, "pan_y": 2.0, "zoom_steady": 3.0})
+    snapshot = ParameterStore().snapshot()
+    beats = []
+    for n in range(1, 201):  # 2 s
+        silence = np.zeros((480, 2), np.float32)
+        processor.process(Chunk(silence[:, 0], silence, captured_at=10.0 + n / 100), snapshot)
+        beats.append(processor.features.beats)
+    params = processor.frame_params.latest()
+    assert params is not None and 7.5 <= params.noise_position < 9.0 and params.zoom_steady == 3.0
+    assert (processor.features.tempo, processor.features.confidence) == (90.0, 1.0)
+    assert beats[-1] - beats[0] == 3 and processor.features.bar_phase == pytest.approx(18.0 / 4 % 1.0)
