@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from pages import OpenPage, open_page
@@ -19,7 +19,7 @@ from tpos_live.core.looks import Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.status import Status
-from tpos_live.web import hub
+from tpos_live.web import connections, hub
 from tpos_live.web.control_page import LARGEST_MESSAGE, ControlPage
 from tpos_live.web.page_files import FOLDER, page_files
 
@@ -162,6 +162,23 @@ def test_a_page_that_never_reads_is_disconnected_and_holds_nobody_up(stage, page
         assert any("does not read" in text for _level, text in good.log)
 
 
+def test_many_connections_that_ask_for_nothing(stage, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 3)
+    with ControlPage(stage.store, Status, port=-1) as page, ExitStack() as stack:
+        assert page.opened.wait(20)
+        idle = [stack.enter_context(socket.create_connection(("127.0.0.1", page.port), 20)) for _ in range(4)]
+        with suppress(ConnectionResetError):  # how it ends depends on the system
+            assert idle[-1].recv(1) == b""
+        idle[0].close()
+        deadline = time.monotonic() + 20
+        while True:  # the server has seen the end of one
+            try:
+                assert get(page, "/")[0] == 200
+                break
+            except (ConnectionError, urllib.error.URLError):
+                assert time.monotonic() < deadline
+
+
 def test_other_sites_are_refused(page) -> None:
     assert get(page, "/")[0] == 200
     assert get(page, "/", Host="evil.example:9080")[0] == 403  # DNS rebinding
@@ -213,6 +230,7 @@ def test_damaged_requests_do_not_disturb(stage, page, messages, capfd) -> None:
         b"\x00\xff\r\n\r\n",
         b"POST / HTTP/1.1\r\n" + own.encode() + b"Content-Length: 3\r\n\r\nabc",
         b"GET / HTTP/1.1\r\n\r\n",
+        f"GET / HTTP/1.1\r\n{own}{own}\r\n".encode(),
         b"GET " + b"/" * 20_000 + b" HTTP/1.1\r\n\r\n",
         b"GET http://[::1 HTTP/1.1\r\n" + own.encode() + b"\r\n",
         f"GET /socket HTTP/1.1\r\n{own}\r\n".encode(),

@@ -39,6 +39,13 @@ class Answers:
     tree: Callable[[str, str], dict[str, Any] | None] = lambda path, query: None
     open_tree: bool = False
 
+    def process_request(self, _connection: ServerConnection, request: Request) -> Response | None:
+        """`answer` for the server of the connection."""
+        try:
+            return self.answer(request)
+        except LookupError:  # a header that must be there once comes twice
+            return text(HTTPStatus.BAD_REQUEST, "a header comes twice")
+
     def answer(self, request: Request) -> Response | None:
         """The response to a request, None for one that may open a WebSocket."""
         try:

@@ -31,7 +31,6 @@ NAME = "tpos-live"
 LARGEST_MESSAGE = 65_536
 _LINES = 100
 """Messages that the page's log holds."""
-_MOST_CONNECTIONS = 200
 
 
 class ControlPage:
@@ -111,6 +110,7 @@ class ControlPage:
     async def _serve(self) -> None:
         from websockets.asyncio.server import serve  # 0.1 s, which no other thread must wait for
 
+        from tpos_live.web import connections
         from tpos_live.web.answers import Answers, is_page
         from tpos_live.web.hub import Hub
         from tpos_live.web.listeners import Listeners
@@ -129,7 +129,8 @@ class ControlPage:
             lambda connection: (hub if is_page(connection) else listeners).serve(connection),
             self.access.host,
             max(self._wanted, 0),
-            process_request=lambda connection, request: answers.answer(request),
+            process_request=answers.process_request,
+            create_connection=connections.limited(connections.MOST_CONNECTIONS),
             server_header=None,
             compression=None,
             max_size=LARGEST_MESSAGE,
