@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tpos_live.bench.findings import Finding
 from tpos_live.cli import doctor
-from tpos_live.cli.doctor import Finding, print_devices, run_doctor
+from tpos_live.cli.doctor import print_devices, run_doctor
 from tpos_live.diffusion.backends.registry import NAMES
 
 

@@ -5,35 +5,24 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import click
 
+from tpos_live.bench.findings import Finding, print_findings
 from tpos_live.core.errors import first_line
-
-
-@dataclass(frozen=True)
-class Finding:
-    """ok: True works, False the main job does not work without it, None optional and absent."""
-
-    topic: str
-    ok: bool | None
-    text: str
 
 
 def run_doctor() -> int:
     """Print one line a topic; 0 if the main job (image from sound) works, else 1."""
-    failed = False
+    return 0 if print_findings(_findings()) else 1
+
+
+def _findings() -> Iterator[Finding]:
     for check in CHECKS:
         try:
-            findings = list(check())
+            yield from list(check())
         except Exception as error:  # one check that fails must not stop the others
-            findings = [Finding(check.__name__.strip("_"), False, first_line(error, 200))]
-        for finding in findings:
-            mark = {True: "ok", False: "NO", None: "--"}[finding.ok]
-            click.echo(f"{mark:>3}  {finding.topic:<12} {finding.text}")
-            failed |= finding.ok is False
-    return int(failed)
+            yield Finding(check.__name__.strip("_"), False, first_line(error, 200))
 
 
 def print_devices() -> int:

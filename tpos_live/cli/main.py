@@ -14,7 +14,7 @@ import click
 from tpos_live import __version__
 from tpos_live.cli.exit import expected, leave
 from tpos_live.cli.lazy_group import LazyGroup
-from tpos_live.cli.options import FILE, IMAGE, SHOW, channels, checked, settings_from, with_options
+from tpos_live.cli.options import FILE, IMAGE, SHOW, SOUND, checked, settings_from, show_settings, with_options
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.setting_values import parse_size
 
@@ -25,11 +25,7 @@ LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "e
     cls=LazyGroup, lazy=LAZY, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="tpos-live")
-@click.option("--device", "sound_device", metavar="NAME|N", help='Input by name or number; "mic" = the default one.')
-@click.option("--audio", "sound_audio", metavar="FILE", help="Analyse and play this file instead of an input.")
-@click.option("--loop", "sound_loop", is_flag=True, default=None, help="Play the file of --audio again and again.")
-@click.option("--fallback", "sound_fallback", metavar="NAME|FILE", help="Input or file to use while the input is lost.")
-@click.option("--channels", "sound_channels", metavar="1,2", callback=channels, help="Channels to listen to.")
+@with_options(SOUND)
 @with_options(IMAGE)
 @with_options(SHOW)
 @click.option("--list-osc", is_flag=True, help="Print every OSC address and end.")
@@ -49,13 +45,7 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
 
         click.echo(table())
         return
-    if options["sound_audio"] and options["sound_device"]:
-        raise click.UsageError("--audio and --device exclude each other: one source at a time")
-    settings = settings_from(options)
-    if options["sound_loop"] and not settings.sound.audio:
-        raise click.UsageError("--loop is for a file; name it with --audio")
-    if options["sound_fallback"] and settings.sound.audio:
-        raise click.UsageError("--fallback is for an input; a file of --audio is never lost")
+    settings = show_settings(options)
     from tpos_live.runtime.run_session import run_live_session
 
     run_live_session(settings)
@@ -125,8 +115,28 @@ def devices() -> int:
 
 
 @cli.command()
-def doctor() -> int:
-    """Check the installation: what works, and what to install for the rest."""
+@click.option(
+    "--show", "trial", is_flag=True, help="Try tonight's settings: run the show, and say what would go wrong."
+)
+@click.option(
+    "--hours", type=click.FloatRange(0.1, 1000), help="Length of the show, for the space on the disk.  [default: 3]"
+)
+@click.option("--try", "seconds", type=click.FloatRange(2, 1e6), help="Seconds of the trial.  [default: 60]")
+@with_options(SOUND)
+@with_options(IMAGE)
+@with_options(SHOW)
+def doctor(trial: bool, hours: float | None, seconds: float | None, **options: Any) -> int:
+    """Check the installation: what works, and what to install for the rest.
+
+    With --show and the options of a show, the show is tried instead.
+    """
+    if trial:
+        settings = show_settings(options)
+        from tpos_live.bench.rehearsal import rehearse
+
+        return rehearse(settings, seconds or 60.0, hours or 3.0)
+    if any(value is not None for value in (hours, seconds, *options.values())):
+        raise click.UsageError("the options of a show go with --show")
     from tpos_live.cli.doctor import run_doctor
 
     return run_doctor()

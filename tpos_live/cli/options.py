@@ -61,6 +61,15 @@ IMAGE = [
     click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto or one of docs/engines.md's."),
     click.option("--config", type=FILE, help="Settings file, laid over ./config.toml."),
 ]
+SOUND = [
+    click.option(
+        "--device", "sound_device", metavar="NAME|N", help='Input by name or number; "mic" = the default one.'
+    ),
+    click.option("--audio", "sound_audio", metavar="FILE", help="Analyse and play this file instead of an input."),
+    click.option("--loop", "sound_loop", is_flag=True, default=None, help="Play the file of --audio again and again."),
+    click.option("--fallback", "sound_fallback", metavar="NAME|FILE", help="Input or file while the input is lost."),
+    click.option("--channels", "sound_channels", metavar="1,2", callback=channels, help="Channels to listen to."),
+]
 FPS_CAP = click.option(
     "--fps-cap", "engine_fps_cap", type=click.FloatRange(0, 1000), help="Maximum engine frames per second."
 )
@@ -109,6 +118,18 @@ def with_options(options: list[Callable[[F], F]]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def show_settings(options: dict[str, Any]) -> Settings:
+    """Settings of a show, from the options of SOUND, IMAGE and SHOW."""
+    if options["sound_audio"] and options["sound_device"]:
+        raise click.UsageError("--audio and --device exclude each other: one source at a time")
+    settings = settings_from(options)
+    if options["sound_loop"] and not settings.sound.audio:
+        raise click.UsageError("--loop is for a file; name it with --audio")
+    if options["sound_fallback"] and settings.sound.audio:
+        raise click.UsageError("--fallback is for an input; a file of --audio is never lost")
+    return settings
 
 
 def settings_from(options: dict[str, Any]) -> Settings:
