@@ -59,7 +59,7 @@ def test_several_hits_list_them_all() -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("wanted", ["theremin", 99, "99", -1, "-1", 3.5])
+@pytest.mark.parametrize("wanted", ["theremin", 99, "99", -1, "-1", 3.5, "--5", "²", "9" * 5000])
 def test_no_hit_lists_what_there_is(wanted: Any) -> None:
     with pytest.raises(AudioError, match=r"no input matches.*0 HDA Intel.*4 default"):
         find_input(wanted, LINUX)

@@ -164,6 +164,27 @@ def test_cues_go_in_their_order_with_their_own_fades(player: LookPlayer) -> None
     assert shown == ["Loud", "deep", "Loud"]
 
 
+def test_a_cue_is_recalled_by_its_number_with_its_own_fade(player: LookPlayer) -> None:
+    player.show = Show(LOOKS.looks, (Cue("loud", 0.0), Cue("deep", 1.0), Cue("loud", 0.0)))
+    player.store.update({"look.fade": 30.0, "look.cue": "2"})
+    run(player, (0, 2))
+    assert (player.shown, player.cue, player.store.snapshot()["look.cue"]) == ("deep", 1, "")
+    fire(player.store, "look.next")
+    run(player, (2, 3))
+    assert (player.shown, player.cue) == ("Loud", 2), "the next one follows it"
+
+
+@pytest.mark.parametrize("number", ["0", "4", "-1", "deep", "1.5", "²", "9" * 5000])
+def test_a_cue_that_does_not_exist_is_one_line(
+    player: LookPlayer, number: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    player.show = Show(LOOKS.looks, (Cue("loud"),) * 3)
+    player.store.set("look.cue", number)
+    run(player, (0, 1))
+    assert player.cue == -1 and player.shown == ""
+    assert next(record.message for record in caplog.records if "cue" in record.message).endswith("there are 3")
+
+
 @pytest.mark.parametrize("order", ["order", "random"])
 def test_the_autopilot_changes_every_few_bars_without_repeats(player: LookPlayer, order: str) -> None:
     player.store.update({"autopilot": True, "autopilot.bars": 4, "autopilot.order": order, "look.fade": 0.5})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 
 import pytest
 
-from tpos_live.core.parameter import Parameter, ParameterError
+from tpos_live.core.parameter import Parameter, ParameterError, whole_number
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
+from tpos_live.core.setting_values import parse_address, parse_channels, parse_screen
 from tpos_live.core.smoother import Smoother
 
 
@@ -111,3 +113,21 @@ def test_smoothing_does_not_depend_on_the_rate() -> None:
 
 def test_address() -> None:
     assert Parameter("a.b_c", "float", 0.0, "x").address == "/tpos/a/b_c"
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), (" 12 ", 12), ("-3", -3), ("007", 7), ("9" * 9, 999_999_999)])
+def test_a_whole_number_is_read(text: str, number: int) -> None:
+    assert whole_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "-", "--5", "5-", "+5", "1.5", "²", "٣", "1_000", "1 2", "9" * 10, "9" * 5000]
+)
+def test_what_only_looks_like_a_whole_number_is_none(text: str) -> None:
+    """Each of them once made int() raise where a digit had been seen, or was read as another number."""
+    assert whole_number(text) is None
+    with contextlib.suppress(ValueError):
+        assert parse_screen(text) == text.strip()
+    for parse in (parse_channels, lambda words: parse_address(f"host:{words}")):
+        with pytest.raises(ValueError, match="written"):
+            parse(text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tpos_live.audio.portaudio import WITHOUT, portaudio
 from tpos_live.audio.source import AudioError
+from tpos_live.core.parameter import whole_number
 
 DEFAULT = "mic"
 """The reserved word for the system's default input."""
@@ -78,8 +79,8 @@ def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None
     if wanted is None or str(wanted).strip().lower() in (DEFAULT, ""):
         return next((device for device in inputs if device.default_input), inputs[0])
     text = str(wanted).strip().lower()
-    if text.lstrip("-").isdigit():
-        hits = [device for device in inputs if device.index == int(text)]
+    if (number := whole_number(text)) is not None:
+        hits = [device for device in inputs if device.index == number]
     else:
         hits = [device for device in inputs if text in (device.name.lower(), device.full_name.lower())]
         hits = hits or [device for device in inputs if _matches(text, device)]

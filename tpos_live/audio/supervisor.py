@@ -12,6 +12,7 @@ from tpos_live.audio.fallback import FallbackInput
 from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts, can_be_opened
 from tpos_live.audio.source import AudioError, SourceState
 from tpos_live.core.messages import NOTICE
+from tpos_live.core.parameter import whole_number
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class Supervisor:
             self._known.set()
 
     def _opened(self, capture: Capture, now: float) -> None:
-        if isinstance(self._wanted, int) or str(self._wanted).isdigit():
+        if whole_number(str(self._wanted)) is not None:
             self._wanted = capture.full_name  # numbers change when devices come and go
         self._label = capture.name
         self._first, self._undo = capture, None

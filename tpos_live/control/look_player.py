@@ -15,7 +15,7 @@ from tpos_live.control.beat_grid import BeatGrid, BeatPosition
 from tpos_live.core.envelope import ease
 from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.parameter import Value, shorten
+from tpos_live.core.parameter import Value, shorten, whole_number
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import TABLE, Start
 from tpos_live.core.quantise import OFF, QUANTISE
@@ -114,10 +114,15 @@ class LookPlayer:
                     self._end()
                 elif name != "look.keep":
                     self._go(1 if name == "look.next" else -1, snapshot)
-        recalled, stored, deleted = (str(snapshot[f"look.{what}"]) for what in ("recall", "store", "delete"))
+        recalled, cue, stored, deleted = (
+            str(snapshot[f"look.{what}"]) for what in ("recall", "cue", "store", "delete")
+        )
         if recalled.strip():
             self.store.set("look.recall", "")
             self.recall(recalled, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
+        if cue.strip():
+            self.store.set("look.cue", "")
+            self._go_to(cue.strip(), snapshot)
         if stored.strip():
             self.store.set("look.store", "")
             self._store(stored, snapshot)
@@ -154,9 +159,7 @@ class LookPlayer:
         show = self.show
         if show.cues:
             begin = 0 if step > 0 else len(show.cues) - 1
-            self.cue = (self.cue + step) % len(show.cues) if self.cue >= 0 else begin
-            cue = show.cues[self.cue]
-            self._waiting = replace(cue, start=_start(snapshot, cue.start))
+            self._wait_for((self.cue + step) % len(show.cues) if self.cue >= 0 else begin, snapshot)
         elif show.looks:
             names = [look.name for look in show.looks]
             here = names.index(self.shown) if self.shown in names else (-1 if step > 0 else 0)
@@ -164,6 +167,20 @@ class LookPlayer:
             self._waiting = Cue(names[(here + step) % len(names)], snapshot["look.fade"], start)
         else:
             log.warning("there are no looks: L stores one")
+
+    def _go_to(self, number: str, snapshot: Snapshot) -> None:
+        """The cue of this number, from 1 on."""
+        count = len(self.show.cues)
+        wanted = whole_number(number)
+        if wanted is not None and 1 <= wanted <= count:
+            self._wait_for(wanted - 1, snapshot)
+        else:
+            log.warning(f"there is no cue {shorten(number)}; there are {count}")
+
+    def _wait_for(self, cue: int, snapshot: Snapshot) -> None:
+        self.cue = cue
+        chosen = self.show.cues[cue]
+        self._waiting = replace(chosen, start=_start(snapshot, chosen.start))
 
     def _fly(self, snapshot: Snapshot, bar: bool, dropped: bool) -> None:
         """Another look after so many bars, sooner at a drop."""

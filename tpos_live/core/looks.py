@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from tpos_live.core.midi_map import MidiMapping
-from tpos_live.core.parameter import Value
+from tpos_live.core.parameter import Value, whole_number
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE, Start
 
@@ -60,10 +60,8 @@ class Show:
         for look in self.looks:
             if look.name.lower() == wanted:
                 return look
-        # Only what Python reads as a number: "²" is a digit too, and thousands of digits are refused.
-        if wanted.isdecimal() and len(wanted) <= 9 and 1 <= int(wanted) <= len(self.looks):
-            return self.looks[int(wanted) - 1]
-        return None
+        number = whole_number(wanted)
+        return self.looks[number - 1] if number is not None and 1 <= number <= len(self.looks) else None
 
     def with_look(self, look: Look) -> Show:
         """With this look in place of the one of its name, or at the end."""

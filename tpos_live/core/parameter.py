@@ -110,6 +110,13 @@ def parse_number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def whole_number(text: str) -> int | None:
+    """The whole number of at most nine digits that a text is; None for anything else, "--5", "²" and "1.5" too."""
+    text = text.strip()
+    digits = text.removeprefix("-")
+    return int(text) if digits.isascii() and digits.isdecimal() and len(digits) <= 9 else None
+
+
 def shorten(value: object, most: int = 60) -> str:
     """A value as it would be written in Python, in one line that fits a message."""
     try:

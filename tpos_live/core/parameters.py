@@ -278,6 +278,8 @@ def _looks() -> Iterator[Parameter]:
     yield Parameter(
         "look.recall", _T, "", "recall a look by name or number; the text is empty again then", numbered=True
     )
+    text = "recall a cue by its number, from 1 on, with its own fade and start; the text is empty again then"
+    yield Parameter("look.cue", _T, "", text, numbered=True)
     yield Parameter("look.store", _T, "", "store what is shown as a look of this name; + finds a free name")
     yield Parameter("look.delete", _T, "", "delete a look by name or number", numbered=True)
     yield Parameter("look.next", _X, False, "the next cue, or the next look where there are no cues")

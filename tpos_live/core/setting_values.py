@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from tpos_live.core.parameter import shorten, whole_number
 from tpos_live.core.parameters import TABLE
 
 
@@ -30,19 +31,21 @@ def parse_address(text: str) -> tuple[str, int]:
     if not text:
         return ("", 0)
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+    number = whole_number(port)
+    if not colon or not host or number is None or not 0 < number < 65536:
         raise ValueError("a reply address is written HOST:PORT, for example 127.0.0.1:9001")
-    return host, int(port)
+    return host, number
 
 
 def parse_screen(text: str) -> int | str:
     """ "1" is the number 1, "HDMI-1" a name, "" too. Raises ValueError."""
-    if not text.strip().lstrip("-").isdigit():
+    number = whole_number(text)
+    if number is None:
         return text.strip()
     most = TABLE["out.screen"].high
-    if not 0 <= int(text) <= most:
+    if not 0 <= number <= most:
         raise ValueError(f"a screen is a name, or a number from 0 to {most:g}")
-    return int(text)
+    return number
 
 
 def _output_size(text: str) -> None:
@@ -78,10 +81,10 @@ def parse_network(text: str) -> None:
 
 def parse_channels(text: str) -> list[int]:
     """ "1,2" as [1, 2]. Raises ValueError with what is wrong."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise ValueError(f'channels are written 1 or 1,2 and count from 1, not "{text}"')
-    return check_channels([int(part) for part in parts])
+    numbers = [number for part in text.split(",") if (number := whole_number(part)) is not None]
+    if len(numbers) <= text.count(","):
+        raise ValueError(f"channels are written 1 or 1,2 and count from 1, not {shorten(text)}")
+    return check_channels(numbers)
 
 
 def check_channels(channels: list[int]) -> list[int]:

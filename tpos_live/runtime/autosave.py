@@ -35,7 +35,7 @@ KEPT_SECONDS = 24 * 3600.0
 """Age up to which a crashed show is offered."""
 MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady")
 """Fields of FrameParams that a show begins with."""
-_NOT_KEPT = ("look.recall", "look.store", "look.delete", "midi.learn", "midi.forget", "out.record")
+_NOT_KEPT = ("look.recall", "look.cue", "look.store", "look.delete", "midi.learn", "midi.forget", "out.record")
 SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in _NOT_KEPT)
 """Parameters that are continued: all but commands, and a recording, which would begin a file that nobody asked for."""
 

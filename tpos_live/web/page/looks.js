@@ -70,8 +70,8 @@ function storing(show) {
 function drawCues(show, cues) {
   const box = document.getElementById("cues");
   box.hidden = !cues.length;
-  const items = cues.map(([look, fade, start]) =>
-    make("li", {}, make("button", { type: "button", class: "cue", onclick: () => show.set("look.recall", look) }, make("span", {}, look), make("span", { class: "quiet" }, `${fade} s · ${start}`))),
+  const items = cues.map(([look, fade, start], index) =>
+    make("li", {}, make("button", { type: "button", class: "cue", onclick: () => show.set("look.cue", String(index + 1)) }, make("span", {}, look), make("span", { class: "quiet" }, `${fade} s · ${start}`))),
   );
   box.querySelector("ol").replaceChildren(...items);
 }
