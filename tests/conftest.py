@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fakes import fast, own_process, workers
@@ -12,7 +14,8 @@ from fakes.messages import heard_messages
 from fakes.one_thread import one_thread as one_thread
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TPOS_LIVE_STATE", tempfile.mkdtemp(prefix="tpos-live-state-"))  # not the user's own shows
+STATES = Path(tempfile.mkdtemp(prefix="tpos-live-state-"))
+"""A folder of states for each test: no show finds the user's own, or one that another test has killed."""
 
 pytest_plugins = ["fakes.engines"]
 
@@ -41,6 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    os.environ["TPOS_LIVE_STATE"] = str(STATES / hashlib.sha256(item.nodeid.encode()).hexdigest()[:20])
     if workers.in_worker(item.config):
         workers.give_way(item, fast.HEAVY)
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import torch
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.core.errors import EngineError
+from tpos_live.core.paths import shipped
 from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.metadata import EngineMetadata
@@ -241,3 +244,21 @@ def test_many_texts_are_read_as_each_alone(request: pytest.FixtureRequest, kind:
     assert states.shape == (len(texts), engine.text_tokens, engine.token_dim) and states.dtype == engine.dtype
     for n in (0, 1, 2, 31, 32, 42):
         assert torch.allclose(states[n], engine.encode(texts[n]), atol=1e-5)
+
+
+def test_engines_load_at_the_same_time(tmp_path: Path) -> None:
+    """The libraries' loaders change PyTorch for all threads: without a lock another engine's weights came out empty."""
+    folders = [shipped("engines") / "ember", make_tiny_engine(tmp_path, "sd-turbo", vae="kl")]
+    begin = threading.Barrier(6)
+
+    def load(number: int) -> Engine:
+        begin.wait(30)
+        engine = load_engine(folders[number % 2], "cpu")
+        assert engine.unet is not None and engine.encode("fire") is not None
+        return engine
+
+    with ThreadPoolExecutor(6) as pool:
+        for engine in pool.map(load, range(6)):
+            for part in (engine.unet, engine.vae):
+                assert not any(weight.is_meta for weight in part.parameters())
+    assert os.environ.get("HF_HUB_OFFLINE") == "1", "as the tests began"

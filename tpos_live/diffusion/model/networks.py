@@ -29,6 +29,9 @@ _ADDED_FACTS = ("addition_time_embed_dim", "projection_class_embeddings_input_di
 """And of a UNet that wants a pooled embedding."""
 
 
+LOADING = threading.RLock()
+"""Held while a module is made and filled. The libraries' loaders change PyTorch for the whole process meanwhile: what
+another thread makes then has no weights ("meta tensors")."""
 LARGEST = 2.0**14
 """No trained weight is larger."""
 _UNUSED: dict[str, tuple[str, ...]] = {"unet": (), "vae": ("encoder.", "quant_conv."), "text": ("pooler.",)}
@@ -214,18 +217,19 @@ def _class_of(name: str) -> Any:
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """No library asks the network while an engine loads."""
+    """No library asks the network while an engine loads; one thread at a time, see LOADING."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with LOADING:
+        before = {name: os.environ.get(name) for name in names}
+        os.environ.update(dict.fromkeys(names, "1"))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
 @contextlib.contextmanager
