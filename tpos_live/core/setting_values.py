@@ -81,8 +81,9 @@ def parse_network(text: str) -> None:
 
 def parse_channels(text: str) -> list[int]:
     """ "1,2" as [1, 2]. Raises ValueError with what is wrong."""
-    numbers = [number for part in text.split(",") if (number := whole_number(part)) is not None]
-    if len(numbers) <= text.count(","):
+    parts = [whole_number(part) for part in text.split(",")]
+    numbers = [number for number in parts if number is not None and number >= 0]
+    if len(numbers) < len(parts):
         raise ValueError(f"channels are written 1 or 1,2 and count from 1, not {shorten(text)}")
     return check_channels(numbers)
 
