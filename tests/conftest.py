@@ -14,6 +14,8 @@ from fakes.messages import heard_messages
 from fakes.one_thread import one_thread as one_thread
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# librosa's compiled functions: two test processes that write one cache at the same time damage it, and Python crashes.
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="tpos-live-numba-")
 STATES = Path(tempfile.mkdtemp(prefix="tpos-live-state-"))
 """A folder of states for each test: no show finds the user's own, or one that another test has killed."""
 
