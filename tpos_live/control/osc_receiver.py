@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import socket
 import sys
@@ -15,12 +14,14 @@ from types import TracebackType
 from tpos_live.control.osc_backlog import Backlog
 from tpos_live.control.osc_router import Datagram
 from tpos_live.control.osc_senders import AllowList
+from tpos_live.core.network import why_not_listening
 
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 4 << 20
 """Requested receive buffer: room for bursts while the process is busy."""
 _MAX_DATAGRAM = 65_535
+_TAKEN = "close that program or choose another port with --osc-port"
 _STOP = b""
 _SLICE = 16
 _PAUSE = 0.0015
@@ -94,7 +95,7 @@ class Receiver:
             self._socket.bind((self.host, self.port))
         except OSError as error:
             self._socket.close()
-            raise OscError(_why(error, self.host, self.port)) from error
+            raise OscError(f"no OSC: {why_not_listening(error, self.host, self.port, '--osc', _TAKEN)}") from error
         self.port = self._socket.getsockname()[1]
         self._threads = [
             threading.Thread(target=self._receive, name="osc-receive", daemon=True),
@@ -138,15 +139,3 @@ class Receiver:
                     log.info(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
                 failed = True
             time.sleep(_PAUSE)
-
-
-def _why(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) in (10013, 10048):
-        reason = f"port {port} is taken by another program"
-        remedy = "close that program or choose another port with --osc-port"
-    elif error.errno == errno.EACCES:
-        reason, remedy = f"port {port} is not allowed", "choose one above 1023 with --osc-port"
-    else:
-        reason = f"cannot listen on {host}:{port} ({error.strerror or error})"
-        remedy = "use an address of this machine, or 0.0.0.0 for all, with --osc-host"
-    return f"no OSC: {reason}; {remedy}"

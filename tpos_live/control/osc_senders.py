@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tpos_live.core.network import is_loopback
 from tpos_live.core.parameter import shorten
 
 log = logging.getLogger(__name__)
@@ -15,14 +16,6 @@ BURST, PER_SECOND = 64, 32
 """Answers that a host on another machine gets at once, and in the long run. A question of 20 bytes with a pattern has
 hundreds of answers, and its sender's address can be forged: without a limit the show would amplify an attack."""
 _MOST_HOSTS = 1024
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a sender is on this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class AllowList:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from tpos_live.core.network import is_loopback
 
 FOREIGN = "this address belongs to another site's page; open the control page by its own address"
 NO_TOKEN = "open the address as the terminal prints it, with its token"
@@ -41,16 +42,6 @@ class Access:
     def allows(self, token: str) -> bool:
         """Whether a request with this token may go on."""
         return not self.token or secrets.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
-
-
-def is_loopback(host: str) -> bool:
-    """True for an address or a name that only this machine reaches."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _name(host: str) -> str:

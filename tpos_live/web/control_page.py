@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import itertools
 import logging
@@ -16,9 +15,10 @@ from typing import Any, Self
 
 from tpos_live.core.looks import Show
 from tpos_live.core.messages import LineHandler, handling
+from tpos_live.core.network import is_loopback, why_not_listening
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.web.access import Access, is_loopback
+from tpos_live.web.access import Access
 from tpos_live.web.announcement import announce
 from tpos_live.web.oscquery import answer, host_info
 from tpos_live.web.page_state import Line, PageState, page_status
@@ -28,6 +28,7 @@ from tpos_live.web.thumbnails import Thumbnails
 log = logging.getLogger(__name__)
 
 NAME = "tpos-live"
+_TAKEN = "close that program, or choose another port with --web-port or none with --no-web"
 LARGEST_MESSAGE = 65_536
 _LINES = 100
 """Messages that the page's log holds."""
@@ -100,7 +101,7 @@ class ControlPage:
         try:
             asyncio.run(self._serve())
         except OSError as error:
-            log.info(_why(error, self.access.host, self._wanted))
+            log.info(f"no control page: {why_not_listening(error, self.access.host, self._wanted, '--web', _TAKEN)}")
         except Exception as error:  # the show goes on without the page
             log.info(f"no control page: {error!r}")
         finally:
@@ -218,15 +219,3 @@ def _own_address() -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return "127.0.0.1"
-
-
-def _why(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) in (10013, 10048):
-        reason = f"port {port} is taken by another program"
-        remedy = "close that program, or choose another port with --web-port or none with --no-web"
-    elif error.errno == errno.EACCES:
-        reason, remedy = f"port {port} is not allowed", "choose one above 1023 with --web-port"
-    else:
-        reason = f"cannot listen on {host}:{port} ({error.strerror or error})"
-        remedy = "use an address of this machine, or 0.0.0.0 for all, with --web-host"
-    return f"no control page: {reason}; {remedy}"

@@ -1,0 +1,29 @@
+"""Addresses and ports that a show listens on: which are this machine's alone, and why one cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address or a name that only this machine reaches."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def why_not_listening(error: OSError, host: str, port: int, option: str, taken: str) -> str:
+    """Why host:port could not be opened, and the remedy, in one line. option: "--osc" for --osc-host and --osc-port.
+    taken: what to do where another program has the port."""
+    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) in (10013, 10048):
+        reason, remedy = f"port {port} is taken by another program", taken
+    elif error.errno == errno.EACCES:
+        reason, remedy = f"port {port} is not allowed", f"choose one above 1023 with {option}-port"
+    else:
+        reason = f"cannot listen on {host}:{port} ({error.strerror or error})"
+        remedy = f"use an address of this machine, or 0.0.0.0 for all, with {option}-host"
+    return f"{reason}; {remedy}"
