@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -14,8 +13,8 @@ from fakes.full_disk import full_disk
 from images import flat
 from test_video import frames_of, sound_of
 
-from tpos_live.display import disk_watch
 from tpos_live.display import recorder as recorder_module
+from tpos_live.display.disk_watch import DiskWatch
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.recorder import Recorder
 from tpos_live.display.video import VideoWriter
@@ -320,17 +319,39 @@ def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypa
 
 
 def test_little_disk_is_said_before_it_is_full(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
-    free = [1e9]
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[0]))
-    assert disk_watch.shutil is shutil
+    free = [5.1e9]
     made = Made(monkeypatch, 0.016)
+    watch = made.recorder.disk = DiskWatch(lambda folder: SimpleNamespace(free=free[0]))
     made.run(10.0)
-    assert made.recorder.disk.minutes_left == pytest.approx(1e9 / (4 * 48000) / 60, rel=0.1) and messages == []
-    free[0] = 5 * 60 * 4 * 48000.0
-    made.run(20.0)
-    free[0] /= 5
-    made.run(30.0)
-    assert ["full in 5" in messages[0], "full in 1" in messages[1], len(messages)] == [True, True, 2]
+    assert watch.minutes_left == pytest.approx(5.1e9 / (4 * 48000) / 60, rel=0.1) and messages == []
+    minute = 60 * 4 * 48000.0
+    for seconds, left in ((20.0, 4.9e9), (30.0, 4.8e9), (40.0, 5 * minute), (50.0, minute), (60.0, minute / 2)):
+        free[0] = left
+        made.run(seconds)
+    assert [word in line for word, line in zip(("4.9 GB", "full in 5", "full in 1"), messages, strict=True)] == 3 * [
+        True
+    ]
+
+
+def test_a_disk_with_all_warnings_at_once_says_one_line(tmp_path: Path, messages: list[str]) -> None:
+    free = [1e9]
+    watch = DiskWatch(lambda folder: SimpleNamespace(free=free[0]))
+    for second in range(10, 100, 10):
+        watch.look(second, tmp_path, 60.0, 200_000_000)  # 3.3 MB a second: 5 minutes
+    assert len(messages) == 1 and "1.0 GB" in messages[0] and "5.0 minutes" in messages[0] and not watch.full
+    free[0] = 0.2e9
+    watch.look(200.0, tmp_path, 60.0, 200_000_000)
+    assert watch.full and len(messages) == 2
+
+
+def test_a_file_that_is_removed_while_it_is_written_fails_at_once(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.mp4", clock=lambda: 20 * time.perf_counter())  # `feed` is faster than real time
+    recorder.open((160, 90))
+    feed(recorder, 3.0)
+    (tmp_path / "a.part.mp4").unlink()
+    feed(recorder, 3.0, start=103.0)
+    recorder.close()
+    assert "a.part.mp4 is gone" in recorder.error and "\n" not in recorder.error and not list(tmp_path.iterdir())
 
 
 def test_it_asks_for_a_constant_rate_whatever_the_display(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +17,13 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from fakes.full_disk import full_disk
 
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import RecordSettings
 from tpos_live.display.errors import DisplayError
-from tpos_live.runtime.recordings import check_recording
+from tpos_live.runtime.recordings import Recordings, check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_registry import StatusRegistry
 
@@ -39,6 +42,88 @@ class Stage:
 
     def next_screen(self) -> int:
         return 0
+
+
+class Disk:
+    """Free bytes by folder."""
+
+    def __init__(self, **free: float) -> None:
+        self.free = free
+
+    def __call__(self, folder: Path) -> Any:
+        return SimpleNamespace(free=self.free[folder.name])
+
+
+def record_in_two_folders(tmp_path: Path, disk: Disk) -> tuple[Recordings, Stage]:
+    """A recording in `first` that is a second and a half long."""
+    for name in disk.free:
+        (tmp_path / name).mkdir()
+    recordings, stage = (
+        Recordings(str(tmp_path / "first" / "a.mp4"), spare=str(tmp_path / "spare"), usage=disk),
+        Stage(),
+    )
+    assert recordings.begin((64, 64), stage.outputs)
+    feed(recordings, stage, 1.5)
+    return recordings, stage
+
+
+def feed(recordings: Recordings, stage: Stage, seconds: float) -> None:
+    """Frames and sound of so many seconds, in real time."""
+    begin = time.perf_counter()
+    for k in range(round(seconds * 30)):
+        time.sleep(max(begin + k / 30 - time.perf_counter(), 0))
+        for output in stage.outputs:
+            output.send(np.full((64, 64, 3), k, np.uint8), begin + k / 30)
+        recordings.add_audio(SimpleNamespace(stereo=np.zeros((1600, 2), np.float32), captured_at=begin + (k + 1) / 30))  # type: ignore[arg-type]
+
+
+def look_until(recordings: Recordings, stage: Stage, done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < end
+        recordings.look((64, 64), stage.outputs)
+        feed(recordings, stage, 0.1)
+
+
+def length(path: Path) -> float:
+    with av.open(str(path)) as file:
+        return (file.duration or 0) / 1e6
+
+
+def test_a_recording_goes_on_elsewhere_before_its_disk_is_full(tmp_path: Path, messages: list[str]) -> None:
+    disk = Disk(first=9e9, spare=2e9)
+    recordings, stage = record_in_two_folders(tmp_path, disk)
+    assert recordings.look((64, 64), stage.outputs) and len(stage.outputs) == 1
+    disk.free["first"] = 0.2e9
+    look_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
+    feed(recordings, stage, 1.0)
+    recordings.close(stage.outputs)
+    assert length(tmp_path / "first" / "a.mp4") > 1.4 and length(tmp_path / "spare" / "a.mp4") > 0.9
+    assert recordings.failures == [] and any("goes on in" in line for line in messages)
+
+
+def test_a_recording_whose_folder_is_removed_goes_on_elsewhere(tmp_path: Path) -> None:
+    recordings, stage = record_in_two_folders(tmp_path, Disk(first=9e9, spare=2e9))
+    shutil.rmtree(tmp_path / "first")
+    look_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
+    feed(recordings, stage, 1.0)
+    recordings.close(stage.outputs)
+    assert length(tmp_path / "spare" / "a.mp4") > 0.9
+    assert len(recordings.failures) == 1 and "is gone" in recordings.failures[0], "and what is lost is said"
+
+
+def test_without_another_folder_it_writes_to_the_end(tmp_path: Path) -> None:
+    disk = Disk(first=9e9, spare=0.5e9)
+    recordings, stage = record_in_two_folders(tmp_path, disk)
+    disk.free["first"] = 0.2e9
+    recorder = recordings._recorder
+    assert recorder is not None
+    look_until(recordings, stage, lambda: recorder.disk.full and recordings._search is not None)
+    look_until(recordings, stage, lambda: not recordings._search.searching)  # type: ignore[union-attr]
+    assert recordings.look((64, 64), stage.outputs) and recordings._recorder is recorder
+    full_disk(recorder._writer)  # type: ignore[arg-type]
+    look_until(recordings, stage, lambda: not recordings.running)
+    assert not stage.outputs and "No space left" in recordings.lost
 
 
 def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, ParameterStore, StatusRegistry]:
@@ -140,6 +225,7 @@ def test_a_recording_without_sound_is_a_loss_but_a_key_pressed_twice_is_not(tmp_
         (RecordSettings(file="a.avi"), ".avi"),
         (RecordSettings(file="song.mp4"), "is the file that is read"),
         (RecordSettings(folder="no"), "does not exist"),
+        (RecordSettings(spare="no"), "does not exist"),
     ],
 )
 def test_what_cannot_be_recorded_is_said_before_the_show(
@@ -199,7 +285,8 @@ def test_a_full_disk_does_not_end_the_show_and_is_told_at_its_end(tmp_path: Path
     soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 60, 2)), 48_000)
     command = [sys.executable, "-c", _FULL, "--audio", "noise.wav", "--mute"]
     command += ["--record", "a.mp4", *SMALL]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "HOME": str(tmp_path / "none")}  # a recording that is cut goes on there
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     lines = []
     for line in process.stderr:

@@ -30,10 +30,12 @@ def settings_of(turbo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("DISPLAY", raising=False)
     soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 120, 2)), 48_000)
     (tmp_path / "out").mkdir()
+    (tmp_path / "spare").mkdir()
     return {
         "engine.name": str(turbo_folder), "engine.accelerator": "eager", "engine.size": "64", "engine.threads": 1,
         "sound.audio": str(tmp_path / "noise.wav"), "sound.mute": True, "window.headless": True, "osc.port": 0,
         "record.resolution": "{}x{}".format(*SIZE), "record.folder": str(tmp_path / "out"),
+        "record.spare": str(tmp_path / "spare"),
     }  # fmt: skip
 
 
@@ -119,7 +121,8 @@ def test_a_snapshot_that_cannot_be_written_is_told_and_the_show_goes_on(
 def test_a_recorder_that_fails_in_the_middle_does_not_end_the_show(
     session: LiveSession, tmp_path: Path, messages: list[str]
 ) -> None:
-    """The disk is full after a second; what was written is kept, the loss is told, and the next recording works."""
+    """The disk is full after a second; what was written is kept, the loss is told, and the recording goes on in the
+    spare folder. The next one is in its own folder again."""
     session.store.set("out.record", True)
     run_until(session, lambda status: status.record_seconds > 1.0)
     (recorder,) = (output for output in session.display.outputs if isinstance(output, Recorder))
@@ -128,18 +131,20 @@ def test_a_recorder_that_fails_in_the_middle_does_not_end_the_show(
     full_disk(writer)
     status = run_until(session, lambda status: bool(status.record_error), 60.0)
     assert "No space left" in status.record_error and status.message == status.record_error
-    run_until(session, lambda _: not session.store.snapshot()["out.record"])
-    assert not session.display.outputs and session.controls.recordings.failures == [status.record_error]
+    run_until(session, lambda status: "spare" in status.recording and status.record_seconds > 0.5)
+    assert session.store.snapshot()["out.record"] and session.controls.recordings.failures == [status.record_error]
     renderer = session.renderer
     assert renderer is not None
     drawn = renderer.drawn
     run_until(session, lambda _: renderer.drawn > drawn)
+    session.store.set("out.record", False)
+    run_until(session, lambda _: bool(list((tmp_path / "spare").glob("tpos-*.mp4"))))
     session.store.trigger("out.acknowledge")
     run_until(session, lambda status: not status.record_error)
     session.store.set("out.record", True)
     run_until(session, lambda status: status.record_seconds > 0.5)
     session.store.set("out.record", False)
-    run_until(session, lambda _: bool(lines_of(messages, "recorded ")))
+    run_until(session, lambda _: len(lines_of(messages, "recorded ")) == 2)
     assert sorted(path.suffixes for path in (tmp_path / "out").iterdir()) == [[".mp4"], [".part", ".mp4"]]
 
 

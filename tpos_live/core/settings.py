@@ -63,6 +63,7 @@ class RecordSettings(_Section):
 
     file: str = Field("", description='record the show to this .mp4 from the start; "" = no')
     folder: str = Field("", description='where recordings and snapshots go; "" = the current folder')
+    spare: str = Field("", description='where a recording goes on when its disk is full or gone; "" = your home folder')
     fps: int = Field(30, ge=1, le=120, description="frames per second of a recording")
     resolution: OutputSize = Field("1280x720", description="size of a recording without a window, and of `render`")
 

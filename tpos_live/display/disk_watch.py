@@ -1,10 +1,14 @@
-"""How long the disk lasts for a file that grows, and a message before it is full."""
+"""How long the disk lasts for a file that grows, and messages before it is full."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
+
+from tpos_live.display.errors import DisplayError
 
 log = logging.getLogger(__name__)
 
@@ -12,29 +16,62 @@ LOOK = 2.0
 """Seconds between checks of the disk."""
 SHORT = (10.0, 2.0)
 """Minutes of free disk at which a message warns."""
+LITTLE = 5e9
+"""Free bytes at which a message warns."""
+RESERVE = 0.3e9
+"""Free bytes below which a recording goes on elsewhere, if it can."""
+
+
+class Usage(Protocol):
+    """What is used of `shutil.disk_usage`: bytes."""
+
+    @property
+    def free(self) -> int: ...
+
+
+DiskUsage = Callable[[Path], Usage]
 
 
 class DiskWatch:
-    """Belongs to the thread that writes; `minutes_left` may be read from anywhere."""
+    """Belongs to the thread that writes; the attributes may be read from anywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, usage: DiskUsage = shutil.disk_usage) -> None:
         self.minutes_left = 0.0
         """Minutes until the disk is full, at the file's size so far; 0 while unknown."""
+        self.full = False
+        """Less than RESERVE is free."""
+        self._usage = usage
         self._looked = 0.0
         self._warned = len(SHORT) * [False]
+        self._little = False
 
-    def look(self, now: float, folder: Path, seconds: float, written: int) -> None:
-        """Check every LOOK seconds. now: seconds of any clock. seconds: length of what was written to `folder`, so many
-        bytes."""
+    def look(self, now: float, path: Path, seconds: float, written: int) -> None:
+        """Check every LOOK seconds. now: seconds of any clock. path: the file, so many bytes and seconds long.
+
+        Raises DisplayError if the file is gone.
+        """
         if now - self._looked <= LOOK:
             return
         self._looked = now
+        if not path.exists():  # a removed file can still be written on most systems, and is lost when it is closed
+            raise DisplayError(f"{path} is gone: its folder or its disk was removed")
         if seconds < LOOK or not written:
             return
-        left = shutil.disk_usage(folder).free * seconds / written / 60
+        free = self._usage(path.parent).free
+        self.full = free < RESERVE
+        left = free * seconds / written / 60
         self.minutes_left = max(left, 0.01)
-        for i, limit in enumerate(SHORT):
-            if left < limit and not self._warned[i]:
-                self._warned[i] = True
-                log.warning(f"recording: the disk is full in {left:.1f} minutes; make room, or end the recording")
-                break
+        self._warn(free, left)
+
+    def _warn(self, free: float, minutes: float) -> None:
+        reached = [i for i, limit in enumerate(SHORT) if minutes < limit and not self._warned[i]]
+        little = free < LITTLE and not self._little
+        if not reached and not little:
+            return
+        for i in reached[:1]:
+            self._warned[i] = True
+        self._little = self._little or free < LITTLE
+        lasts = f"{minutes:.1f} minutes" if minutes < 100 else f"{minutes / 60:.0f} hours"
+        log.warning(
+            f"recording: {free / 1e9:.1f} GB are free, the disk is full in {lasts}; make room, or end the recording"
+        )

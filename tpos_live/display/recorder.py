@@ -57,7 +57,13 @@ class Recorder:
     name = "recorder"
 
     def __init__(
-        self, path: Path, fps: float = 30.0, *, rate: int = RATE, clock: Callable[[], float] = time.perf_counter
+        self,
+        path: Path,
+        fps: float = 30.0,
+        *,
+        rate: int = RATE,
+        clock: Callable[[], float] = time.perf_counter,
+        disk: DiskWatch | None = None,
     ) -> None:
         """clock: that of the timestamps."""
         self.fps, self.error = fps, ""
@@ -74,7 +80,7 @@ class Recorder:
         self._writer: VideoWriter | None = None
         self._rate_meter, self._rate_now, self._lag = Meter(2.0), 0.0, 0.0
         self._busy_since = self._written_at = 0.0
-        self.disk = DiskWatch()
+        self.disk = disk or DiskWatch()
 
     @property
     def room(self) -> int:
@@ -194,9 +200,9 @@ class Recorder:
 
     def _fail(self, why: str) -> None:
         writer = self._writer
-        kept = (
-            f"; {hms(self.seconds)} of it are in {writer.part}" if writer is not None and writer.frames_written else ""
-        )
+        kept = ""
+        if writer is not None and writer.frames_written and writer.part.exists():
+            kept = f"; {hms(self.seconds)} of it are in {writer.part}"
         self.error = f"recording lost: {why}{kept}"
 
     def _run(self, writer: VideoWriter) -> None:
@@ -245,10 +251,8 @@ class Recorder:
             return pixels
         if size != self._other:
             self._other = size
-            log.log(
-                NOTICE,
-                f"recording: the window is {size[0]}x{size[1]} now, the file stays {self._size[0]}x{self._size[1]}",
-            )
+            new, old = (f"{width}x{height}" for width, height in (size, self._size))
+            log.log(NOTICE, f"recording: the window is {new} now, the file stays {old}")
         return fit(pixels, self._size)
 
     def _take_sound(self) -> list[np.ndarray]:
@@ -276,7 +280,7 @@ class Recorder:
         self._track.thin = self._steps.every > 1
         if line:
             log.warning(line)
-        self.disk.look(now, writer.part.parent, self.seconds, writer.bytes)
+        self.disk.look(now, writer.part, self.seconds, writer.bytes)
 
     def _finish(self, writer: VideoWriter) -> None:
         """Write what waits, then a last frame that makes the video as long as the audio."""

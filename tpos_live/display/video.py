@@ -25,7 +25,7 @@ LIVE = {
 
 
 class VideoWriter:
-    """H.264 (yuv420p, BT.709) and AAC in fragmented MP4, one fragment per half second.
+    """H.264 (yuv420p, BT.709) and AAC in fragmented MP4, one fragment per quarter of a second.
 
     Written as `NAME.part.mp4` and renamed at a clean end, with a number where such a file exists. After an exception
     the part keeps its name, finished as far as possible; the part of a killed process plays up to its last fragment. No
@@ -106,7 +106,7 @@ class VideoWriter:
                 format="mp4",
                 options={
                     "movflags": "frag_keyframe+delay_moov+default_base_moof",
-                    "frag_duration": "500000",
+                    "frag_duration": "250000",
                     "flush_packets": "1",
                     "fflags": "+bitexact",
                 },

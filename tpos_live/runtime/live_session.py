@@ -81,7 +81,7 @@ class LiveSession:
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
         record = settings.record
         self.controls = SessionControls(
-            self.store, self.sound, record=record.file, folder=record.folder, fps=record.fps
+            self.store, self.sound, record=record.file, folder=record.folder, fps=record.fps, spare=record.spare
         )
         self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.add_audio)
         self.engine_loader = EngineLoader(

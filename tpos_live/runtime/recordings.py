@@ -1,8 +1,10 @@
-"""The recordings of a session: names, ends, and failures, which are kept until acknowledged."""
+"""The recordings of a session: names, ends, second files on another disk, and failures, which are kept until
+acknowledged."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from datetime import datetime
@@ -13,15 +15,18 @@ from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.settings import RecordSettings
 from tpos_live.core.timing import hms
+from tpos_live.display.disk_watch import DiskUsage, DiskWatch
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.output_file import VIDEO, check_folder, check_output
 from tpos_live.display.recorder import PATIENCE, Recorder
+from tpos_live.runtime.spare_folder import FolderSearch
 
 log = logging.getLogger(__name__)
 
 BRIEF = 1.0
-"""A recording without a frame that is shorter than this (seconds) is an accidental key press, not a loss."""
+"""A recording without a frame that is shorter than this (seconds) is an accidental key press, not a loss; one that
+fails so early would fail again, so it does not go on in another file."""
 
 
 def check_recording(record: RecordSettings, audio: str = "") -> None:
@@ -33,6 +38,8 @@ def check_recording(record: RecordSettings, audio: str = "") -> None:
                 raise DisplayError(reason)
         if record.folder:
             check_folder(Path(record.folder))
+        if record.spare:
+            check_folder(Path(record.spare))
     except DisplayError as error:
         raise DisplayError(f"cannot record: {error}") from error
 
@@ -41,9 +48,22 @@ class Recordings:
     """Thread contract: `begin`, `end`, `acknowledge` and `close` on the display's thread; `add_audio` on the audio
     thread; the rest may be read from anywhere."""
 
-    def __init__(self, first: str = "", folder: str = "", fps: float = 30.0) -> None:
-        """first: file of the first recording, "" = named after the time. folder: for files without a name."""
+    def __init__(
+        self,
+        first: str = "",
+        folder: str = "",
+        fps: float = 30.0,
+        *,
+        spare: str = "",
+        usage: DiskUsage = shutil.disk_usage,
+    ) -> None:
+        """first: file of the first recording, "" = named after the time. folder: for files without a name. spare:
+        folder where a recording goes on when its disk is full or gone, "" = the user's home. usage: of a folder's disk.
+        """
         self._first, self._folder, self._fps = first, Path(folder or "."), fps
+        self._spare, self._usage = Path(spare or "~").expanduser(), usage
+        self._path = Path()
+        self._search: FolderSearch | None = None
         self._recorder: Recorder | None = None
         self._began = 0.0
         self._closing: list[threading.Thread] = []
@@ -84,7 +104,10 @@ class Recordings:
         """Begin a recording and add it to `outputs`. False, and a message, if that fails."""
         path = Path(self._first) if self._first else self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}.mp4"
         self._first, self.lost = "", ""
-        recorder = Recorder(path, self._fps)
+        return self._open(path, size, outputs)
+
+    def _open(self, path: Path, size: tuple[int, int], outputs: list[Output]) -> bool:
+        recorder = Recorder(path, self._fps, disk=DiskWatch(self._usage))
         try:
             if reason := recorder.is_available():
                 raise DisplayError(reason)
@@ -92,13 +115,33 @@ class Recordings:
         except DisplayError as error:
             self._fail(str(error))
             return False
-        self._recorder, self._began = recorder, time.perf_counter()
+        self._recorder, self._path, self._search = recorder, path, None
+        self._began = time.perf_counter()
         outputs.append(recorder)
         return True
 
-    def failed(self) -> bool:
-        """True if the current recording failed; `end` logs it."""
-        return self._recorder is not None and bool(self._recorder.error)
+    def look(self, size: tuple[int, int], outputs: list[Output]) -> bool:
+        """Once per refresh: let a recording go on in another file if it failed, or if its disk is full. False if
+        nothing is recorded any more, after a message.
+
+        size: (width, height) of the frames.
+        """
+        recorder = self._recorder
+        if recorder is None or not (recorder.error or recorder.disk.full):
+            return recorder is not None
+        if self._search is None:
+            folders = (self._spare, self._path.parent) if recorder.seconds > BRIEF else ()
+            self._search = FolderSearch(folders, self._usage)
+        if self._search.searching:
+            return True
+        folder = self._search.found
+        if folder is None and not recorder.error:
+            return True  # it writes until the disk is full
+        self.end(outputs)
+        if folder is None or not self._open(folder / self._path.name, size, outputs):
+            return False
+        log.warning(f"the recording goes on in {folder.absolute()}")
+        return True
 
     def end(self, outputs: list[Output], *, quiet: bool = False) -> None:
         """End the current recording; its file is finished on a thread of its own. quiet: no file was to be expected

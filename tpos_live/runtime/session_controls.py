@@ -55,11 +55,13 @@ class SessionControls:
         record: str = "",
         folder: str = "",
         fps: float = 30.0,
+        spare: str = "",
     ) -> None:
-        """record: file of the first recording, "" = named after the time. folder: for files without a name."""
+        """record: file of the first recording, "" = named after the time. folder: for files without a name. spare: see
+        `Recordings`."""
         self._store, self._sound = store, sound
         self._folder = Path(folder or ".")
-        self.recordings = Recordings(record, folder, fps)
+        self.recordings = Recordings(record, folder, fps, spare=spare)
         self._closing: list[threading.Thread] = []
         snapshot = store.snapshot()
         self._device = str(snapshot["audio.device"])
@@ -72,11 +74,10 @@ class SessionControls:
         """Carry out what changed since the last call."""
         snapshot = self._store.snapshot()
         recordings = self.recordings
-        if recordings.failed():
+        if recordings.running and not snapshot["out.record"]:
             recordings.end(display.outputs)
+        elif recordings.running and not recordings.look(display.size, display.outputs):
             self._store.set("out.record", False)
-        elif recordings.running and not snapshot["out.record"]:
-            recordings.end(display.outputs)
         elif snapshot["out.record"] and not recordings.running:
             shown = display.size[0] > 0
             if shown and not recordings.begin(display.size, display.outputs):

@@ -1,0 +1,39 @@
+"""Where a recording goes on when its disk is full or gone, searched on a thread: a disk may not answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from tpos_live.display.disk_watch import DiskUsage
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.output_file import check_folder
+
+ENOUGH = 1e9
+"""Free bytes that a folder needs for a recording to go on there: a quarter of an hour at 8 Mbit/s."""
+
+
+class FolderSearch:
+    """Begins with its creation. Any thread may read it."""
+
+    def __init__(self, folders: Sequence[Path], usage: DiskUsage) -> None:
+        """folders: the best first. usage: of a folder's disk."""
+        self.found: Path | None = None
+        """The first folder that can be written and has ENOUGH space; None while `searching`, or if there is none."""
+        self._thread = threading.Thread(target=self._run, args=(folders, usage), name="spare-folder", daemon=True)
+        self._thread.start()
+
+    @property
+    def searching(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self, folders: Sequence[Path], usage: DiskUsage) -> None:
+        for folder in folders:
+            try:
+                check_folder(folder)
+                if usage(folder).free > ENOUGH:
+                    self.found = folder
+                    return
+            except (DisplayError, OSError):
+                continue
