@@ -10,6 +10,7 @@ from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, Regio
 from tpos_live.conditioning.prompt_syntax import plain
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.source_image import SourceImage
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.prompt_pair import rows_of_pairs
 from tpos_live.diffusion.sampling.sampler import Edit
@@ -21,12 +22,14 @@ from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 class FrameRequest:
     """One frame to generate.
 
-    conditioning: of `prompt_length` rows, from the conditioning builder.
+    conditioning: of `prompt_length` rows, from the conditioning builder. source: the newest image of a source, None
+    without one.
     """
 
     params: FrameParams
     conditioning: Conditioning
     snapshot: Snapshot
+    source: SourceImage | None = None
 
     @property
     def seed(self) -> int:

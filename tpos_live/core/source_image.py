@@ -1,0 +1,19 @@
+"""One image of a source: what image-to-image starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """pixels: uint8 [height, width, 3] sRGB, at the engine's size, not modified afterwards. mask: uint8 [height,
+    width], where the source counts, 255 = wholly; None = everywhere. number: grows by one with each new image.
+    taken_at: perf_counter seconds of its arrival, 0 offline."""
+
+    pixels: np.ndarray
+    mask: np.ndarray | None = None
+    number: int = 0
+    taken_at: float = 0.0
