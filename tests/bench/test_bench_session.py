@@ -35,6 +35,7 @@ def test_a_show_without_a_window_is_measured(
         "host",
         "conditioning",
         "noise",
+        "encode",
         "unet",
         "decode",
         "total",

@@ -175,7 +175,7 @@ def test_the_render_thread_queues_behind_the_others(monkeypatch: pytest.MonkeyPa
     assert done == [("made", LOWEST), ("waits for", shared), ("waits for", shared)] and LOWEST == 0
 
 
-STAGES = ("conditioning", "noise", "unet", "decode")
+STAGES = ("conditioning", "noise", "encode", "unet", "decode")
 
 
 class Work:
@@ -188,6 +188,7 @@ class Work:
             "host": (generator.engine.networks.live, "follow"),
             "conditioning": (generator.engine, "avoid"),
             "noise": (generator._noise_field, "at"),
+            "encode": (generator._source, "latent"),
             "unet": (generator.backend, "predict"),
             "decode": (generator.backend, "decode"),
         }

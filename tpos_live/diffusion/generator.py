@@ -26,12 +26,14 @@ from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, Fr
 from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_back, strength_of
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
+from tpos_live.diffusion.sampling.source_start import SourceStart, strength_beside
 from tpos_live.diffusion.sampling.stream_batch import StreamBatchSampler
 
 log = logging.getLogger(__name__)
 
-CONDITIONING, NOISE, UNET, DECODE = "conditioning", "noise", "unet", "decode"
-"""Stages beside HOST. conditioning: text encoding of the negative prompt among it. unet: with the draft's."""
+CONDITIONING, NOISE, ENCODE, UNET, DECODE = "conditioning", "noise", "encode", "unet", "decode"
+"""Stages beside HOST. conditioning: text encoding of the negative prompt among it. encode: of the source's image. unet:
+with the draft's. decode: with the source's own pixels."""
 
 
 class NotFiniteError(EngineError):
@@ -92,6 +94,7 @@ class FrameGenerator:
             NoiseField(*shape[1:], stream, device, engine.packing) for stream in (0, 1)
         )
         self._feedback = LatentFeedback(shape, device)
+        self._source = SourceStart(engine, self.size, options.wait_for_compile)
         self._eager = EagerSampler(self.request, self.backend, options.wait_for_compile)
         self._sampler: Sampler = self._eager
         self.stream_batch: StreamBatchSampler | None = None
@@ -100,7 +103,7 @@ class FrameGenerator:
         """Whether a card draws, and Python has time meanwhile."""
         self._pool = FramePool(self.size, self.on_card)
         self._index = 0
-        self._timer = StageTimer(device, (CONDITIONING, NOISE, UNET, DECODE))
+        self._timer = StageTimer(device, (CONDITIONING, NOISE, ENCODE, UNET, DECODE))
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
         self._batch_reason = ""
 
@@ -115,10 +118,16 @@ class FrameGenerator:
         timer.begin()
         self._follow_loras(params)
         inputs, conditioning = self._inputs(request)
+        timer.enter(ENCODE)
+        source = self._source.latent(request.source, params.source_amount)
         timer.enter(HOST)
-        inputs = self._from_last(inputs, conditioning)
+        if source is None or self._source.masked:
+            inputs = self._from_last(inputs, conditioning)
         timer.enter(UNET)
-        sampler, sample = self._sample(inputs)
+        if source is None:
+            sampler, sample = self._sample(inputs)
+        else:
+            sampler, sample = self._sample_source(inputs, conditioning, source)
         timer.enter(HOST)
         self._keep(sample)
         pixels = self._pool.pixels(self._index)
@@ -129,6 +138,8 @@ class FrameGenerator:
             if meanwhile is not None:
                 meanwhile()
         sampler.fetch(pixels)
+        if source is not None and request.source is not None and not self.on_card:
+            self._source.mix_pixels(pixels, request.source, params.source_amount)
         done = timer.end()
         self._index += 1
         return self._frame(pixels, sample.params, done)
@@ -241,6 +252,21 @@ class FrameGenerator:
         plan = self.engine.schedule.plan(len(inputs.plan.steps), strength_of(params)).with_rcfg(rcfg)
         return replace(inputs, plan=plan, last=self._feedback.start(params))
 
+    def _sample_source(
+        self, inputs: SamplerInputs, conditioning: FrameConditioning, source: torch.Tensor
+    ) -> tuple[Sampler, Sample]:
+        """The latent drawn from the source's, and the sampler that has it; where the source is masked, of the inputs as
+        they are: a second pass of the UNet."""
+        if self.stream_batch is not None:
+            self.stream_batch.reset()
+        text = self._drawn(inputs).latent.clone() if self._source.masked else None
+        strength = strength_beside(inputs.params.source_amount)
+        plan = self.engine.schedule.plan(len(inputs.plan.steps), strength).with_rcfg(conditioning.rcfg)
+        sample = self._drawn(replace(inputs, plan=plan, last=source))
+        if text is not None:
+            self._source.keep_inside(sample.latent, text)
+        return self._sampler, sample
+
     def _sample(self, inputs: SamplerInputs) -> tuple[Sampler, Sample]:
         """The latent, and the sampler that has it."""
         stream = self.stream_batch
@@ -251,10 +277,14 @@ class FrameGenerator:
                     return stream, finished
             else:
                 stream.reset()
+        return self._sampler, self._drawn(inputs)
+
+    def _drawn(self, inputs: SamplerInputs) -> Sample:
+        """The latent by a sampler that keeps nothing in flight."""
         sample = self._sampler.sample(inputs)
         assert sample is not None
         self._prepare_batch(inputs)
-        return self._sampler, sample
+        return sample
 
     def _prepare_batch(self, inputs: SamplerInputs) -> None:
         """Make room for one prompt more, and log what semantic guidance costs."""

@@ -55,7 +55,7 @@ class Networks:
     ) -> None:
         """vae_class: of engine.DECODERS. inputs: what the UNet is given beside its latent, and its rows. loras: merged
         into the UNet when it is loaded; the live ones can be moved from then on, by `live`."""
-        self._folder, self._vae_class, self._device, self._loras = folder, vae_class, device, loras
+        self.folder, self.vae_class, self.device, self._loras = folder, vae_class, device, loras
         self._inputs = inputs
         self.dtype = torch.float16 if device.type == "cuda" else torch.float32
         self.configs: dict[str, Mapping[str, Any]] = {
@@ -117,19 +117,19 @@ class Networks:
             if self._modules:
                 return self._modules
             # Imported before the libraries are made quiet: importing sets their loggers up anew.
-            classes = {"unet": _class_of("UNet2DConditionModel"), "vae": _class_of(self._vae_class)}
+            classes = {"unet": _class_of("UNet2DConditionModel"), "vae": _class_of(self.vae_class)}
             with offline(), quiet():
-                modules = {part: load_part(self._folder, part, cls) for part, cls in classes.items()}
+                modules = {part: load_part(self.folder, part, cls) for part, cls in classes.items()}
                 parts = {"unet": modules["unet"], **(text_encoders or {})}
                 live = self._merge(parts)
                 modules["vae"].encoder = torch.nn.Identity()  # pictures are never encoded; a third of its memory
                 self.configs = {part: dict(module.config) for part, module in modules.items()}
                 for part, module in modules.items():
                     dtype = torch.float32 if part == "vae" and self.decoder_overflows else self.dtype
-                    module.to(device=self._device, dtype=dtype).eval().requires_grad_(False)
+                    module.to(device=self.device, dtype=dtype).eval().requires_grad_(False)
                 self.live = LiveLoras(live)
             for part, module in modules.items():
-                check_weights(self._folder / part, module)
+                check_weights(self.folder / part, module)
             if self.pooled:
                 modules["unet"] = PooledUnet(modules["unet"], self.pooled, self.factor).eval()
             if self._inputs is not None:
@@ -144,19 +144,20 @@ class Networks:
         """Merge the LoRAs, but for what is to be live: that is returned, with its weight in the description."""
         live = []
         for lora in self._loras:
-            changes = read_lora(parts, self._folder / lora.file)
+            changes = read_lora(parts, self.folder / lora.file)
             moving = [change for change in changes if lora.live and change.part == "unet"]
             if lora.live and not moving:
                 what = "changes the text encoder alone, and texts are read once"
-                raise EngineError(f"{self._folder / lora.file}: {what}; remove its live = true")
+                raise EngineError(f"{self.folder / lora.file}: {what}; remove its live = true")
             if moving:
                 live.append((moving, lora.weight))
             merge((change for change in changes if not (lora.live and change.part == "unet")), lora.weight)
         return live
 
 
-def load_part(folder: Path, part: str, cls: Any) -> Any:
-    """One part of an engine, by its class's own loader. Raises EngineError."""
+def load_part(folder: Path, part: str, cls: Any, unused: tuple[str, ...] | None = None) -> Any:
+    """One part of an engine, by its class's own loader. unused: beginnings of the names of weights that its file may
+    lack. Raises EngineError."""
     options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
     names = [path.name for path in (folder / part).glob("*.safetensors")]
     if all(".fp16" in name for name in names):
@@ -166,9 +167,25 @@ def load_part(folder: Path, part: str, cls: Any) -> Any:
     except Exception as error:
         first = first_line(error, 200)
         raise EngineError(f"{folder / part}: cannot be loaded ({first}); fetch or install the engine again") from error
-    unused = _UNUSED.get(part, _UNUSED["text"])
+    unused = _UNUSED.get(part, _UNUSED["text"]) if unused is None else unused
     require_tensors(folder / part, [key for key in found["missing_keys"] if not key.startswith(unused)])
     return module
+
+
+def load_encoder(networks: Networks) -> Any:
+    """The autoencoder of an engine's folder once more, for `encode` alone: in evaluation mode, its decoder empty.
+
+    `Networks` leaves the encoder out, for most shows never encode an image. Any thread may call it, which takes up to
+    seconds. Raises EngineError if the folder has no encoder.
+    """
+    folder = networks.folder
+    with offline(), quiet():
+        vae = load_part(folder, "vae", _class_of(networks.vae_class), unused=())
+        vae.decoder = torch.nn.Identity()
+        dtype = torch.float32 if networks.decoder_overflows else networks.dtype
+        vae.to(device=networks.device, dtype=dtype, memory_format=torch.channels_last).eval().requires_grad_(False)
+    check_weights(folder / "vae", vae)
+    return vae
 
 
 def require_tensors(where: Path, missing: Sequence[str]) -> None:

@@ -1,0 +1,115 @@
+"""Image-to-image from a source: a camera, a clip, a still.
+
+An amount a from 0 to 1 says how much of the source stays. The sampler starts at the share (1 - a) ** BENT of the
+schedule, from the source's latent mixed with noise (Meng et al. 2022, "SDEdit"), which is continuous at any number of
+steps. On a CPU the source's own pixels come in from MIXED on, up to all of them at 1: Ember's latents hold 32 numbers
+for 768 values, and a logo does not fit in.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tpos_live.core.envelope import ease
+from tpos_live.core.errors import EngineError
+from tpos_live.core.source_image import SourceImage
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.model.latent_encoder import LatentEncoder
+
+log = logging.getLogger(__name__)
+
+MIXED = 0.6
+"""Amount from which on the source's own pixels come in."""
+BENT = 1.3
+"""With 1, an amount of a quarter leaves nothing of a source that edges would show."""
+_LEAST = 0.001
+"""Amounts below this are none."""
+
+
+def strength_beside(amount: float) -> float:
+    """Share of the schedule that is drawn anew beside so much of a source."""
+    return float((1 - min(max(amount, 0.0), 1.0)) ** BENT)
+
+
+class SourceStart:
+    """Encodes the images of a source and mixes them in. Belongs to the render thread.
+
+    The encoder is loaded when the first image comes: on a thread, and frames are drawn from the text alone meanwhile;
+    or at once, where frames must repeat.
+    """
+
+    def __init__(self, engine: Engine, size: tuple[int, int], at_once: bool) -> None:
+        """size: (width, height) of the frames. at_once: wait for the encoder (frames rendered offline)."""
+        self._engine, self._size, self._at_once = engine, size, at_once
+        self._encoder: LatentEncoder | None = None
+        self._loading: threading.Thread | None = None
+        self._latent = torch.zeros(engine.latent_shape(size), device=engine.device)
+        self._mask: torch.Tensor | None = None
+        self._encoded: SourceImage | None = None
+
+    def latent(self, image: SourceImage | None, amount: float) -> torch.Tensor | None:
+        """The source's latent, float32 [1, C, h, w], valid until the next call; None where nothing of it is wanted, or
+        nothing can encode it (yet)."""
+        if image is None or not amount > _LEAST or not self._ready():
+            return None
+        assert self._encoder is not None
+        if image is not self._encoded:  # a camera brings fewer images than there are frames
+            self._latent.copy_(self._encoder.encode(torch.from_numpy(self._fitted(image.pixels))))
+            self._mask = None if image.mask is None else self._latent_mask(image.mask)
+            self._encoded = image
+        return self._latent
+
+    @property
+    def masked(self) -> bool:
+        """Whether the newest image counts in some places only."""
+        return self._mask is not None
+
+    def keep_inside(self, drawn: torch.Tensor, text: torch.Tensor) -> None:
+        """Put `text`, the latent of the text alone, into `drawn` [1, C, h, w] where the source does not count."""
+        assert self._mask is not None
+        drawn.copy_(torch.lerp(text, drawn, self._mask))
+
+    def mix_pixels(self, pixels: np.ndarray, image: SourceImage, amount: float) -> None:
+        """Mix the source's own pixels into a frame, uint8 [H, W, 3], in place."""
+        share = ease((amount - MIXED) / (1 - MIXED))
+        if share <= 0:
+            return
+        frame = torch.from_numpy(pixels)
+        source, weight = torch.from_numpy(self._fitted(image.pixels)), torch.tensor(share)
+        if image.mask is not None:
+            weight = weight * torch.from_numpy(self._fitted(image.mask)).float().div_(255)[..., None]
+        frame.copy_(torch.lerp(frame.float(), source.float(), weight).round_())
+
+    def _ready(self) -> bool:
+        if self._encoder is None and self._loading is None:
+            self._loading = threading.Thread(target=self._load, name="image encoder", daemon=True)
+            self._loading.start()
+        if self._at_once and self._loading is not None:
+            self._loading.join()
+        return self._encoder is not None
+
+    def _load(self) -> None:
+        try:
+            self._encoder = LatentEncoder(self._engine, self._size)
+        except EngineError as error:
+            log.warning(f"the source is not used: this engine cannot encode images ({error})")
+
+    def _latent_mask(self, mask: np.ndarray) -> torch.Tensor:
+        """Float32 [1, 1, h, w] in [0, 1]: the mean of each position."""
+        given = torch.from_numpy(self._fitted(mask))[None, None].to(self._latent.device).float().div_(255)
+        return F.interpolate(given, size=self._latent.shape[2:], mode="area")
+
+    def _fitted(self, image: np.ndarray) -> np.ndarray:
+        """An image [height, width, ...] at the frames' size: nearest pixels, for a source that still has the size of
+        an engine that failed."""
+        width, height = self._size
+        if image.shape[:2] == (height, width):
+            return image
+        rows = np.arange(height) * image.shape[0] // height
+        columns = np.arange(width) * image.shape[1] // width
+        return np.ascontiguousarray(image[rows[:, None], columns])
