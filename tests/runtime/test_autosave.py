@@ -24,7 +24,7 @@ STILL = dict.fromkeys(MOTION, 0.0)
 
 def state_of(store: ParameterStore, look: str = "", noise: float = 0.0) -> ShowState:
     values = store.snapshot().values
-    return ShowState({name: values[name] for name in SAVED}, look, 2, {**STILL, "noise_position": noise})
+    return ShowState({name: values[name] for name in SAVED}, look, 2, True, {**STILL, "noise_position": noise})
 
 
 def crash(folder: Path, state: ShowState, number: int = 99_999_999) -> Path:

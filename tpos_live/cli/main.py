@@ -5,9 +5,10 @@ Only light modules are imported here, so that help, errors and a first sign of l
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -17,6 +18,12 @@ from tpos_live.cli.lazy_group import LazyGroup
 from tpos_live.cli.options import FILE, IMAGE, SHOW, SOUND, checked, settings_from, show_settings, with_options
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.setting_values import parse_size
+
+if TYPE_CHECKING:
+    from tpos_live.core.settings import Settings
+    from tpos_live.runtime.supervisor import Run
+
+log = logging.getLogger(__name__)
 
 LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "evaluate", "train")}
 
@@ -46,9 +53,24 @@ def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
         click.echo(table())
         return
     settings = show_settings(options)
+    run = supervised(settings) if settings.show.watchdog else None
+    if isinstance(run, int):
+        context.exit(run)
     from tpos_live.runtime.run_session import run_live_session
 
-    run_live_session(settings)
+    run_live_session(settings, run=run)
+
+
+def supervised(settings: Settings) -> Run | int | None:
+    """Fork the show: returns a Run in each of its processes, and its exit status in this one. None where that cannot be
+    done."""
+    from tpos_live.core.paths import state_dir
+    from tpos_live.runtime.supervisor import Supervisor, is_available
+
+    if why := is_available():
+        log.warning(why)
+        return None
+    return Supervisor(state_dir(), window=not settings.window.headless).run()
 
 
 @cli.command()

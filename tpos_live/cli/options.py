@@ -82,6 +82,12 @@ SHOW = [
         "--show-file", "show_file", metavar="FILE", help="Looks and cues (.toml); stored looks are kept in it."
     ),
     click.option("--resume", "show_resume", is_flag=True, default=None, help="Continue the last show after a crash."),
+    click.option(
+        "--watchdog/--no-watchdog",
+        "show_watchdog",
+        default=None,
+        help="Start the show again if it dies (Linux, macOS).",
+    ),
     click.option("--headless", "window_headless", is_flag=True, default=None, help="No window."),
     click.option("--seconds", type=click.FloatRange(0, 1e6), help="End after so many seconds."),
     click.option("--osc-host", "osc_host", metavar="HOST", help="Address to listen on for OSC."),

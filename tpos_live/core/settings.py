@@ -109,6 +109,7 @@ class ShowSettings(_Section):
 
     file: str = Field("", description="show file (.toml) with looks and cues; it is made when the first look is stored")
     resume: bool = Field(False, description="continue the last show, if it crashed less than a day ago")
+    watchdog: bool = Field(False, description="a second process starts the show again, with its last state, if it dies")
 
 
 class Settings(_Section):

@@ -22,6 +22,7 @@ from tpos_live.display.output import Output
 from tpos_live.display.pacing import Pacer, ShownMeter
 from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screens import Screens
+from tpos_live.display.seamless import leave_unpainted
 
 TITLE = "tpos-live output"
 WAITING = 0.1
@@ -31,6 +32,11 @@ SOFTWARE_CAP = 30.0
 READ = 20.0
 """Seconds for which a message is shown on the frame; afterwards only with the HUD."""
 
+PLACED = 0.5
+"""Seconds between two questions where the window is."""
+
+Place = tuple[int, int, int, int]
+"""x, y, width, height of a window's content on the desktop, pixels."""
 OnKey = Callable[[str, frozenset[str]], None]
 
 
@@ -63,6 +69,11 @@ class DisplayWindow:
         self.closing = False
         self.shown: DisplayFrame | None = None
         """What was drawn last; any thread may read it."""
+        self.place: Place = (0, 0, 0, 0)
+        """Where the window is, twice a second; any thread may read it."""
+        self.continues: Place | None = None
+        """Set before entering: take the place of another show's window. It appears with its first frame, never black.
+        """
         self.interpolator = FrameInterpolator()
         self._frames, self._frame_params, self._snapshot, self._status = frames, params, snapshot, status
         self._on_key, self._on_refresh = on_key, on_refresh
@@ -73,11 +84,14 @@ class DisplayWindow:
         self._asked: deque[list[Output]] = deque()
         self._said, self._said_at = "", 0.0
         self._hud: Any = None
-        self._heard_at = 0.0
+        self._heard_at = self._placed_at = 0.0
 
     def __enter__(self) -> Self:
         """Open the window. Raises DisplayError where there is no display or no OpenGL 3.3."""
-        self._window = _open(self._size, self._headless, visible=True)
+        self._window = open_window(self._size, self._headless, visible=self.continues is None)
+        if self.continues is not None:
+            self._window.set_size(*self.continues[2:])
+            self._window.set_location(*self.continues[:2])
         from pyglet.window import key
 
         from tpos_live.display.gl_compositor import GlCompositor, is_software, renderer_name
@@ -109,6 +123,8 @@ class DisplayWindow:
         """Run until the window is closed, `close_soon` is called or `until()` is true."""
         while not self.closing and not until():
             self.step(self._clock())
+            if self.continues is not None:
+                self._appear()
             before = self._clock()
             self._window.flip()
             now = self._clock()
@@ -207,6 +223,16 @@ class DisplayWindow:
         if self._placement.follow(bool(snapshot["out.fullscreen"]), int(snapshot["out.screen"]), now):
             self._pacer = self._new_pacer()
 
+        if now - self._placed_at > PLACED and not self._headless:
+            self._placed_at = now
+            self.place = (*self._window.get_location(), *self._window.get_framebuffer_size())
+
+    def _appear(self) -> None:
+        self.continues = None
+        leave_unpainted(self._window)
+        self._window.set_visible(True)
+        self._compositor.show(self._window.get_framebuffer_size())
+
     def _new_pacer(self) -> Pacer:
         try:
             refresh = float(self._window.screen.get_mode().rate or 0)
@@ -235,7 +261,7 @@ class DisplayWindow:
         return True  # The window itself is closed when the show has ended.
 
 
-def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
+def open_window(size: tuple[int, int], headless: bool = False, visible: bool = True, title: str = TITLE) -> Any:
     """A pyglet window with OpenGL 3.3. Raises DisplayError where there is no display or no OpenGL."""
     import pyglet
 
@@ -245,7 +271,7 @@ def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
         from pyglet.window import Window
 
         config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
-        return physical_keys(Window)(*size, caption=TITLE, resizable=True, vsync=True, config=config, visible=visible)
+        return physical_keys(Window)(*size, caption=title, resizable=True, vsync=True, config=config, visible=visible)
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.
         raise DisplayError(
             f"no window can be opened here ({first_line(error)}); start it in a desktop session, install "
@@ -255,7 +281,7 @@ def _open(size: tuple[int, int], headless: bool, visible: bool) -> Any:
 
 def describe_gl() -> str:
     """The graphics driver, one line; opens a hidden window briefly. Raises DisplayError."""
-    window = _open((64, 64), headless=False, visible=False)
+    window = open_window((64, 64), visible=False)
     try:
         from tpos_live.display.gl_compositor import is_software, renderer_name
 

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -42,11 +42,13 @@ SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name n
 
 @dataclass(frozen=True)
 class ShowState:
-    """values: of SAVED. look: recalled last, "" for none. cue: number of the last cue, -1 for none. motion: MOTION."""
+    """values: of SAVED. look: recalled last, "" for none. cue: number of the last cue, -1 for none. recording: whether
+    there was one; only a watchdog begins another. motion: MOTION."""
 
     values: Mapping[str, Value]
     look: str = ""
     cue: int = -1
+    recording: bool = False
     motion: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -84,7 +86,7 @@ class Autosave:
         """Write if something has changed; whether it did. now: seconds of any steady clock."""
         state, before = self._state(), self._written
         if before is not None:
-            same = (state.values, state.look, state.cue) == (before.values, before.look, before.cue)
+            same = replace(state, motion=before.motion) == before
             if same and (state.motion == before.motion or now - self._written_at < MOTION_EVERY):
                 return False
         self._written, self._written_at = state, now
@@ -138,14 +140,20 @@ def read_state(path: Path) -> ShowState:
         motion = {name: float(dict(data["motion"])[name]) for name in MOTION}
         if not all(map(math.isfinite, motion.values())):
             raise ValueError("motion")
-        return ShowState(values, str(data["look"]), int(data["cue"]), motion)
+        return ShowState(values, str(data["look"]), int(data["cue"]), bool(data.get("recording", False)), motion)
     except (OSError, ValueError, TypeError, KeyError, RecursionError, ParameterError) as error:
         raise ValueError(f"{path}: the state of the last show cannot be read; it starts anew") from error
 
 
 def _text(state: ShowState) -> str:
     data: dict[str, Any] = {"pid": os.getpid(), "born": psutil.Process().create_time()}
-    data |= {"look": state.look, "cue": state.cue, "motion": dict(state.motion), "values": dict(state.values)}
+    data |= {
+        "look": state.look,
+        "cue": state.cue,
+        "recording": state.recording,
+        "motion": dict(state.motion),
+        "values": dict(state.values),
+    }
     return json.dumps(data, ensure_ascii=True, indent=0)
 
 

@@ -82,7 +82,9 @@ class Performance:
         """What a crashed show continues with."""
         values = self._store.snapshot().values
         motion = {name: float(getattr(params, name)) for name in MOTION}
-        return ShowState({name: values[name] for name in SAVED}, self.looks.shown, self.looks.cue, motion)
+        return ShowState(
+            {name: values[name] for name in SAVED}, self.looks.shown, self.looks.cue, bool(values["out.record"]), motion
+        )
 
     def resume(self, state: ShowState) -> None:
         """Continue with a state. Before entering."""

@@ -17,15 +17,19 @@ from tpos_live.core.settings import Settings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.screens import has_display
 from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, read_state
+from tpos_live.runtime.continuation import keep_picture, settings_of
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
+from tpos_live.runtime.supervisor import Run
 
 log = logging.getLogger(__name__)
 
 
-def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
+def run_live_session(settings: Settings, demo: bool = False, run: Run | None = None) -> NoReturn:
     """Run a session from start to end, then exit the process: status 1 if a recording was lost. Raises our own errors
-    for what cannot start."""
+    for what cannot start. run: by a watchdog, if there is one."""
+    if run is not None:
+        settings = settings_of(settings, run)
     headless = settings.window.headless
     if not headless and not has_display():
         raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
@@ -40,8 +44,9 @@ def run_live_session(settings: Settings, demo: bool = False) -> NoReturn:
             session.change_prompts()
         else:
             saving = Autosave(state_dir(), session.state, crashed if state else None)
+        keeping = keep_picture(session, run, state) if run else nullcontext()
         try:
-            with session, saving:
+            with session, saving, keeping:
                 session.run()
         finally:
             failures = session.controls.recordings.failures

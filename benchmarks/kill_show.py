@@ -1,0 +1,119 @@
+"""Kills a show with a watchdog at random moments, and looks at the screen meanwhile.
+
+    python benchmarks/kill_show.py --times 50
+
+Starts a display of its own (Xvfb), whose desktop is black. Prints a JSON line for each kill: how long the output was
+black or desktop, and after how many seconds the next show gave its first frame; then a line for all of them, with the
+processor time of the watchdog.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from fakes.screen_reader import watch_screen
+from fakes.xvfb import one_screen
+
+from tpos_live.audio.demo import DEMO
+
+REFRESH = 1 / 60
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--pause", type=float, default=40.0, help="seconds between kills, so that few count together")
+    parser.add_argument("--window", default="1280x720", help="of the display, and of the show")
+    parser.add_argument("--size", default="256", help="of the engine's frames")
+    options = parser.parse_args()
+    width, height = (int(side) for side in options.window.split("x"))
+    with tempfile.TemporaryDirectory() as folder, one_screen((width, height)) as display:
+        kill_shows(options, display, (width, height), Path(folder))
+
+
+class Show:
+    """The command with --watchdog, and what it writes."""
+
+    def __init__(self, display: str, size: str, folder: Path) -> None:
+        command = [sys.executable, "-m", "tpos_live", "--watchdog", "--fullscreen", "--audio", str(DEMO), "--mute"]
+        command += ["--loop", "--size", size, "--osc-port", "0", "--no-web", "--seed", "7"]
+        environment = {**os.environ, "DISPLAY": display, "TPOS_LIVE_STATE": str(folder / "state")}
+        self.process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+        self.lines: list[tuple[float, str]] = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append((time.perf_counter(), line.strip()))
+
+    def pid(self) -> int:
+        """Of the process that shows."""
+        shows = [
+            child for child in psutil.Process(self.process.pid).children() if "still_window" not in str(child.cmdline())
+        ]
+        return shows[0].pid
+
+    def count_of(self, pattern: str, since: float) -> list[float]:
+        """Times of the lines since then that contain `pattern`."""
+        return [at for at, line in list(self.lines) if at > since and re.search(pattern, line)]
+
+
+def kill_shows(options: argparse.Namespace, display: str, size: tuple[int, int], folder: Path) -> None:
+    chance, rows = random.Random(25), []
+    show = Show(display, options.size, folder)
+    watchdog = psutil.Process(show.process.pid)
+    try:
+        with watch_screen(display, 0, size[1] // 2, size[0], 4) as watched:
+            while len(psutil.Process(show.process.pid).children()) < 2:  # the still begins after the first frame
+                time.sleep(0.1)
+            time.sleep(4.0)
+            for time_ in range(options.times):
+                time.sleep(chance.uniform(0.5, 2.0))
+                killed = time.perf_counter()
+                os.kill(show.pid(), signal.SIGKILL)
+                time.sleep(options.pause)
+                loaded = show.count_of("engine: ", killed)
+                black = watched.black(killed)
+                row = {
+                    "kill": time_,
+                    "black_ms": [(round(1000 * (at - killed)), round(1000 * seconds)) for at, seconds in black],
+                    "engine_s": round(loaded[0] - killed, 2) if loaded else None,
+                }
+                rows.append(row)
+                print(json.dumps(row), flush=True)
+    finally:
+        used = watchdog.cpu_times()
+        show.process.send_signal(signal.SIGTERM)
+        show.process.wait(20)
+        for _, line in show.lines[-40:]:
+            print(line, file=sys.stderr)
+    longest = [max((ms for _, ms in row["black_ms"]), default=0) for row in rows]
+    result = {
+        "kind": "kill_show",
+        "times": options.times,
+        "longest_black_ms": max(longest),
+        "black_over_a_refresh": sum(ms > 1000 * REFRESH for ms in longest),
+        "engine_p95_s": float(np.percentile([row["engine_s"] or np.inf for row in rows], 95)),
+        "watchdog_cpu_s": used.user + used.system,
+    }
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The watchdog: what it starts again, what it passes on, and what is left of a frame."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.settings import Settings
+from tpos_live.display.postfx import PostFxParams
+from tpos_live.runtime.continuation import settings_of
+from tpos_live.runtime.frame_memory import FrameMemory
+from tpos_live.runtime.last_frame import ShownFrame, read_frame, write_frame
+from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available
+
+pytestmark = pytest.mark.skipif(bool(is_available()), reason=is_available())
+
+_SHOWS = """
+import os, signal, sys, time
+from pathlib import Path
+from tpos_live.core.messages import terminal_messages
+from tpos_live.runtime.supervisor import Supervisor
+with terminal_messages():
+    run = Supervisor(Path(sys.argv[1]), window=False).run()
+    if isinstance(run, int):
+        heavy = {"numpy", "torch", "pyglet"} & set(sys.modules)
+        print("watchdog", run, *heavy, flush=True)
+        os._exit(run)
+    print("show", run.deaths, run.safe, flush=True)
+    die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    SHOW
+"""
+
+
+def shows(states: Path, show: str) -> subprocess.Popen[str]:
+    """A watchdog whose shows run these lines of Python; they know `run` and `die`."""
+    code = _SHOWS.replace("    SHOW", "\n".join(f"    {line}" for line in show.splitlines()))
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(states)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[list[str], str, int]:
+    """Its lines, its messages and its exit status."""
+    out, messages = process.communicate(timeout=60)
+    return out.splitlines(), messages, process.returncode
+
+
+def test_a_killed_show_is_started_again_and_the_third_time_safely(tmp_path: Path) -> None:
+    out, messages, status = ended(shows(tmp_path, f"die() if run.deaths < {SAFE} else os._exit(5)"))
+    assert out == ["show 0 False", "show 1 False", "show 2 False", "show 3 True", "watchdog 5"] and status == 5
+    assert messages.count("SIGKILL") == SAFE and messages.count("Ember on the CPU") == 1
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 130])
+def test_a_show_that_ends_by_itself_is_not_started_again(tmp_path: Path, status: int) -> None:
+    assert ended(shows(tmp_path, f"os._exit({status})")) == (["show 0 False", f"watchdog {status}"], "", status)
+
+
+def test_a_show_that_leaves_its_state_has_died(tmp_path: Path) -> None:
+    show = f'Path("{tmp_path}", f"show-{{os.getpid()}}.json").touch() if not run.deaths else None\nos._exit(1)'
+    out, messages, status = ended(shows(tmp_path, show))
+    assert out == ["show 0 False", "show 1 False", "watchdog 1"] and status == 1 and "by an error" in messages
+
+
+def test_a_show_that_always_dies_is_given_up(tmp_path: Path) -> None:
+    out, messages, status = ended(shows(tmp_path, "die()"))
+    assert len(out) == MOST + 1 and status == 128 + signal.SIGKILL and "not started again" in messages.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_reaches_the_show_once_and_ends_both(tmp_path: Path, number: int) -> None:
+    process = shows(
+        tmp_path,
+        f"got = []\nsignal.signal({int(number)}, lambda *_: got.append(1))\nprint('ready', flush=True)\n"
+        "while not got: time.sleep(0.01)\ntime.sleep(0.2)\nos._exit(40 + len(got))",
+    )
+    assert process.stdout is not None
+    while "ready" not in process.stdout.readline():
+        assert process.poll() is None
+    os.kill(process.pid, number)
+    assert ended(process) == (["watchdog 41"], "", 41)
+
+
+def test_a_show_that_a_signal_ends_on_purpose_stays_ended(tmp_path: Path) -> None:
+    process = shows(tmp_path, "time.sleep(60)")
+    assert process.stdout is not None and process.stdout.readline()
+    process.terminate()
+    assert ended(process)[2] == 128 + signal.SIGTERM
+
+
+def frame(value: int, size: tuple[int, int] = (64, 48)) -> ShownFrame:
+    pixels = np.full((size[1], size[0], 3), value, np.uint8)
+    postfx = PostFxParams(zoom=1.0 + value / 100, pan_new=(0.1, -0.2), fit="mirror", blackout=value == 3)
+    return ShownFrame(Frame(pixels, -1, 0.0, 0.0, 0.0, detail=0.25), postfx, (value, 20, 640, 360))
+
+
+def test_a_frame_is_read_as_it_was_written() -> None:
+    memory = FrameMemory.create()
+    assert read_frame(memory) is None and memory.count == 0
+    for value in range(5):
+        shown = frame(value, (64 + value, 48))
+        assert write_frame(memory, shown) and memory.count == value + 1
+        found = read_frame(FrameMemory(memory.descriptor))
+        assert found is not None and (found.postfx, found.place) == (shown.postfx, shown.place)
+        assert np.array_equal(found.frame.pixels, shown.frame.pixels) and found.frame.detail == 0.25
+    assert not memory.write(b"", memoryview(bytes(60 * 2**20))) and memory.count == 5
+
+
+def write_on(memory: FrameMemory, begun: Event) -> None:
+    value = 0
+    while True:
+        value = (value + 1) % 200
+        write_frame(memory, frame(value, (960, 540)))
+        begun.set()
+
+
+def test_a_process_killed_while_it_writes_leaves_a_whole_frame() -> None:
+    context = multiprocessing.get_context("fork")
+    for k in range(20):
+        memory, begun = FrameMemory.create(), context.Event()
+        child = context.Process(target=write_on, args=(memory, begun), daemon=True)
+        child.start()
+        assert begun.wait(20)
+        time.sleep(0.001 * k)
+        child.kill()
+        child.join(10)
+        found = read_frame(memory)
+        assert found is not None
+        value = found.place[0]
+        assert (found.frame.pixels == value).all() and found.postfx.zoom == 1.0 + value / 100
+
+
+def test_a_show_after_deaths_resumes_and_is_safe_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    settings = Settings()
+    assert settings_of(settings, Run(0, False, None)) == settings
+    again = settings_of(settings, Run(1, False, None))
+    assert again.show.resume and again.engine == settings.engine and "CUDA_VISIBLE_DEVICES" not in os.environ
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    safe = settings_of(settings, Run(3, True, None))
+    assert (safe.engine.name, safe.engine.accelerator, os.environ["CUDA_VISIBLE_DEVICES"]) == ("ember", "eager", "")

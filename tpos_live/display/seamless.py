@@ -1,0 +1,50 @@
+"""Windows on X11 that take over a screen without a black moment."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+
+def on_x11(window: Any) -> bool:
+    """Whether these functions work with a pyglet window."""
+    return hasattr(window, "_x_display")
+
+
+def leave_unpainted(window: Any) -> None:
+    """Let the server paint nothing where the window appears: what was on the screen stays until a frame is drawn. On
+    other systems nothing."""
+    if on_x11(window):
+        from pyglet.libs.x11 import xlib
+
+        for each in (window._window, window._view):
+            xlib.XSetWindowBackgroundPixmap(window._x_display, each, 0)
+
+
+def put_below(window: Any) -> None:
+    """Show a hidden window below all others, with no frame and no focus (override-redirect)."""
+    from pyglet.libs.x11 import xlib
+
+    attributes = xlib.XSetWindowAttributes()
+    attributes.override_redirect = True
+    connection, handle = window._x_display, window._window
+    xlib.XChangeWindowAttributes(connection, handle, xlib.CWOverrideRedirect, ctypes.byref(attributes))
+    xlib.XLowerWindow(connection, handle)
+    xlib.XMapWindow(connection, handle)
+    xlib.XSync(connection, 0)
+
+
+def lower(window: Any) -> None:
+    """Put a window below all others."""
+    from pyglet.libs.x11 import xlib
+
+    xlib.XLowerWindow(window._x_display, window._window)
+    xlib.XSync(window._x_display, 0)
+
+
+def lift(window: Any) -> None:
+    """Put a window above all others."""
+    from pyglet.libs.x11 import xlib
+
+    xlib.XRaiseWindow(window._x_display, window._window)
+    xlib.XSync(window._x_display, 0)

@@ -1,0 +1,81 @@
+"""The frame that is on the screen, with what is needed to show it again: in memory that outlives the show."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from tpos_live.core.frame import Frame
+from tpos_live.display.interpolator import DisplayFrame
+from tpos_live.display.postfx import PostFxParams
+from tpos_live.display.window import Place
+from tpos_live.runtime.frame_memory import FrameMemory
+
+EVERY = 1 / 30
+"""Seconds between two looks at the screen."""
+
+
+@dataclass(frozen=True)
+class ShownFrame:
+    """frame: as on the screen. postfx: with which it was shown. place: of the window."""
+
+    frame: Frame
+    postfx: PostFxParams
+    place: Place
+
+
+def write_frame(memory: FrameMemory, shown: ShownFrame) -> bool:
+    """Put a frame; False if it is too large."""
+    pixels = np.ascontiguousarray(shown.frame.pixels)
+    data = {"shape": pixels.shape, "detail": shown.frame.detail, "place": shown.place, "postfx": asdict(shown.postfx)}
+    return memory.write(json.dumps(data).encode(), pixels.data.cast("B"))
+
+
+def read_frame(memory: FrameMemory) -> ShownFrame | None:
+    """The last frame; None before the first one."""
+    found = memory.read()
+    if found is None:
+        return None
+    data = json.loads(found[0])
+    postfx: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data["postfx"].items()
+    }
+    pixels = np.frombuffer(bytearray(found[1]), np.uint8).reshape(data["shape"])
+    x, y, width, height = data["place"]
+    frame = Frame(pixels, -1, 0.0, 0.0, 0.0, detail=data["detail"])
+    return ShownFrame(frame, PostFxParams(**postfx), (x, y, width, height))
+
+
+class FrameKeeper:
+    """Writes what a display shows, on a thread of its own. A context manager."""
+
+    def __init__(
+        self, memory: FrameMemory, shown: Callable[[], DisplayFrame | None], place: Callable[[], Place]
+    ) -> None:
+        """shown, place: of the display; called on the keeper's thread."""
+        self._memory, self._shown, self._place = memory, shown, place
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="last-frame", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        before = None
+        while not self._stop.wait(EVERY):
+            shown, place = self._shown(), self._place()
+            if shown is not None and shown is not before and shown.started and place[2]:
+                before = shown
+                # A blend of two frames is kept as the newer one.
+                postfx = replace(shown.postfx, mix=1.0, contrast=1.0)
+                write_frame(self._memory, ShownFrame(shown.newest, postfx, place))

@@ -1,0 +1,104 @@
+"""The still: a process whose window lies below that of the show, at the same place, and shows the last frame while no
+show does.
+
+    python -m tpos_live.runtime.still_window DESCRIPTOR
+
+DESCRIPTOR is that of a FrameMemory. It obeys lines on its standard input, "show" and "hide", and ends with it. It
+imports no PyTorch. X11 only.
+
+The server paints nothing for this window. So where the show's window disappears, its last image stays on the screen
+until this process has drawn the same.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.gl_compositor import GlCompositor
+from tpos_live.display.seamless import leave_unpainted, lift, lower, on_x11, put_below
+from tpos_live.display.window import open_window
+from tpos_live.runtime.frame_memory import FrameMemory
+from tpos_live.runtime.last_frame import ShownFrame, read_frame
+
+AGAIN = 0.05
+"""Seconds between two drawings of the still: another window may have covered it."""
+FOLLOW = 0.5
+"""Seconds between two looks where the show's window is."""
+TITLE = "tpos-live still"
+
+
+class StillWindow:
+    """One thread."""
+
+    def __init__(self, memory: FrameMemory) -> None:
+        """memory: with a frame. Raises DisplayError where no window can be opened."""
+        self.visible = False
+        """Whether the still is shown."""
+        self._memory = memory
+        self._window = open_window((64, 64), visible=False, title=TITLE)
+        if not on_x11(self._window):
+            raise DisplayError("a still is shown on X11 only")
+        self._window.set_mouse_visible(False)
+        leave_unpainted(self._window)
+        self._compositor = GlCompositor()
+        self._place = (0, 0, 0, 0)
+        self._compose()  # so that nothing is left to compile or to allocate
+        put_below(self._window)
+
+    def _compose(self) -> None:
+        """Compose the last frame for the place where it was shown."""
+        shown = read_frame(self._memory)
+        if shown is not None:
+            self._go_to(shown)
+            self._window.switch_to()
+            self._compositor.compose(shown.postfx, shown.frame, None, self._place[2:])
+
+    def _go_to(self, shown: ShownFrame) -> None:
+        if shown.place != self._place:
+            self._place = shown.place
+            self._window.set_size(*shown.place[2:])
+            self._window.set_location(*shown.place[:2])
+
+    def show(self) -> None:
+        """Show the last frame."""
+        self.visible = True
+        lift(self._window)
+        self._compose()
+        self.step()
+
+    def hide(self) -> None:
+        """Go below the show's window."""
+        self.visible = False
+        lower(self._window)
+
+    def step(self) -> None:
+        """Draw the still again, or follow the show's window."""
+        self._window.switch_to()
+        self._window.dispatch_events()
+        if self.visible:
+            self._compositor.show(self._place[2:])
+            self._window.flip()
+        elif (shown := read_frame(self._memory)) is not None:
+            self._go_to(shown)
+
+
+def main() -> int:
+    """Returns the exit status."""
+    try:
+        still = StillWindow(FrameMemory(int(sys.argv[1])))
+    except DisplayError as error:
+        print(error, file=sys.stderr)
+        return 1
+    while True:
+        if select.select([sys.stdin], [], [], AGAIN if still.visible else FOLLOW)[0]:
+            command = sys.stdin.readline().strip()
+            if not command:
+                return 0
+            (still.show if command == "show" else still.hide)()
+        still.step()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

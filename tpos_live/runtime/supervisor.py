@@ -1,0 +1,159 @@
+"""The watchdog: a small process that starts the show, and starts it again when it dies.
+
+    tpos-live (watchdog)      starts, waits, passes signals on; imports neither PyTorch nor a window
+      ├─ the show             a fork: its start takes no longer than without a watchdog
+      └─ the still            `still_window.py`: shows the last frame while no show does
+
+A show has died if a signal ended it (kill -9, a driver's crash, out of memory), or if it left the state that a clean
+end deletes. Every other end is passed on with its exit status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tpos_live.runtime.frame_memory import FrameMemory
+
+log = logging.getLogger(__name__)
+
+WITHIN = 300.0
+"""Seconds within which deaths count."""
+SAFE = 3
+"""Deaths after which the show runs Ember on the CPU."""
+MOST = 8
+"""Deaths after which it is not started again."""
+STEADY = 6
+"""Frames of a new show after which the still goes: 0.2 s."""
+_LOOK = 0.05
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a show that a watchdog has started must know. deaths: of earlier ones. safe: run Ember on the CPU. memory:
+    where the frame on the screen is kept, None without a window."""
+
+    deaths: int
+    safe: bool
+    memory: FrameMemory | None
+
+
+def is_available() -> str:
+    """ "" if shows can be supervised on this system, else why not."""
+    return "" if hasattr(os, "fork") else "no watchdog on this system: it needs fork"
+
+
+class Supervisor:
+    """Thread contract: created and run on the main thread of a process without other threads, which are lost in the
+    show's process."""
+
+    def __init__(self, states: Path, *, window: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """states: folder of the Autosave. window: whether the show has one."""
+        self._states, self._clock = states, clock
+        self._memory = FrameMemory.create() if window else None
+        self._still: subprocess.Popen[bytes] | None = None
+        self._deaths: deque[float] = deque(maxlen=MOST)
+        self._count = 0
+        self._ending = False
+        self._hide_at: int | None = None
+
+    def run(self) -> Run | int:
+        """Returns a Run in the process of each show, and the exit status in this one."""
+        self._wakeup, write = os.pipe()
+        os.set_blocking(write, False)
+        os.set_blocking(self._wakeup, False)
+        handlers = {number: signal.signal(number, lambda *_: None) for number in (*_PASSED_ON, signal.SIGCHLD)}
+        previous = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        while True:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            show = os.fork()
+            if show == 0:
+                signal.set_wakeup_fd(previous)
+                os.close(write)
+                os.close(self._wakeup)
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
+                return self._become_show()
+            status = self._wait(show)
+            code = os.waitstatus_to_exitcode(status)
+            if self._ending or not self._died(show, code):
+                self._end_still()
+                return code if code >= 0 else 128 - code
+            self._tell("show")
+            self._hide_at = self._memory.count + STEADY if self._memory else None
+
+    def _become_show(self) -> Run:
+        os.setpgid(0, 0)  # Ctrl-C reaches the show once: by the watchdog
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a group in the background may write to the terminal
+        if self._still is not None and self._still.stdin is not None:
+            os.close(self._still.stdin.fileno())  # else it would not end with the watchdog
+        return Run(self._count, self._recent() >= SAFE, self._memory)
+
+    def _recent(self) -> int:
+        return sum(self._clock() - at < WITHIN for at in self._deaths)
+
+    def _died(self, show: int, code: int) -> bool:
+        """Count a death, and say what happens; False if the show ended by itself, or dies too often."""
+        if code >= 0 and not (self._states / f"show-{show}.json").exists():
+            return False
+        self._deaths.append(self._clock())
+        self._count += 1
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else "by an error"
+        if self._recent() >= MOST:
+            log.error(f"the show ended {how}, {MOST} times in {WITHIN / 60:.0f} minutes; it is not started again")
+            return False
+        safe = ", with Ember on the CPU" if self._recent() >= SAFE else ""
+        log.warning(f"the show ended {how} (death {self._count}); it starts again with its last state{safe}")
+        return True
+
+    def _wait(self, show: int) -> int:
+        """The status with which the show's process ended."""
+        while True:
+            ended, status = os.waitpid(show, os.WNOHANG)
+            if ended:
+                return status
+            starting = self._memory is not None and (self._still is None or self._hide_at is not None)
+            if select.select([self._wakeup], [], [], _LOOK if starting else None)[0]:
+                for number in os.read(self._wakeup, 64):
+                    if number in _PASSED_ON:
+                        self._ending = True
+                        os.kill(show, number)
+            if self._memory is not None and self._memory.count:
+                self._start_still(self._memory)
+                if self._hide_at is not None and self._memory.count >= self._hide_at:
+                    self._hide_at = None
+                    self._tell("hide")
+
+    def _start_still(self, memory: FrameMemory) -> None:
+        """Once there is a frame: at the start it would slow the show."""
+        if self._still is None:
+            self._still = subprocess.Popen(
+                [sys.executable, "-m", "tpos_live.runtime.still_window", str(memory.descriptor)],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                pass_fds=[memory.descriptor], process_group=0, bufsize=0,
+            )  # fmt: skip
+
+    def _tell(self, command: str) -> None:
+        if self._still is not None and self._still.stdin is not None:
+            with contextlib.suppress(OSError):  # it could not open its window: the show is started again all the same
+                self._still.stdin.write(f"{command}\n".encode())
+
+    def _end_still(self) -> None:
+        if self._still is not None and self._still.stdin is not None:
+            self._still.stdin.close()
+            try:
+                self._still.wait(2.0)
+            except subprocess.TimeoutExpired:
+                self._still.kill()
