@@ -26,6 +26,9 @@ from tpos_live.runtime.offline import analyze_frames
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.synth.sound_effects import make
 
+TOLD = ("engine:", "tpos-live: seed ", "tpos-live: control page: ")
+"""Beginnings of the lines that a show begins with."""
+
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tpos_live", *arguments]
@@ -210,9 +213,7 @@ def test_bad_input_is_one_line(arguments: list[str], word: str, tmp_path: Path) 
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     result = run(*arguments, cwd=tmp_path)
     assert result.returncode in (1, 2)
-    lines = [
-        line for line in result.stderr.strip().splitlines() if not line.startswith(("engine:", "tpos-live: seed "))
-    ]
+    lines = [line for line in result.stderr.strip().splitlines() if not line.startswith(TOLD)]
     assert len(lines) == 1 and word in lines[0], result.stderr
     assert "Traceback" not in result.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -18,9 +18,9 @@ class FrameParams:
     drift of the noise field so far, in frame widths and heights (not wrapped). zoom_steady: steady zoom so far,
     octaves. zoom, rotate: relative size (0 = none) and degrees, for post-processing. bloom, exposure (stops),
     saturation, level: post-processing. intensity, strength, guidance, audio_guidance: engine. cut_index: counts
-    confirmed drops; each changes palette and seed. source_amount: how much of a source of images stays, 0
-    to 1. loras: weights of the engine's live LoRAs, times its own. direction: the director's, whose zoom, roll and
-    drift the fields above contain.
+    confirmed drops; each changes palette and seed. source_amount: how much of a source of images stays, 0 to 1.
+    source_time, source_rounds: of a clip, seconds and whole lengths played so far. loras: weights of the engine's
+    live LoRAs, times its own. direction: the director's, whose zoom, roll and drift the fields above contain.
     """
 
     time: float = 0.0
@@ -44,13 +44,15 @@ class FrameParams:
     audio_guidance: float = 2.0
     cut_index: int = 0
     source_amount: float = 0.0
+    source_time: float = 0.0
+    source_rounds: float = 0.0
     loras: tuple[float, ...] = (1.0,) * len(LORAS)
     direction: Direction = NO_DIRECTION
 
 
 Velocity = tuple[float, ...]
 """Change per second of the integrated fields (`_INTEGRATED`)."""
-_INTEGRATED = ("noise_position", "pan_x", "pan_y", "zoom_steady")
+_INTEGRATED = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
 ZERO_VELOCITY: Velocity = (0.0,) * len(_INTEGRATED)
 
 

@@ -76,6 +76,7 @@ TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
         "saturation": (-1.0, 1.0, "", "saturation of the colours"),
         "intensity": (-1.0, 1.0, "", "intensity token, from a candle to an inferno"),
         "strength": (-1.0, 1.0, "", "how much of a frame is generated anew"),
+        "source": (-1.0, 1.0, "", "how much of the source of images stays"),
     }
 )
 """Map targets: lowest and highest depth, unit, text."""
@@ -187,6 +188,25 @@ def _image() -> Iterator[Parameter]:
     yield Parameter("motion.pan_x", _F, 0.0, "steady drift to the right", -1, 1, "widths/s", smoothing=0.3)
     yield Parameter("motion.pan_y", _F, 0.02, "steady drift upwards", -1, 1, "heights/s", smoothing=0.3)
     yield Parameter("motion.rotate", _F, 0.0, "rotation of the image", -180, 180, "degrees", smoothing=0.3)
+
+
+def _source() -> Iterator[Parameter]:
+    text = "images that frames are drawn from: camera, camera:NAME, a stream's address, a video, a picture, a folder"
+    yield Parameter("source", _T, "", f"{text}; none is the prompt alone")
+    text = "how much of the source stays: 0 is the prompt alone, 1 the source itself"
+    yield Parameter("source.amount", _F, 0.35, text, 0, 1, smoothing=0.1)
+    yield Parameter("source.speed", _F, 1.0, "speed of a clip", 0, 4, "x", smoothing=0.1)
+    yield Parameter("source.position", _F, 0.0, "where a clip begins, as a share of its length", 0, 1)
+    yield Parameter("source.beats", _F, 0.0, "beats that a clip lasts; 0 is its own speed", 0, 256, "beats")
+    yield Parameter("source.seconds", _F, 4.0, "how long each picture of a folder is shown", 0.1, 600, "s")
+    text = "how the source fills the frame: cut at the edges, whole, or stretched"
+    yield Parameter("source.fit", _C, "cover", text, choices=("cover", "contain", "stretch"))
+    mirrors = ("off", "horizontal", "vertical", "both")
+    yield Parameter("source.mirror", _C, "off", "mirror the source", choices=mirrors)
+    yield Parameter("source.blur", _F, 0.0, "blur of the source: leaves large shapes to the prompt", 0, 1)
+    yield Parameter("source.delay", _F, 0.0, "the source comes this much later", 0, 2000, "ms")
+    text = "where the source counts: everywhere, where it is opaque, or where it is bright"
+    yield Parameter("source.mask", _C, "off", text, choices=("off", "alpha", "luma"))
 
 
 def _audio() -> Iterator[Parameter]:
@@ -348,5 +368,5 @@ def _map() -> Iterator[Parameter]:
             yield Parameter(f"{name}.release", _F, d.release, "release", 0, 30, "s")
 
 
-_GROUPS = (_prompts, _image, _audio, _tempo, _director, _looks, _midi, _finish, _output, _show, _map)
+_GROUPS = (_prompts, _image, _source, _audio, _tempo, _director, _looks, _midi, _finish, _output, _show, _map)
 TABLE: Mapping[str, Parameter] = MappingProxyType({p.name: p for group in _GROUPS for p in group()})

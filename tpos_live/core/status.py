@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Status:
-    """state: starting, loading, running or stopping. engine_fps: frames per second from the engine; engine_busy: share
-    of the time in which they occupy the GPU or processor, 0 to 1; shown_fps: frames per second on the screen.
+    """state: starting, loading, running or stopping. engine_fps: frames per second from the engine; engine_busy:
+    share of the time in which they occupy the GPU or processor, 0 to 1; shown_fps: frames per second on the screen.
     latency_ms: from the newest audio to its frame on the screen (median of the last second, without the input's own
-    buffering). audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what the
-    engine understands of the prompt, "" where unknown. look: the one recalled last, "" for none. waiting: what waits
-    for a beat or bar, "" for nothing. tempo_source: where the beat comes from, "" for nowhere. midi: open ports and
-    losses, "" without MIDI. section, energy, tension, decision: of the director; the section is "" while it is off.
-    showing: where the prompt comes from, for example "slot 3".
-    heard: label of the sound, "" in silence; density: how much of it there is, 0 to 1, whatever its level.
-    record_seconds: length of the recording; record_fps: frames recorded per second; record_lag_ms: how late the encoder
-    is; record_minutes_left: until the disk is full, 0 while unknown; record_error: why the last recording failed, ""
-    from the next one on or once acknowledged. message: what to do now, one line; "" if nothing."""
+    buffering). audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what
+    the engine understands of the prompt, "" where unknown. source: images that frames are drawn from, or what is
+    wrong with them; "" without. look: the one recalled last, "" for none. waiting: what waits for a beat or bar, ""
+    for nothing. tempo_source: where the beat comes from, "" for nowhere. midi: open ports and losses, "" without
+    MIDI. section, energy, tension, decision: of the director; the section is "" while it is off. showing: where the
+    prompt comes from, for example "slot 3". heard: label of the sound, "" in silence; density: how much of it there
+    is, 0 to 1, whatever its level. record_seconds: length of the recording; record_fps: frames recorded per second;
+    record_lag_ms: how late the encoder is; record_minutes_left: until the disk is full, 0 while unknown;
+    record_error: why the last recording failed, "" from the next one on or once acknowledged. message: what to do
+    now, one line; "" if nothing."""
 
     state: str = "starting"
     uptime: float = 0.0
@@ -42,6 +43,7 @@ class Status:
     prompt: str = ""
     showing: str = "prompt"
     understood: str = ""
+    source: str = ""
     heard: str = ""
     look: str = ""
     waiting: str = ""

@@ -55,6 +55,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         *([Line("waits", status.waiting)] if status.waiting else []),
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
+        *([Line("source", status.source)] if status.source else []),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.backend}"),
         Line("sound", sound or "-", INK if well else WARN),
         *([Line("midi", status.midi)] if status.midi else []),

@@ -45,6 +45,8 @@ class ModulationIntegrator:
     pan_x: float = 0.0
     pan_y: float = 0.0
     zoom_steady: float = 0.0
+    source_time: float = 0.0
+    source_rounds: float = 0.0
     cut_index: int = 0
     beat_trust: float = 0.0
     turn: float = 1.0
@@ -77,6 +79,8 @@ class ModulationIntegrator:
         self.pan_x += (now["motion.pan_x"] + direction.drift_x) * speed * dt
         self.pan_y += (now["motion.pan_y"] + direction.drift_y) * speed * dt
         self.zoom_steady += now["motion.zoom"] * speed * dt
+        if not snapshot["pause"]:
+            self._play_source(float(now["source.speed"]), float(snapshot["source.beats"]), features.tempo, dt)
         self.sounding = follow(self.sounding, 1.0 - features.silence, SOUND_ATTACK, SOUND_RELEASE, dt)
         return FrameParams(
             time=features.time,
@@ -99,9 +103,19 @@ class ModulationIntegrator:
             guidance=now["guidance"],
             audio_guidance=now["audio.guidance"],
             cut_index=self.cut_index,
+            source_amount=_clip(now["source.amount"] + sums["source"], 0.0, 1.0),
+            source_time=self.source_time,
+            source_rounds=self.source_rounds,
             loras=tuple(now[name] for name in LORAS),
             direction=direction,
         )
+
+    def _play_source(self, speed: float, beats: float, tempo: float, dt: float) -> None:
+        """beats: of a whole clip; 0 = it is played at its own speed. Both times `speed`."""
+        if beats > 0:
+            self.source_rounds += speed * dt * (tempo or 120.0) / 60.0 / beats
+        else:
+            self.source_time += speed * dt
 
     def _count_beats(self, features: Features, dt: float) -> None:
         beat = 60.0 / features.tempo if features.tempo > 0.0 else 0.5

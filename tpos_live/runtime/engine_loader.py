@@ -127,6 +127,7 @@ class EngineLoader:
                 self._audio_processor.embedding,
                 self._store,
                 self._frames,
+                pipeline.source,
                 fps_cap=self._settings.engine.fps_cap,
                 fail_over=fail_over,
             )

@@ -325,6 +325,7 @@ class LiveSession:
             "engine_fps": self.engine_loader.fps(),
             "engine_busy": self.engine_loader.busy(),
             "understood": self.pipeline.understood if self.pipeline else "",
+            "source": self.pipeline.source.line if self.pipeline else "",
             "shown_fps": self.display.meter.fps,
             "latency_ms": self.display.meter.latency_ms,
             "frames_replaced": self.frames.replaced,

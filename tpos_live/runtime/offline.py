@@ -208,6 +208,7 @@ def _in_silence(pipeline: Pipeline, snapshot: Snapshot) -> tuple[FrameParams, Fr
         bloom=snapshot["finish.bloom"],
         exposure=snapshot["finish.light"],
         grain=snapshot["finish.grain"],
+        source_amount=snapshot["source.amount"],
         loras=tuple(snapshot[name] for name in LORAS),
     )
     return params, pipeline.draw(params, None, snapshot, now=0.0)

@@ -164,7 +164,8 @@ def _work(
                 ):
                     pipeline.generator.reset_feedback()
                     continue
-                frame = pipeline.generator.generate(FrameRequest(params, built, snapshot))
+                image = pipeline.source.image(params, snapshot, pipeline.generator.size)
+                frame = pipeline.generator.generate(FrameRequest(params, built, snapshot, image))
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))
         out.close()

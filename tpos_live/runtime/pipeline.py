@@ -34,6 +34,8 @@ from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.image_source.live_source import LiveSource
+from tpos_live.image_source.player import OfflineSource
 from tpos_live.runtime.failover import (
     FailoverResult,
     FailureKind,
@@ -75,6 +77,8 @@ class Pipeline:
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.message = ""
         """Which engine was chosen and why, and why not the trained encoder; one line each."""
+        self.source: LiveSource | OfflineSource = LiveSource() if live else OfflineSource()
+        """What frames are drawn from beside the prompt, for the drawing thread."""
         self.offered: frozenset[str] | None = None
         """Scenes that the engine draws, for the director; None for all."""
 
@@ -82,6 +86,7 @@ class Pipeline:
         """Raises EngineError."""
         chosen = self._settings.engine
         path, reason = resolve_engine(chosen.name)
+        self._stack.enter_context(self.source)
         self.message = "\n".join(filter(None, (reason, self._why)))
         try:
             self._build(path, parse_size(chosen.size), chosen.accelerator)
@@ -224,4 +229,5 @@ class Pipeline:
         built = self.builder.build(now, snapshot, params, embedding)
         if built is None:
             return None
-        return self.generator.generate(FrameRequest(params, built, snapshot))
+        image = self.source.image(params, snapshot, self.generator.size)
+        return self.generator.generate(FrameRequest(params, built, snapshot, image))

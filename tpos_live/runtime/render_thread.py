@@ -21,6 +21,7 @@ from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.image_source.player import ImageProvider
 from tpos_live.runtime.failover import FailoverResult
 
 log = logging.getLogger(__name__)
@@ -107,18 +108,21 @@ class RenderThread:
         embeddings: Mailbox[AudioEmbedding],
         store: ParameterStore,
         frames: Mailbox[Frame],
+        source: ImageProvider | None = None,
         fps_cap: float = 0.0,
         fail_over: Callable[[Exception, int], FailoverResult | None] = lambda error, failures: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """fail_over: called on the render thread after a failed frame with the number of failures in a row; returns
-        what to continue with, None to retry. clock: of the fps cap, seconds."""
+        """source: images that frames are drawn from, None for none. fail_over: called on the render thread
+        after a failed frame with the number of failures in a row; returns what to continue with, None to retry.
+        clock: of the fps cap, seconds."""
         self._generator = generator
         self._builder = builder
         self._frame_params = frame_params
         self._embeddings = embeddings
         self._store = store
         self._frames = frames
+        self._source = source
         self._pace = Pace(fps_cap)
         self._fail_over = fail_over
         self._clock = clock
@@ -191,7 +195,8 @@ class RenderThread:
 
         # While the GPU renders, Python builds the next conditioning: saves 0.5 ms, from parameters one frame older.
         early = meanwhile if self._generator.on_card and not self._pace.capped else None
-        self._frames.put(self._generator.generate(FrameRequest(params, built, snapshot), meanwhile=early))
+        image = self._source.image(params, snapshot, self._generator.size) if self._source is not None else None
+        self._frames.put(self._generator.generate(FrameRequest(params, built, snapshot, image), meanwhile=early))
         self.drawn += 1
         self.busy += self._generator.busy_s
         self.error = ""

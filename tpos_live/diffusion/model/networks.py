@@ -183,7 +183,8 @@ def load_encoder(networks: Networks) -> Any:
         vae = load_part(folder, "vae", _class_of(networks.vae_class), unused=())
         vae.decoder = torch.nn.Identity()
         dtype = torch.float32 if networks.decoder_overflows else networks.dtype
-        vae.to(device=networks.device, dtype=dtype, memory_format=torch.channels_last).eval().requires_grad_(False)
+        torch.nn.Module.to(vae, device=networks.device, dtype=dtype)  # the class's own `to` warns of what is meant
+        vae.eval().requires_grad_(False)
     check_weights(folder / "vae", vae)
     return vae
 

@@ -19,7 +19,7 @@ from tpos_live.core.envelope import ease
 from tpos_live.core.errors import EngineError
 from tpos_live.core.source_image import SourceImage
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.latent_encoder import LatentEncoder
+from tpos_live.diffusion.sampling.latent_encoder import LatentEncoder
 
 log = logging.getLogger(__name__)
 

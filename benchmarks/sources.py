@@ -1,0 +1,106 @@
+"""What a source of images costs: python benchmarks/sources.py [engine] [size]
+
+Draws frames as fast as the engine can, in turns of SECONDS without a source, with a still, with a clip (1280x720, 25
+pictures a second), with a camera of as many (made by FFmpeg), and with a masked clip; prints the median frame rate of
+each and its ratio to none. Then changes the source CHANGES times and prints the worst frame of the next second over the
+median, one JSON line in all.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.runtime.offline import improve
+from tpos_live.runtime.pipeline import Pipeline
+
+SECONDS, ROUNDS, CHANGES = 3.0, 7, 20
+CAMERA = "lavfi:testsrc2=size=1280x720:rate=25"
+
+
+def make_clip(path: Path) -> None:
+    """Four seconds of a disc that moves."""
+    y, x = np.mgrid[:720, :1280]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for n in range(100):
+            pixels = np.zeros((720, 1280, 3), np.uint8)
+            pixels[np.hypot(x - 640 - 300 * np.sin(n / 16), y - 360) < 160] = (250, 180, 90)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+
+
+class Frames:
+    """Draws one frame after the other, on a clock of its own."""
+
+    def __init__(self, pipeline: Pipeline, store: ParameterStore) -> None:
+        self._pipeline, self._store, self._begin = pipeline, store, time.perf_counter()
+
+    def draw(self) -> float:
+        """One frame; the seconds that it took."""
+        began = time.perf_counter()
+        now = began - self._begin
+        params = FrameParams(time=now, noise_position=now, intensity=0.5, source_amount=0.5, source_time=now)
+        self._pipeline.draw(params, None, self._store.snapshot(), now)
+        return time.perf_counter() - began
+
+    def rate(self, seconds: float) -> float:
+        """Frames per second."""
+        begin, count = time.perf_counter(), 0
+        while time.perf_counter() - begin < seconds:
+            self.draw()
+            count += 1
+        return count / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    engine, size = (sys.argv[1:] + ["auto", "320x192"][len(sys.argv) - 1 :])[:2]
+    settings = load_settings({"engine.name": engine, "engine.size": size})
+    store = ParameterStore({**settings.start_values(), "prompt": "an inferno"})
+    with tempfile.TemporaryDirectory() as folder, Pipeline(settings, live=True) as pipeline:
+        clip, still = Path(folder) / "clip.mp4", Path(folder) / "still.png"
+        make_clip(clip)
+        with av.open(str(clip)) as container:
+            next(container.decode(video=0)).to_image().save(still)
+        improve(pipeline)
+        kinds = {"none": ("none", "off"), "still": (str(still), "off"), "clip": (str(clip), "off"),
+                 "camera": (CAMERA, "off"), "masked clip": (str(clip), "luma")}  # fmt: skip
+        frames, rates = Frames(pipeline, store), {kind: [] for kind in kinds}
+        for _ in range(ROUNDS):
+            for kind, (source, mask) in kinds.items():
+                store.set("source", source)
+                store.set("source.mask", mask)
+                frames.rate(1.0)
+                rates[kind].append(frames.rate(SECONDS))
+        store.set("source.mask", "off")
+        worst = []
+        for n in range(CHANGES):
+            steady = statistics.median(frames.draw() for _ in range(30))
+            store.set("source", (str(clip), CAMERA, str(still))[n % 3])
+            end, longest = time.perf_counter() + 1.0, 0.0
+            while time.perf_counter() < end:
+                longest = max(longest, frames.draw())
+            worst.append(longest / steady)
+        median = {kind: statistics.median(found) for kind, found in rates.items()}
+        found = {"engine": pipeline.engine.name, "size": pipeline.generator.size, "cpu": platform.processor(),
+                 "backend": pipeline.generator.backend.name,
+                 "fps": {kind: round(value, 1) for kind, value in median.items()},
+                 "ratio": {kind: round(value / median["none"], 3) for kind, value in median.items()},
+                 "change_worst": round(max(worst), 2), "change_median": round(statistics.median(worst), 2)}  # fmt: skip
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Pictures of any shape fit into the frame; masks say where they count."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from fakes.clips import number_of, numbered
+
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.image_source.fitting import Fitting, fitted
+
+SIZE = (320, 192)
+
+
+def frame_of(pixels: np.ndarray, kind: str = "rgb24") -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=kind)
+
+
+@pytest.mark.parametrize("fit", ["cover", "contain", "stretch"])
+@pytest.mark.parametrize(
+    "shape", [(320, 192), (640, 360), (90, 160), (7680, 4320), (1, 1), (3000, 2), (2, 3000), (17, 31)]
+)
+def test_every_shape_gives_the_frames_size(shape: tuple[int, int], fit: str) -> None:
+    image = fitted(frame_of(np.full((shape[1], shape[0], 3), 200, np.uint8)), Fitting(SIZE, fit), 3)
+    assert image.pixels.shape == (192, 320, 3) and image.pixels.flags["C_CONTIGUOUS"] and image.number == 3
+    assert abs(int(image.pixels.max()) - 200) <= 1
+    if fit != "contain":
+        assert (np.abs(image.pixels.astype(int) - 200) <= 1).all()
+
+
+def test_a_portrait_is_cut_or_shown_whole_or_stretched() -> None:
+    tall = np.zeros((320, 100, 3), np.uint8)
+    tall[:160] = 250
+    cut, whole, stretched = (
+        fitted(frame_of(tall), Fitting((200, 100), fit), 1).pixels for fit in ("cover", "contain", "stretch")
+    )
+    assert cut[10, 100, 0] > 240 and cut[90, 100, 0] < 10
+    assert whole[50, 5, 0] == 0 and whole[20, 100, 0] > 240
+    assert stretched[20, 5, 0] > 240 and stretched[80, 195, 0] < 10
+
+
+def test_mirrors() -> None:
+    pixels = numbered(0b10000010, 320, 192)
+    pixels[100:] //= 4
+    plain, horizontal, vertical, both = (
+        fitted(frame_of(pixels), Fitting(SIZE, mirror=mirror), 1).pixels
+        for mirror in ("off", "horizontal", "vertical", "both")
+    )
+    assert np.array_equal(horizontal, plain[:, ::-1]) and np.array_equal(vertical, plain[::-1])
+    assert np.array_equal(both, plain[::-1, ::-1]) and number_of(plain[:100]) == 0b10000010
+
+
+def test_blur_grows_with_the_knob() -> None:
+    pixels = np.random.default_rng(3).integers(0, 255, (192, 320, 3), np.uint8)
+    rough = [
+        np.abs(np.diff(fitted(frame_of(pixels), Fitting(SIZE, blur=blur), 1).pixels.astype(int), axis=1)).mean()
+        for blur in (0.0, 0.2, 0.5, 1.0)
+    ]
+    assert rough[0] > 2 * rough[1] > 4 * rough[2] > 4 * rough[3]
+
+
+def test_the_mask_of_an_opaque_place_and_of_a_bright_one() -> None:
+    pixels = np.zeros((192, 320, 4), np.uint8)
+    pixels[:, :160] = (255, 255, 255, 255)
+    alpha = fitted(frame_of(pixels, "rgba"), Fitting(SIZE, mask="alpha"), 1).mask
+    luma = fitted(frame_of(pixels[..., :3]), Fitting(SIZE, mask="luma"), 1).mask
+    for mask in (alpha, luma):
+        assert mask is not None and mask.shape == (192, 320) and mask.dtype == np.uint8
+        assert (mask[:, :150] == 255).all() and (mask[:, 170:] == 0).all()
+    assert fitted(frame_of(pixels, "rgba"), Fitting(SIZE), 1).mask is None
+    assert fitted(frame_of(pixels[..., :3]), Fitting(SIZE, mask="alpha"), 1).mask is None  # opaque everywhere
+
+
+@pytest.mark.parametrize("kind", ["yuv420p", "yuv420p10le", "yuv444p", "gray", "nv12", "bgra", "yuva420p", "pal8"])
+def test_formats_of_pictures(kind: str) -> None:
+    if kind == "pal8":
+        frame = av.VideoFrame(64, 64, "pal8")
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+    else:
+        frame = frame_of(np.full((64, 64, 3), 180, np.uint8)).reformat(format=kind)
+    image = fitted(frame, Fitting(SIZE), 1)
+    assert kind == "pal8" or (np.abs(image.pixels.astype(int) - 180) <= 4).all()
+
+
+def test_the_parameters_of_a_snapshot() -> None:
+    store = ParameterStore(
+        {"source.fit": "contain", "source.mirror": "both", "source.blur": 0.25, "source.mask": "luma"}
+    )
+    assert Fitting.of(store.snapshot(), (64, 32)) == Fitting((64, 32), "contain", "both", 0.25, "luma")

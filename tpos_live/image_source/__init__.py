@@ -1,0 +1,1 @@
+"""Sources of images for image-to-image: cameras, streams, clips, folders and stills."""

@@ -1,0 +1,133 @@
+"""A camera or a network stream as a source: the newest picture, and a new attempt when it stalls or is unplugged."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import av
+
+from tpos_live.core.errors import first_line
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.image_source.reader import Reader, SourceError
+
+log = logging.getLogger(__name__)
+
+STALLED = 2.0
+"""Seconds without a picture after which a camera is opened again."""
+PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between attempts to open it again; the last one from then on."""
+PATIENCE = 10.0
+"""Seconds that the first picture may take."""
+STREAMS = ("rtsp://", "rtmp://", "udp://", "tcp://", "srt://")
+TEST_PICTURES = "lavfi:"
+
+
+def address_of(name: str) -> tuple[str, str | None]:
+    """What FFmpeg is to open for `camera`, `camera:N`, `camera:NAME`, a stream's address or `lavfi:FILTERS`: address
+    and format. Raises SourceError on a system without cameras that FFmpeg knows."""
+    if name.startswith(STREAMS):
+        return name, None
+    if name.startswith(TEST_PICTURES):
+        return name.removeprefix(TEST_PICTURES), "lavfi"
+    chosen = name.partition(":")[2] or "0"
+    if sys.platform.startswith("linux"):
+        return (f"/dev/video{chosen}" if chosen.isdecimal() else chosen), "v4l2"
+    if sys.platform == "darwin":
+        return chosen, "avfoundation"
+    if sys.platform == "win32":
+        if chosen.isdecimal():
+            raise SourceError("source camera: Windows names cameras; use camera:NAME (Settings, Cameras, lists them)")
+        return f"video={chosen}", "dshow"
+    raise SourceError("source camera: cameras are read on Linux, macOS and Windows only")
+
+
+class Camera(Reader):
+    """Reads on a thread of its own; `at` gives the newest picture.
+
+    While the camera is lost the last picture stays; `trouble` says so, and a line when it is lost and when it is back.
+    A thread that hangs in the driver is left behind. Thread contract: `at`, `trouble` and `close` belong to one thread.
+    """
+
+    live = True
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Waits for the first picture, PATIENCE at most. Raises SourceError if there is none."""
+        self.name = name if len(name) <= 40 else f"{name[:37]}..."
+        self._address = address_of(name)
+        self._clock = clock
+        self._pictures: Mailbox[av.VideoFrame] = Mailbox()
+        self._attempt = _Attempt(self._address, self._pictures)
+        self._newest: av.VideoFrame | None = None
+        self._came_at = clock()
+        self._attempts = 0
+        self._attempt.wait_for_first(PATIENCE)
+        if not self._pictures.wait(0.0):
+            self._attempt.stop()
+            why = self._attempt.error or f"no picture within {PATIENCE:.0f} s"
+            raise SourceError(f"source {self.name}: {why}; check the camera and who else uses it")
+
+    def at(self, seconds: float) -> av.VideoFrame | None:
+        now = self._clock()
+        if (new := self._pictures.take()) is not None:
+            if self.trouble:
+                log.info(f"source {self.name}: is back")
+            self._newest, self._came_at, self._attempts, self.trouble = new, now, 0, ""
+        elif now - self._came_at > self._patience():
+            if not self.trouble:
+                why = self._attempt.error or f"no picture for {STALLED:.0f} s"
+                self.trouble = f"source {self.name}: {why}; the last picture stays until it is back"
+                log.warning(self.trouble)
+            self._attempt.stop()
+            self._attempt = _Attempt(self._address, self._pictures)
+            self._attempts += 1
+            self._came_at = now
+        return self._newest
+
+    def close(self) -> None:
+        self._attempt.stop()
+
+    def _patience(self) -> float:
+        """Seconds without a picture until the next attempt."""
+        pause = PAUSES[min(self._attempts, len(PAUSES) - 1)]
+        return pause if self._attempt.error else max(STALLED, pause)
+
+
+class _Attempt:
+    """One opening of a camera, on a thread. `error`: why it has ended, "" while it reads."""
+
+    def __init__(self, address: tuple[str, str | None], pictures: Mailbox[av.VideoFrame]) -> None:
+        self.error = ""
+        self._address, self._pictures = address, pictures
+        self._stop, self._first = threading.Event(), threading.Event()
+        threading.Thread(target=self._run, name="camera", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def wait_for_first(self, seconds: float) -> None:
+        """Until there is a picture or a reason why there will be none."""
+        self._first.wait(seconds)
+
+    def _run(self) -> None:
+        address, kind = self._address
+        try:
+            with av.open(address, format=kind, timeout=(PATIENCE, STALLED)) as container:
+                container.streams.video[0].thread_type = "SLICE"  # whole pictures in several threads would be late
+                begin: float | None = None
+                for frame in container.decode(video=0):
+                    if self._stop.is_set():
+                        return
+                    if kind == "lavfi":  # made as fast as they are read
+                        begin = time.monotonic() if begin is None else begin
+                        self._stop.wait(max(begin + (frame.time or 0.0) - time.monotonic(), 0.0))
+                    self._pictures.put(frame)
+                    self._first.set()
+                self.error = "has ended"
+        except Exception as error:  # drivers and servers fail in many ways; the show goes on
+            self.error = first_line(error, 120)
+        finally:
+            self._first.set()

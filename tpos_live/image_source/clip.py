@@ -1,0 +1,109 @@
+"""A video file as a source: any place in it, by the pictures' own times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.video.stream import VideoStream
+
+from tpos_live.core.errors import first_line
+from tpos_live.image_source.reader import Reader, SourceError
+
+FAR = 1.0
+"""Seconds ahead from which on the decoder seeks instead of decoding all that lies between."""
+THREADS = 2
+"""Of the decoder: the engine needs the other cores."""
+
+
+class Clip(Reader):
+    """A video file. A picture is shown from its own time until the next one's: constant and variable rates alike."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SourceError for a file without pictures."""
+        self.name = path.name
+        self._path = path
+        self._now: av.VideoFrame | None = None
+        self._next: av.VideoFrame | None = None
+        try:
+            self._container = av.open(str(path))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(
+                f"source {path.name}: cannot be read ({first_line(error)}); choose another file"
+            ) from error
+        try:
+            if not self._container.streams.video:
+                raise SourceError(f"source {path.name}: has no video; choose another file")
+            self._stream: VideoStream = self._container.streams.video[0]
+            self._stream.codec_context.thread_count = THREADS
+            self._stream.thread_type = "AUTO"
+            self._from = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+            self._length = self._told_length()
+            self._restart(0.0)
+            if self._now is None:
+                raise SourceError(f"source {path.name}: has no picture that can be decoded; choose another file")
+        except BaseException:
+            self._container.close()
+            raise
+
+    @property
+    def seconds(self) -> float:
+        return self._length
+
+    def at(self, seconds: float) -> av.VideoFrame | None:
+        if self._now is None or seconds < self._time(self._now) or self._lies_far(seconds):
+            self._restart(seconds)
+        while self._next is not None and self._time(self._next) <= seconds:
+            self._now, self._next = self._next, self._decoded()
+            if self._next is None and self._now is not None:
+                self._found_end(self._now)
+        return self._now
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _told_length(self) -> float:
+        """Seconds by the file's own account; 0 if it does not say."""
+        stream = self._stream
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        return self._container.duration / av.time_base if self._container.duration else 0.0
+
+    def _found_end(self, last: av.VideoFrame) -> None:
+        """The pictures end here, whatever the file says of its length."""
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        end = self._time(last) + (float(1 / rate) if rate else 0.04)
+        if not self._length or abs(end - self._length) > 0.5:
+            self._length = end
+
+    def _lies_far(self, seconds: float) -> bool:
+        return self._now is not None and seconds - self._time(self._now) > FAR and self._next is not None
+
+    def _restart(self, seconds: float) -> None:
+        """Decode from the key frame before a place."""
+        base = self._stream.time_base
+        try:
+            offset = round((seconds + self._from) / base) if base else 0
+            self._container.seek(offset, stream=self._stream, backward=True)
+        except av.FFmpegError:  # a format that cannot seek is opened anew
+            self._container.close()
+            self._container = av.open(str(self._path))
+            self._stream = self._container.streams.video[0]
+        self._frames: Iterator[av.VideoFrame] = self._container.decode(self._stream)
+        self._now = self._decoded()
+        self._next = self._decoded() if self._now is not None else None
+
+    def _decoded(self) -> av.VideoFrame | None:
+        """The next picture; None at the end. Damage within the file is skipped."""
+        for _ in range(100):
+            try:
+                return next(self._frames)
+            except StopIteration:
+                return None
+            except av.FFmpegError:
+                self._frames = self._container.decode(self._stream)
+        return None
+
+    def _time(self, frame: av.VideoFrame) -> float:
+        return (frame.time or 0.0) - self._from

@@ -1,0 +1,81 @@
+"""From a decoded picture to a `SourceImage`: scaled, cropped, mirrored, blurred, with its mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.source_image import SourceImage
+
+BLURRED = 40.0
+"""Factor by which the largest blur reduces the picture before it is enlarged again."""
+DARK, BRIGHT = 0.08, 0.25
+"""Luminance at which the luminance key begins to let the source through, and at which it lets all through."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How pictures of a source are fitted into the frame; see the parameters source.*."""
+
+    size: tuple[int, int]
+    fit: str = "cover"
+    mirror: str = "off"
+    blur: float = 0.0
+    mask: str = "off"
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, size: tuple[int, int]) -> Fitting:
+        """size: (width, height) of the frame."""
+        text = {name: str(snapshot[f"source.{name}"]) for name in ("fit", "mirror", "mask")}
+        return cls(size, blur=float(snapshot["source.blur"]), **text)
+
+
+def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.0) -> SourceImage:
+    """The picture as the engine takes it. Raises av.FFmpegError for a format that cannot be converted."""
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    width, height = how.size if turns % 2 == 0 else how.size[::-1]
+    alpha = how.mask == "alpha" and any(part.is_alpha for part in frame.format.components)
+    inner, crop = _inner(frame, (width, height), how.fit)
+    kind = "rgba" if alpha else "rgb24"
+    if how.blur > 0:
+        factor = BLURRED**how.blur
+        small = max(round(inner[0] / factor), 1), max(round(inner[1] / factor), 1)
+        frame = frame.reformat(*small, format=kind, interpolation="AREA")
+    image = frame.reformat(*inner, format=kind, interpolation="BICUBIC" if how.blur > 0 else "AREA").to_ndarray()
+    placed = np.zeros((height, width, image.shape[2]), np.uint8)
+    (left, top), (x, y) = crop
+    part = image[top : top + height, left : left + width]
+    placed[y : y + part.shape[0], x : x + part.shape[1]] = part
+    placed = np.rot90(placed, turns)
+    if how.mirror in ("horizontal", "both"):
+        placed = placed[:, ::-1]
+    if how.mirror in ("vertical", "both"):
+        placed = placed[::-1]
+    pixels = np.ascontiguousarray(placed[..., :3])
+    mask = np.ascontiguousarray(placed[..., 3]) if alpha else _luminance_key(pixels) if how.mask == "luma" else None
+    return SourceImage(pixels, mask, number, taken_at)
+
+
+def _inner(
+    frame: av.VideoFrame, size: tuple[int, int], fit: str
+) -> tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]]]:
+    """The size that a picture is scaled to; what of it is left out (left, top), and where it is put (x, y)."""
+    width, height = size
+    if fit == "stretch":
+        return size, ((0, 0), (0, 0))
+    sides = width / frame.width, height / frame.height
+    scale = max(sides) if fit == "cover" else min(sides)
+    inner = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
+    # A very long or very high picture, shown as "cover", would be scaled to millions of pixels: its middle is enough.
+    inner = min(inner[0], 8 * width), min(inner[1], 8 * height)
+    over = inner[0] - width, inner[1] - height
+    return inner, ((max(over[0], 0) // 2, max(over[1], 0) // 2), (max(-over[0], 0) // 2, max(-over[1], 0) // 2))
+
+
+def _luminance_key(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [height, width]: 0 where a picture is dark, 255 where it is bright (luminance of ITU-R BT.601)."""
+    luma = pixels @ np.array((0.299, 0.587, 0.114), np.float32) / 255.0
+    return (255.0 * np.clip((luma - DARK) / (BRIGHT - DARK), 0.0, 1.0)).astype(np.uint8)

@@ -1,0 +1,133 @@
+"""The source of a live show: read, decoded and scaled on a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from tpos_live.core.errors import first_line
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.source_image import SourceImage
+from tpos_live.core.timing import Rate
+from tpos_live.image_source.open import NOTHING, open_source
+from tpos_live.image_source.player import SourcePlayer, Wanted
+from tpos_live.image_source.reader import Reader
+
+log = logging.getLogger(__name__)
+
+_LOOK = 0.2
+"""Longest wait in seconds before the stop flag is checked."""
+
+
+class _Opened(NamedTuple):
+    """What came of opening a source. error: one line where there is no reader."""
+
+    name: str
+    reader: Reader | None
+    error: str = ""
+
+
+class LiveSource:
+    """Pictures for a live show.
+
+    A context manager. Thread contract: `image` is the render thread's and never waits: it says what is wanted and gives
+    the newest picture that is there, so that a picture is at most one engine frame late. A source is opened on another
+    thread; the one before stays until the new one is open, and stays for good where the new one cannot be read. `line`
+    may be read from anywhere.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: Mailbox[Wanted] = Mailbox()
+        self._images: Mailbox[SourceImage | None] = Mailbox()
+        self._opened: Mailbox[_Opened] = Mailbox()
+        self._opening = self._failed = ""
+        self._player: SourcePlayer | None = None
+        self._rate = Rate()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="image source", daemon=True)
+        self.line = ""
+        """What the source is and does, for the status; "" without one."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=1.0)
+
+    def image(self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int]) -> SourceImage | None:
+        """The newest picture; None without a source."""
+        newest = self._images.latest()
+        if newest is None and str(snapshot["source"]).strip() in NOTHING:
+            return None
+        self._wanted.put(Wanted(params, snapshot, size))
+        return newest
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._wanted.wait(_LOOK) and (wanted := self._wanted.take()) is not None:
+                self._step(wanted, str(wanted.snapshot["source"]).strip())
+        self._replace(None)
+
+    def _step(self, wanted: Wanted, name: str) -> None:
+        self._follow(name, float(wanted.snapshot["source.seconds"]))
+        if name in NOTHING:
+            self._images.put(None)
+            self.line = ""
+            return
+        if self._player is None:
+            return
+        try:
+            image = self._player.image(wanted, time.perf_counter())
+        except Exception as error:  # decoders fail in many ways; the last picture stays, and the show goes on
+            self._fail(name, first_line(error, 200))
+            self._replace(None)
+            return
+        if image is not self._images.latest():
+            self._images.put(image)
+        if name != self._failed:
+            rate = self._rate.at(time.perf_counter(), self._player.pictures)
+            self.line = self._player.reader.trouble or f"{self._player.reader.name}, {rate:.0f} fps"
+
+    def _follow(self, name: str, each: float) -> None:
+        """Open what `source` names, on a thread, and take it once it is open. each: seconds of a folder's pictures."""
+        if (found := self._opened.take()) is not None:
+            self._opening = ""
+            if found.reader is None:
+                self._fail(found.name, found.error)
+            elif found.name == name:
+                self._replace(SourcePlayer(name, found.reader))
+                self._failed = ""
+            else:  # another one was named meanwhile
+                found.reader.close()
+        if name in NOTHING:
+            self._replace(None)
+            self._failed = ""
+        elif not self._opening and name != self._failed and (self._player is None or name != self._player.name):
+            self._opening = name
+            threading.Thread(target=self._open, args=(name, each), name="open source", daemon=True).start()
+
+    def _open(self, name: str, each: float) -> None:
+        try:
+            opened = _Opened(name, open_source(name, each))
+        except Exception as error:  # its line is all that can be done for it
+            opened = _Opened(name, None, first_line(error, 200))
+        self._opened.put(opened)
+
+    def _fail(self, name: str, line: str) -> None:
+        """Give a source up until another one is named."""
+        self._failed, self.line = name, line
+        log.warning(line)
+
+    def _replace(self, player: SourcePlayer | None) -> None:
+        if self._player is not None:
+            self._player.reader.close()
+        self._player = player

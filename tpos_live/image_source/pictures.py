@@ -1,0 +1,71 @@
+"""Pictures from files as a source: one of them, or a folder of them, one after the other."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import av
+
+from tpos_live.core.errors import first_line
+from tpos_live.image_source.reader import Reader, SourceError
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".tga"})
+
+
+def read_picture(path: Path) -> av.VideoFrame:
+    """Raises SourceError."""
+    try:
+        with av.open(str(path)) as container:
+            return next(container.decode(video=0))
+    except (av.FFmpegError, OSError, ValueError, IndexError, StopIteration) as error:
+        raise SourceError(f"source {path.name}: not a picture that can be read ({first_line(error)})") from error
+
+
+class Pictures(Reader):
+    """Pictures in the order of their names, each for so many seconds.
+
+    In place of a broken one the one before it is shown, with a line, so that a moment always has the same picture.
+    """
+
+    def __init__(self, path: Path, each: float) -> None:
+        """path: of a picture, or of a folder. each: seconds of a picture. Raises SourceError if there is none."""
+        self.name, self.each = path.name, each
+        self._files = [path]
+        if path.is_dir():
+            self._files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        self._broken: set[Path] = set()
+        self._place = -1
+        self._frame: av.VideoFrame | None = None
+        if not self._files:
+            raise SourceError(f"source {path.name}: the folder has no pictures ({', '.join(sorted(SUFFIXES))})")
+        self.at(0.0)
+
+    @property
+    def seconds(self) -> float:
+        return self.each * len(self._files) if len(self._files) > 1 else 0.0
+
+    def at(self, seconds: float) -> av.VideoFrame | None:
+        place = min(int(seconds / self.each), len(self._files) - 1) if len(self._files) > 1 else 0
+        if place != self._place:
+            self._frame, self._place = self._nearest(place), place
+        return self._frame
+
+    def _nearest(self, place: int) -> av.VideoFrame:
+        """The picture at a place, or the nearest one before it that can be read, all round."""
+        for back in range(len(self._files)):
+            path = self._files[place - back]
+            if path in self._broken:
+                continue
+            try:
+                return read_picture(path)
+            except SourceError as error:
+                if len(self._files) == 1:
+                    raise
+                self._broken.add(path)
+                log.warning(f"{error}; it is left out")
+        raise SourceError(
+            f"source {self.name}: none of its {len(self._files)} pictures can be read; choose another one"
+        )

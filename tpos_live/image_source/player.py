@@ -1,0 +1,126 @@
+"""Which picture of a source belongs to a frame, by the frame's time or, of a camera, by what is newest."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
+
+import av
+
+from tpos_live.core.errors import first_line
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.source_image import SourceImage
+from tpos_live.image_source.fitting import Fitting, fitted
+from tpos_live.image_source.open import NOTHING, is_live, open_source
+from tpos_live.image_source.pictures import Pictures
+from tpos_live.image_source.reader import Reader, SourceError
+
+EXACT = 1e-6
+"""Seconds added to a place: a sum of floats must not fall a bit short of the picture that begins there."""
+KEPT = 90
+"""Pictures of a camera that are kept for `source.delay`, at most."""
+
+
+class ImageProvider(Protocol):
+    """What gives a frame its picture."""
+
+    def image(self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int]) -> SourceImage | None:
+        """The picture for a frame of (width, height); None without a source."""
+        ...
+
+
+class Wanted(NamedTuple):
+    """What a frame asks for: its parameters, and its (width, height)."""
+
+    params: FrameParams
+    snapshot: Snapshot
+    size: tuple[int, int]
+
+
+class SourcePlayer:
+    """The pictures of one reader, as parameters and frames ask for them. Belongs to one thread."""
+
+    def __init__(self, name: str, reader: Reader) -> None:
+        """name: the text of `source`."""
+        self.name, self.reader = name, reader
+        self._number = 0
+        self._shown: SourceImage | None = None
+        self._made_of: tuple[av.VideoFrame, Fitting] | None = None
+        self._past: deque[tuple[float, av.VideoFrame]] = deque(maxlen=KEPT)
+
+    @property
+    def pictures(self) -> int:
+        """Pictures so far."""
+        return self._number
+
+    def image(self, wanted: Wanted, now: float) -> SourceImage | None:
+        """The same object as long as nothing of it changes. now: perf_counter. Raises SourceError."""
+        snapshot = wanted.snapshot
+        if isinstance(self.reader, Pictures):
+            self.reader.each = float(snapshot["source.seconds"])
+        delay = 0.001 * float(snapshot["source.delay"])
+        frame = self._delayed(now, delay) if self.reader.live else self.reader.at(self._place(wanted, delay))
+        if frame is None:
+            return None
+        made_of = frame, Fitting.of(snapshot, wanted.size)
+        if self._made_of is None or made_of[0] is not self._made_of[0] or made_of[1] != self._made_of[1]:
+            self._number += 1
+            try:
+                self._shown = fitted(*made_of, self._number, now)
+            except (av.FFmpegError, ValueError, MemoryError) as error:
+                raise SourceError(f"source {self.reader.name}: cannot be scaled ({first_line(error)})") from error
+            self._made_of = made_of
+        return self._shown
+
+    def _place(self, wanted: Wanted, delay: float) -> float:
+        """Seconds in the round, from what was played so far, on the sound's clock."""
+        length = self.reader.seconds
+        if length <= 0:
+            return wanted.params.source_time
+        begin = float(wanted.snapshot["source.position"]) + wanted.params.source_rounds
+        return (begin * length + wanted.params.source_time - delay + EXACT) % length
+
+    def _delayed(self, now: float, delay: float) -> av.VideoFrame | None:
+        """The newest picture of a camera that is at least `delay` seconds old, or the oldest that is kept."""
+        newest = self.reader.at(0.0)
+        if newest is not None and (not self._past or newest is not self._past[-1][1]):
+            self._past.append((now, newest))
+        while len(self._past) > 1 and self._past[1][0] <= now - delay:
+            self._past.popleft()
+        return self._past[0][1] if self._past else None
+
+
+class OfflineSource:
+    """Pictures for frames that are rendered one after the other: the same frame gets the same picture."""
+
+    def __init__(self) -> None:
+        self._player: SourcePlayer | None = None
+        self.line = ""
+        """As `LiveSource.line`."""
+
+    def image(self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int]) -> SourceImage | None:
+        """Raises SourceError for a source that cannot be read, and for one without a time of its own."""
+        name = str(snapshot["source"]).strip()
+        if name in NOTHING:
+            return None
+        if self._player is None or self._player.name != name:
+            if is_live(name):
+                raise SourceError(f"source {name}: a camera has no time of its own; render a file, or record a show")
+            self.close()
+            self._player = SourcePlayer(name, open_source(name, float(snapshot["source.seconds"])))
+        return self._player.image(Wanted(params, snapshot, size), 0.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._player is not None:
+            self._player.reader.close()
+            self._player = None
