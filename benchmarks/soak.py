@@ -1,108 +1,283 @@
-"""A show from a live input, with window and recorder on, watched for minutes.
+"""A show from a live input for hours, with everything that a night brings, and a verdict.
 
-    python benchmarks/soak.py --minutes 5 --device tpos_mic
+    python benchmarks/soak.py --fake --hours 6 --csv soak.csv
 
-Prints a JSON line a minute (rates, losses, memory) and one at the end: growth of memory from minute 1 on,
-losses, and how far sound and picture of the recording lie apart. Needs a display and an input; with
-`--fake` it starts Xvfb and a PulseAudio null sink of its own (the tests' fakes).
+Random looks, prompts, floods of OSC, lost inputs, recordings and sizes of the window come every few seconds, in an
+order that `--seed` repeats (`--quiet`: none of them, one recording). A line of CSV every ten seconds has memory,
+threads, handles, rates, latency, losses and what the picture looks like. At the end every recording is read back, and
+a line of JSON says of each promise whether it was kept; the exit status is 1 if one was not. Needs a display and an
+input; with `--fake` it starts Xvfb and a PulseAudio null sink of its own (the tests' fakes).
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
+import random
+import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
+
+from tpos_live.core.settings import Settings
+from tpos_live.runtime.demo import PROMPTS
+from tpos_live.runtime.live_session import LiveSession
+
+SAMPLE = 10.0
+"""Seconds between two samples."""
+ACTION = 4.0
+"""Seconds between two actions."""
+WARM = 600.0
+"""Seconds after which memory must not grow any more."""
+FLOOD = 2000
+"""OSC messages of a flood."""
+APART = 0.04
+"""Largest difference between the lengths of sound and picture of a recording, seconds."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--hours", type=float, default=0.0)
+    parser.add_argument("--minutes", type=float, default=0.0, help="added to the hours; 5 without either")
     parser.add_argument("--device", default="mic")
     parser.add_argument("--size", default="256")
     parser.add_argument("--window", default="1280x720")
     parser.add_argument("--fake", action="store_true", help="start a display and a microphone from nothing")
+    parser.add_argument("--quiet", action="store_true", help="no actions: one recording from start to end")
+    parser.add_argument("--seed", type=int, default=25)
+    parser.add_argument("--csv", type=Path, help="file for the samples")
     options = parser.parse_args()
     with ExitStack() as stack:
-        if options.fake:
-            sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-            from fakes.fake_mic import fake_microphone
-            from fakes.xvfb import one_screen
-
-            from tpos_live.audio.demo import DEMO
-            from tpos_live.audio.files import read_audio
-
-            os.environ["DISPLAY"] = stack.enter_context(one_screen())
-            mic = stack.enter_context(fake_microphone())
-            options.device = mic.device
-            import numpy as np
-
-            track = read_audio(DEMO)
-            mic.play(np.tile(track, (int(options.minutes * 60 / (len(track) / 48_000)) + 3, 1)))
-        soak(options, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        mic = start_fakes(options, stack) if options.fake else None
+        kept = soak(options, Path(stack.enter_context(tempfile.TemporaryDirectory())), mic)
+    sys.exit(0 if kept else 1)
 
 
-def soak(options: argparse.Namespace, folder: Path) -> None:
-    import av
+def seconds_of(options: argparse.Namespace) -> float:
+    return float(3600 * options.hours + 60 * options.minutes) or 300.0
 
-    from tpos_live.bench.session import machine
-    from tpos_live.core.messages import terminal_messages
+
+def start_fakes(options: argparse.Namespace, stack: ExitStack) -> Any:
+    """A display and a microphone that plays the demo's track for the whole time."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    from fakes.fake_mic import fake_microphone
+    from fakes.xvfb import one_screen
+
+    from tpos_live.audio.demo import DEMO
+    from tpos_live.audio.files import read_audio
+
+    os.environ["DISPLAY"] = stack.enter_context(one_screen())
+    mic = stack.enter_context(fake_microphone())
+    options.device = mic.device
+    track = read_audio(DEMO)
+    mic.play(np.tile(track, (int(min(seconds_of(options), 3600) / (len(track) / 48_000)) + 3, 1)))
+    return mic
+
+
+def settings_of(options: argparse.Namespace, folder: Path) -> Settings:
     from tpos_live.core.settings_loader import load_settings
-    from tpos_live.runtime.live_session import LiveSession
 
-    out = folder / "soak.mp4"
-    settings = load_settings(
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return load_settings(
         {
             "sound.device": options.device,
             "engine.size": options.size,
             "window.size": options.window,
-            "record.file": str(out),
-            "osc.port": 0,
+            "record.file": str(folder / "first.mp4"),
+            "record.folder": str(folder),
+            "osc.port": port,
         }
     )
-    process, minutes = psutil.Process(), []
-    with terminal_messages(), LiveSession(settings) as session:
+
+
+class Actions:
+    """What happens to the show, every ACTION seconds, by a generator of its own."""
+
+    def __init__(self, session: LiveSession, mic: Any, seed: int) -> None:
+        """mic: the fake one, None = the input is left alone."""
+        self._session, self._mic, self._chance = session, mic, random.Random(seed)
+        self.counts: dict[str, int] = {}
+        self._stored = 0
+        self._away = False
+
+    def act(self) -> None:
+        actions = [self._prompt, self._look, self._flood, self._record, self._resize, self._fullscreen, self._seed]
+        action = self._chance.choice([*actions, self._input] if self._mic else actions)
+        name = action.__name__.strip("_")
+        self.counts[name] = self.counts.get(name, 0) + 1
+        action()
+
+    def _prompt(self) -> None:
+        self._session.store.set("prompt", self._chance.choice(PROMPTS)[1])
+
+    def _seed(self) -> None:
+        self._session.store.set("seed", self._chance.randrange(2**31))
+
+    def _look(self) -> None:
+        if self._stored < 4:
+            self._stored += 1
+            self._session.store.set("look.store", f"look {self._stored}")
+        else:
+            self._session.store.set("look.recall", f"look {self._chance.randint(1, self._stored)}")
+
+    def _flood(self) -> None:
+        from pythonosc.udp_client import SimpleUDPClient
+
+        client = SimpleUDPClient("127.0.0.1", self._session.osc.port)
+        for number in range(FLOOD):
+            client.send_message("/tpos/motion/zoom", number % 100 / 1000)
+
+    def _record(self) -> None:
+        store = self._session.store
+        store.set("out.record", not store.snapshot()["out.record"])
+
+    def _resize(self) -> None:
+        window = getattr(self._session.display, "_window", None)
+        if window is not None and not window.fullscreen:
+            window.set_size(self._chance.randrange(320, 1280, 2), self._chance.randrange(180, 720, 2))
+
+    def _fullscreen(self) -> None:
+        store = self._session.store
+        store.set("out.fullscreen", not store.snapshot()["out.fullscreen"])
+
+    def _input(self) -> None:
+        (self._mic.resume if self._away else self._mic.suspend)()
+        self._away = not self._away
+
+
+class Sampler:
+    """Reads what must stay as it is."""
+
+    def __init__(self, session: LiveSession) -> None:
+        self._session, self._process = session, psutil.Process()
+        self._begin = self._since = time.perf_counter()
+        self._drawn = self._shown = 0
+        self._before: np.ndarray | None = None
+        self.rows: list[dict[str, float]] = []
+
+    def sample(self) -> dict[str, float]:
+        session, process, now = self._session, self._process, time.perf_counter()
+        drawn, shown = session.renderer.drawn if session.renderer else 0, session.display.meter.count
+        took, status = now - self._since, session.status_registry.status()
+        newest = session.display.interpolator.newest
+        pixels = newest.pixels.astype(np.float32) if newest is not None else np.zeros((1, 1, 3), np.float32)
+        before = self._before if self._before is not None and self._before.shape == pixels.shape else pixels + 255
+        row = {
+            "seconds": now - self._begin,
+            "rss_mb": process.memory_info().rss / 2**20,
+            "threads": process.num_threads(),
+            "handles": process.num_fds() if hasattr(process, "num_fds") else process.num_handles(),
+            "engine_fps": (drawn - self._drawn) / took,
+            "shown_fps": (shown - self._shown) / took,
+            "latency_ms": status.latency_ms,
+            "samples_lost": status.samples_lost,
+            "record_dropped": status.record_dropped,
+            "mean": float(pixels.mean()),
+            "deviation": float(pixels.std()),
+            "change": float(np.abs(pixels - before).mean()),
+        }
+        self._since, self._drawn, self._shown, self._before = now, drawn, shown, pixels
+        self.rows.append(row)
+        return row
+
+
+def soak(options: argparse.Namespace, folder: Path, mic: Any) -> bool:
+    """Run the show, and print the verdict; whether every promise was kept."""
+    from tpos_live.bench.session import machine
+    from tpos_live.core.messages import terminal_messages
+
+    out = (options.csv or folder / "soak.csv").open("w", newline="")
+    with out, terminal_messages(), LiveSession(settings_of(options, folder)) as session:
         session.run_until_fastest_backend()
-        begin = time.perf_counter()
-        for minute in range(1, round(options.minutes) + 1):
-            drawn, shown, since = session.renderer.drawn, session.display.meter.count, time.perf_counter()
-            end = begin + 60 * minute
-            session.display.run(lambda end=end: time.perf_counter() >= end)
-            took = time.perf_counter() - since
-            status = session.status_registry.status()
-            row = {
-                "minute": minute,
-                "accelerator": status.backend,
-                "engine_fps": round((session.renderer.drawn - drawn) / took, 2),
-                "shown_fps": round((session.display.meter.count - shown) / took, 2),
-                "latency_ms": round(status.latency_ms, 1),
-                "samples_lost": status.samples_lost,
-                "record_dropped": status.record_dropped,
-                "rss_mb": round(process.memory_info().rss / 2**20, 1),
-            }
-            minutes.append(row)
-            print(json.dumps(row), flush=True)
-    with av.open(str(out)) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
-        frames = sum(1 for _ in container.decode(video)) / float(video.average_rate or 30)
-        container.seek(0)
-        sound = sum(frame.samples for frame in container.decode(audio)) / audio.rate
+        sampler, actions = Sampler(session), Actions(session, mic, options.seed)
+        writer: csv.DictWriter[str] | None = None
+        now = time.perf_counter()
+        end, sample_at, act_at = now + seconds_of(options), now + SAMPLE, now + ACTION
+        while now < end:
+            until = min(end, sample_at, act_at if not options.quiet else end)
+            session.display.run(lambda until=until: time.perf_counter() >= until)  # type: ignore[misc]
+            now = time.perf_counter()
+            if now >= act_at and not options.quiet:
+                actions.act()
+                act_at += ACTION
+            if now >= sample_at:
+                row = sampler.sample()
+                writer = writer or csv.DictWriter(out, list(row))
+                if len(sampler.rows) == 1:
+                    writer.writeheader()
+                writer.writerow({name: round(value, 3) for name, value in row.items()})
+                out.flush()
+                sample_at += SAMPLE
+        failures = list(session.controls.recordings.failures)
+    promises = judge(sampler.rows, [apart(path) for path in sorted(folder.glob("*.mp4"))], failures)
+    if "input" in actions.counts:
+        del promises["no_samples_lost"]  # the input was taken away
     result = {
         "kind": "soak",
-        "minutes": options.minutes,
-        "memory_growth_mb": round(minutes[-1]["rss_mb"] - minutes[0]["rss_mb"], 1),
-        "samples_lost": minutes[-1]["samples_lost"],
-        "picture_s": round(frames, 3),
-        "sound_s": round(sound, 3),
+        "minutes": round(seconds_of(options) / 60, 1),
+        "kept": {name: kept for name, (kept, _) in promises.items()},
+        "figures": {name: figure for name, (_, figure) in promises.items()},
+        "actions": actions.counts,
         **machine(),
     }
     print(json.dumps(result), flush=True)
+    return all(kept for kept, _ in promises.values())
+
+
+def judge(
+    rows: list[dict[str, float]], lengths_apart: list[float], failures: list[str]
+) -> dict[str, tuple[bool, float]]:
+    """For each promise whether it was kept, and the figure."""
+
+    def each(test: Callable[[dict[str, float]], bool]) -> tuple[bool, float]:
+        count = sum(map(test, rows))
+        return count == 0, float(count)
+
+    late = [row for row in rows if row["seconds"] > WARM]
+    growth = 0.0
+    if len(late) > 30:  # five minutes: less says nothing about an hour
+        slope = np.polyfit([row["seconds"] for row in late], [row["rss_mb"] for row in late], 1)[0]
+        growth = float(3600 * slope)
+    more = dict.fromkeys(("threads", "handles"), 0.0)
+    if len(late) > 30:
+        for name in more:
+            values = [row[name] for row in late]
+            more[name] = float(np.median(values[len(values) // 2 :]) - np.median(values[: len(values) // 2]))
+    lost = float(rows[-1]["samples_lost"])
+    worst = max(lengths_apart, default=0.0)
+    return {
+        "memory_mb_per_hour_at_most_1": (growth <= 1.0, round(growth, 2)),
+        "no_more_threads": (more["threads"] < 3, more["threads"]),
+        "no_more_handles": (more["handles"] < 5, more["handles"]),
+        "no_samples_lost": (lost == 0, lost),
+        "samples_black": each(lambda row: row["mean"] < 2),
+        "samples_blown_out": each(lambda row: row["mean"] > 250),
+        "samples_without_detail": each(lambda row: row["deviation"] < 2),
+        "samples_frozen": each(lambda row: row["change"] < 0.05),
+        "no_recording_lost": (not failures, float(len(failures))),
+        "sound_and_picture_40_ms": (worst <= APART, round(worst, 3)),
+    }
+
+
+def apart(path: Path) -> float:
+    """Seconds between the ends of sound and picture of a recording."""
+    import av
+
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        ends = [float((stream.duration or 0) * (stream.time_base or 0)) for stream in (video, audio)]
+    return abs(ends[0] - ends[1])
 
 
 if __name__ == "__main__":
