@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,8 @@ from fakes.tiny_engine import make_tiny_engine
 from safetensors.torch import load_file
 
 from tpos_live.cli.main import cli
+from tpos_live.core.paths import shipped
+from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.prompt_pair import paired
 from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.training.image_model import autoencoder, dataset
@@ -315,3 +318,27 @@ def test_images_of_a_fade_are_told_as_the_render_loop_tells_them() -> None:
         rows = words.tokens([recipe])[0]
     first, second, share = paired(torch.full((24, DIM), 4.0), torch.full((24, DIM), 5.0), 0.9)
     assert torch.equal(rows[:24], first) and torch.equal(rows[LAYOUT.second :], second) and 0 < share < 0.97
+
+
+def test_the_grid_loss_sees_a_grid_and_no_detail() -> None:
+    generator = torch.Generator().manual_seed(2)
+    render = torch.rand(4, 3, 192, 320, generator=generator)
+    soft = torch.nn.functional.avg_pool2d(render, 9, 1, 4)
+    y, x = torch.meshgrid(torch.arange(192) // 16, torch.arange(320) // 16, indexing="ij")
+    grid = 0.05 * ((x + y) % 2).float()
+    assert autoencoder.grid_loss(soft, render) < 0.1 * autoencoder.grid_loss(soft + grid, render)
+    assert autoencoder.grid_loss(render + grid, render + grid) == 0  # a render's own grid is no fault
+
+
+def test_the_decoder_alone_is_trained_in_its_folder(tmp_path: Path) -> None:
+    from tpos_live.training.image_model.decoder import train_decoder
+
+    folder = tmp_path / "ember"
+    shutil.copytree(shipped("engines") / "ember", folder)
+    before = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+    train_decoder(folder, 0.02)
+    after = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+    assert before.keys() == after.keys() and torch.equal(before["encoder.weight"], after["encoder.weight"])
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert all(bool(torch.isfinite(value).all()) for value in after.values())
+    load_engine(folder, "cpu")

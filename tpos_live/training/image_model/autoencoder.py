@@ -20,6 +20,12 @@ KEPT = 2000
 """Images that crops are cut from."""
 FIRST = 400
 """Images whose patches the matrix is made of."""
+DEBLOCKING = 0.08
+"""Threshold of the decoder's deblocking filter, in pixels of [-1, 1]."""
+GRID = 0.05
+"""Weight of `grid_loss` beside the errors of pixels."""
+SEGMENT = 8
+"""Pixels along a line over which a step is averaged before its size is taken: detail is shorter than borders are."""
 CROP = 8
 """Positions of a training crop; the net is convolutional, so crops teach as well as images do."""
 
@@ -29,7 +35,7 @@ def build(pictures: torch.Tensor) -> Any:
 
     pictures: uint8 [n, 3, h, w], of which the principal components are taken; in float32 on the CPU.
     """
-    vae = AutoencoderPixelShuffle()
+    vae = AutoencoderPixelShuffle(deblocking=DEBLOCKING)
     patch, channels = vae.config.downscale, vae.config.latent_channels
     patches = F.pixel_unshuffle(pictures.cpu().float() / 127.5 - 1, patch).permute(0, 2, 3, 1).flatten(0, 2)
     mean = patches.mean(0)
@@ -80,6 +86,30 @@ def picture_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
             loss = loss + F.l1_loss(a, b)
         have, want = F.avg_pool2d(have, 2), F.avg_pool2d(want, 2)
     return loss + F.l1_loss(have, want)
+
+
+def steps_by_phase(picture: torch.Tensor, patch: int = 16) -> torch.Tensor:
+    """Mean size of the steps across each column and row of the patches, [2, patch].
+
+    A step goes beyond the slopes beside it, and is averaged along SEGMENT pixels of its line. Entry 0 is the border of
+    two patches; in a picture without a grid all are alike. picture: [batch, 3, h, w].
+    """
+    found = []
+    for dim, along in ((3, (SEGMENT, 1)), (2, (1, SEGMENT))):
+        slope = picture.diff(dim=dim)
+        count = slope.shape[dim] - 2
+        step = slope.narrow(dim, 1, count) - 0.5 * (slope.narrow(dim, 0, count) + slope.narrow(dim, 2, count))
+        size = F.avg_pool2d(step, along).abs().mean([n for n in range(4) if n != dim])
+        phase = (torch.arange(count, device=picture.device) + 2) % patch
+        found.append(torch.stack([size[phase == n].mean() for n in range(patch)]))
+    return torch.stack(found)
+
+
+def grid_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
+    """How far the steps of some columns and rows of the patches stand out from the others', beyond what those of
+    the render do (windows and grids stand on the patches). It is seen as a grid, and weighs little in single pixels."""
+    mine, theirs = (steps / steps.mean(1, keepdim=True) for steps in map(steps_by_phase, (have, want)))
+    return F.relu(mine - theirs.clamp_min(1)).mean()
 
 
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:

@@ -211,7 +211,7 @@ class Trainer:
                 drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.picture[:rows]
                 pixel = autoencoder.picture_loss(drawn, render)
                 seen["pixel"] = pixel.detach()
-                pixel = 2.0 * pixel
+                pixel = 2.0 * (pixel + autoencoder.GRID * autoencoder.grid_loss(drawn, render))
                 if part > 1 - plan.adversarial:
                     pixel, seen["discriminator"] = self.discriminator.step(pixel, drawn, render)
                 loss = loss + pixel

@@ -1,0 +1,103 @@
+"""Train the decoder of an engine alone, on what its UNet draws: `python -m tpos_live.training.image_model.decoder`.
+
+Minutes instead of hours: the UNet does not change, so its latents are made once. Half of the images show two prompts,
+where the UNet is least sure and a grid of patches is seen first. A part of the steps takes the renders' own latents,
+with a little noise: image-to-image near a source's own shapes needs them decoded well too.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
+from tpos_live.training.image_model import autoencoder
+from tpos_live.training.image_model.checkpoint import begin_from
+from tpos_live.training.image_model.dataset import PACKING, Renderer, Words
+from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, one_step
+from tpos_live.training.text.families_file import read_families
+
+RATE = 6e-4
+CELLS = (24, 40)
+"""Rows and columns of the noise: 320x192 pixels, where the grid is seen most."""
+MAKING = 0.25
+"""Part of the minutes in which images are rendered."""
+BATCH = 6
+OWN = 0.25
+"""Part of the steps that take the renders' own latents."""
+
+
+@torch.inference_mode()
+def make_pairs(
+    run: Path, families: list[str], vae: Any, seconds: float, seed: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The UNet's latents of new images, the renders' own (both half [n, C, h, w]), the renders (uint8), and how often
+    each is taken: those of two prompts as often as all others together."""
+    from transformers import AutoTokenizer, BertModel
+
+    unet = build_unet()
+    unet.load_state_dict(load_file(run / "unet.safetensors"))
+    unet.eval()
+    encoder = BertModel.from_pretrained(run / "text_encoder").float().eval()
+    words = Words(encoder, AutoTokenizer.from_pretrained(run / "tokenizer"))
+    renderer, end = Renderer(CELLS, seed, families), time.monotonic() + seconds
+    drawn: list[torch.Tensor] = []
+    own, pictures, two = [], [], []
+    while time.monotonic() < end or not drawn:
+        made = renderer.make(8)
+        noise = torch.nn.functional.pixel_unshuffle(made.noise.float(), PACKING)
+        with torch.autocast("cpu", torch.bfloat16):
+            drawn.append(one_step(unet, noise, torch.full((8,), T_MAX), words.tokens(made.recipes)).half())
+        own.append(vae.encode(made.picture.float() / 127.5 - 1).half())
+        pictures.append(made.picture)
+        two += [float(len(recipe.texts) > 1) for recipe in made.recipes]
+    both = torch.tensor(two)
+    often = both / both.sum().clamp(min=1) + (1 - both) / (1 - both).sum().clamp(min=1)
+    return torch.cat(drawn), torch.cat(own), torch.cat(pictures), often
+
+
+def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
+    """Train and write the decoder back into the engine folder `engine`. On the CPU, in the threads that PyTorch has."""
+    torch.manual_seed(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder)
+        begin_from(engine, run)
+        vae = AutoencoderPixelShuffle.from_pretrained(run / "vae", deblocking=autoencoder.DEBLOCKING).float()
+        families = read_families(engine).trained
+        drawn, own, pictures, often = make_pairs(run, families, vae, 60 * minutes * MAKING, seed)
+    vae.train().encoder.requires_grad_(False)
+    optimizer = torch.optim.AdamW(vae.decoder.parameters(), lr=RATE, weight_decay=0.0, betas=(0.9, 0.98))
+    begin, length, steps = time.monotonic(), 60 * minutes * (1 - MAKING), 0
+    while (spent := time.monotonic() - begin) < length or not steps:
+        left = max(1 - spent / length, 0.0)
+        optimizer.param_groups[0]["lr"] = RATE * min(1.0, (steps + 1) / 50) * (0.02 + 0.98 * min(1.0, 1.5 * left))
+        at = torch.multinomial(often, BATCH, replacement=True)
+        latents = drawn[at].float()
+        if torch.rand(()) < OWN:
+            latents = own[at].float()
+            latents += autoencoder.JITTER * torch.randn_like(latents)
+        render = pictures[at].float() / 255
+        with torch.autocast("cpu", torch.bfloat16):
+            image = autoencoder.decode(vae, latents).float()
+        loss = autoencoder.picture_loss(image, render) + autoencoder.GRID * autoencoder.grid_loss(image, render)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)
+        optimizer.step()
+        steps += 1
+    with tempfile.TemporaryDirectory() as folder:
+        vae.eval().half().save_pretrained(folder)
+        for path in Path(folder).iterdir():
+            shutil.copy(path, engine / "vae" / path.name)
+    print(f"{steps} steps on {len(drawn)} images; the last error of a picture {loss.item():.4f}")
+
+
+if __name__ == "__main__":
+    train_decoder(Path(sys.argv[1]), float(sys.argv[2]))
