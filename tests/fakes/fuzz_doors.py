@@ -1,0 +1,166 @@
+"""Doors that take bytes from outside, with good input to damage: any bytes give a result or one of the named errors.
+
+for door in open_doors(folder):
+    for data in damaged(door.corpus, chance, 500):
+        door.enter(data)              # raises what is a fault
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from safetensors.torch import save
+
+from tpos_live.audio.files import read_audio
+from tpos_live.audio.source import AudioError
+from tpos_live.control import osc_packets
+from tpos_live.control.midi_clock import MidiClock
+from tpos_live.control.midi_inbox import MidiInbox
+from tpos_live.core.errors import EngineError
+from tpos_live.core.optional_library import MissingLibraryError
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.core.show_file import read_show
+from tpos_live.diffusion.model.lora import read_lora
+from tpos_live.runtime.autosave import read_state
+
+_NASTY = (b"", b"\0", b"\xff" * 8, b"[" * 5000, b"{" * 5000, b"nan", b"-1", b"1e999", b"\n", b'"', b"9" * 400)
+_NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 2**32 - 1)
+
+SHOW = b"""format = 1
+[[look]]
+name = "deep"
+[look.parameters]
+"prompt" = "deep sea"
+"finish.bloom" = 1.5
+[[cue]]
+look = "deep"
+fade = 2.0
+[[midi]]
+channel = 1
+control = 7
+target = "finish.bloom"
+"""
+SETTINGS = b"""[sound]
+device = "mic"
+channels = [1, 2]
+[engine]
+size = "512x288"
+[osc]
+reply = ["127.0.0.1:9001"]
+[parameters]
+prompt = "sea"
+"finish.bloom" = 1.5
+"""
+
+
+@dataclass(frozen=True)
+class Door:
+    """enter: takes bytes; an exception or a warning with a traceback is a fault."""
+
+    name: str
+    corpus: Sequence[bytes]
+    enter: Callable[[bytes], object]
+
+
+def damaged(corpus: Sequence[bytes], chance: random.Random, count: int) -> Iterator[bytes]:
+    """`count` inputs: bytes changed, cut, doubled, exchanged with others, and random ones."""
+    for _ in range(count):
+        if chance.random() < 0.1:
+            yield chance.randbytes(chance.randrange(300))
+            continue
+        data = bytearray(chance.choice(corpus))
+        for _ in range(chance.randrange(1, 6)):
+            at = chance.randrange(len(data) + 1)
+            kind = chance.randrange(5)
+            if kind == 0 and data:
+                data[at % len(data)] = chance.randrange(256)
+            elif kind == 1:
+                data[at : at + chance.randrange(40)] = chance.choice(_NASTY)
+            elif kind == 2:
+                del data[at:]
+            elif kind == 3:
+                data[at:at] = data[: chance.randrange(60)]
+            else:
+                data[at : at + 4] = (chance.choice(_NUMBERS) & 0xFFFFFFFF).to_bytes(4, chance.choice(("big", "little")))
+        yield bytes(data)
+
+
+def open_doors(folder: Path) -> list[Door]:
+    """folder: for the files that are read. MIDI is a door only with the extra `midi`."""
+    parts = {"unet": torch.nn.ModuleDict({"proj": torch.nn.Linear(8, 6)})}
+
+    def file(suffix: str, read: Callable[[Path], object], *errors: type[Exception]) -> Callable[[bytes], None]:
+        path = folder / f"input{suffix}"
+
+        def enter(data: bytes) -> None:
+            path.write_bytes(data)
+            try:
+                read(path)
+            except errors as error:
+                assert "\n" not in str(error), f"more than one line: {error}"
+
+        return enter
+
+    return [
+        *_midi(),
+        Door("osc", _osc_corpus(), osc_packets.read),
+        Door("show", [SHOW], file(".toml", read_show, SettingsError)),
+        Door("settings", [SETTINGS], file(".ini.toml", lambda p: load_settings({}, p, folder / "none"), SettingsError)),
+        Door("state", [_state()], file(".json", read_state, ValueError)),
+        Door("lora", [_lora()], file(".safetensors", lambda p: read_lora(parts, p), EngineError)),
+        *(
+            Door(f"audio {kind}", [_audio(kind)], file(f".{kind}", read_audio, AudioError))
+            for kind in ("wav", "flac", "ogg")
+        ),
+    ]
+
+
+def _midi() -> list[Door]:
+    try:
+        inbox = MidiInbox(MidiClock())
+    except MissingLibraryError:
+        return []
+
+    def enter(data: bytes) -> None:
+        inbox.feed("port", data, 0.0)
+        inbox.take()
+
+    corpus = [b"\xb0\x07\x40", b"\x90\x3c\x64\x80\x3c\x00", b"\xf8\xfa\xf2\x10\x20", b"\xf0\x7e\x00\xf7"]
+    return [Door("midi", corpus, enter)]
+
+
+def _osc_corpus() -> list[bytes]:
+    def padded(text: bytes) -> bytes:
+        return text + b"\0" * (4 - len(text) % 4)
+
+    level = padded(b"/tpos/out/level") + padded(b",f") + struct.pack(">f", 0.5)
+    prompt = padded(b"/tpos/prompt") + padded(b",sif") + padded(b"sea") + struct.pack(">if", 1, 2.0)
+    bundle = b"#bundle\0" + bytes(8) + struct.pack(">i", len(level)) + level
+    return [level, prompt, bundle, b"#bundle\0" + bytes(8) + struct.pack(">i", len(bundle)) + bundle]
+
+
+def _state() -> bytes:
+    motion = dict.fromkeys(("noise_position", "pan_x", "pan_y", "zoom_steady"), 0.5)
+    return json.dumps({"values": {"prompt": "sea", "seed": 3}, "look": "a", "cue": 1, "motion": motion}).encode()
+
+
+def _lora() -> bytes:
+    down, up = torch.zeros(2, 8), torch.zeros(6, 2)
+    return save({"lora_unet_proj.lora_down.weight": down, "lora_unet_proj.lora_up.weight": up})
+
+
+def _audio(kind: str) -> bytes:
+    samples = 0.1 * np.random.default_rng(0).standard_normal((4800, 2)).astype(np.float32)
+    with io.BytesIO() as buffer:
+        soundfile.write(buffer, samples, 48_000, format=kind.upper())
+        return buffer.getvalue()
