@@ -1,0 +1,38 @@
+"""The audio callback copies and returns: what it allocates does not depend on the block, and nothing of it stays."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tpos_live.audio.capture import RING_SECONDS, Capture
+
+VIEWS = 1500
+"""Bytes for the views of the ring, its counters and the stamp, which are freed at once; a copy of 240 stereo samples
+would take 1,920 more."""
+
+
+@pytest.mark.parametrize("samples", [240, 4800, round(RING_SECONDS * 48_000) + 1])
+def test_a_block_is_delivered_without_a_copy_of_it(samples: int) -> None:
+    capture = Capture("mic", "mic", 48_000.0, (0, 1), 0.0)
+    block = np.zeros((samples, 2), np.float32)
+    for k in range(100):
+        capture.deliver(block, float(k), overflow=False)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        capture.deliver(block, 0.0, overflow=False)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        for k in range(2000):
+            capture.deliver(block, float(k), overflow=k % 7 == 0)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert peak - before < VIEWS, "the views and numbers of one block"
+    assert after - before < 300, "nothing stays but the newest stamp"
