@@ -27,7 +27,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from fakes.screen_reader import watch_screen
-from fakes.xvfb import one_screen
+from fakes.xvfb import is_mapped, one_screen, wait_until
 
 from tpos_live.audio.demo import DEMO
 
@@ -80,9 +80,9 @@ def kill_shows(options: argparse.Namespace, display: str, size: tuple[int, int],
     watchdog = psutil.Process(show.process.pid)
     try:
         with watch_screen(display, 0, size[1] // 2, size[0], 4) as watched:
-            while len(psutil.Process(show.process.pid).children()) < 2:  # the still begins after the first frame
-                time.sleep(0.1)
-            time.sleep(4.0)
+            if not wait_until(lambda: is_mapped(display, "tpos-live still"), 60.0):
+                raise SystemExit("the still has no window")
+            time.sleep(1.0)
             for time_ in range(options.times):
                 time.sleep(chance.uniform(0.5, 2.0))
                 killed = time.perf_counter()

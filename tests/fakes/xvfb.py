@@ -140,6 +140,13 @@ def press(display: str, title: str, key: str) -> None:
     run(display, "xdotool", "key", key)
 
 
+def is_mapped(display: str, title: str) -> bool:
+    """Whether a window of that title is on the display, even below others."""
+    command = ["xdotool", "search", "--onlyvisible", "--name", f"^{title}$"]
+    found = subprocess.run(command, env=_env(display), capture_output=True, timeout=20)
+    return bool(found.stdout.strip())
+
+
 def wait_until(true: Callable[[], bool], timeout: float = 15.0) -> bool:
     """Look again and again until it is true; False after `timeout` seconds."""
     end = time.monotonic() + timeout

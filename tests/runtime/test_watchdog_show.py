@@ -18,7 +18,7 @@ import psutil
 import pytest
 from fakes.screen_reader import watch_screen
 from fakes.tools import require_tool
-from fakes.xvfb import one_screen, wait_until
+from fakes.xvfb import is_mapped, one_screen, wait_until
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.runtime.supervisor import is_available
@@ -58,11 +58,11 @@ def state(folder: Path, process: psutil.Process) -> dict[str, object]:
 
 
 def test_the_output_is_never_black_and_the_look_is_the_same(tmp_path: Path) -> None:
-    require_tool("Xvfb")
+    require_tool("Xvfb", "xdotool")
     chance = random.Random(25)
     with one_screen(SIZE) as display, show(tmp_path, "--fullscreen", display=display) as process:
-        assert wait_until(lambda: len(process.children()) == 2, 60.0), "the still begins after the first frame"
-        time.sleep(3.0)
+        assert wait_until(lambda: is_mapped(display, "tpos-live still"), 60.0), "the still begins after the first frame"
+        time.sleep(1.0)
         with watch_screen(display, 0, SIZE[1] // 2, SIZE[0], 4) as watched:
             for _ in range(2):
                 time.sleep(chance.uniform(0.5, 1.5))
