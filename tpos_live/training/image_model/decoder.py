@@ -7,7 +7,6 @@ with a little noise: image-to-image near a source's own shapes needs them decode
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 import time
@@ -17,10 +16,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from tpos_live.core.atomic import atomic_folder
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model import autoencoder
 from tpos_live.training.image_model.checkpoint import begin_from
 from tpos_live.training.image_model.dataset import PACKING, Renderer, Words
+from tpos_live.training.image_model.export import tidy
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, one_step
 from tpos_live.training.text.families_file import read_families
 
@@ -92,10 +93,11 @@ def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
         torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)
         optimizer.step()
         steps += 1
-    with tempfile.TemporaryDirectory() as folder:
-        vae.eval().half().save_pretrained(folder)
-        for path in Path(folder).iterdir():
-            shutil.copy(path, engine / "vae" / path.name)
+    with atomic_folder(engine / "vae") as fresh:
+        vae.eval().half().save_pretrained(fresh)
+        tidy(fresh / "config.json")
+        for path in fresh.iterdir():
+            path.chmod(0o644)
     print(f"{steps} steps on {len(drawn)} images; the last error of a picture {loss.item():.4f}")
 
 

@@ -42,7 +42,7 @@ def write_engine(out: Path, unet: Any, vae: Any, encoder: Any, tokenizer: Any, f
         index = {"_class_name": "StableDiffusionPipeline", **{name: _origin(part) for name, part in parts.items()}}
         (fresh / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         for path in fresh.rglob("*config.json"):
-            _tidy(path)
+            tidy(path)
         for path in fresh.rglob("*.safetensors"):
             path.chmod(0o644)
         (fresh / METADATA_FILE).write_text(json.dumps(metadata().model_dump(), indent=2) + "\n", encoding="utf-8")
@@ -67,7 +67,7 @@ def _half(module: Any) -> Any:
     return copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format).half().eval()
 
 
-def _tidy(path: Path) -> None:
+def tidy(path: Path) -> None:
     """Drop the folder a configuration was read from; let a plain load give single precision everywhere."""
     content = json.loads(path.read_text(encoding="utf-8"))
     content.pop("_name_or_path", None)
