@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 
 import click
 
-from tpos_live.core.setting_values import parse_address, parse_channels, parse_network, parse_screen, parse_size
+from tpos_live.core.setting_values import (
+    parse_address,
+    parse_channels,
+    parse_network,
+    parse_output,
+    parse_screen,
+    parse_size,
+)
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.settings_loader import load_settings
@@ -79,6 +86,14 @@ SHOW = [
     click.option("--fullscreen", "parameters_out_fullscreen", is_flag=True, default=None, help="Fill the screen."),
     click.option("--screen", "window_screen", metavar="N|NAME", callback=checked(parse_screen), help="Screen to fill."),
     click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4."),
+    click.option(
+        "--output",
+        "output_to",
+        metavar="ndi:NAME",
+        multiple=True,
+        callback=several(parse_output),
+        help="Another way out besides the window; may be given several times.",
+    ),
     click.option(
         "--show-file", "show_file", metavar="FILE", help="Looks and cues (.toml); stored looks are kept in it."
     ),

@@ -347,6 +347,8 @@ def _output() -> Iterator[Parameter]:
     yield Parameter(
         "out.record", _B, False, "record video and sound, with blackout and freeze, without status and messages"
     )
+    text = "transparency of the NDI output: none, or the dark places"
+    yield Parameter("out.alpha", _C, "off", text, choices=("off", "luma"))
     yield Parameter("out.snapshot", _X, False, "save the image as PNG")
     yield Parameter("out.acknowledge", _X, False, "remove the message that a recording was lost")
 

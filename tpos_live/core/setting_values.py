@@ -79,6 +79,14 @@ def parse_network(text: str) -> None:
         ) from error
 
 
+def parse_output(text: str) -> tuple[str, str]:
+    """Kind and name of an output: "ndi:stage" as ("ndi", "stage"). Raises ValueError with what is wrong."""
+    kind, _, name = text.partition(":")
+    if kind != "ndi" or not name.strip():
+        raise ValueError(f'ndi:NAME, not "{text}"')
+    return kind, name.strip()
+
+
 def parse_channels(text: str) -> list[int]:
     """ "1,2" as [1, 2]. Raises ValueError with what is wrong."""
     parts = [whole_number(part) for part in text.split(",")]
@@ -112,4 +120,5 @@ ScreenName = Annotated[str, _checked(parse_screen)]
 Host = Annotated[str, _checked(_listening)]
 Addresses = Annotated[list[Annotated[str, _checked(_reply)]], Field(max_length=16), BeforeValidator(_several)]
 Networks = Annotated[list[Annotated[str, _checked(parse_network)]], Field(max_length=64), BeforeValidator(_several)]
+Outputs = Annotated[list[Annotated[str, _checked(parse_output)]], Field(max_length=16), BeforeValidator(_several)]
 Channels = Annotated[list[int], AfterValidator(check_channels)]

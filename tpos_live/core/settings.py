@@ -12,6 +12,7 @@ from tpos_live.core.setting_values import (
     Channels,
     Host,
     Networks,
+    Outputs,
     OutputSize,
     ScreenName,
     Size,
@@ -68,6 +69,13 @@ class RecordSettings(_Section):
     resolution: OutputSize = Field("1280x720", description="size of a recording without a window, and of `render`")
 
 
+class OutputSettings(_Section):
+    """Where the frames go besides the window."""
+
+    to: Outputs = Field(default_factory=list, description='["ndi:NAME", …]; NDI needs the extra `ndi`')
+    fps: int = Field(30, ge=1, le=120, description="frames per second of these outputs")
+
+
 class OscSettings(_Section):
     """Control from other programs."""
 
@@ -119,6 +127,7 @@ class Settings(_Section):
     engine: EngineSettings = EngineSettings()
     window: WindowSettings = WindowSettings()
     record: RecordSettings = RecordSettings()
+    output: OutputSettings = OutputSettings()
     osc: OscSettings = OscSettings()
     web: WebSettings = WebSettings()
     midi: MidiSettings = MidiSettings()

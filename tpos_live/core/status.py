@@ -12,14 +12,14 @@ class Status:
     latency_ms: from the newest audio to its frame on the screen (median of the last second, without the input's own
     buffering). audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what
     the engine understands of the prompt, "" where unknown. source: images that frames are drawn from, or what is
-    wrong with them; "" without. look: the one recalled last, "" for none. waiting: what waits for a beat or bar, ""
-    for nothing. tempo_source: where the beat comes from, "" for nowhere. midi: open ports and losses, "" without
-    MIDI. section, energy, tension, decision: of the director; the section is "" while it is off. showing: where the
-    prompt comes from, for example "slot 3". heard: label of the sound, "" in silence; density: how much of it there
-    is, 0 to 1, whatever its level. record_seconds: length of the recording; record_fps: frames recorded per second;
-    record_lag_ms: how late the encoder is; record_minutes_left: until the disk is full, 0 while unknown;
-    record_error: why the last recording failed, "" from the next one on or once acknowledged. message: what to do
-    now, one line; "" if nothing."""
+    wrong with them; "" without. outputs: those besides the window and their receivers, "" for none. look: the one
+    recalled last, "" for none. waiting: what waits for a beat or bar, "" for nothing. tempo_source: where the beat
+    comes from, "" for nowhere. midi: open ports and losses, "" without MIDI. section, energy, tension, decision: of
+    the director; the section is "" while it is off. showing: where the prompt comes from, for example "slot 3".
+    heard: label of the sound, "" in silence; density: how much of it there is, 0 to 1, whatever its level.
+    record_seconds: length of the recording; record_fps: frames recorded per second; record_lag_ms: how late the
+    encoder is; record_minutes_left: until the disk is full, 0 while unknown; record_error: why the last recording
+    failed, "" from the next one on or once acknowledged. message: what to do now, one line; "" if nothing."""
 
     state: str = "starting"
     uptime: float = 0.0
@@ -44,6 +44,7 @@ class Status:
     showing: str = "prompt"
     understood: str = ""
     source: str = ""
+    outputs: str = ""
     heard: str = ""
     look: str = ""
     waiting: str = ""

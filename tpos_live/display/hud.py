@@ -58,6 +58,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         *([Line("source", status.source)] if status.source else []),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.backend}"),
         Line("sound", sound or "-", INK if well else WARN),
+        *([Line("outputs", status.outputs)] if status.outputs else []),
         *([Line("midi", status.midi)] if status.midi else []),
         Line("lost", f"{lost} samples · {status.frames_replaced} frames", BAD if lost else DIM),
     ]

@@ -1,4 +1,4 @@
-"""The interface of an output besides the window: a recorder now, Spout, Syphon or NDI later."""
+"""The interface of an output besides the window: the recorder, NDI; Spout and Syphon later."""
 
 from __future__ import annotations
 

@@ -69,6 +69,23 @@ class Pacer:
         return self._due - now
 
 
+class FrameGrid:
+    """Which refreshes of the display a lower rate of frames falls on. The clock is passed in."""
+
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
+        self._next = 0.0
+
+    def due(self, now: float, every: int = 1) -> bool:
+        """Whether a frame is due at `now`; then the next one is due `every` frames later."""
+        period = every / self.fps
+        if now < self._next - 0.25 * period:
+            return False
+        # Keep the grid (a call slightly early counts as in time); after a stall, restart it.
+        self._next = self._next + period if now - self._next < period else now + period
+        return True
+
+
 class Meter:
     """Rate over the last second, and the median of a value; the caller passes the time."""
 

@@ -21,7 +21,7 @@ from tpos_live.display.disk_watch import DiskWatch
 from tpos_live.display.encoder_presets import EncoderController
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import VIDEO, check_output
-from tpos_live.display.pacing import Meter
+from tpos_live.display.pacing import FrameGrid, Meter
 from tpos_live.display.video import VideoWriter, fit
 from tpos_live.display.waiting_audio import WaitingAudio
 
@@ -75,7 +75,7 @@ class Recorder:
         self._lock = threading.Condition()
         self._crowded_out = self._missed = 0
         self._ending = False
-        self._next = 0.0
+        self._grid = FrameGrid(fps)
         self._thread: threading.Thread | None = None
         self._writer: VideoWriter | None = None
         self._rate_meter, self._rate_now, self._lag = Meter(2.0), 0.0, 0.0
@@ -144,6 +144,7 @@ class Recorder:
         if fps is not None:
             self.fps = fps
             self._track, self._steps = AudioTrack(fps, self._rate), EncoderController(fps)
+            self._grid = FrameGrid(fps)
         try:
             path = check_output(self._wanted, VIDEO, try_folder=False)
         except DisplayError as error:
@@ -157,12 +158,7 @@ class Recorder:
 
     def wants(self, now: float) -> bool:
         """True at most `fps` times per second, less often for a slow encoder."""
-        period = self._steps.every / self.fps
-        if not self.recording or now < self._next - 0.25 * period:
-            return False
-        # Keep the grid (a call slightly early counts as in time); after a stall, restart it.
-        self._next = self._next + period if now - self._next < period else now + period
-        return True
+        return self.recording and self._grid.due(now, self._steps.every)
 
     def send(self, pixels: np.ndarray, shown_at: float) -> None:
         """A composed frame: uint8 [height, width, 3], not modified afterwards."""

@@ -81,7 +81,13 @@ class LiveSession:
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
         record = settings.record
         self.controls = SessionControls(
-            self.store, self.sound, record=record.file, folder=record.folder, fps=record.fps, spare=record.spare
+            self.store,
+            self.sound,
+            record=record.file,
+            folder=record.folder,
+            fps=record.fps,
+            spare=record.spare,
+            output=settings.output,
         )
         self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.add_audio)
         self.engine_loader = EngineLoader(
@@ -326,6 +332,7 @@ class LiveSession:
             "engine_busy": self.engine_loader.busy(),
             "understood": self.pipeline.understood if self.pipeline else "",
             "source": self.pipeline.source.line if self.pipeline else "",
+            "outputs": self.controls.outputs.line,
             "shown_fps": self.display.meter.fps,
             "latency_ms": self.display.meter.latency_ms,
             "frames_replaced": self.frames.replaced,

@@ -1,7 +1,7 @@
 """Session controls: carries out parameters and keys that other parts must act on.
 
-Recording, snapshots, change of input, change of screen. Reads the parameters once per refresh, on the display's thread,
-and never waits: slow work runs on threads of its own.
+Recording, other outputs, snapshots, change of input, change of screen. Reads the parameters once per refresh, on the
+display's thread, and never waits: slow work runs on threads of its own.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from tpos_live.audio.source import AudioSource, Chunk
 from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import OutputSettings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.still_image import save_image
+from tpos_live.runtime.outputs import ExtraOutputs
 from tpos_live.runtime.recordings import Recordings
 
 log = logging.getLogger(__name__)
@@ -56,12 +58,15 @@ class SessionControls:
         folder: str = "",
         fps: float = 30.0,
         spare: str = "",
+        output: OutputSettings | None = None,
     ) -> None:
         """record: file of the first recording, "" = named after the time. folder: for files without a name. spare: see
         `Recordings`."""
         self._store, self._sound = store, sound
         self._folder = Path(folder or ".")
         self.recordings = Recordings(record, folder, fps, spare=spare)
+        output = output or OutputSettings()
+        self.outputs = ExtraOutputs(output.to, output.fps, lambda: store.snapshot()["out.alpha"] == "luma")
         self._closing: list[threading.Thread] = []
         snapshot = store.snapshot()
         self._device = str(snapshot["audio.device"])
@@ -82,6 +87,7 @@ class SessionControls:
             shown = display.size[0] > 0
             if shown and not recordings.begin(display.size, display.outputs):
                 self._store.set("out.record", False)
+        self.outputs.look(time.perf_counter(), display.size, display.outputs)
         if snapshot.fired("out.acknowledge") != self._seen:
             self._seen = snapshot.fired("out.acknowledge")
             recordings.acknowledge()
@@ -110,6 +116,7 @@ class SessionControls:
 
     def close(self, display: Display, *, failed: bool = False) -> None:
         """Finish the recording. failed: the session did not start."""
+        self.outputs.close(display.outputs)
         self.recordings.close(display.outputs, quiet=failed)
         for thread in self._closing:
             thread.join(5.0)

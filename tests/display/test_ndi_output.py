@@ -1,0 +1,140 @@
+"""NDI frames reach another process, every one and in order, with and without transparency."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes.clips import numbered
+
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.ndi_output import BRIGHT, DARK, NdiOutput, with_alpha
+from tpos_live.display.output import Output
+from tpos_live.runtime.outputs import PAUSES, ExtraOutputs
+
+RECEIVER = Path(__file__).parent.parent / "fakes" / "ndi_receiver.py"
+LOOPBACK = {"ndi": {"networks": {"ips": "127.0.0.1", "discovery": ""}}}
+
+
+@pytest.fixture
+def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The NDI runtime finds sources on this machine without multicast."""
+    pytest.importorskip("cyndilib", reason="the extra ndi is not installed")
+    (tmp_path / "ndi-config.v1.json").write_text(json.dumps(LOOPBACK))
+    monkeypatch.setenv("NDI_CONFIG_DIR", str(tmp_path))
+    yield
+
+
+def receive(name: str, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(RECEIVER), name, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+
+
+def wait(happened, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.own_process
+@pytest.mark.parametrize("keyed", [False, True])
+def test_every_frame_arrives_in_order(loopback: None, keyed: bool) -> None:
+    output = NdiOutput(f"frames {keyed}", keyed=lambda: keyed)
+    assert output.is_available() == ""
+    output.open((128, 64), 15.0)
+    assert not output.wants(time.perf_counter())  # nothing is read back from the GPU for nobody
+    receiver = receive(f"frames {keyed}", 40)
+    wait(lambda: output.receivers == 1)
+    number = 0
+    while receiver.poll() is None and number < 200:
+        if output.wants(time.perf_counter()):
+            output.send(numbered(number), time.perf_counter())
+            number += 1
+            wait(lambda sent=number: output.sent == sent)
+        time.sleep(0.002)
+    found = json.loads(receiver.communicate(timeout=30)[0])
+    output.close()
+    first = found["numbers"][0]
+    assert found["numbers"] == list(range(first, first + 40)) and first < 10
+    assert found["dropped"] == 0 and found["size"] == [128, 64] and output.error == "" and output.dropped == 0
+    assert found["alpha"] == [255] if not keyed else found["alpha"][0] < 120 and found["alpha"][-1] > 240
+
+
+@pytest.mark.own_process
+def test_a_receiver_that_goes_and_comes_back_is_served(loopback: None) -> None:
+    output = NdiOutput("comes back")
+    output.open((64, 32), 60.0)
+    for _ in range(2):
+        receiver = receive("comes back", 10_000)
+        wait(lambda: output.receivers == 1)
+        before = output.sent
+        for number in range(20):
+            output.send(numbered(number, 64, 32), 0.0)
+            time.sleep(0.01)
+        wait(lambda before=before: output.sent > before)
+        receiver.kill()
+        receiver.wait()
+        wait(lambda: output.receivers == 0)
+    output.send(numbered(1, 96, 48), 0.0)  # of another size: it is fitted in
+    wait(lambda: output._frames.latest() is not None)
+    output.close()
+    assert output.error == ""
+
+
+def test_transparency_follows_the_luminance() -> None:
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    pixels[0] = [[0, 0, 0], [255, 255, 255], [round(255 * (DARK + BRIGHT) / 2)] * 3]
+    opaque, keyed = with_alpha(pixels, False), with_alpha(pixels, True)
+    assert (opaque[..., 3] == 255).all() and np.array_equal(opaque[..., :3], pixels)
+    assert keyed[0, 0, 3] == 0 and keyed[0, 1, 3] == 255 and abs(int(keyed[0, 2, 3]) - 127) < 4
+    assert np.array_equal(keyed[..., :3], pixels)
+
+
+class Clock:
+    now = 0.0
+
+
+def test_an_output_that_cannot_run_is_told_once_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    tries: list[float] = []
+
+    def refuse(self: NdiOutput, size: tuple[int, int], fps: float) -> None:
+        tries.append(Clock.now)
+        raise DisplayError("ndi:stage: no library")
+
+    monkeypatch.setattr(NdiOutput, "open", refuse)
+    extra, outputs = ExtraOutputs(["ndi:stage"], 30.0, lambda: False), list[Output]()
+    extra.look(0.0, (0, 0), outputs)
+    assert not tries  # there are no frames yet
+    while Clock.now < 40.0:
+        extra.look(Clock.now, (64, 32), outputs)
+        Clock.now += 0.1
+    waits = np.diff(tries)
+    assert np.allclose(waits[:4], PAUSES, atol=0.11) and np.allclose(waits[4:], PAUSES[-1], atol=0.11)
+    assert messages == ["ndi:stage: no library; the show goes on without it"] and extra.line == "ndi:stage failed"
+
+
+def test_an_output_that_fails_leaves_the_show_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    opened: list[NdiOutput] = []
+    monkeypatch.setattr(NdiOutput, "open", lambda self, size, fps: opened.append(self))
+    extra, outputs = ExtraOutputs(["ndi:a", "ndi:b"], 30.0, lambda: False), list[Output]()
+    extra.look(0.0, (64, 32), outputs)
+    assert len(outputs) == 2 and extra.line == "ndi:a to 0 · ndi:b to 0"
+    opened[0].error = "ndi:a: the runtime gave up"
+    extra.look(0.1, (64, 32), outputs)
+    assert [output.name for output in outputs] == ["ndi:b"] and extra.line == "ndi:a failed · ndi:b to 0"
+    extra.look(1.2, (64, 32), outputs)
+    assert len(outputs) == 2 and len(opened) == 3 and len(messages) == 2
+    extra.close(outputs)
+    assert outputs == []
