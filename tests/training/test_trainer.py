@@ -328,6 +328,11 @@ def test_the_grid_loss_sees_a_grid_and_no_detail() -> None:
     grid = 0.05 * ((x + y) % 2).float()
     assert autoencoder.grid_loss(soft, render) < 0.1 * autoencoder.grid_loss(soft + grid, render)
     assert autoencoder.grid_loss(render + grid, render + grid) == 0  # a render's own grid is no fault
+    drawn = (soft + grid).requires_grad_()
+    (pull,) = torch.autograd.grad(autoencoder.grid_loss(drawn, render), drawn)
+    assert (pull * grid).sum() > 0  # it pulls the grid down ...
+    before, after = (image.detach().diff(dim=3).abs()[..., 4:12].mean() for image in (drawn, drawn - pull))
+    assert after <= 1.001 * before  # ... and does not hide it behind steps elsewhere
 
 
 def test_the_decoder_alone_is_trained_in_its_folder(tmp_path: Path) -> None:

@@ -108,7 +108,8 @@ def steps_by_phase(picture: torch.Tensor, patch: int = 16) -> torch.Tensor:
 def grid_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
     """How far the steps of some columns and rows of the patches stand out from the others', beyond what those of
     the render do (windows and grids stand on the patches). It is seen as a grid, and weighs little in single pixels."""
-    mine, theirs = (steps / steps.mean(1, keepdim=True) for steps in map(steps_by_phase, (have, want)))
+    mine, theirs = (steps / steps.mean(1, keepdim=True).detach() for steps in map(steps_by_phase, (have, want)))
+    # Detached: a decoder that may raise the mean hides the grid behind steps in every pixel.
     return F.relu(mine - theirs.clamp_min(1)).mean()
 
 
