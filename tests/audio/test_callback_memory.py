@@ -10,6 +10,7 @@ import pytest
 
 from tpos_live.audio.capture import RING_SECONDS, Capture
 
+BLOCKS = 2000
 VIEWS = 1500
 """Bytes for the views of the ring, its counters and the stamp, which are freed at once; a copy of 240 stereo samples
 would take 1,920 more."""
@@ -28,11 +29,12 @@ def test_a_block_is_delivered_without_a_copy_of_it(samples: int) -> None:
         capture.deliver(block, 0.0, overflow=False)
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        for k in range(2000):
+        for k in range(BLOCKS):
             capture.deliver(block, float(k), overflow=k % 7 == 0)
         after, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
         gc.enable()
     assert peak - before < VIEWS, "the views and numbers of one block"
-    assert after - before < 300, "nothing stays but the newest stamp"
+    # Whatever stays of a block is an object of 16 bytes or more; other threads of the process allocate some as well.
+    assert after - before < BLOCKS, "nothing of a block stays"

@@ -123,7 +123,7 @@ def test_an_output_that_cannot_run_is_told_once_and_tried_again(
     assert messages == ["ndi:stage: no library; the show goes on without it"] and extra.line == "ndi:stage failed"
 
 
-def test_an_output_that_fails_leaves_the_show_and_comes_back(
+def test_an_output_that_fails_leaves_the_show_and_comes_back_each_time(
     monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     opened: list[NdiOutput] = []
@@ -131,10 +131,32 @@ def test_an_output_that_fails_leaves_the_show_and_comes_back(
     extra, outputs = ExtraOutputs(["ndi:a", "ndi:b"], 30.0, lambda: False), list[Output]()
     extra.look(0.0, (64, 32), outputs)
     assert len(outputs) == 2 and extra.line == "ndi:a to 0 · ndi:b to 0"
-    opened[0].error = "ndi:a: the runtime gave up"
-    extra.look(0.1, (64, 32), outputs)
-    assert [output.name for output in outputs] == ["ndi:b"] and extra.line == "ndi:a failed · ndi:b to 0"
-    extra.look(1.2, (64, 32), outputs)
-    assert len(outputs) == 2 and len(opened) == 3 and len(messages) == 2
+    now = 1.0
+    for failures in range(1, 21):  # an hour apart
+        next(output for output in reversed(opened) if output.name == "ndi:a").error = "ndi:a: the runtime gave up"
+        extra.look(now, (64, 32), outputs)
+        assert [output.name for output in outputs] == ["ndi:b"] and extra.line == "ndi:a failed · ndi:b to 0"
+        extra.look(now + 1.1, (64, 32), outputs)
+        assert len(outputs) == 2 and len(opened) == 2 + failures
+        now += 3600.0
+        extra.look(now, (64, 32), outputs)
+        assert len(messages) == 2 * failures and messages[-1] == "ndi:a: works again"
     extra.close(outputs)
     assert outputs == []
+
+
+def test_an_output_that_fails_at_once_each_time_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    opened: list[float] = []
+
+    def fail(self: NdiOutput, size: tuple[int, int], fps: float) -> None:
+        opened.append(now)
+        self.error = "ndi:a: no network"
+
+    monkeypatch.setattr(NdiOutput, "open", fail)
+    extra, outputs = ExtraOutputs(["ndi:a"], 30.0, lambda: False), list[Output]()
+    for step in range(600):
+        now = step / 10
+        extra.look(now, (64, 32), outputs)
+    assert len(messages) == 1 and 8 <= len(opened) <= 11

@@ -8,18 +8,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from fractions import Fraction
+from importlib.util import find_spec
 
 import numpy as np
 
 from tpos_live.core.errors import first_line
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.optional_library import MissingLibraryError, optional_library
+from tpos_live.core.optional_library import optional_library
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.pacing import FrameGrid
 from tpos_live.display.video import fit
 
 DARK, BRIGHT = 0.04, 0.35
 """Luminance up to which the key is transparent, and from which on it is opaque."""
+_OPAQUE = (255.0 * np.clip((np.arange(256) / 255.0 - DARK) / (BRIGHT - DARK), 0.0, 1.0)).astype(np.uint8)
+"""Opacity by luminance."""
 _LOOK = 0.2
 """Longest wait in seconds before the stop flag is checked."""
 
@@ -31,8 +34,8 @@ def with_alpha(pixels: np.ndarray, keyed: bool) -> np.ndarray:
     out[..., :3] = pixels
     out[..., 3] = 255
     if keyed:
-        luma = pixels @ np.array((0.2126, 0.7152, 0.0722), np.float32) / 255.0
-        out[..., 3] = 255.0 * np.clip((luma - DARK) / (BRIGHT - DARK), 0.0, 1.0)
+        red, green, blue = (pixels[..., n].astype(np.uint16) for n in range(3))
+        out[..., 3] = _OPAQUE[(54 * red + 183 * green + 19 * blue) >> 8]
     return out
 
 
@@ -68,11 +71,8 @@ class NdiOutput:
         return f"{self.name} to {self.receivers}"
 
     def is_available(self) -> str:
-        try:
-            optional_library("cyndilib", "ndi")
-        except MissingLibraryError as error:
-            return str(error)
-        return ""
+        # Not imported: this runs on the display's thread.
+        return "" if find_spec("cyndilib") else "this needs cyndilib: pip install 'tpos-live[ndi]'"
 
     def open(self, size: tuple[int, int], fps: float) -> None:
         if reason := self.is_available():
@@ -87,8 +87,12 @@ class NdiOutput:
     def send(self, pixels: np.ndarray, shown_at: float) -> None:
         self._frames.put(pixels)
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Let it end, without waiting for it."""
         self._stop.set()
+
+    def close(self) -> None:
+        self.end()
         if self._thread is not None:
             self._thread.join(1.0)
 

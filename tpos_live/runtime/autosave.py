@@ -33,7 +33,7 @@ MOTION_EVERY = 30.0
 """Seconds after which the noise position alone is a change: it moves all the time."""
 KEPT_SECONDS = 24 * 3600.0
 """Age up to which a crashed show is offered."""
-MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady")
+MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
 """Fields of FrameParams that a show begins with."""
 _NOT_KEPT = ("look.recall", "look.cue", "look.store", "look.delete", "midi.learn", "midi.forget", "out.record")
 SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in _NOT_KEPT)

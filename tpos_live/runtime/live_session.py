@@ -34,6 +34,7 @@ from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.performance import Performance
 from tpos_live.runtime.recordings import check_recording
 from tpos_live.runtime.session_controls import SessionControls
+from tpos_live.runtime.status_fields import frame_fields, sound_fields
 from tpos_live.runtime.status_registry import StatusRegistry
 from tpos_live.web.control_page import ControlPage
 from tpos_live.web.preview import Preview
@@ -303,39 +304,14 @@ class LiveSession:
     def _sound_fields(self) -> dict[str, Any]:
         if not self._audio_thread.opened.is_set():
             return {}
-        now = time.perf_counter()
-        sound, heard = self.sound.status(now), self.audio_processor.features
-        direction = self._frame_params().direction
-        return {
-            "sound_state": sound.state.value,
-            "sound_name": sound.name,
-            "samples_lost": sound.losses.total,
-            "audio_age_ms": 1000 * max(now - self._frame_params().heard_at, 0.0),
-            "level": heard.level,
-            "bands": (heard.bass, heard.mid, heard.midhigh, heard.high),
-            "gate": heard.gate,
-            "tempo": heard.tempo,
-            "confidence": heard.confidence,
-            "beat_phase": heard.beat_phase,
-            "heard": self.audio_processor.tagger.name,
-            "section": direction.section,
-            "energy": direction.energy,
-            "tension": direction.tension,
-            "decision": direction.decision,
-            "density": embedding.density if (embedding := self.audio_processor.embedding.latest()) else 0.0,
-            "message": sound.message or (self.pipeline.problem if self.pipeline else ""),
-        }
+        problem = self.pipeline.problem if self.pipeline else ""
+        return sound_fields(self.sound, self.audio_processor, self._frame_params(), problem)
 
     def _frame_fields(self) -> dict[str, Any]:
         return {
-            "engine_fps": self.engine_loader.fps(),
-            "engine_busy": self.engine_loader.busy(),
-            "understood": self.pipeline.understood if self.pipeline else "",
-            "source": self.pipeline.source.line if self.pipeline else "",
-            "outputs": self.controls.outputs.line,
+            **frame_fields(self.engine_loader, self.controls),
             "shown_fps": self.display.meter.fps,
             "latency_ms": self.display.meter.latency_ms,
             "frames_replaced": self.frames.replaced,
-            **self.controls.recordings.fields(),
             "osc_bad": self.osc.bad,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.setting_values import parse_output
@@ -16,16 +16,19 @@ log = logging.getLogger(__name__)
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds until an output that has failed is tried again; the last one from then on."""
+STEADY = 5.0
+"""Seconds without a failure after which an output works: the next failure is told, and tried again soon."""
 
 
 @dataclass
 class _Place:
-    """An output by its name; `running` while it takes frames."""
+    """An output by its name; `running` while it takes frames. failures: in a row. moment: when it was opened, or is to
+    be tried again."""
 
     name: str
     running: NdiOutput | None = None
     failures: int = 0
-    again_at: float = field(default=-1.0)
+    moment: float = -1.0
 
 
 class ExtraOutputs:
@@ -50,18 +53,23 @@ class ExtraOutputs:
             running = place.running
             if running is not None and running.error:
                 outputs.remove(running)
-                running.close()
+                running.end()
                 self._fail(place, now, running.error)
-            if place.running is None and size[0] > 0 and now >= place.again_at:
+            elif running is not None and place.failures and now - place.moment > STEADY:
+                place.failures = 0
+                log.log(NOTICE, f"{place.name}: works again")
+            if place.running is None and size[0] > 0 and now >= place.moment:
                 self._open(place, now, size, outputs)
 
     def close(self, outputs: list[Output]) -> None:
-        """End them all, within a second each."""
-        for place in self._places:
-            if place.running is not None:
-                outputs.remove(place.running)
-                place.running.close()
-                place.running = None
+        """End them all, within a second."""
+        running = [place.running for place in self._places if place.running is not None]
+        for output in running:
+            output.end()
+        for output in running:
+            outputs.remove(output)
+            output.close()
+        self._places = []
 
     def _open(self, place: _Place, now: float, size: tuple[int, int], outputs: list[Output]) -> None:
         output = NdiOutput(parse_output(place.name)[1], self._keyed)
@@ -70,14 +78,12 @@ class ExtraOutputs:
         except DisplayError as error:
             self._fail(place, now, str(error))
             return
-        if place.failures:
-            log.log(NOTICE, f"{place.name}: tried again")
-        place.running = output
+        place.running, place.moment = output, now
         outputs.append(output)
 
     def _fail(self, place: _Place, now: float, why: str) -> None:
         place.running = None
         if not place.failures:
             log.warning(f"{why}; the show goes on without it")
-        place.again_at = now + PAUSES[min(place.failures, len(PAUSES) - 1)]
+        place.moment = now + PAUSES[min(place.failures, len(PAUSES) - 1)]
         place.failures += 1
