@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -41,7 +42,9 @@ class LiveSource:
     may be read from anywhere.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Callable[[str], str] = lambda name: "") -> None:
+        """refused: why a source must not be opened, one line; "" if it may."""
+        self._refused = refused
         self._wanted: Mailbox[Wanted] = Mailbox()
         self._images: Mailbox[SourceImage | None] = Mailbox()
         self._opened: Mailbox[_Opened] = Mailbox()
@@ -112,6 +115,9 @@ class LiveSource:
             self._replace(None)
             self._failed = ""
         elif not self._opening and name != self._failed and (self._player is None or name != self._player.name):
+            if why := self._refused(name):
+                self._fail(name, why)
+                return
             self._opening = name
             threading.Thread(target=self._open, args=(name, each), name="open source", daemon=True).start()
 

@@ -17,6 +17,25 @@ def is_live(name: str) -> bool:
     return name == "camera" or name.startswith(("camera:", TEST_PICTURES, *STREAMS))
 
 
+def why_refused(name: str, first: str, folder: Path) -> str:
+    """Why a show whose controls are open to the network does not take a source, one line; "" if it does.
+
+    Whoever may send OSC could name any file of this machine, and any address that it reaches. So cameras, `first`, the
+    source that the show was started with, and what lies in `folder` are taken, and nothing else.
+    """
+    if name in NOTHING or name == first or name == "camera" or name.startswith("camera:"):
+        return ""
+    if not is_live(name):
+        try:
+            if Path(name).expanduser().resolve().is_relative_to(folder.resolve()):
+                return ""
+        except (OSError, ValueError, RuntimeError):
+            pass
+    short = name if len(name) <= 60 else f"...{name[-57:]}"
+    where = folder.resolve()
+    return f"source {short}: the controls are open to the network, so only cameras and files in {where} are read"
+
+
 def open_source(name: str, seconds_each: float) -> Reader:
     """seconds_each: of the pictures of a folder. May take seconds. Raises SourceError."""
     name = name.strip()

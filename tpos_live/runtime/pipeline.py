@@ -23,6 +23,7 @@ from tpos_live.conditioning.vocabulary import load_vocabulary, offered_scenes
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.network import is_loopback
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.core.setting_values import parse_size
@@ -35,6 +36,7 @@ from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.image_source.live_source import LiveSource
+from tpos_live.image_source.open import why_refused
 from tpos_live.image_source.player import OfflineSource
 from tpos_live.runtime.failover import (
     FailoverResult,
@@ -77,7 +79,7 @@ class Pipeline:
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.message = ""
         """Which engine was chosen and why, and why not the trained encoder; one line each."""
-        self.source: LiveSource | OfflineSource = LiveSource() if live else OfflineSource()
+        self.source: LiveSource | OfflineSource = LiveSource(self._refused_source) if live else OfflineSource()
         """What frames are drawn from beside the prompt, for the drawing thread."""
         self.offered: frozenset[str] | None = None
         """Scenes that the engine draws, for the director; None for all."""
@@ -143,6 +145,12 @@ class Pipeline:
         self._build(resolve_engine(BUILT_IN)[0], (0, 0), "auto", "cpu")
         self.message = f"engine: Ember on the CPU ({why})"
         self.generator.backend.fallback_reason = why
+
+    def _refused_source(self, name: str) -> str:
+        """Why a source must not be opened by whoever may control this show."""
+        osc, web = self._settings.osc, self._settings.web
+        exposed = (osc.port and not is_loopback(osc.host)) or (not web.off and not is_loopback(web.host))
+        return why_refused(name, str(self._settings.parameters.get("source", "")), Path.cwd()) if exposed else ""
 
     def _own_size(self) -> tuple[int, int]:
         """Of the output's shape, live and offline alike, so that stills and videos match the live session."""
