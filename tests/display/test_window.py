@@ -241,7 +241,7 @@ def test_no_text_reaches_a_full_screen_unless_it_is_asked_for() -> None:
 class Taker:
     """An output that keeps what it gets."""
 
-    name, error = "taker", ""
+    name, error, fixed_size = "taker", "", True
 
     def __init__(self) -> None:
         self.frames: list[tuple[float, np.ndarray]] = []
@@ -292,6 +292,21 @@ def test_a_kick_is_seen_at_the_next_refresh(kind: str) -> None:
         params[0] = FrameParams(zoom=0.025)
         made.step(2.001)
         assert np.abs(made.read_back().astype(int) - before).max() > 5
+
+
+@pytest.mark.gl
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_file_keeps_its_size_and_other_outputs_follow_the_window(fixed: bool) -> None:
+    store, params, taker = ParameterStore(), [FrameParams()], Taker()
+    taker.fixed_size = fixed
+    with stage("window", store, params) as (made, frames):
+        frames.put(frame(flat(90), 0, 1.0))
+        made.outputs.append(taker)
+        made.step(2.0)
+        made._window.get_framebuffer_size = lambda: (640, 360)
+        for k in range(6):
+            made.step(2.1 + k)
+        assert taker.frames[-1][1].shape == ((180, 320, 3) if fixed else (360, 640, 3))
 
 
 @pytest.mark.parametrize("kind", KINDS)

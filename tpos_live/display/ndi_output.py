@@ -43,8 +43,10 @@ class NdiOutput:
     """An Output that sends frames as an NDI source.
 
     Thread contract: as `Output`; converting and sending happen on a thread of its own, which takes the newest frame.
-    Without a receiver nothing is converted.
+    Without a receiver nothing is converted. A frame of another size than at first is fitted in.
     """
+
+    fixed_size = False
 
     def __init__(self, name: str, keyed: Callable[[], bool] = lambda: False) -> None:
         """name: of the source, as receivers list it behind the machine's. keyed: whether dark places are transparent

@@ -17,6 +17,8 @@ class Output(Protocol):
     name: str
     error: str
     """What went wrong, one line; "" if nothing."""
+    fixed_size: bool
+    """Whether the frames must keep the size of `open`, also if the window changes its own (a file does)."""
 
     def is_available(self) -> str:
         """ "" if it can be used on this machine, else why not and what to install."""

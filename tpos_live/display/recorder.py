@@ -55,6 +55,7 @@ class Recorder:
     """
 
     name = "recorder"
+    fixed_size = True
 
     def __init__(
         self,

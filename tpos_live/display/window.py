@@ -152,7 +152,7 @@ class DisplayWindow:
         self._heard_at = params.heard_at
         display_frame = self.shown = self.interpolator.display_frame(now, params, snapshot)
         window = self._window.get_framebuffer_size()
-        if not self.outputs or self._composed_size == (0, 0):
+        if not any(output.fixed_size for output in self.outputs) or self._composed_size == (0, 0):
             self._composed_size = (max(window[0], 1), max(window[1], 1))
         self._compositor.compose(
             display_frame.postfx, display_frame.newest, display_frame.previous, self._composed_size
