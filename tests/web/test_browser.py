@@ -96,6 +96,7 @@ def test_a_show_from_two_browsers(stage, visit) -> None:
     two.fill('input[data-name="prompt.1"]', "deep sea")
     two.press('input[data-name="prompt.1"]', "Enter")
     wait(two, lambda: store.snapshot()["prompt.1"] == "deep sea")
+    wait(one, lambda: one.input_value('input[data-name="prompt.1"]') == "deep sea")  # an empty slot is not shown
     one.get_by_role("button", name="Show slot 1").click()
     wait(one, lambda: store.snapshot()["prompt.select"] == 1)
     one.get_by_role("button", name="Show slot 2").wait_for()  # the next empty one
