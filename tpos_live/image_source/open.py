@@ -12,6 +12,11 @@ from tpos_live.image_source.reader import Reader, SourceError
 NOTHING = ("", "none")
 
 
+def _short(name: str) -> str:
+    """The end of a name, which of a path says most, for a line."""
+    return name if len(name) <= 60 else f"...{name[-57:]}"
+
+
 def is_live(name: str) -> bool:
     """Whether a source has no time of its own, so that no render can repeat it."""
     return name == "camera" or name.startswith(("camera:", TEST_PICTURES, *STREAMS))
@@ -31,9 +36,8 @@ def why_refused(name: str, first: str, folder: Path) -> str:
                 return ""
         except (OSError, ValueError, RuntimeError):
             pass
-    short = name if len(name) <= 60 else f"...{name[-57:]}"
     where = folder.resolve()
-    return f"source {short}: the controls are open to the network, so only cameras and files in {where} are read"
+    return f"source {_short(name)}: the controls are open to the network, so only cameras and files in {where} are read"
 
 
 def open_source(name: str, seconds_each: float) -> Reader:
@@ -41,7 +45,6 @@ def open_source(name: str, seconds_each: float) -> Reader:
     name = name.strip()
     if is_live(name):
         return Camera(name)
-    short = name if len(name) <= 60 else f"...{name[-57:]}"
     try:
         path = Path(name).expanduser()
         if path.is_dir() or (path.is_file() and path.suffix.lower() in SUFFIXES):
@@ -50,7 +53,7 @@ def open_source(name: str, seconds_each: float) -> Reader:
             return Clip(path)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~ of an unknown user
         why = getattr(error, "strerror", None) or str(error)
-        raise SourceError(f"source {short}: cannot be read ({why[:100]})") from error
+        raise SourceError(f"source {_short(name)}: cannot be read ({why[:100]})") from error
     raise SourceError(
-        f"source {short}: there is no such file; use camera, camera:NAME, a video, a picture, a folder or none"
+        f"source {_short(name)}: there is no such file; use camera, camera:NAME, a video, a picture, a folder or none"
     )

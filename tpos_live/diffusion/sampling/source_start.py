@@ -48,7 +48,7 @@ class SourceStart:
         self._engine, self._size, self._at_once = engine, size, at_once
         self._encoder: LatentEncoder | None = None
         self._loading: threading.Thread | None = None
-        self._latent = torch.zeros(engine.latent_shape(size), device=engine.device)
+        self._latent: torch.Tensor | None = None
         self._mask: torch.Tensor | None = None
         self._encoded: SourceImage | None = None
 
@@ -59,7 +59,7 @@ class SourceStart:
             return None
         assert self._encoder is not None
         if image is not self._encoded:  # a camera brings fewer images than there are frames
-            self._latent.copy_(self._encoder.encode(torch.from_numpy(self._fitted(image.pixels))))
+            self._latent = self._encoder.encode(torch.from_numpy(self._fitted(image.pixels)))
             self._mask = None if image.mask is None else self._latent_mask(image.mask)
             self._encoded = image
         return self._latent
@@ -101,8 +101,8 @@ class SourceStart:
 
     def _latent_mask(self, mask: np.ndarray) -> torch.Tensor:
         """Float32 [1, 1, h, w] in [0, 1]: the mean of each position."""
-        given = torch.from_numpy(self._fitted(mask))[None, None].to(self._latent.device).float().div_(255)
-        return F.interpolate(given, size=self._latent.shape[2:], mode="area")
+        given = torch.from_numpy(self._fitted(mask))[None, None].to(self._engine.device).float().div_(255)
+        return F.interpolate(given, size=self._engine.latent_shape(self._size)[2:], mode="area")
 
     def _fitted(self, image: np.ndarray) -> np.ndarray:
         """An image [height, width, ...] at the frames' size: nearest pixels, for a source that still has the size of
