@@ -149,7 +149,7 @@ def test_without_a_network_one_line_says_what_to_do(hub: FakeHub, tmp_path: Path
     done = tool(hub, tmp_path, "fetch", "maker/turbo")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     assert "run the same line again" in done.stderr
-    assert f"or copy {tmp_path / 'engines' / 'maker--turbo'} from a computer that has fetched it" in done.stderr
+    assert f"to {tmp_path / 'engines' / 'maker--turbo'}; `tpos-live engines check maker/turbo`" in done.stderr
 
 
 @pytest.mark.slow

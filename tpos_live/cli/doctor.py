@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 import click
 
 from tpos_live.bench.findings import Finding, print_findings
+from tpos_live.cli.machine import probe_sound, probe_window
+from tpos_live.cli.machine_findings import sound_finding, torch_findings, window_finding
 from tpos_live.core.errors import first_line
+from tpos_live.diffusion.cuda.diagnosis import nvidia_cards, torch_build
 
 
 def run_doctor() -> int:
@@ -45,14 +48,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _torch() -> Iterator[Finding]:
-    import torch
-
-    from tpos_live.diffusion.cuda.diagnosis import gpu_remedy
-
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-    yield Finding("torch", True, f"{torch.__version__} on {where}")
-    if remedy := gpu_remedy():
-        yield Finding("gpu", None, remedy)
+    yield from torch_findings(nvidia_cards(), torch_build())
 
 
 def _engine() -> Iterator[Finding]:
@@ -73,28 +69,14 @@ def _backends() -> Iterator[Finding]:
 
 
 def _sound() -> Iterator[Finding]:
-    from tpos_live.audio.devices import list_devices
-    from tpos_live.audio.source import AudioError
-
-    try:
-        rows = list_devices()
-    except AudioError as error:
-        yield Finding("sound", None, str(error))
-        return
-    inputs = [row.name for row in rows if row.inputs]
-    text = f"{len(inputs)} inputs" if inputs else "no input: connect one, or use --audio FILE"
-    yield Finding("sound", bool(inputs) or None, text)
+    yield sound_finding(probe_sound())
 
 
 def _window() -> Iterator[Finding]:
-    from tpos_live.display.screens import has_display
-
-    if not has_display():
-        yield Finding("window", None, "no display: `render` and --headless work")
+    window = probe_window()
+    yield window_finding(window)
+    if not window.gl:
         return
-    from tpos_live.display.window import describe_gl
-
-    yield Finding("window", True, describe_gl())
     yield Finding("screens", True, _screens())
     yield Finding("keys", True, _keys())
     yield _screen_saver()

@@ -76,15 +76,11 @@ def compile_(name: str, accelerator: str, size: str, card: str, threads: int) ->
         width, height = parse_size(size)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--size") from error
+    from tpos_live.cli.compile_ahead import backend_request
     from tpos_live.diffusion.backends.tensorrt_plans import compile_plan
-    from tpos_live.diffusion.hub.resolve import resolve_engine
-    from tpos_live.diffusion.model.backend import BackendRequest
-    from tpos_live.diffusion.model.engine import load_engine
-    from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
-    engine = load_engine(resolve_engine(name)[0])
-    chosen = engine.nearest_size((width, height) if width else engine.metadata.size)
-    request = BackendRequest(engine, chosen, UnetTokens(engine).count, threads)
+    request = backend_request(name, (width, height), threads)
+    chosen = request.size
     if accelerator == "compile":
         from tpos_live.diffusion.backends import torch_compile as compiled
 

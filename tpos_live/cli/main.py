@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "evaluate", "train")}
+LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "evaluate", "setup", "train")}
 
 
 @click.group(

@@ -48,8 +48,7 @@ def fetch_engine(name: str) -> Path:
     try:
         return _fetch(name, preset, target)
     except StoppedError as error:
-        byhand = f"or copy {target} from a computer that has fetched it, and use --engine {name} as it is"
-        raise EngineError(f"{error}, {byhand}") from error
+        raise EngineError(f"{error}; {_by_hand(name, preset, target)}") from error
     except OSError as error:  # of the disk: those of the network are told above
         where = error.filename or target
         remedy = "make room there, or set TPOS_LIVE_ENGINES to another folder, and run the same line again"
@@ -76,6 +75,15 @@ def _fetch(name: str, preset: Preset, target: Path) -> Path:
     work.rename(target)
     log.info(f"ready: --engine {name}")
     return target
+
+
+def _by_hand(name: str, preset: Preset, target: Path) -> str:
+    """How to get an engine without a network here."""
+    size = f" ({preset.download_gb:g} GB)" if preset.download_gb else ""
+    return (
+        f"or, without a network here: fetch it on another computer, copy the folder that `tpos-live engines list` "
+        f"names there{size} to {target}; `tpos-live engines check {name}` compares the copy"
+    )
 
 
 def damaged(folder: Path) -> list[str]:
