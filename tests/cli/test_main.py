@@ -82,7 +82,7 @@ def test_commands_of_training_and_measuring_are_imported_when_they_run() -> None
         (["--channels", "1,1"], "channel 1 is named twice"),
         (["--loop"], "--audio"),
         (["--fallback", "a.wav", "--audio", "b.wav"], "--fallback is for an input"),
-        (["--headless", "--osc-port", "0", "--audio", "ok.wav", "--channels", "1,99"], "has channels 1 to 2, not 99"),
+        (["--headless", "--osc-port=0", "--no-web", "--audio=ok.wav", "--channels=1,99"], "channels 1 to 2, not 99"),
     ],
 )
 def test_sound_that_makes_no_sense_is_refused_with_the_reason(arguments: list[str], words: str, tmp_path: Path) -> None:

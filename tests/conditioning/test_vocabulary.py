@@ -24,7 +24,7 @@ from tpos_live.conditioning.vocabulary import (
     load_vocabulary,
 )
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.training.scenes.families import FAMILIES
+from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.captions import vocabulary as phrases_of
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"

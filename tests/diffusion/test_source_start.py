@@ -21,6 +21,8 @@ from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.source_start import strength_beside
+from tpos_live.image_source.player import OfflineSource
+from tpos_live.runtime.scene_source import open_scene_or_source
 
 AMOUNTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 AT_ONCE = GeneratorOptions(threads=1, wait_for_compile=True)
@@ -180,3 +182,17 @@ def test_a_show_does_not_wait_for_the_encoder(tmp_path) -> None:
 def test_strength_is_bounded() -> None:
     assert strength_beside(-1.0) == strength_beside(0.0) == 1.0
     assert strength_beside(2.0) == strength_beside(1.0) == 0.0
+
+
+@pytest.mark.parametrize("name", ["fire", "ocean", "city_at_night"])
+def test_ember_draws_the_shapes_of_its_scenes(ember: FrameGenerator, name: str) -> None:
+    """A scene is drawn from the frame's own noise, and so is Ember's frame of its name."""
+    own = draw(ember, 0.0, None, name.replace("_", " ")).astype(float)
+    alike = []
+    for place in (1.3, 31.3):
+        params = FrameParams(time=1.0, noise_position=place, intensity=0.5)
+        with OfflineSource(open_scene_or_source) as source:
+            scene = source.image(params, ParameterStore({"source": f"scene:{name}"}).snapshot(), ember.size)
+        assert scene is not None
+        alike.append(np.corrcoef(own.ravel(), scene.pixels.ravel())[0, 1])
+    assert alike[0] > 0.85 and alike[0] > alike[1] + 0.1

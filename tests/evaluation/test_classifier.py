@@ -23,8 +23,8 @@ from tpos_live.evaluation.classifier.model import (
     shrink,
 )
 from tpos_live.evaluation.classifier.train import inherit, train_classifier, window
-from tpos_live.training.scenes.families import FAMILIES
-from tpos_live.training.scenes.finishing import MOODS, STYLES
+from tpos_live.scenes.families import FAMILIES
+from tpos_live.scenes.finishing import MOODS, STYLES
 from tpos_live.training.text.families_file import read_families
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"

@@ -10,7 +10,7 @@ import pytest
 
 from tpos_live.evaluation import imagenet_probe
 from tpos_live.evaluation.imagenet_probe import CLASSES, Probe, SecondOpinionError, standard
-from tpos_live.training.scenes.families import FAMILIES
+from tpos_live.scenes.families import FAMILIES
 
 RNG = np.random.default_rng(0)
 

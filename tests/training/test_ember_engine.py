@@ -12,9 +12,9 @@ from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.metadata import read_metadata
 from tpos_live.evaluation.classifier.model import load_classifier
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
+from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.image_model.export import SIZES
 from tpos_live.training.image_model.recipe import PLAIN, SCALARS
-from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.text.captions import PHRASES
 from tpos_live.training.text.families_file import read_families
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.audio_model.sound_to_scene import SHOWN, bank, shown
-from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.synth.sound_effects import KINDS
 from tpos_live.training.text.captions import MOOD_PHRASES, PHRASES
 

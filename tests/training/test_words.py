@@ -7,11 +7,11 @@ import random
 import torch
 
 from tpos_live.diffusion.model.scalar_tokens import WIDTH
+from tpos_live.scenes.families import FAMILIES
+from tpos_live.scenes.finishing import MOODS, STYLES
 from tpos_live.training.image_model.dataset import AUDIO_TOKENS, cyclic
 from tpos_live.training.image_model.recipe import SCALARS
 from tpos_live.training.image_model.rectified_flow import corrupt
-from tpos_live.training.scenes.families import FAMILIES
-from tpos_live.training.scenes.finishing import MOODS, STYLES
 from tpos_live.training.text.captions import COLOURS, HELD_OUT, MOOD_PHRASES, MOOD_WORDS, PHRASES, STYLE_WORDS, caption
 from tpos_live.training.text.synonyms import lists
 from tpos_live.training.text.text_encoder import DIM

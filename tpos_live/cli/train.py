@@ -44,8 +44,8 @@ def ember(
     seed: int, threads: int | None, accelerator: str | None,
 ) -> None:  # fmt: skip
     """Train Ember: scenes, text encoder, autoencoder, UNet."""
+    from tpos_live.scenes.families import FAMILIES
     from tpos_live.training.image_model.train import train_ember
-    from tpos_live.training.scenes.families import FAMILIES
 
     unknown = sorted(set(_names(families)) - set(FAMILIES))
     if unknown or len(_names(families)) == 1:

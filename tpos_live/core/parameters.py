@@ -191,7 +191,7 @@ def _image() -> Iterator[Parameter]:
 
 
 def _source() -> Iterator[Parameter]:
-    text = "images that frames are drawn from: camera, camera:NAME, a stream's address, a video, a picture, a folder"
+    text = "images that frames are drawn from: camera, camera:NAME, a stream, a video, a picture, a folder, scene:NAME"
     yield Parameter("source", _T, "", f"{text}; none is the prompt alone")
     text = "how much of the source stays: 0 is the prompt alone, 1 the source itself"
     yield Parameter("source.amount", _F, 0.35, text, 0, 1, smoothing=0.1)

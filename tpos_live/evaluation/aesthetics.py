@@ -15,9 +15,9 @@ import torch.nn.functional as F
 
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.evaluation.metrics.optical_flow import residual
+from tpos_live.scenes.finishing import decode
+from tpos_live.scenes.palettes import linear_to_oklab
 from tpos_live.training.image_model.recipe import PLAIN, SCALARS, Recipe, render
-from tpos_live.training.scenes.finishing import decode
-from tpos_live.training.scenes.palettes import linear_to_oklab
 
 FRAME = 1 / 30
 HUES = 24

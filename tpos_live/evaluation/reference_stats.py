@@ -18,8 +18,8 @@ from tpos_live.evaluation.classifier.model import FEATURES, FILE
 from tpos_live.evaluation.harness.context import EvaluationContext
 from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.metrics.statistics import spearman
+from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.image_model.recipe import PLAIN, Recipe, draw, render
-from tpos_live.training.scenes.families import FAMILIES
 
 PART = 25
 """Captions of one item of work, a second or two."""

@@ -15,9 +15,9 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.core.timing import Rate
-from tpos_live.image_source.open import NOTHING, open_source
-from tpos_live.image_source.player import SourcePlayer, Wanted
-from tpos_live.image_source.reader import Reader
+from tpos_live.image_source.open import NOTHING, Opener, open_source
+from tpos_live.image_source.player import SourcePlayer
+from tpos_live.image_source.reader import Reader, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ class LiveSource:
     may be read from anywhere.
     """
 
-    def __init__(self, refused: Callable[[str], str] = lambda name: "") -> None:
+    def __init__(self, refused: Callable[[str], str] = lambda name: "", opener: Opener = open_source) -> None:
         """refused: why a source must not be opened, one line; "" if it may."""
-        self._refused = refused
+        self._refused, self._opener = refused, opener
         self._wanted: Mailbox[Wanted] = Mailbox()
         self._images: Mailbox[SourceImage | None] = Mailbox()
         self._opened: Mailbox[_Opened] = Mailbox()
@@ -123,7 +123,7 @@ class LiveSource:
 
     def _open(self, name: str, each: float) -> None:
         try:
-            opened = _Opened(name, open_source(name, each))
+            opened = _Opened(name, self._opener(name, each))
         except Exception as error:  # its line is all that can be done for it
             opened = _Opened(name, None, first_line(error, 200))
         self._opened.put(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tpos_live.image_source.camera import STREAMS, TEST_PICTURES, Camera
@@ -10,6 +11,11 @@ from tpos_live.image_source.pictures import SUFFIXES, Pictures
 from tpos_live.image_source.reader import Reader, SourceError
 
 NOTHING = ("", "none")
+SCENE = "scene:"
+"""What the name of a scene begins with; scenes are drawn, so that nothing is read (see `runtime.scene_source`)."""
+Opener = Callable[[str, float], Reader]
+"""From the text of `source`, and the seconds of a folder's pictures, to a reader. May take seconds. Raises SourceError.
+"""
 
 
 def _short(name: str) -> str:
@@ -28,7 +34,7 @@ def why_refused(name: str, first: str, folder: Path) -> str:
     Whoever may send OSC could name any file of this machine, and any address that it reaches. So cameras, `first`, the
     source that the show was started with, and what lies in `folder` are taken, and nothing else.
     """
-    if name in NOTHING or name == first or name == "camera" or name.startswith("camera:"):
+    if name in NOTHING or name == first or name == "camera" or name.startswith(("camera:", SCENE)):
         return ""
     if not is_live(name):
         try:
@@ -37,7 +43,8 @@ def why_refused(name: str, first: str, folder: Path) -> str:
         except (OSError, ValueError, RuntimeError):
             pass
     where = folder.resolve()
-    return f"source {_short(name)}: the controls are open to the network, so only cameras and files in {where} are read"
+    reason = "the controls are open to the network"
+    return f"source {_short(name)}: {reason}, so only cameras, scenes and files in {where} are taken"
 
 
 def open_source(name: str, seconds_each: float) -> Reader:
@@ -55,5 +62,6 @@ def open_source(name: str, seconds_each: float) -> Reader:
         why = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"source {_short(name)}: cannot be read ({why[:100]})") from error
     raise SourceError(
-        f"source {_short(name)}: there is no such file; use camera, camera:NAME, a video, a picture, a folder or none"
+        f"source {_short(name)}: there is no such file; "
+        "use camera, camera:NAME, scene:NAME, a video, a picture, a folder or none"
     )

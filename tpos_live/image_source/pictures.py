@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from tpos_live.core.errors import first_line
-from tpos_live.image_source.reader import Reader, SourceError
+from tpos_live.image_source.reader import Reader, SourceError, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ class Pictures(Reader):
         if not self._files:
             raise SourceError(f"source {path.name}: the folder has no pictures ({', '.join(sorted(SUFFIXES))})")
         self.at(0.0)
+
+    def prepare(self, wanted: Wanted) -> None:
+        self.each = float(wanted.snapshot["source.seconds"])
 
     @property
     def seconds(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 import av
 
@@ -13,9 +13,8 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.image_source.fitting import Fitting, fitted
-from tpos_live.image_source.open import NOTHING, is_live, open_source
-from tpos_live.image_source.pictures import Pictures
-from tpos_live.image_source.reader import Reader, SourceError
+from tpos_live.image_source.open import NOTHING, Opener, is_live, open_source
+from tpos_live.image_source.reader import Reader, SourceError, Wanted
 
 EXACT = 1e-6
 """Seconds added to a place: a sum of floats must not fall a bit short of the picture that begins there."""
@@ -29,14 +28,6 @@ class ImageProvider(Protocol):
     def image(self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int]) -> SourceImage | None:
         """The picture for a frame of (width, height); None without a source."""
         ...
-
-
-class Wanted(NamedTuple):
-    """What a frame asks for: its parameters, and its (width, height)."""
-
-    params: FrameParams
-    snapshot: Snapshot
-    size: tuple[int, int]
 
 
 class SourcePlayer:
@@ -58,8 +49,7 @@ class SourcePlayer:
     def image(self, wanted: Wanted, now: float) -> SourceImage | None:
         """The same object as long as nothing of it changes. now: perf_counter. Raises SourceError."""
         snapshot = wanted.snapshot
-        if isinstance(self.reader, Pictures):
-            self.reader.each = float(snapshot["source.seconds"])
+        self.reader.prepare(wanted)
         delay = 0.001 * float(snapshot["source.delay"])
         frame = self._delayed(now, delay) if self.reader.live else self.reader.at(self._place(wanted, delay))
         if frame is None:
@@ -95,7 +85,8 @@ class SourcePlayer:
 class OfflineSource:
     """Pictures for frames that are rendered one after the other: the same frame gets the same picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, opener: Opener = open_source) -> None:
+        self._opener = opener
         self._player: SourcePlayer | None = None
         self.line = ""
         """As `LiveSource.line`."""
@@ -109,7 +100,7 @@ class OfflineSource:
             if is_live(name):
                 raise SourceError(f"source {name}: a camera has no time of its own; render a file, or record a show")
             self.close()
-            self._player = SourcePlayer(name, open_source(name, float(snapshot["source.seconds"])))
+            self._player = SourcePlayer(name, self._opener(name, float(snapshot["source.seconds"])))
         return self._player.image(Wanted(params, snapshot, size), 0.0)
 
     def __enter__(self) -> Self:

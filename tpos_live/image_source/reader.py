@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import av
+
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import Snapshot
 
 
 class SourceError(Exception):
     """A source that cannot be read: what, why and what to do, one line."""
+
+
+class Wanted(NamedTuple):
+    """What a frame asks for: its parameters, and its (width, height)."""
+
+    params: FrameParams
+    snapshot: Snapshot
+    size: tuple[int, int]
 
 
 class Reader(ABC):
@@ -26,6 +38,10 @@ class Reader(ABC):
     def seconds(self) -> float:
         """Length of one round; 0 for a source without one."""
         return 0.0
+
+    def prepare(self, wanted: Wanted) -> None:
+        """Take what the next picture depends on beside its place. Called before `seconds` and `at`."""
+        return
 
     @abstractmethod
     def at(self, seconds: float) -> av.VideoFrame | None:

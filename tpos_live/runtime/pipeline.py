@@ -47,6 +47,7 @@ from tpos_live.runtime.failover import (
     release,
     smaller_size,
 )
+from tpos_live.runtime.scene_source import live_opener, open_scene_or_source
 
 WIDE_CORES = 4
 """Cores from which a CPU uses the larger of an engine's sizes by default."""
@@ -79,7 +80,9 @@ class Pipeline:
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.message = ""
         """Which engine was chosen and why, and why not the trained encoder; one line each."""
-        self.source: LiveSource | OfflineSource = LiveSource(self._refused_source) if live else OfflineSource()
+        self.source: LiveSource | OfflineSource = (
+            LiveSource(self._refused_source, live_opener) if live else OfflineSource(open_scene_or_source)
+        )
         """What frames are drawn from beside the prompt, for the drawing thread."""
         self.offered: frozenset[str] | None = None
         """Scenes that the engine draws, for the director; None for all."""

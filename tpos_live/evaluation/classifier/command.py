@@ -48,7 +48,7 @@ def run(
 
 def chosen(families: str, folder: Path = Path()) -> list[str]:
     """Family names that an option means; "" = those that the engine in `folder` was trained on, or else Ember."""
-    from tpos_live.training.scenes.families import FAMILIES
+    from tpos_live.scenes.families import FAMILIES
     from tpos_live.training.text.families_file import FAMILIES_FILE, read_families
 
     if families == "all":

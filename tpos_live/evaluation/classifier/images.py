@@ -17,8 +17,8 @@ from safetensors.torch import save_file
 
 from tpos_live.core.atomic import atomic_write
 from tpos_live.evaluation.classifier.model import SIDE, shrink
+from tpos_live.scenes.finishing import MOODS, STYLES
 from tpos_live.training.image_model.recipe import PLAIN, Recipe, render
-from tpos_live.training.scenes.finishing import MOODS, STYLES
 from tpos_live.training.text.captions import COLOURS
 
 CAPACITY = 5000

@@ -25,7 +25,7 @@ from tpos_live.evaluation.classifier.model import (
     save_classifier,
 )
 from tpos_live.evaluation.metrics.statistics import spearman
-from tpos_live.training.scenes.families import FAMILIES
+from tpos_live.scenes.families import FAMILIES
 
 BATCH = 40
 FRESH = 4

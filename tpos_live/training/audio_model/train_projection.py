@@ -56,7 +56,7 @@ def phrases(bank: Sequence[str], count: int, seed: int) -> list[str]:
 
     The bank comes first, so that little time for encoding still covers what is heard.
     """
-    from tpos_live.training.scenes.finishing import MOODS, STYLES
+    from tpos_live.scenes.finishing import MOODS, STYLES
     from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, PHRASES, caption
 
     rng = random.Random(seed)

@@ -20,8 +20,8 @@ from tpos_live.core.child_process import end_with_parent
 from tpos_live.diffusion.model.scalar_tokens import scalar_tokens
 from tpos_live.diffusion.model.unet_inputs import Layout
 from tpos_live.diffusion.sampling.prompt_pair import paired
+from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.image_model.recipe import SCALARS, Recipe, draw, render
-from tpos_live.training.scenes.families import FAMILIES
 from tpos_live.training.text.text_encoder import DIM, encode
 from tpos_live.training.text.tokens import LENGTH
 

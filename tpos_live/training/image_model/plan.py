@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tpos_live.training.scenes.families import FAMILIES
+from tpos_live.scenes.families import FAMILIES
 
 
 @dataclass(frozen=True)

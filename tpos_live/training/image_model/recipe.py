@@ -16,22 +16,19 @@ import torch
 
 from tpos_live.diffusion.model.metadata import Scalar
 from tpos_live.diffusion.sampling.region_blend import shares
-from tpos_live.training.scenes.base import SceneParameters
-from tpos_live.training.scenes.families import FAMILIES
-from tpos_live.training.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, bloom, film
-from tpos_live.training.scenes.noise_fields import Fields, step
-from tpos_live.training.scenes.palettes import Palette
+from tpos_live.scenes.base import HUE_RATE, PHASE_RATE, SceneParameters
+from tpos_live.scenes.families import FAMILIES
+from tpos_live.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, bloom, film
+from tpos_live.scenes.noise_fields import Fields, step
 from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, caption
 
 SCALARS = (
     Scalar(name="intensity", source="intensity"),
-    Scalar(name="hue", source="seed", rate=0.02, cyclic=True),
-    Scalar(name="phase", source="clock", rate=0.4, cyclic=True),
+    Scalar(name="hue", source="seed", rate=HUE_RATE, cyclic=True),
+    Scalar(name="phase", source="clock", rate=PHASE_RATE, cyclic=True),
     Scalar(name="share", source="share"),
 )
-"""Rates are per unit of walk, and one unit is about a second of normal motion.
-
-Where a scene stands and how it is turned could be scalars too (Knobs has them), but a convolutional UNet has
+"""Where a scene stands and how it is turned could be scalars too (Knobs has them), but a convolutional UNet has
 to guess places from the borders and learns them slowly: with little time, every scene stands still in the middle.
 """
 PLAIN = (0.6, 0.0, 0.0)
@@ -106,18 +103,16 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
 def knobs(recipes: list[Recipe], family: str, device: torch.device) -> SceneParameters:
     """The recipes' scalars and colours as a scene of `family` takes them."""
     values = torch.tensor([recipe.scalars for recipe in recipes], device=device)
-    intensity, hue, phase = (values[:, i].view(-1, 1, 1, 1) for i in range(len(PLAIN)))
-    wave = torch.sin(2 * math.pi * hue).flatten()
+    intensity, hue, phase = values.unbind(1)
     kind = FAMILIES[family]
-    drift = 360 * hue.flatten() if kind.drift >= 180 else kind.drift * wave
+    drift, wave = kind.drifted(hue), torch.sin(2 * math.pi * hue)
     turns = []
     for index, recipe in enumerate(recipes):
         if recipe.colour is None:
             turns.append(drift[index])
         else:
             turns.append(COLOURS[recipe.colour][0] - kind.dominant + 10 * wave[index])
-    still = torch.zeros_like(intensity)
-    return SceneParameters(intensity, still, still, 2 * math.pi * phase, still, Palette(torch.stack(turns)))
+    return kind.parameters(intensity, phase, torch.stack(turns))
 
 
 def _moods(recipes: list[Recipe], device: torch.device) -> torch.Tensor:

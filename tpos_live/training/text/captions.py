@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from tpos_live.training.scenes.families import FAMILIES
+from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.synonyms import idle_word, word_for
 
 PHRASES: dict[str, tuple[str, ...]] = {name: family.phrases for name, family in FAMILIES.items()}

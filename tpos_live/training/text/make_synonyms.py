@@ -13,7 +13,7 @@ import re
 
 import torch
 
-from tpos_live.training.scenes.families import FAMILIES
+from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.text.minilm import minilm, sentence_vectors
 from tpos_live.training.text.synonyms import FILE
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from tpos_live.training.scenes.finishing import MOODS, STYLES
+from tpos_live.scenes.finishing import MOODS, STYLES
 from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, PHRASES, STYLE_WORDS, caption
 from tpos_live.training.text.minilm import embed, minilm
 from tpos_live.training.text.tokens import LENGTH, tokenize

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from tpos_live.training.scenes.noise_fields import PIXELS, Fields, smooth, step
+from tpos_live.scenes.noise_fields import PIXELS, Fields, smooth, step
 
 
 @dataclass

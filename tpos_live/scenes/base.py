@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from tpos_live.training.scenes.palettes import Palette, Stops, dominant_hue
+from tpos_live.scenes.palettes import Palette, Stops, dominant_hue
+
+HUE_RATE, PHASE_RATE = 0.02, 0.4
+"""Rounds of a scene's hue and phase per unit of the walk, which is about a second of normal motion."""
 
 
 @dataclass
@@ -57,3 +61,14 @@ class Family:
     def dominant(self) -> float:
         """Hue in degrees that a colour word replaces."""
         return dominant_hue(self.main)
+
+    def drifted(self, hue: torch.Tensor) -> torch.Tensor:
+        """Degrees that the hue scalar [batch] in [0, 1) turns the palettes."""
+        return 360 * hue if self.drift >= 180 else self.drift * torch.sin(2 * math.pi * hue)
+
+    def parameters(self, intensity: torch.Tensor, phase: torch.Tensor, turns: torch.Tensor) -> SceneParameters:
+        """What the scene is drawn with, in the middle of the image. All float [batch]: intensity in [0, 1], phase in
+        rounds, turns of the palettes in degrees."""
+        intensity, phase = intensity.view(-1, 1, 1, 1), phase.view(-1, 1, 1, 1)
+        still = torch.zeros_like(intensity)
+        return SceneParameters(intensity, still, still, 2 * math.pi * phase, still, Palette(turns))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, step
-from tpos_live.training.scenes.shapes import slanted, summits
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, step
+from tpos_live.scenes.shapes import slanted, summits
 
 LEAF = [(0.05, 0.025, 180), (0.14, 0.045, 170), (0.28, 0.075, 155), (0.46, 0.1, 142), (0.66, 0.115, 128)]
 PETAL = [(0.2, 0.1, 345), (0.4, 0.16, 350), (0.58, 0.17, 355), (0.74, 0.13, 2), (0.88, 0.07, 15), (0.97, 0.025, 40)]

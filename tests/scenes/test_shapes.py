@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tpos_live.training.scenes.noise_fields import Fields, smooth
-from tpos_live.training.scenes.shapes import contour, ridge, slanted, summits
+from tpos_live.scenes.noise_fields import Fields, smooth
+from tpos_live.scenes.shapes import contour, ridge, slanted, summits
 
 
 def _fields(seed: int = 1, h: int = 16, w: int = 16, batch: int = 1) -> Fields:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, line, step
-from tpos_live.training.scenes.shapes import summits
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, line, step
+from tpos_live.scenes.shapes import summits
 
 VOID = [
     (0.015, 0.012, 265),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, line, peaks, slope, step
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, line, peaks, slope, step
 
 CURTAIN = [(0.72, 0.12, 330), (0.82, 0.2, 158), (0.7, 0.19, 155), (0.5, 0.14, 175), (0.36, 0.14, 285), (0.2, 0.1, 310)]
 NIGHT = [(0.02, 0.012, 270), (0.06, 0.03, 268), (0.13, 0.045, 262), (0.24, 0.06, 250), (0.42, 0.07, 235)]

@@ -7,9 +7,9 @@ import math
 import torch
 import torch.nn.functional as F
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, line, slope, step
-from tpos_live.training.scenes.shapes import summits
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, line, slope, step
+from tpos_live.scenes.shapes import summits
 
 ARC = [(0.02, 0.015, 285), (0.14, 0.09, 288), (0.34, 0.19, 300), (0.55, 0.22, 325), (0.76, 0.14, 350), (0.97, 0.03, 20)]
 COLD = [(0.3, 0.14, 265), (0.55, 0.14, 240), (0.8, 0.1, 210), (0.97, 0.03, 200)]

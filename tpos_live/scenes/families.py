@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tpos_live.training.scenes import (
+from tpos_live.scenes import (
     elements,
     geometry,
     land,
@@ -16,7 +16,7 @@ from tpos_live.training.scenes import (
     space,
     weather,
 )
-from tpos_live.training.scenes.base import Family
+from tpos_live.scenes.base import Family
 
 FAMILIES: dict[str, Family] = {
     **elements.FAMILIES,

@@ -6,9 +6,9 @@ import math
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, line, slope, step
-from tpos_live.training.scenes.shapes import summits
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, line, slope, step
+from tpos_live.scenes.shapes import summits
 
 GRID = [(0.02, 0.015, 285), (0.12, 0.07, 290), (0.28, 0.14, 300), (0.5, 0.2, 330), (0.7, 0.17, 5), (0.88, 0.1, 60)]
 WIRE = [(0.45, 0.19, 300), (0.64, 0.17, 262), (0.8, 0.12, 232), (0.95, 0.04, 220)]

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, line, step
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, line, step
 
 BOARD = [(0.03, 0.015, 200), (0.1, 0.035, 190), (0.19, 0.06, 180), (0.32, 0.09, 172), (0.5, 0.1, 165)]
 PULSE = [(0.3, 0.08, 170), (0.58, 0.14, 165), (0.8, 0.15, 170), (0.95, 0.06, 150)]

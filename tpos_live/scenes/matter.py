@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, slope, step
-from tpos_live.training.scenes.shapes import contour, summits
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, slope, step
+from tpos_live.scenes.shapes import contour, summits
 
 ROOM = [(0.02, 0.01, 250), (0.06, 0.02, 248), (0.12, 0.03, 240), (0.2, 0.035, 235)]
 COOL = [(0.03, 0.02, 235), (0.2, 0.07, 228), (0.45, 0.1, 215), (0.72, 0.09, 200), (0.94, 0.03, 195)]

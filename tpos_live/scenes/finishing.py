@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from tpos_live.training.scenes.palettes import linear_to_oklab, oklab_to_linear
+from tpos_live.scenes.palettes import linear_to_oklab, oklab_to_linear
 
 STYLES = ("natural", "neon", "pastel", "monochrome", "watercolour", "infrared")
 MOODS: dict[str, tuple[float, float, float]] = {

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, line, step
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, line, step
 
 JEWEL = [
     (0.08, 0.05, 300),

@@ -7,11 +7,11 @@ import random
 import pytest
 import torch
 
+from tpos_live.scenes.families import FAMILIES
+from tpos_live.scenes.finishing import MOODS, STYLES, apply_mood, apply_style
+from tpos_live.scenes.noise_fields import Fields, smooth
+from tpos_live.scenes.palettes import linear_to_oklab, oklab_to_linear
 from tpos_live.training.image_model.recipe import PLAIN, Recipe, draw, render
-from tpos_live.training.scenes.families import FAMILIES
-from tpos_live.training.scenes.finishing import MOODS, STYLES, apply_mood, apply_style
-from tpos_live.training.scenes.noise_fields import Fields, smooth
-from tpos_live.training.scenes.palettes import linear_to_oklab, oklab_to_linear
 
 NOISE = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(3))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, slope, step
-from tpos_live.training.scenes.shapes import ridge, slanted, summits
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, slope, step
+from tpos_live.scenes.shapes import ridge, slanted, summits
 
 STREET = [(0.03, 0.015, 235), (0.1, 0.035, 232), (0.2, 0.05, 225), (0.36, 0.06, 215), (0.6, 0.05, 205)]
 BOKEH = [(0.6, 0.15, 40), (0.75, 0.14, 70), (0.8, 0.1, 95), (0.68, 0.11, 190), (0.6, 0.13, 220)]

@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from tpos_live.training.scenes.base import Family, Light, SceneParameters
-from tpos_live.training.scenes.noise_fields import Fields, line, peaks, slope, step
+from tpos_live.scenes.base import Family, Light, SceneParameters
+from tpos_live.scenes.noise_fields import Fields, line, peaks, slope, step
 
 GAS = [(0.01, 0.01, 280), (0.1, 0.06, 275), (0.26, 0.12, 290), (0.46, 0.17, 330), (0.68, 0.15, 10), (0.88, 0.09, 50)]
 VEIL = [(0.01, 0.01, 220), (0.12, 0.05, 225), (0.34, 0.09, 205), (0.6, 0.1, 195), (0.85, 0.06, 185)]
