@@ -12,6 +12,7 @@ from tpos_live.core.setting_values import (
     parse_address,
     parse_channels,
     parse_network,
+    parse_openvino_device,
     parse_output,
     parse_screen,
     parse_size,
@@ -67,6 +68,13 @@ IMAGE = [
         "--residual-guidance", "engine_residual_guidance", is_flag=True, default=None, help="Guidance at no cost."
     ),
     click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto or one of docs/engines.md's."),
+    click.option(
+        "--openvino-device",
+        "engine_openvino_device",
+        metavar="auto|CPU|GPU|NPU",
+        callback=checked(lambda text: parse_openvino_device(text or "auto")),
+        help="What OpenVINO runs on; auto = the fastest, measured once.",
+    ),
     click.option("--config", type=FILE, help="Settings file, laid over ./config.toml."),
 ]
 SOUND = [

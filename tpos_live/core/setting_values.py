@@ -106,6 +106,17 @@ def check_channels(channels: list[int]) -> list[int]:
     return channels
 
 
+def parse_openvino_device(text: str) -> str:
+    """ "auto", or a device as OpenVINO names it: "gpu" is "GPU". Raises ValueError."""
+    if text.lower() == "auto":
+        return "auto"
+    name = r"(?:CPU|GPU|NPU)(?:\.\d+)?"
+    device = text.strip().upper()
+    if not re.fullmatch(rf"{name}|AUTO:{name}(?:,{name})*|HETERO:{name}(?:,{name})*", device):
+        raise ValueError("auto, CPU, GPU, GPU.1, NPU, or several such as HETERO:GPU,CPU")
+    return device
+
+
 def _checked(parse: Any) -> AfterValidator:
     def check(text: str) -> str:
         parse(text)
@@ -121,4 +132,5 @@ Host = Annotated[str, _checked(_listening)]
 Addresses = Annotated[list[Annotated[str, _checked(_reply)]], Field(max_length=16), BeforeValidator(_several)]
 Networks = Annotated[list[Annotated[str, _checked(parse_network)]], Field(max_length=64), BeforeValidator(_several)]
 Outputs = Annotated[list[Annotated[str, _checked(parse_output)]], Field(max_length=16), BeforeValidator(_several)]
+OpenVinoDevice = Annotated[str, AfterValidator(parse_openvino_device)]
 Channels = Annotated[list[int], AfterValidator(check_channels)]

@@ -12,6 +12,7 @@ from tpos_live.core.setting_values import (
     Channels,
     Host,
     Networks,
+    OpenVinoDevice,
     Outputs,
     OutputSize,
     ScreenName,
@@ -45,6 +46,9 @@ class EngineSettings(_Section):
     name: str = Field("auto", description='"auto", "ember", a folder, or the hub id of a fetched engine')
     size: Size = Field("", description='"256" or "512x288"; "" = the engine\'s own size that fits the screen')
     accelerator: str = Field("auto", description='"auto", or one of those in docs/engines.md')
+    openvino_device: OpenVinoDevice = Field(
+        "auto", description='what OpenVINO runs on: "CPU", "GPU", "NPU"; "auto" = the fastest, measured once'
+    )
     threads: int = Field(0, ge=0, le=256, description="CPU threads of the engine; 0 = one for each core")
     stream_batch: bool = Field(False, description="2 to 4 steps: more frames per second, each shown 1 to 3 later")
     residual_guidance: bool = Field(False, description="guidance without cost, for every engine")

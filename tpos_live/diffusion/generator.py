@@ -46,7 +46,7 @@ class GeneratorOptions:
     the engine's metadata says). wait_for_compile: until the backend is ready for semantic guidance, for frames
     rendered offline. stream_batch: keep the frames of several steps in flight (see `stream_batch`).
     residual_guidance: guidance by `SamplingSchedule.with_rcfg`, which every engine has. fast_start: draw with what is
-    loaded soon, where a better backend will be swapped in (see `choose`).
+    loaded soon, where a better backend will be swapped in (see `choose`). openvino_device: "auto", or OpenVINO's name.
     """
 
     threads: int = 0
@@ -55,6 +55,7 @@ class GeneratorOptions:
     stream_batch: bool = False
     residual_guidance: bool = False
     fast_start: bool = False
+    openvino_device: str = "auto"
 
 
 class FrameGenerator:
@@ -87,7 +88,13 @@ class FrameGenerator:
         self.conditioner = FrameConditioner(engine, shape, options.audio_tokens, options.residual_guidance)
         self.prompt_length = self.conditioner.prompt_length
         """Rows that a request has in its prompt_embeds."""
-        self.request = BackendRequest(engine, self.size, self.conditioner.sequence_length, options.threads)
+        self.request = BackendRequest(
+            engine,
+            self.size,
+            self.conditioner.sequence_length,
+            options.threads,
+            openvino_device=options.openvino_device,
+        )
         """What its backend is chosen for, for `prepare_better`."""
         self.backend: Backend = choose(backend, self.request, options.fast_start)
         self._noise_field, self._fresh_field = (

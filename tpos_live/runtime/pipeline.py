@@ -175,6 +175,7 @@ class Pipeline:
                 stream_batch=chosen.stream_batch,
                 residual_guidance=chosen.residual_guidance,
                 fast_start=self._live,
+                openvino_device=chosen.openvino_device,
             ),
         )
 

@@ -1,4 +1,5 @@
-"""OpenVINO: two to three times faster than eager PyTorch on a CPU, and optional.
+"""OpenVINO: two to three times faster than eager PyTorch on a CPU, and optional; on an Intel GPU or NPU too, where one
+is faster (see `openvino_device`).
 
 Networks are converted once, in a child process (conversion holds the interpreter for long, and its
 usage statistics are blocked there), and kept in the user's cache folder under a key of everything they
@@ -10,10 +11,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import shutil
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,21 @@ import torch
 from tpos_live.core.errors import NotReady, exit_status, first_line
 from tpos_live.diffusion.backends.cache import CompileCache, sources
 from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
+from tpos_live.diffusion.backends.openvino_device import (
+    CPU,
+    PRECISIONS,
+    Result,
+    choose_device,
+    keep_result,
+    list_devices,
+    measure,
+    unmeasured,
+)
 from tpos_live.diffusion.backends.parity import Example, parity, require_parity
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Counts changes of what is converted."""
@@ -57,52 +72,78 @@ def folder(request: BackendRequest) -> Path:
 
 
 def is_prepared(request: BackendRequest) -> bool:
-    """Whether the converted engine lies in the cache."""
-    return CACHE.is_whole(folder(request))
+    """Whether the converted engine lies in the cache, and its device is known."""
+    place = folder(request)
+    return CACHE.is_whole(place) and not unmeasured(request.openvino_device, list_devices(_core()), place)
 
 
 def prepare(request: BackendRequest) -> None:
-    """Convert an engine unless it is there; takes up to minutes: call it on a worker or before a show.
+    """Convert an engine and measure the devices, unless that was done; takes up to minutes: call it on a worker or
+    before a show.
 
     Raises NotReady with the reason.
     """
-    target, engine = folder(request), request.engine
-    if CACHE.is_whole(target):
-        return
-    arguments = [engine.folder, *request.size, request.sequence_length, target]
-    CACHE.build(target, engine, arguments, "converting for OpenVINO failed ({}); eager goes on")
+    place, engine = folder(request), request.engine
+    arguments = [engine.folder, *request.size, request.sequence_length, request.threads, place]
+    if not CACHE.is_whole(place):
+        CACHE.build(place, engine, [*arguments, ""], "converting for OpenVINO failed ({}); eager goes on")
+    devices = list_devices(_core())
+    for device in unmeasured(request.openvino_device, devices, place):
+        try:
+            CACHE.build(place, engine, [*arguments, device], "{}", needed=0)
+        except NotReady as error:  # a driver that crashes the child, or does not answer
+            keep_result(place, devices, device, Result(reason=first_line(error), at=time.time()))
 
 
 def load(_name: str, request: BackendRequest) -> OpenVinoBackend:
     """The backend, from the cache. Raises NotReady if it was not prepared or is damaged."""
-    place = folder(request)
+    place, wanted = folder(request), request.openvino_device
     if not CACHE.is_whole(place):
         raise NotReady("OpenVINO would be faster, but this engine is not converted yet")
+    devices = list_devices(_core())
+    if unmeasured(wanted, devices, place):
+        raise NotReady("OpenVINO would be faster, but its devices are not measured yet")
+    chosen = choose_device(wanted, devices, place)
+    reason = chosen.reason
+    if chosen.device != CPU:
+        try:
+            made = OpenVinoBackend(place, chosen.precision, request.threads, chosen.device)
+        except RuntimeError as error:  # it worked when it was measured
+            reason = f"OpenVINO cannot use {chosen.device} ({first_line(error)}); it runs on the CPU"
+        else:
+            log.info(f"OpenVINO runs on {chosen.device} ({devices.get(chosen.device, 'several devices')})")
+            return made
     try:
-        return OpenVinoBackend(place, str(CACHE.read(place)["precision"]), request.threads)
+        made = OpenVinoBackend(place, str(CACHE.read(place)["precision"]), request.threads)
     except Exception as error:
         shutil.rmtree(place, ignore_errors=True)
         raise NotReady(f"the converted engine was damaged and is removed ({first_line(error)})") from error
+    if reason:
+        log.warning(reason)
+        made.fallback_reason = reason
+    return made
 
 
 class OpenVinoBackend(Backend):
-    """Runs converted networks on the CPU. Belongs to the render thread."""
+    """Runs converted networks on one device. Belongs to the render thread."""
 
     name = "openvino"
     weights_frozen = True
 
-    def __init__(self, place: Path, precision: str, threads: int = 0) -> None:
-        """precision: "bf16" or "f32". threads: 0 = OpenVINO's choice."""
+    def __init__(self, place: Path, precision: str, threads: int = 0, device: str = CPU) -> None:
+        """precision: "bf16", "f16" or "f32". threads: of the CPU, 0 = OpenVINO's choice. device: as OpenVINO names it.
+        Raises RuntimeError where the device cannot compile the networks."""
+        self.name = "openvino" if device == CPU else f"openvino on {device}"
         self.torch_threads = 1  # two pools of threads on the same cores wait for each other
         self.precision = precision
-        self._place, self._options = place, _options(precision, threads)
+        self._place, self._device, self._options = place, device, _options(precision, threads, device)
         core = _core()
         if (place / "unet.bin").stat().st_size <= KEEP_COMPILED and os.access(place, os.W_OK):
             core.set_property({"CACHE_DIR": str(place / "compiled")})
-        self._unets = {1: _compiled(core, str(place / "unet.xml"), self._options)}
+        self._unets = {1: _compiled(core, str(place / "unet.xml"), self._options, device)}
         self._failed: dict[int, str] = {}
         self._compiling: dict[int, threading.Thread] = {}
-        self._decoder = _compiled(core, str(place / "decoder.xml"), self._options)
+        self._decoder = _compiled(core, str(place / "decoder.xml"), self._options, device)
 
     def prepare_batch_size(self, count: int, wait: bool = False) -> str:
         """Compile the UNet for another batch size, on a thread. `predict` takes 1 and each size that is compiled."""
@@ -124,7 +165,7 @@ class OpenVinoBackend(Backend):
             core = _core()
             model = core.read_model(str(self._place / "unet.xml"))
             model.reshape({port: [count, *list(port.get_shape())[1:]] for port in model.inputs})
-            self._unets[count] = _compiled(core, model, self._options)
+            self._unets[count] = _compiled(core, model, self._options, self._device)
         except Exception as error:  # a library that fails costs speed, never the show
             self._failed[count] = f"OpenVINO cannot take {count} rows at once ({first_line(error)}); they go one by one"
 
@@ -146,12 +187,11 @@ def _core() -> Any:
     return openvino.Core()
 
 
-def _options(precision: str, threads: int) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": "1",
-        "INFERENCE_PRECISION_HINT": precision,
-    }
+def _options(precision: str, threads: int, device: str = CPU) -> dict[str, Any]:
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    if device != CPU:
+        return options
+    options["NUM_STREAMS"] = "1"
     if threads > 0:
         options["INFERENCE_NUM_THREADS"] = str(threads)
     if precision == "f32":
@@ -159,14 +199,14 @@ def _options(precision: str, threads: int) -> dict[str, Any]:
     return options
 
 
-def _compiled(core: Any, model: Any, options: dict[str, Any]) -> Any:
-    """What runs a model, or a file of one, on the CPU."""
+def _compiled(core: Any, model: Any, options: dict[str, Any], device: str = CPU) -> Any:
+    """What runs a model, or a file of one, on a device."""
     try:
-        return core.compile_model(model, "CPU", options).create_infer_request()
+        return core.compile_model(model, device, options).create_infer_request()
     except RuntimeError as error:
         if _SNIPPETS not in options or _SNIPPETS not in str(error):
             raise
-        return _compiled(core, model, {name: value for name, value in options.items() if name != _SNIPPETS})
+        return _compiled(core, model, {name: value for name, value in options.items() if name != _SNIPPETS}, device)
 
 
 class _Unet(torch.nn.Module):
@@ -243,15 +283,39 @@ def _write_network(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], pa
         part.with_suffix(suffix).replace(path.with_suffix(suffix))
 
 
-def _convert_to(target: Path, place: Path, size: tuple[int, int], sequence_length: int) -> None:
+def _convert_to(target: Path, request: BackendRequest) -> None:
     with CACHE.making(target) as work:
-        convert(BackendRequest(load_engine(place, "cpu"), size, sequence_length), work)
+        convert(request, work)
+
+
+@torch.inference_mode()
+def _measure(place: Path, request: BackendRequest, device: str) -> None:
+    """Measure a device on the engine that is converted at `place`, and keep the result there."""
+    reference, threads = _Reference(_Unet(request.engine).eval(), _Decoder(request.engine).eval()), request.threads
+    on_cpu = device == CPU
+    result = measure(
+        device,
+        lambda precision: OpenVinoBackend(place, precision, threads, device),
+        reference,
+        request,
+        (str(CACHE.read(place)["precision"]),) if on_cpu else PRECISIONS,
+        (threads or torch.get_num_threads()) if on_cpu else 0,
+    )
+    keep_result(place, list_devices(_core()), device, result)
 
 
 def main(arguments: list[str]) -> int:
-    """The child process: FOLDER WIDTH HEIGHT TOKENS TARGET."""
+    """The child process: FOLDER WIDTH HEIGHT TOKENS THREADS TARGET DEVICE. DEVICE: to measure; "" = to convert."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # no usage statistics
-    place, width, height, tokens, target = arguments
+    place, width, height, tokens, threads, target, device = arguments
     if hasattr(os, "nice"):
         os.nice(10)  # a show may be drawing on the same cores
-    return exit_status(lambda: _convert_to(Path(target), Path(place), (int(width), int(height)), int(tokens)))
+
+    def work() -> None:
+        request = BackendRequest(load_engine(Path(place), "cpu"), (int(width), int(height)), int(tokens), int(threads))
+        if device:
+            _measure(Path(target), request, device)
+        else:
+            _convert_to(Path(target), request)
+
+    return exit_status(work)

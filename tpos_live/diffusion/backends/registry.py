@@ -101,7 +101,7 @@ def choose(name: str, request: BackendRequest, fast_start: bool = False) -> Back
         if ready:
             try:
                 made = load(each, request)
-                made.fallback_reason = "; ".join(reasons)
+                made.fallback_reason = "; ".join(filter(None, [*reasons, made.fallback_reason]))
                 return made
             except NotReady as error:
                 reason = str(error)

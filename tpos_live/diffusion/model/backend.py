@@ -23,7 +23,7 @@ class BackendRequest:
 
     size: (width, height) in pixels. sequence_length: rows of the conditioning, all kinds together. threads: of the
     CPU, 0 = the library's choice. minimal_capture: it draws for half a minute, until a better backend is ready, and
-    leaves out what it can prepare later.
+    leaves out what it can prepare later. openvino_device: "auto", or a device as OpenVINO names it.
     """
 
     engine: Engine
@@ -31,6 +31,7 @@ class BackendRequest:
     sequence_length: int
     threads: int = 0
     minimal_capture: bool = False
+    openvino_device: str = "auto"
 
 
 class Backend(ABC):
