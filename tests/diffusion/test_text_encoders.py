@@ -75,7 +75,7 @@ def test_a_lora_reaches_both_text_encoders(copy: Path, xl: Engine) -> None:
 @pytest.mark.parametrize(
     ("key", "word"),
     [
-        ("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q", "convert it to diffusers' names"),
+        ("lora_unet_input_blocks_9_1_transformer_blocks_0_attn1_to_q", "another architecture"),
         ("lora_unet_down_blocks_9_attentions_0_proj_in", "another architecture"),
         ("lora_te2_text_model_encoder_layers_7_mlp_fc1", "another architecture"),
         ("lora_te3_text_model_encoder_layers_0_mlp_fc1", "not of a LoRA"),

@@ -1,14 +1,12 @@
-"""LoRA files, merged into an engine's weights when it is loaded: no cost in a picture. `live_lora` moves some later.
+"""LoRA files, merged into an engine's weights when it is loaded: no cost in a frame. `live_lora` moves some later.
 
 A LoRA (Hu et al. 2021, eq. 3) adds a product of two thin matrices to a layer: W + weight * alpha / rank * up @ down.
-Three spellings of the same are in use: "lora_unet_..." with flattened names, and dotted names with `lora.down`
-or with `lora_A`.
+`lora_file.py` reads what the tools write.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,16 +15,8 @@ from typing import Any
 import torch
 
 from tpos_live.core.errors import EngineError
-
-_SUFFIX = re.compile(r"\.(lora_down|lora_up|lora\.down|lora\.up|lora_A|lora_B)\.weight$|\.alpha$")
-_ROLES = {"lora_down": "down", "lora.down": "down", "lora_A": "down", "lora_up": "up", "lora.up": "up", "lora_B": "up"}
-_PREFIXES = {
-    "lora_unet_": "unet", "unet.": "unet",
-    "lora_te_": "text_encoder", "lora_te1_": "text_encoder", "text_encoder.": "text_encoder",
-    "lora_te2_": "text_encoder_2", "text_encoder_2.": "text_encoder_2",
-}  # fmt: skip
-_FOREIGN = ("input_blocks_", "middle_block_", "output_blocks_")
-"""How layers of a UNet are called in Stability's own code, whose names many LoRAs for Stable Diffusion XL have."""
+from tpos_live.diffusion.model.lora_file import LoraContent, flat, read_file
+from tpos_live.diffusion.model.stability_names import stability_names
 
 
 @dataclass(frozen=True)
@@ -70,29 +60,35 @@ def read_lora(parts: Mapping[str, torch.nn.Module], path: Path) -> list[Change]:
 
     path: a .safetensors file. Raises EngineError for one that is missing, damaged or made for another architecture.
     """
-    pieces = _read(path)
-    layers = {
-        part: {_flat(name): layer for name, layer in module.named_modules() if _has_weight(layer)}
-        for part, module in parts.items()
-    }
+    content = read_file(path)
+    layers = {part: _layers(module) for part, module in parts.items()}
     changes: list[Change] = []
-    for (part, name), piece in pieces.items():
+    for (part, name), piece in content.pieces.items():
         layer = layers.get(part, {}).get(name)
-        if layer is None and part == "unet" and name.startswith(_FOREIGN):
-            remedy = "convert it to diffusers' names"
-            raise EngineError(f"{path}: names its layers as Stability's own code does ({name}); {remedy}")
-        if layer is None or "down" not in piece or "up" not in piece:
-            raise EngineError(f"{path}: has no place in this engine ({part} {name}); it is of another architecture")
+        if layer is None or piece.down is None or piece.up is None:
+            raise EngineError(f"{path}: has no place in this engine ({part} {name}); {_another(content)}")
         sides = tuple(layer.weight.shape)
-        up, down = (piece[role].float() for role in ("up", "down"))
+        up, down = piece.up.float(), piece.down.float()
         if not _fits(up, down, sides):
-            raise EngineError(f"{path}: {part} {name} is {sides} here; it is of another architecture")
-        scale = float(piece["alpha"].sum()) / len(down) if "alpha" in piece else 1.0
+            raise EngineError(f"{path}: {part} {name} is {sides} here; {_another(content)}")
+        scale = content.scale(part, piece, len(down))
         if not all(torch.isfinite(numbers).all() for numbers in (up, down, torch.tensor(scale))):
             raise EngineError(f"{path}: {part} {name} is damaged, it holds no numbers; fetch the engine again")
         # A convolution's kernel lies in one of the matrices.
         changes.append(Change(part, layer, up.flatten(1), down.flatten(1), scale))
     return changes
+
+
+def _layers(module: torch.nn.Module) -> dict[str, Any]:
+    """Layers that have weights, by their flat names: diffusers' and Stability's own."""
+    found = {name: layer for name, layer in module.named_modules() if _has_weight(layer)}
+    theirs = {flat(name): found[ours] for name, ours in stability_names(module).items() if ours in found}
+    return theirs | {flat(name): layer for name, layer in found.items()}
+
+
+def _another(content: LoraContent) -> str:
+    base = content.made_for()
+    return f"it is of another architecture{f', made for {base}' if base else ''}; choose a LoRA for this engine"
 
 
 def _fits(up: torch.Tensor, down: torch.Tensor, sides: tuple[int, ...]) -> bool:
@@ -104,30 +100,3 @@ def _fits(up: torch.Tensor, down: torch.Tensor, sides: tuple[int, ...]) -> bool:
 
 def _has_weight(layer: torch.nn.Module) -> bool:
     return isinstance(getattr(layer, "weight", None), torch.Tensor)
-
-
-def _flat(name: str) -> str:
-    """A layer's name as LoRA files have it; transformers has dropped the first word of some."""
-    return name.replace(".", "_").removeprefix("text_model_")
-
-
-def _read(path: Path) -> dict[tuple[str, str], dict[str, torch.Tensor]]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if path.suffix != ".safetensors":
-        raise EngineError(f"{path}: LoRA files must be safetensors; a pickle can run code")
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise EngineError(f"{path}: missing or damaged; fetch the engine again") from error
-    pieces: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        found = _SUFFIX.search(key)
-        prefix = next((prefix for prefix in _PREFIXES if key.startswith(prefix)), None)
-        if found is None or prefix is None:
-            raise EngineError(f"{path}: {key} is not of a LoRA for Stable Diffusion; use another file")
-        name = _flat(key[len(prefix) : found.start()])
-        role = _ROLES[found[1]] if found[1] else "alpha"
-        pieces.setdefault((_PREFIXES[prefix], name), {})[role] = tensor
-    return pieces
