@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tpos_live.core.output_names import VIDEO
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.output_file import VIDEO, OutputFile, check_output
+from tpos_live.display.output_file import OutputFile, check_output
 
 
 def write(path: Path, text: str = "new") -> OutputFile:

@@ -13,7 +13,6 @@ from fakes.full_disk import full_disk
 from images import flat
 from test_video import frames_of, sound_of
 
-from tpos_live.display import recorder as recorder_module
 from tpos_live.display.disk_watch import DiskWatch
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.recorder import Recorder
@@ -37,6 +36,7 @@ class Made:
         self.most = 0
         monkeypatch.setattr(Recorder, "recording", True)
         self.recorder = Recorder(Path("a.mp4"), 30.0, clock=lambda: self.now)
+        self.recorder._writer = self  # type: ignore[assignment]
         monkeypatch.setattr(Recorder, "_fitted", lambda _, pixels: pixels)
         self._refreshes = self._blocks = 0
 
@@ -303,7 +303,6 @@ def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypa
         answers.wait(20)
 
     monkeypatch.setattr(VideoWriter, "write_frame", stuck)
-    monkeypatch.setattr(recorder_module, "PATIENCE", 0.2)
     recorder = Recorder(tmp_path / "a.mp4")
     recorder.open((160, 90))
     recorder.send(flat(1, (160, 90)), 100.0)

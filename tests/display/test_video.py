@@ -14,9 +14,10 @@ import pytest
 from fakes.full_disk import full_disk
 from images import field, flat
 
+from tpos_live.display.av_writer import LIVE
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.still_image import check_image, save_image
-from tpos_live.display.video import LIVE, VideoWriter
+from tpos_live.display.video import VideoWriter
 
 
 def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:

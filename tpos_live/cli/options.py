@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
+from tpos_live.core.output_names import parse_output
 from tpos_live.core.setting_values import (
     parse_address,
     parse_channels,
     parse_network,
     parse_openvino_device,
-    parse_output,
     parse_screen,
     parse_size,
 )
@@ -97,10 +97,10 @@ SHOW = [
     click.option(
         "--output",
         "output_to",
-        metavar="ndi:NAME",
+        metavar="ndi:NAME|URL|FILE",
         multiple=True,
         callback=several(parse_output),
-        help="Another way out besides the window; may be given several times.",
+        help="NDI, a stream (rtmp://, udp://) or a video file besides the window; may be given several times.",
     ),
     click.option(
         "--show-file", "show_file", metavar="FILE", help="Looks and cues (.toml); stored looks are kept in it."

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from tpos_live.core.output_names import parse_output
 from tpos_live.core.parameter import shorten, whole_number
 from tpos_live.core.parameters import TABLE
 
@@ -77,14 +78,6 @@ def parse_network(text: str) -> None:
         raise ValueError(
             f'an address such as 192.168.1.20 or a network such as 192.168.1.0/24, not "{text}"'
         ) from error
-
-
-def parse_output(text: str) -> tuple[str, str]:
-    """Kind and name of an output: "ndi:stage" as ("ndi", "stage"). Raises ValueError with what is wrong."""
-    kind, _, name = text.partition(":")
-    if kind != "ndi" or not name.strip():
-        raise ValueError(f'ndi:NAME, not "{text}"')
-    return kind, name.strip()
 
 
 def parse_channels(text: str) -> list[int]:

@@ -76,7 +76,11 @@ class RecordSettings(_Section):
 class OutputSettings(_Section):
     """Where the frames go besides the window."""
 
-    to: Outputs = Field(default_factory=list, description='["ndi:NAME", …]; NDI needs the extra `ndi`')
+    to: Outputs = Field(
+        default_factory=list,
+        description='["ndi:NAME", "rtmp://HOST/APP/KEY", "udp://HOST:PORT", "FILE.mp4", …]; NDI needs the extra `ndi`',
+    )
+    bitrate: int = Field(6000, ge=100, le=100_000, description="limit of a stream's image in kbit/s")
     fps: int = Field(30, ge=1, le=120, description="frames per second of these outputs")
 
 

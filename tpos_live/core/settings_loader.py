@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from tpos_live.core.output_names import masked
 from tpos_live.core.parameter import ParameterError, shorten
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.settings import Settings
@@ -105,7 +106,7 @@ def _place(where: str, text: str, path: list[str]) -> str:
 
 
 def _explain(error: Any, path: list[str]) -> str:
-    kind, context, given = error["type"], error.get("ctx", {}), shorten(error["input"])
+    kind, context, given = error["type"], error.get("ctx", {}), _shown(error["input"])
     if kind == "extra_forbidden":
         if path[-1] in TABLE or any(name.startswith(f"{path[-1]}.") for name in TABLE):
             return "a live parameter; write it below [parameters]"
@@ -120,6 +121,11 @@ def _explain(error: Any, path: list[str]) -> str:
         if bound in context:
             return f"allowed is {words} {context[bound]:g}, not {given}"
     return f"{error['msg']}, not {given}"
+
+
+def _shown(value: object) -> str:
+    """A value for a message; of an address without its key."""
+    return shorten(masked(value) if isinstance(value, str) else value)
 
 
 _KINDS = {

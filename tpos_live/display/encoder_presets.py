@@ -27,6 +27,8 @@ class EncoderController:
     """
 
     fps: float
+    name: str = "recording"
+    """For messages."""
     presets: tuple[str, ...] = ("superfast", "ultrafast")
     every: int = 1
     """One of this many frames is recorded."""
@@ -77,14 +79,14 @@ class EncoderController:
         why = f"the encoder takes {1000 * took:.0f} ms a frame"
         if self._preset + 1 < len(self.presets):
             self._preset += 1
-            return f"recording: {why}; it goes on with the {self.preset} preset"
+            return f"{self.name}: {why}; it goes on with the {self.preset} preset"
         if missed > HALVES and self.fps / (self.every + 1) >= SLOWEST:
             self.every += 1
-            return f"recording: {why}; it goes on with {self.fps / self.every:.4g} frames per second"
+            return f"{self.name}: {why}; it goes on with {self.fps / self.every:.4g} frames per second"
         if now - self._warned < AGAIN:
             return ""
         self._warned = now
-        return f"recording: {why}, {got:.1f} per second; length and sound are right. Close other programs"
+        return f"{self.name}: {why}, {got:.1f} per second; length and sound are right. Close other programs"
 
     def _more(self, took: float) -> bool:
         """Give the encoder more work if it has the time."""

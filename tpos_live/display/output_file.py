@@ -16,7 +16,6 @@ from typing import BinaryIO
 from tpos_live.core.errors import reason
 from tpos_live.display.errors import DisplayError
 
-VIDEO = (".mp4", ".m4v")
 IMAGE = (".png", ".jpg", ".jpeg", ".webp")
 MOST = 10_000
 """Largest number."""

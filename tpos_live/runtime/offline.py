@@ -24,13 +24,14 @@ from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.messages import terminal_messages
+from tpos_live.core.output_names import VIDEO
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import LORAS
 from tpos_live.core.progress import Progress
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import hms
-from tpos_live.display.output_file import VIDEO, check_output
+from tpos_live.display.output_file import check_output
 from tpos_live.display.postfx import postfx_params
 from tpos_live.display.still_image import check_image, save_image
 from tpos_live.display.video import VideoWriter

@@ -3,41 +3,57 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from tpos_live.audio.source import Chunk
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.setting_values import parse_output
+from tpos_live.core.output_names import masked, parse_output
+from tpos_live.core.settings import OutputSettings
+from tpos_live.display.encoded_output import EncodedOutput
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.ndi_output import NdiOutput
 from tpos_live.display.output import Output
+from tpos_live.display.recorder import Recorder
+from tpos_live.display.stream_output import StreamOutput
 
 log = logging.getLogger(__name__)
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds until an output that has failed is tried again; the last one from then on."""
+"""Seconds until an output that has failed is tried again; the last one from then on. A stream is tried again after the
+first one each time."""
 STEADY = 5.0
 """Seconds without a failure after which an output works: the next failure is told, and tried again soon."""
+Running = NdiOutput | EncodedOutput
 
 
 @dataclass
 class _Place:
-    """An output by its name; `running` while it takes frames. failures: in a row. moment: when it was opened, or is to
-    be tried again."""
+    """An output of the settings; `running` while it takes frames. name: for messages. failures: in a row. moment: when
+    it was opened, or is to be tried again."""
 
+    kind: str
+    address: str
     name: str
-    running: NdiOutput | None = None
+    running: Running | None = None
     failures: int = 0
     moment: float = -1.0
 
+    @property
+    def pause(self) -> float:
+        stream = self.kind not in ("ndi", "file")
+        return PAUSES[0 if stream else min(self.failures, len(PAUSES) - 1)]
+
 
 class ExtraOutputs:
-    """Keeps the outputs of the settings running. Belongs to the display's thread; `line` may be read from anywhere."""
+    """Keeps the outputs of the settings running. Belongs to the display's thread; `add_audio` is called on the audio
+    thread, and `line` may be read from anywhere."""
 
-    def __init__(self, names: Sequence[str], fps: float, keyed: Callable[[], bool]) -> None:
-        """names: see `parse_output`. keyed: whether dark places are transparent."""
-        self._places = [_Place(name) for name in names]
-        self._fps, self._keyed = fps, keyed
+    def __init__(self, settings: OutputSettings, keyed: Callable[[], bool]) -> None:
+        """keyed: whether dark places are transparent."""
+        self._places = [_Place(*parse_output(text), masked(text)) for text in settings.to]
+        self._settings, self._keyed = settings, keyed
 
     @property
     def line(self) -> str:
@@ -45,6 +61,13 @@ class ExtraOutputs:
         return " · ".join(
             place.running.line if place.running is not None else f"{place.name} failed" for place in self._places
         )
+
+    def add_audio(self, chunk: Chunk) -> None:
+        """Audio for those with sound."""
+        for place in self._places:
+            running = place.running
+            if isinstance(running, EncodedOutput):
+                running.sound(chunk.stereo, chunk.captured_at)
 
     def look(self, now: float, size: tuple[int, int], outputs: list[Output]) -> None:
         """Open what is to run, and take out what has failed. now: perf_counter seconds. size: (width, height) of the
@@ -62,7 +85,7 @@ class ExtraOutputs:
                 self._open(place, now, size, outputs)
 
     def close(self, outputs: list[Output]) -> None:
-        """End them all, within a second."""
+        """End them all: within a second, files when they are complete."""
         running = [place.running for place in self._places if place.running is not None]
         for output in running:
             output.end()
@@ -72,18 +95,27 @@ class ExtraOutputs:
         self._places = []
 
     def _open(self, place: _Place, now: float, size: tuple[int, int], outputs: list[Output]) -> None:
-        output = NdiOutput(parse_output(place.name)[1], self._keyed)
+        output = self._new(place)
         try:
-            output.open(size, self._fps)
+            if reason := output.is_available():
+                raise DisplayError(f"{place.name}: {reason}")
+            output.open(size, self._settings.fps)
         except DisplayError as error:
             self._fail(place, now, str(error))
             return
         place.running, place.moment = output, now
         outputs.append(output)
 
+    def _new(self, place: _Place) -> Running:
+        if place.kind == "ndi":
+            return NdiOutput(place.address, self._keyed)
+        if place.kind == "file":
+            return Recorder(Path(place.address), name=place.name, fixed_size=False)
+        return StreamOutput(place.address, kbits=self._settings.bitrate)
+
     def _fail(self, place: _Place, now: float, why: str) -> None:
         place.running = None
         if not place.failures:
             log.warning(f"{why}; the show goes on without it")
-        place.moment = now + PAUSES[min(place.failures, len(PAUSES) - 1)]
+        place.moment = now + place.pause
         place.failures += 1

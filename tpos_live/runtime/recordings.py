@@ -13,13 +13,15 @@ from typing import Any
 
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.messages import NOTICE
+from tpos_live.core.output_names import VIDEO
 from tpos_live.core.settings import RecordSettings
 from tpos_live.core.timing import hms
 from tpos_live.display.disk_watch import DiskUsage, DiskWatch
+from tpos_live.display.encoded_output import PATIENCE
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
-from tpos_live.display.output_file import VIDEO, check_folder, check_output
-from tpos_live.display.recorder import PATIENCE, Recorder
+from tpos_live.display.output_file import check_folder, check_output
+from tpos_live.display.recorder import Recorder
 from tpos_live.runtime.spare_folder import FolderSearch
 
 log = logging.getLogger(__name__)

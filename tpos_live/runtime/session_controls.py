@@ -65,8 +65,7 @@ class SessionControls:
         self._store, self._sound = store, sound
         self._folder = Path(folder or ".")
         self.recordings = Recordings(record, folder, fps, spare=spare)
-        output = output or OutputSettings()
-        self.outputs = ExtraOutputs(output.to, output.fps, lambda: store.snapshot()["out.alpha"] == "luma")
+        self.outputs = ExtraOutputs(output or OutputSettings(), lambda: store.snapshot()["out.alpha"] == "luma")
         self._closing: list[threading.Thread] = []
         snapshot = store.snapshot()
         self._device = str(snapshot["audio.device"])
@@ -111,8 +110,9 @@ class SessionControls:
             self._later(self._next_device, "next-device")
 
     def add_audio(self, chunk: Chunk) -> None:
-        """Audio for the recording."""
+        """Audio for recording and streams."""
         self.recordings.add_audio(chunk)
+        self.outputs.add_audio(chunk)
 
     def close(self, display: Display, *, failed: bool = False) -> None:
         """Finish the recording. failed: the session did not start."""

@@ -1,0 +1,162 @@
+"""Streams reach another process with image and sound together, and come back when the other end does."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from images import flat
+from test_video import frames_of, sound_of
+
+from tpos_live.audio.source import Chunk
+from tpos_live.core.output_names import masked, parse_output
+from tpos_live.core.settings import OutputSettings
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.display.output import Output
+from tpos_live.display.stream_output import StreamOutput
+from tpos_live.runtime.outputs import ExtraOutputs
+
+RECEIVER = Path(__file__).parent.parent / "fakes" / "stream_receiver.py"
+SIZE = (160, 90)
+KEY = "live_secret_42"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def receive(url: str, seconds: float = 3.0) -> subprocess.Popen[str]:
+    """A receiver that is about to listen."""
+    command = [sys.executable, str(RECEIVER), url, str(seconds)]
+    receiver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert receiver.stdout is not None and receiver.stdout.readline() == "listening\n"
+    return receiver
+
+
+class LiveFeed:
+    """A show in real time: 60 refreshes and 100 blocks of sound a second; once a second a flash with a click."""
+
+    def __init__(self, *names: str) -> None:
+        self.extra, self.outputs = ExtraOutputs(OutputSettings(to=list(names)), lambda: False), list[Output]()
+        self.begin = time.perf_counter()
+        self.longest = 0.0
+        """Longest time in seconds that the outputs kept the show."""
+        self._block = 0
+
+    def run(self, until, seconds: float = 20.0) -> float:
+        """Go on until `until()`: the seconds that took."""
+        begin = time.perf_counter()
+        while not until():
+            now = time.perf_counter()
+            assert now - begin < seconds, self.extra.line
+            self._refresh(now)
+            self.longest = max(self.longest, time.perf_counter() - now)
+            time.sleep(max(1 / 60 - (time.perf_counter() - now), 0.0))
+        return time.perf_counter() - begin
+
+    def _refresh(self, now: float) -> None:
+        self.extra.look(now, SIZE, self.outputs)
+        bright = (now - self.begin) % 1.0 < 0.2
+        for output in self.outputs:
+            if output.wants(now):
+                output.send(flat(230 if bright else 20, SIZE), now)
+        while self.begin + (self._block + 1) * 0.01 <= now:
+            sound = np.zeros((480, 2), np.float32)
+            if self._block % 100 < 5:
+                sound[:] = 0.8 * np.sin(np.arange(480) / 3)[:, None]
+            self._block += 1
+            self.extra.add_audio(Chunk(sound[:, 0], sound, self.begin + self._block * 0.01))
+
+    def connected(self) -> bool:
+        return any(isinstance(output, StreamOutput) and output.connected for output in self.outputs)
+
+
+def check(found: dict) -> None:
+    assert found["size"] == list(SIZE) and len(found["flashes"]) >= 2
+    for flash in found["flashes"]:
+        assert min(abs(flash - click) for click in found["clicks"]) < 0.04
+
+
+def test_rtmp_arrives_with_its_sound_and_comes_back_after_the_server(messages: list[str]) -> None:
+    url = f"rtmp://127.0.0.1:{free_port()}/live/{KEY}"
+    feed = LiveFeed(url)
+    feed.run(lambda: bool(messages))
+    receivers = [receive(url)]
+    assert feed.run(feed.connected) < 2.0
+    feed.run(lambda: receivers[0].poll() is not None)
+    check(json.loads(receivers[0].communicate()[0]))
+    feed.run(lambda: not feed.outputs)  # the server is gone
+    receivers.append(receive(url, 20.0))
+    assert feed.run(feed.connected) < 2.0
+    assert feed.extra.line.startswith(f"{masked(url)} ")
+    receivers[1].kill()
+    receivers[1].wait()
+    feed.run(lambda: not feed.outputs)
+    feed.extra.close(feed.outputs)
+    assert feed.longest < 0.1
+    assert messages == [f"{masked(url)}: Connection refused; the show goes on without it"]
+
+
+def test_udp_arrives_with_its_sound_beside_a_file_and_a_dead_server(tmp_path: Path, messages: list[str]) -> None:
+    url, dead = f"udp://127.0.0.1:{free_port()}", f"rtmp://127.0.0.1:{free_port()}/live/{KEY}"
+    file = tmp_path / "show.mkv"
+    receiver = receive(url)
+    feed = LiveFeed(url, str(file), dead, str(tmp_path / "none" / "a.mp4"))
+    feed.run(lambda: receiver.poll() is not None)
+    check(json.loads(receiver.communicate()[0]))
+    feed.extra.close(feed.outputs)
+    assert feed.outputs == [] and feed.longest < 0.1
+    times, sound = [at for at, _ in frames_of(file)], sound_of(file)
+    assert np.diff(times).max() < 0.1 and len(sound) / 48000 == pytest.approx(times[-1], abs=0.1)
+    first = next(at for at, frame in frames_of(file) if frame.mean() > 120 and at > 0.3)
+    assert np.abs(sound[round(48000 * (first - 0.04)) : round(48000 * (first + 0.04)), 0]).max() > 0.3
+    assert len(messages) == 2 and KEY not in "".join(messages)
+    assert "Connection refused" in messages[0] + messages[1] and "none does not exist" in messages[0] + messages[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"rtmp://host/app/{KEY}", "rtmp://host/app/***"),
+        (f"rtmps://user:{KEY}@host:443/app/{KEY}?auth={KEY}", "rtmps://host:443/app/***"),
+        (f"rtmp://host/{KEY}", "rtmp://host/***"),
+        (f"rtmp://host/app/instance/{KEY}", "rtmp://host/app/***"),
+        (f"udp://host:1234?passphrase={KEY}", "udp://host:1234/***"),
+        ("udp://239.0.0.1:1234", "udp://239.0.0.1:1234"),
+        ("ndi:stage", "ndi:stage"),
+        ("a.mp4", "a.mp4"),
+    ],
+)
+def test_keys_are_never_shown(text: str, shown: str) -> None:
+    assert masked(text) == shown and KEY not in StreamOutput(text).line
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("C:\\show.mp4", "file"), ("/a/b.MKV", "file"), ("RTMP://h/a/k", "rtmp"), ("udp://[::1]:9", "udp")],
+)
+def test_outputs_are_told_apart(text: str, kind: str) -> None:
+    assert parse_output(text) == (kind, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "ndi:", "show.avi", f"http://host/app/{KEY}", f"rtmpx://host/app/{KEY}", f"rtmp:///app/{KEY}", "udp://host",
+     f"rtmp://host:99999/app/{KEY}", "udp://[::1:9", "rtmp://host", f"srt://host:9?passphrase={KEY}"],
+)  # fmt: skip
+def test_what_cannot_be_sent_to_is_one_line_without_the_key(text: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_output(text)
+    assert KEY not in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings({"output.to": [text]})
+    assert KEY not in str(refused.value) and "output" in str(refused.value)
