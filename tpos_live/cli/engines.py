@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from tpos_live.core.messages import terminal_messages
@@ -36,11 +38,24 @@ def fetch(name: str) -> int:
     return 0
 
 
+@engines.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", default="", help="Name of the engine.  [default: the file's]")
+@click.option("--like", default="", metavar="PRESET", help="Preset whose steps, scheduler, decoder and LoRA it gets.")
+def import_(file: Path, name: str, like: str) -> int:
+    """Make an engine of a single-file checkpoint (.safetensors) of Stable Diffusion 1, 2 or XL. Needs no network."""
+    from tpos_live.diffusion.hub.single_file import import_checkpoint
+
+    with terminal_messages(write=click.echo):
+        click.echo(f"engine: {import_checkpoint(file, name, like)}")
+    return 0
+
+
 @engines.command()
 @click.argument("name")
 def check(name: str) -> int:
     """Compare every file of a fetched engine with the hub's checksums. Needs no network."""
-    from tpos_live.diffusion.hub.download import damaged
+    from tpos_live.diffusion.hub.download import damaged, repair_command
     from tpos_live.diffusion.hub.presets import fetched_folder
 
     folder = fetched_folder(name)
@@ -49,7 +64,7 @@ def check(name: str) -> int:
         return 1
     wrong = damaged(folder)
     for path in wrong:
-        click.echo(f"damaged: {folder / path}; `tpos-live engines fetch {name}` repairs it", err=True)
+        click.echo(f"damaged: {folder / path}; `{repair_command(name, folder)}` repairs it", err=True)
     if not wrong:
         click.echo(f"{name} is whole")
     return int(bool(wrong))

@@ -130,8 +130,8 @@ def probe_window() -> Window:
 
 def probe_sd_turbo(torch: TorchBuild) -> SdTurbo:
     """Whether SD-Turbo is there, and whether its kernels are compiled for this torch and card."""
-    from tpos_live.diffusion.hub.presets import load_preset
-    from tpos_live.diffusion.hub.resolve import SD_TURBO, find_fetched, half_fetched
+    from tpos_live.diffusion.hub.fetched import find_fetched, half_fetched
+    from tpos_live.diffusion.hub.presets import SD_TURBO, load_preset
 
     size = load_preset(SD_TURBO).download_gb
     folder = find_fetched(SD_TURBO)

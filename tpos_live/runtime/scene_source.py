@@ -64,9 +64,7 @@ class SceneReader(Reader):
             return None
         params, snapshot, (width, height) = self._wanted
         seed, look = int(snapshot["seed"]), params.cut_index
-        values = self._scalars.at(
-            seed, look, params.noise_position, params.intensity, palette=params.direction.palette
-        )
+        values = self._scalars.at(seed, look, params.noise_position, params.intensity, palette=params.direction.palette)
         moment = (seed, look, params.noise_position, params.pan_x, params.pan_y, *values, width, height)
         if moment == self._moment:
             return self._frame

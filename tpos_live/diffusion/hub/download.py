@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,8 +17,7 @@ from typing import Any
 
 from tpos_live.core.errors import EngineError, reason
 from tpos_live.diffusion.hub.client import HubFile, StoppedError, checksum, fetch_file, list_files
-from tpos_live.diffusion.hub.presets import TAESD, TAESDXL, Preset, fetched_folder, load_preset
-from tpos_live.diffusion.hub.resolve import BUILT_IN
+from tpos_live.diffusion.hub.presets import BUILT_IN, TAESD, TAESDXL, Preset, fetched_folder, load_preset
 from tpos_live.diffusion.model.metadata import METADATA_FILE, SECOND
 
 log = logging.getLogger(__name__)
@@ -99,6 +99,15 @@ def damaged(folder: Path) -> list[str]:
         if not path.is_file() or (item.local not in rewritten and checksum(path, item.checksum) != item.checksum):
             wrong.append(item.local)
     return wrong
+
+
+def repair_command(name: str, folder: Path) -> str:
+    """What makes a damaged engine whole again."""
+    try:
+        file = json.loads((folder / RECORD).read_text())["checkpoint"]["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"tpos-live engines fetch {name}"
+    return f"tpos-live engines import {shlex.quote(file)} --name {name}"
 
 
 def plan(preset: Preset) -> list[HubFile]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tpos_live.core.errors import EngineError
 from tpos_live.core.paths import engines_dir
 from tpos_live.diffusion.backends.tensorrt_plans import compiled
 from tpos_live.diffusion.hub.download import RECORD
-from tpos_live.diffusion.hub.presets import fetched_folder, load_preset, preset_names
-from tpos_live.diffusion.hub.resolve import BUILT_IN, cached, half_fetched, resolve_engine
+from tpos_live.diffusion.hub.fetched import cached, half_fetched
+from tpos_live.diffusion.hub.presets import BUILT_IN, fetched_folder, load_preset, preset_names
+from tpos_live.diffusion.hub.resolve import resolve_engine
 from tpos_live.diffusion.model.metadata import read_metadata
 
 
@@ -29,7 +31,8 @@ def rows() -> list[Row]:
     """Ember, every preset, and hub ids that were fetched. Reads no weights, asks no network."""
     folder = resolve_engine(BUILT_IN)[0]
     found = [Row(BUILT_IN, "in the box", read_metadata(folder).licence, folder=str(folder))]
-    return found + [_row(name) for name in [*preset_names(), *_fetched_hub_ids()]]
+    found += [_row(name) for name in [*preset_names(), *_fetched_hub_ids()]]
+    return found + list(_imported())
 
 
 def _row(name: str) -> Row:
@@ -48,6 +51,19 @@ def _row(name: str) -> Row:
         return Row(name, f"in the hub's cache, with its own slow decoder; `tpos-live engines fetch {name}` adds TAESD",
                    licence, folder=str(hub))  # fmt: skip
     return Row(name, f"not fetched; `tpos-live engines fetch {name}`{size}", licence)
+
+
+def _imported() -> Iterator[Row]:
+    """Engines that were made of a single file."""
+    for path in sorted(engines_dir().glob(f"*/{RECORD}")):
+        try:
+            file = json.loads(path.read_text())["checkpoint"]["file"]
+            licence = read_metadata(path.parent).licence
+        except (OSError, ValueError, KeyError, TypeError, EngineError):
+            continue
+        yield Row(
+            path.parent.name, f"imported from {file}", licence, "; ".join(compiled(path.parent)), str(path.parent)
+        )
 
 
 def _fetched_hub_ids() -> list[str]:

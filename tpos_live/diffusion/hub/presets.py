@@ -17,6 +17,8 @@ from tpos_live.core.paths import engines_dir, shipped
 from tpos_live.core.settings_file import SettingsError, read_toml
 from tpos_live.diffusion.model.metadata import FEW_LIVE, LoraWeight
 
+BUILT_IN = "ember"
+SD_TURBO = "sd-turbo"
 TAESD = "madebyollin/taesd"
 """The decoder of every engine whose latents are Stable Diffusion 1's or 2's: an eighteenth of the work of theirs."""
 TAESDXL = "madebyollin/taesdxl"
