@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from fakes.clips import numbered
 
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.ndi_output import BRIGHT, DARK, NdiOutput, with_alpha
@@ -113,7 +114,7 @@ def test_an_output_that_cannot_run_is_told_once_and_tried_again(
         raise DisplayError("ndi:stage: no library")
 
     monkeypatch.setattr(NdiOutput, "open", refuse)
-    extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:stage"]), lambda: False), list[Output]()
+    extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:stage"]), ParameterStore().snapshot), list[Output]()
     extra.look(0.0, (0, 0), outputs)
     assert not tries  # there are no frames yet
     while Clock.now < 40.0:
@@ -129,7 +130,7 @@ def test_an_output_that_fails_leaves_the_show_and_comes_back_each_time(
 ) -> None:
     opened: list[NdiOutput] = []
     monkeypatch.setattr(NdiOutput, "open", lambda self, size, fps: opened.append(self))
-    extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:a", "ndi:b"]), lambda: False), list[Output]()
+    extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:a", "ndi:b"]), ParameterStore().snapshot), list[Output]()
     extra.look(0.0, (64, 32), outputs)
     assert len(outputs) == 2 and extra.line == "ndi:a to 0 · ndi:b to 0"
     now = 1.0
@@ -156,7 +157,7 @@ def test_an_output_that_fails_at_once_each_time_is_told_once(
         self.error = "ndi:a: no network"
 
     monkeypatch.setattr(NdiOutput, "open", fail)
-    extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:a"]), lambda: False), list[Output]()
+    extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:a"]), ParameterStore().snapshot), list[Output]()
     for step in range(600):
         now = step / 10
         extra.look(now, (64, 32), outputs)

@@ -16,6 +16,7 @@ from test_video import frames_of, sound_of
 
 from tpos_live.audio.source import Chunk
 from tpos_live.core.output_names import masked, parse_output
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.settings_loader import load_settings
@@ -46,7 +47,10 @@ class LiveFeed:
     """A show in real time: 60 refreshes and 100 blocks of sound a second; once a second a flash with a click."""
 
     def __init__(self, *names: str) -> None:
-        self.extra, self.outputs = ExtraOutputs(OutputSettings(to=list(names)), lambda: False), list[Output]()
+        self.extra, self.outputs = (
+            ExtraOutputs(OutputSettings(to=list(names)), ParameterStore().snapshot),
+            list[Output](),
+        )
         self.begin = time.perf_counter()
         self.longest = 0.0
         """Longest time in seconds that the outputs kept the show."""

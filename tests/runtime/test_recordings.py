@@ -129,7 +129,7 @@ def test_without_another_folder_it_writes_to_the_end(tmp_path: Path) -> None:
 def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, ParameterStore, StatusRegistry]:
     store, now = ParameterStore(), [100.0]
     status_registry = StatusRegistry(store, clock=lambda: now.__setitem__(0, now[0] + 5.0) or now[0])  # 5 s a look
-    desk = SessionControls(store, SimpleNamespace(), folder=str(folder), **more)  # type: ignore[arg-type]
+    desk = SessionControls(store, SimpleNamespace(), RecordSettings(folder=str(folder), **more))  # type: ignore[arg-type]
     status_registry.add_provider(desk.recordings.fields)
     return desk, Stage(), store, status_registry
 
@@ -145,7 +145,7 @@ def play(desk: SessionControls, display: Stage, frames: int = 15) -> None:
 
 
 def test_two_recordings_of_one_second_are_two_files(tmp_path: Path, messages: list[str]) -> None:
-    desk, display, store, _board = desk_of(tmp_path, record=str(tmp_path / "a.mp4"))
+    desk, display, store, _board = desk_of(tmp_path, file=str(tmp_path / "a.mp4"))
     (tmp_path / "a.mp4").write_text("good")
     play(desk, display)
     for _ in range(2):
@@ -164,7 +164,7 @@ def test_two_recordings_of_one_second_are_two_files(tmp_path: Path, messages: li
 
 
 def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: Path) -> None:
-    desk, display, store, status_registry = desk_of(tmp_path, record=str(tmp_path / "gone" / "a.mp4"))
+    desk, display, store, status_registry = desk_of(tmp_path, file=str(tmp_path / "gone" / "a.mp4"))
     printed: list[str] = []
     with terminal_messages(write=printed.append), status_registry:
         desk.look(display)

@@ -102,6 +102,7 @@ SHOW = [
         callback=several(parse_output),
         help="NDI, a stream (rtmp://, udp://) or a video file besides the window; may be given several times.",
     ),
+    click.option("--logo", "output_logo", metavar="FILE", help="Image (.png) over every output."),
     click.option(
         "--show-file", "show_file", metavar="FILE", help="Looks and cues (.toml); stored looks are kept in it."
     ),

@@ -163,6 +163,7 @@ KEYS: tuple[Key, ...] = (
     Key(("+",), "gain up 1 dB", _nudge("audio.gain", _GAIN_STEP)),
     Key(("-",), "gain down 1 dB", _nudge("audio.gain", -_GAIN_STEP)),
     Key(("Ctrl+A",), "next sound input", _ask("next_device")),
+    Key(("Ctrl+T",), "test card on every output on or off", _toggle("out.testcard")),
     Key(("H",), "status over the image on or off (never recorded)", _toggle("out.hud")),
     Key(("S",), "save the image as PNG", _fire("out.snapshot")),
     Key(("Ctrl+R",), "recording on or off", _toggle("out.record")),

@@ -349,6 +349,12 @@ def _output() -> Iterator[Parameter]:
     )
     text = "transparency of the NDI output: none, or the dark places"
     yield Parameter("out.alpha", _C, "off", text, choices=("off", "luma"))
+    yield Parameter("out.testcard", _B, False, "a test card on every output: its name, size, edges, grid and colours")
+    yield Parameter("out.logo.x", _F, 1.0, "place of the logo (`logo` in config.toml): 0 left, 1 right", 0, 1)
+    yield Parameter("out.logo.y", _F, 1.0, "place of the logo: 0 top, 1 bottom", 0, 1)
+    yield Parameter("out.logo.size", _F, 0.15, "height of the logo, as a share of the image's", 0.01, 1)
+    text = "opacity of the logo; blackout hides it, the master fader does not dim it"
+    yield Parameter("out.logo.opacity", _F, 1.0, text, 0, 1)
     yield Parameter("out.snapshot", _X, False, "save the image as PNG")
     yield Parameter("out.acknowledge", _X, False, "remove the message that a recording was lost")
 

@@ -70,6 +70,7 @@ class RecordSettings(_Section):
     folder: str = Field("", description='where recordings and snapshots go; "" = the current folder')
     spare: str = Field("", description='where a recording goes on when its disk is full or gone; "" = your home folder')
     fps: int = Field(30, ge=1, le=120, description="frames per second of a recording")
+    logo: bool = Field(False, description="the logo is in recordings too")
     resolution: OutputSize = Field("1280x720", description="size of a recording without a window, and of `render`")
 
 
@@ -82,6 +83,7 @@ class OutputSettings(_Section):
     )
     bitrate: int = Field(6000, ge=100, le=100_000, description="limit of a stream's image in kbit/s")
     fps: int = Field(30, ge=1, le=120, description="frames per second of these outputs")
+    logo: str = Field("", description='image (.png) over the window and these outputs; "" = none')
 
 
 class OscSettings(_Section):

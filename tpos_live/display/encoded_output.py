@@ -19,6 +19,7 @@ from tpos_live.display.audio_track import AudioTrack, TimedFrames
 from tpos_live.display.av_writer import AvWriter
 from tpos_live.display.encoder_presets import EncoderController
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.overlay import no_overlay
 from tpos_live.display.pacing import FrameGrid, Meter
 from tpos_live.display.video import fit
 from tpos_live.display.waiting_audio import WaitingAudio
@@ -62,13 +63,15 @@ class EncodedOutput:
         *,
         rate: int = RATE,
         clock: Callable[[], float] = time.perf_counter,
+        overlay: Callable[[np.ndarray], np.ndarray] = no_overlay,
     ) -> None:
-        """name: for messages. clock: that of the timestamps."""
+        """name: for messages. clock: that of the timestamps. overlay: draws over each frame."""
         self.name, self.fps, self.error = name, fps, ""
         self._size = self._other = (0, 0)
-        self._rate, self._clock = rate, clock
+        self._rate, self._clock, self._overlay = rate, clock, overlay
         self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps, name)
         self._frames: TimedFrames = deque()
+        self._source = self._drawn = np.zeros((0, 0, 3), np.uint8)
         self._audio = WaitingAudio(rate)
         self._lock = threading.Condition()
         self._crowded_out = self._missed = 0
@@ -227,7 +230,7 @@ class EncodedOutput:
             writer.write_sound(block)
         if frame is not None:
             place, pixels, new = frame
-            writer.write_frame(self._fitted(pixels), place)
+            writer.write_frame(self._ready_frame(pixels), place)
             if writer.frames_written == 1:
                 self._missed = self._crowded_out  # losses while the encoder was opened do not count
             else:
@@ -235,6 +238,12 @@ class EncodedOutput:
             self._frame_written(self._clock())
         self._busy_since = 0.0
         return True
+
+    def _ready_frame(self, pixels: np.ndarray) -> np.ndarray:
+        """Fitted, with the overlay; the same array for a frame that repeats, which is not converted again."""
+        if pixels is not self._source:
+            self._source, self._drawn = pixels, self._overlay(self._fitted(pixels))
+        return self._drawn
 
     def _fitted(self, pixels: np.ndarray) -> np.ndarray:
         """A window may change its size, an encoder may not."""
@@ -282,10 +291,10 @@ class EncodedOutput:
         begin = self._clock()
         while frame := self._track.next(self._frames):
             before = self._clock()
-            writer.write_frame(self._fitted(frame[1]), frame[0])
+            writer.write_frame(self._ready_frame(frame[1]), frame[0])
             now = self._clock()
             # Thin out the waiting frames to as many as there is time for.
             fit = max(int((begin + CLOSING - now) / (now - before)), 1)
             self._make_room(len(self._frames) - max(len(self._frames) // fit - 1, 0))
         if rest := self._track.last():
-            writer.write_frame(self._fitted(rest[1]), rest[0])
+            writer.write_frame(self._ready_frame(rest[1]), rest[0])

@@ -16,6 +16,7 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.optional_library import optional_library
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.overlay import no_overlay
 from tpos_live.display.pacing import FrameGrid
 from tpos_live.display.video import fit
 
@@ -48,11 +49,16 @@ class NdiOutput:
 
     fixed_size = False
 
-    def __init__(self, name: str, keyed: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        name: str,
+        keyed: Callable[[], bool] = lambda: False,
+        overlay: Callable[[np.ndarray], np.ndarray] = no_overlay,
+    ) -> None:
         """name: of the source, as receivers list it behind the machine's. keyed: whether dark places are transparent
-        (see `with_alpha`); asked for each frame."""
+        (see `with_alpha`); asked for each frame. overlay: draws over each frame."""
         self.name, self.error = f"ndi:{name}", ""
-        self._source, self._keyed = name, keyed
+        self._source, self._keyed, self._overlay = name, keyed, overlay
         self._frames: Mailbox[np.ndarray] = Mailbox()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -113,7 +119,7 @@ class NdiOutput:
                         continue
                     if (pixels.shape[1], pixels.shape[0]) != size:
                         pixels = fit(pixels, size)
-                    sender.write_video(with_alpha(pixels, self._keyed()).ravel())
+                    sender.write_video(with_alpha(self._overlay(pixels), self._keyed()).ravel())
                     self.sent += 1
         except Exception as error:  # whatever the runtime says; the show goes on without this output
             self.error = f"{self.name}: {first_line(error, 120)}"

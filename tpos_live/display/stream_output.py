@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tpos_live.core.output_names import masked
 from tpos_live.display.encoded_output import CRF, EncodedOutput
+from tpos_live.display.overlay import no_overlay
 from tpos_live.display.stream_writer import StreamWriter
 
 
 class StreamOutput(EncodedOutput):
     """An EncodedOutput to an address. Until it is connected no frame is read back from the GPU, and none encoded."""
 
-    def __init__(self, url: str, fps: float = 30.0, *, kbits: int = 6000) -> None:
-        """url: see `parse_output`; it is shown without the key. kbits: limit of the image's kbit/s."""
-        super().__init__(masked(url), fps)
+    def __init__(
+        self,
+        url: str,
+        fps: float = 30.0,
+        *,
+        kbits: int = 6000,
+        overlay: Callable[[np.ndarray], np.ndarray] = no_overlay,
+    ) -> None:
+        """url: see `parse_output`; it is shown without the key. kbits: limit of the image's kbit/s. overlay:
+        draws over each frame."""
+        super().__init__(masked(url), fps, overlay=overlay)
         self._url, self._kbits = url, kbits
         self._writer: StreamWriter | None = None
 

@@ -19,6 +19,7 @@ from tpos_live.display.errors import DisplayError
 from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator
 from tpos_live.display.keyboard import describe_layout, physical_keys
 from tpos_live.display.output import Output
+from tpos_live.display.overlay import Overlay
 from tpos_live.display.pacing import Pacer, ShownMeter
 from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screens import Screens
@@ -66,6 +67,8 @@ class DisplayWindow:
         display (EGL), for tests."""
         self.outputs: list[Output] = []
         """Receivers of the composed frames; open them first. The frame size is fixed meanwhile."""
+        self.overlay: Overlay | None = None
+        """Drawn over the frame on the window; other outputs have their own."""
         self.closing = False
         self.shown: DisplayFrame | None = None
         """What was drawn last; any thread may read it."""
@@ -96,6 +99,7 @@ class DisplayWindow:
 
         from tpos_live.display.gl_compositor import GlCompositor, is_software, renderer_name
         from tpos_live.display.hud import INK, Caption, Hud
+        from tpos_live.display.window_overlay import WindowOverlay
 
         self._key = key
         self.renderer = renderer_name()
@@ -104,6 +108,7 @@ class DisplayWindow:
         try:
             self._window.switch_to()
             self._compositor = GlCompositor()
+            self._window_overlay = WindowOverlay()
             self._hud, self._message, self._notice = Hud(), Caption(), Caption(15, INK, panel=False)
         except BaseException:
             self._window.close()
@@ -161,6 +166,8 @@ class DisplayWindow:
         self._feed_outputs(now)
         if status.message != self._said:
             self._said, self._said_at = status.message, now
+        if self.overlay is not None:
+            self._window_overlay.draw(self.overlay, window)
         self._write(status, snapshot, display_frame, window, now)
 
     @property

@@ -80,16 +80,7 @@ class LiveSession:
         self.audio_processor = AudioProcessor(encoder, self._delay, beat_source=self.performance.beat_source)
         self.sound = sound or self._open_source()
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
-        record = settings.record
-        self.controls = SessionControls(
-            self.store,
-            self.sound,
-            record=record.file,
-            folder=record.folder,
-            fps=record.fps,
-            spare=record.spare,
-            output=settings.output,
-        )
+        self.controls = SessionControls(self.store, self.sound, settings.record, settings.output)
         self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.add_audio)
         self.engine_loader = EngineLoader(
             settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry
@@ -143,6 +134,7 @@ class LiveSession:
             stack.enter_context(self.page)
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
+                self.display.overlay = self.controls.overlay
                 if not self._headless_gl:
                     stack.enter_context(ScreenSaverInhibitor())
                 if line := self.display.describe_layout(LETTERS):

@@ -10,11 +10,14 @@ from pathlib import Path
 from tpos_live.audio.source import Chunk
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import masked, parse_output
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.settings import OutputSettings
 from tpos_live.display.encoded_output import EncodedOutput
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.logo import Logo
 from tpos_live.display.ndi_output import NdiOutput
 from tpos_live.display.output import Output
+from tpos_live.display.overlay import Overlay
 from tpos_live.display.recorder import Recorder
 from tpos_live.display.stream_output import StreamOutput
 
@@ -50,10 +53,9 @@ class ExtraOutputs:
     """Keeps the outputs of the settings running. Belongs to the display's thread; `add_audio` is called on the audio
     thread, and `line` may be read from anywhere."""
 
-    def __init__(self, settings: OutputSettings, keyed: Callable[[], bool]) -> None:
-        """keyed: whether dark places are transparent."""
+    def __init__(self, settings: OutputSettings, snapshot: Callable[[], Snapshot], logo: Logo | None = None) -> None:
         self._places = [_Place(*parse_output(text), masked(text)) for text in settings.to]
-        self._settings, self._keyed = settings, keyed
+        self._settings, self._snapshot, self._logo = settings, snapshot, logo
 
     @property
     def line(self) -> str:
@@ -107,11 +109,12 @@ class ExtraOutputs:
         outputs.append(output)
 
     def _new(self, place: _Place) -> Running:
+        overlay = Overlay(place.name, self._snapshot, self._logo)
         if place.kind == "ndi":
-            return NdiOutput(place.address, self._keyed)
+            return NdiOutput(place.address, lambda: self._snapshot()["out.alpha"] == "luma", overlay)
         if place.kind == "file":
-            return Recorder(Path(place.address), name=place.name, fixed_size=False)
-        return StreamOutput(place.address, kbits=self._settings.bitrate)
+            return Recorder(Path(place.address), name=place.name, fixed_size=False, overlay=overlay)
+        return StreamOutput(place.address, kbits=self._settings.bitrate, overlay=overlay)
 
     def _fail(self, place: _Place, now: float, why: str) -> None:
         place.running = None

@@ -20,9 +20,11 @@ from tpos_live.audio.source import AudioSource, Chunk
 from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import OutputSettings
+from tpos_live.core.settings import OutputSettings, RecordSettings
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.logo import open_logo
 from tpos_live.display.output import Output
+from tpos_live.display.overlay import Overlay
 from tpos_live.display.still_image import save_image
 from tpos_live.runtime.outputs import ExtraOutputs
 from tpos_live.runtime.recordings import Recordings
@@ -53,25 +55,26 @@ class SessionControls:
         self,
         store: ParameterStore,
         sound: AudioSource,
-        *,
-        record: str = "",
-        folder: str = "",
-        fps: float = 30.0,
-        spare: str = "",
+        record: RecordSettings | None = None,
         output: OutputSettings | None = None,
     ) -> None:
-        """record: file of the first recording, "" = named after the time. folder: for files without a name. spare: see
-        `Recordings`."""
+        record, output = record or RecordSettings(), output or OutputSettings()
         self._store, self._sound = store, sound
-        self._folder = Path(folder or ".")
-        self.recordings = Recordings(record, folder, fps, spare=spare)
-        self.outputs = ExtraOutputs(output or OutputSettings(), lambda: store.snapshot()["out.alpha"] == "luma")
+        self._folder = Path(record.folder or ".")
+        logo, why = open_logo(output.logo)
+        if why:
+            log.warning(f"{why}; the show goes on without it")
+        self.overlay = Overlay("window", store.snapshot, logo)
+        """For the window."""
+        drawn = Overlay("recording", store.snapshot, logo if record.logo else None, card=False)
+        self.recordings = Recordings(record.file, record.folder, record.fps, spare=record.spare, overlay=drawn)
+        self.outputs = ExtraOutputs(output, store.snapshot, logo)
         self._closing: list[threading.Thread] = []
         snapshot = store.snapshot()
         self._device = str(snapshot["audio.device"])
         self._snaps = snapshot.fired("out.snapshot")
         self._seen = snapshot.fired("out.acknowledge")
-        if record:
+        if record.file:
             store.set("out.record", True)
 
     def look(self, display: Display) -> None:

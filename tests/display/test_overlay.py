@@ -1,0 +1,158 @@
+"""Test card and logo: where they are seen and where not, on the window and in what leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from images import field, flat, frame
+from PIL import Image
+from test_recorder import feed
+from test_video import frames_of
+from test_window import stage
+
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import OutputSettings, RecordSettings
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.logo import Logo, LogoPlace
+from tpos_live.display.overlay import Overlay
+from tpos_live.display.patch import Patch
+from tpos_live.display.test_card import make_test_card
+from tpos_live.runtime.outputs import ExtraOutputs
+from tpos_live.runtime.session_controls import SessionControls
+
+SIZE = (320, 180)
+
+
+@pytest.fixture
+def logo(tmp_path: Path) -> Path:
+    """A red square on a transparent one of twice its size."""
+    pixels = np.zeros((80, 80, 4), np.uint8)
+    pixels[20:60, 20:60] = 255, 0, 0, 255
+    Image.fromarray(pixels).save(tmp_path / "logo.png")
+    return tmp_path / "logo.png"
+
+
+def red(pixels: np.ndarray) -> np.ndarray:
+    return (pixels[..., 0] > 200) & (pixels[..., 1] < 60)
+
+
+def test_a_patch_is_blended_by_its_opacity() -> None:
+    random = np.random.default_rng(0)
+    below, above = field(1, SIZE), random.integers(0, 256, (50, 60, 4), np.uint8)
+    before = below.copy()
+    found = Patch(above, 200, 100).over(below)
+    part = above[..., 3:] / 255
+    wanted = np.rint(before[100:150, 200:260] * (1 - part) + above[..., :3] * part)
+    assert np.abs(found[100:150, 200:260] - wanted).max() <= 1
+    found[100:150, 200:260] = before[100:150, 200:260]
+    assert np.array_equal(found, before) and np.array_equal(below, before)
+
+
+@pytest.mark.parametrize("size", [SIZE, (180, 320), (1920, 1080), (64, 64), (65, 4000)])
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (1, 1), (0.5, 0.2)])
+@pytest.mark.parametrize("share", [0.01, 0.3, 1.0])
+def test_a_logo_is_never_cut_off(logo: Path, size: tuple[int, int], x: float, y: float, share: float) -> None:
+    patch = Logo(logo).patch(LogoPlace(x, y, share, 1.0), size)
+    assert patch is not None
+    height, width = patch.pixels.shape[:2]
+    assert width == height and width == pytest.approx(min(share * size[1], size[0]), abs=1)
+    assert patch.left == round(x * (size[0] - width)) and patch.top == round(y * (size[1] - height))
+
+
+@pytest.mark.parametrize("content", [b"", b"a text", b"\x89PNG\r\n\x1a\n and no more"])
+def test_what_is_no_image_is_one_line_and_the_show_goes_on(tmp_path: Path, content: bytes, messages: list[str]) -> None:
+    (tmp_path / "bad.png").write_bytes(content)
+    for name in ("bad.png", "missing.png"):
+        with pytest.raises(DisplayError, match="name a PNG") as caught:
+            Logo(tmp_path / name)
+        assert "\n" not in str(caught.value) and name in str(caught.value)
+    output = OutputSettings(logo=str(tmp_path / "bad.png"))
+    controls = SessionControls(ParameterStore(), SimpleNamespace(), output=output)  # type: ignore[arg-type]
+    assert len(messages) == 1 and "the show goes on" in messages[0] and controls.overlay.patch(SIZE) is None
+
+
+@pytest.mark.parametrize("size", [SIZE, (1921, 1081), (180, 320), (64, 64), (2, 2)])
+def test_a_card_shows_its_edges_and_is_of_its_output(size: tuple[int, int]) -> None:
+    pixels = make_test_card(size, "ndi:left").pixels
+    assert pixels.shape == (size[1], size[0], 4) and (pixels[..., 3] == 255).all()
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert (edge == 255).all()
+    if min(size) > 100:
+        assert not np.array_equal(pixels, make_test_card(size, "ndi:right").pixels)
+        for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (128, 128, 128)):
+            assert (pixels[..., :3] == colour).all(-1).any()
+
+
+def test_blackout_hides_all_and_the_master_fader_nothing(logo: Path) -> None:
+    store, pixels = ParameterStore(), flat(0, SIZE)
+    overlay = Overlay("window", store.snapshot, Logo(logo))
+    store.update({"out.level": 0.0, "out.logo.size": 0.5})
+    assert red(overlay(pixels)).sum() == pytest.approx(45 * 45, rel=0.1)
+    assert overlay.patch(SIZE) is overlay.patch(SIZE)
+    store.set("out.logo.opacity", 0.0)
+    assert overlay(pixels) is pixels
+    store.set("out.testcard", True)
+    assert np.array_equal(overlay(pixels), make_test_card(SIZE, "window").pixels[..., :3])
+    store.set("out.blackout", True)
+    assert overlay(pixels) is pixels
+
+
+@pytest.mark.parametrize("logo_recorded", [False, True])
+def test_files_of_output_have_both_and_recordings_the_logo_if_asked(
+    tmp_path: Path, logo: Path, logo_recorded: bool
+) -> None:
+    store = ParameterStore()
+    store.update({"out.logo.x": 0.0, "out.logo.size": 0.6})
+    controls = SessionControls(
+        store,
+        SimpleNamespace(),  # type: ignore[arg-type]
+        RecordSettings(file=str(tmp_path / "record.mp4"), logo=logo_recorded),
+        OutputSettings(to=[str(tmp_path / "out.mkv")], logo=str(logo)),
+    )
+    outputs: list = []
+    controls.outputs.look(1.0, (160, 90), outputs)
+    assert controls.recordings.begin((160, 90), outputs)
+    feed(outputs[0], 0.5)
+    feed(outputs[1], 0.5)
+    controls.outputs.close(outputs)
+    controls.recordings.close(outputs)
+    assert red(frames_of(tmp_path / "out.mkv")[5][1])[45:, :45].sum() > 300
+    assert (red(frames_of(tmp_path / "record.mp4")[5][1])[45:, :45].sum() > 300) == logo_recorded
+
+
+def test_each_output_gets_a_card_of_its_own(tmp_path: Path) -> None:
+    store, outputs = ParameterStore(), []  # type: ignore[var-annotated]
+    store.set("out.testcard", True)
+    file = tmp_path / "card.mp4"
+    extra = ExtraOutputs(OutputSettings(to=[str(file)]), store.snapshot)
+    extra.look(1.0, (160, 90), outputs)
+    feed(outputs[0], 0.5)
+    extra.close(outputs)
+    card = make_test_card((160, 90), str(file)).pixels[..., :3]
+    assert np.abs(frames_of(file)[5][1].astype(int) - card).mean() < 12
+
+
+@pytest.mark.gl
+def test_the_window_shows_them_and_the_composed_frame_has_none(logo: Path) -> None:
+    store = ParameterStore()
+    with stage("window", store, [FrameParams()]) as (made, frames):
+        made.overlay = Overlay("window", store.snapshot, Logo(logo))
+        store.update({"out.logo.size": 0.4, "out.logo.y": 0.0, "out.messages": "off"})
+        frames.put(frame(flat(90), 0, 1.0))
+        made.step(2.0)
+        made.step(2.1)
+        composed, window = made.read_back(), made.read_window()
+        patch = made.overlay.patch(SIZE)
+        assert np.abs(window.astype(int) - patch.over(composed)).max() <= 8  # EGL's surface has fewer bits
+        assert red(window).any()
+        assert not red(composed).any()
+        store.set("out.testcard", True)
+        made.step(2.2)
+        assert np.abs(made.read_window().astype(int) - make_test_card(SIZE, "window").pixels[..., :3]).max() <= 8
+        store.set("out.blackout", True)
+        made.step(2.3)
+        assert made.read_window().max() == 0
