@@ -146,8 +146,10 @@ def test_it_is_converted_once_and_again_when_the_file_changes(
     (folder / "unet" / "config.json").write_text("{}")
     checked = CliRunner().invoke(engines, ["check", "style"], standalone_mode=False)
     assert checked.return_value == 1 and f"`tpos-live engines import {file} --name style` repairs it" in checked.output
+    (folder / "embeddings").mkdir()
+    (folder / "embeddings" / "mine.safetensors").write_bytes(b"of the performer")
     import_checkpoint(file, "style")
-    assert damaged(folder) == []
+    assert damaged(folder) == [] and (folder / "embeddings" / "mine.safetensors").is_file()
     row = next(row for row in rows() if row.name == "style")
     assert row.state == f"imported from {file}" and "style.safetensors" in row.licence
 

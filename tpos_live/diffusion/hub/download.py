@@ -17,6 +17,7 @@ from typing import Any
 
 from tpos_live.core.errors import EngineError, reason
 from tpos_live.diffusion.hub.client import HubFile, StoppedError, checksum, fetch_file, list_files
+from tpos_live.diffusion.hub.fetched import keep_embeddings
 from tpos_live.diffusion.hub.presets import BUILT_IN, TAESD, TAESDXL, Preset, fetched_folder, load_preset
 from tpos_live.diffusion.model.metadata import METADATA_FILE, SECOND
 
@@ -71,6 +72,7 @@ def _fetch(name: str, preset: Preset, target: Path) -> Path:
     record = {"name": name, "preset": preset.model_dump(mode="json"), "files": [asdict(item) for item in items]}
     (work / RECORD).write_text(json.dumps(record, indent=1))
     if target.exists():
+        keep_embeddings(target, work)
         shutil.rmtree(target)
     work.rename(target)
     log.info(f"ready: --engine {name}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from tpos_live.diffusion.hub.presets import fetched_folder, load_preset
+from tpos_live.diffusion.model.metadata import EMBEDDINGS
 
 INDEX = "model_index.json"
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
@@ -40,6 +42,12 @@ def cached(hub_id: str) -> Path | None:
         parts.append("text_encoder_2")
     whole = all(any((folder / part).glob("*.safetensors")) for part in parts)
     return folder if whole else None
+
+
+def keep_embeddings(before: Path, work: Path) -> None:
+    """Copy what a person has put into an engine's folder into the one that replaces it."""
+    if (before / EMBEDDINGS).is_dir() and not (work / EMBEDDINGS).exists():
+        shutil.copytree(before / EMBEDDINGS, work / EMBEDDINGS)
 
 
 def half_fetched(name: str) -> bool:

@@ -28,7 +28,7 @@ from tpos_live.diffusion.hub import checkpoint_config as shapes_of
 from tpos_live.diffusion.hub.checkpoint_config import Generation, recognise
 from tpos_live.diffusion.hub.client import HubFile
 from tpos_live.diffusion.hub.download import RECORD
-from tpos_live.diffusion.hub.fetched import PICKLES, find_fetched
+from tpos_live.diffusion.hub.fetched import PICKLES, find_fetched, keep_embeddings
 from tpos_live.diffusion.hub.presets import Preset, load_preset, preset_names
 from tpos_live.diffusion.hub.tokenizers import write_tokenizer
 from tpos_live.diffusion.model.metadata import METADATA_FILE
@@ -82,6 +82,7 @@ def import_checkpoint(file: Path, name: str = "", like: str = "") -> Path:
             with atomic_folder(target) as work:
                 _write(checkpoint, generation, preset, like or generation.like, work)
                 _record(name, file, work)
+                keep_embeddings(target, work)
     except OSError as error:
         where = error.filename or target
         raise EngineError(

@@ -17,6 +17,8 @@ from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.parameters import LORAS, AudioMode
 
 METADATA_FILE = "tpos_live.json"
+EMBEDDINGS = "embeddings"
+"""Folder of an engine's textual inversions."""
 ONE, SECOND = ("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")
 """Folders of an engine's text encoders and their tokenizers; most engines have one pair."""
 ALIKE = 0.13

@@ -6,8 +6,8 @@ in each row, and a row before them holds the second's pooled embedding (see `poo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tpos_live.diffusion.model.bert import BertReader, load_bert
 from tpos_live.diffusion.model.metadata import ONE, SECOND
 from tpos_live.diffusion.model.networks import check_weights, load_part, offline, quiet
 from tpos_live.diffusion.model.sdxl import pack
+from tpos_live.diffusion.model.textual_inversion import add_inversions
 
 _ALONE = ("CLIPTextModel", "BertModel")
 _PAIR = (("CLIPTextModel",), ("CLIPTextModelWithProjection",))
@@ -28,10 +29,11 @@ _MOST = 20_000
 
 @dataclass(frozen=True)
 class Reader:
-    """A tokenizer, and the text encoder that reads its tokens."""
+    """A tokenizer, and the text encoder that reads its tokens. expand: replaces words that name an embedding."""
 
     encoder: Any
     tokenizer: Any
+    expand: Callable[[str], str] = str
 
     @property
     def words(self) -> int:
@@ -40,6 +42,7 @@ class Reader:
 
     def read(self, texts: list[str], padding: str, words: int, device: torch.device, **options: bool) -> Any:
         """The text encoder's output for texts. padding: "max_length" (to `words` tokens) or "longest"."""
+        texts = [self.expand(text) for text in texts]
         inputs = self.tokenizer(texts, padding=padding, max_length=words, truncation=True, return_tensors="pt")
         # The Stable Diffusion pipelines attend to padding too, unless the encoder's config says otherwise.
         masked = getattr(self.encoder.config, "use_attention_mask", False)
@@ -131,6 +134,8 @@ def load_texts(folder: Path, index: Mapping[str, Any], two: bool, device: torch.
             encoder = load_part(folder, part, _transformers(index[part][1]))
             check_weights(folder / part, encoder)
             readers.append(Reader(encoder, _load_tokenizer(folder, tokenizer, index[tokenizer][1])))
+    expand = add_inversions(folder, [each.encoder for each in readers], [each.tokenizer for each in readers])
+    readers = [replace(reader, expand=expand) for reader in readers]
     return Texts(readers, device, two and bool(index.get("force_zeros_for_empty_prompt", True)))
 
 
