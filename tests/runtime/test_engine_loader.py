@@ -18,6 +18,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
+from tpos_live.runtime import engine_loader
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.pipeline import Pipeline
@@ -125,3 +126,17 @@ def test_a_backend_that_cannot_be_prepared_leaves_the_one_that_runs(
         assert renderer is not None
         drawn = renderer.drawn
         session.wait(lambda: renderer.drawn > drawn)
+
+
+@pytest.mark.parametrize("mode", ["frames", "keyframes"])
+def test_keyframes_are_offered_where_frames_take_long(
+    turbo_folder: Path, mode: str, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    """Once, by what was measured, and to nobody who has them."""
+    monkeypatch.setattr(engine_loader, "SLOW", 1e-6)
+    session = Session(settings_of(turbo_folder, **{"engine.accelerator": "eager"}))
+    session.store.update({"engine.mode": mode})
+    with session.loader as loader:
+        session.wait(lambda: session.frames.latest() is not None and not loader.alive)
+    offers = [line for line in messages if "--mode keyframes" in line]
+    assert len(offers) == (mode == "frames") and all("s a frame on this computer" in line for line in offers)

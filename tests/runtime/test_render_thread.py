@@ -10,7 +10,8 @@ from fakes.render_show import Show, until
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.runtime.render_thread import FrameParamsExtrapolator, Pace
+from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
+from tpos_live.runtime.render_thread import Pace
 
 
 def test_draws_the_newest_moment(flow: Engine) -> None:

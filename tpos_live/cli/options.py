@@ -69,6 +69,18 @@ IMAGE = [
     ),
     click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto or one of docs/engines.md's."),
     click.option(
+        "--mode",
+        "parameters_engine_mode",
+        type=click.Choice(("frames", "keyframes")),
+        help="keyframes: an engine slower than 4 fps draws a few, and frames between them need no UNet.",
+    ),
+    click.option(
+        "--keyframes-per-second",
+        "parameters_engine_keyframes",
+        type=click.FloatRange(0, 30),
+        help="Most keyframes per second; 0 = no limit.",
+    ),
+    click.option(
         "--openvino-device",
         "engine_openvino_device",
         metavar="auto|CPU|GPU|NPU",

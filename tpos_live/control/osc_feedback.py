@@ -76,6 +76,10 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
         "section of the music: " + ", ".join(SECTIONS) + "; empty while the director is off",
     ),
     "decision": (lambda s: s.decision, "what the director has decided last, and why"),
+    "keyframes": (
+        lambda s: s.keyframes,
+        "keyframes per second, and seconds from the prompt to the first; empty while every frame is drawn",
+    ),
     "error": (lambda s: s.message, "what is wrong and what to do; empty if nothing is"),
     "engine": (lambda s: s.engine, "name of the engine"),
     "accelerator": (lambda s: s.backend, "backend that really runs"),

@@ -10,7 +10,7 @@ from tpos_live.core.parameter import Value, whole_number
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE, Start
 
-_OF_THE_ROOM = ("out.", "look.", "autopilot", "tempo", "quantise", "midi.")
+_OF_THE_ROOM = ("out.", "look.", "autopilot", "tempo", "quantise", "midi.", "engine.")
 _OF_THE_ROOM_TOO = ("audio.device", "audio.gain", "audio.agc", "audio.mute", "pause")
 PARAMETERS: tuple[str, ...] = tuple(
     p.name

@@ -359,6 +359,13 @@ def _output() -> Iterator[Parameter]:
     yield Parameter("out.acknowledge", _X, False, "remove the message that a recording was lost")
 
 
+def _engine() -> Iterator[Parameter]:
+    text = "draw every frame, or keyframes, with frames between them that need no UNet: for an engine slower than 4 fps"
+    yield Parameter("engine.mode", _C, "frames", text, choices=("frames", "keyframes"))
+    text = "most keyframes per second; 0 is no limit, and one per second in `render`"
+    yield Parameter("engine.keyframes", _F, 0.0, text, 0, 30, "1/s")
+
+
 def _show() -> Iterator[Parameter]:
     yield Parameter("pause", _B, False, "stop the movement of noise and drift; light and zoom still follow the sound")
     text = "set the image's parameters to their start values; prompt bank, screen, recording and input stay"
@@ -376,5 +383,5 @@ def _map() -> Iterator[Parameter]:
             yield Parameter(f"{name}.release", _F, d.release, "release", 0, 30, "s")
 
 
-_GROUPS = (_prompts, _image, _source, _audio, _tempo, _director, _looks, _midi, _finish, _output, _show, _map)
+_GROUPS = (_prompts, _image, _source, _audio, _tempo, _director, _looks, _midi, _finish, _output, _engine, _show, _map)
 TABLE: Mapping[str, Parameter] = MappingProxyType({p.name: p for group in _GROUPS for p in group()})

@@ -10,8 +10,9 @@ class Status:
     """state: starting, loading, running or stopping. engine_fps: frames per second from the engine; engine_busy:
     share of the time in which they occupy the GPU or processor, 0 to 1; shown_fps: frames per second on the screen.
     latency_ms: from the newest audio to its frame on the screen (median of the last second, without the input's own
-    buffering). audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what
-    the engine understands of the prompt, "" where unknown. source: images that frames are drawn from, or what is
+    buffering). keyframes: per second, and seconds from the prompt to the first, "" in the mode "frames".
+    audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what the engine
+    understands of the prompt, "" where unknown. source: images that frames are drawn from, or what is
     wrong with them; "" without. outputs: those besides the window and their receivers, "" for none. look: the one
     recalled last, "" for none. waiting: what waits for a beat or bar, "" for nothing. tempo_source: where the beat
     comes from, "" for nowhere. midi: open ports and losses, "" without MIDI. section, energy, tension, decision: of
@@ -43,6 +44,7 @@ class Status:
     prompt: str = ""
     showing: str = "prompt"
     understood: str = ""
+    keyframes: str = ""
     source: str = ""
     outputs: str = ""
     heard: str = ""

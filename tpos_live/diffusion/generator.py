@@ -13,6 +13,7 @@ from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.source_image import SourceImage
 from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.registry import choose
 from tpos_live.diffusion.cuda.frame_pool import FramePool
@@ -121,6 +122,32 @@ class FrameGenerator:
         meanwhile: called once the card has all its work, and not at all where there is none.
         The frame's pixels stay untouched for at least three more frames.
         """
+        timer = self._timer
+        sampler, sample, source = self._draw(request)
+        pixels = self._pool.pixels(self._index)
+        timer.enter(DECODE)
+        sampler.send(pixels)
+        if self.on_card:
+            self._noise_field.look_ahead()
+            if meanwhile is not None:
+                meanwhile()
+        sampler.fetch(pixels)
+        if source is not None and not self.on_card:
+            self._source.mix_pixels(pixels, source, request.params.source_amount)
+        done = timer.end()
+        self._index += 1
+        return self._frame(pixels, sample.params, done)
+
+    @torch.inference_mode()
+    def sample(self, request: FrameRequest) -> Sample:
+        """The latent of one moment, which somebody else decodes; valid until the next call. Without a card."""
+        _, sample, _ = self._draw(request)
+        self._timer.end()
+        self._index += 1
+        return sample
+
+    def _draw(self, request: FrameRequest) -> tuple[Sampler, Sample, SourceImage | None]:
+        """A finished latent, the sampler that has it, and the image that it was drawn from, if any."""
         timer, params = self._timer, request.params
         timer.begin()
         self._follow_loras(params)
@@ -137,19 +164,7 @@ class FrameGenerator:
             sampler, sample = self._sample_source(inputs, conditioning, source)
         timer.enter(HOST)
         self._keep(sample)
-        pixels = self._pool.pixels(self._index)
-        timer.enter(DECODE)
-        sampler.send(pixels)
-        if self.on_card:
-            self._noise_field.look_ahead()
-            if meanwhile is not None:
-                meanwhile()
-        sampler.fetch(pixels)
-        if source is not None and request.source is not None and not self.on_card:
-            self._source.mix_pixels(pixels, request.source, params.source_amount)
-        done = timer.end()
-        self._index += 1
-        return self._frame(pixels, sample.params, done)
+        return sampler, sample, None if source is None else request.source
 
     @property
     def times(self) -> StageTimes:

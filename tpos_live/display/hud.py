@@ -47,6 +47,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
             f"{status.latency_ms:.0f} ms · engine busy {status.engine_busy:.0%}",
             WARN if status.latency_ms > 250 else INK,
         ),
+        *([Line("keyframes", status.keyframes)] if status.keyframes else []),
         Line("tempo", tempo, INK if status.tempo > 0 else DIM),
         Line("heard", heard, INK if status.heard else DIM),
         *_directed(status),

@@ -11,19 +11,24 @@ from typing import TYPE_CHECKING, Self
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import Rate
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.failover import FailoverResult
+from tpos_live.runtime.keyframe_pace import Beat
 from tpos_live.runtime.status_registry import StatusRegistry
 
-if TYPE_CHECKING:  # both import torch, which takes seconds
+if TYPE_CHECKING:  # they import torch, which takes seconds
+    from tpos_live.runtime.keyframe_mode import KeyframeMode
     from tpos_live.runtime.pipeline import Pipeline
     from tpos_live.runtime.render_thread import RenderThread
 
 log = logging.getLogger(__name__)
 
+SLOW = 0.25
+"""Seconds a frame from which keyframes are offered."""
 FIRST = 10.0
 """Seconds after which a faster backend is prepared although there is no frame yet."""
 
@@ -54,6 +59,7 @@ class EngineLoader:
         self._drawn, self._busy = Rate(), Rate()
         self.error: Exception | None = None
         self.renderer: RenderThread | None = None
+        self.keyframe_mode: KeyframeMode | None = None
         self.pipeline: Pipeline | None = None
         self.ready = threading.Event()
         """Set when the render thread runs."""
@@ -72,8 +78,8 @@ class EngineLoader:
         return self._thread.is_alive()
 
     def fps(self) -> float:
-        """Engine frames per second, of the last half second."""
-        return self._drawn.at(time.perf_counter(), self.renderer.drawn if self.renderer else 0)
+        """Engine frames per second, in-betweens among them, of the last half second."""
+        return self._drawn.at(time.perf_counter(), self.keyframe_mode.drawn if self.keyframe_mode else 0)
 
     def busy(self) -> float:
         """Share of the last half second in which frames occupied the device, 0 to 1."""
@@ -104,11 +110,15 @@ class EngineLoader:
             if remedy := gpu_remedy():
                 log.info(remedy)
             self._wait_for_first_frame(renderer)
+            offered = self._offer_keyframes(pipeline, 2 * SLOW)
             self._improve(pipeline, renderer)
+            if not offered and renderer.drawn > 1:
+                self._offer_keyframes(pipeline, SLOW)
         except Exception as error:
             log.warning(f"not everything could be prepared, the session continues: {first_line(error)}")
 
     def _start(self, pipeline: Pipeline) -> RenderThread:
+        from tpos_live.runtime.keyframe_mode import KeyframeMode
         from tpos_live.runtime.render_thread import RenderThread
 
         def fail_over(error: Exception, failures: int) -> FailoverResult | None:
@@ -119,17 +129,22 @@ class EngineLoader:
 
         self._update_status(pipeline)
         self._status_registry.update(state="running")
+        processor, cap = self._audio_processor, self._settings.engine.fps_cap
+        self.keyframe_mode = self._stack.enter_context(
+            KeyframeMode(self._store, processor.frame_params, self._frames, self._beat, cap)
+        )
         self.renderer = self._stack.enter_context(
             RenderThread(
                 pipeline.generator,
                 pipeline.builder,
-                self._audio_processor.frame_params,
-                self._audio_processor.embedding,
+                processor.frame_params,
+                processor.embedding,
                 self._store,
                 self._frames,
                 pipeline.source,
-                fps_cap=self._settings.engine.fps_cap,
+                fps_cap=cap,
                 fail_over=fail_over,
+                drawer=self.keyframe_mode,
             )
         )
         self.ready.set()
@@ -150,6 +165,19 @@ class EngineLoader:
         end = time.perf_counter() + FIRST
         while renderer.drawn == 0 and time.perf_counter() < end and not self._left.wait(0.02):
             pass
+
+    def _beat(self) -> Beat:
+        heard = self._audio_processor.features
+        return Beat(heard.tempo, heard.beat_phase, heard.confidence)
+
+    def _offer_keyframes(self, pipeline: Pipeline, slow: float) -> bool:
+        """Say once that keyframes would move the image, where a frame takes `slow` seconds or more on a CPU."""
+        generator, mode = pipeline.generator, self._store.snapshot()["engine.mode"]
+        if generator.on_card or generator.busy_s < slow or mode != "frames":
+            return False
+        seconds = f"{pipeline.engine.name} takes {generator.busy_s:.1f} s a frame on this computer"
+        log.log(NOTICE, f"{seconds}: --mode keyframes (/tpos/engine/mode) moves the image between its frames")
+        return True
 
     def _improve(self, pipeline: Pipeline, renderer: RenderThread) -> None:
         """Swap in the faster backend once it is ready; the session runs on the slower one meanwhile."""

@@ -85,7 +85,9 @@ def render_frames(
 
     shown: the parameters of one process at a time in seconds, where they change; None = as in `snapshot`.
     """
-    if workers > 1:
+    if workers > 1 and snapshot["engine.mode"] == "keyframes":
+        log.info("keyframes are drawn by one process: each depends on the one before")
+    elif workers > 1:
         from tpos_live.runtime.parallel_offline import render_with_workers
 
         yield from render_with_workers(settings, snapshot, sound, fps, workers, analyze_frames)

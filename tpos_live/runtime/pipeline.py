@@ -32,6 +32,7 @@ from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.registry import INTERIM, prepare_better, sweep_caches
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
+from tpos_live.diffusion.keyframes.offline import OfflineKeyframes
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
@@ -76,7 +77,7 @@ class Pipeline:
         """output: (width, height) to which frames are enlarged. Where the settings name no size, the engine uses this
         shape: the nearest of its sizes, or, on a CPU with few cores, the smallest one of about this shape."""
         self._settings, self._live, self._output = settings, live, output
-        self._stack = ExitStack()
+        self._stack, self._keyframes = ExitStack(), OfflineKeyframes()
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.message = ""
         """Which engine was chosen and why, and why not the trained encoder; one line each."""
@@ -241,5 +242,7 @@ class Pipeline:
         built = self.builder.build(now, snapshot, params, embedding)
         if built is None:
             return None
-        image = self.source.image(params, snapshot, self.generator.size)
-        return self.generator.generate(FrameRequest(params, built, snapshot, image))
+        request = FrameRequest(params, built, snapshot, self.source.image(params, snapshot, self.generator.size))
+        if snapshot["engine.mode"] == "keyframes" and not self.generator.on_card:
+            return self._keyframes.draw(self.generator, request)
+        return self.generator.generate(request)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import ZERO_VELOCITY, FrameParams, Velocity, extrapolate, slower, velocity_of
+from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.image_source.player import ImageProvider
+from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
 from tpos_live.runtime.failover import FailoverResult
 
 log = logging.getLogger(__name__)
@@ -63,29 +63,14 @@ class Pace:
         self._due += self._period
 
 
-class FrameParamsExtrapolator:
-    """Extrapolates FrameParams until new ones come. The clock is passed in.
+class Drawer(Protocol):
+    """What draws in place of the render thread's own frames (see `KeyframeMode`)."""
 
-    Uses the slower of the last two velocities: a drum hit moves the frame in a single step, and extrapolating that step
-    would overshoot.
-    """
+    def wait(self, now: float) -> float: ...
 
-    def __init__(self) -> None:
-        self.newest: FrameParams | None = None
-        self._velocities: deque[Velocity] = deque(maxlen=2)
-        self._came_at = 0.0
-
-    def next(self, params: FrameParams | None, now: float) -> FrameParams | None:
-        """The FrameParams to render at `now`: the new ones, else the last ones extrapolated; None before the first."""
-        if params is not None:
-            if self.newest is not None:
-                self._velocities.append(velocity_of(params, self.newest))
-            self.newest, self._came_at = params, now
-            return params
-        if self.newest is None:
-            return None
-        velocity = slower(self._velocities[0], self._velocities[-1]) if self._velocities else ZERO_VELOCITY
-        return extrapolate(self.newest, velocity, now - self._came_at)
+    def draw(
+        self, generator: FrameGenerator, request: FrameRequest, meanwhile: Callable[[], object] | None
+    ) -> None: ...
 
 
 class RenderThread:
@@ -112,10 +97,12 @@ class RenderThread:
         fps_cap: float = 0.0,
         fail_over: Callable[[Exception, int], FailoverResult | None] = lambda error, failures: None,
         clock: Callable[[], float] = time.monotonic,
+        drawer: Drawer | None = None,
     ) -> None:
         """source: images that frames are drawn from, None for none. fail_over: called on the render thread
         after a failed frame with the number of failures in a row; returns what to continue with, None to retry.
-        clock: of the fps cap, seconds."""
+        clock: of the fps cap, seconds. drawer: draws and hands on what the requests ask for, in its own pace; None puts
+        a frame into `frames` for each."""
         self._generator = generator
         self._builder = builder
         self._frame_params = frame_params
@@ -125,7 +112,7 @@ class RenderThread:
         self._source = source
         self._pace = Pace(fps_cap)
         self._fail_over = fail_over
-        self._clock = clock
+        self._clock, self._drawer = clock, drawer
         self._in_a_row = 0
         self._failed_over = False
         self._stop = threading.Event()
@@ -168,7 +155,8 @@ class RenderThread:
         late = not self._frame_params.wait(patience if self._extrapolator.newest else _LOOK)
         if late and self._extrapolator.newest is None:
             return
-        if (wait := self._pace.wait(self._clock())) > 0:
+        now = self._clock()
+        if (wait := max(self._pace.wait(now), self._drawer.wait(now) if self._drawer is not None else 0.0)) > 0:
             self._stop.wait(min(wait, _LOOK))
             return
         params = self._extrapolator.next(self._frame_params.take(), self._clock())
@@ -196,7 +184,11 @@ class RenderThread:
         # While the GPU renders, Python builds the next conditioning: saves 0.5 ms, from parameters one frame older.
         early = meanwhile if self._generator.on_card and not self._pace.capped else None
         image = self._source.image(params, snapshot, self._generator.size) if self._source is not None else None
-        self._frames.put(self._generator.generate(FrameRequest(params, built, snapshot, image), meanwhile=early))
+        request = FrameRequest(params, built, snapshot, image)
+        if self._drawer is not None:
+            self._drawer.draw(self._generator, request, early)
+        else:
+            self._frames.put(self._generator.generate(request, meanwhile=early))
         self.drawn += 1
         self.busy += self._generator.busy_s
         self.error = ""

@@ -48,6 +48,7 @@ def frame_fields(loader: EngineLoader, controls: SessionControls) -> dict[str, A
     return {
         "engine_fps": loader.fps(),
         "engine_busy": loader.busy(),
+        "keyframes": loader.keyframe_mode.line if loader.keyframe_mode else "",
         "understood": pipeline.understood if pipeline else "",
         "source": pipeline.source.line if pipeline else "",
         "outputs": controls.outputs.line,

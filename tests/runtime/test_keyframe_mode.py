@@ -1,0 +1,140 @@
+"""Keyframes in a live session: two threads, one image."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.render_show import Show, until
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.runtime.keyframe_mode import KeyframeMode
+
+
+class KeyframeShow:
+    """A render thread that draws keyframes, with all that is around it, and the time as its sound."""
+
+    def __init__(self, engine: Engine, **values: Any) -> None:
+        self.store = ParameterStore({"engine.mode": "keyframes", "seed": 1, "prompt.fade": 0.0, **values})
+        self.show = Show(engine)
+        self.frames: Mailbox[Frame] = self.show.frames
+        self.mode = KeyframeMode(self.store, self.show.frame_params, self.frames)
+        self.show.thread._drawer = self.mode
+        self.show.thread._store = self.store
+        self.generator = self.show.generator
+        self._stop = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        sound = threading.Thread(target=self._sound)
+        with self.mode, self.show.thread:
+            sound.start()
+            try:
+                yield
+            finally:
+                self._stop.set()
+                sound.join()
+
+    def _sound(self) -> None:
+        began = time.monotonic()
+        while not self._stop.wait(0.01):
+            now = time.monotonic() - began
+            self.show.frame_params.put(FrameParams(time=now, noise_position=now))
+
+
+def test_a_slow_engine_shows_many_frames(flow: Engine, messages: list[str]) -> None:
+    """Two keyframes a second and more than ten frames, each another one."""
+    run, shown = KeyframeShow(flow, **{"engine.keyframes": 2.0}), []
+    put = run.frames.put
+    run.frames.put = lambda frame: (shown.append(frame.pixels.tobytes()), put(frame))[1]  # type: ignore[method-assign]
+    with run.running():
+        until(lambda: run.mode.keyframes >= 2)
+        keyframes, drawn, began = run.mode.keyframes, run.mode.drawn, time.monotonic()
+        time.sleep(1.5)
+        seconds = time.monotonic() - began
+        assert (run.mode.keyframes - keyframes) / seconds <= 2.7
+        assert (run.mode.drawn - drawn) / seconds > 10
+        assert len(set(shown[-10:])) >= 8
+        assert "a second" in run.mode.line and "from the prompt" in run.mode.line
+    assert messages == [] and not run.mode._thread.is_alive()
+
+
+def test_the_latency_is_from_the_prompt_to_its_first_keyframe(flow: Engine) -> None:
+    run = KeyframeShow(flow, **{"engine.keyframes": 4.0})
+    predict = run.generator.backend.predict
+
+    def slow(*tensors: Any) -> Any:
+        time.sleep(0.2)
+        return predict(*tensors)
+
+    run.generator.backend.predict = slow  # type: ignore[method-assign]
+    with run.running():
+        until(lambda: run.mode.keyframes >= 2)
+        run.mode.latency = 0.0
+        run.store.update({"prompt": "red desert"})
+        until(lambda: run.mode.latency > 0)
+        assert 0.2 <= run.mode.latency < 3.0
+
+
+def test_the_mode_changes_live(flow: Engine, messages: list[str]) -> None:
+    run = KeyframeShow(flow, **{"engine.mode": "frames"})
+    with run.running():
+        until(lambda: run.mode.drawn >= 3)
+        assert run.mode.keyframes == 0 and run.mode.line == ""
+        for mode in ("keyframes", "frames", "keyframes"):
+            run.store.update({"engine.mode": mode})
+            drawn, keyframes = run.mode.drawn, run.mode.keyframes
+            until(lambda drawn=drawn: run.mode.drawn > drawn + 5)
+            if mode == "keyframes":
+                until(lambda keyframes=keyframes: run.mode.keyframes > keyframes)
+    assert run.show.thread.failed == 0 and messages == []
+
+
+def test_a_decoder_that_fails_is_one_line_and_the_session_goes_on(flow: Engine, messages: list[str]) -> None:
+    run = KeyframeShow(flow, **{"engine.keyframes": 4.0})
+    good, broken = run.generator.backend.decode, [True]
+
+    def decode(latent: Any, out: np.ndarray) -> None:
+        if broken[0]:
+            raise RuntimeError("no memory\nand a long story")
+        good(latent, out)
+
+    run.generator.backend.decode = decode  # type: ignore[method-assign]
+    with run.running():
+        until(lambda: run.mode.keyframes >= 3)
+        assert run.mode.drawn == 0
+        assert messages == ["the decoder failed, holding the last frame: no memory"]
+        broken[0] = False
+        until(lambda: run.mode.drawn > 3)
+
+
+def test_a_card_draws_every_frame(flow: Engine, messages: list[str]) -> None:
+    run = KeyframeShow(flow)
+    run.generator.on_card = True
+    with run.running():
+        until(lambda: run.mode.drawn >= 5)
+    assert run.mode.keyframes == 0
+    assert messages == ["engine.mode keyframes is for a CPU; this card draws every frame"]
+
+
+def test_leaving_before_anything_was_heard() -> None:
+    mode = KeyframeMode(ParameterStore({"engine.mode": "keyframes"}), Mailbox(), Mailbox())
+    with mode:
+        assert mode.line == ""
+    assert not mode._thread.is_alive()
+
+
+@pytest.mark.parametrize("mode", ["frames", "keyframes"])
+def test_it_waits_in_its_own_mode_alone(mode: str) -> None:
+    made = KeyframeMode(ParameterStore({"engine.mode": mode, "engine.keyframes": 1.0}), Mailbox(), Mailbox())
+    made._pace.drawn(10.0, 10.1)
+    assert made.wait(10.2) == (pytest.approx(0.8) if mode == "keyframes" else 0.0)

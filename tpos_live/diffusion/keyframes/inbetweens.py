@@ -1,0 +1,139 @@
+"""What is shown between keyframes: a latent at any moment. The clock is passed in: seconds of sound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.diffusion.keyframes.keyframe import Keyframe
+from tpos_live.diffusion.keyframes.morph import Morph
+from tpos_live.diffusion.sampling.noise_field import Shift
+
+FIRST_INTERVAL = 1.0
+"""Seconds between keyframes that are expected before two have come."""
+LONGER = 1.2
+"""A way is planned for this times the usual interval, so that the next keyframe comes before its end."""
+STEADY = 0.1
+"""Share of the speed that does not follow the modulation's."""
+ACCENT = 2.0
+"""Exponent on the modulation's speed: keyframes move less far than frames would, and more of it is left to a kick."""
+FASTEST = 8.0
+"""Most that a push speeds the motion up, against its mean."""
+MEAN_OF = 1.5
+"""Time constant in seconds of that mean."""
+SLOWING = 0.9
+"""Share of the way from which on it slows down, in case the next keyframe is late: it is not seen to stop."""
+_LEAST_SPEED = 1e-3
+
+
+@dataclass(frozen=True)
+class Inbetween:
+    """One latent to decode, float32 [1, C, h, w], with the keyframe that it leads to. params: the moment, whose pan is
+    that of the latent; the display moves the image the rest of the way."""
+
+    latent: torch.Tensor
+    keyframe: Keyframe
+    params: FrameParams
+
+
+class Inbetweens:
+    """Moves from keyframe to keyframe. Belongs to one thread.
+
+    A new keyframe is the new end; the way to it begins at what is shown, so nothing jumps, whenever it comes. The speed
+    follows the modulation's along the noise trajectory: a kick that pushes the noise pushes the image. Both ends are
+    shifted to the pan between theirs, so that a drift is motion and no dissolve. A cut (see `FrameParams.cut_index`)
+    shows the newest keyframe at once, and the first keyframe of the new scene when it comes. With the same keyframes
+    and moments the latents are the same.
+    """
+
+    def __init__(self) -> None:
+        self._keyframe: Keyframe | None = None
+        self._start: torch.Tensor | None = None
+        self._start_pan = 0.0, 0.0
+        self._morph: Morph | None = None
+        self._shift: Shift | None = None
+        self.share = 1.0
+        """How much of the way to the newest keyframe is done."""
+        self.interval = 0.0
+        """Seconds between keyframes, smoothed; 0 until two have come."""
+        self._taken_at = 0.0
+        self._last: FrameParams | None = None
+        self._mean_speed = 0.0
+        self._cut_index = 0
+
+    @property
+    def keyframe(self) -> Keyframe | None:
+        """The newest keyframe."""
+        return self._keyframe
+
+    def take(self, keyframe: Keyframe, params: FrameParams) -> None:
+        """A keyframe has come, at the moment of `params`."""
+        before, now = self._keyframe, params.time
+        if before is not None and now > self._taken_at:
+            step = now - self._taken_at
+            self.interval += (step - self.interval) * (0.3 if self.interval else 1.0)
+        self._taken_at = now
+        other = (
+            before is None
+            or before.latent.shape != keyframe.latent.shape
+            or before.params.cut_index != keyframe.params.cut_index
+        )
+        if other or self._last is None:
+            self._show(keyframe)
+            return
+        shown = self.at(self._last)
+        self._start, self._start_pan = shown.latent, (shown.params.pan_x, shown.params.pan_y)
+        self._keyframe, self.share, self._morph = keyframe, 0.0, None
+
+    def at(self, params: FrameParams) -> Inbetween:
+        """What to show at the moment of `params`, which is not before that of the last call. There is a keyframe."""
+        keyframe = self._keyframe
+        assert keyframe is not None
+        if params.cut_index != self._cut_index:
+            self._cut_index = params.cut_index
+            self._show(keyframe)
+        self._advance(params)
+        own = keyframe.params
+        if self.share >= 1.0 or self._start is None:
+            return Inbetween(keyframe.latent, keyframe, replace(params, pan_x=own.pan_x, pan_y=own.pan_y))
+        start_x, start_y = self._start_pan
+        pan = start_x + self.share * (own.pan_x - start_x), start_y + self.share * (own.pan_y - start_y)
+        if self._morph is None or (start_x, start_y) != (own.pan_x, own.pan_y):
+            start = self._moved(self._start, pan[0] - start_x, pan[1] - start_y)
+            end = self._moved(keyframe.latent, pan[0] - own.pan_x, pan[1] - own.pan_y)
+            self._morph = Morph(start, end)
+        return Inbetween(self._morph.at(self.share), keyframe, replace(params, pan_x=pan[0], pan_y=pan[1]))
+
+    def _show(self, keyframe: Keyframe) -> None:
+        self._keyframe, self._start, self._morph, self.share = keyframe, None, None, 1.0
+
+    def _advance(self, params: FrameParams) -> None:
+        """Go on to the moment of `params`."""
+        last, self._last = self._last, params
+        passed = 0.0 if last is None else params.time - last.time
+        if last is None or passed <= 0:
+            return
+        speed = (abs(params.noise_position - last.noise_position) / passed) ** ACCENT
+        first = self._mean_speed == 0.0
+        self._mean_speed += (speed - self._mean_speed) * (1.0 if first else -math.expm1(-passed / MEAN_OF))
+        follows = min(speed / self._mean_speed, FASTEST) if self._mean_speed > _LEAST_SPEED else 1.0
+        rate = (STEADY + (1 - STEADY) * follows) / (LONGER * (self.interval or FIRST_INTERVAL))
+        left = 1.0 - self.share
+        if self.share > SLOWING:  # the speed falls with the square of what is left: the end is not reached
+            self.share = 1.0 - left / (1.0 + rate * passed * left / (1 - SLOWING) ** 2)
+        else:
+            self.share += rate * passed
+
+    def _moved(self, latent: torch.Tensor, right: float, up: float) -> torch.Tensor:
+        """A latent shifted to the right and upwards, in widths and heights."""
+        if not right and not up:
+            return latent
+        height, width = latent.shape[2:]
+        if self._shift is None:
+            self._shift = Shift(height, width)
+        spectrum = torch.fft.rfft2(latent[0], norm="ortho")
+        self._shift.turn(spectrum, *self._shift.pixels(right, up))
+        return torch.fft.irfft2(spectrum, s=(height, width), norm="ortho")[None]

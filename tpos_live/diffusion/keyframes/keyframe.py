@@ -1,0 +1,58 @@
+"""A keyframe: a latent that the UNet has drawn, with everything that decodes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.diffusion.generator import FrameGenerator
+from tpos_live.diffusion.model.backend import Backend
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+
+LONGEST_STEP = 1.0
+"""Distance along the noise trajectory between two keyframes at most: the noises of two that are further apart have
+little in common, and nothing would move between them, one image would only replace the other."""
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """latent: float32 [1, C, h, w], not written again. params: the moment that it was drawn for. backend: decodes it,
+    to `size` (width, height). detail: see `Frame`."""
+
+    latent: torch.Tensor
+    params: FrameParams
+    backend: Backend
+    size: tuple[int, int]
+    detail: float = 0.0
+
+
+class KeyframeGenerator:
+    """Draws keyframes by the UNet of a frame generator. Belongs to the thread that owns the generator.
+
+    A keyframe follows the modulation's noise trajectory, but by LONGEST_STEP at most from one to the next; a cut (see
+    `FrameParams`) begins where the modulation is.
+    """
+
+    def __init__(self) -> None:
+        self._last: FrameParams | None = None
+        self._position = 0.0
+
+    def draw(self, generator: FrameGenerator, request: FrameRequest) -> Keyframe:
+        """The keyframe of one moment. Raises what the generator raises."""
+        params = replace(request.params, noise_position=self._follow(request.params))
+        sample = generator.sample(replace(request, params=params))
+        detail = generator.engine.metadata.detail
+        return Keyframe(sample.latent.clone(), sample.params, generator.backend, generator.size, detail)
+
+    def _follow(self, params: FrameParams) -> float:
+        """The position on the noise trajectory for a keyframe of this moment."""
+        last = self._last
+        if last is None or last.cut_index != params.cut_index:
+            self._position = params.noise_position
+        else:
+            moved = params.noise_position - last.noise_position
+            self._position += min(max(moved, -LONGEST_STEP), LONGEST_STEP)
+        self._last = params
+        return self._position

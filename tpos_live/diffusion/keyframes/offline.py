@@ -1,0 +1,30 @@
+"""Keyframes and in-betweens of a rendered file: a keyframe every so many frames, on the clock of the sound."""
+
+from __future__ import annotations
+
+from tpos_live.core.frame import Frame
+from tpos_live.diffusion.generator import FrameGenerator
+from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
+from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
+from tpos_live.diffusion.keyframes.keyframe import KeyframeGenerator
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+
+USUAL_RATE = 1.0
+"""Keyframes per second where `engine.keyframes` sets no limit: how fast a computer is must not change a file."""
+
+
+class OfflineKeyframes:
+    """Draws frame after frame. Belongs to one thread. The same requests give the same frames."""
+
+    def __init__(self) -> None:
+        self._keyframes, self._inbetweens, self._decoder = KeyframeGenerator(), Inbetweens(), InbetweenDecoder()
+        self._due = 0.0
+
+    def draw(self, generator: FrameGenerator, request: FrameRequest) -> Frame:
+        """The frame of one moment; of a new keyframe where one is due."""
+        params = request.params
+        if self._inbetweens.keyframe is None or params.time >= self._due - 1e-6:
+            rate = float(request.snapshot["engine.keyframes"]) or USUAL_RATE
+            self._inbetweens.take(self._keyframes.draw(generator, request), params)
+            self._due = params.time + 1 / rate
+        return self._decoder.decode(self._inbetweens.at(params))

@@ -1,0 +1,195 @@
+"""Keyframes and in-betweens of a live session: which thread draws what.
+
+In the mode "keyframes" (`engine.mode`) the render thread draws latents and hands them over; the in-between thread moves
+from one to the next and decodes, at up to MOST_FPS. Events (kicks, light, zoom) are the display's, as always. In the
+mode "frames" the render thread draws whole frames, and the in-between thread waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+from tpos_live.core.errors import first_line
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.shown import shown_text
+from tpos_live.core.torch_threads import use_threads
+from tpos_live.diffusion.generator import FrameGenerator
+from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
+from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
+from tpos_live.diffusion.keyframes.keyframe import Keyframe, KeyframeGenerator
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
+from tpos_live.runtime.keyframe_pace import Beat, KeyframePace
+
+log = logging.getLogger(__name__)
+
+KEYFRAMES = "keyframes"
+MOST_FPS, LEAST_FPS = 30.0, 12.0
+DECODER_SHARE = 0.5
+"""Share of the time for which the decoder works, down to LEAST_FPS: the rest of the processor is the UNet's."""
+_LOOK = 0.05
+_RETRY = 0.25
+
+
+class KeyframeMode:
+    """A context manager: it owns the in-between thread.
+
+    Thread contract: the render thread calls `wait` and `draw` and owns the generator that it passes; only the
+    keyframe's latent and its backend's decoder go to the in-between thread, by a mailbox. A lock keeps the decoder to
+    one of the two threads; they meet there only when the mode changes. `frames` gets the frames of both. The attributes
+    and `line` may be read from anywhere.
+    """
+
+    def __init__(
+        self,
+        store: ParameterStore,
+        frame_params: Mailbox[FrameParams],
+        frames: Mailbox[Frame],
+        beat: Callable[[], Beat] = Beat,
+        fps_cap: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """frame_params: only looked at, the render thread takes from it. fps_cap: of in-betweens, 0 = MOST_FPS."""
+        self._store, self._frame_params, self._frames, self._beat = store, frame_params, frames, beat
+        self._most_fps = min(fps_cap or MOST_FPS, MOST_FPS)
+        self._clock = clock
+        self._keyframes: Mailbox[Keyframe] = Mailbox()
+        self._generator, self._pace = KeyframeGenerator(), KeyframePace()
+        self._decoding = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="in-between", daemon=True)
+        self._wanted, self._wanted_at, self._prompt = "", clock(), ""
+        self._refused = False
+        self.drawn = 0
+        """Frames so far, of both modes."""
+        self.keyframes = 0
+        self.latency = 0.0
+        """Seconds from the newest change of the prompt to the first keyframe with it; 0 before the first."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=1.0)
+
+    @property
+    def on(self) -> bool:
+        return bool(self._store.snapshot()["engine.mode"] == KEYFRAMES)
+
+    @property
+    def line(self) -> str:
+        """Keyframes per second and latency, for the status; "" in the mode "frames"."""
+        if not self.on or not self.keyframes:
+            return ""
+        return f"{self._pace.rate:.1f} a second · {self.latency:.1f} s from the prompt"
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next keyframe may begin; 0 in the mode "frames"."""
+        if not self.on:
+            return 0.0
+        return self._pace.wait(now, float(self._store.snapshot()["engine.keyframes"]), self._beat())
+
+    def draw(self, generator: FrameGenerator, request: FrameRequest, meanwhile: Callable[[], object] | None) -> None:
+        """Draw a keyframe, or in the mode "frames" a whole frame. Raises what the generator raises."""
+        if request.snapshot["engine.mode"] != KEYFRAMES or self._refuses(generator):
+            with self._decoding:
+                self._put(generator.generate(request, meanwhile=meanwhile))
+            return
+        began = self._clock()
+        keyframe = self._generator.draw(generator, request)
+        ended = self._clock()
+        self._pace.drawn(began, ended)
+        if request.conditioning.label != self._prompt or not self.keyframes:
+            self._prompt, self.latency = request.conditioning.label, ended - self._wanted_at
+        self.keyframes += 1
+        self._keyframes.put(keyframe)
+
+    def _refuses(self, generator: FrameGenerator) -> bool:
+        if generator.on_card and not self._refused:
+            log.warning("engine.mode keyframes is for a CPU; this card draws every frame")
+        self._refused = generator.on_card
+        return self._refused
+
+    def _put(self, frame: Frame) -> None:
+        self.drawn += 1
+        self._frames.put(frame)
+
+    def _run(self) -> None:
+        use_threads(max((os.cpu_count() or 1) // 2, 1))  # the UNet has the others
+        between = _Between(self._frame_params, self._clock)
+        error = ""
+        while not self._stop.is_set():
+            self._note_prompt()
+            try:
+                if not self.on:
+                    between.reset()
+                    self._keyframes.take()
+                    self._stop.wait(_LOOK)
+                elif (wait := between.step(self._keyframes.take(), self._decoding, self._put, self._most_fps)) > 0:
+                    self._stop.wait(min(wait, _LOOK)) if between.running else self._keyframes.wait(_LOOK)
+                else:
+                    error = ""
+            except Exception as failure:  # the session continues with the last frame
+                line = f"the decoder failed, holding the last frame: {first_line(failure, 200)}"
+                if line != error:
+                    log.warning(line)
+                error = line
+                self._stop.wait(_RETRY)
+
+    def _note_prompt(self) -> None:
+        """Note when another prompt was asked for."""
+        wanted = shown_text(self._store.snapshot().values)
+        if wanted != self._wanted:
+            self._wanted_at = self._clock() if self._wanted else self._wanted_at
+            self._wanted = wanted
+
+
+class _Between:
+    """The in-between thread's own state."""
+
+    def __init__(self, frame_params: Mailbox[FrameParams], clock: Callable[[], float]) -> None:
+        self._frame_params, self._clock = frame_params, clock
+        self.reset()
+
+    def reset(self) -> None:
+        self._inbetweens, self._decoder = Inbetweens(), InbetweenDecoder()
+        self._extrapolator = FrameParamsExtrapolator()
+        self._due = 0.0
+        self._took = 0.0
+
+    @property
+    def running(self) -> bool:
+        return self._inbetweens.keyframe is not None
+
+    def step(
+        self, keyframe: Keyframe | None, decoding: threading.Lock, put: Callable[[Frame], None], most_fps: float
+    ) -> float:
+        """Take a keyframe, and decode an in-between if one is due: seconds to wait otherwise."""
+        now, params = self._clock(), self._frame_params.latest()
+        fresh = params if params is not self._extrapolator.newest else None
+        moment = self._extrapolator.next(fresh, now)
+        if moment is None:
+            return _LOOK
+        if keyframe is not None:
+            self._inbetweens.take(keyframe, moment)
+        if not self.running:
+            return _LOOK
+        if (wait := self._due - now) > 0:
+            return wait
+        fps = min(most_fps, max(DECODER_SHARE / self._took, LEAST_FPS)) if self._took else most_fps
+        self._due = max(self._due, now - 1 / fps) + 1 / fps
+        with decoding:
+            frame = self._decoder.decode(self._inbetweens.at(moment))
+        self._took += (self._decoder.took - self._took) * (0.1 if self._took else 1.0)
+        put(frame)
+        return 0.0
