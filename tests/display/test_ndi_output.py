@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from fakes.clips import numbered
 
+from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.ndi_output import BRIGHT, DARK, NdiOutput, with_alpha
 from tpos_live.display.output import Output
+from tpos_live.display.output_transform import OutputTransform
 from tpos_live.runtime.outputs import PAUSES, ExtraOutputs
 
 RECEIVER = Path(__file__).parent.parent / "fakes" / "ndi_receiver.py"
@@ -49,7 +51,8 @@ def wait(happened, seconds: float = 30.0) -> None:
 @pytest.mark.own_process
 @pytest.mark.parametrize("keyed", [False, True])
 def test_every_frame_arrives_in_order(loopback: None, keyed: bool) -> None:
-    output = NdiOutput(f"frames {keyed}", keyed=lambda: keyed)
+    lower = OutputTransform("a", ParameterStore().snapshot, view=OutputView((0.0, 0.5, 1.0, 1.0)))
+    output = NdiOutput(f"frames {keyed}", lambda: keyed, lower if keyed else None)
     assert output.is_available() == ""
     output.open((128, 64), 15.0)
     assert not output.wants(time.perf_counter())  # nothing is read back from the GPU for nobody
@@ -66,7 +69,12 @@ def test_every_frame_arrives_in_order(loopback: None, keyed: bool) -> None:
     output.close()
     first = found["numbers"][0]
     assert found["numbers"] == list(range(first, first + 40)) and first < 10
-    assert found["dropped"] == 0 and found["size"] == [128, 64] and output.error == "" and output.dropped == 0
+    assert (
+        found["dropped"] == 0
+        and found["size"] == [128, 32 if keyed else 64]
+        and output.error == ""
+        and output.dropped == 0
+    )
     assert found["alpha"] == [255] if not keyed else found["alpha"][0] < 120 and found["alpha"][-1] > 240
 
 

@@ -15,7 +15,7 @@ from images import flat
 from test_video import frames_of, sound_of
 
 from tpos_live.audio.source import Chunk
-from tpos_live.core.output_names import masked, parse_output
+from tpos_live.core.output_names import OutputSpec, masked, parse_output
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings
 from tpos_live.core.settings_file import SettingsError
@@ -149,7 +149,7 @@ def test_keys_are_never_shown(text: str, shown: str) -> None:
     [("C:\\show.mp4", "file"), ("/a/b.MKV", "file"), ("RTMP://h/a/k", "rtmp"), ("udp://[::1]:9", "udp")],
 )
 def test_outputs_are_told_apart(text: str, kind: str) -> None:
-    assert parse_output(text) == (kind, text)
+    assert parse_output(text) == [OutputSpec(kind, text)]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from urllib.parse import urlsplit
+
+from tpos_live.core.output_view import OutputView, split_view
 
 STREAMS = ("rtmp", "rtmps", "udp")
 VIDEO = (".mp4", ".m4v", ".mkv")
@@ -11,10 +14,36 @@ VIDEO = (".mp4", ".m4v", ".mkv")
 FORMS = "ndi:NAME, rtmp://HOST/APP/KEY, rtmps://…, udp://HOST:PORT or FILE.mp4 (.mkv)"
 
 
-def parse_output(text: str) -> tuple[str, str]:
-    """Kind and name of an output: "ndi:stage" is ("ndi", "stage"), "a.mp4" is ("file", "a.mp4"), a stream is its scheme
-    and the whole address. Raises ValueError with what is wrong, without the stream's key."""
-    text = text.strip()
+@dataclass(frozen=True)
+class OutputSpec:
+    """One output. kind: "ndi", "file" or the scheme of a stream. address: name, path, or the whole address."""
+
+    kind: str
+    address: str
+    view: OutputView = field(default_factory=OutputView)
+
+    @property
+    def name(self) -> str:
+        """For messages, status and test card: without the stream's key."""
+        return f"ndi:{self.address}" if self.kind == "ndi" else masked(self.address)
+
+
+def parse_output(text: str) -> list[OutputSpec]:
+    """The outputs of an entry: one, or with tile= one for each part, of the NDI names "wall 1", "wall 2" …
+
+    Raises ValueError with what is wrong, without the stream's key.
+    """
+    name, view, tiles = split_view(text.strip())
+    kind, address = _kind(name)
+    if tiles == (1, 1):
+        return [OutputSpec(kind, address, view)]
+    if kind != "ndi":
+        raise ValueError(f"tile= is for NDI, which has a name for each part; take crop= for {masked(name)}")
+    return [OutputSpec(kind, f"{address} {n}", part) for n, part in enumerate(view.tile(*tiles), 1)]
+
+
+def _kind(text: str) -> tuple[str, str]:
+    """Kind and address of an output without its view."""
     kind, _, name = text.partition(":")
     kind = kind.lower()
     if kind == "ndi" and name.strip():

@@ -19,7 +19,7 @@ from tpos_live.display.audio_track import AudioTrack, TimedFrames
 from tpos_live.display.av_writer import AvWriter
 from tpos_live.display.encoder_presets import EncoderController
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.overlay import no_overlay
+from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.pacing import FrameGrid, Meter
 from tpos_live.display.video import fit
 from tpos_live.display.waiting_audio import WaitingAudio
@@ -63,12 +63,12 @@ class EncodedOutput:
         *,
         rate: int = RATE,
         clock: Callable[[], float] = time.perf_counter,
-        overlay: Callable[[np.ndarray], np.ndarray] = no_overlay,
+        transform: FrameTransform | None = None,
     ) -> None:
-        """name: for messages. clock: that of the timestamps. overlay: draws over each frame."""
+        """name: for messages. clock: that of the timestamps. transform: of each frame."""
         self.name, self.fps, self.error = name, fps, ""
         self._size = self._other = (0, 0)
-        self._rate, self._clock, self._overlay = rate, clock, overlay
+        self._rate, self._clock, self._transform = rate, clock, transform or FrameTransform()
         self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps, name)
         self._frames: TimedFrames = deque()
         self._source = self._drawn = np.zeros((0, 0, 3), np.uint8)
@@ -144,7 +144,7 @@ class EncodedOutput:
             self.fps = fps
             self._track, self._steps = AudioTrack(fps, self._rate), EncoderController(fps, self.name)
             self._grid = FrameGrid(fps)
-        writer = self._new_writer(size)
+        writer = self._new_writer(self._transform.size(size))
         self._size = self._other = size
         self._thread = threading.Thread(target=self._run, args=(writer,), name=self.name, daemon=True)
         self._thread.start()
@@ -240,9 +240,9 @@ class EncodedOutput:
         return True
 
     def _ready_frame(self, pixels: np.ndarray) -> np.ndarray:
-        """Fitted, with the overlay; the same array for a frame that repeats, which is not converted again."""
+        """Fitted and transformed; the same array for a frame that repeats, which is not converted again."""
         if pixels is not self._source:
-            self._source, self._drawn = pixels, self._overlay(self._fitted(pixels))
+            self._source, self._drawn = pixels, self._transform(self._fitted(pixels))
         return self._drawn
 
     def _fitted(self, pixels: np.ndarray) -> np.ndarray:

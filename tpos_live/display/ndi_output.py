@@ -16,7 +16,7 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.optional_library import optional_library
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.overlay import no_overlay
+from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.pacing import FrameGrid
 from tpos_live.display.video import fit
 
@@ -53,12 +53,12 @@ class NdiOutput:
         self,
         name: str,
         keyed: Callable[[], bool] = lambda: False,
-        overlay: Callable[[np.ndarray], np.ndarray] = no_overlay,
+        transform: FrameTransform | None = None,
     ) -> None:
         """name: of the source, as receivers list it behind the machine's. keyed: whether dark places are transparent
-        (see `with_alpha`); asked for each frame. overlay: draws over each frame."""
+        (see `with_alpha`); asked for each frame. transform: of each frame."""
         self.name, self.error = f"ndi:{name}", ""
-        self._source, self._keyed, self._overlay = name, keyed, overlay
+        self._source, self._keyed, self._transform = name, keyed, transform or FrameTransform()
         self._frames: Mailbox[np.ndarray] = Mailbox()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -107,7 +107,7 @@ class NdiOutput:
     def _run(self, size: tuple[int, int], fps: float) -> None:
         try:
             frame = optional_library("cyndilib.video_frame", "ndi").VideoSendFrame()
-            frame.set_resolution(*size)
+            frame.set_resolution(*self._transform.size(size))
             frame.set_frame_rate(Fraction(fps).limit_denominator(1001))
             frame.set_fourcc(optional_library("cyndilib.wrapper.ndi_structs", "ndi").FourCC.RGBA)
             sender = optional_library("cyndilib.sender", "ndi").Sender(self._source, clock_video=False)
@@ -119,7 +119,7 @@ class NdiOutput:
                         continue
                     if (pixels.shape[1], pixels.shape[0]) != size:
                         pixels = fit(pixels, size)
-                    sender.write_video(with_alpha(self._overlay(pixels), self._keyed()).ravel())
+                    sender.write_video(with_alpha(self._transform(pixels), self._keyed()).ravel())
                     self.sent += 1
         except Exception as error:  # whatever the runtime says; the show goes on without this output
             self.error = f"{self.name}: {first_line(error, 120)}"

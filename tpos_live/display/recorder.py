@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from tpos_live.audio.source import RATE
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import VIDEO
@@ -17,7 +15,7 @@ from tpos_live.display.disk_watch import DiskWatch
 from tpos_live.display.encoded_output import CRF, EncodedOutput
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import check_output
-from tpos_live.display.overlay import no_overlay
+from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.video import VideoWriter
 
 log = logging.getLogger(__name__)
@@ -36,10 +34,10 @@ class Recorder(EncodedOutput):
         rate: int = RATE,
         clock: Callable[[], float] = time.perf_counter,
         disk: DiskWatch | None = None,
-        overlay: Callable[[np.ndarray], np.ndarray] = no_overlay,
+        transform: FrameTransform | None = None,
     ) -> None:
         """fixed_size: see `Output`. The others: see `EncodedOutput`."""
-        super().__init__(name, fps, rate=rate, clock=clock, overlay=overlay)
+        super().__init__(name, fps, rate=rate, clock=clock, transform=transform)
         self.fixed_size = fixed_size
         self.disk = disk or DiskWatch()
         self._wanted = Path(path)

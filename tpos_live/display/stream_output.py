@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from tpos_live.core.output_names import masked
 from tpos_live.display.encoded_output import CRF, EncodedOutput
-from tpos_live.display.overlay import no_overlay
+from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.stream_writer import StreamWriter
 
 
@@ -21,11 +19,11 @@ class StreamOutput(EncodedOutput):
         fps: float = 30.0,
         *,
         kbits: int = 6000,
-        overlay: Callable[[np.ndarray], np.ndarray] = no_overlay,
+        transform: FrameTransform | None = None,
     ) -> None:
-        """url: see `parse_output`; it is shown without the key. kbits: limit of the image's kbit/s. overlay:
-        draws over each frame."""
-        super().__init__(masked(url), fps, overlay=overlay)
+        """url: see `parse_output`; it is shown without the key. kbits: limit of the image's kbit/s. transform: of
+        each frame."""
+        super().__init__(masked(url), fps, transform=transform)
         self._url, self._kbits = url, kbits
         self._writer: StreamWriter | None = None
 

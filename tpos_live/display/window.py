@@ -19,7 +19,7 @@ from tpos_live.display.errors import DisplayError
 from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator
 from tpos_live.display.keyboard import describe_layout, physical_keys
 from tpos_live.display.output import Output
-from tpos_live.display.overlay import Overlay
+from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.pacing import Pacer, ShownMeter
 from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screens import Screens
@@ -67,7 +67,7 @@ class DisplayWindow:
         display (EGL), for tests."""
         self.outputs: list[Output] = []
         """Receivers of the composed frames; open them first. The frame size is fixed meanwhile."""
-        self.overlay: Overlay | None = None
+        self.overlay: OutputTransform | None = None
         """Drawn over the frame on the window; other outputs have their own."""
         self.closing = False
         self.shown: DisplayFrame | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyglet
 
-from tpos_live.display.overlay import Overlay
+from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.patch import Patch
 
 
@@ -17,7 +17,7 @@ class WindowOverlay:
         self._sprite: pyglet.sprite.Sprite | None = None
         self._at = (0, 0)
 
-    def draw(self, overlay: Overlay, window: tuple[int, int]) -> None:
+    def draw(self, overlay: OutputTransform, window: tuple[int, int]) -> None:
         """On the window of (width, height) pixels."""
         patch = overlay.patch(window)
         if patch is not self._shown or self._at != window:

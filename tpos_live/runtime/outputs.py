@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tpos_live.audio.source import Chunk
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.output_names import masked, parse_output
+from tpos_live.core.output_names import OutputSpec, parse_output
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.settings import OutputSettings
 from tpos_live.display.encoded_output import EncodedOutput
@@ -17,7 +17,7 @@ from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import Logo
 from tpos_live.display.ndi_output import NdiOutput
 from tpos_live.display.output import Output
-from tpos_live.display.overlay import Overlay
+from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.recorder import Recorder
 from tpos_live.display.stream_output import StreamOutput
 
@@ -33,19 +33,21 @@ Running = NdiOutput | EncodedOutput
 
 @dataclass
 class _Place:
-    """An output of the settings; `running` while it takes frames. name: for messages. failures: in a row. moment: when
-    it was opened, or is to be tried again."""
+    """An output of the settings; `running` while it takes frames. failures: in a row. moment: when it was opened, or is
+    to be tried again."""
 
-    kind: str
-    address: str
-    name: str
+    spec: OutputSpec
     running: Running | None = None
     failures: int = 0
     moment: float = -1.0
 
     @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
     def pause(self) -> float:
-        stream = self.kind not in ("ndi", "file")
+        stream = self.spec.kind not in ("ndi", "file")
         return PAUSES[0 if stream else min(self.failures, len(PAUSES) - 1)]
 
 
@@ -54,7 +56,7 @@ class ExtraOutputs:
     thread, and `line` may be read from anywhere."""
 
     def __init__(self, settings: OutputSettings, snapshot: Callable[[], Snapshot], logo: Logo | None = None) -> None:
-        self._places = [_Place(*parse_output(text), masked(text)) for text in settings.to]
+        self._places = [_Place(spec) for text in settings.to for spec in parse_output(text)]
         self._settings, self._snapshot, self._logo = settings, snapshot, logo
 
     @property
@@ -109,12 +111,13 @@ class ExtraOutputs:
         outputs.append(output)
 
     def _new(self, place: _Place) -> Running:
-        overlay = Overlay(place.name, self._snapshot, self._logo)
-        if place.kind == "ndi":
-            return NdiOutput(place.address, lambda: self._snapshot()["out.alpha"] == "luma", overlay)
-        if place.kind == "file":
-            return Recorder(Path(place.address), name=place.name, fixed_size=False, overlay=overlay)
-        return StreamOutput(place.address, kbits=self._settings.bitrate, overlay=overlay)
+        spec = place.spec
+        transform = OutputTransform(spec.name, self._snapshot, self._logo, spec.view)
+        if spec.kind == "ndi":
+            return NdiOutput(spec.address, lambda: self._snapshot()["out.alpha"] == "luma", transform)
+        if spec.kind == "file":
+            return Recorder(Path(spec.address), name=spec.name, fixed_size=False, transform=transform)
+        return StreamOutput(spec.address, kbits=self._settings.bitrate, transform=transform)
 
     def _fail(self, place: _Place, now: float, why: str) -> None:
         place.running = None

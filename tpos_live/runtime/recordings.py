@@ -7,12 +7,9 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.messages import NOTICE
@@ -24,7 +21,7 @@ from tpos_live.display.encoded_output import PATIENCE
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output import Output
 from tpos_live.display.output_file import check_folder, check_output
-from tpos_live.display.overlay import no_overlay
+from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.recorder import Recorder
 from tpos_live.runtime.spare_folder import FolderSearch
 
@@ -62,14 +59,14 @@ class Recordings:
         *,
         spare: str = "",
         usage: DiskUsage = shutil.disk_usage,
-        overlay: Callable[[np.ndarray], np.ndarray] = no_overlay,
+        transform: FrameTransform | None = None,
     ) -> None:
         """first: file of the first recording, "" = named after the time. folder: for files without a name. spare:
         folder where a recording goes on when its disk is full or gone, "" = the user's home. usage: of a folder's disk.
-        overlay: draws over each frame.
+        transform: of each frame.
         """
         self._first, self._folder, self._fps = first, Path(folder or "."), fps
-        self._spare, self._usage, self._overlay = Path(spare or "~").expanduser(), usage, overlay
+        self._spare, self._usage, self._transform = Path(spare or "~").expanduser(), usage, transform
         self._path = Path()
         self._search: FolderSearch | None = None
         self._recorder: Recorder | None = None
@@ -115,7 +112,7 @@ class Recordings:
         return self._open(path, size, outputs)
 
     def _open(self, path: Path, size: tuple[int, int], outputs: list[Output]) -> bool:
-        recorder = Recorder(path, self._fps, disk=DiskWatch(self._usage), overlay=self._overlay)
+        recorder = Recorder(path, self._fps, disk=DiskWatch(self._usage), transform=self._transform)
         try:
             if reason := recorder.is_available():
                 raise DisplayError(reason)

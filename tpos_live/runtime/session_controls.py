@@ -24,7 +24,7 @@ from tpos_live.core.settings import OutputSettings, RecordSettings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import open_logo
 from tpos_live.display.output import Output
-from tpos_live.display.overlay import Overlay
+from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.still_image import save_image
 from tpos_live.runtime.outputs import ExtraOutputs
 from tpos_live.runtime.recordings import Recordings
@@ -64,10 +64,10 @@ class SessionControls:
         logo, why = open_logo(output.logo)
         if why:
             log.warning(f"{why}; the show goes on without it")
-        self.overlay = Overlay("window", store.snapshot, logo)
+        self.overlay = OutputTransform("window", store.snapshot, logo)
         """For the window."""
-        drawn = Overlay("recording", store.snapshot, logo if record.logo else None, card=False)
-        self.recordings = Recordings(record.file, record.folder, record.fps, spare=record.spare, overlay=drawn)
+        drawn = OutputTransform("recording", store.snapshot, logo if record.logo else None, card=False)
+        self.recordings = Recordings(record.file, record.folder, record.fps, spare=record.spare, transform=drawn)
         self.outputs = ExtraOutputs(output, store.snapshot, logo)
         self._closing: list[threading.Thread] = []
         snapshot = store.snapshot()

@@ -14,11 +14,13 @@ from test_video import frames_of
 from test_window import stage
 
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.output_names import parse_output
+from tpos_live.core.output_view import MIRRORS, TURNS, Mirror, OutputView
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings, RecordSettings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import Logo, LogoPlace
-from tpos_live.display.overlay import Overlay
+from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.patch import Patch
 from tpos_live.display.test_card import make_test_card
 from tpos_live.runtime.outputs import ExtraOutputs
@@ -89,16 +91,16 @@ def test_a_card_shows_its_edges_and_is_of_its_output(size: tuple[int, int]) -> N
 
 def test_blackout_hides_all_and_the_master_fader_nothing(logo: Path) -> None:
     store, pixels = ParameterStore(), flat(0, SIZE)
-    overlay = Overlay("window", store.snapshot, Logo(logo))
+    overlay = OutputTransform("window", store.snapshot, Logo(logo))
     store.update({"out.level": 0.0, "out.logo.size": 0.5})
     assert red(overlay(pixels)).sum() == pytest.approx(45 * 45, rel=0.1)
     assert overlay.patch(SIZE) is overlay.patch(SIZE)
     store.set("out.logo.opacity", 0.0)
-    assert overlay(pixels) is pixels
+    assert np.shares_memory(overlay(pixels), pixels)
     store.set("out.testcard", True)
     assert np.array_equal(overlay(pixels), make_test_card(SIZE, "window").pixels[..., :3])
     store.set("out.blackout", True)
-    assert overlay(pixels) is pixels
+    assert np.shares_memory(overlay(pixels), pixels)
 
 
 @pytest.mark.parametrize("logo_recorded", [False, True])
@@ -140,7 +142,7 @@ def test_each_output_gets_a_card_of_its_own(tmp_path: Path) -> None:
 def test_the_window_shows_them_and_the_composed_frame_has_none(logo: Path) -> None:
     store = ParameterStore()
     with stage("window", store, [FrameParams()]) as (made, frames):
-        made.overlay = Overlay("window", store.snapshot, Logo(logo))
+        made.overlay = OutputTransform("window", store.snapshot, Logo(logo))
         store.update({"out.logo.size": 0.4, "out.logo.y": 0.0, "out.messages": "off"})
         frames.put(frame(flat(90), 0, 1.0))
         made.step(2.0)
@@ -156,3 +158,52 @@ def test_the_window_shows_them_and_the_composed_frame_has_none(logo: Path) -> No
         store.set("out.blackout", True)
         made.step(2.3)
         assert made.read_window().max() == 0
+
+
+@pytest.mark.parametrize("mirror", MIRRORS)
+@pytest.mark.parametrize("rotate", TURNS)
+@pytest.mark.parametrize("card", [False, True])
+def test_a_part_of_the_frame_leaves_mirrored_and_turned(mirror: Mirror, rotate: int, card: bool) -> None:
+    store, pixels = ParameterStore(), field(2, SIZE)
+    store.set("out.testcard", card)
+    view = OutputView((0.25, 0.5, 0.75, 1.0), mirror, rotate)
+    transform = OutputTransform("ndi:left", store.snapshot, None, view)
+    found = transform(pixels)
+    assert (found.shape[1], found.shape[0]) == transform.size(SIZE)
+    wanted = make_test_card((160, 90), "ndi:left").pixels[..., :3] if card else pixels[90:, 80:240]
+    image = Image.fromarray(wanted)
+    if mirror in ("horizontal", "both"):
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if mirror in ("vertical", "both"):
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    assert np.array_equal(found, np.asarray(image.rotate(-rotate, expand=True)))
+
+
+def test_gamma_and_black_level_keep_white_and_blackout(logo: Path) -> None:
+    store = ParameterStore()
+    transform = OutputTransform("a", store.snapshot, None, OutputView(gamma=2.0, black=0.1))
+    levels = [int(transform(flat(value))[0, 0, 0]) for value in range(256)]
+    assert levels[0] == 26 and levels[255] == 255 and sorted(levels) == levels and levels[64] > 128
+    store.set("out.blackout", True)
+    assert transform(flat(0)).max() == 0
+
+
+def test_a_logo_crosses_the_tiles_of_a_wall(logo: Path) -> None:
+    store, pixels = ParameterStore(), flat(0, SIZE)
+    store.update({"out.logo.x": 0.5, "out.logo.y": 0.5, "out.logo.size": 1.0})
+    parts = [
+        OutputTransform(spec.name, store.snapshot, Logo(logo), spec.view)(pixels)
+        for spec in parse_output("ndi:wall tile=2x2")
+    ]
+    rows = [np.concatenate(parts[:2], 1), np.concatenate(parts[2:], 1)]
+    assert np.array_equal(np.concatenate(rows, 0), OutputTransform("a", store.snapshot, Logo(logo))(pixels))
+    assert all(red(part).any() for part in parts)
+
+
+def test_a_file_gets_its_part_turned(tmp_path: Path) -> None:
+    outputs, file = [], tmp_path / "left.mp4"  # type: ignore[var-annotated]
+    extra = ExtraOutputs(OutputSettings(to=[f"{file} crop=0,0,0.5,1 rotate=90"]), ParameterStore().snapshot)
+    extra.look(1.0, (160, 90), outputs)
+    feed(outputs[0], 0.5)
+    extra.close(outputs)
+    assert frames_of(file)[5][1].shape == (80, 90, 3)

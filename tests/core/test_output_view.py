@@ -1,0 +1,60 @@
+"""The words behind an output's name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tpos_live.core.output_names import OutputSpec, parse_output
+from tpos_live.core.output_view import MOST_TILES, OutputView, split_view
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1921, 1081), (101, 67)])
+@pytest.mark.parametrize("tiles", [(2, 1), (3, 2), (1, 7), (4, 4)])
+@pytest.mark.parametrize("rotate", [0, 90])
+def test_tiles_cover_every_pixel_once(size: tuple[int, int], tiles: tuple[int, int], rotate: int) -> None:
+    covered = np.zeros((size[1], size[0]), int)
+    specs = parse_output(f"ndi:wall rotate={rotate} tile={tiles[0]}x{tiles[1]}")
+    for spec in specs:
+        left, top, right, bottom = spec.view.box(size)
+        covered[top:bottom, left:right] += 1
+        sides = (right - left, bottom - top)
+        assert spec.view.size(size) == (sides[::-1] if rotate else sides)
+    assert (covered == 1).all()
+    assert [spec.address for spec in specs] == [f"wall {n}" for n in range(1, tiles[0] * tiles[1] + 1)]
+
+
+def test_words_are_read_from_the_end_in_any_order() -> None:
+    words = "mirror=both black=0.05 crop=0.1,0.2,0.5,1 rotate=270 gamma=1.2"
+    view = OutputView((0.1, 0.2, 0.5, 1.0), "both", 270, 1.2, 0.05)
+    assert parse_output(f"ndi:my stage  {words}") == [OutputSpec("ndi", "my stage", view)]
+    assert parse_output(f"my show.mp4 {words}") == [OutputSpec("file", "my show.mp4", view)]
+    assert parse_output(f"rtmp://h/a/k {words}")[0].name == "rtmp://h/a/***"
+    assert parse_output("ndi:stage") == [OutputSpec("ndi", "stage")]
+
+
+def test_tiles_lie_within_the_crop() -> None:
+    left, right = parse_output("ndi:wall crop=0.5,0,1,1 tile=2x1")
+    assert left.view.crop == (0.5, 0, 0.75, 1) and right.view.crop == (0.75, 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["crop=0,0,1", "crop=0.5,0,0.5,1", "crop=0,0,2,1", "crop=nan,0,1,1", "crop=", "tile=0x1", "tile=2", "tile=5x5",
+     "mirror=left", "rotate=45", "gamma=0", "gamma=nan", "gamma=a", "black=1", "size=3", "crop=0,0,1,1 crop=0,0,1,1"],
+)  # fmt: skip
+def test_bad_words_are_one_line(words: str) -> None:
+    assert MOST_TILES < 5 * 5
+    with pytest.raises(ValueError, match="crop=LEFT") as caught:
+        split_view(f"ndi:stage {words}")
+    assert "\n" not in str(caught.value)
+
+
+def test_only_ndi_has_names_for_tiles() -> None:
+    with pytest.raises(ValueError, match="crop=") as caught:
+        parse_output("rtmp://host/app/a_key tile=2x1")
+    assert "a_key" not in str(caught.value)
+
+
+def test_a_part_has_two_pixels_at_least() -> None:
+    assert OutputView((0.999, 0.0, 1.0, 0.001)).box((64, 64)) == (62, 0, 64, 2)

@@ -1,0 +1,103 @@
+"""What an output makes of the composed frames: logo, its part of them, test card, turned, gamma."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tpos_live.core.output_view import OutputView
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.display.logo import Logo, LogoPlace
+from tpos_live.display.patch import Patch
+from tpos_live.display.test_card import make_test_card
+
+
+class FrameTransform:
+    """Leaves the frames as they are."""
+
+    def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) of what leaves, for frames of (width, height)."""
+        return size
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """A frame, uint8 [height, width, 3], as it leaves: the same array, or another one."""
+        return pixels
+
+
+class OutputTransform(FrameTransform):
+    """For one output: the logo on the whole frame, then the output's part of it, or the test card in place of both;
+    then mirrored, turned, with gamma and black level. In blackout all is black; the master fader does not
+    dim logo and card.
+
+    Thread contract: one thread calls.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        snapshot: Callable[[], Snapshot],
+        logo: Logo | None = None,
+        view: OutputView | None = None,
+        *,
+        card: bool = True,
+    ) -> None:
+        """name: on the test card. card: whether this output shows it."""
+        self._name, self._snapshot, self._logo, self._card = name, snapshot, logo, card
+        self._view = view or OutputView()
+        self._levels = _levels(self._view)
+        self._made: tuple[LogoPlace, tuple[int, int]] | None = None
+        self._patch: Patch | None = None
+
+    def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return self._view.size(size)
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        left, top, right, bottom = self._view.box((pixels.shape[1], pixels.shape[0]))
+        card = self.card((right - left, bottom - top))
+        if card is not None:
+            pixels = card.pixels[..., :3]
+        else:
+            logo = self.logo((pixels.shape[1], pixels.shape[0]))
+            pixels = pixels if logo is None else logo.over(pixels)
+            pixels = pixels[top:bottom, left:right]
+        if self._levels is not None and not self._snapshot()["out.blackout"]:
+            pixels = np.take(self._levels, pixels)
+        return _turned(pixels, self._view)
+
+    def patch(self, size: tuple[int, int]) -> Patch | None:
+        """What is drawn over a whole frame of (width, height), None for nothing; the same object while it stays the
+        same."""
+        return self.card(size) or self.logo(size)
+
+    def card(self, size: tuple[int, int]) -> Patch | None:
+        """The test card, if it is to be shown."""
+        snapshot = self._snapshot()
+        shown = self._card and snapshot["out.testcard"] and not snapshot["out.blackout"]
+        return make_test_card(size, self._name) if shown else None
+
+    def logo(self, size: tuple[int, int]) -> Patch | None:
+        """The logo, if it is to be shown."""
+        snapshot = self._snapshot()
+        if self._logo is None or snapshot["out.blackout"]:
+            return None
+        wanted = LogoPlace.of(snapshot), size
+        if wanted != self._made:
+            self._made, self._patch = wanted, self._logo.patch(*wanted)
+        return self._patch
+
+
+def _levels(view: OutputView) -> np.ndarray | None:
+    """uint8 [256]: the value that leaves for each value, None for the same one."""
+    if view.gamma == 1.0 and view.black == 0.0:
+        return None
+    values = (np.arange(256) / 255) ** (1 / view.gamma)
+    return np.rint(255 * (view.black + (1 - view.black) * values)).astype(np.uint8)
+
+
+def _turned(pixels: np.ndarray, view: OutputView) -> np.ndarray:
+    if view.mirror in ("horizontal", "both"):
+        pixels = pixels[:, ::-1]
+    if view.mirror in ("vertical", "both"):
+        pixels = pixels[::-1]
+    return np.rot90(pixels, -view.rotate // 90) if view.rotate else pixels
