@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.keyframes.keyframe import Keyframe
@@ -16,16 +17,16 @@ FIRST_INTERVAL = 1.0
 """Seconds between keyframes that are expected before two have come."""
 LONGER = 1.2
 """A way is planned for this times the usual interval, so that the next keyframe comes before its end."""
-STEADY = 0.1
+STEADY = 0.3
 """Share of the speed that does not follow the modulation's."""
-ACCENT = 2.0
-"""Exponent on the modulation's speed: keyframes move less far than frames would, and more of it is left to a kick."""
-FASTEST = 8.0
+FASTEST = 4.0
 """Most that a push speeds the motion up, against its mean."""
 MEAN_OF = 1.5
 """Time constant in seconds of that mean."""
 SLOWING = 0.9
 """Share of the way from which on it slows down, in case the next keyframe is late: it is not seen to stop."""
+MARGIN = 4
+"""A latent is mirrored beyond its edges by its shorter side over this, before it is shifted."""
 _LEAST_SPEED = 1e-3
 
 
@@ -55,6 +56,7 @@ class Inbetweens:
         self._start_pan = 0.0, 0.0
         self._morph: Morph | None = None
         self._shift: Shift | None = None
+        self._sides = 0, 0
         self.share = 1.0
         """How much of the way to the newest keyframe is done."""
         self.interval = 0.0
@@ -116,7 +118,7 @@ class Inbetweens:
         passed = 0.0 if last is None else params.time - last.time
         if last is None or passed <= 0:
             return
-        speed = (abs(params.noise_position - last.noise_position) / passed) ** ACCENT
+        speed = abs(params.noise_position - last.noise_position) / passed
         first = self._mean_speed == 0.0
         self._mean_speed += (speed - self._mean_speed) * (1.0 if first else -math.expm1(-passed / MEAN_OF))
         follows = min(speed / self._mean_speed, FASTEST) if self._mean_speed > _LEAST_SPEED else 1.0
@@ -128,12 +130,16 @@ class Inbetweens:
             self.share += rate * passed
 
     def _moved(self, latent: torch.Tensor, right: float, up: float) -> torch.Tensor:
-        """A latent shifted to the right and upwards, in widths and heights."""
+        """A latent shifted to the right and upwards, in widths and heights; what enters at an edge is mirrored."""
         if not right and not up:
             return latent
         height, width = latent.shape[2:]
-        if self._shift is None:
-            self._shift = Shift(height, width)
-        spectrum = torch.fft.rfft2(latent[0], norm="ortho")
-        self._shift.turn(spectrum, *self._shift.pixels(right, up))
-        return torch.fft.irfft2(spectrum, s=(height, width), norm="ortho")[None]
+        margin = max(min(height, width) // MARGIN, 1)
+        wide = F.pad(latent, (margin,) * 4, mode="reflect")
+        sides = wide.shape[2], wide.shape[3]
+        if self._shift is None or self._sides != sides:
+            self._shift, self._sides = Shift(*sides), sides
+        spectrum = torch.fft.rfft2(wide[0], norm="ortho")
+        self._shift.turn(spectrum, right * width, -up * height)
+        moved = torch.fft.irfft2(spectrum, s=sides, norm="ortho")[None]
+        return moved[..., margin:-margin, margin:-margin]
