@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -9,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from fakes.messages import heard_messages
+from safetensors.torch import save_file
 
 from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
 from tpos_live.core.errors import EngineError
@@ -70,21 +74,61 @@ def test_an_engine_is_loaded_and_generates(turbo_folder: Path) -> None:
     session.wait(lambda: not any(thread.name == "render" for thread in threading.enumerate()))
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_an_engine_that_cannot_be_loaded_is_an_error_for_the_session(
-    turbo_folder: Path, tmp_path: Path, damage: str
-) -> None:
-    folder = tmp_path / "engine"
-    if damage == "cut":
-        shutil.copytree(turbo_folder, folder)
-        weights = next((folder / "unet").glob("*.safetensors"))
-        weights.write_bytes(weights.read_bytes()[:-100])
-    with Session(settings_of(folder)).loader as loader:
+def test_an_engine_that_is_not_there_is_an_error_for_the_session(tmp_path: Path) -> None:
+    with Session(settings_of(tmp_path / "engine")).loader as loader:
         end = time.monotonic() + 30
         while loader.alive and time.monotonic() < end:
             time.sleep(0.01)
         assert isinstance(loader.error, EngineError) and "\n" not in str(loader.error)
-        assert str(folder) in str(loader.error) and loader.renderer is None and not loader.ready.is_set()
+        assert str(tmp_path / "engine") in str(loader.error) and loader.renderer is None and not loader.ready.is_set()
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"),
+    [
+        ("cut", "damaged weights"),
+        ("pickle", "which can run code"),
+        ("lora", "made for Stable Diffusion XL; choose a LoRA for this engine"),
+        ("file", "cut.safetensors: damaged or cut off"),
+    ],
+)
+def test_a_live_show_goes_on_with_the_engine_in_the_box(
+    turbo_folder: Path, flow_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, word: str
+) -> None:
+    """One that is there, but cannot be used: a line with the remedy, in the log and in the status."""
+    shutil.copytree(flow_folder, tmp_path / "box" / "ember")
+    monkeypatch.setattr("tpos_live.diffusion.hub.resolve._engines", lambda: tmp_path / "box")
+    monkeypatch.setattr(Pipeline, "improve", lambda _pipeline: None)
+    folder = Path(shutil.copytree(turbo_folder, tmp_path / "engine"))
+    weights = next((folder / "unet").glob("*.safetensors"))
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "pickle":
+        weights.rename(weights.with_suffix(".bin"))
+    elif damage == "lora":
+        key = "lora_unet_down_blocks_9_attentions_0_transformer_blocks_0_attn2_to_k"
+        save_file({f"{key}.lora_down.weight": torch.ones(1, 2048)}, folder / "x.safetensors")
+        (folder / "tpos_live.json").write_text(json.dumps({"loras": [{"file": "x.safetensors"}]}))
+    else:
+        folder = tmp_path / "cut.safetensors"
+        folder.write_bytes(weights.read_bytes()[:-100])
+    session = Session(settings_of(folder))
+    with heard_messages() as heard, session.loader as loader:
+        session.wait(lambda: session.frames.latest() is not None)
+        status = session.status_registry.status()
+        assert loader.error is None and status.state == "running" and status.engine == "Tiny flow"
+        assert word in status.fallback_reason and "\n" not in status.fallback_reason
+    assert sum(word in line for line in heard) == 1 and heard[0].startswith("engine: Ember on the CPU (")
+
+
+@pytest.mark.parametrize("name", ["cut.safetensors", "engine"])
+def test_a_render_does_not_go_on_with_another_engine(turbo_folder: Path, tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(turbo_folder, tmp_path / "engine"))
+    weights = next((folder / "unet").glob("*.safetensors"))
+    (tmp_path / "cut.safetensors").write_bytes(weights.read_bytes()[:-100])
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(EngineError, match="damaged"), Pipeline(settings_of(tmp_path / name), live=False):
+        pass
 
 
 def test_leaving_does_not_wait_for_an_engine_that_is_loading(

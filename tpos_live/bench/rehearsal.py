@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 from tpos_live.bench.findings import Finding, print_findings
-from tpos_live.core.errors import first_line
+from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.paths import cache_dir
 from tpos_live.core.settings import Settings
@@ -100,6 +100,9 @@ def observe(settings: Settings, seconds: float) -> Rehearsal:
     with handling(keep), stop_signals() as stop, LiveSession(settings, stop=stop, page=True) as session:
         click.echo("loading the engine …", err=True)
         first_frame = session.run_until_first_frame()
+        pipeline = session.engine_loader.pipeline
+        if pipeline is not None and pipeline.refused:
+            raise EngineError(pipeline.refused)
         session.run_until_fastest_backend()
         start = time.perf_counter() + SETTLING
         click.echo(f"trying the show for {seconds:g} s …", err=True)

@@ -96,7 +96,7 @@ class EngineLoader:
             )
             if self._left.is_set():
                 return
-            log.info(pipeline.message)
+            log.log(logging.WARNING if pipeline.refused else logging.INFO, pipeline.message)
             self.pipeline = pipeline
             renderer = self._start(pipeline)
         except Exception as error:

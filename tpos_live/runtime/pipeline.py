@@ -20,7 +20,7 @@ from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
 from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_rewriter import PromptRewriter
 from tpos_live.conditioning.vocabulary import load_vocabulary, offered_scenes
-from tpos_live.core.errors import first_line
+from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.network import is_loopback
@@ -81,6 +81,8 @@ class Pipeline:
         self.encoder, self._why = (encoder, "") if encoder else open_encoder()
         self.message = ""
         """Which engine was chosen and why, and why not the trained encoder; one line each."""
+        self.refused = ""
+        """Why the chosen engine is not used, one line with the remedy; "" where it is."""
         self.source: LiveSource | OfflineSource = (
             LiveSource(self._refused_source, live_opener) if live else OfflineSource(open_scene_or_source)
         )
@@ -89,17 +91,23 @@ class Pipeline:
         """Scenes that the engine draws, for the director; None for all."""
 
     def __enter__(self) -> Self:
-        """Raises EngineError."""
+        """Raises EngineError. A live show goes on with the built-in engine where the chosen one is there, but cannot be
+        used: a damaged file, a LoRA for another engine, too little memory on the card."""
         chosen = self._settings.engine
-        path, reason = resolve_engine(chosen.name)
         self._stack.enter_context(self.source)
-        self.message = "\n".join(filter(None, (reason, self._why)))
+        path = Path(chosen.name).expanduser()
         try:
+            path, reason = resolve_engine(chosen.name)
+            self.message = "\n".join(filter(None, (reason, self._why)))
             self._build(path, parse_size(chosen.size), chosen.accelerator)
         except Exception as error:
-            if classify_failure(error) is not FailureKind.MEMORY:
+            if classify_failure(error) is FailureKind.MEMORY:
+                self.refused = f"{path.name} does not fit into the card's memory"
+            elif self._live and isinstance(error, EngineError) and chosen.name and path.exists():
+                self.refused = first_line(error, 400)
+            else:
                 raise
-            self._build_built_in(f"{path.name} does not fit into the card's memory")
+            self._build_built_in(self.refused)
         return self
 
     def _build(self, path: Path, size: tuple[int, int], backend: str, device: str | None = None) -> None:
