@@ -355,6 +355,7 @@ def _output() -> Iterator[Parameter]:
     yield Parameter("out.logo.size", _F, 0.15, "height of the logo, as a share of the image's", 0.01, 1)
     text = "opacity of the logo; blackout hides it, the master fader does not dim it"
     yield Parameter("out.logo.opacity", _F, 1.0, text, 0, 1)
+    yield from _window()
     yield Parameter("out.snapshot", _X, False, "save the image as PNG")
     yield Parameter("out.acknowledge", _X, False, "remove the message that a recording was lost")
 
@@ -364,6 +365,26 @@ def _engine() -> Iterator[Parameter]:
     yield Parameter("engine.mode", _C, "frames", text, choices=("frames", "keyframes"))
     text = "most keyframes per second; 0 is no limit, and one per second in `render`"
     yield Parameter("engine.keyframes", _F, 0.0, text, 0, 30, "1/s")
+
+
+def _window() -> Iterator[Parameter]:
+    mirrors = ("off", "horizontal", "vertical", "both")
+    yield Parameter("out.window.mirror", _C, "off", "mirror the window's image", choices=mirrors)
+    text = "turn the window's image clockwise: right 90, half 180, left 270 degrees"
+    yield Parameter("out.window.rotate", _C, "off", text, choices=("off", "right", "half", "left"))
+    for side in ("left", "top", "right", "bottom"):
+        text = f"share of the image that the window leaves out at the {side}"
+        yield Parameter(f"out.window.crop.{side}", _F, 0.0, text, 0, 0.99)
+    for corner in ("top_left", "top_right", "bottom_right", "bottom_left"):
+        for axis, way in (("x", "to the right"), ("y", "down")):
+            text = f"corner pin: {corner.replace('_', ' ')} corner {way}, as a share of the window"
+            yield Parameter(f"out.window.corner.{corner}.{axis}", _F, 0.0, text, -0.5, 0.5)
+    for side in ("left", "top", "right", "bottom"):
+        text = f"soft edge at the {side}: its width, as a share of the window's image"
+        yield Parameter(f"out.window.edge.{side}", _F, 0.0, text, 0, 0.5)
+    yield Parameter("out.window.gamma", _F, 1.0, "above 1 the middle of the window's image is brighter", 0.2, 5)
+    text = "level of black in the window, for projectors that overlap; blackout stays black"
+    yield Parameter("out.window.black", _F, 0.0, text, 0, 0.5)
 
 
 def _show() -> Iterator[Parameter]:

@@ -152,6 +152,11 @@ class GlCompositor:
             if bloom:
                 old.bloom_map.bind(4)
 
+    @property
+    def composed(self) -> Texture:
+        """The composed frame."""
+        return self._target
+
     def show(self, window: tuple[int, int]) -> None:
         """Draw the composed frame on the window of (width, height) pixels, aspect kept."""
         scale = min(window[0] / self.size[0], window[1] / self.size[1])

@@ -110,7 +110,7 @@ class Reader:
         return pixels
 
 
-_UNITS = {"image": 0, "newest": 0, "noise": 1, "bloom_new": 2, "oldest": 3, "bloom_old": 4, "turbulence": 5}
+_UNITS = {"image": 0, "newest": 0, "noise": 1, "bloom_new": 2, "oldest": 3, "bloom_old": 4, "turbulence": 5, "over": 1}
 
 
 def make_program(fragment: str) -> ShaderProgram:

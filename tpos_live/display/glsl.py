@@ -34,6 +34,44 @@ void main() {
 }
 """
 
+PRESENT = """#version 330 core
+// The composed frame on the window (window_view.py): its matrices place and turn; boxes: left, top, width, height.
+uniform sampler2D image;
+uniform sampler2D over;
+uniform vec2 window;
+uniform mat3 place;
+uniform mat3 turn;
+uniform vec4 part;
+uniform vec4 over_box;
+uniform vec4 edges;
+uniform float gamma;
+uniform float black;
+out vec4 colour;
+bool outside(vec2 at) {
+    return any(lessThan(at, vec2(0.0))) || any(greaterThan(at, vec2(1.0)));
+}
+void main() {
+    vec3 shown = place * vec3(gl_FragCoord.x / window.x, 1.0 - gl_FragCoord.y / window.y, 1.0);
+    vec2 at = shown.xy / shown.z;
+    colour = vec4(0.0, 0.0, 0.0, 1.0);
+    if (shown.z <= 0.0 || outside(at)) return;
+    vec2 inframe = part.xy + part.zw * (turn * vec3(at, 1.0)).xy;
+    vec3 light = textureLod(image, inframe, 0.0).rgb;
+    vec2 above = (inframe - over_box.xy) / over_box.zw;
+    if (!outside(above)) {
+        vec4 drawn = textureLod(over, above, 0.0);
+        light = light * (1.0 - drawn.a) + drawn.rgb;
+    }
+    // The soft edges of two images that overlap add up to 1 in linear light.
+    vec4 near = clamp(vec4(at, 1.0 - at) / max(edges, vec4(1e-6)), 0.0, 1.0);
+    vec4 smooth_near = near * near * (3.0 - 2.0 * near);
+    float soft = smooth_near.x * smooth_near.y * smooth_near.z * smooth_near.w;
+    light = pow(light, vec3(gamma)) * pow(soft, 1.0 / 2.2);
+    float lift = soft < 1.0 ? 0.0 : black;  // where images overlap there is black enough
+    colour.rgb = lift + (1.0 - lift) * light;
+}
+"""
+
 _COMPOSE = """
 uniform sampler2D newest;
 uniform sampler2D noise;

@@ -24,6 +24,7 @@ from tpos_live.display.pacing import Pacer, ShownMeter
 from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screens import Screens
 from tpos_live.display.seamless import leave_unpainted
+from tpos_live.display.window_view import PLAIN, WindowView
 
 TITLE = "tpos-live output"
 WAITING = 0.1
@@ -99,7 +100,7 @@ class DisplayWindow:
 
         from tpos_live.display.gl_compositor import GlCompositor, is_software, renderer_name
         from tpos_live.display.hud import INK, Caption, Hud
-        from tpos_live.display.window_overlay import WindowOverlay
+        from tpos_live.display.window_presenter import WindowPresenter
 
         self._key = key
         self.renderer = renderer_name()
@@ -108,7 +109,7 @@ class DisplayWindow:
         try:
             self._window.switch_to()
             self._compositor = GlCompositor()
-            self._window_overlay = WindowOverlay()
+            self._presenter = WindowPresenter()
             self._hud, self._message, self._notice = Hud(), Caption(), Caption(15, INK, panel=False)
         except BaseException:
             self._window.close()
@@ -156,18 +157,17 @@ class DisplayWindow:
         params = self._frame_params()
         self._heard_at = params.heard_at
         display_frame = self.shown = self.interpolator.display_frame(now, params, snapshot)
-        window = self._window.get_framebuffer_size()
+        window, view = self._window.get_framebuffer_size(), WindowView.of(snapshot)
         if not any(output.fixed_size for output in self.outputs) or self._composed_size == (0, 0):
-            self._composed_size = (max(window[0], 1), max(window[1], 1))
+            width, height = view.frame_size(window)
+            self._composed_size = (max(width, 1), max(height, 1))
         self._compositor.compose(
             display_frame.postfx, display_frame.newest, display_frame.previous, self._composed_size
         )
-        self._compositor.show(window)
+        self._present(view, window, display_frame.postfx.blackout)
         self._feed_outputs(now)
         if status.message != self._said:
             self._said, self._said_at = status.message, now
-        if self.overlay is not None:
-            self._window_overlay.draw(self.overlay, window)
         self._write(status, snapshot, display_frame, window, now)
 
     @property
@@ -212,6 +212,12 @@ class DisplayWindow:
         if hud:
             self._hud.draw(status, self.meter.fps, window, now)
 
+    def _present(self, view: WindowView, window: tuple[int, int], blackout: bool) -> None:
+        if view == PLAIN:
+            self._compositor.show(window)
+        if view != PLAIN or (self.overlay is not None and self.overlay.patch(self._composed_size) is not None):
+            self._presenter.draw(self._compositor.composed, view, self.overlay, window, blackout)
+
     def _feed_outputs(self, now: float) -> None:
         if not self.outputs:
             self._compositor.drop_reads()
@@ -238,7 +244,7 @@ class DisplayWindow:
         self.continues = None
         leave_unpainted(self._window)
         self._window.set_visible(True)
-        self._compositor.show(self._window.get_framebuffer_size())
+        self._present(WindowView.of(self._snapshot()), self._window.get_framebuffer_size(), False)
 
     def _new_pacer(self) -> Pacer:
         try:
