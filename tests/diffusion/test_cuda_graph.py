@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from fakes.tiny_engine import make_tiny_engine
-from test_steady import grown
 
 from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import NotReady
@@ -90,13 +89,6 @@ def test_the_generator_draws_the_same_frames(request: pytest.FixtureRequest, nam
         ]
     for one, other in zip(frames["eager"], frames["cuda-graph"], strict=True):
         assert np.abs(one.astype(int) - other).max() <= 3 and one.std() > 0
-
-
-@pytest.mark.slow
-def test_frames_leave_nothing_behind(turbo: Engine) -> None:
-    noise, _last, _fresh, tokens, _without = inputs(turbo)
-    whole, plan = CapturedPipeline(BackendRequest(turbo, SIZE, 81), *networks(turbo)), turbo.schedule.plan(1)
-    assert grown(lambda _: whole.draw(SamplerInputs(plan, noise, tokens)), 20, 200) < 50_000
 
 
 def test_another_image_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
