@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from tpos_live.audio.source import RATE
@@ -135,16 +137,22 @@ def room(stereo: Signal, noise: np.random.Generator, decay: float) -> Signal:
     return echo
 
 
-def loudness(stereo: Signal) -> float:
-    """Integrated loudness of float [n, 2] at 48 kHz in LUFS (ITU-R BS.1770-4, with both gates)."""
-    frequency = np.exp(-2j * np.pi * np.fft.rfftfreq(len(stereo), 1 / RATE) / RATE)
+@lru_cache(maxsize=1)
+def _k_weighting(count: int) -> np.ndarray:
+    """BS.1770's filter on the spectrum of `count` samples: complex [count // 2 + 1]."""
+    frequency = np.exp(-2j * np.pi * np.fft.rfftfreq(count, 1 / RATE) / RATE)
     gain = np.ones(len(frequency), complex)
     for top, bottom in (
         ((1.53512485958697, -2.69169618940638, 1.19839281085285), (1.0, -1.69065929318241, 0.73248077421585)),
         ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621)),
     ):
         gain *= np.polyval(top[::-1], frequency) / np.polyval(bottom[::-1], frequency)
-    weighted = np.fft.irfft(np.fft.rfft(stereo, axis=0) * gain[:, None], len(stereo), axis=0)
+    return gain
+
+
+def loudness(stereo: Signal) -> float:
+    """Integrated loudness of float [n, 2] at 48 kHz in LUFS (ITU-R BS.1770-4, with both gates)."""
+    weighted = np.fft.irfft(np.fft.rfft(stereo, axis=0) * _k_weighting(len(stereo))[:, None], len(stereo), axis=0)
     energy = np.concatenate([[0.0], np.cumsum((weighted**2).sum(axis=1))])
     block, hop = round(0.4 * RATE), round(0.1 * RATE)
     starts = np.arange(0, len(stereo) - block + 1, hop)
@@ -164,5 +172,8 @@ def mastered(stereo: Signal, target: float, ceiling: float) -> Signal:
         loud = np.abs(stereo) * gain
         over = np.maximum(loud - knee, 0) / (ceiling - knee)
         out = np.sign(stereo) * np.where(loud > knee, knee + (ceiling - knee) * np.tanh(over), loud)
-        gain *= 10 ** ((target - loudness(out)) / 20)
+        missing = target - loudness(out)
+        if abs(missing) < 0.001:
+            break
+        gain *= 10 ** (missing / 20)
     return out
