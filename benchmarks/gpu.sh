@@ -75,7 +75,7 @@ if [ -z "${TINY:-}" ]; then
     part "live LoRAs" 40 "$python" benchmarks/live_lora.py
     part "to the screen" 20 "$python" benchmarks/to_screen.py
 fi
-bench "eager" 40 eager "$few" --no-baselines
+if [ "$plain" != eager ]; then bench "eager" 40 eager "$few" --no-baselines; fi
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'not measured: %s\n' "${failed[@]}" >&2
     exit 1

@@ -142,6 +142,7 @@ def show(engine: Path, sound: Path, cache: str) -> subprocess.Popen[str]:
     soundfile.write(sound, np.zeros((48_000 * 5, 1)), 48_000)
     command = [sys.executable, "-m", "tpos_live", "--headless", "--engine", str(engine), "--audio", str(sound)]
     command += ["--loop", "--mute", "--osc-port", "0", "--no-web", "--seconds", "120", "--fps-cap", "10"]
+    command += ["--threads", "1"]
     environment = {**os.environ, "XDG_CACHE_HOME": cache}
     environment.pop("TPOS_LIVE_CACHE", None)
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)

@@ -28,8 +28,9 @@ from tpos_live.audio.demo import DEMO
 from tpos_live.core.show_file import read_show
 
 TITLE = "tpos-live output"
-EAGER = ("--accelerator", "eager")
-"""One test prepares a faster backend meanwhile, as a show does by itself; it takes a core, and the others need none."""
+EAGER = ("--accelerator", "eager", "--threads", "1")
+"""One test has the threads that a show takes by itself, and prepares a faster backend meanwhile. Other tests need the
+second core, and threads that wait for each other beside them cost much more than they save."""
 
 
 class Watcher:

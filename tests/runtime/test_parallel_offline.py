@@ -103,7 +103,7 @@ def test_a_worker_that_cannot_go_on_is_one_line(engine: Path) -> None:
 def test_workers_end_with_a_render_that_is_killed(engine: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sound(60.0), RATE)
     command = [sys.executable, "-m", "tpos_live", "render", "a.wav", "-o", "a.mp4", "--workers", "2"]
-    command += ["--engine", str(engine), "--accelerator", "eager", "--resolution", "64x64"]
+    command += ["--engine", str(engine), "--accelerator", "eager", "--threads", "1", "--resolution", "64x64"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     end, crew = time.monotonic() + 120, []
     try:

@@ -240,7 +240,7 @@ def test_what_cannot_be_recorded_is_said_before_the_show(
     check_recording(RecordSettings(file="a.mp4"), "song.mp4")
 
 
-SMALL = ("--headless", "--osc-port", "0", "--no-web", "--size", "64", "--accelerator", "eager")
+SMALL = ("--headless", "--osc-port", "0", "--no-web", "--size", "64", "--accelerator", "eager", "--threads", "1")
 """Options of a show that takes little."""
 
 
