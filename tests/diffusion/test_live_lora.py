@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fakes.compile_once import compiler
 from fakes.tools import require_tool
 from safetensors.torch import save_file
 
@@ -301,9 +302,12 @@ def check_backends(generator: FrameGenerator, backends: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_kernels_see_the_new_weights(
+    small: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """The kernels that PyTorch's compiler really makes."""
     require_tool("g++")
+    monkeypatch.setenv("CXX", str(compiler(tmp_path_factory)))
     monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path / "cache")
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
@@ -312,7 +316,7 @@ def test_compiled_kernels_see_the_new_weights(small: Engine, tmp_path: Path, mon
     description = json.loads((folder / "tpos_live.json").read_text())
     (folder / "tpos_live.json").write_text(json.dumps(description | {"loras": [{"file": FILES[0], "live": True}]}))
     engine = load_engine(folder, "cpu")
-    generator = FrameGenerator(engine, engine.metadata.size, "eager", GeneratorOptions(threads=1))
+    generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     better = prepare_better("compile", generator.request)
     assert better is not None
     check_backends(generator, {"eager": generator.backend, "compile": better})

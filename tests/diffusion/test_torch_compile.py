@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes.compile_once import compiler
 from fakes.tools import require_tool
 
 from tpos_live.conditioning.conditioning import Conditioning
@@ -85,11 +86,11 @@ def test_a_failed_compilation_is_one_line(turbo: Engine, cache: Path, monkeypatc
     assert "\n" not in str(caught.value) and choose("compile", BackendRequest(turbo, SIZE, 81)).name == "eager"
 
 
-def check_a_show(engine: Engine, better: CompiledBackend) -> None:
+def check_a_show(engine: Engine, better: CompiledBackend, size: tuple[int, int]) -> None:
     """Eager's pictures, from another thread than the loader's, and nothing compiled meanwhile."""
     from torch._dynamo.utils import counters
 
-    generator = FrameGenerator(engine, SMALL, "eager", GeneratorOptions(threads=1))
+    generator = FrameGenerator(engine, size, "eager", GeneratorOptions(threads=1))
     states = engine.encode("blue sea")
     tokens = torch.cat([states, states.new_zeros(generator.prompt_length - len(states), states.shape[1])])
     frames: dict[str, list[np.ndarray]] = {}
@@ -115,7 +116,7 @@ def check_a_show(engine: Engine, better: CompiledBackend) -> None:
 
     # What was not compiled for goes one by one and is the same.
     latents, times, rows = (
-        torch.randn(3, 4, 8, 8),
+        torch.randn(3, *engine.latent_shape(size)[1:]),
         torch.tensor([900.0, 500.0, 20.0]),
         torch.randn(3, generator.request.sequence_length, 32),
     )
@@ -133,18 +134,21 @@ def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, mon
     request = BackendRequest(small, SMALL, 81, threads=1)
     made, eager = torch_compile.make(request, cache / "place")
     assert verify_captured(made, eager, request) > 60 and made.torch_threads == 1
-    check_a_show(small, made)
+    check_a_show(small, made, SMALL)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_it_draws_eagers_frames_and_never_compiles_in_a_show(small: Engine, cache: Path) -> None:
+def test_it_draws_eagers_frames_and_never_compiles_in_a_show(
+    small: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     require_tool("g++")
-    generator = FrameGenerator(small, SMALL, "compile", GeneratorOptions(threads=1))
+    monkeypatch.setenv("CXX", str(compiler(tmp_path_factory)))
+    generator = FrameGenerator(small, SIZE, "compile", GeneratorOptions(threads=1))
     assert generator.backend.name == "eager" and "not compiled yet" in generator.backend.fallback_reason
     better = prepare_better("compile", generator.request)
     assert isinstance(better, CompiledBackend) and better.torch_threads == 1
     facts = json.loads((torch_compile.folder(generator.request) / torch_compile.CACHE.sidecar).read_text())
     assert facts["parity_db"] >= MIN_PSNR
-    check_a_show(small, better)
+    check_a_show(small, better, SIZE)
     assert choose("compile", generator.request).name == "compile"

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from fakes.forked import run
 from PIL import Image
 
 from tpos_live.audio.files import AudioClip
@@ -28,11 +29,6 @@ from tpos_live.training.synth.sound_effects import make
 
 TOLD = ("engine:", "tpos-live: seed ", "tpos-live: control page: ")
 """Beginnings of the lines that a show begins with."""
-
-
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tpos_live", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=170, cwd=cwd, check=False)
 
 
 def beat(seconds: float, bpm: float = 120.0) -> np.ndarray:

@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from fakes.forked import run
 from fakes.full_disk import full_disk
 
 from tpos_live.core.messages import terminal_messages
@@ -254,14 +255,12 @@ def test_a_start_that_fails_keeps_the_file_of_last_night(tmp_path: Path) -> None
     (tmp_path / "tonight.mp4").write_text("good")
     for arguments, word in ((["--device", "nosuchmic"], "input"), (["--audio", "text.wav"], "text.wav")):
         (tmp_path / "text.wav").write_text("this is no sound")
-        process = show(*arguments, "--record", "tonight.mp4", cwd=tmp_path)
-        _out, errors = process.communicate(timeout=100)
-        assert process.returncode == 1 and word in errors and "Traceback" not in errors, errors
+        ended = run(*arguments, "--record", "tonight.mp4", *SMALL, cwd=tmp_path)
+        assert ended.returncode == 1 and word in ended.stderr and "Traceback" not in ended.stderr, ended.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.wav", "tonight.mp4"]
     assert (tmp_path / "tonight.mp4").read_text() == "good"
-    process = show("--audio", "text.wav", "--record", ".", cwd=tmp_path)
-    _out, errors = process.communicate(timeout=100)
-    assert process.returncode == 1 and "is a folder" in errors
+    ended = run("--audio", "text.wav", "--record", ".", *SMALL, cwd=tmp_path)
+    assert ended.returncode == 1 and "is a folder" in ended.stderr
 
 
 _FULL = """

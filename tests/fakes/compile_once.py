@@ -1,0 +1,59 @@
+"""A C++ compiler that compiles each file once a test run, and after that copies what came of it.
+
+PyTorch's compiler makes the same kernels for the same small networks in several tests, each with an empty cache folder
+of its own, and a C++ compiler takes a second and more for every one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+FOLDER = "TPOS_TEST_COMPILED"
+
+
+def compiler(factory: pytest.TempPathFactory) -> Path:
+    """The compiler's path, for CXX: the same in all processes of a test run, for it is in the names of headers that are
+    compiled ahead."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    kept = base / "compiled"
+    kept.mkdir(exist_ok=True)
+    script = kept / "g++"
+    if not script.exists():
+        part = script.with_suffix(f".{os.getpid()}")
+        part.write_text(f'#!/bin/sh\n{FOLDER}="{kept}" exec "{sys.executable}" -IS "{Path(__file__)}" "$@"\n')
+        part.chmod(0o755)
+        part.rename(script)
+    return script
+
+
+def main(arguments: list[str]) -> None:
+    """Stand in for g++, which gets what cannot be kept as it is."""
+    out = Path(arguments[arguments.index("-o") + 1]) if "-o" in arguments else None
+    sources = [Path(word) for word in arguments if word.endswith(".cpp")]
+    if out is None or len(sources) != 1 or "-c" in arguments:
+        os.execvp("g++", ["g++", *arguments])
+    own = {str(out), str(sources[0])}
+    words = "\0".join(word for word in arguments if word not in own).encode()
+    kept = Path(os.environ[FOLDER]) / hashlib.sha256(words + sources[0].read_bytes()).hexdigest()
+    if not kept.exists():
+        status = os.spawnvp(os.P_WAIT, "g++", ["g++", *arguments])
+        if status or not out.exists():
+            raise SystemExit(status)
+        part = kept.with_suffix(f".{os.getpid()}")
+        shutil.copy(out, part)
+        part.rename(kept)
+    else:
+        shutil.copy(kept, out)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
