@@ -12,6 +12,7 @@ from fakes.tiny_engine import make_tiny_engine
 from test_generator import START, moment, prompt
 from test_steady import MOST, grown
 
+from tpos_live.bench.overhead import NullBackend
 from tpos_live.conditioning.conditioning import Conditioning, EditDirections
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.backends import cuda_graph
@@ -312,8 +313,10 @@ def test_a_backend_of_one_row_draws_the_same_and_it_is_said_once(flow: Engine, m
 
 @pytest.mark.slow
 def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
-    """Semantic guidance with as many sounds as there may be, at two steps."""
+    """Semantic guidance with as many sounds as there may be, at two steps; all but the networks, which another test
+    counts (`test_steady`)."""
     generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
+    generator.use(NullBackend(1))
     led = toward(flow, generator, "fire", "bell", "rain")
     assert len(led.prompt_embeds) == MAX_EDITS
     tokens, snapshot = prompt(flow, generator), ParameterStore({"steps": 2}).snapshot()
