@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the fast tests; those that start servers, windows and shows come last, or first where two processes run."""
+    """Mark the fast tests; those that start servers, windows and shows come last, or first in several processes."""
     fast.mark(items)
     if workers.in_worker(config):
         workers.sort(items, fast.HEAVY)

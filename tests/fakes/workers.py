@@ -1,8 +1,9 @@
-"""The suite shared out between two processes (pytest-xdist).
+"""The suite shared out between three processes (pytest-xdist).
 
 Displays, sound servers and whole shows take real time and wait for most of it. They come first, on the process that
-gets the first half of the list; the other one computes meanwhile, and at the end takes what is left of the first half
-from its tail. So no two of them run at once, unless nothing else is left.
+gets the first third of the list; the other two compute meanwhile, with a lower priority, and at the end take what is
+left of the first third from its tail. So no two of those tests run at once, unless nothing else is left; and two cores
+have work while one of them waits.
 """
 
 from __future__ import annotations
@@ -15,18 +16,21 @@ import pytest
 REAL_TIME = ("display", "audio", "own_process")
 """Markers of tests that watch a clock while they wait; the other heavy ones come after them."""
 _WORKER = "PYTEST_XDIST_WORKER"
-NICE = 5
-"""What other tests give way by: three quarters of a core that both want go to the show under test."""
+PROCESSES = 3
+NICE = 10
+"""What other tests give way by: nine tenths of a core that both want go to the show under test."""
 
 
 def choose(config: pytest.Config) -> None:
-    """Take two processes for the whole suite, unless the command line says how many."""
+    """Take PROCESSES for the whole suite, unless the command line says how many."""
     if not config.pluginmanager.hasplugin("xdist") or _WORKER in os.environ:
         return  # A worker comes here, too, and so does a pytest that a test starts.
     option = config.option
     one = option.usepdb or option.collectonly or option.write_slow_tests or _cores() < 2
     if config.args_source is not config.ArgsSource.ARGS and option.numprocesses is None and not one:
-        option.numprocesses, option.dist = 2, "worksteal"
+        option.numprocesses, option.dist = PROCESSES, "worksteal"
+        # Threads of PyTorch that wait for each other must not keep a core from another process.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def in_worker(config: pytest.Config) -> bool:
