@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +47,39 @@ def test_values_of_commands_come_back() -> None:
             amf.decode(amf.encode("publish", 5.0)[:length])
         except ValueError as error:
             assert "cut off" in str(error)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """Of a server that this process trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate, and is not installed")
+    key, made = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run(["openssl", "req", "-x509", *kind, *names, "-keyout", key, "-out", made], check=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    return context
+
+
+def test_a_stream_goes_over_tls_to_a_server_that_is_trusted_and_to_no_other(
+    certificate: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    black = np.zeros((64, 64, 3), np.uint8)
+    with RtmpServer("good", certificate) as server, StreamWriter(server.url, (64, 64), 30, live=True) as writer:
+        for _ in range(30):
+            writer.write_frame(black)
+            writer.write_sound(np.zeros((1600, 2), np.float32))
+        end = time.monotonic() + 10
+        while sum(kind == VIDEO for kind, _ in server.received) < 20 and time.monotonic() < end:
+            time.sleep(0.01)
+    assert sum(kind == VIDEO for kind, _ in server.received) >= 20
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with RtmpServer("good", certificate) as server, pytest.raises(DisplayError, match="certificate") as caught:
+        StreamWriter(server.url, (64, 64), 30).__enter__()
+    assert "\n" not in str(caught.value)
 
 
 def test_tags_of_flv_become_messages_with_the_key_in_the_command() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from typing import Self
 
@@ -15,8 +16,8 @@ class RtmpServer:
     """kind: "good", "refusing" (the key), "silent" (after accepting), "other" (another protocol), "stalling" (when the
     stream begins). A context manager."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, tls: ssl.SSLContext | None = None) -> None:
+        self.kind, self._tls = kind, tls
         self.received: list[tuple[int, bytes]] = []
         """(type, payload) of each message."""
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -25,7 +26,8 @@ class RtmpServer:
 
     @property
     def url(self) -> str:
-        return f"rtmp://127.0.0.1:{self._socket.getsockname()[1]}/live/a_key"
+        scheme = "rtmps" if self._tls is not None else "rtmp"
+        return f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}/live/a_key"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -37,7 +39,7 @@ class RtmpServer:
         self._thread.join(10)
 
     def _serve(self) -> None:
-        with contextlib.suppress(OSError), self._socket.accept()[0] as client:
+        with contextlib.suppress(OSError), self._accept() as client:
             client.settimeout(0.05)
             if self.kind == "silent":
                 self._ended.wait(10)
@@ -46,6 +48,10 @@ class RtmpServer:
                 self._ended.wait(10)
             else:
                 self._speak(client)
+
+    def _accept(self) -> socket.socket:
+        client = self._socket.accept()[0]
+        return client if self._tls is None else self._tls.wrap_socket(client, server_side=True)
 
     def _speak(self, client: socket.socket) -> None:
         reader, hello = ChunkReader(), b""

@@ -7,7 +7,6 @@ freeze the show for minutes.
 from __future__ import annotations
 
 import os
-import select
 import socket
 import ssl
 from typing import Any
@@ -147,8 +146,16 @@ class RtmpConnection:
 
     def _look(self) -> None:
         """Take what the server has sent, without waiting."""
-        while getattr(self._socket, "pending", int)() or select.select([self._socket], [], [], 0)[0]:
-            self._take(self._receive())
+        data = b""
+        self._socket.settimeout(0.0)  # not `select`: what TLS receives may be nothing for us
+        try:
+            while True:
+                data += self._receive()
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        finally:
+            self._socket.settimeout(STALLED)
+        self._take(data)
         while self._commands:
             self._status()
 
