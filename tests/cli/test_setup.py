@@ -15,7 +15,7 @@ from tpos_live.bench.findings import Finding
 from tpos_live.cli.machine import Machine, SdTurbo, Sound, Window, install_command, probe_machine
 from tpos_live.cli.machine_findings import machine_findings
 from tpos_live.cli.main import cli
-from tpos_live.cli.setup import run_setup
+from tpos_live.cli.setup import run_command, run_setup
 from tpos_live.cli.setup_steps import Step, setup_steps
 from tpos_live.diffusion.cuda import diagnosis
 from tpos_live.diffusion.cuda.diagnosis import Card, TorchBuild, nvidia_cards
@@ -68,7 +68,10 @@ def step(machine: Machine, topic: str) -> Step:
         (replace(BESIDE, cards=(replace(RTX, memory_gb=4.0),)), ["torch", "sd-turbo", "compile"]),
         (replace(BESIDE, environment_gb=3.0), ["torch"]),
         (replace(BESIDE, engines_gb=1.0), ["torch", "sd-turbo"]),
-        (replace(LAPTOP, graphics=("Intel", "NVIDIA")), []),
+        (replace(LAPTOP, graphics=("Intel", "NVIDIA")), ["intel"]),
+        (replace(LAPTOP, graphics=("Intel",)), ["intel"]),
+        (replace(LAPTOP, graphics=("Intel",), openvino=("GPU (Iris)",)), []),
+        (replace(STUDIO, graphics=("Intel", "NVIDIA")), []),
         (replace(LAPTOP, torch=TorchBuild("2.12.0+rocm7.2", rocm="7.2", device="Radeon")), ["sd-turbo", "compile"]),
         (replace(LAPTOP, sound=Sound("PortAudio is missing")), ["sound"]),
         (replace(MAC, sound=Sound("PortAudio is missing")), ["sound"]),
@@ -110,6 +113,8 @@ def test_what_a_machine_needs_in_order(machine: Machine, steps: list[str]) -> No
         (replace(BESIDE, cards=(replace(RTX, memory_gb=4.0),)), "memory", None, "4 GB: close other programs"),
         (replace(LAPTOP, graphics=("NVIDIA",)), "gpu", None, "without NVIDIA's driver: install driver 580 or newer"),
         (replace(LAPTOP, graphics=("AMD",)), "gpu", None, "whl/rocm7.2, which is not tested"),
+        (replace(LAPTOP, graphics=("Intel",)), "gpu", None, "Intel graphics are not used: OpenVINO finds no driver"),
+        (replace(LAPTOP, openvino=("GPU (Iris)",)), "gpu", None, "OpenVINO finds GPU (Iris): timed at the first start"),
         (replace(LAPTOP, torch=TorchBuild("2", rocm="7.2", device="Radeon")), "gpu", None, "Radeon by ROCm"),
         (replace(LAPTOP, sound=Sound("PortAudio is missing")), "sound", None, "PortAudio is missing"),
         (replace(LAPTOP, sound=Sound()), "sound", None, "no input: connect one, or use --audio FILE"),
@@ -144,6 +149,8 @@ def test_what_is_said_of_a_machine(machine: Machine, topic: str, ok: bool | None
         (replace(LAPTOP, sound=Sound("x"), manager="pacman"), "sound", "sudo pacman -S portaudio", ""),
         (replace(LAPTOP, sound=Sound("x"), manager="zypper"), "sound", "sudo zypper install libportaudio2", ""),
         (replace(LAPTOP, sound=Sound("x"), manager=""), "sound", "portaudio with the system's package manager", ""),
+        (replace(LAPTOP, graphics=("Intel",)), "intel", "sudo apt install intel-opencl-icd", ""),
+        (replace(LAPTOP, graphics=("Intel",), manager=""), "intel", "install Intel's compute runtime with the", ""),
         (replace(LAPTOP, window=Window(missing=("GL", "EGL"))), "window", "install libgl1 libgl1-mesa-dri libegl1", ""),
         (replace(LAPTOP, manager="pacman", window=Window(missing=("GL", "EGL"))), "window", "sudo pacman -S mesa", ""),
         (replace(LAPTOP, window=Window(missing=("fontconfig", "freetype"))), "window", "libfontconfig1 libfr", ""),
@@ -237,6 +244,14 @@ def test_a_step_that_fails_ends_it_and_the_next_call_goes_on(capsys: pytest.Capt
     assert "sd-turbo was not done; run `tpos-live setup` again" in capsys.readouterr().err
     bench.fails, bench.asked = "", []
     assert bench.setup("sd-turbo", "compile") == 0 and bench.asked == ["sd-turbo", "compile"]
+
+
+def test_a_command_is_run_and_its_end_is_known(capfd: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run_command([sys.executable, "-c", "import os, sys; sys.exit(os.environ['PIP_RESUME_RETRIES'] != '20')"]) == 0
+    )
+    assert run_command([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+    assert run_command(["/no/such/program"]) == 1 and "/no/such/program" in capfd.readouterr().err
 
 
 def test_a_broken_window_is_a_fault_of_the_main_job() -> None:

@@ -60,8 +60,9 @@ class SdTurbo:
 @dataclass(frozen=True)
 class Machine:
     """system: sys.platform. manager: of MANAGERS, "" = none of them. pip: the words of the command that installs into
-    this Python. graphics: makers of the graphics chips, where the system lists them. environment_gb, engines_gb: free
-    space in GB where Python's packages and where the engines are."""
+    this Python. graphics: makers of the graphics chips, where the system lists them. openvino: devices that OpenVINO
+    finds beside the CPU, as in "GPU (Intel Iris Xe)". environment_gb, engines_gb: free space in GB where Python's
+    packages and where the engines are."""
 
     system: str = "linux"
     processor: str = "x86_64"
@@ -69,6 +70,7 @@ class Machine:
     pip: tuple[str, ...] = ("pip", "install")
     cards: tuple[Card, ...] = ()
     graphics: tuple[str, ...] = ()
+    openvino: tuple[str, ...] = ()
     torch: TorchBuild = field(default_factory=TorchBuild)
     sound: Sound = Sound()
     window: Window = Window()
@@ -82,7 +84,7 @@ def probe_machine() -> Machine:
     """Look at this machine; takes some seconds. Never fails: what cannot be found out stays empty."""
     from tpos_live.core.paths import engines_dir
 
-    torch, sd_turbo = _torch_in_a_child()
+    torch, sd_turbo, openvino = _libraries_in_a_child()
     return Machine(
         system=sys.platform,
         processor=platform.machine().lower(),
@@ -90,6 +92,7 @@ def probe_machine() -> Machine:
         pip=install_command(),
         cards=tuple(nvidia_cards()),
         graphics=_graphics(),
+        openvino=openvino,
         torch=torch,
         sound=probe_sound(),
         window=probe_window(),
@@ -146,15 +149,24 @@ def probe_sd_turbo(torch: TorchBuild) -> SdTurbo:
     return SdTurbo("fetched", compiled, why, size)
 
 
-def _torch_in_a_child() -> tuple[TorchBuild, SdTurbo]:
+def probe_openvino() -> list[str]:
+    """What OpenVINO can run on beside the CPU."""
+    import openvino
+
+    from tpos_live.diffusion.backends.openvino_device import list_devices
+
+    return [f"{device} ({name})" for device, name in list_devices(openvino.Core()).items() if device != "CPU"]
+
+
+def _libraries_in_a_child() -> tuple[TorchBuild, SdTurbo, tuple[str, ...]]:
     """Windows replaces no library that a process has loaded, and setup may replace torch."""
     command = [sys.executable, "-m", "tpos_live.cli.machine"]
     try:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_PATIENCE)
         found = json.loads(asked.stdout.splitlines()[-1])
-        return TorchBuild(**found["torch"]), SdTurbo(**found["sd_turbo"])
+        return TorchBuild(**found["torch"]), SdTurbo(**found["sd_turbo"]), tuple(found["openvino"])
     except (OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError) as error:
-        return TorchBuild(error=f"importing torch ended without an answer ({first_line(error)})"), SdTurbo()
+        return TorchBuild(error=f"importing torch ended without an answer ({first_line(error)})"), SdTurbo(), ()
 
 
 def install_command() -> tuple[str, ...]:
@@ -184,13 +196,17 @@ def _free_gb(folder: Path) -> float:
 
 
 def main() -> None:
-    """Print what needs torch as a line of JSON."""
+    """Print what needs torch or OpenVINO as a line of JSON."""
     torch = torch_build()
     try:
         sd_turbo = probe_sd_turbo(torch)
     except Exception as error:  # an engine that cannot be read: `engines check` says what
         sd_turbo = SdTurbo("fetched", compiler=first_line(error))
-    print(json.dumps({"torch": asdict(torch), "sd_turbo": asdict(sd_turbo)}))
+    try:
+        openvino = probe_openvino()
+    except Exception:  # a library that is missing, or a driver that fails: `doctor` says so
+        openvino = []
+    print(json.dumps({"torch": asdict(torch), "sd_turbo": asdict(sd_turbo), "openvino": openvino}))
 
 
 if __name__ == "__main__":

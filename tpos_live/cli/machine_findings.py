@@ -17,6 +17,8 @@ PACKAGES = {
     "EGL": {"apt": "libegl1", "dnf": "mesa-libEGL", "pacman": "mesa", "zypper": "Mesa-libEGL1"},
     "fontconfig": {"apt": "libfontconfig1", "dnf": "fontconfig", "pacman": "fontconfig", "zypper": "libfontconfig1"},
     "freetype": {"apt": "libfreetype6", "dnf": "freetype", "pacman": "freetype2", "zypper": "libfreetype6"},
+    "Intel's compute runtime": {"apt": "intel-opencl-icd", "dnf": "intel-compute-runtime",
+                                "pacman": "intel-compute-runtime", "zypper": "intel-opencl"},
 }  # fmt: skip
 """Packages of the system that hold a library, by package manager."""
 _INSTALL = {"apt": "apt install", "dnf": "dnf install", "pacman": "pacman -S", "zypper": "zypper install"}
@@ -89,6 +91,11 @@ def _graphics_findings(machine: Machine) -> list[Finding]:
         return [Finding("gpu", None, f"{text}{INDEX}rocm7.2, which is not tested; Ember runs on the CPU")]
     if machine.system == "darwin":
         return [Finding("gpu", None, "Apple's graphics are not used; Ember runs on the CPU")]
+    if machine.openvino:
+        text = f"OpenVINO finds {', '.join(machine.openvino)}: timed at the first start (--openvino-device auto)"
+        return [Finding("gpu", None, f"{text}; not tested on one")]
+    if "Intel" in machine.graphics:
+        return [Finding("gpu", None, "Intel graphics are not used: OpenVINO finds no driver for them")]
     return [Finding("gpu", None, "no NVIDIA card: Ember runs on the CPU")]
 
 

@@ -12,6 +12,7 @@ from tpos_live.diffusion.cuda.diagnosis import INDEX, TORCH, cuda_index, unused_
 _TORCH_DOWNLOAD_GB, _TORCH_DISK_GB = 2.5, 7.0
 """About the same on Windows and Linux: torch with CUDA's libraries, and the download beside it."""
 _KERNELS_GB = 0.5
+_RUNTIME = "Intel's compute runtime"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def _system(machine: Machine) -> list[Step]:
     elif machine.sound.error:
         command = (*machine.pip, *_again(machine), "sounddevice")
         steps.append(Step("sound", "install sounddevice, which brings PortAudio, again", command))
+    if linux and not _uses_card(machine) and not machine.cards and "Intel" in machine.graphics and not machine.openvino:
+        steps.append(Step("intel", f"for Intel graphics: {package_line(machine, [_RUNTIME])}"))
     if machine.window.missing:
         missing = machine.window.missing
         steps.append(Step("window", f"{', '.join(missing)} for a window: {package_line(machine, missing)}"))
