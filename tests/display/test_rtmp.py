@@ -76,6 +76,9 @@ def test_a_stream_goes_over_tls_to_a_server_that_is_trusted_and_to_no_other(
         while sum(kind == VIDEO for kind, _ in server.received) < 20 and time.monotonic() < end:
             time.sleep(0.01)
     assert sum(kind == VIDEO for kind, _ in server.received) >= 20
+    monkeypatch.setattr(rtmp, "CONNECTING", 0.4)
+    with RtmpServer("silent") as silent, pytest.raises(DisplayError, match="the server does not answer"):
+        StreamWriter(silent.url.replace("rtmp", "rtmps"), (64, 64), 30).__enter__()
     monkeypatch.delenv("SSL_CERT_FILE")
     with RtmpServer("good", certificate) as server, pytest.raises(DisplayError, match="certificate") as caught:
         StreamWriter(server.url, (64, 64), 30).__enter__()

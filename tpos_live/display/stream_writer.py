@@ -83,7 +83,7 @@ class StreamWriter(AvWriter):
     def _failure(self, why: str) -> DisplayError:
         if self._sink is not None and self._sink.error is not None:
             why = reason(self._sink.error)
-        return DisplayError("the server does not answer" if why == "timed out" else why)
+        return DisplayError("the server does not answer" if why.endswith("timed out") else why)
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         self.connected = False
