@@ -98,7 +98,7 @@ def test_what_a_machine_needs_in_order(machine: Machine, steps: list[str]) -> No
         (replace(STUDIO, sd_turbo=SdTurbo("fetched")), "engine", None, "not compiled for this card: it runs with cuda"),
         (replace(STUDIO, sd_turbo=SdTurbo("in part")), "engine", None, "only in part: `tpos-live engines fetch"),
         (replace(STUDIO, sd_turbo=SdTurbo("")), "engine", None, "was not fetched: `tpos-live engines fetch sd-turbo`"),
-        (BESIDE, "gpu", None, "this torch is a CPU build. Fix: pip install --force-reinstall 'torch>=2.11,<2.14'"),
+        (BESIDE, "gpu", None, "this torch is a CPU build. Fix: `tpos-live setup`, or pip install --force-reinst"),
         (BESIDE, "gpu", None, "whl/cu130"),
         (replace(BESIDE, cards=(OLD,)), "gpu", None, "whl/cu126"),
         (replace(BESIDE, cards=(OLD,), torch=replace(CUDA, device="")), "gpu", None, "a newer driver than 535.183.01"),

@@ -119,7 +119,7 @@ def gpu_remedy() -> str:
 def unused_card(card: Card, torch: TorchBuild) -> str:
     """Why this torch does not use the card, and the remedy; "" if it does."""
     index, major = cuda_index(card), torch.cuda.partition(".")[0]
-    fix = f"Fix: {install_line(index)}"
+    fix = f"Fix: `tpos-live setup`, or {install_line(index)}"
     if torch.device and not (major == "13" and 0 < card.capability < _TURING):
         return ""
     update = f"install NVIDIA's driver {DRIVERS['13']} or newer, restart, and run `tpos-live setup`"
