@@ -84,6 +84,24 @@ def test_gain_and_level_stay_in_range(store):
     assert store.snapshot()["audio.gain"] == 23
 
 
+def test_the_chosen_corner_is_moved_and_no_other(store):
+    press(store, "left", "ctrl")
+    assert not any(value for name, value in store.snapshot().values.items() if name.startswith("out.window.corner."))
+    corners = []
+    for _ in range(4):
+        press(store, "p", "ctrl")
+        corner = store.snapshot()["out.window.pin"]
+        corners.append(corner)
+        press(store, "right", "ctrl")
+        press(store, "up", "ctrl", "shift")
+        now = store.snapshot()
+        assert now[f"out.window.corner.{corner}.x"] == pytest.approx(0.002)
+        assert now[f"out.window.corner.{corner}.y"] == pytest.approx(-0.02)
+    assert len(set(corners)) == 4 and store.snapshot()["tempo.shift"] == 0 and store.snapshot()["out.level"] == 1
+    press(store, "p", "ctrl")
+    assert store.snapshot()["out.window.pin"] == "off"
+
+
 def test_triggers(store):
     for key, name in (("t", "tempo.tap"), ("y", "tempo.resync"), ("r", "seed.random"), ("s", "out.snapshot")):
         press(store, key)
@@ -115,7 +133,8 @@ def test_every_key_is_reachable_once():
         for name in key.keys:
             *held, last = name.lower().split("+") if name != "+" else ["+"]
             before = ParameterStore(
-                {f"prompt.{n}": str(n) for n in range(1, 9)} | {"out.fullscreen": True, "out.level": 0.5}
+                {f"prompt.{n}": str(n) for n in range(1, 9)}
+                | {"out.fullscreen": True, "out.level": 0.5, "out.window.pin": "top_left"}
             )
             before.set("prompt.select", 4)
             version = before.snapshot().version

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE
 from tpos_live.core.shown import SLOTS
 
 Action = Literal["quit", "next_device", "next_screen"]
@@ -18,6 +19,8 @@ SLOW_FADE = 8.0
 _GAIN_STEP = 1.0
 _LEVEL_STEP = 0.05
 _BEAT_STEP = 10.0
+_PIN_STEP = 0.002
+_PIN_STRIDE = 0.02
 _IGNORED = frozenset({"shift", "capslock", "numlock", "scrolllock"})
 _NAMES = {
     "equal": "+",
@@ -93,6 +96,29 @@ def _nudge(name: str, step: float) -> Callable[[ParameterStore], None]:
     return lambda store: _quietly(store.set(name, store.snapshot()[name] + step))
 
 
+def _next_corner(store: ParameterStore) -> None:
+    choices = TABLE["out.window.pin"].choices
+    store.set("out.window.pin", choices[(choices.index(store.snapshot()["out.window.pin"]) + 1) % len(choices)])
+
+
+def _pin(axis: str, step: float) -> Callable[[ParameterStore], None]:
+    """Move the chosen corner; without one nothing moves."""
+
+    def press(store: ParameterStore) -> None:
+        corner = store.snapshot()["out.window.pin"]
+        if corner != "off":
+            _nudge(f"out.window.corner.{corner}.{axis}", step)(store)
+
+    return press
+
+
+def _pin_keys() -> Iterator[Key]:
+    for name, axis, sign in (("Left", "x", -1), ("Right", "x", 1), ("Up", "y", -1), ("Down", "y", 1)):
+        for held, step in (("Ctrl", _PIN_STEP), ("Ctrl+Shift", _PIN_STRIDE)):
+            text = f"corner pin: the chosen corner {name.lower()} by {100 * step:g} % of the window"
+            yield Key((f"{held}+{name}",), text, _pin(axis, sign * step))
+
+
 def _quietly(_value: object) -> None:
     """Drop a value that nobody asked for."""
 
@@ -163,6 +189,8 @@ KEYS: tuple[Key, ...] = (
     Key(("+",), "gain up 1 dB", _nudge("audio.gain", _GAIN_STEP)),
     Key(("-",), "gain down 1 dB", _nudge("audio.gain", -_GAIN_STEP)),
     Key(("Ctrl+A",), "next sound input", _ask("next_device")),
+    Key(("Ctrl+P",), "corner pin: choose the next corner, after the last one none", _next_corner),
+    *_pin_keys(),
     Key(("Ctrl+T",), "test card on every output on or off", _toggle("out.testcard")),
     Key(("H",), "status over the image on or off (never recorded)", _toggle("out.hud")),
     Key(("S",), "save the image as PNG", _fire("out.snapshot")),
@@ -178,6 +206,7 @@ def _by_name() -> dict[str, Key]:
     for key in KEYS:
         for written in key.keys:
             *held, name = written.lower().split("+") if written != "+" else ["+"]
+            held.sort(key=lambda modifier: modifier != "shift")  # as `apply_key` looks it up
             found["+".join([*held, _WRITTEN.get(name, name)])] = key
     return found
 

@@ -375,7 +375,10 @@ def _window() -> Iterator[Parameter]:
     for side in ("left", "top", "right", "bottom"):
         text = f"share of the image that the window leaves out at the {side}"
         yield Parameter(f"out.window.crop.{side}", _F, 0.0, text, 0, 0.99)
-    for corner in ("top_left", "top_right", "bottom_right", "bottom_left"):
+    corners = ("top_left", "top_right", "bottom_right", "bottom_left")
+    text = "corner of the window's image that Ctrl and the arrow keys move"
+    yield Parameter("out.window.pin", _C, "off", text, choices=("off", *corners))
+    for corner in corners:
         for axis, way in (("x", "to the right"), ("y", "down")):
             text = f"corner pin: {corner.replace('_', ' ')} corner {way}, as a share of the window"
             yield Parameter(f"out.window.corner.{corner}.{axis}", _F, 0.0, text, -0.5, 0.5)
