@@ -193,7 +193,7 @@ def test_still(tmp_path: Path) -> None:
         (["render", "ok.wav", "-o", "."], "directory"),
         (["render", "ok.wav", "-o", "ok.wav"], "ok.wav"),
         (["render", "film.mp4", "-o", "link.mp4"], "is the file that is read"),
-        (["render", "ok.wav", "-o", "x.mkv"], ".mkv"),
+        (["render", "ok.wav", "-o", "x.avi"], ".avi"),
         (["still", "--prompt", "x", "-o", "x.gif"], ".gif"),
         (["still", "--prompt", "x", "-o", "x.png", "--engine", "no-such-engine"], "no-such-engine"),
         (["still", "--prompt", "x", "-o", "x.png", "--engine", "who/what"], "who/what"),
