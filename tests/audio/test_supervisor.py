@@ -28,7 +28,10 @@ class Room:
         self.now = 100.0
         self.refused: set[str] = set()
         open_fallback = (lambda: self.open_capture(fallback)) if fallback else None
-        self.supervisor = Supervisor(names[0], self.open_capture, self.rescan, open_fallback, self.probe)
+        self.opening = self.open_capture
+        self.supervisor = Supervisor(
+            names[0], lambda wanted: self.opening(wanted), self.rescan, open_fallback, self.probe
+        )
         self.supervisor.begin(self.now)
 
     def open_capture(self, wanted: str | int | None) -> Capture:
@@ -241,7 +244,7 @@ def test_a_driver_that_hangs_while_reopening_does_not_keep_the_fallback_away() -
         release.wait(10)
         return opens(wanted)
 
-    room.supervisor._open_capture = hang
+    room.opening = hang
     room.opened[0].finish()
     room.run(3)
     assert room.supervisor.name == "webcam"
@@ -343,7 +346,7 @@ def test_an_attempt_that_never_ends_does_not_keep_the_input_away() -> None:
             released.wait(20)
         return real(wanted)
 
-    room.supervisor._open_capture = hang_once
+    room.opening = hang_once
     room.run(1)
     room.names.append("desk")
     room.run(HANGS + 3)

@@ -9,30 +9,25 @@ from time import perf_counter
 
 from tpos_live.audio.capture import Capture
 from tpos_live.audio.fallback import FallbackInput
+from tpos_live.audio.input_report import OPENED, InputReport
 from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts, can_be_opened
+from tpos_live.audio.reopening import InputOpener, RetryPace
 from tpos_live.audio.source import AudioError, SourceState
-from tpos_live.core.messages import NOTICE
+from tpos_live.audio.spare_stream import SpareStream
 from tpos_live.core.parameter import whole_number
 
 log = logging.getLogger(__name__)
 
 STALL = 0.5
 """Seconds without a block after which an input counts as stalled, although PortAudio calls it active."""
-SPARE_AFTER = 1.5
-"""Seconds without a block after which the input is opened a second time, beside the stalled stream."""
 GIVE_UP = 3.0
 """Seconds without a block after which a stalled stream is closed."""
 START = 5.0
 """The same for the first block: through PulseAudio it takes 1.8 s, and more on a busy machine."""
 FALLBACK_OPEN, FALLBACK_AFTER = 1.0, 2.0
-"""Seconds without a block after which the fallback is opened (FALLBACK_OPEN), and used; it may need 2 s for its first
-block."""
+"""Seconds without a block after which the fallback is opened, and used; it may need 2 s for its first block."""
 BACK_FOR = 0.5
 """Seconds of blocks from a lost input before it replaces the fallback."""
-FIRST_WAIT, LONGEST_WAIT, PROBE_WAIT = 0.5, 2.0, 5.0
-EAGER = 15.0
-"""Seconds between attempts to open a lost input: FIRST_WAIT for the first EAGER seconds, then doubled up to
-LONGEST_WAIT; up to PROBE_WAIT while the fallback plays, because each attempt then needs a process."""
 HANGS = 6.0
 """Seconds after which an attempt to open a lost input is abandoned and another one is made: a driver may never answer
 for a device that was just coming back."""
@@ -40,8 +35,7 @@ MESSAGE_SECONDS = 10.0
 """Seconds for which a message about a refused change is shown."""
 NEVER = "cannot be opened"
 """State of an input that was missing from the start."""
-_TICK = 0.05
-_LEAVE = 0.45
+_TICK, _LEAVE = 0.05, 0.45
 
 
 class Supervisor:
@@ -69,36 +63,31 @@ class Supervisor:
         self.capture: Capture | None = None
         """The stream in use: the input's or the fallback's."""
         self.state = SourceState.STARTING
-        self.message = ""
         self.name = str(wanted or "mic")
         self._label = self.name
-        self._wanted = wanted
-        self._open_capture = open_capture
-        self._rescan = rescan
-        self._probe = probe
+        self._opener = InputOpener(wanted, open_capture, rescan, probe)
         self._request: str | int | None = None
         self._attempts = OpenAttempts()
         self._first: Capture | None = None
-        self._spare: Capture | None = None
-        self._spare_tried = False
+        self._spare = SpareStream(self._attempts, self._opener.plainly)
         self._fallback = FallbackInput(open_fallback, self._attempts) if open_fallback is not None else None
         self._opening: OpenAttempt | None = None
         self._opening_since = 0.0
-        self._opening_spare: OpenAttempt | None = None
-        self._trouble = ""
-        self._lost_told = False
+        self._report = InputReport()
         self._good_at = 0.0
         self._good_since: float | None = None
         self._undo: tuple[str | int | None] | None = None
-        self._wait = FIRST_WAIT
-        self._retry_at = 0.0
-        self._look_again = False
-        self._message_until = 0.0
+        self._pace = RetryPace()
         self._leaving = threading.Event()
         self._known = threading.Event()
         self._awaited = True
         self._refused: AudioError | None = None
         self._thread = threading.Thread(target=self._run, name="sound-supervisor", daemon=True)
+
+    @property
+    def message(self) -> str:
+        """What is wrong, one line; "" if nothing is."""
+        return self._report.message
 
     def open(self, patience: float = 5.0) -> None:
         """Open the input; raises AudioError if that is refused and there is no fallback. A device that does not answer
@@ -106,7 +95,7 @@ class Supervisor:
         self._thread.start()
         self._awaited = self._known.wait(patience)
         if not self._awaited:
-            self.message = f'waiting for microphone "{self._label}" to open'
+            self._report.message = f'waiting for microphone "{self._label}" to open'
         elif self._refused is not None and self._fallback is None:
             raise self._refused
 
@@ -132,7 +121,7 @@ class Supervisor:
     def begin(self, now: float) -> None:
         """Open the input for the first time."""
         self._good_at = now + START - FALLBACK_AFTER
-        self._begin(self._open_plainly, now)
+        self._begin(self._opener.plainly, now)
         self._take_opening(now)
 
     def _begin(self, work: Callable[[], Capture | None], now: float) -> None:
@@ -166,14 +155,14 @@ class Supervisor:
             self._refuse(attempt.error, now)
         else:  # the probe succeeded: now the fallback's stream may be ended
             self._let_go_of_second()
-            self._begin(self._open_plainly if self._attempts.hangs() else self._open_afresh, now)
+            self._begin(self._opener.plainly if self._attempts.hangs() else self._opener.afresh, now)
             self._take_opening(now)
         if self._opening is None:
             self._known.set()
 
     def _opened(self, capture: Capture, now: float) -> None:
-        if whole_number(str(self._wanted)) is not None:
-            self._wanted = capture.full_name  # numbers change when devices come and go
+        if whole_number(str(self._opener.wanted)) is not None:
+            self._opener.wanted = capture.full_name  # numbers change when devices come and go
         self._label = capture.name
         self._first, self._undo = capture, None
         self._choose(now)
@@ -182,21 +171,21 @@ class Supervisor:
         if not self._known.is_set():
             self._refused = error
             if self._fallback is not None:
-                self._trouble = NEVER
+                self._report.trouble = NEVER
                 log.warning(str(error))
                 self._good_at = now - FALLBACK_AFTER
             else:
-                self._trouble = "is gone"
+                self._report.trouble = "is gone"
         elif self._undo is not None:
-            (self._wanted,), self._undo = self._undo, None
+            (self._opener.wanted,), self._undo = self._undo, None
             line = f'back to "{self._label}": {error}'
             log.warning(line)
-            self._set_message(line, now, MESSAGE_SECONDS)
-            self._put_off(0.0, now)
+            self._report.show(line, now, MESSAGE_SECONDS)
+            self._pace.at_once(now)
             return
-        elif self._trouble != NEVER:
-            self._trouble = "is gone"
-        self._put_off(self._wait, now)
+        elif self._report.trouble != NEVER:
+            self._report.trouble = "is gone"
+        self._put_off(now)
 
     def _look_after_first(self, now: float) -> None:
         first = self._first
@@ -204,12 +193,12 @@ class Supervisor:
             if self._opening is not None and self._known.is_set() and now - self._opening_since > HANGS:
                 self._attempts.abandon(self._opening)
                 self._opening = None
-                self._put_off(self._wait, now)
-            if self._opening is None and now >= self._retry_at:
+                self._put_off(now)
+            if self._opening is None and self._pace.is_due(now):
                 self._reopen(now)
             return
         if first.finished:
-            self._trouble, self._good_since = "is gone", None
+            self._report.trouble, self._good_since = "is gone", None
             self._give_up(now)
             return
         silent_for = now - (first.opened_at if first.stamp is None else first.stamp[0])
@@ -217,78 +206,61 @@ class Supervisor:
             self._good(first.stamp[0], now)
         elif first.stamp is None:
             if silent_for > START:
-                self._trouble = "gives no sound"
+                self._report.trouble = "gives no sound"
                 self._give_up(now)
         else:
-            self._trouble, self._good_since = "gives no sound", None
+            self._report.trouble, self._good_since = "gives no sound", None
             self._stalled(silent_for, now)
 
     def _good(self, at: float, now: float) -> None:
         """The input delivers audio."""
         self._good_at = at
         self._good_since = now if self._good_since is None else self._good_since
-        self._wait, self._look_again = FIRST_WAIT, False
-        self._let_go_of_spare()
+        self._pace.reset()
+        self._spare.let_go()
 
     def _stalled(self, silent_for: float, now: float) -> None:
         """Wait for a stalled stream, and try a second one; whichever delivers first is kept."""
-        attempt = self._opening_spare
-        if attempt is not None and attempt.done:
-            self._spare, self._opening_spare = attempt.capture, None
-        if self._spare is not None and self._spare.stamp is not None and not self._spare.finished:
-            old, self._first, self._spare = self._first, self._spare, None
+        spare = self._spare.take()
+        if spare is not None:
+            old, self._first = self._first, spare
             self._attempts.close(old)
-            self._spare_tried = False
         elif silent_for > GIVE_UP:
             self._give_up(now)
-        elif silent_for > SPARE_AFTER and not self._spare_tried:
-            self._spare_tried = True
-            self._opening_spare = self._attempts.begin(self._open_plainly)
+        else:
+            self._spare.look_after(silent_for)
 
     def _give_up(self, now: float) -> None:
         had_sound = self._first is not None and self._first.stamp is not None
         self._let_go_of_first()
-        self._put_off(0.0 if had_sound else self._wait, now)
+        if had_sound:
+            self._pace.at_once(now)
+        else:
+            self._put_off(now)
 
     def _reopen(self, now: float) -> None:
-        if not self._look_again or self._attempts.hangs():
-            self._begin(self._open_plainly, now)
+        if not self._pace.rescan or self._attempts.hangs():
+            self._begin(self._opener.plainly, now)
         elif self._holds_a_stream():
-            self._begin(self._open_or_probe, now)
+            self._begin(self._opener.or_probe, now)
         else:
-            self._begin(self._open_afresh, now)
+            self._begin(self._opener.afresh, now)
         self._take_opening(now)
 
     def _holds_a_stream(self) -> bool:
         """Whether the fallback has, or is opening, a PortAudio stream."""
         return self._fallback is not None and self._fallback.on_portaudio
 
-    def _open_plainly(self) -> Capture:
-        return self._open_capture(self._wanted)
-
-    def _open_afresh(self) -> Capture:
-        self._rescan()
-        return self._open_capture(self._wanted)
-
-    def _open_or_probe(self) -> Capture | None:
-        """The input as PortAudio knows it, or None if it could be opened after a rescan."""
-        try:
-            return self._open_capture(self._wanted)
-        except AudioError:
-            if self._probe(self._wanted):
-                return None
-            raise
-
     def _change(self, wanted: str | int, now: float) -> None:
-        self._undo = (self._wanted,) if self._undo is None else self._undo
-        self._wanted = wanted
+        self._undo = (self._opener.wanted,) if self._undo is None else self._undo
+        self._opener.wanted = wanted
         self._attempts.abandon(self._opening)
         self._let_go_of_first()
         self._let_go_of_second()
-        self._trouble, self._good_since = "is opened", None
+        self._report.trouble, self._good_since = OPENED, None
         self._good_at = now + START - FALLBACK_AFTER
-        self._begin(self._open_plainly if self._attempts.hangs() else self._open_afresh, now)
-        self._message_until = now
+        self._begin(self._opener.plainly if self._attempts.hangs() else self._opener.afresh, now)
+        self._report.forget(now)
 
     # The stream in use.
 
@@ -297,44 +269,26 @@ class Supervisor:
         lost = self._good_since is None or now - self._good_since < BACK_FOR
         in_time = now - self._good_at > FALLBACK_AFTER or (self.capture is second and lost)
         if second is not None and second.stamp is not None and lost and in_time:
-            line = f'microphone "{self._label}" {self._trouble}; "{second.name}" is heard until it returns'
-            if self.capture is not second:
-                self._lost_told = True
-                log.warning(line)
+            self._report.on_fallback(self._label, second.name, self.capture is not second, now)
             self.capture, self.name, self.state = second, second.name, SourceState.RUNNING
-            self._set_message(line, now)
             return
         self.capture, self.name = first, self._label
         if self._good_since is not None:
-            if self._trouble == "is opened":
-                log.log(NOTICE, f'listening to "{self._label}"')
-            elif self._lost_told:
-                log.log(NOTICE, f'microphone "{self._label}" is back')
-            self.state, self._trouble, self._lost_told = SourceState.RUNNING, "", False
-            if now >= self._message_until:
-                self.message = ""
-        elif self._trouble:
-            if self.state is SourceState.RUNNING and self._trouble != "is opened" and not self._lost_told:
-                self._lost_told = True
-                log.warning(f'microphone "{self._label}" {self._trouble}; waiting for it')
+            self._report.running(self._label, now)
+            self.state = SourceState.RUNNING
+        elif self._report.trouble:
+            was_running = self.state is SourceState.RUNNING
             self.state = SourceState.STALLED if first is not None and first.stamp else SourceState.REOPENING
-            if self._trouble != "is opened":
-                self._set_message(f'microphone "{self._label}" {self._trouble}; waiting for it', now)
+            self._report.waiting(self._label, was_running, now)
 
     # Releasing devices.
-
-    def _let_go_of_spare(self) -> None:
-        self._spare_tried = False
-        self._attempts.close(self._spare)
-        self._attempts.abandon(self._opening_spare)
-        self._spare = self._opening_spare = None
 
     def _let_go_of_first(self) -> None:
         first, self._first = self._first, None
         if self.capture is first:
             self.capture = None
         self._attempts.close(first)
-        self._let_go_of_spare()
+        self._spare.let_go()
 
     def _let_go_of_second(self) -> None:
         if self._fallback is not None:
@@ -342,14 +296,5 @@ class Supervisor:
                 self.capture = self._first
             self._fallback.let_go()
 
-    def _put_off(self, wait: float, now: float) -> None:
-        self._retry_at = now + wait
-        if wait:
-            self._look_again = True
-            if now - self._good_at > EAGER or self._holds_a_stream():
-                self._wait = min(2 * self._wait, PROBE_WAIT if self._holds_a_stream() else LONGEST_WAIT)
-
-    def _set_message(self, message: str, now: float, keep: float = 0.0) -> None:
-        if keep or now >= self._message_until:
-            self.message = message
-            self._message_until = now + keep
+    def _put_off(self, now: float) -> None:
+        self._pace.put_off(now, now - self._good_at, self._holds_a_stream())
