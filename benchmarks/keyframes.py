@@ -1,0 +1,162 @@
+"""Keyframes and in-betweens a second of an engine of SD-Turbo's shape on this CPU, by OpenVINO.
+
+    python benchmarks/keyframes.py FOLDER [--size 256 384] [--precision f32|bf16] [--seconds 10] [--tiny]
+
+Random weights cost the same time as trained ones. The networks are converted to half precision in FOLDER (2 GB a size),
+by another process, as a first start would leave them; what is there is used again. Then UNet and in-between
+(interpolation, decoder, sway) are timed alone, and for so many seconds together on two threads, as in a show with
+`--mode keyframes`. Memory is what the process holds at most. --tiny: the least that runs, to try the script.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.diffusion.backends import openvino
+from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
+from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
+from tpos_live.diffusion.keyframes.keyframe import Keyframe
+
+TOKENS = 77
+
+
+def width_of_tokens(tiny: bool) -> int:
+    return 32 if tiny else 1024
+
+
+def networks(tiny: bool) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """UNet and decoder with random weights, as the backend wraps them."""
+    from diffusers import AutoencoderTiny, UNet2DConditionModel
+
+    channels = (32, 32, 32, 32) if tiny else (320, 640, 1280, 1280)
+    with torch.device("meta"):  # the usual initialisation takes a minute
+        unet = UNet2DConditionModel(
+            sample_size=64,
+            block_out_channels=channels,
+            cross_attention_dim=width_of_tokens(tiny),
+            attention_head_dim=tuple(each // 64 or 1 for each in channels),
+            use_linear_projection=True,
+        )
+    unet.to_empty(device="cpu")
+    for weight in unet.parameters():
+        weight.data.uniform_(-0.02, 0.02)
+    engine: Any = SimpleNamespace(unet=unet, vae=AutoencoderTiny())
+    return openvino._Unet(engine).eval(), openvino._Decoder(engine).eval()
+
+
+@torch.inference_mode()
+def convert(place: Path, size: int, tiny: bool) -> None:
+    """Write both networks for one size."""
+    torch.manual_seed(0)
+    unet, decoder = networks(tiny)
+    latent, dim = torch.randn(1, 4, size // 8, size // 8), width_of_tokens(tiny)
+    place.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        openvino._write_network(unet, (latent, torch.ones(1), torch.zeros(1, TOKENS, dim)), place / "unet.xml")
+        openvino._write_network(decoder, (latent,), place / "decoder.xml")
+
+
+def milliseconds(work: Callable[[], object], seconds: float = 3.0) -> float:
+    """Of the fastest run, after one that does not count."""
+    work()
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end or best == float("inf"):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+    return 1000 * best
+
+
+class Between:
+    """In-betweens of steady motion, a new keyframe a second."""
+
+    def __init__(self, backend: openvino.OpenVinoBackend, size: int) -> None:
+        self._inbetweens, self._decoder = Inbetweens(), InbetweenDecoder()
+        latents = (torch.randn(1, 4, size // 8, size // 8) for _ in range(2))
+        self._keyframes = [Keyframe(latent, FrameParams(), backend, (size, size)) for latent in latents]
+        self._taken = -1
+
+    def draw(self) -> None:
+        now = time.perf_counter()
+        params = FrameParams(time=now, noise_position=now)
+        if int(now) != self._taken:
+            self._taken = int(now)
+            self._inbetweens.take(self._keyframes[self._taken % 2], params)
+        self._decoder.decode(self._inbetweens.at(params))
+
+
+@torch.inference_mode()
+def measure(place: Path, size: int, precision: str, seconds: float, dim: int) -> str:
+    backend = openvino.OpenVinoBackend(place, precision)
+    torch.set_num_threads(1)
+    latent, timestep, tokens = torch.randn(1, 4, size // 8, size // 8), torch.ones(1), torch.zeros(1, TOKENS, dim)
+    unet = milliseconds(lambda: backend.predict(latent, timestep, tokens))
+    between = Between(backend, size)
+    inbetween = milliseconds(between.draw)
+    stop, keyframes, frames = threading.Event(), [0], 0
+
+    def draw_keyframes() -> None:
+        while not stop.is_set():
+            backend.predict(latent, timestep, tokens)
+            keyframes[0] += 1
+
+    thread, began = threading.Thread(target=draw_keyframes), time.perf_counter()
+    thread.start()
+    while time.perf_counter() - began < seconds or not keyframes[0]:
+        between.draw()
+        frames += 1
+    passed = time.perf_counter() - began
+    stop.set()
+    thread.join()
+    keyframes_s = keyframes[0] / (time.perf_counter() - began)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # of Linux, in KB
+    return (
+        f"{size}x{size}, {precision}: UNet {unet:.0f} ms, in-between {inbetween:.0f} ms alone; "
+        f"together {keyframes_s:.2f} keyframes and {frames / passed:.1f} in-betweens a second; {memory:.1f} GB"
+    )
+
+
+def report(place: Path, size: int, precision: str, seconds: float, tiny: bool) -> None:
+    print(measure(place, size, precision, seconds, width_of_tokens(tiny)), flush=True)
+
+
+def cpu() -> str:
+    capability = torch.backends.cpu.get_cpu_capability()
+    bfloat16 = " with bfloat16" if openvino.bfloat16_is_native() else ""
+    return f"{torch.get_num_threads()} cores, {capability}{bfloat16}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", type=int, nargs="+", default=[256, 384])
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--tiny", action="store_true")
+    options = parser.parse_args()
+    print(cpu())
+    spawn = multiprocessing.get_context("spawn")
+    for size in options.size:
+        place = options.folder / f"{size}{'-tiny' * options.tiny}"
+        for work in (convert, report):
+            if work is convert and (place / "decoder.xml").exists():
+                continue
+            rest = (options.tiny,) if work is convert else (options.precision, options.seconds, options.tiny)
+            child = spawn.Process(target=work, args=(place, size, *rest))
+            child.start()
+            child.join()
+
+
+if __name__ == "__main__":
+    main()
