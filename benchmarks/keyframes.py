@@ -3,9 +3,10 @@
     python benchmarks/keyframes.py FOLDER [--size 256 384] [--precision f32|bf16] [--seconds 10] [--tiny]
 
 Random weights cost the same time as trained ones. The networks are converted to half precision in FOLDER (2 GB a size),
-by another process, as a first start would leave them; what is there is used again. Then UNet and in-between
-(interpolation, decoder, sway) are timed alone, and for so many seconds together on two threads, as in a show with
-`--mode keyframes`. Memory is what the process holds at most. --tiny: the least that runs, to try the script.
+by another process, as a first start would leave them; what is there is used again. Then UNet and decoder are timed
+alone, and for so many seconds together, as in a show with `--mode keyframes`: the UNet on one thread, and in-betweens
+(interpolation, decoder, fade, sway) on others. Memory is what the process holds at most. --tiny: the least that runs,
+to try the script.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.mailbox import Mailbox
 from tpos_live.diffusion.backends import openvino
-from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
-from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
 from tpos_live.diffusion.keyframes.keyframe import Keyframe
+from tpos_live.runtime.inbetween_stream import InbetweenStream
+from tpos_live.runtime.keyframe_mode import MOST_FPS
 
 TOKENS = 77
 
@@ -78,52 +81,40 @@ def milliseconds(work: Callable[[], object], seconds: float = 3.0) -> float:
     return 1000 * best
 
 
-class Between:
-    """In-betweens of steady motion, a new keyframe a second."""
-
-    def __init__(self, backend: openvino.OpenVinoBackend, size: int) -> None:
-        self._inbetweens, self._decoder = Inbetweens(), InbetweenDecoder()
-        latents = (torch.randn(1, 4, size // 8, size // 8) for _ in range(2))
-        self._keyframes = [Keyframe(latent, FrameParams(), backend, (size, size)) for latent in latents]
-        self._taken = -1
-
-    def draw(self) -> None:
-        now = time.perf_counter()
-        params = FrameParams(time=now, noise_position=now)
-        if int(now) != self._taken:
-            self._taken = int(now)
-            self._inbetweens.take(self._keyframes[self._taken % 2], params)
-        self._decoder.decode(self._inbetweens.at(params))
-
-
 @torch.inference_mode()
 def measure(place: Path, size: int, precision: str, seconds: float, dim: int) -> str:
     backend = openvino.OpenVinoBackend(place, precision)
     torch.set_num_threads(1)
     latent, timestep, tokens = torch.randn(1, 4, size // 8, size // 8), torch.ones(1), torch.zeros(1, TOKENS, dim)
+    pixels = np.zeros((size, size, 3), np.uint8)
     unet = milliseconds(lambda: backend.predict(latent, timestep, tokens))
-    between = Between(backend, size)
-    inbetween = milliseconds(between.draw)
-    stop, keyframes, frames = threading.Event(), [0], 0
+    decoder = milliseconds(lambda: backend.decode(latent, pixels))
+    keyframes: Mailbox[Keyframe] = Mailbox()
+    moments: Mailbox[FrameParams] = Mailbox()
+    stop, drawn, frames = threading.Event(), 0, 0
 
     def draw_keyframes() -> None:
+        nonlocal drawn
         while not stop.is_set():
             backend.predict(latent, timestep, tokens)
-            keyframes[0] += 1
+            keyframes.put(Keyframe(torch.randn(latent.shape), FrameParams(), backend, (size, size)))
+            drawn += 1
 
     thread, began = threading.Thread(target=draw_keyframes), time.perf_counter()
+    keyframes.put(Keyframe(latent, FrameParams(), backend, (size, size)))
     thread.start()
-    while time.perf_counter() - began < seconds or not keyframes[0]:
-        between.draw()
-        frames += 1
+    with InbetweenStream(moments, threading.Lock(), MOST_FPS, time.perf_counter) as stream:
+        while (now := time.perf_counter()) - began < seconds or not drawn:
+            moments.put(FrameParams(time=now, noise_position=now))
+            frames += stream.step(keyframes.take()) is not None
     passed = time.perf_counter() - began
     stop.set()
     thread.join()
-    keyframes_s = keyframes[0] / (time.perf_counter() - began)
+    rate = drawn / (time.perf_counter() - began)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # of Linux, in KB
     return (
-        f"{size}x{size}, {precision}: UNet {unet:.0f} ms, in-between {inbetween:.0f} ms alone; "
-        f"together {keyframes_s:.2f} keyframes and {frames / passed:.1f} in-betweens a second; {memory:.1f} GB"
+        f"{size}x{size}, {precision}: UNet {unet:.0f} ms, decoder {decoder:.0f} ms alone; "
+        f"together {rate:.2f} keyframes and {frames / passed:.1f} in-betweens a second; {memory:.1f} GB"
     )
 
 

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from tpos_live.conditioning.conditioning import Conditioning
+from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import shipped
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
+from tpos_live.diffusion.keyframes.fade import Fade
 from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
 from tpos_live.diffusion.keyframes.keyframe import LONGEST_STEP, Keyframe, KeyframeGenerator
 from tpos_live.diffusion.keyframes.morph import Morph, order
@@ -281,3 +283,47 @@ def test_embers_in_betweens_are_no_double_exposure() -> None:
         morph = Morph(start, end)
         ends = (contrast(morph.at(0.0)) + contrast(morph.at(1.0))) / 2
         assert contrast(morph.at(0.5)) >= 0.9 * ends, text
+
+
+def decoded(value: int, cut: int = 0, size: tuple[int, int] = (24, 32)) -> Frame:
+    return Frame(np.full((*size, 3), value, np.uint8), 0, 0.0, 0.0, 0.0, cut_index=cut)
+
+
+def test_a_slow_decoder_is_faded_between() -> None:
+    """Four decoded frames a second, thirty shown, without a jump."""
+    fade, shown, due, value = Fade(), [], 0.0, 0
+    for n in range(4 * FPS):
+        now = n / FPS
+        if now >= due:
+            fade.take(decoded(value := value + 10), 1, now)
+            due += 0.25
+        shown.append(float(fade.at(FrameParams(time=now), now).pixels.mean()))
+    steps = np.diff(shown)[FPS:]
+    assert steps.min() >= 0 and steps.max() <= 3 * np.median(steps) and np.median(steps) > 0.5
+
+
+def test_a_fast_decoder_is_shown_as_it_is() -> None:
+    fade = Fade()
+    for n in range(30):
+        fade.take(decoded(3 * n), 1, n / FPS)
+        assert (fade.at(FrameParams(), n / FPS).pixels == 3 * n).all()
+
+
+def test_a_fade_cuts_to_another_scene_and_size() -> None:
+    fade = Fade()
+    for n in range(4):
+        fade.take(decoded(10), 1, 0.25 * n)
+    fade.take(decoded(200), 2, 1.0)
+    assert (fade.at(FrameParams(), 1.0).pixels == 200).all()
+    fade.take(decoded(50, size=(16, 16)), 2, 1.25)
+    assert fade.at(FrameParams(), 1.25).pixels.shape == (16, 16, 3)
+
+
+def test_the_pixels_of_a_fade_stay_for_three_frames() -> None:
+    fade = Fade()
+    fade.take(decoded(10), 1, 0.0)
+    frames = [fade.at(FrameParams(), 0.0)]
+    for n in range(3):
+        fade.take(decoded(50 * (n + 1)), 1, n + 1.0)
+        frames.append(fade.at(FrameParams(), n + 1.0))
+    assert (frames[0].pixels == 10).all()

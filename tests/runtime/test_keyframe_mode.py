@@ -138,3 +138,22 @@ def test_it_waits_in_its_own_mode_alone(mode: str) -> None:
     made = KeyframeMode(ParameterStore({"engine.mode": mode, "engine.keyframes": 1.0}), Mailbox(), Mailbox())
     made._pace.drawn(10.0, 10.1)
     assert made.wait(10.2) == (pytest.approx(0.8) if mode == "keyframes" else 0.0)
+
+
+def test_a_decoder_slower_than_a_frame_is_faded_between(flow: Engine, messages: list[str]) -> None:
+    """As the decoder of Stable Diffusion on a CPU: five decoded images a second, and more than twice as many shown."""
+    run, decoded = KeyframeShow(flow, **{"engine.keyframes": 2.0}), [0]
+    decode = run.generator.backend.decode
+
+    def slow(latent: Any, out: np.ndarray) -> None:
+        time.sleep(0.1)
+        decode(latent, out)
+        decoded[0] += 1
+
+    run.generator.backend.decode = slow  # type: ignore[method-assign]
+    with run.running():
+        until(lambda: decoded[0] >= 4)
+        before, drawn = decoded[0], run.mode.drawn
+        until(lambda: decoded[0] >= before + 4)
+        assert run.mode.drawn - drawn >= 2 * 4
+    assert messages == []

@@ -2,13 +2,13 @@
 
 In the mode "keyframes" (`engine.mode`) the render thread draws latents and hands them over; the in-between thread moves
 from one to the next and decodes, at up to MOST_FPS. Events (kicks, light, zoom) are the display's, as always. In the
-mode "frames" the render thread draws whole frames, and the in-between thread waits.
+mode "frames" the render thread draws whole frames, and the in-between thread waits. The decoder has a thread of its own
+(`inbetween_stream`): where it takes longer than a frame, the in-between thread fades between what was decoded.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,19 +22,15 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.shown import shown_text
 from tpos_live.core.torch_threads import use_threads
 from tpos_live.diffusion.generator import FrameGenerator
-from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
-from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
 from tpos_live.diffusion.keyframes.keyframe import Keyframe, KeyframeGenerator
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
+from tpos_live.runtime.inbetween_stream import InbetweenStream
 from tpos_live.runtime.keyframe_pace import Beat, KeyframePace
 
 log = logging.getLogger(__name__)
 
 KEYFRAMES = "keyframes"
-MOST_FPS, LEAST_FPS = 30.0, 12.0
-DECODER_SHARE = 0.5
-"""Share of the time for which the decoder works, down to LEAST_FPS: the rest of the processor is the UNet's."""
+MOST_FPS = 30.0
 _LOOK = 0.05
 _RETRY = 0.25
 
@@ -125,26 +121,29 @@ class KeyframeMode:
         self._frames.put(frame)
 
     def _run(self) -> None:
-        use_threads(max((os.cpu_count() or 1) // 2, 1))  # the UNet has the others
-        between = _Between(self._frame_params, self._clock)
+        use_threads(1)
         error = ""
-        while not self._stop.is_set():
-            self._note_prompt()
-            try:
-                if not self.on:
-                    between.reset()
-                    self._keyframes.take()
-                    self._stop.wait(_LOOK)
-                elif (wait := between.step(self._keyframes.take(), self._decoding, self._put, self._most_fps)) > 0:
-                    self._stop.wait(min(wait, _LOOK)) if between.running else self._keyframes.wait(_LOOK)
-                else:
-                    error = ""
-            except Exception as failure:  # the session continues with the last frame
-                line = f"the decoder failed, holding the last frame: {first_line(failure, 200)}"
-                if line != error:
-                    log.warning(line)
-                error = line
-                self._stop.wait(_RETRY)
+        with InbetweenStream(self._frame_params, self._decoding, self._most_fps, self._clock) as stream:
+            while not self._stop.is_set():
+                self._note_prompt()
+                try:
+                    if not self.on:
+                        stream.reset()
+                        self._keyframes.take()
+                        self._stop.wait(_LOOK)
+                        continue
+                    frame = stream.step(self._keyframes.take())
+                    if frame is not None:
+                        error = ""
+                        self._put(frame)
+                    elif not stream.running:
+                        self._keyframes.wait(_LOOK)
+                except Exception as failure:  # the session continues with the last frame
+                    line = f"the decoder failed, holding the last frame: {first_line(failure, 200)}"
+                    if line != error:
+                        log.warning(line)
+                    error = line
+                    self._stop.wait(_RETRY)
 
     def _note_prompt(self) -> None:
         """Note when another prompt was asked for."""
@@ -152,44 +151,3 @@ class KeyframeMode:
         if wanted != self._wanted:
             self._wanted_at = self._clock() if self._wanted else self._wanted_at
             self._wanted = wanted
-
-
-class _Between:
-    """The in-between thread's own state."""
-
-    def __init__(self, frame_params: Mailbox[FrameParams], clock: Callable[[], float]) -> None:
-        self._frame_params, self._clock = frame_params, clock
-        self.reset()
-
-    def reset(self) -> None:
-        self._inbetweens, self._decoder = Inbetweens(), InbetweenDecoder()
-        self._extrapolator = FrameParamsExtrapolator()
-        self._due = 0.0
-        self._took = 0.0
-
-    @property
-    def running(self) -> bool:
-        return self._inbetweens.keyframe is not None
-
-    def step(
-        self, keyframe: Keyframe | None, decoding: threading.Lock, put: Callable[[Frame], None], most_fps: float
-    ) -> float:
-        """Take a keyframe, and decode an in-between if one is due: seconds to wait otherwise."""
-        now, params = self._clock(), self._frame_params.latest()
-        fresh = params if params is not self._extrapolator.newest else None
-        moment = self._extrapolator.next(fresh, now)
-        if moment is None:
-            return _LOOK
-        if keyframe is not None:
-            self._inbetweens.take(keyframe, moment)
-        if not self.running:
-            return _LOOK
-        if (wait := self._due - now) > 0:
-            return wait
-        fps = min(most_fps, max(DECODER_SHARE / self._took, LEAST_FPS)) if self._took else most_fps
-        self._due = max(self._due, now - 1 / fps) + 1 / fps
-        with decoding:
-            frame = self._decoder.decode(self._inbetweens.at(moment))
-        self._took += (self._decoder.took - self._took) * (0.1 if self._took else 1.0)
-        put(frame)
-        return 0.0

@@ -9,7 +9,6 @@ import torch
 from tpos_live.core.frame import Frame
 from tpos_live.diffusion.cuda.frame_pool import FramePool
 from tpos_live.diffusion.keyframes.inbetweens import Inbetween
-from tpos_live.diffusion.keyframes.sway import Sway
 
 
 class InbetweenDecoder:
@@ -20,7 +19,6 @@ class InbetweenDecoder:
 
     def __init__(self) -> None:
         self._pool: FramePool | None = None
-        self._sway = Sway()
         self._size = 0, 0
         self._index = 0
         self.took = 0.0
@@ -34,7 +32,6 @@ class InbetweenDecoder:
             self._pool, self._size = FramePool(keyframe.size, pinned=False), keyframe.size
         pixels = self._pool.pixels(self._index)
         keyframe.backend.decode(inbetween.latent.contiguous(), pixels)
-        self._sway.apply(pixels, params.noise_position)
         self._index += 1
         done = time.perf_counter()
         self.took = done - began

@@ -33,11 +33,12 @@ _LEAST_SPEED = 1e-3
 @dataclass(frozen=True)
 class Inbetween:
     """One latent to decode, float32 [1, C, h, w], with the keyframe that it leads to. params: the moment, whose pan is
-    that of the latent; the display moves the image the rest of the way."""
+    that of the latent; the display moves the image the rest of the way. scene: counts cuts."""
 
     latent: torch.Tensor
     keyframe: Keyframe
     params: FrameParams
+    scene: int = 0
 
 
 class Inbetweens:
@@ -64,7 +65,7 @@ class Inbetweens:
         self._taken_at = 0.0
         self._last: FrameParams | None = None
         self._mean_speed = 0.0
-        self._cut_index = 0
+        self._cut_index = self._scene = 0
 
     @property
     def keyframe(self) -> Keyframe | None:
@@ -100,17 +101,20 @@ class Inbetweens:
         self._advance(params)
         own = keyframe.params
         if self.share >= 1.0 or self._start is None:
-            return Inbetween(keyframe.latent, keyframe, replace(params, pan_x=own.pan_x, pan_y=own.pan_y))
+            moved = replace(params, pan_x=own.pan_x, pan_y=own.pan_y)
+            return Inbetween(keyframe.latent, keyframe, moved, self._scene)
         start_x, start_y = self._start_pan
         pan = start_x + self.share * (own.pan_x - start_x), start_y + self.share * (own.pan_y - start_y)
         if self._morph is None or (start_x, start_y) != (own.pan_x, own.pan_y):
             start = self._moved(self._start, pan[0] - start_x, pan[1] - start_y)
             end = self._moved(keyframe.latent, pan[0] - own.pan_x, pan[1] - own.pan_y)
             self._morph = Morph(start, end)
-        return Inbetween(self._morph.at(self.share), keyframe, replace(params, pan_x=pan[0], pan_y=pan[1]))
+        moved = replace(params, pan_x=pan[0], pan_y=pan[1])
+        return Inbetween(self._morph.at(self.share), keyframe, moved, self._scene)
 
     def _show(self, keyframe: Keyframe) -> None:
         self._keyframe, self._start, self._morph, self.share = keyframe, None, None, 1.0
+        self._scene += 1
 
     def _advance(self, params: FrameParams) -> None:
         """Go on to the moment of `params`."""

@@ -7,6 +7,7 @@ from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
 from tpos_live.diffusion.keyframes.inbetweens import Inbetweens
 from tpos_live.diffusion.keyframes.keyframe import KeyframeGenerator
+from tpos_live.diffusion.keyframes.sway import Sway
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 USUAL_RATE = 1.0
@@ -18,6 +19,7 @@ class OfflineKeyframes:
 
     def __init__(self) -> None:
         self._keyframes, self._inbetweens, self._decoder = KeyframeGenerator(), Inbetweens(), InbetweenDecoder()
+        self._sway = Sway()
         self._due = 0.0
 
     def draw(self, generator: FrameGenerator, request: FrameRequest) -> Frame:
@@ -27,4 +29,6 @@ class OfflineKeyframes:
             rate = float(request.snapshot["engine.keyframes"]) or USUAL_RATE
             self._inbetweens.take(self._keyframes.draw(generator, request), params)
             self._due = params.time + 1 / rate
-        return self._decoder.decode(self._inbetweens.at(params))
+        frame = self._decoder.decode(self._inbetweens.at(params))
+        self._sway.apply(frame.pixels, params.noise_position)
+        return frame
