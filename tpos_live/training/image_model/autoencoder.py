@@ -20,7 +20,7 @@ KEPT = 2000
 """Images that crops are cut from."""
 FIRST = 400
 """Images whose patches the matrix is made of."""
-DEBLOCKING = 0.08
+DEBLOCKING = 0.2
 """Threshold of the decoder's deblocking filter, in pixels of [-1, 1]."""
 GRID = 0.05
 """Weight of `grid_loss` beside the errors of pixels."""
