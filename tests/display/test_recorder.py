@@ -311,7 +311,7 @@ def test_a_disk_that_does_not_answer_at_the_end_is_said(tmp_path: Path, monkeypa
     end = time.monotonic() + 20
     while not (tmp_path / "a.part.mp4").exists() and time.monotonic() < end:
         time.sleep(0.01)
-    recorder.close()
+    recorder.close(patience=0.2)
     assert "not answered" in recorder.error and not recorder.recording
     answers.set()
     recorder._thread.join(20)  # type: ignore[union-attr]
