@@ -13,6 +13,7 @@ from fakes.messages import heard_messages
 from fakes.tiny_engine import POOLED
 from safetensors.torch import save_file
 
+from tpos_live.conditioning.prompt_rewriter import PromptRewriter
 from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.textual_inversion import Expansion, read_inversions
@@ -133,6 +134,13 @@ def test_a_bad_file_is_one_line_and_the_engine_is_used_without_it(
     with pytest.raises(EngineError, match=word) as caught:
         read_inversions(bad, [32])
     assert "\n" not in str(caught.value)
+
+
+def test_the_syntax_of_other_programs_leaves_its_name(copy: Path) -> None:
+    write(copy, "toy", **{"<cat-toy>": rows(1, 32)})
+    engine = load_engine(copy, "cpu")
+    text = PromptRewriter(lambda: None)("(<cat-toy>:1.2) AND sea")
+    assert torch.equal(engine.encode(text), engine.encode("<cat-toy>, sea"))
 
 
 def test_two_files_with_one_name_are_told(copy: Path) -> None:
