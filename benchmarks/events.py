@@ -59,6 +59,7 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
     from tpos_live.core.messages import terminal_messages
     from tpos_live.core.settings_loader import load_settings
     from tpos_live.runtime.live_session import LiveSession
+    from tpos_live.runtime.waiting import run_until_fastest_backend
 
     settings = load_settings(
         {
@@ -69,7 +70,7 @@ def measure(options: argparse.Namespace, mic: object, folder: Path) -> None:
         }
     )
     with terminal_messages(), LiveSession(settings) as session:
-        session.run_until_fastest_backend()
+        run_until_fastest_backend(session)
         watch = Watch(session)
         watch.run(5.0)
         watch.clear()

@@ -26,6 +26,7 @@ import numpy as np
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
+from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 OSC = """
 import sys, time
@@ -125,8 +126,8 @@ def main(count: int, moves: int) -> None:
         file = str(Path(folder) / "show.mp4")
         values = {"window.headless": True, "record.file": file, "osc.port": 9777, "web.port": 9778, "sound.mute": True}
         with LiveSession(load_settings(values), demo=True, stop=stop, page=True) as session:
-            session.run_until_first_frame()
-            session.run_until_fastest_backend()
+            run_until_first_frame(session)
+            run_until_fastest_backend(session)
             with subprocess.Popen([sys.executable, "-c", OSC, str(session.osc.port)]) as load:
                 try:
                     figures = recalls(session, count)

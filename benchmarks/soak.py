@@ -31,6 +31,7 @@ import psutil
 from tpos_live.core.settings import Settings
 from tpos_live.runtime.demo import PROMPTS
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.waiting import run_until_fastest_backend
 
 SAMPLE = 10.0
 """Seconds between two samples."""
@@ -199,7 +200,7 @@ def soak(options: argparse.Namespace, folder: Path, mic: Any) -> bool:
 
     out = (options.csv or folder / "soak.csv").open("w", newline="")
     with out, terminal_messages(), LiveSession(settings_of(options, folder)) as session:
-        session.run_until_fastest_backend()
+        run_until_fastest_backend(session)
         sampler, actions = Sampler(session), Actions(session, mic, options.seed)
         writer: csv.DictWriter[str] | None = None
         now = time.perf_counter()

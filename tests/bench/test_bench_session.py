@@ -14,6 +14,7 @@ from fakes.tiny_engine import make_tiny_engine
 from tpos_live.bench import session as bench
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.waiting import run_until_first_frame
 
 
 @pytest.mark.slow
@@ -66,7 +67,7 @@ def test_every_part_is_closed_whatever_another_does(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(session.controls, "close", failing)
     with pytest.raises(OSError, match="the disk is gone"), session:
-        session.run_until_first_frame()
+        run_until_first_frame(session)
     run_for = time.monotonic() + 10.0
     while (left := set(threading.enumerate()) - before) and time.monotonic() < run_for:
         next(iter(left)).join(0.1)

@@ -12,7 +12,7 @@ from test_window import Show, show_on
 from tpos_live.control.keys import KEYS, SLOW_FADE, apply_key, key_name
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.keyboard import PHYSICAL_KEYS, moved_letters, physical_keys
-from tpos_live.display.window import TITLE
+from tpos_live.display.open_window import TITLE
 
 LAYOUTS = ("us", "fr", "de", "ru", "gr", "us -variant dvorak")
 CODES = {

@@ -25,7 +25,8 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.display.headless import HeadlessDisplay
-from tpos_live.display.window import READ, TITLE, WAITING, DisplayWindow
+from tpos_live.display.open_window import TITLE
+from tpos_live.display.window import READ, WAITING, DisplayWindow
 
 
 def need(*tools: str) -> None:

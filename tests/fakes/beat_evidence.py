@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from fakes.music import PATTERNS
 
-from tpos_live.features.beat_tracker import BeatEvidence
+from tpos_live.features.beat import BeatEvidence
 
 FIRST = 0.2
 """Seconds before the first beat."""

@@ -9,7 +9,8 @@ import pytest
 from fakes.music import PATTERNS, RATE, groove, kick, place
 
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.features.beat_tracker import Beat, BeatEvidence, BeatTracker, TempoControl
+from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
+from tpos_live.features.beat_tracker import BeatTracker
 from tpos_live.features.downbeat import BINS, positions
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import Features

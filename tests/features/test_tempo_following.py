@@ -8,7 +8,8 @@ from fakes.beat_evidence import FIRST, SWITCH, evidence, switch
 from fakes.music import PATTERNS
 
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.features.beat_tracker import Beat, BeatEvidence, BeatTracker, TempoControl
+from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
+from tpos_live.features.beat_tracker import BeatTracker
 from tpos_live.features.extractor import FeatureExtractor
 
 

@@ -20,6 +20,7 @@ from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.status import Status
 from tpos_live.display.recorder import Recorder
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.waiting import run_until_first_frame
 
 SIZE = (160, 96)
 
@@ -42,7 +43,7 @@ def settings_of(turbo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def session(settings_of: dict[str, object]) -> Iterator[LiveSession]:
     with LiveSession(load_settings(settings_of)) as session:
-        session.run_until_first_frame()
+        run_until_first_frame(session)
         yield session
 
 
@@ -172,7 +173,7 @@ def test_the_input_changes_while_the_show_runs(mic: FakeMicrophone, settings_of:
     mic.play(np.tile(sine(110.0, 1.0), 60))
     chosen = {**settings_of, "sound.audio": "", "sound.device": mic.device}
     with LiveSession(load_settings(chosen)) as session:
-        session.run_until_first_frame()
+        run_until_first_frame(session)
         run_until(session, lambda status: status.sound_name.startswith(mic.device) and status.level > 0.1)
         session.store.set("audio.device", mic.other)
         run_until(session, lambda status: status.sound_name.startswith(mic.other) and status.level > 0.1)

@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.waiting import run_until_first_frame
 
 
 def free_port() -> int:
@@ -64,7 +65,7 @@ def test_a_page_stores_a_look_and_sees_the_output(
         "record.resolution": "160x96", "show.file": str(tmp_path / "show.toml"), "web.port": free_port(),
     })  # fmt: skip
     with LiveSession(settings, page=True) as session:
-        session.run_until_first_frame()
+        run_until_first_frame(session)
         assert session.page.opened.wait(20)
         visitor = Visitor(session.page.port)
         session.display.run(lambda: visitor.error is not None or bool(session.store.snapshot()["out.blackout"]))

@@ -20,6 +20,7 @@ from tpos_live.core.parameters import TARGETS
 from tpos_live.core.settings import Settings
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
+from tpos_live.runtime.waiting import run_until_first_frame
 
 BLOCK = 480
 CLICK_SECONDS = 0.012
@@ -115,7 +116,7 @@ def bench_latency(settings: Settings, clicks: int, as_json: bool, offscreen: boo
         stop_signals() as stop,
         LiveSession(settings, stop=stop, sound=sound, headless_gl=offscreen) as session,
     ):
-        session.run_until_first_frame()
+        run_until_first_frame(session)
         settle = time.perf_counter() + 3.0
         session.display.run(lambda: time.perf_counter() > settle or stop.is_set())
         watcher = ClickWatcher(session, sound, clicks)

@@ -26,6 +26,7 @@ from tpos_live.core.status import Status
 from tpos_live.display.screens import has_display
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
+from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 EVERY = 0.5
 """Seconds between two moments."""
@@ -99,11 +100,11 @@ def observe(settings: Settings, seconds: float) -> Rehearsal:
     keep = LineHandler(lambda line: warnings.append(line) if line not in warnings else None, logging.WARNING)
     with handling(keep), stop_signals() as stop, LiveSession(settings, stop=stop, page=True) as session:
         click.echo("loading the engine …", err=True)
-        first_frame = session.run_until_first_frame()
+        first_frame = run_until_first_frame(session)
         pipeline = session.engine_loader.pipeline
         if pipeline is not None and pipeline.refused:
             raise EngineError(pipeline.refused)
-        session.run_until_fastest_backend()
+        run_until_fastest_backend(session)
         start = time.perf_counter() + SETTLING
         click.echo(f"trying the show for {seconds:g} s …", err=True)
 

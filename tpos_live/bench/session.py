@@ -17,6 +17,7 @@ from tpos_live.core.timing import StageTimes
 from tpos_live.display.screens import has_display
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
+from tpos_live.runtime.waiting import run_until_fastest_backend, run_until_first_frame
 
 WARM_UP = 3.0
 """Seconds after the first frame that do not count."""
@@ -44,9 +45,9 @@ def measure_show(
     settings = without_sound_and_osc(settings, headless)
     click.echo(f"measuring {seconds:g} s with {where} …", err=True)
     with stop_signals() as stop, LiveSession(settings, demo=True, stop=stop, headless_gl=offscreen) as session:
-        first_frame = session.run_until_first_frame()
+        first_frame = run_until_first_frame(session)
         click.echo(f"the first picture came after {first_frame:.1f} s", err=True)
-        longest = session.run_until_fastest_backend()
+        longest = run_until_fastest_backend(session)
         run_for(session, WARM_UP, stop.is_set)
         pipeline, renderer = session.pipeline, session.renderer
         assert pipeline is not None and renderer is not None  # the first frame has come

@@ -124,7 +124,7 @@ def probe_window() -> Window:
     if not has_display():
         return Window(missing=missing)
     try:
-        from tpos_live.display.window import describe_gl
+        from tpos_live.display.open_window import describe_gl
 
         return Window(True, describe_gl(), missing=missing)
     except Exception as error:  # pyglet raises many kinds, down to missing libraries

@@ -9,15 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.status import Status
-from tpos_live.display.errors import DisplayError
 from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator
-from tpos_live.display.keyboard import describe_layout, physical_keys
+from tpos_live.display.keyboard import describe_layout
+from tpos_live.display.open_window import SOFTWARE_CAP, open_window
 from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.pacing import Pacer, ShownMeter
@@ -26,11 +25,8 @@ from tpos_live.display.screens import Screens
 from tpos_live.display.seamless import leave_unpainted
 from tpos_live.display.window_view import PLAIN, WindowView
 
-TITLE = "tpos-live output"
 WAITING = 0.1
 """Seconds between two frames of the start screen: it shares the Python interpreter with the loading engine."""
-SOFTWARE_CAP = 30.0
-"""Frames per second where the CPU draws: the engine needs the rest of it."""
 READ = 20.0
 """Seconds for which a message is shown on the frame; afterwards only with the HUD."""
 
@@ -272,37 +268,6 @@ class DisplayWindow:
     def _close_pressed(self) -> bool:
         self.closing = True
         return True  # The window itself is closed when the show has ended.
-
-
-def open_window(size: tuple[int, int], headless: bool = False, visible: bool = True, title: str = TITLE) -> Any:
-    """A pyglet window with OpenGL 3.3. Raises DisplayError where there is no display or no OpenGL."""
-    import pyglet
-
-    if headless:
-        pyglet.options.headless = True
-    try:
-        from pyglet.window import Window
-
-        config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
-        return physical_keys(Window)(*size, caption=title, resizable=True, vsync=True, config=config, visible=visible)
-    except Exception as error:  # pyglet raises many kinds, down to missing libraries.
-        raise DisplayError(
-            f"no window can be opened here ({first_line(error)}); start it in a desktop session, install "
-            "the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
-        ) from error
-
-
-def describe_gl() -> str:
-    """The graphics driver, one line; opens a hidden window briefly. Raises DisplayError."""
-    window = open_window((64, 64), visible=False)
-    try:
-        from tpos_live.display.gl_compositor import is_software, renderer_name
-
-        name = renderer_name()
-        slow = f" (drawn by the CPU: {SOFTWARE_CAP:.0f} pictures a second at most)" if is_software(name) else ""
-        return f"{name}{slow}"
-    finally:
-        window.close()
 
 
 def _loading(status: Status) -> str:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
 from tpos_live.features.downbeat import BEATS_PER_BAR, DownbeatTracker, positions
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.hpss import CHORD_DELAY
 from tpos_live.features.tempo import (
-    FASTEST,
     Periodicity,
     TempoMemory,
     best_tempo,
@@ -56,48 +56,6 @@ STEADY, FOLLOW = 0.005, 0.25
 """Tempo estimates that differ by less than STEADY are averaged: the share FOLLOW of a new one counts."""
 SLOWEST_BEAT, FASTEST_BEAT = 30.0, 240.0
 """BPM that a person may set by tapping, doubling and halving."""
-
-
-@dataclass(frozen=True, slots=True)
-class BeatEvidence:
-    """Evidence of one hop for the beat; fluxes, 0 or more.
-
-    strength: onset strength, weighted by how well it predicts the beat. every: all onsets, unweighted. kick, snare:
-    drums. chord: change of the harmony.
-    """
-
-    strength: float = 0.0
-    every: float = 0.0
-    kick: float = 0.0
-    snare: float = 0.0
-    chord: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class TempoControl:
-    """fixed: BPM, 0 = follow the audio. source: auto, tap or off. fastest: the fastest tempo that is followed, BPM.
-    tapped, resync, doubled, halved: triggered in this hop."""
-
-    fixed: float = 0.0
-    source: str = "auto"
-    fastest: float = FASTEST
-    tapped: bool = False
-    resync: bool = False
-    doubled: bool = False
-    halved: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """tempo: BPM, 0 while unknown. phase, bar_phase: 0 to 1. beats: count since the start. bar_confidence: confidence
-    of the downbeat."""
-
-    tempo: float = 0.0
-    confidence: float = 0.0
-    phase: float = 0.0
-    bar_phase: float = 0.0
-    beats: int = 0
-    bar_confidence: float = 0.0
 
 
 def _kernel() -> tuple[np.ndarray, np.ndarray]:

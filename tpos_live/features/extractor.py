@@ -10,7 +10,8 @@ import numpy as np
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.features.agc import AutomaticGain
 from tpos_live.features.bands import RANGE_DB, TARGET_DB, BandLevels, LevelFollower, band_db, decibels, to_level
-from tpos_live.features.beat_tracker import Beat, BeatEvidence, BeatTracker, TempoControl
+from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
+from tpos_live.features.beat_tracker import BeatTracker
 from tpos_live.features.drums import DrumDetector, DrumFlux
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.features.hpss import HarmonicPercussiveSeparator

@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
@@ -169,30 +170,10 @@ class LiveSession:
         self.display.run(self._over)
         self._raise()
 
-    def run_until_first_frame(self) -> float:
-        """Run until the engine's first frame (measurements); the seconds it took."""
-        begin = time.perf_counter()
-        self.display.run(lambda: self.display.interpolator.newest is not None or self._over())
+    def run_until(self, done: Callable[[], bool]) -> None:
+        """Run until `done()` is true (measurements), or as `run` ends."""
+        self.display.run(lambda: done() or self._over())
         self._raise()
-        return time.perf_counter() - begin
-
-    def run_until_fastest_backend(self) -> float:
-        """Run until the engine's fastest backend is active (measurements); the longest interval between frames in
-        seconds, from the first one to one second after that."""
-        drawn, longest, end = time.perf_counter(), 0.0, 0.0
-
-        def best() -> bool:
-            nonlocal drawn, longest, end
-            now, newest = time.perf_counter(), self.display.interpolator.newest
-            if newest is not None and newest.drawn_at > drawn:
-                longest, drawn = max(longest, newest.drawn_at - drawn), newest.drawn_at
-            if not self.loading and not end:
-                end = now + 1.0
-            return bool(end and now > end) or self._over()
-
-        self.display.run(best)
-        self._raise()
-        return longest
 
     def _raise(self) -> None:
         error = self._audio_thread.error or self.engine_loader.error

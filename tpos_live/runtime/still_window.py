@@ -17,8 +17,8 @@ import sys
 
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.gl_compositor import GlCompositor
+from tpos_live.display.open_window import open_window
 from tpos_live.display.seamless import leave_unpainted, lift, lower, on_x11, put_below
-from tpos_live.display.window import open_window
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, read_frame
 

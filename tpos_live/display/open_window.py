@@ -1,0 +1,44 @@
+"""Opens a window with OpenGL, and says what draws in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tpos_live.core.errors import first_line
+from tpos_live.display.errors import DisplayError
+from tpos_live.display.keyboard import physical_keys
+
+TITLE = "tpos-live output"
+SOFTWARE_CAP = 30.0
+"""Frames per second where the CPU draws: the engine needs the rest of it."""
+
+
+def open_window(size: tuple[int, int], headless: bool = False, visible: bool = True, title: str = TITLE) -> Any:
+    """A pyglet window with OpenGL 3.3. Raises DisplayError where there is no display or no OpenGL."""
+    import pyglet
+
+    if headless:
+        pyglet.options.headless = True
+    try:
+        from pyglet.window import Window
+
+        config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
+        return physical_keys(Window)(*size, caption=title, resizable=True, vsync=True, config=config, visible=visible)
+    except Exception as error:  # pyglet raises many kinds, down to missing libraries.
+        raise DisplayError(
+            f"no window can be opened here ({first_line(error)}); start it in a desktop session, install "
+            "the graphics driver (Debian, Ubuntu: libgl1 libegl1 libgl1-mesa-dri), or run with --headless"
+        ) from error
+
+
+def describe_gl() -> str:
+    """The graphics driver, one line; opens a hidden window briefly. Raises DisplayError."""
+    window = open_window((64, 64), visible=False)
+    try:
+        from tpos_live.display.gl_compositor import is_software, renderer_name
+
+        name = renderer_name()
+        slow = f" (drawn by the CPU: {SOFTWARE_CAP:.0f} pictures a second at most)" if is_software(name) else ""
+        return f"{name}{slow}"
+    finally:
+        window.close()
