@@ -147,6 +147,8 @@ def main() -> None:
             child = spawn.Process(target=work, args=(place, size, *rest))
             child.start()
             child.join()
+            if child.exitcode:
+                raise SystemExit(f"{work.__name__} {size}: ended with {child.exitcode}")
 
 
 if __name__ == "__main__":
