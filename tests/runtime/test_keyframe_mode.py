@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.runtime.keyframe_mode import KeyframeMode
+from tpos_live.runtime.offline import render_frames
 
 
 class KeyframeShow:
@@ -157,3 +160,14 @@ def test_a_decoder_slower_than_a_frame_is_faded_between(flow: Engine, messages: 
         until(lambda: decoded[0] >= before + 4)
         assert run.mode.drawn - drawn >= 2 * 4
     assert messages == []
+
+
+def test_a_file_is_drawn_by_one_process(turbo_folder: Path, messages: list[str]) -> None:
+    """Each in-between depends on the one before: workers would each draw others."""
+    chosen = {"engine.name": str(turbo_folder), "engine.accelerator": "eager", "engine.size": "64"}
+    settings = load_settings({**chosen, "engine.threads": 1}, here=Path("/nowhere"))
+    snapshot = ParameterStore({"engine.mode": "keyframes", "engine.keyframes": 5.0}).snapshot()
+    sound = np.zeros((24_000, 2), np.float32)
+    frames = [frame for _, frame in render_frames(settings, snapshot, sound, 10, workers=2)]
+    assert len(frames) == 5 and all(frame is not None and frame.pixels.std() > 0 for frame in frames)
+    assert any("one process" in line for line in messages)
