@@ -92,7 +92,7 @@ def demo(**options: Any) -> int:
 
 @cli.command()
 @click.argument("audio", type=FILE)
-@click.option("-o", "--output", type=FILE, required=True, help="The .mp4 to write.")
+@click.option("-o", "--output", type=FILE, required=True, help="The .mp4 or .mkv to write.")
 @click.option("--fps", "record_fps", type=click.IntRange(1, 120), help="Frames per second.")
 @click.option("--resolution", "record_resolution", callback=checked(parse_size), help="Size of the video.")
 @click.option("--seconds", type=click.FloatRange(0, 1e6), help="Only the first seconds.")
