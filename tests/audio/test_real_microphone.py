@@ -201,7 +201,7 @@ with Microphone({mic.device!r}) as sound:
         sound.pull(time.perf_counter())
         time.sleep(0.01)
     libc.fprintf(ctypes.c_void_p.in_dll(libc, "stderr"), b"a word from another library\\n")
-    print("ours", file=sys.stderr)
+    sys.stderr.write("ours\\n")
     subprocess.run(["sh", "-c", "echo a child >&2"])
     time.sleep(0.2)
 """

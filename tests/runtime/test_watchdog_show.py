@@ -88,7 +88,7 @@ def test_a_recording_without_a_window_goes_on_in_a_new_file(tmp_path: Path) -> N
     part, second = tmp_path / "a.part.mp4", tmp_path / "a-2.part.mp4"
     with show(tmp_path, "--headless", "--record", "a.mp4") as process:
         for path in (part, second):
-            assert wait_until(lambda path=path: path.exists() and path.stat().st_size > 300_000, 60.0)  # type: ignore[misc]
+            assert wait_until(lambda path=path: path.exists() and path.stat().st_size > 900_000, 60.0)  # type: ignore[misc]
             if path is part:
                 shows_of(process)[0].kill()
         process.terminate()
