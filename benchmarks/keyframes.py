@@ -27,6 +27,7 @@ import torch
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.diffusion.backends import openvino
+from tpos_live.diffusion.backends.openvino_networks import TracedDecoder, TracedUnet, write_network
 from tpos_live.diffusion.keyframes.keyframe import Keyframe
 from tpos_live.runtime.inbetween_stream import InbetweenStream
 from tpos_live.runtime.keyframe_mode import MOST_FPS
@@ -55,7 +56,7 @@ def networks(tiny: bool) -> tuple[torch.nn.Module, torch.nn.Module]:
     for weight in unet.parameters():
         weight.data.uniform_(-0.02, 0.02)
     engine: Any = SimpleNamespace(unet=unet, vae=AutoencoderTiny())
-    return openvino._Unet(engine).eval(), openvino._Decoder(engine).eval()
+    return TracedUnet(engine).eval(), TracedDecoder(engine).eval()
 
 
 @torch.inference_mode()
@@ -66,8 +67,8 @@ def convert(place: Path, size: int, tiny: bool) -> None:
     latent, dim = torch.randn(1, 4, size // 8, size // 8), width_of_tokens(tiny)
     place.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        openvino._write_network(unet, (latent, torch.ones(1), torch.zeros(1, TOKENS, dim)), place / "unet.xml")
-        openvino._write_network(decoder, (latent,), place / "decoder.xml")
+        write_network(unet, (latent, torch.ones(1), torch.zeros(1, TOKENS, dim)), place / "unet.xml")
+        write_network(decoder, (latent,), place / "decoder.xml")
 
 
 def milliseconds(work: Callable[[], object], seconds: float = 3.0) -> float:

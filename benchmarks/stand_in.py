@@ -68,7 +68,7 @@ def stand_in(seconds: float) -> type[FrameGenerator]:
             self.on_card = True
             self.use(Card(self.request, seconds))
             noise = torch.zeros(engine.latent_shape(self.size))  # made on a card in one launch
-            self._noise_field.at = lambda *_: noise  # type: ignore[method-assign]
+            self._inputs.noise_field.at = lambda *_: noise  # type: ignore[method-assign]
 
     return OnACard
 

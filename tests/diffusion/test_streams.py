@@ -187,7 +187,7 @@ class Work:
         owners: dict[str, tuple[Any, str]] = {
             "host": (generator.engine.networks.live, "follow"),
             "conditioning": (generator.engine, "avoid"),
-            "noise": (generator._noise_field, "at"),
+            "noise": (generator._inputs.noise_field, "at"),
             "encode": (generator._source, "latent"),
             "unet": (generator.backend, "predict"),
             "decode": (generator.backend, "decode"),

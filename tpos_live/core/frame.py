@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+
+from tpos_live.core.frame_params import FrameParams
 
 
 @dataclass(frozen=True)
@@ -25,3 +28,9 @@ class Frame:
     pan_y: float = 0.0
     cut_index: int = 0
     detail: float = 0.0
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, index: int, params: FrameParams, drawn_at: float, detail: float) -> Self:
+        """The frame that was drawn for the moment of `params`."""
+        moment = params.time, params.heard_at, drawn_at
+        return cls(pixels, index, *moment, params.pan_x, params.pan_y, params.cut_index, detail)

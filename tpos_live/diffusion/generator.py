@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS
@@ -24,17 +23,17 @@ from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedSampler
 from tpos_live.diffusion.sampling.eager import EagerSampler
 from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameConditioning, FrameRequest
+from tpos_live.diffusion.sampling.frame_inputs import CONDITIONING, NOISE, UNET, FrameInputs
 from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_back, strength_of
-from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.source_start import SourceStart, strength_beside
 from tpos_live.diffusion.sampling.stream_batch import StreamBatchSampler
 
 log = logging.getLogger(__name__)
 
-CONDITIONING, NOISE, ENCODE, UNET, DECODE = "conditioning", "noise", "encode", "unet", "decode"
-"""Stages beside HOST. conditioning: text encoding of the negative prompt among it. encode: of the source's image. unet:
-with the draft's. decode: with the source's own pixels."""
+ENCODE, DECODE = "encode", "decode"
+"""Stages beside HOST and those of the inputs. encode: of the source's image. unet: with the draft's. decode: with the
+source's own pixels."""
 
 
 class NotFiniteError(EngineError):
@@ -98,9 +97,8 @@ class FrameGenerator:
         )
         """What its backend is chosen for, for `prepare_better`."""
         self.backend: Backend = choose(backend, self.request, options.fast_start)
-        self._noise_field, self._fresh_field = (
-            NoiseField(*shape[1:], stream, device, engine.packing) for stream in (0, 1)
-        )
+        self._timer = StageTimer(device, (CONDITIONING, NOISE, ENCODE, UNET, DECODE))
+        self._inputs = FrameInputs(engine, shape, self.conditioner, self._timer)
         self._feedback = LatentFeedback(shape, device)
         self._source = SourceStart(engine, self.size, options.wait_for_compile)
         self._eager = EagerSampler(self.request, self.backend, options.wait_for_compile)
@@ -111,8 +109,6 @@ class FrameGenerator:
         """Whether a card draws, and Python has time meanwhile."""
         self._pool = FramePool(self.size, self.on_card)
         self._index = 0
-        self._timer = StageTimer(device, (CONDITIONING, NOISE, ENCODE, UNET, DECODE))
-        self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
         self._batch_reason = ""
 
     @torch.inference_mode()
@@ -128,7 +124,7 @@ class FrameGenerator:
         timer.enter(DECODE)
         sampler.send(pixels)
         if self.on_card:
-            self._noise_field.look_ahead()
+            self._inputs.noise_field.look_ahead()
             if meanwhile is not None:
                 meanwhile()
         sampler.fetch(pixels)
@@ -136,7 +132,7 @@ class FrameGenerator:
             self._source.mix_pixels(pixels, source, request.params.source_amount)
         done = timer.end()
         self._index += 1
-        return self._frame(pixels, sample.params, done)
+        return Frame.of(pixels, self._index - 1, sample.params, done, self.engine.metadata.detail)
 
     @torch.inference_mode()
     def sample(self, request: FrameRequest) -> Sample:
@@ -151,7 +147,8 @@ class FrameGenerator:
         timer, params = self._timer, request.params
         timer.begin()
         self._follow_loras(params)
-        inputs, conditioning = self._inputs(request)
+        # Frames in flight are one mixture instead of regions: the masks of one would lie over the other.
+        inputs, conditioning = self._inputs.of(request, share_frame=self.stream_batch is None)
         timer.enter(ENCODE)
         source = self._source.latent(request.source, params.source_amount)
         timer.enter(HOST)
@@ -224,37 +221,6 @@ class FrameGenerator:
         at_once = self._options.wait_for_compile or not self._index
         if self.engine.networks.live.follow(params.loras, frozen, whole=at_once):
             self._feedback.invalidate()
-
-    def _inputs(self, request: FrameRequest) -> tuple[SamplerInputs, FrameConditioning]:
-        """What the frame is drawn from, beside the last one."""
-        params, seed, asked = request.params, request.seed, int(request.snapshot["steps"])
-        steps = min(self._steps, key=lambda allowed: abs(allowed - asked))
-        self._timer.enter(CONDITIONING)
-        # Frames in flight are one mixture instead of regions: the masks of one would lie over the other.
-        found = self.conditioner.update(request, steps, share_frame=self.stream_batch is None)
-        self._timer.enter(NOISE)
-        moment = params.cut_index, params.noise_position, params.pan_x, params.pan_y
-        noise = self._noise_field.at(seed, *moment)
-
-        def fresh(n: int) -> torch.Tensor:
-            self._timer.enter(NOISE)
-            found = self._fresh_field.at(seed + n, *moment)
-            self._timer.enter(UNET)
-            return found
-
-        inputs = SamplerInputs(
-            self.engine.schedule.plan(steps).with_rcfg(found.rcfg),
-            noise,
-            found.prompts,
-            fresh=fresh,
-            negative=found.negative,
-            guidance=found.guidance,
-            edit=found.edit,
-            weights=found.weights,
-            params=params,
-            scene=(seed, params.cut_index),
-        )
-        return inputs, found
 
     def _from_last(self, inputs: SamplerInputs, conditioning: FrameConditioning) -> SamplerInputs:
         """The same, but from the last frame where the strength says so and there is one of the same scene."""
@@ -331,16 +297,3 @@ class FrameGenerator:
             self._feedback.keep(sample.latent, sample.params)
         else:
             self._feedback.reset()
-
-    def _frame(self, pixels: np.ndarray, params: FrameParams, done: float) -> Frame:
-        return Frame(
-            pixels=pixels,
-            index=self._index - 1,
-            time=params.time,
-            heard_at=params.heard_at,
-            drawn_at=done,
-            pan_x=params.pan_x,
-            pan_y=params.pan_y,
-            cut_index=params.cut_index,
-            detail=self.engine.metadata.detail,
-        )

@@ -36,9 +36,10 @@ from tpos_live.diffusion.backends.openvino_device import (
     measure,
     unmeasured,
 )
+from tpos_live.diffusion.backends.openvino_networks import TracedDecoder, TracedNetworks, TracedUnet, write_network
 from tpos_live.diffusion.backends.parity import Example, parity, require_parity
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
-from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.model.engine import load_engine
 
 log = logging.getLogger(__name__)
 
@@ -209,40 +210,6 @@ def _compiled(core: Any, model: Any, options: dict[str, Any], device: str = CPU)
         return _compiled(core, model, {name: value for name, value in options.items() if name != _SNIPPETS}, device)
 
 
-class _Unet(torch.nn.Module):
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.unet = engine.unet
-
-    def forward(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = self.unet(latent, timestep, encoder_hidden_states=tokens, return_dict=False)[0]
-        return output
-
-
-class _Decoder(torch.nn.Module):
-    """Latent to uint8 [1, H, W, 3], so that nothing remains to be done outside."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.vae = engine.vae
-        self.scale = 1.0 / float(engine.vae.config.scaling_factor)
-
-    def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        image = self.vae.decode(latent * self.scale, return_dict=False)[0]
-        pixels = (image * 127.5 + 127.5).clamp(0, 255).round()
-        return pixels.permute(0, 2, 3, 1).to(torch.uint8)
-
-
-class _Reference:
-    """The networks before they are converted, in single precision."""
-
-    def __init__(self, unet: _Unet, decoder: _Decoder) -> None:
-        self.predict, self._decoder = unet, decoder
-
-    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
-        np.copyto(out, self._decoder(latent)[0].numpy())
-
-
 @torch.inference_mode()
 def convert(request: BackendRequest, work: Path) -> None:
     """Write UNet, decoder and sidecar to `work`, but for networks that are there. Raises NotReady if the frame is not
@@ -250,12 +217,12 @@ def convert(request: BackendRequest, work: Path) -> None:
     import openvino
 
     engine = request.engine
-    unet, decoder, example = _Unet(engine).eval(), _Decoder(engine).eval(), Example.of(request)
+    unet, decoder, example = TracedUnet(engine).eval(), TracedDecoder(engine).eval(), Example.of(request)
     with torch.no_grad():
-        _write_network(unet, (example.noise, example.timestep, example.tokens), work / "unet.xml")
-        _write_network(decoder, (example.noise,), work / "decoder.xml")
+        write_network(unet, (example.noise, example.timestep, example.tokens), work / "unet.xml")
+        write_network(decoder, (example.noise,), work / "decoder.xml")
     for precision in ("bf16", "f32") if bfloat16_is_native() else ("f32",):
-        found = parity(OpenVinoBackend(work, precision), _Reference(unet, decoder), request)
+        found = parity(OpenVinoBackend(work, precision), TracedNetworks(unet, decoder), request)
         try:
             require_parity("OpenVINO", found)
         except NotReady:
@@ -268,21 +235,6 @@ def convert(request: BackendRequest, work: Path) -> None:
         return
 
 
-def _write_network(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:
-    """Convert a network for inputs of these shapes, unless its file is there."""
-    import openvino
-    from openvino import PartialShape
-
-    if path.exists():
-        return
-    model = openvino.convert_model(module, example_input=inputs)
-    model.reshape({model.inputs[n]: PartialShape(list(tensor.shape)) for n, tensor in enumerate(inputs)})
-    part = path.with_name(f"part-{path.name}")
-    openvino.save_model(model, str(part), compress_to_fp16=True)
-    for suffix in (".bin", ".xml"):  # this one last: it makes the network whole
-        part.with_suffix(suffix).replace(path.with_suffix(suffix))
-
-
 def _convert_to(target: Path, request: BackendRequest) -> None:
     with CACHE.making(target) as work:
         convert(request, work)
@@ -291,7 +243,8 @@ def _convert_to(target: Path, request: BackendRequest) -> None:
 @torch.inference_mode()
 def _measure(place: Path, request: BackendRequest, device: str) -> None:
     """Measure a device on the engine that is converted at `place`, and keep the result there."""
-    reference, threads = _Reference(_Unet(request.engine).eval(), _Decoder(request.engine).eval()), request.threads
+    engine, threads = request.engine, request.threads
+    reference = TracedNetworks(TracedUnet(engine).eval(), TracedDecoder(engine).eval())
     on_cpu = device == CPU
     result = measure(
         device,

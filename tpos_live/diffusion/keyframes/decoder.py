@@ -35,14 +35,4 @@ class InbetweenDecoder:
         self._index += 1
         done = time.perf_counter()
         self.took = done - began
-        return Frame(
-            pixels=pixels,
-            index=self._index - 1,
-            time=params.time,
-            heard_at=params.heard_at,
-            drawn_at=done,
-            pan_x=params.pan_x,
-            pan_y=params.pan_y,
-            cut_index=params.cut_index,
-            detail=keyframe.detail,
-        )
+        return Frame.of(pixels, self._index - 1, params, done, keyframe.detail)

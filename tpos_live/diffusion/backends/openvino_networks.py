@@ -1,0 +1,61 @@
+"""The networks as OpenVINO converts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tpos_live.diffusion.model.engine import Engine
+
+
+class TracedUnet(torch.nn.Module):
+    """The UNet with fixed inputs: latent, timestep, tokens."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.unet = engine.unet
+
+    def forward(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        output: torch.Tensor = self.unet(latent, timestep, encoder_hidden_states=tokens, return_dict=False)[0]
+        return output
+
+
+class TracedDecoder(torch.nn.Module):
+    """Latent to uint8 [1, H, W, 3], so that nothing remains to be done outside."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.vae = engine.vae
+        self.scale = 1.0 / float(engine.vae.config.scaling_factor)
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        image = self.vae.decode(latent * self.scale, return_dict=False)[0]
+        pixels = (image * 127.5 + 127.5).clamp(0, 255).round()
+        return pixels.permute(0, 2, 3, 1).to(torch.uint8)
+
+
+class TracedNetworks:
+    """The networks before they are converted, in single precision."""
+
+    def __init__(self, unet: TracedUnet, decoder: TracedDecoder) -> None:
+        self.predict, self._decoder = unet, decoder
+
+    def decode(self, latent: torch.Tensor, out: np.ndarray) -> None:
+        np.copyto(out, self._decoder(latent)[0].numpy())
+
+
+def write_network(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:
+    """Convert a network for inputs of these shapes, unless its file is there."""
+    import openvino
+    from openvino import PartialShape
+
+    if path.exists():
+        return
+    model = openvino.convert_model(module, example_input=inputs)
+    model.reshape({model.inputs[n]: PartialShape(list(tensor.shape)) for n, tensor in enumerate(inputs)})
+    part = path.with_name(f"part-{path.name}")
+    openvino.save_model(model, str(part), compress_to_fp16=True)
+    for suffix in (".bin", ".xml"):  # this one last: it makes the network whole
+        part.with_suffix(suffix).replace(path.with_suffix(suffix))

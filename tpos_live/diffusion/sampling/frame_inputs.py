@@ -1,0 +1,58 @@
+"""What a frame is drawn from, beside the last frame: prompts, plan of steps, noise."""
+
+from __future__ import annotations
+
+import torch
+
+from tpos_live.diffusion.cuda.stage_timer import StageTimer
+from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameConditioning, FrameRequest
+from tpos_live.diffusion.sampling.noise_field import NoiseField
+from tpos_live.diffusion.sampling.sampler import SamplerInputs
+
+CONDITIONING, NOISE, UNET = "conditioning", "noise", "unet"
+"""Stages of the timer. conditioning: text encoding of the negative prompt among it."""
+
+
+class FrameInputs:
+    """Makes the inputs of one frame after the other. Belongs to the generator's thread."""
+
+    def __init__(
+        self, engine: Engine, shape: tuple[int, int, int, int], conditioner: FrameConditioner, timer: StageTimer
+    ) -> None:
+        """shape: of the latent, [1, C, h, w]."""
+        self._engine, self._conditioner, self._timer = engine, conditioner, timer
+        self.noise_field, self._fresh_field = (
+            NoiseField(*shape[1:], stream, engine.device, engine.packing) for stream in (0, 1)
+        )
+        self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
+
+    def of(self, request: FrameRequest, share_frame: bool) -> tuple[SamplerInputs, FrameConditioning]:
+        """share_frame: whether several prompts may have regions in the frame. Buffers, valid until the next call."""
+        params, seed, asked = request.params, request.seed, int(request.snapshot["steps"])
+        steps = min(self._steps, key=lambda allowed: abs(allowed - asked))
+        self._timer.enter(CONDITIONING)
+        found = self._conditioner.update(request, steps, share_frame=share_frame)
+        self._timer.enter(NOISE)
+        moment = params.cut_index, params.noise_position, params.pan_x, params.pan_y
+        noise = self.noise_field.at(seed, *moment)
+
+        def fresh(n: int) -> torch.Tensor:
+            self._timer.enter(NOISE)
+            found = self._fresh_field.at(seed + n, *moment)
+            self._timer.enter(UNET)
+            return found
+
+        inputs = SamplerInputs(
+            self._engine.schedule.plan(steps).with_rcfg(found.rcfg),
+            noise,
+            found.prompts,
+            fresh=fresh,
+            negative=found.negative,
+            guidance=found.guidance,
+            edit=found.edit,
+            weights=found.weights,
+            params=params,
+            scene=(seed, params.cut_index),
+        )
+        return inputs, found
