@@ -10,7 +10,7 @@ import pytest
 
 from tpos_live.audio.capture import RING_SECONDS, Capture
 
-BLOCKS = 2000
+BLOCKS, GROUPS = 2000, 20
 VIEWS = 1500
 """Bytes for the views of the ring, its counters and the stamp, which are freed at once; a copy of 240 stereo samples
 would take 1,920 more."""
@@ -27,14 +27,18 @@ def test_a_block_is_delivered_without_a_copy_of_it(samples: int) -> None:
     tracemalloc.start()
     try:
         capture.deliver(block, 0.0, overflow=False)
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        for k in range(BLOCKS):
-            capture.deliver(block, float(k), overflow=k % 7 == 0)
-        after, peak = tracemalloc.get_traced_memory()
+        before, peaks = tracemalloc.get_traced_memory()[0], []
+        for group in range(GROUPS):
+            begin = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            for k in range(BLOCKS // GROUPS):
+                capture.deliver(block, float(group), overflow=k % 7 == 0)
+            peaks.append(tracemalloc.get_traced_memory()[1] - begin)
+        after = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
         gc.enable()
-    assert peak - before < VIEWS, "the views and numbers of one block"
-    # Whatever stays of a block is an object of 16 bytes or more; other threads of the process allocate some as well.
+    # Other threads of the process allocate as well, but not during every group of blocks.
+    assert min(peaks) < VIEWS, "the views and numbers of one block"
+    # Whatever stays of a block is an object of 16 bytes or more.
     assert after - before < BLOCKS, "nothing of a block stays"
