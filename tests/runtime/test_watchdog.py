@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.tools import require_tool
+from fakes.xvfb import one_screen
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.settings import Settings
@@ -30,7 +32,7 @@ from pathlib import Path
 from tpos_live.core.messages import terminal_messages
 from tpos_live.runtime.supervisor import Supervisor
 with terminal_messages():
-    run = Supervisor(Path(sys.argv[1]), window=False).run()
+    run = Supervisor(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3])).run()
     if isinstance(run, int):
         heavy = {"numpy", "torch", "pyglet"} & set(sys.modules)
         print("watchdog", run, *heavy, flush=True)
@@ -41,11 +43,15 @@ with terminal_messages():
 """
 
 
-def shows(states: Path, show: str) -> subprocess.Popen[str]:
+def shows(states: Path, show: str, display: str = "", rest: float = 0.2) -> subprocess.Popen[str]:
     """A watchdog whose shows run these lines of Python; they know `run` and `die`."""
     code = _SHOWS.replace("    SHOW", "\n".join(f"    {line}" for line in show.splitlines()))
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(states)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(states), display, str(rest)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DISPLAY": display},
     )
 
 
@@ -75,6 +81,34 @@ def test_a_show_that_leaves_its_state_has_died(tmp_path: Path) -> None:
 def test_a_show_that_always_dies_is_given_up(tmp_path: Path) -> None:
     out, messages, status = ended(shows(tmp_path, "die()"))
     assert len(out) == MOST + 1 and status == 128 + signal.SIGKILL and "not started again" in messages.splitlines()[-1]
+
+
+_FRAME = """
+import numpy as np
+from tpos_live.core.frame import Frame
+from tpos_live.display.postfx import PostFxParams
+from tpos_live.runtime.last_frame import ShownFrame, write_frame
+pixels = np.zeros((48, 64, 3), np.uint8)
+write_frame(run.memory, ShownFrame(Frame(pixels, -1, 0.0, 0.0, 0.0), PostFxParams(), (0, 0, 64, 48)))
+time.sleep(0.2)
+"""
+
+
+@pytest.mark.display
+def test_while_a_frame_is_shown_a_show_that_always_dies_is_tried_again(tmp_path: Path) -> None:
+    require_tool("Xvfb")
+    with one_screen((160, 120)) as display:
+        show = f"{_FRAME}die() if run.deaths < {MOST} else os._exit(5)"
+        out, messages, status = ended(shows(tmp_path, show, display))
+        assert len(out) == MOST + 2 and status == 5, messages
+        assert "the last frame stays, and it is started again" in messages.splitlines()[-1]
+        process = shows(tmp_path, f"{_FRAME}die()", display, rest=600.0)
+        for _ in range(MOST):
+            assert process.stdout is not None and process.stdout.readline().startswith("show")
+        time.sleep(1.0)
+        process.terminate()
+        out, _messages, status = ended(process)
+        assert out == ["watchdog 0"] and status == 0, "a signal ends the wait"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

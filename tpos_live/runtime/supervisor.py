@@ -32,7 +32,9 @@ WITHIN = 300.0
 SAFE = 3
 """Deaths after which the show runs Ember on the CPU."""
 MOST = 8
-"""Deaths after which it is not started again."""
+"""Deaths after which it is started again only every REST seconds, while the last frame is on the screen; without a
+frame to show it is not started again."""
+REST = 30.0
 STEADY = 6
 """Frames of a new show after which the still goes: 0.2 s."""
 _LOOK = 0.05
@@ -58,9 +60,11 @@ class Supervisor:
     """Thread contract: created and run on the main thread of a process without other threads, which are lost in the
     show's process."""
 
-    def __init__(self, states: Path, *, window: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, states: Path, *, window: bool, clock: Callable[[], float] = time.monotonic, rest: float = REST
+    ) -> None:
         """states: folder of the Autosave. window: whether the show has one."""
-        self._states, self._clock = states, clock
+        self._states, self._clock, self._rest = states, clock, rest
         self._memory = FrameMemory.create() if window else None
         self._still: subprocess.Popen[bytes] | None = None
         self._deaths: deque[float] = deque(maxlen=MOST)
@@ -92,6 +96,9 @@ class Supervisor:
                 self._end_still()
                 return code if code >= 0 else 128 - code
             self._tell("show")
+            if self._recent() >= MOST and self._asked_to_end(self._rest):
+                self._end_still()
+                return 0
             self._hide_at = self._memory.count + STEADY if self._memory else None
 
     def _become_show(self) -> Run:
@@ -112,11 +119,23 @@ class Supervisor:
         self._count += 1
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else "by an error"
         if self._recent() >= MOST:
-            log.error(f"the show ended {how}, {MOST} times in {WITHIN / 60:.0f} minutes; it is not started again")
-            return False
+            often = f"the show ended {how}, {MOST} times in {WITHIN / 60:.0f} minutes"
+            if self._still is None or self._still.poll() is not None:
+                log.error(f"{often}; it is not started again")
+                return False
+            log.error(f"{often}; the last frame stays, and it is started again in {self._rest:.0f} s")
+            return True
         safe = ", with Ember on the CPU" if self._recent() >= SAFE else ""
         log.warning(f"the show ended {how} (death {self._count}); it starts again with its last state{safe}")
         return True
+
+    def _asked_to_end(self, seconds: float) -> bool:
+        """Whether a signal to end came while there is no show; waits so long for one."""
+        end = self._clock() + seconds
+        while (left := end - self._clock()) > 0:
+            if select.select([self._wakeup], [], [], left)[0] and set(os.read(self._wakeup, 64)) & set(_PASSED_ON):
+                return True
+        return False
 
     def _wait(self, show: int) -> int:
         """The status with which the show's process ended."""
