@@ -124,6 +124,7 @@ def test_frames_that_a_stuck_encoder_crowds_out_are_lost(monkeypatch: pytest.Mon
     assert made.recorder.dropped == 5
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("took", [0.032, 0.06])
 def test_a_slow_encoder_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took: float) -> None:
     """The whole way to a file that is read back; what a busy machine adds is measured and allowed."""

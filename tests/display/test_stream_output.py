@@ -24,6 +24,8 @@ from tpos_live.display.output import Output
 from tpos_live.display.stream_output import StreamOutput
 from tpos_live.runtime.outputs import ExtraOutputs
 
+pytestmark = pytest.mark.real_time
+
 RECEIVER = Path(__file__).parent.parent / "fakes" / "stream_receiver.py"
 SIZE = (160, 90)
 KEY = "live_secret_42"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import pytest
 
-REAL_TIME = ("display", "audio", "own_process")
+REAL_TIME = ("display", "audio", "own_process", "real_time")
 """Markers of tests that watch a clock while they wait; the other heavy ones come after them."""
 _WORKER = "PYTEST_XDIST_WORKER"
 PROCESSES = 3

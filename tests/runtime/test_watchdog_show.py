@@ -23,7 +23,7 @@ from fakes.xvfb import is_mapped, one_screen, wait_until
 from tpos_live.audio.demo import DEMO
 from tpos_live.runtime.supervisor import is_available
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(is_available()), reason=is_available())]
+pytestmark = [pytest.mark.slow, pytest.mark.real_time, pytest.mark.skipif(bool(is_available()), reason=is_available())]
 
 SIZE = (640, 360)
 LOOK = {"seed": 7, "prompt": "a bright sunrise"}
