@@ -118,3 +118,12 @@ def test_a_scene_that_is_not_encoded_yet_leaves_the_old_one() -> None:
     directed.follow(scene("deep sea", 0.0), 1.0)
     own = encode("fire")
     assert directed.directed == 0.0 and [part for part, _ in directed.parts(own)] == [own]
+
+
+def test_a_cut_within_a_fade_keeps_the_order_of_what_is_shown() -> None:
+    directed = DirectedScene(TextCache(encode, synchronous=True))
+    own = encode("fire")
+    directed.follow(scene("deep sea", 2.0), 0.0)
+    directed.follow(scene("deep sea", 2.0), 1.5)
+    directed.follow(scene("snow", 2.0), 1.5)
+    assert [weight for _, weight in directed.parts(own)] == pytest.approx([0.25, 0.75])

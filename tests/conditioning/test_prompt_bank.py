@@ -197,10 +197,21 @@ def test_parts_do_not_jump_when_a_fade_is_interrupted() -> None:
     assert weights(prompts, "sea") == [1.0]
 
 
+def test_parts_keep_their_order_through_a_fade() -> None:
+    """The engine draws the last one in another place than the first: in another order they would change places."""
+    prompts = bank()
+    at(prompts, 0.0, look(prompt="sea"))
+    at(prompts, 0.0, look(prompt="fire"))
+    for now in (0.2, 0.9, 1.1, 1.8):
+        at(prompts, now, look(prompt="fire"))
+        assert [torch.equal(states, encode("fire")) for states, _ in prompts.parts] == [False, True]
+
+
 def test_folding_keeps_the_sum_and_joins_the_weakest() -> None:
     a, b, c, d = (encode(text) for text in "abcd")
     folded = fold([(a, 0.4), (b, 0.1), (c, 0.3), (d, 0.2)], 3)
     assert [round(weight, 6) for _, weight in folded] == [0.4, 0.3, 0.3]
+    assert folded[0][0] is a and folded[2][0] is c
     assert any(torch.allclose(states, blend([(b, 0.1), (d, 0.2)])) for states, _ in folded)
     assert [weight for _, weight in fold([(a, 0.5), (b, 0.25), (a, 0.25)], 3)] == pytest.approx([0.75, 0.25])
 

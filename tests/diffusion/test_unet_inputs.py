@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def _tokens(engine: Engine, text: str) -> torch.Tensor:
     return torch.cat([states, states.new_zeros(engine.metadata.audio_tokens, states.shape[1])])
 
 
-def test_two_prompts_are_one_pass_and_three_are_two_rows(paired: Engine) -> None:
+def test_two_prompts_are_one_pass_and_each_pair_of_three_is_a_row(paired: Engine) -> None:
     sea, fire, fog = (_tokens(paired, text) for text in ("sea", "fire", "fog"))
     alone, rows = _draw(paired, None, sea)
     assert rows == 1
@@ -110,17 +111,19 @@ def test_two_prompts_are_one_pass_and_three_are_two_rows(paired: Engine) -> None
     other, _ = _draw(paired, Regions(torch.stack([sea, fog]), (0.5, 0.5)), sea)
     more, _ = _draw(paired, Regions(torch.stack([sea, fire]), (0.2, 0.8)), sea)
     assert not np.array_equal(both, other) and not np.array_equal(both, more)
-    assert _draw(paired, Regions(torch.stack([sea, fire, fog]), (0.4, 0.3, 0.3)), sea)[1] == 2
+    three = Regions(torch.stack([sea, fire, fog]), (0.4, 0.3, 0.3))
+    assert _draw(paired, three, sea)[1] == 3
+    assert _draw(paired, replace(three, heard=True), sea)[1] == 2
 
 
 def test_prompts_and_sounds_come_and_go_without_a_jump(paired: Engine) -> None:
     """Where a region has next to no weight, the frame is that without it, in each place."""
-    sea, fire, rain = (_tokens(paired, text) for text in ("sea", "fire", "rain"))
+    sea, fire, fog, rain = (_tokens(paired, text) for text in ("sea", "fire", "fog", "rain"))
     little = 1e-5
 
     def drawn(*regions: tuple[torch.Tensor, float]) -> np.ndarray:
         embeds, weights = zip(*regions, strict=True)
-        scenes = Regions(torch.stack(embeds), weights) if len(regions) > 1 else None
+        scenes = Regions(torch.stack(embeds), weights, heard=embeds[-1] is rain) if len(regions) > 1 else None
         return _draw(paired, scenes, embeds[0])[0].astype(int)
 
     for with_it, without in (
@@ -128,6 +131,9 @@ def test_prompts_and_sounds_come_and_go_without_a_jump(paired: Engine) -> None:
         ([(sea, little), (fire, 1 - little)], [(fire, 1.0)]),
         ([(sea, little), (fire, 0.6 - little), (rain, 0.4)], [(fire, 0.6), (rain, 0.4)]),
         ([(sea, 0.6 - little), (fire, little), (rain, 0.4)], [(sea, 0.6), (rain, 0.4)]),
+        ([(sea, 0.6), (fire, 0.4 - little), (fog, little)], [(sea, 0.6), (fire, 0.4)]),
+        ([(sea, 0.6), (fire, little), (fog, 0.4 - little)], [(sea, 0.6), (fog, 0.4)]),
+        ([(sea, little), (fire, 0.6), (fog, 0.4 - little)], [(fire, 0.6), (fog, 0.4)]),
     ):
         assert np.abs(drawn(*with_it) - drawn(*without)).max() <= 2
 

@@ -172,6 +172,7 @@ class ConditioningBuilder:
             for states, weight in parts if shares.region <= _SMALL else fold(parts, MAX_REGIONS - len(scenes)):
                 self._mix(self._region_embeds[len(weights)], states, shares.blend, shares.append)
                 weights.append(weight * (1.0 - shares.region))
+        heard = bool(weights) and shares.region > _SMALL
         for states, weight in scenes if shares.region > _SMALL else []:
             self._fill(self._region_embeds[len(weights)], states.to(prompt_embeds))
             weights.append(weight * shares.region)
@@ -180,7 +181,7 @@ class ConditioningBuilder:
             prompt_embeds.copy_(self._region_embeds[0])
             return None
         total = sum(weights)
-        return Regions(self._region_embeds[: len(weights)], tuple(weight / total for weight in weights))
+        return Regions(self._region_embeds[: len(weights)], tuple(weight / total for weight in weights), heard)
 
     def _add_mood(self, regions: torch.Tensor, share: float) -> None:
         """Add the mood to the audio rows of `regions` [K, sequence length, dim]; only engines trained with audio."""

@@ -15,11 +15,12 @@ class Regions:
     """Several prompts in one frame, each with a share of its area.
 
     prompt_embeds: float [K, sequence length, dim]. weights: K shares of the area, 2 to MAX_REGIONS of them, each above
-    zero, sum 1.
+    zero, sum 1. heard: the last one is the sound's, beside prompts.
     """
 
     prompt_embeds: torch.Tensor
     weights: tuple[float, ...]
+    heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

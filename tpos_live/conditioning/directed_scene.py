@@ -42,8 +42,9 @@ class DirectedScene:
         if text != OWN:
             self._texts.want([text])
         if text != self._fade.text and (text == OWN or self._texts.get(text) is not None):
-            # Of more than two scenes at once the weakest goes: a cut within a fade.
-            start = dict(sorted(self._weights.items(), key=lambda part: -part[1])[:2])
+            # Of more than two scenes at once the weakest goes: a cut within a fade. The order stays (see `fold`).
+            strongest = sorted(self._weights, key=self._weights.__getitem__)[-2:]
+            start = {name: weight for name, weight in self._weights.items() if name in strongest}
             total = sum(start.values())
             start = {name: weight / total for name, weight in start.items()}
             self._fade = _Fade(start, text, now, direction.fade)

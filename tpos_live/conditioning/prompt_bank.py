@@ -72,19 +72,19 @@ def blend(parts: list[Part]) -> torch.Tensor:
 
 
 def fold(parts: list[Part], most: int) -> list[Part]:
-    """`parts` reduced to `most`: the two weakest are blended, repeatedly. Weights sum to 1."""
+    """`parts` reduced to `most`: the two weakest are blended, repeatedly. Weights sum to 1.
+
+    The order stays: an engine draws the last part in another place than the first, so parts that changed their order
+    when one outweighs the other would change places in the frame.
+    """
     kept: list[Part] = []
     for states, weight in parts:
-        same = next((n for n, (other, _) in enumerate(kept) if other is states), None)
-        if same is None:
-            kept.append((states, weight))
-        else:
-            kept[same] = states, kept[same][1] + weight
-    kept.sort(key=lambda part: -part[1])
+        same = next((n for n, (other, _) in enumerate(kept) if other is states), len(kept))
+        kept[same : same + 1] = [(states, weight + sum(before for _, before in kept[same : same + 1]))]
     while len(kept) > most:
-        last = kept[-2:]
-        kept[-2:] = [(blend(last), last[0][1] + last[1][1])]
-        kept.sort(key=lambda part: -part[1])
+        weak, other = sorted(sorted(range(len(kept)), key=lambda n: kept[n][1])[:2])
+        last = [kept[weak], kept.pop(other)]
+        kept[weak] = blend(last), last[0][1] + last[1][1]
     total = sum(weight for _, weight in kept)
     return [(states, weight / total) for states, weight in kept]
 

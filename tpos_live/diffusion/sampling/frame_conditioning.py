@@ -12,7 +12,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.sampling.prompt_pair import rows_of_pairs
+from tpos_live.diffusion.sampling.prompt_pair import paired, rows_of_pairs
 from tpos_live.diffusion.sampling.sampler import Edit
 from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide, warm_steps
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
@@ -105,8 +105,8 @@ class FrameConditioner:
         return self._regions[:count], regions.weights
 
     def _in_pairs(self, request: FrameRequest, regions: Regions) -> tuple[torch.Tensor, tuple[float, ...]]:
-        """A row for each region but the last one, which is in the second place of them all."""
-        rows, weights = rows_of_pairs(regions.prompt_embeds, regions.weights)
+        """Rows of two prompts each (see `rows_of_pairs`)."""
+        rows, weights = rows_of_pairs(list(regions.prompt_embeds), regions.weights, regions.heard)
         for number, row in enumerate(rows):
             self._write(self._regions[number : number + 1], request, *row)
         return self._regions[: len(rows)], weights
@@ -115,7 +115,8 @@ class FrameConditioner:
         """Write all rows of the frame's own prompt; of two prompts at once, where the engine takes them."""
         regions, embeds, second, share = request.conditioning.regions, request.conditioning.prompt_embeds, None, 0.0
         if regions is not None and self._in_one_pass(regions):
-            ((embeds, second, share),), _ = rows_of_pairs(regions.prompt_embeds, regions.weights)
+            first, other = regions.prompt_embeds
+            embeds, second, share = paired(first, other, regions.weights[1])
         self._write(self._tokens, request, embeds, second, share)
 
     def _write(

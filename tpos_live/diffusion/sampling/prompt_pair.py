@@ -8,7 +8,8 @@ the place of the first one, and its own place is then emptied: with a weight of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import combinations
 
 import torch
 
@@ -36,14 +37,20 @@ def paired(first: torch.Tensor, second: torch.Tensor, weight: float) -> tuple[to
 
 
 def rows_of_pairs(
-    embeds: Iterable[torch.Tensor], weights: Sequence[float]
+    embeds: Sequence[torch.Tensor], weights: Sequence[float], heard: bool = False
 ) -> tuple[list[tuple[torch.Tensor, torch.Tensor, float]], tuple[float, ...]]:
-    """Two or more regions as rows of the UNet: `paired` of each but the last one, which is in the second place of them
-    all, and the rows' weights, one in sum.
+    """Two regions or more as rows of the UNet, each what `paired` gives, and the rows' weights, one in sum.
 
-    The last one is the sound where there is one. A fade between two prompts then begins and ends with the row that a
-    prompt and the sound have by themselves.
+    heard: the last region is the sound's. It is then in the second place of them all: a fade between two prompts begins
+    and ends with the row that a prompt and the sound have by themselves. Without a sound every two prompts are a row,
+    with the product of their weights: wherever one of three comes or goes, the row of the two others is what is left.
     """
-    *firsts, last = embeds
-    *rest, weight = weights
-    return [paired(first, last, weight) for first in firsts], tuple(part / sum(rest) for part in rest)
+    if heard:
+        *firsts, last = embeds
+        *rest, weight = weights
+        rows = [paired(first, last, weight) for first in firsts]
+        return rows, tuple(part / sum(rest) for part in rest)
+    places = list(combinations(range(len(embeds)), 2))
+    rows = [paired(embeds[a], embeds[b], weights[b] / (weights[a] + weights[b])) for a, b in places]
+    products = [weights[a] * weights[b] for a, b in places]
+    return rows, tuple(product / sum(products) for product in products)

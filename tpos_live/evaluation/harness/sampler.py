@@ -74,7 +74,7 @@ class SamplerHarness:
         """
         parts = [part for part in parts if part[1] > 0]
         if self._rows.pairs and len(parts) > 1:
-            pairs, weights = rows_of_pairs(*zip(*parts, strict=True))
+            pairs, weights = rows_of_pairs([states for states, _ in parts], [weight for _, weight in parts])
             conditions = [self._condition(first, scalars, second, share) for first, second, share in pairs]
         else:
             conditions = [self._condition(states, scalars) for states, _ in parts]
