@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes.clips import numbered
+from fakes.ndi_loopback import find_on_loopback
 
 from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import ParameterStore
@@ -24,16 +24,11 @@ from tpos_live.display.output_transform import OutputTransform
 from tpos_live.runtime.outputs import PAUSES, ExtraOutputs
 
 RECEIVER = Path(__file__).parent.parent / "fakes" / "ndi_receiver.py"
-LOOPBACK = {"ndi": {"networks": {"ips": "127.0.0.1", "discovery": ""}}}
 
 
 @pytest.fixture
-def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The NDI runtime finds sources on this machine without multicast."""
-    pytest.importorskip("cyndilib", reason="the extra ndi is not installed")
-    (tmp_path / "ndi-config.v1.json").write_text(json.dumps(LOOPBACK))
-    monkeypatch.setenv("NDI_CONFIG_DIR", str(tmp_path))
-    yield
+def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_on_loopback(tmp_path, monkeypatch)
 
 
 def receive(name: str, count: int) -> subprocess.Popen[str]:

@@ -40,6 +40,20 @@ def test_a_portrait_is_cut_or_shown_whole_or_stretched() -> None:
     assert stretched[20, 5, 0] > 240 and stretched[80, 195, 0] < 10
 
 
+@pytest.mark.parametrize("kind", ["rgb24", "rgba"])
+def test_beside_a_whole_picture_is_black_or_the_blurred_picture(kind: str) -> None:
+    tall = np.full((320, 100, len(kind) if kind == "rgba" else 3), 255, np.uint8)
+    tall[..., 0] = 90
+    black, blurred = (
+        fitted(frame_of(tall, kind), Fitting((200, 100), "contain", edges=edges, mask="alpha"), 1)
+        for edges in ("black", "blurred")
+    )
+    assert (black.pixels[:, :80] == 0).all() and (np.abs(blurred.pixels[:, :80] - [90, 255, 255]) <= 2).all()
+    assert np.array_equal(black.pixels[:, 90:110], blurred.pixels[:, 90:110])
+    if kind == "rgba":  # the edges are no part of the source
+        assert blurred.mask is not None and blurred.mask[:, :80].max() == 0
+
+
 def test_mirrors() -> None:
     pixels = numbered(0b10000010, 320, 192)
     pixels[100:] //= 4

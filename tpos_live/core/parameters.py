@@ -191,8 +191,8 @@ def _image() -> Iterator[Parameter]:
 
 
 def _source() -> Iterator[Parameter]:
-    text = "images that frames are drawn from: camera, camera:NAME, a stream, a video, a picture, a folder, scene:NAME"
-    yield Parameter("source", _T, "", f"{text}; none is the prompt alone")
+    text = "images that frames are drawn from: camera, camera:NAME, ndi:NAME, a stream, a video, a picture, a folder"
+    yield Parameter("source", _T, "", f"{text}, scene:NAME; none is the prompt alone")
     text = "how much of the source stays: 0 is the prompt alone, 1 the source itself"
     yield Parameter("source.amount", _F, 0.35, text, 0, 1, smoothing=0.1)
     yield Parameter("source.speed", _F, 1.0, "speed of a clip", 0, 4, "x", smoothing=0.1)
@@ -205,8 +205,12 @@ def _source() -> Iterator[Parameter]:
     yield Parameter("source.mirror", _C, "off", "mirror the source", choices=mirrors)
     yield Parameter("source.blur", _F, 0.0, "blur of the source: leaves large shapes to the prompt", 0, 1)
     yield Parameter("source.delay", _F, 0.0, "the source comes this much later", 0, 2000, "ms")
-    text = "where the source counts: everywhere, where it is opaque, or where it is bright"
-    yield Parameter("source.mask", _C, "off", text, choices=("off", "alpha", "luma"))
+    text = "what is beside a source that is shown whole: black, or the source itself, blurred"
+    yield Parameter("source.edges", _C, "black", text, choices=("black", "blurred"))
+    text = "where the source counts: everywhere, where it is opaque, where it is bright, or where a file says so"
+    yield Parameter("source.mask", _C, "off", text, choices=("off", "alpha", "luma", "file"))
+    text = "picture for the mask file: the source counts where it is bright, or opaque if it has see-through places"
+    yield Parameter("source.mask.file", _T, "", text)
 
 
 def _audio() -> Iterator[Parameter]:

@@ -1,4 +1,5 @@
-"""A camera or a network stream as a source: the newest picture, and a new attempt when it stalls or is unplugged."""
+"""A camera, a network stream or another live picture as a source: the newest picture, and a new attempt when it stalls
+or is unplugged."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import logging
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 
 import av
 
@@ -54,13 +57,21 @@ class Camera(Reader):
 
     live = True
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Waits for the first picture, PATIENCE at most. Raises SourceError if there is none."""
+    def __init__(
+        self,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+        attempt: Callable[[Mailbox[av.VideoFrame]], Attempt] | None = None,
+        remedy: str = "check the camera and who else uses it",
+    ) -> None:
+        """Waits for the first picture, PATIENCE at most. Raises SourceError if there is none.
+
+        attempt: begins to read; None: what FFmpeg knows by this name. remedy: what to do if it cannot be opened."""
         self.name = name if len(name) <= 40 else f"{name[:37]}..."
-        self._address = address_of(name)
+        self._begin = attempt or partial(_FFmpegAttempt, address_of(name))
         self._clock = clock
         self._pictures: Mailbox[av.VideoFrame] = Mailbox()
-        self._attempt = _Attempt(self._address, self._pictures)
+        self._attempt = self._begin(self._pictures)
         self._newest: av.VideoFrame | None = None
         self._came_at = clock()
         self._attempts = 0
@@ -68,7 +79,7 @@ class Camera(Reader):
         if not self._pictures.wait(0.0):
             self._attempt.stop()
             why = self._attempt.error or f"no picture within {PATIENCE:.0f} s"
-            raise SourceError(f"source {self.name}: {why}; check the camera and who else uses it")
+            raise SourceError(f"source {self.name}: {why}; {remedy}")
 
     def at(self, seconds: float) -> av.VideoFrame | None:
         now = self._clock()
@@ -82,7 +93,7 @@ class Camera(Reader):
                 self.trouble = f"source {self.name}: {why}; the last picture stays until it is back"
                 log.warning(self.trouble)
             self._attempt.stop()
-            self._attempt = _Attempt(self._address, self._pictures)
+            self._attempt = self._begin(self._pictures)
             self._attempts += 1
             self._came_at = now
         return self._newest
@@ -96,12 +107,12 @@ class Camera(Reader):
         return pause if self._attempt.error else max(STALLED, pause)
 
 
-class _Attempt:
+class Attempt(ABC):
     """One opening of a camera, on a thread. `error`: why it has ended, "" while it reads."""
 
-    def __init__(self, address: tuple[str, str | None], pictures: Mailbox[av.VideoFrame]) -> None:
+    def __init__(self, pictures: Mailbox[av.VideoFrame]) -> None:
         self.error = ""
-        self._address, self._pictures = address, pictures
+        self._pictures = pictures
         self._stop, self._first = threading.Event(), threading.Event()
         threading.Thread(target=self._run, name="camera", daemon=True).start()
 
@@ -112,22 +123,40 @@ class _Attempt:
         """Until there is a picture or a reason why there will be none."""
         self._first.wait(seconds)
 
+    @abstractmethod
+    def _read(self) -> str:
+        """Give pictures to `_put` until `_stop` is set; returns or raises why there are no more."""
+
+    def _put(self, picture: av.VideoFrame) -> None:
+        self._pictures.put(picture)
+        self._first.set()
+
     def _run(self) -> None:
-        address, kind = self._address
         try:
-            with av.open(address, format=kind, timeout=(PATIENCE, STALLED)) as container:
-                container.streams.video[0].thread_type = "SLICE"  # whole pictures in several threads would be late
-                begin: float | None = None
-                for frame in container.decode(video=0):
-                    if self._stop.is_set():
-                        return
-                    if kind == "lavfi":  # made as fast as they are read
-                        begin = time.monotonic() if begin is None else begin
-                        self._stop.wait(max(begin + (frame.time or 0.0) - time.monotonic(), 0.0))
-                    self._pictures.put(frame)
-                    self._first.set()
-                self.error = "has ended"
+            self.error = self._read()
         except Exception as error:  # drivers and servers fail in many ways; the show goes on
             self.error = first_line(error, 120)
         finally:
             self._first.set()
+
+
+class _FFmpegAttempt(Attempt):
+    """What FFmpeg opens."""
+
+    def __init__(self, address: tuple[str, str | None], pictures: Mailbox[av.VideoFrame]) -> None:
+        self._address = address
+        super().__init__(pictures)
+
+    def _read(self) -> str:
+        address, kind = self._address
+        with av.open(address, format=kind, timeout=(PATIENCE, STALLED)) as container:
+            container.streams.video[0].thread_type = "SLICE"  # whole pictures in several threads would be late
+            begin: float | None = None
+            for frame in container.decode(video=0):
+                if self._stop.is_set():
+                    return ""
+                if kind == "lavfi":  # made as fast as they are read
+                    begin = time.monotonic() if begin is None else begin
+                    self._stop.wait(max(begin + (frame.time or 0.0) - time.monotonic(), 0.0))
+                self._put(frame)
+        return "has ended"

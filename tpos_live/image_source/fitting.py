@@ -16,6 +16,17 @@ DARK, BRIGHT = 0.08, 0.25
 """Luminance at which the luminance key begins to let the source through, and at which it lets all through."""
 
 
+EDGES_BLUR = 0.75
+"""Blur of the picture behind a whole one."""
+
+
+@dataclass(frozen=True, eq=False)
+class GivenMask:
+    """A mask from a file: uint8 [height, width], as `SourceImage.mask`. Equal to itself only."""
+
+    values: np.ndarray
+
+
 @dataclass(frozen=True)
 class Fitting:
     """How pictures of a source are fitted into the frame; see the parameters source.*."""
@@ -25,12 +36,15 @@ class Fitting:
     mirror: str = "off"
     blur: float = 0.0
     mask: str = "off"
+    edges: str = "black"
+    given: GivenMask | None = None
+    """With mask "file"."""
 
     @classmethod
-    def of(cls, snapshot: Snapshot, size: tuple[int, int]) -> Fitting:
+    def of(cls, snapshot: Snapshot, size: tuple[int, int], given: GivenMask | None = None) -> Fitting:
         """size: (width, height) of the frame."""
-        text = {name: str(snapshot[f"source.{name}"]) for name in ("fit", "mirror", "mask")}
-        return cls(size, blur=float(snapshot["source.blur"]), **text)
+        text = {name: str(snapshot[f"source.{name}"]) for name in ("fit", "mirror", "mask", "edges")}
+        return cls(size, blur=float(snapshot["source.blur"]), given=given, **text)
 
 
 def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.0) -> SourceImage:
@@ -46,6 +60,8 @@ def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.
         frame = frame.reformat(*small, format=kind, interpolation="AREA")
     image = frame.reformat(*inner, format=kind, interpolation="BICUBIC" if how.blur > 0 else "AREA").to_ndarray()
     placed = np.zeros((height, width, image.shape[2]), np.uint8)
+    if how.fit == "contain" and how.edges == "blurred" and inner != (width, height):
+        placed[..., :3] = _behind(frame, (width, height), how.blur)
     (left, top), (x, y) = crop
     part = image[top : top + height, left : left + width]
     placed[y : y + part.shape[0], x : x + part.shape[1]] = part
@@ -56,6 +72,8 @@ def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.
         placed = placed[::-1]
     pixels = np.ascontiguousarray(placed[..., :3])
     mask = np.ascontiguousarray(placed[..., 3]) if alpha else _luminance_key(pixels) if how.mask == "luma" else None
+    if how.mask == "file" and how.given is not None:
+        mask = how.given.values
     return SourceImage(pixels, mask, number, taken_at)
 
 
@@ -75,7 +93,18 @@ def _inner(
     return inner, ((max(over[0], 0) // 2, max(over[1], 0) // 2), (max(-over[0], 0) // 2, max(-over[1], 0) // 2))
 
 
+def _behind(frame: av.VideoFrame, size: tuple[int, int], blur: float) -> np.ndarray:
+    """The same picture, blurred, over all of the frame; uint8 [height, width, 3]. Not turned yet, as `size` is not."""
+    flat = frame.reformat(frame.width, frame.height, format="rgb24")  # has no rotation of its own any more
+    return fitted(flat, Fitting(size, blur=max(blur, EDGES_BLUR)), 0).pixels
+
+
+def luminance(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [height, width] of sRGB pixels, uint8 [height, width, 3], by ITU-R BT.601."""
+    return (pixels @ np.array((0.299, 0.587, 0.114), np.float32) + 0.5).astype(np.uint8)
+
+
 def _luminance_key(pixels: np.ndarray) -> np.ndarray:
-    """uint8 [height, width]: 0 where a picture is dark, 255 where it is bright (luminance of ITU-R BT.601)."""
+    """uint8 [height, width]: 0 where a picture is dark, 255 where it is bright."""
     luma = pixels @ np.array((0.299, 0.587, 0.114), np.float32) / 255.0
     return (255.0 * np.clip((luma - DARK) / (BRIGHT - DARK), 0.0, 1.0)).astype(np.uint8)

@@ -15,6 +15,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.core.timing import Rate
+from tpos_live.image_source.mask_file import MaskFile
 from tpos_live.image_source.open import NOTHING, Opener, open_source
 from tpos_live.image_source.player import SourcePlayer
 from tpos_live.image_source.reader import Reader, Wanted
@@ -45,6 +46,7 @@ class LiveSource:
     def __init__(self, refused: Callable[[str], str] = lambda name: "", opener: Opener = open_source) -> None:
         """refused: why a source must not be opened, one line; "" if it may."""
         self._refused, self._opener = refused, opener
+        self._mask = MaskFile(refused)
         self._wanted: Mailbox[Wanted] = Mailbox()
         self._images: Mailbox[SourceImage | None] = Mailbox()
         self._opened: Mailbox[_Opened] = Mailbox()
@@ -107,7 +109,7 @@ class LiveSource:
             if found.reader is None:
                 self._fail(found.name, found.error)
             elif found.name == name:
-                self._replace(SourcePlayer(name, found.reader))
+                self._replace(SourcePlayer(name, found.reader, self._mask))
                 self._failed = ""
             else:  # another one was named meanwhile
                 found.reader.close()

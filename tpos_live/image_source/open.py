@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tpos_live.image_source.camera import STREAMS, TEST_PICTURES, Camera
 from tpos_live.image_source.clip import Clip
+from tpos_live.image_source.ndi_source import NDI, open_ndi
 from tpos_live.image_source.pictures import SUFFIXES, Pictures
 from tpos_live.image_source.reader import Reader, SourceError
 
@@ -25,7 +26,7 @@ def _short(name: str) -> str:
 
 def is_live(name: str) -> bool:
     """Whether a source has no time of its own, so that no render can repeat it."""
-    return name == "camera" or name.startswith(("camera:", TEST_PICTURES, *STREAMS))
+    return name == "camera" or name.startswith(("camera:", TEST_PICTURES, NDI, *STREAMS))
 
 
 def why_refused(name: str, first: str, folder: Path) -> str:
@@ -50,6 +51,8 @@ def why_refused(name: str, first: str, folder: Path) -> str:
 def open_source(name: str, seconds_each: float) -> Reader:
     """seconds_each: of the pictures of a folder. May take seconds. Raises SourceError."""
     name = name.strip()
+    if name.startswith(NDI):
+        return open_ndi(name)
     if is_live(name):
         return Camera(name)
     try:
@@ -63,5 +66,5 @@ def open_source(name: str, seconds_each: float) -> Reader:
         raise SourceError(f"source {_short(name)}: cannot be read ({why[:100]})") from error
     raise SourceError(
         f"source {_short(name)}: there is no such file; "
-        "use camera, camera:NAME, scene:NAME, a video, a picture, a folder or none"
+        "use camera, camera:NAME, ndi:NAME, scene:NAME, a video, a picture, a folder or none"
     )

@@ -13,6 +13,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.image_source.fitting import Fitting, fitted
+from tpos_live.image_source.mask_file import MaskFile
 from tpos_live.image_source.open import NOTHING, Opener, is_live, open_source
 from tpos_live.image_source.reader import Reader, SourceError, Wanted
 
@@ -33,9 +34,9 @@ class ImageProvider(Protocol):
 class SourcePlayer:
     """The pictures of one reader, as parameters and frames ask for them. Belongs to one thread."""
 
-    def __init__(self, name: str, reader: Reader) -> None:
-        """name: the text of `source`."""
-        self.name, self.reader = name, reader
+    def __init__(self, name: str, reader: Reader, mask: MaskFile | None = None) -> None:
+        """name: the text of `source`. mask: reads stills that are masks."""
+        self.name, self.reader, self._mask = name, reader, mask or MaskFile()
         self._number = 0
         self._shown: SourceImage | None = None
         self._made_of: tuple[av.VideoFrame, Fitting] | None = None
@@ -54,7 +55,7 @@ class SourcePlayer:
         frame = self._delayed(now, delay) if self.reader.live else self.reader.at(self._place(wanted, delay))
         if frame is None:
             return None
-        made_of = frame, Fitting.of(snapshot, wanted.size)
+        made_of = frame, Fitting.of(snapshot, wanted.size, self._mask.mask(snapshot, wanted.size))
         if self._made_of is None or made_of[0] is not self._made_of[0] or made_of[1] != self._made_of[1]:
             self._number += 1
             try:
