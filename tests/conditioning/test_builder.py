@@ -14,7 +14,8 @@ from tpos_live.conditioning.audio_conditioner import FAINT, HOLD, NEW, SLEW, SUR
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner
-from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.conditioning.prompt_bank import PromptBank
+from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 

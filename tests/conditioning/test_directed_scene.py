@@ -15,7 +15,8 @@ from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder, region_area
 from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.conditioning.directed_scene import DirectedScene
-from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.conditioning.prompt_bank import PromptBank
+from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.direction import Direction
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore

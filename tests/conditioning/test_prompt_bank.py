@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS
-from tpos_live.conditioning.prompt_bank import CACHED, PromptBank, TextCache, blend, fold, slerp
+from tpos_live.conditioning.prompt_bank import PromptBank, blend, fold, slerp
+from tpos_live.conditioning.text_cache import CACHED, TextCache
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 
 

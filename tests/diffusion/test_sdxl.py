@@ -16,7 +16,8 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.conditioning import Conditioning
-from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.conditioning.prompt_bank import PromptBank
+from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.backends import cache as caches

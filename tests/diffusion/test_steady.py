@@ -21,7 +21,8 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.bench.overhead import NullBackend
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
-from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.conditioning.prompt_bank import PromptBank
+from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from tpos_live.conditioning.prompt_bank import Part, TextCache
+from tpos_live.conditioning.prompt_bank import Part
+from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.direction import Direction
 
 OWN = ""

@@ -6,27 +6,18 @@ A prompt change is a fade and never waits for the text encoder: until the new te
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS
+from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.shown import CLEARED, SLOTS, selected_text
-from tpos_live.core.torch_threads import use_threads
 
 Part = tuple[torch.Tensor, float]
 """A text's states [tokens, dim], and its weight."""
-Encode = Callable[[str], torch.Tensor]
-"""Text to float [tokens, dim]."""
-CACHED = 48
-"""Texts whose states are cached: the bank, the prompt, and the texts of a set."""
 _TINY = 1e-6
 _SMALL = 1e-3
 """Weights below this are invisible."""
@@ -87,93 +78,6 @@ def fold(parts: list[Part], most: int) -> list[Part]:
         kept[weak] = blend(last), last[0][1] + last[1][1]
     total = sum(weight for _, weight in kept)
     return [(states, weight / total) for states, weight in kept]
-
-
-class TextCache:
-    """Encoded texts, encoded on a worker thread, or at once when synchronous.
-
-    Thread contract: one thread calls `get` and `want`; the worker encodes. `get` returns None until a text is ready. A
-    new list of wanted texts replaces the old one; there is no queue.
-    """
-
-    def __init__(
-        self, encode: Encode, synchronous: bool = False, size: int = CACHED, rewrite: Callable[[str], str] = str
-    ) -> None:
-        """encode: the engine's text encoder. synchronous: encode inside `get`, for offline rendering. rewrite: gives
-        the text to encode for a prompt."""
-        self._encode, self._rewrite = encode, rewrite
-        self._synchronous = synchronous
-        self._size = size
-        self._known: OrderedDict[str, torch.Tensor] = OrderedDict()
-        self._wanted: list[str] = []
-        self._change = threading.Condition()
-        self._running = False
-        self._worker: threading.Thread | None = None
-        self.error = ""
-        """The last text that could not be encoded, one line; "" if none."""
-
-    def __enter__(self) -> Self:
-        if not self._synchronous:
-            self._running = True
-            self._worker = threading.Thread(target=self._work, name="text encoder", daemon=True)
-            self._worker.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._change:
-            self._running = False
-            self._change.notify_all()
-        if self._worker is not None:
-            self._worker.join(timeout=0.5)
-
-    def get(self, text: str) -> torch.Tensor | None:
-        """The states of `text`, None while they are not ready."""
-        with self._change:
-            known = self._known.get(text)
-            if known is not None:
-                self._known.move_to_end(text)
-                return known
-        if self._synchronous:
-            return self._learn(text)
-        return None
-
-    def want(self, texts: list[str]) -> None:
-        """Encode those of `texts` that are not cached, in this order, instead of earlier ones."""
-        with self._change:
-            self._wanted = [text for text in texts if text not in self._known]
-            if self._wanted:
-                self._change.notify_all()
-
-    def _learn(self, text: str) -> torch.Tensor | None:
-        try:
-            states = self._encode(self._rewrite(text))
-            if states.is_cuda:  # frames are rendered on another stream, which does not wait for this one
-                torch.cuda.current_stream(states.device).synchronize()
-        except Exception as error:  # a text must never stop the session
-            self.error = f"cannot encode the prompt {text[:40]!r}: {error}"
-            states = None
-        with self._change:
-            if states is None:
-                # Use the states of the empty text, not those of the current prompt.
-                states = self._known.get("")
-                if states is None:
-                    return None
-            self._known[text] = states
-            while len(self._known) > self._size:
-                self._known.popitem(last=False)
-        return states
-
-    def _work(self) -> None:
-        use_threads(1)  # the renderer has the cores
-        while True:
-            with self._change:
-                self._change.wait_for(lambda: self._wanted or not self._running)
-                if not self._running:
-                    return
-                text = self._wanted.pop(0)
-            self._learn(text)
 
 
 @dataclass

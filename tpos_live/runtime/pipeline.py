@@ -16,9 +16,10 @@ from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, sound_phrases
 from tpos_live.conditioning.projection import ProjectedConditioner, ProjectionError, find_projection
-from tpos_live.conditioning.prompt_bank import PromptBank, TextCache
+from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_rewriter import PromptRewriter
+from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.conditioning.vocabulary import load_vocabulary, offered_scenes
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.frame import Frame
