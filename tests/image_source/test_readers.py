@@ -170,10 +170,21 @@ def test_names_of_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
 class Sender:
     """A camera on the network: another process that sends pictures by UDP, and can be killed."""
 
+    SCRIPT = """
+import sys, time
+import av, numpy
+
+with av.open(sys.argv[1], "w", format="mpegts") as out:
+    stream = out.add_stream("mpeg2video", rate=25, options={"g": "5"})
+    stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+    for n in range(25 * 60):
+        pixels = numpy.full((120, 160, 3), n % 200, numpy.uint8)
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        time.sleep(0.04)
+"""
+
     def __init__(self, port: int) -> None:
-        source = ["-re", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25"]
-        encode = ["-c:v", "mpeg2video", "-g", "5", "-f", "mpegts", f"udp://127.0.0.1:{port}"]
-        self.process = subprocess.Popen(["ffmpeg", "-loglevel", "quiet", *source, *encode])
+        self.process = subprocess.Popen([sys.executable, "-c", self.SCRIPT, f"udp://127.0.0.1:{port}"])
 
     def kill(self) -> None:
         self.process.kill()
