@@ -22,7 +22,7 @@ from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.source_start import strength_beside
 from tpos_live.image_source.player import OfflineSource
-from tpos_live.runtime.scene_source import open_scene_or_source
+from tpos_live.runtime.scene_source import SceneOpener
 
 AMOUNTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 AT_ONCE = GeneratorOptions(threads=1, wait_for_compile=True)
@@ -191,7 +191,7 @@ def test_ember_draws_the_shapes_of_its_scenes(ember: FrameGenerator, name: str) 
     alike = []
     for place in (1.3, 31.3):
         params = FrameParams(time=1.0, noise_position=place, intensity=0.5)
-        with OfflineSource(open_scene_or_source) as source:
+        with OfflineSource(SceneOpener()) as source:
             scene = source.image(params, ParameterStore({"source": f"scene:{name}"}).snapshot(), ember.size)
         assert scene is not None
         alike.append(np.corrcoef(own.ravel(), scene.pixels.ravel())[0, 1])

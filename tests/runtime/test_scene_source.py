@@ -16,14 +16,15 @@ from tpos_live.image_source.open import why_refused
 from tpos_live.image_source.player import OfflineSource
 from tpos_live.image_source.reader import SourceError
 from tpos_live.runtime import scene_source
-from tpos_live.runtime.scene_source import SceneReader, live_opener, open_scene_or_source
+from tpos_live.runtime.scene_source import SceneOpener, SceneReader
+from tpos_live.scenes.draw import SceneShare
 from tpos_live.scenes.families import FAMILIES
 
 SIZE = (128, 64)
 
 
 def image(name: str, params: FrameParams, size: tuple[int, int] = SIZE, **values: object) -> np.ndarray:
-    with OfflineSource(open_scene_or_source) as source:
+    with OfflineSource(SceneOpener()) as source:
         found = source.image(params, ParameterStore({"source": f"scene:{name}", **values}).snapshot(), size)
     assert found is not None
     return found.pixels
@@ -57,7 +58,7 @@ def test_a_render_of_a_scene_repeats_itself_by_one_process_and_by_two(tmp_path: 
 
 def test_a_live_show_gets_another_image_for_another_moment() -> None:
     snapshot = ParameterStore({"source": "scene:Tunnel"}).snapshot()
-    with LiveSource(opener=live_opener) as source:
+    with LiveSource(opener=SceneOpener(threads=1)) as source:
         seen: set[int] = set()
         begin = time.monotonic()
         while len(seen) < 3 and time.monotonic() < begin + 20:
@@ -69,10 +70,12 @@ def test_a_live_show_gets_another_image_for_another_moment() -> None:
 
 
 def test_an_unknown_scene_is_told_with_those_there_are() -> None:
-    with pytest.raises(SourceError, match=r"source scene:fires: there is no such scene; choose from aurora, bubbles.*"):
-        open_scene_or_source("scene:fires", 1.0)
+    with pytest.raises(SourceError, match=r"scene:fires: there is no such scene; choose from prompt, aurora, bubbles"):
+        SceneOpener()("scene:fires", 1.0)
+    with pytest.raises(SourceError, match="scene:prompt: this engine does not say what it draws; choose scene:NAME"):
+        SceneOpener()("scene:prompt", 1.0)
     with pytest.raises(SourceError, match="no such file"):
-        open_scene_or_source("scenes", 1.0)
+        SceneOpener()("scenes", 1.0)
 
 
 def test_a_scene_is_taken_where_files_are_not(tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_a_scene_is_taken_where_files_are_not(tmp_path: Path) -> None:
 def test_a_slow_scene_says_so_once(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     clock = iter(0.1 * n for n in range(1000))
     monkeypatch.setattr(scene_source.time, "perf_counter", lambda: next(clock))
-    reader = SceneReader("plasma", FAMILIES["plasma"])
+    reader = SceneReader("plasma", lambda texts: (SceneShare(FAMILIES["plasma"]),))
     snapshot = ParameterStore({}).snapshot()
     for n in range(20):
         reader.prepare(scene_source.Wanted(moment(noise_position=float(n)), snapshot, (32, 32)))

@@ -59,6 +59,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 IMAGE = [
     click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the image shows."),
     click.option("--source", "parameters_source", metavar="SOURCE", help="Start from a camera, file, folder or scene."),
+    click.option("--source-amount", "parameters_source_amount", type=click.FloatRange(0, 1), help="Its part, 0 to 1."),
     click.option("--engine", "engine_name", metavar="NAME|PATH|HUB-ID", help="auto, ember, folder, file or hub id."),
     click.option("--size", "engine_size", metavar="SIZE", callback=checked(parse_size), help="256 or 512x288."),
     click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which image of a prompt."),

@@ -84,6 +84,10 @@ class AudioConditioner(Protocol):
         undefined while strength is 0."""
         ...
 
+    def scene_texts(self) -> list[tuple[str, float]]:
+        """The phrases of `scene`, weights of sum 1; none where it is not made of phrases."""
+        ...
+
     def mood(self) -> tuple[torch.Tensor, float]:
         """[rows, dim] to append to any scene, and its confidence, 0 to 1."""
         ...
@@ -216,6 +220,9 @@ class PhraseBankConditioner:
     def scene(self) -> tuple[torch.Tensor, float]:
         return self.sentence(), 1.0
 
+    def scene_texts(self) -> list[tuple[str, float]]:
+        return self._texts(self._all)
+
     def mood(self) -> tuple[torch.Tensor, float]:
         return self.tokens(), 0.0
 
@@ -234,6 +241,11 @@ class PhraseBankConditioner:
     def _blend(self, followed: HysteresisWeights) -> torch.Tensor:
         parts = [(self._state(n), float(followed.weights[n])) for n in followed.active()]
         return blend(parts) if parts else self._state(0)
+
+    def _texts(self, followed: HysteresisWeights) -> list[tuple[str, float]]:
+        active = followed.active()
+        total = sum(float(followed.weights[n]) for n in active)
+        return [(self.concepts[n], float(followed.weights[n]) / total) for n in active]
 
     def _state(self, index: int) -> torch.Tensor:
         """The engine's states of one phrase."""

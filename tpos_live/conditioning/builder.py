@@ -11,7 +11,7 @@ import torch
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import AudioConditioner
-from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions
+from tpos_live.conditioning.conditioning import MAX_REGIONS, Conditioning, EditDirections, Regions, ShownText
 from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.prompt_bank import Part, PromptBank, blend, fold, slerp
 from tpos_live.core.frame_params import FrameParams
@@ -114,7 +114,7 @@ class ConditioningBuilder:
         if shares.semantic > 0 and self._audio is not None:
             found = self._directions(int(snapshot["audio.guidance.directions"]))
             edits = self._edits(self._prompt_embeds, found, shares.semantic)
-        return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt)
+        return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt, self._texts(shares.region))
 
     def _shares(self, params: FrameParams, modes: dict[str, float], promptless: float) -> tuple[_Shares, list[Part]]:
         """The audio's shares, and the scenes of its region, weights of sum 1; none where it has no region."""
@@ -139,6 +139,17 @@ class ConditioningBuilder:
             share * modes["blend"], share * modes["append"], share * modes["semantic"], area, mood,
             share * modes["grow"],
         ), scenes  # fmt: skip
+
+    def _texts(self, region: float) -> tuple[ShownText, ...]:
+        """What is shown, in words. region: the share of the sound's region."""
+        heard = [] if self._audio is None or region <= _SMALL else self._audio.scene_texts()
+        if heard and self._scene is not None:
+            heard = self._scene.texts(heard)
+        shown = [ShownText(text, weight * (1.0 - region)) for text, weight in self._bank.texts]
+        shown += [ShownText(text, weight * region, heard=True) for text, weight in heard]
+        shown = [part for part in shown if part.weight > _SMALL]
+        total = sum(part.weight for part in shown)
+        return tuple(part._replace(weight=part.weight / total) for part in shown)
 
     def _directed(self, own: torch.Tensor) -> list[Part]:
         """The sound's own states, or those of the director's scenes."""

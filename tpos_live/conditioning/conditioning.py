@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -35,15 +36,25 @@ class EditDirections:
     share: float
 
 
+class ShownText(NamedTuple):
+    """A text that the frame shows. weight: above zero. heard: it is the sound's scene, or the director's for it."""
+
+    text: str
+    weight: float
+    heard: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Conditioning:
     """Result of `ConditioningBuilder.build`. All tensors are buffers of the builder, valid until its next call.
 
     prompt_embeds: float [sequence length, dim], for samplers that draw one prompt. regions: None for a single prompt.
-    edits: None without semantic guidance. label: the prompt that is shown or faded to.
+    edits: None without semantic guidance. label: the prompt that is shown or faded to. texts: what the frame shows, in
+    words, weights of sum 1 where there are any; the sound's last. What a projection makes of a sound has no words.
     """
 
     prompt_embeds: torch.Tensor
     regions: Regions | None = None
     edits: EditDirections | None = None
     label: str = ""
+    texts: tuple[ShownText, ...] = ()

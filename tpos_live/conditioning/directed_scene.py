@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +60,11 @@ class DirectedScene:
     def directed(self) -> float:
         """Share of the director's scenes in what is shown, 0 to 1."""
         return 1.0 - self._weights.get(OWN, 0.0)
+
+    def texts(self, own: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+        """The texts of `parts`, with their weights. own: those of the sound's own scene, sum 1."""
+        found = [(name, weight) for name, weight in self._weights.items() if name != OWN]
+        return found + [(text, weight * self._weights.get(OWN, 0.0)) for text, weight in own]
 
     def parts(self, own: torch.Tensor) -> list[Part]:
         """The scenes to show, with weights of sum 1. own: the states of the sound's own scene."""

@@ -74,6 +74,9 @@ class PhraseConditioner(PhraseBankConditioner):
     def scene(self) -> tuple[torch.Tensor, float]:
         return self._blend(self._scenes), float(self._sure[0])
 
+    def scene_texts(self) -> list[tuple[str, float]]:
+        return self._texts(self._scenes)
+
     def mood(self) -> tuple[torch.Tensor, float]:
         return self._blend(self._moods)[self._first : self._first + self._rows], float(self._sure[1])
 

@@ -142,6 +142,9 @@ class ProjectedConditioner(PhraseConditioner):
     def scene(self) -> tuple[torch.Tensor, float]:
         return self.sentence(), 1.0
 
+    def scene_texts(self) -> list[tuple[str, float]]:
+        return []
+
     def _state(self, index: int) -> torch.Tensor:
         if index not in self._known:
             self._known[index] = self._mapped(self._vectors[index])

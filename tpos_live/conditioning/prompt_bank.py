@@ -141,6 +141,12 @@ class PromptBank:
         self._shown, self._goal = target, fold(goal, MAX_REGIONS)
         return self._now(now)
 
+    @property
+    def texts(self) -> list[tuple[str, float]]:
+        """The texts of `parts` and their weights; without those that were blended, of which a frame never has many."""
+        named = [(self._texts.name(states), weight) for states, weight in self.parts]
+        return [(text, weight) for text, weight in named if text]
+
     def _follow(self, now: float, snapshot: Snapshot) -> dict[int, float]:
         """The slots' weights, smoothed; cleared ones are 0 at once, because the prompt fades then."""
         clearings = snapshot.fired(CLEARED)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from tpos_live.conditioning.conditioning import ShownText
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
@@ -68,12 +69,14 @@ class LiveSource:
         self._stop.set()
         self._thread.join(timeout=1.0)
 
-    def image(self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int]) -> SourceImage | None:
+    def image(
+        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], texts: tuple[ShownText, ...] = ()
+    ) -> SourceImage | None:
         """The newest picture; None without a source."""
         newest = self._images.latest()
         if newest is None and str(snapshot["source"]).strip() in NOTHING:
             return None
-        self._wanted.put(Wanted(params, snapshot, size))
+        self._wanted.put(Wanted(params, snapshot, size, texts))
         return newest
 
     def _run(self) -> None:

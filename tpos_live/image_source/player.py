@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 import av
 
+from tpos_live.conditioning.conditioning import ShownText
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
@@ -26,8 +27,10 @@ KEPT = 90
 class ImageProvider(Protocol):
     """What gives a frame its picture."""
 
-    def image(self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int]) -> SourceImage | None:
-        """The picture for a frame of (width, height); None without a source."""
+    def image(
+        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], texts: tuple[ShownText, ...] = ()
+    ) -> SourceImage | None:
+        """The picture for a frame of (width, height) that shows `texts`; None without a source."""
         ...
 
 
@@ -92,7 +95,9 @@ class OfflineSource:
         self.line = ""
         """As `LiveSource.line`."""
 
-    def image(self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int]) -> SourceImage | None:
+    def image(
+        self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], texts: tuple[ShownText, ...] = ()
+    ) -> SourceImage | None:
         """Raises SourceError for a source that cannot be read, and for one without a time of its own."""
         name = str(snapshot["source"]).strip()
         if name in NOTHING:
@@ -102,7 +107,7 @@ class OfflineSource:
                 raise SourceError(f"source {name}: a camera has no time of its own; render a file, or record a show")
             self.close()
             self._player = SourcePlayer(name, self._opener(name, float(snapshot["source.seconds"])))
-        return self._player.image(Wanted(params, snapshot, size), 0.0)
+        return self._player.image(Wanted(params, snapshot, size, texts), 0.0)
 
     def __enter__(self) -> Self:
         return self

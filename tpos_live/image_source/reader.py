@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import av
 
+from tpos_live.conditioning.conditioning import ShownText
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 
@@ -16,11 +17,12 @@ class SourceError(Exception):
 
 
 class Wanted(NamedTuple):
-    """What a frame asks for: its parameters, and its (width, height)."""
+    """What a frame asks for: its parameters, its (width, height), and what it shows, in words."""
 
     params: FrameParams
     snapshot: Snapshot
     size: tuple[int, int]
+    texts: tuple[ShownText, ...] = ()
 
 
 class Reader(ABC):

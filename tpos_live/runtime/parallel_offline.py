@@ -164,7 +164,7 @@ def _work(
                 ):
                     pipeline.generator.reset_feedback()
                     continue
-                image = pipeline.source.image(params, snapshot, pipeline.generator.size)
+                image = pipeline.source.image(params, snapshot, pipeline.generator.size, built.texts)
                 frame = pipeline.generator.generate(FrameRequest(params, built, snapshot, image))
                 if doing == "draw":
                     out.put(replace(frame, pixels=frame.pixels.copy()))

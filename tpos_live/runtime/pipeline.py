@@ -20,7 +20,7 @@ from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_rewriter import PromptRewriter
 from tpos_live.conditioning.text_cache import TextCache
-from tpos_live.conditioning.vocabulary import load_vocabulary, offered_scenes
+from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary, offered_scenes
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -49,7 +49,7 @@ from tpos_live.runtime.failover import (
     release,
     smaller_size,
 )
-from tpos_live.runtime.scene_source import live_opener, open_scene_or_source
+from tpos_live.runtime.scene_source import SceneOpener
 
 WIDE_CORES = 4
 """Cores from which a CPU uses the larger of an engine's sizes by default."""
@@ -85,7 +85,9 @@ class Pipeline:
         self.refused = ""
         """Why the chosen engine is not used, one line with the remedy; "" where it is."""
         self.source: LiveSource | OfflineSource = (
-            LiveSource(self._refused_source, live_opener) if live else OfflineSource(open_scene_or_source)
+            LiveSource(self._refused_source, SceneOpener(self.vocabulary, threads=1))
+            if live
+            else OfflineSource(SceneOpener(self.vocabulary))
         )
         """What frames are drawn from beside the prompt, for the drawing thread."""
         self.offered: frozenset[str] | None = None
@@ -117,19 +119,23 @@ class Pipeline:
         self.offered = offered_scenes(path)
         self.engine = engine = load_engine(path, device=device, lazy=True)
         self.generator = self._make_generator(size if size[0] else self._own_size(), backend)
-        # Read once, by whichever of the two threads comes first; cheap enough to be read twice if both come at once.
-        vocabulary = cache(lambda: load_vocabulary(path, engine.sentences))
-        rewriter = PromptRewriter(vocabulary)
+        # Read once, by whichever of the threads comes first; cheap enough to be read twice if two come at once.
+        self._known = cache(lambda: load_vocabulary(path, engine.sentences))
+        rewriter = PromptRewriter(self._known)
         texts = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live, rewrite=rewriter))
         scenes = self._stack.enter_context(TextCache(engine.encode, synchronous=not self._live))
         rows, own = self.generator.prompt_length, self.engine.metadata.audio_mode
-        self._prompt_report = self._stack.enter_context(PromptReport(vocabulary, synchronous=not self._live))
+        self._prompt_report = self._stack.enter_context(PromptReport(self._known, synchronous=not self._live))
         follow = self._prompt_report.follow
         self.builder = ConditioningBuilder(
             PromptBank(texts), self._audio_conditioner(), rows, self.engine.trained_with_audio, own, follow,
             DirectedScene(scenes),
         )  # fmt: skip
         self._texts = texts
+
+    def vocabulary(self) -> Vocabulary | None:
+        """What the engine that draws at the moment understands; None where it does not say. Any thread."""
+        return self._known()
 
     def _audio_conditioner(self) -> AudioConditioner | None:
         """From embeddings to the engine: by its own trained projection where there is one, else by phrases."""
@@ -251,7 +257,8 @@ class Pipeline:
         built = self.builder.build(now, snapshot, params, embedding)
         if built is None:
             return None
-        request = FrameRequest(params, built, snapshot, self.source.image(params, snapshot, self.generator.size))
+        image = self.source.image(params, snapshot, self.generator.size, built.texts)
+        request = FrameRequest(params, built, snapshot, image)
         if snapshot["engine.mode"] == "keyframes" and not self.generator.on_card:
             return self._keyframes.draw(self.generator, request)
         return self.generator.generate(request)

@@ -183,7 +183,9 @@ class RenderThread:
 
         # While the GPU renders, Python builds the next conditioning: saves 0.5 ms, from parameters one frame older.
         early = meanwhile if self._generator.on_card and not self._pace.capped else None
-        image = self._source.image(params, snapshot, self._generator.size) if self._source is not None else None
+        image = None
+        if self._source is not None:
+            image = self._source.image(params, snapshot, self._generator.size, built.texts)
         request = FrameRequest(params, built, snapshot, image)
         if self._drawer is not None:
             self._drawer.draw(self._generator, request, early)

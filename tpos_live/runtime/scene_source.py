@@ -2,26 +2,29 @@
 
 A scene is drawn from the noise, intensity, hue and phase of the frame's moment. Ember draws from the same ones, so
 `source.amount` goes from Ember's own drawing of a prompt to the crisp original of the same shapes. Another engine is
-given structure and motion that follow the sound.
+given structure and motion that follow the sound. `scene:prompt` draws the scenes of the frame's own prompts and sound,
+wherever the engine has a vocabulary of scenes.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from functools import partial
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import av
 import torch
 
+from tpos_live.conditioning.conditioning import ShownText
+from tpos_live.conditioning.vocabulary import Vocabulary
 from tpos_live.core.torch_threads import use_threads
 from tpos_live.diffusion.model.metadata import Scalar
 from tpos_live.diffusion.sampling.noise_field import NoiseField, SeedScalars
-from tpos_live.image_source.open import SCENE, Opener, open_source
+from tpos_live.image_source.open import SCENE, open_source
 from tpos_live.image_source.reader import Reader, SourceError, Wanted
-from tpos_live.scenes.base import HUE_RATE, PHASE_RATE, Family
-from tpos_live.scenes.draw import draw_scene
+from tpos_live.scenes.base import HUE_RATE, PHASE_RATE
+from tpos_live.scenes.draw import SceneShare, draw_scenes
 from tpos_live.scenes.noise_fields import PIXELS
 
 log = logging.getLogger(__name__)
@@ -39,17 +42,23 @@ _TRIED = 8
 """Images that the speed is judged by, and seen by now."""
 
 
-class SceneReader(Reader):
-    """Draws one scene. Belongs to one thread, which may be another one than the one that makes it."""
+PROMPT = "prompt"
+"""Name of the source that draws the scenes of the frame's prompts and sound."""
+Choose = Callable[[Sequence[ShownText]], Sequence[SceneShare]]
+"""From what a frame shows, in words, to scenes; none where it leads to none."""
 
-    def __init__(self, name: str, family: Family, threads: int = 0) -> None:
+
+class SceneReader(Reader):
+    """Draws scenes. Belongs to one thread, which may be another one than the one that makes it."""
+
+    def __init__(self, name: str, choose: Choose, threads: int = 0) -> None:
         """name: for the status. threads: of PyTorch for the thread that draws; 0 = as they are."""
         self.name = SCENE + name
-        self._family, self._threads = family, threads
+        self._choose, self._threads = choose, threads
         self._scalars = SeedScalars(SCALARS)
         self._noise: NoiseField | None = None
         self._size = (0, 0)
-        self._moment: tuple[float, ...] = ()
+        self._moment: tuple[object, ...] = ()
         self._wanted: Wanted | None = None
         self._frame: av.VideoFrame | None = None
         self._took: list[float] = []
@@ -59,13 +68,16 @@ class SceneReader(Reader):
 
     @torch.inference_mode()
     def at(self, seconds: float) -> av.VideoFrame | None:
-        """The scene at the moment that was wanted, whatever the place: a scene has no length."""
+        """The scene at the moment that was wanted, whatever the place: a scene has no length. None where nothing
+        that is shown leads to one."""
         if self._wanted is None:
             return None
-        params, snapshot, (width, height) = self._wanted
+        params, snapshot, (width, height), texts = self._wanted
+        if not (scenes := tuple(self._choose(texts))):
+            return None
         seed, look = int(snapshot["seed"]), params.cut_index
         values = self._scalars.at(seed, look, params.noise_position, params.intensity, palette=params.direction.palette)
-        moment = (seed, look, params.noise_position, params.pan_x, params.pan_y, *values, width, height)
+        moment = (seed, look, params.noise_position, params.pan_x, params.pan_y, *values, width, height, scenes)
         if moment == self._moment:
             return self._frame
         begin = time.perf_counter()
@@ -74,7 +86,7 @@ class SceneReader(Reader):
                 use_threads(self._threads)
             self._noise, self._size = NoiseField(FIELDS, -(-height // PIXELS), -(-width // PIXELS)), (width, height)
         noise = self._noise.at(seed, look, params.noise_position, params.pan_x, params.pan_y)
-        image = draw_scene(self._family, noise, *values)[:height, :width]
+        image = draw_scenes(scenes, noise, *values)[:height, :width]
         self._frame, self._moment = av.VideoFrame.from_ndarray(image.contiguous().numpy(), format="rgb24"), moment
         self._judge(time.perf_counter() - begin)
         return self._frame
@@ -89,18 +101,33 @@ class SceneReader(Reader):
                 log.warning(self.trouble)
 
 
-def open_scene_or_source(name: str, seconds_each: float, threads: int = 0) -> Reader:
-    """As `open_source`, and `scene:NAME` too. Raises SourceError."""
-    name = name.strip()
-    if not name.startswith(SCENE):
-        return open_source(name, seconds_each)
-    from tpos_live.scenes.families import FAMILIES  # few shows want one, and all of them begin sooner without
+class SceneOpener:
+    """Opens scenes and whatever `open_source` opens."""
 
-    family = name.removeprefix(SCENE).strip().lower().replace(" ", "_")
-    if family not in FAMILIES:
-        raise SourceError(f"source {name[:60]}: there is no such scene; choose from {', '.join(sorted(FAMILIES))}")
-    return SceneReader(family, FAMILIES[family], threads)
+    def __init__(self, vocabulary: Callable[[], Vocabulary | None] = lambda: None, threads: int = 0) -> None:
+        """vocabulary: of the engine that draws at the moment. threads: of PyTorch for a thread that draws scenes; 0 =
+        as they are. In a live show 1, for the engine needs the other cores."""
+        self._vocabulary, self._threads = vocabulary, threads
 
+    def __call__(self, name: str, seconds_each: float) -> Reader:
+        """As `open_source`, and `scene:NAME` and `scene:prompt` too. Raises SourceError."""
+        name = name.strip()
+        if not name.startswith(SCENE):
+            return open_source(name, seconds_each)
+        scene = name.removeprefix(SCENE).strip().lower().replace(" ", "_")
+        return SceneReader(scene, self._chosen(scene, name), self._threads)
 
-live_opener: Opener = partial(open_scene_or_source, threads=1)
-"""For a live show, where the engine needs the other cores."""
+    def _chosen(self, scene: str, name: str) -> Choose:
+        from tpos_live.runtime.prompt_scenes import PromptScenes  # few shows want a scene, and all others begin sooner
+        from tpos_live.scenes.families import FAMILIES
+
+        if scene == PROMPT:
+            vocabulary = self._vocabulary()
+            if vocabulary is None:
+                raise SourceError(f"source {name}: this engine does not say what it draws; choose scene:NAME")
+            return PromptScenes(vocabulary)
+        if scene not in FAMILIES:
+            known = ", ".join([PROMPT, *sorted(FAMILIES)])
+            raise SourceError(f"source {name[:60]}: there is no such scene; choose from {known}")
+        one = (SceneShare(FAMILIES[scene]),)
+        return lambda texts: one

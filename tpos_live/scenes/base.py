@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tpos_live.scenes.palettes import Palette, Stops, dominant_hue
+from tpos_live.scenes.palettes import HUES, Palette, Stops, dominant_hue
 
 HUE_RATE, PHASE_RATE = 0.02, 0.4
 """Rounds of a scene's hue and phase per unit of the walk, which is about a second of normal motion."""
@@ -65,6 +65,12 @@ class Family:
     def drifted(self, hue: torch.Tensor) -> torch.Tensor:
         """Degrees that the hue scalar [batch] in [0, 1) turns the palettes."""
         return 360 * hue if self.drift >= 180 else self.drift * torch.sin(2 * math.pi * hue)
+
+    def turned(self, hue: torch.Tensor, colour: str | None) -> torch.Tensor:
+        """The same where a colour is named, one of `HUES`: the palettes stay near it."""
+        if colour is None:
+            return self.drifted(hue)
+        return HUES[colour] - self.dominant + 10 * torch.sin(2 * math.pi * hue)
 
     def parameters(self, intensity: torch.Tensor, phase: torch.Tensor, turns: torch.Tensor) -> SceneParameters:
         """What the scene is drawn with, in the middle of the image. All float [batch]: intensity in [0, 1], phase in

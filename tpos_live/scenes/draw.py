@@ -1,21 +1,81 @@
-"""One finished image of one scene."""
+"""One finished image of a scene, or of several that share it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import NamedTuple
 
 import torch
 
 from tpos_live.scenes.base import Family
-from tpos_live.scenes.finishing import bloom, film
-from tpos_live.scenes.noise_fields import Fields
+from tpos_live.scenes.finishing import MOODS, apply_mood, apply_style, bloom, film
+from tpos_live.scenes.noise_fields import Fields, step
+
+_MASK = 4.0
+"""Width, in cells, of the low-pass of the noise that parts two scenes in an image."""
 
 
-def draw_scene(family: Family, noise: torch.Tensor, intensity: float, hue: float, phase: float) -> torch.Tensor:
-    """The image of `family` at one moment, uint8 [8h, 8w, 3] sRGB, as Ember was shown it in training.
+class SceneShare(NamedTuple):
+    """A scene in an image. weight: of it, above zero. colour: one of `palettes.HUES`. style, mood: of `finishing`.
+    apart: it has a part of the image's area to itself; scenes that are not apart lie over each other."""
 
-    noise: float [1, 4, h, w], white, unit variance. intensity in [0, 1]; hue, phase: rounds.
+    family: Family
+    weight: float = 1.0
+    colour: str | None = None
+    style: str = "natural"
+    mood: str = "plain"
+    apart: bool = False
+
+
+def share_mask(fields: Fields, share: float) -> torch.Tensor:
+    """Where the second of two scenes is, float [batch, 1, 8h, 8w] in [0, 1], for its share of the area in [0, 1]."""
+    cut = NormalDist().inv_cdf(min(max(1 - share, 1e-3), 1 - 1e-3))
+    return step(cut - 0.3, cut + 0.3, fields.soft(2, _MASK))
+
+
+def draw_scenes(
+    scenes: Sequence[SceneShare], noise: torch.Tensor, intensity: float, hue: float, phase: float
+) -> torch.Tensor:
+    """The image of `scenes`, at least one, at one moment, uint8 [8h, 8w, 3] sRGB, as Ember was shown it in training.
+
+    noise: float [1, 4, h, w], white, unit variance. intensity in [0, 1]; hue, phase: rounds. Scenes that are apart get
+    the area of their weights; of the others each has its weight in the light of what is left. The image has the styles
+    of those, too: what lies apart is drawn in the style of what it lies beside.
     """
-    values = noise.new_tensor([[intensity, phase, hue]])
-    knobs = family.parameters(values[:, 0], values[:, 1], family.drifted(values[:, 2]))
-    light = family.scene(Fields(noise), knobs)
-    image = film(light.base + light.emit + bloom(light.emit))
+    fields = Fields(noise)
+    under, over = ([scene for scene in scenes if scene.apart is apart] for apart in (False, True))
+    if not under:
+        under, over = over, []
+    light = _mixed(under, fields, intensity, hue, phase)
+    if over:
+        mask = share_mask(fields, sum(scene.weight for scene in over) / sum(scene.weight for scene in scenes))
+        light = torch.lerp(light, _mixed(over, fields, intensity, hue, phase), mask)
+    image, shown = torch.zeros_like(light), film(light)
+    for style, weight in _styles(under).items():
+        image += weight * apply_style(shown, style)
     return (image[0].clamp(0, 1) * 255).round_().to(torch.uint8).permute(1, 2, 0)
+
+
+def _mixed(scenes: Sequence[SceneShare], fields: Fields, intensity: float, hue: float, phase: float) -> torch.Tensor:
+    """Linear light [1, 3, 8h, 8w] of scenes that lie over each other."""
+    total = sum(scene.weight for scene in scenes)
+    mixed = fields.noise.new_zeros(1, 3, *fields.size)
+    values = fields.noise.new_tensor([[intensity, phase, hue]])
+    for scene in scenes:
+        turns = scene.family.turned(values[:, 2], scene.colour)
+        light = scene.family.scene(fields, scene.family.parameters(values[:, 0], values[:, 1], turns))
+        full = light.base + light.emit + bloom(light.emit)
+        if scene.mood != "plain":
+            full = apply_mood(full, full.new_tensor([MOODS[scene.mood]]))
+        mixed += full * (scene.weight / total)
+    return mixed
+
+
+def _styles(scenes: Sequence[SceneShare]) -> dict[str, float]:
+    """The weight of each style, sum 1."""
+    total = sum(scene.weight for scene in scenes)
+    found: dict[str, float] = {}
+    for scene in scenes:
+        found[scene.style] = found.get(scene.style, 0.0) + scene.weight / total
+    return found

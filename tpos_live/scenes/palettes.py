@@ -14,6 +14,11 @@ Stops = Sequence[tuple[float, float, float]]
 """(lightness 0..1, chroma 0..0.3, hue in degrees), evenly spaced from value 0 to value 1."""
 
 STEPS = 512
+HUES = {
+    "red": 25.0, "orange": 55.0, "gold": 88.0, "green": 148.0,
+    "cyan": 200.0, "blue": 255.0, "violet": 300.0, "pink": 350.0,
+}  # fmt: skip
+"""Hue in OKLCH degrees of each colour that a prompt may name."""
 
 
 def oklab_to_linear(lab: torch.Tensor) -> torch.Tensor:

@@ -10,16 +10,16 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 
 import torch
 
 from tpos_live.diffusion.model.metadata import Scalar
 from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.scenes.base import HUE_RATE, PHASE_RATE, SceneParameters
+from tpos_live.scenes.draw import share_mask
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, bloom, film
-from tpos_live.scenes.noise_fields import Fields, step
+from tpos_live.scenes.noise_fields import Fields
 from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, caption
 
 SCALARS = (
@@ -34,9 +34,6 @@ to guess places from the borders and learns them slowly: with little time, every
 PLAIN = (0.6, 0.0, 0.0)
 """Intensity, hue and phase where nothing is said of them."""
 
-
-MASK = 4.0
-"""Width, in cells, of the low-pass of the noise that parts two scenes in an image."""
 
 ALIKE = 0.06
 """Images whose kind is below this show one scene that two prompts name in different words."""
@@ -105,13 +102,7 @@ def knobs(recipes: list[Recipe], family: str, device: torch.device) -> ScenePara
     values = torch.tensor([recipe.scalars for recipe in recipes], device=device)
     intensity, hue, phase = values.unbind(1)
     kind = FAMILIES[family]
-    drift, wave = kind.drifted(hue), torch.sin(2 * math.pi * hue)
-    turns = []
-    for index, recipe in enumerate(recipes):
-        if recipe.colour is None:
-            turns.append(drift[index])
-        else:
-            turns.append(COLOURS[recipe.colour][0] - kind.dominant + 10 * wave[index])
+    turns = [kind.turned(hue[index], recipe.colour) for index, recipe in enumerate(recipes)]
     return kind.parameters(intensity, phase, torch.stack(turns))
 
 
@@ -145,8 +136,7 @@ def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
             if recipe.second is None:
                 light[i] = full[at]
                 continue
-            cut = NormalDist().inv_cdf(min(max(1 - recipe.share, 1e-3), 1 - 1e-3))
-            mask = step(cut - 0.3, cut + 0.3, fields.soft(2, MASK)[at])
+            mask = share_mask(fields, recipe.share)[at]
             light[i] += full[at] * (1 - mask if at < len(first) else mask)
     picture = film(apply_mood(light, _moods(recipes, device)))
     for style in STYLES[1:]:

@@ -11,17 +11,17 @@ from tpos_live.training.text.synonyms import idle_word, word_for
 PHRASES: dict[str, tuple[str, ...]] = {name: family.phrases for name, family in FAMILIES.items()}
 HELD_OUT: dict[str, tuple[str, ...]] = {name: family.held_out for name, family in FAMILIES.items()}
 
-COLOURS: dict[str, tuple[float, tuple[str, ...]]] = {
-    # hue in OKLCH degrees, words
-    "red": (25.0, ("red", "crimson", "scarlet", "blood red")),
-    "orange": (55.0, ("orange", "amber", "copper")),
-    "gold": (88.0, ("golden", "yellow", "gold")),
-    "green": (148.0, ("green", "emerald", "lime")),
-    "cyan": (200.0, ("cyan", "turquoise", "teal", "icy")),
-    "blue": (255.0, ("blue", "azure", "sapphire")),
-    "violet": (300.0, ("violet", "purple", "ultraviolet")),
-    "pink": (350.0, ("pink", "magenta", "rose")),
+COLOURS: dict[str, tuple[str, ...]] = {
+    "red": ("red", "crimson", "scarlet", "blood red"),
+    "orange": ("orange", "amber", "copper"),
+    "gold": ("golden", "yellow", "gold"),
+    "green": ("green", "emerald", "lime"),
+    "cyan": ("cyan", "turquoise", "teal", "icy"),
+    "blue": ("blue", "azure", "sapphire"),
+    "violet": ("violet", "purple", "ultraviolet"),
+    "pink": ("pink", "magenta", "rose"),
 }
+"""Words by colour, a key of `scenes.palettes.HUES`."""
 
 STYLE_WORDS: dict[str, tuple[str, ...]] = {
     "natural": ("",),
@@ -61,7 +61,7 @@ def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     """All phrases by kind and name, as an engine trained on `families` tells what it understands."""
     return {
         "family": {name: list(PHRASES[name]) for name in families},
-        "colour": {name: list(words) for name, (_, words) in COLOURS.items()},
+        "colour": {name: list(words) for name, words in COLOURS.items()},
         "style": {name: list(words) for name, words in STYLE_WORDS.items() if any(words)},
         "mood": {name: list(words) for name, words in MOOD_WORDS.items() if any(words)},
         "clear": {"family": [name for name in CLEAR if name in families]},
@@ -86,7 +86,7 @@ def caption(rng: random.Random, family: str, style: str, mood: str, colour: str 
     after: list[str] = []
     for word in (
         rng.choice(MOOD_WORDS[mood]),
-        rng.choice(COLOURS[colour][1]) if colour else "",
+        rng.choice(COLOURS[colour]) if colour else "",
         rng.choice(STYLE_WORDS[style]),
     ):
         if word:

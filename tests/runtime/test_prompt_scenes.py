@@ -1,0 +1,86 @@
+"""The source `scene:prompt`: the scenes that a frame's prompts and sound lead to, as Ember draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tpos_live.conditioning.conditioning import ShownText
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import EngineSettings, Settings
+from tpos_live.runtime.pipeline import Pipeline
+from tpos_live.runtime.prompt_scenes import MOST, PromptScenes
+from tpos_live.scenes.families import FAMILIES
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Iterator[Pipeline]:
+    with Pipeline(Settings(engine=EngineSettings(accelerator="eager", size="256")), live=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def scenes(pipeline: Pipeline) -> PromptScenes:
+    vocabulary = pipeline.vocabulary()
+    assert vocabulary is not None
+    return PromptScenes(vocabulary)
+
+
+def test_words_give_family_colour_style_and_mood(scenes: PromptScenes) -> None:
+    (found,) = scenes([ShownText("dark golden mountains in watercolour", 1.0)])
+    assert found.family is FAMILIES["mountains"]
+    assert (found.colour, found.style, found.mood, found.apart) == ("gold", "watercolour", "dark", False)
+
+
+def test_a_sound_lies_apart_from_the_prompt_with_the_area_of_its_region(scenes: PromptScenes) -> None:
+    under, over = scenes([
+        ShownText("ocean", 0.7),
+        ShownText("fire", 0.2, heard=True),
+        ShownText("flames", 0.1, heard=True),
+    ])  # fmt: skip
+    assert (under.family, over.family) == (FAMILIES["ocean"], FAMILIES["fire"])
+    assert over.apart and not under.apart
+    assert over.weight == pytest.approx(0.216, abs=0.001)  # eased, as `region_blend.shares` does
+
+
+def test_a_fade_keeps_its_places_and_ends_with_the_second_prompt_alone(scenes: PromptScenes) -> None:
+    for weight in (0.1, 0.5, 0.9):
+        first, second = scenes([ShownText("ocean", 1 - weight), ShownText("nebula", weight)])
+        assert (first.family, second.family, second.apart) == (FAMILIES["ocean"], FAMILIES["nebula"], True)
+    assert [scene.family for scene in scenes([ShownText("nebula", 1.0)])] == [FAMILIES["nebula"]]
+
+
+def test_many_texts_give_the_strongest_few_and_none_gives_none(scenes: PromptScenes) -> None:
+    weights = {"fire": 0.1, "ocean": 0.3, "aurora": 0.2, "sunset": 0.4}
+    many = [ShownText(text, weight) for text, weight in weights.items()]
+    assert len(scenes(many)) == MOST and all(scene.family != FAMILIES["fire"] for scene in scenes(many))
+    assert scenes([]) == () == scenes([ShownText("", 1.0)])
+
+
+def drawn(pipeline: Pipeline, prompt: str, amount: float) -> np.ndarray:
+    """Pixels float [256, 256, 3] of one moment in silence."""
+    store = ParameterStore({"prompt": prompt, "prompt.fade": 0.0, "source": "scene:prompt"})
+    params = FrameParams(time=1.0, noise_position=2.3, intensity=0.6, source_amount=amount)
+    frame = pipeline.draw(params, None, store.snapshot(), 1.0)
+    assert frame is not None
+    return frame.pixels[..., :3].astype(np.float32)
+
+
+@pytest.mark.parametrize("prompt", ["neon jellyfish", "violet nebula", "pastel ocean"])
+def test_the_scene_has_the_shapes_and_colours_that_ember_draws_and_is_sharper(pipeline: Pipeline, prompt: str) -> None:
+    soft, crisp = (drawn(pipeline, prompt, amount) for amount in (0.0, 1.0))
+    other = drawn(pipeline, "an inferno", 1.0)
+
+    def alike(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+    assert alike(soft, crisp) > 0.7 > alike(soft, other)
+    steepest = [np.percentile(np.abs(np.diff(image, axis=1)), 99.5) for image in (soft, crisp)]
+    assert steepest[1] > 1.5 * steepest[0]
+
+
+def test_no_prompt_in_silence_draws_as_without_a_source(pipeline: Pipeline) -> None:
+    assert np.array_equal(drawn(pipeline, "", 0.0), drawn(pipeline, "", 0.8))

@@ -1,0 +1,67 @@
+"""The scenes that a frame's own prompts and sound lead to, for the source `scene:prompt`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from tpos_live.conditioning.conditioning import ShownText
+from tpos_live.conditioning.vocabulary import Vocabulary
+from tpos_live.diffusion.sampling.region_blend import shares
+from tpos_live.scenes.draw import SceneShare
+from tpos_live.scenes.families import FAMILIES
+from tpos_live.scenes.finishing import MOODS, STYLES
+from tpos_live.scenes.palettes import HUES
+
+MOST = 3
+"""Scenes in an image; each costs about as much time as the first."""
+
+
+class PromptScenes:
+    """From what a frame shows, in words, to the scenes that Ember draws of it. Belongs to one thread."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """vocabulary: of the engine, whose families are names of scenes."""
+        self._match = lru_cache(maxsize=64)(vocabulary.match)  # a match takes some milliseconds
+
+    def __call__(self, texts: Sequence[ShownText]) -> tuple[SceneShare, ...]:
+        """At most MOST scenes, in the order of `texts`; none where no text leads to one.
+
+        As Ember places them: the sound's are apart from the prompts'; without a sound the second of two prompts is
+        apart from the first.
+        """
+        found: dict[tuple[object, ...], SceneShare] = {}
+        for text, weight, heard in texts:
+            for name, scene in (scenes := self._of(text)).items():
+                key = (name, *scene[2:], heard)
+                before = found[key].weight if key in found else 0.0
+                found[key] = scene._replace(weight=before + weight / len(scenes), apart=heard)
+        weakest_kept = sorted((scene.weight for scene in found.values()), reverse=True)[:MOST][-1:]
+        kept = [scene for scene in found.values() if [scene.weight] >= weakest_kept][:MOST]
+        if len(kept) == 2 and kept[0].apart == kept[1].apart:
+            kept[1] = kept[1]._replace(apart=True)
+        return _eased(kept)
+
+    def _of(self, text: str) -> dict[str, SceneShare]:
+        """The scenes of one text by their names, of weight 1."""
+        match = self._match(text)
+        words = [word.replace(" ", "_") for word in match.others]
+
+        def named(among: Sequence[str], otherwise: str) -> str:
+            return next((word for word in words if word in among), otherwise)
+
+        style, mood = named(STYLES, "natural"), named(list(MOODS), "plain")
+        colour = named(list(HUES), "") or None
+        known = [name for name in match.families if name in FAMILIES]
+        return {name: SceneShare(FAMILIES[name], 1.0, colour, style, mood) for name in known}
+
+
+def _eased(scenes: list[SceneShare]) -> tuple[SceneShare, ...]:
+    """The same with the area that Ember gives to what is apart (see `shares`)."""
+    total = sum(scene.weight for scene in scenes)
+    apart = sum(scene.weight for scene in scenes if scene.apart) / total if scenes else 0.0
+    if not 0.0 < apart < 1.0:
+        return tuple(scenes)
+    under, over = shares([1.0 - apart, apart])
+    factor = {False: under / (1.0 - apart), True: over / apart}
+    return tuple(scene._replace(weight=scene.weight * factor[scene.apart]) for scene in scenes)
