@@ -193,6 +193,7 @@ KEYS: tuple[Key, ...] = (
     *_pin_keys(),
     Key(("Ctrl+T",), "test card on every output on or off", _toggle("out.testcard")),
     Key(("H",), "status over the image on or off (never recorded)", _toggle("out.hud")),
+    Key(("Shift+H",), "QR code of the control page's address on or off (never recorded)", _toggle("out.page_code")),
     Key(("S",), "save the image as PNG", _fire("out.snapshot")),
     Key(("Ctrl+R",), "recording on or off", _toggle("out.record")),
     Key(("Ctrl+Q",), "end the show", _ask("quit")),

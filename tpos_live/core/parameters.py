@@ -341,6 +341,8 @@ def _output() -> Iterator[Parameter]:
     yield Parameter("out.fullscreen", _B, False, "fill the screen")
     yield Parameter("out.screen", _I, 0, "number of the screen", 0, 15)
     yield Parameter("out.hud", _B, False, "show the status over the image (never recorded)")
+    text = "the control page's address as a QR code over the image (never recorded): who reads it can control the show"
+    yield Parameter("out.page_code", _B, False, text)
     yield Parameter(
         "out.messages",
         _C,

@@ -66,6 +66,8 @@ class DisplayWindow:
         """Receivers of the composed frames; open them first. The frame size is fixed meanwhile."""
         self.overlay: OutputTransform | None = None
         """Drawn over the frame on the window; other outputs have their own."""
+        self.page_address: Callable[[], str] = str
+        """The control page's address, "" for none; asked once a second while its code is shown."""
         self.closing = False
         self.shown: DisplayFrame | None = None
         """What was drawn last; any thread may read it."""
@@ -96,6 +98,7 @@ class DisplayWindow:
 
         from tpos_live.display.gl_compositor import GlCompositor, is_software, renderer_name
         from tpos_live.display.hud import INK, Caption, Hud
+        from tpos_live.display.page_code import PageCode
         from tpos_live.display.window_presenter import WindowPresenter
 
         self._key = key
@@ -107,6 +110,7 @@ class DisplayWindow:
             self._compositor = GlCompositor()
             self._presenter = WindowPresenter()
             self._hud, self._message, self._notice = Hud(), Caption(), Caption(15, INK, panel=False)
+            self._code = PageCode()
         except BaseException:
             self._window.close()
             raise
@@ -207,6 +211,8 @@ class DisplayWindow:
             self._message.draw(status.message, window, 0.06)
         if hud:
             self._hud.draw(status, self.meter.fps, window, now)
+        if snapshot["out.page_code"]:
+            self._code.draw(self.page_address, window, now)
 
     def _present(self, view: WindowView, window: tuple[int, int], blackout: bool) -> None:
         if view == PLAIN:

@@ -25,6 +25,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.looks import Show
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.paths import state_dir
 from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.display.screen_saver import ScreenSaverInhibitor
@@ -38,6 +39,7 @@ from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_fields import frame_fields, sound_fields
 from tpos_live.runtime.status_registry import StatusRegistry
 from tpos_live.web.control_page import ControlPage
+from tpos_live.web.look_images import LookImages
 from tpos_live.web.preview import Preview
 
 if TYPE_CHECKING:  # pipeline and render thread import torch, which takes seconds
@@ -103,6 +105,7 @@ class LiveSession:
             settings.web.port if page and not settings.web.off else 0,
             Preview(lambda: self.display.shown, lambda: self.display.size),
             lambda: (settings.osc.host, self.osc.port),
+            LookImages(state_dir() / "looks"),
         )
         self._stack = ExitStack()
         self._ending_at = 0.0
@@ -136,6 +139,7 @@ class LiveSession:
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
                 self.display.overlay = self.controls.overlay
+                self.display.page_address = lambda: self.page.address if self.page.port else ""
                 if not self._headless_gl:
                     stack.enter_context(ScreenSaverInhibitor())
                 if line := self.display.describe_layout(LETTERS):

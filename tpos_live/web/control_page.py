@@ -20,6 +20,7 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.web.access import Access
 from tpos_live.web.announcement import announce
+from tpos_live.web.look_images import LookImages
 from tpos_live.web.oscquery import answer, host_info
 from tpos_live.web.page_state import Line, PageState, page_status
 from tpos_live.web.preview import Preview
@@ -51,10 +52,11 @@ class ControlPage:
         port: int = 9080,
         preview: Preview | None = None,
         osc: Callable[[], tuple[str, int]] = lambda: ("127.0.0.1", 0),
+        images: LookImages | None = None,
     ) -> None:
         """status and looks are called on the page's thread and must not block. port -1 takes a free one; 0 = no page at
         all. preview: entered and left with the page; None = no images. osc: host and port on which
-        OSC listens, port 0 = none."""
+        OSC listens, port 0 = none. images: where the looks' images are kept; None = only in memory."""
         self.access = Access.to(host)
         self.port = 0
         """The TCP port in use, 0 while there is none."""
@@ -63,7 +65,7 @@ class ControlPage:
         self._store, self._status, self._looks, self._osc = store, status, looks, osc
         self._wanted = port
         self._preview = preview
-        self.thumbnails = Thumbnails(preview.draw if preview else lambda done: None, looks())
+        self.thumbnails = Thumbnails(preview.draw if preview else lambda done: None, looks(), images)
         self._lines: deque[Line] = deque(maxlen=_LINES)
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from tpos_live.core.looks import Look, Show
+from tpos_live.web.look_images import LookImages
 
 SHIPPED = Path(__file__).with_name("thumbnails")
 """Images of the looks that come with the program, by `look_key`."""
@@ -19,12 +20,15 @@ _SETTLED = 2.0
 class Thumbnails:
     """Thread contract: any thread. Values are replaced, never changed."""
 
-    def __init__(self, draw: Callable[[Callable[[bytes], None]], None], show: Show) -> None:
+    def __init__(
+        self, draw: Callable[[Callable[[bytes], None]], None], show: Show, kept: LookImages | None = None
+    ) -> None:
         """draw: makes an image of what is shown now and passes it on (`preview.py::Preview.draw`). show: at the
-        start."""
+        start. kept: images of earlier shows, and where new ones go."""
         self._draw = draw
         self._show = show
-        self._images = {look.name: image for look in show.looks if (image := _shipped().get(look_key(look)))}
+        self._kept = kept
+        self._images = {look.name: image for look in show.looks if (image := self._known(look))}
         self.numbers: Mapping[str, int] = dict.fromkeys(self._images, 1)
         """By the look's name, for looks that have an image; another number for each new one."""
         self._recalled, self._since = "", 0.0
@@ -53,11 +57,19 @@ class Thumbnails:
             self._since = now
             self._make(recalled)
 
+    def _known(self, look: Look) -> bytes | None:
+        """One's own image of a look, or the shipped one."""
+        key = look_key(look)
+        own = self._kept.get(key) if self._kept is not None else None
+        return own or _shipped().get(key)
+
     def _make(self, name: str) -> None:
         def keep(jpeg: bytes) -> None:
-            if self._show.find(name) is not None:
+            if (look := self._show.find(name)) is not None:
                 self._images = {**self._images, name: jpeg}
                 self.numbers = {**self.numbers, name: self.numbers.get(name, 0) + 1}
+                if self._kept is not None:
+                    self._kept.put(look_key(look), jpeg)
 
         self._draw(keep)
 

@@ -1,0 +1,53 @@
+"""Images of one's own looks are there again at the next start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tpos_live.core.looks import Look, Show
+from tpos_live.web import look_images
+from tpos_live.web.look_images import LARGEST, LookImages
+from tpos_live.web.thumbnails import Thumbnails, look_key
+
+JPEG = b"\xff\xd8 an image"
+SHOW = Show((Look("a", {"prompt": "deep sea"}), Look("b", {"prompt": "fire"})))
+
+
+def test_an_image_survives_a_restart_and_belongs_to_what_the_look_holds(tmp_path: Path) -> None:
+    thumbnails = Thumbnails(lambda done: done(JPEG), Show(), LookImages(tmp_path / "looks"))
+    thumbnails.follow(Show(SHOW.looks[:1]))
+    again = Thumbnails(lambda done: None, SHOW, LookImages(tmp_path / "looks"))
+    assert again.image("a") == JPEG and again.image("b") is None and again.numbers == {"a": 1}
+    renamed = Show((Look("other name", SHOW.looks[0].values), Look("a", {"prompt": "deep sea", "seed": 2})))
+    other = Thumbnails(lambda done: None, renamed, LookImages(tmp_path / "looks"))
+    assert other.image("other name") == JPEG and other.image("a") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"text", JPEG + bytes(LARGEST)])
+def test_a_damaged_image_is_none(tmp_path: Path, content: bytes) -> None:
+    images, key = LookImages(tmp_path), look_key(SHOW.looks[0])
+    (tmp_path / f"{key}.jpg").write_bytes(content)
+    assert images.get(key) is None
+    images.put(key, JPEG)
+    assert images.get(key) == JPEG
+
+
+def test_the_folder_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look_images, "MOST", 3)
+    images = LookImages(tmp_path)
+    for n in range(6):
+        images.put(str(n), JPEG)
+        os.utime(tmp_path / f"{n}.jpg", (n, n))
+    images.put("6", JPEG)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["4.jpg", "5.jpg", "6.jpg"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_once(tmp_path: Path, messages: list[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    images = LookImages(tmp_path / "file")
+    images.put("a", JPEG)
+    images.put("b", JPEG)
+    assert images.get("a") is None and len(messages) == 1 and "until the end of the show" in messages[0]
