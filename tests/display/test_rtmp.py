@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -15,8 +18,10 @@ from fakes.rtmp_server import RtmpServer
 from tpos_live.display import amf, rtmp
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.rtmp import RtmpConnection
-from tpos_live.display.rtmp_chunks import DATA, SET_CHUNK_SIZE, USER_CONTROL, VIDEO, ChunkReader, to_chunks
+from tpos_live.display.rtmp_chunks import COMMAND, DATA, SET_CHUNK_SIZE, USER_CONTROL, VIDEO, ChunkReader, to_chunks
 from tpos_live.display.stream_writer import StreamWriter
+
+SIZE_32 = to_chunks(SET_CHUNK_SIZE, (32).to_bytes(4, "big"))
 
 
 def flv_tag(kind: int, payload: bytes, time_ms: int) -> bytes:
@@ -111,17 +116,110 @@ def test_tags_of_flv_become_messages_with_the_key_in_the_command() -> None:
         ("silent", "the server does not answer"),
         ("other", "the server does not speak RTMP"),
         ("stalling", "the server does not answer"),
+        ("babbling", "the server does not answer"),
+        ("ending", "the server refuses the stream: [2Jlive/*** is too long"),
     ],
 )
 def test_a_server_that_fails_is_one_line_in_time(kind: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rtmp, "STALLED", 0.4)
+    monkeypatch.setattr(rtmp, "OPENING", 0.4)
     monkeypatch.setattr(rtmp, "BUFFER", 20_000)
     noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
     with RtmpServer(kind) as server:
         begin = time.monotonic()
-        with pytest.raises(DisplayError) as caught, StreamWriter(server.url, (256, 256), 30, live=True) as writer:
+        with (
+            pytest.raises(DisplayError) as caught,
+            StreamWriter(f"{server.url}?a=b", (256, 256), 30, live=True) as writer,
+        ):
             writer.write_sound(np.zeros((1024, 2), np.float32))
             for n in range(1000):
                 writer.write_frame(np.roll(noise, n, 0))
                 writer.write_sound(np.zeros((1600, 2), np.float32))
         assert str(caught.value) == why and time.monotonic() - begin < 8.0
+
+
+@pytest.mark.parametrize("number", [None, float("nan"), float("inf"), -1.0, 2.0**32, "1", {}])
+def test_a_stream_without_a_number_is_no_stream(number: object) -> None:
+    with RtmpServer("good", number=number) as server, pytest.raises(ValueError, match="does not speak RTMP"):
+        RtmpConnection(server.url)
+
+
+def test_what_a_server_sends_at_once_is_taken_in_pieces() -> None:
+    """One that never stops would hold the stream's thread, and fill the memory."""
+    mine, other = socket.socketpair()
+    with mine, other:
+        connection = RtmpConnection.__new__(RtmpConnection)
+        connection._socket, connection._until = mine, math.inf
+        connection._reader, connection._commands = ChunkReader(), []
+        junk = to_chunks(VIDEO, bytes(100))
+        other.setblocking(False)
+
+        def flood() -> None:
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(100_000):
+                    other.sendall(junk)
+
+        sent = mine.recv
+
+        class Flooded:
+            """Is full again as soon as it was read."""
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(mine, name)
+
+            def recv(self, most: int) -> bytes:
+                nonlocal reads
+                reads += 1
+                assert reads < 1000, "it reads for ever"
+                flood()
+                return sent(most)
+
+        reads = 0
+        connection._socket = Flooded()  # type: ignore[assignment]
+        connection._look()
+        assert reads == 1
+
+
+def test_whatever_a_server_sends_is_a_message_or_a_value_error() -> None:
+    random, found = np.random.default_rng(5), 0
+    good = to_chunks(COMMAND, amf.encode("_result", 1.0, {"a": {"b": "c"}}, {"code": "ok"}), size=32)
+    for n in range(3000):
+        data = bytearray(random.bytes(200) if n % 3 == 0 else (SIZE_32 + good) * 3)
+        for at in random.integers(0, len(data), n % 7):
+            data[at] = random.integers(256)
+        reader = ChunkReader()
+        with contextlib.suppress(ValueError):
+            for step in (data[:50], data[50:]):
+                for kind, payload in reader.messages(bytes(step)):
+                    found += kind == COMMAND and bool(amf.decode(payload))
+    assert found > 1000
+
+
+def test_a_header_begins_a_message_even_if_the_one_before_is_not_complete() -> None:
+    begun = to_chunks(VIDEO, bytes(300), channel=5)[:140]
+    reader = ChunkReader()
+    assert list(reader.messages(begun + to_chunks(DATA, b"short", channel=5))) == [(DATA, b"short")]
+
+
+def test_channels_with_long_numbers_are_told_apart() -> None:
+    first, second = (bytes([0x40 * 0, number]) for number in (1, 2))  # channels 65 and 66
+    header = bytes(3) + (200).to_bytes(3, "big") + bytes([VIDEO]) + bytes(4)
+    data = first + header + b"a" * 128 + second + header + b"b" * 128
+    data += b"\xc0\1" + b"a" * 72 + b"\xc1\2\0" + b"b" * 72  # once in the form of three bytes
+    assert [payload for _, payload in ChunkReader().messages(data)] == [b"a" * 200, b"b" * 200]
+    many = b"".join(to_chunks(VIDEO, bytes(100_000), channel=channel)[:140] for channel in range(3, 63))
+    with pytest.raises(ValueError, match="not RTMP"):
+        list(ChunkReader().messages(many))
+
+
+def test_values_of_every_kind_are_read_and_nested_ones_end() -> None:
+    listed = b"\x0a" + (2).to_bytes(4, "big") + amf.encode("a", 1.0)
+    date = b"\x0b" + amf.encode(5.0)[1:] + b"\0\0"
+    long = b"\x0c" + (3).to_bytes(4, "big") + b"abc"
+    item = b"\3\0\1a" + listed + b"\0\1b" + date + b"\0\1c" + long + b"\0\0\x09"
+    assert amf.decode(item + amf.encode(True)) == [{"a": ["a", 1.0], "b": 5.0, "c": "abc"}, True]
+    for nested in (b"\3\0\1a" * 100_000, b"\x0a\xff\xff\xff\xff" * 100_000):
+        with pytest.raises(ValueError, match="nested"):
+            amf.decode(nested)
+    with pytest.raises(ValueError, match="cut off"):
+        amf.decode(b"\x0a\xff\xff\xff\xff" + bytes(9))

@@ -9,15 +9,16 @@ import threading
 from typing import Self
 
 from tpos_live.display import amf
-from tpos_live.display.rtmp_chunks import COMMAND, USER_CONTROL, ChunkReader, to_chunks
+from tpos_live.display.rtmp_chunks import COMMAND, DATA, USER_CONTROL, ChunkReader, to_chunks
 
 
 class RtmpServer:
     """kind: "good", "refusing" (the key), "silent" (after accepting), "other" (another protocol), "stalling" (when the
-    stream begins). A context manager."""
+    stream begins), "babbling" (anything but an answer, for ever), "ending" (refuses when the stream has begun, and
+    closes). number: of the stream, as it answers. A context manager."""
 
-    def __init__(self, kind: str, tls: ssl.SSLContext | None = None) -> None:
-        self.kind, self._tls = kind, tls
+    def __init__(self, kind: str, tls: ssl.SSLContext | None = None, number: object = 1.0) -> None:
+        self.kind, self._tls, self._number = kind, tls, number
         self.received: list[tuple[int, bytes]] = []
         """(type, payload) of each message."""
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -73,17 +74,32 @@ class RtmpServer:
                     self._answer(client, amf.decode(payload))
                 if self.kind == "stalling" and kind not in (COMMAND, 1):
                     self._ended.wait(10)
+                if self.kind == "ending" and kind == DATA:
+                    client.sendall(
+                        to_chunks(COMMAND, _status("error", "Ended", "\33[2Jlive/a_key?a=b is\r\n too long"))
+                    )
+                    return
+
+    def _babble(self, client: socket.socket) -> None:
+        while not self._ended.wait(0.01):
+            client.sendall(to_chunks(COMMAND, amf.encode("onBWDone", 0.0, None)))
 
     def _answer(self, client: socket.socket, command: list) -> None:
         replies: list[bytes] = []
-        if command[0] == "connect":
+        if self.kind == "babbling":
+            self._babble(client)
+        elif command[0] == "connect":
             replies = [amf.encode("_result", command[1], {"fmsVer": "x" * 300}, {"code": "ok"})]
         elif command[0] == "createStream":
-            replies = [amf.encode("_result", command[1], None, 1.0)]
+            replies = [amf.encode("_result", command[1], None, self._number)]
         elif command[0] == "publish":
             level, code = ("error", "BadName") if self.kind == "refusing" else ("status", "Start")
-            about = {"level": level, "code": f"NetStream.Publish.{code}", "description": "this key is not known"}
-            replies = [amf.encode("onStatus", 0.0, None, about)]
+            replies = [_status(level, code, "this key is not known")]
             client.sendall(to_chunks(USER_CONTROL, b"\0\6abcd", channel=2))
         for reply in replies:
             client.sendall(to_chunks(COMMAND, reply))
+
+
+def _status(level: str, code: str, why: str) -> bytes:
+    about = {"level": level, "code": f"NetStream.Publish.{code}", "description": why}
+    return amf.encode("onStatus", 0.0, None, about)

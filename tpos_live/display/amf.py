@@ -6,6 +6,9 @@ import struct
 from typing import Any
 
 _NUMBER, _BOOLEAN, _STRING, _OBJECT, _NULL, _UNDEFINED, _ARRAY, _END = 0, 1, 2, 3, 5, 6, 8, 9
+_LIST, _DATE, _LONG_STRING = 10, 11, 12
+_DEEPEST = 16
+"""Objects in each other that are read."""
 
 
 def encode(*values: str | float | bool | dict[str, Any] | None) -> bytes:
@@ -14,7 +17,8 @@ def encode(*values: str | float | bool | dict[str, Any] | None) -> bytes:
 
 
 def decode(data: bytes) -> list[Any]:
-    """The values in `data`, up to the first of an unknown kind. Raises ValueError for data that is cut off."""
+    """The values in `data`, up to the first of an unknown kind. Raises ValueError for data that is cut off, or
+    nested more than 16 deep."""
     values: list[Any] = []
     at = 0
     try:
@@ -46,8 +50,10 @@ def _text(text: str) -> bytes:
     return struct.pack(">H", len(data)) + data
 
 
-def _decoded(data: bytes, at: int) -> tuple[Any, int]:
-    """The value that begins at `at`, and where the next one does."""
+def _decoded(data: bytes, at: int, depth: int = 0) -> tuple[Any, int]:
+    """The value that begins at `at`, and where the next one does. depth: objects that it is in."""
+    if depth > _DEEPEST:
+        raise ValueError("a message of the server is nested too deep")
     kind, at = data[at], at + 1
     if kind == _NUMBER:
         return struct.unpack_from(">d", data, at)[0], at + 8
@@ -58,22 +64,38 @@ def _decoded(data: bytes, at: int) -> tuple[Any, int]:
     if kind in (_NULL, _UNDEFINED):
         return None, at
     if kind in (_OBJECT, _ARRAY):
-        return _decoded_items(data, at + 4 * (kind == _ARRAY))
+        return _decoded_items(data, at + 4 * (kind == _ARRAY), depth + 1)
+    if kind == _LIST:
+        return _decoded_list(data, at, depth + 1)
+    if kind == _DATE:  # milliseconds, and a time zone that is not used
+        return struct.unpack_from(">dh", data, at)[0], at + 10
+    if kind == _LONG_STRING:
+        return _decoded_text(data, at, ">I")
     raise NotImplementedError
 
 
-def _decoded_text(data: bytes, at: int) -> tuple[str, int]:
-    (length,) = struct.unpack_from(">H", data, at)
-    end = at + 2 + length
+def _decoded_text(data: bytes, at: int, size: str = ">H") -> tuple[str, int]:
+    (length,) = struct.unpack_from(size, data, at)
+    at += struct.calcsize(size)
+    end = at + length
     if end > len(data):
         raise IndexError
-    return data[at + 2 : end].decode(errors="replace"), end
+    return data[at:end].decode(errors="replace"), end
 
 
-def _decoded_items(data: bytes, at: int) -> tuple[dict[str, Any], int]:
+def _decoded_list(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
+    (length,), at = struct.unpack_from(">I", data, at), at + 4
+    values: list[Any] = []
+    while len(values) < length:  # not so many are made before they are there
+        value, at = _decoded(data, at, depth)
+        values.append(value)
+    return values, at
+
+
+def _decoded_items(data: bytes, at: int, depth: int) -> tuple[dict[str, Any], int]:
     items: dict[str, Any] = {}
     while True:
         key, at = _decoded_text(data, at)
         if not key and data[at] == _END:
             return items, at + 1
-        items[key], at = _decoded(data, at)
+        items[key], at = _decoded(data, at, depth)

@@ -6,9 +6,11 @@ freeze the show for minutes.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import ssl
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +31,8 @@ CONNECTING = 2.0
 """Seconds until a server that does not answer counts as gone."""
 STALLED = 3.0
 """Seconds for which the server may take no data, or not answer a command."""
+OPENING = 8.0
+"""Seconds until a server must take the stream, however busily it answers something else."""
 BUFFER = 512 * 1024
 """Bytes that the system holds for a slow network: 0.7 s at 6 Mbit/s. More would be shown later and later."""
 CHUNK = 4096
@@ -37,10 +41,14 @@ _HEADER, _TAG = 13, 11
 """Bytes before the first tag of FLV, and of a tag's header."""
 _COMMANDS, _MEDIA = 3, 4
 """Channels."""
+_NOT_RTMP = "the server does not speak RTMP"
+_LONGEST = 120
+"""Characters of a server's words that are shown."""
 
 
 class RtmpConnection:
-    """One connection. Every call may wait, at most STALLED seconds, and raises OSError or ValueError."""
+    """One connection. It is made within CONNECTING and OPENING seconds; later every call may wait, at most STALLED
+    seconds. Raises OSError or ValueError, whatever the server sends; no error holds the stream's key."""
 
     def __init__(self, url: str) -> None:
         """Connect and begin to publish. url: rtmp://HOST[:PORT]/APP/KEY, or rtmps://."""
@@ -48,8 +56,9 @@ class RtmpConnection:
         app, _, key = parts.path.lstrip("/").rpartition("/")
         if parts.query:
             key += f"?{parts.query}"
-        self._reader, self._chunk, self._stream = ChunkReader(), 128, 0
+        self._reader, self._chunk, self._stream, self._until = ChunkReader(), 128, 0, math.inf
         self._data, self._begun = b"", False
+        self._secrets = [secret for secret in (key, key.partition("?")[0]) if secret]
         self._commands: list[list[Any]] = []
         host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
         self._socket: socket.socket = socket.create_connection((host, port), CONNECTING)
@@ -59,8 +68,10 @@ class RtmpConnection:
             if parts.scheme == "rtmps":
                 self._socket = ssl.create_default_context().wrap_socket(self._socket, server_hostname=host)
             self._socket.settimeout(STALLED)
+            self._until = time.monotonic() + OPENING
             self._shake_hands()
             self._publish(app, key, f"{parts.scheme}://{host}:{port}/{app}")
+            self._until = math.inf
         except BaseException:
             self._socket.close()
             raise
@@ -103,7 +114,7 @@ class RtmpConnection:
         """Exchange 1536 bytes of any content, each side's returned by the other (section 5.2)."""
         self._socket.sendall(b"\x03" + bytes(8) + os.urandom(_HANDSHAKE - 8))
         if self._receive_exactly(1) != b"\x03":
-            raise ValueError("the server does not speak RTMP")
+            raise ValueError(_NOT_RTMP)
         self._socket.sendall(self._receive_exactly(_HANDSHAKE))
         self._receive_exactly(_HANDSHAKE)
 
@@ -116,7 +127,10 @@ class RtmpConnection:
         self._command("releaseStream", 2, None, key)
         self._command("FCPublish", 3, None, key)
         self._command("createStream", 4, None)
-        self._stream = int(self._answer(4)[-1])
+        number = self._answer(4)[-1]
+        if not isinstance(number, float) or not 0 <= number < 1 << 32:
+            raise ValueError(_NOT_RTMP)
+        self._stream = int(number)
         self._command("publish", 5, None, key, "live", stream=self._stream)
         while self._status() != "NetStream.Publish.Start":
             pass
@@ -128,7 +142,7 @@ class RtmpConnection:
             if values[:2] == ["_result", float(number)] and len(values) > 2:
                 return values
             if values[:2] == ["_error", float(number)]:
-                raise ValueError(_refusal(values))
+                raise ValueError(self._refusal(values))
 
     def _status(self) -> str:
         """The code of the next status."""
@@ -136,7 +150,7 @@ class RtmpConnection:
         if values[0] != "onStatus" or not isinstance(values[-1], dict):
             return ""
         if values[-1].get("level") == "error":
-            raise ValueError(_refusal(values))
+            raise ValueError(self._refusal(values))
         return str(values[-1].get("code"))
 
     def _next_command(self) -> list[Any]:
@@ -145,14 +159,12 @@ class RtmpConnection:
         return self._commands.pop(0)
 
     def _look(self) -> None:
-        """Take what the server has sent, without waiting."""
-        data = b""
+        """Take what the server has sent, without waiting; of more than one piece the rest comes at the next call."""
         self._socket.settimeout(0.0)  # not `select`: what TLS receives may be nothing for us
         try:
-            while True:
-                data += self._receive()
+            data = self._receive()
         except (BlockingIOError, ssl.SSLWantReadError):
-            pass
+            return
         finally:
             self._socket.settimeout(STALLED)
         self._take(data)
@@ -175,6 +187,8 @@ class RtmpConnection:
             self._chunk = CHUNK
 
     def _receive(self, most: int = 65536) -> bytes:
+        if time.monotonic() > self._until:
+            raise TimeoutError("timed out")
         data = self._socket.recv(most)
         if not data:
             raise ConnectionError("the server closed the connection")
@@ -186,8 +200,10 @@ class RtmpConnection:
             data += self._receive(length - len(data))
         return data
 
-
-def _refusal(values: list[Any]) -> str:
-    about = values[-1] if isinstance(values[-1], dict) else {}
-    why = about.get("description") or about.get("code") or "without a reason"
-    return f"the server refuses the stream: {why}"
+    def _refusal(self, values: list[Any]) -> str:
+        """A server's reason, in one short line; some name the stream by its key."""
+        about = values[-1] if isinstance(values[-1], dict) else {}
+        why = str(about.get("description") or about.get("code") or "without a reason")
+        for secret in self._secrets:
+            why = why.replace(secret, "***")
+        return "the server refuses the stream: " + "".join(filter(str.isprintable, why))[:_LONGEST]
