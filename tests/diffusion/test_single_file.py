@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,24 @@ def test_a_bad_file_is_one_line_and_leaves_nothing(
         import_checkpoint(file, name, like)
     assert "\n" not in str(caught.value)
     assert [path.name for path in home.iterdir()] == ["sd-turbo"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size")
+def test_a_full_disk_is_told_as_such_and_not_as_a_damaged_file(
+    home: Path, tmp_path: Path, parts: dict[Kind, dict[str, torch.nn.Module]]
+) -> None:
+    import resource
+
+    file = tmp_path / "x.safetensors"
+    save_file({name: tensor.detach().contiguous() for name, tensor in original("2", parts["2"]).items()}, file)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(EngineError, match=r"cannot be written .*make room") as caught:
+            import_checkpoint(file, "x", "sd-turbo")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "damaged" not in str(caught.value) and [path.name for path in home.iterdir()] == ["sd-turbo"]
 
 
 def test_a_name_of_another_engine_is_not_overwritten(

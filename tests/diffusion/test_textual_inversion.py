@@ -108,6 +108,7 @@ def test_one_file_may_hold_several_tokens(copy: Path, turbo: Engine) -> None:
         ("xl", "was made for Stable Diffusion XL, and not for this engine"),
         ("numbers", "is damaged"),
         ("scalar", "is no textual inversion"),
+        ("nameless", "has no name"),
     ],
 )
 def test_a_bad_file_is_one_line_and_the_engine_is_used_without_it(
@@ -121,6 +122,8 @@ def test_a_bad_file_is_one_line_and_the_engine_is_used_without_it(
         tensors = {"emb_params": torch.full((1, 32), torch.nan)}
     elif case == "scalar":
         tensors = {"emb_params": torch.tensor(1.0)}
+    elif case == "nameless":
+        tensors = {"": rows(1, 32), "x": rows(1, 32)}
     save_file(tensors, bad)
     if case == "cut":
         bad.write_bytes(bad.read_bytes()[:20])
@@ -155,3 +158,9 @@ def test_words_are_replaced_and_parts_of_words_are_not() -> None:
     expand = Expansion({"ab": "[1]", "<ab>": "[2] [3]", "c.d": "[4]"})
     assert expand("AB abc <ab> c.d cxd ab,ab").split() == ["[1]", "abc", "[2]", "[3]", "[4]", "cxd", "[1]", ",", "[1]"]
     assert Expansion({})("ab") == "ab"
+
+
+@pytest.mark.parametrize("text", ["c\u0131ty", "\u017fky", "\u212aind", "\u0130"])
+def test_letters_whose_case_is_not_the_names_are_no_error(text: str) -> None:
+    """As a Turkish keyboard writes them: `re` takes a dotless i for an i, and lower case does not."""
+    Expansion({"city": "[1]", "sky": "[1]", "kind": "[1]", "i\u0307": "[1]"})(text)

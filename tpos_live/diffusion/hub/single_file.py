@@ -218,6 +218,7 @@ def _write_texts(checkpoint: _Checkpoint, generation: Generation, work: Path) ->
 
 def _save(checkpoint: _Checkpoint, found: Mapping[str, torch.Tensor], module: torch.nn.Module, place: Path) -> None:
     """Write the tensors of a module in half precision; each must be there, and of the module's shape."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     wanted = module.state_dict()
@@ -227,7 +228,11 @@ def _save(checkpoint: _Checkpoint, found: Mapping[str, torch.Tensor], module: to
     if wrong is not None:
         has, wants = tuple(found[wrong].shape), tuple(wanted[wrong].shape)
         raise EngineError(f"{checkpoint.file}: {wrong} is {has} and not {wants}; it is of another architecture")
-    save_file({key: found[key].half().contiguous() for key in wanted}, place, {"format": "pt"})
+    halved = {key: found[key].half().contiguous() for key in wanted}
+    try:
+        save_file(halved, place, {"format": "pt"})
+    except SafetensorError as error:  # as an error of the checkpoint it would say that that is damaged
+        raise OSError(first_line(error)) from error
 
 
 def _check_name(name: str, target: Path, file: Path) -> None:

@@ -49,11 +49,11 @@ class Expansion:
         """The text with its embeddings' words replaced."""
         if not self.tokens:
             return text
-        words = "|".join(re.escape(word) for word in sorted(self.tokens, key=len, reverse=True))
-        # A name may begin or end with a character that is none of a word, as in "<cat-toy>".
-        return re.sub(
-            rf"(?<!\w)(?:{words})(?!\w)", lambda found: f" {self.tokens[found[0].lower()]} ", text, flags=re.I
-        )
+        words = sorted(self.tokens, key=len, reverse=True)
+        # A name may begin or end with a character that is none of a word, as in "<cat-toy>". Which one was found is
+        # its group's number: what "ignoring case" finds need not be the name in lower case, as with a dotless i.
+        pattern = rf"(?<!\w)(?:{'|'.join(f'({re.escape(word)})' for word in words)})(?!\w)"
+        return re.sub(pattern, lambda found: f" {self.tokens[words[(found.lastindex or 0) - 1]]} ", text, flags=re.I)
 
 
 def add_inversions(folder: Path, encoders: Sequence[Any], tokenizers: Sequence[Any]) -> Expansion:
@@ -102,6 +102,8 @@ def read_inversions(path: Path, widths: Sequence[int]) -> list[Inversion]:
                 named[key] = (tensor,)
             if key in _ALONE or alone:
                 named[path.stem] = (tensor,)
+    if not all(name.strip() for name in named):
+        raise EngineError(f"{path}: an embedding in it has no name; choose another file")
     return [Inversion(name, _checked(path, rows, widths)) for name, rows in named.items()]
 
 
