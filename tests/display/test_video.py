@@ -166,6 +166,16 @@ def test_nothing_written_is_no_file(tmp_path: Path, fails: bool) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_text() == "good"
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_no_number_does_not_end_the_file(tmp_path: Path, bad: float) -> None:
+    sound = np.full((4800, 2), 0.1, np.float32)
+    sound[2000:2003] = bad
+    with VideoWriter(tmp_path / "x.mp4", (64, 64), 30) as writer:
+        writer.write_frame(np.zeros((64, 64, 3), np.uint8))
+        writer.write_sound(sound)
+    assert writer.samples == 4800 and writer.path.is_file()
+
+
 def test_frames_that_are_left_out_keep_the_length(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     places = [0, 1, 2, 30, 31, 75, 119]

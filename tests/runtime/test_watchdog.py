@@ -22,7 +22,7 @@ from tpos_live.display.postfx import PostFxParams
 from tpos_live.runtime.continuation import settings_of
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, read_frame, write_frame
-from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available
+from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available, read_commands
 
 pytestmark = pytest.mark.skipif(bool(is_available()), reason=is_available())
 
@@ -123,6 +123,17 @@ def test_a_signal_reaches_the_show_once_and_ends_both(tmp_path: Path, number: in
         assert process.poll() is None
     os.kill(process.pid, number)
     assert ended(process) == (["watchdog 41"], "", 41)
+
+
+def test_two_commands_at_once_are_both_read() -> None:
+    """Else the second one lies in a buffer, and the still stays above the show."""
+    mine, other = os.pipe()
+    assert read_commands(mine, 0.0) == []
+    os.write(other, b"show\nhide\n")
+    assert read_commands(mine, 0.0) == ["show", "hide"] and read_commands(mine, 0.0) == []
+    os.close(other)
+    assert read_commands(mine, 0.0) is None
+    os.close(mine)
 
 
 def test_a_show_that_a_signal_ends_on_purpose_stays_ended(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ class AvWriter(ABC):
             self._container.mux(packet)
 
     def write_sound(self, stereo: np.ndarray) -> None:
-        """The next samples: float32 [n, 2], -1 to 1. Raises DisplayError."""
+        """The next samples: float32 [n, 2], -1 to 1; what is no number is silence. Raises DisplayError."""
         if not self._with_sound or not len(stereo):
             return
         if self._container is None:
@@ -197,7 +197,8 @@ class AvWriter(ABC):
 
     def _encode_sound(self, stereo: np.ndarray) -> None:
         with self._speaking():
-            planes = np.ascontiguousarray(np.clip(stereo, -1, 1).T)
+            # A driver's NaN would be an error of the encoder, and the end of a recording.
+            planes = np.ascontiguousarray(np.nan_to_num(np.clip(stereo, -1, 1)).T)
             sound = self._av.AudioFrame.from_ndarray(planes, format="fltp", layout="stereo")
             sound.sample_rate = self._rate
             sound.pts, sound.time_base = self.samples, Fraction(1, self._rate)

@@ -119,10 +119,12 @@ class SessionControls:
 
     def close(self, display: Display, *, failed: bool = False) -> None:
         """Finish the recording. failed: the session did not start."""
-        self.outputs.close(display.outputs)
-        self.recordings.close(display.outputs, quiet=failed)
-        for thread in self._closing:
-            thread.join(5.0)
+        try:
+            self.outputs.close(display.outputs)
+        finally:
+            self.recordings.close(display.outputs, quiet=failed)
+            for thread in self._closing:
+                thread.join(5.0)
 
     def _save(self, pixels: np.ndarray) -> None:
         path = self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}-{time.perf_counter_ns() % 1000:03d}.png"

@@ -12,7 +12,6 @@ until this process has drawn the same.
 
 from __future__ import annotations
 
-import select
 import sys
 
 from tpos_live.display.errors import DisplayError
@@ -21,6 +20,7 @@ from tpos_live.display.open_window import open_window
 from tpos_live.display.seamless import leave_unpainted, lift, lower, on_x11, put_below
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, read_frame
+from tpos_live.runtime.supervisor import read_commands
 
 AGAIN = 0.05
 """Seconds between two drawings of the still: another window may have covered it."""
@@ -92,11 +92,11 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     while True:
-        if select.select([sys.stdin], [], [], AGAIN if still.visible else FOLLOW)[0]:
-            command = sys.stdin.readline().strip()
-            if not command:
-                return 0
-            (still.show if command == "show" else still.hide)()
+        commands = read_commands(sys.stdin.fileno(), AGAIN if still.visible else FOLLOW)
+        if commands is None:
+            return 0
+        if commands:
+            (still.show if commands[-1] == "show" else still.hide)()
         still.step()
 
 

@@ -56,6 +56,15 @@ def is_available() -> str:
     return "" if hasattr(os, "fork") else "no watchdog on this system: it needs fork"
 
 
+def read_commands(descriptor: int, seconds: float) -> list[str] | None:
+    """The still's side of `_tell`: what has come, after a wait of at most so long; None at the end.
+
+    Without a buffer: a second command would not be seen in it until a third, and the still would cover the show."""
+    if not select.select([descriptor], [], [], seconds)[0]:
+        return []
+    return os.read(descriptor, 4096).decode(errors="replace").split() or None
+
+
 class Supervisor:
     """Thread contract: created and run on the main thread of a process without other threads, which are lost in the
     show's process."""
