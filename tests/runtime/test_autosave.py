@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes.xvfb import wait_until
 from pythonosc.udp_client import SimpleUDPClient
 
 from tpos_live.audio.demo import DEMO
+from tpos_live.core.errors import EngineError, EngineHungError
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.runtime.autosave import KEPT_SECONDS, MOTION, MOTION_EVERY, SAVED, Autosave, ShowState, find_crashed
 from tpos_live.runtime.autosave import read_state as read
@@ -74,6 +76,14 @@ def test_an_error_leaves_the_state_and_the_continued_one_is_removed(tmp_path: Pa
         raise RuntimeError
     (left,) = tmp_path.glob("show-*.json")
     assert left != before
+
+
+def test_an_engine_that_hangs_leaves_the_state_to_the_watchdog(tmp_path: Path) -> None:
+    for error, left in ((EngineHungError("openvino hangs"), 1), (EngineError("not there"), 0)):
+        with pytest.raises(EngineError), Autosave(tmp_path, lambda: state_of(ParameterStore())):
+            assert wait_until(lambda: len(list(tmp_path.glob("show-*.json"))) == 1)
+            raise error
+        assert len(list(tmp_path.glob("show-*.json"))) == left
 
 
 def test_only_the_newest_crash_is_offered_and_none_from_yesterday(tmp_path: Path) -> None:

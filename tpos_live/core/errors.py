@@ -10,6 +10,10 @@ class EngineError(Exception):
     """An engine cannot be used: one line that says what, where and what to do."""
 
 
+class EngineHungError(EngineError):
+    """A call into an engine does not return; its thread cannot be stopped."""
+
+
 class NotReady(EngineError):
     """A backend is not prepared for an engine yet, or what was prepared cannot be used: one line."""
 

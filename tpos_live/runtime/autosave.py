@@ -21,7 +21,7 @@ from typing import Any, Self
 import psutil
 
 from tpos_live.core.atomic import write_text
-from tpos_live.core.errors import reason
+from tpos_live.core.errors import EngineHungError, reason
 from tpos_live.core.parameter import ParameterError, Value
 from tpos_live.core.parameters import TABLE
 
@@ -79,7 +79,8 @@ class Autosave:
         self._stop.set()
         self._thread.join(2.0)
         ours = type(error).__module__.startswith("tpos_live.")  # told to a person, as a device that is not there
-        if error is None or ours or not isinstance(error, Exception):  # Ctrl-C is a clean end
+        hung = isinstance(error, EngineHungError)  # the watchdog starts it again
+        if error is None or (ours and not hung) or not isinstance(error, Exception):  # Ctrl-C is a clean end
             self._path.unlink(missing_ok=True)
 
     def look(self, now: float) -> bool:

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
-from tpos_live.core.errors import EngineError, first_line
+from tpos_live.core.errors import EngineError, EngineHungError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.messages import NOTICE
@@ -16,6 +16,7 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import Rate
 from tpos_live.runtime.audio_thread import AudioProcessor
+from tpos_live.runtime.engine_watch import CallMeter, EngineWatch
 from tpos_live.runtime.failover import FailoverResult
 from tpos_live.runtime.keyframe_pace import Beat
 from tpos_live.runtime.status_registry import StatusRegistry
@@ -37,7 +38,8 @@ class EngineLoader:
     """Loads the engine on a thread of its own and starts the render thread.
 
     A context manager. `error` holds the reason if there is no engine. `alive` while it loads. Work after the first
-    frame is optional: if it fails, the session continues, with a message.
+    frame is optional: if it fails, the session continues, with a message. An engine that hangs is left, and the next
+    fallback goes on with a render thread of its own (`EngineWatch`).
     """
 
     def __init__(
@@ -58,6 +60,9 @@ class EngineLoader:
         self._left = threading.Event()
         self._drawn, self._busy = Rate(), Rate()
         self.error: Exception | None = None
+        self.may_end = False
+        """Whether the session ends with EngineHungError where an engine hangs and no fallback is left; a watchdog
+        starts it again."""
         self.renderer: RenderThread | None = None
         self.keyframe_mode: KeyframeMode | None = None
         self.pipeline: Pipeline | None = None
@@ -99,6 +104,7 @@ class EngineLoader:
             log.log(logging.WARNING if pipeline.refused else logging.INFO, pipeline.message)
             self.pipeline = pipeline
             renderer = self._start(pipeline)
+            self._stack.enter_context(EngineWatch(self._calls, lambda seconds: self._leave_hung(pipeline, seconds)))
         except Exception as error:
             self.error = error
             return
@@ -150,6 +156,32 @@ class EngineLoader:
         self.ready.set()
         return self.renderer
 
+    def _calls(self) -> list[CallMeter]:
+        parts = (self.renderer, self.keyframe_mode)
+        return [part.calls for part in parts if part is not None]
+
+    def _leave_hung(self, pipeline: Pipeline, seconds: float) -> None:
+        """Go on without an engine whose call has not returned for so long. On the watch's thread."""
+        renderer, mode = self.renderer, self.keyframe_mode
+        if renderer is None or mode is None or self._left.is_set():
+            return
+        backend = pipeline.generator.backend.name
+        hung = EngineHungError(f"{backend} hangs (no answer for {seconds:.0f} s)")
+        log.warning(f"{hung}, holding the last frame")
+        result = None
+        try:
+            result = pipeline.fail_over(hung, 1)
+        finally:
+            if result is None and self.may_end:
+                self.error = EngineHungError(f"{hung}, and no fallback is left")
+        if result is None:
+            log.error(f"{hung}, and no fallback is left: start tpos-live again; --watchdog does it by itself")
+        elif not self._left.is_set():
+            renderer.abandon()
+            mode.abandon()
+            self._start(pipeline)
+            log.warning(result.line)
+
     def _update_status(self, pipeline: Pipeline) -> None:
         engine, generator = pipeline.engine, pipeline.generator
         self._audio_processor.director.offered = pipeline.offered
@@ -188,6 +220,5 @@ class EngineLoader:
                 self._status_registry.update(fallback_reason=str(error))
                 log.warning(str(error))
             return
-        if better is not None and not self._left.is_set():
-            renderer.swap(better)
+        if better is not None and not self._left.is_set() and renderer.swap(better):
             self._status_registry.update(backend=better.name, fallback_reason=better.fallback_reason)

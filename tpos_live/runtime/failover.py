@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from tpos_live.core.errors import EngineHungError
+
 if TYPE_CHECKING:
     from tpos_live.conditioning.builder import ConditioningBuilder
     from tpos_live.diffusion.generator import FrameGenerator
@@ -24,10 +26,12 @@ _LOST = ("cuda error", "cudnn error", "cublas", "device-side", "device lost", "n
 
 
 class FailureKind(Enum):
-    """MEMORY: out of memory. LOST: the card or its driver is gone. OTHER: anything else."""
+    """MEMORY: out of memory. LOST: the card or its driver is gone. HUNG: a call that does not return. OTHER: anything
+    else."""
 
     MEMORY = "memory"
     LOST = "lost"
+    HUNG = "hung"
     OTHER = "other"
 
 
@@ -51,6 +55,8 @@ class FailoverResult:
 
 def classify_failure(error: BaseException) -> FailureKind:
     """The kind of a failure, by the types and messages of torch, CUDA and TensorRT."""
+    if isinstance(error, EngineHungError):
+        return FailureKind.HUNG
     text = f"{type(error).__name__} {error}".lower()
     if isinstance(error, MemoryError) or "out of memory" in text or "outofmemory" in text:
         return FailureKind.MEMORY
@@ -59,16 +65,21 @@ def classify_failure(error: BaseException) -> FailureKind:
     return FailureKind.OTHER
 
 
-def choose_fallback(kind: FailureKind, failures: int, smaller: bool, backend: str, built_in: bool) -> Fallback:
+def choose_fallback(
+    kind: FailureKind, failures: int, smaller: bool, backend: str, built_in: bool, on_card: bool = False
+) -> Fallback:
     """The next step. failures: how many in a row, from 1. smaller: whether the size can still shrink.
 
-    backend: the backend in use. built_in: whether the built-in engine already runs on the CPU.
+    backend: the backend in use. built_in: whether the built-in engine already runs on the CPU. on_card: whether a card
+    draws; one that hangs is not asked for anything again.
     """
     if kind is FailureKind.LOST and not built_in:
         return Fallback.BUILT_IN
+    if kind is FailureKind.HUNG and (on_card or backend == "eager"):
+        return Fallback.HOLD if built_in else Fallback.BUILT_IN
     if kind is FailureKind.MEMORY and smaller:
         return Fallback.SMALLER
-    if kind is not FailureKind.MEMORY and failures < PATIENCE:
+    if kind not in (FailureKind.MEMORY, FailureKind.HUNG) and failures < PATIENCE:
         return Fallback.HOLD
     if backend != "eager":
         return Fallback.EAGER

@@ -43,6 +43,15 @@ class FrameMemory:
         """Frames written so far, by all processes."""
         return int(struct.unpack_from("<Q", self._memory, 0)[0])
 
+    @property
+    def beats(self) -> int:
+        """Grows while the show's interpreter runs; 0 = it does not say so."""
+        return int(struct.unpack_from("<Q", self._memory, 8)[0])
+
+    @beats.setter
+    def beats(self, count: int) -> None:
+        struct.pack_into("<Q", self._memory, 8, count)
+
     def write(self, text: bytes, pixels: memoryview) -> bool:
         """Put a frame: pixels as bytes, and a text about them. False if it is too large."""
         if len(text) > _TEXT - 8 or pixels.nbytes > _SLOT - _TEXT:

@@ -16,6 +16,7 @@ from tpos_live.diffusion.keyframes.decoder import InbetweenDecoder
 from tpos_live.diffusion.keyframes.fade import Fade
 from tpos_live.diffusion.keyframes.inbetweens import Inbetween, Inbetweens
 from tpos_live.diffusion.keyframes.keyframe import Keyframe
+from tpos_live.runtime.engine_watch import CallMeter
 from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
 
 DECODER_SHARE = 0.5
@@ -36,9 +37,10 @@ class InbetweenStream:
         decoding: threading.Lock,
         most_fps: float,
         clock: Callable[[], float],
+        calls: CallMeter,
     ) -> None:
-        """frame_params: only looked at. most_fps: frames per second at most. clock: seconds."""
-        self._frame_params, self._decoding, self._clock = frame_params, decoding, clock
+        """frame_params: only looked at. most_fps: frames per second at most. clock: seconds. calls: of the decoder."""
+        self._frame_params, self._decoding, self._clock, self._calls = frame_params, decoding, clock, calls
         self._period = 1 / most_fps
         half = max((os.cpu_count() or 1) // 2, 1)  # the UNet has the other half
         self._worker = ThreadPoolExecutor(1, "decoder", initializer=use_threads, initargs=(half,))
@@ -100,5 +102,5 @@ class InbetweenStream:
 
     def _decode(self, decoder: InbetweenDecoder, inbetween: Inbetween) -> tuple[Frame, int]:
         """On the worker."""
-        with self._decoding:
+        with self._decoding, self._calls:
             return decoder.decode(inbetween), inbetween.scene

@@ -24,6 +24,7 @@ from tpos_live.core.torch_threads import use_threads
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.keyframes.keyframe import Keyframe, KeyframeGenerator
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.runtime.engine_watch import CallMeter
 from tpos_live.runtime.inbetween_stream import InbetweenStream
 from tpos_live.runtime.keyframe_pace import Beat, KeyframePace
 
@@ -64,6 +65,8 @@ class KeyframeMode:
         self._thread = threading.Thread(target=self._run, name="in-between", daemon=True)
         self._wanted, self._wanted_at, self._prompt = "", clock(), ""
         self._refused = False
+        self.calls = CallMeter(clock)
+        """Of the decoder's thread."""
         self.drawn = 0
         """Frames so far, of both modes."""
         self.keyframes = 0
@@ -77,6 +80,10 @@ class KeyframeMode:
     def __exit__(self, *_exc: object) -> None:
         self._stop.set()
         self._thread.join(timeout=1.0)
+
+    def abandon(self) -> None:
+        """Show nothing any more, and wait for nothing: the engine hangs, and another one follows."""
+        self._stop.set()
 
     @property
     def on(self) -> bool:
@@ -117,13 +124,15 @@ class KeyframeMode:
         return self._refused
 
     def _put(self, frame: Frame) -> None:
+        if self._stop.is_set():
+            return
         self.drawn += 1
         self._frames.put(frame)
 
     def _run(self) -> None:
         use_threads(1)
         error = ""
-        with InbetweenStream(self._frame_params, self._decoding, self._most_fps, self._clock) as stream:
+        with InbetweenStream(self._frame_params, self._decoding, self._most_fps, self._clock, self.calls) as stream:
             while not self._stop.is_set():
                 self._note_prompt()
                 try:

@@ -69,10 +69,12 @@ class FrameKeeper:
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join(2.0)
+        self._memory.beats = 0  # an end may take its time
 
     def _run(self) -> None:
         before = None
         while not self._stop.wait(EVERY):
+            self._memory.beats += 1
             shown, place = self._shown(), self._place()
             if shown is not None and shown is not before and shown.started and place[2]:
                 before = shown

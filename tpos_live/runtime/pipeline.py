@@ -198,18 +198,21 @@ class Pipeline:
     def fail_over(self, error: Exception, failures: int) -> FailoverResult | None:
         """What to continue with after the `failures`th failed frame in a row; None: retry.
 
-        Call from the render thread; takes seconds where another engine must be loaded.
+        Call from the render thread, or in its place where it hangs (EngineHungError); takes seconds where another
+        engine must be loaded.
         """
         generator = self.generator
         smaller = smaller_size(generator.size, max(self.engine.metadata.multiple, self.engine.factor))
         built_in = self._device == "cpu" and self._path.name == BUILT_IN
+        kind = classify_failure(error)
         chosen = choose_fallback(
-            classify_failure(error), failures, smaller is not None, generator.backend.name, built_in
+            kind, failures, smaller is not None, generator.backend.name, built_in, generator.on_card
         )
         first = first_line(error, 80)
         if chosen is Fallback.HOLD:
             return None
-        release()
+        if kind is not FailureKind.HUNG:  # a card that hangs would not answer
+            release()
         if chosen is Fallback.BUILT_IN:
             self._build_built_in(first)
             line = f"{first}: Ember goes on, on the CPU"

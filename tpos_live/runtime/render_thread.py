@@ -21,6 +21,7 @@ from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.image_source.player import ImageProvider
+from tpos_live.runtime.engine_watch import CallMeter
 from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
 from tpos_live.runtime.failover import FailoverResult
 
@@ -82,7 +83,7 @@ class RenderThread:
     or continues with the result of `fail_over`.
 
     Thread contract: the thread owns `generator` and `builder`; `frames` is its output. `swap`, `drawn`, `failed` and
-    `error` may be used from anywhere.
+    `error` may be used from anywhere, `abandon` and `calls` too.
     """
 
     def __init__(
@@ -114,7 +115,9 @@ class RenderThread:
         self._fail_over = fail_over
         self._clock, self._drawer = clock, drawer
         self._in_a_row = 0
-        self._failed_over = False
+        self._failed_over = self._abandoned = False
+        self.calls = CallMeter(clock)
+        """Of the engine."""
         self._stop = threading.Event()
         self._next: Backend | None = None
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
@@ -135,16 +138,25 @@ class RenderThread:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(timeout=1.0)
+        if not self._abandoned:
+            self._thread.join(timeout=1.0)
 
-    def swap(self, backend: Backend) -> None:
-        """Change to a faster backend between two frames; not after a failover, because the backend belongs to the
-        failed engine."""
+    def abandon(self) -> None:
+        """Leave a thread that does not return from its engine: if it ever does, it ends, and its frame is dropped."""
+        self._failed_over = self._abandoned = True
+        self._stop.set()
+
+    def swap(self, backend: Backend) -> bool:
+        """Change to a faster backend between two frames; whether it will. Not after a failover, because the backend
+        belongs to the failed engine."""
         if not self._failed_over:
             self._next = backend
+        return not self._failed_over
 
     def _run(self) -> None:
-        self._generator.settle()
+        with self.calls:
+            self._generator.settle()
+        self.calls.forget()
         while not self._stop.is_set():
             self._turn()
 
@@ -164,7 +176,10 @@ class RenderThread:
             return
         self._pace.begin(self._clock())
         if self._next is not None:
-            self._generator.use(self._next)
+            self.calls.forget()
+            with self.calls:
+                self._generator.use(self._next)
+            self.calls.forget()
             self._next = None
         try:
             self._draw(params)
@@ -187,10 +202,13 @@ class RenderThread:
         if self._source is not None:
             image = self._source.image(params, snapshot, self._generator.size, built.texts)
         request = FrameRequest(params, built, snapshot, image)
-        if self._drawer is not None:
-            self._drawer.draw(self._generator, request, early)
-        else:
-            self._frames.put(self._generator.generate(request, meanwhile=early))
+        with self.calls:
+            if self._drawer is not None:
+                self._drawer.draw(self._generator, request, early)
+            else:
+                frame = self._generator.generate(request, meanwhile=early)
+        if self._drawer is None and not self._abandoned:
+            self._frames.put(frame)
         self.drawn += 1
         self.busy += self._generator.busy_s
         self.error = ""
@@ -206,6 +224,8 @@ class RenderThread:
         return built
 
     def _fail(self, error: Exception) -> None:
+        if self._abandoned:
+            return
         self._ahead = None  # another builder may follow
         self.failed += 1
         line = f"the engine failed, holding the last frame: {type(error).__name__}: {first_line(error, 200)}"
@@ -218,6 +238,7 @@ class RenderThread:
             if result is not None:
                 self._generator, self._builder, self._in_a_row = result.generator, result.builder, 0
                 self._next, self._failed_over = None, True
+                self.calls.forget()
                 self._generator.settle()
                 log.warning(result.line)
                 return

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
+from tpos_live.core.errors import EngineHungError
 from tpos_live.core.messages import NOTICE, background_writer, terminal_messages
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.paths import state_dir
@@ -38,16 +39,21 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
         state = _continued(crashed, settings.show.resume)
         session = LiveSession(settings if state else choose_seed(settings), demo=demo, stop=stop, page=True)
         saving: AbstractContextManager[object] = nullcontext()
+        session.engine_loader.may_end = run is not None
         if state:
             session.resume(state)
         if demo:
             session.change_prompts()
         else:
             saving = Autosave(state_dir(), session.state, crashed if state else None)
+        hung = False
         keeping = keep_picture(session, run, state) if run else nullcontext()
         try:
             with session, saving, keeping:
                 session.run()
+        except EngineHungError as error:
+            log.error(str(error))  # the watchdog sees by the state that is left that this was no clean end
+            hung = True
         finally:
             failures = session.controls.recordings.failures
             for line in failures:  # repeated: they may have scrolled away hours ago
@@ -55,7 +61,7 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
     # Everything of ours is closed and written. Ending PyTorch and OpenVINO takes another second, and a loader inside a
     # library's import cannot be interrupted: exit without them.
     sys.stdout.flush()  # not stderr, which holds nothing back, and waits where the terminal is stopped
-    os._exit(1 if failures else 0)
+    os._exit(1 if failures or hung else 0)
 
 
 def _continued(crashed: Path | None, resume: bool) -> ShowState | None:

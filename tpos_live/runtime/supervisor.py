@@ -5,13 +5,15 @@
       └─ the still            `still_window.py`: shows the last frame while no show does
 
 A show has died if a signal ended it (kill -9, a driver's crash, out of memory), or if it left the state that a clean
-end deletes. Every other end is passed on with its exit status.
+end deletes. Every other end is passed on with its exit status. A show with a window whose interpreter does not run for
+HUNG seconds (a driver that hangs and keeps it locked) is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
@@ -37,7 +39,8 @@ frame to show it is not started again."""
 REST = 30.0
 STEADY = 6
 """Frames of a new show after which the still goes: 0.2 s."""
-_LOOK = 0.05
+HUNG = 20.0
+_LOOK, _SELDOM = 0.05, 1.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 
 
@@ -63,6 +66,23 @@ def read_commands(descriptor: int, seconds: float) -> list[str] | None:
     if not select.select([descriptor], [], [], seconds)[0]:
         return []
     return os.read(descriptor, 4096).decode(errors="replace").split() or None
+
+
+class Pulse:
+    """Whether a counter has stopped, on a clock that is passed in. 0 is no counter."""
+
+    def __init__(self, seconds: float) -> None:
+        """seconds: for which it may stand."""
+        self._seconds, self._beats = seconds, 0
+        self._stood, self._looked = 0.0, -math.inf
+
+    def stopped(self, now: float, beats: int) -> bool:
+        """True once for each stop. A computer that was asleep in between has not waited."""
+        passed, self._looked = min(now - self._looked, 2 * _SELDOM), now
+        before = self._stood
+        self._stood = before + passed if beats and beats == self._beats else 0.0
+        self._beats = beats
+        return before < self._seconds <= self._stood
 
 
 class Supervisor:
@@ -148,12 +168,18 @@ class Supervisor:
 
     def _wait(self, show: int) -> int:
         """The status with which the show's process ended."""
+        pulse = Pulse(HUNG)
+        if self._memory is not None:
+            self._memory.beats = 0
         while True:
             ended, status = os.waitpid(show, os.WNOHANG)
             if ended:
                 return status
+            if self._memory is not None and pulse.stopped(self._clock(), self._memory.beats):
+                log.error(f"the show has not run for {HUNG:.0f} s: it is killed")
+                os.kill(show, signal.SIGKILL)
             starting = self._memory is not None and (self._still is None or self._hide_at is not None)
-            if select.select([self._wakeup], [], [], _LOOK if starting else None)[0]:
+            if select.select([self._wakeup], [], [], _LOOK if starting else _SELDOM)[0]:
                 for number in os.read(self._wakeup, 64):
                     if number in _PASSED_ON:
                         self._ending = True

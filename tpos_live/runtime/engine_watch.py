@@ -1,0 +1,109 @@
+"""The engine watch: notices a call into the engine that does not return, as with a driver that hangs.
+
+Such a call cannot be interrupted; its thread is left to itself, and another one goes on with another backend
+(`EngineLoader`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from tpos_live.core.errors import first_line
+
+log = logging.getLogger(__name__)
+
+LEAST = 8.0
+"""Seconds below which no call hangs: a first use of something may take some."""
+FACTOR = 10.0
+"""A call hangs that takes this many times as long as the longest of the last ones."""
+FIRST = 60.0
+"""Seconds that a backend's first call may take."""
+EVERY = 0.25
+"""Seconds between two looks."""
+_STEP = 4 * EVERY
+"""Most that one look counts, seconds: a process that was stopped or asleep has not waited for its engine."""
+
+
+class CallMeter:
+    """How long the calls of one thread into the engine take: `with meter: engine.draw()`.
+
+    Thread contract: one thread enters it, any thread reads.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._began = clock, 0.0
+        self._took: deque[float] = deque(maxlen=32)
+        self.begun = 0
+        """Calls so far."""
+        self.running = False
+
+    def __enter__(self) -> Self:
+        self.begun, self._began, self.running = self.begun + 1, self._clock(), True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.running = False
+        if error is None:
+            self._took.append(self._clock() - self._began)
+
+    def forget(self) -> None:
+        """Another backend follows, whose first call may take long."""
+        self._took.clear()
+
+    @property
+    def limit(self) -> float:
+        """Seconds after which a call hangs."""
+        took = list(self._took)
+        return max(LEAST, FACTOR * max(took)) if took else FIRST
+
+
+class EngineWatch:
+    """A context manager: looks at the meters every EVERY seconds, on a thread of its own.
+
+    Thread contract: `look` belongs to one thread.
+    """
+
+    def __init__(self, meters: Callable[[], Sequence[CallMeter]], hung: Callable[[float], None]) -> None:
+        """meters: of the threads that call the engine now. hung: called once for a call that hangs, with its seconds,
+        on the watch's thread; it may take long and raise."""
+        self._meters, self._hung = meters, hung
+        self._waited: dict[tuple[int, int], float] = {}
+        self._looked: float | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=1.0)
+
+    def look(self, now: float) -> None:
+        """now: seconds of any steady clock."""
+        passed = min(now - self._looked, _STEP) if self._looked is not None else 0.0
+        self._looked = now
+        meters = {(id(meter), meter.begun): meter for meter in self._meters() if meter.running}
+        before = self._waited
+        self._waited = {call: before.get(call, -passed) + passed for call in meters}
+        for call, meter in meters.items():
+            waited, limit = self._waited[call], meter.limit
+            if before.get(call, 0.0) <= limit < waited:
+                self._hung(waited)
+                return
+
+    def _run(self) -> None:
+        while not self._stop.wait(EVERY):
+            try:
+                self.look(time.monotonic())
+            except Exception as error:  # the last frame stays
+                log.error(f"the engine hangs, and another one cannot be started: {first_line(error, 200)}")
