@@ -82,13 +82,30 @@ def test_a_scene_is_taken_where_files_are_not(tmp_path: Path) -> None:
     assert why_refused("scene:fire", "", tmp_path) == ""
 
 
-def test_a_slow_scene_says_so_once(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
-    clock = iter(0.1 * n for n in range(1000))
-    monkeypatch.setattr(scene_source.time, "perf_counter", lambda: next(clock))
+def test_a_slow_scene_says_so_once_and_a_fast_one_no_longer(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    now, step = 0.0, 0.1
+
+    def clock() -> float:
+        nonlocal now
+        now += step
+        return now
+
+    monkeypatch.setattr(scene_source.time, "perf_counter", clock)
     reader = SceneReader("plasma", lambda texts: (SceneShare(FAMILIES["plasma"]),))
     snapshot = ParameterStore({}).snapshot()
-    for n in range(20):
-        reader.prepare(scene_source.Wanted(moment(noise_position=float(n)), snapshot, (32, 32)))
-        reader.at(0.0)
-    assert reader.trouble == "scene:plasma: this processor draws 10 images a second of it; try another scene"
-    assert [line for line in messages if "draws 10 images" in line] == [reader.trouble]
+
+    def draw(images: int) -> str:
+        for _ in range(images):
+            reader.prepare(scene_source.Wanted(moment(noise_position=now), snapshot, (32, 32)))
+            reader.at(0.0)
+        return reader.trouble
+
+    said = "scene:plasma: only 10 images a second on this processor; try another scene, or a smaller --size"
+    assert draw(20) == said
+    step = 0.01
+    assert draw(20) == ""
+    step = 0.1
+    assert draw(20) == said
+    assert [line for line in messages if "10 images" in line] == [said]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from statistics import median
 
@@ -39,7 +40,7 @@ SCALARS = (
 SLOW = 15.0
 """Images per second below which a scene says that this processor is too slow for it."""
 _TRIED = 8
-"""Images that the speed is judged by, and seen by now."""
+"""Images that the speed is judged by."""
 
 
 PROMPT = "prompt"
@@ -61,7 +62,9 @@ class SceneReader(Reader):
         self._moment: tuple[object, ...] = ()
         self._wanted: Wanted | None = None
         self._frame: av.VideoFrame | None = None
-        self._took: list[float] = []
+        self._took: deque[float] = deque(maxlen=_TRIED)
+        self._said = False
+        self._other = "prompt, or a smaller --size" if name == PROMPT else "scene, or a smaller --size"
 
     def prepare(self, wanted: Wanted) -> None:
         self._wanted = wanted
@@ -92,13 +95,16 @@ class SceneReader(Reader):
         return self._frame
 
     def _judge(self, seconds: float) -> None:
-        """Say once that this scene is slow here."""
-        if len(self._took) < _TRIED:
-            self._took.append(seconds)
-            rate = 1.0 / max(median(self._took), 1e-9)
-            if len(self._took) == _TRIED and rate < SLOW:
-                self.trouble = f"{self.name}: this processor draws {rate:.0f} images a second of it; try another scene"
-                log.warning(self.trouble)
+        """Say what is too slow here, on the terminal once."""
+        self._took.append(seconds)
+        rate = 1.0 / max(median(self._took), 1e-9)
+        if len(self._took) < _TRIED or rate >= SLOW:
+            self.trouble = ""
+            return
+        self.trouble = f"{self.name}: only {rate:.0f} images a second on this processor; try another {self._other}"
+        if not self._said:
+            log.warning(self.trouble)
+        self._said = True
 
 
 class SceneOpener:
