@@ -117,6 +117,22 @@ def test_a_new_image_is_encoded_and_the_same_one_is_not(flow: Engine, monkeypatc
     assert not np.array_equal(draw(generator, 0.5, second), before) and len(calls) == 1
 
 
+def test_a_mask_that_stays_is_converted_once_and_another_one_again(flow: Engine) -> None:
+    start = FrameGenerator(flow, (64, 64), "eager", AT_ONCE)._source
+    half, white = np.zeros((64, 64), np.uint8), np.full((64, 64, 3), 255, np.uint8)
+    half[:, :32] = 255
+
+    def mixed(mask: np.ndarray) -> np.ndarray:
+        pixels = np.zeros((64, 64, 3), np.uint8)
+        start.mix_pixels(pixels, SourceImage(white.copy(), mask), 1.0)
+        return pixels[..., 0]
+
+    assert np.array_equal(mixed(half), half)
+    kept = start._weights
+    assert np.array_equal(mixed(half), half) and start._weights is kept
+    assert np.array_equal(mixed(255 - half), 255 - half)
+
+
 @pytest.mark.parametrize("size", [(64, 64), (40, 30), (333, 20), (1, 1)])
 def test_a_mask_keeps_the_source_inside_and_the_text_outside(flow: Engine, size: tuple[int, int]) -> None:
     generator = FrameGenerator(flow, (64, 64), "eager", AT_ONCE)

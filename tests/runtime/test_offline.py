@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -23,7 +24,7 @@ from tpos_live.core.settings_loader import load_settings
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import analyze_frames
+from tpos_live.runtime.offline import analyze_frames, improve
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.synth.sound_effects import make
 
@@ -96,6 +97,27 @@ def test_frames_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None:
     both = set(at[25]) & set(at[50])
     assert len(both) >= 45
     assert all(at[25][time] == at[50][time] for time in both)
+
+
+def test_sound_looked_at_after_every_hop_gives_the_same_frames() -> None:
+    pipeline = Pipeline(load_settings({}, here=Path("/nowhere")), live=False)
+    snapshot, times = ParameterStore().snapshot(), []
+    plain = list(analyze_frames(pipeline, AudioProcessor(pipeline.encoder), snapshot, beat(0.5), 30))
+    processor = AudioProcessor(pipeline.encoder)
+    looked = analyze_frames(pipeline, processor, snapshot, beat(0.5), 30, lambda: times.append(processor.features.time))
+    assert [replace(params, heard_at=0.0) for params in looked] == [replace(params, heard_at=0.0) for params in plain]
+    assert set(np.diff(times).round(3)) <= {0.0, 0.01} and times[-1] > 0.48
+
+
+@pytest.mark.parametrize("chosen", ["eager", "auto"])
+def test_an_engine_is_prepared_where_there_is_something_to_prepare(
+    chosen: str, messages: list[str], monkeypatch: pytest.MonkeyPatch, turbo_folder: Path
+) -> None:
+    values = {"engine.name": str(turbo_folder), "engine.size": "64", "engine.accelerator": chosen}
+    monkeypatch.setattr(Pipeline, "improve", lambda self: None)
+    with Pipeline(load_settings(values, here=Path("/nowhere")), live=False) as pipeline:
+        improve(pipeline)
+    assert any("preparing the engine" in line for line in messages) == (chosen == "auto")
 
 
 def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_path: Path, messages: list[str]) -> None:

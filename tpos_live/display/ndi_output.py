@@ -13,6 +13,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from tpos_live.core.errors import first_line
+from tpos_live.core.luminance import luminance_key
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.optional_library import optional_library
 from tpos_live.display.errors import DisplayError
@@ -22,21 +23,16 @@ from tpos_live.display.video import fit
 
 DARK, BRIGHT = 0.04, 0.35
 """Luminance up to which the key is transparent, and from which on it is opaque."""
-_OPAQUE = (255.0 * np.clip((np.arange(256) / 255.0 - DARK) / (BRIGHT - DARK), 0.0, 1.0)).astype(np.uint8)
-"""Opacity by luminance."""
 _LOOK = 0.2
 """Longest wait in seconds before the stop flag is checked."""
 
 
 def with_alpha(pixels: np.ndarray, keyed: bool) -> np.ndarray:
-    """RGBA, uint8 [height, width, 4], of pixels, uint8 [height, width, 3]. keyed: dark places are transparent, by
-    their luminance (ITU-R BT.709); otherwise all is opaque. The colours are not premultiplied."""
+    """RGBA, uint8 [height, width, 4], of pixels, uint8 [height, width, 3]. keyed: dark places are transparent;
+    otherwise all is opaque. The colours are not premultiplied."""
     out = np.empty((*pixels.shape[:2], 4), np.uint8)
     out[..., :3] = pixels
-    out[..., 3] = 255
-    if keyed:
-        red, green, blue = (pixels[..., n].astype(np.uint16) for n in range(3))
-        out[..., 3] = _OPAQUE[(54 * red + 183 * green + 19 * blue) >> 8]
+    out[..., 3] = luminance_key(pixels, DARK, BRIGHT) if keyed else 255
     return out
 
 

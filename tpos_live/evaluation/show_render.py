@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from tpos_live.audio.channels import Downmix
-from tpos_live.audio.files import AudioClip, frame_pieces
-from tpos_live.audio.source import RATE, Chunk
+from tpos_live.audio.files import AudioClip
+from tpos_live.audio.source import RATE
 from tpos_live.conditioning.vocabulary import load_vocabulary
-from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.parameter_store import ParameterStore, Snapshot
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.display.cpu_compositor import CpuCompositor
@@ -21,9 +18,9 @@ from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.evaluation.classifier.model import SceneClassifier, load_classifier
 from tpos_live.evaluation.harness.sampler import as_tensor
 from tpos_live.evaluation.show import SAMPLES, BackRow, ShowError, Similarity
-from tpos_live.features.features import HOP, Features
+from tpos_live.features.features import Features
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import improve
+from tpos_live.runtime.offline import analyze_frames, improve
 from tpos_live.runtime.pipeline import Pipeline
 
 SHORTEST = 4.0
@@ -34,17 +31,20 @@ KICK = 0.4
 
 @dataclass
 class Heard:
-    """What the features say of the music; times in seconds. drop_beats: seconds per beat at each drop."""
+    """What the features say of the music; times in seconds. drop_beats: seconds per beat at each drop.
+    sounding: whether there was anything but silence."""
 
     kicks: list[float] = field(default_factory=list)
     drops: list[float] = field(default_factory=list)
     drop_beats: list[float] = field(default_factory=list)
     tempos: list[float] = field(default_factory=list)
+    sounding: bool = False
     _before: Features = field(default_factory=Features)
 
     def take(self, now: Features) -> None:
         """Take the features of the next hop."""
         before, self._before = self._before, now
+        self.sounding = self.sounding or now.gate
         rested = not self.kicks or now.time - self.kicks[-1] > 0.05
         if rested and now.kick >= KICK and now.kick > before.kick + 0.05:
             self.kicks.append(now.time)
@@ -98,7 +98,11 @@ def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
         classifier, _ = load_classifier(pipeline.engine.folder)
         wanted = _prompt_scene(pipeline, str(snapshot["prompt"]), classifier)
         audio_processor = AudioProcessor(pipeline.encoder, offered=pipeline.offered)
-        for index, params in enumerate(_analyze(audio_processor, snapshot, sound, fps, heard)):
+
+        def hear() -> None:
+            heard.take(audio_processor.features)
+
+        for index, params in enumerate(analyze_frames(pipeline, audio_processor, snapshot, sound, fps, hear)):
             frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
             assert frame is not None  # not live: it waits for the prompt
             interpolator.take(frame)
@@ -109,30 +113,12 @@ def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
             if index * SAMPLES // fps != (index - 1) * SAMPLES // fps:
                 similar.push(shown)
                 names.append(_name(classifier, frame.pixels))
+    if not heard.sounding:
+        raise ShowError(f"{path}: nothing is heard in it; take music")
     seen = SeenShow(path.stem, fps, back.change, back.light, heard, similar.means(), names, wanted, limited)
     if seen.seconds < SHORTEST:
         raise ShowError(f"{path}: {seen.seconds:.1f} s long; take {SHORTEST:.0f} s or more")
     return seen
-
-
-def _analyze(
-    audio_processor: AudioProcessor, snapshot: Snapshot, sound: AudioClip, fps: int, heard: Heard
-) -> Iterator[FrameParams]:
-    """As `offline.analyze_frames`, hop by hop, so that every record of features is seen."""
-    downmix, at, sounding = Downmix(2, name=sound.path.name), 0, False
-    params = FrameParams()
-    for stereo in frame_pieces(sound, fps, log_damage=True):
-        mono = downmix.push(stereo)
-        for first in range(0, len(mono), HOP):
-            part = slice(first, first + HOP)
-            at += len(mono[part])
-            audio_processor.process(Chunk(mono[part], stereo[part], captured_at=at / RATE), snapshot)
-            heard.take(audio_processor.features)
-            sounding = sounding or audio_processor.features.gate
-        params = audio_processor.frame_params.latest() or params
-        yield params
-    if not sounding:
-        raise ShowError(f"{sound.path}: nothing is heard in it; take music")
 
 
 def _prompt_scene(pipeline: Pipeline, prompt: str, classifier: SceneClassifier) -> str:

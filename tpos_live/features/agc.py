@@ -13,6 +13,11 @@ FALL_DB = 3.0
 """Largest change of the gain in dB per second, up (RISE_DB) and down."""
 
 
+def approach(gain: float, goal: float, rise_db: float, fall_db: float) -> float:
+    """The gain one hop later, on the way to `goal`, in dB. rise_db, fall_db: the largest change in dB per second."""
+    return gain + min(max(goal - gain, -fall_db * HOP_SECONDS), rise_db * HOP_SECONDS)
+
+
 @dataclass
 class AutomaticGain:
     """Brings the programme level, the mean power of the last 45 s, to `target` dB.
@@ -37,7 +42,7 @@ class AutomaticGain:
         self._heard = min(self._heard + HOP_SECONDS, MEMORY_SECONDS)
         self._power += (10.0 ** (db / 10.0) - self._power) * HOP_SECONDS / self._heard
         goal = min(max(self.target - self.programme, -self.limit), self.limit)
-        self.gain += min(max(goal - self.gain, -FALL_DB * HOP_SECONDS), RISE_DB * HOP_SECONDS)
+        self.gain = approach(self.gain, goal, RISE_DB, FALL_DB)
         return self.gain
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log10
 
+from tpos_live.features.agc import approach
 from tpos_live.features.features import HOP_SECONDS
 
 LOUD_DB = -22.0
@@ -40,5 +41,5 @@ class SetUpGain:
         self._power += (10.0 ** (db / 10.0) - self._power) * HOP_SECONDS / self._heard
         self._loudest = max(self._loudest - FORGET_DB * HOP_SECONDS, 10.0 * log10(max(self._power, 1e-12)))
         goal = min(max(LOUD_DB - self._loudest, 0.0), LIMIT_DB)
-        self.gain += min(max(goal - self.gain, -FALL_DB * HOP_SECONDS), RISE_DB * HOP_SECONDS)
+        self.gain = approach(self.gain, goal, RISE_DB, FALL_DB)
         return self.gain

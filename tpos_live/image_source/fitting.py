@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
+from tpos_live.core.luminance import luminance_key
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 
@@ -71,8 +72,10 @@ def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.
     if how.mirror in ("vertical", "both"):
         placed = placed[::-1]
     pixels = np.ascontiguousarray(placed[..., :3])
-    mask = np.ascontiguousarray(placed[..., 3]) if alpha else _luminance_key(pixels) if how.mask == "luma" else None
-    if how.mask == "file" and how.given is not None:
+    mask = np.ascontiguousarray(placed[..., 3]) if alpha else None
+    if how.mask == "luma":
+        mask = luminance_key(pixels, DARK, BRIGHT)
+    elif how.mask == "file" and how.given is not None:
         mask = how.given.values
     return SourceImage(pixels, mask, number, taken_at)
 
@@ -97,14 +100,3 @@ def _behind(frame: av.VideoFrame, size: tuple[int, int], blur: float) -> np.ndar
     """The same picture, blurred, over all of the frame; uint8 [height, width, 3]. Not turned yet, as `size` is not."""
     flat = frame.reformat(frame.width, frame.height, format="rgb24")  # has no rotation of its own any more
     return fitted(flat, Fitting(size, blur=max(blur, EDGES_BLUR)), 0).pixels
-
-
-def luminance(pixels: np.ndarray) -> np.ndarray:
-    """uint8 [height, width] of sRGB pixels, uint8 [height, width, 3], by ITU-R BT.601."""
-    return (pixels @ np.array((0.299, 0.587, 0.114), np.float32) + 0.5).astype(np.uint8)
-
-
-def _luminance_key(pixels: np.ndarray) -> np.ndarray:
-    """uint8 [height, width]: 0 where a picture is dark, 255 where it is bright."""
-    luma = pixels @ np.array((0.299, 0.587, 0.114), np.float32) / 255.0
-    return (255.0 * np.clip((luma - DARK) / (BRIGHT - DARK), 0.0, 1.0)).astype(np.uint8)

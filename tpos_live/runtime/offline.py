@@ -35,6 +35,7 @@ from tpos_live.display.output_file import check_output
 from tpos_live.display.postfx import postfx_params
 from tpos_live.display.still_image import check_image, save_image
 from tpos_live.display.video import VideoWriter
+from tpos_live.features.features import HOP
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts
 
@@ -56,19 +57,26 @@ def analyze_frames(
     snapshot: Snapshot,
     sound: np.ndarray | AudioClip,
     fps: int,
+    each_hop: Callable[[], None] | None = None,
 ) -> Iterator[FrameParams]:
     """Process `sound` (float32 [n, 2] at 48 kHz, or a file's) frame by frame: the FrameParams of each, in order.
 
     Frame k contains the audio up to (k + 1) / fps and is shown from k / fps on: the effect of a kick is in the frame
-    that is on the screen while it plays.
+    that is on the screen while it plays. each_hop: called after every 10 ms of sound, to see all of its features; None
+    processes a frame's sound at once, which gives the same but for `heard_at`.
     """
     downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
     heard = 0
     params = FrameParams()
     for stereo in frame_pieces(sound, fps, log_damage=True):
-        heard += len(stereo)
         mono = downmix.push(stereo)
-        audio_processor.process(Chunk(mono, stereo, captured_at=heard / RATE), snapshot)
+        step = max(len(mono), 1) if each_hop is None else HOP
+        for first in range(0, len(mono), step):
+            part = slice(first, first + step)
+            heard += len(mono[part])
+            audio_processor.process(Chunk(mono[part], stereo[part], captured_at=heard / RATE), snapshot)
+            if each_hop is not None:
+                each_hop()
         params = audio_processor.frame_params.latest() or params
         yield params
 
@@ -228,7 +236,7 @@ def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Fr
 
 def improve(pipeline: Pipeline) -> None:
     """Use the fastest backend for the whole file; prepare it first if needed."""
-    if pipeline.generator.backend.name == "eager" and pipeline.generator.backend.fallback_reason:
+    if pipeline.improvable and pipeline.generator.backend.fallback_reason:
         log.info(f"preparing the engine: {pipeline.generator.backend.fallback_reason} (once on this machine)")
     try:
         better = pipeline.improve()

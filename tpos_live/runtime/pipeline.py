@@ -30,7 +30,7 @@ from tpos_live.core.paths import projections_dir, shipped
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
-from tpos_live.diffusion.backends.registry import INTERIM, prepare_better, sweep_caches
+from tpos_live.diffusion.backends.registry import INTERIM, is_available, preparable, prepare_better, sweep_caches
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub.resolve import BUILT_IN, resolve_engine
 from tpos_live.diffusion.keyframes.offline import OfflineKeyframes
@@ -242,16 +242,22 @@ class Pipeline:
         """What the engine understands of the prompt, one line; "" where unknown."""
         return self._prompt_report.line
 
+    @property
+    def improvable(self) -> bool:
+        """Whether `improve` has something to prepare."""
+        request = self.generator.request
+        better = preparable(self._settings.engine.accelerator, request)
+        return self.generator.backend.name in INTERIM and bool(better) and is_available(better, request.engine)[0]
+
     def improve(self) -> Backend | None:
         """A faster backend than the generator's, prepared now; None if there is none. Any thread.
 
         Hand it to the drawing thread (`generator.use`, or `swap` of the RenderThread). Raises EngineError.
         """
         sweep_caches()
-        generator, chosen = self.generator, self._settings.engine
-        if generator.backend.name not in INTERIM:
+        if self.generator.backend.name not in INTERIM:
             return None
-        return prepare_better(chosen.accelerator, generator.request)
+        return prepare_better(self._settings.engine.accelerator, self.generator.request)
 
     def draw(
         self, params: FrameParams, embedding: AudioEmbedding | None, snapshot: Snapshot, now: float

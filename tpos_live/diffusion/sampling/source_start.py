@@ -51,6 +51,8 @@ class SourceStart:
         self._latent: torch.Tensor | None = None
         self._mask: torch.Tensor | None = None
         self._encoded: SourceImage | None = None
+        self._weights: tuple[np.ndarray, torch.Tensor] | None = None
+        """The newest image's mask, and how much each pixel of a frame takes of it, float32 [H, W, 1]."""
 
     def latent(self, image: SourceImage | None, amount: float) -> torch.Tensor | None:
         """The source's latent, float32 [1, C, h, w], valid until the next call; None where nothing of it is wanted, or
@@ -82,8 +84,14 @@ class SourceStart:
         frame = torch.from_numpy(pixels)
         source, weight = torch.from_numpy(self._fitted(image.pixels)), torch.tensor(share)
         if image.mask is not None:
-            weight = weight * torch.from_numpy(self._fitted(image.mask)).float().div_(255)[..., None]
+            weight = weight * self._pixel_mask(image.mask)
         frame.copy_(torch.lerp(frame.float(), source.float(), weight).round_())
+
+    def _pixel_mask(self, mask: np.ndarray) -> torch.Tensor:
+        """Float32 [H, W, 1] in [0, 1]; converted once for a mask that stays, as that of a still."""
+        if self._weights is None or self._weights[0] is not mask:
+            self._weights = mask, torch.from_numpy(self._fitted(mask)).float().div_(255)[..., None]
+        return self._weights[1]
 
     def _ready(self) -> bool:
         if self._encoder is None and self._loading is None:
