@@ -1,28 +1,43 @@
-"""What a performer's hands cost a show: looks recalled under load, and a fader of the control page until it is seen.
+"""What a performer's hands cost a show: looks recalled under load, a fader until it is seen, and open pages.
 
-    python benchmarks/perform.py [RECALLS] [FADERS]
+    python benchmarks/perform.py recalls [--times 50]
+    python benchmarks/perform.py faders [--times 100]
+    python benchmarks/perform.py browsers [--seconds 600] [--clients]
+    each with [--size 640x360]
 
-The show runs headless with the built-in track, records, and gets 500 OSC messages a second from another process, which
-move three faders. Every 2.5 s a shipped look is recalled with a fade of 1 s; reported is the longest time between two
-engine frames in the next second over the median of all (wanted: at most 2). Then a WebSocket client, another process
-too, sets `out.level` as the page does, and the time is taken until the first display frame that has another level
-(wanted: p95 at most 100 ms beyond an engine frame). `time.perf_counter` is one clock for all processes on Linux only.
+The show runs headless with the built-in track, on a machine with nothing else to do. Each prints one JSON line.
+
+recalls: the show records, and gets 500 OSC messages a second from another process, which move three faders. Every 2.5 s
+a shipped look is recalled with a fade of 1 s; reported is the longest time between two engine frames in the next second
+over the median of all (wanted: at most 2), and the same of the seconds without a recall.
+faders: a WebSocket client, another process, sets `out.level` as the page does, and the time is taken until the first
+display frame that has another level (wanted: p95 at most 100 ms beyond an engine frame).
+browsers: engine frames per second with two pages open, each with the preview, over none, in turns of 10 s that are as
+long in all as --seconds; the median of the turns' ratios (wanted: at least 0.93). The pages are those of a headless
+Chromium, which works on the same cores; with --clients they are WebSocket clients that take all that a page takes, as
+from browsers on other machines. `time.perf_counter` is one clock for all processes on Linux only.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from tpos_live.audio.demo import DEMO
+from tpos_live.bench.results import processor
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
@@ -54,6 +69,32 @@ with connect(f"ws://127.0.0.1:{sys.argv[1]}/socket", max_size=None) as page:
 """
 
 
+VIEWER = """
+import json, sys, time
+from websockets.sync.client import connect
+with connect(f"ws://127.0.0.1:{sys.argv[1]}/socket", max_size=None, compression=None) as page:
+    page.send(json.dumps({"preview": True}))
+    while True:
+        if isinstance(page.recv(), bytes):
+            page.send(json.dumps({"shown": 1}))
+"""
+BROWSER = """
+import sys, time
+from playwright.sync_api import sync_playwright
+with sync_playwright() as driver:
+    browser = driver.chromium.launch(executable_path=sys.argv[2], args=["--no-sandbox", "--disable-gpu"])
+    tab = browser.new_page()
+    tab.goto(f"http://127.0.0.1:{sys.argv[1]}/")
+    tab.wait_for_selector("#tab-Map")
+    while True:
+        tab.wait_for_timeout(1000)
+"""
+TURN = 10.0
+"""Seconds with and without open pages."""
+SETTLE = 4.0
+"""Seconds after pages were opened or closed that do not count."""
+
+
 def run(session: LiveSession, seconds: float, look: Callable[[], None] = lambda: None) -> None:
     """Run the display for a time; `look` is called at each refresh."""
     end = time.perf_counter() + seconds
@@ -62,35 +103,89 @@ def run(session: LiveSession, seconds: float, look: Callable[[], None] = lambda:
         look()
         return time.perf_counter() >= end
 
-    session.display.run(over)
+    session.run_until(over)
+
+
+@contextmanager
+def children(*commands: list[str]) -> Iterator[None]:
+    """Other processes, ended at the end."""
+    running = [subprocess.Popen([sys.executable, "-c", *command]) for command in commands]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5.0)
+            process.kill()
+
+
+def times_of_frames(session: LiveSession) -> list[float]:
+    """Grows by the time of each engine frame from now on, however seldom the display looks."""
+    times: list[float] = []
+    put = session.frames.put
+
+    def noted(frame: Any) -> Any:
+        times.append(time.perf_counter())
+        return put(frame)
+
+    session.frames.put = noted  # type: ignore[method-assign]
+    return times
 
 
 def recalls(session: LiveSession, count: int) -> dict[str, float]:
     """Recall `count` looks; figures in milliseconds, and ratios over the median frame."""
     names = [look.name for look in session.looks.show.looks]
-    drawn: list[float] = []
-
-    def note() -> None:
-        newest = session.display.interpolator.newest
-        if newest is not None and (not drawn or newest.drawn_at > drawn[-1]):
-            drawn.append(newest.drawn_at)
-
-    run(session, 3.0, note)
-    asked = []
-    for n in range(count):
-        asked.append(time.perf_counter())
-        session.store.update({"look.fade": 1.0, "look.recall": names[n % len(names)]})
-        run(session, 2.5, note)
-    gaps = [(a, b - a) for a, b in pairwise(drawn)]
+    drawn = times_of_frames(session)
+    with children([OSC, str(session.osc.port)]):
+        run(session, 3.0)
+        asked = []
+        for n in range(count):
+            asked.append(time.perf_counter())
+            session.store.update({"look.fade": 1.0, "look.recall": names[n % len(names)]})
+            run(session, 2.5)
+    gaps = [(at, after - at) for at, after in pairwise(drawn)]
     median = statistics.median(gap for _, gap in gaps)
-    worst = sorted(max(gap for at, gap in gaps if t - gap <= at <= t + 1.0) for t in asked)
+
+    def longest(begin: float) -> float:
+        return max((gap for at, gap in gaps if begin - gap <= at <= begin + 1.0), default=0.0) / median
+
+    worst, quiet = [longest(at) for at in asked], [longest(at + 1.5) for at in asked]
     return {
         "recalls": count,
         "frame_ms": 1000 * median,
-        "worst_over_median": worst[-1] / median,
-        "p90_over_median": float(np.percentile(worst, 90)) / median,
-        "median_over_median": statistics.median(worst) / median,
-        "quiet_p99_over_median": float(np.percentile([gap for _, gap in gaps], 99)) / median,
+        "worst_over_median": max(worst),
+        "p90_over_median": float(np.percentile(worst, 90)),
+        "median_over_median": statistics.median(worst),
+        "quiet_worst_over_median": max(quiet),
+        "quiet_median_over_median": statistics.median(quiet),
+    }
+
+
+def browsers(session: LiveSession, seconds: float, clients: bool) -> dict[str, float]:
+    """Engine frames per second with two pages open, and without. Raises RuntimeError without Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not clients and chromium is None:
+        raise RuntimeError("there is no chromium here: use --clients")
+    command = [VIEWER, str(session.page.port)] if clients else [BROWSER, str(session.page.port), str(chromium)]
+
+    def turn() -> float:
+        run(session, SETTLE)
+        assert session.renderer is not None
+        begin, before = time.perf_counter(), session.renderer.drawn
+        run(session, TURN)
+        return (session.renderer.drawn - before) / (time.perf_counter() - begin)
+
+    alone, watched = [], []
+    for _ in range(max(round(seconds / (2 * TURN)), 1)):
+        alone.append(turn())
+        with children(command, command):
+            watched.append(turn())
+    return {
+        "turns": len(alone),
+        "fps": statistics.median(alone),
+        "fps_watched": statistics.median(watched),
+        "ratio": statistics.median(b / a for a, b in zip(alone, watched, strict=True)),
     }
 
 
@@ -109,6 +204,7 @@ def faders(session: LiveSession, count: int) -> dict[str, float]:
         if level != before and (not seen or time.perf_counter() - seen[-1] > 0.25):
             seen.append(time.perf_counter())
 
+    drawn = times_of_frames(session)
     words = [sys.executable, "-c", PAGE, str(session.page.port), str(count)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as page:
         run(session, 0.45 * count + 3.0, note)
@@ -116,26 +212,39 @@ def faders(session: LiveSession, count: int) -> dict[str, float]:
     took = [1000 * (next((t for t in seen if t > at), np.inf) - at) for at in sent]
     return {
         "faders": count,
+        "frame_ms": 1000 * statistics.median(b - a for a, b in pairwise(drawn)),
         "fader_p50_ms": float(np.percentile(took, 50)),
         "fader_p95_ms": float(np.percentile(took, 95)),
     }
 
 
-def main(count: int, moves: int) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("what", choices=("recalls", "faders", "browsers"))
+    parser.add_argument("--times", type=int, default=0, help="recalls (50), or moves of the fader (100)")
+    parser.add_argument("--seconds", type=float, default=600.0, help="of browsers")
+    parser.add_argument("--clients", action="store_true", help="WebSocket clients in place of Chromium")
+    parser.add_argument("--size", default="640x360", help="of the output")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, stop_signals() as stop:
-        file = str(Path(folder) / "show.mp4")
-        values = {"window.headless": True, "record.file": file, "osc.port": 9777, "web.port": 9778, "sound.mute": True}
-        with LiveSession(load_settings(values), demo=True, stop=stop, page=True) as session:
+        values: dict[str, Any] = {
+            "window.headless": True, "record.resolution": given.size, "osc.port": 9777, "web.port": 9778,
+            "sound.mute": True, "sound.audio": str(DEMO), "sound.loop": True,
+        }  # fmt: skip
+        if given.what == "recalls":
+            values["record.file"] = str(Path(folder) / "show.mp4")
+        with LiveSession(load_settings(values, here=Path("/nowhere")), stop=stop, page=True) as session:
             run_until_first_frame(session)
             run_until_fastest_backend(session)
-            with subprocess.Popen([sys.executable, "-c", OSC, str(session.osc.port)]) as load:
-                try:
-                    figures = recalls(session, count)
-                finally:
-                    load.terminate()
-            figures |= faders(session, moves)
-    print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
+            if given.what == "recalls":
+                figures = recalls(session, given.times or 50)
+            elif given.what == "faders":
+                figures = faders(session, given.times or 100)
+            else:
+                figures = browsers(session, given.seconds, given.clients)
+    shown = {name: round(value, 3) for name, value in figures.items()}
+    print(json.dumps({"what": given.what, "cpu": processor(), "size": given.size, **shown}))
 
 
 if __name__ == "__main__":
-    main(*(int(word) for word in (sys.argv[1:] + ["50", "100"][len(sys.argv) - 1 :])))
+    main()
