@@ -1,17 +1,17 @@
-"""What a source of images costs: python benchmarks/sources.py [engine] [size]
+"""What a source of images costs: python benchmarks/sources.py [--engine auto] [--size 320x192] [--seconds 3]
+[--rounds 7] [--times 20]
 
-Draws frames as fast as the engine can, in turns of SECONDS without a source, with a still, with a clip (1280x720, 25
+Draws frames as fast as the engine can, in turns of --seconds without a source, with a still, with a clip (1280x720, 25
 pictures a second), with a camera of as many (made by FFmpeg), and with a masked clip; prints the median frame rate of
-each and its ratio to none. Then changes the source CHANGES times and prints the worst frame of the next second over the
+each and its ratio to none. Then changes the source --times times and prints the worst frame of the next second over the
 median, one JSON line in all.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,13 +19,13 @@ from pathlib import Path
 import av
 import numpy as np
 
+from tpos_live.bench.results import processor
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime.offline import improve
 from tpos_live.runtime.pipeline import Pipeline
 
-SECONDS, ROUNDS, CHANGES = 3.0, 7, 20
 CAMERA = "lavfi:testsrc2=size=1280x720:rate=25"
 
 
@@ -66,8 +66,14 @@ class Frames:
 
 
 def main() -> None:
-    engine, size = (sys.argv[1:] + ["auto", "320x192"][len(sys.argv) - 1 :])[:2]
-    settings = load_settings({"engine.name": engine, "engine.size": size})
+    parser = argparse.ArgumentParser(description="What a source of images costs.")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--size", default="320x192")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each kind; 0 leaves the frame rates out")
+    parser.add_argument("--times", type=int, default=20, help="changes of the source")
+    given = parser.parse_args()
+    settings = load_settings({"engine.name": given.engine, "engine.size": given.size}, here=Path("/nowhere"))
     store = ParameterStore({**settings.start_values(), "prompt": "an inferno"})
     with tempfile.TemporaryDirectory() as folder, Pipeline(settings, live=True) as pipeline:
         clip, still = Path(folder) / "clip.mp4", Path(folder) / "still.png"
@@ -78,27 +84,33 @@ def main() -> None:
         kinds = {"none": ("none", "off"), "still": (str(still), "off"), "clip": (str(clip), "off"),
                  "camera": (CAMERA, "off"), "masked clip": (str(clip), "luma")}  # fmt: skip
         frames, rates = Frames(pipeline, store), {kind: [] for kind in kinds}
-        for _ in range(ROUNDS):
+        for _ in range(given.rounds):
             for kind, (source, mask) in kinds.items():
                 store.set("source", source)
                 store.set("source.mask", mask)
                 frames.rate(1.0)
-                rates[kind].append(frames.rate(SECONDS))
+                rates[kind].append(frames.rate(given.seconds))
         store.set("source.mask", "off")
-        worst = []
-        for n in range(CHANGES):
+        worst, late = [], []
+        store.set("source", str(still))
+        frames.rate(2.0)  # the prompt and the encoder are there
+        for n in range(given.times):
             steady = statistics.median(frames.draw() for _ in range(30))
             store.set("source", (str(clip), CAMERA, str(still))[n % 3])
-            end, longest = time.perf_counter() + 1.0, 0.0
-            while time.perf_counter() < end:
-                longest = max(longest, frames.draw())
+            begin, after = time.perf_counter(), list[tuple[float, float]]()
+            while time.perf_counter() < begin + 1.0:
+                at = time.perf_counter() - begin
+                after.append((frames.draw(), at))
+            longest, at = max(after)
             worst.append(longest / steady)
-        median = {kind: statistics.median(found) for kind, found in rates.items()}
-        found = {"engine": pipeline.engine.name, "size": pipeline.generator.size, "cpu": platform.processor(),
+            late.append(1000 * at)
+        median = {kind: statistics.median(found) for kind, found in rates.items() if found}
+        found = {"engine": pipeline.engine.name, "size": pipeline.generator.size, "cpu": processor(),
                  "backend": pipeline.generator.backend.name,
                  "fps": {kind: round(value, 1) for kind, value in median.items()},
                  "ratio": {kind: round(value / median["none"], 3) for kind, value in median.items()},
-                 "change_worst": round(max(worst), 2), "change_median": round(statistics.median(worst), 2)}  # fmt: skip
+                 "change_worst": round(max(worst), 2), "change_median": round(statistics.median(worst), 2),
+                 "longest_after_ms": round(statistics.median(late))}  # fmt: skip
     print(json.dumps(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.source_image import SourceImage
 from tpos_live.features.features import HOP_SECONDS, Features
-from tpos_live.image_source.live_source import LiveSource
+from tpos_live.image_source.live_source import LiveSource, pause_before
 from tpos_live.image_source.player import OfflineSource, SourcePlayer, Wanted
 from tpos_live.image_source.reader import Reader, SourceError
 from tpos_live.modulation.integrator import ModulationIntegrator
@@ -125,6 +126,31 @@ def test_the_delay_of_a_camera_is_kept_and_bounded() -> None:
     for n in range(60, 400):
         player.image(Wanted(FrameParams(), ParameterStore({"source.delay": 2000.0}).snapshot(), SIZE), n / 240)
     assert len(player._past) <= 90
+
+
+def test_a_camera_is_looked_at_shortly_before_the_next_frame() -> None:
+    assert pause_before(0.050, 0.005) == pytest.approx(0.035)
+    assert pause_before(0.010, 0.020) == 0.0  # slower than the frames: at once
+    assert pause_before(5.0, 0.0) <= 0.2  # frames that begin again after a pause
+
+
+@pytest.mark.real_time
+def test_the_picture_that_a_frame_gets_of_a_camera_is_younger_than_a_frame() -> None:
+    class Clock(Numbers):
+        def at(self, seconds: float):
+            looks.append(time.perf_counter())
+            return super().at(seconds)
+
+    looks: list[float] = []
+    ages, interval = [], 0.06
+    with LiveSource(opener=lambda name, each: Clock()) as source:
+        show = Show(source, "camera")
+        show.until(lambda image: image is not None)
+        for _ in range(25):
+            ages.append(time.perf_counter() - looks[-1])
+            show.image()
+            time.sleep(interval)
+    assert statistics.median(ages[5:]) < 0.7 * interval  # looked at when the frame before began, it were all of it
 
 
 class Show:

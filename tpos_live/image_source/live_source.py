@@ -25,6 +25,14 @@ log = logging.getLogger(__name__)
 
 _LOOK = 0.2
 """Longest wait in seconds before the stop flag is checked."""
+_EARLY = 0.2
+"""Share of a frame's time by which a camera's picture is ready before the next frame is expected."""
+
+
+def pause_before(interval: float, took: float) -> float:
+    """Seconds to wait, after a frame has asked for a camera's picture, so that its newest one is ready just before the
+    next frame begins. interval: seconds between the last two questions. took: seconds that a picture takes."""
+    return min(max((1.0 - _EARLY) * interval - took, 0.0), _LOOK)
 
 
 class _Opened(NamedTuple):
@@ -80,9 +88,19 @@ class LiveSource:
         return newest
 
     def _run(self) -> None:
+        asked, interval, took = 0.0, 0.0, 0.0
         while not self._stop.is_set():
-            if self._wanted.wait(_LOOK) and (wanted := self._wanted.take()) is not None:
-                self._step(wanted, str(wanted.snapshot["source"]).strip())
+            if not self._wanted.wait(_LOOK) or (wanted := self._wanted.take()) is None:
+                continue
+            interval, asked = time.perf_counter() - asked, time.perf_counter()
+            # A camera's picture of now would be old when the next frame begins.
+            live = self._player is not None and self._player.reader.live
+            if live and self._wanted.wait(pause_before(interval, took)):
+                wanted = self._wanted.take() or wanted
+                asked = time.perf_counter()
+            began = time.perf_counter()
+            self._step(wanted, str(wanted.snapshot["source"]).strip())
+            took = max(time.perf_counter() - began, 0.9 * took)
         self._replace(None)
 
     def _step(self, wanted: Wanted, name: str) -> None:

@@ -1,0 +1,188 @@
+"""What a source does in time: unplugged and back, from picture to frame, and an hour of film.
+
+    python benchmarks/source_times.py unplug [--times 20]
+    python benchmarks/source_times.py latency [--seconds 20] [--engine auto] [--size 320x192]
+    python benchmarks/source_times.py film [--minutes 60]
+
+Each prints one JSON line.
+
+unplug: another process sends pictures by NDI (on loopback; the extra `ndi`), is killed until the loss is said, and is
+started again; wanted: a new picture at most 2 s after the first that it sends, each time.
+latency: pictures of 25 a second that carry their number are drawn with `source.amount` 1, so that the frame shows the
+number; the time from a picture's birth to the end of the first frame that has it, less the frame's own time (wanted:
+p95 at most 40 ms, a picture's time).
+film: a clip of that length at 25 pictures a second is played on a fast clock at 30 frames a second; the largest
+difference between the picture that is shown and the one whose time it is, in pictures (wanted: at most 1), and how the
+memory grew between the tenth and the last part (wanted: none to speak of).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from fakes.clips import number_of, numbered, write_clip
+from fakes.ndi_loopback import LOOPBACK
+
+from tpos_live.bench.results import processor
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.image_source.live_source import LiveSource
+from tpos_live.image_source.open import open_source
+from tpos_live.image_source.player import SourcePlayer
+from tpos_live.image_source.reader import Reader, Wanted
+from tpos_live.runtime.offline import improve
+from tpos_live.runtime.pipeline import Pipeline
+
+SENDER = Path(__file__).parent.parent / "tests" / "fakes" / "ndi_sender.py"
+SIZE = (128, 64)
+RATE = 25
+LONGEST = 30.0
+"""Seconds that anything is waited for."""
+
+
+def wait(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + LONGEST
+    while not happened():
+        if time.monotonic() > end:
+            raise RuntimeError("it did not happen in time")
+        time.sleep(0.002)
+
+
+def unplug(times: int) -> dict[str, float]:
+    """Seconds from the first picture of a returned sender until it is seen."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "ndi-config.v1.json").write_text(json.dumps(LOOPBACK))
+        os.environ["NDI_CONFIG_DIR"] = folder
+
+        def send() -> subprocess.Popen[str]:
+            return subprocess.Popen([sys.executable, str(SENDER), "unplug"], stdout=subprocess.PIPE, text=True)
+
+        sender = send()
+        camera, back = open_source("ndi:unplug", 4.0), []
+        for _ in range(times):
+            sender.kill()
+            sender.wait()
+            wait(lambda: camera.at(0.0) is not None and bool(camera.trouble))
+            sender = send()
+            assert sender.stdout is not None
+            began = float(sender.stdout.readline().split()[0])
+            wait(lambda: camera.at(0.0) is not None and not camera.trouble)
+            back.append(time.monotonic() - began)
+        sender.kill()
+        camera.close()
+    return {"times": times, "back_median_s": float(np.median(back)), "back_worst_s": max(back)}
+
+
+class Numbered(Reader):
+    """A camera whose pictures carry their number and are there on the dot. Any thread."""
+
+    live, name = True, "numbered"
+
+    def __init__(self) -> None:
+        self.begin = time.perf_counter()
+        self._newest: tuple[int, av.VideoFrame | None] = (-1, None)
+
+    def born(self, number: int) -> float:
+        return self.begin + number / RATE
+
+    def at(self, seconds: float) -> av.VideoFrame | None:
+        number = int((time.perf_counter() - self.begin) * RATE)
+        if number != self._newest[0]:
+            self._newest = number, av.VideoFrame.from_ndarray(numbered(number % 256, 320, 192), format="rgb24")
+        return self._newest[1]
+
+
+def latency(seconds: float, engine: str, size: str) -> dict[str, float]:
+    """Milliseconds from a picture to the frame that shows it, less the frame's own."""
+    settings = load_settings({"engine.name": engine, "engine.size": size}, here=Path("/nowhere"))
+    values = {**settings.start_values(), "prompt": "an inferno", "source": "numbered", "source.fit": "stretch"}
+    store, camera = ParameterStore(values), Numbered()
+    pipeline = Pipeline(settings, live=True)
+    pipeline.source = LiveSource(opener=lambda name, each: camera)
+    beyond, took, seen = [], [], -1
+    sys.setswitchinterval(0.001)  # as a show does
+    with pipeline:
+        improve(pipeline)
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < seconds + 3.0:
+            began = time.perf_counter()
+            now = began - begin
+            params = FrameParams(time=now, noise_position=now, source_amount=1.0, source_time=now)
+            frame = pipeline.draw(params, None, store.snapshot(), now)
+            ended = time.perf_counter()
+            if frame is None:  # the prompt is still being encoded
+                time.sleep(0.02)
+            if frame is None or now < 3.0:
+                continue
+            took.append(ended - began)
+            last = int((ended - camera.begin) * RATE)
+            number = last - (last - number_of(frame.pixels)) % 256
+            if number != seen:
+                seen = number
+                beyond.append(ended - camera.born(number) - took[-1])
+    return {
+        "pictures": len(beyond),
+        "frame_ms": 1000 * float(np.median(took)),
+        "beyond_p50_ms": 1000 * float(np.percentile(beyond, 50)),
+        "beyond_p95_ms": 1000 * float(np.percentile(beyond, 95)),
+    }
+
+
+def film(minutes: float) -> dict[str, float]:
+    """Drift in pictures, and growth of memory in MB, over a long clip."""
+    with tempfile.TemporaryDirectory() as folder:
+        count = round(60 * minutes * RATE)
+        path = write_clip(Path(folder) / "film.mp4", count, RATE, SIZE, codec="mpeg4", keyframes=250)
+        store = ParameterStore({"source": str(path)})
+        player = SourcePlayer("film", open_source(str(path), 4.0))
+        drift, memory, frames = 0, [], round(60 * minutes * 30)
+        for n in range(frames):
+            now = n / 30
+            image = player.image(Wanted(FrameParams(time=now, source_time=now), store.snapshot(), SIZE), now)
+            assert image is not None
+            right = int(now * RATE + 1e-6)
+            off = (number_of(image.pixels) - right + 128) % 256 - 128
+            drift = max(drift, abs(off))
+            if n % max(frames // 20, 1) == 0:
+                memory.append(psutil.Process().memory_info().rss / 2**20)
+        player.reader.close()
+    return {"pictures": count, "drift": drift, "grown_mb": memory[-1] - memory[len(memory) // 2], "mb": memory[-1]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("what", choices=("unplug", "latency", "film"))
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--size", default="320x192")
+    given = parser.parse_args()
+    figures: dict[str, Any]
+    if given.what == "unplug":
+        figures = unplug(given.times)
+    elif given.what == "latency":
+        figures = latency(given.seconds, given.engine, given.size)
+    else:
+        figures = film(given.minutes)
+    shown = {name: round(value, 3) for name, value in figures.items()}
+    print(json.dumps({"what": given.what, "cpu": processor(), **shown}))
+
+
+if __name__ == "__main__":
+    main()
