@@ -12,12 +12,14 @@ import json
 import random
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import soundfile
 import torch
+from fakes.fuzz_network import Door, network_doors
+from PIL import Image
 from safetensors.torch import save
 
 from tpos_live.audio.files import read_audio
@@ -31,6 +33,9 @@ from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.show_file import read_show
 from tpos_live.diffusion.model.lora import read_lora
+from tpos_live.image_source.clip import Clip
+from tpos_live.image_source.pictures import read_picture
+from tpos_live.image_source.reader import SourceError
 from tpos_live.runtime.autosave import read_state
 
 _NASTY = (b"", b"\0", b"\xff" * 8, b"[" * 5000, b"{" * 5000, b"nan", b"-1", b"1e999", b"\n", b'"', b"9" * 400)
@@ -61,15 +66,6 @@ reply = ["127.0.0.1:9001"]
 prompt = "sea"
 "finish.bloom" = 1.5
 """
-
-
-@dataclass(frozen=True)
-class Door:
-    """enter: takes bytes; an exception or a warning with a traceback is a fault."""
-
-    name: str
-    corpus: Sequence[bytes]
-    enter: Callable[[bytes], object]
 
 
 def damaged(corpus: Sequence[bytes], chance: random.Random, count: int) -> Iterator[bytes]:
@@ -113,6 +109,11 @@ def open_doors(folder: Path) -> list[Door]:
 
     return [
         *_midi(),
+        *network_doors(),
+        Door(
+            "image", [_image(kind) for kind in ("PNG", "JPEG", "WEBP", "BMP")], file(".png", read_picture, SourceError)
+        ),
+        Door("video", [_video(folder)], file(".mp4", _play, SourceError)),
         Door("osc", _osc_corpus(), osc_packets.read),
         Door("show", [SHOW], file(".toml", read_show, SettingsError)),
         Door("settings", [SETTINGS], file(".ini.toml", lambda p: load_settings({}, p, folder / "none"), SettingsError)),
@@ -123,6 +124,33 @@ def open_doors(folder: Path) -> list[Door]:
             for kind in ("wav", "flac", "ogg")
         ),
     ]
+
+
+def _image(kind: str) -> bytes:
+    with io.BytesIO() as buffer:
+        Image.fromarray(np.arange(24 * 16 * 3, dtype=np.uint8).reshape(16, 24, 3)).save(buffer, kind)
+        return buffer.getvalue()
+
+
+def _video(folder: Path) -> bytes:
+    path = folder / "good.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 16, "yuv420p"
+        for number in range(4):
+            picture = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 60 * number, np.uint8), "rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+def _play(path: Path) -> None:
+    clip = Clip(path)
+    try:
+        for moment in (0.0, 0.2, 0.1, 9.0):
+            clip.at(moment)
+    finally:
+        clip.close()
 
 
 def _midi() -> list[Door]:

@@ -9,14 +9,20 @@ import urllib.request
 from typing import Any
 
 import pytest
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
+from websockets.http11 import Request
 from websockets.sync.client import connect
 
 from tpos_live.control.osc_packets import read
+from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.status import Status
+from tpos_live.web.access import Access
 from tpos_live.web.announcement import SERVICE
+from tpos_live.web.answers import Answers
 from tpos_live.web.control_page import ControlPage
+from tpos_live.web.oscquery import answer
 
 
 def ask(page: ControlPage, path: str) -> Any:
@@ -100,6 +106,36 @@ def test_beyond_loopback_the_tree_is_as_open_as_osc(stage, osc_host, status) -> 
             ask(page, "/index.html")
         with pytest.raises(InvalidStatus), connect(f"ws://127.0.0.1:{page.port}/socket"):
             pass
+
+
+@pytest.mark.parametrize("upgrade", [False, True])
+def test_who_is_not_heard_by_osc_reads_nothing_without_a_token(stage, upgrade) -> None:
+    senders = AllowList(["192.168.1.20", "10.1.0.0/16"])
+    tree = lambda path, query: answer(path, query, stage.store.snapshot())  # noqa: E731
+    answers = Answers(Access.to("0.0.0.0"), tree=tree, open_tree=senders.has)
+    headers = Headers({"Host": "192.168.1.2:9080", **({"Upgrade": "websocket"} if upgrade else {})})
+    statuses = {}
+    for host in (
+        "192.168.1.20",
+        "::ffff:10.1.2.3",
+        "127.0.0.1",
+        "::ffff:127.0.0.1",
+        "192.168.1.21",
+        "fe80::1%eth0",
+        "",
+    ):
+        response = answers.answer(Request("/tpos/prompt", headers), host)
+        statuses[host] = None if response is None else response.status_code
+    heard = None if upgrade else 200
+    assert list(statuses.values()) == [heard] * 4 + [403] * 3, statuses
+    asked = Request(f"/tpos/prompt?token={answers.access.token}", headers)
+    response = answers.answer(asked, "192.168.1.21")
+    assert response is None if upgrade else response is not None and response.status_code == 200
+    with ControlPage(
+        stage.store, Status, host="0.0.0.0", port=-1, osc=lambda: ("0.0.0.0", 9000), osc_allow=["10.9.9.9"]
+    ) as page:
+        assert page.opened.wait(20)
+        assert ask(page, "/tpos/prompt"), "this machine is always heard"
 
 
 def test_other_programs_find_it_by_zeroconf(stage) -> None:

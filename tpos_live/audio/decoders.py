@@ -141,6 +141,8 @@ class FFmpegDecoder:
         streams = self._container.streams.audio
         if not streams:
             raise DecodeError("there is no sound in it")
+        if streams[0].codec_context is None:
+            raise DecodeError("FFmpeg does not know the format of its sound")
         return streams[0]
 
     def _dated(self, stream: Any) -> Iterator[tuple[float | None, np.ndarray, int]]:

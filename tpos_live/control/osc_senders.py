@@ -31,13 +31,24 @@ class AllowList:
         self._known: dict[str, bool] = {}
         self.refused = 0
 
+    def has(self, host: str) -> bool:
+        """Whether `host` (an IP address; also IPv4 written as IPv6) is in the list. Any thread; says nothing."""
+        if not self._networks or is_loopback(host):
+            return True
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return address.is_loopback or any(address in network for network in self._networks)
+
     def hears(self, host: str) -> bool:
         """Whether a datagram of `host` (an IP address) is to be used."""
         if not self._networks:
             return True
         known = self._known.get(host)
         if known is None:
-            known = is_loopback(host) or any(ipaddress.ip_address(host) in network for network in self._networks)
+            known = self.has(host)
             if len(self._known) >= _MOST_HOSTS:
                 self._known.clear()
             self._known[host] = known

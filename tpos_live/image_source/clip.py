@@ -36,6 +36,8 @@ class Clip(Reader):
             if not self._container.streams.video:
                 raise SourceError(f"source {path.name}: has no video; choose another file")
             self._stream: VideoStream = self._container.streams.video[0]
+            if self._stream.codec_context is None:
+                raise SourceError(f"source {path.name}: FFmpeg does not know its format; choose another file")
             self._stream.codec_context.thread_count = THREADS
             self._stream.thread_type = "AUTO"
             self._from = float((self._stream.start_time or 0) * (self._stream.time_base or 0))

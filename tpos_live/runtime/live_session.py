@@ -106,6 +106,7 @@ class LiveSession:
             Preview(lambda: self.display.shown, lambda: self.display.size),
             lambda: (settings.osc.host, self.osc.port),
             LookImages(state_dir() / "looks"),
+            settings.osc.allow,
         )
         self._stack = ExitStack()
         self._ending_at = 0.0

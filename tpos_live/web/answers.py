@@ -32,22 +32,23 @@ _SAFETY = {
 @dataclass(frozen=True)
 class Answers:
     """thumbnail: JPEG of the look of that name, None where there is none. tree: OSCQuery's answer to a path and a
-    query, None where there is none; raises QueryError. open_tree: OSCQuery needs no token."""
+    query, None where there is none; raises QueryError. open_tree: whether OSCQuery needs no token from an IP
+    address."""
 
     access: Access
     thumbnail: Callable[[str], bytes | None] = lambda name: None
     tree: Callable[[str, str], dict[str, Any] | None] = lambda path, query: None
-    open_tree: bool = False
+    open_tree: Callable[[str], bool] = lambda host: False
 
-    def process_request(self, _connection: ServerConnection, request: Request) -> Response | None:
+    def process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """`answer` for the server of the connection."""
         try:
-            return self.answer(request)
+            return self.answer(request, str((connection.remote_address or ("",))[0]))
         except LookupError:  # a header that must be there once comes twice
             return text(HTTPStatus.BAD_REQUEST, "a header comes twice")
 
-    def answer(self, request: Request) -> Response | None:
-        """The response to a request, None for one that may open a WebSocket."""
+    def answer(self, request: Request, host: str = "") -> Response | None:
+        """The response to a request, None for one that may open a WebSocket. host: IP address that it comes from."""
         try:
             address = urlsplit(request.path)
             query = parse_qs(address.query, keep_blank_values=True, max_num_fields=20)
@@ -64,7 +65,7 @@ class Answers:
         html = "text/html" in request.headers.get("Accept", "") and query.keys() <= {"token"}
         if path in (SOCKET, THUMBNAIL, "/index.html") or (path == "/" and html):
             return self._of_page(path, query.get("look", [""])[0], upgrade) if allowed else _refused()
-        if not (allowed or self.open_tree):
+        if not (allowed or self.open_tree(host)):
             return _refused()
         return None if upgrade else self._of_tree(path, address.query)
 

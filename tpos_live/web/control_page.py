@@ -9,10 +9,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from typing import Any, Self
 
+from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.looks import Show
 from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.network import is_loopback, why_not_listening
@@ -53,17 +54,19 @@ class ControlPage:
         preview: Preview | None = None,
         osc: Callable[[], tuple[str, int]] = lambda: ("127.0.0.1", 0),
         images: LookImages | None = None,
+        osc_allow: Iterable[str] = (),
     ) -> None:
         """status and looks are called on the page's thread and must not block. port -1 takes a free one; 0 = no page at
         all. preview: entered and left with the page; None = no images. osc: host and port on which
-        OSC listens, port 0 = none. images: where the looks' images are kept; None = only in memory."""
+        OSC listens, port 0 = none. images: where the looks' images are kept; None = only in memory.
+        osc_allow: who is heard by OSC (`AllowList`), and reads OSCQuery without a token."""
         self.access = Access.to(host)
         self.port = 0
         """The TCP port in use, 0 while there is none."""
         self.opened = threading.Event()
         """Set once the port is open, or cannot be."""
         self._store, self._status, self._looks, self._osc = store, status, looks, osc
-        self._wanted = port
+        self._senders, self._wanted = AllowList(osc_allow), port
         self._preview = preview
         self.thumbnails = Thumbnails(preview.draw if preview else lambda done: None, looks(), images)
         self._lines: deque[Line] = deque(maxlen=_LINES)
@@ -125,7 +128,9 @@ class ControlPage:
         listeners = Listeners(self._store)
         # Whoever is on a network to which OSC is open may set the parameters; reading them is less.
         osc_is_open = self._osc()[1] > 0 and not is_loopback(self._osc()[0])
-        answers = Answers(self.access, self.thumbnails.image, self._tree, open_tree=osc_is_open)
+        answers = Answers(
+            self.access, self.thumbnails.image, self._tree, lambda host: osc_is_open and self._senders.has(host)
+        )
         if self._preview is not None:
             self._preview.deliver = lambda jpeg: self._pass_on(hub.show, jpeg)
         server = await serve(
