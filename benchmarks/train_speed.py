@@ -1,11 +1,11 @@
-"""Pictures per second of each part of Ember's training on this machine: what a minute of it buys.
+"""Images per second of each part of Ember's training on this machine: what a minute of it buys.
 
     python benchmarks/train_speed.py [--accelerator cuda] [--batch N] [--seconds S] [--append FILE]
 
 Measured: rendering alone, the UNet alone (forwards, backwards and the optimizer, on pairs that are there), on a CPU a
-whole step without new pictures, and everything as `train ember` does it, early (latents alone) and late (decoder and
+whole step without new images, and everything as `train ember` does it, early (latents alone) and late (decoder and
 critic too). Run it before a long training: the last
-two lines say how many pictures it will see.
+two lines say how many images it will see.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ENGINE = Path(__file__).parents[1] / "engines" / "ember"
 
 
 def rate(work: Callable[[], int], seconds: float, device: torch.device) -> float:
-    """Pictures per second of `work`, which gives the pictures of one call; its first two calls are not counted."""
+    """Images per second of `work`, which gives the images of one call; its first two calls are not counted."""
 
     def wait() -> None:
         if device.type == "cuda":
@@ -67,7 +67,7 @@ def main() -> None:
     renderer = Renderer((32, 32), 0, device=device)
     count = 4 if device.type == "cpu" else batch
     found: dict[str, float] = {"render": rate(lambda: len(renderer.make(count).recipes), given.seconds, device)}
-    vae = autoencoder.build(renderer.make(16).picture).to(device, memory_format=torch.channels_last).eval()
+    vae = autoencoder.build(renderer.make(16).image).to(device, memory_format=torch.channels_last).eval()
     encoder = BertModel.from_pretrained(ENGINE / "text_encoder").float().to(device).eval().requires_grad_(False)
     words = Words(encoder, AutoTokenizer.from_pretrained(ENGINE / "tokenizer"))
     with tempfile.TemporaryDirectory() as folder:
@@ -96,19 +96,19 @@ def main() -> None:
 
         found["unet"] = rate(unet, given.seconds, device)
         if device.type == "cpu":
-            found["step without new pictures"] = rate(lambda: step(0.1, None), given.seconds, device)
+            found["step without new images"] = rate(lambda: step(0.1, None), given.seconds, device)
             with RenderProcess([(1.0, Renderer((32, 32), 1))], 0) as process:
                 process.take(wait=True)  # it has started
                 for name, part in (("all, early", 0.1), ("all, late", 0.99)):
                     pool.added, pool.served = pool.capacity, 0
                     found[name] = rate(lambda part=part: step(part, process), given.seconds, device)
-                    found[f"{name}: new pictures"] = found[name] * (pool.added - pool.capacity) / max(pool.served, 1)
+                    found[f"{name}: new images"] = found[name] * (pool.added - pool.capacity) / max(pool.served, 1)
         else:
             for name, part in (("all, early", 0.1), ("all, late", 0.99)):
                 found[name] = rate(lambda part=part: step(part, None), given.seconds, device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else processor()
     for key, value in found.items():
-        print(f"{key:32} {value:10.1f} pictures per second")
+        print(f"{key:32} {value:10.1f} images per second")
     print(f"batch {batch}, {torch.get_num_threads()} thread(s) beside the renderer, {name}")
     if given.append is not None:
         row = {"bench": "train_speed", "batch": batch, **{key: round(value, 1) for key, value in found.items()}}

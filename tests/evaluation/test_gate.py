@@ -16,7 +16,7 @@ from tpos_live.conditioning.vocabulary import VOCABULARY_FILE, load_vocabulary, 
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.evaluation.classifier.command import chosen
 from tpos_live.evaluation.classifier.model import FILE, SceneClassifier, load_classifier, save_classifier
-from tpos_live.evaluation.gate import APART, NAMED, Verdict, judge_families
+from tpos_live.evaluation.gate import APART, NAMED, Verdict, check_families
 from tpos_live.evaluation.harness.context import EvaluationContext, engine_families
 from tpos_live.evaluation.harness.pool import WorkerPool
 from tpos_live.evaluation.harness.sampler import SamplerHarness
@@ -39,12 +39,12 @@ def test_renders_pass_their_own_gate_and_noise_does_not(engine_folder: Path) -> 
     classifier, _ = load_classifier(Path(__file__).parents[2] / "engines" / "ember")
     context = EvaluationContext(SamplerHarness(load_engine(engine_folder, "cpu"), "eager"), classifier, 0)
     with WorkerPool(context, engine_folder, "eager", 0) as pool:
-        verdicts = judge_families(pool, ReferenceStats(None, engine_folder, 0), ["fire", "ocean"], 12)
+        verdicts = check_families(pool, ReferenceStats(None, engine_folder, 0), ["fire", "ocean"], 12)
         assert [verdict.family for verdict in verdicts] == ["fire", "ocean"]
         assert not any(verdict.passed for verdict in verdicts)
         assert all(0 <= verdict.named <= 1 and np.isfinite(verdict.apart) for verdict in verdicts)
         with pytest.raises(ValueError, match="at least two"):
-            judge_families(pool, ReferenceStats(None, engine_folder, 0), ["fire"], 12)
+            check_families(pool, ReferenceStats(None, engine_folder, 0), ["fire"], 12)
 
 
 def test_what_is_not_offered_is_not_in_the_vocabulary(engine_folder: Path, tmp_path: Path) -> None:

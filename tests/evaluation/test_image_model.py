@@ -28,7 +28,7 @@ from tpos_live.evaluation.image_model import QUICK, SECTIONS, Counts, Evaluation
 from tpos_live.evaluation.metrics.report import Figure
 from tpos_live.evaluation.reference_stats import PART, ReferenceStats, single
 
-FEW = replace(QUICK, pictures=4, many=2, slow=2, levels=4, prompts=1, frames=9, pairs=2, timed=2, show=0)
+FEW = replace(QUICK, images=4, many=2, slow=2, levels=4, prompts=1, frames=9, pairs=2, timed=2, show=0)
 
 
 def measured(folder: Path, seed: int, sections: list[str] | None = None, **options: Any) -> list[Figure]:
@@ -135,7 +135,7 @@ def test_a_classifier_of_more_families_than_the_engine_knows_judges_those(engine
     figures = measured(folder, 1, ["prompts", "distance"])
     assert all("ocean" not in figure.note for figure in figures)
     (distance,) = [figure for figure in figures if figure.name.startswith("distance to fresh")]
-    assert distance.n == 2 * FEW.pictures
+    assert distance.n == 2 * FEW.images
 
 
 def test_an_engine_without_a_classifier_is_one_line(engine_folder: Path, tmp_path: Path) -> None:

@@ -16,10 +16,13 @@ from fakes.full_disk import full_disk
 from fakes.own_process import in_own_process
 from PIL import Image
 
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import RecordSettings
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.status import Status
 from tpos_live.display.recorder import Recorder
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.waiting import run_until_first_frame
 
 SIZE = (160, 96)
@@ -182,3 +185,22 @@ def test_the_input_changes_while_the_show_runs(mic: FakeMicrophone, settings_of:
         run_until(session, lambda status: status.sound_name.startswith(mic.other) and status.sound_state == "running")
         session.store.set("audio.device", mic.device)
         run_until(session, lambda status: status.sound_name.startswith(mic.device) and status.sound_state == "running")
+
+
+def test_an_output_that_fails_while_it_is_closed_leaves_no_recording_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoWindow:
+        def __init__(self) -> None:
+            self.outputs: list[object] = []
+
+    def fail(outputs: object) -> None:
+        raise RuntimeError("a driver's error")
+
+    controls = SessionControls(ParameterStore(), object(), RecordSettings(folder=str(tmp_path)))
+    display = NoWindow()
+    assert controls.recordings.begin((64, 64), display.outputs)
+    monkeypatch.setattr(controls.outputs, "close", fail)
+    with pytest.raises(RuntimeError, match="driver"):
+        controls.close(display, failed=True)
+    assert not controls.recordings.running and not display.outputs

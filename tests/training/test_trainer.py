@@ -199,17 +199,17 @@ def test_a_discriminator_looks_at_one_place_of_any_size() -> None:
     assert crop(image[..., :64, :64])[0].shape == (1, 3, 64, 64)
 
 
-def test_picture_loss_is_zero_for_equal_pictures_and_grows_with_blur() -> None:
-    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    soft = torch.nn.functional.avg_pool2d(picture, 3, 1, 1)
-    assert autoencoder.picture_loss(picture, picture).item() == 0
-    assert autoencoder.picture_loss(soft, picture) > autoencoder.picture_loss(0.9 * picture + 0.1 * soft, picture)
+def test_image_loss_is_zero_for_equal_images_and_grows_with_blur() -> None:
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    soft = torch.nn.functional.avg_pool2d(image, 3, 1, 1)
+    assert autoencoder.image_loss(image, image).item() == 0
+    assert autoencoder.image_loss(soft, image) > autoencoder.image_loss(0.9 * image + 0.1 * soft, image)
 
 
 def test_the_autoencoder_keeps_what_its_components_can_and_learns_the_rest() -> None:
     made = Renderer((32, 32), 5, ("clouds", "nebula")).make(6)
-    vae = autoencoder.build(made.picture)
-    want = made.picture.float() / 127.5 - 1
+    vae = autoencoder.build(made.image)
+    want = made.image.float() / 127.5 - 1
     with torch.no_grad():
         latents = vae.encode(want)
         matrix = vae.decoder.shuffle(vae.decoder.matrix(latents))
@@ -235,7 +235,7 @@ def test_another_process_renders_what_this_one_would() -> None:
     assert found is not None and found[0] == 0
     mine = Renderer((8, 8), 3, ("fire", "ocean")).make(2)
     assert torch.equal(found[1].noise, mine.noise) and found[1].recipes == mine.recipes
-    assert (found[1].picture.int() - mine.picture.int()).abs().max() <= 1
+    assert (found[1].image.int() - mine.image.int()).abs().max() <= 1
 
 
 def test_a_rendering_process_ends_with_its_parent(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_pool_keeps_the_newest_and_counts_what_it_serves(tmp_path: Path) -> No
     encoder = BertModel.from_pretrained(tmp_path / "text_encoder")
     words = Words(encoder, AutoTokenizer.from_pretrained(tmp_path / "tokenizer"))
     renderer = Renderer((8, 8), 1, ("fire", "ocean"))
-    pool = Pool(words, autoencoder.build(Renderer((32, 32), 2, ("fire", "ocean")).make(2).picture), (8, 8), 5, 0)
+    pool = Pool(words, autoencoder.build(Renderer((32, 32), 2, ("fire", "ocean")).make(2).image), (8, 8), 5, 0)
     first, second = renderer.make(3), renderer.make(4)
     pool.add(first)
     pool.add(second)
@@ -281,7 +281,7 @@ def test_a_pool_keeps_the_newest_and_counts_what_it_serves(tmp_path: Path) -> No
     assert kept == {tuple(row.flatten()[:4].tolist()) for row in [*first.noise[2:], *second.noise]}
     batch = pool.take(3)
     assert batch.noise.shape == (3, 32, 4, 4) and batch.latents.shape == (3, 32, 4, 4)
-    assert batch.picture.shape == (3, 3, 64, 64) and batch.tokens.shape[1] == LAYOUT.rows and pool.served == 3
+    assert batch.image.shape == (3, 3, 64, 64) and batch.tokens.shape[1] == LAYOUT.rows and pool.served == 3
 
 
 def test_a_second_scene_stands_in_rows_of_its_own() -> None:

@@ -70,7 +70,7 @@ def ember(
         raise click.UsageError("the second opinion needs --photographs")
     counts = {"quick": QUICK, "full": FULL}.get(much or "", SHORT)
     if pictures is not None:
-        counts = replace(counts, pictures=pictures)
+        counts = replace(counts, images=pictures)
     folder, _ = resolve_engine(engine)
     keep = None if much == "quick" else Path("runs/evaluation")
     write = much != "quick" if card is None else card
@@ -93,7 +93,7 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
     from dataclasses import replace
 
     from tpos_live.diffusion.hub.resolve import resolve_engine
-    from tpos_live.evaluation.gate import judge_families
+    from tpos_live.evaluation.gate import check_families
     from tpos_live.evaluation.harness.context import engine_families
     from tpos_live.evaluation.image_model import SHORT, Evaluation
     from tpos_live.evaluation.metrics.cpu_affinity import cores
@@ -101,12 +101,12 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
 
     folder, _ = resolve_engine(engine)
     unwanted = {name.strip() for name in without.split(",") if name.strip()}
-    counts = replace(SHORT, pictures=frames)
+    counts = replace(SHORT, images=frames)
     with Evaluation(folder, seed, counts, None, accelerator, len(cores()), Path("runs/evaluation")) as evaluation:
         trained = engine_families(folder).trained or evaluation.families
         if unknown := sorted(unwanted - set(trained)):
             raise click.BadParameter(f"the engine was not trained on {', '.join(unknown)}", param_hint="--without")
-        verdicts = judge_families(evaluation.pool, evaluation.renders, trained, frames)
+        verdicts = check_families(evaluation.pool, evaluation.renders, trained, frames)
     for verdict in verdicts:
         click.echo(f"{verdict}{', not offered' if verdict.family in unwanted else ''}")
     offered = [verdict.family for verdict in verdicts if verdict.passed and verdict.family not in unwanted]

@@ -45,7 +45,7 @@ class Verdict:
         return f"{self.family:16} {mark:6}  named {100 * self.named:3.0f} %  distance {self.apart:.2f}{wrong}"
 
 
-def judge_families(pool: WorkerPool, renders: ReferenceStats, families: Sequence[str], images: int) -> list[Verdict]:
+def check_families(pool: WorkerPool, renders: ReferenceStats, families: Sequence[str], images: int) -> list[Verdict]:
     """The verdict on each of `families`, from so many one-step frames of training's captions with new noise.
 
     Raises ValueError for less than two families or frames.

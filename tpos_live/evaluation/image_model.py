@@ -21,14 +21,14 @@ from tpos_live.evaluation.metrics.results import Results, Section
 
 @dataclass(frozen=True)
 class Counts:
-    """How much is drawn. pictures: a family, for distances. many: of these again in eight steps, in `slow` families.
+    """How much is drawn. images: a family, for distances. many: of these again in eight steps, in `slow` families.
 
     seeds: images of every caption. levels: of the intensity, a family. prompts, frames: of the walks. pairs: of
     blends. timed: images. show: seconds of a show whose memory is read. photographed:
     images of a class, for the second opinion.
     """
 
-    pictures: int = 500
+    images: int = 500
     many: int = 100
     slow: int = 1000
     seeds: int = 6
@@ -43,17 +43,15 @@ class Counts:
 
 FULL = Counts()
 """The whole of it: for forty families a quarter of an hour on two cores, and as much for the renders, once."""
-SHORT = replace(FULL, pictures=120, many=100, slow=10, seeds=3, pairs=120)
+SHORT = replace(FULL, images=120, many=100, slow=10, seeds=3, pairs=120)
 """About ten minutes for forty families on two cores, renders among them."""
-QUICK = Counts(
-    pictures=20, many=6, slow=4, seeds=1, levels=10, prompts=4, frames=60, pairs=10, timed=20, photographed=4
-)
+QUICK = Counts(images=20, many=6, slow=4, seeds=1, levels=10, prompts=4, frames=60, pairs=10, timed=20, photographed=4)
 """A minute or two: enough to see whether something broke, too little for a model card."""
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "speed": ("timed",),
     "prompts": ("seeds",),
-    "distance": ("pictures", "many", "slow"),
+    "distance": ("images", "many", "slow"),
     "intensity": ("levels",),
     "smoothness": ("prompts", "frames"),
     "blends": ("pairs",),
@@ -166,7 +164,7 @@ class Evaluation:
     def _distance(self) -> list[Figure]:
         from tpos_live.evaluation.accuracy import distances
 
-        return distances(self.pool, self.renders, self.counts.pictures, self.counts.many, self.counts.slow)
+        return distances(self.pool, self.renders, self.counts.images, self.counts.many, self.counts.slow)
 
     def _intensity(self) -> list[Figure]:
         from tpos_live.evaluation.accuracy import intensity
@@ -196,7 +194,7 @@ class Evaluation:
         """
         self.renders.ranks(self.pool, self.classifier.families, self.counts.levels)
         self.renders.both(self.pool, self.classifier.families, self.counts.pairs)
-        self.renders.features(self.pool, self.classifier.families, self.counts.pictures)
+        self.renders.features(self.pool, self.classifier.families, self.counts.images)
 
     def take(self, name: str) -> None:
         """Measure a section and keep it."""
@@ -264,7 +262,7 @@ def section(results: Results, about: dict[str, Any]) -> str:
         f"Measured with `tpos-live evaluate {about['engine']} --seed {about['seed']}` on weights "
         f"{about['weights'][:12]}, {about['cores']} cores of {about['processor']} ({about['instructions']}), "
         f"torch {about['torch']}, in {minutes:.0f} minutes. "
-        "n: pictures, or what else was counted.",
+        "n: images, or what else was counted.",
         "",
         markdown_table(results.figures(list(SECTIONS))),
         "",

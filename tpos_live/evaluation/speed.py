@@ -22,7 +22,7 @@ from tpos_live.evaluation.metrics.report import Figure
 _WARM = 5
 
 
-def speed(harness: SamplerHarness, pictures: int) -> list[Figure]:
+def speed(harness: SamplerHarness, images: int) -> list[Figure]:
     """One step, text to pixels, by the generator of a show; and two prompts in one image, their states given.
 
     Medians of so many images each.
@@ -40,7 +40,7 @@ def speed(harness: SamplerHarness, pictures: int) -> list[Figure]:
 
     halves = [(engine.encode(text), 0.5) for text in ("a galaxy", "an ocean")]
     noise, scalars = harness.moment(0, 0.0, 0.5)
-    whole, both = _seconds(from_text, pictures), _seconds(lambda _: harness.grow(halves, scalars, noise), pictures)
+    whole, both = _seconds(from_text, images), _seconds(lambda _: harness.grow(halves, scalars, noise), images)
     fast = getattr(harness.accelerator, "precision", "f32") == "bf16"
     size = "{}x{}".format(*harness.size)
     note = f"{harness.accelerator.name}{' bf16' if fast else ''}, {size}, p95 {1000 * np.percentile(whole, 95):.0f} ms"

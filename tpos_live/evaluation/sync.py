@@ -1,6 +1,6 @@
 """Does an image follow its sound? Correlation against chance, and AV-Align as published.
 
-The sound's side is librosa's onset strength and onset detection: an ear that is not ours.
+The sound's side is librosa's onset strength and onset detection: a detector that is not ours.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ MAX_LAG = 0.5
 """Seconds that the image may lead or trail the sound."""
 SHIFTS = 1000
 SECONDS = 4.0
-"""Shortest video that can be judged."""
+"""Shortest video that can be measured."""
 _HOP = 0.01
 _RATE = 22_050
 
 
 class SyncError(Exception):
-    """A video cannot be judged: one line that says why and what to do."""
+    """A video cannot be measured: one line that says why and what to do."""
 
 
 @dataclass(frozen=True)

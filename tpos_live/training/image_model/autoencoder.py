@@ -30,14 +30,14 @@ CROP = 8
 """Positions of a training crop; the net is convolutional, so crops teach as well as images do."""
 
 
-def build(pictures: torch.Tensor) -> Any:
+def build(images: torch.Tensor) -> Any:
     """The autoencoder with its matrix in place, the decoder's network untrained and silent.
 
-    pictures: uint8 [n, 3, h, w], of which the principal components are taken; in float32 on the CPU.
+    images: uint8 [n, 3, h, w], of which the principal components are taken; in float32 on the CPU.
     """
     vae = AutoencoderPixelShuffle(deblocking=DEBLOCKING)
     patch, channels = vae.config.downscale, vae.config.latent_channels
-    patches = F.pixel_unshuffle(pictures.cpu().float() / 127.5 - 1, patch).permute(0, 2, 3, 1).flatten(0, 2)
+    patches = F.pixel_unshuffle(images.cpu().float() / 127.5 - 1, patch).permute(0, 2, 3, 1).flatten(0, 2)
     mean = patches.mean(0)
     covariance = (patches - mean).T @ (patches - mean) / len(patches)
     power, axes = torch.linalg.eigh(covariance.double())
@@ -63,19 +63,19 @@ def build(pictures: torch.Tensor) -> Any:
 def channel_weights(vae: Any) -> torch.Tensor:
     """How much an error of each latent channel counts, [channels, 1, 1], one in the mean.
 
-    By what the channel adds to a picture: its pixels' spread. Counted alike, the finest detail would weigh as much as
+    By what the channel adds to an image: its pixels' spread. Counted alike, the finest detail would weigh as much as
     the mean colour; counted by power, it would not weigh at all.
     """
     size = vae.decoder.matrix.weight.detach().flatten(1).norm(dim=0)
     return (size / size.mean()).view(-1, 1, 1)
 
 
-def edges(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def edges(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Differences to the neighbour below and to the right."""
-    return picture.diff(dim=-2), picture.diff(dim=-1)
+    return image.diff(dim=-2), image.diff(dim=-1)
 
 
-def picture_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
+def image_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
     """Mean absolute error of pixels, of their edges at two scales and of means over 4 by 4 pixels.
 
     Edges make blur cost more than a shade does, the means make a lost colour cost.
@@ -88,19 +88,19 @@ def picture_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
     return loss + F.l1_loss(have, want)
 
 
-def steps_by_phase(picture: torch.Tensor, patch: int = 16) -> torch.Tensor:
+def steps_by_phase(image: torch.Tensor, patch: int = 16) -> torch.Tensor:
     """Mean size of the steps across each column and row of the patches, [2, patch].
 
     A step goes beyond the slopes beside it, and is averaged along SEGMENT pixels of its line. Entry 0 is the border of
-    two patches; in a picture without a grid all are alike. picture: [batch, 3, h, w].
+    two patches; in an image without a grid all are alike. image: [batch, 3, h, w].
     """
     found = []
     for dim, along in ((3, (SEGMENT, 1)), (2, (1, SEGMENT))):
-        slope = picture.diff(dim=dim)
+        slope = image.diff(dim=dim)
         count = slope.shape[dim] - 2
         step = slope.narrow(dim, 1, count) - 0.5 * (slope.narrow(dim, 0, count) + slope.narrow(dim, 2, count))
         size = F.avg_pool2d(step, along).abs().mean([n for n in range(4) if n != dim])
-        phase = (torch.arange(count, device=picture.device) + 2) % patch
+        phase = (torch.arange(count, device=image.device) + 2) % patch
         found.append(torch.stack([size[phase == n].mean() for n in range(patch)]))
     return torch.stack(found)
 
@@ -122,7 +122,7 @@ def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: int = 16) -> tuple[Any, float]:
     """Make and train; returns the autoencoder and the mean PSNR of the last images in dB."""
     torch.manual_seed(seed)
-    pictures = torch.empty(KEPT, 3, 256, 256, dtype=torch.uint8, device=device)
+    images = torch.empty(KEPT, 3, 256, 256, dtype=torch.uint8, device=device)
     quality, steps, filled, first = 0.0, 0, 0, FIRST if minutes >= 1 else 8
     side = 16 * CROP
     begin = time.monotonic()
@@ -134,9 +134,9 @@ def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: in
 
         def keep(new: Rendered) -> None:
             nonlocal filled
-            at = torch.arange(filled, filled + len(new.picture), device=device) % KEPT
-            pictures[at] = new.picture
-            filled += len(new.picture)
+            at = torch.arange(filled, filled + len(new.image), device=device) % KEPT
+            images[at] = new.image
+            filled += len(new.image)
 
         def collect() -> None:
             while process is None and filled < KEPT:
@@ -145,7 +145,7 @@ def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: in
                 keep(new[1])
 
         collect()
-        vae = build(pictures[: min(filled, KEPT)]).to(device)
+        vae = build(images[: min(filled, KEPT)]).to(device)
         vae.train().to(memory_format=torch.channels_last)
         decoder = list(vae.decoder.parameters())
         optimizer = torch.optim.AdamW(decoder, lr=RATE, weight_decay=0.0, betas=(0.9, 0.98), fused=True)
@@ -157,13 +157,13 @@ def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: in
             crops = []
             for index in torch.randint(min(filled, KEPT), (batch,)).tolist():
                 top, aside = (16 * place for place in torch.randint(16 - CROP + 1, (2,)).tolist())
-                crops.append(pictures[index, :, top : top + side, aside : aside + side])
+                crops.append(images[index, :, top : top + side, aside : aside + side])
             want = torch.stack(crops).to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
                 latents = vae.encode(want * 2 - 1)
             with torch.autocast(device.type, torch.bfloat16):
                 have = decode(vae, latents + JITTER * torch.randn_like(latents)).float()
-            loss = picture_loss(have, want)
+            loss = image_loss(have, want)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(decoder, 1.0)
@@ -172,9 +172,7 @@ def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: in
             quality = psnr if steps == 0 else quality + 0.02 * (psnr - quality)
             steps += 1
             bar.n = min(bar.total, int(spent))
-            bar.set_postfix(
-                psnr=f"{quality:.2f}", loss=f"{loss.item():.4f}", steps=steps, pictures=filled, refresh=False
-            )
+            bar.set_postfix(psnr=f"{quality:.2f}", loss=f"{loss.item():.4f}", steps=steps, images=filled, refresh=False)
             bar.update(0)
     vae.eval()
     return vae, quality

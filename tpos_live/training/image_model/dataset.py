@@ -63,10 +63,10 @@ class Words:
 
 @dataclass
 class Rendered:
-    """Images that were just made. noise: half [n, 8, 2h, 2w]; picture: uint8 [n, 3, 16h, 16w]; both on one device."""
+    """Images that were just made. noise: half [n, 8, 2h, 2w]; image: uint8 [n, 3, 16h, 16w]; both on one device."""
 
     noise: torch.Tensor
-    picture: torch.Tensor
+    image: torch.Tensor
     recipes: list[Recipe]
 
 
@@ -88,8 +88,8 @@ class Renderer:
         recipes = [draw(self._rng, self.families) for _ in range(count)]
         shape = (count, LATENT_CHANNELS // PACKING**2, *self.cells)
         noise = torch.randn(shape, generator=self._noise_rng, device=self.device).half()
-        picture = render(noise[:, :FIELDS].float(), recipes)
-        return Rendered(noise, (picture * 255 + 0.5).to(torch.uint8), recipes)
+        image = render(noise[:, :FIELDS].float(), recipes)
+        return Rendered(noise, (image * 255 + 0.5).to(torch.uint8), recipes)
 
 
 def _render_on(sink: Any, renderers: list[tuple[float, Renderer]], count: int, seed: int, parent: int) -> None:
@@ -104,7 +104,7 @@ def _render_on(sink: Any, renderers: list[tuple[float, Renderer]], count: int, s
     while True:
         index = choice.choices(range(len(made)), shares)[0]
         new = made[index].make(count)
-        sink.put((index, new.noise.numpy(), new.picture.numpy(), new.recipes))
+        sink.put((index, new.noise.numpy(), new.image.numpy(), new.recipes))
 
 
 class RenderProcess:
@@ -133,8 +133,8 @@ class RenderProcess:
         """
         while True:
             try:
-                index, noise, picture, recipes = self._queue.get(timeout=2.0) if wait else self._queue.get_nowait()
-                return index, Rendered(torch.from_numpy(noise), torch.from_numpy(picture), recipes)
+                index, noise, image, recipes = self._queue.get(timeout=2.0) if wait else self._queue.get_nowait()
+                return index, Rendered(torch.from_numpy(noise), torch.from_numpy(image), recipes)
             except queue.Empty:
                 if not self._process.is_alive():
                     raise RuntimeError(f"the rendering process ended (exit {self._process.exitcode})") from None
@@ -144,12 +144,12 @@ class RenderProcess:
 
 @dataclass
 class Batch:
-    """noise, latents [batch, 32, h, w], the noise as the UNet takes it; picture [batch, 3, 16h, 16w] in [0, 1]; tokens
+    """noise, latents [batch, 32, h, w], the noise as the UNet takes it; image [batch, 3, 16h, 16w] in [0, 1]; tokens
     [batch, LAYOUT.rows, DIM]."""
 
     noise: torch.Tensor
     latents: torch.Tensor
-    picture: torch.Tensor
+    image: torch.Tensor
     tokens: torch.Tensor
 
 
@@ -165,7 +165,7 @@ class Pool:
         half = {"dtype": torch.float16, "device": self.device}
         self.noise = torch.empty(capacity, LATENT_CHANNELS // PACKING**2, rows, columns, **half)  # type: ignore[arg-type]
         self.latents = torch.empty(capacity, vae.config.latent_channels, h, w, **half)  # type: ignore[arg-type]
-        self.picture = torch.empty(capacity, 3, 8 * rows, 8 * columns, dtype=torch.uint8, device=self.device)
+        self.image = torch.empty(capacity, 3, 8 * rows, 8 * columns, dtype=torch.uint8, device=self.device)
         self.tokens = torch.empty(capacity, LAYOUT.rows, DIM, **half)  # type: ignore[arg-type]
         self.filled, self.next = 0, 0
         self.added = self.served = 0
@@ -174,13 +174,13 @@ class Pool:
     @torch.no_grad()
     def add(self, new: Rendered) -> None:
         """Take new images in place of the oldest."""
-        picture = new.picture.to(self.device)
+        image = new.image.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            wanted = (picture.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+            wanted = (image.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
             latents = self.vae.encode(wanted).half()
         count = len(new.recipes)
         at = torch.arange(self.next, self.next + count, device=self.device) % self.capacity
-        self.noise[at], self.latents[at], self.picture[at] = new.noise.to(self.device), latents, picture
+        self.noise[at], self.latents[at], self.image[at] = new.noise.to(self.device), latents, image
         self.tokens[at] = self.words.tokens(new.recipes).half()
         self.next = (self.next + count) % self.capacity
         self.filled = min(self.capacity, self.filled + count)
@@ -191,4 +191,4 @@ class Pool:
         at = torch.randint(self.filled, (count,), generator=self._rng, device=self.device)
         self.served += count
         noise = torch.nn.functional.pixel_unshuffle(self.noise[at].float(), PACKING)
-        return Batch(noise, self.latents[at].float(), self.picture[at].float() / 255, self.tokens[at].float())
+        return Batch(noise, self.latents[at].float(), self.image[at].float() / 255, self.tokens[at].float())

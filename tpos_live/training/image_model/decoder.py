@@ -53,18 +53,18 @@ def make_pairs(
     words = Words(encoder, AutoTokenizer.from_pretrained(run / "tokenizer"))
     renderer, end = Renderer(CELLS, seed, families), time.monotonic() + seconds
     drawn: list[torch.Tensor] = []
-    own, pictures, two = [], [], []
+    own, images, two = [], [], []
     while time.monotonic() < end or not drawn:
         made = renderer.make(8)
         noise = torch.nn.functional.pixel_unshuffle(made.noise.float(), PACKING)
         with torch.autocast("cpu", torch.bfloat16):
             drawn.append(one_step(unet, noise, torch.full((8,), T_MAX), words.tokens(made.recipes)).half())
-        own.append(vae.encode(made.picture.float() / 127.5 - 1).half())
-        pictures.append(made.picture)
+        own.append(vae.encode(made.image.float() / 127.5 - 1).half())
+        images.append(made.image)
         two += [float(len(recipe.texts) > 1) for recipe in made.recipes]
     both = torch.tensor(two)
     often = both / both.sum().clamp(min=1) + (1 - both) / (1 - both).sum().clamp(min=1)
-    return torch.cat(drawn), torch.cat(own), torch.cat(pictures), often
+    return torch.cat(drawn), torch.cat(own), torch.cat(images), often
 
 
 def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
@@ -75,7 +75,7 @@ def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
         begin_from(engine, run)
         vae = AutoencoderPixelShuffle.from_pretrained(run / "vae", deblocking=autoencoder.DEBLOCKING).float()
         families = read_families(engine).trained
-        drawn, own, pictures, often = make_pairs(run, families, vae, 60 * minutes * MAKING, seed)
+        drawn, own, images, often = make_pairs(run, families, vae, 60 * minutes * MAKING, seed)
     before = {name: value.clone() for name, value in vae.state_dict().items()}
     vae.train().encoder.requires_grad_(False)
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), lr=RATE, weight_decay=0.0, betas=(0.9, 0.98))
@@ -88,10 +88,10 @@ def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
         if torch.rand(()) < OWN:
             latents = own[at].float()
             latents += autoencoder.JITTER * torch.randn_like(latents)
-        render = pictures[at].float() / 255
+        render = images[at].float() / 255
         with torch.autocast("cpu", torch.bfloat16):
             image = autoencoder.decode(vae, latents).float()
-        loss = autoencoder.picture_loss(image, render) + autoencoder.GRID * autoencoder.grid_loss(image, render)
+        loss = autoencoder.image_loss(image, render) + autoencoder.GRID * autoencoder.grid_loss(image, render)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)
@@ -103,7 +103,7 @@ def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
         tidy(fresh / "config.json")
         for path in fresh.iterdir():
             path.chmod(0o644)
-    print(f"{steps} steps on {len(drawn)} images; the last error of a picture {loss.item():.4f}")
+    print(f"{steps} steps on {len(drawn)} images; the last error of an image {loss.item():.4f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is in an image, and the picture: a recipe is drawn at random, rendered, and told in words.
+"""What is in an image, and the image itself: a recipe is drawn at random, rendered, and told in words.
 
 A recipe and the noise decide every pixel. Words give family, style, colour and mood; scalars give
 what averages of the noise cannot; audio tokens add a mood or a second family with a weight.
@@ -138,9 +138,9 @@ def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
                 continue
             mask = share_mask(fields, recipe.share)[at]
             light[i] += full[at] * (1 - mask if at < len(first) else mask)
-    picture = film(apply_mood(light, _moods(recipes, device)))
+    image = film(apply_mood(light, _moods(recipes, device)))
     for style in STYLES[1:]:
         rows = [i for i, recipe in enumerate(recipes) if recipe.style == style]
         if rows:
-            picture[rows] = apply_style(picture[rows], style)
-    return picture.clamp(0, 1)
+            image[rows] = apply_style(image[rows], style)
+    return image.clamp(0, 1)

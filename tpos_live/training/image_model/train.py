@@ -159,7 +159,7 @@ class Trainer:
                 for name, value in seen.items():
                     shown[name] += (0.02 * self.plan.told if shown[name] else 1.0) * (float(value) - shown[name])
                 bar.n = min(bar.total, round(self.state.spent - before))
-                facts = {"steps": self.state.steps, "pictures": sum(pool.added for pool in self.pools)}
+                facts = {"steps": self.state.steps, "images": sum(pool.added for pool in self.pools)}
                 bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | facts, refresh=False)
                 bar.update(0)
                 if time.monotonic() - saved > self.plan.save and self.acc.is_main_process:
@@ -208,8 +208,8 @@ class Trainer:
             seen = {"latent": error.detach()}
             if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
                 rows = count if joint else max(1, count // 3)
-                drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.picture[:rows]
-                pixel = autoencoder.picture_loss(drawn, render)
+                drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.image[:rows]
+                pixel = autoencoder.image_loss(drawn, render)
                 seen["pixel"] = pixel.detach()
                 pixel = 2.0 * (pixel + autoencoder.GRID * autoencoder.grid_loss(drawn, render))
                 if part > 1 - plan.adversarial:
