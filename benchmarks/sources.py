@@ -2,9 +2,9 @@
 [--rounds 7] [--times 20]
 
 Draws frames as fast as the engine can, in turns of --seconds without a source, with a still, with a clip (1280x720, 25
-pictures a second), with a camera of as many (made by FFmpeg), and with a masked clip; prints the median frame rate of
-each and its ratio to none. Then changes the source --times times and prints the worst frame of the next second over the
-median, one JSON line in all.
+pictures a second), with a camera of as many (made by FFmpeg), with a masked clip, and with the prompt's scene drawn
+live; prints the median frame rate of each and its ratio to none. Then changes the source --times times and prints the
+worst frame of the next second over the median, one JSON line in all.
 """
 
 from __future__ import annotations
@@ -82,14 +82,16 @@ def main() -> None:
             next(container.decode(video=0)).to_image().save(still)
         improve(pipeline)
         kinds = {"none": ("none", "off"), "still": (str(still), "off"), "clip": (str(clip), "off"),
-                 "camera": (CAMERA, "off"), "masked clip": (str(clip), "luma")}  # fmt: skip
-        frames, rates = Frames(pipeline, store), {kind: [] for kind in kinds}
+                 "camera": (CAMERA, "off"), "masked clip": (str(clip), "luma"),
+                 "scene": ("scene:prompt", "off")}  # fmt: skip
+        frames, rates, lines = Frames(pipeline, store), {kind: [] for kind in kinds}, dict[str, str]()
         for _ in range(given.rounds):
             for kind, (source, mask) in kinds.items():
                 store.set("source", source)
                 store.set("source.mask", mask)
                 frames.rate(1.0)
                 rates[kind].append(frames.rate(given.seconds))
+                lines[kind] = pipeline.source.line
         store.set("source.mask", "off")
         worst, late = [], []
         store.set("source", str(still))
@@ -107,7 +109,7 @@ def main() -> None:
         median = {kind: statistics.median(found) for kind, found in rates.items() if found}
         found = {"engine": pipeline.engine.name, "size": pipeline.generator.size, "cpu": processor(),
                  "backend": pipeline.generator.backend.name,
-                 "fps": {kind: round(value, 1) for kind, value in median.items()},
+                 "status": lines, "fps": {kind: round(value, 1) for kind, value in median.items()},
                  "ratio": {kind: round(value / median["none"], 3) for kind, value in median.items()},
                  "change_worst": round(max(worst), 2), "change_median": round(statistics.median(worst), 2),
                  "longest_after_ms": round(statistics.median(late))}  # fmt: skip
