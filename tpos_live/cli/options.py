@@ -64,6 +64,7 @@ IMAGE = [
     click.option("--size", "engine_size", metavar="SIZE", callback=checked(parse_size), help="256 or 512x288."),
     click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which image of a prompt."),
     click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
+    click.option("--nice", "engine_nice", type=click.IntRange(0, 19), help="Lower priority beside a sound program."),
     click.option("--stream-batch", "engine_stream_batch", is_flag=True, default=None, help="2 to 4 steps in flight."),
     click.option(
         "--residual-guidance", "engine_residual_guidance", is_flag=True, default=None, help="Guidance at no cost."

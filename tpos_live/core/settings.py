@@ -50,6 +50,7 @@ class EngineSettings(_Section):
         "auto", description='what OpenVINO runs on: "CPU", "GPU", "NPU"; "auto" = the fastest, measured once'
     )
     threads: int = Field(0, ge=0, le=256, description="CPU threads of the engine; 0 = one for each core")
+    nice: int = Field(0, ge=0, le=19, description="niceness of engine and encoders beside other programs; Linux")
     stream_batch: bool = Field(False, description="2 to 4 steps: more frames per second, each shown 1 to 3 later")
     residual_guidance: bool = Field(False, description="guidance without cost, for every engine")
     fps_cap: float = Field(0.0, ge=0, le=1000, description="limit of engine frames per second; 0 = no limit")

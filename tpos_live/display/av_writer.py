@@ -11,6 +11,7 @@ import numpy as np
 
 from tpos_live.audio.source import RATE
 from tpos_live.core.errors import reason
+from tpos_live.core.niceness import use_heavy_nice
 from tpos_live.display.errors import DisplayError
 
 AAC_FRAME = 1024
@@ -74,6 +75,7 @@ class AvWriter(ABC):
         except ImportError as error:
             raise DisplayError("video needs PyAV: pip install av") from error
         self._av = av
+        use_heavy_nice()  # before the encoder starts its threads, which inherit it
         return self
 
     @abstractmethod

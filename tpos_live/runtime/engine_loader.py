@@ -12,6 +12,7 @@ from tpos_live.core.errors import EngineError, EngineHungError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.messages import NOTICE
+from tpos_live.core.niceness import use_heavy_nice
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import Rate
@@ -91,6 +92,7 @@ class EngineLoader:
         return min(self._busy.at(time.perf_counter(), self.renderer.busy if self.renderer else 0.0), 1.0)
 
     def _load(self) -> None:
+        use_heavy_nice()  # what it starts inherits it: the render thread, the threads of the libraries
         try:
             self._status_registry.update(engine=self._settings.engine.name)
             from tpos_live.runtime.pipeline import Pipeline

@@ -24,6 +24,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.looks import Show
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.niceness import set_heavy_nice
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.paths import state_dir
 from tpos_live.core.setting_values import parse_address, parse_screen, parse_size
@@ -132,6 +133,7 @@ class LiveSession:
         # The audio threads must not wait 5 ms, Python's default, for the interpreter.
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(0.001)
+        set_heavy_nice(settings.engine.nice)
         try:
             stack.enter_context(self.status_registry)
             stack.enter_context(self.performance)

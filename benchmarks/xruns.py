@@ -1,0 +1,115 @@
+"""Counts the underruns of a sound program with a small buffer beside a show.
+
+    python benchmarks/xruns.py --minutes 10 --nice 0 10
+
+Starts a PulseAudio server with a null sink and a display of its own (the tests' fakes). A client plays silence with a
+buffer of `--buffer` ms, first without a show, then beside one for each value of `--nice` (niceness of the show's heavy
+threads). Prints a JSON line each. `--threads` leaves cores to others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from fakes.fake_mic import fake_microphone
+from fakes.xvfb import one_screen
+
+from tpos_live.audio.demo import DEMO
+
+SINK = "tpos"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0, help="for each value")
+    parser.add_argument("--nice", type=int, nargs="+", default=[0, 10])
+    parser.add_argument("--buffer", type=int, default=5, help="of the client, ms")
+    parser.add_argument("--threads", type=int, default=0, help="of the engine, 0 = all")
+    parser.add_argument("--warm", type=float, default=60.0, help="seconds before counting: the engine is prepared")
+    options = parser.parse_args()
+    with fake_microphone(), one_screen() as display, tempfile.TemporaryDirectory() as folder:
+        report(options, "none", count_underruns(options.buffer, 60 * options.minutes), 0.0)
+        for nice in options.nice:
+            with show(display, nice, options.threads, Path(folder)) as process:
+                time.sleep(options.warm)
+                before = sum(process.cpu_times()[:2])
+                underruns = count_underruns(options.buffer, 60 * options.minutes)
+                report(options, f"nice {nice}", underruns, sum(process.cpu_times()[:2]) - before)
+
+
+@contextmanager
+def show(display: str, nice: int, threads: int, folder: Path) -> Iterator[psutil.Popen]:
+    command = [
+        sys.executable,
+        "-m",
+        "tpos_live",
+        "--audio",
+        str(DEMO),
+        "--loop",
+        "--mute",
+        "--no-web",
+        "--osc-port",
+        "0",
+    ]
+    command += ["--seed", "7", "--nice", str(nice), "--threads", str(threads)]
+    environment = {**os.environ, "DISPLAY": display, "TPOS_LIVE_STATE": str(folder)}
+    process = psutil.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def count_underruns(buffer: int, seconds: float) -> int:
+    """Of a client that plays silence."""
+    command = ["pacat", "--playback", "--raw", "-v", f"--device={SINK}", f"--latency-msec={buffer}", "/dev/zero"]
+    client = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    found: list[str] = []
+
+    def read() -> None:
+        assert client.stderr is not None
+        for line in client.stderr:
+            found.extend(["x"] * line.lower().count("underrun"))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    time.sleep(seconds)
+    if client.poll() is not None:
+        raise SystemExit("the client has ended by itself")
+    client.terminate()
+    reader.join(10.0)
+    client.wait(10.0)
+    return len(found)
+
+
+def report(options: argparse.Namespace, beside: str, underruns: int, used: float) -> None:
+    result = {
+        "kind": "xruns",
+        "show": beside,
+        "minutes": options.minutes,
+        "buffer_ms": options.buffer,
+        "threads": options.threads,
+        "underruns": underruns,
+        "show_cpu_s": round(used, 1),
+        "cores": psutil.cpu_count(),
+    }
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()

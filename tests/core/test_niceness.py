@@ -1,0 +1,53 @@
+"""Heavy threads are nicer than the others, and what they start is, too."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tpos_live.core.niceness import set_heavy_nice, use_heavy_nice
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have their own priorities on Linux")
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    set_heavy_nice(0)
+
+
+def mine() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def on_thread(work: Callable[[], object]) -> list[object]:
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join()
+    return found
+
+
+def test_a_heavy_thread_and_those_that_it_starts_are_nicer_and_no_other() -> None:
+    before = mine()
+    set_heavy_nice(7)
+    assert on_thread(lambda: (use_heavy_nice(), mine(), on_thread(mine))[1:]) == [(max(7, before), [max(7, before)])]
+    assert mine() == before and on_thread(mine) == [before]
+
+
+def test_zero_changes_nothing_and_no_thread_is_raised() -> None:
+    before = mine()
+    assert on_thread(lambda: (use_heavy_nice(), mine())[1]) == [before]
+
+    def twice() -> int:
+        set_heavy_nice(12)
+        use_heavy_nice()
+        set_heavy_nice(3)
+        use_heavy_nice()
+        return mine()
+
+    assert on_thread(twice) == [max(12, before)]
