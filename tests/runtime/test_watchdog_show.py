@@ -32,7 +32,8 @@ LOOK = {"seed": 7, "prompt": "a bright sunrise"}
 @contextmanager
 def show(folder: Path, *arguments: str, display: str = "") -> Iterator[psutil.Popen]:
     command = [sys.executable, "-m", "tpos_live", "--watchdog", "--audio", str(DEMO), "--loop", "--mute", "--no-web"]
-    command += ["--osc-port", "0", "--size", "128", "--seed", "7", "--prompt", "a bright sunrise", *arguments]
+    command += ["--osc-port", "0", "--size", "128", "--seed", "7", "--prompt", "a bright sunrise"]
+    command += ["--accelerator", "eager", *arguments]  # nothing is converted beside what is measured
     environment = {**os.environ, "TPOS_LIVE_STATE": str(folder / "state"), "DISPLAY": display}
     process = psutil.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
     try:
