@@ -223,3 +223,15 @@ def test_values_of_every_kind_are_read_and_nested_ones_end() -> None:
             amf.decode(nested)
     with pytest.raises(ValueError, match="cut off"):
         amf.decode(b"\x0a\xff\xff\xff\xff" + bytes(9))
+
+
+def test_a_reason_to_end_is_not_lost_to_the_closed_connection() -> None:
+    """It may come between a look for it and the next piece, which is then an error of the connection."""
+    begin = b"FLV\1\5\0\0\0\x09" + bytes(4) + flv_tag(DATA, amf.encode("onMetaData"), 0)
+    for _ in range(15):
+        with RtmpServer("ending") as server, pytest.raises(ValueError, match="refuses the stream"):
+            connection = RtmpConnection(server.url)
+            with contextlib.closing(connection):
+                connection.write(begin)
+                for n in range(100_000):
+                    connection.write(flv_tag(VIDEO, bytes(9000), n))

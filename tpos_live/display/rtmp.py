@@ -79,6 +79,13 @@ class RtmpConnection:
     def write(self, data: bytes) -> None:
         """FLV, in pieces of any length."""
         self._look()
+        try:
+            self._write(data)
+        except ConnectionError:
+            self._look()  # why, if the server has said so before it closed
+            raise
+
+    def _write(self, data: bytes) -> None:
         self._data += data
         if not self._begun:
             if len(self._data) < _HEADER:
