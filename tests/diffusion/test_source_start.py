@@ -133,6 +133,42 @@ def test_a_mask_that_stays_is_converted_once_and_another_one_again(flow: Engine)
     assert np.array_equal(mixed(255 - half), 255 - half)
 
 
+def test_a_source_laid_over_costs_no_second_pass_and_leaves_the_outside_as_it_is(
+    ember: FrameGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = np.zeros((192, 320), np.uint8)
+    mask[40:150, 80:240] = 255
+    inside, source = mask > 0, SourceImage(shapes(320, 192), mask)
+    over = {"source.mask.over": True}
+    text = draw(ember, 0.5, None)
+    passes, real = [], ember.backend.predict
+    monkeypatch.setattr(ember.backend, "predict", lambda *given, **named: passes.append(1) or real(*given, **named))
+    laid, count = draw(ember, 0.5, source, **over), len(passes)
+    drawn = draw(ember, 0.5, source)
+    assert count == 1 and len(passes) == 3
+    assert np.array_equal(laid[~inside], text[~inside])
+    mean = (text[inside].astype(float) + source.pixels[inside]) / 2
+    assert np.abs(laid[inside] - mean).max() <= 1 and not np.array_equal(laid, drawn)
+    assert np.array_equal(draw(ember, 1.0, source, **over)[inside], source.pixels[inside])
+    assert np.array_equal(draw(ember, float("nan"), source, **over), text)
+
+
+def test_a_source_laid_over_in_latents_leaves_the_outside_as_it_is(ember: FrameGenerator) -> None:
+    """As keyframes and a card do, whose pixels are not at hand."""
+    mask = np.zeros((192, 320), np.uint8)
+    mask[:, :160] = 255
+    rows = torch.zeros(ember.prompt_length, ember.engine.token_dim)
+
+    def latent(amount: float, image: SourceImage | None) -> torch.Tensor:
+        params = FrameParams(time=1.0, noise_position=1.3, source_amount=amount)
+        snapshot = ParameterStore({"source.mask.over": True}).snapshot()
+        return ember.sample(FrameRequest(params, Conditioning(rows), snapshot, image)).latent.clone()
+
+    text, over = latent(0.0, None), latent(1.0, SourceImage(shapes(320, 192), mask))
+    half = text.shape[3] // 2
+    assert torch.equal(over[..., half:], text[..., half:]) and not torch.allclose(over[..., :half], text[..., :half])
+
+
 @pytest.mark.parametrize("size", [(64, 64), (40, 30), (333, 20), (1, 1)])
 def test_a_mask_keeps_the_source_inside_and_the_text_outside(flow: Engine, size: tuple[int, int]) -> None:
     generator = FrameGenerator(flow, (64, 64), "eager", AT_ONCE)

@@ -209,6 +209,8 @@ def _source() -> Iterator[Parameter]:
     yield Parameter("source.edges", _C, "black", text, choices=("black", "blurred"))
     text = "where the source counts: everywhere, where it is opaque, where it is bright, or where a file says so"
     yield Parameter("source.mask", _C, "off", text, choices=("off", "alpha", "luma", "file"))
+    text = "lay a masked source over the drawn image, in one pass of the UNet, instead of drawing on it in two"
+    yield Parameter("source.mask.over", _B, False, text)
     text = "picture for the mask file: the source counts where it is bright, or opaque if it has see-through places"
     yield Parameter("source.mask.file", _T, "", text)
 

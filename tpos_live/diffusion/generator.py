@@ -105,21 +105,19 @@ class FrameGenerator:
         self._sampler: Sampler = self._eager
         self.stream_batch: StreamBatchSampler | None = None
         self.keep_in_flight(options.stream_batch)
-        self.on_card = device.type == "cuda"
-        """Whether a card draws, and Python has time meanwhile."""
+        self.on_card = device.type == "cuda"  # and Python has time while that draws
         self._pool = FramePool(self.size, self.on_card)
         self._index = 0
         self._batch_reason = ""
 
     @torch.inference_mode()
     def generate(self, request: FrameRequest, meanwhile: Callable[[], object] | None = None) -> Frame:
-        """Generate the frame of one moment.
+        """Generate the frame of one moment. Its pixels stay untouched for at least three more frames.
 
         meanwhile: called once the card has all its work, and not at all where there is none.
-        The frame's pixels stay untouched for at least three more frames.
         """
         timer = self._timer
-        sampler, sample, source = self._draw(request)
+        sampler, sample, source = self._draw(request, self.on_card)
         pixels = self._pool.pixels(self._index)
         timer.enter(DECODE)
         sampler.send(pixels)
@@ -129,7 +127,7 @@ class FrameGenerator:
                 meanwhile()
         sampler.fetch(pixels)
         if source is not None and not self.on_card:
-            self._source.mix_pixels(pixels, source, request.params.source_amount)
+            self._source.mix_pixels(pixels, source, request.params.source_amount, request.laid_over)
         done = timer.end()
         self._index += 1
         return Frame.of(pixels, self._index - 1, sample.params, done, self.engine.metadata.detail)
@@ -137,31 +135,35 @@ class FrameGenerator:
     @torch.inference_mode()
     def sample(self, request: FrameRequest) -> Sample:
         """The latent of one moment, which somebody else decodes; valid until the next call. Without a card."""
-        _, sample, _ = self._draw(request)
+        _, sample, _ = self._draw(request, True)
         self._timer.end()
         self._index += 1
         return sample
 
-    def _draw(self, request: FrameRequest) -> tuple[Sampler, Sample, SourceImage | None]:
-        """A finished latent, the sampler that has it, and the image that it was drawn from, if any."""
+    def _draw(self, request: FrameRequest, in_latents: bool) -> tuple[Sampler, Sample, SourceImage | None]:
+        """A finished latent, its sampler and its image, if any. in_latents: lay a source over here, not in pixels."""
         timer, params = self._timer, request.params
         timer.begin()
         self._follow_loras(params)
         # Frames in flight are one mixture instead of regions: the masks of one would lie over the other.
         inputs, conditioning = self._inputs.of(request, share_frame=self.stream_batch is None)
         timer.enter(ENCODE)
-        source = self._source.latent(request.source, params.source_amount)
+        encoded = None if request.laid_over and not in_latents else request.source
+        source = self._source.latent(encoded, params.source_amount)
         timer.enter(HOST)
         if source is None or self._source.masked:
             inputs = self._from_last(inputs, conditioning)
         timer.enter(UNET)
         if source is None:
             sampler, sample = self._sample(inputs)
+        elif request.laid_over:
+            sampler, sample = self._sampler, self._drawn(inputs)
+            self._source.lay_over(sample.latent, source, params.source_amount)
         else:
             sampler, sample = self._sample_source(inputs, conditioning, source)
         timer.enter(HOST)
         self._keep(sample)
-        return sampler, sample, None if source is None else request.source
+        return sampler, sample, request.source if source is not None or request.laid_over else None
 
     @property
     def times(self) -> StageTimes:
@@ -243,8 +245,7 @@ class FrameGenerator:
     def _sample_source(
         self, inputs: SamplerInputs, conditioning: FrameConditioning, source: torch.Tensor
     ) -> tuple[Sampler, Sample]:
-        """The latent drawn from the source's, and the sampler that has it; where the source is masked, of the inputs as
-        they are: a second pass of the UNet."""
+        """The latent drawn from the source's; where that is masked, of the inputs too: a second pass of the UNet."""
         if self.stream_batch is not None:
             self.stream_batch.reset()
         text = self._drawn(inputs).latent.clone() if self._source.masked else None

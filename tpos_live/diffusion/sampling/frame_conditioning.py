@@ -35,6 +35,11 @@ class FrameRequest:
     def seed(self) -> int:
         return int(self.snapshot["seed"])
 
+    @property
+    def laid_over(self) -> bool:
+        """Whether a masked source is laid over what is drawn of the text, in one pass of the UNet."""
+        return self.source is not None and self.source.mask is not None and bool(self.snapshot["source.mask.over"])
+
 
 @dataclass(frozen=True)
 class FrameConditioning:

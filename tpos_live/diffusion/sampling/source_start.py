@@ -76,10 +76,16 @@ class SourceStart:
         assert self._mask is not None
         drawn.copy_(torch.lerp(text, drawn, self._mask))
 
-    def mix_pixels(self, pixels: np.ndarray, image: SourceImage, amount: float) -> None:
-        """Mix the source's own pixels into a frame, uint8 [H, W, 3], in place."""
-        share = ease((amount - MIXED) / (1 - MIXED))
-        if share <= 0:
+    def lay_over(self, drawn: torch.Tensor, source: torch.Tensor, amount: float) -> None:
+        """Fade `source` into `drawn`, both [1, C, h, w], where the source counts, in place."""
+        assert self._mask is not None
+        drawn.copy_(torch.lerp(drawn, source, self._mask * amount))
+
+    def mix_pixels(self, pixels: np.ndarray, image: SourceImage, amount: float, over: bool = False) -> None:
+        """Mix the source's own pixels into a frame, uint8 [H, W, 3], in place. over: from an amount of 0 on, because
+        nothing was drawn from the source."""
+        share = amount if over else ease((amount - MIXED) / (1 - MIXED))
+        if not share > 0:
             return
         frame = torch.from_numpy(pixels)
         source, weight = torch.from_numpy(self._fitted(image.pixels)), torch.tensor(share)
