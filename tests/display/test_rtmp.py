@@ -235,3 +235,13 @@ def test_a_reason_to_end_is_not_lost_to_the_closed_connection() -> None:
                 connection.write(begin)
                 for n in range(100_000):
                     connection.write(flv_tag(VIDEO, bytes(9000), n))
+
+
+def test_an_address_of_ipv6_stays_one_in_what_the_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.create_connection
+    with RtmpServer("good") as server:
+        port = int(server.url.split(":")[2].split("/")[0])
+        monkeypatch.setattr(socket, "create_connection", lambda _place, seconds: real(("127.0.0.1", port), seconds))
+        RtmpConnection(server.url.replace("127.0.0.1", "[::1]")).close()
+    connect = next(amf.decode(payload) for kind, payload in server.received if kind == COMMAND)
+    assert connect[2]["tcUrl"] == f"rtmp://[::1]:{port}/live"

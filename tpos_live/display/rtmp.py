@@ -70,7 +70,8 @@ class RtmpConnection:
             self._socket.settimeout(STALLED)
             self._until = time.monotonic() + OPENING
             self._shake_hands()
-            self._publish(app, key, f"{parts.scheme}://{host}:{port}/{app}")
+            shown = f"[{host}]" if ":" in host else host
+            self._publish(app, key, f"{parts.scheme}://{shown}:{port}/{app}")
             self._until = math.inf
         except BaseException:
             self._socket.close()
