@@ -191,7 +191,7 @@ def browsers(session: LiveSession, seconds: float, clients: bool) -> dict[str, f
 
 def faders(session: LiveSession, count: int) -> dict[str, float]:
     """Time from the page's message to the display frame that shows it, in milliseconds."""
-    seen: list[float] = []
+    seen: list[tuple[float, bool]] = []  # each change of the level: when, and whether down
 
     def shown() -> float:
         return session.display.shown.postfx.level if session.display.shown else 1.0
@@ -201,15 +201,19 @@ def faders(session: LiveSession, count: int) -> dict[str, float]:
     def note() -> None:
         nonlocal level
         before, level = level, shown()
-        if level != before and (not seen or time.perf_counter() - seen[-1] > 0.25):
-            seen.append(time.perf_counter())
+        if level != before:
+            seen.append((time.perf_counter(), level < before))
 
     drawn = times_of_frames(session)
     words = [sys.executable, "-c", PAGE, str(session.page.port), str(count)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as page:
         run(session, 0.45 * count + 3.0, note)
         sent = [float(line) for line in (page.stdout or ())]
-    took = [1000 * (next((t for t in seen if t > at), np.inf) - at) for at in sent]
+    # Every other move goes down: a fade that still goes on is none of the next move's.
+    took = [
+        1000 * (next((t for t, down in seen if t > at and down == (n % 2 == 0)), np.inf) - at)
+        for n, at in enumerate(sent)
+    ]
     return {
         "faders": count,
         "frame_ms": 1000 * statistics.median(b - a for a, b in pairwise(drawn)),

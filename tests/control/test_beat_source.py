@@ -10,6 +10,7 @@ import pytest
 from tpos_live.control.beat_source import BeatSource, ClockPosition
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.director.bar_clock import BarClock
 from tpos_live.features.features import Features
 
 
@@ -55,6 +56,17 @@ def test_the_order_is_link_midi_then_the_audio_and_beats_go_on() -> None:
     ]
     assert all(0 <= b.beats - a.beats <= 1 for a, b in pairwise(seen))
     assert seen[399].beats - seen[300].beats == 1 and all(0 <= one.bar_phase < 1 for one in seen)
+
+
+def test_the_directors_bars_are_those_of_the_clock_and_the_musics_again_when_it_stops() -> None:
+    """Whatever beat is found in the sound: scenes, cuts and framing change on the bars of Link or MIDI clock."""
+    source, store, bars = BeatSource((Clock("Link", 97.0, 2.0, 30.0),)), ParameterStore(), BarClock()
+    begins = [hop / 100 for hop in range(5000) if bars.step(source.step(heard(hop), hop / 100, store.snapshot()))]
+    linked = np.array([at for at in begins if 5.0 < at < 30.0])
+    bar = 4 * 60 / 97
+    assert len(linked) == 10 and (linked % bar < 0.011).all()
+    after = np.array([at for at in begins if at > 34.0])  # 120 BPM by ear, a quarter of a beat ahead
+    assert len(after) >= 7 and ((after + 0.125) % 2.0 < 0.011).all()
 
 
 @pytest.mark.parametrize(("mode", "name"), [("tap", "tap"), ("off", "audio")])
