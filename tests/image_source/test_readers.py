@@ -17,7 +17,7 @@ from PIL import Image
 
 from tpos_live.image_source.camera import Camera, address_of
 from tpos_live.image_source.clip import Clip
-from tpos_live.image_source.open import open_source
+from tpos_live.image_source.open import open_source, why_refused
 from tpos_live.image_source.pictures import Pictures
 from tpos_live.image_source.reader import Reader, SourceError
 
@@ -153,6 +153,23 @@ def test_a_camera_that_is_not_there(name: str) -> None:
     with pytest.raises(SourceError) as raised:
         open_source(name, 4.0)
     assert "check the camera" in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tcp://admin:geheim@127.0.0.1:9/geheim?token=geheim",
+        "rtsp://geheim:geheim@127.0.0.1:9/geheim",
+        "rtmp://127.0.0.1:9/live/geheim",
+        "tcp://u:geheim@no-such-host.invalid:9",
+        "https://u:geheim@127.0.0.1/geheim.mjpg",
+    ],
+)
+def test_no_line_shows_the_password_of_a_camera(name: str) -> None:
+    with pytest.raises(SourceError) as raised:
+        open_source(name, 4.0)
+    assert "geheim" not in str(raised.value)
+    assert "geheim" not in why_refused(name, "", Path("/nowhere"))
 
 
 def test_names_of_cameras(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ from functools import partial
 
 import av
 
-from tpos_live.core.errors import first_line
+from tpos_live.core.errors import reason
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.output_names import masked
 from tpos_live.image_source.reader import Reader, SourceError
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class Camera(Reader):
         """Waits for the first picture, PATIENCE at most. Raises SourceError if there is none.
 
         attempt: begins to read; None: what FFmpeg knows by this name. remedy: what to do if it cannot be opened."""
-        self.name = name if len(name) <= 40 else f"{name[:37]}..."
+        shown = masked(name)  # a camera of the network may have a password in its address
+        self.name = shown if len(shown) <= 40 else f"{shown[:37]}..."
         self._begin = attempt or partial(_FFmpegAttempt, address_of(name))
         self._clock = clock
         self._pictures: Mailbox[av.VideoFrame] = Mailbox()
@@ -135,7 +137,7 @@ class Attempt(ABC):
         try:
             self.error = self._read()
         except Exception as error:  # drivers and servers fail in many ways; the show goes on
-            self.error = first_line(error, 120)
+            self.error = reason(error, 120)  # FFmpeg's own text has the whole address in it
         finally:
             self._first.set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tpos_live.core.output_names import masked
 from tpos_live.image_source.camera import STREAMS, TEST_PICTURES, Camera
 from tpos_live.image_source.clip import Clip
 from tpos_live.image_source.ndi_source import NDI, open_ndi
@@ -20,7 +21,8 @@ Opener = Callable[[str, float], Reader]
 
 
 def _short(name: str) -> str:
-    """The end of a name, which of a path says most, for a line."""
+    """The end of a name, which of a path says most, for a line; of an address nothing that is secret."""
+    name = masked(name)
     return name if len(name) <= 60 else f"...{name[-57:]}"
 
 
