@@ -11,6 +11,7 @@ import av
 from tpos_live.conditioning.conditioning import ShownText
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.output_names import masked
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.image_source.fitting import Fitting, fitted
@@ -104,7 +105,8 @@ class OfflineSource:
             return None
         if self._player is None or self._player.name != name:
             if is_live(name):
-                raise SourceError(f"source {name}: a camera has no time of its own; render a file, or record a show")
+                remedy = "render a file, or record a show"
+                raise SourceError(f"source {masked(name)}: a camera has no time of its own; {remedy}")
             self.close()
             self._player = SourcePlayer(name, self._opener(name, float(snapshot["source.seconds"])))
         return self._player.image(Wanted(params, snapshot, size, texts), 0.0)
