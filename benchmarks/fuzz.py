@@ -51,7 +51,12 @@ def fuzz(door: Door, options: argparse.Namespace) -> bool:
     for number, data in enumerate(damaged(door.corpus, random.Random(options.seed), options.packets)):
         start = time.perf_counter()
         fault = attempt(door, data)
-        slowest = max(slowest, time.perf_counter() - start)
+        took = time.perf_counter() - start
+        if took >= LIMIT:  # again: the computer may have been busy
+            start = time.perf_counter()
+            attempt(door, data)
+            took = min(took, time.perf_counter() - start)
+        slowest = max(slowest, took)
         if fault:
             faults[fault] = faults.get(fault, 0) + 1
             if options.keep and faults[fault] == 1:
