@@ -220,3 +220,17 @@ def test_live_a_reader_that_fails_leaves_its_last_picture(clip: Path, messages: 
         source._player.reader.at = lambda seconds: 1 // 0  # type: ignore[method-assign,assignment,return-value]
         show.until(lambda image: "division" in source.line)
         assert show.image() is not None and len(messages) == 1
+
+
+def test_live_a_reader_that_cannot_be_closed_gives_way_all_the_same(
+    clip: Path, tmp_path: Path, messages: list[str]
+) -> None:
+    Image.fromarray(numbered(77)).save(tmp_path / "still.png")
+    with LiveSource() as source:
+        show = Show(source, str(clip))
+        show.until(lambda image: image is not None)
+        assert source._player is not None
+        source._player.reader.close = lambda: 1 // 0  # type: ignore[method-assign,assignment,return-value]
+        show.store.set("source", str(tmp_path / "still.png"))
+        show.until(lambda image: "still.png" in source.line)
+        assert [line for line in messages if "cannot be closed" in line]

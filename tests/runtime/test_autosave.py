@@ -47,6 +47,14 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     assert find_crashed(tmp_path) == path and read(path) == state
 
 
+@pytest.mark.skipif(os.name != "posix", reason="file modes of POSIX")
+def test_no_other_user_may_read_what_is_saved(tmp_path: Path) -> None:
+    """A source's address may hold a password."""
+    assert Autosave(tmp_path, lambda: state_of(ParameterStore())).look(0.0)
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o077 == 0
+
+
 def test_it_writes_only_what_has_changed(tmp_path: Path) -> None:
     store, noise = ParameterStore(), [0.0]
     saver = Autosave(tmp_path, lambda: state_of(store, noise=noise[0]))

@@ -25,9 +25,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file of text, in UTF-8, by `atomic_write`."""
+def write_text(path: Path, text: str, private: bool = False) -> None:
+    """Write a file of text, in UTF-8, by `atomic_write`. private: no other user may read it."""
     with atomic_write(path) as part:
+        if private:
+            part.touch(mode=0o600)
         part.write_text(text, encoding="utf-8")
 
 

@@ -157,6 +157,9 @@ class LiveSource:
         log.warning(line)
 
     def _replace(self, player: SourcePlayer | None) -> None:
-        if self._player is not None:
-            self._player.reader.close()
-        self._player = player
+        old, self._player = self._player, player
+        if old is not None:
+            try:
+                old.reader.close()
+            except Exception as error:  # the next source must come all the same
+                log.warning(f"source {old.reader.name}: cannot be closed ({first_line(error)})")

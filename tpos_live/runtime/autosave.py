@@ -92,7 +92,7 @@ class Autosave:
                 return False
         self._written, self._written_at = state, now
         try:
-            write_text(self._path, _text(state))
+            write_text(self._path, _text(state), private=True)  # a source's address may hold a password
         except OSError as error:
             if not self._told:
                 self._told = True
