@@ -45,7 +45,12 @@ def main(arguments):
     time.sleep(120)
     return 0
 """
-PARENT = "from tpos_live.core.child_process import run_module; import sys; run_module('sleeper', sys.argv[1:], 100)"
+PARENT = """
+import signal, sys
+from tpos_live.core.child_process import run_module
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background commands begin with SIGINT ignored
+run_module("sleeper", sys.argv[1:], 100)
+"""
 
 
 @pytest.fixture

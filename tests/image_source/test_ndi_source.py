@@ -50,7 +50,7 @@ def test_pictures_come_in_order_and_a_sender_that_dies_is_awaited(loopback: None
         assert isinstance(camera, Camera) and camera.live
         seen = [number(camera)]
         wait(lambda: len(seen) == 20 or (number(camera) not in seen[-1:] and seen.append(number(camera))))
-        assert seen == list(range(seen[0], seen[0] + 20))
+        assert seen == sorted(seen) and seen[-1] - seen[0] < 30  # the newest one counts: some may be left out
         alpha = camera.at(0.0).to_ndarray(format="rgba")[..., 3]
         assert alpha[:, :28].max() == 0 and alpha[:, 40:].min() == 255  # a sender's transparency is kept
         sender.kill()
