@@ -70,12 +70,15 @@ def fold(parts: list[Part], most: int) -> list[Part]:
     """
     kept: list[Part] = []
     for states, weight in parts:
-        same = next((n for n, (other, _) in enumerate(kept) if other is states), len(kept))
-        kept[same : same + 1] = [(states, weight + sum(before for _, before in kept[same : same + 1]))]
+        same = next((n for n, (other, _) in enumerate(kept) if other is states), None)
+        if same is None:
+            kept.append((states, weight))
+        else:
+            kept[same] = states, kept[same][1] + weight
     while len(kept) > most:
-        weak, other = sorted(sorted(range(len(kept)), key=lambda n: kept[n][1])[:2])
-        last = [kept[weak], kept.pop(other)]
-        kept[weak] = blend(last), last[0][1] + last[1][1]
+        first, second = sorted(sorted(range(len(kept)), key=lambda n: kept[n][1])[:2])
+        weakest = [kept[first], kept.pop(second)]
+        kept[first] = blend(weakest), weakest[0][1] + weakest[1][1]
     total = sum(weight for _, weight in kept)
     return [(states, weight / total) for states, weight in kept]
 

@@ -36,8 +36,8 @@ class PromptScenes:
                 key = (name, *scene[2:], heard)
                 before = found[key].weight if key in found else 0.0
                 found[key] = scene._replace(weight=before + weight / len(scenes), apart=heard)
-        weakest_kept = sorted((scene.weight for scene in found.values()), reverse=True)[:MOST][-1:]
-        kept = [scene for scene in found.values() if [scene.weight] >= weakest_kept][:MOST]
+        strongest = sorted(found, key=lambda key: found[key].weight, reverse=True)[:MOST]
+        kept = [scene for key, scene in found.items() if key in strongest]
         if len(kept) == 2 and kept[0].apart == kept[1].apart:
             kept[1] = kept[1]._replace(apart=True)
         return _eased(kept)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from tpos_live.scenes.base import Family
-from tpos_live.scenes.finishing import MOODS, apply_mood, apply_style, bloom, film
+from tpos_live.scenes.finishing import MOODS, apply_mood, apply_style, film, glowing
 from tpos_live.scenes.noise_fields import Fields, step
 
 _MASK = 4.0
@@ -65,7 +65,7 @@ def _mixed(scenes: Sequence[SceneShare], fields: Fields, intensity: float, hue: 
     for scene in scenes:
         turns = scene.family.turned(values[:, 2], scene.colour)
         light = scene.family.scene(fields, scene.family.parameters(values[:, 0], values[:, 1], turns))
-        full = light.base + light.emit + bloom(light.emit)
+        full = glowing(light)
         if scene.mood != "plain":
             full = apply_mood(full, full.new_tensor([MOODS[scene.mood]]))
         mixed += full * (scene.weight / total)

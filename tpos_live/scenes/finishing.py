@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from tpos_live.scenes.base import Light
 from tpos_live.scenes.palettes import linear_to_oklab, oklab_to_linear
 
 STYLES = ("natural", "neon", "pastel", "monochrome", "watercolour", "infrared")
@@ -55,6 +56,11 @@ def bloom(emitters: torch.Tensor, amount: float = 1.0) -> torch.Tensor:
     """Light that emitters spill: three radii of 1, 4 and 12 percent of the width."""
     near, middle, far = (blur(emitters, r) for r in (0.012, 0.04, 0.12))
     return amount * (0.30 * near + 0.22 * middle + 0.14 * far)
+
+
+def glowing(light: Light) -> torch.Tensor:
+    """Linear light [batch, 3, h, w] of a scene, with what its emitters spill."""
+    return light.base + light.emit + bloom(light.emit)
 
 
 def film(light: torch.Tensor) -> torch.Tensor:

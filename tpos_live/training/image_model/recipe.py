@@ -18,7 +18,7 @@ from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.scenes.base import HUE_RATE, PHASE_RATE, SceneParameters
 from tpos_live.scenes.draw import share_mask
 from tpos_live.scenes.families import FAMILIES
-from tpos_live.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, bloom, film
+from tpos_live.scenes.finishing import MOODS, STYLES, apply_mood, apply_style, film, glowing
 from tpos_live.scenes.noise_fields import Fields
 from tpos_live.training.text.captions import COLOURS, MOOD_PHRASES, caption
 
@@ -130,7 +130,7 @@ def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
             continue
         fields = Fields(noise[rows])
         made = kind.scene(fields, knobs([recipes[i] for i in rows], family, device))
-        full = made.base + made.emit + bloom(made.emit)
+        full = glowing(made)
         for at, i in enumerate(rows):
             recipe = recipes[i]
             if recipe.second is None:
