@@ -6,8 +6,8 @@ Everything is in linear light until `film`; styles act on the finished image.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
+from tpos_live.scenes import separable
 from tpos_live.scenes.base import Light
 from tpos_live.scenes.palettes import linear_to_oklab, oklab_to_linear
 
@@ -32,30 +32,27 @@ _THERMAL = torch.tensor(
 )
 
 
-def blur(light: torch.Tensor, radius: float) -> torch.Tensor:
-    """Wide soft blur; radius in parts of the width. Works on a small copy, which bloom forgives."""
-    h, w = light.shape[-2:]
-    shrink = 4 if radius < 0.03 else 8
-    small = F.avg_pool2d(light, shrink)
-    sigma = radius * w / shrink
-    reach = max(1, int(2 * sigma + 0.5))
-    at = torch.arange(-reach, reach + 1, device=light.device, dtype=light.dtype)
-    kernel = torch.exp(-0.5 * (at / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    c = light.shape[1]
-    small = F.conv2d(
-        F.pad(small, (0, 0, reach, reach), mode="replicate"), kernel.view(1, 1, -1, 1).expand(c, 1, -1, 1), groups=c
-    )
-    small = F.conv2d(
-        F.pad(small, (reach, reach, 0, 0), mode="replicate"), kernel.view(1, 1, 1, -1).expand(c, 1, 1, -1), groups=c
-    )
-    return F.interpolate(small, size=(h, w), mode="bilinear", align_corners=False)
+def blur(light: torch.Tensor, *radii: tuple[float, float]) -> torch.Tensor:
+    """Sum of wide soft blurs, each a (radius in parts of the width, weight). light: float [batch, c, h, w], h and w
+    multiples of 8. Works on small copies, which bloom forgives."""
+    (h, w), kind = light.shape[-2:], (light.device, light.dtype)
+    total = torch.zeros_like(light)
+    for shrink in (4, 8):
+        small: torch.Tensor | None = None
+        for radius, weight in radii:
+            if (4 if radius < 0.03 else 8) == shrink:
+                sides = (separable.soft_shrink(side, radius * w / shrink, shrink, *kind) for side in (h, w))
+                soft = weight * separable.apply(light, *sides)
+                small = soft if small is None else small + soft
+        if small is not None:
+            larger = (separable.enlarge(side // shrink, shrink, "bilinear", *kind) for side in (h, w))
+            total += separable.apply(small, *larger)
+    return total
 
 
-def bloom(emitters: torch.Tensor, amount: float = 1.0) -> torch.Tensor:
+def bloom(emitters: torch.Tensor) -> torch.Tensor:
     """Light that emitters spill: three radii of 1, 4 and 12 percent of the width."""
-    near, middle, far = (blur(emitters, r) for r in (0.012, 0.04, 0.12))
-    return amount * (0.30 * near + 0.22 * middle + 0.14 * far)
+    return blur(emitters, (0.012, 0.30), (0.04, 0.22), (0.12, 0.14))
 
 
 def glowing(light: Light) -> torch.Tensor:
@@ -107,7 +104,7 @@ def apply_style(image: torch.Tensor, style: str) -> torch.Tensor:
     elif style == "watercolour":
         # Light becomes pigment on paper: the brighter the scene, the denser the wash.
         wash = (lightness * 1.05).clamp(0, 1)
-        edge = (wash - blur(wash, 0.02)).abs() * 0.5
+        edge = (wash - blur(wash, (0.02, 1.0))).abs() * 0.5
         lab = torch.cat([0.965 - 0.42 * wash**1.4 - edge, chroma * 0.95 + 0.012], 1)
     elif style == "infrared":
         raw = _THERMAL.to(lab)

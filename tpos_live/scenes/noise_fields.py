@@ -13,6 +13,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from tpos_live.scenes import separable
+
 PIXELS = 8
 """Pixels of the image per cell of the noise, on each axis."""
 
@@ -26,16 +28,9 @@ def smooth(noise: torch.Tensor, sigma: Sigma) -> torch.Tensor:
     Returns [batch, 1, h, w].
     """
     down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
-    out, power = noise, torch.ones_like(noise[:1])
-    for axis, width in ((0, down), (1, across)):
-        reach = max(1, math.ceil(2.5 * width))
-        at = torch.arange(-reach, reach + 1, device=noise.device, dtype=noise.dtype)
-        kernel = torch.exp(-0.5 * (at / width) ** 2)
-        shape = (1, 1, -1, 1) if axis == 0 else (1, 1, 1, -1)
-        pad = (reach, 0) if axis == 0 else (0, reach)
-        out = F.conv2d(out, kernel.view(shape), padding=pad)
-        power = F.conv2d(power, (kernel * kernel).view(shape), padding=pad)
-    return out / power.sqrt()
+    h, w = noise.shape[-2:]
+    kind = noise.device, noise.dtype
+    return separable.apply(noise, separable.low_pass(h, down, *kind), separable.low_pass(w, across, *kind))
 
 
 class Fields:
@@ -61,8 +56,12 @@ class Fields:
         """One smooth field of one channel of the noise, sigma in cells of 8 pixels."""
         key = (channel, sigma)
         if key not in self._cache:
-            small = smooth(self.noise[:, channel : channel + 1], sigma)
-            self._cache[key] = F.interpolate(small, size=self.size, mode="bicubic", align_corners=False)
+            noise = self.noise[:, channel : channel + 1]
+            (h, w), kind = noise.shape[-2:], (noise.device, noise.dtype)
+            down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+            self._cache[key] = separable.apply(
+                noise, separable.field(h, down, PIXELS, *kind), separable.field(w, across, PIXELS, *kind)
+            )
         return self._cache[key]
 
     def rough(self, channel: int, sigma: Sigma, gain: float = 0.5, octaves: int = 3) -> torch.Tensor:

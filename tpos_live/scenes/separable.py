@@ -1,0 +1,72 @@
+"""Filters that work on each axis by itself, as one matrix for each axis: `across` @ image @ `down`.T.
+
+A low-pass, a shrinking and an enlargement after each other are one product of matrices, which a processor computes
+in a part of the time that three passes over the pixels take. Matrices are cached: a scene uses the same few for
+every image of a size.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+
+Side = torch.Tensor
+"""A filter of one axis: float [places after, places before]."""
+
+
+def apply(image: torch.Tensor, down: Side, across: Side) -> torch.Tensor:
+    """Filter both axes: float [..., h, w] to [..., places of `down`, places of `across`]."""
+    return down @ (image @ across.T)
+
+
+@lru_cache(maxsize=256)
+def low_pass(places: int, sigma: float, device: torch.device, dtype: torch.dtype) -> Side:
+    """Gaussian low-pass that keeps the variance of white noise, also at the border, where it is weighted by what is
+    there. sigma: places."""
+    with torch.inference_mode(False):
+        kernel = _gaussian(places, sigma)
+        return (kernel / kernel.square().sum(1, keepdim=True).sqrt()).to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def enlarge(places: int, factor: int, mode: str, device: torch.device, dtype: torch.dtype) -> Side:
+    """Enlargement as `torch.nn.functional.interpolate` does it, "bilinear" or "bicubic", by a whole factor."""
+    with torch.inference_mode(False):
+        unit = torch.eye(places, dtype=torch.float64)[None, None]
+        larger = F.interpolate(unit, size=(places * factor, places), mode=mode, align_corners=False)
+        return larger[0, 0].to(device, dtype)
+
+
+@lru_cache(maxsize=256)
+def field(places: int, sigma: float, factor: int, device: torch.device, dtype: torch.dtype) -> Side:
+    """`low_pass`, then "bicubic" `enlarge`."""
+    with torch.inference_mode(False):
+        double = torch.device("cpu"), torch.float64
+        return (enlarge(places, factor, "bicubic", *double) @ low_pass(places, sigma, *double)).to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def soft_shrink(places: int, sigma: float, factor: int, device: torch.device, dtype: torch.dtype) -> Side:
+    """Mean of each `factor` places, then a Gaussian low-pass of sum 1 that repeats the border. sigma: shrunk places."""
+    with torch.inference_mode(False):
+        small = places // factor
+        mean = torch.zeros(small, places, dtype=torch.float64)
+        for k in range(small):
+            mean[k, k * factor : (k + 1) * factor] = 1 / factor
+        reach = max(1, int(2 * sigma + 0.5))
+        at = torch.arange(-reach, reach + 1, dtype=torch.float64)
+        kernel = torch.exp(-0.5 * (at / sigma) ** 2)
+        soft = torch.zeros(small, small, dtype=torch.float64)
+        for offset, weight in zip(at.int().tolist(), kernel / kernel.sum(), strict=True):
+            soft[range(small), [min(max(k + offset, 0), small - 1) for k in range(small)]] += weight
+        return (soft @ mean).to(device, dtype)
+
+
+def _gaussian(places: int, sigma: float) -> torch.Tensor:
+    """exp(-d^2 / 2 sigma^2) up to d = 2.5 sigma, 0 beyond: float64 [places, places]."""
+    at = torch.arange(places, dtype=torch.float64)
+    apart = at[:, None] - at[None, :]
+    return torch.exp(-0.5 * (apart / sigma) ** 2) * (apart.abs() <= max(1, math.ceil(2.5 * sigma)))
