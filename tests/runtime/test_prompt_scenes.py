@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,3 +85,16 @@ def test_the_scene_has_the_shapes_and_colours_that_ember_draws_and_is_sharper(pi
 
 def test_no_prompt_in_silence_draws_as_without_a_source(pipeline: Pipeline) -> None:
     assert np.array_equal(drawn(pipeline, "", 0.0), drawn(pipeline, "", 0.8))
+
+
+def test_an_engine_that_says_nothing_of_its_words_gets_the_scenes_of_embers(turbo_folder: Path) -> None:
+    chosen = EngineSettings(name=str(turbo_folder), accelerator="eager")
+    with Pipeline(Settings(engine=chosen), live=False) as pipeline:
+        wild, calm, still = (drawn(pipeline, prompt, 1.0) for prompt in ("an inferno", "deep ocean", "deep ocean"))
+        size = wild.shape[1], wild.shape[0]
+        store = ParameterStore({"prompt": "fire", "prompt.fade": 0.0, "source": "scene:fire"})
+        params = FrameParams(time=1.0, noise_position=2.3, intensity=0.6, source_amount=1.0)
+        named = pipeline.source.image(params, store.snapshot(), size)
+        assert not pipeline.understood
+    assert named is not None and np.abs(wild - named.pixels).mean() < 0.2 * np.abs(calm - named.pixels).mean()
+    assert np.array_equal(calm, still)

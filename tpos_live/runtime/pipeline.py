@@ -61,6 +61,13 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+@cache
+def _ember_vocabulary() -> Vocabulary | None:
+    """For the scenes of prompts beside an engine that draws anything."""
+    folder = shipped("engines") / BUILT_IN
+    return load_vocabulary(folder, load_engine(folder, device="cpu", lazy=True).sentences)
+
+
 class Pipeline:
     """Entering loads the engine (seconds); from then on `draw` belongs to one thread.
 
@@ -134,8 +141,8 @@ class Pipeline:
         self._texts = texts
 
     def vocabulary(self) -> Vocabulary | None:
-        """What the engine that draws at the moment understands; None where it does not say. Any thread."""
-        return self._known()
+        """What the engine that draws at the moment understands, or Ember, where it does not say. Any thread."""
+        return self._known() or _ember_vocabulary()
 
     def _audio_conditioner(self) -> AudioConditioner | None:
         """From embeddings to the engine: by its own trained projection where there is one, else by phrases."""

@@ -3,7 +3,7 @@
 A scene is drawn from the noise, intensity, hue and phase of the frame's moment. Ember draws from the same ones, so
 `source.amount` goes from Ember's own drawing of a prompt to the crisp original of the same shapes. Another engine is
 given structure and motion that follow the sound. `scene:prompt` draws the scenes of the frame's own prompts and sound,
-wherever the engine has a vocabulary of scenes.
+in the words of the engine's vocabulary, or of Ember's where it has none.
 """
 
 from __future__ import annotations
