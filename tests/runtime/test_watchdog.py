@@ -12,9 +12,10 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from fakes.tools import require_tool
-from fakes.xvfb import one_screen
+from fakes.xvfb import one_screen, wait_until
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.settings import Settings
@@ -31,23 +32,26 @@ import os, signal, sys, time
 from pathlib import Path
 from tpos_live.core.messages import terminal_messages
 from tpos_live.runtime.supervisor import Supervisor
+def say(*words):  # a whole line at once: several processes speak
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 with terminal_messages():
-    run = Supervisor(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3])).run()
+    spare = {"spare_after": 0.0, "prepare": lambda: say("spare", os.getpid())} if sys.argv[4] else {}
+    run = Supervisor(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3]), **spare).run()
     if isinstance(run, int):
         heavy = {"numpy", "torch", "pyglet"} & set(sys.modules)
-        print("watchdog", run, *heavy, flush=True)
+        say("watchdog", run, *heavy)
         os._exit(run)
-    print("show", run.deaths, run.safe, flush=True)
+    say("show", run.deaths, run.safe)
     die = lambda: os.kill(os.getpid(), signal.SIGKILL)
     SHOW
 """
 
 
-def shows(states: Path, show: str, display: str = "", rest: float = 0.2) -> subprocess.Popen[str]:
-    """A watchdog whose shows run these lines of Python; they know `run` and `die`."""
+def shows(states: Path, show: str, display: str = "", rest: float = 0.2, spare: str = "") -> subprocess.Popen[str]:
+    """A watchdog whose shows run these lines of Python; they know `run`, `say`, `die`. spare: "yes" for one at once."""
     code = _SHOWS.replace("    SHOW", "\n".join(f"    {line}" for line in show.splitlines()))
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(states), display, str(rest)],
+        [sys.executable, "-c", code, str(states), display, str(rest), spare],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -115,7 +119,7 @@ def test_while_a_frame_is_shown_a_show_that_always_dies_is_tried_again(tmp_path:
 def test_a_signal_reaches_the_show_once_and_ends_both(tmp_path: Path, number: int) -> None:
     process = shows(
         tmp_path,
-        f"got = []\nsignal.signal({int(number)}, lambda *_: got.append(1))\nprint('ready', flush=True)\n"
+        f"got = []\nsignal.signal({int(number)}, lambda *_: got.append(1))\nsay('ready')\n"
         "while not got: time.sleep(0.01)\ntime.sleep(0.2)\nos._exit(40 + len(got))",
     )
     assert process.stdout is not None
@@ -123,6 +127,35 @@ def test_a_signal_reaches_the_show_once_and_ends_both(tmp_path: Path, number: in
         assert process.poll() is None
     os.kill(process.pid, number)
     assert ended(process) == (["watchdog 41"], "", 41)
+
+
+_NEXT = "say(os.getpid())\ntime.sleep(0.5)\n"
+
+
+def test_the_spare_becomes_the_next_show_and_knows_the_deaths(tmp_path: Path) -> None:
+    out, messages, status = ended(shows(tmp_path, f"{_NEXT}die() if run.deaths < {SAFE} else os._exit(5)", spare="yes"))
+    spares = [line.split()[1] for line in out if line.startswith("spare")]
+    ran = [line for line in out if line.isdigit()]
+    assert [line[5:] for line in out if line.startswith("show")] == ["0 False", "1 False", "2 False", "3 True"]
+    assert len(ran) == SAFE + 1 and ran[1:] == spares[:SAFE] and status == 5, (out, messages)
+
+
+def test_a_spare_that_was_killed_is_done_without(tmp_path: Path) -> None:
+    kill = "import psutil\n[each.kill() for each in psutil.Process(os.getppid()).children() if each.pid != os.getpid()]"
+    show = f"{_NEXT}{kill}\ntime.sleep(0.2)\ndie() if run.deaths < 2 else os._exit(5)"
+    out, messages, status = ended(shows(tmp_path, show, spare="yes"))
+    spares = {line.split()[1] for line in out if line.startswith("spare")}
+    assert len(spares) == 3 and not spares & {line for line in out if line.isdigit()} and status == 5, (out, messages)
+
+
+def test_the_spare_ends_with_the_watchdog(tmp_path: Path) -> None:
+    process = shows(tmp_path, "time.sleep(1.0)\nos._exit(0)", spare="yes")
+    assert process.stdout is not None
+    while not (line := process.stdout.readline()).startswith("spare"):
+        assert process.poll() is None
+    process.kill()
+    assert wait_until(lambda: not psutil.pid_exists(int(line.split()[1])), 5.0)
+    process.communicate(timeout=10)
 
 
 def test_two_commands_at_once_are_both_read() -> None:

@@ -2,6 +2,7 @@
 
     tpos-live (watchdog)      starts, waits, passes signals on; imports neither PyTorch nor a window
       ├─ the show             a fork: its start takes no longer than without a watchdog
+      ├─ the spare            `spare_show.py`: a fork that has imported what the next show needs
       └─ the still            `still_window.py`: shows the last frame while no show does
 
 A show has died if a signal ended it (kill -9, a driver's crash, out of memory), or if it left the state that a clean
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tpos_live.runtime.frame_memory import FrameMemory
+from tpos_live.runtime.spare_show import SpareShow, import_show, wait_for_go
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ REST = 30.0
 STEADY = 6
 """Frames of a new show after which the still goes: 0.2 s."""
 HUNG = 20.0
+SPARE_AFTER = 15.0
+"""Seconds of a show after which a spare for the next one is made; before, it would slow the start."""
 _LOOK, _SELDOM = 0.05, 1.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 
@@ -90,10 +94,19 @@ class Supervisor:
     show's process."""
 
     def __init__(
-        self, states: Path, *, window: bool, clock: Callable[[], float] = time.monotonic, rest: float = REST
+        self,
+        states: Path,
+        *,
+        window: bool,
+        clock: Callable[[], float] = time.monotonic,
+        rest: float = REST,
+        spare_after: float = SPARE_AFTER,
+        prepare: Callable[[], None] = import_show,
     ) -> None:
-        """states: folder of the Autosave. window: whether the show has one."""
+        """states: folder of the Autosave. window: whether the show has one. prepare: what a spare does."""
         self._states, self._clock, self._rest = states, clock, rest
+        self._spare_after, self._prepare = spare_after, prepare
+        self._spare: SpareShow | None = None
         self._memory = FrameMemory.create() if window else None
         self._still: subprocess.Popen[bytes] | None = None
         self._deaths: deque[float] = deque(maxlen=MOST)
@@ -103,23 +116,17 @@ class Supervisor:
 
     def run(self) -> Run | int:
         """Returns a Run in the process of each show, and the exit status in this one."""
-        self._wakeup, write = os.pipe()
-        os.set_blocking(write, False)
+        self._wakeup, self._write = os.pipe()
+        os.set_blocking(self._write, False)
         os.set_blocking(self._wakeup, False)
-        handlers = {number: signal.signal(number, lambda *_: None) for number in (*_PASSED_ON, signal.SIGCHLD)}
-        previous = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, lambda *_: None) for number in (*_PASSED_ON, signal.SIGCHLD)}
+        self._previous = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         while True:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            show = os.fork()
-            if show == 0:
-                signal.set_wakeup_fd(previous)
-                os.close(write)
-                os.close(self._wakeup)
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
-                return self._become_show()
-            status = self._wait(show)
+            show = self._start_show()
+            status = show if isinstance(show, Run) else self._wait(show)
+            if isinstance(status, Run):
+                return status
+            assert isinstance(show, int)
             code = os.waitstatus_to_exitcode(status)
             if self._ending or not self._died(show, code):
                 self._end_still()
@@ -130,12 +137,43 @@ class Supervisor:
                 return 0
             self._hide_at = self._memory.count + STEADY if self._memory else None
 
-    def _become_show(self) -> Run:
+    def _start_show(self) -> Run | int:
+        """The process of the next show: the spare, or a fork; a Run in it."""
+        spare, self._spare = self._spare, None
+        deaths, safe = self._count, self._recent() >= SAFE
+        if spare is not None and spare.start(deaths, safe):
+            return spare.pid
+        _flush()
+        if pid := os.fork():
+            return pid
+        self._leave_watchdog()
+        return Run(deaths, safe, self._memory)
+
+    def _make_spare(self) -> Run | None:
+        """A Run in the spare's process, once it becomes the show."""
+        _flush()
+        try:
+            spare = SpareShow.fork()
+        except OSError:  # too little memory for another process
+            self._spare_after = math.inf
+            return None
+        if isinstance(spare, SpareShow):
+            self._spare = spare
+            return None
+        self._leave_watchdog()
+        return Run(*wait_for_go(spare, self._prepare), self._memory)
+
+    def _leave_watchdog(self) -> None:
+        """What a new process gives up of this one's."""
+        signal.set_wakeup_fd(self._previous)
+        os.close(self._write)
+        os.close(self._wakeup)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         os.setpgid(0, 0)  # Ctrl-C reaches the show once: by the watchdog
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a group in the background may write to the terminal
         if self._still is not None and self._still.stdin is not None:
             os.close(self._still.stdin.fileno())  # else it would not end with the watchdog
-        return Run(self._count, self._recent() >= SAFE, self._memory)
 
     def _recent(self) -> int:
         return sum(self._clock() - at < WITHIN for at in self._deaths)
@@ -166,15 +204,17 @@ class Supervisor:
                 return True
         return False
 
-    def _wait(self, show: int) -> int:
-        """The status with which the show's process ended."""
-        pulse = Pulse(HUNG)
+    def _wait(self, show: int) -> Run | int:
+        """The status with which the show's process ended; a Run in the spare's, once it becomes the show."""
+        pulse, begun = Pulse(HUNG), self._clock()
         if self._memory is not None:
             self._memory.beats = 0
         while True:
             ended, status = os.waitpid(show, os.WNOHANG)
             if ended:
                 return status
+            if self._spare is None and self._clock() >= begun + self._spare_after and (run := self._make_spare()):
+                return run
             if self._memory is not None and pulse.stopped(self._clock(), self._memory.beats):
                 log.error(f"the show has not run for {HUNG:.0f} s: it is killed")
                 os.kill(show, signal.SIGKILL)
@@ -211,3 +251,9 @@ class Supervisor:
                 self._still.wait(2.0)
             except subprocess.TimeoutExpired:
                 self._still.kill()
+
+
+def _flush() -> None:
+    """Before a fork: what a stream holds would be written by both."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

@@ -1,0 +1,92 @@
+"""A process that has imported what a show needs, and waits to become the next one.
+
+A start spends more than half of its time on imports, PyTorch's above all. With a spare, a show that died is back
+without them. It has no window, no sound and no engine, so nothing of a driver's fault is inherited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Self
+
+MODULES = (
+    "tpos_live.runtime.run_session",
+    "tpos_live.runtime.pipeline",
+    "tpos_live.runtime.render_thread",
+    "tpos_live.runtime.keyframe_mode",
+    "av",
+    "openvino",
+)
+"""What a show imports beside its window: pyglet speaks to the display where it is imported."""
+NICE = 5
+"""Of the thread that imports. It cannot be taken back, and a show may wait for it: with 19 a busy machine took minutes.
+"""
+_GO = b"go %d %d\n"
+
+
+def import_show() -> None:
+    """Import MODULES; those that are not installed are left out."""
+    for name in MODULES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+class SpareShow:
+    """The watchdog's side. Thread contract: that of the Supervisor, whose process forks."""
+
+    def __init__(self, pid: int, descriptor: int) -> None:
+        """pid: of the spare. descriptor: of the pipe to it, closed by `start` and `close`."""
+        self.pid, self._descriptor = pid, descriptor
+
+    @classmethod
+    def fork(cls) -> Self | int:
+        """A spare; in its own process, the descriptor that `wait_for_go` reads. Raises OSError."""
+        read, write = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(read)
+            os.close(write)
+            raise
+        os.close(read if pid else write)
+        return cls(pid, write) if pid else read
+
+    def start(self, deaths: int, safe: bool) -> bool:
+        """Let it become the show (see `Run`); False if it has ended."""
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, _GO % (deaths, safe))
+        self.close()
+        try:
+            return os.waitpid(self.pid, os.WNOHANG) == (0, 0)
+        except ChildProcessError:
+            return False
+
+    def close(self) -> None:
+        """Without `start` before it: let it end."""
+        os.close(self._descriptor)
+
+
+def wait_for_go(descriptor: int, prepare: Callable[[], None]) -> tuple[int, bool]:
+    """The spare's side: prepare, and wait until it becomes the show; returns the deaths, and whether it runs safely.
+    Ends the process where the watchdog ends."""
+    thread = threading.Thread(target=_prepare, args=(prepare,), name="spare", daemon=True)
+    thread.start()
+    line = os.read(descriptor, 64)
+    os.close(descriptor)
+    if not line:
+        os._exit(0)
+    thread.join()
+    _, deaths, safe = line.split()
+    return int(deaths), safe == b"1"
+
+
+def _prepare(prepare: Callable[[], None]) -> None:
+    if sys.platform == "linux":  # this thread alone: a show draws on the same cores
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    with contextlib.suppress(Exception):  # the show will say what is wrong
+        prepare()
