@@ -22,6 +22,7 @@ from tpos_live.control.keys import LETTERS
 from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.heap import share_arenas
 from tpos_live.core.looks import Show
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.niceness import set_heavy_nice
@@ -134,6 +135,7 @@ class LiveSession:
         stack.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(0.001)
         set_heavy_nice(settings.engine.nice)
+        share_arenas()
         try:
             stack.enter_context(self.status_registry)
             stack.enter_context(self.performance)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
-
 import numpy as np
 import torch
 
+from tpos_live.core.heap import keep_pages
 from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.engine import Engine
@@ -58,18 +56,3 @@ class EagerBackend(Backend):
         scaled = (latent * self._scale).to(self._decoder_dtype, memory_format=torch.channels_last)
         image = self._engine.vae.decode(scaled, return_dict=False)[0]
         write_pixels(image, out)
-
-
-def keep_pages() -> None:
-    """Let glibc keep freed memory instead of giving it back and faulting it in again every picture.
-
-    A quarter of eager's time on a CPU (measured); a few tens of megabytes. Elsewhere it does nothing.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library
-        return
-    for setting, value in ((-3, 32 << 20), (-1, 512 << 20), (-2, 64 << 20)):  # mmap, trim, top pad
-        mallopt(setting, value)

@@ -1,0 +1,45 @@
+"""Memory of threads that come and go is used again by the next ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's arenas")
+
+_SHOW = """
+import sys, threading
+from pathlib import Path
+from tpos_live.core.heap import keep_pages, share_arenas
+if sys.argv[1] == "shared":
+    share_arenas()
+keep_pages()
+import random
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+def record(seed, barrier):
+    chance = random.Random(seed)
+    barrier.wait()  # all of them at once, as encoders, decoders and the engine's threads are
+    for _ in range(3):
+        [bytes(chance.randrange(200_000, 2_000_000)) for _ in range(6)]
+before = resident()
+for repetition in range(8):
+    barrier = threading.Barrier(12)
+    threads = [threading.Thread(target=record, args=(12 * repetition + n, barrier)) for n in range(12)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+print(resident() - before)
+"""
+
+
+def grown(how: str) -> float:
+    done = subprocess.run([sys.executable, "-c", _SHOW, how], capture_output=True, text=True, timeout=120, check=True)
+    return float(done.stdout)
+
+
+def test_threads_that_come_and_go_do_not_each_keep_memory() -> None:
+    alone, shared = grown("alone"), grown("shared")
+    assert alone > 60, "the control: each arena keeps what its threads needed"
+    assert shared < 0.5 * alone, (alone, shared)
