@@ -20,6 +20,7 @@ from tpos_live.core.errors import EngineError, first_line
 from tpos_live.diffusion.model.live_lora import LiveLoras
 from tpos_live.diffusion.model.lora import Change, merge, read_lora
 from tpos_live.diffusion.model.metadata import LoraFile, UnetInputs
+from tpos_live.diffusion.model.patch_encoder import PatchEncoder
 from tpos_live.diffusion.model.sdxl import ADDED, PooledUnet, pooled_width
 from tpos_live.diffusion.model.unet_inputs import ExtendedUnet, ExtraInputs, Layout
 
@@ -178,14 +179,18 @@ def load_encoder(networks: Networks) -> Any:
     `Networks` leaves the encoder out, for most shows never encode an image. Any thread may call it, which takes up to
     seconds. Raises EngineError if the folder has no encoder.
     """
-    folder = networks.folder
-    with offline(), quiet():
-        vae = load_part(folder, "vae", _class_of(networks.vae_class), unused=())
-        vae.decoder = torch.nn.Identity()
-        dtype = torch.float32 if networks.decoder_overflows else networks.dtype
-        torch.nn.Module.to(vae, device=networks.device, dtype=dtype)  # the class's own `to` warns of what is meant
-        vae.eval().requires_grad_(False)
-    check_weights(folder / "vae", vae)
+    folder = networks.folder / "vae"
+    dtype = torch.float32 if networks.decoder_overflows else networks.dtype
+    if networks.vae_class == "AutoencoderPixelShuffle":
+        with LOADING:
+            vae: Any = PatchEncoder.read(folder, int(networks.configs["vae"]["latent_channels"]), networks.factor)
+    else:
+        with offline(), quiet():
+            vae = load_part(networks.folder, "vae", _class_of(networks.vae_class), unused=())
+            vae.decoder = torch.nn.Identity()
+    torch.nn.Module.to(vae, device=networks.device, dtype=dtype)  # the class's own `to` warns of what is meant
+    vae.eval().requires_grad_(False)
+    check_weights(folder, vae)
     return vae
 
 
