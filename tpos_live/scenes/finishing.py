@@ -9,7 +9,7 @@ import torch
 
 from tpos_live.scenes import separable
 from tpos_live.scenes.base import Light
-from tpos_live.scenes.palettes import linear_to_oklab, oklab_to_linear
+from tpos_live.scenes.palettes import linear_to_oklab, oklab_to_linear, power
 
 STYLES = ("natural", "neon", "pastel", "monochrome", "watercolour", "infrared")
 MOODS: dict[str, tuple[float, float, float]] = {
@@ -70,12 +70,12 @@ def film(light: torch.Tensor) -> torch.Tensor:
 
 def encode(linear: torch.Tensor) -> torch.Tensor:
     """Linear to sRGB values (IEC 61966-2-1)."""
-    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-6) ** (1 / 2.4) - 0.055)
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * power(linear.clamp(min=1e-6), 1 / 2.4) - 0.055)
 
 
 def decode(image: torch.Tensor) -> torch.Tensor:
     """sRGB values to linear (IEC 61966-2-1)."""
-    return torch.where(image <= 0.04045, image / 12.92, ((image.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+    return torch.where(image <= 0.04045, image / 12.92, power((image.clamp(min=0) + 0.055) / 1.055, 2.4))
 
 
 def apply_mood(light: torch.Tensor, mood: torch.Tensor) -> torch.Tensor:
@@ -99,7 +99,7 @@ def apply_style(image: torch.Tensor, style: str) -> torch.Tensor:
         lab = torch.cat([0.5 + 0.47 * lightness, chroma * 0.62], 1)
     elif style == "neon":
         depth = (lightness**1.45) * 1.1
-        size = chroma.norm(dim=1, keepdim=True)
+        size = chroma.square().sum(1, keepdim=True).sqrt()
         lab = torch.cat([depth, chroma * (0.6 + 1.1 * torch.exp(-size / 0.12)) * (lightness * 2.2).clamp(0, 1)], 1)
     elif style == "watercolour":
         # Light becomes pigment on paper: the brighter the scene, the denser the wash.
