@@ -137,8 +137,11 @@ def test_a_mood_is_no_scene_but_is_told_beside_one() -> None:
     near = [float(torch.cosine_similarity(scene, encode(p), dim=-1).mean()) for p in PHRASES]
     assert int(np.argmax(near)) == 2 and near[3] < 0.3
     assert torch.allclose(mood, encode(PHRASES[3])[1:5], atol=0.02) and sure == pytest.approx(1.0, abs=0.01)
+    ((text, weight),) = sound.mood_texts()
+    assert text == PHRASES[3] and weight == pytest.approx(sure)
     follow(sound, places()[2])
     assert sound.mood()[1] == pytest.approx(0.0, abs=0.01), "a sound that is a thing has no mood"
+    assert sum(weight for _, weight in sound.mood_texts()) == pytest.approx(0.0, abs=0.01)
     follow(sound, places()[3])
     assert sound.scene()[1] == pytest.approx(0.0, abs=0.01), "and a mood alone looks like nothing"
 

@@ -15,6 +15,7 @@ from tpos_live.core.settings import EngineSettings, Settings
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.runtime.prompt_scenes import MOST, PromptScenes
 from tpos_live.scenes.families import FAMILIES
+from tpos_live.scenes.finishing import MOODS
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def scenes(pipeline: Pipeline) -> PromptScenes:
 def test_words_give_family_colour_style_and_mood(scenes: PromptScenes) -> None:
     (found,) = scenes([ShownText("dark golden mountains in watercolour", 1.0)])
     assert found.family is FAMILIES["mountains"]
-    assert (found.colour, found.style, found.mood, found.apart) == ("gold", "watercolour", "dark", False)
+    assert (found.colour, found.style, found.mood, found.apart) == ("gold", "watercolour", MOODS["dark"], False)
 
 
 def test_a_sound_lies_apart_from_the_prompt_with_the_area_of_its_region(scenes: PromptScenes) -> None:
@@ -59,6 +60,19 @@ def test_many_texts_give_the_strongest_few_and_none_gives_none(scenes: PromptSce
     many = [ShownText(text, weight) for text, weight in weights.items()]
     assert len(scenes(many)) == MOST and all(scene.family != FAMILIES["fire"] for scene in scenes(many))
     assert scenes([]) == () == scenes([ShownText("", 1.0)])
+
+
+def test_the_sound_s_mood_moves_every_scene_by_its_weight(scenes: PromptScenes) -> None:
+    def moods(prompt: str, *felt: tuple[str, float]) -> list[tuple[float, ...]]:
+        heard = [ShownText("fire", 0.3, heard=True), *(ShownText(text, w, True, mood=True) for text, w in felt)]
+        return [scene.mood for scene in scenes([ShownText(prompt, 0.7), *heard])]
+
+    assert moods("ocean") == [MOODS["plain"]] * 2
+    assert moods("ocean", ("gloomy", 1.0)) == [MOODS["dark"]] * 2
+    assert moods("bright ocean", ("dark", 0.0)) == [MOODS["bright"], MOODS["plain"]]
+    (half, _), (other, _) = moods("bright ocean", ("dark", 0.5)), moods("bright ocean", ("dark", 0.3), ("dark", 0.2))
+    assert half[0] == pytest.approx((1.7 * 0.42) ** 0.5) and half == pytest.approx(other)
+    assert scenes([ShownText("dark", 1.0, mood=True)]) == ()
 
 
 def drawn(pipeline: Pipeline, prompt: str, amount: float) -> np.ndarray:

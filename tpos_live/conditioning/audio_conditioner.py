@@ -92,6 +92,10 @@ class AudioConditioner(Protocol):
         """[rows, dim] to append to any scene, and its confidence, 0 to 1."""
         ...
 
+    def mood_texts(self) -> list[tuple[str, float]]:
+        """The phrases of `mood`, weights of the confidence as sum; none where it is not made of phrases."""
+        ...
+
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
         """At most `most` of [text tokens, dim] for semantic guidance, with weights of sum 1.
 
@@ -225,6 +229,9 @@ class PhraseBankConditioner:
 
     def mood(self) -> tuple[torch.Tensor, float]:
         return self.tokens(), 0.0
+
+    def mood_texts(self) -> list[tuple[str, float]]:
+        return []
 
     def directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
         """The strongest phrases, one each; for `most` 1 the blend of all."""

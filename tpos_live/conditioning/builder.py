@@ -114,7 +114,7 @@ class ConditioningBuilder:
         if shares.semantic > 0 and self._audio is not None:
             found = self._directions(int(snapshot["audio.guidance.directions"]))
             edits = self._edits(self._prompt_embeds, found, shares.semantic)
-        return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt, self._texts(shares.region))
+        return Conditioning(self._prompt_embeds, regions, edits, self._bank.prompt, self._texts(shares))
 
     def _shares(self, params: FrameParams, modes: dict[str, float], promptless: float) -> tuple[_Shares, list[Part]]:
         """The audio's shares, and the scenes of its region, weights of sum 1; none where it has no region."""
@@ -140,8 +140,9 @@ class ConditioningBuilder:
             share * modes["grow"],
         ), scenes  # fmt: skip
 
-    def _texts(self, region: float) -> tuple[ShownText, ...]:
-        """What is shown, in words. region: the share of the sound's region."""
+    def _texts(self, shares: _Shares) -> tuple[ShownText, ...]:
+        """What is shown, in words."""
+        region = shares.region
         heard = [] if self._audio is None or region <= _SMALL else self._audio.scene_texts()
         if heard and self._scene is not None:
             heard = self._scene.texts(heard)
@@ -149,7 +150,10 @@ class ConditioningBuilder:
         shown += [ShownText(text, weight * region, heard=True) for text, weight in heard]
         shown = [part for part in shown if part.weight > _SMALL]
         total = sum(part.weight for part in shown)
-        return tuple(part._replace(weight=part.weight / total) for part in shown)
+        scenes = [part._replace(weight=part.weight / total) for part in shown]
+        moods = [] if self._audio is None or shares.mood <= 0 else self._audio.mood_texts()
+        felt = [ShownText(text, weight * shares.mood, heard=True, mood=True) for text, weight in moods]
+        return (*scenes, *(part for part in felt if part.weight > _SMALL))
 
     def _directed(self, own: torch.Tensor) -> list[Part]:
         """The sound's own states, or those of the director's scenes."""

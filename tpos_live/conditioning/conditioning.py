@@ -37,11 +37,13 @@ class EditDirections:
 
 
 class ShownText(NamedTuple):
-    """A text that the frame shows. weight: above zero. heard: it is the sound's scene, or the director's for it."""
+    """A text that the frame shows. weight: above zero. heard: it is the sound's scene, or the director's for it. mood:
+    it is no scene, but changes every scene, fully at a weight of 1."""
 
     text: str
     weight: float
     heard: bool = False
+    mood: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Conditioning:
 
     prompt_embeds: float [sequence length, dim], for samplers that draw one prompt. regions: None for a single prompt.
     edits: None without semantic guidance. label: the prompt that is shown or faded to. texts: what the frame shows, in
-    words, weights of sum 1 where there are any; the sound's last. What a projection makes of a sound has no words.
+    words: scenes with weights of sum 1 where there are any, the sound's last, then moods with weights of sum 1 at most.
+    What a projection makes of a sound has no words.
     """
 
     prompt_embeds: torch.Tensor

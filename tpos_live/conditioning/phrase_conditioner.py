@@ -80,6 +80,9 @@ class PhraseConditioner(PhraseBankConditioner):
     def mood(self) -> tuple[torch.Tensor, float]:
         return self._blend(self._moods)[self._first : self._first + self._rows], float(self._sure[1])
 
+    def mood_texts(self) -> list[tuple[str, float]]:
+        return [(text, weight * float(self._sure[1])) for text, weight in self._texts(self._moods)]
+
     def _loud(self, magnitude: float) -> float:
         """Square root, so that sparse sound is visible: rain of density 0.1 has strength 0.32."""
         return math.sqrt(magnitude)

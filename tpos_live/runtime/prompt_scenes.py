@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ from tpos_live.conditioning.vocabulary import Vocabulary
 from tpos_live.diffusion.sampling.region_blend import shares
 from tpos_live.scenes.draw import SceneShare
 from tpos_live.scenes.families import FAMILIES
-from tpos_live.scenes.finishing import MOODS, STYLES
+from tpos_live.scenes.finishing import MOODS, STYLES, Mood
 from tpos_live.scenes.palettes import HUES
 
 MOST = 3
@@ -25,14 +26,15 @@ class PromptScenes:
         self._match = lru_cache(maxsize=64)(vocabulary.match)  # a match takes some milliseconds
 
     def __call__(self, texts: Sequence[ShownText]) -> tuple[SceneShare, ...]:
-        """At most MOST scenes, in the order of `texts`; none where no text leads to one.
+        """At most MOST scenes, in the order of `texts`, in the moods of prompt and sound; none where no text leads to
+        one.
 
         As Ember places them: the sound's are apart from the prompts'; without a sound the second of two prompts is
         apart from the first.
         """
         found: dict[tuple[object, ...], SceneShare] = {}
-        for text, weight, heard in texts:
-            for name, scene in (scenes := self._of(text)).items():
+        for text, weight, heard, mood in texts:
+            for name, scene in (scenes := {} if mood else self._of(text)).items():
                 key = (name, *scene[2:], heard)
                 before = found[key].weight if key in found else 0.0
                 found[key] = scene._replace(weight=before + weight / len(scenes), apart=heard)
@@ -40,20 +42,30 @@ class PromptScenes:
         kept = [scene for key, scene in found.items() if key in strongest]
         if len(kept) == 2 and kept[0].apart == kept[1].apart:
             kept[1] = kept[1]._replace(apart=True)
-        return _eased(kept)
+        felt = [(self._mood(part.text), part.weight) for part in texts if part.mood]
+        return _eased([scene._replace(mood=_moved(scene.mood, felt)) for scene in kept])
 
     def _of(self, text: str) -> dict[str, SceneShare]:
         """The scenes of one text by their names, of weight 1."""
         match = self._match(text)
         words = [word.replace(" ", "_") for word in match.others]
-
-        def named(among: Sequence[str], otherwise: str) -> str:
-            return next((word for word in words if word in among), otherwise)
-
-        style, mood = named(STYLES, "natural"), named(list(MOODS), "plain")
-        colour = named(list(HUES), "") or None
+        style = next((word for word in words if word in STYLES), "natural")
+        colour = next((word for word in words if word in HUES), None)
         known = [name for name in match.families if name in FAMILIES]
-        return {name: SceneShare(FAMILIES[name], 1.0, colour, style, mood) for name in known}
+        return {name: SceneShare(FAMILIES[name], 1.0, colour, style, self._mood(text)) for name in known}
+
+    def _mood(self, text: str) -> Mood:
+        """The mean of the moods that a text names."""
+        named = [word for word in self._match(text).others if word in MOODS] or ["plain"]
+        return _moved(MOODS["plain"], [(MOODS[word], 1 / len(named)) for word in named])
+
+
+def _moved(own: Mood, felt: Sequence[tuple[Mood, float]]) -> Mood:
+    """A mood moved to others by their weights, of sum 1 at most; in factors, as Ember's training does."""
+    rest = 1.0 - sum(weight for _, weight in felt)
+    parts = [(own, rest), *felt]
+    exposure, saturation, contrast = (math.prod(mood[k] ** weight for mood, weight in parts) for k in range(3))
+    return exposure, saturation, contrast
 
 
 def _eased(scenes: list[SceneShare]) -> tuple[SceneShare, ...]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from tpos_live.scenes.base import Family
-from tpos_live.scenes.finishing import MOODS, apply_mood, apply_style, film, glowing
+from tpos_live.scenes.finishing import MOODS, Mood, apply_mood, apply_style, film, glowing
 from tpos_live.scenes.noise_fields import Fields, step
 
 _MASK = 4.0
@@ -17,14 +17,15 @@ _MASK = 4.0
 
 
 class SceneShare(NamedTuple):
-    """A scene in an image. weight: of it, above zero. colour: one of `palettes.HUES`. style, mood: of `finishing`.
-    apart: it has a part of the image's area to itself; scenes that are not apart lie over each other."""
+    """A scene in an image. weight: of it, above zero. colour: one of `palettes.HUES`. style: of `finishing`. mood: as
+    in `finishing.MOODS`. apart: it has a part of the image's area to itself; scenes that are not apart lie over each
+    other."""
 
     family: Family
     weight: float = 1.0
     colour: str | None = None
     style: str = "natural"
-    mood: str = "plain"
+    mood: Mood = MOODS["plain"]
     apart: bool = False
 
 
@@ -66,8 +67,8 @@ def _mixed(scenes: Sequence[SceneShare], fields: Fields, intensity: float, hue: 
         turns = scene.family.turned(values[:, 2], scene.colour)
         light = scene.family.scene(fields, scene.family.parameters(values[:, 0], values[:, 1], turns))
         full = glowing(light)
-        if scene.mood != "plain":
-            full = apply_mood(full, full.new_tensor([MOODS[scene.mood]]))
+        if scene.mood != MOODS["plain"]:
+            full = apply_mood(full, full.new_tensor([scene.mood]))
         mixed += full * (scene.weight / total)
     return mixed
 

@@ -12,8 +12,9 @@ from tpos_live.scenes.base import Light
 from tpos_live.scenes.palettes import linear_to_oklab, oklab_to_linear, power
 
 STYLES = ("natural", "neon", "pastel", "monochrome", "watercolour", "infrared")
-MOODS: dict[str, tuple[float, float, float]] = {
-    # (exposure, saturation, contrast)
+Mood = tuple[float, float, float]
+"""Exposure, saturation and contrast, each a factor."""
+MOODS: dict[str, Mood] = {
     "plain": (1.0, 1.0, 1.0),
     "dark": (0.42, 0.9, 1.15),
     "bright": (1.7, 1.05, 0.95),
