@@ -118,6 +118,20 @@ def test_confidence_fades_within_4_bars_without_a_pulse_and_returns(bpm: float, 
     assert found[begin + 9 * bar].confidence > 0.4
 
 
+@pytest.mark.parametrize(("bpm", "rate"), [(80.0, 20.0), (120.0, 6.0), (170.0, 20.0)])
+def test_confidence_fades_in_claps_half_as_strong_as_the_song_and_returns(bpm: float, rate: float) -> None:
+    bar, begin = round(24_000 / bpm), 1200
+    heard = evidence("rock", np.full(begin + 5 * bar, bpm))
+    rng, claps = np.random.default_rng(3), np.zeros(6 * bar + 1)
+    for at in rng.integers(0, 6 * bar, round(0.01 * rate * 6 * bar)):
+        claps[at : at + 2] += rng.gamma(2.0) * np.array([1.0, 0.5])
+    claps *= 0.5 * np.mean([stroke.strength for stroke in heard[:begin]]) / claps.mean()
+    found = track([*heard[:begin], *(BeatEvidence(clap, clap) for clap in claps[:-1]), *heard[begin:]])
+    assert found[begin - 1].confidence > 0.6
+    assert all(beat.confidence < 0.3 for beat in found[begin + 4 * bar : begin + 6 * bar])
+    assert found[-1].confidence > 0.4
+
+
 def test_a_break_of_one_bar_keeps_the_pulse() -> None:
     heard = evidence("rock", np.full(1800, 120.0))
     found = track([*heard[:1200], *[BeatEvidence()] * 200, *heard[1400:]])

@@ -17,6 +17,7 @@ from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
 from tpos_live.features.downbeat import BEATS_PER_BAR, DownbeatTracker, positions
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.hpss import CHORD_DELAY
+from tpos_live.features.pulse import FIRST_HOPS, REPEATED, repeated
 from tpos_live.features.tempo import (
     Periodicity,
     TempoMemory,
@@ -50,8 +51,9 @@ QUIET = 0.3
 """Share of the usual onset strength below which the tracker learns nothing."""
 NEAR = 0.03
 """Tempo estimates that differ by less than this share are of the same tempo."""
-PULSE_BEATS, PULSE_RETURN = 8.0, 0.3
-"""Without onsets, confidence falls to 1/e in PULSE_BEATS; an update with onsets restores the share PULSE_RETURN."""
+REST_BEATS, NOISE_BEATS, PULSE_RETURN = 6.0, 4.0, 0.3
+"""Confidence falls to 1/e in REST_BEATS without onsets and in NOISE_BEATS of onsets that repeat nothing; an update with
+onsets that do restores the share PULSE_RETURN."""
 STEADY, FOLLOW = 0.005, 0.25
 """Tempo estimates that differ by less than STEADY are averaged: the share FOLLOW of a new one counts."""
 SLOWEST_BEAT, FASTEST_BEAT = 30.0, 240.0
@@ -178,7 +180,10 @@ class BeatTracker:
         if self._quiet(heard) and self.period:
             self._rest()
             return
-        self._pulse += (1.0 - self._pulse) * PULSE_RETURN
+        if self.period and heard.size >= FIRST_HOPS and repeated(heard, self.period) < REPEATED:
+            self._fade(NOISE_BEATS)
+        else:
+            self._pulse += (1.0 - self._pulse) * PULSE_RETURN
         if self._changed(found, heard, control):
             return
         found = self._memory.remember(found, to_octave(60.0 / self.period, control.fastest) if self.period else 0.0)
@@ -196,7 +201,10 @@ class BeatTracker:
         """Without a pulse, keep tempo and phase, and report less and less confidence in them."""
         self._pull = 0.0
         if self.period:
-            self._pulse *= math.exp(-LOOK_SECONDS / (PULSE_BEATS * self.period))
+            self._fade(REST_BEATS)
+
+    def _fade(self, beats: float) -> None:
+        self._pulse *= math.exp(-LOOK_SECONDS / (beats * self.period))
 
     def _quiet(self, heard: np.ndarray) -> bool:
         """True where onsets are weak (breakdown, pause and their end): then tempo and phase stay as they are."""
