@@ -110,10 +110,10 @@ def crystal(f: Fields, k: SceneParameters) -> Light:
         sine, cosine = math.sin(lean), math.cos(lean)
         tip_x = root_x + foot + sine * length
         tip_y = root_y - cosine * length
-        grow = 0.72 + 0.36 * k.intensity + 0.1 * f.at(index % 3, 2.5, tip_x + 0 * f.x, tip_y + 0 * f.y)
+        grow = 0.72 + 0.36 * k.intensity + 0.1 * f.at(index % 3, 2.5, tip_x, tip_y)
         along = ((x - foot) * sine - y * cosine) / grow
         across = ((x - foot) * cosine + y * sine + 0.012 * f.soft(1, 3.0)) / (half * (0.85 + 0.15 * grow))
-        ridge = 0.3 * (1 if index % 2 else -1) + 0.12 * f.at((index + 1) % 3, 2.5, tip_x + 0 * f.x, tip_y + 0 * f.y)
+        ridge = 0.3 * (1 if index % 2 else -1) + 0.12 * f.at((index + 1) % 3, 2.5, tip_x, tip_y)
         top = length - 1.5 * half * (across - ridge).abs()
         inside = torch.minimum((1 - across.abs()) * half, (top - along) * 0.6)
         body = step(-0.004, 0.006, inside)
