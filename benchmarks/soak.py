@@ -2,8 +2,8 @@
 
     python benchmarks/soak.py --fake --hours 6 --csv soak.csv
 
-Random looks, prompts, floods of OSC, lost inputs, recordings and sizes of the window come every few seconds, in an
-order that `--seed` repeats (`--quiet`: none of them, one recording). A line of CSV every ten seconds has memory,
+Random looks, prompts, sources, floods of OSC, lost inputs, recordings and sizes of the window come every few seconds,
+in an order that `--seed` repeats (`--quiet`: none of them, one recording). A line of CSV every ten seconds has memory,
 threads, handles, rates, latency, losses and what the picture looks like. At the end every recording is read back, and
 a line of JSON says of each promise whether it was kept; the exit status is 1 if one was not. Needs a display and an
 input; with `--fake` it starts Xvfb and a PulseAudio null sink of its own (the tests' fakes).
@@ -33,6 +33,7 @@ from tpos_live.runtime.demo import PROMPTS
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.waiting import run_until_fastest_backend
 
+PICTURE = Path(__file__).parent.parent / "docs" / "sharp.webp"
 SAMPLE = 10.0
 """Seconds between two samples."""
 ACTION = 4.0
@@ -41,6 +42,7 @@ WARM = 600.0
 """Seconds after which memory must not grow any more."""
 FLOOD = 2000
 """OSC messages of a flood."""
+SOURCES = ("none", "none", "scene:prompt", "lavfi:testsrc2=size=1280x720:rate=25", str(PICTURE))
 APART = 0.04
 """Largest difference between the lengths of sound and picture of a recording, seconds."""
 
@@ -114,6 +116,7 @@ class Actions:
 
     def act(self) -> None:
         actions = [self._prompt, self._look, self._flood, self._record, self._resize, self._fullscreen, self._seed]
+        actions += [self._words, self._source]
         action = self._chance.choice([*actions, self._input] if self._mic else actions)
         name = action.__name__.strip("_")
         self.counts[name] = self.counts.get(name, 0) + 1
@@ -121,6 +124,14 @@ class Actions:
 
     def _prompt(self) -> None:
         self._session.store.set("prompt", self._chance.choice(PROMPTS)[1])
+
+    def _words(self) -> None:
+        """A prompt that was never there."""
+        first, second = (self._chance.choice(PROMPTS)[1] for _ in range(2))
+        self._session.store.set("prompt", f"{first} with {second} number {self._chance.randrange(10**6)}")
+
+    def _source(self) -> None:
+        self._session.store.set("source", self._chance.choice(SOURCES))
 
     def _seed(self) -> None:
         self._session.store.set("seed", self._chance.randrange(2**31))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ def _along(image: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     return torch.mm(image.reshape(-1, image.shape[2]), matrix.T).view(3, -1, matrix.shape[0]).transpose(1, 2)
 
 
-@cache
+@lru_cache(maxsize=32)
 def _shrink(n: int) -> torch.Tensor:
     """Float32 [SIDE, n]: averages n samples into SIDE boxes, weighted by overlap."""
     edges = np.linspace(0, n, SIDE + 1)
@@ -52,7 +52,7 @@ def _shrink(n: int) -> torch.Tensor:
     return torch.from_numpy(shared / shared.sum(1, keepdims=True)).float()
 
 
-@cache
+@lru_cache(maxsize=32)
 def _blur(sigma: float) -> torch.Tensor:
     """Float32 [SIDE, SIDE]: Gaussian blur, mirrored at the edges."""
     reach = int(4 * sigma) + 1
