@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,8 +24,11 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.settings_loader import load_settings
+from tpos_live.display.disk_watch import DiskUsage
 from tpos_live.display.output import Output
 from tpos_live.display.stream_output import StreamOutput
+from tpos_live.display.video import _File
+from tpos_live.runtime import outputs
 from tpos_live.runtime.outputs import ExtraOutputs
 
 pytestmark = pytest.mark.real_time
@@ -48,11 +55,9 @@ def receive(url: str, seconds: float = 3.0) -> subprocess.Popen[str]:
 class LiveFeed:
     """A show in real time: 60 refreshes and 100 blocks of sound a second; once a second a flash with a click."""
 
-    def __init__(self, *names: str) -> None:
-        self.extra, self.outputs = (
-            ExtraOutputs(OutputSettings(to=list(names)), ParameterStore().snapshot),
-            list[Output](),
-        )
+    def __init__(self, *names: str, usage: DiskUsage = shutil.disk_usage) -> None:
+        self.extra = ExtraOutputs(OutputSettings(to=list(names)), ParameterStore().snapshot, usage=usage)
+        self.outputs: list[Output] = []
         self.begin = time.perf_counter()
         self.longest = 0.0
         """Longest time in seconds that the outputs kept the show."""
@@ -127,6 +132,35 @@ def test_udp_arrives_with_its_sound_beside_a_file_and_a_dead_server(tmp_path: Pa
     assert np.abs(sound[round(48000 * (first - 0.04)) : round(48000 * (first + 0.04)), 0]).max() > 0.3
     assert len(messages) == 2 and KEY not in "".join(messages)
     assert "Connection refused" in messages[0] + messages[1] and "none does not exist" in messages[0] + messages[1]
+
+
+def test_a_file_on_a_full_disk_leaves_no_parts_and_goes_on_when_there_is_room(
+    tmp_path: Path, messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt left a part without a picture: one every 8 s, all night."""
+    free = [0]
+    write = _File.write
+
+    def limited(file: _File, data: bytes) -> int:
+        if not free[0] and file.written > 700:  # the header, and no picture
+            file.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise file.error
+        return write(file, data)
+
+    monkeypatch.setattr(_File, "write", limited)
+    monkeypatch.setattr(outputs, "PAUSES", (0.05,))
+    feed = LiveFeed(str(tmp_path / "show.mp4"), usage=lambda _folder: SimpleNamespace(free=free[0]))
+    feed.run(lambda: bool(messages))
+    assert "No space left" in messages[0] and "show.part" not in messages[0].partition("No space")[2]
+    asked = time.perf_counter()
+    feed.run(lambda: time.perf_counter() - asked > 0.5)
+    assert list(tmp_path.iterdir()) == [] and len(messages) == 1
+    free[0] = 2 * 10**9
+    feed.run(lambda: bool(feed.outputs))
+    begun = time.perf_counter()
+    feed.run(lambda: time.perf_counter() - begun > 0.6)
+    feed.extra.close(feed.outputs)
+    assert [path.name for path in tmp_path.iterdir()] == ["show.mp4"] and frames_of(tmp_path / "show.mp4")
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,17 @@ MP4 = {
 }
 MATROSKA = {"cluster_time_limit": "250", "flush_packets": "1", "fflags": "+bitexact"}
 
+LEAST = 1 << 20
+"""Bytes from which on a part is kept after an error, whatever is in it."""
+
 
 class VideoWriter(AvWriter):
     """H.264 and AAC in fragmented MP4 or in Matroska (.mkv), one fragment per quarter of a second.
 
-    Written as `NAME.part.mp4` and renamed at a clean end, with a number where such a file exists. After an exception
-    the part keeps its name, finished as far as possible; the part of a killed process plays up to its last fragment. No
-    file is created before the first frame or sample. A context manager. One thread at a time.
+    Written as `NAME.part.mp4` and renamed at a clean end, with a number where such a file exists. After an
+    exception the part keeps its name, finished as far as possible, unless it has no picture; the part of a killed
+    process plays up to its last fragment. No file is created before the first frame or sample. A context manager.
+    One thread at a time.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float, **options: Any) -> None:
@@ -85,13 +89,20 @@ class VideoWriter(AvWriter):
             assert self._file is not None
             self._file.close()
         if kind is not None:
-            if not self.frames_written:
-                self.output.discard()
+            if not self.frames_written or (self.bytes < LEAST and not self._has_picture()):
+                with contextlib.suppress(OSError):  # the disk may be gone, and its own error is told
+                    self.output.discard()
             return
         with self._speaking():
             if self._file.error is not None:
                 raise self._file.error
             self.output.finish()
+
+    def _has_picture(self) -> bool:
+        """Whether the part can be played."""
+        with contextlib.suppress(Exception), self._av.open(str(self.part)) as file:
+            return next(file.demux(video=0)).size > 0
+        return False
 
 
 def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import OutputSpec, parse_output
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.settings import OutputSettings
+from tpos_live.display.disk_watch import DiskUsage
 from tpos_live.display.encoded_output import EncodedOutput
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import Logo
@@ -20,6 +22,7 @@ from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.recorder import Recorder
 from tpos_live.display.stream_output import StreamOutput
+from tpos_live.runtime.spare_folder import FolderSearch
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +37,13 @@ Running = NdiOutput | EncodedOutput
 @dataclass
 class _Place:
     """An output of the settings; `running` while it takes frames. failures: in a row. moment: when it was opened, or is
-    to be tried again."""
+    to be tried again. room: of a file that failed, whether its disk has room again."""
 
     spec: OutputSpec
     running: Running | None = None
     failures: int = 0
     moment: float = -1.0
+    room: FolderSearch | None = None
 
     @property
     def name(self) -> str:
@@ -55,7 +59,15 @@ class ExtraOutputs:
     """Keeps the outputs of the settings running. Belongs to the display's thread; `add_audio` is called on the audio
     thread, and `line` may be read from anywhere."""
 
-    def __init__(self, settings: OutputSettings, snapshot: Callable[[], Snapshot], logo: Logo | None = None) -> None:
+    def __init__(
+        self,
+        settings: OutputSettings,
+        snapshot: Callable[[], Snapshot],
+        logo: Logo | None = None,
+        usage: DiskUsage = shutil.disk_usage,
+    ) -> None:
+        """usage: of a folder's disk."""
+        self._usage = usage
         self._places = [_Place(spec) for text in settings.to for spec in parse_output(text)]
         self._settings, self._snapshot, self._logo = settings, snapshot, logo
 
@@ -85,7 +97,7 @@ class ExtraOutputs:
             elif running is not None and place.failures and now - place.moment > STEADY:
                 place.failures = 0
                 log.log(NOTICE, f"{place.name}: works again")
-            if place.running is None and size[0] > 0 and now >= place.moment:
+            if place.running is None and size[0] > 0 and now >= place.moment and self._has_room(place, now):
                 self._open(place, now, size, outputs)
 
     def close(self, outputs: list[Output]) -> None:
@@ -97,6 +109,19 @@ class ExtraOutputs:
             outputs.remove(output)
             output.close()
         self._places = []
+
+    def _has_room(self, place: _Place, now: float) -> bool:
+        """Whether to try: a file on a full disk would leave a short part each time."""
+        if place.spec.kind != "file" or not place.failures:
+            return True
+        if place.room is None:
+            place.room = FolderSearch((Path(place.spec.address).parent,), self._usage)
+        if place.room.searching:
+            return False
+        found, place.room = place.room.found, None
+        if found is None:
+            place.moment = now + place.pause
+        return found is not None
 
     def _open(self, place: _Place, now: float, size: tuple[int, int], outputs: list[Output]) -> None:
         output = self._new(place)
