@@ -54,3 +54,24 @@ def test_noise_of_a_room_is_not_lifted() -> None:
     found = hear(noise)
     assert found[-1].gain == found[5 * SECOND].gain < 6.0
     assert max(f.level for f in found[5 * SECOND :]) < 0.02
+
+
+def test_a_solo_instrument_of_steady_level_is_no_hum() -> None:
+    time = np.arange(24 * RATE) / RATE
+    note = 110.0 * 2.0 ** (np.array([0, 3, 5, 7])[(time / 1.5).astype(int) % 4] / 12.0)
+    phase = 2.0 * np.pi * np.cumsum(note) / RATE
+    sound = sum(np.sin(k * phase + k * k) for k in range(1, 12))  # one chord after the other, no attacks
+    room = np.random.default_rng(4).normal(0.0, 10 ** (-75 / 20), 25 * RATE)
+    found = hear(room + np.pad(at_level(sound, -40.0), (RATE, 0)))
+    assert all(f.gate for f in found[2 * SECOND :])
+    assert np.mean([f.level for f in found[21 * SECOND :]]) > 0.6
+
+
+@pytest.mark.parametrize("hum", [True, False])
+def test_what_does_not_change_is_hum_or_hiss(hum: bool) -> None:
+    time = np.arange(12 * RATE) / RATE
+    tones = sum(np.sin(2.0 * np.pi * 50.0 * k * time + k) / k for k in (1, 2, 3, 4, 5, 7))
+    hiss = np.random.default_rng(5).normal(0.0, 1.0, len(time))
+    room = np.random.default_rng(6).normal(0.0, 10 ** (-75 / 20), 13 * RATE)
+    found = hear(room + np.pad(at_level(tones if hum else hiss, -40.0), (RATE, 0)))
+    assert any(f.gate for f in found) and not any(f.gate for f in found[10 * SECOND :])

@@ -20,6 +20,7 @@ from tpos_live.features.noise_gate import NoiseGate
 from tpos_live.features.onset import Flux, OnsetStrength, PeakPicker
 from tpos_live.features.section import SectionDetector, SectionInput
 from tpos_live.features.setup_gain import SetUpGain
+from tpos_live.features.spectrum_change import SpectrumChange
 from tpos_live.features.stft import BINS, ShortTimeSpectrum
 from tpos_live.features.structure import StructureDetector, StructureInput
 
@@ -46,6 +47,7 @@ class FeatureExtractor:
         """Return to the initial state."""
         self._spectrum = ShortTimeSpectrum()
         self._gate = NoiseGate()
+        self._spectrum_change = SpectrumChange()
         self._set_up = SetUpGain()
         self._gain = AutomaticGain(TARGET_DB, start=3.0)
         self._bands = BandLevels()
@@ -86,13 +88,13 @@ class FeatureExtractor:
         if muted:
             power = _NOTHING
         db = band_db(power)
-        gate = False if muted else self._gate.step(db[4])
+        mel = mel_power(power)
+        gate = False if muted else self._gate.step(db[4], self._spectrum_change.step(mel))
         manual = float(snapshot["audio.gain"])
         lifted = self._set_up.step(db[4] + manual, gate and automatic)
         remembered = self._gain.step(db[4] + manual + lifted, gate and automatic)
         gain = manual + (lifted + remembered if automatic else 0.0)
         self._bands.step(db, gain, automatic, gate)
-        mel = mel_power(power)
         flux = self._flux.step(mel, gain)
         for name, picker in self._hits.items():
             picker.step(flux[name], gate)

@@ -1,8 +1,8 @@
 """The noise gate: separates sound from the noise of the room.
 
 It opens 12 dB above the noise floor, closes 6 dB above it, and holds for 0.4 s. The floor falls at once to any lower
-level. It rises only while the gate is closed or the level is as steady as hum or hiss (within 3 dB for 3 s), so an hour
-of loud music does not become the floor.
+level. It rises only while the gate is closed or the sound is as steady as hum or hiss (the level within 3 dB for 3 s,
+and the spectrum, see `spectrum_change.py`), so an hour of loud music does not become the floor.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class NoiseGate:
     _hop: int = 0
     _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_LOOKS))
 
-    def step(self, db: float) -> bool:
-        """Take the level of one hop in dBFS; returns whether the gate is open."""
+    def step(self, db: float, steady: bool = True) -> bool:
+        """Take the level of one hop in dBFS; returns whether the gate is open. steady: the spectrum does not change."""
         self._slow += (db - self._slow) * share(0.1, HOP_SECONDS)
         if self.floor is None:
             self.floor = min(db, START_DB)
             self._slow = db
-        self._learn()
+        self._learn(steady)
         if db >= self.floor + OPEN_DB:
             self.open, self._held = True, HOLD_SECONDS
         elif self.open:
@@ -52,12 +52,12 @@ class NoiseGate:
             self.open = self._held > 0.0
         return self.open
 
-    def _learn(self) -> None:
+    def _learn(self, steady: bool) -> None:
         assert self.floor is not None
         self._hop += 1
         if self._hop % _HOPS_PER_LOOK == 0:
             self._looks.append(self._slow)
-        steady = len(self._looks) == _LOOKS and max(self._looks) - min(self._looks) < STEADY_DB
+        steady = steady and len(self._looks) == _LOOKS and max(self._looks) - min(self._looks) < STEADY_DB
         if self._slow < self.floor:
             self.floor = self._slow
         elif steady or not self.open:
