@@ -26,7 +26,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.network import is_loopback
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.paths import projections_dir, shipped
+from tpos_live.core.paths import expanded, projections_dir, shipped
 from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.timing import StageTimes
@@ -105,7 +105,7 @@ class Pipeline:
         used: a damaged file, a LoRA for another engine, too little memory on the card."""
         chosen = self._settings.engine
         self._stack.enter_context(self.source)
-        path = Path(chosen.name).expanduser()
+        path = expanded(chosen.name)
         try:
             path, reason = resolve_engine(chosen.name)
             self.message = "\n".join(filter(None, (reason, self._why)))
@@ -113,8 +113,10 @@ class Pipeline:
         except Exception as error:
             if classify_failure(error) is FailureKind.MEMORY:
                 self.refused = f"{path.name} does not fit into the card's memory"
-            elif self._live and isinstance(error, EngineError) and chosen.name and path.exists():
-                self.refused = first_line(error, 400)
+            elif self._live and chosen.name and path.exists():
+                known = isinstance(error, EngineError)
+                why = f"{path}: cannot draw ({first_line(error)}); fetch or install the engine again"
+                self.refused = first_line(error, 400) if known else why
             else:
                 raise
             self._build_built_in(self.refused)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tpos_live.core.errors import EngineError
-from tpos_live.core.paths import engines_dir, shipped
+from tpos_live.core.paths import engines_dir, expanded, shipped
 from tpos_live.diffusion.hub.fetched import INDEX, PICKLES, find_fetched, half_fetched
 from tpos_live.diffusion.hub.presets import BUILT_IN, SD_TURBO, fetched_folder, is_hub_id, load_preset
 
@@ -21,7 +21,7 @@ def resolve_engine(name: str) -> tuple[Path, str]:
         return _auto()
     if name == BUILT_IN:
         return _built_in(), "engine: Ember"
-    path = Path(name).expanduser()
+    path = expanded(name)
     if name and path.is_dir():
         return path, f"engine: {path}"
     if path.suffix.lower() in (".safetensors", *PICKLES):

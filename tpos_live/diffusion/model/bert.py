@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch.nn import Embedding, LayerNorm, Linear, ModuleDict, ModuleList
 
 from tpos_live.core.errors import EngineError, first_line
-from tpos_live.diffusion.model.networks import LOADING, read_json, require_tensors
+from tpos_live.diffusion.model.networks import LOADING, check_reader, read_json, require_tensors
 
 _NEEDED = {
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -38,6 +38,8 @@ class BertTextEncoder(torch.nn.Module):
         self.config = SimpleNamespace(**config)
         dim, inner, eps = int(config["hidden_size"]), int(config["intermediate_size"]), float(config["layer_norm_eps"])
         self.heads = int(config["num_attention_heads"])
+        if self.heads < 1 or dim % self.heads:
+            raise ValueError(f"{self.heads} attention heads do not share {dim} numbers")
         self.embeddings = ModuleDict({
             "word_embeddings": Embedding(int(config["vocab_size"]), dim),
             "position_embeddings": Embedding(int(config["max_position_embeddings"]), dim),
@@ -90,7 +92,7 @@ class BertReader:
     def __init__(self, encoder: BertTextEncoder, tokenizer: Any, longest: int, padding: int) -> None:
         """tokenizer: of `tokenizers`; is set to cut texts. longest: words of a text at most. padding: its token."""
         self.encoder, self._tokenizer, self._padding = encoder, tokenizer, padding
-        self.words = min(longest, int(encoder.config.max_position_embeddings))
+        self.words = longest
         tokenizer.no_padding()
         tokenizer.enable_truncation(self.words)
 
@@ -125,7 +127,10 @@ def load_bert(folder: Path, part: str, tokenizer: str) -> BertReader:
         first = first_line(error)
         raise EngineError(f"{where}: cannot be loaded ({first}); fetch or install the engine again") from error
     require_tensors(where, found.missing_keys)
-    return BertReader(encoder.eval(), *_load_tokenizer(folder / tokenizer))
+    made, longest, padding = _load_tokenizer(folder / tokenizer)
+    longest = min(longest, int(encoder.config.max_position_embeddings))
+    check_reader(folder / tokenizer, longest, made.get_vocab_size(), int(encoder.config.vocab_size))
+    return BertReader(encoder.eval(), made, longest, padding)
 
 
 def _load_tokenizer(where: Path) -> tuple[Any, int, int]:
@@ -146,4 +151,4 @@ def _load_tokenizer(where: Path) -> tuple[Any, int, int]:
             raise ValueError(f"it has no token {pad}")
         return made, int(config.get("model_max_length", 512)), int(number)
     except Exception as error:  # the library raises Exception itself
-        raise EngineError(f"{where}: cannot be loaded ({error}); fetch the engine again") from error
+        raise EngineError(f"{where}: cannot be loaded ({first_line(error)}); fetch the engine again") from error

@@ -7,6 +7,7 @@ safetensors only, everything is read from local files, nothing is downloaded and
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from tpos_live.core.errors import EngineError
+from tpos_live.core.errors import EngineError, first_line
 from tpos_live.diffusion.model.metadata import METADATA_FILE, ONE, SECOND, EngineMetadata, read_metadata
 from tpos_live.diffusion.model.networks import Networks, read_json
 from tpos_live.diffusion.model.schedule import Schedule
@@ -26,6 +27,8 @@ from tpos_live.diffusion.model.unet_inputs import Layout, extra_channels
 DECODERS = ("AutoencoderTiny", "AutoencoderKL", "AutoencoderPixelShuffle")
 _AT_ONCE = 32
 """Texts that are encoded at once."""
+_MOST_FACTOR = 64
+"""Pixels along one side of a latent pixel; engines have 8 or 16."""
 PARTS = ("unet", "vae", *ONE, "scheduler")
 
 
@@ -164,6 +167,15 @@ def load_engine(folder: Path, device: str | None = None, lazy: bool = False) -> 
     that cannot be drawn with; of a lazy engine, what `Networks` raises may come later.
     """
     folder = Path(folder)
+    try:
+        return _load(folder, device, lazy)
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        # A file of configuration may hold anything; each value is used where it is needed.
+        why = f"its files of configuration do not fit together, or one is damaged ({first_line(error)})"
+        raise EngineError(f"{folder}: {why}; fetch or install the engine again") from error
+
+
+def _load(folder: Path, device: str | None, lazy: bool) -> Engine:
     index = _read_index(folder)
     metadata = read_metadata(folder)
     if metadata.name == "ember" and metadata.unet_inputs is None:
@@ -178,7 +190,9 @@ def load_engine(folder: Path, device: str | None = None, lazy: bool = False) -> 
     # "text" pools the tokens that it is given anyway; the other kinds want embeddings that no text encoder gives.
     kind = unet_config.get("addition_embed_type")
     if kind not in (None, "text", ADDED):
-        raise EngineError(f"{folder}: its unet wants {kind} embeddings; choose a Stable Diffusion 1, 2 or XL engine")
+        raise EngineError(
+            f"{folder}: its unet wants {kind!s:.60} embeddings; choose a Stable Diffusion 1, 2 or XL engine"
+        )
     if kind == ADDED:
         _check_parts(folder, index, SECOND)
     for part in ("unet", "vae", ONE[0], *(SECOND[:1] if kind == ADDED else ())):
@@ -223,7 +237,7 @@ def _check_parts(folder: Path, index: dict[str, Any], parts: tuple[str, ...]) ->
 
 def _check_class(part: str, name: object, allowed: tuple[str, ...], folder: Path) -> None:
     if name not in allowed:
-        raise EngineError(f"{folder}: its {part} is a {name}; engines need {' or '.join(allowed)} here")
+        raise EngineError(f"{folder}: its {part} is a {name!s:.60}; engines need {' or '.join(allowed)} here")
 
 
 def _check_weights(part: Path) -> None:
@@ -247,6 +261,10 @@ def _check_fit(engine: Engine) -> None:
     """The parts must fit each other: latents, tokens and scalars."""
     configs = engine.networks.configs
     latent = int(configs["vae"]["latent_channels"])
+    if not 0 < abs(float(configs["vae"]["scaling_factor"])) < math.inf:
+        raise EngineError(f"{engine.folder}: its vae has no scaling_factor; fetch or install the engine again")
+    if not 1 <= engine.factor <= _MOST_FACTOR:
+        raise EngineError(f"{engine.folder}: its vae enlarges {engine.factor} times; fetch or install the engine again")
     given, wanted = engine.metadata.unet_inputs, int(configs["unet"]["in_channels"])
     extra = extra_channels(given.fields, given.blurs) if given is not None else 0
     if not engine.latent_channels == wanted - extra == latent:

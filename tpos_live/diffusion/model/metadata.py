@@ -38,10 +38,11 @@ class Scalar(BaseModel):
 
     name: str
     source: Literal["intensity", "seed", "clock", "share"]
-    rate: float = 0.0
+    rate: float = Field(0.0, allow_inf_nan=False)
     cyclic: bool = False
 
 
+_Side = Annotated[int, Field(ge=8, le=8192)]
 _Width = Annotated[float, Field(gt=0.0, le=64.0)]
 
 
@@ -69,7 +70,7 @@ class LoraWeight(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weight: float = Field(1.0, ge=-4.0, le=4.0)
+    weight: float = Field(1.0, ge=-4.0, le=4.0, allow_inf_nan=False)
     live: bool = False
 
     @model_validator(mode="after")
@@ -103,12 +104,12 @@ class EngineMetadata(BaseModel):
     format: Literal[1] = 1
     name: str = ""
     licence: str = "unknown"
-    size: tuple[int, int] = (512, 512)
-    sizes: list[tuple[int, int]] = Field(default_factory=list)
-    multiple: int = Field(default=64, ge=8)
+    size: tuple[_Side, _Side] = (512, 512)
+    sizes: list[tuple[_Side, _Side]] = Field(default_factory=list)
+    multiple: int = Field(default=64, ge=8, le=1024)
     steps: list[int] = Field(default_factory=lambda: [1, 2, 4])
     guidance: bool = True
-    audio_tokens: int = Field(default=4, ge=0)
+    audio_tokens: int = Field(default=4, ge=0, le=64)
     trained_with_sound: bool = True
     """Whether the UNet has learned audio tokens; a fetched engine has not, and gets them as more words."""
     detail: float = Field(default=0.0, ge=0.0, le=3.0)

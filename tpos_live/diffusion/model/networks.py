@@ -35,6 +35,8 @@ LOADING = threading.RLock()
 another thread makes then has no weights ("meta tensors")."""
 LARGEST = 2.0**14
 """No trained weight is larger."""
+_SHORTEST = 4
+"""Tokens of the shortest text that is read: its begin, two words and its end."""
 _UNUSED: dict[str, tuple[str, ...]] = {"unet": (), "vae": ("encoder.", "quant_conv."), "text": ("pooler.",)}
 """Weights of a part that nothing here uses, so that a file may lack them."""
 
@@ -209,6 +211,16 @@ def check_weights(where: Path, module: torch.nn.Module) -> None:
         for name, weight in module.named_parameters():
             if not float(weight.abs().max() if weight.numel() else 0.0) < LARGEST:
                 raise EngineError(f"{where}: {name} is damaged (not finite, or huge); fetch or install it again")
+
+
+def check_reader(where: Path, longest: int, words: int, rows: int) -> None:
+    """Raise EngineError for a tokenizer that does not fit its text encoder. longest: tokens of a text at most. words:
+    that the tokenizer knows. rows: of the text encoder, one for each."""
+    if longest < _SHORTEST:
+        raise EngineError(f"{where}: texts have {longest} tokens at most, too few; fetch or install the engine again")
+    if words > rows:
+        what = f"it knows {words} words, its text encoder {rows}; the parts are of different engines, or damaged"
+        raise EngineError(f"{where}: {what}; fetch or install the engine again")
 
 
 def read_json(path: Path) -> dict[str, Any]:

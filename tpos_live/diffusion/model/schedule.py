@@ -31,6 +31,7 @@ MAX_STEPS = 8
 """A show draws in four at most; eight are what measurements compare one with."""
 NUMBERS = 9
 """Of a step in `SamplingSchedule.rows`: timestep, five coefficients, and the corrector's three."""
+_MOST_TRAIN_STEPS = 100_000
 _ALMOST_ONE = 0.999
 """From this strength on, nothing of the last latent is kept."""
 
@@ -79,16 +80,8 @@ class SamplingSchedule:
         """The plan's numbers, a row of NUMBERS a step."""
         # Without a corrector the step goes on from x itself, which is what (0, 0, 0) stands for.
         return [
-            [
-                step.timestep,
-                step.c_skip,
-                step.c_out,
-                step.x_coef,
-                step.x0_coef,
-                step.noise_coef,
-                *(step.correct or (0.0, 0.0, 0.0)),
-            ]
-            for step in self.steps
+            [s.timestep, s.c_skip, s.c_out, s.x_coef, s.x0_coef, s.noise_coef, *(s.correct or (0.0, 0.0, 0.0))]
+            for s in self.steps
         ]
 
 
@@ -113,13 +106,13 @@ class Schedule:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
         """Read a `scheduler_config.json`. Raises EngineError for one that cannot be drawn in 1 to 4 steps."""
-        kind = str(config.get("_class_name"))
+        kind = str(config.get("_class_name"))[:60]
         if kind not in SCHEDULERS:
             raise EngineError(
                 f"the engine's scheduler is {kind}, which is not made for 1 to 4 steps; "
                 f'set "_class_name" in scheduler/scheduler_config.json to {", ".join(SCHEDULERS)}'
             )
-        prediction = str(config.get("prediction_type", "epsilon"))
+        prediction = str(config.get("prediction_type", "epsilon"))[:60]
         flow = bool(config.get("use_flow_sigmas")) and kind == "UniPCMultistepScheduler"
         if prediction not in (PREDICTIONS if not flow else FLOW_PREDICTIONS) or (prediction == FLOW_ONLY and not flow):
             raise EngineError(
@@ -130,11 +123,14 @@ class Schedule:
             if config.get(name, _UNSUPPORTED[name]) != _UNSUPPORTED[name]:
                 raise EngineError(f"the engine's scheduler sets {name} = {config[name]}; leave it out")
         spacing = {"EulerDiscreteScheduler": "linspace", "UniPCMultistepScheduler": "linspace"}.get(kind, "leading")
-        alphas = () if flow else tuple(_alphas(config, kind).tolist())
-        return cls(
+        train_steps = int(config.get("num_train_timesteps", 1000))
+        if not MAX_STEPS < train_steps <= _MOST_TRAIN_STEPS:
+            raise EngineError(f"the engine's scheduler has num_train_timesteps = {train_steps}; engines have 1000")
+        alphas = () if flow else tuple(_alphas(config, kind, train_steps).tolist())
+        schedule = cls(
             kind=kind,
             prediction=prediction,
-            train_steps=int(config.get("num_train_timesteps", 1000)),
+            train_steps=train_steps,
             alphas=alphas,
             spacing=str(config.get("timestep_spacing", spacing)),
             offset=int(config.get("steps_offset", 0)),
@@ -144,6 +140,10 @@ class Schedule:
             uncorrected=tuple(config.get("disable_corrector") or ()),
             flow=flow,
         )
+        plans = [schedule.plan(steps, strength) for steps in (1, 2, 3, 4) for strength in (1.0, 0.5)]
+        if not all(math.isfinite(number) for plan in plans for row in plan.rows() for number in row):
+            raise EngineError("the engine's scheduler gives steps that are no numbers; fetch or install it again")
+        return schedule
 
     def plan(self, steps: int, strength: float = 1.0) -> SamplingSchedule:
         """The plan for `steps` (1 to MAX_STEPS) steps.
@@ -273,9 +273,8 @@ _UNSUPPORTED: Mapping[str, Any] = {
 }
 
 
-def _alphas(config: Mapping[str, Any], kind: str) -> np.ndarray:
-    """Cumulative products of 1 - beta, float64 [train_steps]."""
-    count = int(config.get("num_train_timesteps", 1000))
+def _alphas(config: Mapping[str, Any], kind: str, count: int) -> np.ndarray:
+    """Cumulative products of 1 - beta, float64 [count]."""
     lcm = kind == "LCMScheduler"
     low = float(config.get("beta_start", 0.00085 if lcm else 0.0001))
     high = float(config.get("beta_end", 0.012 if lcm else 0.02))

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from tpos_live.core.errors import EngineError
+from tpos_live.core.errors import EngineError, first_line
 from tpos_live.diffusion.model.bert import BertReader, load_bert
 from tpos_live.diffusion.model.metadata import ONE, SECOND
-from tpos_live.diffusion.model.networks import check_weights, load_part, offline, quiet
+from tpos_live.diffusion.model.networks import check_reader, check_weights, load_part, offline, quiet
 from tpos_live.diffusion.model.sdxl import pack
 from tpos_live.diffusion.model.textual_inversion import add_inversions
 
@@ -133,7 +133,9 @@ def load_texts(folder: Path, index: Mapping[str, Any], two: bool, device: torch.
         for part, tokenizer in pairs:
             encoder = load_part(folder, part, _transformers(index[part][1]))
             check_weights(folder / part, encoder)
-            readers.append(Reader(encoder, _load_tokenizer(folder, tokenizer, index[tokenizer][1])))
+            reader = Reader(encoder, _load_tokenizer(folder, tokenizer, index[tokenizer][1]))
+            check_reader(folder / tokenizer, reader.words, len(reader.tokenizer), int(encoder.config.vocab_size))
+            readers.append(reader)
     expand = add_inversions(folder, [each.encoder for each in readers], [each.tokenizer for each in readers])
     readers = [replace(reader, expand=expand) for reader in readers]
     return Texts(readers, device, two and bool(index.get("force_zeros_for_empty_prompt", True)))
@@ -148,7 +150,7 @@ def _load_tokenizer(folder: Path, part: str, name: str) -> Any:
     try:
         return cls.from_pretrained(folder / part, local_files_only=True)
     except Exception as error:
-        raise EngineError(f"{folder / part}: cannot be loaded ({error}); fetch the engine again") from error
+        raise EngineError(f"{folder / part}: cannot be loaded ({first_line(error)}); fetch the engine again") from error
 
 
 def _transformers(name: str) -> Any:
