@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from tpos_live.bench.findings import Finding
-from tpos_live.cli.machine import Machine, SdTurbo, Sound, Window, install_command, probe_machine
+from tpos_live.cli.exit import expected
+from tpos_live.cli.machine import Machine, SdTurbo, Sound, Window, free_gb, install_command, probe_machine
 from tpos_live.cli.machine_findings import machine_findings
 from tpos_live.cli.main import cli
 from tpos_live.cli.setup import run_command, run_setup
 from tpos_live.cli.setup_steps import Step, setup_steps
+from tpos_live.core.paths import engines_dir
 from tpos_live.diffusion.cuda import diagnosis
 from tpos_live.diffusion.cuda.diagnosis import Card, TorchBuild, nvidia_cards
 
@@ -300,3 +303,14 @@ def test_this_machine_is_looked_at_and_nothing_is_run(monkeypatch: pytest.Monkey
     monkeypatch.setattr("tpos_live.cli.setup.subprocess.run", lambda *_a, **_k: pytest.fail("it ran something"))
     result = CliRunner().invoke(cli, ["setup"], standalone_mode=False)
     assert result.return_value == 0 and "whl/cu130" in result.output and "left:" in result.output
+
+
+@pytest.mark.parametrize("folder", ["x" * 300, "~nobody-here/x", "/proc/1/root/x", "a\nb"])
+def test_a_folder_that_cannot_be_looked_at_stops_nothing(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.setenv("TPOS_LIVE_ENGINES", folder)
+    assert free_gb(engines_dir()) >= 0.0
+
+
+def test_an_error_of_the_system_that_names_a_file_is_one_line() -> None:
+    assert expected(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300))
+    assert not expected(OSError("a fault of ours"))

@@ -12,6 +12,7 @@ import numpy as np
 from tpos_live.audio.capture import Capture
 from tpos_live.audio.files import open_audio, stream_audio
 from tpos_live.audio.source import RATE, AudioError
+from tpos_live.core.paths import expanded
 
 _PERIOD = 0.005
 _LATE = 0.5
@@ -34,7 +35,7 @@ class FileCapture(Capture):
 
     def __init__(self, path: str | Path) -> None:
         """Raises AudioError for a file that cannot be read."""
-        self._file = open_audio(Path(path).expanduser())
+        self._file = open_audio(expanded(path))
         self._blocks = stream_audio(self._file, loop=True)
         self._rest = next(self._blocks)
         name = Path(path).name

@@ -30,4 +30,6 @@ def leave(code: int) -> NoReturn:
 
 def expected(error: BaseException) -> bool:
     """True for our own errors, whose text is written for a person: no traceback."""
-    return type(error).__module__.startswith("tpos_live.") or isinstance(error, FileNotFoundError | PermissionError)
+    of_a_file = isinstance(error, OSError) and error.filename is not None  # its text names the file
+    known = of_a_file or isinstance(error, FileNotFoundError | PermissionError)
+    return known or type(error).__module__.startswith("tpos_live.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes.util
 import importlib.util
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -98,8 +99,8 @@ def probe_machine() -> Machine:
         window=probe_window(),
         sd_turbo=sd_turbo,
         engines=str(engines_dir()),
-        environment_gb=_free_gb(Path(sys.prefix)),
-        engines_gb=_free_gb(engines_dir()),
+        environment_gb=free_gb(Path(sys.prefix)),
+        engines_gb=free_gb(engines_dir()),
     )
 
 
@@ -190,9 +191,13 @@ def _graphics() -> tuple[str, ...]:
     return tuple(dict.fromkeys(maker for maker in makers if maker))
 
 
-def _free_gb(folder: Path) -> float:
-    there = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-    return shutil.disk_usage(there).free / 1e9
+def free_gb(folder: Path) -> float:
+    """Free space in GB where a folder is, or will be; 0 where that cannot be found out."""
+    there = next((path for path in (folder, *folder.parents) if os.path.exists(path)), Path("/"))  # noqa: PTH110  # Path.exists raises
+    try:
+        return shutil.disk_usage(there).free / 1e9
+    except OSError:
+        return 0.0
 
 
 def main() -> None:

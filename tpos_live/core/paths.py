@@ -23,17 +23,25 @@ def shipped(name: str) -> Path:
     raise FileNotFoundError(f"{name} is missing from this installation; install tpos-live again")
 
 
+def expanded(name: str | Path) -> Path:
+    """The path with the home folder in place of ~; as it is where there is no such user."""
+    try:
+        return Path(name).expanduser()
+    except (RuntimeError, ValueError):  # no such user, or a name that none can have
+        return Path(name)
+
+
 def cache_dir() -> Path:
     """Where converted engines lie: $TPOS_LIVE_CACHE, or the user's cache folder. Not made here: that may fail."""
     if chosen := os.environ.get("TPOS_LIVE_CACHE"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     return Path(platformdirs.user_cache_dir("tpos-live", appauthor=False))
 
 
 def state_dir() -> Path:
     """Where the state of running shows lies: $TPOS_LIVE_STATE, or the user's folder for states. Not made here."""
     if chosen := os.environ.get("TPOS_LIVE_STATE"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     return Path(platformdirs.user_state_dir("tpos-live", appauthor=False))
 
 
@@ -45,5 +53,5 @@ def projections_dir() -> Path:
 def engines_dir() -> Path:
     """Where fetched engines lie: $TPOS_LIVE_ENGINES, or a folder of the user's data. Not made here."""
     if chosen := os.environ.get("TPOS_LIVE_ENGINES"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     return Path(platformdirs.user_data_dir("tpos-live", appauthor=False)) / "engines"

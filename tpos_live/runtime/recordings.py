@@ -14,6 +14,7 @@ from typing import Any
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import VIDEO
+from tpos_live.core.paths import expanded
 from tpos_live.core.settings import RecordSettings
 from tpos_live.core.timing import hms
 from tpos_live.display.disk_watch import DiskUsage, DiskWatch
@@ -66,7 +67,7 @@ class Recordings:
         transform: of each frame.
         """
         self._first, self._folder, self._fps = first, Path(folder or "."), fps
-        self._spare, self._usage, self._transform = Path(spare or "~").expanduser(), usage, transform
+        self._spare, self._usage, self._transform = expanded(spare or "~"), usage, transform
         self._path = Path()
         self._search: FolderSearch | None = None
         self._recorder: Recorder | None = None
