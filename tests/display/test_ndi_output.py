@@ -18,9 +18,9 @@ from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import OutputSettings
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.ndi_output import BRIGHT, DARK, NdiOutput, with_alpha
 from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
+from tpos_live.display.program_output import BRIGHT, DARK, ProgramOutput, with_alpha
 from tpos_live.runtime.outputs import PAUSES, ExtraOutputs
 
 RECEIVER = Path(__file__).parent.parent / "fakes" / "ndi_receiver.py"
@@ -47,7 +47,7 @@ def wait(happened, seconds: float = 30.0) -> None:
 @pytest.mark.parametrize("keyed", [False, True])
 def test_every_frame_arrives_in_order(loopback: None, keyed: bool) -> None:
     lower = OutputTransform("a", ParameterStore().snapshot, view=OutputView((0.0, 0.5, 1.0, 1.0)))
-    output = NdiOutput(f"frames {keyed}", lambda: keyed, lower if keyed else None)
+    output = ProgramOutput("ndi", f"frames {keyed}", lambda: keyed, lower if keyed else None)
     assert output.is_available() == ""
     output.open((128, 64), 15.0)
     assert not output.wants(time.perf_counter())  # nothing is read back from the GPU for nobody
@@ -75,7 +75,7 @@ def test_every_frame_arrives_in_order(loopback: None, keyed: bool) -> None:
 
 @pytest.mark.own_process
 def test_a_receiver_that_goes_and_comes_back_is_served(loopback: None) -> None:
-    output = NdiOutput("comes back")
+    output = ProgramOutput("ndi", "comes back")
     output.open((64, 32), 60.0)
     for _ in range(2):
         receiver = receive("comes back", 10_000)
@@ -112,11 +112,11 @@ def test_an_output_that_cannot_run_is_told_once_and_tried_again(
 ) -> None:
     tries: list[float] = []
 
-    def refuse(self: NdiOutput, size: tuple[int, int], fps: float) -> None:
+    def refuse(self: ProgramOutput, size: tuple[int, int], fps: float) -> None:
         tries.append(Clock.now)
         raise DisplayError("ndi:stage: no library")
 
-    monkeypatch.setattr(NdiOutput, "open", refuse)
+    monkeypatch.setattr(ProgramOutput, "open", refuse)
     extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:stage"]), ParameterStore().snapshot), list[Output]()
     extra.look(0.0, (0, 0), outputs)
     assert not tries  # there are no frames yet
@@ -131,8 +131,8 @@ def test_an_output_that_cannot_run_is_told_once_and_tried_again(
 def test_an_output_that_fails_leaves_the_show_and_comes_back_each_time(
     monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
-    opened: list[NdiOutput] = []
-    monkeypatch.setattr(NdiOutput, "open", lambda self, size, fps: opened.append(self))
+    opened: list[ProgramOutput] = []
+    monkeypatch.setattr(ProgramOutput, "open", lambda self, size, fps: opened.append(self))
     extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:a", "ndi:b"]), ParameterStore().snapshot), list[Output]()
     extra.look(0.0, (64, 32), outputs)
     assert len(outputs) == 2 and extra.line == "ndi:a to 0 · ndi:b to 0"
@@ -155,11 +155,11 @@ def test_an_output_that_fails_at_once_each_time_is_told_once(
 ) -> None:
     opened: list[float] = []
 
-    def fail(self: NdiOutput, size: tuple[int, int], fps: float) -> None:
+    def fail(self: ProgramOutput, size: tuple[int, int], fps: float) -> None:
         opened.append(now)
         self.error = "ndi:a: no network"
 
-    monkeypatch.setattr(NdiOutput, "open", fail)
+    monkeypatch.setattr(ProgramOutput, "open", fail)
     extra, outputs = ExtraOutputs(OutputSettings(to=["ndi:a"]), ParameterStore().snapshot), list[Output]()
     for step in range(600):
         now = step / 10

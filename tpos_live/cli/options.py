@@ -114,7 +114,8 @@ SHOW = [
         metavar="ndi:NAME|URL|FILE",
         multiple=True,
         callback=several(parse_output),
-        help="NDI, a stream (rtmp://, udp://) or a video file besides the window; may be given several times.",
+        help="NDI, spout:NAME, syphon:NAME, a virtual camera (camera), a stream (rtmp://, udp://) or a video file "
+        "besides the window; may be given several times.",
     ),
     click.option("--logo", "output_logo", metavar="FILE", help="Image (.png) over every output."),
     click.option(

@@ -11,12 +11,17 @@ from tpos_live.core.output_view import OutputView, split_view
 STREAMS = ("rtmp", "rtmps", "udp")
 VIDEO = (".mp4", ".m4v", ".mkv")
 """Kinds of video file that are written."""
-FORMS = "ndi:NAME, rtmp://HOST/APP/KEY, rtmps://…, udp://HOST:PORT or FILE.mp4 (.mkv)"
+NAMED = ("ndi", "spout", "syphon")
+"""Programs that find an output by its name."""
+PROGRAMS = (*NAMED, "camera")
+"""Kinds of output that other programs take frames from."""
+FORMS = "ndi:NAME, spout:NAME, syphon:NAME, camera, rtmp://HOST/APP/KEY, rtmps://…, udp://HOST:PORT or FILE.mp4 (.mkv)"
 
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output. kind: "ndi", "file" or the scheme of a stream. address: name, path, or the whole address."""
+    """One output. kind: one of PROGRAMS, "file" or the scheme of a stream. address: name or device, path, or the whole
+    address."""
 
     kind: str
     address: str
@@ -25,11 +30,13 @@ class OutputSpec:
     @property
     def name(self) -> str:
         """For messages, status and test card: without the stream's key."""
-        return f"ndi:{self.address}" if self.kind == "ndi" else masked(self.address)
+        if self.kind in PROGRAMS:
+            return f"{self.kind}:{self.address}" if self.address else self.kind
+        return masked(self.address)
 
 
 def parse_output(text: str) -> list[OutputSpec]:
-    """The outputs of an entry: one, or with tile= one for each part, of the NDI names "wall 1", "wall 2" …
+    """The outputs of an entry: one, or with tile= one for each part, of the names "wall 1", "wall 2" …
 
     Raises ValueError with what is wrong, without the stream's key.
     """
@@ -37,8 +44,8 @@ def parse_output(text: str) -> list[OutputSpec]:
     kind, address = _kind(name)
     if tiles == (1, 1):
         return [OutputSpec(kind, address, view)]
-    if kind != "ndi":
-        raise ValueError(f"tile= is for NDI, which has a name for each part; take crop= for {masked(name)}")
+    if kind not in NAMED:
+        raise ValueError(f"tile= is for {', '.join(NAMED)}: each part has a name; take crop= for {masked(name)}")
     return [OutputSpec(kind, f"{address} {n}", part) for n, part in enumerate(view.tile(*tiles), 1)]
 
 
@@ -46,7 +53,7 @@ def _kind(text: str) -> tuple[str, str]:
     """Kind and address of an output without its view."""
     kind, _, name = text.partition(":")
     kind = kind.lower()
-    if kind == "ndi" and name.strip():
+    if kind in PROGRAMS and (name.strip() or kind not in NAMED):
         return kind, name.strip()
     if "://" in text:
         if kind == "srt":

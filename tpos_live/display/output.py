@@ -1,4 +1,4 @@
-"""The interface of an output besides the window: the recorder, NDI; Spout and Syphon later."""
+"""The interface of an output besides the window: the recorder, streams, other programs."""
 
 from __future__ import annotations
 

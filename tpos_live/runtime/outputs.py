@@ -10,16 +10,16 @@ from pathlib import Path
 
 from tpos_live.audio.source import Chunk
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.output_names import OutputSpec, parse_output
+from tpos_live.core.output_names import PROGRAMS, STREAMS, OutputSpec, parse_output
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.settings import OutputSettings
 from tpos_live.display.disk_watch import DiskUsage
 from tpos_live.display.encoded_output import EncodedOutput
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import Logo
-from tpos_live.display.ndi_output import NdiOutput
 from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
+from tpos_live.display.program_output import ProgramOutput
 from tpos_live.display.recorder import Recorder
 from tpos_live.display.stream_output import StreamOutput
 from tpos_live.runtime.spare_folder import FolderSearch
@@ -31,7 +31,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0)
 first one each time."""
 STEADY = 5.0
 """Seconds without a failure after which an output works: the next failure is told, and tried again soon."""
-Running = NdiOutput | EncodedOutput
+Running = ProgramOutput | EncodedOutput
 
 
 @dataclass
@@ -51,8 +51,7 @@ class _Place:
 
     @property
     def pause(self) -> float:
-        stream = self.spec.kind not in ("ndi", "file")
-        return PAUSES[0 if stream else min(self.failures, len(PAUSES) - 1)]
+        return PAUSES[0 if self.spec.kind in STREAMS else min(self.failures, len(PAUSES) - 1)]
 
 
 class ExtraOutputs:
@@ -138,8 +137,8 @@ class ExtraOutputs:
     def _new(self, place: _Place) -> Running:
         spec = place.spec
         transform = OutputTransform(spec.name, self._snapshot, self._logo, spec.view)
-        if spec.kind == "ndi":
-            return NdiOutput(spec.address, lambda: self._snapshot()["out.alpha"] == "luma", transform)
+        if spec.kind in PROGRAMS:
+            return ProgramOutput(spec.kind, spec.address, lambda: self._snapshot()["out.alpha"] == "luma", transform)
         if spec.kind == "file":
             return Recorder(Path(spec.address), name=spec.name, fixed_size=False, transform=transform)
         return StreamOutput(spec.address, kbits=self._settings.bitrate, transform=transform)

@@ -1,13 +1,10 @@
-"""NDI: the frames to other programs and machines, by the extra `ndi` (cyndilib and the NDI runtime in it).
-
-The NDI runtime is proprietary and has a licence of its own (https://ndi.video); NDI is a trademark of Vizrt NDI AB.
-"""
+"""Outputs that hand frames to other programs: NDI, Spout, Syphon, a virtual camera (`program_senders.py`)."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
-from fractions import Fraction
 from importlib.util import find_spec
 
 import numpy as np
@@ -15,10 +12,10 @@ import numpy as np
 from tpos_live.core.errors import first_line
 from tpos_live.core.luminance import luminance_key
 from tpos_live.core.mailbox import Mailbox
-from tpos_live.core.optional_library import optional_library
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.pacing import FrameGrid
+from tpos_live.display.program_senders import SENDERS
 from tpos_live.display.video import fit
 
 DARK, BRIGHT = 0.04, 0.35
@@ -36,31 +33,33 @@ def with_alpha(pixels: np.ndarray, keyed: bool) -> np.ndarray:
     return out
 
 
-class NdiOutput:
-    """An Output that sends frames as an NDI source.
+class ProgramOutput:
+    """An Output that sends frames to other programs.
 
     Thread contract: as `Output`; converting and sending happen on a thread of its own, which takes the newest frame.
-    Without a receiver nothing is converted. A frame of another size than at first is fitted in.
+    Where it knows that there is no receiver, nothing is converted. A frame of another size than at first is fitted in.
     """
 
     fixed_size = False
 
     def __init__(
         self,
-        name: str,
+        kind: str,
+        address: str,
         keyed: Callable[[], bool] = lambda: False,
         transform: FrameTransform | None = None,
     ) -> None:
-        """name: of the source, as receivers list it behind the machine's. keyed: whether dark places are transparent
-        (see `with_alpha`); asked for each frame. transform: of each frame."""
-        self.name, self.error = f"ndi:{name}", ""
-        self._source, self._keyed, self._transform = name, keyed, transform or FrameTransform()
+        """kind: of SENDERS. address: the name that receivers see, or the camera's device; "" for the first one. keyed:
+        whether dark places are transparent (see `with_alpha`); asked for each frame. transform: of each frame."""
+        self.name, self.error = f"{kind}:{address}" if address else kind, ""
+        self._kind, self._address = SENDERS[kind], address
+        self._keyed, self._transform = keyed, transform or FrameTransform()
         self._frames: Mailbox[np.ndarray] = Mailbox()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._grid = FrameGrid(30.0)
-        self.receivers = 0
-        """Connected receivers."""
+        self.receivers: int | None = 0
+        """Connected receivers; None where the library does not tell."""
         self.sent = 0
         """Frames sent."""
 
@@ -72,21 +71,24 @@ class NdiOutput:
     @property
     def line(self) -> str:
         """What it does, for the status."""
-        return f"{self.name} to {self.receivers}"
+        return self.name if self.receivers is None else f"{self.name} to {self.receivers}"
 
     def is_available(self) -> str:
+        kind = self._kind
+        if kind.systems and sys.platform not in kind.systems:
+            return f"{kind.title} is for {' and '.join(kind.systems.values())}; take ndi:NAME here"
         # Not imported: this runs on the display's thread.
-        return "" if find_spec("cyndilib") else "this needs cyndilib: pip install 'tpos-live[ndi]'"
+        return "" if find_spec(kind.library) else f"this needs {kind.library}: pip install 'tpos-live[{kind.extra}]'"
 
     def open(self, size: tuple[int, int], fps: float) -> None:
         if reason := self.is_available():
             raise DisplayError(f"{self.name}: {reason}")
         self._grid = FrameGrid(fps)
-        self._thread = threading.Thread(target=self._run, args=(size, fps), name="ndi", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(size, fps), name=self._kind.extra, daemon=True)
         self._thread.start()
 
     def wants(self, now: float) -> bool:
-        return self.receivers > 0 and self._grid.due(now)
+        return self.receivers != 0 and self._grid.due(now)
 
     def send(self, pixels: np.ndarray, shown_at: float) -> None:
         self._frames.put(pixels)
@@ -102,21 +104,16 @@ class NdiOutput:
 
     def _run(self, size: tuple[int, int], fps: float) -> None:
         try:
-            frame = optional_library("cyndilib.video_frame", "ndi").VideoSendFrame()
-            frame.set_resolution(*self._transform.size(size))
-            frame.set_frame_rate(Fraction(fps).limit_denominator(1001))
-            frame.set_fourcc(optional_library("cyndilib.wrapper.ndi_structs", "ndi").FourCC.RGBA)
-            sender = optional_library("cyndilib.sender", "ndi").Sender(self._source, clock_video=False)
-            sender.set_video_frame(frame)
-            with sender:
+            with self._kind.open(self._address, self._transform.size(size), fps) as sender:
                 while not self._stop.is_set():
-                    self.receivers = sender.get_num_connections(0)
+                    self.receivers = sender.receivers()
                     if not self._frames.wait(_LOOK) or (pixels := self._frames.take()) is None:
                         continue
                     if (pixels.shape[1], pixels.shape[0]) != size:
                         pixels = fit(pixels, size)
-                    sender.write_video(with_alpha(self._transform(pixels), self._keyed()).ravel())
+                    pixels = self._transform(pixels)
+                    sender.send(with_alpha(pixels, self._keyed()) if self._kind.alpha else pixels)
                     self.sent += 1
-        except Exception as error:  # whatever the runtime says; the show goes on without this output
+        except Exception as error:  # whatever the library says; the show goes on without this output
             self.error = f"{self.name}: {first_line(error, 120)}"
         self.receivers = 0
