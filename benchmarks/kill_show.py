@@ -63,11 +63,10 @@ class Show:
             self.lines.append((time.perf_counter(), line.strip()))
 
     def pid(self) -> int:
-        """Of the process that shows."""
-        shows = [
-            child for child in psutil.Process(self.process.pid).children() if "still_window" not in str(child.cmdline())
-        ]
-        return shows[0].pid
+        """Of the process that shows: the oldest beside the still; the spare is younger."""
+        children = psutil.Process(self.process.pid).children()
+        shows = [child for child in children if "still_window" not in str(child.cmdline())]
+        return min(shows, key=lambda child: (child.create_time(), child.pid)).pid
 
     def count_of(self, pattern: str, since: float) -> list[float]:
         """Times of the lines since then that contain `pattern`."""

@@ -44,12 +44,13 @@ def show(folder: Path, *arguments: str, display: str = "") -> Iterator[psutil.Po
 
 
 def shows_of(process: psutil.Popen) -> list[psutil.Process]:
+    """The show, if one runs: of the watchdog's children the oldest, but for the still; the spare is younger."""
     found = []
     for child in process.children():
         with suppress(psutil.Error):  # it has just ended
             if "still_window" not in str(child.cmdline()):
-                found.append(child)
-    return found
+                found.append((child.create_time(), child.pid, child))
+    return [child for *_, child in sorted(found)[:1]]
 
 
 def state(folder: Path, process: psutil.Process) -> dict[str, object]:
