@@ -181,7 +181,8 @@ def test_a_camera_that_is_none_is_told_and_the_show_goes_on(camera: type[Loopbac
     extra.look(0.1, (64, 32), outputs)
     assert outputs == [] and extra.line == "camera:/dev/video9 failed"
     assert messages == [
-        "camera:/dev/video9: 'loopback' backend: /dev/video9 is no virtual camera; the show goes on without it"
+        "camera:/dev/video9: /dev/video9 is no virtual camera, or another program uses it; it needs v4l2loopback "
+        "(Linux), OBS or Unity Capture; the show goes on without it"
     ]
 
 

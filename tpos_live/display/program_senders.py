@@ -95,7 +95,12 @@ def open_syphon(name: str, size: Size, fps: float) -> Iterator[Sender]:
 def open_camera(device: str, size: Size, fps: float) -> Iterator[Sender]:
     """device: of the virtual camera, as /dev/video2; "" for the first one that is free."""
     library: Any = optional_library("pyvirtualcam", "camera")
-    with library.Camera(*size, fps, device=device or None) as camera:
+    try:
+        camera = library.Camera(*size, fps, device=device or None)
+    except RuntimeError as error:  # a page of text, and a line for each driver
+        which = f"{device} is no virtual camera, or another program uses it" if device else "no virtual camera is free"
+        raise OSError(f"{which}; it needs v4l2loopback (Linux), OBS or Unity Capture") from error
+    with camera:
         yield _Sender(lambda: None, lambda pixels: camera.send(np.ascontiguousarray(pixels)))
 
 
