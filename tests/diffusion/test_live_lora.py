@@ -7,15 +7,13 @@ import json
 import random
 import shutil
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from fakes.compile_once import compiler
-from fakes.tools import require_tool
+from fakes.live_loras import TEXT, attention, check_backends, convolution, tokens_of, write_lora
 from safetensors.torch import save_file
 
 from tpos_live.conditioning.conditioning import Conditioning
@@ -24,11 +22,10 @@ from tpos_live.core.errors import EngineError
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import LORAS
-from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import cuda_graph
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.openvino import OpenVinoBackend
-from tpos_live.diffusion.backends.registry import choose, prepare_better
+from tpos_live.diffusion.backends.registry import choose
 from tpos_live.diffusion.backends.tensorrt import TensorRtBackend
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.hub import download
@@ -43,33 +40,7 @@ from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.modulation.integrator import ModulationIntegrator
 
 SIZE = (64, 64)
-TEXT = "text_encoder.text_model.encoder.layers.0.mlp.fc1"
 FILES = ("lora/0.safetensors", "lora/1.safetensors", "lora/2.safetensors")
-
-
-def write_lora(engine: Engine, path: Path, seed: int, wanted: Callable[[str], bool], text: bool = False) -> None:
-    """A random LoRA of rank 2 for the layers of the UNet whose name is wanted, and for one of the text encoder."""
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {}
-    layers = {f"unet.{name}": layer.weight for name, layer in engine.unet.named_modules() if wanted(name)}
-    if text:
-        found = engine.text_encoder.named_modules()
-        layers[TEXT] = next(layer.weight for name, layer in found if name.endswith("layers.0.mlp.fc1"))
-    for name, weight in layers.items():
-        kernel = (1,) * (weight.dim() - 2)
-        tensors[f"{name}.lora_A.weight"] = torch.randn(2, *weight.shape[1:], generator=generator)
-        tensors[f"{name}.lora_B.weight"] = 0.1 * torch.randn(len(weight), 2, *kernel, generator=generator)
-    assert len(tensors) > 3
-    path.parent.mkdir(exist_ok=True)
-    save_file(tensors, path)
-
-
-def attention(name: str) -> bool:
-    return name.endswith(("to_q", "to_k", "to_v"))
-
-
-def convolution(name: str) -> bool:
-    return name.endswith(("conv1", "conv_shortcut", "to_q"))
 
 
 def described(folder: Path, *loras: dict[str, object]) -> Engine:
@@ -115,11 +86,6 @@ def weights_of(engine: Engine) -> dict[str, torch.Tensor]:
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def tokens_of(engine: Engine, rows: int) -> torch.Tensor:
-    states = engine.encode("blue sea")
-    return torch.cat([states, states[-(rows - len(states)) :]])
 
 
 @pytest.mark.parametrize("factors", [(1.0, 1.0), (0.0, 0.0), (0.5, 0.0), (0.0, 1.5), (1.25, 0.3)])
@@ -279,47 +245,6 @@ def test_a_captured_pipeline_sees_the_new_weights(engine: Engine) -> None:
     generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
     backends = {"eager": generator.backend, "cuda-graph": cuda_graph.load("cuda-graph", generator.request)}
     check_backends(generator, backends)
-
-
-def check_backends(generator: FrameGenerator, backends: dict[str, Any]) -> None:
-    """Every backend draws the frames of the first, and others where a LoRA has moved."""
-    engine, size = generator.engine, generator.size
-    tokens, snapshot = tokens_of(engine, generator.prompt_length), ParameterStore().snapshot()
-    images: dict[str, list[np.ndarray]] = {}
-    for name, backend in backends.items():
-        generator.use(backend)
-        images[name] = []
-        for weight in (1.0, 0.0, 1.0, 1.5):
-            generator.reset()
-            params = FrameParams(loras=(weight, 1.0, 1.0, 1.0))
-            images[name].append(generator.generate(FrameRequest(params, Conditioning(tokens), snapshot)).pixels.copy())
-    for found in images.values():
-        assert np.array_equal(found[0], found[2]) and found[0].shape == (size[1], size[0], 3)
-        assert len({image.tobytes() for image in found}) == 3
-        for one, other in zip(found, next(iter(images.values())), strict=True):
-            assert np.abs(one.astype(int) - other).max() <= 3
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_compiled_kernels_see_the_new_weights(
-    small: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """The kernels that PyTorch's compiler really makes."""
-    require_tool("g++")
-    monkeypatch.setenv("CXX", str(compiler(tmp_path_factory)))
-    monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path / "cache")
-    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
-        monkeypatch.setenv(name, str(tmp_path))
-    folder = Path(shutil.copytree(small.folder, tmp_path / "engine"))
-    write_lora(small, folder / FILES[0], 0, lambda name: attention(name) or convolution(name))
-    description = json.loads((folder / "tpos_live.json").read_text())
-    (folder / "tpos_live.json").write_text(json.dumps(description | {"loras": [{"file": FILES[0], "live": True}]}))
-    engine = load_engine(folder, "cpu")
-    generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
-    better = prepare_better("compile", generator.request)
-    assert better is not None
-    check_backends(generator, {"eager": generator.backend, "compile": better})
 
 
 class Converted(EagerBackend):

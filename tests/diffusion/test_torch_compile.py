@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fakes.compile_once import compiler
+from fakes.live_loras import attention, check_backends, convolution, write_lora
 from fakes.tools import require_tool
 
 from tpos_live.conditioning.conditioning import Conditioning
@@ -26,7 +27,7 @@ from tpos_live.diffusion.backends.registry import choose, is_available, prepare_
 from tpos_live.diffusion.backends.torch_compile import CompiledBackend
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
-from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 SIZE = (64, 64)
@@ -137,18 +138,32 @@ def test_what_is_traced_once_serves_a_whole_show(small: Engine, cache: Path, mon
     check_a_show(small, made, SMALL)
 
 
-@pytest.mark.slow
+@pytest.fixture
+def live(small: Engine, tmp_path: Path) -> Engine:
+    """The least engine with a LoRA whose weight moves in a show, for one compilation to prove all that is proven."""
+    folder = Path(shutil.copytree(small.folder, tmp_path / "engine"))
+    write_lora(small, folder / "lora" / "0.safetensors", 0, lambda name: attention(name) or convolution(name))
+    description = json.loads((folder / "tpos_live.json").read_text())
+    description["loras"] = [{"file": "lora/0.safetensors", "live": True}]
+    (folder / "tpos_live.json").write_text(json.dumps(description))
+    return load_engine(folder, "cpu")
+
+
+@pytest.mark.compute
 @pytest.mark.timeout(900)
 def test_it_draws_eagers_frames_and_never_compiles_in_a_show(
-    small: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    live: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """The kernels that PyTorch's compiler really makes, which see the new weights of a LoRA, too."""
     require_tool("g++")
     monkeypatch.setenv("CXX", str(compiler(tmp_path_factory)))
-    generator = FrameGenerator(small, SIZE, "compile", GeneratorOptions(threads=1))
-    assert generator.backend.name == "eager" and "not compiled yet" in generator.backend.fallback_reason
+    generator = FrameGenerator(live, SIZE, "compile", GeneratorOptions(threads=1))
+    eager = generator.backend
+    assert eager.name == "eager" and "not compiled yet" in eager.fallback_reason
     better = prepare_better("compile", generator.request)
     assert isinstance(better, CompiledBackend) and better.torch_threads == 1
     facts = json.loads((torch_compile.folder(generator.request) / torch_compile.CACHE.sidecar).read_text())
     assert facts["parity_db"] >= MIN_PSNR
-    check_a_show(small, better, SIZE)
+    check_a_show(live, better, SIZE)
+    check_backends(generator, {"eager": eager, "compile": better})
     assert choose("compile", generator.request).name == "compile"

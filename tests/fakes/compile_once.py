@@ -37,6 +37,8 @@ def compiler(factory: pytest.TempPathFactory) -> Path:
 
 def main(arguments: list[str]) -> None:
     """Stand in for g++, which gets what cannot be kept as it is."""
+    import fcntl  # Windows has none, and no test there comes here
+
     out = Path(arguments[arguments.index("-o") + 1]) if "-o" in arguments else None
     sources = [Path(word) for word in arguments if word.endswith(".cpp")]
     if out is None or len(sources) != 1 or "-c" in arguments:
@@ -44,15 +46,17 @@ def main(arguments: list[str]) -> None:
     own = {str(out), str(sources[0])}
     words = "\0".join(word for word in arguments if word not in own).encode()
     kept = Path(os.environ[FOLDER]) / hashlib.sha256(words + sources[0].read_bytes()).hexdigest()
-    if not kept.exists():
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # who comes while another test compiles the same file waits for it
+        if kept.exists():
+            shutil.copy(kept, out)
+            return
         status = os.spawnvp(os.P_WAIT, "g++", ["g++", *arguments])
         if status or not out.exists():
             raise SystemExit(status)
         part = kept.with_suffix(f".{os.getpid()}")
         shutil.copy(out, part)
         part.rename(kept)
-    else:
-        shutil.copy(kept, out)
 
 
 if __name__ == "__main__":
