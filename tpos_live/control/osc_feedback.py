@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -15,6 +14,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from tpos_live.control.osc_router import osc_value
 from tpos_live.control.osc_targets import LEASE, Target, Targets
 from tpos_live.core.direction import SECTIONS
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import Value
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
@@ -102,7 +102,7 @@ def encode(address: str, value: float | int | str) -> bytes:
     return bytes(builder.build().dgram)
 
 
-class Feedback:
+class Feedback(OwnThread):
     """Sends from `__enter__` to `__exit__`, on a thread of its own, so that it speaks while an engine loads.
 
     Thread contract: `answer`, `subscribe` and `unsubscribe` may be called from any thread; `tick` by one.
@@ -122,14 +122,13 @@ class Feedback:
         None = do not send them. applied: when controllers last set each parameter, in seconds of the
         clock that `tick` is given. last: the last message that was applied, as text.
         """
+        super().__init__("osc-feedback", patience=0.2)
         self._store = store
         self._status = status
         self._features = features
         self._applied = {} if applied is None else applied
         self._last = last
         self._targets = targets
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="osc-feedback", daemon=True)
         self._told: dict[str, str] = {}
         self._echoed: dict[str, Value] = dict(store.snapshot().values)
         self._echo_version = store.snapshot().version
@@ -138,15 +137,10 @@ class Feedback:
         self._beats = -1
         self._failed = False
 
-    def __enter__(self) -> Feedback:
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join(0.2)
+        super().__exit__(kind, error, trace)
         self._targets.close()
 
     def answer(self, host: str, address: str, value: float | int | str) -> None:

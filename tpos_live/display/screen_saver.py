@@ -16,7 +16,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
+
+from tpos_live.core.own_thread import OwnThread
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class Inhibition:
 Method = Callable[[], AbstractContextManager[Inhibition]]
 
 
-class ScreenSaverInhibitor:
+class ScreenSaverInhibitor(OwnThread):
     """A context manager. Entering starts a thread that tries all methods, because a desktop may take seconds to answer.
 
     Thread contract: `ready` is set once all methods were tried; from then on `active` (names of the working ones) and
@@ -54,20 +56,11 @@ class ScreenSaverInhibitor:
 
     def __init__(self, methods: Sequence[Method] | None = None, warn: bool = True) -> None:
         """methods: for tests; default: those of this system. warn: log `advice` if nothing works."""
+        super().__init__("screen-saver", patience=1.0)
         self.ready = threading.Event()
         self.active: tuple[str, ...] = ()
         self.failures: tuple[str, ...] = ()
         self._warn, self._methods = warn, methods if methods is not None else _system_methods()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="screen-saver", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join(1.0)
 
     @property
     def advice(self) -> str:

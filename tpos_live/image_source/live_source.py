@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from tpos_live.conditioning.conditioning import ShownText
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.core.timing import Rate
@@ -43,7 +43,7 @@ class _Opened(NamedTuple):
     error: str = ""
 
 
-class LiveSource:
+class LiveSource(OwnThread):
     """Pictures for a live show.
 
     A context manager. Thread contract: `image` is the render thread's and never waits: it says what is wanted and gives
@@ -54,6 +54,7 @@ class LiveSource:
 
     def __init__(self, refused: Callable[[str], str] = lambda name: "", opener: Opener = open_source) -> None:
         """refused: why a source must not be opened, one line; "" if it may."""
+        super().__init__("image source", patience=1.0)
         self._refused, self._opener = refused, opener
         self._mask = MaskFile(refused)
         self._wanted: Mailbox[Wanted] = Mailbox()
@@ -62,20 +63,8 @@ class LiveSource:
         self._opening = self._failed = ""
         self._player: SourcePlayer | None = None
         self._rate = Rate()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="image source", daemon=True)
         self.line = ""
         """What the source is and does, for the status; "" without one."""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(timeout=1.0)
 
     def image(
         self, params: FrameParams, snapshot: Snapshot, size: tuple[int, int], texts: tuple[ShownText, ...] = ()

@@ -16,6 +16,7 @@ from tpos_live.audio_encoder.tagger import Tagger
 from tpos_live.control.beat_source import BeatSource
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.director.director import Director
@@ -98,7 +99,7 @@ class AudioProcessor:
             self.times.add("encoder", (time.perf_counter() - middle) / hops)
 
 
-class AudioThread:
+class AudioThread(OwnThread):
     """Opens a live source and runs an AudioProcessor on it until it is left, or a file has ended.
 
     A context manager: entering returns at once, because a device may take seconds to open. Thread contract: the thread
@@ -116,23 +117,14 @@ class AudioThread:
         store: ParameterStore,
         on_chunk: Callable[[Chunk], None] | None = None,
     ) -> None:
+        super().__init__("listener", patience=1.0)
         self._sound = sound
         self._audio_processor = audio_processor
         self._store = store
         self._on_chunk = on_chunk
-        self._stop = threading.Event()
         self.opened = threading.Event()
         self.ended = threading.Event()
         self.error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
-
-    def __enter__(self) -> AudioThread:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._stop.set()
-        self._thread.join(1.0)
 
     def _run(self) -> None:
         try:

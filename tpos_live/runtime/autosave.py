@@ -10,18 +10,18 @@ import json
 import logging
 import math
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psutil
 
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import EngineHungError, reason
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError, Value
 from tpos_live.core.parameters import TABLE
 
@@ -52,7 +52,7 @@ class ShowState:
     motion: Mapping[str, float] = field(default_factory=dict)
 
 
-class Autosave:
+class Autosave(OwnThread):
     """A context manager: entering starts a thread that writes, leaving deletes the file, except after an
     error that is none of ours.
 
@@ -61,23 +61,17 @@ class Autosave:
 
     def __init__(self, folder: Path, state: Callable[[], ShowState], after: Path | None = None) -> None:
         """after: file of the crashed show that this one continues; deleted once this one is written."""
+        super().__init__("autosave", patience=2.0)
         self._path = folder / f"show-{os.getpid()}.json"
         self._state, self._after = state, after
         self._written: ShowState | None = None
         self._written_at = -math.inf
         self._told = False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="autosave", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join(2.0)
+        super().__exit__(kind, error, trace)
         ours = type(error).__module__.startswith("tpos_live.")  # told to a person, as a device that is not there
         hung = isinstance(error, EngineHungError)  # the watchdog starts it again
         if error is None or (ours and not hung) or not isinstance(error, Exception):  # Ctrl-C is a clean end

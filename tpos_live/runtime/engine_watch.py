@@ -7,7 +7,6 @@ Such a call cannot be interrupted; its thread is left to itself, and another one
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tpos_live.core.errors import first_line
+from tpos_live.core.own_thread import OwnThread
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class CallMeter:
         return max(LEAST, FACTOR * max(took)) if took else FIRST
 
 
-class EngineWatch:
+class EngineWatch(OwnThread):
     """A context manager: looks at the meters every EVERY seconds, on a thread of its own.
 
     Thread contract: `look` belongs to one thread.
@@ -74,19 +74,10 @@ class EngineWatch:
     def __init__(self, meters: Callable[[], Sequence[CallMeter]], hung: Callable[[float], None]) -> None:
         """meters: of the threads that call the engine now. hung: called once for a call that hangs, with its seconds,
         on the watch's thread; it may take long and raise."""
+        super().__init__("engine-watch", patience=1.0)
         self._meters, self._hung = meters, hung
         self._waited: dict[tuple[int, int], float] = {}
         self._looked: float | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="engine-watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=1.0)
 
     def look(self, now: float) -> None:
         """now: seconds of any steady clock."""

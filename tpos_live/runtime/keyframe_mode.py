@@ -12,12 +12,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Self
 
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.shown import shown_text
 from tpos_live.core.torch_threads import use_threads
@@ -36,7 +36,7 @@ _LOOK = 0.05
 _RETRY = 0.25
 
 
-class KeyframeMode:
+class KeyframeMode(OwnThread):
     """A context manager: it owns the in-between thread.
 
     Thread contract: the render thread calls `wait` and `draw` and owns the generator that it passes; only the
@@ -55,14 +55,13 @@ class KeyframeMode:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """frame_params: only looked at, the render thread takes from it. fps_cap: of in-betweens, 0 = MOST_FPS."""
+        super().__init__("in-between", patience=1.0)
         self._store, self._frame_params, self._frames, self._beat = store, frame_params, frames, beat
         self._most_fps = min(fps_cap or MOST_FPS, MOST_FPS)
         self._clock = clock
         self._keyframes: Mailbox[Keyframe] = Mailbox()
         self._generator, self._pace = KeyframeGenerator(), KeyframePace()
         self._decoding = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="in-between", daemon=True)
         self._wanted, self._wanted_at, self._prompt = "", clock(), ""
         self._refused = False
         self.calls = CallMeter(clock)
@@ -72,14 +71,6 @@ class KeyframeMode:
         self.keyframes = 0
         self.latency = 0.0
         """Seconds from the newest change of the prompt to the first keyframe with it; 0 before the first."""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=1.0)
 
     def abandon(self) -> None:
         """Show nothing any more, and wait for nothing: the engine hangs, and another one follows."""

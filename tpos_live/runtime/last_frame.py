@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from tpos_live.core.frame import Frame
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.display.interpolator import DisplayFrame
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.window import Place
@@ -51,24 +52,20 @@ def read_frame(memory: FrameMemory) -> ShownFrame | None:
     return ShownFrame(frame, PostFxParams(**postfx), (x, y, width, height))
 
 
-class FrameKeeper:
+class FrameKeeper(OwnThread):
     """Writes what a display shows, on a thread of its own. A context manager."""
 
     def __init__(
         self, memory: FrameMemory, shown: Callable[[], DisplayFrame | None], place: Callable[[], Place]
     ) -> None:
         """shown, place: of the display; called on the keeper's thread."""
+        super().__init__("last-frame", patience=2.0)
         self._memory, self._shown, self._place = memory, shown, place
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="last-frame", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join(2.0)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
         self._memory.beats = 0  # an end may take its time
 
     def _run(self) -> None:

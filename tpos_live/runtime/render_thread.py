@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.builder import ConditioningBuilder
@@ -16,6 +15,7 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.backend import Backend
@@ -74,7 +74,7 @@ class Drawer(Protocol):
     ) -> None: ...
 
 
-class RenderThread:
+class RenderThread(OwnThread):
     """Renders while it is entered.
 
     It waits only for the fps cap and briefly for new FrameParams: an audio device that hangs does not stop the frames.
@@ -104,6 +104,7 @@ class RenderThread:
         after a failed frame with the number of failures in a row; returns what to continue with, None to retry.
         clock: of the fps cap, seconds. drawer: draws and hands on what the requests ask for, in its own pace; None puts
         a frame into `frames` for each."""
+        super().__init__("render", patience=1.0)
         self._generator = generator
         self._builder = builder
         self._frame_params = frame_params
@@ -118,9 +119,7 @@ class RenderThread:
         self._failed_over = self._abandoned = False
         self.calls = CallMeter(clock)
         """Of the engine."""
-        self._stop = threading.Event()
         self._next: Backend | None = None
-        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
         self._extrapolator = FrameParamsExtrapolator()
         self._ahead: Conditioning | None = None
         self.drawn = 0
@@ -130,16 +129,11 @@ class RenderThread:
         self.error = ""
         """Why the newest frame failed, one line; "" if it did not."""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
         if not self._abandoned:
-            self._thread.join(timeout=1.0)
+            super().__exit__(kind, error, trace)
 
     def abandon(self) -> None:
         """Leave a thread that does not return from its engine: if it ever does, it ends, and its frame is dropped."""
