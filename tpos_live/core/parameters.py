@@ -83,11 +83,11 @@ TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
 
 MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
     {
-        ("kick", "zoom"): MapDefault(0.065, 2.0, 0.0, 0.16),
+        ("kick", "zoom"): MapDefault(0.065, 1.0, 0.0, 0.16),
         ("kick", "light"): MapDefault(0.11, 1.0, 0.0, 0.16),
         ("kick", "bloom"): MapDefault(0.04, 2.0, 0.0, 0.16),
-        ("onset", "speed"): MapDefault(4.0, 1.0, 0.0, 0.04),
-        ("bass", "speed"): MapDefault(0.2, 1.5, 0.03, 0.25),
+        ("onset", "speed"): MapDefault(2.0, 1.0, 0.0, 0.04),
+        ("bass", "speed"): MapDefault(0.1, 1.5, 0.03, 0.25),
         ("snare", "rotate"): MapDefault(0.8, 2.0, 0.0, 0.22),
         ("snare", "light"): MapDefault(0.04, 2.0, 0.0, 0.12),
         ("hats", "bloom"): MapDefault(0.2, 1.0, 0.0, 0.08),
@@ -99,7 +99,7 @@ MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
         ("buildup", "speed"): MapDefault(1.5, 2.0, 0.5, 0.1),
         ("drop", "light"): MapDefault(0.5, 1.0, 0.0, 0.6),
         ("drop", "speed"): MapDefault(1.0, 1.0, 0.0, 2.7),
-        ("silence", "speed"): MapDefault(-0.85, 1.0, 1.5, 0.2),
+        ("silence", "speed"): MapDefault(-0.6, 1.0, 1.5, 0.2),
         ("silence", "light"): MapDefault(-0.5, 1.0, 1.5, 0.2),
     }
 )

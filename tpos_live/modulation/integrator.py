@@ -20,8 +20,8 @@ from tpos_live.features.features import HOP_SECONDS, TRUST, Features
 from tpos_live.modulation.beat_lookahead import BeatLookahead
 from tpos_live.modulation.matrix import ModulationMatrix, Pair
 
-BASE_SPEED = 0.4
-"""Speed of the noise trajectory without bass, at seed.walk 1."""
+BASE_SPEED = 0.15
+"""Speed of the noise trajectory without sound, at seed.walk 1: more hides the kicks (docs/accuracy.md)."""
 SCALING = ("drop", "silence")
 """Features that multiply the speed by 1 + their contribution; all others add to it."""
 SLOW = frozenset({"loudness", "presence", "buildup", "drop", "silence"})
