@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tpos_live.core.looks import Cue, Look, Show, capture
+from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
 from tpos_live.core.midi_map import MidiControl, MidiMapping
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_file import SettingsError
@@ -150,3 +150,10 @@ def test_a_wrong_mapping_is_one_line(tmp_path: Path, entry: str, said: str) -> N
     path.write_text(f"[[midi]]\n{entry}\n")
     with pytest.raises(SettingsError, match=f"midi 1: .*{said}"):
         read_show(path)
+
+
+def test_as_many_looks_as_can_be_stored_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "show.toml"
+    looks = tuple(Look(f"look {n}", {"prompt": "x" * 3000}) for n in range(MOST_LOOKS))
+    write_show(path, Show(looks))
+    assert path.stat().st_size > 1 << 20 and read_show(path).looks == looks

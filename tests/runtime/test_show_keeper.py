@@ -66,3 +66,25 @@ def test_a_damaged_file_is_refused_and_stays(tmp_path: Path) -> None:
     assert path.read_text() == "[[look"
     write_show(path, ONE)
     assert ShowKeeper(str(path)).show == ONE
+
+
+def test_what_another_program_has_written_is_kept_beside_it(tmp_path: Path, messages: list[str]) -> None:
+    path = tmp_path / "show.toml"
+    write_show(path, ONE)
+    keeper = ShowKeeper(str(path))
+    write_show(path, Show((Look("theirs", {}),)))
+    for look in ("mine", "another"):
+        with keeper if look == "mine" else ShowKeeper(str(path)) as writer:
+            writer.save(TWO.with_look(Look(look, {})))
+    assert [look.name for look in read_show(tmp_path / "show-2.toml").looks] == ["theirs"]
+    assert [look.name for look in read_show(path).looks] == ["one", "two", "another"]
+    assert sum("kept in show-2.toml" in line for line in messages) == 1
+
+
+def test_a_show_that_could_not_be_read_again_is_not_written(tmp_path: Path, messages: list[str]) -> None:
+    path = tmp_path / "show.toml"
+    write_show(path, ONE)
+    with ShowKeeper(str(path)) as keeper:
+        keeper.save(Show(tuple(Look(f"{n}", {"prompt": "x" * 60_000}) for n in range(150))))
+    assert read_show(path) == ONE
+    assert "larger than 8 MiB; delete" in messages[-1]

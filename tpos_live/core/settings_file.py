@@ -32,9 +32,10 @@ class SettingsError(ValueError):
         super().__init__("".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split())))
 
 
-def read_toml(path: Path) -> tuple[dict[str, Any], str]:
-    """The table in a TOML file, at most MOST_NESTED deep, and the file's text. Raises SettingsError."""
-    text = _text(path)
+def read_toml(path: Path, most: int = MOST_BYTES) -> tuple[dict[str, Any], str]:
+    """The table in a TOML file of at most `most` bytes, at most MOST_NESTED deep, and the file's text. Raises
+    SettingsError."""
+    text = _text(path, most)
     try:
         data = _parse(text)
     except RecursionError as error:
@@ -71,14 +72,14 @@ def _parts(key: str) -> list[str]:
     return [quoted or plain for quoted, plain in re.findall(r"""["']([^"']*)["']|([\w-]+)""", key)]
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, most: int) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(most + 1)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({reason(error)}); name a TOML file") from error
-    if len(data) > MOST_BYTES:
-        raise SettingsError(f"{path}: larger than {MOST_BYTES >> 20} MiB, so no settings file; name a TOML file")
+    if len(data) > most:
+        raise SettingsError(f"{path}: larger than {most >> 20} MiB, so no settings file; name a TOML file")
     mark, encoding = next(((m, e) for m, e in _MARKS if data.startswith(m)), (b"", "utf-8"))
     try:
         return data[len(mark) :].decode(encoding)

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 MOST_CUES = 5000
 LONGEST_FADE = 60.0
+MOST_BYTES = 8 << 20
+"""Of the file: room for MOST_LOOKS looks that set every parameter."""
 
 
 def read_show(path: Path) -> Show:
@@ -28,7 +30,7 @@ def read_show(path: Path) -> Show:
 
     Parameters of a newer version are kept and have no effect; a warning names them once.
     """
-    data, _ = read_toml(path)
+    data, _ = read_toml(path, MOST_BYTES)
     strange = sorted(set(data) - {"format", "look", "cue", "midi"})
     if strange:
         raise SettingsError(f"{path}: {strange[0]}: a show file has format, [[look]], [[cue]] and [[midi]]")
@@ -52,7 +54,7 @@ def read_show(path: Path) -> Show:
 
 
 def write_show(path: Path, show: Show) -> None:
-    """Write a show, whole or not at all. Raises OSError."""
+    """Write a show, whole or not at all. Raises OSError, and ValueError for one that could not be read again."""
     lines = ["# Looks and cues of tpos-live. A look holds what differs from the defaults.", f"format = {FORMAT}"]
     for look in show.looks:
         lines += ["", "[[look]]", f"name = {_toml(look.name)}", "[look.parameters]"]
@@ -61,7 +63,10 @@ def write_show(path: Path, show: Show) -> None:
         lines += ["", "[[cue]]", f"look = {_toml(cue.look)}", f"fade = {cue.fade}", f"start = {_toml(cue.start)}"]
     for mapping in show.midi:
         lines += ["", "[[midi]]", *(f"{key} = {_toml(value)}" for key, value in mapping.entry().items())]
-    write_text(path, "\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    if len(text.encode()) > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB; delete the looks with the longest prompts")
+    write_text(path, text)
 
 
 def _tables(path: Path, data: dict[str, Any], name: str, most: int) -> list[dict[str, Any]]:

@@ -7,11 +7,13 @@ import threading
 from pathlib import Path
 
 from tpos_live.control import look_player
+from tpos_live.core.atomic import atomic_write
 from tpos_live.core.errors import reason
 from tpos_live.core.looks import Show
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
+from tpos_live.display.output_file import numbered
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ class ShowKeeper:
         Raises SettingsError for one that cannot be read.
         """
         self._path = Path(file) if file else None
+        self._written = b""
+        self._other: Path | None = None
         self.show = Show()
         if self._path is None:
             self.show = read_show(SHIPPED)
@@ -41,6 +45,7 @@ class ShowKeeper:
                 raise SettingsError(f"{self._path}: a show file ends in .toml")
             if self._path.exists():
                 self.show = read_show(self._path)
+                self._written = _bytes(self._path)
                 log.info(f"{self._path}: {len(self.show.looks)} looks, {len(self.show.cues)} cues")
         self._newest: Show | None = None
         self._change = threading.Condition()
@@ -78,8 +83,31 @@ class ShowKeeper:
                 return
             assert self._path is not None
             try:
+                self._keep_other(self._path)
                 write_show(self._path, show)
+                self._written = _bytes(self._path)
             except (OSError, ValueError) as error:  # this thread must live: later looks are written too
                 log.warning(
                     f"{self._path}: cannot be written ({reason(error)}); the looks stay until the end of the show"
                 )
+
+    def _keep_other(self, path: Path) -> None:
+        """Copy what another program has written since: an editor, or a second show. One copy a session: who writes
+        again has the looks of before. Raises OSError."""
+        found = _bytes(path)
+        if found in (b"", self._written):
+            return
+        if self._other is None:
+            self._other = next(name for n in range(2, 10_000) if not (name := numbered(path, n)).exists())
+            what = f"what it wrote is kept in {self._other.name}; give each program a show file of its own"
+            log.warning(f"{path}: another program has changed it; {what}")
+        with atomic_write(self._other) as part:
+            part.write_bytes(found)
+
+
+def _bytes(path: Path) -> bytes:
+    """What is in a file; none where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
