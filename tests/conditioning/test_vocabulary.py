@@ -218,3 +218,12 @@ def test_it_is_told_that_something_else_is_drawn(vocabulary: Vocabulary) -> None
     line = str(vocabulary.match("acid house smiley"))
     assert line.startswith("drawn instead: ") and "green" in line
     assert line.endswith("not understood: acid, house, smiley")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "", "[]", *(json.dumps({k: {"a": a} for k in KINDS}) for a in ([], "abc", [" "]))]
+)
+def test_a_damaged_vocabulary_is_one_line_and_none(tmp_path: Path, messages: list[str], text: str) -> None:
+    (tmp_path / VOCABULARY_FILE).write_text(text)
+    assert load_vocabulary(tmp_path, lambda texts: torch.ones(len(texts), 2)) is None
+    assert len(messages) == 1 and messages[0].endswith("fetch or install the engine again")

@@ -43,9 +43,10 @@ def test_values_of_any_kind_are_refused_in_one_line(copy: Path, file: str, name:
     assert "\n" not in str(found.value)
 
 
-def test_a_tokenizer_of_another_engine_is_refused(copy: Path) -> None:
+@pytest.mark.parametrize("more", ["\nanother\nword", "\na\na\nb"])
+def test_a_tokenizer_of_another_engine_is_refused(copy: Path, more: str) -> None:
     words = copy / "tokenizer" / "vocab.txt"
-    words.write_text(words.read_text() + "\nanother\nword")
+    words.write_text(words.read_text() + more)
     with pytest.raises(EngineError, match=r"tokenizer: it knows \d+ words, its text encoder \d+; .*again"):
         load_engine(copy, "cpu", lazy=True)
 

@@ -178,9 +178,30 @@ def test_what_is_no_lora_for_this_engine_is_one_line(
     assert "\n" not in str(caught.value) and "x.safetensors" in str(caught.value)
 
 
-@pytest.mark.parametrize("header", ["{", json.dumps({"unet.alpha_pattern": {"to_k": 4}})])
+@pytest.mark.parametrize("header", ["{", "[" * 100_000, json.dumps({"unet.alpha_pattern": {"to_k": 4}})])
 def test_a_header_that_cannot_be_used_is_one_line(unet: UNet2DConditionModel, tmp_path: Path, header: str) -> None:
     tensors = {f"unet.{KEY}.lora_A.weight": torch.ones(2, 24)}
     save_file(tensors, tmp_path / "x.safetensors", {"lora_adapter_metadata": header})
     with pytest.raises(EngineError, match=r"header is damaged|alpha_pattern"):
+        read_lora({"unet": unet}, tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "alpha", "said"),
+    [
+        (torch.ones(2, 24), torch.ones(0, 2), 1, "is of another architecture"),
+        (torch.ones(0, 24), torch.ones(16, 0), 1, "is of another architecture"),
+        (torch.ones(2, 24, dtype=torch.complex64), torch.ones(16, 2), 1, "holds no numbers or huge ones"),
+        (torch.full((2, 24), 1e30), torch.ones(16, 2), 1, "holds no numbers or huge ones"),
+        (torch.ones(2, 24), torch.ones(16, 2), 10**400, "holds no numbers or huge ones"),
+        (torch.ones(2, 24), torch.ones(16, 2), float("nan"), "holds no numbers or huge ones"),
+    ],
+)
+def test_matrices_of_any_kind_are_one_line(
+    unet: UNet2DConditionModel, tmp_path: Path, low: torch.Tensor, high: torch.Tensor, alpha: float, said: str
+) -> None:
+    tensors = {f"unet.{KEY}.lora_A.weight": low, f"unet.{KEY}.lora_B.weight": high}
+    header = {"lora_adapter_metadata": json.dumps({"unet.lora_alpha": alpha})}
+    save_file(tensors, tmp_path / "x.safetensors", header)
+    with pytest.raises(EngineError, match=said):
         read_lora({"unet": unet}, tmp_path / "x.safetensors")

@@ -93,3 +93,9 @@ def test_a_mapping_belongs_to_both_text_encoders(copy: Path) -> None:
     before = states_hash(copy)
     edit(copy / "text_encoder_2" / "config.json", note="another one")
     assert states_hash(copy) != before
+
+
+def test_half_a_surrogate_pair_is_read_as_a_question_mark(flow: Engine, turbo: Engine) -> None:
+    for engine in (flow, turbo):
+        assert engine.encode("sea \udcff").equal(engine.encode("sea ?"))
+        assert engine.sentences(["\ud800"]).isfinite().all()

@@ -11,6 +11,7 @@ either in the image or named.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pathlib import Path
 import torch
 
 from tpos_live.conditioning.implied_colours import implied_colours
+
+log = logging.getLogger(__name__)
 
 VOCABULARY_FILE = "vocabulary.json"
 KINDS = ("family", "colour", "style", "mood")
@@ -259,6 +262,9 @@ def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
     """
     phrases = _read(folder)
     if phrases is None:
+        if (folder / VOCABULARY_FILE).exists():
+            what = "damaged, so prompts are drawn as they are written, and nothing says what is understood"
+            log.warning(f"{folder / VOCABULARY_FILE}: {what}; fetch or install the engine again")
         return None
     clear = [name for name in phrases.get(CLEAR, {}).get("family", ()) if isinstance(name, str)]
     return Vocabulary(phrases, sentences, clear)
@@ -270,11 +276,16 @@ def offered_scenes(folder: Path) -> frozenset[str] | None:
     return None if phrases is None else frozenset(text for texts in phrases["family"].values() for text in texts)
 
 
+def _are_texts(values: list[object]) -> bool:
+    return all(isinstance(value, str) and value.strip() for value in values)
+
+
 def _read(folder: Path) -> dict[str, dict[str, list[str]]] | None:
     try:
         phrases = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
-        valid = all(isinstance(text, str) for kind in KINDS for texts in phrases[kind].values() for text in texts)
+        lists = [texts for kind in KINDS for texts in phrases[kind].values()]
+        valid = all(isinstance(texts, list) and texts and _are_texts(texts) for texts in lists)
         clear = phrases.get(CLEAR, {}).get("family", ())
         return phrases if valid and phrases["family"] and isinstance(clear, (list, tuple)) else None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None

@@ -129,7 +129,10 @@ def load_bert(folder: Path, part: str, tokenizer: str) -> BertReader:
     require_tensors(where, found.missing_keys)
     made, longest, padding = _load_tokenizer(folder / tokenizer)
     longest = min(longest, int(encoder.config.max_position_embeddings))
-    check_reader(folder / tokenizer, longest, made.get_vocab_size(), int(encoder.config.vocab_size))
+    words = made.get_vocab_size()
+    if not (folder / tokenizer / "tokenizer.json").exists():  # a word that is twice in vocab.txt leaves a number out
+        words = max(made.get_vocab().values(), default=0) + 1
+    check_reader(folder / tokenizer, longest, words, int(encoder.config.vocab_size))
     return BertReader(encoder.eval(), made, longest, padding)
 
 

@@ -18,6 +18,9 @@ from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.lora_file import LoraContent, flat, read_file
 from tpos_live.diffusion.model.stability_names import stability_names
 
+_LARGEST = 2.0**14
+"""No trained matrix has a larger number."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -68,15 +71,22 @@ def read_lora(parts: Mapping[str, torch.nn.Module], path: Path) -> list[Change]:
         if layer is None or piece.down is None or piece.up is None:
             raise EngineError(f"{path}: has no place in this engine ({part} {name}); {_another(content)}")
         sides = tuple(layer.weight.shape)
-        up, down = piece.up.float(), piece.down.float()
+        up, down = _numbers(piece.up), _numbers(piece.down)
         if not _fits(up, down, sides):
             raise EngineError(f"{path}: {part} {name} is {sides} here; {_another(content)}")
         scale = content.scale(part, piece, len(down))
-        if not all(torch.isfinite(numbers).all() for numbers in (up, down, torch.tensor(scale))):
-            raise EngineError(f"{path}: {part} {name} is damaged, it holds no numbers; fetch the engine again")
+        if not all(float(numbers.abs().max()) < _LARGEST for numbers in (up, down, torch.tensor(scale))):
+            raise EngineError(
+                f"{path}: {part} {name} is damaged, it holds no numbers or huge ones; fetch the engine again"
+            )
         # A convolution's kernel lies in one of the matrices.
         changes.append(Change(part, layer, up.flatten(1), down.flatten(1), scale))
     return changes
+
+
+def _numbers(tensor: torch.Tensor) -> torch.Tensor:
+    """As float32; complex ones, which no weights are, as what is no number."""
+    return torch.full(tensor.shape, torch.nan) if tensor.is_complex() else tensor.float()
 
 
 def _layers(module: torch.nn.Module) -> dict[str, Any]:
@@ -93,7 +103,7 @@ def _another(content: LoraContent) -> str:
 
 def _fits(up: torch.Tensor, down: torch.Tensor, sides: tuple[int, ...]) -> bool:
     """Whether the product of two thin matrices is a change of weights [sides]."""
-    if min(up.dim(), down.dim()) < 2 or not down.numel():
+    if min(up.dim(), down.dim()) < 2 or not (up.numel() and down.numel()):
         return False
     return (len(up), up[0].numel(), down[0].numel()) == (sides[0], len(down), math.prod(sides[1:]))
 

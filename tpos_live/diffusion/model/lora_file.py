@@ -8,6 +8,7 @@ diffusers or as in Stability's own code ("input_blocks"), which `lora.py` knows.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ _OTHERS = {
 }  # fmt: skip
 """Kinds of adapters that are no LoRA, and the words in the names of their tensors."""
 _WIDTHS = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Diffusion XL"}
+_LARGEST_ALPHA = 1e30
 _METADATA = "lora_adapter_metadata"
 """Where diffusers writes the settings of PEFT, into the file's header."""
 
@@ -60,11 +62,12 @@ class LoraContent:
     def scale(self, part: str, piece: Piece, rank: int) -> float:
         """What the product of the two matrices is times: alpha / rank, alpha / sqrt(rank) for PEFT's rslora."""
         if piece.alpha is not None:
-            return float(piece.alpha.sum()) / rank
+            return float(piece.alpha.real.sum()) / rank
         alpha = self.settings.get(f"{part}.lora_alpha")
         if not isinstance(alpha, int | float):
             return 1.0
-        return float(alpha) / (rank**0.5 if self.settings.get(f"{part}.use_rslora") else rank)
+        size = float(alpha) if abs(alpha) < _LARGEST_ALPHA else math.inf
+        return size / (rank**0.5 if self.settings.get(f"{part}.use_rslora") else rank)
 
     def made_for(self) -> str:
         """The Stable Diffusion that it was made for, by the width of its cross-attention; "" if that is not clear."""
@@ -135,7 +138,7 @@ def _old_name(part: str, name: str) -> str:
 def _settings(path: Path, header: Mapping[str, str]) -> Mapping[str, object]:
     try:
         settings = json.loads(header.get(_METADATA, "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EngineError(f"{path}: its header is damaged; fetch the file again") from error
     if not isinstance(settings, dict):
         return {}

@@ -110,7 +110,9 @@ class Texts:
         return self.states(texts)[:, 0]
 
     def _read(self, reader: Reader | BertReader, texts: Sequence[str], padding: str, **options: bool) -> Any:
-        return reader.read([text[:_MOST] for text in texts], padding, self.words, self.device, **options)
+        # Half of a surrogate pair, which a command line or a damaged file may bring, is no text for a tokenizer.
+        texts = [text[:_MOST].encode("utf-8", "replace").decode("utf-8") for text in texts]
+        return reader.read(texts, padding, self.words, self.device, **options)
 
 
 def load_texts(folder: Path, index: Mapping[str, Any], two: bool, device: torch.device) -> Texts:
