@@ -41,6 +41,12 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], word: str, tmp_p
     assert "Traceback" not in result.stderr
 
 
+def test_a_group_without_a_command_shows_its_help() -> None:
+    result = run("engines")
+    assert result.returncode == 2 and result.stderr.startswith("Usage: ") and "fetch" in result.stderr
+    assert "tpos-live: " not in result.stderr and "(see" not in result.stderr
+
+
 def test_a_bad_config_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[osc]\nprot = 1\n")
     result = run(cwd=tmp_path)

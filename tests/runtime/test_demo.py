@@ -62,6 +62,11 @@ def test_settings_that_name_a_prompt_keep_it() -> None:
     assert not DemoPrompts.wanted(settings(**{"prompt.3": "lava"}))
 
 
+def test_the_default_prompt_is_kept_too_where_the_command_line_gives_it() -> None:
+    given = load_settings({"parameters.prompt": "neon jellyfish"}, here=Path(__file__).parents[2])
+    assert given.parameters == {"prompt": "neon jellyfish"} and not DemoPrompts.wanted(given)
+
+
 def test_the_settings_file_of_the_repository_leaves_the_prompts_to_the_demo() -> None:
     assert DemoPrompts.wanted(load_settings({}, here=Path(__file__).parents[2]))
 

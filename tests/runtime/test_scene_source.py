@@ -71,8 +71,11 @@ def test_a_live_show_gets_another_image_for_another_moment() -> None:
 
 
 def test_an_unknown_scene_is_told_with_those_there_are() -> None:
-    with pytest.raises(SourceError, match=r"scene:fires: there is no such scene; choose from prompt, aurora, bubbles"):
+    with pytest.raises(SourceError, match=r"scene:fires: there is no such scene; try fire, forest, fireworks; docs/"):
         SceneOpener()("scene:fires", 1.0)
+    with pytest.raises(SourceError) as told:
+        SceneOpener()("scene:" + "unicorn " * 200, 1.0)
+    assert "try prompt, aurora, fire" in str(told.value) and len(str(told.value)) < 200
     with pytest.raises(SourceError, match="scene:prompt: this engine does not say what it draws; choose scene:NAME"):
         SceneOpener()("scene:prompt", 1.0)
     with pytest.raises(SourceError, match="no such file"):

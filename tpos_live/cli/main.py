@@ -171,6 +171,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             code = cli.main(args=arguments, standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = error.exit_code
     except click.ClickException as error:
         hint = " (see tpos-live --help)" if isinstance(error, click.UsageError) else ""
         click.echo(f"tpos-live: {error.format_message()}{hint}", err=True)

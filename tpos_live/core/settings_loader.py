@@ -32,6 +32,7 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here
         if path is None or (path is not config and not path.is_file()):
             continue
         _merge(merged, _read(path))
+    _drop_defaults(merged)
     tree: dict[str, Any] = {}
     for key, value in overrides.items():
         section, _, name = key.partition(".")
@@ -42,6 +43,12 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here
     _last_wins(merged, overrides)
     _merge(merged, _validate(tree, "command line", ""))
     return Settings.model_validate(merged)
+
+
+def _drop_defaults(merged: dict[str, Any]) -> None:
+    """A file may list the defaults of live parameters, as config.toml does; that chooses nothing."""
+    if parameters := merged.get("parameters"):
+        merged["parameters"] = {name: value for name, value in parameters.items() if value != TABLE[name].default}
 
 
 def _last_wins(merged: dict[str, Any], overrides: Mapping[str, Any]) -> None:

@@ -27,10 +27,8 @@ class DemoPrompts:
 
     @classmethod
     def wanted(cls, settings: Settings) -> bool:
-        """Whether the settings leave the prompt to the demo; a file may list the defaults, as config.toml does."""
-        usual = ParameterStore().snapshot()
-        given = {name: value for name, value in settings.parameters.items() if name.split(".")[0] == "prompt"}
-        return all(value == usual[name] for name, value in given.items())
+        """Whether the settings leave the prompt to the demo."""
+        return not any(name.split(".")[0] == "prompt" for name in settings.parameters)
 
     def look(self, seconds: float) -> None:
         """Set the prompt for the moment. seconds: audio processed so far, 0 or more."""

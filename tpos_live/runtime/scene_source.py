@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from statistics import median
 
 import av
@@ -43,6 +44,8 @@ _TRIED = 8
 """Images that the speed is judged by."""
 
 
+SOME = ("prompt", "aurora", "fire", "galaxy", "ocean", "tunnel")
+"""Scenes that are named where a name is like none."""
 PROMPT = "prompt"
 """Name of the source that draws the scenes of the frame's prompts and sound."""
 Choose = Callable[[Sequence[ShownText]], Sequence[SceneShare]]
@@ -133,7 +136,9 @@ class SceneOpener:
                 raise SourceError(f"source {name}: this engine does not say what it draws; choose scene:NAME")
             return PromptScenes(vocabulary)
         if scene not in FAMILIES:
-            known = ", ".join([PROMPT, *sorted(FAMILIES)])
-            raise SourceError(f"source {name[:60]}: there is no such scene; choose from {known}")
+            near = get_close_matches(scene[:60], [PROMPT, *FAMILIES], n=3, cutoff=0.5) or SOME
+            raise SourceError(
+                f"source {name[:60]}: there is no such scene; try {', '.join(near)}; docs/sources.md lists all"
+            )
         one = (SceneShare(FAMILIES[scene]),)
         return lambda texts: one
