@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tpos_live.core.config_text import config_text
+from tpos_live.core.parameters import TABLE
 from tpos_live.core.setting_values import parse_address, parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_file import SettingsError
@@ -22,8 +23,10 @@ def test_config_toml_is_generated() -> None:
 
 def test_config_toml_says_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(config_text(), encoding="utf-8")
-    assert load_settings({}, here=tmp_path) == Settings()
-    assert "prompt" in tomllib.loads(config_text())["parameters"]
+    settings = load_settings({}, here=tmp_path)
+    assert settings.model_copy(update={"parameters": {}}) == Settings()
+    assert all(TABLE[name].default == value for name, value in settings.parameters.items())
+    assert settings.parameters and "prompt" in tomllib.loads(config_text())["parameters"]
 
 
 def test_order_of_sources(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """The suite shared out between three processes (pytest-xdist).
 
-Displays, sound servers and whole shows take real time and wait for most of it: the first process has them all, one
-after another, so no two of them run at once. Tests that compute for long come first in the other two, file by file in
-turns, with a lower priority; so two cores have work while a show waits, and no long test is left for the end. What
-takes little time fills up the three shares, and a process that has done its own takes from the tail of another.
+Displays, sound servers and whole shows take real time and wait for most of it. They come first, on the process that
+gets the first third of the list; the other two compute meanwhile, with a lower priority, and at the end take what is
+left of the first third from its tail. So no two of those tests run at once, unless nothing else is left; and two cores
+have work while one of them waits.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ from collections.abc import Sequence
 import pytest
 
 REAL_TIME = ("display", "audio", "own_process", "real_time")
-"""Markers of tests that watch a clock while they wait; the other slow ones come after them."""
-WAITING = (*REAL_TIME, "gl", "slow")
-"""Markers of tests that the first process has, with its full priority."""
-COMPUTING = "compute"
+"""Markers of tests that watch a clock while they wait; the other heavy ones come after them."""
 _WORKER = "PYTEST_XDIST_WORKER"
 PROCESSES = 3
 NICE = 10
@@ -41,31 +38,15 @@ def in_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def sort(items: list[pytest.Item], processes: int) -> None:
-    """Order a worker's list so that each of `processes` equal parts of it, which is what "worksteal" hands out, begins
-    with the long tests of that process. The files keep their order else."""
-    waiting = sorted((item for item in items if _waits(item)), key=lambda item: not _has(item, REAL_TIME))
-    computing = [item for item in items if not _waits(item) and _has(item, (COMPUTING,))]
-    short = [item for item in items if not _waits(item) and not _has(item, (COMPUTING,))]
-    files, others = list(dict.fromkeys(item.path for item in computing)), max(processes - 1, 1)
-    turn = {path: n % others for n, path in enumerate(files)}  # a file's tests stay together, for what they import
-    shares = [waiting, *([item for item in computing if turn[item.path] == n] for n in range(others))]
-    items.clear()
-    for n, share in enumerate(shares):
-        room = (len(waiting) + len(computing) + len(short) - len(items)) // max(processes - n, 1) - len(share)
-        items += share + short[: max(room, 0)]
-        del short[: max(room, 0)]
-    items += short
+def sort(items: list[pytest.Item], heavy: Sequence[str]) -> None:
+    """Put those that take real time first, then the other heavy ones. In the order of their files else."""
+    items.sort(key=lambda item: 0 if _has(item, REAL_TIME) else 1 if _has(item, heavy) else 2)
 
 
-def give_way(item: pytest.Item) -> None:
+def give_way(item: pytest.Item, heavy: Sequence[str]) -> None:
     """Lower this process's priority, once, when it comes to tests that do not depend on time."""
-    if hasattr(os, "nice") and not _waits(item) and os.nice(0) < NICE:
+    if hasattr(os, "nice") and not _has(item, (*REAL_TIME, *heavy)) and os.nice(0) < NICE:
         os.nice(NICE - os.nice(0))
-
-
-def _waits(item: pytest.Item) -> bool:
-    return _has(item, WAITING)
 
 
 def _has(item: pytest.Item, markers: Sequence[str]) -> bool:

@@ -64,7 +64,7 @@ def test_settings_that_name_a_prompt_keep_it() -> None:
 
 def test_the_default_prompt_is_kept_too_where_the_command_line_gives_it() -> None:
     given = load_settings({"parameters.prompt": "neon jellyfish"}, here=Path(__file__).parents[2])
-    assert given.parameters == {"prompt": "neon jellyfish"} and not DemoPrompts.wanted(given)
+    assert given.parameters["prompt"] == "neon jellyfish" and not DemoPrompts.wanted(given)
 
 
 def test_the_settings_file_of_the_repository_leaves_the_prompts_to_the_demo() -> None:

@@ -32,7 +32,7 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here
         if path is None or (path is not config and not path.is_file()):
             continue
         _merge(merged, _read(path))
-    _drop_defaults(merged)
+    _drop_default_prompts(merged)
     tree: dict[str, Any] = {}
     for key, value in overrides.items():
         section, _, name = key.partition(".")
@@ -45,10 +45,14 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here
     return Settings.model_validate(merged)
 
 
-def _drop_defaults(merged: dict[str, Any]) -> None:
-    """A file may list the defaults of live parameters, as config.toml does; that chooses nothing."""
+def _drop_default_prompts(merged: dict[str, Any]) -> None:
+    """A file may list the defaults of prompts, as config.toml does; that chooses none."""
     if parameters := merged.get("parameters"):
-        merged["parameters"] = {name: value for name, value in parameters.items() if value != TABLE[name].default}
+        merged["parameters"] = {
+            name: value
+            for name, value in parameters.items()
+            if name.partition(".")[0] != PROMPT or value != TABLE[name].default
+        }
 
 
 def _last_wins(merged: dict[str, Any], overrides: Mapping[str, Any]) -> None:
