@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--size", default="320x192")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each turn")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each kind; 0 leaves the frame rates out")
-    parser.add_argument("--times", type=int, default=20, help="changes of the source")
+    parser.add_argument("--times", type=int, default=20, help="changes of the source; 0 leaves them out")
     given = parser.parse_args()
     settings = load_settings({"engine.name": given.engine, "engine.size": given.size}, here=Path("/nowhere"))
     store = ParameterStore({**settings.start_values(), "prompt": "an inferno"})
@@ -110,9 +110,13 @@ def main() -> None:
         found = {"engine": pipeline.engine.name, "size": pipeline.generator.size, "cpu": processor(),
                  "backend": pipeline.generator.backend.name,
                  "status": lines, "fps": {kind: round(value, 1) for kind, value in median.items()},
-                 "ratio": {kind: round(value / median["none"], 3) for kind, value in median.items()},
-                 "change_worst": round(max(worst), 2), "change_median": round(statistics.median(worst), 2),
-                 "longest_after_ms": round(statistics.median(late))}  # fmt: skip
+                 "ratio": {kind: round(value / median["none"], 3) for kind, value in median.items()}}  # fmt: skip
+        if worst:
+            found |= {
+                "change_worst": round(max(worst), 2),
+                "change_median": round(statistics.median(worst), 2),
+                "longest_after_ms": round(statistics.median(late)),
+            }
     print(json.dumps(found))
 
 
