@@ -21,16 +21,16 @@ PIXELS = 8
 Sigma = float | tuple[float, float]
 
 
-def smooth(noise: torch.Tensor, sigma: Sigma) -> torch.Tensor:
-    """Gaussian low-pass with unit variance everywhere, also at the border.
+def smooth(noise: torch.Tensor, sigma: Sigma, factor: int = 1) -> torch.Tensor:
+    """Gaussian low-pass with unit variance everywhere, also at the border, enlarged by `factor`.
 
     noise: float [batch, 1, h, w], white, unit variance; sigma: cells, or (down, across).
-    Returns [batch, 1, h, w].
+    Returns [batch, 1, factor * h, factor * w].
     """
-    down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
-    h, w = noise.shape[-2:]
-    kind = noise.device, noise.dtype
-    return separable.apply(noise, separable.low_pass(h, down, *kind), separable.low_pass(w, across, *kind))
+    sigmas = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+    places, kind = noise.shape[-2:], (noise.device, noise.dtype)
+    down, across = (separable.low_pass(n, width, factor, *kind) for n, width in zip(places, sigmas, strict=True))
+    return separable.apply(noise, down, across)
 
 
 class Fields:
@@ -56,12 +56,7 @@ class Fields:
         """One smooth field of one channel of the noise, sigma in cells of 8 pixels."""
         key = (channel, sigma)
         if key not in self._cache:
-            noise = self.noise[:, channel : channel + 1]
-            (h, w), kind = noise.shape[-2:], (noise.device, noise.dtype)
-            down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
-            self._cache[key] = separable.apply(
-                noise, separable.field(h, down, PIXELS, *kind), separable.field(w, across, PIXELS, *kind)
-            )
+            self._cache[key] = smooth(self.noise[:, channel : channel + 1], sigma, PIXELS)
         return self._cache[key]
 
     def rough(self, channel: int, sigma: Sigma, gain: float = 0.5, octaves: int = 3) -> torch.Tensor:

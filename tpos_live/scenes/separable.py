@@ -1,4 +1,4 @@
-"""Filters that work on each axis by itself, as one matrix for each axis: `across` @ image @ `down`.T.
+"""Filters that work on each axis by itself, as one matrix for each axis: `down` @ image @ `across`.T.
 
 A low-pass, a shrinking and an enlargement after each other are one product of matrices, which a processor computes
 in a part of the time that three passes over the pixels take. Matrices are cached: a scene uses the same few for
@@ -22,13 +22,16 @@ def apply(image: torch.Tensor, down: Side, across: Side) -> torch.Tensor:
     return down @ (image @ across.T)
 
 
-@lru_cache(maxsize=256)
-def low_pass(places: int, sigma: float, device: torch.device, dtype: torch.dtype) -> Side:
+@lru_cache(maxsize=512)
+def low_pass(places: int, sigma: float, factor: int, device: torch.device, dtype: torch.dtype) -> Side:
     """Gaussian low-pass that keeps the variance of white noise, also at the border, where it is weighted by what is
-    there. sigma: places."""
+    there; then "bicubic" `enlarge`. sigma: places."""
     with torch.inference_mode(False):
-        kernel = _gaussian(places, sigma)
-        return (kernel / kernel.square().sum(1, keepdim=True).sqrt()).to(device, dtype)
+        at = torch.arange(places, dtype=torch.float64)
+        apart = (at[:, None] - at[None, :]).abs()
+        kernel = torch.exp(-0.5 * (apart / sigma) ** 2) * (apart <= max(1, math.ceil(2.5 * sigma)))
+        kernel = kernel / kernel.square().sum(1, keepdim=True).sqrt()
+        return (enlarge(places, factor, "bicubic", at.device, at.dtype) @ kernel).to(device, dtype)
 
 
 @lru_cache(maxsize=64)
@@ -40,22 +43,12 @@ def enlarge(places: int, factor: int, mode: str, device: torch.device, dtype: to
         return larger[0, 0].to(device, dtype)
 
 
-@lru_cache(maxsize=256)
-def field(places: int, sigma: float, factor: int, device: torch.device, dtype: torch.dtype) -> Side:
-    """`low_pass`, then "bicubic" `enlarge`."""
-    with torch.inference_mode(False):
-        double = torch.device("cpu"), torch.float64
-        return (enlarge(places, factor, "bicubic", *double) @ low_pass(places, sigma, *double)).to(device, dtype)
-
-
 @lru_cache(maxsize=64)
 def soft_shrink(places: int, sigma: float, factor: int, device: torch.device, dtype: torch.dtype) -> Side:
     """Mean of each `factor` places, then a Gaussian low-pass of sum 1 that repeats the border. sigma: shrunk places."""
     with torch.inference_mode(False):
         small = places // factor
-        mean = torch.zeros(small, places, dtype=torch.float64)
-        for k in range(small):
-            mean[k, k * factor : (k + 1) * factor] = 1 / factor
+        mean = torch.eye(small, dtype=torch.float64).repeat_interleave(factor, 1) / factor
         reach = max(1, int(2 * sigma + 0.5))
         at = torch.arange(-reach, reach + 1, dtype=torch.float64)
         kernel = torch.exp(-0.5 * (at / sigma) ** 2)
@@ -63,10 +56,3 @@ def soft_shrink(places: int, sigma: float, factor: int, device: torch.device, dt
         for offset, weight in zip(at.int().tolist(), kernel / kernel.sum(), strict=True):
             soft[range(small), [min(max(k + offset, 0), small - 1) for k in range(small)]] += weight
         return (soft @ mean).to(device, dtype)
-
-
-def _gaussian(places: int, sigma: float) -> torch.Tensor:
-    """exp(-d^2 / 2 sigma^2) up to d = 2.5 sigma, 0 beyond: float64 [places, places]."""
-    at = torch.arange(places, dtype=torch.float64)
-    apart = at[:, None] - at[None, :]
-    return torch.exp(-0.5 * (apart / sigma) ** 2) * (apart.abs() <= max(1, math.ceil(2.5 * sigma)))
