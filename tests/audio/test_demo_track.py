@@ -122,7 +122,7 @@ def test_loudness_of_the_standards_own_example() -> None:
     assert loudness(np.zeros((RATE, 2))) == -np.inf
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_the_generator_makes_the_file(track: np.ndarray) -> None:
     made = demo_track.render()
     assert np.array_equal(made[: len(made) // 50], demo_track.render()[: len(made) // 50])

@@ -30,7 +30,7 @@ from tpos_live.diffusion.sampling.captured import CapturedBackend
 PLOT = Path(__file__).parents[2] / "benchmarks" / "plot.py"
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sd-turbo", "flow"])
 def test_three_loops_on_the_same_weights(tmp_path: Path, kind: str) -> None:
     folder = make_tiny_engine(tmp_path / "engine", kind)  # type: ignore[arg-type]
@@ -117,7 +117,7 @@ def test_results_are_appended_with_commit_and_machine(tmp_path: Path) -> None:
     assert bad.returncode != 0 and "line 1" in bad.stderr and "Traceback" not in bad.stderr
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_gpu_script_runs_line_by_line_on_a_cpu(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Time on a card is dear: no line of the script may fail there for a slip of the pen."""

@@ -67,7 +67,7 @@ def test_pixels_are_rounded_as_the_stock_pipeline_does() -> None:
 
 
 @needs_openvino
-@pytest.mark.compute
+@pytest.mark.slow
 def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
     generator = FrameGenerator(flow, SIZE, "eager", GeneratorOptions(threads=1))
     better = prepare_better("auto", generator.request)
@@ -120,7 +120,7 @@ def test_openvino_equals_eager_and_is_cached(flow: Engine, cache: Path) -> None:
 
 
 @needs_openvino
-@pytest.mark.compute
+@pytest.mark.slow
 def test_a_failed_conversion_is_one_line(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino.sys, "executable", "/bin/false")
     with pytest.raises(EngineError, match="eager goes on"):
@@ -164,7 +164,7 @@ print(json.dumps([precision, made.prepare_batch_size(2, wait=True), made.prepare
 
 
 @needs_openvino
-@pytest.mark.compute
+@pytest.mark.slow
 def test_ember_is_converted_for_a_cpu_without_bfloat16(tmp_path: Path) -> None:
     """In a process of its own: where OpenVINO's kernels crash, they take the process with them."""
     command = [sys.executable, "-c", SINGLE, str(tmp_path)]

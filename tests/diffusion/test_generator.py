@@ -117,7 +117,7 @@ def test_guidance_and_negative_prompt(turbo: Engine, flow: Engine) -> None:
     assert np.array_equal(one, two)
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [0.0, 0.1, 0.5])
 def test_feedback_never_rots(flow: Engine, strength: float) -> None:
     generator = FrameGenerator(flow, (64, 64), "eager")

@@ -145,7 +145,7 @@ def converted(
     return lambda device: BackendRequest(engine, SIZE, 32, openvino_device=device)
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_real_plugins_are_measured_once_and_used(
     converted: Callable[[str], BackendRequest], messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -191,7 +191,7 @@ def test_lazy_is_the_same_engine(xl: Engine, xl_folder: Path) -> None:
     assert lazy.networks.loaded and all(torch.equal(mine[key], theirs[key]) for key in theirs)
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]")
 def test_openvino_draws_it(xl_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path)
@@ -212,7 +212,7 @@ def test_openvino_draws_it(xl_folder: Path, tmp_path: Path, monkeypatch: pytest.
     assert error < 1e-3 and (single[0] - single[1]).norm() / found.norm() > 0.01
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_compiling_takes_it_whole(xl: Engine) -> None:
     """What the compiler is given is one graph, for one row and for two."""
     unet = torch.compile(networks(xl)[0], fullgraph=True, dynamic=False, backend="aot_eager")

@@ -311,7 +311,7 @@ def test_a_backend_of_one_row_draws_the_same_and_it_is_said_once(flow: Engine, m
     assert messages == ["one by one here"]
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
     """Semantic guidance with as many sounds as there may be, at two steps; all but the networks, which another test
     counts (`test_steady`)."""

@@ -138,7 +138,7 @@ def test_what_stays_is_noticed(flow: Engine) -> None:
     assert grown(draw) > 5 * MOST
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_networks_leave_nothing_behind(flow: Engine, small: Engine) -> None:
     """Fewer frames, for they take longer, and as little for each of them."""

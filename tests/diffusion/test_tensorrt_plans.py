@@ -165,7 +165,7 @@ def test_parity_is_of_frames(turbo: Engine) -> None:
     assert parity(worse, eager, BackendRequest(turbo, SIZE, 81)) < MIN_PSNR
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_real_plan_is_built_without_a_card(cache: Path, turbo_folder: Path, messages: list[str]) -> None:
     if importlib.util.find_spec("tensorrt_rtx") is None:

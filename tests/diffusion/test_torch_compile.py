@@ -149,7 +149,7 @@ def live(small: Engine, tmp_path: Path) -> Engine:
     return load_engine(folder, "cpu")
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_it_draws_eagers_frames_and_never_compiles_in_a_show(
     live: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory

@@ -64,7 +64,7 @@ def shown(values: dict[str, float], seconds: float) -> np.ndarray:
 COARSE = pytest.mark.xfail(reason="the limiter sees means over a twelfth of the picture, not texture thrown about")
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values", [pytest.param({}, id="default map"), pytest.param(HARD, id="everything up", marks=COARSE)]
 )

@@ -129,7 +129,7 @@ def test_renders_are_kept_and_only_more_of_them_are_made(engine_folder: Path, tm
     assert item_rng(1, "a")[0].random() != item_rng(1, "b")[0].random()
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_processes_change_nothing_but_the_time(engine_folder: Path, alone: list[Figure]) -> None:
     together = measured(engine_folder, 2, ["prompts", "distance", "smoothness"], workers=2)
     same = [figure for figure in alone if figure.name in {each.name for each in together}]

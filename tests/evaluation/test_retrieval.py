@@ -83,7 +83,7 @@ def test_an_oscillator_knows_the_tempo_alone() -> None:
     assert now.zoom != pytest.approx(swung(replace(params, time=0.3 + BAR / 2)).zoom) and now.noise_position == 4.0
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_pieces_are_drawn_once(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     drawn = excerpts(1, tmp_path, "64", 8, "neon jellyfish", 0, {})

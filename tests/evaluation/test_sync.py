@@ -101,7 +101,7 @@ def test_the_answer_to_clicks_is_measured() -> None:
     assert respond(np.ones(2000), times, FPS).d_prime == 0
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.parametrize("left_out", [(), (2, 3)])
 def test_a_video_is_watched(tmp_path: Path, left_out: tuple[int, ...]) -> None:
     """left_out: frames, of each five, that a recording with a slow encoder does not have."""
@@ -124,7 +124,7 @@ def test_a_video_is_watched(tmp_path: Path, left_out: tuple[int, ...]) -> None:
     assert result.exception is None and '"AV-Align"' in result.output
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_the_answer_to_clicks_is_rendered_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("librosa", "cv2"):
         pytest.importorskip(name)
@@ -148,7 +148,7 @@ def test_the_answer_to_clicks_is_rendered_and_told(monkeypatch: pytest.MonkeyPat
     assert -10 <= found["latency of a click"] < 60 and found["d' over idle motion"] > 5
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_what_is_no_video_is_one_line(tmp_path: Path) -> None:
     for name in ("librosa", "cv2"):
         pytest.importorskip(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 MEAN, TOTAL = 0.1, 0.5
-HEAVY = ("gl", "display", "audio", "slow", "compute")
+HEAVY = ("gl", "display", "audio", "slow")
 """Markers of tests that come last, and are not fast."""
 LIST = Path(__file__).parents[1] / "slow_tests.txt"
 

@@ -135,7 +135,7 @@ def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_p
     assert any("is damaged at 0:0" in line for line in messages)
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_render_writes_every_frame_and_the_sound(wav: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     arguments = ["render", str(wav), "-o", str(out), "--fps", "10", "--resolution", "320x180", "--threads", "1"]
@@ -176,7 +176,7 @@ def test_a_still_as_it_is_shown(tmp_path: Path) -> None:
         assert refused.returncode != 0 and len(refused.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_a_still_of_a_sound(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "fire.wav", make("fire", 0.9, 4.0, 1), RATE)
     of_fire = ("still", "--threads", "1", "--prompt", "neon jellyfish", "--audio", "fire.wav")

@@ -67,7 +67,7 @@ def test_a_run_up_longer_than_a_segment_reaches_no_further_than_the_one_before()
     assert [role(k, 1, 2, segment=4, run_up=9) for k in range(8)] == ["up"] * 4 + ["draw"] * 4
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_frames_of_two_workers_are_those_of_one(engine: Path) -> None:
     seconds = 1.0  # both draw, and the first one twice
@@ -76,7 +76,7 @@ def test_the_frames_of_two_workers_are_those_of_one(engine: Path) -> None:
     assert len({image.tobytes() for image in one}) == 30, "and they move"
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_fed_frames_are_forgotten_within_the_run_up(engine: Path) -> None:
     """Below strength 1 the second segment begins from other pictures than one process would have had."""
@@ -89,7 +89,7 @@ def test_fed_frames_are_forgotten_within_the_run_up(engine: Path) -> None:
     assert max(errors) < max(jump, 2.0), "the seam is no greater than what moves from picture to picture"
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_worker_that_cannot_go_on_is_one_line(engine: Path) -> None:
     broken = settings(engine).model_copy(update={"engine": settings(engine).engine.model_copy(update={"name": "gone"})})

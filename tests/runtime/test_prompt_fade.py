@@ -16,7 +16,7 @@ FPS = 20
 FADE = 2.0
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupted_at", [None, 1.0])
 def test_no_step_of_a_fade_stands_out(interrupted_at: float | None) -> None:
     """The frame changes most in the middle; one step much larger than those beside it is seen as a cut."""

@@ -50,7 +50,7 @@ def test_every_parameter_of_sources_holds() -> None:
     assert image("nebula", moment(), (72, 40)).shape == (40, 72, 3)
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_a_render_of_a_scene_repeats_itself_by_one_process_and_by_two(tmp_path: Path) -> None:
     once, apart = (frames(tmp_path / str(workers), "scene:ocean", workers) for workers in (1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(once, apart, strict=True))

@@ -50,7 +50,7 @@ def test_a_render_shows_the_clip_picture_by_picture_round_and_round(tmp_path: Pa
     assert numbers == [(numbers[0] + n) % 10 for n in range(len(numbers))]
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_a_render_with_a_source_repeats_itself_by_one_process_and_by_two(tmp_path: Path, clip: Path) -> None:
     once, again, apart = (frames(tmp_path / str(n), str(clip), workers, 0.5) for n, workers in enumerate((1, 1, 2)))
     assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))

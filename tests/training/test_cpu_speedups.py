@@ -27,7 +27,7 @@ def _gradients(unet: torch.nn.Module, size: tuple[int, int]) -> tuple[torch.Tens
         pytest.param(
             True,
             marks=[
-                pytest.mark.compute,
+                pytest.mark.slow,
                 pytest.mark.skipif(shutil.which("c++") is None, reason="compiling needs a C++ compiler"),
             ],
         ),

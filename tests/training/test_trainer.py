@@ -63,7 +63,7 @@ def _tiny_words(out: Path, minutes: float, seed: int, device: torch.device) -> f
     return 0.5
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     out, run = tmp_path / "engine", tmp_path / "run"
@@ -80,7 +80,7 @@ def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (out / "README.md").read_text(encoding="utf-8") == "kept"
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_goes_on_from_an_engine_where_no_run_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     out = tmp_path / "engine"
@@ -101,7 +101,7 @@ def test_weights_of_the_older_network_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "unet.safetensors").exists()
 
 
-@pytest.mark.compute
+@pytest.mark.slow
 def test_a_part_of_a_longer_training_keeps_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lessons of the end come at the end of all calls, not of each; the losses are read now and then."""
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
