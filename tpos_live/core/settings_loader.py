@@ -17,7 +17,7 @@ from tpos_live.core.parameter import ParameterError, shorten
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_file import SettingsError, line_of, read_toml
-from tpos_live.core.shown import PROMPT, SELECT, WEIGHTS
+from tpos_live.core.shown import PROMPT, SELECT, WEIGHTS, is_prompt
 
 
 def load_settings(overrides: Mapping[str, Any], config: Path | None = None, here: Path | None = None) -> Settings:
@@ -51,7 +51,7 @@ def _drop_default_prompts(merged: dict[str, Any]) -> None:
         merged["parameters"] = {
             name: value
             for name, value in parameters.items()
-            if name.partition(".")[0] != PROMPT or value != TABLE[name].default
+            if not is_prompt(name) or value != TABLE[name].default
         }
 
 

@@ -26,6 +26,11 @@ CLEARED = "prompt.cleared"
 """
 
 
+def is_prompt(name: str) -> bool:
+    """Whether a live parameter is one of the prompts', their fade among them."""
+    return name.partition(".")[0] == PROMPT
+
+
 def settle(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """What else changes with `new`, in the order of its keys, and whether it clears weights.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tpos_live.audio.demo import BAR, BARS
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
+from tpos_live.core.shown import is_prompt
 
 PROMPTS = ((0, "sunset"), (3, "aurora"), (5, "nebula"), (7, "fire"), (15, "ocean"), (19, "fire"))
 """First bar and prompt, of families that Ember draws well. A change takes about a bar: it begins one before
@@ -28,7 +29,7 @@ class DemoPrompts:
     @classmethod
     def wanted(cls, settings: Settings) -> bool:
         """Whether the settings leave the prompt to the demo."""
-        return not any(name.split(".")[0] == "prompt" for name in settings.parameters)
+        return not any(is_prompt(name) for name in settings.parameters)
 
     def look(self, seconds: float) -> None:
         """Set the prompt for the moment. seconds: audio processed so far, 0 or more."""
