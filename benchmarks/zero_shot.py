@@ -27,6 +27,7 @@ from tpos_live.audio_encoder.streaming import Layout
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.paths import shipped
 from tpos_live.training.audio_model.clips import SOUND_SECONDS, Clip, made_clips, read_clips
+from tpos_live.training.audio_model.pretrain import TARGETS_FILE, backbone_file, kept_in
 from tpos_live.training.audio_model.ridge_head import MOMENTS, balanced, memories, ridge
 from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, Sentences
 from tpos_live.training.audio_model.unlabeled import UnlabeledSounds, read_unlabeled, similar_names
@@ -51,7 +52,7 @@ def remember(
     taught = [*(clip for clip in clips if clip.fold != fold), *made]
     trainer = EncoderTrainer(
         taught, sentences, Layout(), EncoderPlan(), 0, run / f"fold-{fold}-checkpoint",
-        backbone=run / f"ears-fold-{fold}.safetensors",
+        backbone=kept_in(run, backbone_file(fold)),
     )  # fmt: skip
     if not trainer.load():
         raise SystemExit(f"no training of fold {fold} in {run}; tpos-live train encoder --leave-out-fold {fold}")
@@ -104,7 +105,7 @@ def main() -> None:
         clips = read_clips(arguments.data, arguments.run / "clips.npz")
     made = made_clips(VARIANTS, SOUND_SECONDS, 0, arguments.run / "sounds.npz")
     besides = [clip.name for clip in made]
-    targets = arguments.run / "lessons.npz"
+    targets = kept_in(arguments.run, TARGETS_FILE)
     known = read_unlabeled(targets, sentences, (), besides)
     if known is None:
         raise SystemExit(f"no targets in {targets}; tpos-live train backbone")

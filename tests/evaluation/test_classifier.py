@@ -83,6 +83,13 @@ def test_it_is_saved_small_and_comes_back(tmp_path: Path) -> None:
     assert torch.allclose(again(image)[0], classifier(image)[0], atol=0.05)
 
 
+def test_the_file_of_an_earlier_version_is_read_until_there_is_a_new_one(tmp_path: Path) -> None:
+    save_classifier(SceneClassifier(("fire",)), tmp_path / "judge" / "judge.safetensors", {"seed": 1})
+    assert load_classifier(tmp_path)[1] == {"seed": 1}
+    save_classifier(SceneClassifier(("fire",)), tmp_path / FILE, {"seed": 2})
+    assert load_classifier(tmp_path)[1] == {"seed": 2}
+
+
 @pytest.mark.parametrize("damage", ["gone", "cut", "garbage", "foreign"])
 def test_a_damaged_classifier_is_one_line_with_the_remedy(tmp_path: Path, damage: str) -> None:
     from safetensors.torch import save_file

@@ -63,7 +63,7 @@ def test_every_figure_is_measured_printed_and_written(
     figures = measured(folder, 1, card=True)
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["kind"] for row in rows] == ["figure"] * len(figures) + ["about"]
-    assert rows[-1]["seed"] == 1 and rows[-1]["judge"]["accuracy"] == 0.5
+    assert rows[-1]["seed"] == 1 and rows[-1]["classifier"]["accuracy"] == 0.5
     assert all(row["bar"] is not None and isinstance(row["passed"], bool) for row in rows[:-1])
     assert all(np.isfinite(figure.value) and figure.n for figure in figures) and len(figures) >= 13
     card = (folder / "README.md").read_text(encoding="utf-8")
@@ -149,7 +149,7 @@ def test_a_classifier_of_more_families_than_the_engine_knows_judges_those(engine
 
 def test_an_engine_without_a_classifier_is_one_line(engine_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(engine_folder, tmp_path / "engine"))
-    shutil.rmtree(folder / "judge")
+    shutil.rmtree(folder / "classifier")
     with pytest.raises(ClassifierError, match="train classifier"):
         Evaluation(folder, 1, FEW)
 

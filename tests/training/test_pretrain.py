@@ -1,4 +1,4 @@
-"""Ears that are taught before names: sounds are found and heard, lessons are aligned, training begins with them."""
+"""The backbone is trained before names: sounds are found and heard, targets are aligned, training begins with it."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_a_soundfont_that_is_none_is_named_at_once(sounds: Path, tmp_path: Path)
         pretrain_backbone(sounds, Path("teacher"), minutes=0.01, run=tmp_path, soundfont=tmp_path / "none.sf2")
 
 
-def test_lessons_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
+def test_targets_are_kept(sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
     extra = [Sound("made/1", 0.1 * np.random.default_rng(2).standard_normal(RATE).astype(np.float32))]
-    targets = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz", extra)
+    targets = read_targets(sounds, Path("teacher"), tmp_path / "targets.npz", extra)
     assert len(targets) == 6 and len(messages) == 1 and "noise_of_nothing" in messages[0] and "\n" not in messages[0]
     assert targets[-1].name == "made/1" and targets[0].teacher_embeddings.shape == (2, 100)
-    again = read_targets(sounds, Path("teacher"), tmp_path / "lessons.npz")
+    again = read_targets(sounds, Path("teacher"), tmp_path / "targets.npz")
     assert [one.name for one in again] == [one.name for one in targets]
     assert all(np.array_equal(a.teacher_embeddings, b.teacher_embeddings) for a, b in zip(again, targets, strict=True))
 
@@ -156,7 +156,7 @@ def test_a_fold_that_is_left_out_is_never_heard(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
-    cache = tmp_path / "clip-lessons.npz"
+    cache = tmp_path / "clip-targets.npz"
     for _ in range(2):  # from the clips, and from what was kept of them
         names = [one.name for one in clip_targets(clips, Path("teacher"), cache, 1)]
         assert names == ["dog_bark/2-7-A.wav", "rain/2-7-A.wav"]
@@ -170,7 +170,7 @@ def test_a_fold_that_is_left_out_is_never_heard(
         clip_targets(clips, Path("teacher"), cache, 9)
 
 
-def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
+def test_a_backbone_goes_on_with_the_clips_and_leaves_the_others_alone(
     sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
@@ -178,14 +178,14 @@ def test_ears_go_on_with_the_clips_and_leave_the_others_alone(
     first = pretrain_backbone(sounds, Path("teacher"), **options)  # type: ignore[arg-type]
     before = first.read_bytes()
     path = pretrain_backbone(sounds, Path("teacher"), data=clips, leave_out_fold=1, **options)  # type: ignore[arg-type]
-    assert path == tmp_path / "run" / backbone_file(1) and path.name == "ears-fold-1.safetensors"
+    assert path == tmp_path / "run" / backbone_file(1) and path.name == "backbone-fold-1.safetensors"
     assert first.read_bytes() == before != path.read_bytes()
     assert f"{5 + 2 * AGAIN_AND_AGAIN} targets" in "\n".join(messages)
-    assert backbone_file(None) == "ears-all.safetensors"
-    assert backbone_file(None, ["rain", "dog bark"]) == "ears-without-rain-dog_bark.safetensors"
+    assert backbone_file(None) == "backbone-all.safetensors"
+    assert backbone_file(None, ["rain", "dog bark"]) == "backbone-without-rain-dog_bark.safetensors"
 
 
-def test_names_are_learned_by_the_ears_that_may_be_used(
+def test_names_are_learned_by_the_backbone_that_may_be_used(
     sounds: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
@@ -204,9 +204,12 @@ def test_names_are_learned_by_the_ears_that_may_be_used(
             **options,  # type: ignore[arg-type]
         )
         assert f"starting from the audio backbone in {run / name}" in messages
-        assert read_metadata(made)["training"]["ears"] == name
+        assert read_metadata(made)["training"]["backbone"] == name
     messages.clear()
-    own = run / backbone_file(1)
+    own = (run / backbone_file(1)).rename(run / "ears-fold-1.safetensors")  # its name in version 0.2
+    train_encoder(clips, tmp_path / "made", minutes=0, leave_out_fold=1, **options)  # type: ignore[arg-type]
+    assert f"starting from the audio backbone in {own}" in messages
+    messages.clear()
     made = train_encoder(clips, tmp_path / "made", minutes=0, backbone=own, **options)  # type: ignore[arg-type]
     assert f"starting from the audio backbone in {own}" in messages
     with pytest.raises(DataError, match=r"none\.safetensors: there is no audio backbone; `tpos-live train backbone`"):

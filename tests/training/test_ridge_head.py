@@ -165,7 +165,7 @@ def targets(cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[DistillationTa
 def test_unnamed_sounds_are_kept_with_what_they_may_be(
     tmp_path: Path, sentences: Sentences, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = tmp_path / "lessons.npz"
+    cache = tmp_path / "targets.npz"
     assert read_unlabeled(cache, sentences) is None
     made = targets(cache, monkeypatch)
     assert [one.labels for one in read_kept(cache)[0]] == [one.labels for one in made]
@@ -185,7 +185,7 @@ def test_unnamed_sounds_are_kept_with_what_they_may_be(
 def test_a_training_with_unnamed_sounds_knows_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, data = tmp_path / "run", folder(tmp_path / "data")
     run.mkdir()
-    targets(run / "lessons.npz", monkeypatch)
+    targets(run / "targets.npz", monkeypatch)
     out = train(data, None, run, leave_out_fold=1, steps=2)
     assert read_metadata(out)["training"]["unnamed"] == 16
     hearing = read_encoder(out, EMBER)

@@ -31,6 +31,11 @@ def expanded(name: str | Path) -> Path:
         return Path(name)
 
 
+def renamed(path: Path, old: Path) -> Path:
+    """`path`, or `old`, its name in earlier versions, where only that exists."""
+    return old if old.exists() and not path.exists() else path
+
+
 def cache_dir() -> Path:
     """Where converted engines lie: $TPOS_LIVE_CACHE, or the user's cache folder. Not made here: that may fail."""
     if chosen := os.environ.get("TPOS_LIVE_CACHE"):

@@ -80,7 +80,7 @@ class Evaluation:
 
         Raises ClassifierError and CaptionsError, each one line.
         """
-        from tpos_live.evaluation.classifier.model import FILE, load_classifier
+        from tpos_live.evaluation.classifier.model import classifier_file, load_classifier
         from tpos_live.evaluation.harness.context import engine_families
         from tpos_live.evaluation.reference_stats import ReferenceStats
 
@@ -98,7 +98,7 @@ class Evaluation:
         self.renders = ReferenceStats(keep and keep / "renders.npz", folder, seed)
         about = {
             "engine": folder.name, "weights": _weights(folder), "families": len(self.families), "seed": seed,
-            "judge": hashlib.sha256((folder / FILE).read_bytes()).hexdigest()[:12],
+            "classifier": hashlib.sha256(classifier_file(folder).read_bytes()).hexdigest()[:12],
             "captions": hashlib.sha256((captions or SHIPPED).read_bytes()).hexdigest()[:12],
             "accelerator": accelerator,
         }  # fmt: skip
@@ -237,7 +237,7 @@ def evaluate_ember(
     about = {
         "kind": "about", **results.about, "minutes": round((time.monotonic() - begin) / 60, 1),
         "sections": {name: section.counts for name, section in results.sections.items()},
-        "judge": evaluation.facts, **machine(),
+        "classifier": evaluation.facts, **machine(),
     }  # fmt: skip
     if as_json:
         for figure in figures:
@@ -255,7 +255,7 @@ def evaluate_ember(
 
 def section(results: Results, about: dict[str, Any]) -> str:
     """The figures as a model card has them."""
-    facts = about["judge"]
+    facts = about["classifier"]
     missing = [name for name in SECTIONS if name not in results.sections]
     minutes = sum(part.minutes for part in results.sections.values())
     lines = [

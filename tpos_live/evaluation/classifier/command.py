@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from tpos_live.core.paths import shipped
+from tpos_live.core.paths import renamed, shipped
 from tpos_live.evaluation.classifier.model import FILE
 from tpos_live.evaluation.classifier.train import train_classifier
 
-RUN = Path("runs/judge")
-"""Images and checkpoints of a training, in the folder where it was started."""
+RUN, OLD_RUN = Path("runs/classifier"), Path("runs/judge")
+"""Images and checkpoints of a training, in the folder where it was started; and where earlier versions kept them."""
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
         threads=threads,
         accelerator=accelerator,
         resume=resume,
-        run=RUN,
+        run=renamed(RUN, OLD_RUN),
     )
     right, worst = (100 * float(str(facts[name])) for name in ("accuracy", "worst_accuracy"))
     click.echo(

@@ -14,12 +14,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from tpos_live.core.errors import first_line
+from tpos_live.core.paths import renamed
 
 FEATURES = 64
 SIDE = 128
 """Pixels of the shorter side of what the classifier looks at."""
-FILE = Path("judge") / "judge.safetensors"
+FILE = Path("classifier") / "classifier.safetensors"
 """Where an engine folder keeps its classifier."""
+OLD_FILE = Path("judge") / "judge.safetensors"
+"""Where version 0.2 and earlier kept it."""
 PART = 4
 """Places along a part: a quarter of a square image's area."""
 _WIDTHS = (24, 48, 96, 128)
@@ -107,6 +110,11 @@ def save_classifier(classifier: SceneClassifier, path: Path, facts: dict[str, ob
     path.chmod(0o644)
 
 
+def classifier_file(folder: Path) -> Path:
+    """The classifier in an engine folder, that of an earlier version too; it may be missing."""
+    return renamed(folder / FILE, folder / OLD_FILE)
+
+
 def load_classifier(folder: Path) -> tuple[SceneClassifier, dict[str, object]]:
     """The classifier of an engine folder, ready to look, and its facts.
 
@@ -115,7 +123,7 @@ def load_classifier(folder: Path) -> tuple[SceneClassifier, dict[str, object]]:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
-    path = folder / FILE
+    path = classifier_file(folder)
     if not path.exists():
         raise ClassifierError(f"{path}: there is no classifier; make it with tpos-live train classifier")
     try:

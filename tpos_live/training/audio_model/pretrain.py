@@ -25,6 +25,7 @@ from tqdm import tqdm
 from tpos_live.audio.source import AudioError
 from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS, Layout
 from tpos_live.core.atomic import atomic_write
+from tpos_live.core.paths import renamed
 from tpos_live.features.mel import MELS
 from tpos_live.training.audio_model.clips import (
     SOUND_SECONDS,
@@ -47,7 +48,9 @@ from tpos_live.training.synth.music import open_soundfont
 
 log = logging.getLogger(__name__)
 
-BACKBONE_FILE, TARGETS_FILE = "ears.safetensors", "lessons.npz"
+BACKBONE_FILE, TARGETS_FILE, CLIP_TARGETS_FILE = "backbone.safetensors", "targets.npz", "clip-targets.npz"
+_OLD_NAMES = {"backbone": "ears", "targets": "lessons"}
+"""Beginnings of these names in version 0.2 and earlier."""
 ROWS, HOPS = 12, 256
 WIDTH = 96
 """Principal components of the teacher's embedding that are learned, at most."""
@@ -147,12 +150,12 @@ def pretrain_backbone(
     without: Sequence[str] = (),
     soundfont: Path | None = None,
 ) -> Path:
-    """Pretrain the backbone on the sounds below `sounds` and on procedural ones; gives the file, run/ears.safetensors.
+    """Pretrain the backbone on the sounds below `sounds` and on procedural ones; gives run/backbone.safetensors.
 
-    The targets are kept in run/lessons.npz. soundfont: synthetic music is played with it; without one there is none.
+    The targets are kept in run/targets.npz. soundfont: synthetic music is played with it; without one there is none.
     resume: continue with the backbone that is there. data: clips of `train encoder` that are used too, without those
     of `leave_out_fold` and of the classes `without`; the file is then `backbone_file` of these, and the training
-    continues from run/ears.safetensors where there is none yet. Raises DataError.
+    continues from run/backbone.safetensors where there is none yet. Raises DataError.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -163,18 +166,20 @@ def pretrain_backbone(
         made_sounds(variants, SOUND_SECONDS, seed),
         made_music(variants, seed, soundfont) if soundfont is not None else (),
     )
-    targets = read_targets(sounds, teacher, run / TARGETS_FILE, extra)
+    targets = read_targets(sounds, teacher, kept_in(run, TARGETS_FILE), extra)
     made = made_clips(variants, SOUND_SECONDS, seed, run / "sounds.npz") if variants else []
     output = run / BACKBONE_FILE
     if data is not None:
         output = run / backbone_file(leave_out_fold, without)
-        clips = clip_targets(data, teacher, run / "clip-lessons.npz", leave_out_fold, without)
+        clips = clip_targets(data, teacher, kept_in(run, CLIP_TARGETS_FILE), leave_out_fold, without)
         targets += AGAIN_AND_AGAIN * clips
     log.info(f"{len(targets)} targets, {minutes:g} minutes")
     torch.manual_seed(seed)
     batches = TargetBatches(targets, made, layout, seed)
     net = EncoderNet(layout)
-    again = (resume and load_backbone(net, output)) or (data is not None and load_backbone(net, run / BACKBONE_FILE))
+    again = (resume and load_backbone(net, kept_in(run, output.name))) or (
+        data is not None and load_backbone(net, kept_in(run, BACKBONE_FILE))
+    )
     if resume and not again:
         log.info(f"nothing to resume in {output}: beginning anew")
     net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -242,7 +247,15 @@ def _distil(student: Distillation, batches: TargetBatches, seconds: float) -> in
 
 def backbone_file(leave_out_fold: int | None, without: Sequence[str] = ()) -> str:
     """Name of the backbone file that used the clips of `train encoder`: all, or without a fold or classes."""
-    return f"ears-{left_out(leave_out_fold, without) or 'all'}.safetensors"
+    return f"backbone-{left_out(leave_out_fold, without) or 'all'}.safetensors"
+
+
+def kept_in(run: Path, name: str) -> Path:
+    """The file `name` in a folder of runs, that of an earlier version too; it may be missing."""
+    old = name
+    for new, before in _OLD_NAMES.items():
+        old = old.replace(new, before)
+    return renamed(run / name, run / old)
 
 
 def clip_targets(

@@ -24,7 +24,7 @@ from tpos_live.training.audio_model.clips import (
     made_clips,
     read_clips,
 )
-from tpos_live.training.audio_model.pretrain import BACKBONE_FILE, TARGETS_FILE, backbone_file
+from tpos_live.training.audio_model.pretrain import BACKBONE_FILE, TARGETS_FILE, backbone_file, kept_in
 from tpos_live.training.audio_model.ridge_head import fit_ridge_head
 from tpos_live.training.audio_model.sound_to_scene import bank
 from tpos_live.training.audio_model.trainer import EncoderPlan, EncoderTrainer, Sentences
@@ -78,7 +78,7 @@ def train_encoder(
     barred = similar_names(sorted({clip.text for clip in made}), without, sentences)
     sounds = [clip for clip in made if clip.text not in barred]
     names = [clip.name for clip in made]
-    unlabeled = None if paper else read_unlabeled(run / TARGETS_FILE, sentences, without, names)
+    unlabeled = None if paper else read_unlabeled(kept_in(run, TARGETS_FILE), sentences, without, names)
     backbone = _backbone(backbone, run, leave_out_fold, without)
     trainer = EncoderTrainer(
         [*clips, *sounds], sentences, layout, plan or EncoderPlan(), seed, run / f"{name}-checkpoint",
@@ -116,8 +116,8 @@ def _backbone(asked: Path | None, run: Path, leave_out_fold: int | None, without
     Raises DataError where the one that was asked for is missing.
     """
     if asked is None:
-        fits = run / backbone_file(leave_out_fold, without)
-        return fits if fits.exists() else run / BACKBONE_FILE
+        fits = kept_in(run, backbone_file(leave_out_fold, without))
+        return fits if fits.exists() else kept_in(run, BACKBONE_FILE)
     if not asked.exists():
         raise DataError(f"{asked}: there is no audio backbone; `tpos-live train backbone` trains one")
     return asked
@@ -171,7 +171,7 @@ def export(
             "seed": trainer.seed,
             "steps": trainer.steps,
             "seconds": round(trainer.spent),
-            "ears": trainer.backbone,
+            "backbone": trainer.backbone,
             "plan": asdict(trainer.plan),
         },
     }

@@ -55,7 +55,7 @@ def read_unlabeled(
     """The targets that `train backbone` kept, with places; None where there are none.
 
     No name that means the same as a text in `without` is used: what is left out of a training must not come in here.
-    besides: names of lessons that are named elsewhere.
+    besides: names of targets that are named elsewhere.
     """
     targets, names = read_kept(cache)
     known = set(besides)

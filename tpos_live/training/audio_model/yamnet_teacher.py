@@ -153,7 +153,7 @@ def read_targets(
                 DistillationTarget(sound.name, log_mel(sound.mono).astype(np.float16), teacher_embeddings, known)
             )
 
-    for path in tqdm(find_sounds(folder) if folder else (), desc="lessons", unit="sound", disable=folder is None):
+    for path in tqdm(find_sounds(folder) if folder else (), desc="targets", unit="sound", disable=folder is None):
         assert folder is not None
         try:
             for sound in stretches(path.relative_to(folder).as_posix(), read_mono(path)):
@@ -174,7 +174,7 @@ def read_targets(
 
 
 def read_kept(cache: Path) -> tuple[list[DistillationTarget], list[str]]:
-    """The lessons in `cache`, and all names that their teacher has; none of either where it is missing or old."""
+    """The targets in `cache`, and all names that their teacher has; none of either where it is missing or old."""
     if not cache.exists():
         return [], []
     with np.load(cache, allow_pickle=False) as stored:
