@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import EngineError
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 SCHEDULER, UNET, VAE = "scheduler/scheduler_config.json", "unet/config.json", "vae/config.json"
 WORDS, TEXT, OWN = "tokenizer/tokenizer_config.json", "text_encoder/config.json", "tpos_live.json"
@@ -56,4 +63,39 @@ def test_a_tokenizer_that_cannot_be_read_is_one_line(turbo_folder: Path, tmp_pat
     (copy / "tokenizer" / "vocab.json").write_text("[1")
     with pytest.raises(EngineError) as found:
         load_engine(copy, "cpu", lazy=True)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "value"),
+    [
+        (VAE, "num_decoder_blocks", [10**4] * 4), (VAE, "upsampling_scaling_factor", 1000),
+        (UNET, "layers_per_block", 1000), (UNET, "block_out_channels", [16, 10**6]),
+        (TEXT, "num_hidden_layers", 2**31), (TEXT, "intermediate_size", 10**6),
+    ],
+)  # fmt: skip
+def test_values_that_a_library_would_take_long_over_are_refused_at_once(
+    copy: Path, file: str, name: str, value: object
+) -> None:
+    path = copy / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    begun = time.process_time()
+    with pytest.raises(EngineError, match=rf"{name}|double.*; fetch or install"):
+        load_engine(copy, "cpu", lazy=True)
+    assert time.process_time() - begun < 2.0
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "value"),
+    [(VAE, "upsample_fn", 3), (UNET, "downsample_padding", 1.5), (UNET, "freq_shift", "x"), (UNET, "act_fn", [1])],
+)
+def test_values_that_fail_only_at_the_first_frame_are_one_line(copy: Path, file: str, name: str, value: object) -> None:
+    path = copy / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.raises(EngineError, match=r"copy.*; fetch or install") as found:
+        engine = load_engine(copy, "cpu", lazy=True)
+        generator = FrameGenerator(engine, (64, 64), "eager")
+        tokens = engine.encode("sea")
+        tokens = torch.cat([tokens, tokens[-(generator.prompt_length - len(tokens)) :]])
+        generator.generate(FrameRequest(FrameParams(), Conditioning(tokens), ParameterStore().snapshot()))
     assert "\n" not in str(found.value)

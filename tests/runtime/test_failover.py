@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ FULL = "CUDA out of memory. Tried to allocate 2.00 GiB"
         (torch.OutOfMemoryError(FULL), FailureKind.MEMORY),
         (RuntimeError("CUDA error: out of memory"), FailureKind.MEMORY),
         (MemoryError(), FailureKind.MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), FailureKind.MEMORY),
         (RuntimeError(LOST), FailureKind.LOST),
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), FailureKind.LOST),
         (RuntimeError("The size of tensor a (4) must match"), FailureKind.OTHER),
@@ -129,6 +131,20 @@ def test_a_card_lost_mid_show(
         thread.swap(broken)  # a faster rung of the engine that is gone comes too late
         show.until_drawn(thread, thread.drawn + 2)
         assert thread.error == ""
+
+
+def test_an_engine_that_fails_at_its_first_frame_gives_way_at_once(
+    turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str], tmp_path: Path
+) -> None:
+    damaged = Path(shutil.copytree(turbo_folder, tmp_path / "damaged"))
+    config = damaged / "vae" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "upsample_fn": 3}))
+    show = Show(damaged, box, monkeypatch, messages)
+    with show.pipeline as pipeline, show.thread() as thread:
+        assert show.until_drawn(thread, 1).pixels.std() > 0
+        assert pipeline.engine.name == "Tiny flow" and thread.failed == 1
+        assert any("damaged: cannot draw" in line for line in messages)
+        assert not any("\n" in line for line in messages)
 
 
 def test_memory_runs_out_mid_show(

@@ -14,6 +14,10 @@ class EngineHungError(EngineError):
     """A call into an engine does not return; its thread cannot be stopped."""
 
 
+class CannotDrawError(EngineError):
+    """An engine failed at its first frame: its files load, but do not belong together. Its `__cause__` says more."""
+
+
 class NotReady(EngineError):
     """A backend is not prepared for an engine yet, or what was prepared cannot be used: one line."""
 

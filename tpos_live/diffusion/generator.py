@@ -22,6 +22,7 @@ from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedSampler
 from tpos_live.diffusion.sampling.eager import EagerSampler
+from tpos_live.diffusion.sampling.first_frame import first_frame_told
 from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameConditioning, FrameRequest
 from tpos_live.diffusion.sampling.frame_inputs import CONDITIONING, NOISE, UNET, FrameInputs
 from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_back, strength_of
@@ -88,13 +89,8 @@ class FrameGenerator:
         self.conditioner = FrameConditioner(engine, shape, options.audio_tokens, options.residual_guidance)
         self.prompt_length = self.conditioner.prompt_length
         """Rows that a request has in its prompt_embeds."""
-        self.request = BackendRequest(
-            engine,
-            self.size,
-            self.conditioner.sequence_length,
-            options.threads,
-            openvino_device=options.openvino_device,
-        )
+        rows, intel = self.conditioner.sequence_length, options.openvino_device
+        self.request = BackendRequest(engine, self.size, rows, options.threads, openvino_device=intel)
         """What its backend is chosen for, for `prepare_better`."""
         self.backend: Backend = choose(backend, self.request, options.fast_start)
         self._timer = StageTimer(device, (CONDITIONING, NOISE, ENCODE, UNET, DECODE))
@@ -107,9 +103,11 @@ class FrameGenerator:
         self.keep_in_flight(options.stream_batch)
         self.on_card = device.type == "cuda"  # and Python has time while that draws
         self._pool = FramePool(self.size, self.on_card)
-        self._index = 0
+        self.index = 0
+        """Of the next frame, counted since the last `reset`."""
         self._batch_reason = ""
 
+    @first_frame_told
     @torch.inference_mode()
     def generate(self, request: FrameRequest, meanwhile: Callable[[], object] | None = None) -> Frame:
         """Generate the frame of one moment. Its pixels stay untouched for at least three more frames.
@@ -118,7 +116,7 @@ class FrameGenerator:
         """
         timer = self._timer
         sampler, sample, source = self._draw(request, self.on_card)
-        pixels = self._pool.pixels(self._index)
+        pixels = self._pool.pixels(self.index)
         timer.enter(DECODE)
         sampler.send(pixels)
         if self.on_card:
@@ -129,15 +127,16 @@ class FrameGenerator:
         if source is not None and not self.on_card:
             self._source.mix_pixels(pixels, source, request.params.source_amount, request.laid_over)
         done = timer.end()
-        self._index += 1
-        return Frame.of(pixels, self._index - 1, sample.params, done, self.engine.metadata.detail)
+        self.index += 1
+        return Frame.of(pixels, self.index - 1, sample.params, done, self.engine.metadata.detail)
 
+    @first_frame_told
     @torch.inference_mode()
     def sample(self, request: FrameRequest) -> Sample:
         """The latent of one moment, which somebody else decodes; valid until the next call. Without a card."""
         _, sample, _ = self._draw(request, True)
         self._timer.end()
-        self._index += 1
+        self.index += 1
         return sample
 
     def _draw(self, request: FrameRequest, in_latents: bool) -> tuple[Sampler, Sample, SourceImage | None]:
@@ -183,7 +182,7 @@ class FrameGenerator:
     def reset(self) -> None:
         """Forget the last frame (feedback and momentum start anew) and count from 0."""
         self.reset_feedback()
-        self._index = 0
+        self.index = 0
 
     def reset_feedback(self) -> None:
         """Draw the next frame from noise alone, and forget what is in flight."""
@@ -220,7 +219,7 @@ class FrameGenerator:
     def _follow_loras(self, params: FrameParams) -> None:
         """Bring the weights of live LoRAs nearer to the params'; in the first frame, and offline, to them."""
         frozen = self.backend.name if self.backend.weights_frozen else ""
-        at_once = self._options.wait_for_compile or not self._index
+        at_once = self._options.wait_for_compile or not self.index
         if self.engine.networks.live.follow(params.loras, frozen, whole=at_once):
             self._feedback.invalidate()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from tpos_live.core.errors import EngineHungError
+from tpos_live.core.errors import CannotDrawError, EngineHungError
 
 if TYPE_CHECKING:
     from tpos_live.conditioning.builder import ConditioningBuilder
@@ -22,6 +22,7 @@ SMALLER = 0.75
 """Factor for each side when memory is short."""
 LEAST_SIDE = 256
 """Pixels below which no side is reduced."""
+_FULL = ("out of memory", "outofmemory", "can't allocate memory", "cannot allocate memory")
 _LOST = ("cuda error", "cudnn error", "cublas", "device-side", "device lost", "nvml", "no cuda gpus", "mps backend")
 
 
@@ -57,8 +58,10 @@ def classify_failure(error: BaseException) -> FailureKind:
     """The kind of a failure, by the types and messages of torch, CUDA and TensorRT."""
     if isinstance(error, EngineHungError):
         return FailureKind.HUNG
+    if isinstance(error, CannotDrawError) and error.__cause__ is not None:
+        error = error.__cause__
     text = f"{type(error).__name__} {error}".lower()
-    if isinstance(error, MemoryError) or "out of memory" in text or "outofmemory" in text:
+    if isinstance(error, MemoryError) or any(word in text for word in _FULL):
         return FailureKind.MEMORY
     if type(error).__name__ == "AcceleratorError" or any(word in text for word in _LOST):
         return FailureKind.LOST

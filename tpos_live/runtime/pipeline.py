@@ -21,7 +21,7 @@ from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_rewriter import PromptRewriter
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary, offered_scenes
-from tpos_live.core.errors import EngineError, first_line
+from tpos_live.core.errors import CannotDrawError, EngineError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.network import is_loopback
@@ -41,6 +41,7 @@ from tpos_live.image_source.live_source import LiveSource
 from tpos_live.image_source.open import why_refused
 from tpos_live.image_source.player import OfflineSource
 from tpos_live.runtime.failover import (
+    PATIENCE,
     FailoverResult,
     FailureKind,
     Fallback,
@@ -214,6 +215,8 @@ class Pipeline:
         smaller = smaller_size(generator.size, max(self.engine.metadata.multiple, self.engine.factor))
         built_in = self._device == "cpu" and self._path.name == BUILT_IN
         kind = classify_failure(error)
+        if isinstance(error, CannotDrawError):  # at its first frame: trying again brings nothing
+            failures = max(failures, PATIENCE)
         chosen = choose_fallback(
             kind, failures, smaller is not None, generator.backend.name, built_in, generator.on_card
         )

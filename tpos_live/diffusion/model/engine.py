@@ -19,6 +19,7 @@ import torch
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.diffusion.model.metadata import METADATA_FILE, ONE, SECOND, EngineMetadata, read_metadata
 from tpos_live.diffusion.model.networks import Networks, read_json
+from tpos_live.diffusion.model.part_files import check_files
 from tpos_live.diffusion.model.schedule import Schedule
 from tpos_live.diffusion.model.sdxl import ADDED
 from tpos_live.diffusion.model.text_encoders import Texts, load_texts
@@ -196,7 +197,7 @@ def _load(folder: Path, device: str | None, lazy: bool) -> Engine:
     if kind == ADDED:
         _check_parts(folder, index, SECOND)
     for part in ("unet", "vae", ONE[0], *(SECOND[:1] if kind == ADDED else ())):
-        _check_weights(folder / part)
+        check_files(folder / part)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     texts = load_texts(folder, index, kind == ADDED, where)
     layout = _layout(metadata, texts.rows)
@@ -240,23 +241,6 @@ def _check_class(part: str, name: object, allowed: tuple[str, ...], folder: Path
         raise EngineError(f"{folder}: its {part} is a {name!s:.60}; engines need {' or '.join(allowed)} here")
 
 
-def _check_weights(part: Path) -> None:
-    """Refuse pickles, and find damage before a library stumbles over it."""
-    from safetensors import SafetensorError, safe_open
-
-    files = sorted(part.glob("*.safetensors"))
-    if not files:
-        if any(part.glob("*.bin")) or any(part.glob("*.ckpt")) or any(part.glob("*.pt")):
-            raise EngineError(f"{part}: its weights are pickles, which can run code; convert them to safetensors")
-        raise EngineError(f"{part}: no safetensors weights; fetch or install the engine again")
-    for path in files:
-        try:
-            with safe_open(path, framework="pt") as opened:
-                opened.keys()
-        except (SafetensorError, OSError, ValueError) as error:
-            raise EngineError(f"{path}: damaged weights ({error}); fetch or install the engine again") from error
-
-
 def _check_fit(engine: Engine) -> None:
     """The parts must fit each other: latents, tokens and scalars."""
     configs = engine.networks.configs
@@ -265,6 +249,8 @@ def _check_fit(engine: Engine) -> None:
         raise EngineError(f"{engine.folder}: its vae has no scaling_factor; fetch or install the engine again")
     if not 1 <= engine.factor <= _MOST_FACTOR:
         raise EngineError(f"{engine.folder}: its vae enlarges {engine.factor} times; fetch or install the engine again")
+    if configs["vae"].get("upsampling_scaling_factor", 2) != 2:
+        raise EngineError(f"{engine.folder}: each stage of its vae must double the size; fetch or install it again")
     given, wanted = engine.metadata.unet_inputs, int(configs["unet"]["in_channels"])
     extra = extra_channels(given.fields, given.blurs) if given is not None else 0
     if not engine.latent_channels == wanted - extra == latent:
