@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from images import field, flat, frame
 
 from tpos_live.display.bloom import SIDE, make_bloom_map
-from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.cpu_compositor import BLOCK, CpuCompositor, enlarge
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
     ToneMapping,
@@ -194,6 +195,23 @@ def test_cubic_weights_keep_constants_and_slopes(factor: int) -> None:
         at = (phase + 0.5) / factor - 0.5
         assert sum(weights) == pytest.approx(1)
         assert sum(w * (first + i) for i, w in enumerate(weights)) == pytest.approx(at, abs=0.06)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+@pytest.mark.parametrize("size", [(1, 1), (BLOCK, BLOCK - 1), (2 * BLOCK + 3, BLOCK + 1)])
+def test_blocks_enlarge_as_the_formula_does(factor: int, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(1).random((3, *size)).astype(np.float32)
+    expected = image
+    for axis in (2, 1):
+        places = expected.shape[axis]
+        phases = []
+        for first, weights in cubic_weights(factor):
+            taps = [np.clip(np.arange(places) + first + tap, 0, places - 1) for tap in range(4)]
+            phases.append(sum(w * expected.take(at, axis) for w, at in zip(weights, taps, strict=True)))
+        interleaved = np.stack(phases, axis + 1)
+        shape = [n * factor if i == axis else n for i, n in enumerate(expected.shape)]
+        expected = np.clip(interleaved.reshape(shape), 0, 1)
+    np.testing.assert_allclose(enlarge(torch.from_numpy(image), factor), expected, atol=1e-6)
 
 
 def test_sharper_than_bilinear() -> None:

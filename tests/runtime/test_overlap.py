@@ -188,7 +188,7 @@ def test_the_file_is_the_same_every_time(tmp_path: Path) -> None:
         assert sum(1 for _ in container.decode(container.streams.video[0])) == 40
 
 
-def test_half_of_the_cores_compose_at_most_four(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, composers in ((1, 1), (2, 1), (4, 2), (64, overlap.MOST_COMPOSERS)):
+def test_one_composer_per_core_at_most_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, composers in ((1, 1), (2, 2), (4, 4), (64, overlap.MOST_COMPOSERS)):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         assert OverlappedVideoWriter(Writer(), SIZE, snapshot())._count == composers  # type: ignore[arg-type]

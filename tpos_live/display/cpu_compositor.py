@@ -5,6 +5,8 @@ The reference for `gl_compositor.py`; the formula is in `tone_mapping.py`.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -31,6 +33,11 @@ from tpos_live.display.tone_mapping import (
     upscale_factor,
 )
 
+BLOCK = 8
+"""Places of an axis that one matrix product enlarges: a larger block multiplies more zeros, a smaller one needs more
+calls."""
+LIGHT = 2 * TOE / (1 + 2 * TOE)
+"""Light of one unit of v * v / (2 TOE) + v, which needs one operation for each pixel less than light."""
 BAND = 32
 """Rows that are composed together: few enough to keep all intermediate values in a core's cache."""
 
@@ -55,10 +62,10 @@ class CpuCompositor:
         newest None gives black. previous is used only while postfx.mix is below 1.
         """
         width, height = self.size
-        out = torch.zeros(height, width, 3, dtype=torch.uint8)
-        level = postfx.shown_level
-        if newest is None or level <= 0:
-            return out.numpy()
+        out = np.zeros((height, width, 3), np.uint8)
+        white = 255 * postfx.shown_level
+        if newest is None or white <= 0:
+            return out
         blended = previous is not None and postfx.mix < 1
         new = self._upscale(newest)
         old = self._upscale(previous) if previous is not None and blended else None
@@ -76,22 +83,22 @@ class CpuCompositor:
             work.begin(first)
             aside = None if field is None or detail is None else work.turbulence(placement, detail, field)
             v = _blended(work, placement, postfx, aside, new, old)
-            light = v.addcmul_(v, v, value=1 / (2 * TOE)).mul_(2 * TOE / (1 + 2 * TOE))
+            light = v.addcmul_(v, v, value=1 / (2 * TOE))  # in units of LIGHT
             if tone.bloom > 0:
-                light.add_(_sample(bloom_map, work.grid_for(placement, postfx.pan_new)), alpha=tone.bloom)
+                light.add_(_sample(bloom_map, work.grid_for(placement, postfx.pan_new)), alpha=tone.bloom / LIGHT)
             light = _colour(light, tone.colour, work.light)
             if tone.shoulder > 0:
                 _shoulder(light, tone.shoulder, work.spare)
-            v = light.clamp_(0, 1).mul_(1 + 2 * TOE).add_(TOE * TOE).sqrt_().sub_(TOE)
+            v = light.clamp_(0, 1).mul_((1 + 2 * TOE) * white**2).add_((TOE * white) ** 2).sqrt_().sub_(TOE * white)
             here = noise[:, first : first + rows]
             if postfx.grain > 0:
-                soft = torch.mul(v, 8, out=work.spare).clamp_(max=1).mul_(here[3])
-                v.add_(soft, alpha=postfx.grain)
-            v.mul_(255 * level).clamp_(0, 255).add_(here[:3])
-            work.bytes.copy_(v)
+                soft = torch.mul(v, 8 / white, out=work.spare[0]).clamp_(max=1).mul_(here[3])
+                v.add_(soft, alpha=postfx.grain * white).clamp_(0, 255)
+            np.copyto(work.bytes, v.add_(here[:3]).numpy(), casting="unsafe")
             top = placement.top + first
-            out[top : top + rows, across].copy_(work.bytes.permute(1, 2, 0))
-        return out.numpy()
+            for channel in range(3):
+                out[top : top + rows, across, channel] = work.bytes[channel]
+        return out
 
     def _upscale(self, frame: Frame) -> _UpscaledFrame:
         for upscaled in self._upscaled:
@@ -107,11 +114,12 @@ class CpuCompositor:
         return self._buffers[rows, width]
 
     def _field(self, detail: Detail) -> torch.Tensor:
-        """The turbulence at this moment: float [1, 2, DETAIL_TILE + 2, DETAIL_TILE + 2], padded by one texel on each
-        side."""
+        """The displacement at this moment, x and y, as grid_sample expects them: float [1, 2, DETAIL_TILE + 2,
+        DETAIL_TILE + 2], padded by one texel on each side."""
         if self._tile is None:
             self._tile = F.pad(torch.from_numpy(detail_tile()).permute(2, 0, 1)[None], (1, 1, 1, 1), mode="circular")
-        return self._tile[:, :2] * detail.cos + self._tile[:, 2:] * detail.sin
+        reach = 2 * torch.tensor(detail.reach).view(2, 1, 1)  # grid_sample counts from -1 to 1
+        return (self._tile[:, :2] * (detail.cos * reach)).addcmul_(self._tile[:, 2:], detail.sin * reach)
 
     def _noise_at(self, seed: int, placement: ImagePlacement) -> torch.Tensor:
         """Float [4, height, width] of the drawn area: dither in [0, 1) three times, grain."""
@@ -144,8 +152,8 @@ class _Buffers:
 
     def __init__(self, height: int, width: int) -> None:
         self.light = torch.empty(3, height, width)
-        self.spare = torch.empty(3, height, width)
-        self.bytes = torch.empty(3, height, width, dtype=torch.uint8)
+        self.spare = torch.empty(2, 3, height, width)
+        self.bytes = np.empty((3, height, width), np.uint8)
         self._grid = torch.empty(2, height, width)
         self._positions = self._grid.permute(1, 2, 0)[None]
         self._x = torch.arange(width).float()[None, :] + 0.5
@@ -158,6 +166,7 @@ class _Buffers:
 
     def turbulence(self, placement: ImagePlacement, detail: Detail, field: torch.Tensor) -> torch.Tensor:
         """Displacement of each pixel: [2, height, width], x and y, as grid_sample expects them."""
+        side = DETAIL_TILE + 2
         a, b, c, d = placement.matrix
         axes = ((a, b, placement.shift[0]), (c, d, placement.shift[1]))
         for axis, (along, down, shift) in enumerate(axes):
@@ -166,11 +175,8 @@ class _Buffers:
                 self._x * (along * scale) + (shift * scale - detail.start[axis]), self._y * (down * scale), out=at
             )
             # The padding texel on each side lets positions between the last and the first texel be interpolated.
-            at.sub_(at.floor()).mul_(2 * DETAIL_TILE).add_(2).div_(DETAIL_TILE + 2).sub_(1)
-        aside = F.grid_sample(field, self._positions, align_corners=False)[0]
-        aside[0].mul_(2 * detail.reach[0])
-        aside[1].mul_(2 * detail.reach[1])
-        return aside
+            at.sub_(torch.floor(at, out=self.spare[0][0])).mul_(2 * DETAIL_TILE / side).add_(2 / side - 1)
+        return F.grid_sample(field, self._positions, align_corners=False)[0]
 
     def grid_for(
         self, placement: ImagePlacement, pan: tuple[float, float], aside: torch.Tensor | None = None
@@ -205,24 +211,42 @@ def _blended(
 def enlarge(image: torch.Tensor, factor: int) -> torch.Tensor:
     """Cubic convolution by an integer factor: float [3, h, w] to [3, factor*h, factor*w].
 
-    Edges repeat; results are clipped to 0..1.
+    Edges repeat; results are clipped to 0..1. Both axes in blocks, each one product with the same small matrix.
     """
     if factor == 1:
         return image.contiguous()
-    for dim in (2, 1):
-        n = image.shape[dim]
-        padded = F.pad(image, (0, 0, 2, 2) if dim == 1 else (2, 2, 0, 0), mode="replicate")
-        shape = list(image.shape)
-        larger = image.new_empty([*shape[: dim + 1], factor, *shape[dim + 1 :]])
-        total = torch.empty_like(image)
+    channels, height, width = image.shape
+    matrix = _cubic_matrix(factor)
+    wide = image.new_empty(channels * height, factor * width)
+    padded = F.pad(image, (2, 2, 0, 0), mode="replicate").view(channels * height, -1)
+    for first, n in _blocks(width):
+        part = wide[:, factor * first : factor * (first + n)]
+        torch.mm(padded[:, first : first + n + 4], matrix[: factor * n, : n + 4].T, out=part)
+    padded = F.pad(wide.clamp_(0, 1).view(channels, height, -1), (0, 0, 2, 2), mode="replicate")
+    larger = image.new_empty(channels, factor * height, factor * width)
+    for before, after in zip(padded, larger, strict=True):
+        for first, n in _blocks(height):
+            part = after[factor * first : factor * (first + n)]
+            torch.mm(matrix[: factor * n, : n + 4], before[first : first + n + 4], out=part).clamp_(0, 1)
+    return larger
+
+
+def _blocks(places: int) -> list[tuple[int, int]]:
+    """First place and number of places of each block of an axis."""
+    return [(first, min(BLOCK, places - first)) for first in range(0, places, BLOCK)]
+
+
+@cache
+def _cubic_matrix(factor: int) -> torch.Tensor:
+    """Enlargement of one block: float [factor * BLOCK, BLOCK + 4] from a block with two more places on each side. Its
+    upper left corner enlarges a shorter block."""
+    with torch.inference_mode(False):
+        matrix = torch.zeros(BLOCK, factor, BLOCK + 4)
         for phase, (first, weights) in enumerate(cubic_weights(factor)):
-            taps = [padded.narrow(dim, 2 + first + tap, n) for tap in range(4)]
-            torch.mul(taps[0], weights[0], out=total)
-            for tap, weight in zip(taps[1:], weights[1:], strict=True):
-                total.add_(tap, alpha=weight)
-            larger.select(dim + 1, phase).copy_(total.clamp_(0, 1))
-        image = larger.flatten(dim, dim + 1)
-    return image
+            for place in range(BLOCK):
+                start = place + 2 + first
+                matrix[place, phase, start : start + 4] = torch.tensor(weights)
+        return matrix.flatten(0, 1)
 
 
 def _sample(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
@@ -231,21 +255,24 @@ def _sample(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
 
 
 def _colour(light: torch.Tensor, matrix: tuple[float, ...], out: torch.Tensor) -> torch.Tensor:
-    """A 3x3 matrix on the colours, at least 0. (Three multiplications are faster than a thin matrix product.)"""
+    """A 3x3 matrix on the colours in units of LIGHT, at least 0. (Three multiplications are faster than a thin matrix
+    product.)"""
     if matrix[1] == 0:
-        return light.mul_(matrix[0])
+        return light.mul_(matrix[0] * LIGHT)
     for i in range(3):
-        torch.mul(light[0], matrix[3 * i], out=out[i])
-        out[i].add_(light[1], alpha=matrix[3 * i + 1]).add_(light[2], alpha=matrix[3 * i + 2])
+        torch.mul(light[0], matrix[3 * i] * LIGHT, out=out[i])
+        out[i].add_(light[1], alpha=matrix[3 * i + 1] * LIGHT).add_(light[2], alpha=matrix[3 * i + 2] * LIGHT)
     return out.clamp_(min=0)
 
 
 def _shoulder(light: torch.Tensor, strength: float, spare: torch.Tensor) -> None:
-    """Compress what is brighter than the knee, and desaturate it, in place."""
-    over = torch.sub(light, KNEE, out=spare).clamp_(min=0)
-    part = over * strength
-    lost = over.mul_(part).div_(part.add_(1))
-    light.sub_(lost).clamp_(max=1)
-    keep = lost.sum(0).mul_(SPILL).add_(1).reciprocal_()
-    brightest = light.amax(0)
+    """Compress what is brighter than the knee, and desaturate it, in place. spare: memory [2, 3, height, width]."""
+    over, rest = spare
+    torch.sub(light, KNEE, out=over).clamp_(min=0)
+    # lost = o * o * shoulder / (1 + o * shoulder) = o - o / (1 + o * shoulder)
+    torch.div(over, torch.mul(over, strength, out=rest).add_(1), out=rest)
+    light.clamp_(max=KNEE).add_(rest).clamp_(max=1)
+    lost = over.sub_(rest)
+    keep = lost[0].add_(lost[1]).add_(lost[2]).mul_(SPILL).add_(1).reciprocal_()
+    brightest = torch.maximum(torch.maximum(light[0], light[1], out=rest[0]), light[2], out=rest[0])
     light.mul_(keep).addcmul_(brightest, keep.neg_().add_(1))

@@ -46,12 +46,12 @@ class OverlappedVideoWriter:
         composers: int = 0,
     ) -> None:
         """size: (width, height) of the output. on_written: called for each frame in order, on the caller's thread.
-        composers: 0 = one per two cores, MOST_COMPOSERS at most."""
+        composers: 0 = one per core, MOST_COMPOSERS at most."""
         self._writer, self._snapshot, self._on_written = writer, snapshot, on_written
         self._interpolator = FrameInterpolator()
         self._local = threading.local()
         self._size = size
-        self._count = composers or min(max((os.cpu_count() or 1) // 2, 1), MOST_COMPOSERS)
+        self._count = composers or min(os.cpu_count() or 1, MOST_COMPOSERS)
         self._composing = ThreadPoolExecutor(self._count, "composer", initializer=self._begin)
         self._encoding = ThreadPoolExecutor(1, "encoder")
         self._pending: deque[Future[None]] = deque()
