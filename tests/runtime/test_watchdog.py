@@ -23,6 +23,7 @@ from tpos_live.display.postfx import PostFxParams
 from tpos_live.runtime.continuation import settings_of
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, read_frame, write_frame
+from tpos_live.runtime.spare_show import EAGER_MODULES
 from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available, read_commands
 
 pytestmark = pytest.mark.skipif(bool(is_available()), reason=is_available())
@@ -35,7 +36,7 @@ from tpos_live.runtime.supervisor import Supervisor
 def say(*words):  # a whole line at once: several processes speak
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 with terminal_messages():
-    spare = {"spare_after": 0.0, "prepare": lambda: say("spare", os.getpid())} if sys.argv[4] else {}
+    spare = {"spare_after": 0.0, "prepare": lambda safe: say("spare", os.getpid(), safe)} if sys.argv[4] else {}
     run = Supervisor(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3]), **spare).run()
     if isinstance(run, int):
         heavy = {"numpy", "torch", "pyglet"} & set(sys.modules)
@@ -138,6 +139,8 @@ def test_the_spare_becomes_the_next_show_and_knows_the_deaths(tmp_path: Path) ->
     ran = [line for line in out if line.isdigit()]
     assert [line[5:] for line in out if line.startswith("show")] == ["0 False", "1 False", "2 False", "3 True"]
     assert len(ran) == SAFE + 1 and ran[1:] == spares[:SAFE] and status == 5, (out, messages)
+    safe = [line.split()[2] for line in out if line.startswith("spare")]
+    assert safe[:SAFE] == ["False", "False", "True"], "it has imported what its show needs"
 
 
 def test_a_spare_that_was_killed_is_done_without(tmp_path: Path) -> None:
@@ -146,6 +149,16 @@ def test_a_spare_that_was_killed_is_done_without(tmp_path: Path) -> None:
     out, messages, status = ended(shows(tmp_path, show, spare="yes"))
     spares = {line.split()[1] for line in out if line.startswith("spare")}
     assert len(spares) == 3 and not spares & {line for line in out if line.isdigit()} and status == 5, (out, messages)
+
+
+def test_a_spare_for_a_safe_show_imports_the_classes_that_draw() -> None:
+    import torch
+
+    from tpos_live.core.paths import shipped
+    from tpos_live.diffusion.model.networks import Networks
+
+    loaded = Networks(shipped("engines") / "ember", "AutoencoderPixelShuffle", torch.device("cpu"), []).load()
+    assert {type(module).__module__ for module in loaded.values()} == set(EAGER_MODULES)
 
 
 def test_the_spare_ends_with_the_watchdog(tmp_path: Path) -> None:

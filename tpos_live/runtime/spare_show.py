@@ -23,15 +23,20 @@ MODULES = (
     "openvino",
 )
 """What a show imports beside its window: pyglet speaks to the display where it is imported."""
+EAGER_MODULES = (
+    "tpos_live.diffusion.model.pixel_shuffle_vae",
+    "diffusers.models.unets.unet_2d_condition",
+)
+"""What Ember's own networks need beside them, where no compiled engine draws: half of such a start."""
 NICE = 5
 """Of the thread that imports. It cannot be taken back, and a show may wait for it: with 19 a busy machine took minutes.
 """
 _GO = b"go %d %d\n"
 
 
-def import_show() -> None:
-    """Import MODULES; those that are not installed are left out."""
-    for name in MODULES:
+def import_show(safe: bool = False) -> None:
+    """Import MODULES, and EAGER_MODULES if the show is to run safely; those that are not installed are left out."""
+    for name in MODULES + (EAGER_MODULES if safe else ()):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 

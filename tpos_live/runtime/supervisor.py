@@ -101,9 +101,10 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
         rest: float = REST,
         spare_after: float = SPARE_AFTER,
-        prepare: Callable[[], None] = import_show,
+        prepare: Callable[[bool], None] = import_show,
     ) -> None:
-        """states: folder of the Autosave. window: whether the show has one. prepare: what a spare does."""
+        """states: folder of the Autosave. window: whether the show has one. prepare: what a spare does; whether
+        its show will run safely."""
         self._states, self._clock, self._rest = states, clock, rest
         self._spare_after, self._prepare = spare_after, prepare
         self._spare: SpareShow | None = None
@@ -152,6 +153,7 @@ class Supervisor:
     def _make_spare(self) -> Run | None:
         """A Run in the spare's process, once it becomes the show."""
         _flush()
+        safe = self._recent() + 1 >= SAFE
         try:
             spare = SpareShow.fork()
         except OSError:  # too little memory for another process
@@ -161,7 +163,7 @@ class Supervisor:
             self._spare = spare
             return None
         self._leave_watchdog()
-        return Run(*wait_for_go(spare, self._prepare), self._memory)
+        return Run(*wait_for_go(spare, lambda: self._prepare(safe)), self._memory)
 
     def _leave_watchdog(self) -> None:
         """What a new process gives up of this one's."""
