@@ -95,6 +95,12 @@ def test_bloom_spills_around_bright_parts_only() -> None:
     assert np.abs(compose(flat(90), bloom=1.0).astype(int) - compose(flat(90)).astype(int)).max() <= 1
 
 
+def test_bloom_leaves_a_large_bright_area_its_colour() -> None:
+    orange = np.full((180, 320, 3), (245, 170, 60), np.uint8)
+    glowing, plain = compose(orange, bloom=0.5)[90, 160].astype(int), compose(orange)[90, 160].astype(int)
+    assert (glowing - plain).max() <= 22  # 36 where the glow is added to what is bright already
+
+
 def test_glow_has_its_radii_whatever_the_shape() -> None:
     for size in ((256, 256), (512, 288)):
         pixels = flat(0, size)

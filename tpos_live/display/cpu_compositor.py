@@ -85,7 +85,8 @@ class CpuCompositor:
             v = _blended(work, placement, postfx, aside, new, old)
             light = v.addcmul_(v, v, value=1 / (2 * TOE))  # in units of LIGHT
             if tone.bloom > 0:
-                light.add_(_sample(bloom_map, work.grid_for(placement, postfx.pan_new)), alpha=tone.bloom / LIGHT)
+                spilled = _sample(bloom_map, work.grid_for(placement, postfx.pan_new))
+                light.addcmul_(light, spilled, value=-tone.bloom).add_(spilled, alpha=tone.bloom / LIGHT)
             light = _colour(light, tone.colour, work.light)
             if tone.shoulder > 0:
                 _shoulder(light, tone.shoulder, work.spare)

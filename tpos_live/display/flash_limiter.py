@@ -101,7 +101,7 @@ class FlashLimiter:
             light = postfx.mix * light + (1.0 - postfx.mix) * self._grid(previous)
         light = _means(_moved(light, postfx))
         tone = ToneMapping.of(postfx)
-        light = light * (1.0 + 0.5 * tone.bloom * light)
+        light = light * (1.0 + 0.5 * tone.bloom * light * (1.0 - light))
         light = np.maximum(light @ np.array(tone.colour).reshape(3, 3).T, 0.0)
         over = np.maximum(light - KNEE, 0.0)
         light = np.minimum(light - over * over * tone.shoulder / (1.0 + over * tone.shoulder), 1.0)

@@ -126,7 +126,7 @@ void main() {
 #ifdef BLEND
     spilled = mix(texture(bloom_old, uv - pan_new).rgb, spilled, blend);
 #endif
-    light += bloom * spilled;
+    light += bloom * spilled * (1.0 - light);
 #endif
     light = max(light_colour * light, 0.0);
     vec3 over = max(light - KNEE, 0.0);

@@ -7,7 +7,8 @@ finite, so that two machines agree there as well.
 One pixel:
 
     v  = mean + (blend - mean) * contrast, at least 0
-    L  = colour * (light(v) + bloom * bloom map)             exposure and saturation in one matrix
+    l  = light(v);  l = l + bloom * bloom map * (1 - l)      a screen: large bright areas keep their colours
+    L  = colour * l                                         exposure and saturation in one matrix
     o  = max(L - KNEE, 0)                                    the part above the knee ...
     L  = L - lost,  lost = o * o * shoulder / (1 + o * shoulder)
     L  = L + s * (max(L) - L),  s = 1 - 1 / (1 + SPILL * (sum of lost))     ... is desaturated
@@ -75,7 +76,7 @@ class ToneMapping:
         colour = tuple(
             exposure * (grey * LUMA[j] + (postfx.saturation if i == j else 0.0)) for i in range(3) for j in range(3)
         )
-        brightest = exposure * (1.0 + postfx.bloom)
+        brightest = exposure * max(postfx.bloom, 1.0)
         shoulder = 0.0
         if brightest > 1.0:
             shoulder = (brightest - 1.0) / ((1.0 - KNEE) * (brightest - KNEE))
