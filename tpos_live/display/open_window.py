@@ -6,6 +6,7 @@ from typing import Any
 
 from tpos_live.core.errors import first_line
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.glx_windows import release_replaced_windows
 from tpos_live.display.keyboard import physical_keys
 
 TITLE = "tpos-live output"
@@ -23,7 +24,9 @@ def open_window(size: tuple[int, int], headless: bool = False, visible: bool = T
         from pyglet.window import Window
 
         config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
-        return physical_keys(Window)(*size, caption=title, resizable=True, vsync=True, config=config, visible=visible)
+        window = physical_keys(Window)(*size, caption=title, resizable=True, vsync=True, config=config, visible=visible)
+        release_replaced_windows(window.context)
+        return window
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.
         raise DisplayError(
             f"no window can be opened here ({first_line(error)}); start it in a desktop session, install "
