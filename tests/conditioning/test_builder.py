@@ -13,6 +13,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import FAINT, HOLD, NEW, SLEW, SURE, PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.conditioning import Conditioning, EditDirections, Regions
+from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.text_cache import TextCache
@@ -44,10 +45,9 @@ class Built:
 
 
 def builder(sound: bool = True, hears: bool = True, mode: str = "append") -> Built:
-    bank = PromptBank(TextCache(encode, synchronous=True))
-    return Built(
-        ConditioningBuilder(bank, PhraseBankConditioner(CONCEPTS, encode_all, 4) if sound else None, 28, hears, mode)
-    )
+    texts = TextCache(encode, synchronous=True)
+    audio = PhraseBankConditioner(CONCEPTS, encode_all, 4) if sound else None
+    return Built(ConditioningBuilder(PromptBank(texts), audio, DirectedScene(texts), 28, hears, mode))
 
 
 def mix(m: Built, now: float, params: FrameParams, heard: AudioEmbedding | None, **values: object) -> torch.Tensor:
@@ -263,8 +263,8 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
     heard = AudioEmbedding(0.0, np.array([0.7, 0.0, 0.714], np.float32), 1.0)
     alone = AudioEmbedding(0.0, np.array([0.0, 0.0, 1.0], np.float32), 1.0)
     for hears in (True, False):
-        bank, audio = PromptBank(TextCache(encode, synchronous=True)), choose_audio_conditioner(Moody(), encode_all, 4)
-        m = Built(ConditioningBuilder(bank, audio, 28, hears, "grow"))
+        texts, audio = TextCache(encode, synchronous=True), choose_audio_conditioner(Moody(), encode_all, 4)
+        m = Built(ConditioningBuilder(PromptBank(texts), audio, DirectedScene(texts), 28, hears, "grow"))
         for n in range(300):
             mix(m, n / 30, LOUD, heard)
         assert m.regions is not None and torch.allclose(m.regions.prompt_embeds[1, :24], encode("rain"), atol=0.05)
@@ -282,7 +282,8 @@ def test_the_mood_of_what_grows_is_told_to_every_scene() -> None:
 def test_every_mixture_tells_its_prompt_to_whoever_follows() -> None:
     """The one path of live and offline: what understands the prompt hangs on the mixer, not on one of its callers."""
     told: list[str] = []
-    m = Built(ConditioningBuilder(PromptBank(TextCache(encode, synchronous=True)), None, 28, follow=told.append))
+    texts = TextCache(encode, synchronous=True)
+    m = Built(ConditioningBuilder(PromptBank(texts), None, DirectedScene(texts), 28, follow=told.append))
     mix(m, 0.0, LOUD, None)
     mix(m, 0.1, LOUD, None, prompt="fire")
     assert told == ["sea", "fire"]

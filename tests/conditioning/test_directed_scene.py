@@ -31,7 +31,7 @@ def scene(name: str, fade: float = 2.0, **other: float) -> Direction:
 def builder(mode: str = "grow") -> ConditioningBuilder:
     audio = PhraseBankConditioner(("rain", "fire", "birds"), encode_all, 4)
     directed = DirectedScene(TextCache(encode, synchronous=True))
-    return ConditioningBuilder(PromptBank(TextCache(encode, synchronous=True)), audio, 28, True, mode, scene=directed)
+    return ConditioningBuilder(PromptBank(TextCache(encode, synchronous=True)), audio, directed, 28, True, mode)
 
 
 def run(built: ConditioningBuilder, seconds: tuple[float, float], direction: Direction, prompt: str = "", weight=0.5):
@@ -91,7 +91,7 @@ def test_the_directors_scene_needs_no_confidence_of_the_sound() -> None:
     audio = Unsure(("rain", "fire", "birds"), encode_all, 4)
     directed = DirectedScene(TextCache(encode, synchronous=True))
     bank = PromptBank(TextCache(encode, synchronous=True))
-    built = ConditioningBuilder(bank, audio, 28, True, "grow", scene=directed)
+    built = ConditioningBuilder(bank, audio, directed, 28, True, "grow")
     assert run(built, (0, 3), scene(""), "sea")[-1][1] == (1.0,)
     assert len(run(built, (3, 6), scene("deep sea", 0.0), "sea")[-1][1]) == 2
 

@@ -2,10 +2,10 @@
 
 import socket
 import subprocess
-import time
 
 import pytest
 from fakes.tools import require_tool
+from fakes.waiting import wait_until
 
 from tpos_live.control.osc_server import OscControl
 from tpos_live.core.parameter_store import ParameterStore
@@ -18,13 +18,6 @@ def show(messages):
     with OscControl(store, Status, port=-1, reply=[("127.0.0.1", 9)]) as osc:
         osc.store, osc.messages = store, messages
         yield osc
-
-
-def wait(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)
 
 
 def free_port():
@@ -51,8 +44,8 @@ def test_liblo_sends_every_type_and_hears_on_its_own_port(show):
     ]
     for words in sent:
         subprocess.run(["oscsend", "127.0.0.1", str(show.port), *words], check=True, timeout=20)
-    wait(lambda: show.received == len(sent))
-    wait(lambda: show.store.snapshot().fired("tempo.tap") == 1)
+    assert wait_until(lambda: show.received == len(sent))
+    assert wait_until(lambda: show.store.snapshot().fired("tempo.tap") == 1)
     now = show.store.snapshot()
     assert now["seed"] == (1103515245 * 42 + 12345) % 2**31 and now["audio.weight"] == 0.75
     assert (now["audio.sensitivity"], now["intensity"], now["out.hud"]) == (2.0, 0.5, True)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes.waiting import wait_until
 from osc_client import message
 
 from tpos_live.control import osc_receiver as receiver_module
@@ -32,14 +33,6 @@ CLIENT = Path(__file__).with_name("osc_client.py")
 def client(port, *words):
     """Run the client to its end in another process."""
     subprocess.run([sys.executable, str(CLIENT), str(port), *map(str, words)], check=True, timeout=60)
-
-
-def wait(condition, seconds=10.0):
-    """Wait for another thread or process, and fail if it takes too long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
 
 
 class Show:
@@ -73,7 +66,7 @@ def test_a_burst_from_another_process_arrives_whole_and_in_order():
         if receiver.granted_bytes < BUFFER_BYTES:
             pytest.skip(buffer_advice(receiver.granted_bytes))
         client(receiver.port, "burst", 2000)
-        wait(lambda: len(got) >= 2000)
+        assert wait_until(lambda: len(got) >= 2000)
         numbers = [read(datagram.data)[0][0].args[0] for datagram in got]
     assert numbers == list(range(2000))
 
@@ -89,7 +82,7 @@ def test_a_burst_waits_for_a_handler_that_is_busy():
     with Receiver("127.0.0.1", 0, handle) as receiver:
         client(receiver.port, "burst", 1000)
         busy.set()
-        wait(lambda: len(got) == 1000)
+        assert wait_until(lambda: len(got) == 1000)
     assert receiver.dropped == 0
 
 
@@ -97,14 +90,14 @@ def test_the_store_ends_at_the_last_value_of_a_burst(show):
     if show.osc.granted_bytes < BUFFER_BYTES:
         pytest.skip(buffer_advice(show.osc.granted_bytes))
     client(show.osc.port, "burst", 2000)
-    wait(lambda: show.osc.received == 2000)
-    wait(lambda: show["seed"] == 1999)
+    assert wait_until(lambda: show.osc.received == 2000)
+    assert wait_until(lambda: show["seed"] == 1999)
     assert show.osc.bad == 0
 
 
 def test_touchdesigner_sends_every_channel_in_every_frame_from_a_clock_that_is_ahead(show, messages):
     client(show.osc.port, "touchdesigner", 40)
-    wait(lambda: show.osc.received == 160)
+    assert wait_until(lambda: show.osc.received == 160)
     now = show.store.snapshot()
     assert (now["motion.zoom"], now["out.hud"], now["prompt.select"]) == (0.25, True, 2)
     assert now.fired("seed.random") == 1 and show.osc.bad == 0 and messages == []
@@ -112,8 +105,8 @@ def test_touchdesigner_sends_every_channel_in_every_frame_from_a_clock_that_is_a
 
 def test_max_splits_text_at_spaces_and_mixes_ints_and_floats(show, messages):
     client(show.osc.port, "max")
-    wait(lambda: show.osc.received == 5)
-    wait(lambda: len(show["prompt.1"]) == 60_000)
+    assert wait_until(lambda: show.osc.received == 5)
+    assert wait_until(lambda: len(show["prompt.1"]) == 60_000)
     now = show.store.snapshot()
     assert now["prompt"] == "neon jellyfish at 3 fathoms"
     assert (now["audio.sensitivity"], now["audio.weight"], now.fired("tempo.tap")) == (2.0, 0.5, 1)
@@ -123,7 +116,7 @@ def test_max_splits_text_at_spaces_and_mixes_ints_and_floats(show, messages):
 def test_rubbish_is_counted_told_once_and_stops_nothing(show, messages):
     for _ in range(3):
         client(show.osc.port, "rubbish")
-    wait(lambda: show.osc.received >= 21)
+    assert wait_until(lambda: show.osc.received >= 21)
     assert show["motion.pan_x"] == 0.5 and show["motion.zoom"] == 0.0
     assert show.osc.bad >= 15
     assert len(messages) == len(set(messages)) == 4  # the host's packets, /, /tpos/nothing, /tpos/motion/zoom
@@ -144,15 +137,15 @@ def test_status_reaches_a_controller_before_anything_else_happens_and_echoes_key
 
         with show.osc:
             start = time.monotonic()
-            wait(lambda: hear("/tpos/status/state"))
+            assert wait_until(lambda: hear("/tpos/status/state"))
             assert time.monotonic() - start < 1 and heard["/tpos/status/state"] == "starting"
             show.store.set("out.blackout", True)
-            wait(lambda: hear("/tpos/out/blackout"))
+            assert wait_until(lambda: hear("/tpos/out/blackout"))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
                 udp.sendto(message("/tpos/get", "motion.pan_y"), ("127.0.0.1", show.osc.port))
                 udp.sendto(message("/tpos/nothing", 1.0), ("127.0.0.1", show.osc.port))
-            wait(lambda: hear("/tpos/motion/pan_y"))
-            wait(lambda: "nothing" in (hear("/tpos/status/error") and heard["/tpos/status/error"]))
+            assert wait_until(lambda: hear("/tpos/motion/pan_y"))
+            assert wait_until(lambda: "nothing" in (hear("/tpos/status/error") and heard["/tpos/status/error"]))
             assert heard["/tpos/motion/pan_y"] == pytest.approx(0.02)
 
 
@@ -164,7 +157,7 @@ def test_two_programs_on_one_machine_hear_on_ports_of_their_own(show, messages):
         )
         for own in ("here", "port")
     ]
-    wait(lambda: sum("as well" in line for line in messages) == 2, 30)
+    assert wait_until(lambda: sum("as well" in line for line in messages) == 2, 30)
     show.store.set("out.hud", True)  # a key
     for program in programs:
         heard = dict(line.split(" ", 1) for line in program.communicate(timeout=60)[0].splitlines())
@@ -177,7 +170,7 @@ def test_a_stranger_cannot_be_subscribed(show, messages):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.sendto(message("/tpos/subscribe", "192.0.2.1", 9011), ("127.0.0.1", show.osc.port))
         udp.sendto(message("/tpos/subscribe", show.osc.port), ("127.0.0.1", show.osc.port))
-        wait(lambda: show.osc.bad == 2)
+        assert wait_until(lambda: show.osc.bad == 2)
     assert len(messages) == 1 and "only your own address" in messages[0]
 
 
@@ -222,7 +215,7 @@ def test_an_open_network_is_warned_of(messages):
     with show.osc:
         assert any("whole network" in line for line in messages)
         client(show.osc.port, "burst", 1)
-        wait(lambda: show.osc.received == 1)
+        assert wait_until(lambda: show.osc.received == 1)
 
 
 def test_it_is_bound_to_this_machine_unless_told_otherwise(show):
@@ -246,7 +239,7 @@ def test_it_closes_at_once_in_the_middle_of_a_storm():
     with show.osc:
         storm = subprocess.Popen([sys.executable, str(CLIENT), str(show.osc.port), "stream"])
         try:
-            wait(lambda: show.osc.received > 1000)
+            assert wait_until(lambda: show.osc.received > 1000)
             start = time.perf_counter()
             show.osc.__exit__(None, None, None)
             took = time.perf_counter() - start
@@ -266,7 +259,7 @@ def test_a_fault_of_ours_is_reported_once_and_control_goes_on(messages):
     with Receiver("127.0.0.1", 0, handle) as receiver:
         for number in range(3):
             client(receiver.port, "burst", 1)
-            wait(lambda wanted=number + 1: len(got) == wanted)
+            assert wait_until(lambda wanted=number + 1: len(got) == wanted)
     assert len(messages) == 1 and "a fault" in messages[0]
 
 

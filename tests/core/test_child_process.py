@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import psutil
 import pytest
 import soundfile
 from fakes.tiny_engine import make_tiny_engine
+from fakes.waiting import wait_until
 
 from tpos_live.core.child_process import ChildError, run_module
 
@@ -60,13 +60,6 @@ def sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def until(true: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
 def gone(pids: list[int]) -> bool:
     for pid in pids:
         try:
@@ -86,13 +79,13 @@ def test_a_child_ends_with_its_parent(sleeper: Path, kind: str, by: str) -> None
         [sys.executable, "-c", PARENT, kind, str(sleeper / "pids")], env=environment, stderr=subprocess.DEVNULL
     )
     try:
-        until((sleeper / "pids").exists, 30, "the child did not start")
+        assert wait_until((sleeper / "pids").exists, 30), "the child did not start"
         child, below = map(int, (sleeper / "pids").read_text().split())
         assert not gone([child]) and not gone([below])
         parent.send_signal(getattr(signal, by))
         parent.wait(10)
         # Where the kernel ends the child, that one ends nothing; PyTorch's own children look for their parent.
-        until(lambda: gone([child, below] if kind == "watch alone" else [child]), 10, "it lives on")
+        assert wait_until(lambda: gone([child, below] if kind == "watch alone" else [child]), 10), "it lives on"
     finally:
         parent.kill()
         for pid in map(int, (sleeper / "pids").read_text().split()):
@@ -182,8 +175,8 @@ def test_a_converter_ends_with_its_show(tmp_path: Path) -> None:
         return bool(children) and any((tmp_path / "cache").glob(f"*/openvino/.making-*-{children[0]}"))
 
     try:
-        until(working, 60, "nothing was converted")
+        assert wait_until(working, 60), "nothing was converted"
     finally:
         process.kill()
         process.wait()
-    until(lambda: gone(children), 10, "the converter lives on")
+    assert wait_until(lambda: gone(children), 10), "the converter lives on"

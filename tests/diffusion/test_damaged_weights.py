@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from fakes.render_show import Show, until
+from fakes.render_show import Show
+from fakes.waiting import wait_until
 from safetensors.torch import load_file, save_file
 
 from tpos_live.audio_encoder.checkpoint import WEIGHTS, EncoderError, read_encoder
@@ -117,12 +118,12 @@ def test_a_show_holds_the_last_good_frame_and_goes_on(flow: Engine, messages: li
     show.generator.backend.predict = some  # type: ignore[method-assign]
     show.frame_params.put(FrameParams())
     with show.thread:
-        until(lambda: show.thread.drawn > 2)
+        assert wait_until(lambda: show.thread.drawn > 2)
         broken = True
-        until(lambda: "not finite" in show.thread.error)
+        assert wait_until(lambda: "not finite" in show.thread.error)
         drawn, held = show.thread.drawn, show.frames.latest()
         assert held is not None and held.pixels.std() > 0
         broken = False
-        until(lambda: show.thread.drawn > drawn + 3)
+        assert wait_until(lambda: show.thread.drawn > drawn + 3)
         assert not show.thread.error
     assert any("holding the last frame" in line for line in messages)

@@ -16,6 +16,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
 from tpos_live.conditioning.conditioning import Conditioning
+from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.frame_params import FrameParams
@@ -125,9 +126,10 @@ def mix(
     xl: Engine, generator: FrameGenerator, weight: float, mode: str = "append"
 ) -> tuple[torch.Tensor, Conditioning]:
     """What the builder gives after half a minute of "fire" beside the prompt "sea"."""
-    bank = PromptBank(TextCache(xl.encode, synchronous=True))
+    texts = TextCache(xl.encode, synchronous=True)
     sound = PhraseBankConditioner(("fire", "rain"), xl.encode_all, xl.metadata.audio_tokens, xl.texts.first_word)
-    builder = ConditioningBuilder(bank, sound, generator.prompt_length, xl.trained_with_audio)
+    rows = generator.prompt_length
+    builder = ConditioningBuilder(PromptBank(texts), sound, DirectedScene(texts), rows, xl.trained_with_audio)
     snapshot = ParameterStore({"prompt": "sea", "audio.mode": mode}).snapshot()
     heard = AudioEmbedding(0.0, np.array([1.0, 0.0], np.float32), 1.0)
     for n in range(100):

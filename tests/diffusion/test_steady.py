@@ -21,6 +21,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.bench.overhead import NullBackend
 from tpos_live.conditioning.audio_conditioner import PhraseBankConditioner
 from tpos_live.conditioning.builder import ConditioningBuilder
+from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.frame import Frame
@@ -78,12 +79,14 @@ class Turns:
         self.generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
         if hollow:
             self.generator.use(NullBackend(1))
-        bank = PromptBank(TextCache(engine.encode, synchronous=True))
+        texts = TextCache(engine.encode, synchronous=True)
         heard = PhraseBankConditioner(("fire", "rain"), engine.encode_all, engine.metadata.audio_tokens)
         self.frames: Mailbox[Frame] = Mailbox()
         self.embeddings: Mailbox[AudioEmbedding] = Mailbox()
         store = ParameterStore({"steps": steps})
-        builder = ConditioningBuilder(bank, heard, self.generator.prompt_length, engine.trained_with_audio)
+        builder = ConditioningBuilder(
+            PromptBank(texts), heard, DirectedScene(texts), self.generator.prompt_length, engine.trained_with_audio
+        )
         self._thread = RenderThread(self.generator, builder, Mailbox(), self.embeddings, store, self.frames)
         self._strength = strength
         self.pixels: set[int] = set()

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 from fakes.tools import require_tool
-from fakes.xvfb import one_screen, run, wait_until
+from fakes.waiting import wait_until
+from fakes.xvfb import one_screen, run
 from test_window import Show, show_on
 
 from tpos_live.control.keys import KEYS, SLOW_FADE, apply_key, key_name

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fakes.clips import numbered
 from fakes.ndi_loopback import find_on_loopback
+from fakes.waiting import wait_until
 
 from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import ParameterStore
@@ -36,13 +37,6 @@ def receive(name: str, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
 
 
-def wait(happened, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 @pytest.mark.own_process
 @pytest.mark.parametrize("keyed", [False, True])
 def test_every_frame_arrives_in_order(loopback: None, keyed: bool) -> None:
@@ -52,13 +46,13 @@ def test_every_frame_arrives_in_order(loopback: None, keyed: bool) -> None:
     output.open((128, 64), 15.0)
     assert not output.wants(time.perf_counter())  # nothing is read back from the GPU for nobody
     receiver = receive(f"frames {keyed}", 40)
-    wait(lambda: output.receivers == 1)
+    assert wait_until(lambda: output.receivers == 1)
     number = 0
     while receiver.poll() is None and number < 200:
         if output.wants(time.perf_counter()):
             output.send(numbered(number), time.perf_counter())
             number += 1
-            wait(lambda sent=number: output.sent == sent)
+            assert wait_until(lambda sent=number: output.sent == sent)
         time.sleep(0.002)
     found = json.loads(receiver.communicate(timeout=30)[0])
     output.close()
@@ -79,17 +73,17 @@ def test_a_receiver_that_goes_and_comes_back_is_served(loopback: None) -> None:
     output.open((64, 32), 60.0)
     for _ in range(2):
         receiver = receive("comes back", 10_000)
-        wait(lambda: output.receivers == 1)
+        assert wait_until(lambda: output.receivers == 1)
         before = output.sent
         for number in range(20):
             output.send(numbered(number, 64, 32), 0.0)
             time.sleep(0.01)
-        wait(lambda before=before: output.sent > before)
+        assert wait_until(lambda before=before: output.sent > before)
         receiver.kill()
         receiver.wait()
-        wait(lambda: output.receivers == 0)
+        assert wait_until(lambda: output.receivers == 0)
     output.send(numbered(1, 96, 48), 0.0)  # of another size: it is fitted in
-    wait(lambda: output._frames.latest() is not None)
+    assert wait_until(lambda: output._frames.latest() is not None)
     output.close()
     assert output.error == ""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes.waiting import wait_until
 
 from tpos_live.core.output_names import PROGRAMS, parse_output
 from tpos_live.core.parameter_store import ParameterStore
@@ -27,20 +27,13 @@ from tpos_live.runtime.outputs import ExtraOutputs
 FRAME = np.random.default_rng(3).integers(0, 256, (32, 64, 3), dtype=np.uint8)
 
 
-def wait(happened: Callable[[], object]) -> None:
-    end = time.monotonic() + 20.0
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def sent(kind: str, address: str, keyed: bool = False) -> ProgramOutput:
     """An output that has sent FRAME and is closed."""
     output = ProgramOutput(kind, address, lambda: keyed)
     output.open((64, 32), 30.0)
-    wait(lambda: output.receivers != 0 or output.error)
+    assert wait_until(lambda: output.receivers != 0 or output.error)
     output.send(FRAME, 0.0)
-    wait(lambda: output.sent or output.error)
+    assert wait_until(lambda: output.sent or output.error)
     output.close()
     return output
 
@@ -177,7 +170,7 @@ def test_a_virtual_camera_gets_the_frames(camera: type[Loopback]) -> None:
 def test_a_camera_that_is_none_is_told_and_the_show_goes_on(camera: type[Loopback], messages: list[str]) -> None:
     extra, outputs = ExtraOutputs(OutputSettings(to=["camera:/dev/video9"]), ParameterStore().snapshot), list[Output]()
     extra.look(0.0, (64, 32), outputs)
-    wait(lambda: outputs[0].error)
+    assert wait_until(lambda: outputs[0].error)
     extra.look(0.1, (64, 32), outputs)
     assert outputs == [] and extra.line == "camera:/dev/video9 failed"
     assert messages == [

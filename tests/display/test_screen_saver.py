@@ -13,7 +13,8 @@ import pytest
 from fakes.screen_saver import Saver
 from fakes.session_bus import Service, session_bus
 from fakes.tools import require_tool
-from fakes.xvfb import one_screen, run, wait_until
+from fakes.waiting import wait_until
+from fakes.xvfb import one_screen, run
 
 from tpos_live.cli import doctor
 from tpos_live.display import screen_saver

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes.egl import headless_gl
-from fakes.xvfb import one_screen, press, run, screenshot, two_screens, wait_until
+from fakes.waiting import wait_until
+from fakes.xvfb import one_screen, press, run, screenshot, two_screens
 from images import field, flat, frame
 
 from tpos_live.core.frame import Frame

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from tpos_live.audio_encoder.protocol import AudioEmbedding
 from tpos_live.conditioning.builder import ConditioningBuilder
+from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.frame import Frame
@@ -18,20 +16,15 @@ from tpos_live.diffusion.model.engine import Engine
 from tpos_live.runtime.render_thread import RenderThread
 
 
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.001)
-
-
 class Show:
     """A render thread with all its mailboxes."""
 
     def __init__(self, engine: Engine, **options: object) -> None:
         self.generator = FrameGenerator(engine, (64, 64), "eager", GeneratorOptions(threads=1))
-        bank = PromptBank(TextCache(engine.encode, synchronous=True))
-        builder = ConditioningBuilder(bank, None, self.generator.prompt_length, engine.trained_with_audio)
+        texts = TextCache(engine.encode, synchronous=True)
+        builder = ConditioningBuilder(
+            PromptBank(texts), None, DirectedScene(texts), self.generator.prompt_length, engine.trained_with_audio
+        )
         self.frame_params: Mailbox[FrameParams] = Mailbox()
         self.frames: Mailbox[Frame] = Mailbox()
         embeddings: Mailbox[AudioEmbedding] = Mailbox()

@@ -14,12 +14,12 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from fakes.waiting import wait_until
 from PIL import Image
 
 _TWO_SCREENS = """
@@ -145,16 +145,6 @@ def is_mapped(display: str, title: str) -> bool:
     command = ["xdotool", "search", "--onlyvisible", "--name", f"^{title}$"]
     found = subprocess.run(command, env=_env(display), capture_output=True, timeout=20)
     return bool(found.stdout.strip())
-
-
-def wait_until(true: Callable[[], bool], timeout: float = 15.0) -> bool:
-    """Look again and again until it is true; False after `timeout` seconds."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.05)
-    return true()
 
 
 def _env(display: str) -> dict[str, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from fakes.clips import number_of
 from fakes.ndi_loopback import find_on_loopback
+from fakes.waiting import wait_until
 
 from tpos_live.image_source import ndi_source
 from tpos_live.image_source.camera import Camera
@@ -35,13 +35,6 @@ def number(camera: Camera) -> int:
     return number_of(frame.to_ndarray(format="rgb24"))
 
 
-def wait(happened, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 @pytest.mark.own_process
 def test_pictures_come_in_order_and_a_sender_that_dies_is_awaited(loopback: None, messages: list[str]) -> None:
     sender = send("stage cam")
@@ -49,15 +42,15 @@ def test_pictures_come_in_order_and_a_sender_that_dies_is_awaited(loopback: None
         camera = open_source("ndi:Stage Cam", 4.0)
         assert isinstance(camera, Camera) and camera.live
         seen = [number(camera)]
-        wait(lambda: len(seen) == 20 or (number(camera) not in seen[-1:] and seen.append(number(camera))))
+        assert wait_until(lambda: len(seen) == 20 or (number(camera) not in seen[-1:] and seen.append(number(camera))))
         assert seen == sorted(seen) and seen[-1] - seen[0] < 30  # the newest one counts: some may be left out
         alpha = camera.at(0.0).to_ndarray(format="rgba")[..., 3]
         assert alpha[:, :28].max() == 0 and alpha[:, 40:].min() == 255  # a sender's transparency is kept
         sender.kill()
         sender.wait()
-        wait(lambda: number(camera) > 0 and "last picture stays" in camera.trouble)
+        assert wait_until(lambda: number(camera) > 0 and "last picture stays" in camera.trouble)
         sender = send("stage cam", 200)
-        wait(lambda: number(camera) >= 200 and not camera.trouble)
+        assert wait_until(lambda: number(camera) >= 200 and not camera.trouble)
         camera.close()
     finally:
         sender.kill()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes.xvfb import wait_until
+from fakes.waiting import wait_until
 from pythonosc.udp_client import SimpleUDPClient
 
 from tpos_live.audio.demo import DEMO

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.render_show import until
+from fakes.waiting import wait_until
 
 from tpos_live.core.errors import EngineHungError
 from tpos_live.core.settings_loader import load_settings
@@ -174,7 +174,7 @@ def test_a_show_goes_on_when_its_engine_hangs(session: LiveSession, messages: li
         assert not any("the driver is back" in told for told in messages)
         begin = time.monotonic()
     assert time.monotonic() - begin < 3.0
-    until(lambda: not any(thread.name in ("render", "engine-watch") for thread in threading.enumerate()))
+    assert wait_until(lambda: not any(thread.name in ("render", "engine-watch") for thread in threading.enumerate()))
 
 
 @pytest.mark.parametrize("watchdog", [False, True])

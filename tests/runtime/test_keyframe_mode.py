@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes.render_show import Show, until
+from fakes.render_show import Show
+from fakes.waiting import wait_until
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -60,7 +61,7 @@ def test_a_slow_engine_shows_many_frames(flow: Engine, messages: list[str]) -> N
     put = run.frames.put
     run.frames.put = lambda frame: (shown.append(frame.pixels.tobytes()), put(frame))[1]  # type: ignore[method-assign]
     with run.running():
-        until(lambda: run.mode.keyframes >= 2)
+        assert wait_until(lambda: run.mode.keyframes >= 2)
         keyframes, drawn, began = run.mode.keyframes, run.mode.drawn, time.monotonic()
         time.sleep(1.5)
         seconds = time.monotonic() - began
@@ -81,24 +82,24 @@ def test_the_latency_is_from_the_prompt_to_its_first_keyframe(flow: Engine) -> N
 
     run.generator.backend.predict = slow  # type: ignore[method-assign]
     with run.running():
-        until(lambda: run.mode.keyframes >= 2)
+        assert wait_until(lambda: run.mode.keyframes >= 2)
         run.mode.latency = 0.0
         run.store.update({"prompt": "red desert"})
-        until(lambda: run.mode.latency > 0)
+        assert wait_until(lambda: run.mode.latency > 0)
         assert 0.2 <= run.mode.latency < 3.0
 
 
 def test_the_mode_changes_live(flow: Engine, messages: list[str]) -> None:
     run = KeyframeShow(flow, **{"engine.mode": "frames"})
     with run.running():
-        until(lambda: run.mode.drawn >= 3)
+        assert wait_until(lambda: run.mode.drawn >= 3)
         assert run.mode.keyframes == 0 and run.mode.line == ""
         for mode in ("keyframes", "frames", "keyframes"):
             run.store.update({"engine.mode": mode})
             drawn, keyframes = run.mode.drawn, run.mode.keyframes
-            until(lambda drawn=drawn: run.mode.drawn > drawn + 5)
+            assert wait_until(lambda drawn=drawn: run.mode.drawn > drawn + 5)
             if mode == "keyframes":
-                until(lambda keyframes=keyframes: run.mode.keyframes > keyframes)
+                assert wait_until(lambda keyframes=keyframes: run.mode.keyframes > keyframes)
     assert run.show.thread.failed == 0 and messages == []
 
 
@@ -113,18 +114,18 @@ def test_a_decoder_that_fails_is_one_line_and_the_session_goes_on(flow: Engine, 
 
     run.generator.backend.decode = decode  # type: ignore[method-assign]
     with run.running():
-        until(lambda: run.mode.keyframes >= 3)
+        assert wait_until(lambda: run.mode.keyframes >= 3)
         assert run.mode.drawn == 0
         assert messages == ["the decoder failed, holding the last frame: no memory"]
         broken[0] = False
-        until(lambda: run.mode.drawn > 3)
+        assert wait_until(lambda: run.mode.drawn > 3)
 
 
 def test_a_card_draws_every_frame(flow: Engine, messages: list[str]) -> None:
     run = KeyframeShow(flow)
     run.generator.on_card = True
     with run.running():
-        until(lambda: run.mode.drawn >= 5)
+        assert wait_until(lambda: run.mode.drawn >= 5)
     assert run.mode.keyframes == 0
     assert messages == ["engine.mode keyframes is for a CPU; this card draws every frame"]
 
@@ -155,9 +156,9 @@ def test_a_decoder_slower_than_a_frame_is_faded_between(flow: Engine, messages: 
 
     run.generator.backend.decode = slow  # type: ignore[method-assign]
     with run.running():
-        until(lambda: decoded[0] >= 4)
+        assert wait_until(lambda: decoded[0] >= 4)
         before, drawn = decoded[0], run.mode.drawn
-        until(lambda: decoded[0] >= before + 4)
+        assert wait_until(lambda: decoded[0] >= before + 4)
         assert run.mode.drawn - drawn >= 2 * 4
     assert messages == []
 

@@ -19,7 +19,8 @@ import pytest
 from fakes.fake_mic import fake_microphone, require_fake_microphone, sine
 from fakes.screen_saver import Saver
 from fakes.tools import require_tool
-from fakes.xvfb import one_screen, press, screenshot, wait_until
+from fakes.waiting import wait_until
+from fakes.xvfb import one_screen, press, screenshot
 from pythonosc.dispatcher import Dispatcher
 from pythonosc.osc_server import BlockingOSCUDPServer
 from pythonosc.udp_client import SimpleUDPClient

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes.render_show import Show, until
+from fakes.render_show import Show
+from fakes.waiting import wait_until
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -19,11 +20,11 @@ def test_draws_the_newest_moment(flow: Engine) -> None:
     for n in range(5):
         show.frame_params.put(FrameParams(time=n))
     with show.thread:
-        until(lambda: show.frames.latest() is not None)
+        assert wait_until(lambda: show.frames.latest() is not None)
         frame = show.frames.take()
         assert frame is not None and frame.time == 4
         show.frame_params.put(FrameParams(time=50))
-        until(lambda: (show.frames.latest() or frame).time >= 50)
+        assert wait_until(lambda: (show.frames.latest() or frame).time >= 50)
     assert not show.thread._thread.is_alive()
 
 
@@ -33,7 +34,7 @@ def test_goes_on_while_the_sound_is_late(flow: Engine, messages: list[str]) -> N
         time.sleep(0.1)
         assert show.thread.drawn == 0  # nothing was heard yet
         show.frame_params.put(FrameParams(time=1))
-        until(lambda: show.thread.drawn >= 4)
+        assert wait_until(lambda: show.thread.drawn >= 4)
         assert messages == []
 
 
@@ -92,7 +93,7 @@ def test_a_card_does_not_wait_for_the_sound_and_mixes_meanwhile(flow: Engine, me
     show.thread._build = mix  # type: ignore[method-assign]
     show.frame_params.put(FrameParams(time=1))
     with show.thread:
-        until(lambda: show.thread.drawn >= 12)
+        assert wait_until(lambda: show.thread.drawn >= 12)
     assert set(waited[1:-1]) == {0.0}, "it waits for the first Drive alone"
     # The first picture is mixed before it, all others while the one before them is drawn.
     assert mixed[:7] == ["mix", "draw", "mix", "draw", "mix", "draw", "mix"]
@@ -112,7 +113,7 @@ def test_a_card_waits_while_there_is_nothing_to_draw(flow: Engine) -> None:
     show.frame_params.wait = lambda timeout: (waited.append(timeout), real_wait(timeout))[1]  # type: ignore[method-assign]
     show.frame_params.put(FrameParams(time=1))
     with show.thread:
-        until(lambda: mixes[0] >= 4)
+        assert wait_until(lambda: mixes[0] >= 4)
     assert min(waited[1:]) > 0 and show.thread.drawn == 0
 
 
@@ -121,7 +122,7 @@ def test_under_a_cap_nothing_is_mixed_early(flow: Engine) -> None:
     show.generator.on_card = True
     with show.thread:
         show.frame_params.put(FrameParams(time=1))
-        until(lambda: show.thread.drawn >= 3)
+        assert wait_until(lambda: show.thread.drawn >= 3)
         assert show.thread._ahead is None
 
 
@@ -138,13 +139,13 @@ def test_an_error_keeps_the_show_running(flow: Engine, messages: list[str]) -> N
     show.generator.backend.decode = decode  # type: ignore[method-assign]
     with show.thread:
         show.frame_params.put(FrameParams(time=1))
-        until(lambda: show.thread.failed == 1)
+        assert wait_until(lambda: show.thread.failed == 1)
         show.frame_params.put(FrameParams(time=2))
-        until(lambda: show.thread.failed == 2)
+        assert wait_until(lambda: show.thread.failed == 2)
         assert len(messages) == 1 and "the card is gone" in messages[0] and "\n" not in messages[0]
         broken[0] = False
         show.frame_params.put(FrameParams(time=3))
-        until(lambda: show.thread.drawn == 1)
+        assert wait_until(lambda: show.thread.drawn == 1)
         assert show.thread.error == ""
 
 
@@ -156,7 +157,7 @@ def test_swaps_the_backend_between_frames(flow: Engine) -> None:
     with show.thread:
         show.thread.swap(faster)
         show.frame_params.put(FrameParams(time=1))
-        until(lambda: show.thread.drawn == 1)
+        assert wait_until(lambda: show.thread.drawn == 1)
     assert show.generator.backend is faster
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import psutil
 import pytest
 from fakes.tools import require_tool
-from fakes.xvfb import one_screen, wait_until
+from fakes.waiting import wait_until
+from fakes.xvfb import one_screen
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.settings import Settings

@@ -18,7 +18,8 @@ import psutil
 import pytest
 from fakes.screen_reader import watch_screen
 from fakes.tools import require_tool
-from fakes.xvfb import is_mapped, one_screen, wait_until
+from fakes.waiting import wait_until
+from fakes.xvfb import is_mapped, one_screen
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.runtime.supervisor import is_available

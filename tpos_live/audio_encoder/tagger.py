@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from tpos_live.audio_encoder.protocol import AudioEmbedding
+from tpos_live.core.envelope import share
 
 SMOOTH = 0.5
 """Time constant in seconds for the label scores."""
@@ -50,7 +51,7 @@ class Tagger:
         if self._scores is None or not np.isfinite(self._scores).all():
             self._scores, self._since = np.array(label_scores, np.float64), embedding.time
         else:
-            self._scores += (label_scores - self._scores) * -math.expm1(-max(embedding.time - self._now, 0.0) / SMOOTH)
+            self._scores += (label_scores - self._scores) * share(SMOOTH, max(embedding.time - self._now, 0.0))
         self._now = embedding.time
         best = self._encoder.labels[int(self._scores.argmax())]
         # The first moments of a sound are ambiguous.

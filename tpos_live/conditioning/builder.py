@@ -58,15 +58,15 @@ class ConditioningBuilder:
         self,
         bank: PromptBank,
         audio: AudioConditioner | None,
+        scene: DirectedScene,
         sequence_length: int,
         trained_with_audio: bool = True,
         mode: str = "append",
         follow: Callable[[str], None] = lambda prompt: None,
-        scene: DirectedScene | None = None,
     ) -> None:
         """sequence_length: rows of the result, the prompt's plus the audio's. trained_with_audio: the engine was
         trained with audio embeddings. mode: what AUTO means. follow: called with the prompt of each frame; must
-        return at once. scene: of the director; None shows the sound's own."""
+        return at once. scene: the sound's own, or the director's."""
         self._follow = follow
         self._scene = scene
         self._trained_with_audio = trained_with_audio
@@ -98,8 +98,7 @@ class ConditioningBuilder:
         promptless, modes = self._fade_promptless(now), self._fade_modes(now, snapshot)
         if self._audio is not None:
             self._audio.follow(embedding, now)
-        if self._scene is not None:
-            self._scene.follow(params.direction, now)
+        self._scene.follow(params.direction, now)
         if text is None:
             return None
         if self._prompt_embeds is None:
@@ -127,9 +126,8 @@ class ConditioningBuilder:
         area = mood = 0.0
         if modes["grow"] > 0:
             own, confidence = self._audio.scene()
-            scenes = self._directed(own)
-            if self._scene is not None:
-                confidence += (1.0 - confidence) * self._scene.directed
+            scenes = self._scene.parts(own)
+            confidence += (1.0 - confidence) * self._scene.directed
             if promptless < 1.0:
                 scenes = [(blend(scenes), 1.0)]  # beside a prompt each scene more would cost a row of the UNet's batch
             area = min(region_area(share) * confidence * params.direction.area, 1.0)
@@ -143,9 +141,8 @@ class ConditioningBuilder:
     def _texts(self, shares: _Shares) -> tuple[ShownText, ...]:
         """What is shown, in words."""
         region = shares.region
-        heard = [] if self._audio is None or region <= _SMALL else self._audio.scene_texts()
-        if heard and self._scene is not None:
-            heard = self._scene.texts(heard)
+        own = [] if self._audio is None or region <= _SMALL else self._audio.scene_texts()
+        heard = self._scene.texts(own) if own else []
         shown = [ShownText(text, weight * (1.0 - region)) for text, weight in self._bank.texts]
         shown += [ShownText(text, weight * region, heard=True) for text, weight in heard]
         shown = [part for part in shown if part.weight > _SMALL]
@@ -155,20 +152,16 @@ class ConditioningBuilder:
         felt = [ShownText(text, weight * shares.mood, heard=True, mood=True) for text, weight in moods]
         return (*scenes, *(part for part in felt if part.weight > _SMALL))
 
-    def _directed(self, own: torch.Tensor) -> list[Part]:
-        """The sound's own states, or those of the director's scenes."""
-        return [(own, 1.0)] if self._scene is None else self._scene.parts(own)
-
     def _directions(self, most: int) -> list[tuple[torch.Tensor, float]]:
         """Where semantic guidance leads: to what is heard, or to the director's scene."""
         assert self._audio is not None
         found = self._audio.directions(most)
-        return [(blend(self._directed(states)), weight) for states, weight in found]
+        return [(blend(self._scene.parts(states)), weight) for states, weight in found]
 
     def _mix(self, rows: torch.Tensor, text: torch.Tensor, blended: float, appended: float) -> None:
         """Write a text's embeddings and the audio into `rows`: the text rotated towards the audio, the audio behind."""
         if blended > 0 and self._audio is not None:
-            text = slerp(text, blend(self._directed(self._audio.sentence())).to(text), blended)
+            text = slerp(text, blend(self._scene.parts(self._audio.sentence())).to(text), blended)
         self._fill(rows, text)
         if len(rows) > len(text) and appended > 0 and self._audio is not None:
             rest = rows[len(text) :]

@@ -5,13 +5,13 @@ A prompt change is a fade and never waits for the text encoder: until the new te
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 
 from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.conditioning.text_cache import TextCache
+from tpos_live.core import envelope
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.shown import CLEARED, SLOTS, selected_text
@@ -163,7 +163,7 @@ class PromptBank:
             name = f"prompt.{n}.weight"
             goal = float(snapshot[name])
             value = self._weights.get(n, goal)
-            value += (goal - value) * -math.expm1(-elapsed / TABLE[name].smoothing)
+            value += (goal - value) * envelope.share(TABLE[name].smoothing, elapsed)
             self._weights[n] = goal if abs(goal - value) < _SMALL else value
         return self._weights
 

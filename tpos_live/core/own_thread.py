@@ -12,8 +12,8 @@ class OwnThread(ABC):
     """A context manager: entering starts the thread, leaving asks it to end and waits for it.
 
     Thread contract: `_run` is called once, on the thread. It looks at `_stop`, or waits on it, and returns soon after
-    it is set; what takes longer than `patience` is left behind. The thread is a daemon, so it never keeps the process.
-    An object is entered once.
+    it is set; where it waits for something else, `_wake` ends that. What takes longer than `patience` is left behind.
+    The thread is a daemon, so it never keeps the process. An object is entered once.
     """
 
     def __init__(self, name: str, patience: float) -> None:
@@ -30,7 +30,12 @@ class OwnThread(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
+        self._wake()
         self._thread.join(self._patience)
+
+    def _wake(self) -> None:
+        """End what the thread waits for, beside `_stop`; called once that is set."""
+        return
 
     @abstractmethod
     def _run(self) -> None:

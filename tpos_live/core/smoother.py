@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from tpos_live.core.envelope import share
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import TABLE
 
@@ -36,7 +36,7 @@ class Smoother:
             ]
         still = []
         for name, seconds, goal in self._moving:
-            now = self._now[name] + (goal - self._now[name]) * -math.expm1(-dt / seconds)
+            now = self._now[name] + (goal - self._now[name]) * share(seconds, dt)
             if abs(goal - now) < 1e-5:
                 now = goal
             else:

@@ -13,11 +13,9 @@ from collections.abc import Iterator
 
 import numpy as np
 from pyglet import gl
-from pyglet.graphics.shader import ShaderException, ShaderProgram
+from pyglet.graphics.shader import ShaderProgram
 
-from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
-from tpos_live.display.errors import DisplayError
 from tpos_live.display.gl_objects import FrameBuffer, Reader, Texture, make_program, uniform_location
 from tpos_live.display.glsl import ENLARGE, compose_source
 from tpos_live.display.postfx import PostFxParams
@@ -34,6 +32,7 @@ from tpos_live.display.tone_mapping import (
     upscale_factor,
 )
 
+_SHADER = "the finishing shader"
 MOST_READS = 3
 """Pending asynchronous reads; a further one waits for the oldest."""
 
@@ -43,17 +42,11 @@ class GlCompositor:
 
     def __init__(self) -> None:
         """Needs a current OpenGL 3.3 context. Raises DisplayError if the shaders do not compile."""
-        try:
-            self._enlarge = make_program(ENLARGE)
-            self._programs = {
-                switches: make_program(compose_source(*switches))
-                for switches in itertools.product((False, True), repeat=3)
-            }
-        except ShaderException as error:
-            raise DisplayError(
-                f"the finishing shader does not run on this graphics driver ({first_line(error, 200)}); "
-                "update the driver, or run with --headless"
-            ) from error
+        self._enlarge = make_program(ENLARGE, _SHADER)
+        self._programs = {
+            switches: make_program(compose_source(*switches), _SHADER)
+            for switches in itertools.product((False, True), repeat=3)
+        }
         self._array = gl.GLuint()
         gl.glGenVertexArrays(1, ctypes.byref(self._array))
         self._noise = Texture(gl.GL_RGBA8, gl.GL_NEAREST)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 from pyglet import gl
-from pyglet.graphics.shader import Shader, ShaderProgram
+from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
 
+from tpos_live.core.errors import first_line
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.glsl import TRIANGLE
 
@@ -113,9 +114,18 @@ class Reader:
 _UNITS = {"image": 0, "newest": 0, "noise": 1, "bloom_new": 2, "oldest": 3, "bloom_old": 4, "turbulence": 5, "over": 1}
 
 
-def make_program(fragment: str) -> ShaderProgram:
-    """A program that draws one triangle over everything. Raises ShaderException if it does not compile."""
-    program = ShaderProgram(Shader(TRIANGLE, "vertex"), Shader(fragment, "fragment"))
+def make_program(fragment: str, what: str) -> ShaderProgram:
+    """A program that draws one triangle over everything. what: its name in the error.
+
+    Raises DisplayError if it does not compile.
+    """
+    try:
+        program = ShaderProgram(Shader(TRIANGLE, "vertex"), Shader(fragment, "fragment"))
+    except ShaderException as error:
+        raise DisplayError(
+            f"{what} does not run on this graphics driver ({first_line(error, 200)}); "
+            "update the driver, or run with --headless"
+        ) from error
     program.use()
     for name, unit in _UNITS.items():
         if name in program.uniforms:

@@ -7,10 +7,7 @@ import math
 
 import numpy as np
 from pyglet import gl
-from pyglet.graphics.shader import ShaderException
 
-from tpos_live.core.errors import first_line
-from tpos_live.display.errors import DisplayError
 from tpos_live.display.gl_objects import Texture, make_program
 from tpos_live.display.glsl import PRESENT
 from tpos_live.display.output_transform import OutputTransform
@@ -25,13 +22,7 @@ class WindowPresenter:
 
     def __init__(self) -> None:
         """Raises DisplayError if the shader does not compile."""
-        try:
-            self._program = make_program(PRESENT)
-        except ShaderException as error:
-            raise DisplayError(
-                f"the window's shader does not run on this graphics driver ({first_line(error, 200)}); "
-                "update the driver, or run with --headless"
-            ) from error
+        self._program = make_program(PRESENT, "the window's shader")
         self._array = gl.GLuint()
         gl.glGenVertexArrays(1, ctypes.byref(self._array))
         self._over = Texture(gl.GL_RGBA8, gl.GL_LINEAR, gl.GL_CLAMP_TO_EDGE)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log10
 
 from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.stft import decibels
 
 MEMORY_SECONDS = 45.0
 RISE_DB = 0.3
@@ -48,4 +48,4 @@ class AutomaticGain:
     @property
     def programme(self) -> float:
         """The programme level in dB."""
-        return 10.0 * log10(max(self._power, 1e-12))
+        return decibels(self._power)

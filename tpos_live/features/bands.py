@@ -7,7 +7,6 @@ that noise alone does not fill the high band.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from tpos_live.core.envelope import follow
 from tpos_live.features.agc import AutomaticGain
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.stft import LOWEST_BIN, frequency_bin
+from tpos_live.features.stft import LOWEST_BIN, decibels, frequency_bin
 
 EDGES = (20.0, 250.0, 2000.0, 6000.0, 16_000.0)
 """Hz: bass, mid, midhigh, high."""
@@ -31,14 +30,8 @@ TILT_DB = (-2.0, -6.0, -16.0, -20.0)
 BAND_LIMIT_DB = 6.0
 LOUDNESS_SECONDS = 3.0
 _ABSENT_DB = 25.0
-_FLOOR = 1e-12
 
 _STARTS = np.array([LOWEST_BIN, *(frequency_bin(edge) for edge in EDGES[1:])])
-
-
-def decibels(power: float) -> float:
-    """10 log10, -120 at least."""
-    return 10.0 * math.log10(max(power, _FLOOR))
 
 
 def band_db(power: np.ndarray) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tpos_live.core.envelope import follow, share
 from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.stft import decibels
 
 RISE_DB = 8.0
 """Rise of the bass above the loudest half beats of the breakdown, which are some 4 dB above its mean."""
@@ -55,7 +56,7 @@ class BassReturn:
         self._open = self._open or gate
         if self._beats >= 0.5:
             self._end_block()
-        now_db = _decibels(self._fast)
+        now_db = max(decibels(self._fast), _FLOOR_DB)
         back = now_db >= max(self._floor + RISE_DB, self._usual_db - BELOW_USUAL_DB, whole_db + PART_DB)
         self._held = self._held + beats if back and gate else 0.0
         if self._held < HOLD_BEATS:
@@ -66,7 +67,7 @@ class BassReturn:
 
     def _end_block(self) -> None:
         """Keep the mean of a half beat, and find the level of the breakdown before it."""
-        level = _decibels(self._sum / self._hops)
+        level = max(decibels(self._sum / self._hops), _FLOOR_DB)
         self._blocks.append((level, self._open))
         if self._open:
             # Learned in two beats, forgotten over 64.
@@ -76,7 +77,3 @@ class BassReturn:
         self._floor = math.inf
         if len(before) == BREAKDOWN_BLOCKS and sum(heard for _, heard in before) >= HEARD_BLOCKS:
             self._floor = sorted(level for level, _ in before)[-1 - STRAY_BLOCKS]
-
-
-def _decibels(power: float) -> float:
-    return max(10.0 * math.log10(max(power, 1e-12)), _FLOOR_DB)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.features.agc import AutomaticGain
-from tpos_live.features.bands import RANGE_DB, TARGET_DB, BandLevels, LevelFollower, band_db, decibels, to_level
+from tpos_live.features.bands import RANGE_DB, TARGET_DB, BandLevels, LevelFollower, band_db, to_level
 from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
 from tpos_live.features.beat_tracker import BeatTracker
 from tpos_live.features.drums import DrumDetector, DrumFlux
@@ -21,7 +21,7 @@ from tpos_live.features.onset import Flux, OnsetStrength, PeakPicker
 from tpos_live.features.section import SectionDetector, SectionInput
 from tpos_live.features.setup_gain import SetUpGain
 from tpos_live.features.spectrum_change import SpectrumChange
-from tpos_live.features.stft import BINS, ShortTimeSpectrum
+from tpos_live.features.stft import BINS, ShortTimeSpectrum, decibels
 from tpos_live.features.structure import StructureDetector, StructureInput
 
 _NOTHING = np.zeros(BINS, np.float32)

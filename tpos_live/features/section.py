@@ -17,7 +17,8 @@ import numpy as np
 
 from tpos_live.core.envelope import follow, share
 from tpos_live.features.features import HOP_SECONDS
-from tpos_live.features.mel import FLOOR, MELS
+from tpos_live.features.mel import FLOOR, MELS, mel_db
+from tpos_live.features.stft import decibels
 
 GROUPS = 16
 """Groups of five mel bands; the first one is the bass, 30 to 200 Hz."""
@@ -102,7 +103,7 @@ class SectionDetector:
         if now.dropped:
             self._begin()
         # The mean of the dB, not of the power: a sparse bass and a steady one differ.
-        self._beat += np.maximum(_decibels(power), self._loudest - RANGE_DB)
+        self._beat += np.maximum(mel_db(power), self._loudest - RANGE_DB)
         self._hops += 1
         if self._beat_ends(now):
             self._end_beat(now)
@@ -112,12 +113,12 @@ class SectionDetector:
         self._level += (power - self._level) * share(0.7, HOP_SECONDS)
         goal = 0.0
         if gate:
-            db = _decibels(self._level)
+            db = mel_db(self._level)
             self._loudest = follow(self._loudest, float(db.max()), 0.0, 60.0, HOP_SECONDS)
             level = float(WEIGHTS @ np.maximum(db, self._loudest - RANGE_DB))
             self._heard = min(self._heard + HOP_SECONDS, START_SECONDS)
             if self._heard < START_SECONDS:
-                whole = 10.0 * math.log10(max(float(self._level.sum()) * MELS / GROUPS, FLOOR))
+                whole = decibels(max(float(self._level.sum()) * MELS / GROUPS, FLOOR))
                 self._usual = max(whole + FULL_DB, level)
             self._usual = follow(self._usual, level, 8.0, 90.0, HOP_SECONDS)
             goal = min(max(USUAL_ENERGY + (level - self._usual) / ENERGY_DB, 0.0), 1.0)
@@ -172,10 +173,6 @@ class SectionDetector:
         self._section.clear()
         self._section.extend(beats)
         self._length = keep
-
-
-def _decibels(power: np.ndarray) -> np.ndarray:
-    return np.asarray(10.0 * np.log10(np.maximum(power, FLOOR)))
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log10
 
 from tpos_live.features.agc import approach
 from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.stft import decibels
 
 LOUD_DB = -22.0
 """Level in dBFS, as a mean over MEAN_SECONDS, that the loudest music is lifted to. A common line level is above it."""
@@ -39,7 +39,7 @@ class SetUpGain:
             return self.gain
         self._heard = min(self._heard + HOP_SECONDS, MEAN_SECONDS)
         self._power += (10.0 ** (db / 10.0) - self._power) * HOP_SECONDS / self._heard
-        self._loudest = max(self._loudest - FORGET_DB * HOP_SECONDS, 10.0 * log10(max(self._power, 1e-12)))
+        self._loudest = max(self._loudest - FORGET_DB * HOP_SECONDS, decibels(self._power))
         goal = min(max(LOUD_DB - self._loudest, 0.0), LIMIT_DB)
         self.gain = approach(self.gain, goal, RISE_DB, FALL_DB)
         return self.gain

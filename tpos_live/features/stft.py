@@ -8,6 +8,7 @@ of a kick come 10 to 12 ms after its attack instead of 20.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,6 +24,11 @@ FALL = 240
 """Samples in which the window falls."""
 FULL = 4.0
 """Samples are limited to this value (12 dB above full scale)."""
+
+
+def decibels(power: float) -> float:
+    """10 log10, -120 at least."""
+    return 10.0 * math.log10(max(power, 1e-12))
 
 
 def frequency_bin(hertz: float) -> int:

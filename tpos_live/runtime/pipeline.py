@@ -138,8 +138,8 @@ class Pipeline:
         self._prompt_report = self._stack.enter_context(PromptReport(self._known, synchronous=not self._live))
         follow = self._prompt_report.follow
         self.builder = ConditioningBuilder(
-            PromptBank(texts), self._audio_conditioner(), rows, self.engine.trained_with_audio, own, follow,
-            DirectedScene(scenes),
+            PromptBank(texts), self._audio_conditioner(), DirectedScene(scenes), rows, self.engine.trained_with_audio,
+            own, follow,
         )  # fmt: skip
         self._texts = texts
 

@@ -11,6 +11,7 @@ from tpos_live.core.atomic import atomic_write
 from tpos_live.core.errors import reason
 from tpos_live.core.looks import Show
 from tpos_live.core.messages import NOTICE
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
 from tpos_live.display.output_file import numbered
@@ -21,7 +22,7 @@ SHIPPED = Path(look_player.__file__).with_name("looks.toml")
 """Sixteen looks for Ember."""
 
 
-class ShowKeeper:
+class ShowKeeper(OwnThread):
     """A context manager; leaving it waits for the last write.
 
     Thread contract: `save` may be called on the display's thread: it hands the newest show to a thread of its own and
@@ -34,6 +35,7 @@ class ShowKeeper:
 
         Raises SettingsError for one that cannot be read.
         """
+        super().__init__("show file", patience=2.0)
         self._path = Path(file) if file else None
         self._written = b""
         self._other: Path | None = None
@@ -49,19 +51,11 @@ class ShowKeeper:
                 log.info(f"{self._path}: {len(self.show.looks)} looks, {len(self.show.cues)} cues")
         self._newest: Show | None = None
         self._change = threading.Condition()
-        self._ended = False
         self._told = False
-        self._thread = threading.Thread(target=self._work, name="show file", daemon=True)
 
-    def __enter__(self) -> ShowKeeper:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
+    def _wake(self) -> None:
         with self._change:
-            self._ended = True
             self._change.notify()
-        self._thread.join(2.0)
 
     def save(self, show: Show) -> None:
         """Write `show` soon, in place of an older one that still waits."""
@@ -74,10 +68,10 @@ class ShowKeeper:
             self._newest = show
             self._change.notify()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._newest is not None or self._ended)
+                self._change.wait_for(lambda: self._newest is not None or self._stop.is_set())
                 show, self._newest = self._newest, None
             if show is None:
                 return

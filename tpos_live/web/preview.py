@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from tpos_live.core.errors import first_line
+from tpos_live.core.own_thread import OwnThread
 
 if TYPE_CHECKING:  # torch, which takes seconds
     from tpos_live.display.cpu_compositor import CpuCompositor
@@ -30,7 +31,7 @@ _QUALITY = 75
 _MOST_WAITING = 8
 
 
-class Preview:
+class Preview(OwnThread):
     """A context manager. It takes the record of what the display has drawn last, and composes it again, small, on the
     CPU: neither the display nor the render thread does anything for it. It works only while somebody looks.
 
@@ -40,25 +41,18 @@ class Preview:
 
     def __init__(self, shown: Callable[[], DisplayFrame | None], size: Callable[[], Size]) -> None:
         """shown: what the display has drawn last. size: (width, height) of the output, whose aspect ratio is kept."""
+        super().__init__("preview", patience=0.5)
         self._shown, self._size = shown, size
         self.deliver: Callable[[bytes], None] = lambda jpeg: None
         """Called with each image of the preview, JPEG."""
         self._looking = False
         self._jobs: list[tuple[DisplayFrame, Callable[[bytes], None]]] = []
-        self._ended = False
         self._change = threading.Condition()
         self._compositors: dict[Size, CpuCompositor] = {}
-        self._thread = threading.Thread(target=self._work, name="preview", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
+    def _wake(self) -> None:
         with self._change:
-            self._ended = True
             self._change.notify()
-        self._thread.join(0.5)
 
     def look(self, on: bool) -> None:
         """Begin or end the preview."""
@@ -76,12 +70,12 @@ class Preview:
             self._jobs = [*self._jobs[-_MOST_WAITING + 1 :], (shown, done)]
             self._change.notify()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         failed = False
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._looking or self._jobs or self._ended)
-                if self._ended:
+                self._change.wait_for(lambda: self._looking or self._jobs or self._stop.is_set())
+                if self._stop.is_set():
                     return
                 jobs, self._jobs = self._jobs, []
             began = time.perf_counter()
@@ -98,7 +92,7 @@ class Preview:
                 failed = True
             with self._change:
                 rest = 1.0 / FPS - (time.perf_counter() - began)
-                self._change.wait_for(lambda: self._ended, max(rest, 0.0))
+                self._change.wait_for(self._stop.is_set, max(rest, 0.0))
 
     def _compose(self, shown: DisplayFrame, size: Size) -> bytes:
         from PIL import Image

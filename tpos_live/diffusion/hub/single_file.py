@@ -170,22 +170,20 @@ def _write_networks(checkpoint: _Checkpoint, generation: Generation, donor: Path
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    config = shapes_of.unet_config(generation, checkpoint.shapes)
-    with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(config)
-    unet.save_config(work / "unet")
-    read = checkpoint.read(shapes_of.UNET)
-    _save(checkpoint, convert_ldm_unet_checkpoint(read, unet.config), unet, work / "unet" / _WEIGHTS)
+    def write(part: str, cls: Any, config: dict[str, Any], convert: Any, prefix: str) -> None:
+        with torch.device("meta"):
+            module = cls.from_config(config)
+        module.save_config(work / part)
+        _save(checkpoint, convert(checkpoint.read(prefix), module.config), module, work / part / _WEIGHTS)
+
+    unet = shapes_of.unet_config(generation, checkpoint.shapes)
+    write("unet", UNet2DConditionModel, unet, convert_ldm_unet_checkpoint, shapes_of.UNET)
     index = {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
     if donor is not None and read_json(donor / "vae" / "config.json").get("_class_name") == "AutoencoderTiny":
         shutil.copytree(donor / "vae", work / "vae")
         return index | {"vae": ["diffusers", "AutoencoderTiny"]}
-    config = shapes_of.vae_config(generation, checkpoint.shapes)
-    with torch.device("meta"):
-        vae = AutoencoderKL.from_config(config)
-    vae.save_config(work / "vae")
-    read = checkpoint.read(shapes_of.VAE)
-    _save(checkpoint, convert_ldm_vae_checkpoint(read, vae.config), vae, work / "vae" / _WEIGHTS)
+    vae = shapes_of.vae_config(generation, checkpoint.shapes)
+    write("vae", AutoencoderKL, vae, convert_ldm_vae_checkpoint, shapes_of.VAE)
     return index
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
+from tpos_live.core.envelope import share
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.keyframes.keyframe import Keyframe
 from tpos_live.diffusion.keyframes.morph import Morph
@@ -124,7 +124,7 @@ class Inbetweens:
             return
         speed = abs(params.noise_position - last.noise_position) / passed
         first = self._mean_speed == 0.0
-        self._mean_speed += (speed - self._mean_speed) * (1.0 if first else -math.expm1(-passed / MEAN_OF))
+        self._mean_speed += (speed - self._mean_speed) * (1.0 if first else share(MEAN_OF, passed))
         follows = min(speed / self._mean_speed, FASTEST) if self._mean_speed > _LEAST_SPEED else 1.0
         rate = (STEADY + (1 - STEADY) * follows) / (LONGER * (self.interval or FIRST_INTERVAL))
         left = 1.0 - self.share
