@@ -1,4 +1,4 @@
-"""What outputs cost: python benchmarks/outputs.py [--size 640x360] [--seconds 8] [--rounds 3]
+"""What outputs cost: python benchmarks/outputs.py [--size 640x360] [--seconds 8] [--rounds 3] [--threads N]
 
 Runs a show without a window: with no output, with a video file, and with a file and one output more (a stream by UDP,
 and NDI where its extra is installed; a process each receives them). The first output also pays for the composition of
@@ -32,11 +32,12 @@ SETTLE = 3.0
 STREAM = "udp://127.0.0.1:9631"
 
 
-def engine_fps(to: list[str], receivers: list[list[str]], size: str, seconds: float) -> float:
+def engine_fps(to: list[str], receivers: list[list[str]], size: str, seconds: float, threads: int) -> float:
     """Engine frames per second of a show with these outputs. receivers: commands of the other ends."""
     values: dict[str, Any] = {
         "window.headless": True, "record.resolution": size, "sound.audio": str(DEMO), "sound.mute": True,
         "sound.loop": True, "osc.port": 0, "web.off": True, "parameters.prompt": "an inferno", "output.to": to,
+        "engine.threads": threads,
     }  # fmt: skip
     running: list[subprocess.Popen[bytes]] = []
     with LiveSession(load_settings(values, here=Path("/nowhere"))) as session:
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the engine; 0 = one for each core")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config = '{"ndi": {"networks": {"ips": "127.0.0.1", "discovery": ""}}}'
@@ -78,10 +80,11 @@ def main() -> None:
         found: dict[str, list[float]] = {name: [] for name in kinds}
         for _ in range(given.rounds):
             for name, (to, receivers) in kinds.items():
-                found[name].append(engine_fps(to, receivers, given.size, given.seconds))
+                found[name].append(engine_fps(to, receivers, given.size, given.seconds, given.threads))
     fps = {name: round(statistics.median(each), 1) for name, each in found.items()}
     ratios = {name: round(fps[name] / fps["none" if name == "file" else "file"], 2) for name in fps if name != "none"}
-    print(json.dumps({"processor": processor(), "size": given.size, "fps": fps, "ratio": ratios}))
+    how = {"processor": processor(), "size": given.size, "threads": given.threads}
+    print(json.dumps({**how, "fps": fps, "ratio": ratios}))
     os._exit(0)
 
 
