@@ -122,17 +122,20 @@ def test_without_an_output_it_plays_unheard_and_says_so(
     if cause == "no PortAudio":
         monkeypatch.setitem(sys.modules, "sounddevice", None)  # importing it raises ImportError
     else:
+        sd = pytest.importorskip("sounddevice")
 
-        def refuse(*args: object) -> None:
-            raise AudioError("no sound output (Error querying device -1)")
+        def refuse(*args: object, **more: object) -> None:
+            raise sd.PortAudioError("Error querying device -1")
 
-        monkeypatch.setattr(file_source, "Playback", refuse)
+        monkeypatch.setattr(sd, "OutputStream", refuse)
+        monkeypatch.setattr(sd, "query_devices", lambda: [{"max_output_channels": 0}])
     with FileSource(ramp) as sound:
         sound.pull(0.0)
         chunks, now = pull_for(sound, 0.0, 1.0)
         assert sum(len(chunk.mono) for chunk in chunks) == pytest.approx(RATE, abs=2)
         message = sound.status(now).message
         assert '"ramp.wav" plays unheard' in message and "\n" not in message
+        assert (cause == "no PortAudio") or message.endswith("unheard: this machine has no sound output")
 
 
 class FakeOutput:

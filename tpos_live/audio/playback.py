@@ -46,6 +46,8 @@ class Playback:
                 )
                 self._stream.start()
         except (sd.PortAudioError, ValueError, OSError) as error:
+            if not any(found["max_output_channels"] > 0 for found in sd.query_devices()):
+                raise AudioError("this machine has no sound output") from error
             raise AudioError(f"no sound output ({first_line(error, 200)})") from error
         self.latency = float(self._stream.latency)
 

@@ -183,7 +183,8 @@ class Recordings:
         elif recorder.seconds:
             rate = (recorder.seconds * self._fps - recorder.repeated) / recorder.seconds
             lost = f", {recorder.sound_lost / RATE:.1f} s of sound lost" if recorder.sound_lost else ""
-            log.log(NOTICE, f"recorded {recorder.path}, {hms(recorder.seconds)}, {rate:.1f} frames per second{lost}")
+            new = f"{rate:.1f} of {self._fps} frames per second are new images"
+            log.log(NOTICE, f"recorded {recorder.path}, {hms(recorder.seconds)}, {new}{lost}")
         elif not quiet:
             self._fail(f"recording lost: no frame with audio came, so there is no {recorder.path}")
 
