@@ -3,8 +3,9 @@
     python benchmarks/soak.py --fake --hours 6 --csv soak.csv
 
 Random looks, prompts, sources, floods of OSC, lost inputs, recordings and sizes of the window come every few seconds,
-in an order that `--seed` repeats (`--quiet`: none of them, one recording). A line of CSV every ten seconds has memory,
-threads, handles, rates, latency, losses and what the picture looks like. At the end every recording is read back, and
+in an order that `--seed` repeats (`--quiet`: none, one recording; `--only fullscreen --every 1`: one kind, whose growth
+then shows in minutes). A line of CSV every ten seconds has memory (`soak_memory.py`), rates, latency, losses and what
+the picture looks like. At the end every recording is read back, and
 a line of JSON says of each promise whether it was kept; the exit status is 1 if one was not. Needs a display and an
 input; with `--fake` it starts Xvfb and a PulseAudio null sink of its own (the tests' fakes).
 """
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
+from soak_memory import memory
 
 from tpos_live.core.settings import Settings
 from tpos_live.runtime.demo import PROMPTS
@@ -55,6 +56,8 @@ def main() -> None:
     parser.add_argument("--size", default="256")
     parser.add_argument("--window", default="1280x720")
     parser.add_argument("--fake", action="store_true", help="start a display and a microphone from nothing")
+    parser.add_argument("--only", help="kinds of actions, by commas: which of them takes memory?")
+    parser.add_argument("--every", type=float, default=ACTION, help="seconds between two actions")
     parser.add_argument("--quiet", action="store_true", help="no actions: one recording from start to end")
     parser.add_argument("--seed", type=int, default=25)
     parser.add_argument("--csv", type=Path, help="file for the samples")
@@ -107,8 +110,9 @@ def settings_of(options: argparse.Namespace, folder: Path) -> Settings:
 class Actions:
     """What happens to the show, every ACTION seconds, by a generator of its own."""
 
-    def __init__(self, session: LiveSession, mic: Any, seed: int) -> None:
-        """mic: the fake one, None = the input is left alone."""
+    def __init__(self, session: LiveSession, mic: Any, seed: int, only: str | None) -> None:
+        """mic: the fake one, None = the input is left alone. only: names of actions, by commas; None = all."""
+        self._only = only.split(",") if only else []
         self._session, self._mic, self._chance = session, mic, random.Random(seed)
         self.counts: dict[str, int] = {}
         self._stored = 0
@@ -117,8 +121,8 @@ class Actions:
     def act(self) -> None:
         actions = [self._prompt, self._look, self._flood, self._record, self._resize, self._fullscreen, self._seed]
         actions += [self._words, self._source]
-        action = self._chance.choice([*actions, self._input] if self._mic else actions)
-        name = action.__name__.strip("_")
+        named = {each.__name__.strip("_"): each for each in ([*actions, self._input] if self._mic else actions)}
+        name, action = self._chance.choice([pair for pair in named.items() if pair[0] in (self._only or named)])
         self.counts[name] = self.counts.get(name, 0) + 1
         action()
 
@@ -172,14 +176,14 @@ class Sampler:
     """Reads what must stay as it is."""
 
     def __init__(self, session: LiveSession) -> None:
-        self._session, self._process = session, psutil.Process()
+        self._session = session
         self._begin = self._since = time.perf_counter()
         self._drawn = self._shown = 0
         self._before: np.ndarray | None = None
         self.rows: list[dict[str, float]] = []
 
     def sample(self) -> dict[str, float]:
-        session, process, now = self._session, self._process, time.perf_counter()
+        session, now = self._session, time.perf_counter()
         drawn, shown = session.renderer.drawn if session.renderer else 0, session.display.meter.count
         took, status = now - self._since, session.status_registry.status()
         newest = session.display.interpolator.newest
@@ -187,9 +191,7 @@ class Sampler:
         before = self._before if self._before is not None and self._before.shape == pixels.shape else pixels + 255
         row = {
             "seconds": now - self._begin,
-            "rss_mb": process.memory_info().rss / 2**20,
-            "threads": process.num_threads(),
-            "handles": process.num_fds() if hasattr(process, "num_fds") else process.num_handles(),
+            **memory(),
             "engine_fps": (drawn - self._drawn) / took,
             "shown_fps": (shown - self._shown) / took,
             "latency_ms": status.latency_ms,
@@ -212,17 +214,17 @@ def soak(options: argparse.Namespace, folder: Path, mic: Any) -> bool:
     out = (options.csv or folder / "soak.csv").open("w", newline="")
     with out, terminal_messages(), LiveSession(settings_of(options, folder)) as session:
         run_until_fastest_backend(session)
-        sampler, actions = Sampler(session), Actions(session, mic, options.seed)
+        sampler, actions = Sampler(session), Actions(session, mic, options.seed, options.only)
         writer: csv.DictWriter[str] | None = None
         now = time.perf_counter()
-        end, sample_at, act_at = now + seconds_of(options), now + SAMPLE, now + ACTION
+        end, sample_at, act_at = now + seconds_of(options), now + SAMPLE, now + options.every
         while now < end:
             until = min(end, sample_at, act_at if not options.quiet else end)
             session.display.run(lambda until=until: time.perf_counter() >= until)  # type: ignore[misc]
             now = time.perf_counter()
             if now >= act_at and not options.quiet:
                 actions.act()
-                act_at += ACTION
+                act_at += options.every
             if now >= sample_at:
                 row = sampler.sample()
                 writer = writer or csv.DictWriter(out, list(row))
