@@ -43,3 +43,33 @@ def test_threads_that_come_and_go_do_not_each_keep_memory() -> None:
     alone, shared = grown("alone"), grown("shared")
     assert alone > 60, "the control: each arena keeps what its threads needed"
     assert shared < 0.5 * alone, (alone, shared)
+
+
+_ENDED = """
+import random, sys, time
+from pathlib import Path
+from tpos_live.core.heap import give_back_later, keep_pages, share_arenas
+share_arenas()
+keep_pages()
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+chance = random.Random(1)
+blocks = [b"x" * chance.randrange(20_000, 200_000) for _ in range(1000)]
+blocks = blocks[::4]
+full = resident()
+if sys.argv[1] == "ended":
+    give_back_later(0.0)
+end = time.monotonic() + 5
+while resident() > full - 40 and time.monotonic() < end and sys.argv[1] == "ended":
+    time.sleep(0.01)
+print(full - resident())
+"""
+
+
+def test_memory_between_what_is_used_is_given_back() -> None:
+    def given_back(how: str) -> float:
+        done = subprocess.run([sys.executable, "-c", _ENDED, how], capture_output=True, text=True, timeout=60)
+        return float(done.stdout)
+
+    assert given_back("ended") > 40
+    assert given_back("goes on") < 5, "the control"

@@ -7,11 +7,14 @@ were free and not usable after four minutes of quick actions, 60 MB with ARENAS.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
+import threading
 
 ARENAS = 2
 """With two the frame rates of eager and OpenVINO were the same as with sixteen."""
+SOON = 2.0
 _TRIM, _TOP_PAD, _MMAP, _ARENA_MAX = -1, -2, -3, -8
 
 
@@ -26,6 +29,22 @@ def keep_pages() -> None:
     A quarter of eager's time on a CPU (measured); a few tens of megabytes.
     """
     _set((_MMAP, 32 << 20), (_TRIM, 512 << 20), (_TOP_PAD, 64 << 20))
+
+
+def give_back_later(seconds: float = SOON) -> None:
+    """Give what is free between what is used back to the system, on a thread of its own: after a recording or a source
+    has ended, whose memory is freed a little later. Any thread.
+
+    190 MB took 21 ms, in which other threads allocated as fast as before (measured)."""
+    timer = threading.Timer(seconds, _give_back)
+    timer.name, timer.daemon = "give back", True
+    timer.start()
+
+
+def _give_back() -> None:
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(AttributeError, OSError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _set(*options: tuple[int, int]) -> None:

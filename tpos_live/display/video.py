@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from tpos_live.core.heap import give_back_later
 from tpos_live.display.av_writer import AvWriter
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.output_file import OutputFile, check_folder
@@ -88,6 +89,7 @@ class VideoWriter(AvWriter):
             self._container = None
             assert self._file is not None
             self._file.close()
+            give_back_later()
         if kind is not None:
             if not self.frames_written or (self.bytes < LEAST and not self._has_picture()):
                 with contextlib.suppress(OSError):  # the disk may be gone, and its own error is told

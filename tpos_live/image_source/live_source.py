@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tpos_live.conditioning.conditioning import ShownText
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.heap import give_back_later
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import Snapshot
@@ -152,3 +153,4 @@ class LiveSource(OwnThread):
                 old.reader.close()
             except Exception as error:  # the next source must come all the same
                 log.warning(f"source {old.reader.name}: cannot be closed ({first_line(error)})")
+            give_back_later()
