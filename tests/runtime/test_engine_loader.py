@@ -131,6 +131,19 @@ def test_a_render_does_not_go_on_with_another_engine(turbo_folder: Path, tmp_pat
         pass
 
 
+def test_texts_that_cannot_be_read_end_a_render_in_one_line(
+    turbo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("mat1 and mat2 cannot be multiplied\nand a long story")
+
+    monkeypatch.setattr("tpos_live.diffusion.model.text_encoders.Texts.states", fail)
+    quick = Pipeline(settings_of(turbo_folder), live=False, encoder=RuleBasedEncoder())
+    with pytest.raises(EngineError, match=r"mat1 .*; fetch or install") as found, quick as pipeline:
+        pipeline.draw(FrameParams(), None, ParameterStore({"prompt": "sea"}).snapshot(), now=0.0)
+    assert "\n" not in str(found.value) and str(turbo_folder) in str(found.value)
+
+
 def test_leaving_does_not_wait_for_an_engine_that_is_loading(
     turbo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Self
 
 import torch
 
+from tpos_live.core.errors import first_line
 from tpos_live.core.torch_threads import use_threads
 
 Encode = Callable[[str], torch.Tensor]
@@ -86,7 +87,7 @@ class TextCache:
             if states.is_cuda:  # frames are rendered on another stream, which does not wait for this one
                 torch.cuda.current_stream(states.device).synchronize()
         except Exception as error:  # a text must never stop the session
-            self.error = f"cannot encode the prompt {text[:40]!r}: {error}"
+            self.error = f"cannot encode the prompt {text[:40]!r}: {first_line(error)}"
             states = None
         with self._change:
             if states is None:

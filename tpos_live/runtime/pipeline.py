@@ -112,14 +112,15 @@ class Pipeline:
             self.message = "\n".join(filter(None, (reason, self._why)))
             self._build(path, parse_size(chosen.size), chosen.accelerator)
         except Exception as error:
+            why = f"{path}: cannot draw ({first_line(error)}); fetch or install the engine again"
             if classify_failure(error) is FailureKind.MEMORY:
                 self.refused = f"{path.name} does not fit into the card's memory"
             elif self._live and chosen.name and path.exists():
-                known = isinstance(error, EngineError)
-                why = f"{path}: cannot draw ({first_line(error)}); fetch or install the engine again"
-                self.refused = first_line(error, 400) if known else why
-            else:
+                self.refused = first_line(error, 400) if isinstance(error, EngineError) else why
+            elif type(error).__module__.startswith("tpos_live."):
                 raise
+            else:
+                raise CannotDrawError(why) from error
             self._build_built_in(self.refused)
         return self
 
@@ -274,8 +275,11 @@ class Pipeline:
     def draw(
         self, params: FrameParams, embedding: AudioEmbedding | None, snapshot: Snapshot, now: float
     ) -> Frame | None:
-        """The frame of one moment; None only before the first prompt is encoded. now: session seconds."""
+        """The frame of one moment; live, None before the first prompt is encoded. now: session seconds. Raises
+        EngineError for an engine that cannot draw."""
         built = self.builder.build(now, snapshot, params, embedding)
+        if built is None and not self._live:
+            raise EngineError(f"{self._path}: {self.problem}; fetch or install the engine again")
         if built is None:
             return None
         image = self.source.image(params, snapshot, self.generator.size, built.texts)
