@@ -238,16 +238,13 @@ class TposEncoder:
         self._centre, self._heard = self._weights.get("centre"), self._weights.get("heard")
         called = [n for n, phrase in enumerate(phrases) if n >= scenes or phrase in names]
         self.labels = tuple(phrases[n] for n in called)
-        self._label_scorer = self.csls_scorer(self.vectors[called])
+        self.label_scores = self.csls_scorer(self.vectors[called])
+        """Of an embedding's vector: score of each of `labels`."""
         self.reset()
 
     def csls_scorer(self, places: np.ndarray, csls_weight: float = CSLS_WEIGHT) -> CslsScorer:
         """Scorer of embeddings against texts with sentence vectors `places` [n, dim]. csls_weight: see `CslsScorer`."""
         return CslsScorer(places, self._centre, self._heard, csls_weight)
-
-    def label_scores(self, vector: np.ndarray) -> np.ndarray:
-        """Score of each of `labels`."""
-        return self._label_scorer(vector)
 
     def reset(self) -> None:
         """Return to the initial state."""

@@ -59,11 +59,11 @@ class Engine:
 
     @property
     def unet(self) -> Any:
-        return self.networks.unet
+        return self.networks.load()["unet"]
 
     @property
     def vae(self) -> Any:
-        return self.networks.vae
+        return self.networks.load()["vae"]
 
     @property
     def text_encoder(self) -> Any:

@@ -105,14 +105,6 @@ class Networks:
         """Whether the decoder gives infinities in half precision: Stable Diffusion XL's own does, tiny ones do not."""
         return bool(self.pooled and self.configs["vae"].get("force_upcast"))
 
-    @property
-    def unet(self) -> Any:
-        return self.load()["unet"]
-
-    @property
-    def vae(self) -> Any:
-        return self.load()["vae"]
-
     def load(self, text_encoders: Mapping[str, torch.nn.Module] | None = None) -> Mapping[str, Any]:
         """The modules by name. text_encoders: by name too, get their share of the LoRAs, also of the live ones, and for
         good: texts are encoded once and kept."""

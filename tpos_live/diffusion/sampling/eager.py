@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -78,9 +79,7 @@ class EagerSampler(Sampler):
         if composition.regions > 1 or composition.sounds:
             self.batch_reason = self.backend.prepare_batch_size(composition.batch_size, self._wait)
 
-        def predict(n: int, x: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-            return self._predict(n, x, timestep, inputs, composition)
-
+        predict = partial(self._predict, inputs, composition)
         self._latent = self._loop.run(inputs.plan, predict, inputs.noise, inputs.last, inputs.fresh)
         return Sample(self._latent, inputs.params)
 
@@ -89,7 +88,7 @@ class EagerSampler(Sampler):
         self.backend.decode(self._latent, out)
 
     def _predict(
-        self, n: int, x: torch.Tensor, timestep: torch.Tensor, inputs: SamplerInputs, composition: Composition
+        self, inputs: SamplerInputs, composition: Composition, n: int, x: torch.Tensor, timestep: torch.Tensor
     ) -> torch.Tensor:
         if composition.regions > 1 or composition.sounds_at(n):
             predictions = self._predict_rows(composition.batch_size, x, timestep, not self.batch_reason)
