@@ -16,7 +16,7 @@ import queue
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,19 @@ def role(k: int, rank: int, workers: int, segment: int = SEGMENT, run_up: int = 
     return "up" if owner(ahead, workers, segment) == rank and ahead - k <= run_up else "skip"
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What all workers are given; see `render_with_workers`. values: of the parameters."""
+
+    settings: Settings
+    values: dict[str, Any]
+    sound: np.ndarray | AudioClip
+    fps: int
+    workers: int
+    analyze: AnalyzeFrames
+    segment: int
+
+
 def render_with_workers(
     settings: Settings,
     snapshot: Snapshot,
@@ -76,33 +89,25 @@ def render_with_workers(
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": share})})
     values = {**settings.start_values(), "out.inbetween": False}
     pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed here
-    with _crew(settings, values, sound, fps, workers, analyze, segment) as take:
+    with _crew(_Job(settings, values, sound, fps, workers, analyze, segment)) as take:
         for k, params in enumerate(analyze(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps)):
             yield params, replace(take(owner(k, workers, segment)), index=k)
 
 
 @contextmanager
-def _crew(
-    settings: Settings,
-    values: dict[str, Any],
-    sound: np.ndarray | AudioClip,
-    fps: int,
-    workers: int,
-    analyze: AnalyzeFrames,
-    segment: int,
-) -> Iterator[Callable[[int], Frame]]:
+def _crew(job: _Job) -> Iterator[Callable[[int], Frame]]:
     """Start the workers; yields a function that waits for the next frame of one of them."""
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    frames = [context.Queue(maxsize=segment) for _ in range(workers)]
+    frames = [context.Queue(maxsize=job.segment) for _ in range(job.workers)]
     crew = [
         context.Process(
             target=_work,
-            args=(rank, workers, settings, values, sound, fps, analyze, segment, frames[rank], ready, os.getpid()),
+            args=(job, rank, frames[rank], ready, os.getpid()),
             name=f"worker-{rank}",
             daemon=True,
         )
-        for rank in range(workers)
+        for rank in range(job.workers)
     ]
 
     def take(rank: int) -> Frame:
@@ -131,34 +136,23 @@ def _crew(
             process.join(5.0)
 
 
-def _work(
-    rank: int,
-    workers: int,
-    settings: Settings,
-    values: dict[str, Any],
-    sound: np.ndarray | AudioClip,
-    fps: int,
-    analyze: AnalyzeFrames,
-    segment: int,
-    out: Any,
-    ready: Any,
-    parent: int,
-) -> None:
+def _work(job: _Job, rank: int, out: Any, ready: Any, parent: int) -> None:
     """A worker: puts its frames, or one line with the reason of a failure, into `out`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the calling process, which ends the workers
     end_with_parent(parent)
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(rank % torch.cuda.device_count())
+        settings = job.settings
         with Pipeline(settings, live=False, output=parse_size(settings.record.resolution)) as pipeline:
             _prepare(pipeline, first=rank == 0, ready=ready)
-            snapshot = ParameterStore(values).snapshot()
+            snapshot = ParameterStore(job.values).snapshot()
             audio_processor = AudioProcessor(pipeline.encoder, offered=pipeline.offered)
-            drives = analyze(pipeline, audio_processor, snapshot, sound, fps)
+            drives = job.analyze(pipeline, audio_processor, snapshot, job.sound, job.fps)
             for k, params in enumerate(drives):
                 built = pipeline.builder.build(params.time, snapshot, params, audio_processor.embedding.latest())
                 assert built is not None  # not live: it waits for the prompt
-                doing = role(k, rank, workers, segment)
+                doing = role(k, rank, job.workers, job.segment)
                 if doing == "skip" or (
                     doing == "up" and not _leaves(params, settings, pipeline.builder.mode(snapshot))
                 ):
