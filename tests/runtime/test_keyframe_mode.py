@@ -14,6 +14,7 @@ import pytest
 from fakes.render_show import Show
 from fakes.waiting import wait_until
 
+from tpos_live.core.errors import CannotDrawError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
@@ -70,6 +71,24 @@ def test_a_slow_engine_shows_many_frames(flow: Engine, messages: list[str]) -> N
         assert len(set(shown[-10:])) >= 8
         assert "a second" in run.mode.line and "from the prompt" in run.mode.line
     assert messages == [] and not run.mode._thread.is_alive()
+
+
+def test_a_decoder_that_never_works_is_told_to_the_failover(
+    flow: Engine, messages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tpos_live.runtime.keyframe_mode._RETRY", 0.01)
+    run = KeyframeShow(flow, **{"engine.keyframes": 4.0})
+    told: list[Exception] = []
+
+    def fail(*_: Any) -> None:
+        raise NotImplementedError("only 3D, 4D and 5D\nand a long story")
+
+    run.generator.backend.decode = fail  # type: ignore[method-assign]
+    run.show.thread._fail_over = lambda error, failures: told.append(error)  # type: ignore[func-returns-value]
+    with run.running():
+        assert wait_until(lambda: bool(told))
+    assert isinstance(told[0], CannotDrawError) and "only 3D" in str(told[0]) and "\n" not in str(told[0])
+    assert any("the decoder failed" in line for line in messages)
 
 
 def test_the_latency_is_from_the_prompt_to_its_first_keyframe(flow: Engine) -> None:

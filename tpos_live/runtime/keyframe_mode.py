@@ -23,8 +23,10 @@ from tpos_live.core.shown import shown_text
 from tpos_live.core.torch_threads import use_threads
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.keyframes.keyframe import Keyframe, KeyframeGenerator
+from tpos_live.diffusion.sampling.first_frame import cannot_draw
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.engine_watch import CallMeter
+from tpos_live.runtime.failover import PATIENCE
 from tpos_live.runtime.inbetween_stream import InbetweenStream
 from tpos_live.runtime.keyframe_pace import Beat, KeyframePace
 
@@ -64,6 +66,8 @@ class KeyframeMode(OwnThread):
         self._decoding = threading.Lock()
         self._wanted, self._wanted_at, self._prompt = "", clock(), ""
         self._refused = False
+        self._cannot: Exception | None = None
+        """Why the decoder failed before there was any frame, for the render thread."""
         self.calls = CallMeter(clock)
         """Of the decoder's thread."""
         self.drawn = 0
@@ -94,11 +98,15 @@ class KeyframeMode(OwnThread):
         return self._pace.wait(now, float(self._store.snapshot()["engine.keyframes"]), self._beat())
 
     def draw(self, generator: FrameGenerator, request: FrameRequest, meanwhile: Callable[[], object] | None) -> None:
-        """Draw a keyframe, or in the mode "frames" a whole frame. Raises what the generator raises."""
+        """Draw a keyframe, or in the mode "frames" a whole frame. Raises what the generator raises, and
+        CannotDrawError where no keyframe was ever decoded."""
         if request.snapshot["engine.mode"] != KEYFRAMES or self._refuses(generator):
             with self._decoding:
                 self._put(generator.generate(request, meanwhile=meanwhile))
             return
+        if (failure := self._cannot) is not None:
+            self._cannot = None
+            raise cannot_draw(generator.engine, failure) from failure
         began = self._clock()
         keyframe = self._generator.draw(generator, request)
         ended = self._clock()
@@ -122,7 +130,7 @@ class KeyframeMode(OwnThread):
 
     def _run(self) -> None:
         use_threads(1)
-        error = ""
+        error, failures = "", 0
         with InbetweenStream(self._frame_params, self._decoding, self._most_fps, self._clock, self.calls) as stream:
             while not self._stop.is_set():
                 self._note_prompt()
@@ -143,6 +151,10 @@ class KeyframeMode(OwnThread):
                     if line != error:
                         log.warning(line)
                     error = line
+                    failures += 1
+                    if not self.drawn and failures == PATIENCE:
+                        self._cannot, failures = failure, 0
+                        stream.reset()
                     self._stop.wait(_RETRY)
 
     def _note_prompt(self) -> None:

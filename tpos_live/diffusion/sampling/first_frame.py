@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from tpos_live.core.errors import CannotDrawError, EngineError, first_line
+from tpos_live.diffusion.model.engine import Engine
 
 Draw = TypeVar("Draw", bound=Callable[..., Any])
 
@@ -27,7 +28,12 @@ def first_frame_told(draw: Draw) -> Draw:
         except Exception as error:
             if generator.index:
                 raise
-            why = f"{generator.engine.folder}: cannot draw ({type(error).__name__}: {first_line(error)})"
-            raise CannotDrawError(f"{why}; fetch or install the engine again, or use --engine ember") from error
+            raise cannot_draw(generator.engine, error) from error
 
     return told  # type: ignore[return-value]
+
+
+def cannot_draw(engine: Engine, error: Exception) -> CannotDrawError:
+    """What to raise from an error of the first frame."""
+    why = f"{engine.folder}: cannot draw ({type(error).__name__}: {first_line(error)})"
+    return CannotDrawError(f"{why}; fetch or install the engine again, or use --engine ember")
