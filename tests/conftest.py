@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from fakes.messages import heard_messages
 from fakes.one_thread import one_thread as one_thread
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Some hundred processes are started here: without bytecode each would compile the tests and the whole program anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # librosa's compiled functions: two test processes that write one cache at the same time damage it, and Python crashes.
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="tpos-live-numba-")
 STATES = Path(tempfile.mkdtemp(prefix="tpos-live-state-"))
