@@ -119,7 +119,7 @@ def test_what_is_told_fits_what_is_heard() -> None:
     assert abs(np.corrcoef(np.concatenate(heard), np.concatenate(labels))[0, 1]) > 0.5
 
 
-def test_ears_are_taught_and_given(
+def test_a_backbone_is_taught_and_given(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     monkeypatch.setattr(yamnet_teacher, "Yamnet", Loudness)
