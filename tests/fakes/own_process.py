@@ -39,9 +39,12 @@ def run(item: pytest.Function) -> bool:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", item.nodeid]
+    plugins = ["-p", "no:cacheprovider", "-p", "pytest_timeout"]
+    command = [sys.executable, "-m", "pytest", "-q", "-s", *plugins, item.nodeid]
+    # Other plugins that happen to be installed would take seconds of each test.
+    environment = os.environ | {FLAG: "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
-        command, cwd=item.config.rootpath, env=os.environ | {FLAG: "1"}, capture_output=True, text=True, timeout=170
+        command, cwd=item.config.rootpath, env=environment, capture_output=True, text=True, timeout=170
     )
     if done.returncode == SKIPPED:
         pytest.skip(done.stdout.strip().splitlines()[-1])
