@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark the fast tests; those that start servers, windows and shows come last, or first in several processes."""
     fast.mark(items)
     if workers.in_worker(config):
-        workers.sort(items, fast.HEAVY)
+        workers.sort(items, config.workerinput["workercount"])
     else:
         items.sort(key=lambda item: sum(item.get_closest_marker(mark) is not None for mark in fast.HEAVY))
 
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     os.environ["TPOS_LIVE_STATE"] = str(STATES / hashlib.sha256(item.nodeid.encode()).hexdigest()[:20])
     if workers.in_worker(item.config):
-        workers.give_way(item, fast.HEAVY)
+        workers.give_way(item)
 
 
 @pytest.hookimpl(tryfirst=True)

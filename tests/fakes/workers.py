@@ -1,20 +1,19 @@
 """The suite shared out between three processes (pytest-xdist).
 
-Displays, sound servers and whole shows take real time and wait for most of it. They come first, on the process that
-gets the first third of the list; the other two compute meanwhile, with a lower priority, and at the end take what is
-left of the first third from its tail. So no two of those tests run at once, unless nothing else is left; and two cores
-have work while one of them waits.
+Displays, sound servers and whole shows take real time and wait for most of it: the first process begins with them, one
+after another, so no two of them run at once. The other two begin with the slow tests, in turns, at a lower priority; so
+two cores have work while one waits, and no long test is left for the end. What takes little time fills up the three
+shares, and a process that has done its own takes from the tail of another.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 import pytest
 
 REAL_TIME = ("display", "audio", "own_process", "real_time")
-"""Markers of tests that watch a clock while they wait; the other heavy ones come after them."""
+"""Markers of tests that watch a clock while they wait."""
 _WORKER = "PYTEST_XDIST_WORKER"
 PROCESSES = 3
 NICE = 10
@@ -38,19 +37,31 @@ def in_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def sort(items: list[pytest.Item], heavy: Sequence[str]) -> None:
-    """Put those that take real time first, then the other heavy ones. In the order of their files else."""
-    items.sort(key=lambda item: 0 if _has(item, REAL_TIME) else 1 if _has(item, heavy) else 2)
+def sort(items: list[pytest.Item], processes: int) -> None:
+    """Order a worker's list so that each of `processes` equal parts of it, which is what "worksteal" hands out, begins
+    with the long tests of that process. The files keep their order else."""
+    waiting = [item for item in items if _waits(item)]
+    slow = [item for item in items if not _waits(item) and item.get_closest_marker("slow")]
+    short = [item for item in items if not _waits(item) and not item.get_closest_marker("slow")]
+    others = max(processes - 1, 1)
+    shares = [waiting, *(slow[n::others] for n in range(others))]
+    part = len(items) // len(shares)
+    items.clear()
+    for share in shares:
+        room = max(part - len(share), 0)
+        items += share + short[:room]
+        del short[:room]
+    items += short
 
 
-def give_way(item: pytest.Item, heavy: Sequence[str]) -> None:
+def give_way(item: pytest.Item) -> None:
     """Lower this process's priority, once, when it comes to tests that do not depend on time."""
-    if hasattr(os, "nice") and not _has(item, (*REAL_TIME, *heavy)) and os.nice(0) < NICE:
+    if hasattr(os, "nice") and not _waits(item) and os.nice(0) < NICE:
         os.nice(NICE - os.nice(0))
 
 
-def _has(item: pytest.Item, markers: Sequence[str]) -> bool:
-    return any(item.get_closest_marker(marker) for marker in markers)
+def _waits(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(marker) for marker in REAL_TIME)
 
 
 def _cores() -> int:
