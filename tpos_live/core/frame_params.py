@@ -14,7 +14,7 @@ class FrameParams:
     on the moment and not on the frame rate.
 
     time: seconds of audio processed. heard_at: perf_counter at which its newest sample arrived. noise_position:
-    distance along the noise trajectory, with the swing of strokes. speed: its derivative without that. pan_x, pan_y:
+    distance along the noise trajectory (about 1 per second in normal motion). speed: its derivative. pan_x, pan_y:
     drift of the noise field so far, in frame widths and heights (not wrapped). zoom_steady: steady zoom so far,
     octaves. zoom, rotate: relative size (0 = none) and degrees, for post-processing. bloom, exposure (stops),
     saturation, level: post-processing. intensity, strength, guidance, audio_guidance: engine. cut_index: counts

@@ -71,7 +71,6 @@ TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
         "zoom": (-0.5, 0.5, "", "size of the image, 0.025 = 2.5 % larger"),
         "rotate": (-45.0, 45.0, "degrees", "rotation of the image"),
         "speed": (-4.0, 4.0, "x", "speed along the noise trajectory"),
-        "swing": (-1.0, 1.0, "", "how far the noise swings out along its trajectory; it comes back"),
         "bloom": (-1.0, 1.0, "", "glow of bright parts"),
         "light": (-2.0, 2.0, "stops", "exposure"),
         "saturation": (-1.0, 1.0, "", "saturation of the colours"),
@@ -85,11 +84,10 @@ TARGETS: Mapping[str, tuple[float, float, str, str]] = MappingProxyType(
 MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
     {
         ("kick", "zoom"): MapDefault(0.065, 1.0, 0.0, 0.16),
-        ("kick", "light"): MapDefault(0.085, 1.0, 0.0, 0.16),
+        ("kick", "light"): MapDefault(0.11, 1.0, 0.0, 0.16),
         ("kick", "bloom"): MapDefault(0.04, 2.0, 0.0, 0.16),
-        ("kick", "swing"): MapDefault(0.05, 1.0, 0.0, 0.12),
-        ("onset", "swing"): MapDefault(0.05, 1.0, 0.0, 0.1),
-        ("bass", "speed"): MapDefault(0.05, 1.5, 0.03, 0.25),
+        ("onset", "speed"): MapDefault(2.0, 1.0, 0.0, 0.04),
+        ("bass", "speed"): MapDefault(0.1, 1.5, 0.03, 0.25),
         ("snare", "rotate"): MapDefault(0.8, 2.0, 0.0, 0.22),
         ("snare", "light"): MapDefault(0.04, 2.0, 0.0, 0.12),
         ("hats", "bloom"): MapDefault(0.2, 1.0, 0.0, 0.08),
@@ -109,10 +107,9 @@ MAP_DEFAULTS: Mapping[tuple[str, str], MapDefault] = MappingProxyType(
 
 Three pairs are more than a sum (`modulation/integrator.py`): drop and silence multiply the speed by 1 + their
 part, and the release of drop.speed is for 120 BPM (three time constants are 4 bars); a build-up moves the speed
-in pulses of 1, 1/2, 1/4 beat. Every stroke swings the noise out by its strength, which is what lets a picture be told
-from that of another sound (`tpos-live evaluate sync`): the level of the bass hardly does, as it lasts between the hits,
-and equal pushes do not tell one bar from the next. It comes back, because a walk that strokes drive on is so fast that
-it hides the kicks, and an image a second later is another one (docs/accuracy.md).
+in pulses of 1, 1/2, 1/4 beat. Every stroke pushes the walk by its strength, which is what lets a picture be told from
+that of another sound (`tpos-live evaluate sync`): the level of the bass hardly does, for it lasts between the hits, and
+equal pushes do not tell one bar from the next.
 """
 
 PUNCH: Mapping[tuple[str, str], float] = MappingProxyType(
@@ -120,7 +117,6 @@ PUNCH: Mapping[tuple[str, str], float] = MappingProxyType(
         ("kick", "zoom"): 0.025 / 0.065,
         ("kick", "light"): 0.0,
         ("kick", "bloom"): 0.0,
-        ("kick", "swing"): 0.0,
         ("snare", "rotate"): 0.6 / 0.8,
         ("snare", "light"): 0.0,
         ("hats", "bloom"): 0.15 / 0.2,

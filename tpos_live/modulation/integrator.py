@@ -1,7 +1,7 @@
 """The modulation integrator: audio features to FrameParams, one record per 10 ms of audio.
 
-Audio changes velocities: the noise position speeds up and slows down. Strokes swing it out in addition, and it comes
-back. All motion is integrated here on the audio's clock, so a frame at a given moment is the same at every frame rate.
+Audio changes velocities, never positions: the noise position speeds up and slows down but never jumps. All motion is
+integrated here on the audio's clock, so a frame at a given moment is the same at every frame rate.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ BEAT_LIGHT = math.log2(1.1)
 """Largest exposure change by beats, in stops: 10 % of luminance."""
 LOOK_BEATS = 16.0
 """Shortest distance between two cuts, in beats."""
-MOST_SWING = 0.5
-"""Largest swing of the noise: images one unit apart are different ones."""
 SOUND_ATTACK, SOUND_RELEASE = 0.3, 1.0
 """Seconds in which the audio's weight follows the noise gate."""
 
@@ -49,7 +47,6 @@ class ModulationIntegrator:
     zoom_steady: float = 0.0
     source_time: float = 0.0
     source_rounds: float = 0.0
-    swing: float = 0.0
     cut_index: int = 0
     beat_trust: float = 0.0
     turn: float = 1.0
@@ -83,13 +80,12 @@ class ModulationIntegrator:
         self.pan_y += (now["motion.pan_y"] + direction.drift_y) * speed * dt
         self.zoom_steady += now["motion.zoom"] * speed * dt
         if not snapshot["pause"]:
-            self.swing = now["seed.walk"] * _clip(sums["swing"], -MOST_SWING, MOST_SWING)
             self._play_source(float(now["source.speed"]), float(snapshot["source.beats"]), features.tempo, dt)
         self.sounding = follow(self.sounding, 1.0 - features.silence, SOUND_ATTACK, SOUND_RELEASE, dt)
         return FrameParams(
             time=features.time,
             heard_at=heard_at,
-            noise_position=self.noise_position + self.swing,
+            noise_position=self.noise_position,
             speed=speed,
             pan_x=self.pan_x,
             pan_y=self.pan_y,

@@ -2,7 +2,7 @@
 
 Between two keyframes a latent goes straight, where frames of their own would take many turns: a third of their motion
 is left. The deformation gives the rest, without the UNet, and with the modulation's own speed: what stands still sways,
-and a kick swings it. It is a sum of a few waves, so it has no end. It acts on pixels: a place of a latent holds up
+and a kick pushes it on. It is a sum of a few waves, so it has no end. It acts on pixels: a place of a latent holds up
 to 16x16 of them, and would show as a square.
 """
 
