@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from tpos_live.core.paths import shipped
 from tpos_live.core.settings import Settings
+from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.model.metadata import EngineMetadata, read_metadata
 from tpos_live.runtime import pipeline
 
@@ -43,3 +45,23 @@ def test_a_card_does_not_count_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pinned_to_one_core_is_one_core() -> None:
     assert 1 <= pipeline._cores() <= 4096
+
+
+@pytest.mark.parametrize(
+    ("values", "live", "cores", "threads"),
+    [
+        ({"window.headless": True, "output.to": ["a.mp4"]}, True, 2, 1),
+        ({"window.headless": True, "record.file": "a.mp4"}, True, 2, 1),
+        ({"window.headless": True, "record.file": "a.mp4"}, True, 8, 0),  # not measured: the engine's own choice
+        ({"window.headless": True, "record.file": "a.mp4"}, False, 2, 0),  # `render` has composers of its own
+        ({"window.headless": True}, True, 2, 0),
+        ({"record.file": "a.mp4"}, True, 2, 0),
+    ],
+)
+def test_one_of_two_cores_is_left_to_what_composes_frames(
+    values: dict[str, Any], live: bool, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pipeline, "_cores", lambda: cores)
+    silent: Any = SimpleNamespace(name="none")
+    made = pipeline.Pipeline(load_settings(values, here=tmp_path), live=live, encoder=silent)
+    assert made._threads() == threads

@@ -49,7 +49,9 @@ class EngineSettings(_Section):
     openvino_device: OpenVinoDevice = Field(
         "auto", description='what OpenVINO runs on: "CPU", "GPU", "NPU"; "auto" = the fastest, measured once'
     )
-    threads: int = Field(0, ge=0, le=256, description="CPU threads of the engine; 0 = one for each core")
+    threads: int = Field(
+        0, ge=0, le=256, description="CPU threads of the engine; 0 = one for each core, but 1 of 2 beside outputs"
+    )
     nice: int = Field(0, ge=0, le=19, description="niceness of engine and encoders beside other programs; Linux")
     stream_batch: bool = Field(False, description="2 to 4 steps: more frames per second, each shown 1 to 3 later")
     residual_guidance: bool = Field(False, description="guidance without cost, for every engine")

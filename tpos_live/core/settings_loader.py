@@ -49,9 +49,7 @@ def _drop_default_prompts(merged: dict[str, Any]) -> None:
     """A file may list the defaults of prompts, as config.toml does; that chooses none."""
     if parameters := merged.get("parameters"):
         merged["parameters"] = {
-            name: value
-            for name, value in parameters.items()
-            if not is_prompt(name) or value != TABLE[name].default
+            name: value for name, value in parameters.items() if not is_prompt(name) or value != TABLE[name].default
         }
 
 

@@ -190,6 +190,12 @@ class Pipeline:
         few = self.engine.device.type == "cpu" and _cores() < WIDE_CORES
         return metadata.light_size_for(self._output) if few else metadata.size_for(self._output)
 
+    def _threads(self) -> int:
+        """CPU threads of the engine, 0 = its own choice. Without a window and with outputs, the other core of two
+        composes frames: an engine's thread that shares it would make all of them wait."""
+        outputs = self._settings.output.to or self._settings.record.file
+        return 1 if self._live and outputs and self._settings.window.headless and _cores() == 2 else 0
+
     def _make_generator(self, size: tuple[int, int], backend: str) -> FrameGenerator:
         chosen = self._settings.engine
         return FrameGenerator(
@@ -197,7 +203,7 @@ class Pipeline:
             size,
             backend,
             GeneratorOptions(
-                threads=chosen.threads,
+                threads=chosen.threads or self._threads(),
                 wait_for_compile=not self._live,
                 stream_batch=chosen.stream_batch,
                 residual_guidance=chosen.residual_guidance,
