@@ -46,7 +46,7 @@ def test_a_show_without_a_window_is_measured(
     assert summary["stage"] == "CPU" and summary["size"] == [64, 64] and summary["accelerator"] == "eager"
     assert 1.0 <= summary["seconds"] < 2.0 and summary["samples_lost"] == 0
     assert summary["first_picture_s"] > 0 and 0 < summary["loading_wait_ms"] < 5000
-    assert 0 < summary["engine_busy"] <= 1.05 and summary["engine_fps"] > 0
+    assert 0 < summary["engine_busy"] <= 1 and summary["engine_fps"] > 0
     if cap:
         assert summary["engine_fps"] <= cap + 2
     row = json.loads(results.read_text())

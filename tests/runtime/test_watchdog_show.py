@@ -99,4 +99,6 @@ def test_a_recording_without_a_window_goes_on_in_a_new_file(tmp_path: Path) -> N
     assert process.returncode == 0 and "recorded a-2.mp4" in messages, messages
     for path in (part, tmp_path / "a-2.mp4"):
         with av.open(str(path)) as file:
-            assert len(list(file.decode(video=0))) > 5
+            packets = [packet for packet in file.demux(video=0) if packet.size]
+            # The kill may have cut the last one short; all others are whole.
+            assert sum(len(packet.decode()) for packet in packets[:-1]) > 5

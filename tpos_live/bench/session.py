@@ -76,7 +76,8 @@ def measure_show(
             "seconds": round(took, 2),
             "engine_fps": round((renderer.drawn - drawn) / took, 2),
             "fps_cap": settings.engine.fps_cap,
-            "engine_busy": round((renderer.busy - drawing) / took, 3),
+            # A frame that began before the count is in it whole.
+            "engine_busy": round(min((renderer.busy - drawing) / took, 1.0), 3),
             "shown_fps": round((session.display.meter.count - shown) / took, 2),
             "latency_ms": round(status.latency_ms, 1),
             "samples_lost": status.samples_lost - lost,
