@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads of the engine; 0 = one for each core")
+    parser.add_argument("--threads", type=int, default=0, help="of the engine; 0 = as a show chooses")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config = '{"ndi": {"networks": {"ips": "127.0.0.1", "discovery": ""}}}'

@@ -15,6 +15,7 @@ import threading
 ARENAS = 2
 """With two the frame rates of eager and OpenVINO were the same as with sixteen."""
 SOON = 2.0
+"""Seconds after a recording or a source has ended in which its memory is freed."""
 _TRIM, _TOP_PAD, _MMAP, _ARENA_MAX = -1, -2, -3, -8
 
 

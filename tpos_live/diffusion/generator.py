@@ -89,8 +89,8 @@ class FrameGenerator:
         self.conditioner = FrameConditioner(engine, shape, options.audio_tokens, options.residual_guidance)
         self.prompt_length = self.conditioner.prompt_length
         """Rows that a request has in its prompt_embeds."""
-        rows, intel = self.conditioner.sequence_length, options.openvino_device
-        self.request = BackendRequest(engine, self.size, rows, options.threads, openvino_device=intel)
+        rows = self.conditioner.sequence_length
+        self.request = BackendRequest(engine, self.size, rows, options.threads, openvino_device=options.openvino_device)
         """What its backend is chosen for, for `prepare_better`."""
         self.backend: Backend = choose(backend, self.request, options.fast_start)
         self._timer = StageTimer(device, (CONDITIONING, NOISE, ENCODE, UNET, DECODE))

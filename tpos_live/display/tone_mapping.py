@@ -8,7 +8,7 @@ One pixel:
 
     v  = mean + (blend - mean) * contrast, at least 0
     l  = light(v);  l = l + bloom * bloom map * (1 - l)      a screen: large bright areas keep their colours
-    L  = colour * l                                         exposure and saturation in one matrix
+    L  = colour * l                                          exposure and saturation in one matrix
     o  = max(L - KNEE, 0)                                    the part above the knee ...
     L  = L - lost,  lost = o * o * shoulder / (1 + o * shoulder)
     L  = L + s * (max(L) - L),  s = 1 - 1 / (1 + SPILL * (sum of lost))     ... is desaturated
