@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import threading
@@ -70,6 +71,9 @@ def test_an_engine_is_loaded_and_generates(turbo_folder: Path) -> None:
         assert status.engine == loader.pipeline.engine.name if loader.pipeline else False
         session.wait(lambda: loader.fps() > 0 and loader.busy() > 0)
         session.wait(lambda: not loader.alive)
+        left_out, searched = gc.get_freeze_count(), len(gc.get_objects())
+        assert gc.isenabled() and left_out > 10 * searched, "a search in the show would look at all that was loaded"
+    assert gc.get_freeze_count() == 0
     assert loader.error is None and loader.renderer is not None
     session.wait(lambda: not any(thread.name == "render" for thread in threading.enumerate()))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from tpos_live.core.errors import EngineError, EngineHungError, first_line
 from tpos_live.core.frame import Frame
+from tpos_live.core.garbage import leave_out_what_is_there, look_at_all, no_search_while_loading
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.niceness import use_heavy_nice
@@ -95,12 +96,14 @@ class EngineLoader:
         use_heavy_nice()  # what it starts inherits it: the render thread, the threads of the libraries
         try:
             self._status_registry.update(engine=self._settings.engine.name)
-            from tpos_live.runtime.pipeline import Pipeline
+            self._stack.callback(look_at_all)
+            with no_search_while_loading():
+                from tpos_live.runtime.pipeline import Pipeline
 
-            encoder = self._audio_processor.encoder
-            pipeline = self._stack.enter_context(
-                Pipeline(self._settings, live=True, encoder=encoder, output=self._output)
-            )
+                encoder = self._audio_processor.encoder
+                pipeline = self._stack.enter_context(
+                    Pipeline(self._settings, live=True, encoder=encoder, output=self._output)
+                )
             if self._left.is_set():
                 return
             log.log(logging.WARNING if pipeline.refused else logging.INFO, pipeline.message)
@@ -120,6 +123,7 @@ class EngineLoader:
             self._wait_for_first_frame(renderer)
             offered = self._offer_keyframes(pipeline, 2 * SLOW)
             self._improve(pipeline, renderer)
+            leave_out_what_is_there()
             if not offered and renderer.drawn > 1:
                 self._offer_keyframes(pipeline, SLOW)
         except Exception as error:

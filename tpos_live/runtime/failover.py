@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from tpos_live.core.errors import CannotDrawError, EngineHungError
+from tpos_live.core.garbage import free_all
 
 if TYPE_CHECKING:
     from tpos_live.conditioning.builder import ConditioningBuilder
@@ -97,11 +98,9 @@ def smaller_size(size: tuple[int, int], step: int) -> tuple[int, int] | None:
 
 def release() -> None:
     """Return the cached memory of the card's allocator; does nothing on a card that is gone."""
-    import gc
-
     import torch
 
-    gc.collect()
+    free_all()
     try:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
