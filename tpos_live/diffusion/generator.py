@@ -276,9 +276,10 @@ class FrameGenerator:
 
     def _prepare_batch(self, inputs: SamplerInputs) -> None:
         """Make room for one prompt more, and log what semantic guidance costs."""
-        composition = inputs.composition
-        if 1 < composition.regions < MAX_REGIONS and not self._options.wait_for_compile:
-            self.backend.prepare_batch_size(composition.regions + 1)  # for a prompt that comes while a sound grows
+        composition, pairs = inputs.composition, self.conditioner.pairs
+        if (pairs or 1 < composition.regions < MAX_REGIONS) and not self._options.wait_for_compile:
+            # For a prompt that comes while a sound grows. Pairs seldom need a third row, and each takes 65 MB.
+            self.backend.prepare_batch_size(2 if pairs else composition.regions + 1)
         if not composition.sounds:  # a fade is over before a line about its cost is read; a sound may lead all night
             return
         reason = self._sampler.batch_reason
