@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tpos_live.core.niceness import set_heavy_nice, use_heavy_nice
+from tpos_live.core.niceness import lower_this_thread, set_heavy_nice, use_heavy_nice
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have their own priorities on Linux")
 
@@ -51,3 +51,9 @@ def test_zero_changes_nothing_and_no_thread_is_raised() -> None:
         return mine()
 
     assert on_thread(twice) == [max(12, before)]
+
+
+def test_one_thread_is_lowered_and_never_raised() -> None:
+    before = mine()
+    assert on_thread(lambda: (lower_this_thread(10), lower_this_thread(3), mine())[2]) == [max(10, before)]
+    assert mine() == before

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +19,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.source_image import SourceImage
 from tpos_live.features.features import HOP_SECONDS, Features
-from tpos_live.image_source.live_source import LiveSource, pause_before
+from tpos_live.image_source.live_source import NICE, LiveSource, pause_before
 from tpos_live.image_source.player import OfflineSource, SourcePlayer, Wanted
 from tpos_live.image_source.reader import Reader, SourceError
 from tpos_live.modulation.integrator import ModulationIntegrator
@@ -191,6 +194,26 @@ def test_live_a_source_is_changed_without_a_gap(clip: Path, tmp_path: Path) -> N
         show.store.set("source", "none")
         show.until(lambda image: image is None)
         assert source.line == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have their own priorities on Linux")
+def test_live_sources_leave_the_cores_to_the_engine() -> None:
+    def nice() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    class Priorities(Numbers):
+        def at(self, seconds: float):
+            seen.append(nice())
+            return super().at(seconds)
+
+    def opened(_name: str, _each: float) -> Priorities:
+        seen.append(nice())
+        return Priorities()
+
+    seen: list[int] = []
+    with LiveSource(opener=opened) as source:
+        Show(source, "camera").until(lambda image: image is not None)
+    assert len(seen) >= 2 and min(seen) >= NICE and nice() < NICE
 
 
 def test_live_a_name_of_nothing_keeps_the_source_and_says_so(clip: Path, messages: list[str]) -> None:

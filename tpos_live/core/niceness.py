@@ -25,6 +25,13 @@ def set_heavy_nice(nice: int) -> None:
 def use_heavy_nice() -> None:
     """Called at the start of a thread with heavy work. Linux only: threads have priorities of their own there, and
     those that it starts, as the ones of OpenVINO and PyTorch, inherit its. It cannot be taken back."""
-    if _nice and sys.platform == "linux":
+    if _nice:
+        lower_this_thread(_nice)
+
+
+def lower_this_thread(nice: int) -> None:
+    """Let the calling thread, and those that it starts from now on, run at a nice of at least `nice`, 0 to 19. Linux
+    only; elsewhere nothing happens. It cannot be taken back."""
+    if sys.platform == "linux":
         thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, max(_nice, os.getpriority(os.PRIO_PROCESS, thread)))
+        os.setpriority(os.PRIO_PROCESS, thread, max(nice, os.getpriority(os.PRIO_PROCESS, thread)))

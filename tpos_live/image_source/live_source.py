@@ -13,6 +13,7 @@ from tpos_live.core.errors import first_line
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.heap import give_back_later
 from tpos_live.core.mailbox import Mailbox
+from tpos_live.core.niceness import lower_this_thread
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
@@ -28,6 +29,10 @@ _LOOK = 0.2
 """Longest wait in seconds before the stop flag is checked."""
 _EARLY = 0.2
 """Share of a frame's time by which a camera's picture is ready before the next frame is expected."""
+NICE = 10
+"""Of the threads that open and decode sources. A clip that is opened is decoded from its last key frame, by as many
+threads as the engine has: at the same priority, engine frames took up to 4.5 times as long meanwhile, so up to 3 times.
+On two cores that the engine keeps busy, clips of 1280x720 still come at 25 pictures a second (measured)."""
 
 
 def pause_before(interval: float, took: float) -> float:
@@ -78,6 +83,7 @@ class LiveSource(OwnThread):
         return newest
 
     def _run(self) -> None:
+        lower_this_thread(NICE)
         asked, interval, took = 0.0, 0.0, 0.0
         while not self._stop.is_set():
             if not self._wanted.wait(_LOOK) or (wanted := self._wanted.take()) is None:
@@ -135,6 +141,7 @@ class LiveSource(OwnThread):
             threading.Thread(target=self._open, args=(name, each), name="open source", daemon=True).start()
 
     def _open(self, name: str, each: float) -> None:
+        lower_this_thread(NICE)  # FFmpeg's threads inherit it
         try:
             opened = _Opened(name, self._opener(name, each))
         except Exception as error:  # its line is all that can be done for it

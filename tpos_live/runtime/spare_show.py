@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import sys
 import threading
 from collections.abc import Callable
 from typing import Self
+
+from tpos_live.core.niceness import lower_this_thread
 
 MODULES = (
     "tpos_live.runtime.run_session",
@@ -91,7 +92,6 @@ def wait_for_go(descriptor: int, prepare: Callable[[], None]) -> tuple[int, bool
 
 
 def _prepare(prepare: Callable[[], None]) -> None:
-    if sys.platform == "linux":  # this thread alone: a show draws on the same cores
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    lower_this_thread(NICE)  # and no other: a show draws on the same cores
     with contextlib.suppress(Exception):  # the show will say what is wrong
         prepare()
