@@ -146,7 +146,7 @@ def madmom(live: bool) -> Callable[[np.ndarray, float, float], Found]:
     return track
 
 
-def judge(
+def score_track(
     track: Callable[[np.ndarray, float, float], Found], sound: np.ndarray, grid: np.ndarray
 ) -> tuple[float, float, float, float]:
     """F of the beats, F half a beat off, tempo over the true one, share of the first beats that are right."""
@@ -190,7 +190,7 @@ def main(folder: Path, seconds: float, beside: bool) -> None:
     for title, sound, grid in tracks(folder, seconds):
         bpm = 60.0 / float(np.median(np.diff(grid)))
         for name, track in trackers.items():
-            score, control, ratio, bars = judge(track, sound, grid)
+            score, control, ratio, bars = score_track(track, sound, grid)
             rows[name].append((score, control, ratio, bars))
             told = f"{score:.2f} | {control:.2f} | {ratio:.2f} | {100 * bars:.0f} %"
             print(f"| {title} | {bpm:.0f} | {name} | {told} |", flush=True)

@@ -65,7 +65,7 @@ def f_score(found: np.ndarray, true: np.ndarray, within: float) -> float:
     return 2.0 * matched / max(len(found) + len(true), 1) if len(found) + len(true) else 1.0
 
 
-def judge(pattern: str, bpm: float, seed: int) -> dict[str, float]:
+def score_case(pattern: str, bpm: float, seed: int) -> dict[str, float]:
     """All figures of one case, 0 to 1."""
     heard: Groove = groove(pattern, bpm, SECONDS, seed=seed)
     found = hear(heard.sound)
@@ -106,7 +106,7 @@ def main() -> None:
     tempi = np.arange(60.0, 180.1, arguments.step)
     table = {}
     for pattern in PATTERNS:
-        rows = [judge(pattern, float(bpm), seed=int(bpm)) for bpm in tempi]
+        rows = [score_case(pattern, float(bpm), seed=int(bpm)) for bpm in tempi]
         inside = (tempi >= 80.0) & (tempi <= 160.0)
         table[pattern] = {
             name: 100.0 * float(np.mean([row[name] for row, take in zip(rows, inside, strict=True) if take]))

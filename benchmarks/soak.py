@@ -16,7 +16,6 @@ import argparse
 import csv
 import json
 import os
-import random
 import socket
 import sys
 import tempfile
@@ -27,23 +26,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from soak_actions import KINDS, Actions, kinds
 from soak_memory import memory
 
 from tpos_live.core.settings import Settings
-from tpos_live.runtime.demo import PROMPTS
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.waiting import run_until_fastest_backend
 
-PICTURE = Path(__file__).parent.parent / "docs" / "sharp.webp"
 SAMPLE = 10.0
 """Seconds between two samples."""
 ACTION = 4.0
 """Seconds between two actions."""
 WARM = 600.0
 """Seconds after which memory must not grow any more."""
-FLOOD = 2000
-"""OSC messages of a flood."""
-SOURCES = ("none", "none", "scene:prompt", "lavfi:testsrc2=size=1280x720:rate=25", str(PICTURE))
 APART = 0.04
 """Largest difference between the lengths of sound and picture of a recording, seconds."""
 
@@ -56,12 +51,14 @@ def main() -> None:
     parser.add_argument("--size", default="256")
     parser.add_argument("--window", default="1280x720")
     parser.add_argument("--fake", action="store_true", help="start a display and a microphone from nothing")
-    parser.add_argument("--only", help="kinds of actions, by commas: which of them takes memory?")
+    parser.add_argument("--only", type=kinds, default=KINDS, help=f"kinds of actions, by commas: {', '.join(KINDS)}")
     parser.add_argument("--every", type=float, default=ACTION, help="seconds between two actions")
     parser.add_argument("--quiet", action="store_true", help="no actions: one recording from start to end")
     parser.add_argument("--seed", type=int, default=25)
     parser.add_argument("--csv", type=Path, help="file for the samples")
     options = parser.parse_args()
+    if set(options.only) == {"input"} and not options.fake:
+        parser.error("argument --only: input needs --fake")
     with ExitStack() as stack:
         mic = start_fakes(options, stack) if options.fake else None
         kept = soak(options, Path(stack.enter_context(tempfile.TemporaryDirectory())), mic)
@@ -105,71 +102,6 @@ def settings_of(options: argparse.Namespace, folder: Path) -> Settings:
             "osc.port": port,
         }
     )
-
-
-class Actions:
-    """What happens to the show, every ACTION seconds, by a generator of its own."""
-
-    def __init__(self, session: LiveSession, mic: Any, seed: int, only: str | None) -> None:
-        """mic: the fake one, None = the input is left alone. only: names of actions, by commas; None = all."""
-        self._only = only.split(",") if only else []
-        self._session, self._mic, self._chance = session, mic, random.Random(seed)
-        self.counts: dict[str, int] = {}
-        self._stored = 0
-        self._away = False
-
-    def act(self) -> None:
-        actions = [self._prompt, self._look, self._flood, self._record, self._resize, self._fullscreen, self._seed]
-        actions += [self._words, self._source]
-        named = {each.__name__.strip("_"): each for each in ([*actions, self._input] if self._mic else actions)}
-        name, action = self._chance.choice([pair for pair in named.items() if pair[0] in (self._only or named)])
-        self.counts[name] = self.counts.get(name, 0) + 1
-        action()
-
-    def _prompt(self) -> None:
-        self._session.store.set("prompt", self._chance.choice(PROMPTS)[1])
-
-    def _words(self) -> None:
-        """A prompt that was never there."""
-        first, second = (self._chance.choice(PROMPTS)[1] for _ in range(2))
-        self._session.store.set("prompt", f"{first} with {second} number {self._chance.randrange(10**6)}")
-
-    def _source(self) -> None:
-        self._session.store.set("source", self._chance.choice(SOURCES))
-
-    def _seed(self) -> None:
-        self._session.store.set("seed", self._chance.randrange(2**31))
-
-    def _look(self) -> None:
-        if self._stored < 4:
-            self._stored += 1
-            self._session.store.set("look.store", f"look {self._stored}")
-        else:
-            self._session.store.set("look.recall", f"look {self._chance.randint(1, self._stored)}")
-
-    def _flood(self) -> None:
-        from pythonosc.udp_client import SimpleUDPClient
-
-        client = SimpleUDPClient("127.0.0.1", self._session.osc.port)
-        for number in range(FLOOD):
-            client.send_message("/tpos/motion/zoom", number % 100 / 1000)
-
-    def _record(self) -> None:
-        store = self._session.store
-        store.set("out.record", not store.snapshot()["out.record"])
-
-    def _resize(self) -> None:
-        window = getattr(self._session.display, "_window", None)
-        if window is not None and not window.fullscreen:
-            window.set_size(self._chance.randrange(320, 1280, 2), self._chance.randrange(180, 720, 2))
-
-    def _fullscreen(self) -> None:
-        store = self._session.store
-        store.set("out.fullscreen", not store.snapshot()["out.fullscreen"])
-
-    def _input(self) -> None:
-        (self._mic.resume if self._away else self._mic.suspend)()
-        self._away = not self._away
 
 
 class Sampler:
@@ -234,7 +166,7 @@ def soak(options: argparse.Namespace, folder: Path, mic: Any) -> bool:
                 out.flush()
                 sample_at += SAMPLE
         failures = list(session.controls.recordings.failures)
-    promises = judge(sampler.rows, [apart(path) for path in sorted(folder.glob("*.mp4"))], failures)
+    promises = check_promises(sampler.rows, [apart(path) for path in sorted(folder.glob("*.mp4"))], failures)
     if "input" in actions.counts:
         del promises["no_samples_lost"]  # the input was taken away
     result = {
@@ -249,7 +181,7 @@ def soak(options: argparse.Namespace, folder: Path, mic: Any) -> bool:
     return all(kept for kept, _ in promises.values())
 
 
-def judge(
+def check_promises(
     rows: list[dict[str, float]], lengths_apart: list[float], failures: list[str]
 ) -> dict[str, tuple[bool, float]]:
     """For each promise whether it was kept, and the figure."""

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.bench.findings import Finding, print_findings
-from tpos_live.bench.rehearsal import Moment, Rehearsal, judge
+from tpos_live.bench.rehearsal import Moment, Rehearsal, check_moments
 from tpos_live.cli.main import cli
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
@@ -50,7 +50,7 @@ def seen(statuses: Sequence[Status] = (GOOD,) * 120, **how: object) -> Rehearsal
 
 
 def verdict(rehearsal: Rehearsal, settings: Settings | None = None, hours: float = 3.0) -> dict[str, Finding]:
-    return {found.topic: found for found in judge(rehearsal, settings or load_settings({}), hours)}
+    return {found.topic: found for found in check_moments(rehearsal, settings or load_settings({}), hours)}
 
 
 def test_a_show_that_works_is_green_everywhere() -> None:

@@ -1,6 +1,6 @@
 """`tpos-live doctor --show`: tries tonight's settings for a minute and says what would go wrong.
 
-`observe` runs the show as `tpos-live` does, and keeps a Moment twice a second; `judge` reads the moments alone.
+`observe` runs the show as `tpos-live` does, and keeps a Moment twice a second; `check_moments` reads the moments alone.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def rehearse(settings: Settings, seconds: float, hours: float) -> int:
     findings = [_cache(cache_dir())]
     try:
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=_folder(settings)) as folder:
-            findings += judge(observe(_on_trial(settings, Path(folder)), seconds), settings, hours)
+            findings += check_moments(observe(_on_trial(settings, Path(folder)), seconds), settings, hours)
     except click.exceptions.Abort:
         raise
     except Exception as error:  # what prevents a show is the finding
@@ -140,7 +140,7 @@ def _screens() -> tuple[str, ...]:
     return tuple(str(screen) for screen in Screens(get_display()).all)
 
 
-def judge(seen: Rehearsal, settings: Settings, hours: float) -> list[Finding]:
+def check_moments(seen: Rehearsal, settings: Settings, hours: float) -> list[Finding]:
     """What the moments say of a show of `hours` with these settings."""
     if len(seen.moments) < 2:
         return [Finding("show", False, "nothing was seen: the show ended at once")]
