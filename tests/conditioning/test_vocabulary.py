@@ -15,6 +15,7 @@ from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_rewriter import PromptRewriter
 from tpos_live.conditioning.vocabulary import (
     _SMALL_WORDS,
+    ALSO,
     CLEAR,
     KINDS,
     MOST_WORDS,
@@ -25,6 +26,7 @@ from tpos_live.conditioning.vocabulary import (
 )
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.scenes.families import FAMILIES
+from tpos_live.training.text.captions import near_words
 from tpos_live.training.text.captions import vocabulary as phrases_of
 
 EMBER = Path(__file__).parents[2] / "engines" / "ember"
@@ -41,7 +43,7 @@ def vocabulary() -> Vocabulary:
 def all_families() -> Vocabulary:
     """As of an engine that offers every family."""
     phrases = phrases_of(tuple(FAMILIES))
-    return Vocabulary(phrases, load_engine(EMBER, "cpu").sentences, phrases[CLEAR]["family"])
+    return Vocabulary(phrases, load_engine(EMBER, "cpu").sentences, phrases[CLEAR]["family"], phrases[ALSO])
 
 
 def test_the_engine_in_the_box_lists_all_its_families() -> None:
@@ -49,7 +51,7 @@ def test_the_engine_in_the_box_lists_all_its_families() -> None:
 
     phrases = json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))
     families = tomllib.loads((EMBER / "families.toml").read_text(encoding="utf-8"))["families"]
-    assert set(phrases) == {*KINDS, CLEAR} and list(phrases["family"]) == families
+    assert set(phrases) == {*KINDS, CLEAR, ALSO} and list(phrases["family"]) == list(phrases[ALSO]) == families
 
 
 def test_it_tells_family_and_style_and_what_it_cannot_draw(vocabulary: Vocabulary) -> None:
@@ -107,6 +109,28 @@ def test_rewriting_gives_the_known_words_and_without_a_vocabulary_the_prompt(
     assert PromptRewriter(lambda: vocabulary)("combustion") == "fire"
     assert caplog.messages == ["prompt 'combustion' is rewritten as 'fire'"]
     assert PromptRewriter(lambda: None)("combustion") == "combustion"
+
+
+def test_words_that_were_never_taught_are_found_as_they_are_written_and_rewritten(vocabulary: Vocabulary) -> None:
+    also = json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))[ALSO]
+    wrong = [
+        (text, name) for name, texts in also.items() for text in texts if vocabulary.match(text).families != (name,)
+    ]
+    assert not wrong
+    assert vocabulary.rewrite("Mount Everest") == "mountains"
+    assert vocabulary.rewrite("a squid over Mount Everest") == "mountains"
+    understood = vocabulary.match("golden sharks and a kraken")
+    assert understood.families == ("underwater",) and understood.others == ("gold",)
+
+
+def test_no_word_is_listed_for_two_families_or_was_held_out() -> None:
+    listed = [(text, name) for name, texts in near_words().items() for text in texts]
+    words = [text for text, _ in listed]
+    assert len(set(words)) == len(words) and all(text == text.lower().strip() for text in words)
+    taught = {text.lower() for name in near_words() for text in FAMILIES[name].phrases}
+    assert not taught & set(words)
+    assert not {text for name in near_words() for text in FAMILIES[name].held_out} & set(words)
+    assert {name for _, name in listed} <= set(FAMILIES)
 
 
 def test_two_families_are_both_told(vocabulary: Vocabulary) -> None:

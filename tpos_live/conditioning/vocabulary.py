@@ -30,6 +30,8 @@ KINDS = ("family", "colour", "style", "mood")
 NEAR = 0.65
 """Cosine from which a word counts as understood. Of thirty animals, tools and trades that Ember cannot draw 28 are
 below; of eighty synonyms that no caption has 48 are above, the others are drawn as their nearest phrase."""
+ALSO = "also"
+"""Section of the file: more words of families, for matching alone."""
 CLEAR = "clear"
 """Section of the file: names of families with bright, clear images."""
 SURE = 0.8
@@ -107,19 +109,25 @@ class Vocabulary:
         phrases: Mapping[str, Mapping[str, Sequence[str]]],
         sentences: Sentences,
         clear: Sequence[str] = (),
+        also: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """phrases: by kind and name, at least one family. clear: families with bright and clear images; none means all.
-        Encodes all phrases: tens of milliseconds."""
+        also: more words of families, found as they are written and no others like them: the encoder places rare
+        words badly. The engine was not trained with them, so a prompt with them is rewritten. Encodes all phrases: tens
+        of milliseconds."""
         self._clear = frozenset(clear) & phrases["family"].keys() or frozenset(phrases["family"])
         self._colours = frozenset(phrases.get("colour", ()))
         self._moods = frozenset(phrases.get("mood", ()))
         self._sentences = sentences
         rows = [(kind, name, text) for kind in KINDS for name, texts in phrases.get(kind, {}).items() for text in texts]
         self._entries = [(kind, name) for kind, name, _ in rows]
-        self._exact = {text.lower(): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
+        taught = {text.lower(): at for at, (_, _, text) in reversed(list(enumerate(rows)))}
         self._vectors = self._encode([text for _, _, text in rows])
-        self._longest_first = sorted(filter(None, self._exact), key=len, reverse=True)
-        self._plainest = {name: texts[0].lower() for name, texts in phrases.get("family", {}).items() if texts}
+        self._longest_first = sorted(filter(None, taught), key=len, reverse=True)
+        self._plainest = {name: texts[0].lower() for name, texts in phrases["family"].items() if texts}
+        named = [(text.lower(), taught[self._plainest[name]]) for name, texts in (also or {}).items()
+                 if name in self._plainest for text in texts]  # fmt: skip
+        self._exact = dict(named) | taught
 
     def match(self, prompt: str) -> PromptMatch:
         """What the engine understands of `prompt`, any text of any length."""
@@ -237,12 +245,12 @@ class Vocabulary:
         near, entry = cosines.max(1)
         matches = [_Match(*span, int(at), float(n)) for span, n, at in zip(spans, near, entry, strict=True)]
         matches.sort(key=lambda match: (-round(match.near, 2), match.start - match.end))
-        csls_weight: set[int] = set()
+        taken: set[int] = set()
         kept = []
         for match in matches:
             here = set(range(match.start, match.end))
-            if match.near >= NEAR and not here & csls_weight:
-                csls_weight |= here
+            if match.near >= NEAR and not here & taken:
+                taken |= here
                 kept.append(match)
         return kept
 
@@ -267,7 +275,7 @@ def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
             log.warning(f"{folder / VOCABULARY_FILE}: {what}; fetch or install the engine again")
         return None
     clear = [name for name in phrases.get(CLEAR, {}).get("family", ()) if isinstance(name, str)]
-    return Vocabulary(phrases, sentences, clear)
+    return Vocabulary(phrases, sentences, clear, phrases.get(ALSO, {}))
 
 
 def offered_scenes(folder: Path) -> frozenset[str] | None:
@@ -286,6 +294,7 @@ def _read(folder: Path) -> dict[str, dict[str, list[str]]] | None:
         lists = [texts for kind in KINDS for texts in phrases[kind].values()]
         valid = all(isinstance(texts, list) and texts and _are_texts(texts) for texts in lists)
         clear = phrases.get(CLEAR, {}).get("family", ())
+        valid = valid and all(isinstance(texts, list) and _are_texts(texts) for texts in phrases.get(ALSO, {}).values())
         return phrases if valid and phrases["family"] and isinstance(clear, (list, tuple)) else None
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
