@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import soundfile
 
 from tpos_live.audio.source import AudioError
 from tpos_live.cli import main as cli
+from tpos_live.cli.options import settings_from
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -31,6 +33,10 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["play"], "play"),
         (["render", "x.wav"], "--output"),
         (["--fps-cap", "-1"], "fps-cap"),
+        (["--record", ""], "--record is empty"),
+        (["--output", ""], "--output is empty"),
+        (["--osc-host", ""], "osc.host"),
+        (["demo", "--engine", ""], "--engine is empty"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], word: str, tmp_path: Path) -> None:
@@ -39,6 +45,32 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], word: str, tmp_p
     assert word in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert "Traceback" not in result.stderr
+
+
+def test_an_empty_value_may_take_away_what_a_settings_file_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text('[record]\nfile = "tonight.mp4"\n[output]\nto = ["udp://127.0.0.1:1234"]\n')
+    monkeypatch.chdir(tmp_path)
+    settings = settings_from({"record_file": "", "output_to": [], "parameters_prompt": ""})
+    assert settings.record.file == "" and not settings.output.to
+    with pytest.raises(click.UsageError, match="show_file is empty"):
+        settings_from({"show_file": ""})
+
+
+def test_ctrl_c_during_the_imports_is_no_traceback() -> None:
+    code = """
+import sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tpos_live.cli.options":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from tpos_live.__main__ import main
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (130, "")
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:

@@ -180,16 +180,32 @@ def show_settings(options: dict[str, Any]) -> Settings:
 
 def settings_from(options: dict[str, Any]) -> Settings:
     """Settings from options named section_key; `parameters_out_fullscreen` is the parameter out.fullscreen."""
-    overrides = {}
-    for name, value in options.items():
-        if value is None or name == "config":
-            continue
-        section, _, rest = name.partition("_")
-        if section == "parameters":
-            overrides[f"parameters.{rest.replace('_', '.')}"] = value
-        else:
-            overrides[f"{section}.{rest}" if rest else name] = value
+    given = {name: value for name, value in options.items() if value is not None and name != "config"}
     try:
-        return load_settings(overrides, options.get("config"))
+        settings = load_settings({_key(name): value for name, value in given.items()}, options.get("config"))
+        _refuse_empty(given, options.get("config"))
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
+    return settings
+
+
+def _key(name: str) -> str:
+    section, _, rest = name.partition("_")
+    return f"{section}.{rest.replace('_', '.') if section == 'parameters' else rest}" if rest else name
+
+
+def _refuse_empty(given: dict[str, Any], config: Path | None) -> None:
+    """An empty value, as of `--record "$FILE"` where FILE is not set, is refused: the show would run unrecorded.
+
+    It is allowed where it takes away what a settings file names, and a prompt may be empty. Raises click.UsageError.
+    """
+    empty = [name for name, value in given.items() if value in ("", []) and name != "parameters_prompt"]
+    if not empty:
+        return
+    default, written = Settings().model_dump(), load_settings({}, config).model_dump()
+    context = click.get_current_context(silent=True)
+    options = {option.name: option.opts[-1] for option in context.command.params} if context else {}
+    for name in empty:
+        section, _, field = _key(name).partition(".")
+        if default[section].get(field) not in ("", []) or written[section].get(field) in ("", []):
+            raise click.UsageError(f"{options.get(name, name)} is empty; give it a value, or leave it out")
