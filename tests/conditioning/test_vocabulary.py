@@ -238,6 +238,25 @@ def test_a_prompt_far_from_all_is_drawn_bright_in_its_colours(
     assert all_families.rewrite(prompt) == retold
 
 
+@pytest.mark.parametrize(
+    ("prompt", "styles"),
+    [
+        ("aurora over black mountains", ()),
+        ("white waves under a nebula", ()),
+        ("black and white aurora over mountains", ("monochrome",)),
+        ("silver aurora over mountains", ("monochrome",)),
+        ("black mountains", ("monochrome",)),
+    ],
+)
+def test_black_beside_two_scenes_does_not_make_the_whole_image_grey(
+    vocabulary: Vocabulary, prompt: str, styles: tuple[str, ...]
+) -> None:
+    understood = vocabulary.match(prompt)
+    assert tuple(other for other in understood.others if other == "monochrome") == styles
+    assert styles or {"black", "white"} & set(understood.missed)
+    assert styles or "monochrome" not in vocabulary.rewrite(prompt)
+
+
 def test_it_is_told_that_something_else_is_drawn(vocabulary: Vocabulary) -> None:
     line = str(vocabulary.match("acid house smiley"))
     assert line.startswith("drawn instead: ") and "green" in line

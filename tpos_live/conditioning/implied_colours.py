@@ -38,3 +38,12 @@ def implied_colours(words: Iterable[str], known: Collection[str], most: int = 1)
     pairs = (_PHRASES.get(pair) for pair in pairwise(words))
     named = (*pairs, *(_COLOUR_OF.get(word) for word in words))
     return tuple(dict.fromkeys(name for name in named if name is not None and name in known))[:most]
+
+
+def is_of_one_thing(words: Iterable[str], small: Collection[str]) -> bool:
+    """Whether `words` (lower case) are black, white or grey alone: beside two scenes they belong to one of them.
+
+    The whole image is monochrome where they stand beside one scene, and where a style is written out. small: words that
+    do not count.
+    """
+    return [word for word in words if word not in small] in (["black"], ["white"], ["grey"], ["gray"])

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from tpos_live.conditioning.implied_colours import implied_colours
+from tpos_live.conditioning.implied_colours import implied_colours, is_of_one_thing
 
 log = logging.getLogger(__name__)
 
@@ -151,10 +151,11 @@ class Vocabulary:
             if text in self._exact:
                 cosines[row, self._exact[text]] = 1.0 + 1e-3  # an exact phrase wins over a similar one
         matches = self._match(spans, cosines[1:])
+        if [self._entries[match.entry][0] for match in matches].count("family") > 1:
+            matches = [at for at in matches if not is_of_one_thing(bare[at.start : at.end], _SMALL_WORDS)]
         found: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
-        for match in matches:
-            kind, name = self._entries[match.entry]
-            found[kind][name] = max(match.near, found[kind].get(name, 0.0))
+        for (kind, name), near in ((self._entries[match.entry], match.near) for match in matches):
+            found[kind][name] = max(near, found[kind].get(name, 0.0))
         families = self._families(found["family"], cosines)
         said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
         instead = False
@@ -165,8 +166,7 @@ class Vocabulary:
             if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
                 found["mood"] = {_BRIGHT: 1.0}
         drawn = {("family", name) for name in families} | {(kind, name) for kind in KINDS[1:] for name in found[kind]}
-        shown = [match for match in matches if self._entries[match.entry] in drawn]
-        covered = {at for match in shown for at in range(match.start, match.end)}
+        covered = {at for m in matches if self._entries[m.entry] in drawn for at in range(m.start, m.end)}
         missed = [
             words[at].strip(".,;:!?\"'()[]{}") or words[at]
             for at in range(len(words))
