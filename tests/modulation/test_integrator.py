@@ -138,6 +138,7 @@ def test_punch_goes_from_calm_to_hard() -> None:
     assert max(middle.exposure, hard.exposure) <= math.log2(1.1) + 1e-9
     kick = conduct([Features(silence=0.0), Features(kick=1.0, silence=0.0)])[1]
     assert 1.06 <= 2.0**kick.exposure <= 1.09 and kick.exposure < hard.exposure
+    assert (kick.kick_zoom, kick.beat_light) == pytest.approx((kick.zoom, kick.exposure))
 
 
 def test_snare_turns_the_other_way_each_bar() -> None:

@@ -21,6 +21,7 @@ class FrameParams:
     confirmed drops; each changes palette and seed. source_amount: how much of a source of images stays, 0 to 1.
     source_time, source_rounds: of a clip, seconds and whole lengths played so far. loras: weights of the engine's
     live LoRAs, times its own. direction: the director's, whose zoom, roll and drift the fields above contain.
+    kick_zoom: the part of `zoom` that comes from kicks. beat_light: the part of `exposure` that comes from beats.
     """
 
     time: float = 0.0
@@ -48,6 +49,8 @@ class FrameParams:
     source_rounds: float = 0.0
     loras: tuple[float, ...] = (1.0,) * len(LORAS)
     direction: Direction = NO_DIRECTION
+    kick_zoom: float = 0.0
+    beat_light: float = 0.0
 
 
 Velocity = tuple[float, ...]

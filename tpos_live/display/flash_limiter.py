@@ -69,6 +69,13 @@ class FlashLimiter:
         self._note(now, shown)
         return self.gain
 
+    def light(self, postfx: PostFxParams, newest: Frame, previous: Frame | None) -> np.ndarray:
+        """Light [48, 48, 3] of what is shown, before it is moved and toned."""
+        light = self._grid(newest)
+        if previous is not None and postfx.mix < 1.0:
+            light = postfx.mix * light + (1.0 - postfx.mix) * self._grid(previous)
+        return light
+
     def _risen(self, shown: np.ndarray) -> np.ndarray:
         """Parts that would rise by CHANGE since they last fell: bool [n]."""
         return np.asarray((shown - self._low >= CHANGE) & (self._low < BRIGHT) & ~self._counted)
@@ -96,10 +103,7 @@ class FlashLimiter:
 
     def _coded(self, postfx: PostFxParams, newest: Frame, previous: Frame | None) -> np.ndarray:
         """Coded colours [n, 3] of the parts at full level, approximately as composed (`tone_mapping.py`)."""
-        light = self._grid(newest)
-        if previous is not None and postfx.mix < 1.0:
-            light = postfx.mix * light + (1.0 - postfx.mix) * self._grid(previous)
-        light = _means(_moved(light, postfx))
+        light = _means(_moved(self.light(postfx, newest, previous), postfx))
         tone = ToneMapping.of(postfx)
         light = light * (1.0 + 0.5 * tone.bloom * light * (1.0 - light))
         light = np.maximum(light @ np.array(tone.colour).reshape(3, 3).T, 0.0)

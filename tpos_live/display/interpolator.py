@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.display.flash_limiter import FlashLimiter
+from tpos_live.display.kick_response import KickResponse
 from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
 from tpos_live.display.tone_mapping import noise_tile
 
@@ -41,6 +42,7 @@ class FrameInterpolator:
         """Seconds between engine frames, smoothed; 0 until two have come."""
         self._held: DisplayFrame | None = None
         self._limiter = FlashLimiter()
+        self._kicks = KickResponse()
 
     @property
     def limited(self) -> bool:
@@ -77,6 +79,8 @@ class FrameInterpolator:
             display_frame = DisplayFrame(_start_postfx(now, snapshot), start_frame(), started=False)
         else:
             postfx = postfx_params(params, snapshot, self.previous, self.newest, now, self.interval)
+            light = partial(self._limiter.light, postfx, self.newest, self.previous)
+            postfx = self._kicks.step(params, postfx, light)
             display_frame = DisplayFrame(postfx, self.newest, self.previous)
         self._held = display_frame
         return display_frame

@@ -73,7 +73,7 @@ class ModulationIntegrator:
         features = self._beat_lookahead.step(features, delay, 1e-3 * now["tempo.trim"], dt)
         parts = self._matrix.step(features, snapshot, now, dt)
         self._count_beats(features, dt)
-        sums, speed = self._add(parts, features)
+        sums, speed, beat_light = self._add(parts, features)
         speed = 0.0 if snapshot["pause"] else now["seed.walk"] * speed
         self.noise_position += speed * dt
         self.pan_x += (now["motion.pan_x"] + direction.drift_x) * speed * dt
@@ -108,6 +108,8 @@ class ModulationIntegrator:
             source_rounds=self.source_rounds,
             loras=tuple(now[name] for name in LORAS),
             direction=direction,
+            kick_zoom=parts.get(("kick", "zoom"), 0.0),
+            beat_light=beat_light,
         )
 
     def _play_source(self, speed: float, beats: float, tempo: float, dt: float) -> None:
@@ -130,8 +132,8 @@ class ModulationIntegrator:
             self._since_look = 0.0
         self._drop = features.drop
 
-    def _add(self, parts: Mapping[Pair, float], features: Features) -> tuple[dict[str, float], float]:
-        """Sum of the contributions per target, and the speed at seed.walk 1."""
+    def _add(self, parts: Mapping[Pair, float], features: Features) -> tuple[dict[str, float], float, float]:
+        """Sum of the contributions per target, the speed at seed.walk 1, and the part of the light that is of beats."""
         sums = dict.fromkeys(TARGETS, 0.0)
         scale, beat_light = 1.0, 0.0
         for (feature, target), part in parts.items():
@@ -147,8 +149,9 @@ class ModulationIntegrator:
                 beat_light += part
             else:
                 sums[target] += part
-        sums["light"] += _clip(beat_light, -BEAT_LIGHT, BEAT_LIGHT)
-        return sums, max(BASE_SPEED + sums["speed"], 0.0) * scale
+        beat_light = _clip(beat_light, -BEAT_LIGHT, BEAT_LIGHT)
+        sums["light"] += beat_light
+        return sums, max(BASE_SPEED + sums["speed"], 0.0) * scale, beat_light
 
     def _pulse(self, features: Features) -> float:
         """Motion pulses of a build-up: one per beat, then per half beat, then per quarter beat; 0 to 1."""

@@ -1,0 +1,94 @@
+"""Kicks change dark and bright frames alike, and never light a frame by more than a tenth with their zoom."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tpos_live.core.frame import Frame
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.display.cpu_compositor import CpuCompositor
+from tpos_live.display.interpolator import FrameInterpolator
+from tpos_live.display.kick_response import DARKEST, LARGEST, SCALES, SMALLEST
+from tpos_live.display.postfx import PostFxParams
+from tpos_live.evaluation.show import back_row
+
+SNAPSHOT = ParameterStore({"out.inbetween": False}).snapshot()
+ACROSS, DOWN = np.meshgrid(np.linspace(-1, 1, 96), np.linspace(-1, 1, 96))
+
+
+def image(ground: float, spot: float, stripes: float = 0.0) -> np.ndarray:
+    """A soft spot in the middle, over a ground with stripes; values 0 to 1."""
+    light = ground + (spot - ground) * np.exp(-(ACROSS**2 + DOWN**2) / 0.15) + stripes * np.sin(16 * ACROSS)
+    return np.repeat(np.clip(255 * light, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+IMAGES = {"spot": image(0.05, 0.7), "dim": image(0.1, 0.25, 0.04), "bright": image(0.6, 0.75, 0.2)}
+
+
+def kick(strength: float, zoom: float = 0.0) -> FrameParams:
+    part, light = 0.065 * strength, 0.11 * strength
+    return FrameParams(zoom=zoom + part, exposure=light, kick_zoom=part, beat_light=light)
+
+
+def shown(pixels: np.ndarray, moments: list[FrameParams]) -> list[PostFxParams]:
+    interpolator = FrameInterpolator()
+    interpolator.take(Frame(pixels, 0, 0.0, 0.0, 0.0))
+    return [interpolator.display_frame(n / 60, params, SNAPSHOT).postfx for n, params in enumerate(moments)]
+
+
+def answer(pixels: np.ndarray, before: PostFxParams, after: PostFxParams) -> tuple[float, float]:
+    """Change of lightness as the back row sees it, and of the mean luminance (1 = none), in composed images."""
+    compositor, frame = CpuCompositor((96, 96)), Frame(pixels, 0, 0.0, 0.0, 0.0)
+    (dark, low), (lit, high) = (back_row(compositor.compose(postfx, frame)) for postfx in (before, after))
+    return float(np.abs(lit - dark).mean()), high / low
+
+
+def test_dark_and_bright_frames_answer_more_alike_than_without() -> None:
+    plain, scaled = [], []
+    for pixels in IMAGES.values():
+        before, after = shown(pixels, [FrameParams(), kick(1.0)])
+        scaled.append(answer(pixels, before, after)[0])
+        untouched = PostFxParams(zoom=1.065, exposure=0.11)
+        plain.append(answer(pixels, PostFxParams(), untouched)[0])
+    assert np.std(scaled) / np.mean(scaled) < 0.75 * np.std(plain) / np.mean(plain)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("zoom", [0.0, 0.15])
+def test_a_kick_lights_a_frame_by_less_than_a_tenth_with_its_zoom(name: str, zoom: float) -> None:
+    before, after = shown(IMAGES[name], [FrameParams(zoom=zoom), kick(1.0, zoom)])
+    assert 1.03 < answer(IMAGES[name], before, after)[1] < 1.10
+    assert after.exposure >= -DARKEST - 1e-9
+
+
+def test_between_attacks_nothing_changes_but_the_decay() -> None:
+    """The frame changes from dark to bright while a kick decays: its scale is held, until the next one."""
+    interpolator, factors = FrameInterpolator(), []
+    for n in range(24):
+        strength = 0.85 ** (n % 12)
+        interpolator.take(Frame(IMAGES["dim" if n < 6 else "bright"], n, n / 60, n / 60, n / 60))
+        zoom = interpolator.display_frame(n / 60, kick(strength), SNAPSHOT).postfx.zoom
+        factors.append((zoom - 1.0) / (0.065 * strength))
+    assert np.ptp(factors[:12]) < 1e-9 and np.ptp(factors[12:]) < 1e-9
+    assert factors[0] > factors[12]
+
+
+def test_without_kicks_and_with_a_negative_depth_the_parameters_are_those_of_the_map() -> None:
+    for params in (FrameParams(zoom=0.1, exposure=0.3), FrameParams(zoom=-0.06, kick_zoom=-0.06, beat_light=0.1)):
+        (postfx,) = shown(IMAGES["spot"], [params])
+        assert (postfx.zoom, postfx.exposure) == (1.0 + params.zoom, params.exposure)
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((1, 1, 3), np.uint8), np.full((3, 700, 3), 255, np.uint8)])
+def test_odd_frames_and_depths_do_no_harm(pixels: np.ndarray) -> None:
+    wild = FrameParams(zoom=0.5, exposure=3.0, kick_zoom=4.0, beat_light=0.137)
+    for postfx in shown(pixels, [FrameParams(), kick(1.0), wild, FrameParams()]):
+        assert SMALLEST <= postfx.zoom <= LARGEST and np.isfinite(postfx.exposure)
+
+
+def test_the_same_frames_give_the_same_bytes_twice() -> None:
+    moments = [kick(0.8 ** (n % 7)) for n in range(20)]
+    assert shown(IMAGES["dim"], moments) == shown(IMAGES["dim"], moments)
+    assert SCALES[0] < 1.0 < SCALES[-1]
