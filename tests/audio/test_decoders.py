@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import av
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tpos_live.audio.decoders import FFmpegDecoder, open_decoder
 from tpos_live.audio.file_source import FileSource
 from tpos_live.audio.files import AudioClip, AudioFile, frame_pieces, read_audio, stream_audio
 from tpos_live.audio.source import RATE, AudioError, SourceState
@@ -230,3 +232,15 @@ def test_a_long_file_takes_no_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert count == 20 * 60 * RATE and peak < 20e6
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are UTF-16 there")
+def test_a_name_that_is_no_utf_8_is_read(tmp_path: Path) -> None:
+    samples = np.linspace(-0.5, 0.5, 4800, dtype=np.float32)[:, None]
+    soundfile.write(tmp_path / "a.wav", samples, 48_000)
+    path = (tmp_path / "a.wav").rename(tmp_path / os.fsdecode(b"caf\xe9.wav"))
+    for decoder in (open_decoder(path), FFmpegDecoder(path)):
+        assert decoder.read(4800) == pytest.approx(samples, abs=1e-4)
+        decoder.close()
+    with pytest.raises(AudioError, match="no such sound file"):
+        open_decoder(path.with_suffix(".flac"))

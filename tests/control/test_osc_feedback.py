@@ -112,6 +112,11 @@ def test_every_parameter_can_be_sent_and_is_taken_back(ear):
             assert not problems and parameter.parse(one.args[0]) == pytest.approx(parameter.default)
 
 
+def test_a_letter_that_utf_8_cannot_hold_is_sent_as_a_question_mark():
+    (one,), problems = read(encode("/tpos/status/recording", "caf\udce9 ü 日本.mp4"))
+    assert not problems and tuple(one.args) == ("caf? ü 日本.mp4",)
+
+
 def test_audio_features_in_synesthesias_words(ear):
     features = {"now": Features(level=0.5, bass=0.25, bass_hit=1.0, presence=0.125, tempo=128.0, beats=7)}
     feedback = Feedback(ParameterStore(), Status, ear.targets, features=lambda: features["now"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,7 +54,8 @@ class SndfileDecoder:
     def __init__(self, path: Path) -> None:
         """Raises DecodeError for a file that libsndfile cannot open."""
         try:
-            self._file = soundfile.SoundFile(path)
+            # As bytes, because soundfile does not take a name that is no UTF-8. Windows has none.
+            self._file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
         except (soundfile.SoundFileError, OSError, RuntimeError, TypeError) as error:
             raise DecodeError(str(error)) from error
         self.rate, self.channels = self._file.samplerate, self._file.channels

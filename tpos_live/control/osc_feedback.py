@@ -91,10 +91,11 @@ WORDS: Mapping[str, tuple[Callable[[Status], str], str]] = {
 
 
 def encode(address: str, value: float | int | str) -> bytes:
-    """One OSC message with one argument; a number that no 32-bit float can hold (NaN too) is sent as 0."""
+    """One OSC message with one argument. A number that no 32-bit float can hold (NaN too) is sent as 0, and a letter
+    that UTF-8 cannot hold, of a file's name, as a question mark."""
     builder = OscMessageBuilder(address)
     if isinstance(value, str):
-        builder.add_arg(value.replace("\0", " "), "s")
+        builder.add_arg(value.replace("\0", " ").encode(errors="replace").decode(), "s")
     elif isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31:
         builder.add_arg(value, "i")
     else:
