@@ -55,7 +55,7 @@ def ask(*arguments: str) -> Result:
 def test_the_list_has_ember_every_preset_and_what_was_fetched(fetched: Path) -> None:
     lines = ask("list").output.splitlines()
     states = {line.split()[0]: line for line in lines if not line.startswith(" ")}
-    assert "in the box" in states["ember"] and set(states) >= {"ember", *preset_names()}
+    assert "included" in states["ember"] and set(states) >= {"ember", *preset_names()}
     for name in preset_names():
         assert "not fetched" in states[name] and f"`tpos-live engines fetch {name}`" in states[name]
     assert any(str(fetched) in line for line in lines)
@@ -82,7 +82,7 @@ def test_check_of_what_was_not_fetched_says_how(home: Path) -> None:
 
 def test_ember_needs_no_fetching(home: Path) -> None:
     refused = ask("fetch", "ember")
-    assert isinstance(refused.exception, EngineError) and "in the box" in str(refused.exception)
+    assert isinstance(refused.exception, EngineError) and "included" in str(refused.exception)
     assert not home.exists()
 
 
@@ -106,3 +106,8 @@ def test_compile_refuses_what_makes_no_sense(
 def test_an_engine_that_is_not_there_is_not_compiled(home: Path) -> None:
     refused = ask("compile", "nobody/nothing")
     assert isinstance(refused.exception, EngineError) and "nobody/nothing" in str(refused.exception)
+
+
+def test_ember_needs_no_check() -> None:
+    result = ask("check", "ember")
+    assert result.return_value == 0 and "included" in result.output and "fetch ember" not in result.output

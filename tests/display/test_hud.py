@@ -24,6 +24,23 @@ def test_what_was_understood_and_what_not_have_a_line_each(line: str, seen: str 
     assert rows.get("seen as") == seen and rows.get("unknown") == unknown
 
 
+def test_every_output_has_a_row_and_those_that_failed_come_first() -> None:
+    def rows(outputs: str) -> list[str]:
+        found = lines(Status(outputs=outputs), 60.0)
+        first = next((at for at, line in enumerate(found) if line.name == "outputs"), len(found))
+        rest = next((at for at in range(first + 1, len(found)) if found[at].name), len(found))
+        return [line.value for line in found[first:rest]]
+
+    address = "udp://239.255.255.255:12345 crop=0,0,0.5,1 30 fps, 12 dropped"
+    three = rows(f"ndi:stage to 0 · {address} · side.mp4 failed")
+    assert three[:2] == ["side.mp4 failed", "ndi:stage to 0"]
+    assert three[2].startswith("…") and three[2].endswith(" 30 fps, 12 dropped") and len(three[2]) == 36
+    assert rows("") == []
+    wall = [f"ndi:wall {tile} to 1" for tile in range(1, 7)]
+    assert rows(" · ".join(wall[:4])) == wall[:4]
+    assert rows(" · ".join(wall)) == [*wall[:3], "and 3 more"]
+
+
 def test_it_says_how_much_of_the_time_the_engine_takes() -> None:
     rows = {row.name: row.value for row in lines(Status(latency_ms=79.2, engine_busy=0.304), 60.0)}
     assert rows["latency"] == "79 ms · engine busy 30%"

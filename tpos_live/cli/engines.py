@@ -56,8 +56,11 @@ def import_(file: Path, name: str, like: str) -> int:
 def check(name: str) -> int:
     """Compare every file of a fetched engine with the hub's checksums. Needs no network."""
     from tpos_live.diffusion.hub.download import damaged, repair_command
-    from tpos_live.diffusion.hub.presets import fetched_folder
+    from tpos_live.diffusion.hub.presets import BUILT_IN, fetched_folder
 
+    if name == BUILT_IN:
+        click.echo("Ember is included and was not fetched; `tpos-live still -o test.png` loads and tries it")
+        return 0
     folder = fetched_folder(name)
     if not folder.is_dir():
         click.echo(f"{name} was not fetched; `tpos-live engines fetch {name}`", err=True)

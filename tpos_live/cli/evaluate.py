@@ -15,7 +15,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="JSON lines instead
 
 @click.group()
 def evaluate() -> None:
-    """Measure how good the networks in the box are."""
+    """Measure how good the included networks are."""
 
 
 @evaluate.command()
@@ -141,7 +141,7 @@ def look(families: str, pictures: int, size: str, seed: int, as_json: bool) -> i
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="A folder with a folder of clips a class.")
 @click.option("--folds", is_flag=True, help="Each fold by the encoder in runs/encoder/fold-K, trained without it.")
 @click.option("--zero-shot", is_flag=True, help="The classes that the encoders in runs/encoder/without-* never heard.")
-@click.option("--encoder", "folder", default="", metavar="FOLDER|baseline", help="Default: the one in the box.")
+@click.option("--encoder", "folder", default="", metavar="FOLDER|baseline", help="Default: the included one.")
 @click.option(
     "--variants", type=click.IntRange(0, 100), default=8, show_default=True, help="Sounds for measuring the density."
 )

@@ -38,7 +38,7 @@ LAZY = {name: f"tpos_live.cli.{name}:{name}" for name in ("bench", "engines", "e
 @click.option("--list-osc", is_flag=True, help="Print every OSC address and end.")
 @click.pass_context
 def cli(context: click.Context, list_osc: bool, **options: Any) -> None:
-    """Sound's meaning, live: images that follow what a room sounds like.
+    """A VJ engine: generates video that follows the sound, live.
 
     Without a command the show starts, listening to the default input.
     """

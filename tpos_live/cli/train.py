@@ -18,7 +18,7 @@ def _names(listed: str) -> list[str]:
 
 @click.group()
 def train() -> None:
-    """Train the networks that are in the box."""
+    """Train the included networks."""
 
 
 def _also(command: click.Command, old: str) -> None:
@@ -103,7 +103,7 @@ _also(backbone, "ears")
 @click.option(
     "--leave-out-fold", type=click.IntRange(min=0), metavar="K", help="Train without this fold, for measuring."
 )
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Default: the one in the box.")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Default: the included one.")
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/encoder"))
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)

@@ -21,6 +21,10 @@ BAD = (255, 110, 96, 255)
 BAND_COLOURS = ((255, 122, 89), (255, 196, 92), (104, 214, 164), (112, 176, 255))
 BAND_NAMES = ("bass", "mid", "m-high", "high")
 _WIDTH, _PAD, _LINE, _METERS = 348, 18, 23, 74
+_MOST = 36
+"""Letters of a value."""
+_MOST_OUTPUTS = 4
+"""Rows for outputs."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,30 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         *([Line("source", status.source)] if status.source else []),
         Line("engine", f"{status.engine or '-'} · {status.size[0]}x{status.size[1]} · {status.backend}"),
         Line("sound", sound or "-", INK if well else WARN),
-        *([Line("outputs", status.outputs)] if status.outputs else []),
+        *_outputs(status.outputs),
         *([Line("midi", status.midi)] if status.midi else []),
         Line("lost", f"{lost} samples · {status.frames_replaced} frames", BAD if lost else DIM),
     ]
     return rows + _recording(status)
+
+
+def _outputs(outputs: str) -> list[Line]:
+    """A row for each output, those that failed first; what does not fit in four rows is counted. Of a long address the
+    end is shown, with what the output does."""
+    if not outputs:
+        return []
+    found = sorted(outputs.split(" · "), key=lambda one: not one.endswith(" failed"))
+    shown = found if len(found) <= _MOST_OUTPUTS else found[: _MOST_OUTPUTS - 1]
+    rows = [
+        Line("outputs" if at == 0 else "", one if len(one) <= _MOST else "…" + one[1 - _MOST :], _colour_of(one))
+        for at, one in enumerate(shown)
+    ]
+    left = len(found) - len(shown)
+    return rows + ([Line("", f"and {left} more")] if left else [])
+
+
+def _colour_of(output: str) -> tuple[int, int, int, int]:
+    return BAD if output.endswith(" failed") else INK
 
 
 def _recording(status: Status) -> list[Line]:
@@ -171,7 +194,7 @@ class Hud:
         for i, (name, value) in enumerate(self._rows):
             row = rows[i] if i < len(rows) else Line("", "")
             _place(name, row.name, left, y)
-            _place(value, _shorten(row.value, 36), left + 66, y)
+            _place(value, _shorten(row.value, _MOST), left + 66, y)
             value.color = row.colour
             y -= _LINE
         used = _METERS + 30 + _LINE * (len(rows) - 1) + _PAD

@@ -41,7 +41,7 @@ def describe_gl() -> str:
         from tpos_live.display.gl_compositor import is_software, renderer_name
 
         name = renderer_name()
-        slow = f" (drawn by the CPU: {SOFTWARE_CAP:.0f} pictures a second at most)" if is_software(name) else ""
+        slow = f" (drawn by the CPU: {SOFTWARE_CAP:.0f} frames per second at most)" if is_software(name) else ""
         return f"{name}{slow}"
     finally:
         window.close()

@@ -69,7 +69,7 @@ def memory(folder: Path, seconds: float) -> list[Figure]:
         arguments = ["bench", "--json", "--seconds", f"{seconds:g}", "--engine", str(folder)]
         run_module("tpos_live.cli.main", arguments, 240.0, lines.append)
         summary = json.loads(lines[-1])
-        value, note = summary["memory_mb"] * 2**20 / 1e9, f"{summary['engine_fps']:.0f} pictures a second in that show"
+        value, note = summary["memory_mb"] * 2**20 / 1e9, f"{summary['engine_fps']:.0f} frames per second in that show"
     except (ChildError, ValueError, KeyError, IndexError) as error:
         value, note = float("nan"), f"the show did not run ({type(error).__name__})"
     return [Figure("resident memory of a show", value, 1.5, least=False, unit="GB", note=note)]

@@ -48,7 +48,7 @@ class ShowKeeper(OwnThread):
             if self._path.exists():
                 self.show = read_show(self._path)
                 self._written = _bytes(self._path)
-                log.info(f"{self._path}: {len(self.show.looks)} looks, {len(self.show.cues)} cues")
+                log.info(f"{self._path}: looks: {len(self.show.looks)}, cues: {len(self.show.cues)}")
         self._newest: Show | None = None
         self._change = threading.Condition()
         self._told = False

@@ -38,7 +38,7 @@ def fetch_engine(name: str) -> Path:
     a licence to accept first, pickled weights, a full disk, a checksum that does not fit.
     """
     if name == BUILT_IN:
-        raise EngineError("Ember is in the box; there is nothing to fetch")
+        raise EngineError("Ember is included; there is nothing to fetch")
     preset = load_preset(name)
     target = fetched_folder(name)
     if (target / RECORD).exists() and not (broken := damaged(target)):

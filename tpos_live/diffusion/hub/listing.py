@@ -18,7 +18,7 @@ from tpos_live.diffusion.model.metadata import read_metadata
 
 @dataclass(frozen=True)
 class Row:
-    """One engine. state: "in the box", "fetched", ...; compiled: backends and cards, "" = none."""
+    """One engine. state: "included", "fetched", ...; compiled: backends and cards, "" = none."""
 
     name: str
     state: str
@@ -30,7 +30,7 @@ class Row:
 def rows() -> list[Row]:
     """Ember, every preset, and hub ids that were fetched. Reads no weights, asks no network."""
     folder = resolve_engine(BUILT_IN)[0]
-    found = [Row(BUILT_IN, "in the box", read_metadata(folder).licence, folder=str(folder))]
+    found = [Row(BUILT_IN, "included", read_metadata(folder).licence, folder=str(folder))]
     found += [_row(name) for name in [*preset_names(), *_fetched_hub_ids()]]
     return found + list(_imported())
 
