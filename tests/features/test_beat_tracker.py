@@ -10,9 +10,10 @@ from fakes.music import RATE, four_on_the_floor
 
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.features.beat import TempoControl
+from tpos_live.features.beat_confidence import calibrated
 from tpos_live.features.beat_tracker import BeatTracker
 from tpos_live.features.extractor import FeatureExtractor
-from tpos_live.features.features import Features
+from tpos_live.features.features import TRUST, Features
 
 
 def beats_of(features: list[Features]) -> list[float]:
@@ -107,3 +108,22 @@ def test_mashing_tap_and_odd_tempi_do_no_harm() -> None:
     found = [tracker.step(1.0, TempoControl(tapped=True, resync=hop % 3 == 0)) for hop in range(500)]
     found += [tracker.step(1.0, TempoControl(fixed=0.001)) for _ in range(50)]
     assert all(0.0 <= b.phase <= 1.0 and 0.0 <= b.bar_phase <= 1.0 and b.tempo <= 240.5 for b in found)
+
+
+def test_confidence_is_a_share_of_right_beats() -> None:
+    """Zero without evidence, never falling, and with little evidence already what beats of real music reach."""
+    shares = [calibrated(raw) for raw in np.linspace(0.0, 1.0, 101)]
+    assert shares[0] == 0.0 and shares[-1] <= 1.0 and np.all(np.diff(shares) >= 0.0)
+    assert calibrated(0.02) < 0.2 and calibrated(0.1) > TRUST and calibrated(0.3) == pytest.approx(0.61, abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [2.0, 6.0, 20.0])
+def test_random_claps_without_music_are_hardly_ever_trusted(rate: float) -> None:
+    sure = []
+    for seed in range(2):
+        rng, claps = np.random.default_rng(seed + 90), np.zeros(2500)
+        for at in rng.integers(0, 2498, round(25 * rate)):
+            claps[at : at + 2] += 0.03 * rng.gamma(2.0) * np.array([1.0, 0.5])
+        tracker = BeatTracker()
+        sure += [tracker.step(float(clap), TempoControl()).confidence >= TRUST for clap in claps][500:]
+    assert np.mean(sure) < 0.1

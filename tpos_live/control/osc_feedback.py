@@ -45,7 +45,7 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "high": (lambda s: s.bands[3], "level of the highs, 0 to 1"),
     "gate": (lambda s: s.gate, "1 while there is sound, 0 in silence"),
     "tempo": (lambda s: s.tempo, "BPM, 0 while unknown"),
-    "confidence": (lambda s: s.confidence, "confidence of the beat, 0 to 1"),
+    "confidence": (lambda s: s.confidence, "confidence of the beat: expected share of right beats, 0 to 1"),
     "beat": (lambda s: s.beat_phase, "phase of the beat, 0 to 1"),
     "energy": (lambda s: s.energy, "energy of the music against its own usual one, 0 to 1"),
     "tension": (lambda s: s.tension, "how far a build-up is, 0 to 1"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
+from tpos_live.features.beat_confidence import calibrated
 from tpos_live.features.downbeat import BEATS_PER_BAR, DownbeatTracker, positions
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.hpss import CHORD_DELAY
@@ -74,7 +75,8 @@ _RECENT = np.exp(-_AGES / 300.0)
 
 @dataclass
 class BeatTracker:
-    """One step per hop. Deterministic. O(1), except for an update of well under a millisecond every 25 hops."""
+    """One step per hop. Deterministic. O(1), except for an update of well under a millisecond every 25 hops.
+    `confidence` is raw; a Beat's is the share of right beats."""
 
     period: float = 0.0
     phase: float = 0.0
@@ -120,7 +122,7 @@ class BeatTracker:
         sure = control.fixed > 0.0 or control.source == "tap" or self._trusted > 0.0
         return Beat(
             60.0 / self.period,
-            1.0 if sure else self.confidence * self._pulse,
+            1.0 if sure else calibrated(self.confidence) * self._pulse,
             self.phase,
             (self._downbeat.beat_in_bar(self.beats) + self.phase) / BEATS_PER_BAR,
             self.beats,
