@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tpos_live.core.status import Status
-from tpos_live.display.hud import lines
+from tpos_live.display.hud import BAD, fitting, lines, wrapped
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,29 @@ def test_every_output_has_a_row_and_those_that_failed_come_first() -> None:
     wall = [f"ndi:wall {tile} to 1" for tile in range(1, 7)]
     assert rows(" · ".join(wall[:4])) == wall[:4]
     assert rows(" · ".join(wall)) == [*wall[:3], "and 3 more"]
+
+
+def test_a_small_window_shows_the_recording_and_what_is_wrong_before_the_rest() -> None:
+    status = Status(outputs="side.mp4 failed · ndi:stage to 1", recording="show.mp4", latency_ms=400.0)
+    rows = lines(status, 60.0)
+    few = fitting(rows, 5)
+    assert len(few) == 5 and few[0].name == "fps"
+    assert {line.value for line in rows if line.colour == BAD} <= {line.value for line in few}
+    assert few == [line for line in rows if line in few] and fitting(rows, 99) == rows and len(fitting(rows, -3)) == 1
+
+
+def test_a_message_keeps_its_end_in_a_narrow_window() -> None:
+    text = "source nothere.mp4: there is no such file; use camera, camera:NAME, ndi:NAME, a video, a picture or none"
+    said = wrapped(text, 71)
+    assert said.replace("\n", " ") == text and len(said.splitlines()) == 2
+    assert len(wrapped("word " * 500, 71).splitlines()) == 3 and len(wrapped("x" * 500, 20)) <= 3 * 21
+
+
+def test_a_decision_that_only_repeats_the_section_has_no_row() -> None:
+    status = Status(section="main", decision="main")
+    assert "decided" not in [line.name for line in lines(status, 60.0)]
+    told = lines(replace(status, decision="main: blend to the sea"), 60.0)
+    assert "main: blend to the sea" in [line.value for line in told]
 
 
 def test_it_says_how_much_of_the_time_the_engine_takes() -> None:

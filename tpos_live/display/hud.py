@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ BAD = (255, 110, 96, 255)
 BAND_COLOURS = ((255, 122, 89), (255, 196, 92), (104, 214, 164), (112, 176, 255))
 BAND_NAMES = ("bass", "mid", "m-high", "high")
 _WIDTH, _PAD, _LINE, _METERS = 348, 18, 23, 74
+_MESSAGE = 50
+"""Height that a message of two lines takes at the bottom."""
 _MOST = 36
 """Letters of a value."""
 _MOST_OUTPUTS = 4
@@ -70,6 +73,13 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
     return rows + _recording(status)
 
 
+def fitting(rows: list[Line], room: int) -> list[Line]:
+    """The rows that a window has room for, at least one, in their order: those in colour (a recording, or what is
+    wrong), then the first of the others."""
+    by_need = sorted(range(len(rows)), key=lambda at: (rows[at].colour not in (WARN, BAD), at))
+    return [rows[at] for at in sorted(by_need[: max(room, 1)])]
+
+
 def _outputs(outputs: str) -> list[Line]:
     """A row for each output, those that failed first; what does not fit in four rows is counted. Of a long address the
     end is shown, with what the output does."""
@@ -112,7 +122,7 @@ def _directed(status: Status) -> list[Line]:
     if not status.section:
         return []
     rows = [Line("section", f"{status.section} · energy {status.energy:.0%}")]
-    return rows + ([Line("decided", status.decision)] if status.decision else [])
+    return rows + ([Line("decided", status.decision)] if status.decision not in ("", status.section) else [])
 
 
 def _understood(line: str) -> list[Line]:
@@ -145,7 +155,6 @@ class Hud:
         self._names = [self._label(9, DIM, anchor="center") for _ in BAND_NAMES]
         self._rows: list[tuple[pyglet.text.Label, pyglet.text.Label]] = []
         self._written = -1.0
-        self._scale = 1.0
 
     def _label(
         self, size: int, colour: tuple[int, int, int, int], anchor: str = "left", weight: str = "normal"
@@ -179,7 +188,8 @@ class Hud:
         self._batch.draw()
 
     def _write(self, status: Status, shown_fps: float, height: int) -> None:
-        rows = lines(status, shown_fps)
+        free = height - 2 * 20 - _METERS - 30 - _PAD - (_MESSAGE if status.message else 0)
+        rows = fitting(lines(status, shown_fps), free // _LINE + 1)
         while len(self._rows) < len(rows):
             self._rows.append((self._label(10, DIM), self._label(10, INK)))
         top, left = height - 20, 20 + _PAD
@@ -203,7 +213,7 @@ class Hud:
 
 
 class Caption:
-    """One line of text on the window: at the bottom for a message, larger on the start screen."""
+    """Up to three lines of text on the window: at the bottom for a message, larger on the start screen."""
 
     def __init__(self, size: int = 13, colour: tuple[int, int, int, int] = INK, panel: bool = True) -> None:
         self._batch = pyglet.graphics.Batch()
@@ -216,22 +226,26 @@ class Caption:
             font_size=size,
             color=colour,
             anchor_x="center",
-            anchor_y="center",
+            anchor_y="bottom",
             batch=self._batch,
             group=pyglet.graphics.Group(1),
+            multiline=True,
+            width=320,
+            align="center",
         )
 
     def draw(self, text: str, window: tuple[int, int], height: float) -> None:
-        """Centred, at `height` (fraction of the window's height) from the bottom."""
+        """Centred, its lowest line at `height` (fraction of the window's height) from the bottom."""
         if not text:
             return
-        text = _shorten(text, max(20, window[0] // 9))
-        x, y = window[0] // 2, round(window[1] * height)
-        if self._label.text != text or (self._label.x, self._label.y) != (x, y):
+        text = wrapped(text, max(20, window[0] // 9))
+        x, y = window[0] // 2, round(window[1] * height) - 10
+        if self._label.text != text or (self._label.x, self._label.y, self._label.width) != (x, y, window[0]):
+            self._label.width = window[0]
             _place(self._label, text, x, y)
-            width = self._label.content_width + 36
-            self._panel.position = (x - width / 2, y - 17)
-            self._panel.width = width
+            width, high = self._label.content_width + 36, self._label.content_height + 14
+            self._panel.position = (x - width / 2, y - 7)
+            self._panel.width, self._panel.height = width, high
         self._batch.draw()
 
 
@@ -241,6 +255,11 @@ def _place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
         label.text = text
     if (label.x, label.y) != (x, y):
         label.position = (x, y, 0)
+
+
+def wrapped(text: str, columns: int) -> str:
+    """The text in at most three lines of so many letters."""
+    return "\n".join(textwrap.wrap(text, columns, max_lines=3, placeholder=" …"))
 
 
 def _shorten(text: str, most: int) -> str:
