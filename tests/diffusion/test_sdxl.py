@@ -21,7 +21,6 @@ from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import openvino, tensorrt_build
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.backends.eager import EagerBackend
@@ -195,12 +194,12 @@ def test_lazy_is_the_same_engine(xl: Engine, xl_folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs the extra tpos-live[openvino]")
-def test_openvino_draws_it(xl_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caches, "cache_dir", lambda: tmp_path)
+def test_openvino_draws_it(xl_folder: Path, tmp_path: Path) -> None:
+    """Converted in this process: what the child process adds is in test_backends.py."""
     engine, rows = load_engine(xl_folder, "cpu"), 1 + WORDS + 4
     request = BackendRequest(engine, SIZE, rows, threads=1)
-    openvino.prepare(request)
-    made = openvino.load("openvino", request)
+    openvino.convert(request, tmp_path)
+    made = openvino.OpenVinoBackend(tmp_path, str(openvino.CACHE.read(tmp_path)["precision"]), threads=1)
     eager = EagerBackend(engine)
     assert parity(made, eager, request) >= MIN_PSNR
     assert made.prepare_batch_size(2, wait=True) == ""  # as many texts at once: the six numbers must follow
