@@ -1,14 +1,15 @@
 """The suite shared out between three processes (pytest-xdist).
 
 Displays, sound servers and whole shows take real time and wait for most of it: the first process begins with them, one
-after another, so no two of them run at once. The other two begin with the slow tests, in turns, at a lower priority; so
-two cores have work while one waits, and no long test is left for the end. What takes little time fills up the three
-shares, and a process that has done its own takes from the tail of another.
+after another, so no two of them run at once. The other two begin with the files that have slow tests, at a lower
+priority; so two cores have work while one waits, and no long test is left for the end. What takes little time fills up
+the three shares, and a process that has done its own takes from the tail of another.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -39,12 +40,17 @@ def in_worker(config: pytest.Config) -> bool:
 
 def sort(items: list[pytest.Item], processes: int) -> None:
     """Order a worker's list so that each of `processes` equal parts of it, which is what "worksteal" hands out, begins
-    with the long tests of that process. The files keep their order else."""
+    with the long tests of that process. The files keep their order else.
+
+    The tests of a file with slow ones stay together: what its fixtures make, engines that a session loads once, and
+    functions that numba compiles once a process, are then made in one process and not in two."""
     waiting = [item for item in items if _waits(item)]
-    slow = [item for item in items if not _waits(item) and item.get_closest_marker("slow")]
-    short = [item for item in items if not _waits(item) and not item.get_closest_marker("slow")]
+    rest = [item for item in items if not _waits(item)]
+    with_slow = {item.path for item in rest if item.get_closest_marker("slow")}
+    long = [item for item in rest if item.path in with_slow]
+    short = [item for item in rest if item.path not in with_slow]
     others = max(processes - 1, 1)
-    shares = [waiting, *(slow[n::others] for n in range(others))]
+    shares = [waiting, *_by_file(long, others)]
     part = len(items) // len(shares)
     items.clear()
     for share in shares:
@@ -52,6 +58,20 @@ def sort(items: list[pytest.Item], processes: int) -> None:
         items += share + short[:room]
         del short[:room]
     items += short
+
+
+def _by_file(items: list[pytest.Item], shares: int) -> list[list[pytest.Item]]:
+    """So many shares with about as many slow tests each; those of one file are in one share, in their order."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    found: list[list[pytest.Item]] = [[] for _ in range(shares)]
+    slow = [0] * shares
+    for each in files.values():
+        least = slow.index(min(slow))
+        found[least].extend(each)
+        slow[least] += sum(item.get_closest_marker("slow") is not None for item in each)
+    return found
 
 
 def give_way(item: pytest.Item) -> None:
