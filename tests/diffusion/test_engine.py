@@ -67,7 +67,7 @@ def test_any_text_can_be_encoded(flow, turbo, text: str) -> None:
 
 def test_an_older_ember_is_refused_with_a_way_out(copy: Path) -> None:
     edit(copy / "tpos_live.json", name="ember")
-    with pytest.raises(EngineError, match=r"older Ember; use the ones in the box \(--engine ember\)") as refused:
+    with pytest.raises(EngineError, match=r"older Ember; use the included ones \(--engine ember\)") as refused:
         load_engine(copy, "cpu", lazy=True)
     assert "\n" not in str(refused.value)
 

@@ -113,3 +113,5 @@ def test_a_slow_scene_says_so_once_and_a_fast_one_no_longer(
     step = 0.1
     assert draw(20) == said
     assert [line for line in messages if "10 images" in line] == [said]
+    step = 2.5
+    assert "only 0.4 images a second" in draw(20)

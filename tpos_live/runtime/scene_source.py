@@ -104,7 +104,7 @@ class SceneReader(Reader):
         if len(self._took) < _TRIED or rate >= SLOW:
             self.trouble = ""
             return
-        self.trouble = f"{self.name}: only {rate:.0f} images a second on this processor; try another {self._other}"
+        self.trouble = f"{self.name}: only {rate:.2g} images a second on this processor; try another {self._other}"
         if not self._said:
             log.warning(self.trouble)
         self._said = True

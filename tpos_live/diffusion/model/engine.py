@@ -181,7 +181,7 @@ def _load(folder: Path, device: str | None, lazy: bool) -> Engine:
     metadata = read_metadata(folder)
     if metadata.name == "ember" and metadata.unet_inputs is None:
         raise EngineError(
-            f"{folder}: these are weights of an older Ember; use the ones in the box (--engine ember), "
+            f"{folder}: these are weights of an older Ember; use the included ones (--engine ember), "
             "or train new ones with tpos-live train ember"
         )
     schedule = Schedule.from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
