@@ -41,9 +41,10 @@ SIZE = (64, 64)
 LEAST = (16, 16)
 WARM_UP = 400
 """Pictures until our own caches are full: keyframes of the noise, the pool of pictures."""
-FRAMES = 1000
-MOST = 4000
-"""Bytes that a thousand pictures may leave: less than one small object for every tenth of them."""
+FRAMES = 500
+"""Pictures of each of two counts."""
+MOST = 2000
+"""Bytes that so many pictures may leave: less than one small object for every tenth of them."""
 
 
 def grown(draw: Callable[[int], object], warm_up: int = WARM_UP, count: int = FRAMES) -> int:
@@ -145,12 +146,12 @@ def test_what_stays_is_noticed(flow: Engine) -> None:
 @pytest.mark.timeout(900)
 def test_the_networks_leave_nothing_behind(flow: Engine, small: Engine) -> None:
     """Fewer frames, for they take longer, and as little for each of them."""
-    few = FRAMES // 4
+    few = FRAMES // 2
     turns = Turns(flow, 1.0, 1, hollow=False)
     assert isinstance(turns.generator.backend, EagerBackend)
-    assert grown(turns.draw, count=few) < MOST // 4
+    assert grown(turns.draw, count=few) < MOST // 2
     whole, plan = CapturedPipeline(BackendRequest(small, LEAST, 81), *networks(small)), small.schedule.plan(1)
     noise, tokens = torch.randn_like(whole.latent), torch.randn(1, 81, small.token_dim)
     addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
-    assert grown(lambda _n: whole.draw(SamplerInputs(plan, noise, tokens)), warm_up=20, count=few) < MOST // 4
+    assert grown(lambda _n: whole.draw(SamplerInputs(plan, noise, tokens)), warm_up=20, count=few) < MOST // 2
     assert (whole.latent.data_ptr(), whole.pixels.data_ptr()) == addresses
