@@ -20,7 +20,7 @@ from tpos_live.diffusion.backends import cache as caches
 from tpos_live.diffusion.backends import openvino, registry, torch_compile
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR
-from tpos_live.diffusion.backends.registry import choose, prepare_better
+from tpos_live.diffusion.backends.registry import choose, is_available, prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine, load_engine
@@ -42,6 +42,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_name_that_does_not_exist(flow: Engine) -> None:
     with pytest.raises(EngineError, match=r"warp.*eager"):
         choose("warp", BackendRequest(flow, SIZE, 32))
+
+
+@pytest.mark.parametrize("name", ["cuda-graph", "tensorrt"])
+def test_a_backend_that_was_asked_for_and_cannot_run_here_is_named(flow: Engine, name: str) -> None:
+    request = BackendRequest(flow, SIZE, 32)
+    if is_available(name, flow)[0]:
+        pytest.skip(f"{name} runs here")
+    with pytest.raises(EngineError, match=f"--accelerator {name} is not used: .+") as refused:
+        prepare_better(name, request)
+    assert "\n" not in str(refused.value)
+    assert prepare_better("eager", request) is None
 
 
 def test_eager_says_why_it_is_not_openvino(flow: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,11 +136,15 @@ def prepare_better(name: str, request: BackendRequest) -> Backend | None:
     """Make the backend ready that `choose` would have taken had it been there; None if there is no better one.
 
     Takes seconds to minutes, most of them in a child process: call it on a worker while one of INTERIM draws, then
-    hand the result to `RenderThread.swap`. Raises EngineError with the reason if it cannot be made, whatever failed.
+    hand the result to `RenderThread.swap`. Raises EngineError with the reason if it cannot be made, whatever
+    failed, and where one that was asked for by its name cannot run here.
     """
     engine, better = request.engine, preparable(name, request)
     if not better or not is_available(better, engine)[0]:
-        return None
+        able, why = (True, "") if name == "auto" else is_available(name, engine)
+        if able:
+            return None
+        raise EngineError(f"--accelerator {name} is not used: {why}")
     try:
         BACKENDS[better].load_module().prepare(request)
         with engine.networks.live.held():  # it is compared with eager
