@@ -125,7 +125,7 @@ def test_the_gpu_script_runs_line_by_line_on_a_cpu(tmp_path: Path, tmp_path_fact
     out = tmp_path / "results.jsonl"
     environment = {**os.environ, "TINY": "1", "PYTHON": sys.executable, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment |= {"TORCHINDUCTOR_COMPILE_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    environment["CXX"] = str(compiler(tmp_path_factory))
+    environment |= compiler(tmp_path_factory)
     script = PLOT.parent / "gpu.sh"
     done = subprocess.run(["bash", str(script), str(out)], env=environment, capture_output=True, text=True, timeout=890)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -156,7 +156,8 @@ def test_it_draws_eagers_frames_and_never_compiles_in_a_show(
 ) -> None:
     """The kernels that PyTorch's compiler really makes, which see the new weights of a LoRA, too."""
     require_tool("g++")
-    monkeypatch.setenv("CXX", str(compiler(tmp_path_factory)))
+    for name, value in compiler(tmp_path_factory).items():
+        monkeypatch.setenv(name, value)
     generator = FrameGenerator(live, SIZE, "compile", GeneratorOptions(threads=1))
     eager = generator.backend
     assert eager.name == "eager" and "not compiled yet" in eager.fallback_reason

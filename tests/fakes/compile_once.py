@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,20 +20,25 @@ if TYPE_CHECKING:
 FOLDER = "TPOS_TEST_COMPILED"
 
 
-def compiler(factory: pytest.TempPathFactory) -> Path:
-    """The compiler's path, for CXX: the same in all processes of a test run, for it is in the names of headers that are
-    compiled ahead."""
+def compiler(factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables that make PyTorch use this compiler: CXX and FOLDER.
+
+    The compiler's path is the same in every test run: it is in the names of the headers that PyTorch compiles ahead,
+    150 MB each time, and keeps for ever in a folder of its own.
+    """
     base = factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     kept = base / "compiled"
     kept.mkdir(exist_ok=True)
-    script = kept / "g++"
+    words = f'#!/bin/sh\nexec "{sys.executable}" -IS "{Path(__file__)}" "$@"\n'
+    name = f"tpos-live-g++-{os.getuid()}-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
+    script = Path(tempfile.gettempdir()) / name
     if not script.exists():
         part = script.with_suffix(f".{os.getpid()}")
-        part.write_text(f'#!/bin/sh\n{FOLDER}="{kept}" exec "{sys.executable}" -IS "{Path(__file__)}" "$@"\n')
+        part.write_text(words)
         part.chmod(0o755)
         part.rename(script)
-    return script
+    return {"CXX": str(script), FOLDER: str(kept)}
 
 
 def main(arguments: list[str]) -> None:
