@@ -50,7 +50,8 @@ def test_without_a_compiler_it_is_refused_in_one_line(turbo: Engine, monkeypatch
         and "C++ compiler" in chosen.fallback_reason
         and "\n" not in chosen.fallback_reason
     )
-    assert prepare_better("compile", BackendRequest(turbo, SIZE, 81)) is None
+    with pytest.raises(EngineError, match=r"--accelerator compile is not used: .*C\+\+ compiler"):
+        prepare_better("compile", BackendRequest(turbo, SIZE, 81))
     assert is_available("compile", turbo)[0] is False
 
 
