@@ -61,7 +61,7 @@ class KickResponse:
         beats = max(params.beat_light - self._rise * zoom, min(params.beat_light, 0.0) - DARKEST)
         return replace(
             postfx,
-            zoom=_clip(postfx.zoom + zoom - kick, SMALLEST, LARGEST),
+            zoom=min(max(postfx.zoom + zoom - kick, SMALLEST), LARGEST),
             exposure=postfx.exposure + beats - params.beat_light,
         )
 
@@ -101,16 +101,9 @@ def zoomed(light: np.ndarray, zoom: float, place: tuple[float, float]) -> np.nda
 
 def _blurred(values: np.ndarray) -> np.ndarray:
     """A binomial blur of 3 by 3."""
-    for axis in (0, 1):
-        padded = np.pad(values, [(1, 1) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
-        inner = range(1, padded.shape[axis] - 1)
-        before, here, after = (padded.take([i + k for i in inner], axis) for k in (-1, 0, 1))
-        values = 0.25 * before + 0.5 * here + 0.25 * after
-    return values
-
-
-def _clip(value: float, low: float, high: float) -> float:
-    return min(max(value, low), high)
+    padded = np.pad(values, 1, mode="edge")
+    rows = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    return 0.25 * rows[:, :-2] + 0.5 * rows[:, 1:-1] + 0.25 * rows[:, 2:]
 
 
 def _lightness(light: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ _EARLY = 0.2
 """Share of a frame's time by which a camera's picture is ready before the next frame is expected."""
 NICE = 10
 """Of the threads that open and decode sources. A clip that is opened is decoded from its last key frame, by as many
-threads as the engine has: at the same priority, engine frames took up to 4.5 times as long meanwhile, so up to 3 times.
+threads as the engine has: at the same priority, engine frames took up to 5.5 times as long meanwhile, now up to 3.2.
 On two cores that the engine keeps busy, clips of 1280x720 still come at 25 pictures a second (measured)."""
 
 
