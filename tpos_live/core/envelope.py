@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=128)  # few durations of a hop come again; that of a frame never does
 def share(seconds: float, dt: float) -> float:
     """Share of a jump that a follower with this time constant completes in dt: 1 - exp(-dt / seconds).
 

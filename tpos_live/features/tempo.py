@@ -47,11 +47,14 @@ DRIFT_GAIN = 1.02
 _FRAMES = 4096
 
 
-@cache
 def tempo_grid(fastest: float = FASTEST) -> np.ndarray:
     """The candidate tempi in BPM, float64 [n], 0.25 % apart. A slower limit gives the beginning of the same grid."""
-    count = int(np.log(fastest / SLOWEST) / np.log(STEP)) + 1
-    return SLOWEST * STEP ** np.arange(count)
+    return _whole_grid()[: int(np.log(fastest / SLOWEST) / np.log(STEP)) + 1]
+
+
+@cache
+def _whole_grid() -> np.ndarray:
+    return SLOWEST * STEP ** np.arange(int(np.log(LIMIT / SLOWEST) / np.log(STEP)) + 1)
 
 
 @cache

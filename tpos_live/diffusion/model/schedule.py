@@ -195,7 +195,7 @@ class Schedule:
         return 1 / math.hypot(1, ratio), ratio / math.hypot(1, ratio)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)  # a strength that the sound moves passes a thousand values
 def _plan(schedule: Schedule, steps: int, strength: float) -> SamplingSchedule:
     s = schedule
     if strength == 1.0:

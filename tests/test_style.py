@@ -1,0 +1,69 @@
+"""Rules of the source that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tpos_live
+
+PACKAGE = Path(tpos_live.__file__).parent
+OFFLINE = ("bench", "evaluation", "training")
+"""Packages that no show runs."""
+MOST = 256
+"""Entries of one cache."""
+FEW = {"cubic_weights", "_cubic_matrix", "shipped"}
+"""Functions of a few whole numbers or names, which may be remembered without a limit."""
+
+
+def caches(tree: ast.AST) -> Iterator[tuple[str, bool, int | None]]:
+    """Each function that is remembered: its name, whether it has arguments, its limit (None = no limit)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            arguments = node.args
+            some = bool(arguments.args or arguments.posonlyargs or arguments.kwonlyargs or arguments.vararg)
+            for each in node.decorator_list:
+                if (limit := limit_of(each)) != -1:
+                    yield node.name, some, limit
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Call) and limit_of(node.func) != -1:
+            yield ast.unparse(node.args[0]), True, limit_of(node.func)
+
+
+def limit_of(node: ast.expr) -> int | None:
+    """Of a decorator; -1 for one that remembers nothing."""
+    call = node if isinstance(node, ast.Call) else None
+    name = ast.unparse(call.func if call is not None else node).rpartition(".")[2]
+    if name == "cache":
+        return None
+    if name != "lru_cache":
+        return -1
+    given = [*call.args, *(word.value for word in call.keywords if word.arg == "maxsize")] if call is not None else []
+    return ast.literal_eval(given[0]) if given else 128  # type: ignore[no-any-return]
+
+
+def test_no_cache_of_a_show_grows_without_a_limit() -> None:
+    found, wrong = 0, []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] in OFFLINE:
+            continue
+        for name, arguments, limit in caches(ast.parse(path.read_text(encoding="utf-8"))):
+            found += 1
+            if arguments and name not in FEW and (limit is None or limit > MOST):
+                wrong.append(f"{path.relative_to(PACKAGE)}: {name}, {limit}")
+    assert found > 20 and not wrong, wrong
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("@cache\ndef f(x): ...", ("f", True, None)),
+        ("@functools.lru_cache(maxsize=None)\ndef f(x): ...", ("f", True, None)),
+        ("@lru_cache\ndef f(): ...", ("f", False, 128)),
+        ("g = lru_cache(maxsize=4096)(f)", ("f", True, 4096)),
+    ],
+)
+def test_each_way_to_write_a_cache_is_found(source: str, expected: tuple[str, bool, int | None]) -> None:
+    assert list(caches(ast.parse(source))) == [expected]
