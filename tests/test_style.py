@@ -67,3 +67,30 @@ def test_no_cache_of_a_show_grows_without_a_limit() -> None:
 )
 def test_each_way_to_write_a_cache_is_found(source: str, expected: tuple[str, bool, int | None]) -> None:
     assert list(caches(ast.parse(source))) == [expected]
+
+
+WALL_CLOCK = {
+    "bench/results.py": "the date of a result",
+    "diffusion/backends/cache.py": "the age of files, in days",
+    "diffusion/backends/openvino.py": "when a device was measured",
+    "diffusion/backends/openvino_device.py": "the age of a measurement, in days",
+    "runtime/autosave.py": "the age of a file, in hours",
+    "runtime/recordings.py": "a file's name",
+    "runtime/session_controls.py": "a file's name",
+}
+"""Modules that may ask what time it is, and what for. Every interval is of a steady clock: this one may be set."""
+
+
+_ASKS = {"time.time", "time.time_ns", "time.localtime", "time.strftime", "datetime.now", "datetime.today", "date.today"}
+
+
+def test_no_interval_is_of_a_clock_that_may_be_set() -> None:
+    asked = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                if (text := ast.unparse(node).replace("datetime.date", "date")) in _ASKS:
+                    asked[path.relative_to(PACKAGE).as_posix()] = text
+            elif isinstance(node, ast.ImportFrom) and node.module == "time":
+                assert not {each.name for each in node.names} & {"time", "time_ns"}, path
+    assert asked.keys() == WALL_CLOCK.keys(), asked

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from fakes.waiting import wait_until
 from pythonosc.udp_client import SimpleUDPClient
@@ -99,6 +100,28 @@ def test_only_the_newest_crash_is_offered_and_none_from_yesterday(tmp_path: Path
     os.utime(old, (1000.0, 1000.0))
     assert find_crashed(tmp_path) == new and not old.exists()
     assert find_crashed(tmp_path, time.time() + KEPT_SECONDS + 10) is None and not new.exists()
+
+
+def test_a_clock_that_is_set_back_makes_no_crash_of_a_running_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux moves the time of the boot with the clock, and with it the start of every process."""
+    assert Autosave(tmp_path, lambda: state_of(ParameterStore())).look(0.0)
+    if sys.platform.startswith("linux"):
+        start = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: start(process) - 3600.0)
+    assert find_crashed(tmp_path, time.time() - 3600.0) is None and list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere only the clock says it")
+def test_a_clock_that_is_set_back_offers_the_show_that_crashed_last(tmp_path: Path) -> None:
+    old, new = (crash(tmp_path, state_of(ParameterStore()), 99_999_990 + n) for n in range(2))
+    data = json.loads(new.read_text())
+    boot, ticks = data["born"].split()
+    new.write_text(json.dumps({**data, "born": f"{boot} {int(ticks) + 100}"}))
+    back = time.time() - 3600.0
+    os.utime(new, (back, back))
+    assert find_crashed(tmp_path, back + 1.0) == new and not old.exists()
 
 
 @pytest.mark.parametrize(

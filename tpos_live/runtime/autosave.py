@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -114,14 +115,14 @@ def find_crashed(folder: Path, now: float | None = None) -> Path | None:
     for path in folder.glob("show-*.json"):
         try:
             if not _is_running(path):
-                found.append((path.stat().st_mtime, path))
+                found.append((_start_in_this_boot(path), path.stat().st_mtime, path))
         except OSError:  # it has just been deleted
             continue
     found.sort()
-    newest = found.pop() if found and now - found[-1][0] < KEPT_SECONDS else None
-    for _, path in found:
+    newest = found.pop() if found and now - found[-1][1] < KEPT_SECONDS else None
+    for *_, path in found:
         path.unlink(missing_ok=True)
-    return newest[1] if newest else None
+    return newest[2] if newest else None
 
 
 def read_state(path: Path) -> ShowState:
@@ -141,7 +142,7 @@ def read_state(path: Path) -> ShowState:
 
 
 def _text(state: ShowState) -> str:
-    data: dict[str, Any] = {"pid": os.getpid(), "born": psutil.Process().create_time()}
+    data: dict[str, Any] = {"pid": os.getpid(), "born": _born(os.getpid())}
     data |= {
         "look": state.look,
         "cue": state.cue,
@@ -154,8 +155,43 @@ def _text(state: ShowState) -> str:
 
 def _is_running(path: Path) -> bool:
     """Whether the process that wrote the file lives; another one may have its number."""
+    data = _process(path)
+    try:
+        return bool(data) and _born(data["pid"]) == data["born"]
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return False
+
+
+def _start_in_this_boot(path: Path) -> float:
+    """When the process that wrote the file was started, to sort by; -1 for an earlier boot of the computer, and where
+    only the clock says it. In one boot a clock that was set back does not make a show older."""
+    boot, _, ticks = str(_process(path).get("born", "")).partition(" ")
+    return float(ticks) if ticks.isdigit() and boot == _boot() else -1.0
+
+
+def _process(path: Path) -> dict[str, Any]:
+    """What a file says of the process that wrote it; nothing if it is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return abs(psutil.Process(int(data["pid"])).create_time() - float(data["born"])) < 2.0
-    except (ValueError, TypeError, KeyError, RecursionError, psutil.Error):
-        return False
+        return {"pid": int(data["pid"]), "born": data["born"]}
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return {}
+
+
+def _born(pid: int) -> str:
+    """When a process was started; the same as long as it lives, also if the computer's clock is set.
+
+    On Linux the boot, and ticks since then: psutil adds the time of the boot, which moves with the clock, and a show
+    that runs would seem to have crashed. Raises OSError or psutil.Error if there is no such process."""
+    if not sys.platform.startswith("linux"):
+        return str(psutil.Process(pid).create_time())
+    # After the name, which may hold spaces and brackets: fields 3 and following of proc_pid_stat(5); 22 is the start.
+    return f"{_boot()} {Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19]}"
+
+
+def _boot() -> str:
+    """Of Linux, another one for each start of the computer; "" elsewhere."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
