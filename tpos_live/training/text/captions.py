@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 
 from tpos_live.scenes.families import FAMILIES
+from tpos_live.training.text.near_words import words_for
 from tpos_live.training.text.synonyms import idle_word, word_for
 
 PHRASES: dict[str, tuple[str, ...]] = {name: family.phrases for name, family in FAMILIES.items()}
@@ -59,11 +58,6 @@ CLEAR = (
 """Families that Ember draws bright and clear; a prompt that is far from all is drawn as the nearest of these."""
 
 
-def near_words() -> dict[str, list[str]]:
-    """More words of families, in no caption; see the file."""
-    return tomllib.loads(Path(__file__).with_name("near_words.toml").read_text(encoding="utf-8"))
-
-
 def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     """All phrases by kind and name, as an engine trained on `families` tells what it understands."""
     return {
@@ -72,7 +66,7 @@ def vocabulary(families: Sequence[str]) -> dict[str, dict[str, list[str]]]:
         "style": {name: list(words) for name, words in STYLE_WORDS.items() if any(words)},
         "mood": {name: list(words) for name, words in MOOD_WORDS.items() if any(words)},
         "clear": {"family": [name for name in CLEAR if name in families]},
-        "also": {name: words for name, words in near_words().items() if name in families},
+        "also": words_for(families),
     }
 
 
