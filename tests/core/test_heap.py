@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,29 @@ def test_memory_between_what_is_used_is_given_back() -> None:
 
     assert given_back("ended") > 40
     assert given_back("goes on") < 5, "the control"
+
+
+_HUGE = """
+import sys
+from pathlib import Path
+import numpy as np
+from tpos_live.core.heap import keep_pages, small_pages
+if sys.argv[1] == "small":
+    small_pages()
+keep_pages()
+for mebibytes in range(4, 24):
+    np.ones(mebibytes << 20, np.uint8)
+flags = [line.split()[1:] for line in Path("/proc/self/smaps").read_text().splitlines() if line.startswith("VmFlags")]
+print(sum("hg" in each for each in flags))
+"""
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="a kernel without huge pages")
+def test_an_array_that_is_gone_leaves_no_huge_page() -> None:
+    def marked(how: str) -> int:
+        return int(
+            subprocess.run([sys.executable, "-c", _HUGE, how], capture_output=True, text=True, check=True).stdout
+        )
+
+    assert marked("as it is") > 0, "the control"
+    assert marked("small") == 0

@@ -22,7 +22,7 @@ from tpos_live.control.keys import LETTERS
 from tpos_live.control.osc_server import OscControl
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
-from tpos_live.core.heap import share_arenas
+from tpos_live.core.heap import share_arenas, small_pages
 from tpos_live.core.looks import Show
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.niceness import set_heavy_nice
@@ -136,6 +136,7 @@ class LiveSession:
         sys.setswitchinterval(0.001)
         set_heavy_nice(settings.engine.nice)
         share_arenas()
+        small_pages()
         try:
             stack.enter_context(self.status_registry)
             stack.enter_context(self.performance)
