@@ -37,7 +37,8 @@ from tpos_live.runtime.supervisor import Supervisor
 def say(*words):  # a whole line at once: several processes speak
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 with terminal_messages():
-    spare = {"spare_after": 0.0, "prepare": lambda safe: say("spare", os.getpid(), safe)} if sys.argv[4] else {}
+    spare = {"prepare": lambda safe: say("spare", os.getpid(), safe), "spare_after": 600.0, "spare_again": 0.0}
+    spare = (spare if sys.argv[4] == "again" else spare | {"spare_after": 0.0}) if sys.argv[4] else {}
     run = Supervisor(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3]), **spare).run()
     if isinstance(run, int):
         heavy = {"numpy", "torch", "pyglet"} & set(sys.modules)
@@ -50,7 +51,8 @@ with terminal_messages():
 
 
 def shows(states: Path, show: str, display: str = "", rest: float = 0.2, spare: str = "") -> subprocess.Popen[str]:
-    """A watchdog whose shows run these lines of Python; they know `run`, `say`, `die`. spare: "yes" for one at once."""
+    """A watchdog whose shows run these lines of Python; they know `run`, `say`, `die`. spare: "yes" for one at
+    once, "again" for one after a death."""
     code = _SHOWS.replace("    SHOW", "\n".join(f"    {line}" for line in show.splitlines()))
     return subprocess.Popen(
         [sys.executable, "-c", code, str(states), display, str(rest), spare],
@@ -142,6 +144,13 @@ def test_the_spare_becomes_the_next_show_and_knows_the_deaths(tmp_path: Path) ->
     assert len(ran) == SAFE + 1 and ran[1:] == spares[:SAFE] and status == 5, (out, messages)
     safe = [line.split()[2] for line in out if line.startswith("spare")]
     assert safe[:SAFE] == ["False", "False", "True"], "it has imported what its show needs"
+
+
+def test_a_show_that_follows_a_death_has_a_spare_sooner(tmp_path: Path) -> None:
+    out, messages, status = ended(shows(tmp_path, f"{_NEXT}die() if run.deaths < 2 else os._exit(5)", spare="again"))
+    spares = [line.split()[1] for line in out if line.startswith("spare")]
+    first, second, third = (line for line in out if line.isdigit())
+    assert status == 5 and third in spares and not {first, second} & set(spares), (out, messages)
 
 
 def test_a_spare_that_was_killed_is_done_without(tmp_path: Path) -> None:

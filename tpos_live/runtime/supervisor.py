@@ -44,6 +44,9 @@ STEADY = 6
 HUNG = 20.0
 SPARE_AFTER = 15.0
 """Seconds of a show after which a spare for the next one is made; before, it would slow the start."""
+SPARE_AGAIN = 5.0
+"""The same for a show that follows a death: it is likelier to die soon, and then a start without a spare takes twice as
+long."""
 _LOOK, _SELDOM = 0.05, 1.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 
@@ -101,12 +104,13 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
         rest: float = REST,
         spare_after: float = SPARE_AFTER,
+        spare_again: float = SPARE_AGAIN,
         prepare: Callable[[bool], None] = import_show,
     ) -> None:
         """states: folder of the Autosave. window: whether the show has one. prepare: what a spare does; whether
         its show will run safely."""
         self._states, self._clock, self._rest = states, clock, rest
-        self._spare_after, self._prepare = spare_after, prepare
+        self._spare_after, self._spare_again, self._prepare = spare_after, spare_again, prepare
         self._spare: SpareShow | None = None
         self._memory = FrameMemory.create() if window else None
         self._still: subprocess.Popen[bytes] | None = None
@@ -157,7 +161,7 @@ class Supervisor:
         try:
             spare = SpareShow.fork()
         except OSError:  # too little memory for another process
-            self._spare_after = math.inf
+            self._spare_after = self._spare_again = math.inf
             return None
         if isinstance(spare, SpareShow):
             self._spare = spare
@@ -215,7 +219,8 @@ class Supervisor:
             ended, status = os.waitpid(show, os.WNOHANG)
             if ended:
                 return status
-            if self._spare is None and self._clock() >= begun + self._spare_after and (run := self._make_spare()):
+            spare_at = begun + (self._spare_again if self._recent() else self._spare_after)
+            if self._spare is None and self._clock() >= spare_at and (run := self._make_spare()):
                 return run
             if self._memory is not None and pulse.stopped(self._clock(), self._memory.beats):
                 log.error(f"the show has not run for {HUNG:.0f} s: it is killed")
