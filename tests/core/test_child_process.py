@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
+from fakes.forked import start
 from fakes.tiny_engine import make_tiny_engine
 from fakes.waiting import wait_until
 
@@ -139,12 +140,12 @@ def test_a_process_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> No
 def show(engine: Path, sound: Path, cache: str) -> subprocess.Popen[str]:
     """A show that makes OpenVINO ready as soon as it draws."""
     soundfile.write(sound, np.zeros((48_000 * 5, 1)), 48_000)
-    command = [sys.executable, "-m", "tpos_live", "--headless", "--engine", str(engine), "--audio", str(sound)]
+    command = ["--headless", "--engine", str(engine), "--audio", str(sound)]
     command += ["--loop", "--mute", "--osc-port", "0", "--no-web", "--seconds", "120", "--fps-cap", "10"]
     command += ["--threads", "1"]
     environment = {**os.environ, "XDG_CACHE_HOME": cache}
     environment.pop("TPOS_LIVE_CACHE", None)
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    return start(*command, cwd=sound.parent, env=environment)
 
 
 @pytest.mark.slow
@@ -183,3 +184,4 @@ def test_a_converter_ends_with_its_show(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert wait_until(lambda: gone(children), 10), "the converter lives on"
+    assert any((tmp_path / "cache").glob(f"*/openvino/.making-*-{children[0]}")), "it went on until it was done"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fakes import forked
 from fakes.waiting import wait_until
 from pythonosc.udp_client import SimpleUDPClient
 
@@ -147,13 +148,14 @@ def test_a_disk_that_refuses_is_said_once(tmp_path: Path, messages: list[str]) -
 def test_a_killed_show_continues(tmp_path: Path) -> None:
     """A real process that gets SIGKILL; the next one says --resume, and one with it has the same parameters."""
     arguments = ["--headless", "--audio", str(DEMO), "--mute", "--size", "256", "--accelerator", "eager", "--no-web"]
-    command = [sys.executable, "-m", "tpos_live", *arguments, "--osc-port", "9351"]
+    arguments += ["--osc-port", "9351"]
     environment = {**os.environ, "TPOS_LIVE_STATE": str(tmp_path / "state")}
     osc = SimpleUDPClient("127.0.0.1", 9351)
 
     def start(*more: str) -> subprocess.Popen[str]:
-        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen([*command, *more], cwd=tmp_path, env=environment, text=True, **streams)
+        process = forked.start(*arguments, *more, cwd=tmp_path, env=environment)
+        stack.callback(process.kill)
+        return process
 
     def saved(process: subprocess.Popen[str], change: bool) -> dict[str, object]:
         """What this process has saved, once the changes are in it."""
@@ -171,16 +173,13 @@ def test_a_killed_show_continues(tmp_path: Path) -> None:
         raise AssertionError("not saved")
 
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(start())
-        stack.callback(first.kill)
+        first = start()
         before = saved(first, change=True)
         first.send_signal(signal.SIGKILL)
         first.communicate(timeout=20)
-        second = stack.enter_context(start("--seconds", "0.1"))
-        stack.callback(second.kill)
+        second = start("--seconds", "0.1")
         assert "start with --resume" in second.communicate(timeout=120)[1]
-        third = stack.enter_context(start("--resume"))
-        stack.callback(third.kill)
+        third = start("--resume")
         assert saved(third, change=False) == before and before["seed"] != 0
         third.send_signal(signal.SIGTERM)
         _, errors = third.communicate(timeout=30)

@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 from fakes.fake_mic import fake_microphone, require_fake_microphone, sine
+from fakes.forked import start
 from fakes.screen_saver import Saver
 from fakes.tools import require_tool
 from fakes.waiting import wait_until
@@ -84,16 +85,13 @@ class Running:
 
 
 @contextmanager
-def show(*arguments: str, cwd: Path, port: int, display: str = "", wrap: tuple[str, ...] = ()) -> Iterator[Running]:
+def show(*arguments: str, cwd: Path, port: int, display: str = "") -> Iterator[Running]:
     watcher = Watcher()
     environment = {**os.environ, "DISPLAY": display} if display else dict(os.environ)
     if not display:
         environment.pop("DISPLAY", None)
-    command = [*wrap, sys.executable, "-m", "tpos_live", *arguments]
-    command += ["--no-web", "--osc-port", str(port), "--osc-reply", f"127.0.0.1:{watcher.port}"]
-    process = subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    arguments += ("--no-web", "--osc-port", str(port), "--osc-reply", f"127.0.0.1:{watcher.port}")
+    process = start(*arguments, cwd=cwd, env=environment)
     try:
         yield Running(process, SimpleUDPClient("127.0.0.1", port), watcher)
     finally:

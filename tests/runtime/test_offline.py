@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from fakes.forked import run
+from fakes.forked import run, start
 from PIL import Image
 
 from tpos_live.audio.files import AudioClip
@@ -243,17 +241,9 @@ def test_bad_input_is_one_line(arguments: list[str], word: str, tmp_path: Path) 
 def test_ctrl_c_leaves_a_part_and_says_so(workers: tuple[str, ...], tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", beat(60.0), RATE)
     (tmp_path / "a.mp4").write_text("an older film")
-    command = [sys.executable, "-m", "tpos_live", "render", "long.wav", "-o", "a.mp4", "--resolution", "160x90"]
-    command += ["--size", "128", "--threads", "1", "--accelerator", "eager", *workers]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # A suite that runs in the background of a shell is started with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    arguments = ["render", "long.wav", "-o", "a.mp4", "--resolution", "160x90"]
+    arguments += ["--size", "128", "--threads", "1", "--accelerator", "eager", *workers]
+    process = start(*arguments, cwd=tmp_path)
     part, end = tmp_path / "a-2.part.mp4", time.monotonic() + 100
     while not (part.exists() and part.stat().st_size > 30_000) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.05)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
+from fakes.forked import start
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.audio.source import RATE
@@ -102,9 +101,9 @@ def test_a_worker_that_cannot_go_on_is_one_line(engine: Path) -> None:
 @pytest.mark.timeout(600)
 def test_workers_end_with_a_render_that_is_killed(engine: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sound(60.0), RATE)
-    command = [sys.executable, "-m", "tpos_live", "render", "a.wav", "-o", "a.mp4", "--workers", "2"]
+    command = ["render", "a.wav", "-o", "a.mp4", "--workers", "2"]
     command += ["--engine", str(engine), "--accelerator", "eager", "--threads", "1", "--resolution", "64x64"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    process = start(*command, cwd=tmp_path)
     end, crew = time.monotonic() + 120, []
     try:
         while len(list(tmp_path.glob("*.part.mp4"))) == 0:  # both workers draw

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +15,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from fakes.forked import run
+from fakes.forked import run, start
 from fakes.full_disk import full_disk
 
 from tpos_live.core.messages import terminal_messages
@@ -245,11 +243,6 @@ SMALL = ("--headless", "--osc-port", "0", "--no-web", "--size", "64", "--acceler
 """Options of a show that takes little."""
 
 
-def show(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tpos_live", *arguments, *SMALL]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.slow
 def test_a_start_that_fails_keeps_the_file_of_last_night(tmp_path: Path) -> None:
     (tmp_path / "tonight.mp4").write_text("good")
@@ -273,19 +266,15 @@ def full(self, data):
         raise self.error
     return write(self, data)
 _File.write = full
-from tpos_live.cli.main import main
-sys.argv = ["tpos-live", *sys.argv[1:]]
-main()
 """
 
 
 @pytest.mark.slow
 def test_a_full_disk_does_not_end_the_show_and_is_told_at_its_end(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 60, 2)), 48_000)
-    command = [sys.executable, "-c", _FULL, "--audio", "noise.wav", "--mute"]
-    command += ["--record", "a.mp4", *SMALL]
+    arguments = ["--audio", "noise.wav", "--mute", "--record", "a.mp4", *SMALL]
     environment = {**os.environ, "HOME": str(tmp_path / "none")}  # a recording that is cut goes on there
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    process = start(*arguments, cwd=tmp_path, env=environment, code=_FULL)
     assert process.stderr is not None
     lines = []
     for line in process.stderr:
@@ -303,14 +292,15 @@ def test_a_full_disk_does_not_end_the_show_and_is_told_at_its_end(tmp_path: Path
 @pytest.mark.slow
 def test_a_show_that_was_killed_leaves_a_part_that_the_next_one_keeps(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 60, 2)), 48_000)
-    process = show("--audio", "noise.wav", "--mute", "--record", "a.mp4", cwd=tmp_path)
+    arguments = ["--audio", "noise.wav", "--mute", "--record", "a.mp4", *SMALL]
+    process = start(*arguments, cwd=tmp_path)
     part, end = tmp_path / "a.part.mp4", time.monotonic() + 60
     while not (part.exists() and part.stat().st_size > 50_000) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     left = part.read_bytes()
-    process = show("--audio", "noise.wav", "--mute", "--record", "a.mp4", "--seconds", "6", cwd=tmp_path)
+    process = start(*arguments, "--seconds", "6", cwd=tmp_path)
     _out, errors = process.communicate(timeout=100)
     assert process.returncode == 0 and "a.part.mp4" in errors and "recorded a-2.mp4" in errors, errors
     assert part.read_bytes() == left
