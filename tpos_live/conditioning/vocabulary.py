@@ -21,6 +21,8 @@ from pathlib import Path
 import torch
 
 from tpos_live.conditioning.implied_colours import implied_colours, is_of_one_thing
+from tpos_live.conditioning.prompt_match import PromptMatch
+from tpos_live.conditioning.spelling import Spelling, whole_words
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,6 @@ LONGEST = 3
 _TOGETHER = 3
 """Nearest phrases of a family whose mean is its score."""
 _BATCH = 128
-_NAMED = 3
 _SMALL_WORDS = frozenset([
     "a", "an", "the", "and", "or", "of", "in", "on", "at", "over", "under", "with", "without", "to", "from", "into",
     "by", "for", "is", "are", "very", "some", "my", "your", "its", "it", "this", "that", "picture", "view", "image",
@@ -61,37 +62,6 @@ _SMALL_WORDS = frozenset([
 
 Sentences = Callable[[list[str]], torch.Tensor]
 """Texts to sentence vectors, float [texts, dim]."""
-
-
-@dataclass(frozen=True)
-class PromptMatch:
-    """What an engine understands of a prompt. near: cosine of the family's nearest phrase, -1 to 1.
-
-    families: those that are drawn, nearest first; none only for a prompt without words. others: colours, styles and
-    moods that are drawn. missed: words that are not drawn. cut: there were more words than are analysed. instead: the
-    prompt is far from every family, and the nearest bright and clear one is drawn.
-    """
-
-    families: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
-    near: float = 0.0
-    missed: tuple[str, ...] = ()
-    cut: bool = False
-    instead: bool = False
-
-    def __str__(self) -> str:
-        """One line: `city at night · neon (0.61); not understood: samurai`."""
-        parts = []
-        if self.families:
-            names = " + ".join(name.replace("_", " ") for name in self.families)
-            drawn = "drawn instead: " if self.instead else ""
-            parts.append(f"{drawn}{' · '.join((names, *self.others))} ({self.near:.2f})")
-        if self.missed:
-            more = f" and {len(self.missed) - _NAMED} more" if len(self.missed) > _NAMED else ""
-            parts.append(f"not understood: {', '.join(word[:24] for word in self.missed[:_NAMED])}{more}")
-        if self.cut:
-            parts.append("the rest is too long")
-        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -113,11 +83,12 @@ class Vocabulary:
         sentences: Sentences,
         clear: Sequence[str] = (),
         also: Mapping[str, Sequence[str]] | None = None,
+        written: Collection[str] = (),
     ) -> None:
         """phrases: by kind and name, at least one family. clear: families with bright and clear images; none means all.
         also: more words of families, found as they are written and no others like them: the encoder places rare
-        words badly. The engine was not trained with them, so a prompt with them is rewritten. Encodes all phrases: tens
-        of milliseconds."""
+        words badly. The engine was not trained with them, so a prompt with them is rewritten. written: words that are
+        no typing errors, see `Spelling`. Encodes all phrases: tens of milliseconds."""
         self._clear = frozenset(clear) & phrases["family"].keys() or frozenset(phrases["family"])
         self._colours = frozenset(phrases.get("colour", ()))
         self._moods = frozenset(phrases.get("mood", ()))
@@ -131,13 +102,14 @@ class Vocabulary:
         named = [(text.lower(), taught[self._plainest[name]]) for name, texts in (also or {}).items()
                  if name in self._plainest for text in texts]  # fmt: skip
         self._exact = dict(named) | taught
+        self._spelling = Spelling((*taught, *(text for text, _ in named)), written)
 
     def match(self, prompt: str) -> PromptMatch:
         """What the engine understands of `prompt`, any text of any length."""
         words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
         cut = len(words) > MOST_WORDS
         words = words[:MOST_WORDS]
-        bare = [word.lower().strip(".,;:!?\"'()[]{}") for word in words]
+        bare = [self._spelling(word.lower().strip(".,;:!?\"'()[]{}")) for word in words]
         known = [bool(re.search(r"[a-z]", word)) for word in bare]
         if not any(known):
             return PromptMatch(missed=tuple(dict.fromkeys(words)), cut=cut)
@@ -163,7 +135,8 @@ class Vocabulary:
         said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
         instead = False
         if not self._taught(said):
-            families, instead = self._drawn(families, found["family"], said, cosines)
+            meant = " ".join(map(self._spelling, said.split()))
+            families, instead = self._drawn(families, found["family"], meant, cosines)
             if not found["colour"]:
                 found["colour"] = dict.fromkeys(implied_colours(bare, self._colours), 1.0)
             if _BRIGHT in self._moods and not found["mood"] and (instead or families[0] not in self._clear):
@@ -229,10 +202,13 @@ class Vocabulary:
             clear = [name for name in clear if name in written]
         if clear and first not in self._clear:
             first = clear[0]
-        kept = [name for name in (*families, *written) if name != first and _holds(said, self._plainest[name])]
+        kept = [name for name in (*families, *written) if name != first and self._is_named(name, said)]
         # Two scenes share the brightness of an image: of two dim ones the second is invisible.
         kept = [name for name in kept if first in self._clear or name in self._clear]
         return tuple(dict.fromkeys((first, *kept))), False
+
+    def _is_named(self, family: str, said: str) -> bool:
+        return any(re.search(rf"\b{re.escape(n)}\b", said) for n in (self._plainest[family], family.replace("_", " ")))
 
     def _nearest(self, cosines: torch.Tensor, among: Collection[str]) -> str:
         """The family of `among` whose three nearest phrases are nearest to the whole prompt."""
@@ -264,10 +240,6 @@ class Vocabulary:
         return torch.nn.functional.normalize(torch.cat(parts), dim=-1)
 
 
-def _holds(said: str, text: str) -> bool:
-    return re.search(rf"\b{re.escape(text)}\b", said) is not None
-
-
 def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
     """The vocabulary of an engine folder; None where it has none, or a damaged one.
 
@@ -280,7 +252,7 @@ def load_vocabulary(folder: Path, sentences: Sentences) -> Vocabulary | None:
             log.warning(f"{folder / VOCABULARY_FILE}: {what}; fetch or install the engine again")
         return None
     clear = [name for name in phrases.get(CLEAR, {}).get("family", ()) if isinstance(name, str)]
-    return Vocabulary(phrases, sentences, clear, phrases.get(ALSO, {}))
+    return Vocabulary(phrases, sentences, clear, phrases.get(ALSO, {}), whole_words(folder))
 
 
 def offered_scenes(folder: Path) -> frozenset[str] | None:
