@@ -77,7 +77,9 @@ def start_fakes(options: argparse.Namespace, stack: ExitStack) -> Any:
 
     from tpos_live.audio.demo import DEMO
     from tpos_live.audio.files import read_audio
+    from tpos_live.core.heap import small_pages
 
+    small_pages()  # the track is not the show's
     os.environ["DISPLAY"] = stack.enter_context(one_screen())
     mic = stack.enter_context(fake_microphone())
     options.device = mic.device

@@ -71,6 +71,7 @@ class LiveSession:
     ) -> None:
         """sound: a source in place of the one in the settings (measurements). headless_gl: draw with OpenGL but without
         a display (measurements). page: with the control page, unless the settings turn it off."""
+        small_pages()
         self.settings, self._demo, self._stop = settings, demo, stop or threading.Event()
         self._headless_gl = headless_gl
         check_recording(settings.record, settings.sound.audio)
@@ -136,7 +137,6 @@ class LiveSession:
         sys.setswitchinterval(0.001)
         set_heavy_nice(settings.engine.nice)
         share_arenas()
-        small_pages()
         try:
             stack.enter_context(self.status_registry)
             stack.enter_context(self.performance)
