@@ -76,6 +76,43 @@ def test_memory_between_what_is_used_is_given_back() -> None:
     assert given_back("goes on") < 5, "the control"
 
 
+_ENDS = """
+import ctypes, sys, threading, time
+from pathlib import Path
+from tpos_live.core import heap
+heap.share_arenas()
+heap.keep_pages()
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+library = ctypes.CDLL(None)  # its functions run at once in all threads
+library.malloc.restype, library.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+def work():
+    blocks = [library.malloc(2**20) for _ in range(45)]
+    [ctypes.memset(block, 1, 2**20) for block in blocks]
+    [library.free(block) for block in blocks]
+before = resident()
+threads = [threading.Thread(target=work) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+if sys.argv[1] == "trimmed":
+    library.malloc_trim(0)
+else:
+    heap.give_back_later(0.0)
+end = time.monotonic() + 5
+while resident() > before + 8 and time.monotonic() < end and sys.argv[1] != "trimmed":
+    time.sleep(0.01)
+print(resident() - before)
+"""
+
+
+def test_memory_at_the_end_of_an_arena_is_given_back() -> None:
+    def left(how: str) -> float:
+        return float(subprocess.check_output([sys.executable, "-c", _ENDS, how], timeout=60))
+
+    assert left("trimmed") > 20, "the control: malloc_trim leaves the end of all arenas but the first"
+    assert left("given back") < 8
+
+
 _HUGE = """
 import sys
 from pathlib import Path

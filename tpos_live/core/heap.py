@@ -21,6 +21,13 @@ _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _NO_HUGE_PAGES = 41
 """PR_SET_THP_DISABLE of prctl(2)."""
 _TRIM, _TOP_PAD, _MMAP, _ARENA_MAX = -1, -2, -3, -8
+_LARGEST = 32 << 20
+"""Bytes from which a block comes from the system and returns to it: where glibc's own limit ends that grows as blocks
+are freed."""
+_BLOCK = 100 << 10
+"""Bytes; from 64 KiB on a freed block has its arena's end looked at."""
+_kept = ((_TRIM, 2 * _LARGEST), (_TOP_PAD, 128 << 10))
+"""What may lie free at the end of an arena: as glibc's own limits, or `keep_pages`."""
 
 
 def share_arenas() -> None:
@@ -46,7 +53,9 @@ def keep_pages() -> None:
 
     A quarter of eager's time on a CPU (measured); a few tens of megabytes.
     """
-    _set((_MMAP, 32 << 20), (_TRIM, 512 << 20), (_TOP_PAD, 64 << 20))
+    global _kept
+    _kept = ((_TRIM, 512 << 20), (_TOP_PAD, 64 << 20))
+    _set((_MMAP, _LARGEST), *_kept)
 
 
 def give_back_later(seconds: float = SOON) -> None:
@@ -60,9 +69,21 @@ def give_back_later(seconds: float = SOON) -> None:
 
 
 def _give_back() -> None:
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(AttributeError, OSError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        library = ctypes.CDLL(None)
+        library.malloc_trim(0)
+        # It leaves the end of all arenas but the first, tens of megabytes after a recording. That is given back where a
+        # block is freed in the arena. Threads get the arenas in turn; twice as many reach each, should one be locked.
+        library.malloc.restype, library.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+        _set((_MMAP, _LARGEST), (_TRIM, _BLOCK), (_TOP_PAD, 0))
+        threads = [threading.Thread(target=lambda: library.free(library.malloc(_BLOCK))) for _ in range(2 * ARENAS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        _set(*_kept)
 
 
 def _set(*options: tuple[int, int]) -> None:
