@@ -61,11 +61,11 @@ def main() -> None:
     device = acc.device
     plan = Plan() if device.type == "cpu" else ON_A_CARD
     batch = given.batch or plan.batch
-    plan = replace(plan, batch=batch, capacity=4 * batch, sizes=((1.0, 32, 32),))
+    plan = replace(plan, batch=batch, capacity=max(4 * batch, plan.rendered), sizes=((1.0, 32, 32),))
     if device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() - 1))
     renderer = Renderer((32, 32), 0, device=device)
-    count = 4 if device.type == "cpu" else batch
+    count = 4 if device.type == "cpu" else plan.rendered
     found: dict[str, float] = {"render": rate(lambda: len(renderer.make(count).recipes), given.seconds, device)}
     vae = autoencoder.build(renderer.make(16).image).to(device, memory_format=torch.channels_last).eval()
     encoder = BertModel.from_pretrained(ENGINE / "text_encoder").float().to(device).eval().requires_grad_(False)
@@ -74,10 +74,12 @@ def main() -> None:
         trainer = Trainer(acc, plan, State(), Path(folder), vae, words, 0)
         pool = trainer.pools[0]
         while pool.filled < pool.capacity:
-            pool.add(renderer.make(min(64, batch)))
+            pool.add(renderer.make(min(64, batch) if device.type == "cpu" else plan.rendered))
         pairs = pool.take(batch)
         noise = pairs.noise.contiguous(memory_format=torch.channels_last)
         times = torch.full((batch,), T_MAX, device=device)
+
+        seen: dict[str, torch.Tensor] = {}
 
         def unet() -> int:
             with acc.autocast():
@@ -90,8 +92,9 @@ def main() -> None:
         def step(part: float, process: RenderProcess | None) -> int:
             if process is None and device.type == "cpu":
                 pool.served = 0  # nothing new is wanted
-            trainer._step(part, process)
+            errors = trainer._step(part, process)
             trainer.state.steps += 1
+            seen.update({f"{name} at {part}": value for name, value in errors.items()})
             return batch
 
         found["unet"] = rate(unet, given.seconds, device)
@@ -106,6 +109,9 @@ def main() -> None:
         else:
             for name, part in (("all, early", 0.1), ("all, late", 0.99)):
                 found[name] = rate(lambda part=part: step(part, None), given.seconds, device)
+    wrong = [name for name, value in seen.items() if not bool(value.isfinite())]
+    if wrong:
+        raise SystemExit(f"not a number: the error of {', '.join(wrong)}; a training would learn nothing here")
     name = torch.cuda.get_device_name() if device.type == "cuda" else processor()
     for key, value in found.items():
         print(f"{key:32} {value:10.1f} images per second")

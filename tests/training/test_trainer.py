@@ -120,17 +120,42 @@ def test_a_part_of_a_longer_training_keeps_its_pace(tmp_path: Path, monkeypatch:
     assert max(seen) > 0.5
 
 
+def test_a_training_whose_error_is_no_number_ends_and_its_checkpoint_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a card trains for its whole time, and nobody sees it before the end."""
+    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
+    out, run = tmp_path / "engine", tmp_path / "run"
+    train_ember(out, 0.0, False, "cpu", 1, 1, run=run, plan=TINY)
+    kept = {path: path.read_bytes() for path in (*run.glob("*.safetensors"), *out.rglob("*.safetensors"))}
+    trained = Trainer.train
+
+    def spoil(self: Trainer, *time: float) -> None:
+        next(iter(self.unet.parameters())).data.fill_(math.nan)
+        trained(self, *time)
+
+    monkeypatch.setattr(Trainer, "train", spoil)
+    with pytest.raises(RuntimeError, match="its error of latent is not a number"):
+        train_ember(out, 0.0, True, "cpu", 1, 1, run=run, plan=TINY)
+    with pytest.raises(RuntimeError, match="its error of weights is not a number"):  # after the last reading
+        train_ember(out, 0.0, True, "cpu", 1, 1, run=run, plan=replace(TINY, told=1000))
+    assert kept and all(path.read_bytes() == held for path, held in kept.items())
+
+
 def test_families_and_batch_go_before_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     found: list[Plan] = []
     monkeypatch.setattr(Trainer, "train", lambda self, *_: found.append(self.plan))
     train_ember(
-        tmp_path / "engine", 0.0, False, "cpu", 1, 1, run=tmp_path / "run", plan=TINY, families=("fire", "fog"), batch=3
-    )
-    assert found[0].families == ("fire", "fog") and found[0].batch == 3
+        tmp_path / "engine", 0.0, False, "cpu", 1, 1, run=tmp_path / "run", plan=TINY, families=("fire", "fog"),
+        often=("fog",), batch=3,
+    )  # fmt: skip
+    assert (found[0].families, found[0].often, found[0].batch) == (("fire", "fog"), ("fog",), 3)
     for wrong in ("fire", "fire,no such"):
         result = CliRunner().invoke(cli, ["train", "ember", "--families", wrong])
         assert result.exit_code == 2 and "--families wants two or more of fire, ocean" in result.output
+    result = CliRunner().invoke(cli, ["train", "ember", "--families", "fire,fog", "--often", "snow,fog"])
+    assert result.exit_code == 2 and "--often wants families that are trained; not snow" in result.output
 
 
 def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,13 +35,14 @@ def _also(command: click.Command, old: str) -> None:
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember/engine"))
 @click.option("--run", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/ember"))
 @click.option("--families", default="", metavar="A,B", help="Train these scene families only.")
+@click.option("--often", default="", metavar="A,B", help="Draw these of them twice as often.")
 @click.option("--batch", type=click.IntRange(1, 65_536), default=None, help="Default: for the device.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=None)
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default=None, help="Default: the best.")
 def ember(
-    resume: bool, minutes: float, of: float | None, output: Path, run: Path, families: str, batch: int | None,
-    seed: int, threads: int | None, accelerator: str | None,
+    resume: bool, minutes: float, of: float | None, output: Path, run: Path, families: str, often: str,
+    batch: int | None, seed: int, threads: int | None, accelerator: str | None,
 ) -> None:  # fmt: skip
     """Train Ember: scenes, text encoder, autoencoder, UNet."""
     from tpos_live.scenes.families import FAMILIES
@@ -51,9 +52,12 @@ def ember(
     if unknown or len(_names(families)) == 1:
         known = ", ".join(FAMILIES)
         raise click.UsageError(f"--families wants two or more of {known}; not {', '.join(unknown) or families}")
+    more = sorted(set(_names(often)) - set(_names(families) or FAMILIES))
+    if more:
+        raise click.UsageError(f"--often wants families that are trained; not {', '.join(more)}")
     train_ember(
         output, minutes=minutes, resume=resume, accelerator=accelerator, seed=seed, threads=threads, run=run, of=of,
-        families=_names(families), batch=batch,
+        families=_names(families), often=_names(often), batch=batch,
     )  # fmt: skip
 
 

@@ -29,10 +29,14 @@ class SceneShare(NamedTuple):
     apart: bool = False
 
 
-def share_mask(fields: Fields, share: float) -> torch.Tensor:
-    """Where the second of two scenes is, float [batch, 1, 8h, 8w] in [0, 1], for its share of the area in [0, 1]."""
-    cut = NormalDist().inv_cdf(min(max(1 - share, 1e-3), 1 - 1e-3))
-    return step(cut - 0.3, cut + 0.3, fields.soft(2, _MASK))
+def share_mask(fields: Fields, shares: Sequence[float], rows: Sequence[int] = (0,)) -> torch.Tensor:
+    """Where the second of two scenes is in the images `rows`, float [rows, 1, 8h, 8w] in [0, 1].
+
+    shares: of the area, in [0, 1], one for each row.
+    """
+    cuts = [NormalDist().inv_cdf(min(max(1 - share, 1e-3), 1 - 1e-3)) for share in shares]
+    cut = torch.tensor(cuts).to(fields.noise).view(-1, 1, 1, 1)
+    return step(cut - 0.3, cut + 0.3, fields.soft(2, _MASK)[list(rows)])
 
 
 def draw_scenes(
@@ -50,7 +54,7 @@ def draw_scenes(
         under, over = over, []
     light = _mixed(under, fields, intensity, hue, phase)
     if over:
-        mask = share_mask(fields, sum(scene.weight for scene in over) / sum(scene.weight for scene in scenes))
+        mask = share_mask(fields, [sum(scene.weight for scene in over) / sum(scene.weight for scene in scenes)])
         light = torch.lerp(light, _mixed(over, fields, intensity, hue, phase), mask)
     image, shown = torch.zeros_like(light), film(light)
     for style, weight in _styles(under).items():

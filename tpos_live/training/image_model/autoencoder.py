@@ -100,8 +100,11 @@ def steps_by_phase(image: torch.Tensor, patch: int = 16) -> torch.Tensor:
         count = slope.shape[dim] - 2
         step = slope.narrow(dim, 1, count) - 0.5 * (slope.narrow(dim, 0, count) + slope.narrow(dim, 2, count))
         size = F.avg_pool2d(step, along).abs().mean([n for n in range(4) if n != dim])
-        phase = (torch.arange(count, device=image.device) + 2) % patch
-        found.append(torch.stack([size[phase == n].mean() for n in range(patch)]))
+        # Place n of `size` has phase n + 2. The sum of each phase by a reshape, and over how many there are.
+        after = -(count + 2) % patch
+        full = F.pad(torch.stack([size, torch.ones_like(size)]), (2, after))
+        total, counted = full.unflatten(1, (-1, patch)).sum(1)
+        found.append(total / counted)
     return torch.stack(found)
 
 
@@ -111,6 +114,11 @@ def grid_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
     mine, theirs = (steps / steps.mean(1, keepdim=True).detach() for steps in map(steps_by_phase, (have, want)))
     # Detached: a decoder that may raise the mean hides the grid behind steps in every pixel.
     return F.relu(mine - theirs.clamp_min(1)).mean()
+
+
+def pixel_loss(have: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
+    """What an image is trained by: its error, and the grid of patches in it."""
+    return image_loss(have, want) + GRID * grid_loss(have, want)
 
 
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:

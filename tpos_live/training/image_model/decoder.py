@@ -91,7 +91,7 @@ def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
         render = images[at].float() / 255
         with torch.autocast("cpu", torch.bfloat16):
             image = autoencoder.decode(vae, latents).float()
-        loss = autoencoder.image_loss(image, render) + autoencoder.GRID * autoencoder.grid_loss(image, render)
+        loss = autoencoder.pixel_loss(image, render)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)

@@ -17,7 +17,8 @@ class Plan:
     UNet's time, at its end, in which a discriminator of images is used too; adversarial_weight: its gradient's
     norm, over that of the other errors of pixels. again: part of the UNet's time after which some rows start from
     its own first step. reuse: times that an image is served, at most, in the mean. told: steps between two readings
-    of the losses, each of which waits for the device. save: seconds between checkpoints. compiled: compile the UNet
+    of the losses, each of which waits for the device. rendered: images that are made at once where the training renders
+    itself; 0 = those of a step. save: seconds between checkpoints. compiled: compile the UNet
     for a CPU, which wants some minutes before it saves any. families: what is learned. often: families drawn twice
     as often as the others. apart: on a CPU, render in a process of its own.
     """
@@ -37,6 +38,7 @@ class Plan:
     again: float = 0.5
     reuse: float = 5.0
     told: int = 1
+    rendered: int = 0
     save: float = 240.0
     sizes: tuple[tuple[float, int, int], ...] = ((0.85, 32, 32), (0.06, 24, 40), (0.05, 32, 56), (0.04, 36, 64))
     """Share of the images, rows and columns of their noise: 256x256, 320x192, 448x256, 512x288."""
@@ -46,6 +48,16 @@ class Plan:
     apart: bool = True
 
 
-ON_A_CARD = Plan(batch=768, capacity=40_000, rate=2e-3, reuse=4.0, told=25, save=150.0)
-"""A card renders where it trains: many images at once, so that it waits neither for Python nor for the host.
-The batch is for 80 GB, of which the pool takes 10."""
+ON_A_CARD = Plan(
+    batch=512,
+    capacity=60_000,
+    rate=1.6e-3,
+    joint=0.7,
+    adversarial=0.2,
+    told=25,
+    rendered=4096,
+    save=150.0,
+    compiled=True,
+)
+"""A card renders where it trains, many images at once: 4,096 take as long as 256, for Python starts the kernels. The
+pool takes 12 GB, a step 13."""

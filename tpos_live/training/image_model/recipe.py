@@ -99,11 +99,11 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
 
 def knobs(recipes: list[Recipe], family: str, device: torch.device) -> SceneParameters:
     """The recipes' scalars and colours as a scene of `family` takes them."""
-    values = torch.tensor([recipe.scalars for recipe in recipes], device=device)
-    intensity, hue, phase = values.unbind(1)
+    values = torch.tensor([recipe.scalars for recipe in recipes])
     kind = FAMILIES[family]
-    turns = [kind.turned(hue[index], recipe.colour) for index, recipe in enumerate(recipes)]
-    return kind.parameters(intensity, phase, torch.stack(turns))
+    # On the CPU first: a card would start a kernel for each number.
+    turns = torch.stack([kind.turned(hue, recipe.colour) for hue, recipe in zip(values[:, 1], recipes, strict=True)])
+    return kind.parameters(values[:, 0].to(device), values[:, 2].to(device), turns.to(device))
 
 
 def _moods(recipes: list[Recipe], device: torch.device) -> torch.Tensor:
@@ -129,15 +129,15 @@ def render(noise: torch.Tensor, recipes: list[Recipe]) -> torch.Tensor:
         if not rows:
             continue
         fields = Fields(noise[rows])
-        made = kind.scene(fields, knobs([recipes[i] for i in rows], family, device))
-        full = glowing(made)
-        for at, i in enumerate(rows):
-            recipe = recipes[i]
-            if recipe.second is None:
-                light[i] = full[at]
-                continue
-            mask = share_mask(fields, recipe.share)[at]
-            light[i] += full[at] * (1 - mask if at < len(first) else mask)
+        full = glowing(kind.scene(fields, knobs([recipes[i] for i in rows], family, device)))
+        mixed = [at for at, i in enumerate(rows) if recipes[i].second is not None]
+        if mixed:
+            covered = share_mask(fields, [recipes[rows[at]].share for at in mixed], mixed)
+            over = torch.tensor([at >= len(first) for at in mixed], device=device).view(-1, 1, 1, 1)
+            full[mixed] *= torch.where(over, covered, 1 - covered)
+        # One after the other: two scenes of one family may share an image.
+        for part, part_of in ((full[: len(first)], first), (full[len(first) :], second)):
+            light[part_of] += part
     image = film(apply_mood(light, _moods(recipes, device)))
     for style in STYLES[1:]:
         rows = [i for i, recipe in enumerate(recipes) if recipe.style == style]

@@ -31,12 +31,12 @@ from tpos_live.training.image_model.checkpoint import (
     set_moments,
     write_state,
 )
-from tpos_live.training.image_model.cpu_speedups import speed_up_cpu
 from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, RenderProcess, Words
 from tpos_live.training.image_model.discriminator import DiscriminatorTraining
 from tpos_live.training.image_model.export import write_engine
 from tpos_live.training.image_model.plan import ON_A_CARD, Plan
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
+from tpos_live.training.image_model.speedups import compile_blocks, compiled_where_square, speed_up
 from tpos_live.training.text.text_encoder import train_text_encoder
 
 DISCRIMINATOR_AHEAD = 100
@@ -60,6 +60,7 @@ def train_ember(
     plan: Plan | None = None,
     of: float | None = None,
     families: Sequence[str] = (),
+    often: Sequence[str] = (),
     batch: int | None = None,
 ) -> None:
     """Train and write the engine folder `out`; checkpoints and sample sheets go to `run`.
@@ -69,7 +70,7 @@ def train_ember(
     minutes: wall clock for everything that is not done yet. of: minutes of the UNet's training that this is a part of:
     the learning rate and the lessons go by them, so that a training can be done in several calls; None = what is done
     and these. accelerator: "cpu", "cuda", ... or None
-    for the best there is. threads: of the CPU, None for all. families, batch: in place of the plan's.
+    for the best there is. threads: of the CPU, None for all. families, often, batch: in place of the plan's.
     Raises MissingLibraryError.
     """
     accelerate = optional_library("accelerate", "train")
@@ -78,7 +79,9 @@ def train_ember(
     acc = accelerate.Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
     on_cpu = acc.device.type == "cpu"
     plan = plan or (Plan(compiled=minutes >= WORTH_COMPILING) if on_cpu else ON_A_CARD)
-    plan = replace(plan, families=tuple(families) or plan.families, batch=batch or plan.batch)
+    plan = replace(
+        plan, families=tuple(families) or plan.families, often=tuple(often) or plan.often, batch=batch or plan.batch
+    )
     # One core renders: threads that wait for each other on a shared core cost ten times as much as they save.
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - (plan.apart and on_cpu)))
     seed += acc.process_index
@@ -103,10 +106,9 @@ def train_ember(
     trainer = Trainer(acc, plan, state, run, vae, words, seed)
     if resume:
         trainer.load()
-    trainer.train(minutes * 60 - (time.monotonic() - began), None if of is None else of * 60)
+    trainer.train(minutes * 60 - (time.monotonic() - began), out, None if of is None else of * 60)
     if acc.is_main_process:
-        trainer.save()
-        trainer.export(out)
+        trainer.save(out)
 
 
 class Trainer:
@@ -116,7 +118,11 @@ class Trainer:
         self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
         self.vae = vae
         unet = build_unet(plan.channels).to(acc.device, memory_format=torch.channels_last)
-        speed_up_cpu(unet.unet, compiled=plan.compiled)
+        speed_up(unet.unet, compiled=plan.compiled)
+        self.pixel_loss = autoencoder.pixel_loss
+        if plan.compiled and acc.device.type != "cpu":
+            compile_blocks(vae.decoder, (vae.decoder.network, vae.decoder.smooth))
+            self.pixel_loss = compiled_where_square(self.pixel_loss)
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
@@ -135,9 +141,10 @@ class Trainer:
             for n, (share, rows, columns) in enumerate(plan.sizes)
         ]
 
-    def train(self, seconds: float, of: float | None = None) -> None:
+    def train(self, seconds: float, out: Path, of: float | None = None) -> None:
         """Train for so many seconds; the learning rate falls to its end over `of` seconds, or over what was spent
-        before and is now."""
+        before and is now. With each checkpoint the engine in `out` is written too. Raises RuntimeError where an error
+        is no number."""
         until = self.state.spent + max(seconds, 1.0)
         total = until if of is None else of
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
@@ -157,13 +164,16 @@ class Trainer:
                 if self.state.steps % self.plan.told:
                     continue
                 for name, value in seen.items():
-                    shown[name] += (0.02 * self.plan.told if shown[name] else 1.0) * (float(value) - shown[name])
+                    now = float(value)
+                    if not math.isfinite(now):
+                        raise RuntimeError(self._not_a_number(name))
+                    shown[name] += (0.02 * self.plan.told if shown[name] else 1.0) * (now - shown[name])
                 bar.n = min(bar.total, round(self.state.spent - before))
                 facts = {"steps": self.state.steps, "images": sum(pool.added for pool in self.pools)}
                 bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | facts, refresh=False)
                 bar.update(0)
                 if time.monotonic() - saved > self.plan.save and self.acc.is_main_process:
-                    self.save()
+                    self.save(out)
                     saved = time.monotonic()
 
     def _batch(self, process: RenderProcess | None) -> Batch:
@@ -179,7 +189,7 @@ class Trainer:
 
         if process is None:
             while hungry():
-                pool.add(self.renderers[index].make(min(count, pool.capacity)))
+                pool.add(self.renderers[index].make(min(self.plan.rendered or count, pool.capacity)))
             return pool.take(count)
         while (new := process.take(wait=hungry())) is not None:
             self.pools[new[0]].add(new[1])
@@ -209,9 +219,9 @@ class Trainer:
             if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
                 rows = count if joint else max(1, count // 3)
                 drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.image[:rows]
-                pixel = autoencoder.image_loss(drawn, render)
+                pixel = self.pixel_loss(drawn, render)
                 seen["pixel"] = pixel.detach()
-                pixel = 2.0 * (pixel + autoencoder.GRID * autoencoder.grid_loss(drawn, render))
+                pixel = 2.0 * pixel
                 if part > 1 - plan.adversarial:
                     pixel, seen["discriminator"] = self.discriminator.step(pixel, drawn, render)
                 loss = loss + pixel
@@ -255,9 +265,20 @@ class Trainer:
         unet.load_state_dict(self.ema)
         return unet.to(self.acc.device).eval()
 
-    def save(self) -> None:
-        """Write the checkpoint and a sheet of samples."""
+    def _not_a_number(self, what: str) -> str:
+        return (
+            f"the training ended at step {self.state.steps}: its error of {what} is not a number; the checkpoint in "
+            f"{self.run} is from before, go on from it with --resume and a lower rate or without compiling"
+        )
+
+    def save(self, out: Path) -> None:
+        """Write the checkpoint, a sheet of samples, and from averaged weights the engine folder `out`.
+
+        Raises RuntimeError where the weights are no numbers.
+        """
         unet = self.acc.unwrap_model(self.unet)
+        if not all(bool(value.isfinite().all()) for value in unet.state_dict().values()):
+            raise RuntimeError(self._not_a_number("weights"))
         parts = {
             "unet": unet.state_dict(), "ema": self.ema, "optimizer": read_moments(self.optimizer),
             "vae": self.vae.state_dict(), "discriminator": self.discriminator.network.state_dict(),
@@ -270,7 +291,9 @@ class Trainer:
         folder = self.run / "samples"
         folder.mkdir(exist_ok=True)
         path = folder / f"{self.state.steps:06d}.png"
-        contact_sheet.families(self.average(), self.vae, self.words, path, self.plan.families)
+        average = self.average()
+        contact_sheet.families(average, self.vae, self.words, path, self.plan.families)
+        write_engine(out, average.unet, self.vae, self.words.encoder, self.words.tokenizer, self.plan.families)
 
     def load(self) -> None:
         """Go on from the checkpoint in the run folder, if there is one."""
@@ -284,7 +307,3 @@ class Trainer:
         if (self.run / "optimizer.safetensors").exists():
             parameters = self.acc.unwrap_model(self.unet).parameters()
             set_moments(self.optimizer, parameters, load_file(self.run / "optimizer.safetensors"))
-
-    def export(self, out: Path) -> None:
-        """Write the engine folder from averaged weights."""
-        write_engine(out, self.average().unet, self.vae, self.words.encoder, self.words.tokenizer, self.plan.families)

@@ -1,13 +1,13 @@
-"""A hastened UNet is the same UNet."""
+"""A UNet that trains faster is the same UNet."""
 
 import shutil
 
 import pytest
 import torch
 
-from tpos_live.training.image_model.cpu_speedups import speed_up_cpu
 from tpos_live.training.image_model.dataset import LAYOUT
 from tpos_live.training.image_model.rectified_flow import build_unet
+from tpos_live.training.image_model.speedups import speed_up
 from tpos_live.training.text.text_encoder import DIM
 
 
@@ -38,7 +38,7 @@ def test_images_gradients_and_names_stay(compiled: bool) -> None:
     unet = build_unet((16, 32))
     before = {size: _gradients(unet, size) for size in ((8, 8), (8, 12))}
     names = list(unet.state_dict())
-    speed_up_cpu(unet.unet, compiled)
+    speed_up(unet.unet, compiled)
     for size, (image, gradient) in before.items():
         now, slope = _gradients(unet, size)
         torch.testing.assert_close(now, image, atol=2e-5, rtol=1e-4)

@@ -1,0 +1,56 @@
+"""Make a UNet train faster, with the same weights and, to rounding, the same images.
+
+Measured on one core of an AMD EPYC (bfloat16, 32 images of 128 by 128, forwards and back): torch's own attention
+kernel 388 ms, attention written out 263 ms, that and compiled blocks 203 ms.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+
+def speed_up(unet: Any, compiled: bool) -> None:
+    """Write the attention of a UNet2DConditionModel out, and compile its blocks in place.
+
+    compiled: a minute or more for each shape of a batch; only square images, so that rare wide ones cost no compiling.
+    On a CPU without a C++ compiler the blocks stay as they are.
+    """
+    from diffusers.models.attention_processor import AttnProcessor
+
+    unet.set_attn_processor(AttnProcessor())
+    if next(unet.parameters()).device.type == "cpu":
+        compiled = compiled and shutil.which("c++") is not None
+    if compiled:
+        compile_blocks(unet, (*unet.down_blocks, unet.mid_block, *unet.up_blocks))
+
+
+def compile_blocks(network: Any, blocks: Iterable[Any]) -> None:
+    """Compile these blocks of `network`, in place, for what it is given square: its first input or `sample`."""
+    square = [False]
+
+    def look(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        square[0] = _square(kwargs["sample"] if "sample" in kwargs else args[0])
+
+    network.register_forward_pre_hook(look, with_kwargs=True)
+    # The forwards and not the blocks, so that hooks on blocks stay outside and names in checkpoints stay the same.
+    for block in blocks:
+        block.forward = _either(torch.compile(block.forward, dynamic=False), block.forward, lambda *_: square[0])
+
+
+def compiled_where_square(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of images, compiled for those whose sides are alike."""
+    # What the discriminator's weight goes by is a gradient of the loss before the gradients of all.
+    torch._functorch.config.donated_buffer = False
+    return _either(torch.compile(function, dynamic=False), function, lambda image, *_: _square(image))
+
+
+def _square(image: torch.Tensor) -> bool:
+    return image.shape[-1] == image.shape[-2]
+
+
+def _either(fast: Any, plain: Any, chosen: Callable[..., bool]) -> Any:
+    return lambda *args, **kwargs: (fast if chosen(*args) else plain)(*args, **kwargs)
