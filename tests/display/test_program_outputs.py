@@ -175,7 +175,7 @@ def test_a_camera_that_is_none_is_told_and_the_show_goes_on(camera: type[Loopbac
     assert outputs == [] and extra.line == "camera:/dev/video9 failed"
     assert messages == [
         "camera:/dev/video9: /dev/video9 is no virtual camera, or another program uses it; it needs v4l2loopback "
-        "(Linux), OBS or Unity Capture; the show goes on without it"
+        "(Linux), OBS or Unity Capture; the show goes on, and it is tried again"
     ]
 
 

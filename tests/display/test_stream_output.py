@@ -114,7 +114,7 @@ def test_rtmp_arrives_with_its_sound_and_comes_back_after_the_server(messages: l
     feed.run(lambda: not feed.outputs)
     feed.extra.close(feed.outputs)
     assert feed.longest < 0.1
-    assert messages == [f"{masked(url)}: Connection refused; the show goes on without it"]
+    assert messages == [f"{masked(url)}: Connection refused; the show goes on, and it is tried again"]
 
 
 def test_udp_arrives_with_its_sound_beside_a_file_and_a_dead_server(tmp_path: Path, messages: list[str]) -> None:

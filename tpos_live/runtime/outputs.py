@@ -146,6 +146,6 @@ class ExtraOutputs:
     def _fail(self, place: _Place, now: float, why: str) -> None:
         place.running = None
         if not place.failures:
-            log.warning(f"{why}; the show goes on without it")
+            log.warning(f"{why}; the show goes on, and it is tried again")
         place.moment = now + place.pause
         place.failures += 1
