@@ -64,6 +64,18 @@ def test_the_engine_in_the_box_lists_all_its_families() -> None:
     assert phrases == phrases_of(families), "write it again: tpos_live.training.text.families_file.write_families"
 
 
+def test_the_documentation_says_what_the_engine_offers_and_what_its_line_says(vocabulary: Vocabulary) -> None:
+    phrases = json.loads((EMBER / VOCABULARY_FILE).read_text(encoding="utf-8"))
+    text = (Path(__file__).parents[2] / "docs" / "perform.md").read_text(encoding="utf-8")
+    offered, words = len(phrases["family"]), sum(map(len, phrases[ALSO].values()))
+    assert f"Ember offers {offered} kinds of scene" in " ".join(text.split())
+    assert f"the scene of {words} more words" in " ".join(text.split())
+    rows = re.findall(r"^\| `(.+)` \| `(.+ \(0\.\d\d\).*?)`", text, re.MULTILINE)
+    assert len(rows) == 4
+    for prompt, line in rows:
+        assert re.sub(r"\(.*?\)", "", str(vocabulary.match(prompt))) == re.sub(r"\(.*?\)", "", line)
+
+
 def test_it_tells_family_and_style_and_what_it_cannot_draw(vocabulary: Vocabulary) -> None:
     understood = vocabulary.match("neon samurai in a city at night")
     assert understood.families == ("city_at_night",) and understood.others == ("neon",)

@@ -12,6 +12,8 @@ from tpos_live.conditioning.vocabulary import offered_scenes
 from tpos_live.core.paths import shipped
 from tpos_live.director.scene_choice import REST_SECONDS, SceneChoice
 from tpos_live.director.scene_table import KINDS, SCENES
+from tpos_live.scenes.families import FAMILIES
+from tpos_live.training.text.near_words import near_words
 
 
 def test_every_kind_is_a_label_of_the_shipped_encoder() -> None:
@@ -25,6 +27,12 @@ def test_the_shipped_engine_offers_five_looks_for_every_kind() -> None:
     assert offered is not None
     for kind, kins in KINDS.items():
         assert len({scene.kin for scene in SCENES if scene.kin in kins and scene.text in offered}) >= 5, kind
+
+
+def test_every_family_that_an_engine_may_offer_has_a_scene_for_some_kind_of_music() -> None:
+    shown = {kin for kins in KINDS.values() for kin in kins}
+    texts = {scene.text for scene in SCENES if scene.kin in shown}
+    assert not [name for name in near_words() if not texts & {*FAMILIES[name].phrases}]
 
 
 def test_scenes_are_named_once_and_in_range() -> None:

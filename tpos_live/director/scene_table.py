@@ -64,18 +64,21 @@ SCENES: tuple[Scene, ...] = (
     Scene("morning mist", "fog", 0.1, 0.7),
     Scene("falling snow", "snow", 0.2, 0.7),
     Scene("flowers", "flowers", 0.35, 0.9),
+    Scene("solar eclipse", "eclipse", 0.3, 0.2),
+    Scene("rising smoke", "smoke", 0.25, 0.2),
+    Scene("floating bubbles", "bubbles", 0.35, 0.6),
 )
 
 _CLUB = ("neon_grid", "plasma", "tunnel", "city", "nebula", "aurora", "underwater", "lasers", "fractal", "metal",
          "kaleidoscope")  # fmt: skip
 _SLOW = ("underwater", "aurora", "mountains", "ocean", "nebula", "sunset", "ink", "stars", "galaxy", "fog", "mandala",
-         "snow")  # fmt: skip
+         "snow", "eclipse", "smoke", "bubbles")  # fmt: skip
 _LOUD = ("fire", "lava", "storm", "city", "sunset", "ocean", "plasma", "mountains", "fireworks", "metal")
 _ACOUSTIC = ("sunset", "mountains", "ocean", "aurora", "forest", "flowers", "fire", "nebula", "desert", "crystal",
              "snow")  # fmt: skip
-_URBAN = ("city", "neon_grid", "sunset", "plasma", "fire", "kaleidoscope", "ink", "tunnel", "ocean")
+_URBAN = ("city", "neon_grid", "sunset", "plasma", "fire", "kaleidoscope", "ink", "tunnel", "ocean", "smoke")
 _RETRO = ("neon_grid", "city", "sunset", "nebula", "plasma", "tunnel", "ocean", "lasers", "stars")
-_EPIC = ("mountains", "sunset", "fire", "nebula", "storm", "ocean", "aurora", "galaxy", "lava")
+_EPIC = ("mountains", "sunset", "fire", "nebula", "storm", "ocean", "aurora", "galaxy", "lava", "eclipse")
 _ANY = ("nebula", "aurora", "neon_grid", "ocean", "plasma", "underwater", "city", "sunset", "fire", "mountains",
         "tunnel", "fractal", "crystal", "galaxy")  # fmt: skip
 
