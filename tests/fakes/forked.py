@@ -17,7 +17,10 @@ import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
 
 LIBRARIES = [
     "tpos_live.runtime.offline",
@@ -30,7 +33,7 @@ LIBRARIES = [
 
 def run(*arguments: str, cwd: Path, timeout: float = 170.0) -> subprocess.CompletedProcess[str]:
     """`python -m tpos_live` with these arguments, until it ends. Raises subprocess.TimeoutExpired."""
-    if not _can_fork():
+    if not can_fork():
         command = [sys.executable, "-m", "tpos_live", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=cwd, check=False)
     with tempfile.TemporaryDirectory(prefix="tpos-live-run-") as folder:
@@ -50,7 +53,7 @@ def start(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, code
     env: instead of this process's. code: run first. Standard output is lost; `stderr` is a pipe.
     """
     given = os.environ if env is None else env
-    if _can_fork():
+    if can_fork():
         return cast("subprocess.Popen[str]", Forked(arguments, cwd, given, code))  # as far as tests of shows use one
     words = f"{code}\nimport runpy\nrunpy.run_module('tpos_live', run_name='__main__', alter_sys=True)"
     return subprocess.Popen(
@@ -71,10 +74,9 @@ class Forked:
         out: Path = Path(os.devnull),
     ) -> None:
         self.args = arguments
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(LIBRARIES)
-        reader, writer = context.Pipe(duplex=False)
-        self._process = context.Process(target=_main, args=(arguments, cwd, dict(environment), code, out, writer))
+        forking = context()
+        reader, writer = forking.Pipe(duplex=False)
+        self._process = forking.Process(target=_main, args=(arguments, cwd, dict(environment), code, out, writer))
         self._process.start()
         writer.close()
         self.stderr: TextIO = os.fdopen(os.dup(reader.fileno()), encoding="utf-8", errors="replace")
@@ -115,8 +117,16 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _can_fork() -> bool:
+def can_fork() -> bool:
+    """Whether this system has a fork server."""
     return "forkserver" in multiprocessing.get_all_start_methods()
+
+
+def context() -> ForkServerContext:
+    """Makes processes that are forked from one with LIBRARIES."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(LIBRARIES)
+    return made
 
 
 def _main(

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from fakes.forked import start
+from fakes.forked import can_fork, context, start
 from fakes.tiny_engine import make_tiny_engine
 
 from tpos_live.audio.source import RATE
@@ -17,6 +17,7 @@ from tpos_live.core.errors import EngineError
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
+from tpos_live.runtime import parallel_offline
 from tpos_live.runtime.offline import analyze_frames, render_frames
 from tpos_live.runtime.parallel_offline import render_with_workers, role
 
@@ -66,8 +67,16 @@ def test_a_run_up_longer_than_a_segment_reaches_no_further_than_the_one_before()
     assert [role(k, 1, 2, segment=4, run_up=9) for k in range(8)] == ["up"] * 4 + ["draw"] * 4
 
 
+@pytest.fixture
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that have their libraries already. The last test's are new Pythons."""
+    if can_fork():
+        monkeypatch.setattr(parallel_offline.multiprocessing, "get_context", lambda _kind: context())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("forking")
 def test_the_frames_of_two_workers_are_those_of_one(engine: Path) -> None:
     seconds = 1.0  # both draw, and the first one twice
     one, two = (pixels(settings(engine), seconds, count) for count in (1, 2))
@@ -77,6 +86,7 @@ def test_the_frames_of_two_workers_are_those_of_one(engine: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("forking")
 def test_fed_frames_are_forgotten_within_the_run_up(engine: Path) -> None:
     """Below strength 1 the second segment begins from other pictures than one process would have had."""
     seconds = 24 / 30
@@ -90,6 +100,7 @@ def test_fed_frames_are_forgotten_within_the_run_up(engine: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("forking")
 def test_a_worker_that_cannot_go_on_is_one_line(engine: Path) -> None:
     broken = settings(engine).model_copy(update={"engine": settings(engine).engine.model_copy(update={"name": "gone"})})
     with pytest.raises(EngineError, match=r"worker \d: .*gone") as caught:
