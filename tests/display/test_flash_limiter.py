@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tpos_live.core.direction import Direction
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
@@ -114,16 +115,18 @@ def test_light_and_level_are_limited_as_well() -> None:
     assert flashes(show(still, params=flicker)) <= 3
 
 
-@pytest.mark.parametrize("move", ["rotate", "zoom"])
+@pytest.mark.parametrize("move", ["rotate", "zoom", "direction"])
 def test_a_frame_that_jerks_is_limited_as_well(move: str) -> None:
-    image, far = grey(0.0), 180.0
+    image, far, near = grey(0.0), 180.0, 0.0
     image[:, 32:] = 230  # two halves that change places
     if move == "zoom":
         image, far = grey(0.0), 2.0
         image[24:40, 24:40] = 230  # a bright middle that grows over the rest
+    elif move == "direction":
+        far, near = Direction(x=0.2), Direction(x=-0.2)  # type: ignore[assignment]
 
     def jerk(t: float) -> FrameParams:
-        return FrameParams(**{move: far if t * 5 % 1.0 < 0.5 else 0.0})  # type: ignore[arg-type]
+        return FrameParams(**{move: far if t * 5 % 1.0 < 0.5 else near})  # type: ignore[arg-type]
 
     assert flashes(show(lambda t: image, params=jerk, out__flash_limit=False)) > 3, "the test itself"
     assert flashes(show(lambda t: image, params=jerk)) <= 3

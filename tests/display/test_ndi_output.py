@@ -119,7 +119,10 @@ def test_an_output_that_cannot_run_is_told_once_and_tried_again(
         Clock.now += 0.1
     waits = np.diff(tries)
     assert np.allclose(waits[:4], PAUSES, atol=0.11) and np.allclose(waits[4:], PAUSES[-1], atol=0.11)
-    assert messages == ["ndi:stage: no library; the show goes on, and it is tried again"] and extra.line == "ndi:stage failed"
+    assert (
+        messages == ["ndi:stage: no library; the show goes on, and it is tried again"]
+        and extra.line == "ndi:stage failed"
+    )
 
 
 def test_an_output_that_fails_leaves_the_show_and_comes_back_each_time(

@@ -6,8 +6,8 @@ wherever its parts lie. A flash needs a rise, so rises are counted, and a fourth
 dimming the whole frame. Falls are never limited.
 
 It analyses the frame that is about to be shown, from the engine frame on a coarse grid and the PostFxParams, and
-returns a factor for the master level, so both compositors behave alike. A zoom or rotation that moves bright areas also
-counts. A margin covers what the grid does not contain: grain, details between samples, bloom.
+returns a factor for the master level, so both compositors behave alike. A zoom, a rotation or a step aside that moves
+bright areas also counts. A margin covers what the grid does not contain: grain, details between samples, bloom.
 """
 
 from __future__ import annotations
@@ -138,13 +138,15 @@ def _means(light: np.ndarray) -> np.ndarray:
 
 
 def _moved(light: np.ndarray, postfx: PostFxParams) -> np.ndarray:
-    """Samples [48, 48, 3] after zoom and rotation, mirrored at the edges, nearest neighbour."""
-    if postfx.zoom == 1.0 and postfx.rotate == 0.0:
+    """Samples [48, 48, 3] after zoom, rotation and the frame's place in the image, mirrored at the edges, nearest
+    neighbour."""
+    if postfx.zoom == 1.0 and postfx.rotate == 0.0 and postfx.place == (0.0, 0.0):
         return light
+    x, y = (0.5 + part for part in postfx.place)
     angle = math.radians(postfx.rotate)
     cos, sin = math.cos(angle) / postfx.zoom, math.sin(angle) / postfx.zoom
     at = (np.arange(_COUNT) + 0.5) / _COUNT - 0.5
-    across, down = cos * at[None, :] + sin * at[:, None] + 0.5, cos * at[:, None] - sin * at[None, :] + 0.5
+    across, down = cos * at[None, :] + sin * at[:, None] + x, cos * at[:, None] - sin * at[None, :] + y
     rows, columns = ((_COUNT * (1.0 - np.abs(1.0 - v % 2.0))).astype(int).clip(0, _COUNT - 1) for v in (down, across))
     return np.asarray(light[rows, columns])
 
