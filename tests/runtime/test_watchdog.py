@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from fakes.xvfb import one_screen
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.settings import Settings
+from tpos_live.display.interpolator import DisplayFrame
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.runtime.continuation import settings_of
 from tpos_live.runtime.frame_memory import FrameMemory
-from tpos_live.runtime.last_frame import ShownFrame, read_frame, write_frame
+from tpos_live.runtime.last_frame import FrameKeeper, ShownFrame, read_frame, write_frame
 from tpos_live.runtime.spare_show import EAGER_MODULES
 from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available, read_commands
 
@@ -37,8 +39,8 @@ from tpos_live.runtime.supervisor import Supervisor
 def say(*words):  # a whole line at once: several processes speak
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 with terminal_messages():
-    spare = {"prepare": lambda safe: say("spare", os.getpid(), safe), "spare_after": 600.0, "spare_again": 0.0}
-    spare = (spare if sys.argv[4] == "again" else spare | {"spare_after": 0.0}) if sys.argv[4] else {}
+    after = 0.0 if sys.argv[4] else 600.0
+    spare = {"spare_after": after, "prepare": lambda safe: say("spare", os.getpid(), safe)}
     run = Supervisor(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3]), **spare).run()
     if isinstance(run, int):
         heavy = {"numpy", "torch", "pyglet"} & set(sys.modules)
@@ -52,7 +54,7 @@ with terminal_messages():
 
 def shows(states: Path, show: str, display: str = "", rest: float = 0.2, spare: str = "") -> subprocess.Popen[str]:
     """A watchdog whose shows run these lines of Python; they know `run`, `say`, `die`. spare: "yes" for one at
-    once, "again" for one after a death."""
+    once."""
     code = _SHOWS.replace("    SHOW", "\n".join(f"    {line}" for line in show.splitlines()))
     return subprocess.Popen(
         [sys.executable, "-c", code, str(states), display, str(rest), spare],
@@ -94,8 +96,9 @@ def test_a_show_that_always_dies_is_given_up(tmp_path: Path) -> None:
 _FRAME = """
 import numpy as np
 from tpos_live.core.frame import Frame
+from tpos_live.display.interpolator import DisplayFrame
 from tpos_live.display.postfx import PostFxParams
-from tpos_live.runtime.last_frame import ShownFrame, write_frame
+from tpos_live.runtime.last_frame import FrameKeeper, ShownFrame, write_frame
 pixels = np.zeros((48, 64, 3), np.uint8)
 write_frame(run.memory, ShownFrame(Frame(pixels, -1, 0.0, 0.0, 0.0), PostFxParams(), (0, 0, 64, 48)))
 time.sleep(0.2)
@@ -146,11 +149,13 @@ def test_the_spare_becomes_the_next_show_and_knows_the_deaths(tmp_path: Path) ->
     assert safe[:SAFE] == ["False", "False", "True"], "it has imported what its show needs"
 
 
-def test_a_show_that_follows_a_death_has_a_spare_sooner(tmp_path: Path) -> None:
-    out, messages, status = ended(shows(tmp_path, f"{_NEXT}die() if run.deaths < 2 else os._exit(5)", spare="again"))
+def test_a_show_that_follows_a_death_has_a_spare_once_it_draws(tmp_path: Path) -> None:
+    """The first show that draws has none yet, and neither has the second one, which dies before it does."""
+    draw = "say(os.getpid())\nrun.memory.drawn = 60 if run.deaths != 1 else 0\ntime.sleep(1.5)\n"
+    out, messages, status = ended(shows(tmp_path, f"{draw}die() if run.deaths < 3 else os._exit(5)", ":none"))
     spares = [line.split()[1] for line in out if line.startswith("spare")]
-    first, second, third = (line for line in out if line.isdigit())
-    assert status == 5 and third in spares and not {first, second} & set(spares), (out, messages)
+    first, second, third, fourth = (line for line in out if line.isdigit())
+    assert status == 5 and spares[0] == fourth and not {first, second, third} & set(spares), (out, messages)
 
 
 def test_a_spare_that_was_killed_is_done_without(tmp_path: Path) -> None:
@@ -215,6 +220,16 @@ def test_a_frame_is_read_as_it_was_written() -> None:
         assert found is not None and (found.postfx, found.place) == (shown.postfx, shown.place)
         assert np.array_equal(found.frame.pixels, shown.frame.pixels) and found.frame.detail == 0.25
     assert not memory.write(b"", memoryview(bytes(60 * 2**20))) and memory.count == 5
+
+
+def test_frames_of_the_shows_own_engine_are_counted() -> None:
+    """The one that the show before has left is none."""
+    memory, left = FrameMemory.create(), frame(7)
+    shown = [DisplayFrame(left.postfx, left.frame)]
+    with FrameKeeper(memory, lambda: replace(shown[0]), lambda: (0, 0, 640, 360)):
+        assert wait_until(lambda: memory.count > 2) and memory.drawn == 0
+        shown[0] = replace(shown[0], newest=replace(left.frame, index=0))
+        assert wait_until(lambda: memory.drawn > 2)
 
 
 def write_on(memory: FrameMemory, begun: Event) -> None:

@@ -52,6 +52,15 @@ class FrameMemory:
     def beats(self, count: int) -> None:
         struct.pack_into("<Q", self._memory, 8, count)
 
+    @property
+    def drawn(self) -> int:
+        """Looks of this show at which a frame of its own engine was on the screen."""
+        return int(struct.unpack_from("<Q", self._memory, 16)[0])
+
+    @drawn.setter
+    def drawn(self, count: int) -> None:
+        struct.pack_into("<Q", self._memory, 16, count)
+
     def write(self, text: bytes, pixels: memoryview) -> bool:
         """Put a frame: pixels as bytes, and a text about them. False if it is too large."""
         if len(text) > _TEXT - 8 or pixels.nbytes > _SLOT - _TEXT:

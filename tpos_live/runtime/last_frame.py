@@ -75,6 +75,7 @@ class FrameKeeper(OwnThread):
             shown, place = self._shown(), self._place()
             if shown is not None and shown is not before and shown.started and place[2]:
                 before = shown
+                self._memory.drawn += shown.newest.index >= 0  # that of the show before has none
                 # A blend of two frames is kept as the newer one.
                 postfx = replace(shown.postfx, mix=1.0, contrast=1.0)
                 write_frame(self._memory, ShownFrame(shown.newest, postfx, place))

@@ -44,9 +44,9 @@ STEADY = 6
 HUNG = 20.0
 SPARE_AFTER = 15.0
 """Seconds of a show after which a spare for the next one is made; before, it would slow the start."""
-SPARE_AGAIN = 5.0
-"""The same for a show that follows a death: it is likelier to die soon, and then a start without a spare takes twice as
-long."""
+LOADED = 60
+"""Looks with a frame of its engine, 2 s, after which a show that follows a death has a spare, if that is sooner: it is
+likelier to die soon, and a start without a spare takes twice as long."""
 _LOOK, _SELDOM = 0.05, 1.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 
@@ -104,13 +104,12 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
         rest: float = REST,
         spare_after: float = SPARE_AFTER,
-        spare_again: float = SPARE_AGAIN,
         prepare: Callable[[bool], None] = import_show,
     ) -> None:
         """states: folder of the Autosave. window: whether the show has one. prepare: what a spare does; whether
         its show will run safely."""
         self._states, self._clock, self._rest = states, clock, rest
-        self._spare_after, self._spare_again, self._prepare = spare_after, spare_again, prepare
+        self._spare_after, self._prepare = spare_after, prepare
         self._spare: SpareShow | None = None
         self._memory = FrameMemory.create() if window else None
         self._still: subprocess.Popen[bytes] | None = None
@@ -161,7 +160,7 @@ class Supervisor:
         try:
             spare = SpareShow.fork()
         except OSError:  # too little memory for another process
-            self._spare_after = self._spare_again = math.inf
+            self._spare_after = math.inf
             return None
         if isinstance(spare, SpareShow):
             self._spare = spare
@@ -214,13 +213,12 @@ class Supervisor:
         """The status with which the show's process ended; a Run in the spare's, once it becomes the show."""
         pulse, begun = Pulse(HUNG), self._clock()
         if self._memory is not None:
-            self._memory.beats = 0
+            self._memory.beats = self._memory.drawn = 0
         while True:
             ended, status = os.waitpid(show, os.WNOHANG)
             if ended:
                 return status
-            spare_at = begun + (self._spare_again if self._recent() else self._spare_after)
-            if self._spare is None and self._clock() >= spare_at and (run := self._make_spare()):
+            if self._spare is None and self._wants_spare(begun) and (run := self._make_spare()):
                 return run
             if self._memory is not None and pulse.stopped(self._clock(), self._memory.beats):
                 log.error(f"the show has not run for {HUNG:.0f} s: it is killed")
@@ -236,6 +234,13 @@ class Supervisor:
                 if self._hide_at is not None and self._memory.count >= self._hide_at:
                     self._hide_at = None
                     self._tell("hide")
+
+    def _wants_spare(self, begun: float) -> bool:
+        """Whether it is time for one. begun: when the show was started."""
+        if math.isinf(self._spare_after):  # none could be made
+            return False
+        loaded = self._memory is not None and self._memory.drawn >= LOADED
+        return (loaded and self._recent() > 0) or self._clock() >= begun + self._spare_after
 
     def _start_still(self, memory: FrameMemory) -> None:
         """Once there is a frame: at the start it would slow the show."""
