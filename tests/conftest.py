@@ -20,6 +20,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # librosa's compiled functions: two test processes that write one cache at the same time damage it, and Python crashes.
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="tpos-live-numba-")
+os.environ["NUMBA_OPT"] = "0"  # compiled in 11 s and not 19, for the few seconds of sound of a test
 STATES = Path(tempfile.mkdtemp(prefix="tpos-live-state-"))
 """A folder of states for each test: no show finds the user's own, or one that another test has killed."""
 
