@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from tpos_live.core.atomic import write_text
+from tpos_live.core.atomic import atomic_write, write_text
 from tpos_live.diffusion.model.metadata import read_metadata
 
 KEPT = ("tokenizer", "text_encoder", "vae")
@@ -37,6 +37,26 @@ def read_state(run: Path) -> State:
 def write_state(run: Path, state: State) -> None:
     """Keep where the training stands."""
     write_text(run / "state.json", json.dumps(asdict(state), indent=2) + "\n")
+
+
+def not_a_number(what: str, state: State, run: Path) -> RuntimeError:
+    """The error of a training that has gone wrong, in one line."""
+    return RuntimeError(
+        f"the training ended at step {state.steps}: its error of {what} is not a number; the checkpoint in {run} is "
+        "from before, go on from it with --resume and a lower rate or without compiling"
+    )
+
+
+def write_parts(run: Path, parts: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
+    """Write the tensors of each part to a file of its name."""
+    for name, tensors in parts.items():
+        with atomic_write(run / f"{name}.safetensors") as path:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, path)
+
+
+def read_parts(run: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """What `write_parts` wrote; nothing where there is no checkpoint."""
+    return {path.stem: load_file(path) for path in run.glob("*.safetensors")}
 
 
 def read_moments(optimizer: Any) -> dict[str, torch.Tensor]:

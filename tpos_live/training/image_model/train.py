@@ -16,19 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from tpos_live.core.atomic import atomic_write
 from tpos_live.core.optional_library import optional_library
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model import autoencoder, contact_sheet
 from tpos_live.training.image_model.checkpoint import (
     State,
     begin_from,
+    not_a_number,
     read_moments,
+    read_parts,
     read_state,
     set_moments,
+    write_parts,
     write_state,
 )
 from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, RenderProcess, Words
@@ -150,10 +151,9 @@ class Trainer:
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
         shown = {"latent": 0.0, "pixel": 0.0, "discriminator": 0.0}
         with ExitStack() as stack:
-            process: RenderProcess | None = None
-            if self.plan.apart and self.acc.device.type == "cpu":
-                made = list(zip(self.shares, self.renderers, strict=True))
-                process = stack.enter_context(RenderProcess(made, self.state.steps))
+            made = list(zip(self.shares, self.renderers, strict=True))
+            apart = self.plan.apart and self.acc.device.type == "cpu"
+            process = stack.enter_context(RenderProcess(made, self.state.steps)) if apart else None
             bar = stack.enter_context(
                 tqdm(total=round(seconds), unit="s", desc="ember", disable=not self.acc.is_main_process)
             )
@@ -164,9 +164,8 @@ class Trainer:
                 if self.state.steps % self.plan.told:
                     continue
                 for name, value in seen.items():
-                    now = float(value)
-                    if not math.isfinite(now):
-                        raise RuntimeError(self._not_a_number(name))
+                    if not math.isfinite(now := float(value)):
+                        raise not_a_number(name, self.state, self.run)
                     shown[name] += (0.02 * self.plan.told if shown[name] else 1.0) * (now - shown[name])
                 bar.n = min(bar.total, round(self.state.spent - before))
                 facts = {"steps": self.state.steps, "images": sum(pool.added for pool in self.pools)}
@@ -265,12 +264,6 @@ class Trainer:
         unet.load_state_dict(self.ema)
         return unet.to(self.acc.device).eval()
 
-    def _not_a_number(self, what: str) -> str:
-        return (
-            f"the training ended at step {self.state.steps}: its error of {what} is not a number; the checkpoint in "
-            f"{self.run} is from before, go on from it with --resume and a lower rate or without compiling"
-        )
-
     def save(self, out: Path) -> None:
         """Write the checkpoint, a sheet of samples, and from averaged weights the engine folder `out`.
 
@@ -278,15 +271,12 @@ class Trainer:
         """
         unet = self.acc.unwrap_model(self.unet)
         if not all(bool(value.isfinite().all()) for value in unet.state_dict().values()):
-            raise RuntimeError(self._not_a_number("weights"))
+            raise not_a_number("weights", self.state, self.run)
         parts = {
             "unet": unet.state_dict(), "ema": self.ema, "optimizer": read_moments(self.optimizer),
             "vae": self.vae.state_dict(), "discriminator": self.discriminator.network.state_dict(),
         }  # fmt: skip
-        for name, tensors in parts.items():
-            path = self.run / f"{name}.safetensors"
-            with atomic_write(path) as part:
-                save_file({k: v.contiguous() for k, v in tensors.items()}, part)
+        write_parts(self.run, parts)
         write_state(self.run, self.state)
         folder = self.run / "samples"
         folder.mkdir(exist_ok=True)
@@ -297,13 +287,14 @@ class Trainer:
 
     def load(self) -> None:
         """Go on from the checkpoint in the run folder, if there is one."""
-        if not (self.run / "unet.safetensors").exists():
+        parts = read_parts(self.run)
+        if "unet" not in parts:
             return
-        self.acc.unwrap_model(self.unet).load_state_dict(load_file(self.run / "unet.safetensors"))
-        self.vae.load_state_dict(load_file(self.run / "vae.safetensors"))
-        self.ema = {k: v.to(self.acc.device) for k, v in load_file(self.run / "ema.safetensors").items()}
-        if (self.run / "discriminator.safetensors").exists():
-            self.discriminator.network.load_state_dict(load_file(self.run / "discriminator.safetensors"))
-        if (self.run / "optimizer.safetensors").exists():
-            parameters = self.acc.unwrap_model(self.unet).parameters()
-            set_moments(self.optimizer, parameters, load_file(self.run / "optimizer.safetensors"))
+        unet = self.acc.unwrap_model(self.unet)
+        unet.load_state_dict(parts["unet"])
+        self.vae.load_state_dict(parts["vae"])
+        self.ema = {name: value.to(self.acc.device) for name, value in parts["ema"].items()}
+        if "discriminator" in parts:
+            self.discriminator.network.load_state_dict(parts["discriminator"])
+        if "optimizer" in parts:
+            set_moments(self.optimizer, unet.parameters(), parts["optimizer"])
