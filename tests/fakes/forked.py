@@ -47,13 +47,16 @@ def run(*arguments: str, cwd: Path, timeout: float = 170.0) -> subprocess.Comple
         return subprocess.CompletedProcess(arguments, process.wait(), out.read_text(), errors)
 
 
-def start(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None, code: str = "") -> subprocess.Popen[str]:
+def start(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, code: str = "", fork: bool = True
+) -> subprocess.Popen[str]:
     """Start `python -m tpos_live` with these arguments in a process group of its own, which Ctrl-C can end.
 
-    env: instead of this process's. code: run first. Standard output is lost; `stderr` is a pipe.
+    env: instead of this process's. code: run first. fork: False for a new Python. Standard output is lost; `stderr` is
+    a pipe.
     """
     given = os.environ if env is None else env
-    if can_fork():
+    if fork and can_fork():
         return cast("subprocess.Popen[str]", Forked(arguments, cwd, given, code))  # as far as tests of shows use one
     words = f"{code}\nimport runpy\nrunpy.run_module('tpos_live', run_name='__main__', alter_sys=True)"
     return subprocess.Popen(

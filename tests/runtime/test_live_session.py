@@ -91,7 +91,7 @@ def show(*arguments: str, cwd: Path, port: int, display: str = "") -> Iterator[R
     if not display:
         environment.pop("DISPLAY", None)
     arguments += ("--no-web", "--osc-port", str(port), "--osc-reply", f"127.0.0.1:{watcher.port}")
-    process = start(*arguments, cwd=cwd, env=environment)
+    process = start(*arguments, cwd=cwd, env=environment, fork=not display)  # in a window as a person starts it
     try:
         yield Running(process, SimpleUDPClient("127.0.0.1", port), watcher)
     finally:
