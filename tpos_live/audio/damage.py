@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tpos_live.audio.decoders import DecodeError
+from tpos_live.audio.decoders import DecodeError, open_container
 
 _MPEG1_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KBITS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -22,7 +22,7 @@ class DamageCheck:
         import av
 
         try:
-            self._container: Any = av.open(str(path), metadata_errors="replace")
+            self._container: Any = open_container(path)
             stream = self._container.streams.audio[0]
         except (av.FFmpegError, OSError, IndexError) as error:
             raise DecodeError(str(error)) from error

@@ -25,6 +25,15 @@ _MOST_FAILURES = 100
 """Consecutive failed reads before giving up."""
 
 
+def open_container(path: Path) -> Any:
+    """Open a file with PyAV, whatever the encoding of its tags. Raises av.FFmpegError, OSError and ValueError."""
+    import av
+
+    if int(av.__version__.partition(".")[0]) < 19:  # from then on (Python 3.12) without the argument
+        return av.open(str(path), metadata_errors="replace")
+    return av.open(str(path))
+
+
 class DecodeError(Exception):
     """A decoder cannot continue at its position; one line."""
 
@@ -88,7 +97,7 @@ class FFmpegDecoder:
         self._av = av
         self.holes: list[tuple[float, float]] = []
         try:
-            self._container: Any = av.open(str(path), metadata_errors="replace")
+            self._container: Any = open_container(path)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise DecodeError(reason(error)) from error
         try:
