@@ -43,7 +43,7 @@ def not_a_number(what: str, state: State, run: Path) -> RuntimeError:
     """The error of a training that has gone wrong, in one line."""
     return RuntimeError(
         f"the training ended at step {state.steps}: its error of {what} is not a number; the checkpoint in {run} is "
-        "from before, go on from it with --resume and a lower rate or without compiling"
+        "from before, and --resume goes on from it"
     )
 
 
