@@ -45,7 +45,6 @@ def _one_edit(word: str) -> Iterator[str]:
         head, tail = word[:at], word[at:]
         if len(tail) > 1:
             yield head + tail[1:]
-        if len(tail) > 1:
             yield head + tail[1] + tail[0] + tail[2:]
         for letter in ascii_lowercase:
             yield head + letter + tail
