@@ -18,8 +18,10 @@ from tpos_live.conditioning.directed_scene import DirectedScene
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.direction import Direction
+from tpos_live.core.envelope import fade_weight
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.diffusion.sampling.region_blend import shares
 
 SOUND = AudioEmbedding(0.0, np.eye(3, dtype=np.float32)[1], 1.0)
 
@@ -54,10 +56,11 @@ def test_without_a_prompt_one_scene_grows_out_of_the_other() -> None:
     (rows, weights), *_ = run(built, (0, 3), scene(""))[-1:]
     assert torch.allclose(rows[0], encode("fire")) and weights == (1.0,)
     faded = run(built, (3, 6), scene("deep sea", 2.0))
-    shares = [
-        weights[-1] if len(weights) == 2 else float(torch.equal(rows[0], encode("deep sea"))) for rows, weights in faded
+    areas = [
+        shares(weights)[-1] if len(weights) == 2 else float(torch.equal(rows[0], encode("deep sea")))
+        for rows, weights in faded
     ]
-    assert shares[0] < 0.02 and shares[-1] == 1.0 and max(b - a for a, b in pairwise(shares)) < 0.03
+    assert areas[0] < 0.02 and areas[-1] == 1.0 and max(b - a for a, b in pairwise(areas)) < 0.02
     assert max(len(weights) for _, weights in faded) == 2
 
 
@@ -127,4 +130,4 @@ def test_a_cut_within_a_fade_keeps_the_order_of_what_is_shown() -> None:
     directed.follow(scene("deep sea", 2.0), 0.0)
     directed.follow(scene("deep sea", 2.0), 1.5)
     directed.follow(scene("snow", 2.0), 1.5)
-    assert [weight for _, weight in directed.parts(own)] == pytest.approx([0.25, 0.75])
+    assert [weight for _, weight in directed.parts(own)] == pytest.approx([1 - fade_weight(0.75), fade_weight(0.75)])

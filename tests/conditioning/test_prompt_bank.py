@@ -11,7 +11,9 @@ import torch
 from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.conditioning.prompt_bank import PromptBank, blend, fold, slerp
 from tpos_live.conditioning.text_cache import CACHED, TextCache
+from tpos_live.core.envelope import fade_weight
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
+from tpos_live.diffusion.sampling.region_blend import shares
 
 
 def encode(text: str) -> torch.Tensor:
@@ -175,8 +177,9 @@ def test_a_fade_is_made_of_its_two_prompts() -> None:
     at(prompts, 0.0, look(prompt="sea"))
     assert weights(prompts, "sea") == [1.0]
     at(prompts, 0.0, look(prompt="fire"))
-    for now, share in ((0.5, 0.25), (1.0, 0.5), (1.9, 0.95)):
+    for now, part in ((0.5, 0.25), (1.0, 0.5), (1.9, 0.95)):
         at(prompts, now, look(prompt="fire"))
+        share = fade_weight(part)
         assert weights(prompts, "sea", "fire") == pytest.approx([1 - share, share])
     at(prompts, 2.1, look(prompt="fire"))
     assert weights(prompts, "fire") == [1.0]
@@ -188,14 +191,25 @@ def test_parts_do_not_jump_when_a_fade_is_interrupted() -> None:
     at(prompts, 0.0, look(prompt="fire"))
     at(prompts, 1.2, look(prompt="fire"))
     at(prompts, 1.2, look(prompt="snow"))
-    assert weights(prompts, "sea", "fire", "snow") == pytest.approx([0.4, 0.6, 0.0])
+    assert weights(prompts, "sea", "fire", "snow") == pytest.approx([1 - fade_weight(0.6), fade_weight(0.6), 0.0])
     at(prompts, 1.4, look(prompt="snow"))
-    assert weights(prompts, "sea", "fire", "snow") == pytest.approx([0.36, 0.54, 0.1])
+    new = fade_weight(0.1)
+    old = [(1 - new) * (1 - fade_weight(0.6)), (1 - new) * fade_weight(0.6)]
+    assert weights(prompts, "sea", "fire", "snow") == pytest.approx([*old, new])
     at(prompts, 1.4, look(prompt="sea"))  # and back: what is left of it goes on from where it is
     at(prompts, 2.0, look(prompt="sea"))
     assert weights(prompts, "sea")[0] > 0.3
     at(prompts, 3.5, look(prompt="sea"))
     assert weights(prompts, "sea") == [1.0]
+
+
+def test_the_new_prompts_area_grows_evenly_through_a_fade() -> None:
+    """A third of the area in each third of the time; weights that rise evenly give 26 %, 48 % and 26 %."""
+    area = [shares([1 - weight, weight])[1] for weight in (fade_weight(n / 60) for n in range(61))]
+    assert [area[20], area[40]] == pytest.approx([1 / 3, 2 / 3], abs=0.02)
+    assert (area[0], area[60]) == pytest.approx((0.0, 1.0))
+    steps = [after - before for before, after in itertools.pairwise(area)]
+    assert min(steps) > 0.0 and max(steps) < 1.2 / 60
 
 
 def test_parts_keep_their_order_through_a_fade() -> None:

@@ -184,8 +184,9 @@ class PromptBank:
         if share >= 1.0:
             self._fade = None
             return self._shown
-        both = [(states, weight * (1 - share)) for states, weight in fade.parts]
-        both += [(states, weight * share) for states, weight in self._goal]
+        new = envelope.fade_weight(share)
+        both = [(states, weight * (1 - new)) for states, weight in fade.parts]
+        both += [(states, weight * new) for states, weight in self._goal]
         self.parts = fold([part for part in both if part[1] > _SMALL], MAX_REGIONS)
         return slerp(fade.start, self._shown, share)
 

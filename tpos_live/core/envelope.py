@@ -27,3 +27,14 @@ def ease(at: float) -> float:
     """From 0 at 0 to 1 at 1, without a kink; constant outside."""
     at = min(max(at, 0.0), 1.0)
     return at * at * (3.0 - 2.0 * at)
+
+
+def fade_weight(at: float) -> float:
+    """Weight of what comes in a fade at `at`, its part of the time in [0, 1]; constant outside.
+
+    Where weights are eased into areas (`diffusion.sampling.region_blend`), a weight that rises evenly leaves all of a
+    fade to its middle third. Three quarters of this curve are the inverse of `ease`, for an area that grows evenly; the
+    rest rises evenly, so that the two ends are not hurried.
+    """
+    at = min(max(at, 0.0), 1.0)
+    return 0.25 * at + 0.75 * (0.5 - math.sin(math.asin(1.0 - 2.0 * at) / 3.0))
