@@ -27,6 +27,7 @@ import torch
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.diffusion.backends import openvino
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
 from tpos_live.diffusion.backends.openvino_networks import TracedDecoder, TracedUnet, write_network
 from tpos_live.diffusion.keyframes.keyframe import Keyframe
 from tpos_live.runtime.inbetween_stream import InbetweenStream
@@ -125,7 +126,7 @@ def report(place: Path, size: int, precision: str, seconds: float, tiny: bool) -
 
 def cpu() -> str:
     capability = torch.backends.cpu.get_cpu_capability()
-    bfloat16 = " with bfloat16" if openvino.bfloat16_is_native() else ""
+    bfloat16 = " with bfloat16" if bfloat16_is_native() else ""
     return f"{torch.get_num_threads()} cores, {capability}{bfloat16}"
 
 

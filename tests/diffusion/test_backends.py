@@ -152,7 +152,7 @@ def test_a_cpu_without_bfloat16_does_not_take_the_conversion_of_one_that_has_it(
 ) -> None:
     places = []
     for native in (True, False):
-        monkeypatch.setattr(openvino, "bfloat16_is_native", lambda native=native: native)
+        monkeypatch.setattr(openvino, "bfloat16_is_faster", lambda native=native: native)
         places.append(openvino.folder(BackendRequest(flow, SIZE, 32)))
     assert places[0] != places[1], "running it would crash the process"
 
@@ -164,7 +164,7 @@ from tpos_live.core.paths import shipped
 from tpos_live.diffusion.backends import eager, openvino
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.generator import FrameGenerator
-openvino.bfloat16_is_native = eager.bfloat16_is_native = lambda: False
+openvino.bfloat16_is_faster = eager.bfloat16_is_faster = lambda: False
 work, size = Path(sys.argv[1]), (256, 256)
 engine = load_engine(shipped("engines") / "ember", "cpu")
 openvino.convert(FrameGenerator(engine, size, "eager").request, work)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tpos_live.core.heap import keep_pages
-from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
 from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.model.pixels import write_pixels
@@ -40,7 +40,7 @@ class EagerBackend(Backend):
         engine.vae.to(memory_format=torch.channels_last)
         if engine.device.type == "cpu":
             keep_pages()
-        if engine.device.type == "cpu" and bfloat16_is_native():
+        if engine.device.type == "cpu" and bfloat16_is_faster():
             torch.nn.Module.to(engine.vae, torch.bfloat16)  # the class's own `to` warns of what is meant
             self._decoder_dtype = torch.bfloat16
         elif engine.device.type == "cuda":

@@ -25,7 +25,7 @@ import torch
 
 from tpos_live.core.errors import NotReady, exit_status, first_line
 from tpos_live.diffusion.backends.cache import CompileCache, sources
-from tpos_live.diffusion.backends.cpu_features import bfloat16_is_native
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
 from tpos_live.diffusion.backends.openvino_device import (
     CPU,
     PRECISIONS,
@@ -67,7 +67,7 @@ def folder(request: BackendRequest) -> Path:
     engine = request.engine
     parts = [FORMAT, engine.weights_hash, engine.schedule.prediction, *request.size, request.sequence_length]
     parts += [torch.__version__, importlib.metadata.version("openvino")]
-    if not bfloat16_is_native():  # a conversion in bfloat16 of another machine crashes the process here
+    if not bfloat16_is_faster():  # one in bfloat16 of another machine can crash the process here
         parts.append("f32")
     return CACHE.folder(parts)
 
@@ -221,7 +221,7 @@ def convert(request: BackendRequest, work: Path) -> None:
     with torch.no_grad():
         write_network(unet, (example.noise, example.timestep, example.tokens), work / "unet.xml")
         write_network(decoder, (example.noise,), work / "decoder.xml")
-    for precision in ("bf16", "f32") if bfloat16_is_native() else ("f32",):
+    for precision in ("bf16", "f32") if bfloat16_is_faster() else ("f32",):
         found = parity(OpenVinoBackend(work, precision), TracedNetworks(unet, decoder), request)
         try:
             require_parity("OpenVINO", found)

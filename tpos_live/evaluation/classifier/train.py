@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
 from tpos_live.evaluation.classifier.images import NONE, Images, Pool, augment, soften
 from tpos_live.evaluation.classifier.model import (
     FILE,
@@ -200,8 +201,8 @@ def inherit(classifier: SceneClassifier, known: SceneClassifier) -> None:
 
 
 def coarse(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where the processor has it: half the time."""
-    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    """bfloat16 where it is faster."""
+    if device.type == "cpu" and not bfloat16_is_faster():
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 

@@ -26,6 +26,7 @@ from tpos_live.audio.source import AudioError
 from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS, Layout
 from tpos_live.core.atomic import atomic_write
 from tpos_live.core.paths import renamed
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
 from tpos_live.features.mel import MELS
 from tpos_live.training.audio_model.clips import (
     SOUND_SECONDS,
@@ -182,7 +183,7 @@ def pretrain_backbone(
     )
     if resume and not again:
         log.info(f"nothing to resume in {output}: beginning anew")
-    net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    net.coarse = bfloat16_is_faster()
     steps = _distil(Distillation(net, batches.width, AGAIN if again else RATE), batches, 60 * minutes)
     tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
     with atomic_write(output) as part:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from tpos_live.audio_encoder.checkpoint import text_hash
 from tpos_live.audio_encoder.streaming import Layout
 from tpos_live.core.atomic import atomic_write, write_text
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
 from tpos_live.training.audio_model.clips import Clip
 from tpos_live.training.audio_model.losses import Texts, Weights, own_losses, paper_losses
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
@@ -90,7 +91,7 @@ class EncoderTrainer:
         vectors, states = sentences.encode(self.texts)
         self.told = Texts(vectors, states[:, 1 : 1 + layout.rows])
         self.net = EncoderNet(layout, paper)
-        self.net.coarse = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        self.net.coarse = bfloat16_is_faster()
         self.taught = load_backbone(self.net, backbone) if backbone else False
         self.backbone = backbone.name if backbone and self.taught else ""
         self.frozen = self.taught and plan.learned == 0.0
