@@ -26,6 +26,7 @@ from tpos_live.training.image_model.checkpoint import State
 from tpos_live.training.image_model.dataset import Renderer, RenderProcess, Words
 from tpos_live.training.image_model.plan import ON_A_CARD, Plan
 from tpos_live.training.image_model.rectified_flow import T_MAX, one_step
+from tpos_live.training.image_model.speedups import accelerator_for
 from tpos_live.training.image_model.train import Trainer
 
 ENGINE = Path(__file__).parents[1] / "engines" / "ember"
@@ -54,10 +55,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each part")
     parser.add_argument("--append", type=Path, help="add the result to this file of JSON lines")
     given = parser.parse_args()
-    from accelerate import Accelerator
     from transformers import AutoTokenizer, BertModel
 
-    acc = Accelerator(mixed_precision="bf16", cpu=given.accelerator == "cpu")
+    acc = accelerator_for(given.accelerator)
     device = acc.device
     plan = Plan() if device.type == "cpu" else ON_A_CARD
     batch = given.batch or plan.batch

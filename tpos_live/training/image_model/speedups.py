@@ -12,18 +12,34 @@ from typing import Any
 
 import torch
 
+from tpos_live.core.optional_library import optional_library
+from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
+
+
+def accelerator_for(name: str | None) -> Any:
+    """accelerate's handle of a device: in bfloat16, but for CPUs that are faster in single precision.
+
+    name: "cpu", "cuda", ... or None for the best there is. Raises MissingLibraryError.
+    """
+    accelerate = optional_library("accelerate", "train")
+    on_cpu = name == "cpu" or not torch.accelerator.is_available()
+    coarse = not on_cpu or bfloat16_is_faster()
+    return accelerate.Accelerator(mixed_precision="bf16" if coarse else "no", cpu=name == "cpu")
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether networks can be compiled for a device: for a CPU that needs a C++ compiler."""
+    return device.type != "cpu" or shutil.which("c++") is not None
+
 
 def speed_up(unet: Any, compiled: bool) -> None:
     """Write the attention of a UNet2DConditionModel out, and compile its blocks in place.
 
     compiled: a minute or more for each shape of a batch; only square images, so that rare wide ones cost no compiling.
-    On a CPU without a C++ compiler the blocks stay as they are.
     """
     from diffusers.models.attention_processor import AttnProcessor
 
     unet.set_attn_processor(AttnProcessor())
-    if next(unet.parameters()).device.type == "cpu":
-        compiled = compiled and shutil.which("c++") is not None
     if compiled:
         compile_blocks(unet, (*unet.down_blocks, unet.mid_block, *unet.up_blocks))
 

@@ -18,9 +18,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from tpos_live.core.optional_library import optional_library
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
-from tpos_live.training.image_model import autoencoder, contact_sheet
+from tpos_live.training.image_model import autoencoder, contact_sheet, speedups
 from tpos_live.training.image_model.checkpoint import (
     State,
     begin_from,
@@ -37,7 +36,6 @@ from tpos_live.training.image_model.discriminator import DiscriminatorTraining
 from tpos_live.training.image_model.export import write_engine
 from tpos_live.training.image_model.plan import ON_A_CARD, Plan
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
-from tpos_live.training.image_model.speedups import compile_blocks, compiled_where_square, speed_up
 from tpos_live.training.text.text_encoder import train_text_encoder
 
 DISCRIMINATOR_AHEAD = 100
@@ -74,10 +72,9 @@ def train_ember(
     for the best there is. threads: of the CPU, None for all. families, often, batch: in place of the plan's.
     Raises MissingLibraryError.
     """
-    accelerate = optional_library("accelerate", "train")
     from transformers import AutoTokenizer, BertModel
 
-    acc = accelerate.Accelerator(mixed_precision="bf16", cpu=accelerator == "cpu")
+    acc = speedups.accelerator_for(accelerator)
     on_cpu = acc.device.type == "cpu"
     plan = plan or (Plan(compiled=minutes >= WORTH_COMPILING) if on_cpu else ON_A_CARD)
     plan = replace(
@@ -119,11 +116,12 @@ class Trainer:
         self.acc, self.plan, self.state, self.run, self.words = acc, plan, state, run, words
         self.vae = vae
         unet = build_unet(plan.channels).to(acc.device, memory_format=torch.channels_last)
-        speed_up(unet.unet, compiled=plan.compiled)
+        compiled = plan.compiled and speedups.can_compile(acc.device)
+        speedups.speed_up(unet.unet, compiled)
         self.pixel_loss = autoencoder.pixel_loss
-        if plan.compiled and acc.device.type != "cpu":
-            compile_blocks(vae.decoder, (vae.decoder.network, vae.decoder.smooth))
-            self.pixel_loss = compiled_where_square(self.pixel_loss)
+        if compiled:
+            speedups.compile_blocks(vae.decoder, (vae.decoder.network, vae.decoder.smooth))
+            self.pixel_loss = speedups.compiled_where_square(self.pixel_loss)
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
@@ -190,7 +188,11 @@ class Trainer:
             while hungry():
                 pool.add(self.renderers[index].make(min(self.plan.rendered or count, pool.capacity)))
             return pool.take(count)
-        while (new := process.take(wait=hungry())) is not None:
+        # Where the renderer has no core of its own, an image more is a step less.
+        beside = torch.get_num_threads() < (os.cpu_count() or 2)
+        while beside or pool.served > 0.5 * self.plan.reuse * pool.added or hungry():
+            if (new := process.take(wait=hungry())) is None:
+                break
             self.pools[new[0]].add(new[1])
         return pool.take(count)
 
@@ -201,7 +203,6 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = plan.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
         batch = self._batch(process)
-        count = len(batch.noise)
         x, t = corrupt(batch.noise, batch.latents, 0.0 if part < 0.3 else 0.25)
         if part >= plan.again:
             self._again(x, t, batch)
@@ -210,13 +211,12 @@ class Trainer:
         with self.acc.autocast():
             have = one_step(self.unet, x, t, batch.tokens)
             apart = have - batch.latents
-            error = apart.abs().mean()
             loss = (self.weights * apart.square()).mean() + (self.weights * apart.abs()).mean() * part
             if joint:
                 loss = loss * plan.loose
-            seen = {"latent": error.detach()}
-            if part > 0.3 and state.steps % (1 if joint else plan.pixels) == 0:
-                rows = count if joint else max(1, count // 3)
+            seen = {"latent": apart.detach().abs().mean()}
+            if (joint or part > 0.3) and state.steps % (1 if joint else plan.pixels) == 0:
+                rows = len(x) if joint else max(1, len(x) // 3)
                 drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.image[:rows]
                 pixel = self.pixel_loss(drawn, render)
                 seen["pixel"] = pixel.detach()
