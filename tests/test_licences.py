@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,29 @@ def test_all_that_is_installed() -> None:
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.returncode == 0, [row for row in rows if not row["accepted"]] or result.stderr
     assert {"torch", "numpy", "pyglet"} <= {row["package"] for row in rows}
+
+
+def test_nvidias_libraries_are_named_and_others_without_a_licence_refused(tmp_path: Path) -> None:
+    """PyTorch's wheel for CUDA brings libraries whose metadata says nothing of a licence."""
+    for name, requires in (("tpos-live", ["torch"]), ("torch", ["nvidia-nccl-cu13"]), ("nvidia-nccl-cu13", [])):
+        info = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        lines = [f"Name: {name}", "Version: 1.0", *(["License: MIT"] if requires else [])]
+        lines += [f"Requires-Dist: {other}" for other in requires]
+        (info / "METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(lines) + "\n")
+
+    def listed() -> tuple[int, dict[str, str]]:
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )
+        return done.returncode, {
+            (row := json.loads(line))["package"]: row["licence"] for line in done.stdout.splitlines()
+        }
+
+    status, licence = listed()
+    assert status == 0 and "NVIDIA" in licence["nvidia-nccl-cu13"]
+    (tmp_path / "torch-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
+    assert listed() == (1, {"torch": "unknown", "tpos-live": "MIT"})
