@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tpos_live.audio.demo import DEMO
 from tpos_live.bench.findings import Finding, print_findings
 from tpos_live.bench.rehearsal import Moment, Rehearsal, check_moments
 from tpos_live.cli.main import cli
+from tpos_live.core.parameters import TABLE
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.status import Status
@@ -83,6 +85,12 @@ def test_a_show_that_works_is_green_everywhere() -> None:
 def test_each_fault_has_its_line_and_remedy(topic: str, ok: bool | None, rehearsal: Rehearsal, words: str) -> None:
     found = verdict(rehearsal)[topic]
     assert found.ok is ok and words in found.text
+
+
+def test_parameters_in_the_remedies_exist() -> None:
+    still, black = verdict(seen(still=True))["image"].text, verdict(seen(black=True))["image"].text
+    named = re.findall(r"[a-z]+\.[a-z]+", f"{still} {black}")
+    assert len(named) == 3 and set(named) <= set(TABLE)
 
 
 def test_a_file_that_ended_is_no_fault() -> None:

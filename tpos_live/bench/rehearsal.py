@@ -175,7 +175,7 @@ def _image(seen: Rehearsal) -> Iterator[Finding]:
     elif max(image.mean() for image in images) < BLACK:
         yield Finding("image", False, "black: the prompt, the engine or out.level is the cause; try `tpos-live still`")
     elif max(np.abs(b - a).mean() for a, b in pairwise(images)) < STILL:
-        yield Finding("image", False, "it does not move: is pause or freeze on, or motion.speed 0?")
+        yield Finding("image", False, "it does not move: is pause or out.freeze on, or seed.walk 0?")
     else:
         yield Finding("image", True, f"moves, mean level {np.mean([image.mean() for image in images]):.0f} of 255")
 
