@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tpos_live.control.keys import key_rows
+from tpos_live.control.keys import KEYS, key_rows
 from tpos_live.control.osc_addresses import ALIASES, COMMANDS
 from tpos_live.control.osc_feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.osc_router import HELD, SILENCE
@@ -182,9 +182,10 @@ First connection, step by step: [TouchDesigner](touchdesigner.md), [Ableton Live
 _TYPES = """Types: f number, i whole number, b switch, s text, c choice (word or number), x trigger.
 """
 
+_TWICE = f"{2 * MAP_DEFAULTS['kick', 'zoom'].depth:g}"
 _MAP = f"""Each of {len(FEATURES)} features of the sound can move each of {len(TARGETS)} targets:
 target += depth x feature ^ curve, rising in `attack` and falling in `release` seconds.
-For example `/tpos/map/kick/zoom 0.05` doubles the kick's zoom. `/tpos/audio/sensitivity` scales all depths at once.
+For example `/tpos/map/kick/zoom {_TWICE}` doubles the kick's zoom. `/tpos/audio/sensitivity` scales all depths at once.
 """
 
 _FEEDBACK = f"""## Feedback
@@ -215,7 +216,27 @@ a second with the addresses that Synesthesia uses: `/audio/level/{{all,bass,mid,
 `/audio/presence/...`, `/audio/beat/onbeat`, `/audio/beat/beattime`, `/audio/bpm`, `/audio/bpm/bpmconfidence`.
 """
 
-_LAYOUTS = """## Other keyboards
+_MOVED = {
+    "German (QWERTZ)": dict(zip("YZ", "ZY", strict=True)),
+    "French (AZERTY)": dict(zip("AQWZM", "QAZW,", strict=True)),
+    "Dvorak": dict(zip("QWERTYUIOPSDFGHJKLZXCVBN", "',.PYFGCRLOEUIDHTN;QJKXB", strict=True)),
+}
+"""What a layout writes on the key on which a US keyboard has a letter, where that is another sign."""
+
+
+def _layout_table() -> str:
+    """Each letter that is a key, alone or with Ctrl, and what to press with other layouts."""
+    keys = dict.fromkeys(name.removeprefix("Shift+") for key in KEYS for name in key.keys)
+    letters = [name for name in keys if name.removeprefix("Ctrl+").isalpha() and len(name.removeprefix("Ctrl+")) == 1]
+    rows = []
+    for name in letters:
+        there = [name[:-1] + moved.get(name[-1], name[-1]) for moved in _MOVED.values()]
+        # What ends the show is another key's name elsewhere: nobody must press it by mistake.
+        rows.append((name, *(f"**{key}**" if name == "Ctrl+Q" != key and key in letters else key for key in there)))
+    return "\n".join(_table(("on the table", *_MOVED), rows))
+
+
+_LAYOUTS = f"""## Other keyboards
 
 Keys go by their **physical position**: F is the key where a US keyboard has F, whatever your layout writes there, and
 1 to 0 are the row above the letters, with Shift or without. So they work with Russian, Greek, Hebrew or Japanese
@@ -224,22 +245,7 @@ left of that; + and - also work where the layout writes them, if that key does n
 
 Where a layout moves letters, press what is written here:
 
-| on the table | German (QWERTZ) | French (AZERTY) | Dvorak |
-| --- | --- | --- | --- |
-| F | F | F | U |
-| Ctrl+M | Ctrl+M | Ctrl+, | Ctrl+M |
-| B | B | B | X |
-| M | M | , | M |
-| N | N | N | B |
-| P | P | P | L |
-| T | T | T | Y |
-| Y | Z | Y | F |
-| R | R | R | P |
-| H | H | H | D |
-| S | S | S | O |
-| Ctrl+A | Ctrl+A | Ctrl+Q | Ctrl+A |
-| Ctrl+R | Ctrl+R | Ctrl+R | Ctrl+P |
-| Ctrl+Q | Ctrl+Q | **Ctrl+A** | Ctrl+' |
+{_layout_table()}
 
 On AZERTY, Ctrl and the key A **end the show**. On Linux the show says at its start, and `tpos-live doctor` at any time,
 which letters are elsewhere. Tested on Linux under X11 with real key presses on US, French, German, Russian, Greek and
