@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -91,3 +92,29 @@ def test_commands_and_their_options_exist(page):
         known = {name for parameter in command.params for name in parameter.opts + parameter.secondary_opts}
         for word in left:
             assert not word.startswith("--") or word.split("=")[0] in known, words
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_packages_are_in_the_layers_that_are_checked():
+    """The table of packages is that of the import linter, layer by layer."""
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    layers = [set(layer.split(" | ")) for layer in linter["layers"]]
+    written: list[set[str]] = [set() for _ in layers]
+    for number, named in re.findall(r"^\| (\d+) \| (.*?) \|", ARCHITECTURE, re.MULTILINE):
+        written[int(number) - 1] |= set(re.findall(r"`(\w+)`", named))
+    assert written == layers
+
+
+def test_threads_are_in_the_table():
+    """Every class that is a thread of its own is there."""
+    for path in sorted((ROOT / "tpos_live").rglob("*.py")):
+        for name in re.findall(r"^class (\w+)\(OwnThread\)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            assert f"{path.name}::{name}`" in ARCHITECTURE, name
+
+
+def test_extras_are_in_the_list_for_developers():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = re.search(r"^Optional extras: (.*?)\. ", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert listed and set(re.findall(r"`([\w-]+)`", listed[1])) == extras.keys()
