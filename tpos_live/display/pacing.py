@@ -87,7 +87,10 @@ class FrameGrid:
 
 
 class Meter:
-    """Rate over the last second, and the median of a value; the caller passes the time."""
+    """Rate over the last second, and the median of a value; the caller passes the time.
+
+    Thread contract: one thread adds; any thread may read.
+    """
 
     def __init__(self, window: float = 1.0) -> None:
         self._window = window
@@ -101,14 +104,14 @@ class Meter:
 
     def rate(self, now: float) -> float:
         """Events per second, over the window; falls to 0 when there are none."""
-        recent = [at for at, _ in self._seen if at >= now - self._window]
+        recent = [at for at, _ in tuple(self._seen) if at >= now - self._window]
         if len(recent) < 2 or recent[-1] <= recent[0]:
             return float(len(recent)) if len(recent) < 2 else 0.0
         return (len(recent) - 1) / max(recent[-1] - recent[0], now - recent[0] - (recent[-1] - recent[-2]))
 
     def median(self) -> float:
         """Median of the values in the window, 0 without any."""
-        return median(value for _, value in self._seen) if self._seen else 0.0
+        return median(value for _, value in seen) if (seen := tuple(self._seen)) else 0.0
 
 
 class ShownMeter:

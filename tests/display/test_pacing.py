@@ -1,0 +1,30 @@
+"""The figures of what is shown, read by threads other than the one that shows."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from tpos_live.display.pacing import Meter
+
+
+def test_a_meter_is_read_while_another_thread_adds() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns after every microsecond
+    meter, ended = Meter(0.01), threading.Event()
+
+    def show() -> None:
+        while not ended.is_set():
+            meter.add(time.perf_counter(), 1.0)
+
+    thread = threading.Thread(target=show)
+    thread.start()
+    try:
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            assert meter.rate(time.perf_counter()) >= 0.0 and meter.median() in (0.0, 1.0)
+    finally:
+        ended.set()
+        thread.join()
+        sys.setswitchinterval(before)
