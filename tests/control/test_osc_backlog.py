@@ -67,6 +67,19 @@ def test_what_came_before_a_panic_moves_nothing_after_it() -> None:
     assert taken(backlog) == [message(PANIC, 1)] and taken(backlog) == [message(ZOOM, 0.3)] and backlog.dropped == 2
 
 
+def test_a_panic_that_is_not_pressed_drops_nothing() -> None:
+    """Some programs send all of their buttons in every frame, pressed or not."""
+    backlog = Backlog()
+    for frame, pressed in enumerate((0.0, 0.0, 1.0, 1.0, 1.0, 0.0)):
+        for data in (message(ZOOM, 0.1 * frame), bundle(message(ZOOM, 0.5), message(PANIC, pressed))):
+            backlog.put(told(data))
+        assert backlog.dropped == (0 if frame < 2 else 3), "it is pressed once"
+    backlog.put(told(message(PANIC, "what")))
+    assert backlog.dropped == 3
+    backlog.put(told(message(PANIC)))
+    assert backlog.dropped == 6
+
+
 def test_a_flood_of_safety_is_bounded_too() -> None:
     backlog = Backlog()
     for number in range(5000):

@@ -6,8 +6,9 @@ import threading
 from collections import deque
 
 from tpos_live.control.osc_addresses import ADDRESSES
-from tpos_live.control.osc_router import Datagram
-from tpos_live.core.parameter import Parameter
+from tpos_live.control.osc_packets import read
+from tpos_live.control.osc_router import Button, Datagram
+from tpos_live.core.parameter import Parameter, ParameterError
 
 PANIC = "out.panic"
 SAFETY = (PANIC, "out.blackout", "out.freeze")
@@ -17,6 +18,9 @@ _URGENT = {
     for address, target in ADDRESSES.items()
     if isinstance(target, Parameter) and target.name in SAFETY
 }
+_PANIC = next(address for address, name in _URGENT.items() if name == PANIC)
+_SHORT = 64
+"""Bytes that hold a panic's address and its arguments: a bundle of many messages is not parsed twice."""
 _MOST_URGENT = 1024
 _BUNDLE = b"#bundle\0"
 
@@ -32,8 +36,9 @@ def urgency(data: bytes) -> set[str]:
 class Backlog:
     """First in, first out, but for the messages of SAFETY, which are taken before all others, in their own order.
 
-    Above the limit the oldest are dropped. A panic drops everything that came before it and was not handled yet, so
-    that nothing old moves the calm show again. All that is dropped is counted in `dropped`.
+    Above the limit the oldest are dropped. A panic that is pressed drops everything that came before it and was not
+    handled yet, so that nothing old moves the calm show again; its button's release, which some programs send in every
+    frame, drops nothing. All that is dropped is counted in `dropped`.
 
     Thread contract: one thread calls `put`, one thread calls `take`, any thread calls `close`.
     """
@@ -45,6 +50,7 @@ class Backlog:
         self._most = most
         self._most_bytes = most_bytes
         self._open = True
+        self._panic = Button(PANIC)
         self._changed = threading.Condition()
         self.dropped = 0
 
@@ -52,7 +58,7 @@ class Backlog:
         """Add the newest."""
         urgent = urgency(item.data)
         with self._changed:
-            if PANIC in urgent:
+            if PANIC in urgent and self._is_pressed(item):
                 self._drop(len(self._items))
             if urgent:
                 self._urgent.append(item)
@@ -65,6 +71,15 @@ class Backlog:
             while len(self._items) > self._most or self._bytes > self._most_bytes:
                 self._drop(1)
             self._changed.notify()
+
+    def _is_pressed(self, item: Datagram) -> bool:
+        """Whether a datagram with the panic's address fires it."""
+        at = item.data.find(_PANIC)
+        messages, _ = read(item.data[at : at + _SHORT])
+        try:
+            return any(self._panic.fires(message.args, item.time) for message in messages)
+        except ParameterError:
+            return False
 
     def _drop(self, count: int) -> None:
         for _ in range(count):

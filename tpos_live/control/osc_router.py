@@ -45,8 +45,28 @@ class _Heard:
 
     args: tuple[Any, ...] = ()
     time: float = -math.inf
-    on: bool = False
     repeats: int = 0
+
+
+@dataclass(slots=True)
+class Button:
+    """The button that sends to a trigger's address. name: of the trigger."""
+
+    name: str
+    time: float = -math.inf
+    on: bool = False
+
+    def fires(self, args: tuple[Any, ...], now: float) -> bool:
+        """True if the message fires the trigger: no argument, 0 to non-zero, or non-zero after SILENCE. Raises
+        ParameterError."""
+        bare = not args or args in ((None,), ("bang",))
+        number = 1.0 if bare else parse_number(args[-1])  # of several values the last is a button's state
+        if number is None:
+            raise ParameterError(f"{self.name} takes a number, not {shorten(args[-1])}")
+        on = number != 0
+        rises = on and (bare or not self.on or now - self.time >= SILENCE)
+        self.on, self.time = on and not bare, now
+        return rises
 
 
 def osc_value(parameter: Parameter, value: Value) -> float | int | str:
@@ -81,6 +101,7 @@ class Router:
         self._answer = answer
         self._subscribe = subscribe
         self._heard: dict[str, _Heard] = {}
+        self._buttons: dict[str, Button] = {}
         self._pending: dict[str, Value] = {}
         self._told: set[str] = set()
         self._limit = AnswerLimit()
@@ -122,7 +143,7 @@ class Router:
             if isinstance(target, Command):
                 self._command(target, args, sender)
             elif target.kind == "trigger":
-                if self._rises(address, target, args, now):
+                if self._buttons.setdefault(address, Button(target.name)).fires(args, now):
                     self._flush()
                     fire(self._store, target.name)
                     self._note(target, now, "")
@@ -160,18 +181,6 @@ class Router:
         if self._pending:
             self._store.update(self._pending)
             self._pending = {}
-
-    def _rises(self, address: str, trigger: Parameter, args: tuple[Any, ...], now: float) -> bool:
-        """True if the message fires the trigger: no argument, 0 to non-zero, or non-zero after SILENCE."""
-        bare = not args or args in ((None,), ("bang",))
-        number = 1.0 if bare else parse_number(args[-1])  # of several values the last is a button's state
-        if number is None:
-            raise ParameterError(f"{trigger.name} takes a number, not {shorten(args[-1])}")
-        heard = self._heard.setdefault(address, _Heard())
-        on = number != 0
-        rises = on and (bare or not heard.on or now - heard.time >= SILENCE)
-        heard.on, heard.time = on and not bare, now
-        return rises
 
     def _is_held(self, address: str, args: tuple[Any, ...], now: float) -> bool:
         heard = self._heard.setdefault(address, _Heard())
