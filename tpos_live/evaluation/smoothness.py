@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tpos_live.conditioning.prompt_bank import slerp
+from tpos_live.core.envelope import fade_weight
 from tpos_live.evaluation.accuracy import any_scalars
 from tpos_live.evaluation.harness.context import EvaluationContext
 from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
@@ -76,7 +77,8 @@ def _walk(context: EvaluationContext, item: tuple[int, str, int]) -> Walk:
     for frame in range(frames):
         share = max(frame - (frames - ramp) + 1, 0) / RAMP
         noise, scalars = harness.moment(seed, start + WALK * frame / FPS, 0.2 + 0.7 * share)
-        shown.append(small(harness.grow([(here, 1 - share), (there, share)], scalars, noise)))
+        coming = fade_weight(share)  # as a show fades
+        shown.append(small(harness.grow([(here, 1 - coming), (there, coming)], scalars, noise)))
     others = [harness.draw(here, scalars, harness.moment(rng.randrange(2**31), start, 0.2)[0]) for _ in range(6)]
     apart = max(float(np.mean([difference(a, b) for a, b in pairwise(others)])), 1e-6)
     moved = np.array([np.abs(a - b).mean() for a, b in pairwise(shown)])
