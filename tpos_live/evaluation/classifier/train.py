@@ -8,14 +8,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
 from tpos_live.evaluation.classifier.images import NONE, Images, Pool, augment, soften
 from tpos_live.evaluation.classifier.model import (
     FILE,
@@ -27,6 +25,7 @@ from tpos_live.evaluation.classifier.model import (
 )
 from tpos_live.evaluation.metrics.statistics import spearman
 from tpos_live.scenes.families import FAMILIES
+from tpos_live.training.precision import autocast
 
 BATCH = 40
 FRESH = 4
@@ -122,7 +121,7 @@ class ClassifierTrainer:
         take[-FRESH:] = pool.fresh  # so that every image is seen at once
         images = augment(pool.images[take].float() / 255, rng)
         named, other, strength = pool.kind[take], pool.second[take], pool.strength[take]
-        with coarse(images.device):
+        with autocast(images.device.type):
             seen = self._classifier.places(images)
         loss, answers = losses(self._classifier, seen.float(), named, other, strength, rng)
         self._optimizer.zero_grad(set_to_none=True)
@@ -198,13 +197,6 @@ def inherit(classifier: SceneClassifier, known: SceneClassifier) -> None:
             mine[name].copy_(value)
         else:
             mine[name][here] = value[there]
-
-
-def coarse(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where it is faster."""
-    if device.type == "cpu" and not bfloat16_is_faster():
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
 
 
 def window(places: torch.Tensor, rng: torch.Generator) -> torch.Tensor:

@@ -26,7 +26,6 @@ from tpos_live.audio.source import AudioError
 from tpos_live.audio_encoder.streaming import SILENT_DB, STEP_HOPS, Layout
 from tpos_live.core.atomic import atomic_write
 from tpos_live.core.paths import renamed
-from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
 from tpos_live.features.mel import MELS
 from tpos_live.training.audio_model.clips import (
     SOUND_SECONDS,
@@ -45,6 +44,7 @@ from tpos_live.training.audio_model.clips import (
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.stream_dataset import equalized, with_room
 from tpos_live.training.audio_model.yamnet_teacher import TARGET_HOPS, DistillationTarget, read_targets
+from tpos_live.training.precision import trains_in_bfloat16
 from tpos_live.training.synth.music import open_soundfont
 
 log = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def pretrain_backbone(
     )
     if resume and not again:
         log.info(f"nothing to resume in {output}: beginning anew")
-    net.coarse = bfloat16_is_faster()
+    net.coarse = trains_in_bfloat16("cpu")
     steps = _distil(Distillation(net, batches.width, AGAIN if again else RATE), batches, 60 * minutes)
     tensors = {name: value for name, value in net.state_dict().items() if name.split(".")[0] in PARTS}
     with atomic_write(output) as part:

@@ -22,13 +22,13 @@ from tqdm import tqdm
 from tpos_live.audio_encoder.checkpoint import text_hash
 from tpos_live.audio_encoder.streaming import Layout
 from tpos_live.core.atomic import atomic_write, write_text
-from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
 from tpos_live.training.audio_model.clips import Clip
 from tpos_live.training.audio_model.losses import Texts, Weights, own_losses, paper_losses
 from tpos_live.training.audio_model.net import EncoderNet, prefix_hops
 from tpos_live.training.audio_model.pretrain import PARTS as BACKBONE_PARTS
 from tpos_live.training.audio_model.pretrain import load_backbone
 from tpos_live.training.audio_model.stream_dataset import Batch, Streams
+from tpos_live.training.precision import trains_in_bfloat16
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
@@ -91,7 +91,7 @@ class EncoderTrainer:
         vectors, states = sentences.encode(self.texts)
         self.told = Texts(vectors, states[:, 1 : 1 + layout.rows])
         self.net = EncoderNet(layout, paper)
-        self.net.coarse = bfloat16_is_faster()
+        self.net.coarse = trains_in_bfloat16("cpu")
         self.taught = load_backbone(self.net, backbone) if backbone else False
         self.backbone = backbone.name if backbone and self.taught else ""
         self.frozen = self.taught and plan.learned == 0.0

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tpos_live.diffusion.model.pixel_shuffle_vae import AutoencoderPixelShuffle
 from tpos_live.training.image_model.dataset import Rendered, Renderer, RenderProcess
+from tpos_live.training.precision import autocast
 
 RATE = 2e-3
 JITTER = 0.05
@@ -169,7 +170,7 @@ def train_autoencoder(minutes: float, seed: int, device: torch.device, batch: in
             want = torch.stack(crops).to(device).float().div_(255).contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
                 latents = vae.encode(want * 2 - 1)
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device.type):
                 have = decode(vae, latents + JITTER * torch.randn_like(latents)).float()
             loss = image_loss(have, want)
             optimizer.zero_grad(set_to_none=True)

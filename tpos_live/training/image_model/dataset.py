@@ -22,6 +22,7 @@ from tpos_live.diffusion.model.unet_inputs import Layout
 from tpos_live.diffusion.sampling.prompt_pair import paired
 from tpos_live.scenes.families import FAMILIES
 from tpos_live.training.image_model.recipe import SCALARS, Recipe, draw, render
+from tpos_live.training.precision import autocast
 from tpos_live.training.text.text_encoder import DIM, encode
 from tpos_live.training.text.tokens import LENGTH
 
@@ -175,7 +176,7 @@ class Pool:
     def add(self, new: Rendered) -> None:
         """Take new images in place of the oldest."""
         image = new.image.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device.type):
             wanted = (image.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
             latents = self.vae.encode(wanted).half()
         count = len(new.recipes)

@@ -23,6 +23,7 @@ from tpos_live.training.image_model.checkpoint import begin_from
 from tpos_live.training.image_model.dataset import PACKING, Renderer, Words
 from tpos_live.training.image_model.export import tidy
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, one_step
+from tpos_live.training.precision import autocast
 from tpos_live.training.text.families_file import read_families
 
 RATE = 6e-4
@@ -57,7 +58,7 @@ def make_pairs(
     while time.monotonic() < end or not drawn:
         made = renderer.make(8)
         noise = torch.nn.functional.pixel_unshuffle(made.noise.float(), PACKING)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu"):
             drawn.append(one_step(unet, noise, torch.full((8,), T_MAX), words.tokens(made.recipes)).half())
         own.append(vae.encode(made.image.float() / 127.5 - 1).half())
         images.append(made.image)
@@ -89,7 +90,7 @@ def train_decoder(engine: Path, minutes: float, seed: int = 0) -> None:
             latents = own[at].float()
             latents += autoencoder.JITTER * torch.randn_like(latents)
         render = images[at].float() / 255
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu"):
             image = autoencoder.decode(vae, latents).float()
         loss = autoencoder.pixel_loss(image, render)
         optimizer.zero_grad(set_to_none=True)

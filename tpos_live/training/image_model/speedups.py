@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from tpos_live.core.optional_library import optional_library
-from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
+from tpos_live.training.precision import trains_in_bfloat16
 
 
 def accelerator_for(name: str | None) -> Any:
@@ -22,8 +22,7 @@ def accelerator_for(name: str | None) -> Any:
     name: "cpu", "cuda", ... or None for the best there is. Raises MissingLibraryError.
     """
     accelerate = optional_library("accelerate", "train")
-    on_cpu = name == "cpu" or not torch.accelerator.is_available()
-    coarse = not on_cpu or bfloat16_is_faster()
+    coarse = trains_in_bfloat16("cpu" if name == "cpu" or not torch.accelerator.is_available() else "card")
     return accelerate.Accelerator(mixed_precision="bf16" if coarse else "no", cpu=name == "cpu")
 
 
