@@ -58,18 +58,33 @@ def several(parse: Callable[[str], Any]) -> Callable[[Any, Any, tuple[str, ...]]
 FILE = click.Path(dir_okay=False, path_type=Path)
 IMAGE = [
     click.option("--prompt", "parameters_prompt", metavar="TEXT", help="What the image shows."),
-    click.option("--source", "parameters_source", metavar="SOURCE", help="Start from a camera, file, folder or scene."),
-    click.option("--source-amount", "parameters_source_amount", type=click.FloatRange(0, 1), help="Its part, 0 to 1."),
-    click.option("--engine", "engine_name", metavar="NAME|PATH|HUB-ID", help="auto, ember, folder, file or hub id."),
-    click.option("--size", "engine_size", metavar="SIZE", callback=checked(parse_size), help="256 or 512x288."),
+    click.option(
+        "--source", "parameters_source", metavar="SOURCE", help="Start from a camera, NDI, a file, folder or scene."
+    ),
+    click.option(
+        "--source-amount", "parameters_source_amount", type=click.FloatRange(0, 1), help="How much of the source stays."
+    ),
+    click.option(
+        "--engine",
+        "engine_name",
+        metavar="NAME|PATH|HUB-ID",
+        help="auto, a name of `engines list`, a folder, file or hub id.",
+    ),
+    click.option(
+        "--size",
+        "engine_size",
+        metavar="SIZE",
+        callback=checked(parse_size),
+        help="Of the engine's images: 256 or 512x288.",
+    ),
     click.option("--seed", "parameters_seed", type=click.IntRange(0, 2**31 - 1), help="Which image of a prompt."),
     click.option("--threads", "engine_threads", type=click.IntRange(0, 256), help="CPU threads of the engine."),
     click.option("--nice", "engine_nice", type=click.IntRange(0, 19), help="Lower priority beside a sound program."),
-    click.option("--stream-batch", "engine_stream_batch", is_flag=True, default=None, help="2 to 4 steps in flight."),
+    click.option("--stream-batch", "engine_stream_batch", is_flag=True, default=None, help="2 to 4 steps at once."),
     click.option(
         "--residual-guidance", "engine_residual_guidance", is_flag=True, default=None, help="Guidance at no cost."
     ),
-    click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto or one of docs/engines.md's."),
+    click.option("--accelerator", "engine_accelerator", metavar="NAME", help="auto, or a backend of docs/engines.md."),
     click.option(
         "--mode",
         "parameters_engine_mode",
@@ -107,7 +122,7 @@ SHOW = [
     FPS_CAP,
     click.option("--fullscreen", "parameters_out_fullscreen", is_flag=True, default=None, help="Fill the screen."),
     click.option("--screen", "window_screen", metavar="N|NAME", callback=checked(parse_screen), help="Screen to fill."),
-    click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4."),
+    click.option("--record", "record_file", metavar="FILE", help="Record the show to this .mp4 or .mkv."),
     click.option(
         "--output",
         "output_to",

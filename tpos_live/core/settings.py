@@ -43,7 +43,9 @@ class SoundSettings(_Section):
 class EngineSettings(_Section):
     """The engine that generates the frames."""
 
-    name: str = Field("auto", description='"auto", "ember", a folder, or the hub id of a fetched engine')
+    name: str = Field(
+        "auto", description='"auto", a name of `tpos-live engines list`, a folder, a .safetensors file, or a hub id'
+    )
     size: Size = Field("", description='"256" or "512x288"; "" = the engine\'s own size that fits the screen')
     accelerator: str = Field("auto", description='"auto", or one of those in docs/engines.md')
     openvino_device: OpenVinoDevice = Field(
@@ -69,7 +71,7 @@ class WindowSettings(_Section):
 class RecordSettings(_Section):
     """Recording a show, and `tpos-live render`."""
 
-    file: str = Field("", description='record the show to this .mp4 from the start; "" = no')
+    file: str = Field("", description='record the show to this .mp4 or .mkv from the start; "" = no')
     folder: str = Field("", description='where recordings and snapshots go; "" = the current folder')
     spare: str = Field("", description='where a recording goes on when its disk is full or gone; "" = your home folder')
     fps: int = Field(30, ge=1, le=120, description="frames per second of a recording")
