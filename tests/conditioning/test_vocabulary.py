@@ -74,6 +74,10 @@ def test_the_documentation_says_what_the_engine_offers_and_what_its_line_says(vo
     assert len(rows) == 4
     for prompt, line in rows:
         assert re.sub(r"\(.*?\)", "", str(vocabulary.match(prompt))) == re.sub(r"\(.*?\)", "", line)
+    about = text[text.index("more words, from") : text.index("All others\nare replaced")]
+    examples = re.findall(r"\*(.+?)\*", about)
+    assert len(examples) == 6
+    assert not [word for word in examples if vocabulary.match(word).missed or vocabulary.match(word).instead]
 
 
 def test_it_tells_family_and_style_and_what_it_cannot_draw(vocabulary: Vocabulary) -> None:
