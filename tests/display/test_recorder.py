@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from fakes.full_disk import full_disk
+from fakes.waiting import wait_until
 from images import flat
 from test_video import frames_of, sound_of
 
@@ -352,6 +356,25 @@ def test_a_file_that_is_removed_while_it_is_written_fails_at_once(tmp_path: Path
     feed(recorder, 3.0, start=103.0)
     recorder.close()
     assert "a.part.mp4 is gone" in recorder.error and "\n" not in recorder.error and not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_answers_with_errors_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that was unplugged; the recording must not seem to go on."""
+    recorder, stat = Recorder(tmp_path / "a.mp4"), os.stat
+
+    def unplugged(path: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(tmp_path)):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return stat(path, **options)
+
+    recorder.open((64, 64))
+    feed(recorder, 3.0)
+    assert wait_until(lambda: recorder.seconds > 2.5)
+    monkeypatch.setattr(os, "stat", unplugged)
+    recorder.disk._looked = 0.0
+    feed(recorder, 1.0, 103.0)
+    assert wait_until(lambda: recorder.error) and "is gone" in recorder.error
+    recorder.close()
 
 
 def test_it_asks_for_a_constant_rate_whatever_the_display(tmp_path: Path) -> None:

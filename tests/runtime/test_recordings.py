@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,13 @@ import pytest
 import soundfile
 from fakes.forked import run, start
 from fakes.full_disk import full_disk
+from fakes.waiting import wait_until
 
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import RecordSettings
 from tpos_live.display.errors import DisplayError
+from tpos_live.runtime import spare_folder
 from tpos_live.runtime.recordings import Recordings, check_recording
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.status_registry import StatusRegistry
@@ -123,6 +126,53 @@ def test_without_another_folder_it_writes_to_the_end(tmp_path: Path) -> None:
     full_disk(recorder._writer)  # type: ignore[arg-type]
     look_until(recordings, stage, lambda: not recordings.running)
     assert not stage.outputs and "No space left" in recordings.lost
+
+
+def test_a_spare_folder_that_gets_room_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spare_folder, "AGAIN", 0.2)
+    disk = Disk(first=9e9, spare=0.5e9)
+    recordings, stage = record_in_two_folders(tmp_path, disk)
+    disk.free["first"] = 0.2e9
+    look_until(recordings, stage, lambda: recordings._search is not None and not recordings._search.searching)
+    assert recordings.look((64, 64), stage.outputs) and "first" in recordings.fields()["recording"]
+    disk.free["spare"] = 2e9
+    look_until(recordings, stage, lambda: "spare" in recordings.fields()["recording"])
+    recordings.close(stage.outputs)
+    assert recordings.failures == []
+
+
+def test_a_folder_that_was_found_long_ago_is_not_trusted(tmp_path: Path) -> None:
+    answers = threading.Event()
+
+    class SlowDisk(Disk):
+        def __call__(self, folder: Path) -> Any:
+            assert folder.name == "first" or answers.wait(20.0)
+            return super().__call__(folder)
+
+    disk = SlowDisk(first=0.5e9, spare=2e9)
+    recordings, stage = record_in_two_folders(tmp_path, disk)
+    recorder = recordings._recorder
+    assert recorder is not None
+    recorder.disk.full = True
+    recordings.look((64, 64), stage.outputs)
+    recorder.disk.full = False  # the performer has made room
+    search = recordings._search
+    answers.set()
+    assert search is not None and wait_until(lambda: not search.searching) and search.found
+    recordings.look((64, 64), stage.outputs)
+    shutil.rmtree(tmp_path / "spare")
+    disk.free["first"], recorder.disk.full = 0.2e9, True
+    look_until(recordings, stage, lambda: recordings._search is not None and not recordings._search.searching)
+    assert recordings.look((64, 64), stage.outputs) and recordings._recorder is recorder, "it goes on where it is"
+    recordings.close(stage.outputs)
+
+
+def test_a_folder_that_answers_with_an_error_ends_no_show(tmp_path: Path) -> None:
+    stage = Stage()
+    recordings = Recordings(folder=str(tmp_path / ("x" * 300)))  # the system says that this is too long
+    assert not recordings.begin((64, 64), stage.outputs) and not stage.outputs and "does not exist" in recordings.lost
+    with pytest.raises(DisplayError, match="cannot record"):
+        check_recording(RecordSettings(file=f"{'x' * 300}/a.mp4"))
 
 
 def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, ParameterStore, StatusRegistry]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.output_file import is_there
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class DiskWatch:
         if now - self._looked <= LOOK:
             return
         self._looked = now
-        if not path.exists():  # a removed file can still be written on most systems, and is lost when it is closed
+        if not is_there(path):  # a removed file can still be written on most systems, and is lost when it is closed
             raise DisplayError(f"{path} is gone: its folder or its disk was removed")
         if seconds < LOOK or not written:
             return

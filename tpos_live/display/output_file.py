@@ -28,7 +28,7 @@ def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = 
     of `sources`. try_folder: also write a temporary file there; this takes as long as the disk does.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         raise DisplayError(f"{path} is a folder; name a file")
     if not path.suffix:
         path = path.with_name(path.name + suffixes[0])
@@ -38,20 +38,36 @@ def check_output(path: Path, suffixes: Sequence[str], sources: Sequence[Path] = 
         raise DisplayError(f"{path} is the file that is read; name another one to write")
     if try_folder:
         check_folder(path.parent)
-    elif not path.parent.is_dir():
+    elif not is_folder(path.parent):
         raise DisplayError(f"{path.parent} does not exist; make it first, or name another folder")
     return path
 
 
 def check_folder(folder: Path) -> None:
     """Raise DisplayError if no file can be written into `folder`."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DisplayError(f"{folder} does not exist; make it first, or name another folder")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise DisplayError(f"cannot write into {folder}: {reason(error)}; choose another folder") from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path exists. False where the system answers with an error, as it does for a disk that is gone."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; as `is_there`."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def part_of(path: Path) -> Path:

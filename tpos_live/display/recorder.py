@@ -14,7 +14,7 @@ from tpos_live.core.timing import hms
 from tpos_live.display.disk_watch import DiskWatch
 from tpos_live.display.encoded_output import CRF, EncodedOutput
 from tpos_live.display.errors import DisplayError
-from tpos_live.display.output_file import check_output
+from tpos_live.display.output_file import check_output, is_there
 from tpos_live.display.output_transform import FrameTransform
 from tpos_live.display.video import VideoWriter
 
@@ -69,6 +69,6 @@ class Recorder(EncodedOutput):
     def _fail(self, why: str) -> None:
         writer = self._writer
         kept = ""
-        if writer is not None and writer.frames_written and writer.part.exists():
+        if writer is not None and writer.frames_written and is_there(writer.part):
             kept = f"; {hms(self.seconds)} of it are in {writer.part}"
         self.error = f"{self.name} lost: {why}{kept}"

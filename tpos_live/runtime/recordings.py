@@ -134,8 +134,9 @@ class Recordings:
         """
         recorder = self._recorder
         if recorder is None or not (recorder.error or recorder.disk.full):
+            self._search = None
             return recorder is not None
-        if self._search is None:
+        if self._search is None or self._search.outdated:
             folders = (self._spare, self._path.parent) if recorder.seconds > BRIEF else ()
             self._search = FolderSearch(folders, self._usage)
         if self._search.searching:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from tpos_live.display.output_file import check_folder
 ENOUGH = 1e9
 """Free bytes that a folder needs for a recording to go on there: a quarter of an hour at 8 Mbit/s."""
 
+AGAIN = 10.0
+"""Seconds after which a search that found nothing is worth another one."""
+
 
 class FolderSearch:
     """Begins with its creation. Any thread may read it."""
@@ -21,12 +25,18 @@ class FolderSearch:
         """folders: the best first. usage: of a folder's disk."""
         self.found: Path | None = None
         """The first folder that can be written and has ENOUGH space; None while `searching`, or if there is none."""
+        self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, args=(folders, usage), name="spare-folder", daemon=True)
         self._thread.start()
 
     @property
     def searching(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it found nothing, and so long ago that there may be room by now."""
+        return not self.searching and self.found is None and time.monotonic() - self._began > AGAIN
 
     def _run(self, folders: Sequence[Path], usage: DiskUsage) -> None:
         for folder in folders:
