@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from fakes import forked
@@ -18,10 +20,13 @@ from fakes.waiting import wait_until
 from pythonosc.udp_client import SimpleUDPClient
 
 from tpos_live.audio.demo import DEMO
+from tpos_live.audio.source import Chunk
 from tpos_live.core.errors import EngineError, EngineHungError
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import Settings, SoundSettings, WebSettings, WindowSettings
 from tpos_live.runtime.autosave import KEPT_SECONDS, MOTION, MOTION_EVERY, SAVED, Autosave, ShowState, find_crashed
 from tpos_live.runtime.autosave import read_state as read
+from tpos_live.runtime.live_session import LiveSession
 
 STILL = dict.fromkeys(MOTION, 0.0)
 
@@ -67,6 +72,36 @@ def test_it_writes_only_what_has_changed(tmp_path: Path) -> None:
     assert saver.look(6.0) and not saver.look(8.0)
     noise[0] = 2.0
     assert saver.look(6.0 + MOTION_EVERY)
+
+
+def test_what_could_not_be_written_is_tried_again(tmp_path: Path, messages: list[str]) -> None:
+    (tmp_path / "full").write_text("")
+    state = state_of(ParameterStore())
+    saver = Autosave(tmp_path / "full", lambda: state)
+    assert not saver.look(0.0) and not saver.look(2.0) and len(messages) == 1
+    (tmp_path / "full").unlink()
+    assert saver.look(4.0) and not saver.look(6.0), "though nothing has changed"
+
+
+def test_a_show_that_dies_before_it_hears_continues_where_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first state is written before there is sound, and in place of the dead show's."""
+    monkeypatch.setenv("TPOS_LIVE_STATE", str(tmp_path))
+    settings = Settings(
+        window=WindowSettings(headless=True), sound=SoundSettings(audio=str(DEMO)), web=WebSettings(off=True)
+    )
+    values = {**ParameterStore().snapshot().values, "prompt": "aurora", "seed": 7}
+    motion = dict(zip(MOTION, (41.5, 1.5, -2.0, 0.25, 3.0, 0.5), strict=True))
+    state = ShowState({name: values[name] for name in SAVED}, "deep", 2, False, motion, 3)
+    session = LiveSession(settings)
+    session.resume(state)
+    assert session.state() == state
+    silence = np.zeros(480, np.float32)
+    session.audio_processor.process(Chunk(silence, np.zeros((480, 2), np.float32), 0.0), session.store.snapshot())
+    params = session.audio_processor.frame_params.latest()
+    assert params is not None and params.cut_index == 3, "the noise that was drawn, and not the seed's first"
+    assert params.noise_position == pytest.approx(41.5, abs=0.1) and params.pan_y == pytest.approx(-2.0, abs=0.1)
 
 
 def test_a_clean_end_leaves_nothing_and_a_running_show_is_no_crash(tmp_path: Path) -> None:
@@ -126,7 +161,17 @@ def test_a_clock_that_is_set_back_offers_the_show_that_crashed_last(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"values": 3}', '{"values": {"seed": []}, "motion": {}}', "[" * 99999]
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"values": 3}',
+        '{"values": {"seed": []}, "motion": {}}',
+        "[" * 99999,
+        json.dumps({"values": {}, "look": "", "cue": math.inf, "motion": STILL}),
+        json.dumps({"values": {}, "look": "", "cue": 1, "motion": {**STILL, "pan_x": 10**400}}),
+    ],
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "show-99999999.json"

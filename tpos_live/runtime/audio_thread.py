@@ -7,6 +7,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +54,8 @@ class AudioProcessor:
         self.encoder = encoder
         self.delay = delay
         self.frame_params: Mailbox[FrameParams] = Mailbox()
+        self.first_params = FrameParams()
+        """Where the motion begins: what is true until there is sound."""
         self.embedding: Mailbox[AudioEmbedding] = Mailbox()
         self.features = Features()
         self.tagger = Tagger(encoder)
@@ -63,8 +67,9 @@ class AudioProcessor:
         self._label = ""
         self.times = StageTimes(("analysis", "encoder"))
 
-    def resume(self, motion: Mapping[str, float]) -> None:
+    def resume(self, motion: Mapping[str, Any]) -> None:
         """Begin with these integrated fields of FrameParams. Before the first chunk."""
+        self.first_params = replace(self.first_params, **motion)
         for name, value in motion.items():
             setattr(self._integrator, name, value)
 

@@ -44,13 +44,15 @@ SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name n
 @dataclass(frozen=True)
 class ShowState:
     """values: of SAVED. look: recalled last, "" for none. cue: number of the last cue, -1 for none. recording: whether
-    there was one; only a watchdog begins another. motion: MOTION."""
+    there was one; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it
+    says which noise of the seed is drawn."""
 
     values: Mapping[str, Value]
     look: str = ""
     cue: int = -1
     recording: bool = False
     motion: Mapping[str, float] = field(default_factory=dict)
+    cut_index: int = 0
 
 
 class Autosave(OwnThread):
@@ -85,7 +87,6 @@ class Autosave(OwnThread):
             same = replace(state, motion=before.motion) == before
             if same and (state.motion == before.motion or now - self._written_at < MOTION_EVERY):
                 return False
-        self._written, self._written_at = state, now
         try:
             write_text(self._path, _text(state), private=True)  # a source's address may hold a password
         except OSError as error:
@@ -93,6 +94,7 @@ class Autosave(OwnThread):
                 self._told = True
                 log.warning(f"{self._path}: cannot be written ({reason(error)}); after a crash --resume has nothing")
             return False
+        self._written, self._written_at = state, now
         if self._after is not None:
             self._after.unlink(missing_ok=True)
             self._after = None
@@ -136,8 +138,9 @@ def read_state(path: Path) -> ShowState:
         motion = {name: float(dict(data["motion"])[name]) for name in MOTION}
         if not all(map(math.isfinite, motion.values())):
             raise ValueError("motion")
-        return ShowState(values, str(data["look"]), int(data["cue"]), bool(data.get("recording", False)), motion)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, ParameterError) as error:
+        look, cue, cut = str(data["look"]), int(data["cue"]), int(data.get("cut_index", 0))
+        return ShowState(values, look, cue, bool(data.get("recording", False)), motion, cut)
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, ParameterError) as error:
         raise ValueError(f"{path}: the state of the last show cannot be read; it starts anew") from error
 
 
@@ -148,6 +151,7 @@ def _text(state: ShowState) -> str:
         "cue": state.cue,
         "recording": state.recording,
         "motion": dict(state.motion),
+        "cut_index": state.cut_index,
         "values": dict(state.values),
     }
     return json.dumps(data, ensure_ascii=True, indent=0)

@@ -43,5 +43,6 @@ def keep_picture(session: LiveSession, run: Run, state: ShowState | None) -> Abs
         # The drift since then is 0, apart from what was on the screen.
         pan_x = motion.get("pan_x", 0.0) - shown.postfx.pan_new[0]
         pan_y = motion.get("pan_y", 0.0) + shown.postfx.pan_new[1]
-        session.frames.put(replace(shown.frame, pan_x=pan_x, pan_y=pan_y))
+        cut_index = state.cut_index if state else 0
+        session.frames.put(replace(shown.frame, pan_x=pan_x, pan_y=pan_y, cut_index=cut_index))
     return FrameKeeper(run.memory, lambda: display.shown, lambda: display.place)

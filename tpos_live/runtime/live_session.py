@@ -248,7 +248,7 @@ class LiveSession:
     def resume(self, state: ShowState) -> None:
         """Continue a show that crashed. Before entering."""
         self.performance.resume(state)
-        self.audio_processor.resume(state.motion)
+        self.audio_processor.resume({**state.motion, "cut_index": state.cut_index})
 
     def change_prompts(self) -> None:
         """Let the demo's prompts follow its track, unless the settings name prompts."""
@@ -274,7 +274,7 @@ class LiveSession:
         self.status_registry.status()
 
     def _frame_params(self) -> FrameParams:
-        return self.audio_processor.frame_params.latest() or FrameParams()
+        return self.audio_processor.frame_params.latest() or self.audio_processor.first_params
 
     def _delay(self) -> float:
         """Seconds from sound in the room to its light on the screen, as far as measurable."""

@@ -82,9 +82,8 @@ class Performance:
         """What a crashed show continues with."""
         values = self._store.snapshot().values
         motion = {name: float(getattr(params, name)) for name in MOTION}
-        return ShowState(
-            {name: values[name] for name in SAVED}, self.looks.shown, self.looks.cue, bool(values["out.record"]), motion
-        )
+        saved = {name: values[name] for name in SAVED}
+        return ShowState(saved, self.looks.shown, self.looks.cue, bool(values["out.record"]), motion, params.cut_index)
 
     def resume(self, state: ShowState) -> None:
         """Continue with a state. Before entering."""
