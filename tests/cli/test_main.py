@@ -37,6 +37,8 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["--output", ""], "--output is empty"),
         (["--osc-host", ""], "osc.host"),
         (["demo", "--engine", ""], "--engine is empty"),
+        (["demo", "--watchdog"], "the demo always begins anew"),
+        (["demo", "--resume"], "the demo always begins anew"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], word: str, tmp_path: Path) -> None:

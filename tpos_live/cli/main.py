@@ -78,6 +78,8 @@ def supervised(settings: Settings) -> Run | int | None:
 @with_options(SHOW)
 def demo(**options: Any) -> int:
     """Play the built-in track; without a display, write tpos-demo.mp4."""
+    if options["show_watchdog"] or options["show_resume"]:
+        raise click.UsageError("--watchdog and --resume are for a show; the demo always begins anew")
     settings = settings_from(options)
     from tpos_live.display.screens import has_display
 
