@@ -133,7 +133,7 @@ class EngineMetadata(BaseModel):
         """The smallest of `size` and `sizes` of about that shape, for a processor with few cores; where none is, as
         `size_for`.
 
-        Only sizes that the engine names: Ember at 320x192, which it was not trained at, draws no sun and no jellyfish.
+        Only sizes that the engine names: at one that it was not trained at it may draw no sun and no jellyfish.
         """
 
         def apart(size: tuple[int, int]) -> float:
