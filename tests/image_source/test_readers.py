@@ -155,6 +155,11 @@ def test_a_camera_that_is_not_there(name: str) -> None:
     assert "check the camera" in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_a_stream_by_srt_says_how_it_is_passed_on() -> None:
+    with pytest.raises(SourceError, match="take udp://"):
+        open_source("srt://127.0.0.1:9", 4.0)
+
+
 @pytest.mark.parametrize(
     "name",
     [

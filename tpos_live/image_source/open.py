@@ -15,6 +15,7 @@ from tpos_live.image_source.reader import Reader, SourceError
 NOTHING = ("", "none")
 SCENE = "scene:"
 """What the name of a scene begins with; scenes are drawn, so that nothing is read (see `runtime.scene_source`)."""
+_NO_SRT = "PyAV's FFmpeg has no SRT: let a program pass it on, as srt-live-transmit does, and take udp://127.0.0.1:PORT"
 Opener = Callable[[str, float], Reader]
 """From the text of `source`, and the seconds of a folder's pictures, to a reader. May take seconds. Raises SourceError.
 """
@@ -55,6 +56,8 @@ def open_source(name: str, seconds_each: float) -> Reader:
     name = name.strip()
     if name.startswith(NDI):
         return open_ndi(name)
+    if name.startswith("srt://"):
+        return Camera(name, remedy=_NO_SRT)
     if is_live(name):
         return Camera(name)
     try:
