@@ -248,6 +248,34 @@ def test_damaged_requests_do_not_disturb(stage, page, messages, capfd) -> None:
     assert len([line for line in messages if "control page" not in line]) == 0
 
 
+@pytest.mark.parametrize(
+    "request_line", ["POST /", "POST /socket", "PUT /tpos/out/level", "GET /", "POST / HTTP/9"], ids=str
+)
+def test_a_request_with_a_body_is_answered(page, request_line: str) -> None:
+    with socket.create_connection(("127.0.0.1", page.port), timeout=20) as raw:
+        version = "" if "HTTP" in request_line else " HTTP/1.1"
+        head = f"{request_line}{version}\r\nHost: 127.0.0.1:{page.port}\r\nContent-Length: 100000\r\n\r\n"
+        raw.sendall(head.encode() + bytes(100_000))
+        answer = b""
+        while piece := raw.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.endswith(b"GET without a body\n")
+
+
+def test_text_that_is_no_utf_8_stops_no_page(stage, page) -> None:
+    """Of a file's name, or what one page sends to all."""
+    with open_page(page) as one, open_page(page) as two:
+        stage.status = Status(sound_name="caf\udce9.wav")
+        one.send(set={"prompt": "half of a pair \ud800"})
+        for each in (one, two):
+            each.wait(lambda each=each: each.values["prompt"].endswith("\ud800"))
+            each.wait(lambda each=each: "caf" in each.status["sound"])
+        one.send(set={"out.level": 0.5})
+        two.wait(lambda: two.values["out.level"] == 0.5)
+    with open_page(page) as later:
+        assert later.values["out.level"] == 0.5
+
+
 def test_the_page_is_small_and_needs_no_other_server(page) -> None:
     assert sum(len(body) for path, (_, body) in page_files().items() if path != "/") <= 200_000
     for path, (_, body) in page_files().items():

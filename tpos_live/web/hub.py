@@ -163,7 +163,8 @@ class Hub:
     def _encode(self, old: PageState | None, new: PageState) -> str:
         """News as JSON; pages that are in step share one text."""
         if self._encoded[0] is not old or self._encoded[1] is not new or old is None:
-            self._encoded = old, new, json.dumps(new.since(old), separators=(",", ":"), ensure_ascii=False)
+            # As ASCII: half of a surrogate pair, as in a file's name that is no UTF-8, cannot be sent otherwise.
+            self._encoded = old, new, json.dumps(new.since(old), separators=(",", ":"))
         return self._encoded[2]
 
 
