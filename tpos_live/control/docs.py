@@ -149,7 +149,7 @@ First connection, step by step: [TouchDesigner](touchdesigner.md), [Ableton Live
 
 - tpos-live listens on UDP **127.0.0.1:9000** (`--osc-host`, `--osc-port`; `--osc-host 0.0.0.0` opens it to
   the network: everyone there can then control the show). If the port is taken, the show starts without OSC and says so.
-- `--osc-allow 192.168.1.0/24` hears that network and this machine alone; it can be repeated. A question from another
+- `--osc-allow 192.168.1.0/24` hears only that network and this machine; it can be repeated. A question from another
   machine gets 64 answers at once and 32 a second.
 - Blackout, freeze and panic overtake every other message that waits; a panic drops what came before it.
 - Status and answers go to port **{REPLY_PORT}** of whoever sends, before that to port {REPLY_PORT} of this
