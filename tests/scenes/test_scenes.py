@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -114,6 +116,12 @@ def test_every_family_has_its_colours_and_names() -> None:
         assert name == name.lower() and " " not in name
         assert len(family.phrases) >= 8 and name.replace("_", " ") in family.phrases, name
         assert len(family.held_out) >= 2, name
+
+
+def test_the_documentation_lists_every_scene() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
+    listed = re.search(r"NAME is one of: ([a-z_,\s]+)", text)
+    assert listed and listed[1].replace(",", " ").split() == sorted(FAMILIES)
 
 
 def test_one_family_can_be_drawn_alone() -> None:
