@@ -161,6 +161,27 @@ def test_swaps_the_backend_between_frames(flow: Engine) -> None:
     assert show.generator.backend is faster
 
 
+@pytest.mark.parametrize("at", ["settle", "use"])
+def test_what_fails_beside_a_frame_ends_no_show(flow: Engine, messages: list[str], at: str) -> None:
+    """As a lack of memory does, where a backend prepares itself at the start, or in place of another one."""
+    show = Show(flow)
+    real = getattr(show.generator, at)
+
+    def fail(*_args: object) -> None:
+        setattr(show.generator, at, real)
+        raise RuntimeError("out of memory")
+
+    setattr(show.generator, at, fail)
+    show.frame_params.put(FrameParams(time=1))
+    with show.thread:
+        if at == "use":
+            assert wait_until(lambda: show.thread.drawn >= 1) and show.thread.swap(show.generator.backend)
+        assert wait_until(lambda: show.thread.failed == 1)
+        before = show.thread.drawn
+        assert wait_until(lambda: show.thread.drawn >= before + 2)
+    assert len(messages) == 1 and "out of memory" in messages[0]
+
+
 def test_pace_keeps_the_rate_and_does_not_hurry_after_a_stall() -> None:
     pace, now, begun = Pace(30), 0.0, []
     rng = np.random.default_rng(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Protocol
 
@@ -148,9 +149,7 @@ class RenderThread(OwnThread):
         return not self._failed_over
 
     def _run(self) -> None:
-        with self.calls:
-            self._generator.settle()
-        self.calls.forget()
+        self._attempt(self._generator.settle)
         while not self._stop.is_set():
             self._turn()
 
@@ -169,16 +168,23 @@ class RenderThread(OwnThread):
         if params is None:
             return
         self._pace.begin(self._clock())
-        if self._next is not None:
-            self.calls.forget()
-            with self.calls:
-                self._generator.use(self._next)
-            self.calls.forget()
+        if (backend := self._next) is not None:
             self._next = None
+            self._attempt(partial(self._generator.use, backend))
         try:
             self._draw(params)
         except Exception as error:  # the session continues with the last frame
             self._fail(error)
+
+    def _attempt(self, prepare: Callable[[], None]) -> None:
+        """Have the engine prepare something, which may take as long as a first frame, and fail as one."""
+        self.calls.forget()
+        try:
+            with self.calls:
+                prepare()
+        except Exception as error:  # this thread must live: without it nothing moves any more
+            self._fail(error)
+        self.calls.forget()
 
     def _draw(self, params: FrameParams) -> None:
         snapshot = self._store.snapshot()
