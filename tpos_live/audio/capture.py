@@ -9,7 +9,7 @@ import numpy as np
 
 from tpos_live.audio.channels import select_channels
 from tpos_live.audio.devices import Device, find_input
-from tpos_live.audio.portaudio import close_stream, portaudio
+from tpos_live.audio.portaudio import close_stream, portaudio, started
 from tpos_live.audio.ring_buffer import RingBuffer
 from tpos_live.audio.source import RATE, AudioError
 from tpos_live.audio.stderr_filter import quiet_stderr
@@ -81,8 +81,8 @@ class DeviceCapture(Capture):
         rate = rate or _best_rate(sd, device, max(picked) + 1)
         super().__init__(device.name, device.full_name, rate, picked, perf_counter())
         try:
-            with quiet_stderr():
-                self._stream = sd.InputStream(
+            self._stream = started(
+                lambda: sd.InputStream(
                     device=device.index,
                     channels=max(picked) + 1,
                     samplerate=rate,
@@ -92,7 +92,7 @@ class DeviceCapture(Capture):
                     callback=self._on_block,
                     finished_callback=self.finish,
                 )
-                self._stream.start()
+            )
         except (sd.PortAudioError, ValueError, OSError) as error:
             raise AudioError(
                 f'microphone "{device.name}" cannot be opened ({first_line(error, 200)}); '

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tpos_live.audio.portaudio import close_stream, portaudio
+from tpos_live.audio.portaudio import close_stream, portaudio, started
 from tpos_live.audio.source import RATE, AudioError
-from tpos_live.audio.stderr_filter import quiet_stderr
 from tpos_live.core.errors import first_line
 
 _LATENCY = 0.06
@@ -34,8 +33,8 @@ class Playback:
         """perf_counter when the device last requested audio."""
         self.finished = False
         try:
-            with quiet_stderr():
-                self._stream = sd.OutputStream(
+            self._stream = started(
+                lambda: sd.OutputStream(
                     device=device,
                     samplerate=RATE,
                     channels=2,
@@ -44,7 +43,7 @@ class Playback:
                     callback=self._on_block,
                     finished_callback=self._on_end,
                 )
-                self._stream.start()
+            )
         except (sd.PortAudioError, ValueError, OSError) as error:
             if not any(found["max_output_channels"] > 0 for found in sd.query_devices()):
                 raise AudioError("this machine has no sound output") from error

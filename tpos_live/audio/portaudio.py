@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -49,6 +50,19 @@ def rescan() -> None:
             sd._initialize()
     except sd.PortAudioError as error:
         raise AudioError(f"PortAudio does not start again ({error})") from error
+
+
+def started(make: Callable[[], Any]) -> Any:
+    """The stream that `make` opens, running. One that cannot be started is closed: it would keep the device busy for
+    the next attempt. Raises what PortAudio raises."""
+    with quiet_stderr():
+        stream = make()
+        try:
+            stream.start()
+        except BaseException:
+            close_stream(stream)
+            raise
+    return stream
 
 
 def close_stream(stream: Any) -> bool:
