@@ -12,7 +12,7 @@ SOUND_SECONDS = 60.0
 
 class WaitingAudio:
     """Blocks of audio with the time of their end. Of a disk that stalls too long the time is kept and the audio
-    becomes silence, which takes no memory.
+    becomes silence, one length a second: after an hour it takes no memory to speak of, and no time to find.
 
     Thread contract: the caller holds a lock.
     """
@@ -23,37 +23,44 @@ class WaitingAudio:
         """Samples that wait, silence left out."""
         self.lost = 0
         """Samples replaced by silence."""
-        self._most = SOUND_SECONDS * rate
+        self._rate = rate
         self._blocks: deque[tuple[float, np.ndarray]] = deque()
+        self._silence: deque[tuple[float, int]] = deque()
+        """Before the blocks: time of the end, and samples, a second at most."""
 
     @property
     def newest(self) -> float:
         """Time of the end of the last block; 0 without one."""
-        return self._blocks[-1][0] if self._blocks else 0.0
+        return self._blocks[-1][0] if self._blocks else self._silence[-1][0] if self._silence else 0.0
 
     @property
     def seconds(self) -> float:
         """From the end of the first block to that of the last."""
-        return self._blocks[-1][0] - self._blocks[0][0] if self._blocks else 0.0
+        oldest = self._silence or self._blocks
+        return self.newest - oldest[0][0] if oldest else 0.0
 
     def __bool__(self) -> bool:
-        return bool(self._blocks)
+        return bool(self._silence or self._blocks)
 
     def add(self, stereo: np.ndarray, captured_at: float) -> None:
         """Add a block: float32 [n, 2], not modified afterwards; captured_at: perf_counter of its end."""
         self._blocks.append((captured_at, stereo))
         self.samples += len(stereo)
-        for i, (at, old) in enumerate(self._blocks):
-            if self.samples <= self._most:
-                break
-            if old.strides[0]:
-                self.samples -= len(old)
-                self.lost += len(old)
-                self._blocks[i] = (at, np.broadcast_to(np.zeros(2, np.float32), old.shape))
+        while self.samples > SOUND_SECONDS * self._rate:
+            at, old = self._blocks.popleft()
+            self.samples -= len(old)
+            self.lost += len(old)
+            joined = self._silence[-1][1] + len(old) if self._silence else 0
+            if 0 < joined <= self._rate:
+                self._silence[-1] = at, joined
+            else:
+                self._silence.append((at, len(old)))
 
     def take(self) -> tuple[np.ndarray, float]:
         """The oldest block, and the time of its end."""
+        if self._silence:
+            captured_at, count = self._silence.popleft()
+            return np.zeros((count, 2), np.float32), captured_at
         captured_at, stereo = self._blocks.popleft()
-        if stereo.strides[0]:
-            self.samples -= len(stereo)
+        self.samples -= len(stereo)
         return stereo, captured_at
