@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -16,6 +17,8 @@ from fakes.full_disk import full_disk
 from fakes.own_process import in_own_process
 from PIL import Image
 
+from tpos_live.audio import devices
+from tpos_live.audio.devices import Device
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import RecordSettings
 from tpos_live.core.settings_loader import load_settings
@@ -204,3 +207,18 @@ def test_an_output_that_fails_while_it_is_closed_leaves_no_recording_open(
     with pytest.raises(RuntimeError, match="driver"):
         controls.close(display, failed=True)
     assert not controls.recordings.running and not display.outputs
+
+
+def test_the_key_reaches_every_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one whose name begins with another one's."""
+    names = ("Mic Pro", "Mic", "Line")
+    rows = [Device(n, name, "ALSA", 2, 0, 48_000.0) for n, name in enumerate(names)]
+    monkeypatch.setattr(devices, "list_devices", lambda: rows)
+    store, now = ParameterStore(), "Mic"
+    desk = SessionControls(store, SimpleNamespace(status=lambda _now: SimpleNamespace(name=now)))  # type: ignore[arg-type]
+    seen = []
+    for _ in names:
+        desk._next_device()
+        now = str(store.snapshot()["audio.device"]).removesuffix(", ALSA")
+        seen.append(now)
+    assert seen == ["Line", "Mic Pro", "Mic"]

@@ -142,14 +142,14 @@ class SessionControls:
         from tpos_live.audio.source import AudioError
 
         try:
-            names = [row.full_name for row in list_devices() if row.inputs]
+            inputs = [row for row in list_devices() if row.inputs]
         except AudioError as error:
             log.warning(str(error))
             return
-        if names:
+        if inputs:
             now = self._sound.status(time.perf_counter()).name
-            here = next((i for i, name in enumerate(names) if name.startswith(now)), -1)
-            self._store.set("audio.device", names[(here + 1) % len(names)])
+            here = next((i for i, row in enumerate(inputs) if row.name == now), -1)
+            self._store.set("audio.device", inputs[(here + 1) % len(inputs)].full_name)
 
     def _later(self, work: Callable[[], None], name: str) -> None:
         self._closing = [thread for thread in self._closing if thread.is_alive()]
