@@ -118,3 +118,10 @@ def test_extras_are_in_the_list_for_developers():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     listed = re.search(r"^Optional extras: (.*?)\. ", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE)
     assert listed and set(re.findall(r"`([\w-]+)`", listed[1])) == extras.keys()
+
+
+def test_what_pip_installs_is_quoted_as_every_shell_takes_it() -> None:
+    """Windows' `cmd` knows double quotes alone: 'a>=1' in single ones would write to a file."""
+    pages = [*PAGES, ROOT / "config.toml", *(ROOT / "tpos_live").rglob("*.py")]
+    single = re.compile(r"""pip install\b[^`\n]*'[^'"\n]*[\[<>{][^'"\n]*'""")
+    assert [path.name for path in pages if single.search(path.read_text(encoding="utf-8"))] == []

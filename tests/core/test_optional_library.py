@@ -9,5 +9,5 @@ from tpos_live.core.optional_library import MissingLibraryError, optional_librar
 
 def test_a_library_that_is_missing_is_named_with_its_extra() -> None:
     assert optional_library("math", "train") is math
-    with pytest.raises(MissingLibraryError, match=r"^this needs no_such_library: pip install 'tpos-live\[train\]'$"):
+    with pytest.raises(MissingLibraryError, match=r'^this needs no_such_library: pip install "tpos-live\[train\]"$'):
         optional_library("no_such_library.part", "train")

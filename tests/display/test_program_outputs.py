@@ -194,7 +194,7 @@ def test_another_system_s_way_is_refused_with_what_works_here(kind: str, said: s
 
 def test_a_missing_library_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SENDERS, "camera", replace(SENDERS["camera"], library="no_such_library"))
-    assert ProgramOutput("camera", "").is_available() == ("this needs no_such_library: pip install 'tpos-live[camera]'")
+    assert ProgramOutput("camera", "").is_available() == 'this needs no_such_library: pip install "tpos-live[camera]"'
 
 
 def test_names_are_read() -> None:

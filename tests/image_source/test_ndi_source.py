@@ -77,5 +77,5 @@ def test_names_of_ndi_sources() -> None:
 
 def test_without_the_extra_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cyndilib.receiver", None)
-    with pytest.raises(SourceError, match=r"pip install 'tpos-live\[ndi\]'"):
+    with pytest.raises(SourceError, match=r'pip install "tpos-live\[ndi\]"'):
         open_source("ndi:stage", 4.0)

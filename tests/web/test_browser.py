@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.real_time]
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
         require_tool("chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'tpos-live[test]'")
+    playwright = pytest.importorskip("playwright.sync_api", reason='needs playwright: pip install "tpos-live[test]"')
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser

@@ -15,4 +15,4 @@ def optional_library(name: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise MissingLibraryError(f"this needs {error.name or name}: pip install 'tpos-live[{extra}]'") from error
+        raise MissingLibraryError(f'this needs {error.name or name}: pip install "tpos-live[{extra}]"') from error

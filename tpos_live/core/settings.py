@@ -116,13 +116,13 @@ class WebSettings(_Section):
 
 
 class MidiSettings(_Section):
-    """MIDI controllers and clock; needs `pip install 'tpos-live[midi]'`."""
+    """MIDI controllers and clock; needs `pip install "tpos-live[midi]"`."""
 
     port: str = Field("", description='part of a port\'s name, or "all"; "" = no MIDI')
 
 
 class LinkSettings(_Section):
-    """Ableton Link; needs `pip install 'tpos-live[link]'`."""
+    """Ableton Link; needs `pip install "tpos-live[link]"`."""
 
     on: bool = Field(False, description="join the Link session of the local network")
 

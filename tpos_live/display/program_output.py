@@ -78,7 +78,7 @@ class ProgramOutput:
         if kind.systems and sys.platform not in kind.systems:
             return f"{kind.title} is for {' and '.join(kind.systems.values())}; take ndi:NAME here"
         # Not imported: this runs on the display's thread.
-        return "" if find_spec(kind.library) else f"this needs {kind.library}: pip install 'tpos-live[{kind.extra}]'"
+        return "" if find_spec(kind.library) else f'this needs {kind.library}: pip install "tpos-live[{kind.extra}]"'
 
     def open(self, size: tuple[int, int], fps: float) -> None:
         if reason := self.is_available():

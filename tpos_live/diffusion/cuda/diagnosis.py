@@ -103,7 +103,7 @@ def cuda_index(card: Card) -> str:
 
 def install_line(index: str) -> str:
     """The command that replaces torch by the build of an index."""
-    return f"pip install --force-reinstall '{TORCH}' --index-url {INDEX}{index}"
+    return f'pip install --force-reinstall "{TORCH}" --index-url {INDEX}{index}'
 
 
 def gpu_remedy() -> str:
