@@ -64,6 +64,22 @@ def test_a_loop_goes_on_and_on(ramp: Path) -> None:
         assert sound.status(now).state is SourceState.RUNNING
 
 
+def test_a_loop_whose_file_is_gone_is_silent_until_it_is_back(ramp: Path) -> None:
+    """As on a disk that was unplugged: the show goes on."""
+    with FileSource(ramp, loop=True, mute=True) as sound:
+        sound.pull(0.0)
+        _, now = pull_for(sound, 0.0, 1.0)
+        away = ramp.rename(ramp.with_name("away.wav"))
+        chunks, now = pull_for(sound, now, 8.0)
+        status = sound.status(now)
+        assert status.state is SourceState.RUNNING and "ramp.wav" in status.message and "silence" in status.message
+        assert sum(len(chunk.mono) for chunk in chunks) == pytest.approx(8 * RATE, abs=2)
+        assert np.concatenate([chunk.mono for chunk in chunks])[-RATE:].max() == 0.0
+        away.rename(ramp)
+        chunks, now = pull_for(sound, now, 6.0)
+        assert sound.status(now).message == "" and np.concatenate([chunk.mono for chunk in chunks]).max() > 0.8
+
+
 def test_a_puller_that_was_away_makes_the_file_late_but_loses_nothing(ramp: Path) -> None:
     with FileSource(ramp, mute=True) as sound:
         sound.pull(0.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Self
@@ -61,6 +63,8 @@ class FileSource:
         self._rate, self._count = RATE, 2
         self._state = SourceState.STARTING
         self._message = ""
+        self._gone = ""
+        """Why a loop is silent at the moment."""
         self._brief_message, self._brief_until = "", 0.0
         self._due_from: float | None = None
         self._given = 0
@@ -127,7 +131,7 @@ class FileSource:
             passed=-self._output.latency if self._heard and self._output else 0.0,
             losses=Losses(overwritten=self._played.overwritten, dropouts=self._file.lost if self._file else 0),
             silent_for=0.0 if self._loud_at is None else max(now - self._loud_at, 0.0),
-            message=self._brief_message if now < self._brief_until else self._message,
+            message=self._brief_message if now < self._brief_until else self._gone or self._message,
         )
 
     def reopen(self, device: str | int) -> None:
@@ -137,25 +141,42 @@ class FileSource:
 
     def _read(self) -> None:
         """The reading thread."""
-        assert self._file is not None
         try:
-            with self._file as file:
-                for block in stream_audio(file, self._channels, self._loop):
-                    file.log_damage()
-                    for start in range(0, len(block), _PIECE):
-                        piece = block[start : start + _PIECE]
-                        while self._ahead.free < len(piece):
-                            if self._leaving.wait(0.02):
-                                return
-                        self._ahead.write(piece)
-                        self._first.set()
-                    if self._leaving.is_set():
-                        return
+            for block in self._blocks():
+                for start in range(0, len(block), _PIECE):
+                    piece = block[start : start + _PIECE]
+                    while self._ahead.free < len(piece):
+                        if self._leaving.wait(0.02):
+                            return
+                    self._ahead.write(piece)
+                    self._first.set()
+                if self._leaving.is_set():
+                    return
         except AudioError as error:
             self._message = str(error)
         finally:
             self._decoded.set()
             self._first.set()
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        """The file's audio; of a loop whose file is gone silence until it is back. Raises AudioError."""
+        file = self._file
+        while file is not None:
+            try:
+                with file:
+                    for block in stream_audio(file, self._channels, self._loop):
+                        file.log_damage()
+                        yield block
+                return
+            except AudioError as error:
+                if not (self._loop and self._first.is_set()):
+                    raise
+                self._gone = f"{error}; silence until it is back"
+            while self._gone:
+                yield np.zeros((RATE, 2), np.float32)
+                with suppress(AudioError):
+                    file, self._gone = open_audio(self._path), ""
+            self._file = file
 
     def _fill(self, out: np.ndarray) -> None:
         """The output's callback: play the next samples."""
