@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from fakes.clips import write_clip
+from fakes.waiting import wait_until
 
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
@@ -62,3 +64,23 @@ def test_a_refused_source_is_not_opened_and_told_once(tmp_path: Path, messages: 
             assert source.image(FrameParams(), snapshot, (64, 64)) is None
             time.sleep(0.01)
         assert source.line == "source: refused" and messages == ["source: refused"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a folder in use cannot be removed")
+def test_a_show_whose_folder_is_removed_still_takes_other_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    (tmp_path / "stick").mkdir()
+    path = write_clip(tmp_path / "clip.mp4", 10)
+    monkeypatch.chdir(tmp_path / "stick")
+    (tmp_path / "stick").rmdir()
+    settings = load_settings({"osc.host": "0.0.0.0", "parameters": {"source": str(path)}}, here=Path("/nowhere"))
+    pipeline = Pipeline(settings, live=True)
+    with LiveSource(pipeline._refused_source) as source:
+
+        def shown(name: str) -> bool:
+            return source.image(FrameParams(), ParameterStore({"source": name}).snapshot(), (64, 64)) is not None
+
+        assert wait_until(lambda: shown("other.mp4") or bool(source.line)) and len(messages) == 1
+        monkeypatch.chdir(tmp_path)
+        assert wait_until(lambda: shown(str(path)))

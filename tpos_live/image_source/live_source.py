@@ -94,8 +94,12 @@ class LiveSource(OwnThread):
             if live and self._wanted.wait(pause_before(interval, took)):
                 wanted = self._wanted.take() or wanted
                 asked = time.perf_counter()
-            began = time.perf_counter()
-            self._step(wanted, str(wanted.snapshot["source"]).strip())
+            began, name = time.perf_counter(), str(wanted.snapshot["source"]).strip()
+            try:
+                self._step(wanted, name)
+            except Exception as error:  # decoders fail in many ways; the last picture stays, and the show goes on
+                self._fail(name, first_line(error, 200))
+                self._replace(None)
             took = max(time.perf_counter() - began, 0.9 * took)
         self._replace(None)
 
@@ -107,12 +111,7 @@ class LiveSource(OwnThread):
             return
         if self._player is None:
             return
-        try:
-            image = self._player.image(wanted, time.perf_counter())
-        except Exception as error:  # decoders fail in many ways; the last picture stays, and the show goes on
-            self._fail(name, first_line(error, 200))
-            self._replace(None)
-            return
+        image = self._player.image(wanted, time.perf_counter())
         if image is not self._images.latest():
             self._images.put(image)
         if name != self._failed:
