@@ -337,6 +337,20 @@ def test_little_disk_is_said_before_it_is_full(monkeypatch: pytest.MonkeyPatch, 
     ]
 
 
+def test_a_disk_that_does_not_tell_how_much_is_free_ends_no_recording(tmp_path: Path) -> None:
+    def unknown(folder: Path) -> Any:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    recorder = Recorder(tmp_path / "a.mp4", disk=DiskWatch(unknown))
+    recorder.open((64, 64))
+    feed(recorder, 3.0)
+    assert wait_until(lambda: recorder.seconds > 2.5)
+    recorder.disk._looked = 0.0
+    feed(recorder, 1.0, 103.0)
+    recorder.close()
+    assert recorder.error == "" and (tmp_path / "a.mp4").exists() and recorder.disk.minutes_left == 0.0
+
+
 def test_a_disk_with_all_warnings_at_once_says_one_line(tmp_path: Path, messages: list[str]) -> None:
     free = [1e9]
     watch = DiskWatch(lambda folder: SimpleNamespace(free=free[0]))

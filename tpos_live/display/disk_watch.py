@@ -58,7 +58,10 @@ class DiskWatch:
             raise DisplayError(f"{path} is gone: its folder or its disk was removed")
         if seconds < LOOK or not written:
             return
-        free = self._usage(path.parent).free
+        try:
+            free = self._usage(path.parent).free
+        except OSError:  # not every network share tells; the file is written all the same
+            return
         self.full = free < RESERVE
         left = free * seconds / written / 60
         self.minutes_left = max(left, 0.01)
