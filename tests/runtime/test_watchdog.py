@@ -40,6 +40,7 @@ def say(*words):  # a whole line at once: several processes speak
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 with terminal_messages():
     after = 0.0 if sys.argv[4] else 600.0
+    # BEFORE
     spare = {"spare_after": after, "prepare": lambda safe: say("spare", os.getpid(), safe)}
     run = Supervisor(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3]), **spare).run()
     if isinstance(run, int):
@@ -52,10 +53,13 @@ with terminal_messages():
 """
 
 
-def shows(states: Path, show: str, display: str = "", rest: float = 0.2, spare: str = "") -> subprocess.Popen[str]:
-    """A watchdog whose shows run these lines of Python; they know `run`, `say`, `die`. spare: "yes" for one at
-    once."""
+def shows(
+    states: Path, show: str, display: str = "", rest: float = 0.2, spare: str = "", before: str = ""
+) -> subprocess.Popen[str]:
+    """A watchdog whose shows run these lines of Python; they know `run`, `say`, `die`. spare: "yes" for one at once.
+    before: lines of the watchdog's own."""
     code = _SHOWS.replace("    SHOW", "\n".join(f"    {line}" for line in show.splitlines()))
+    code = code.replace("    # BEFORE", "\n".join(f"    {line}" for line in before.splitlines()))
     return subprocess.Popen(
         [sys.executable, "-c", code, str(states), display, str(rest), spare],
         stdout=subprocess.PIPE,
@@ -86,6 +90,30 @@ def test_a_show_that_leaves_its_state_has_died(tmp_path: Path) -> None:
     show = f'Path("{tmp_path}", f"show-{{os.getpid()}}.json").touch() if not run.deaths else None\nos._exit(1)'
     out, messages, status = ended(shows(tmp_path, show))
     assert out == ["show 0 False", "show 1 False", "watchdog 1"] and status == 1 and "by an error" in messages
+
+
+_NO_PROCESS = """
+real, forks = os.fork, []
+def fork():
+    forks.append(1)
+    if len(forks) in (2, 3):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return real()
+os.fork = fork
+"""
+
+
+def test_a_system_that_gives_no_process_for_a_moment_is_asked_again(tmp_path: Path) -> None:
+    """As where a show was killed because the memory was full."""
+    out, messages, status = ended(shows(tmp_path, "die() if not run.deaths else os._exit(5)", before=_NO_PROCESS))
+    assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5 and "Traceback" not in messages
+
+
+def test_a_still_that_cannot_be_started_ends_no_watchdog(tmp_path: Path) -> None:
+    show = f"{_FRAME}die() if not run.deaths else os._exit(5)"
+    out, messages, status = ended(shows(tmp_path, show, ":0", before="sys.executable = '/nowhere/python'"))
+    assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5
+    assert messages.count("no window can keep the last frame") == 1 and "Traceback" not in messages
 
 
 def test_a_show_that_always_dies_is_given_up(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tpos_live.core.errors import reason
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.spare_show import SpareShow, import_show, wait_for_go
 
@@ -39,6 +40,8 @@ MOST = 8
 """Deaths after which it is started again only every REST seconds, while the last frame is on the screen; without a
 frame to show it is not started again."""
 REST = 30.0
+FORKS = 30
+"""Attempts, a second apart, to start another show where the system gives no process."""
 STEADY = 6
 """Frames of a new show after which the still goes: 0.2 s."""
 HUNG = 20.0
@@ -113,6 +116,7 @@ class Supervisor:
         self._spare: SpareShow | None = None
         self._memory = FrameMemory.create() if window else None
         self._still: subprocess.Popen[bytes] | None = None
+        self._wants_still = window
         self._deaths: deque[float] = deque(maxlen=MOST)
         self._count = 0
         self._ending = False
@@ -147,11 +151,22 @@ class Supervisor:
         deaths, safe = self._count, self._recent() >= SAFE
         if spare is not None and spare.start(deaths, safe):
             return spare.pid
-        _flush()
-        if pid := os.fork():
+        if pid := self._fork():
             return pid
         self._leave_watchdog()
         return Run(deaths, safe, self._memory)
+
+    def _fork(self) -> int:
+        """As `os.fork`; where a show has died, tried for a while: it takes the system a moment to have its memory back.
+        Raises OSError."""
+        for left in reversed(range(FORKS if self._count else 1)):
+            _flush()
+            try:
+                return os.fork()
+            except OSError:
+                if not left or self._asked_to_end(1.0):
+                    raise
+        raise AssertionError
 
     def _make_spare(self) -> Run | None:
         """A Run in the spare's process, once it becomes the show."""
@@ -223,7 +238,7 @@ class Supervisor:
             if self._memory is not None and pulse.stopped(self._clock(), self._memory.beats):
                 log.error(f"the show has not run for {HUNG:.0f} s: it is killed")
                 os.kill(show, signal.SIGKILL)
-            starting = self._memory is not None and (self._still is None or self._hide_at is not None)
+            starting = self._memory is not None and (self._wants_still or self._hide_at is not None)
             if select.select([self._wakeup], [], [], _LOOK if starting else _SELDOM)[0]:
                 for number in os.read(self._wakeup, 64):
                     if number in _PASSED_ON:
@@ -244,12 +259,17 @@ class Supervisor:
 
     def _start_still(self, memory: FrameMemory) -> None:
         """Once there is a frame: at the start it would slow the show."""
-        if self._still is None:
+        if not self._wants_still:
+            return
+        self._wants_still = False
+        try:
             self._still = subprocess.Popen(
                 [sys.executable, "-m", "tpos_live.runtime.still_window", str(memory.descriptor)],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 pass_fds=[memory.descriptor], process_group=0, bufsize=0,
             )  # fmt: skip
+        except OSError as error:  # the show is started again all the same
+            log.warning(f"no window can keep the last frame where the show dies ({reason(error)})")
 
     def _tell(self, command: str) -> None:
         if self._still is not None and self._still.stdin is not None:
