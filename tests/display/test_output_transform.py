@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -63,6 +65,35 @@ def test_a_logo_is_never_cut_off(logo: Path, size: tuple[int, int], x: float, y:
     height, width = patch.pixels.shape[:2]
     assert width == height and width == pytest.approx(min(share * size[1], size[0]), abs=1)
     assert patch.left == round(x * (size[0] - width)) and patch.top == round(y * (size[1] - height))
+
+
+def test_two_recordings_of_unlike_sizes_get_a_logo_each(logo: Path) -> None:
+    """The one that ends is still written where the next one has begun, each on a thread of its own."""
+    transform, ended = OutputTransform("recording", ParameterStore().snapshot, Logo(logo)), threading.Event()
+    wrong: list[int] = []
+
+    def write(side: int) -> None:
+        first = transform.logo((side, side))
+        assert first is not None
+        while not ended.is_set():
+            patch = transform.logo((side, side))
+            if patch is None or patch.pixels.shape != first.pixels.shape:
+                wrong.append(side)
+                ended.set()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns after every microsecond
+    threads = [threading.Thread(target=write, args=(side,)) for side in (16, 64)]
+    try:
+        for thread in threads:
+            thread.start()
+        ended.wait(1.0)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(before)
+    assert not wrong
 
 
 @pytest.mark.parametrize("content", [b"", b"a text", b"\x89PNG\r\n\x1a\n and no more"])

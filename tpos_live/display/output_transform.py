@@ -30,7 +30,7 @@ class OutputTransform(FrameTransform):
     then mirrored, turned, with gamma and black level. In blackout all is black; the master fader does not
     dim logo and card.
 
-    Thread contract: one thread calls.
+    Thread contract: any thread calls: a recording that ends is written beside the one that follows it.
     """
 
     def __init__(
@@ -46,8 +46,7 @@ class OutputTransform(FrameTransform):
         self._name, self._snapshot, self._logo, self._card = name, snapshot, logo, card
         self._view = view or OutputView()
         self._levels = _levels(self._view)
-        self._made: tuple[LogoPlace, tuple[int, int]] | None = None
-        self._patch: Patch | None = None
+        self._made: tuple[tuple[LogoPlace, tuple[int, int]], Patch | None] | None = None
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         return self._view.size(size)
@@ -81,10 +80,10 @@ class OutputTransform(FrameTransform):
         snapshot = self._snapshot()
         if self._logo is None or snapshot["out.blackout"]:
             return None
-        wanted = LogoPlace.of(snapshot), size
-        if wanted != self._made:
-            self._made, self._patch = wanted, self._logo.patch(*wanted)
-        return self._patch
+        wanted, made = (LogoPlace.of(snapshot), size), self._made
+        if made is None or made[0] != wanted:
+            made = self._made = wanted, self._logo.patch(*wanted)
+        return made[1]
 
 
 def _levels(view: OutputView) -> np.ndarray | None:
