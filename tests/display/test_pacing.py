@@ -6,7 +6,10 @@ import sys
 import threading
 import time
 
-from tpos_live.display.pacing import Meter
+import numpy as np
+
+from tpos_live.core.frame import Frame
+from tpos_live.display.pacing import Meter, ShownMeter
 
 
 def test_a_meter_is_read_while_another_thread_adds() -> None:
@@ -28,3 +31,12 @@ def test_a_meter_is_read_while_another_thread_adds() -> None:
         ended.set()
         thread.join()
         sys.setswitchinterval(before)
+
+
+def test_the_frame_of_a_show_that_died_has_no_latency() -> None:
+    """It is shown until the engine is loaded again; its sound was that of another process."""
+    meter, pixels = ShownMeter(lambda: 500.0), np.zeros((8, 8, 3), np.uint8)
+    meter.note(500.0, Frame(pixels, -1, 0.0, 0.0, 0.0))
+    assert meter.latency_ms == 0.0
+    meter.note(500.1, Frame(pixels, 0, 1.0, 500.05, 500.1))
+    assert round(meter.latency_ms) == 50

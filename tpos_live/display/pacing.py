@@ -136,7 +136,8 @@ class ShownMeter:
             self.delay += (now - heard_at - self.delay) * (0.1 if self.delay else 1.0)
         if frame is not None and frame is not self._frame:
             self._frame = frame
-            self._latency.add(now, now - frame.heard_at)
+            if frame.heard_at > 0.0:  # 0: the last frame of a show that died, which has heard nothing here
+                self._latency.add(now, now - frame.heard_at)
 
     @property
     def fps(self) -> float:
