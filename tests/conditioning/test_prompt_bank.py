@@ -153,9 +153,11 @@ def test_cache_is_bounded_and_encodes_once() -> None:
 
 
 def test_a_failing_encoder_does_not_stop_the_show() -> None:
+    full = [True]
+
     def broken(text: str) -> torch.Tensor:
-        if text == "bad":
-            raise RuntimeError("no")
+        if text == "bad" and full[0]:
+            raise RuntimeError("out of memory")
         return encode(text)
 
     texts = TextCache(broken, synchronous=True)
@@ -163,6 +165,13 @@ def test_a_failing_encoder_does_not_stop_the_show() -> None:
     at(prompts, 0.0, look(prompt="sea"))
     assert torch.equal(at(prompts, 1.0, look(prompt="bad")), encode("sea"))
     assert "bad" in texts.error
+    at(prompts, 2.0, look(prompt="bad"))
+    assert "bad" in texts.error, "as long as it is wanted"
+    at(prompts, 3.0, look(prompt="sea"))
+    assert texts.error == ""
+    full[0] = False
+    at(prompts, 4.0, look(prompt="bad"))
+    assert torch.equal(at(prompts, 9.0, look(prompt="bad")), encode("bad")) and texts.error == "", "it is tried again"
 
 
 def weights(prompts: PromptBank, *texts: str) -> list[float]:

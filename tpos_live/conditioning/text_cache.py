@@ -39,8 +39,9 @@ class TextCache:
         self._change = threading.Condition()
         self._running = False
         self._worker: threading.Thread | None = None
+        self._failed: str | None = None
         self.error = ""
-        """The last text that could not be encoded, one line; "" if none."""
+        """The last text that could not be encoded, one line; "" if none, and once it is not wanted any more."""
 
     def __enter__(self) -> Self:
         if not self._synchronous:
@@ -77,6 +78,9 @@ class TextCache:
     def want(self, texts: list[str]) -> None:
         """Encode those of `texts` that are not cached, in this order, instead of earlier ones."""
         with self._change:
+            if self._failed is not None and self._failed not in texts:
+                self._known.pop(self._failed, None)  # it is tried again where it is wanted again
+                self._failed, self.error = None, ""
             self._wanted = [text for text in texts if text not in self._known]
             if self._wanted:
                 self._change.notify_all()
@@ -87,7 +91,7 @@ class TextCache:
             if states.is_cuda:  # frames are rendered on another stream, which does not wait for this one
                 torch.cuda.current_stream(states.device).synchronize()
         except Exception as error:  # a text must never stop the session
-            self.error = f"cannot encode the prompt {text[:40]!r}: {first_line(error)}"
+            self._failed, self.error = text, f"cannot encode the prompt {text[:40]!r}: {first_line(error)}"
             states = None
         with self._change:
             if states is None:
