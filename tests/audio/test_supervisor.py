@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from fakes.waiting import wait_until
 
 from tpos_live.audio.capture import Capture
 from tpos_live.audio.source import AudioError, SourceState
@@ -396,3 +397,20 @@ def test_a_device_that_hangs_while_opening_holds_up_nobody() -> None:
     assert time.perf_counter() - began < 0.7
     release.set()
     assert closed.wait(2), "what opened too late must be closed again"
+
+
+def test_an_error_that_nobody_expects_does_not_end_the_looking_after(caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(Supervisor):
+        rounds = 0
+
+        def step(self, now: float) -> None:
+            self.rounds += 1
+            raise KeyError("PaErrorCode -9999")
+
+    supervisor = Odd("mic", lambda wanted: Capture("mic", "mic", 48000.0, (0,), 0.0), lambda: None)
+    supervisor.open()
+    assert wait_until(lambda: supervisor.rounds > 3)
+    supervisor.close()
+    assert [record.message.split(":")[0] for record in caplog.records if record.levelname == "ERROR"] == [
+        "looking after the input goes on after an error"
+    ]

@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 
+import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
@@ -185,3 +186,17 @@ def test_what_a_part_has_just_logged_is_not_logged_again(messages: list[str]) ->
         clock.now += KEEP + 1
         assert status_registry.status().message == lost, "as long as it lasts"
     assert messages == [lost]
+
+
+def test_a_part_that_cannot_tell_its_status_does_not_end_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> dict[str, object]:
+        raise RuntimeError("the card is gone")
+
+    clock = Clock()
+    status_registry = StatusRegistry(ParameterStore(), clock)
+    status_registry.add_provider(broken)
+    status_registry.add_provider(lambda: {"level": 0.5})
+    for _ in range(3):
+        clock.now += 1
+        assert status_registry.status().level == 0.5
+    assert [record.message for record in caplog.records] == ["the status goes on after an error: the card is gone"]

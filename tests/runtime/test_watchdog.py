@@ -260,6 +260,21 @@ def test_frames_of_the_shows_own_engine_are_counted() -> None:
         assert wait_until(lambda: memory.drawn > 2)
 
 
+def test_a_frame_that_cannot_be_kept_does_not_end_the_heartbeat() -> None:
+    """Without it the watchdog takes a healthy show for one that hangs, and kills it."""
+    memory, asked = FrameMemory.create(), [0]
+
+    def place() -> tuple[int, int, int, int]:
+        asked[0] += 1
+        if asked[0] < 3:
+            raise OSError("no display")
+        return (0, 0, 640, 360)
+
+    left = frame(7)
+    with FrameKeeper(memory, lambda: DisplayFrame(left.postfx, left.frame), place):
+        assert wait_until(lambda: memory.count > 1) and memory.beats > 3
+
+
 def write_on(memory: FrameMemory, begun: Event) -> None:
     value = 0
     while True:

@@ -14,6 +14,7 @@ from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts, can_be_opene
 from tpos_live.audio.reopening import InputOpener, RetryPace
 from tpos_live.audio.source import AudioError, SourceState
 from tpos_live.audio.spare_stream import SpareStream
+from tpos_live.core.guard import Guard
 from tpos_live.core.parameter import whole_number
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,7 @@ FALLBACK_OPEN, FALLBACK_AFTER = 1.0, 2.0
 BACK_FOR = 0.5
 """Seconds of blocks from a lost input before it replaces the fallback."""
 HANGS = 6.0
-"""Seconds after which an attempt to open a lost input is abandoned and another one is made: a driver may never answer
-for a device that was just coming back."""
+"""Seconds after which an attempt to open a lost input is abandoned for another one: a driver may never answer."""
 MESSAGE_SECONDS = 10.0
 """Seconds for which a message about a refused change is shown."""
 NEVER = "cannot be opened"
@@ -43,8 +43,7 @@ class Supervisor:
     hanging driver blocks nothing else.
 
     Thread contract: `open`, `close` and `change` may be called from any thread; `capture`, `state`, `name` and
-    `message` are replaced as a whole and may be read from anywhere.
-    `step` is the thread's whole work, and the time is passed in, so a test can replace the thread.
+    `message` are replaced as a whole and may be read from anywhere. `step` is the thread's work; time is passed in.
 
     The states: STARTING -> RUNNING -> STALLED (no block; the stream is kept, because it may continue) or, when the
     stream ended or stalled too long, REOPENING -> RUNNING. While the fallback plays the state is RUNNING as well.
@@ -58,8 +57,7 @@ class Supervisor:
         open_fallback: Callable[[], Capture] | None = None,
         probe: Callable[[str | int | None], bool] = can_be_opened,
     ) -> None:
-        """open_fallback: opens the fallback. probe: whether the input could be opened after a rescan; called where the
-        fallback has a stream that a rescan would end."""
+        """open_fallback: opens it. probe: whether the input could be opened, where a rescan would end the fallback."""
         self.capture: Capture | None = None
         """The stream in use: the input's or the fallback's."""
         self.state = SourceState.STARTING
@@ -110,10 +108,12 @@ class Supervisor:
 
     def _run(self) -> None:
         self.begin(perf_counter())
+        guard = Guard(log, "looking after the input")
         while not self._leaving.wait(_TICK):
             if self._refused is not None and self._awaited and self._fallback is None:
                 break
-            self.step(perf_counter())
+            with guard:
+                self.step(perf_counter())
         self._attempts.abandon(self._opening)
         self._let_go_of_first()
         self._let_go_of_second()

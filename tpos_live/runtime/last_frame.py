@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
@@ -11,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from tpos_live.core.frame import Frame
+from tpos_live.core.guard import Guard
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.display.interpolator import DisplayFrame
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.window import Place
 from tpos_live.runtime.frame_memory import FrameMemory
+
+log = logging.getLogger(__name__)
 
 EVERY = 1 / 30
 """Seconds between two looks at the screen."""
@@ -61,6 +65,7 @@ class FrameKeeper(OwnThread):
         """shown, place: of the display; called on the keeper's thread."""
         super().__init__("last-frame", patience=2.0)
         self._memory, self._shown, self._place = memory, shown, place
+        self._kept: DisplayFrame | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,13 +74,17 @@ class FrameKeeper(OwnThread):
         self._memory.beats = 0  # an end may take its time
 
     def _run(self) -> None:
-        before = None
+        guard = Guard(log, "keeping the frame on the screen")
         while not self._stop.wait(EVERY):
             self._memory.beats += 1
-            shown, place = self._shown(), self._place()
-            if shown is not None and shown is not before and shown.started and place[2]:
-                before = shown
-                self._memory.drawn += shown.newest.index >= 0  # that of the show before has none
-                # A blend of two frames is kept as the newer one.
-                postfx = replace(shown.postfx, mix=1.0, contrast=1.0)
-                write_frame(self._memory, ShownFrame(shown.newest, postfx, place))
+            with guard:
+                self._keep()
+
+    def _keep(self) -> None:
+        shown, place = self._shown(), self._place()
+        if shown is not None and shown is not self._kept and shown.started and place[2]:
+            self._kept = shown
+            self._memory.drawn += shown.newest.index >= 0  # that of the show before has none
+            # A blend of two frames is kept as the newer one.
+            postfx = replace(shown.postfx, mix=1.0, contrast=1.0)
+            write_frame(self._memory, ShownFrame(shown.newest, postfx, place))

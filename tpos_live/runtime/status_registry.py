@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import psutil
 
+from tpos_live.core.guard import Guard
 from tpos_live.core.messages import NOTICE, LineHandler, handling
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.shown import showing, shown_text
@@ -42,6 +43,7 @@ class StatusRegistry:
         self._line_at = 0.0
         self._troubles: dict[str, float] = {}
         self._status = Status()
+        self._guard = Guard(log, "the status")
         self._asked = -1.0
         self._process = psutil.Process()
         self._stack = ExitStack()
@@ -85,7 +87,9 @@ class StatusRegistry:
             message, since = (self._line, self._line_at) if now - self._line_at < KEEP else ("", -1.0)
         troubles, just_logged = dict[str, float](), message
         for provider in providers:
-            found = provider()
+            found: dict[str, Any] = {}
+            with self._guard:
+                found = provider()
             if trouble := found.pop("message", ""):
                 troubles[trouble] = self._troubles.get(trouble, now)
                 if troubles[trouble] >= since:
