@@ -6,7 +6,6 @@ what averages of the noise cannot; audio tokens add a mood or a second family wi
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,7 +36,9 @@ PLAIN = (0.6, 0.0, 0.0)
 
 ALIKE = 0.06
 """Images whose kind is below this show one scene that two prompts name in different words."""
-FADES = 0.5
+PAIRS = 0.45
+"""Images whose kind is below this show two prompts, or a prompt and a sound."""
+FADES = 0.7
 """Part of the images of two prompts that are told as a fade tells them (see `diffusion.sampling.prompt_pair`). A share
 of the area alone says nothing of the ends of a fade, where one prompt comes or goes."""
 
@@ -79,12 +80,12 @@ def draw(rng: random.Random, families: Sequence[str] = tuple(FAMILIES)) -> Recip
     if kind < 0.04:  # said in one caption
         recipe.second, recipe.share = other, 0.5
         recipe.texts = (caption(rng, family, style, mood, colour, other),)
-    elif kind < 0.25:  # two prompts that share the image, or a prompt and a sound
+    elif kind < PAIRS:  # two prompts that share the image, or a prompt and a sound
         recipe.second, recipe.share = other, rng.random()
         if kind < ALIKE:
             recipe.second = family
         if rng.random() < FADES:
-            recipe.weight = math.sin(rng.random() * math.pi / 2) ** 2  # more of the ends than of the middle
+            recipe.weight = rng.random()
             recipe.share = shares([1 - recipe.weight, recipe.weight])[1]
         recipe.texts = tuple(caption(rng, name, style, mood, colour, None) for name in (family, recipe.second))
     else:
