@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,9 @@ def test_no_interval_is_of_a_clock_that_may_be_set() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module == "time":
                 assert not {each.name for each in node.names} & {"time", "time_ns"}, path
     assert asked.keys() == WALL_CLOCK.keys(), asked
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Tests are no packages: pytest refuses the second of two modules of one name, and leaves its tests out."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py"))
+    assert [name for name, count in names.items() if count > 1 and name not in ("__init__.py", "conftest.py")] == []
