@@ -34,7 +34,7 @@ MAKING = 0.25
 BATCH = 6
 KEPT = 0.5
 """Share of the weights that were there before in what is written: the mean of both had the least error (0.1455; before
-0.1463, trained 0.1458), and half of the discriminator's work is kept."""
+0.1463, trained 0.1458)."""
 OWN = 0.25
 """Part of the steps that take the renders' own latents."""
 

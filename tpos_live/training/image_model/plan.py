@@ -13,15 +13,12 @@ class Plan:
 
     text, latent: parts of the minutes for text encoder and autoencoder. joint: part of the UNet's time, at its end,
     in which the decoder learns from the UNet's own latents, and every image of a step counts by its pixels; loose:
-    what an error of latents counts then. pixels: every so many steps pixels count too. adversarial: part of the
-    UNet's time, at its end, in which a discriminator of images is used too; none, for it taught the decoder bright
-    dots in two of three trainings; adversarial_weight: its gradient's norm, over that of the other errors of
-    pixels. again: part of the UNet's time after which some rows start from its own first step. reuse: times that an
-    image is served, at most, in the mean. told: steps between two readings of the losses, each of which waits for
-    the device. rendered: images that are made at once where the training renders itself; 0 = those of a step. save:
-    seconds between checkpoints. compiled: compile the UNet for a CPU, which wants some minutes before it saves any.
-    families: what is learned. often: families drawn twice as often as the others. apart: on a CPU, render in a
-    process of its own.
+    what an error of latents counts then. pixels: every so many steps pixels count too. again: part of the UNet's
+    time after which some rows start from its own first step. reuse: times that an image is served, at most, in the
+    mean. told: steps between two readings of the losses, each of which waits for the device. rendered: images that
+    are made at once where the training renders itself; 0 = those of a step. save: seconds between checkpoints.
+    compiled: compile the UNet for a CPU, which wants some minutes before it saves any. families: what is learned.
+    often: families drawn twice as often as the others. apart: on a CPU, render in a process of its own.
     """
 
     channels: tuple[int, ...] = (128, 256)
@@ -34,8 +31,6 @@ class Plan:
     joint: float = 0.5
     loose: float = 0.05
     pixels: int = 4
-    adversarial: float = 0.0
-    adversarial_weight: float = 0.7
     again: float = 0.5
     reuse: float = 5.0
     told: int = 1

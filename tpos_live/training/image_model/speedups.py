@@ -58,8 +58,6 @@ def compile_blocks(network: Any, blocks: Iterable[Any]) -> None:
 
 def compiled_where_square(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of images, compiled for those whose sides are alike."""
-    # What the discriminator's weight goes by is a gradient of the loss before the gradients of all.
-    torch._functorch.config.donated_buffer = False
     return _either(torch.compile(function, dynamic=False), function, lambda image, *_: _square(image))
 
 

@@ -32,14 +32,11 @@ from tpos_live.training.image_model.checkpoint import (
     write_state,
 )
 from tpos_live.training.image_model.dataset import Batch, Pool, Renderer, RenderProcess, Words
-from tpos_live.training.image_model.discriminator import DiscriminatorTraining
 from tpos_live.training.image_model.export import write_engine
 from tpos_live.training.image_model.plan import ON_A_CARD, Plan
 from tpos_live.training.image_model.rectified_flow import T_MAX, build_unet, corrupt, one_step
 from tpos_live.training.text.text_encoder import train_text_encoder
 
-DISCRIMINATOR_AHEAD = 100
-"""Steps in which the discriminator learns alone."""
 AGAIN = 6
 """Of so many rows of a batch, one starts from the UNet's own first step."""
 DECODER_RATE = 1.5e-3
@@ -125,7 +122,6 @@ class Trainer:
         self.ema = {name: value.detach().clone() for name, value in unet.state_dict().items()}
         optimizer = torch.optim.AdamW(unet.parameters(), lr=plan.rate, weight_decay=1e-3, betas=(0.9, 0.98), fused=True)
         self.unet, self.optimizer = acc.prepare(unet, optimizer)
-        self.discriminator = DiscriminatorTraining(acc.device, plan.adversarial_weight, DISCRIMINATOR_AHEAD)
         vae.encoder.requires_grad_(False)
         self.weights = autoencoder.channel_weights(vae).to(acc.device)  # of the matrix, before the decoder learns
         self.polish = torch.optim.AdamW(vae.decoder.parameters(), lr=DECODER_RATE, weight_decay=0.0)
@@ -147,7 +143,7 @@ class Trainer:
         until = self.state.spent + max(seconds, 1.0)
         total = until if of is None else of
         begin, before, saved = time.monotonic(), self.state.spent, time.monotonic()
-        shown = {"latent": 0.0, "pixel": 0.0, "discriminator": 0.0}
+        shown = {"latent": 0.0, "pixel": 0.0}
         with ExitStack() as stack:
             made = list(zip(self.shares, self.renderers, strict=True))
             apart = self.plan.apart and self.acc.device.type == "cpu"
@@ -220,10 +216,7 @@ class Trainer:
                 drawn, render = autoencoder.decode(self.vae, have[:rows]).float(), batch.image[:rows]
                 pixel = self.pixel_loss(drawn, render)
                 seen["pixel"] = pixel.detach()
-                pixel = 2.0 * pixel
-                if part > 1 - plan.adversarial:
-                    pixel, seen["discriminator"] = self.discriminator.step(pixel, drawn, render)
-                loss = loss + pixel
+                loss = loss + 2.0 * pixel
         self.optimizer.zero_grad(set_to_none=True)
         self.polish.zero_grad(set_to_none=True)
         self.acc.backward(loss)
@@ -274,7 +267,7 @@ class Trainer:
             raise not_a_number("weights", self.state, self.run)
         parts = {
             "unet": unet.state_dict(), "ema": self.ema, "optimizer": read_moments(self.optimizer),
-            "vae": self.vae.state_dict(), "discriminator": self.discriminator.network.state_dict(),
+            "vae": self.vae.state_dict(),
         }  # fmt: skip
         write_parts(self.run, parts)
         write_state(self.run, self.state)
@@ -294,7 +287,5 @@ class Trainer:
         unet.load_state_dict(parts["unet"])
         self.vae.load_state_dict(parts["vae"])
         self.ema = {name: value.to(self.acc.device) for name, value in parts["ema"].items()}
-        if "discriminator" in parts:
-            self.discriminator.network.load_state_dict(parts["discriminator"])
         if "optimizer" in parts:
             set_moments(self.optimizer, unet.parameters(), parts["optimizer"])
