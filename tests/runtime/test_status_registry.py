@@ -188,15 +188,19 @@ def test_what_a_part_has_just_logged_is_not_logged_again(messages: list[str]) ->
     assert messages == [lost]
 
 
-def test_a_part_that_cannot_tell_its_status_does_not_end_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> dict[str, object]:
-        raise RuntimeError("the card is gone")
+def test_parts_that_cannot_tell_their_status_do_not_end_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """Each is told of once, also where two of them fail in turn."""
+
+    def broken(why: str) -> dict[str, object]:
+        raise RuntimeError(why)
 
     clock = Clock()
     status_registry = StatusRegistry(ParameterStore(), clock)
-    status_registry.add_provider(broken)
+    status_registry.add_provider(lambda: broken("the card is gone"))
+    status_registry.add_provider(lambda: broken("no such file"))
     status_registry.add_provider(lambda: {"level": 0.5})
     for _ in range(3):
         clock.now += 1
         assert status_registry.status().level == 0.5
-    assert [record.message for record in caplog.records] == ["the status goes on after an error: the card is gone"]
+    begins = "the status goes on after an error: "
+    assert [record.message for record in caplog.records] == [f"{begins}the card is gone", f"{begins}no such file"]

@@ -11,7 +11,8 @@ from tpos_live.core.errors import first_line
 class Guard:
     """An error inside `with guard:` is logged as one line, with its traceback at the level DEBUG, and is over.
 
-    The same line is logged once until another one comes: a round may be done 20 times a second. Belongs to one thread.
+    The same line is logged once until another one comes: a round may be done 20 times a second. So what fails by itself
+    has a guard of its own. Two threads in one at once may log a line twice.
     """
 
     def __init__(self, log: logging.Logger, what: str) -> None:

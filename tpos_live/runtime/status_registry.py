@@ -37,13 +37,12 @@ class StatusRegistry:
         self._clock = clock
         self._born = clock()
         self._lock = threading.Lock()
-        self._providers: list[Callable[[], dict[str, Any]]] = []
+        self._providers: list[tuple[Callable[[], dict[str, Any]], Guard]] = []
         self._fields: dict[str, Any] = {}
         self._line = ""
         self._line_at = 0.0
         self._troubles: dict[str, float] = {}
         self._status = Status()
-        self._guard = Guard(log, "the status")
         self._asked = -1.0
         self._process = psutil.Process()
         self._stack = ExitStack()
@@ -73,7 +72,7 @@ class StatusRegistry:
         """Call `provider` for fields of each Status. A field "message" is shown as long as the provider returns it,
         except for a while after a later message. It is logged when it first appears, unless it was just logged."""
         with self._lock:
-            self._providers.append(provider)
+            self._providers.append((provider, Guard(log, "the status")))
 
     def status(self) -> Status:
         """The newest Status, at most 50 ms old."""
@@ -86,9 +85,9 @@ class StatusRegistry:
             providers = list(self._providers)
             message, since = (self._line, self._line_at) if now - self._line_at < KEEP else ("", -1.0)
         troubles, just_logged = dict[str, float](), message
-        for provider in providers:
+        for provider, guard in providers:
             found: dict[str, Any] = {}
-            with self._guard:
+            with guard:
                 found = provider()
             if trouble := found.pop("message", ""):
                 troubles[trouble] = self._troubles.get(trouble, now)
