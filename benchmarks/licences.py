@@ -38,11 +38,10 @@ def main() -> None:
     good = True
     for name in sorted(closure("tpos-live", options.extra)):
         licence = licence_of(metadata.distribution(name))
-        if OF_NVIDIA.match(name) and not is_accepted(licence):
-            licence = (
-                f"NVIDIA's own ({licence or 'not in the metadata'}); torch requires it, tpos-live does not bring it"
-            )
-        fine = is_accepted(licence) or name in GPL_EXTRAS or OF_NVIDIA.match(name) is not None
+        fine = is_accepted(licence) or name in GPL_EXTRAS
+        if not fine and OF_NVIDIA.match(name):
+            fine = True
+            licence = f"NVIDIA's own ({licence or 'not in the metadata'}); torch requires it"
         good = good and fine
         row = {"package": name, "version": metadata.version(name), "licence": licence or "unknown", "accepted": fine}
         print(json.dumps(row), flush=True)

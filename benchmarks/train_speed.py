@@ -4,8 +4,7 @@
 
 Measured: rendering alone, the UNet alone (forwards, backwards and the optimizer, on pairs that are there), on a CPU a
 whole step without new images, and everything as `train ember` does it, early (latents alone) and late (decoder and
-its errors of pixels too). Run it before a long training: the last
-two lines say how many images it will see.
+errors of pixels too). Run it before a long training: the last two lines say how many images it will see.
 """
 
 from __future__ import annotations

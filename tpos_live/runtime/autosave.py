@@ -44,8 +44,8 @@ SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name n
 @dataclass(frozen=True)
 class ShowState:
     """values: of SAVED. look: recalled last, "" for none. cue: number of the last cue, -1 for none. recording: whether
-    there was one; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it
-    says which noise of the seed is drawn."""
+    there was one; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it says which noise of the
+    seed is drawn."""
 
     values: Mapping[str, Value]
     look: str = ""

@@ -79,8 +79,8 @@ def set_moments(optimizer: Any, parameters: Iterable[torch.nn.Parameter], moment
 def begin_from(engine: Path, run: Path) -> None:
     """Lay the weights of an engine folder out as a run folder's checkpoint, in single precision.
 
-    The optimizer's moments are not shipped and begin anew. Raises RuntimeError with one line for
-    an engine of another architecture.
+    The optimizer's moments are not shipped and begin anew. Raises RuntimeError with one line for an engine of another
+    architecture.
     """
     if read_metadata(engine).unet_inputs is None:
         raise RuntimeError(
