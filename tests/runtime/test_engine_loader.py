@@ -23,6 +23,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
+from tpos_live.diffusion.model.backend import Backend
 from tpos_live.runtime import engine_loader
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.engine_loader import EngineLoader
@@ -167,6 +168,30 @@ def test_leaving_does_not_wait_for_an_engine_that_is_loading(
     while loader.alive and time.monotonic() < end:
         time.sleep(0.01)
     assert loader.renderer is None and session.frames.latest() is None, "nothing begins after the session has ended"
+
+
+def test_the_status_names_the_backend_that_draws(turbo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not one that was ready, but given up before a frame of it, as in a failover at that moment."""
+    from tpos_live.diffusion.backends.eager import EagerBackend
+    from tpos_live.runtime.pipeline import Pipeline
+    from tpos_live.runtime.render_thread import RenderThread
+
+    class Faster(EagerBackend):
+        name = "faster"
+
+    def swap(thread: RenderThread, backend: Backend) -> bool:
+        return True  # it has failed since
+
+    monkeypatch.setattr(Pipeline, "improve", lambda pipeline: Faster(pipeline.engine))
+    monkeypatch.setattr(RenderThread, "swap", swap)
+    session = Session(settings_of(turbo_folder))
+    with session.loader as loader:
+        session.wait(lambda: loader.ready.is_set() and not loader.alive)
+        assert session.status_registry.status().backend == "eager"
+        monkeypatch.undo()
+        assert loader.renderer is not None and loader.pipeline is not None
+        assert loader.renderer.swap(Faster(loader.pipeline.engine))
+        session.wait(lambda: session.status_registry.status().backend == "faster")
 
 
 def test_a_backend_that_cannot_be_prepared_leaves_the_one_that_runs(

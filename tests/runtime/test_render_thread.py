@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
+from tpos_live.runtime.failover import FailoverResult
 from tpos_live.runtime.render_thread import Pace
 
 
@@ -159,6 +161,41 @@ def test_swaps_the_backend_between_frames(flow: Engine) -> None:
         show.frame_params.put(FrameParams(time=1))
         assert wait_until(lambda: show.thread.drawn == 1)
     assert show.generator.backend is faster
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_swap_in_a_failover_waits_for_its_result(flow: Engine, holds: bool) -> None:
+    """The backend of an engine that is given up must not draw with the next one, nor be said to draw; where the engine
+    is kept, its faster backend is not lost."""
+    from tpos_live.diffusion.backends.eager import EagerBackend
+
+    began, go, swapped = threading.Event(), threading.Event(), list[bool]()
+    after = Show(flow)
+
+    def fail_over(error: Exception, failures: int) -> FailoverResult | None:
+        began.set()
+        assert go.wait(30)
+        show.generator.backend.decode = decode  # type: ignore[method-assign]
+        return None if holds else FailoverResult(after.generator, after.thread._builder, "going on")
+
+    def fail(latent: object, out: np.ndarray) -> None:
+        raise RuntimeError("the card is gone")
+
+    show = Show(flow, fail_over=fail_over)
+    decode, own = show.generator.backend.decode, after.generator.backend
+    show.generator.backend.decode = fail  # type: ignore[method-assign, assignment]
+    faster = EagerBackend(flow)
+    with show.thread:
+        show.frame_params.put(FrameParams(time=1))
+        assert began.wait(30)
+        loader = threading.Thread(target=lambda: swapped.append(show.thread.swap(faster)), daemon=True)
+        loader.start()
+        loader.join(0.1)
+        go.set()
+        loader.join(30)
+        assert wait_until(lambda: show.thread.drawn >= 2)
+    assert swapped == [holds]
+    assert show.generator.backend is faster if holds else after.generator.backend is own
 
 
 @pytest.mark.parametrize("at", ["settle", "use"])

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tpos_live.core.errors import EngineError, EngineHungError, first_line
 from tpos_live.core.frame import Frame
@@ -108,6 +108,7 @@ class EngineLoader:
                 return
             log.log(logging.WARNING if pipeline.refused else logging.INFO, pipeline.message)
             self.pipeline = pipeline
+            self._status_registry.add_provider(lambda: _fields(pipeline))
             renderer = self._start(pipeline)
             self._stack.enter_context(EngineWatch(self._calls, lambda seconds: self._leave_hung(pipeline, seconds)))
         except Exception as error:
@@ -135,11 +136,10 @@ class EngineLoader:
 
         def fail_over(error: Exception, failures: int) -> FailoverResult | None:
             result = pipeline.fail_over(error, failures)
-            if result is not None:
-                self._update_status(pipeline)
+            self._audio_processor.director.offered = pipeline.offered
             return result
 
-        self._update_status(pipeline)
+        self._audio_processor.director.offered = pipeline.offered
         self._status_registry.update(state="running")
         processor, cap = self._audio_processor, self._settings.engine.fps_cap
         self.keyframe_mode = self._stack.enter_context(
@@ -188,16 +188,6 @@ class EngineLoader:
             self._start(pipeline)
             log.warning(result.line)
 
-    def _update_status(self, pipeline: Pipeline) -> None:
-        engine, generator = pipeline.engine, pipeline.generator
-        self._audio_processor.director.offered = pipeline.offered
-        self._status_registry.update(
-            engine=engine.name,
-            backend=generator.backend.name,
-            fallback_reason=generator.backend.fallback_reason,
-            size=generator.size,
-        )
-
     def _wait_for_first_frame(self, renderer: RenderThread) -> None:
         """Wait, for at most FIRST seconds: preparing a backend keeps the interpreter busy and would delay the frame."""
         end = time.perf_counter() + FIRST
@@ -219,12 +209,25 @@ class EngineLoader:
 
     def _improve(self, pipeline: Pipeline, renderer: RenderThread) -> None:
         """Swap in the faster backend once it is ready; the session runs on the slower one meanwhile."""
+        interim = pipeline.generator.backend
         try:
             better = pipeline.improve()
         except EngineError as error:
             if not self._left.is_set():
-                self._status_registry.update(fallback_reason=str(error))
+                interim.fallback_reason = str(error)
                 log.warning(str(error))
             return
-        if better is not None and not self._left.is_set() and renderer.swap(better):
-            self._status_registry.update(backend=better.name, fallback_reason=better.fallback_reason)
+        if better is not None and not self._left.is_set():
+            renderer.swap(better)
+
+
+def _fields(pipeline: Pipeline) -> dict[str, Any]:
+    """Of the Status: what draws now."""
+    generator = pipeline.generator
+    backend = generator.backend
+    return {
+        "engine": pipeline.engine.name,
+        "backend": backend.name,
+        "fallback_reason": backend.fallback_reason,
+        "size": generator.size,
+    }

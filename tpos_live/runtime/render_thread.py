@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -84,7 +85,7 @@ class RenderThread(OwnThread):
     or continues with the result of `fail_over`.
 
     Thread contract: the thread owns `generator` and `builder`; `frames` is its output. `swap`, `drawn`, `failed` and
-    `error` may be used from anywhere, `abandon` and `calls` too.
+    `error` may be used from anywhere, `abandon` and `calls` too. `swap` waits for a failover that has begun.
     """
 
     def __init__(
@@ -121,6 +122,8 @@ class RenderThread(OwnThread):
         self.calls = CallMeter(clock)
         """Of the engine."""
         self._next: Backend | None = None
+        self._changing = threading.Lock()
+        """While it is decided what draws next: a backend of an engine that is given up must not reach the next one."""
         self._extrapolator = FrameParamsExtrapolator()
         self._ahead: Conditioning | None = None
         self.drawn = 0
@@ -144,9 +147,10 @@ class RenderThread(OwnThread):
     def swap(self, backend: Backend) -> bool:
         """Change to a faster backend between two frames; whether it will. Not after a failover, because the backend
         belongs to the failed engine."""
-        if not self._failed_over:
-            self._next = backend
-        return not self._failed_over
+        with self._changing:
+            if not self._failed_over:
+                self._next = backend
+            return not self._failed_over
 
     def _run(self) -> None:
         self._attempt(self._generator.settle)
@@ -168,8 +172,9 @@ class RenderThread(OwnThread):
         if params is None:
             return
         self._pace.begin(self._clock())
-        if (backend := self._next) is not None:
-            self._next = None
+        if self._next is not None:
+            with self._changing:
+                backend, self._next = self._next, None
             self._attempt(partial(self._generator.use, backend))
         try:
             self._draw(params)
@@ -234,10 +239,12 @@ class RenderThread(OwnThread):
             log.warning(line)
         self._in_a_row += 1
         try:
-            result = self._fail_over(error, self._in_a_row)
+            with self._changing:
+                result = self._fail_over(error, self._in_a_row)
+                if result is not None:
+                    self._generator, self._builder, self._in_a_row = result.generator, result.builder, 0
+                    self._next, self._failed_over = None, True
             if result is not None:
-                self._generator, self._builder, self._in_a_row = result.generator, result.builder, 0
-                self._next, self._failed_over = None, True
                 self.calls.forget()
                 self._generator.settle()
                 log.warning(result.line)
