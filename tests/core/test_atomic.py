@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,53 @@ def test_after_an_error_the_old_file_is_there_and_nothing_else(tmp_path: Path) -
         part.write_text("half")
         raise ValueError("broke")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old ä" and names(tmp_path) == ["a.txt"]
+
+
+def synced(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
+    """What waits for the disk from now on: its inode, and the names in `folder` at that moment."""
+    found: list[tuple[int, list[str]]] = []
+    monkeypatch.setattr(os, "fsync", lambda number: found.append((os.fstat(number).st_ino, names(folder))))
+    return found
+
+
+def test_the_content_is_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the file is empty after a power cut."""
+    found = synced(tmp_path, monkeypatch)
+    write_text(tmp_path / "a.json", "whole")
+    assert found[0][0] == (tmp_path / "a.json").stat().st_ino and found[0][1][0].endswith(".part.json")
+    if os.name == "posix":
+        assert found[1:] == [(tmp_path.stat().st_ino, ["a.json"])]
+    found.clear()
+    with atomic_write(tmp_path / "a.json", durable=False) as part:
+        part.write_text("of little worth")
+    assert found == []
+
+
+def test_every_file_of_a_folder_is_on_the_disk_before_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = synced(tmp_path, monkeypatch)
+    with atomic_folder(tmp_path / "made") as work:
+        (work / "in").mkdir()
+        for name in ("a", "in/b"):
+            (work / name).write_text(name)
+    early = {number for number, there in found if "made" not in there}
+    assert {(tmp_path / "made" / name).stat().st_ino for name in ("a", "in/b")} <= early
+
+
+def test_a_disk_that_refuses_keeps_the_old_file_and_one_that_cannot_wait_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(number: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    write_text(tmp_path / "a.txt", "old")
+    monkeypatch.setattr(os, "fsync", fail)
+    code = errno.EIO
+    with pytest.raises(OSError, match=os.strerror(code)):
+        write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "old" and names(tmp_path) == ["a.txt"]
+    code = errno.EINVAL
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
 
 
 def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

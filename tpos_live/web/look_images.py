@@ -40,7 +40,7 @@ class LookImages:
     def put(self, key: str, image: bytes) -> None:
         """Keep an image in place of an older one of this key."""
         try:
-            with atomic_write(self._folder / f"{key}.jpg") as part:
+            with atomic_write(self._folder / f"{key}.jpg", durable=False) as part:
                 part.write_bytes(image)
             self._prune()
         except OSError as error:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from tpos_live.core.atomic import write_text
+from tpos_live.core.atomic import folder_to_disk, write_text
 from tpos_live.core.child_process import ChildError, run_module
 from tpos_live.core.errors import NotReady
 from tpos_live.core.paths import cache_dir
@@ -100,7 +100,8 @@ class CompileCache:
                     raise
 
     def write(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        """Write the sidecar, whole or not at all."""
+        """Write the sidecar, whole or not at all, once what it makes whole is on the disk."""
+        folder_to_disk(folder)
         write_text(folder / self.sidecar, json.dumps(facts, indent=1))
 
     def read(self, folder: Path) -> dict[str, Any]:

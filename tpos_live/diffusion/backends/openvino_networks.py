@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tpos_live.core.atomic import to_disk
 from tpos_live.diffusion.model.engine import Engine
 
 
@@ -58,4 +59,5 @@ def write_network(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], pat
     part = path.with_name(f"part-{path.name}")
     openvino.save_model(model, str(part), compress_to_fp16=True)
     for suffix in (".bin", ".xml"):  # this one last: it makes the network whole
+        to_disk(part.with_suffix(suffix))
         part.with_suffix(suffix).replace(path.with_suffix(suffix))

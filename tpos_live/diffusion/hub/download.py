@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tpos_live.core.atomic import folder_to_disk, names_to_disk
 from tpos_live.core.errors import EngineError, reason
 from tpos_live.diffusion.hub.client import HubFile, StoppedError, checksum, fetch_file, list_files
 from tpos_live.diffusion.hub.fetched import keep_embeddings
@@ -71,10 +72,12 @@ def _fetch(name: str, preset: Preset, target: Path) -> Path:
     _describe(preset, work)
     record = {"name": name, "preset": preset.model_dump(mode="json"), "files": [asdict(item) for item in items]}
     (work / RECORD).write_text(json.dumps(record, indent=1))
+    folder_to_disk(work)
     if target.exists():
         keep_embeddings(target, work)
         shutil.rmtree(target)
     work.rename(target)
+    names_to_disk(target.parent)
     log.info(f"ready: --engine {name}")
     return target
 
