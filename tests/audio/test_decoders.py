@@ -202,6 +202,16 @@ def test_samples_that_are_no_numbers_are_silence_and_told_once(tmp_path: Path, m
     assert len(messages) == 1 and "no numbers" in messages[0]
 
 
+def test_samples_of_a_huge_size_are_silence_and_said_to_be_loud(tmp_path: Path, messages: list[str]) -> None:
+    """They are numbers: a wrong format, or a filter that blew up, and somebody looks for them."""
+    samples = sine(48_000, 3)
+    samples[48_000, 1] = 1e30
+    soundfile.write(tmp_path / "a.wav", samples, 48_000, "FLOAT")
+    sound = np.concatenate(list(AudioClip(tmp_path / "a.wav").blocks(log_damage=True)))
+    assert np.abs(sound).max() <= 0.5
+    assert len(messages) == 1 and "600 dB above full scale" in messages[0] and "numbers" not in messages[0]
+
+
 def test_a_clip_is_what_reading_gives_in_pieces_of_video_frames(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, music(44_100, 2.3), 44_100)

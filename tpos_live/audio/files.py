@@ -151,10 +151,15 @@ class AudioFile:
             self._found(f'"{self.name}" is damaged at {clock(start)}: silence for {length:.2f} s, then it plays on')
         self._decoder.holes.clear()
 
-    def note_invalid(self, count: int) -> None:
-        """Some of the newest `count` frames were NaN or infinite, and were replaced by zeros."""
-        at = clock(max(self._position - count, 0) / self.samplerate)
-        self._found(f'"{self.name}" has samples that are no numbers from {at} on: they are silence', "invalid")
+    def note_invalid(self, samples: np.ndarray) -> None:
+        """Some of the newest `samples` are NaN, infinite or absurd, and are replaced by zeros."""
+        at = clock(max(self._position - len(samples), 0) / self.samplerate)
+        if np.isfinite(samples).all():
+            decibel = 20 * math.log10(float(np.abs(samples).max()))
+            what = f"samples of {decibel:.0f} dB above full scale"
+        else:
+            what = "samples that are no numbers"
+        self._found(f'"{self.name}" has {what} from {at} on: they are silence', "invalid")
 
     def log_damage(self) -> None:
         """Log what was found since the last call, for a file that somebody listens to."""
@@ -209,7 +214,7 @@ def stream_audio(
         if len(samples):
             sane = np.abs(samples) <= ABSURD
             if not sane.all():
-                file.note_invalid(len(samples))
+                file.note_invalid(samples)
                 samples = np.where(sane, samples, np.float32(0))
             yield resampler.push(mix.push(samples))
         elif loop and frames:
