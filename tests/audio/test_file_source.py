@@ -13,6 +13,7 @@ import soundfile
 
 from tpos_live.audio import file_source
 from tpos_live.audio.file_source import FileSource
+from tpos_live.audio.portaudio import WITHOUT
 from tpos_live.audio.source import RATE, AudioError, Chunk, SourceState
 
 
@@ -131,7 +132,7 @@ def test_leaving_is_quick_while_the_reader_waits(ramp: Path) -> None:
     assert not sound._reader.is_alive()
 
 
-@pytest.mark.parametrize("cause", ["no PortAudio", "no output"])
+@pytest.mark.parametrize("cause", ["no PortAudio", "no output", "no devices"])
 def test_without_an_output_it_plays_unheard_and_says_so(
     ramp: Path, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
@@ -144,14 +145,21 @@ def test_without_an_output_it_plays_unheard_and_says_so(
             raise sd.PortAudioError("Error querying device -1")
 
         monkeypatch.setattr(sd, "OutputStream", refuse)
-        monkeypatch.setattr(sd, "query_devices", lambda: [{"max_output_channels": 0}])
+        monkeypatch.setattr(
+            sd, "query_devices", refuse if cause == "no devices" else lambda: [{"max_output_channels": 0}]
+        )
     with FileSource(ramp) as sound:
         sound.pull(0.0)
         chunks, now = pull_for(sound, 0.0, 1.0)
         assert sum(len(chunk.mono) for chunk in chunks) == pytest.approx(RATE, abs=2)
         message = sound.status(now).message
         assert '"ramp.wav" plays unheard' in message and "\n" not in message
-        assert (cause == "no PortAudio") or message.endswith("unheard: this machine has no sound output")
+        endings = {
+            "no PortAudio": WITHOUT,
+            "no output": "unheard: this machine has no sound output",
+            "no devices": "unheard: no sound output (Error querying device -1)",
+        }
+        assert message.endswith(endings[cause])
 
 
 class FakeOutput:

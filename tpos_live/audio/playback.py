@@ -45,7 +45,7 @@ class Playback:
                 )
             )
         except (sd.PortAudioError, ValueError, OSError) as error:
-            if not any(found["max_output_channels"] > 0 for found in sd.query_devices()):
+            if not _has_output(sd):
                 raise AudioError("this machine has no sound output") from error
             raise AudioError(f"no sound output ({first_line(error, 200)})") from error
         self.latency = float(self._stream.latency)
@@ -60,3 +60,11 @@ class Playback:
     def close(self) -> None:
         """Stop playback."""
         close_stream(self._stream)
+
+
+def _has_output(sd: Any) -> bool:
+    """Whether there is any; True where PortAudio cannot list them: then what it said before says more."""
+    try:
+        return any(found["max_output_channels"] > 0 for found in sd.query_devices())
+    except (sd.PortAudioError, ValueError, OSError):
+        return True
