@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from fakes.waiting import wait_until
 
 from tpos_live.audio.file_capture import FileCapture, names_a_file
 from tpos_live.audio.microphone import Microphone
@@ -41,3 +42,19 @@ def test_a_fallback_that_is_no_sound_file_is_refused_at_the_start(tmp_path: Path
     for name in ("a.wav", "none.wav"):
         with pytest.raises(AudioError, match=name), Microphone("desk", fallback=str(tmp_path / name)):
             pass
+
+
+def test_a_decoder_that_fails_ends_the_capture_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    """Then the fallback is opened again."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(4_800), RATE, "FLOAT")
+    capture = FileCapture(tmp_path / "a.wav")
+
+    def fail(*_args: object, **_more: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+    assert wait_until(lambda: capture.finished)
+    assert len(messages) == 1 and "a.wav" in messages[0] and "MemoryError" in messages[0]
+    assert capture.close() and not capture._thread.is_alive()

@@ -81,6 +81,35 @@ def test_a_loop_whose_file_is_gone_is_silent_until_it_is_back(ramp: Path) -> Non
         assert sound.status(now).message == "" and np.concatenate([chunk.mono for chunk in chunks]).max() > 0.8
 
 
+@pytest.mark.parametrize("loop", [True, False])
+def test_a_decoder_that_fails_with_an_error_of_its_own(
+    ramp: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str], loop: bool
+) -> None:
+    """A loop is silent until the file can be decoded again; without one the file ends there, and a line says why."""
+    real, broken = soundfile.SoundFile.read, [False]
+
+    def read(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if broken[0]:
+            raise MemoryError
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", read)
+    monkeypatch.setattr(file_source, "_AHEAD", RATE)
+    with FileSource(ramp, loop=loop, mute=True) as sound:
+        sound.pull(0.0)
+        _, now = pull_for(sound, 0.0, 0.5)
+        broken[0] = True
+        _, now = pull_for(sound, now, 6.0)
+        status = sound.status(now)
+        assert "ramp.wav" in status.message and "MemoryError" in status.message
+        assert status.state is (SourceState.RUNNING if loop else SourceState.ENDED)
+        assert loop or (len(messages) == 1 and "MemoryError" in messages[0])
+        broken[0] = False
+        chunks, now = pull_for(sound, now, 6.0)
+        if loop:
+            assert sound.status(now).message == "" and np.concatenate([chunk.mono for chunk in chunks]).max() > 0.8
+
+
 def test_a_puller_that_was_away_makes_the_file_late_but_loses_nothing(ramp: Path) -> None:
     with FileSource(ramp, mute=True) as sound:
         sound.pull(0.0)

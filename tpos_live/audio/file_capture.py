@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from pathlib import Path
@@ -11,8 +12,11 @@ import numpy as np
 
 from tpos_live.audio.capture import Capture
 from tpos_live.audio.files import open_audio, stream_audio
-from tpos_live.audio.source import RATE, AudioError
+from tpos_live.audio.source import RATE
+from tpos_live.core.errors import first_line
 from tpos_live.core.paths import expanded
+
+log = logging.getLogger(__name__)
 
 _PERIOD = 0.005
 _LATE = 0.5
@@ -60,7 +64,8 @@ class FileCapture(Capture):
                 if due > 0:
                     self.deliver(self._take(due), now, overflow=False)
                     given += due
-        except AudioError:
+        except Exception as error:  # it is opened again
+            log.warning(f"the fallback stopped: {first_line(error, 400)}")
             self.finish()
         finally:
             self._file.close()

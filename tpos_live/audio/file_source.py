@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,9 @@ from tpos_live.audio.playback import Playback
 from tpos_live.audio.ring_buffer import RingBuffer
 from tpos_live.audio.source import RATE, AudioError, Chunk, Losses, SourceState, SourceStatus
 from tpos_live.audio.supervisor import MESSAGE_SECONDS, STALL, START
+from tpos_live.core.errors import first_line
+
+log = logging.getLogger(__name__)
 
 QUIET = 1e-4
 _AHEAD = 2 * RATE
@@ -152,14 +156,16 @@ class FileSource:
                     self._first.set()
                 if self._leaving.is_set():
                     return
-        except AudioError as error:
-            self._message = str(error)
+        except Exception as error:  # a file that stops in the middle has ended
+            self._message = first_line(error, 400)
+            if self._first.is_set():  # else entering says it
+                log.warning(self._message)
         finally:
             self._decoded.set()
             self._first.set()
 
     def _blocks(self) -> Iterator[np.ndarray]:
-        """The file's audio; of a loop whose file is gone silence until it is back. Raises AudioError."""
+        """The file's audio; of a loop whose file cannot be read silence until it can be. Raises AudioError."""
         file = self._file
         while file is not None:
             try:
@@ -168,13 +174,13 @@ class FileSource:
                         file.log_damage()
                         yield block
                 return
-            except AudioError as error:
+            except Exception as error:  # whatever it is: a loop goes on
                 if not (self._loop and self._first.is_set()):
                     raise
-                self._gone = f"{error}; silence until it is back"
+                self._gone = f"{first_line(error, 400)}; silence until it is back"
             while self._gone:
                 yield np.zeros((RATE, 2), np.float32)
-                with suppress(AudioError):
+                with suppress(Exception):
                     file, self._gone = open_audio(self._path), ""
             self._file = file
 

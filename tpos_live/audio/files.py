@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,6 +17,7 @@ from tpos_live.audio.damage import DamageCheck
 from tpos_live.audio.decoders import DecodeError, Decoder, FFmpegDecoder, SndfileDecoder, open_decoder
 from tpos_live.audio.resampler import Resampler
 from tpos_live.audio.source import ABSURD, RATE, AudioError
+from tpos_live.core.errors import first_line
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ class AudioFile:
         """Raises AudioError for a file that is missing, is no audio file, or has no audio."""
         self.path = Path(path)
         self.name = self.path.name
-        self._decoder = open_decoder(self.path)
+        with _as_audio_error(self.path):
+            self._decoder = open_decoder(self.path)
         self.samplerate, self.channels = self._decoder.rate, self._decoder.channels
         self.frames = self._decoder.frames
         """Length by the file's header, 0 where unknown."""
@@ -67,8 +70,12 @@ class AudioFile:
     def read(self, count: int) -> np.ndarray:
         """Up to `count` frames, float32 [n, channels]; none at the end.
 
-        Raises AudioError where not even the beginning can be decoded.
+        Raises AudioError where not even the beginning can be decoded, or a decoder fails otherwise.
         """
+        with _as_audio_error(self.path):
+            return self._read(count)
+
+    def _read(self, count: int) -> np.ndarray:
         count = self._up_to_damage(count)
         try:
             samples = self._decoder.read(count)
@@ -86,8 +93,9 @@ class AudioFile:
 
     def rewind(self) -> None:
         """Start again. Raises AudioError where the file is gone."""
-        self.close()
-        self._decoder = open_decoder(self.path)
+        with _as_audio_error(self.path):
+            self.close()
+            self._decoder = open_decoder(self.path)
         if (self._decoder.rate, self._decoder.channels) != (self.samplerate, self.channels):
             raise AudioError(f'"{self.path}" is another file now; start again to play it')
         self._position, self._capped = 0, False
@@ -98,7 +106,7 @@ class AudioFile:
             return None
         try:
             return DamageCheck(self.path)
-        except (DecodeError, ImportError):
+        except Exception:  # a check that cannot be made finds nothing; the decoder will say what is wrong
             return None
 
     def _up_to_damage(self, count: int) -> int:
@@ -175,6 +183,19 @@ class AudioFile:
             line = f'"{self.name}" is damaged in more places; they are silence, too'
         self._said.add(key)
         self.damage.append(line)
+
+
+@contextmanager
+def _as_audio_error(path: Path) -> Iterator[None]:
+    """Turn what a decoder's library raises besides its own errors (out of memory, a stream without a time base) into an
+    AudioError, which every reader of a file expects."""
+    try:
+        yield
+    except AudioError:
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {first_line(error, 160)}"
+        raise AudioError(f'"{path}" cannot be decoded any further ({why})') from error
 
 
 def clock(seconds: float) -> str:
