@@ -102,8 +102,8 @@ class WindowPlacement:
         if screen is not None:
             window.set_fullscreen(True, screen=screen.handle)
         elif aside:
-            first = self.screens.all[0]
-            window.set_size(*(round(min(size, ASIDE * most)) for size, most in self._sizes(first)))
+            if first := self.screens.find(0):  # else there is no screen at all at the moment
+                window.set_size(*(round(min(size, ASIDE * most)) for size, most in self._sizes(first)))
         elif self._aside:
             window.set_size(*self._normal_size)
         self._shown, self._aside = screen, aside
@@ -131,8 +131,8 @@ class WindowPlacement:
         if self._shown is not None:
             if (x, y) != (self._shown.x, self._shown.y):
                 self._window.set_location(self._shown.x, self._shown.y)
-        elif self._aside:
-            first, (width, height) = self.screens.all[0], self._window.get_size()
+        elif self._aside and (first := self.screens.find(0)):
+            width, height = self._window.get_size()
             inside = first.x <= x <= first.x + first.width - width and first.y <= y <= first.y + first.height - height
             if not inside:
                 self._window.set_location(first.x + (first.width - width) // 2, first.y + (first.height - height) // 2)

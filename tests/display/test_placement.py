@@ -1,0 +1,53 @@
+"""Where the window goes, without a display: screens that are not there."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from tpos_live.display.placement import SETTLE, WindowPlacement
+
+
+class Window:
+    """What the placement needs of pyglet's window."""
+
+    def __init__(self) -> None:
+        self.fullscreen, self.size, self.place = False, (640, 360), (0, 0)
+        self.handles: list[Any] = []
+        self.display = SimpleNamespace(get_screens=lambda: self.handles)
+
+    def get_size(self) -> tuple[int, int]:
+        return self.size
+
+    def set_size(self, width: int, height: int) -> None:
+        self.size = width, height
+
+    def get_location(self) -> tuple[int, int]:
+        return self.place
+
+    def set_location(self, x: int, y: int) -> None:
+        self.place = x, y
+
+    def set_fullscreen(self, full: bool, screen: Any = None, width: int = 0, height: int = 0) -> None:
+        self.fullscreen, self.size = full, (screen.width, screen.height) if screen else (width, height)
+
+    def set_mouse_visible(self, visible: bool) -> None:
+        return
+
+
+def test_a_computer_without_any_screen_ends_no_show(messages: list[str]) -> None:
+    """As one whose only screen is a projector that is not on yet; the picture fills it once it is."""
+    window = Window()
+    placement = WindowPlacement(window)
+    assert placement.follow(True, 0, 0.0) and not window.fullscreen and window.size == (640, 360)
+    for tick in range(1, 8):
+        placement.follow(True, 0, tick * SETTLE)
+    assert not placement.fills_a_screen
+    window.handles = [SimpleNamespace(x=0, y=0, width=800, height=450)]
+    assert placement.follow(True, 0, 10.0) and window.fullscreen and window.size == (800, 450)
+    assert len(messages) == 2 and "there is no screen 0" in messages[0] and "is here" in messages[1]
+
+
+def test_the_next_of_no_screens() -> None:
+    window = Window()
+    assert WindowPlacement(window).next() == 0
