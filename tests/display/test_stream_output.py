@@ -200,3 +200,22 @@ def test_what_cannot_be_sent_to_is_one_line_without_the_key(text: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings({"output.to": [text]})
     assert KEY not in str(refused.value) and "output" in str(refused.value)
+
+
+def test_the_line_is_told_while_an_output_fails(tmp_path: Path) -> None:
+    """The status is read on another thread than that which takes the output out."""
+
+    class Failing:
+        name = "file"
+
+        def __init__(self) -> None:
+            self.found = [SimpleNamespace(line="file 0:01")]
+
+        @property
+        def running(self) -> object:
+            return self.found.pop() if self.found else None
+
+    extra = ExtraOutputs(OutputSettings(to=[str(tmp_path / "a.mp4")]), ParameterStore().snapshot)
+    extra._places = [Failing(), Failing()]  # type: ignore[list-item]
+    assert extra.line == "file 0:01 · file 0:01"
+    assert extra.line == "file failed · file failed"

@@ -73,9 +73,9 @@ class ExtraOutputs:
     @property
     def line(self) -> str:
         """For the status; "" for none."""
-        return " · ".join(
-            place.running.line if place.running is not None else f"{place.name} failed" for place in self._places
-        )
+        # Each is read once: the display's thread may take one out meanwhile.
+        found = [(place.name, place.running) for place in self._places]
+        return " · ".join(f"{name} failed" if running is None else running.line for name, running in found)
 
     def add_audio(self, chunk: Chunk) -> None:
         """Audio for those with sound."""
