@@ -323,3 +323,15 @@ def test_json_of_the_news_is_strict(stage, page) -> None:
     with open_page(page) as one:
         one.wait(lambda: "fps" in one.status)
         json.loads(json.dumps(one.status), parse_constant=lambda word: pytest.fail(word))
+
+
+@pytest.mark.parametrize("request_line", ["POST /index.html", "PUT /tpos/out/level?VALUE", "DELETE /", "POST /socket"])
+def test_a_request_that_is_no_get_is_refused_without_a_body_too(page, request_line: str) -> None:
+    """As of a program that believes it has set something."""
+    with socket.create_connection(("127.0.0.1", page.port), timeout=20) as raw:
+        head = f"{request_line} HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nContent-Length: 0\r\n\r\n"
+        raw.sendall(head.encode())
+        answer = b""
+        while piece := raw.recv(65536):
+            answer += piece
+    assert answer.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 ")) and answer.endswith(b"takes GET without a body\n")

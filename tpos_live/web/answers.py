@@ -20,6 +20,7 @@ from tpos_live.web.page_files import page_files
 SOCKET = "/socket"
 """Path of the page's WebSocket."""
 THUMBNAIL = "/thumbnail"
+ONLY_GET = "this server takes GET without a body"
 _SAFETY = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; connect-src 'self' ws: wss:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -42,6 +43,8 @@ class Answers:
 
     def process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """`answer` for the server of the connection."""
+        if getattr(request, "method", "GET") != "GET":  # before websockets 16 the library itself takes GET alone
+            return text(HTTPStatus.METHOD_NOT_ALLOWED, ONLY_GET, Allow="GET")
         try:
             return self.answer(request, str((connection.remote_address or ("",))[0]))
         except LookupError:  # a header that must be there once comes twice
@@ -101,12 +104,12 @@ def is_page(connection: ServerConnection) -> bool:
     return connection.request is not None and urlsplit(connection.request.path).path == SOCKET
 
 
-def text(status: HTTPStatus, line: str) -> Response:
-    """A response of one line."""
-    return respond(status, "text/plain; charset=utf-8", (line + "\n").encode())
+def text(status: HTTPStatus, line: str, **more: str) -> Response:
+    """A response of one line. more: headers."""
+    return respond(status, "text/plain; charset=utf-8", (line + "\n").encode(), **more)
 
 
-def respond(status: HTTPStatus, kind: str, body: bytes) -> Response:
-    """A response with the headers that every one has."""
-    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close", **_SAFETY})
-    return Response(status.value, status.phrase, headers, body)
+def respond(status: HTTPStatus, kind: str, body: bytes, **more: str) -> Response:
+    """A response with the headers that every one has, and more."""
+    headers = {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close", **_SAFETY, **more}
+    return Response(status.value, status.phrase, Headers(headers), body)

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidMessage
 
-from tpos_live.web.answers import text
+from tpos_live.web.answers import ONLY_GET, text
 
 MOST_CONNECTIONS = 200
 """Pages, programs, and requests that are being answered; a request that does not end is given up after 5 s."""
@@ -33,7 +33,7 @@ def limited(most: int) -> type[ServerConnection]:
         def send_data(self) -> None:
             if not self.answered and isinstance(self.protocol.handshake_exc, InvalidMessage):
                 self.answered = True
-                self.transport.write(text(HTTPStatus.BAD_REQUEST, "this server takes GET without a body").serialize())
+                self.transport.write(text(HTTPStatus.BAD_REQUEST, ONLY_GET).serialize())
             super().send_data()
 
         def connection_lost(self, exc: Exception | None) -> None:
