@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -136,6 +137,20 @@ def test_only_the_newest_crash_is_offered_and_none_from_yesterday(tmp_path: Path
     os.utime(old, (1000.0, 1000.0))
     assert find_crashed(tmp_path) == new and not old.exists()
     assert find_crashed(tmp_path, time.time() + KEPT_SECONDS + 10) is None and not new.exists()
+
+
+def test_each_state_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two readings say may differ: another show may write or delete the file in between."""
+    crash(tmp_path, state_of(ParameterStore()))
+    real, read_files = Path.read_text, list[str]()
+
+    def read_text(path: Path, *args: Any, **more: Any) -> str:
+        read_files.append(path.name)
+        return real(path, *args, **more)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert find_crashed(tmp_path) is not None
+    assert [name for name in read_files if name.startswith("show-")] == ["show-99999999.json"]
 
 
 def test_a_clock_that_is_set_back_makes_no_crash_of_a_running_show(

@@ -116,8 +116,9 @@ def find_crashed(folder: Path, now: float | None = None) -> Path | None:
     found = []
     for path in folder.glob("show-*.json"):
         try:
-            if not _is_running(path):
-                found.append((_start_in_this_boot(path), path.stat().st_mtime, path))
+            process = _process(path)
+            if not _is_running(process):
+                found.append((_start_in_this_boot(process), path.stat().st_mtime, path))
         except OSError:  # it has just been deleted
             continue
     found.sort()
@@ -157,19 +158,18 @@ def _text(state: ShowState) -> str:
     return json.dumps(data, ensure_ascii=True, indent=0)
 
 
-def _is_running(path: Path) -> bool:
-    """Whether the process that wrote the file lives; another one may have its number."""
-    data = _process(path)
+def _is_running(process: Mapping[str, Any]) -> bool:
+    """Whether a process of `_process` lives; another one may have its number."""
     try:
-        return bool(data) and _born(data["pid"]) == data["born"]
+        return bool(process) and _born(process["pid"]) == process["born"]
     except (OSError, ValueError, IndexError, psutil.Error):
         return False
 
 
-def _start_in_this_boot(path: Path) -> float:
-    """When the process that wrote the file was started, to sort by; -1 for an earlier boot of the computer, and where
+def _start_in_this_boot(process: Mapping[str, Any]) -> float:
+    """When a process of `_process` was started, to sort by; -1 for an earlier boot of the computer, and where
     only the clock says it. In one boot a clock that was set back does not make a show older."""
-    boot, _, ticks = str(_process(path).get("born", "")).partition(" ")
+    boot, _, ticks = str(process.get("born", "")).partition(" ")
     return float(ticks) if ticks.isdigit() and boot == _boot() else -1.0
 
 
