@@ -8,6 +8,7 @@ import pytest
 from tpos_live.control.docs import PAGES, list_osc, main
 from tpos_live.control.osc_addresses import ALIASES, COMMANDS, find
 from tpos_live.control.osc_feedback import NUMBERS, WORDS
+from tpos_live.control.osc_targets import Targets
 from tpos_live.core.parameters import FEATURES, TABLE, TARGETS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -27,6 +28,13 @@ def test_every_address_is_there(text):
     assert all(word in text for word in [*FEATURES, *TARGETS, *ALIASES, *(c.address for c in COMMANDS)])
     of_the_map = [line for line in text.splitlines() if "/tpos/map/" in line]
     assert len(of_the_map) < 30, "the map is a pattern, not a row for each of its 828 parameters"
+
+
+def test_the_page_says_how_many_senders_are_answered():
+    targets = Targets()
+    for number in range(100):
+        targets.heard(f"10.0.1.{number}", 1.0)
+    assert f"of the {len(targets.all())} that sent last" in " ".join((DOCS / "osc.md").read_text("utf-8").split())
 
 
 def test_pages_are_written(tmp_path):

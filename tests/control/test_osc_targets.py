@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tpos_live.control.osc_targets import LEASE, MAX_SUBSCRIBERS, Targets, is_loop
+from tpos_live.control.osc_targets import LEASE, MAX_HOSTS, MAX_SUBSCRIBERS, Targets, is_loop
 from tpos_live.core.parameter import ParameterError
 
 
@@ -36,7 +36,7 @@ def test_it_goes_to_whoever_sends():
     assert targets.all() == [("10.0.0.3", 9001)]
     for number in range(100):
         targets.heard(f"10.0.1.{number}", 91.0)
-    assert len(targets.all()) == 8 and targets.all()[-1] == ("10.0.1.99", 9001)
+    assert len(targets.all()) == MAX_HOSTS and targets.all()[-1] == ("10.0.1.99", 9001)
     assert targets.of("10.0.0.9") == [("10.0.0.9", 9001)]
 
 

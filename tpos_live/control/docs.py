@@ -9,7 +9,7 @@ from tpos_live.control.keys import KEYS, key_rows
 from tpos_live.control.osc_addresses import ALIASES, COMMANDS
 from tpos_live.control.osc_feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.osc_router import HELD, SILENCE
-from tpos_live.control.osc_targets import LEASE, MAX_SUBSCRIBERS, REPLY_PORT
+from tpos_live.control.osc_targets import LEASE, MAX_HOSTS, MAX_SUBSCRIBERS, REPLY_PORT
 from tpos_live.core.parameter import Parameter
 from tpos_live.core.parameters import FEATURES, LORAS, MAP_DEFAULTS, RANDOM_START, TABLE, TARGETS
 from tpos_live.core.shown import SLOTS
@@ -196,7 +196,8 @@ follow; a parameter that a controller is moving is sent when it stops.
 
 Where it goes:
 
-- To port **{REPLY_PORT}** of every machine that has sent something within {_LEASE} s; before that, of this machine.
+- To port **{REPLY_PORT}** of every machine that has sent something within {_LEASE} s, of the {MAX_HOSTS} that
+  sent last if there are more; before that, of this machine.
 - Instead, to fixed targets: `--osc-reply 10.0.0.7:9001 --osc-reply 10.0.0.8:9011`, or in config.toml, section
   `[osc]`, `reply = ["10.0.0.7:9001", "10.0.0.8:9011"]`. A broadcast address (`10.0.0.255:9001`) reaches all computers
   of that network. A name that is not found is looked up again every 30 s.

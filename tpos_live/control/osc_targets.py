@@ -19,7 +19,7 @@ REPLY_PORT = 9001
 LEASE = 60.0
 """Seconds for which a subscription lasts unless renewed, and for which a sender is remembered."""
 MAX_SUBSCRIBERS = 16
-_MAX_HOSTS = 8
+MAX_HOSTS = 8
 _MAX_TOLD = 64
 _LOOKUP_SECONDS = 30.0
 
@@ -66,7 +66,7 @@ class Targets:
         """Remember a sender. now: seconds of any steady clock."""
         with self._lock:
             hosts = {name: time for name, time in self._hosts.items() if name != host and now - time < LEASE}
-            self._hosts = dict([*hosts.items(), (host, now)][-_MAX_HOSTS:])
+            self._hosts = dict([*hosts.items(), (host, now)][-MAX_HOSTS:])
 
     def subscribe(self, host: str, port: int, now: float) -> None:
         """Send everything to this target too, for LEASE seconds. Raises ParameterError."""
