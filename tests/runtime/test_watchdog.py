@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -17,7 +18,7 @@ import psutil
 import pytest
 from fakes.tools import require_tool
 from fakes.waiting import wait_until
-from fakes.xvfb import one_screen
+from fakes.xvfb import is_mapped, one_screen
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.settings import Settings
@@ -27,7 +28,8 @@ from tpos_live.runtime.continuation import settings_of
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import FrameKeeper, ShownFrame, read_frame, write_frame
 from tpos_live.runtime.spare_show import EAGER_MODULES
-from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available, read_commands
+from tpos_live.runtime.still_process import read_commands
+from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available
 
 pytestmark = pytest.mark.skipif(bool(is_available()), reason=is_available())
 
@@ -148,6 +150,36 @@ def test_while_a_frame_is_shown_a_show_that_always_dies_is_tried_again(tmp_path:
         process.terminate()
         out, _messages, status = ended(process)
         assert out == ["watchdog 0"] and status == 0, "a signal ends the wait"
+
+
+def still_of(watchdog: subprocess.Popen[str]) -> psutil.Process | None:
+    for child in psutil.Process(watchdog.pid).children():
+        with suppress(psutil.Error):  # it has just ended
+            if "tpos_live.runtime.still_window" in child.cmdline():
+                return child
+    return None
+
+
+@pytest.mark.display
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_still_that_dies_is_started_again(tmp_path: Path, rests: bool) -> None:
+    """While a show runs, and while none does for half a minute: else the desktop is on the screen."""
+    require_tool("Xvfb", "xdotool")
+    with one_screen((160, 120)) as display:
+        show = f"{_FRAME}die()" if rests else f"{_FRAME}time.sleep(600)"
+        process = shows(tmp_path, show, display, rest=600.0)
+        for _ in range(MOST if rests else 1):
+            assert process.stdout is not None and process.stdout.readline().startswith("show")
+        assert wait_until(lambda: is_mapped(display, "tpos-live still"), 30.0)
+        first = still_of(process)
+        assert first is not None
+        time.sleep(1.0)
+        first.kill()
+        assert wait_until(lambda: (still_of(process) or first).pid != first.pid, 20.0)
+        assert wait_until(lambda: is_mapped(display, "tpos-live still"), 30.0)
+        process.terminate()
+        _, messages, _ = ended(process)
+        assert messages.count("the process that keeps the last frame has ended") == 1 and "Traceback" not in messages
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

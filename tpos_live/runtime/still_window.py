@@ -20,7 +20,7 @@ from tpos_live.display.open_window import open_window
 from tpos_live.display.seamless import leave_unpainted, lift, lower, on_x11, put_below
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, read_frame
-from tpos_live.runtime.supervisor import read_commands
+from tpos_live.runtime.still_process import NO_WINDOW, read_commands
 
 AGAIN = 0.05
 """Seconds between two drawings of the still: another window may have covered it."""
@@ -90,7 +90,7 @@ def main() -> int:
         still = StillWindow(FrameMemory(int(sys.argv[1])))
     except DisplayError as error:
         print(error, file=sys.stderr)
-        return 1
+        return NO_WINDOW
     while True:
         commands = read_commands(sys.stdin.fileno(), AGAIN if still.visible else FOLLOW)
         if commands is None:

@@ -12,13 +12,11 @@ HUNG seconds (a driver that hangs and keeps it locked) is killed.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections import deque
@@ -26,9 +24,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tpos_live.core.errors import reason
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.spare_show import SpareShow, import_show, wait_for_go
+from tpos_live.runtime.still_process import StillProcess
 
 log = logging.getLogger(__name__)
 
@@ -69,15 +67,6 @@ def is_available() -> str:
     return "" if hasattr(os, "fork") else "no watchdog on this system: it needs fork"
 
 
-def read_commands(descriptor: int, seconds: float) -> list[str] | None:
-    """The still's side of `_tell`: what has come, after a wait of at most so long; None at the end.
-
-    Without a buffer: a second command would not be seen in it until a third, and the still would cover the show."""
-    if not select.select([descriptor], [], [], seconds)[0]:
-        return []
-    return os.read(descriptor, 4096).decode(errors="replace").split() or None
-
-
 class Pulse:
     """Whether a counter has stopped, on a clock that is passed in. 0 is no counter."""
 
@@ -115,8 +104,7 @@ class Supervisor:
         self._spare_after, self._prepare = spare_after, prepare
         self._spare: SpareShow | None = None
         self._memory = FrameMemory.create() if window else None
-        self._still: subprocess.Popen[bytes] | None = None
-        self._wants_still = window
+        self._still = StillProcess(self._memory, clock) if self._memory is not None else None
         self._deaths: deque[float] = deque(maxlen=MOST)
         self._count = 0
         self._ending = False
@@ -137,11 +125,14 @@ class Supervisor:
             assert isinstance(show, int)
             code = os.waitstatus_to_exitcode(status)
             if self._ending or not self._died(show, code):
-                self._end_still()
+                if self._still is not None:
+                    self._still.end()
                 return code if code >= 0 else 128 - code
-            self._tell("show")
+            if self._still is not None:
+                self._still.cover(True)
             if self._recent() >= MOST and self._asked_to_end(self._rest):
-                self._end_still()
+                if self._still is not None:
+                    self._still.end()
                 return 0
             self._hide_at = self._memory.count + STEADY if self._memory else None
 
@@ -192,8 +183,8 @@ class Supervisor:
             signal.signal(number, handler)
         os.setpgid(0, 0)  # Ctrl-C reaches the show once: by the watchdog
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # a group in the background may write to the terminal
-        if self._still is not None and self._still.stdin is not None:
-            os.close(self._still.stdin.fileno())  # else it would not end with the watchdog
+        if self._still is not None:
+            self._still.let_go()
 
     def _recent(self) -> int:
         return sum(self._clock() - at < WITHIN for at in self._deaths)
@@ -207,7 +198,7 @@ class Supervisor:
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else "by an error"
         if self._recent() >= MOST:
             often = f"the show ended {how}, {MOST} times in {WITHIN / 60:.0f} minutes"
-            if self._still is None or self._still.poll() is not None:
+            if self._still is None or not self._still.runs:
                 log.error(f"{often}; it is not started again")
                 return False
             log.error(f"{often}; the last frame stays, and it is started again in {self._rest:.0f} s")
@@ -220,7 +211,10 @@ class Supervisor:
         """Whether a signal to end came while there is no show; waits so long for one."""
         end = self._clock() + seconds
         while (left := end - self._clock()) > 0:
-            if select.select([self._wakeup], [], [], left)[0] and set(os.read(self._wakeup, 64)) & set(_PASSED_ON):
+            if self._still is not None:
+                self._still.look_after()
+            woken = select.select([self._wakeup], [], [], min(left, _SELDOM))[0]
+            if woken and set(os.read(self._wakeup, 64)) & set(_PASSED_ON):
                 return True
         return False
 
@@ -238,17 +232,17 @@ class Supervisor:
             if self._memory is not None and pulse.stopped(self._clock(), self._memory.beats):
                 log.error(f"the show has not run for {HUNG:.0f} s: it is killed")
                 os.kill(show, signal.SIGKILL)
-            starting = self._memory is not None and (self._wants_still or self._hide_at is not None)
+            starting = self._still is not None and (self._still.awaited or self._hide_at is not None)
             if select.select([self._wakeup], [], [], _LOOK if starting else _SELDOM)[0]:
                 for number in os.read(self._wakeup, 64):
                     if number in _PASSED_ON:
                         self._ending = True
                         os.kill(show, number)
-            if self._memory is not None and self._memory.count:
-                self._start_still(self._memory)
+            if self._memory is not None and self._still is not None:
+                self._still.look_after()
                 if self._hide_at is not None and self._memory.count >= self._hide_at:
                     self._hide_at = None
-                    self._tell("hide")
+                    self._still.cover(False)
 
     def _wants_spare(self, begun: float) -> bool:
         """Whether it is time for one. begun: when the show was started."""
@@ -256,33 +250,6 @@ class Supervisor:
             return False
         loaded = self._memory is not None and self._memory.drawn >= LOADED
         return (loaded and self._recent() > 0) or self._clock() >= begun + self._spare_after
-
-    def _start_still(self, memory: FrameMemory) -> None:
-        """Once there is a frame: at the start it would slow the show."""
-        if not self._wants_still:
-            return
-        self._wants_still = False
-        try:
-            self._still = subprocess.Popen(
-                [sys.executable, "-m", "tpos_live.runtime.still_window", str(memory.descriptor)],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                pass_fds=[memory.descriptor], process_group=0, bufsize=0,
-            )  # fmt: skip
-        except OSError as error:  # the show is started again all the same
-            log.warning(f"no window can keep the last frame where the show dies ({reason(error)})")
-
-    def _tell(self, command: str) -> None:
-        if self._still is not None and self._still.stdin is not None:
-            with contextlib.suppress(OSError):  # it could not open its window: the show is started again all the same
-                self._still.stdin.write(f"{command}\n".encode())
-
-    def _end_still(self) -> None:
-        if self._still is not None and self._still.stdin is not None:
-            self._still.stdin.close()
-            try:
-                self._still.wait(2.0)
-            except subprocess.TimeoutExpired:
-                self._still.kill()
 
 
 def _flush() -> None:

@@ -1,0 +1,97 @@
+"""The watchdog's side of the still: the process is started, told to show itself, and started again where it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+
+from tpos_live.core.errors import reason
+from tpos_live.runtime.frame_memory import FrameMemory
+
+log = logging.getLogger(__name__)
+
+AGAIN = 5.0
+"""Seconds from one start to the next, where the still ends by itself."""
+NO_WINDOW = 3
+"""Exit status of a still that can open no window: it is not started again."""
+
+
+def read_commands(descriptor: int, seconds: float) -> list[str] | None:
+    """The still's side of `cover`: what has come, after a wait of at most so long; None at the end.
+
+    Without a buffer: a second command would not be seen in it until a third, and the still would cover the show."""
+    if not select.select([descriptor], [], [], seconds)[0]:
+        return []
+    return os.read(descriptor, 4096).decode(errors="replace").split() or None
+
+
+class StillProcess:
+    """Thread contract: that of the Supervisor."""
+
+    def __init__(self, memory: FrameMemory, clock: Callable[[], float]) -> None:
+        self._memory, self._clock = memory, clock
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wanted, self._covers, self._told = True, False, False
+        self._next = -math.inf
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether it is to be started with the first frame, which is to come."""
+        return self._wanted and self._process is None and not self._memory.count
+
+    def look_after(self) -> None:
+        """Start it once there is a frame (at the start it would slow the show), and again where it has ended."""
+        if not self._memory.count:
+            return
+        if self._process is not None and (status := self._process.poll()) is not None:
+            self.end()
+            self._process, self._wanted = None, status != NO_WINDOW
+            if self._wanted:
+                log.warning("the process that keeps the last frame has ended: it is started again")
+        if self._wanted and self._process is None and self._clock() >= self._next:
+            self._next = self._clock() + AGAIN
+            self._start()
+
+    def _start(self) -> None:
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tpos_live.runtime.still_window", str(self._memory.descriptor)],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                pass_fds=[self._memory.descriptor], process_group=0, bufsize=0,
+            )  # fmt: skip
+        except OSError as error:  # the show is started again all the same
+            if not self._told:
+                log.warning(f"no window can keep the last frame where the show dies ({reason(error)})")
+            self._told = True
+        if self._covers:
+            self.cover(True)
+
+    def cover(self, covers: bool) -> None:
+        """Show the last frame above everything, or go below the show's window."""
+        self._covers = covers
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # it has ended: the show is started again all the same
+                self._process.stdin.write(b"show\n" if covers else b"hide\n")
+
+    def let_go(self) -> None:
+        """In another process than the watchdog's: else it would not end with the watchdog."""
+        if self._process is not None and self._process.stdin is not None:
+            os.close(self._process.stdin.fileno())
+
+    def end(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            try:
+                self._process.wait(2.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
