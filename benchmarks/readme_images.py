@@ -18,10 +18,10 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 SHOWN = (
-    "calm sea at dusk", "an inferno", "violet nebula", "northern lights",
-    "neon jellyfish", "misty mountains", "cyberpunk city in the rain", "savanna at sunset",
-    "retro synthwave grid", "plasma globe", "emerald northern lights", "infrared nebula",
-    "blue fire", "golden mountains", "pastel ocean", "a jellyfish in fire",
+    "calm sea at dusk", "an inferno", "violet nebula", "emerald northern lights",
+    "neon jellyfish", "golden mountains", "cyberpunk city in the rain", "savanna at sunset",
+    "retro synthwave grid", "plasma globe", "spiral galaxy", "solar eclipse",
+    "neon tunnel", "river of lava", "thunderstorm", "a jellyfish in fire",
 )  # fmt: skip
 HEARD = ("neon jellyfish", "cyberpunk city in the rain", "violet nebula")
 SOUNDS = ("rain", "fire", "sea", "helicopter")
