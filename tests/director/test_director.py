@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -12,6 +13,7 @@ from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECT
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.director.bar_clock import BarClock
 from tpos_live.director.director import SCENE_SECONDS, Director
+from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_table import SCENES
 from tpos_live.director.sections import SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
@@ -179,6 +181,28 @@ def test_next_takes_another_scene_at_the_next_bar() -> None:
     seen = [director.step(features, "techno music", store.snapshot()) for features in music(3.0, 20.5)]
     changed = [n for n, direction in enumerate(seen) if direction.scene != before.scene]
     assert changed and abs(20.5 + changed[0] * HOP_SECONDS - 22.0) < 0.05
+
+
+def test_another_director_goes_on_with_what_was_decided() -> None:
+    """As after a crash: the picture is the same, and stays for as long as any."""
+    shown, director = snapshot(seed=4), Director()
+    for features in music(100.0):
+        before = director.step(features, "techno music", shown)
+    assert before.scene and before.palette and before.zoom and director.memory.changes >= 2
+    after = Director()
+    after.resume(DirectorMemory.read(json.loads(json.dumps(director.memory.data()))), shown)
+    assert after.memory == director.memory
+    seen = [after.step(features, "", shown) for features in music(10.0)]
+    assert {(one.scene, one.changes) for one in seen} == {(before.scene, before.changes)} and seen[0].fade == 0.0
+    assert seen[0].palette == pytest.approx(before.palette, abs=0.02)
+    for name in ("x", "y", "roll", "drift_x", "drift_y"):
+        assert getattr(seen[0], name) == pytest.approx(getattr(before, name), abs=1e-3), name
+    assert abs(seen[0].zoom - before.zoom) < 0.1, "the push of the camera begins again"
+    later = [after.step(features, "techno music", shown).scene for features in music(60.0, 10.0)]
+    assert len(set(later)) > 1 and next(scene for scene in later if scene != before.scene)
+    off = Director()
+    off.resume(director.memory, snapshot(director=False))
+    assert off.step(next(music(1.0)), "", snapshot(director=False)) == NO_DIRECTION
 
 
 def test_without_a_beat_bars_last_two_seconds() -> None:

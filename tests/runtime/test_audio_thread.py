@@ -18,6 +18,7 @@ from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
 from tpos_live.control.beat_source import BeatSource, ClockPosition
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.director.memory import DirectorMemory
 from tpos_live.runtime.audio_thread import AudioProcessor, AudioThread
 
 
@@ -70,8 +71,9 @@ class _Clock:
 
 def test_a_clock_and_a_resumed_position_reach_the_modulation() -> None:
     processor = AudioProcessor(RuleBasedEncoder(), beat_source=BeatSource((_Clock(),)))
-    processor.resume({"noise_position": 7.5, "pan_x": 1.0, "pan_y": 2.0, "zoom_steady": 3.0})
     snapshot = ParameterStore().snapshot()
+    motion = {"noise_position": 7.5, "pan_x": 1.0, "pan_y": 2.0, "zoom_steady": 3.0}
+    processor.resume(motion, DirectorMemory(), snapshot)
     beats = []
     for n in range(1, 201):  # 2 s
         silence = np.zeros((480, 2), np.float32)

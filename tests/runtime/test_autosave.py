@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,20 @@ from tpos_live.audio.source import Chunk
 from tpos_live.core.errors import EngineError, EngineHungError
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings, SoundSettings, WebSettings, WindowSettings
+from tpos_live.director.framing import Shot
+from tpos_live.director.memory import DirectorMemory
 from tpos_live.runtime.autosave import KEPT_SECONDS, MOTION, MOTION_EVERY, SAVED, Autosave, ShowState, find_crashed
 from tpos_live.runtime.autosave import read_state as read
 from tpos_live.runtime.live_session import LiveSession
 
 STILL = dict.fromkeys(MOTION, 0.0)
+DIRECTED = DirectorMemory("deep sea", "ambient music", 0.48, Shot(zoom=0.1, x=-0.02), 3, 4, 5)
 
 
 def state_of(store: ParameterStore, look: str = "", noise: float = 0.0) -> ShowState:
     values = store.snapshot().values
-    return ShowState({name: values[name] for name in SAVED}, look, 2, True, {**STILL, "noise_position": noise})
+    motion = {**STILL, "noise_position": noise}
+    return ShowState({name: values[name] for name in SAVED}, look, 2, True, motion, 1, DIRECTED)
 
 
 def crash(folder: Path, state: ShowState, number: int = 99_999_999) -> Path:
@@ -53,6 +58,20 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     state = state_of(store, "deep", 12.5)
     path = crash(tmp_path, state)
     assert find_crashed(tmp_path) == path and read(path) == state
+
+
+def test_a_state_of_before_the_director_was_saved_is_read(tmp_path: Path) -> None:
+    path = crash(tmp_path, state_of(ParameterStore({"seed": 7})))
+    data = json.loads(path.read_text())
+    del data["directed"]
+    path.write_text(json.dumps(data))
+    assert read(path) == replace(state_of(ParameterStore({"seed": 7})), directed=DirectorMemory())
+
+
+def test_a_kind_of_music_that_this_version_does_not_know_is_none(tmp_path: Path) -> None:
+    strange = replace(DIRECTED, kind="a kind of tomorrow")
+    path = crash(tmp_path, replace(state_of(ParameterStore()), directed=strange))
+    assert read(path).directed == replace(DIRECTED, kind="", scene="")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes of POSIX")
@@ -94,7 +113,7 @@ def test_a_show_that_dies_before_it_hears_continues_where_it_began(
     )
     values = {**ParameterStore().snapshot().values, "prompt": "aurora", "seed": 7}
     motion = dict(zip(MOTION, (41.5, 1.5, -2.0, 0.25, 3.0, 0.5), strict=True))
-    state = ShowState({name: values[name] for name in SAVED}, "deep", 2, False, motion, 3)
+    state = ShowState({name: values[name] for name in SAVED}, "deep", 2, False, motion, 3, DIRECTED)
     session = LiveSession(settings)
     session.resume(state)
     assert session.state() == state
@@ -102,6 +121,7 @@ def test_a_show_that_dies_before_it_hears_continues_where_it_began(
     session.audio_processor.process(Chunk(silence, np.zeros((480, 2), np.float32), 0.0), session.store.snapshot())
     params = session.audio_processor.frame_params.latest()
     assert params is not None and params.cut_index == 3, "the noise that was drawn, and not the seed's first"
+    assert params.direction.scene == "deep sea" and params.direction.palette == pytest.approx(0.48)
     assert params.noise_position == pytest.approx(41.5, abs=0.1) and params.pan_y == pytest.approx(-2.0, abs=0.1)
 
 
@@ -186,6 +206,9 @@ def test_a_clock_that_is_set_back_offers_the_show_that_crashed_last(tmp_path: Pa
         "[" * 99999,
         json.dumps({"values": {}, "look": "", "cue": math.inf, "motion": STILL}),
         json.dumps({"values": {}, "look": "", "cue": 1, "motion": {**STILL, "pan_x": 10**400}}),
+        json.dumps({"values": {}, "look": "", "cue": 1, "motion": STILL, "directed": 3}),
+        json.dumps({"values": {}, "look": "", "cue": 1, "motion": STILL, "directed": {"shot": [math.nan] * 7}}),
+        json.dumps({"values": {}, "look": "", "cue": 1, "motion": STILL, "directed": {"shot": [0] * 70}}),
     ],
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.show_file import read_show, write_show
+from tpos_live.director.memory import DirectorMemory
 from tpos_live.features.features import Features
 from tpos_live.runtime.performance import Performance
 
@@ -36,7 +37,8 @@ def test_a_state_continues_in_another_session(tmp_path: Path) -> None:
     before, after = (Performance(settings, one, lambda: 0.0) for one in (store, other))
     store.update({"prompt": "sky", "prompt.2": "two", "prompt.2.weight": 0.5, "quantise": "4 bars"})
     before.looks.shown, before.looks.cue = "deep", 3
-    state = before.state(FrameParams(noise_position=7.5))
+    directed = DirectorMemory("deep sea", "ambient music", 0.48)
+    state = before.state(FrameParams(noise_position=7.5), directed)
     after.resume(state)
-    assert after.state(FrameParams(noise_position=7.5)) == state and state.motion["noise_position"] == 7.5
+    assert after.state(FrameParams(noise_position=7.5), directed) == state and state.motion["noise_position"] == 7.5
     assert (after.looks.shown, after.looks.cue, other.snapshot()["seed"]) == ("deep", 3, 5)

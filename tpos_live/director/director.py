@@ -26,6 +26,7 @@ from tpos_live.core.parameter_store import Snapshot
 from tpos_live.director import framing
 from tpos_live.director.bar_clock import BarClock
 from tpos_live.director.framing import Framing, Shot
+from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import SceneChoice
 from tpos_live.director.scene_table import KINDS
 from tpos_live.director.sections import SectionTracker
@@ -57,11 +58,14 @@ DEPTH_SECONDS = 0.3
 class Director:
     """One step per hop; deterministic: the same features, labels and parameters give the same directions.
 
-    Thread contract: one thread calls `step`; another one may replace `offered`.
+    Thread contract: one thread calls `step`; another one may replace `offered` and read `memory`, which is replaced as
+    a whole.
     """
 
     offered: Container[str] | None = None
     """Texts of the scenes that the engine draws, None for all; of a scene it does not offer nobody would see much."""
+    memory: DirectorMemory = field(default_factory=DirectorMemory)
+    """What `resume` takes, of the newest decision."""
     _clock: BarClock = field(default_factory=BarClock)
     _sections: SectionTracker = field(default_factory=SectionTracker)
     _choice: SceneChoice = field(default_factory=SceneChoice)
@@ -88,6 +92,17 @@ class Director:
     _depths: dict[str, float] = field(default_factory=dict)
     _goals: dict[str, float] = field(default_factory=dict)
 
+    def resume(self, memory: DirectorMemory, snapshot: Snapshot) -> None:
+        """Go on where another director stopped: its scene, palette and frame are there at once, and stay for as long as
+        any. Before the first step."""
+        self.memory = memory
+        self._scene, self._kind, self._fade, self._scene_at = memory.scene, memory.kind, 0.0, self._time
+        self._changes, self._shots, self._shot = memory.changes, memory.shots, memory.shot
+        self._palette = self._palette_goal = memory.palette
+        self._framing.take(memory.shot, 0.0)
+        self._choice.resume(memory.choices, memory.scene, self._time)
+        self._on = float(snapshot["director"])
+
     def step(self, features: Features, label: str, snapshot: Snapshot) -> Direction:
         """Advance by one hop. label: name of the sound, "" in silence."""
         self._time += HOP_SECONDS
@@ -106,7 +121,14 @@ class Director:
                 self._on_bar(features, depth, int(snapshot["seed"]), section)
         else:
             self._scene, self._scene_at, self._decision = "", -math.inf, ""
+        if self._scene != self.memory.scene or bar or section or dropped:
+            self._remember()
         return self._move(features, depth, on)
+
+    def _remember(self) -> None:
+        self.memory = DirectorMemory(
+            self._scene, self._kind, self._palette_goal, self._shot, self._changes, self._choice.count, self._shots
+        )
 
     def _follow_depths(self, snapshot: Snapshot) -> dict[str, float]:
         """The depths; nothing is computed while the parameters stay."""

@@ -22,7 +22,15 @@ class SceneChoice:
 
     _shown: dict[str, float] = field(default_factory=dict)
     """Time at which each scene, and each kin, was shown last."""
-    _count: int = 0
+    count: int = 0
+    """Choices so far."""
+
+    def resume(self, count: int, scene: str, now: float) -> None:
+        """Go on after so many choices, while this scene is shown."""
+        self.count = count
+        for each in SCENES:
+            if each.text == scene:
+                self._shown[each.text] = self._shown[each.kin] = now
 
     def next(
         self, kind: str, energy: float, light: float, now: float, seed: int, offered: Container[str] | None
@@ -33,8 +41,8 @@ class SceneChoice:
         scenes = [scene for scene in SCENES if scene.kin in kins and (offered is None or scene.text in offered)]
         if not scenes:
             return ""
-        rng = random.Random(f"{seed} scene {self._count}")
-        self._count += 1
+        rng = random.Random(f"{seed} scene {self.count}")
+        self.count += 1
         chance = {scene: CHANCE * rng.random() for scene in scenes}
 
         def cost(scene: Scene) -> tuple[float, float]:

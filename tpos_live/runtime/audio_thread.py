@@ -22,6 +22,7 @@ from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.timing import StageTimes
 from tpos_live.director.director import Director
+from tpos_live.director.memory import DirectorMemory
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.modulation.integrator import ModulationIntegrator
@@ -38,7 +39,8 @@ class AudioProcessor:
     """Processes chunks of audio and publishes the results.
 
     Thread contract: one thread calls `process`; `frame_params`, `embedding` and `features` hold the newest records and
-    may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered`. Nothing depends on
+    may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered` and read
+    `director.memory`. Nothing depends on
     the size of the chunks.
     """
 
@@ -67,8 +69,10 @@ class AudioProcessor:
         self._label = ""
         self.times = StageTimes(("analysis", "encoder"))
 
-    def resume(self, motion: Mapping[str, Any]) -> None:
-        """Begin with these integrated fields of FrameParams. Before the first chunk."""
+    def resume(self, motion: Mapping[str, Any], directed: DirectorMemory, snapshot: Snapshot) -> None:
+        """Begin with these integrated fields of FrameParams, and what the director had decided. Before the first
+        chunk."""
+        self.director.resume(directed, snapshot)
         self.first_params = replace(self.first_params, **motion)
         for name, value in motion.items():
             setattr(self._integrator, name, value)

@@ -25,6 +25,7 @@ from tpos_live.core.errors import EngineHungError, reason
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError, Value
 from tpos_live.core.parameters import TABLE
+from tpos_live.director.memory import DirectorMemory
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name n
 class ShowState:
     """values: of SAVED. look: recalled last, "" for none. cue: number of the last cue, -1 for none. recording: whether
     there was one; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it says which noise of the
-    seed is drawn."""
+    seed is drawn. directed: what the director has decided."""
 
     values: Mapping[str, Value]
     look: str = ""
@@ -53,6 +54,12 @@ class ShowState:
     recording: bool = False
     motion: Mapping[str, float] = field(default_factory=dict)
     cut_index: int = 0
+    directed: DirectorMemory = field(default_factory=DirectorMemory)
+
+    @property
+    def integrated(self) -> dict[str, float | int]:
+        """Fields of FrameParams that the next show begins with."""
+        return {**self.motion, "cut_index": self.cut_index}
 
 
 class Autosave(OwnThread):
@@ -140,7 +147,9 @@ def read_state(path: Path) -> ShowState:
         if not all(map(math.isfinite, motion.values())):
             raise ValueError("motion")
         look, cue, cut = str(data["look"]), int(data["cue"]), int(data.get("cut_index", 0))
-        return ShowState(values, look, cue, bool(data.get("recording", False)), motion, cut)
+        # Versions before the last have saved none.
+        directed = DirectorMemory.read(data["directed"]) if "directed" in data else DirectorMemory()
+        return ShowState(values, look, cue, bool(data.get("recording", False)), motion, cut, directed)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, ParameterError) as error:
         raise ValueError(f"{path}: the state of the last show cannot be read; it starts anew") from error
 
@@ -153,6 +162,7 @@ def _text(state: ShowState) -> str:
         "recording": state.recording,
         "motion": dict(state.motion),
         "cut_index": state.cut_index,
+        "directed": state.directed.data(),
         "values": dict(state.values),
     }
     return json.dumps(data, ensure_ascii=True, indent=0)

@@ -243,12 +243,14 @@ class LiveSession:
 
     def state(self) -> ShowState:
         """What `resume` continues with. Any thread may call it."""
-        return self.performance.state(self._frame_params())
+        return self.performance.state(self._frame_params(), self.audio_processor.director.memory)
 
     def resume(self, state: ShowState) -> None:
         """Continue a show that crashed. Before entering."""
         self.performance.resume(state)
-        self.audio_processor.resume({**state.motion, "cut_index": state.cut_index})
+        self.audio_processor.resume(
+            {**state.motion, "cut_index": state.cut_index}, state.directed, self.store.snapshot()
+        )
 
     def change_prompts(self) -> None:
         """Let the demo's prompts follow its track, unless the settings name prompts."""

@@ -18,6 +18,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.looks import Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
+from tpos_live.director.memory import DirectorMemory
 from tpos_live.features.features import Features
 from tpos_live.runtime.autosave import MOTION, SAVED, ShowState
 from tpos_live.runtime.show_keeper import ShowKeeper
@@ -78,12 +79,13 @@ class Performance:
             "midi": self._midi.described,
         }
 
-    def state(self, params: FrameParams) -> ShowState:
-        """What a crashed show continues with."""
+    def state(self, params: FrameParams, directed: DirectorMemory) -> ShowState:
+        """What a crashed show continues with. directed: what the director has decided."""
         values = self._store.snapshot().values
         motion = {name: float(getattr(params, name)) for name in MOTION}
         saved = {name: values[name] for name in SAVED}
-        return ShowState(saved, self.looks.shown, self.looks.cue, bool(values["out.record"]), motion, params.cut_index)
+        recording, cut = bool(values["out.record"]), params.cut_index
+        return ShowState(saved, self.looks.shown, self.looks.cue, recording, motion, cut, directed)
 
     def resume(self, state: ShowState) -> None:
         """Continue with a state. Before entering."""
