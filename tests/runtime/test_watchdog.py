@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -28,7 +29,7 @@ from tpos_live.runtime.continuation import settings_of
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import FrameKeeper, ShownFrame, read_frame, write_frame
 from tpos_live.runtime.spare_show import EAGER_MODULES
-from tpos_live.runtime.still_process import read_commands
+from tpos_live.runtime.still_process import StillProcess, read_commands
 from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available
 
 pytestmark = pytest.mark.skipif(bool(is_available()), reason=is_available())
@@ -180,6 +181,26 @@ def test_a_still_that_dies_is_started_again(tmp_path: Path, rests: bool) -> None
         process.terminate()
         _, messages, _ = ended(process)
         assert messages.count("the process that keeps the last frame has ended") == 1 and "Traceback" not in messages
+
+
+def test_a_still_that_always_dies_is_started_more_and_more_seldom(
+    monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    memory, now, started = FrameMemory.create(), [0.0], list[float]()
+    write_frame(memory, frame(1))
+    still, start = StillProcess(memory, lambda: now[0]), subprocess.Popen
+
+    def popen(command: list[str], **how: Any) -> Any:
+        started.append(now[0])
+        return start(["false"], **how)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    for second in range(700):
+        now[0] = float(second)
+        still.look_after()
+        assert not still.runs or wait_until(lambda: not still.runs)
+    assert started == [0, 5, 15, 35, 75, 155, 315, 635]
+    assert sum("started again" in line for line in messages) == len(started)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -16,8 +16,11 @@ from tpos_live.runtime.frame_memory import FrameMemory
 
 log = logging.getLogger(__name__)
 
-AGAIN = 5.0
-"""Seconds from one start to the next, where the still ends by itself."""
+AGAIN, SELDOM = 5.0, 320.0
+"""Seconds from one start to the next where the still ends by itself: the first at least, twice as many after each that
+has not lasted, SELDOM at most."""
+LASTED = 60.0
+"""Seconds after which a still works: the next one that ends is started again soon."""
 NO_WINDOW = 3
 """Exit status of a still that can open no window: it is not started again."""
 
@@ -38,7 +41,7 @@ class StillProcess:
         self._memory, self._clock = memory, clock
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted, self._covers, self._told = True, False, False
-        self._next = -math.inf
+        self._began, self._pause = -math.inf, AGAIN / 2
 
     @property
     def runs(self) -> bool:
@@ -53,13 +56,16 @@ class StillProcess:
         """Start it once there is a frame (at the start it would slow the show), and again where it has ended."""
         if not self._memory.count:
             return
+        now = self._clock()
         if self._process is not None and (status := self._process.poll()) is not None:
             self.end()
             self._process, self._wanted = None, status != NO_WINDOW
             if self._wanted:
                 log.warning("the process that keeps the last frame has ended: it is started again")
-        if self._wanted and self._process is None and self._clock() >= self._next:
-            self._next = self._clock() + AGAIN
+            if now - self._began > LASTED:
+                self._pause = AGAIN
+        if self._wanted and self._process is None and now >= self._began + self._pause:
+            self._began, self._pause = now, min(2 * self._pause, SELDOM)
             self._start()
 
     def _start(self) -> None:
