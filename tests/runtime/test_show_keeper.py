@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tpos_live.core.paths import shipped
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
 from tpos_live.diffusion.model.engine import load_engine
+from tpos_live.runtime import show_keeper
 from tpos_live.runtime.show_keeper import ShowKeeper
 
 ONE = Show((Look("one", {"prompt": "sea"}),))
@@ -50,6 +52,25 @@ def test_a_disk_that_refuses_is_a_line_and_the_show_goes_on(tmp_path: Path, mess
     with ShowKeeper(str(tmp_path / "folder" / "show.toml")) as keeper:
         keeper.save(ONE)
     assert len(messages) == 1 and "cannot be written" in messages[0]
+
+
+def test_a_show_that_cannot_be_written_stops_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    """Whatever the error is: the thread that writes is needed for the rest of the show."""
+    path, failed = tmp_path / "show.toml", threading.Event()
+
+    def fail(*_: object) -> None:
+        failed.set()
+        raise MemoryError
+
+    with ShowKeeper(str(path)) as keeper:
+        with monkeypatch.context() as patch:
+            patch.setattr(show_keeper, "write_show", fail)
+            keeper.save(ONE)
+            assert failed.wait(20)
+        keeper.save(TWO)
+    assert read_show(path) == TWO and len(messages) == 1 and "MemoryError" in messages[0]
 
 
 @pytest.mark.parametrize("name", ["show.txt", "show"])

@@ -80,7 +80,7 @@ class ShowKeeper(OwnThread):
                 self._keep_other(self._path)
                 write_show(self._path, show)
                 self._written = _bytes(self._path)
-            except (OSError, ValueError) as error:  # this thread must live: later looks are written too
+            except Exception as error:  # this thread must live: later looks are written too
                 log.warning(
                     f"{self._path}: cannot be written ({reason(error)}); the looks stay until the end of the show"
                 )
