@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -18,7 +18,7 @@ from fakes.xvfb import one_screen, run
 
 from tpos_live.cli import doctor
 from tpos_live.display import screen_saver
-from tpos_live.display.screen_saver import ScreenSaverInhibitor, desktop, portal
+from tpos_live.display.screen_saver import Method, ScreenSaverInhibitor, desktop, portal
 
 SCRIPT = """
 import sys
@@ -157,3 +157,23 @@ def test_a_method_that_fails_ends_nothing() -> None:
 
     with ScreenSaverInhibitor([broken, works]) as inhibitor:
         assert inhibitor.ready.wait(5) and inhibitor.active == ("works",) and "the bus is gone" in inhibitor.failures[0]
+
+
+def test_a_heartbeat_that_fails_ends_no_other_one(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
+    beats, ended = list[int](), list[str]()
+
+    def method(name: str, heartbeat: Callable[[], None]) -> Method:
+        @contextmanager
+        def made() -> Iterator[screen_saver.Inhibition]:
+            yield screen_saver.Inhibition(name, heartbeat)
+            ended.append(name)
+
+        return made
+
+    def fail() -> None:
+        raise OSError(5, "the bus is gone")
+
+    monkeypatch.setattr(screen_saver, "HEARTBEAT", 0.01)
+    with ScreenSaverInhibitor([method("one", fail), method("two", lambda: beats.append(1))]):
+        assert wait_until(lambda: len(beats) >= 3) and not ended
+    assert ended == ["two", "one"] and len(messages) == 1 and "the bus is gone" in messages[0]

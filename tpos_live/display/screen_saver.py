@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tpos_live.core.guard import Guard
 from tpos_live.core.own_thread import OwnThread
 
 log = logging.getLogger(__name__)
@@ -81,10 +82,11 @@ class ScreenSaverInhibitor(OwnThread):
             self.ready.set()
             if self._warn and not inhibitions:
                 log.warning(self.advice)
+            beats = [(Guard(log, each.name), each.heartbeat) for each in inhibitions if each.heartbeat is not None]
             while not self._stop.wait(HEARTBEAT):
-                for inhibition in inhibitions:
-                    if inhibition.heartbeat is not None:
-                        inhibition.heartbeat()
+                for guard, heartbeat in beats:
+                    with guard:  # else the end of the thread would end the other ones too
+                        heartbeat()
 
 
 def _system_methods() -> Sequence[Method]:
