@@ -18,6 +18,7 @@ from tpos_live.core.source_image import SourceImage
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling import source_start
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.diffusion.sampling.source_start import strength_beside
@@ -216,6 +217,20 @@ def test_an_engine_without_an_encoder_draws_the_text(tmp_path, messages: list[st
     frames = [draw(generator, 0.5, source) for _ in range(3)]
     assert all(np.array_equal(frame, draw(generator, 0.0, None)) for frame in frames)
     assert len(messages) == 1 and "cannot encode images" in messages[0]
+
+
+def test_an_encoder_that_does_not_fit_into_the_memory_is_a_line(
+    flow: Engine, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    """Whatever its library raises: it ended the thread that loads it, and the source was gone without a word."""
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(source_start, "LatentEncoder", full)
+    generator, source = FrameGenerator(flow, (64, 64), "eager", AT_ONCE), SourceImage(shapes(64, 64))
+    assert np.array_equal(draw(generator, 0.5, source), draw(generator, 0.0, None))
+    assert len(messages) == 1 and "out of memory" in messages[0] and "\n" not in messages[0]
 
 
 def test_a_show_does_not_wait_for_the_encoder(tmp_path) -> None:

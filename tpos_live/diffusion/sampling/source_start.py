@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from tpos_live.core.envelope import ease
-from tpos_live.core.errors import EngineError
+from tpos_live.core.errors import first_line
 from tpos_live.core.source_image import SourceImage
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.latent_encoder import LatentEncoder
@@ -110,8 +110,8 @@ class SourceStart:
     def _load(self) -> None:
         try:
             self._encoder = LatentEncoder(self._engine, self._size)
-        except EngineError as error:
-            log.warning(f"the source is not used: this engine cannot encode images ({error})")
+        except Exception as error:  # out of memory, too: frames are drawn without the source
+            log.warning(f"the source is not used: this engine cannot encode images ({first_line(error, 200)})")
 
     def _latent_mask(self, mask: np.ndarray) -> torch.Tensor:
         """Float32 [1, 1, h, w] in [0, 1]: the mean of each position."""
