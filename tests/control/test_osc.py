@@ -280,3 +280,23 @@ def test_a_small_buffer_is_told_at_the_start(monkeypatch, messages):
     show = Show(reply=[("127.0.0.1", 9)])
     with show.osc:
         assert len(messages) == 1 and "208 KiB of 4096" in messages[0]
+
+
+def test_a_datagram_that_cannot_be_kept_does_not_end_the_door(monkeypatch, messages):
+    from tpos_live.control.osc_senders import AllowList
+
+    with collecting() as (receiver, got):
+        with monkeypatch.context() as patch, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            full = threading.Event()
+
+            def fail(_list, _host):
+                full.set()
+                raise MemoryError
+
+            patch.setattr(AllowList, "hears", fail)
+            udp.sendto(b"one", ("127.0.0.1", receiver.port))
+            assert full.wait(20)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.sendto(b"two", ("127.0.0.1", receiver.port))
+            assert wait_until(lambda: [each.data for each in got] == [b"two"])
+    assert len(messages) == 1 and "MemoryError" in messages[0]

@@ -14,6 +14,7 @@ from types import TracebackType
 from tpos_live.control.osc_backlog import Backlog
 from tpos_live.control.osc_router import Datagram
 from tpos_live.control.osc_senders import AllowList
+from tpos_live.core.guard import Guard
 from tpos_live.core.network import why_not_listening
 
 log = logging.getLogger(__name__)
@@ -119,15 +120,16 @@ class Receiver:
 
     def _receive(self) -> None:
         space = bytearray(_MAX_DATAGRAM)
-        view = memoryview(space)
+        view, guard = memoryview(space), Guard(log, "OSC")
         while not self._closing:
             try:
                 count, sender = self._socket.recvfrom_into(space)
             except OSError:  # Windows reports a peer's closed port here
                 time.sleep(0.001)
                 continue
-            if count and self._allowed.hears(sender[0]):
-                self._backlog.put(Datagram(bytes(view[:count]), sender[0], time.monotonic(), sender[1]))
+            with guard:
+                if count and self._allowed.hears(sender[0]):
+                    self._backlog.put(Datagram(bytes(view[:count]), sender[0], time.monotonic(), sender[1]))
 
     def _work(self) -> None:
         failed = False
