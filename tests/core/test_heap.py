@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from tpos_live.core.heap import give_back_later
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's arenas")
 
@@ -142,3 +145,13 @@ def test_a_large_array_has_no_huge_pages() -> None:
 
     assert huge("as it is") > 0, "the control"
     assert huge("small") == 0
+
+
+def test_a_system_that_gives_no_thread_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is called where a recording or a source ends, whose own error must not be replaced by this one."""
+
+    def fail(_timer: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    give_back_later()
