@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tpos_live.display.placement import SETTLE, WindowPlacement
 
 
@@ -51,3 +53,19 @@ def test_a_computer_without_any_screen_ends_no_show(messages: list[str]) -> None
 def test_the_next_of_no_screens() -> None:
     window = Window()
     assert WindowPlacement(window).next() == 0
+
+
+def test_a_screen_that_a_system_refuses_is_asked_for_once() -> None:
+    """Not again with every frame, each of which would wait for it."""
+    window, asked = Window(), list[object]()
+    window.handles = [SimpleNamespace(x=0, y=0, width=800, height=450)]
+
+    def refuse(full: bool, screen: Any = None, width: int = 0, height: int = 0) -> None:
+        asked.append(screen)
+        raise OSError(22, "no such mode")
+
+    window.set_fullscreen = refuse  # type: ignore[method-assign]
+    placement = WindowPlacement(window)
+    with pytest.raises(OSError, match="no such mode"):
+        placement.follow(True, 0, 0.0)
+    assert not placement.follow(True, 0, 1.0) and len(asked) == 1

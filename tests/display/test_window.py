@@ -297,6 +297,23 @@ def test_a_kick_is_seen_at_the_next_refresh(kind: str) -> None:
 
 
 @pytest.mark.gl
+def test_a_text_and_a_place_that_fail_leave_the_image(messages: list[str]) -> None:
+    """A letter that no font has, a screen that the system refuses: the image is what the audience came for."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no glyph\nfor it")
+
+    store = ParameterStore({"out.hud": True})
+    with stage("window", store, [FrameParams()]) as (made, frames):
+        frames.put(frame(flat(90), 0, 1.0))
+        made._hud.draw = made._placement.follow = fail
+        for k in range(4):
+            made.step(2.0 + k / 60)
+        assert made.read_back().mean() > 40
+    assert len(messages) == 2 and all("no glyph" in line for line in messages)
+
+
+@pytest.mark.gl
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_file_keeps_its_size_and_other_outputs_follow_the_window(fixed: bool) -> None:
     store, params, taker = ParameterStore(), [FrameParams()], Taker()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore
@@ -11,6 +13,7 @@ from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.show_file import read_show, write_show
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.features.features import Features
+from tpos_live.runtime import performance as performance_module
 from tpos_live.runtime.performance import Performance
 
 
@@ -29,6 +32,22 @@ def test_a_look_is_stored_recalled_on_the_beat_and_kept(tmp_path: Path) -> None:
         store.set("look.store", "mine")
         performance.step(Features(), 0)
     assert [look.name for look in read_show(path).looks] == ["deep", "mine"] and len(saved) == 1
+
+
+def test_what_fails_ends_neither_the_show_nor_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    store = ParameterStore({"quantise": "beat"})
+    performance, released = Performance(load_settings({}, here=tmp_path), store, lambda: 0.0), list[object]()
+    monkeypatch.setattr(performance_module, "release_due", lambda store, grid: released.append(grid))
+    monkeypatch.setattr(performance.looks, "step", fail)
+    monkeypatch.setattr(performance._mapper, "step", fail)
+    for _ in range(3):
+        performance.step(Features(), 0)
+    assert len(released) == 3 and len(messages) == 2 and all("a fault of ours" in line for line in messages)
 
 
 def test_a_state_continues_in_another_session(tmp_path: Path) -> None:

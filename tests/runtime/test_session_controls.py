@@ -20,9 +20,10 @@ from PIL import Image
 from tpos_live.audio import devices
 from tpos_live.audio.devices import Device
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.settings import RecordSettings
+from tpos_live.core.settings import OutputSettings, RecordSettings
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.status import Status
+from tpos_live.display.output import Output
 from tpos_live.display.recorder import Recorder
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.session_controls import SessionControls
@@ -222,3 +223,53 @@ def test_the_key_reaches_every_input(monkeypatch: pytest.MonkeyPatch) -> None:
         now = str(store.snapshot()["audio.device"]).removesuffix(", ALSA")
         seen.append(now)
     assert seen == ["Line", "Mic Pro", "Mic"]
+
+
+class Display:
+    """What the controls need of one, whose next screen is an error of the system."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+        self.size = SIZE
+
+    def read_back(self) -> np.ndarray:
+        raise MemoryError
+
+    def close_soon(self) -> None:
+        return
+
+    def next_screen(self) -> int:
+        raise OSError(5, "the screens do not answer")
+
+
+def test_what_fails_between_two_frames_ends_neither_the_show_nor_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store, opened, display = ParameterStore(), list[str](), Display()
+    sound = SimpleNamespace(reopen=opened.append)
+    record = RecordSettings(folder=str(tmp_path))
+    controls = SessionControls(store, sound, record, OutputSettings(to=[str(tmp_path / "b.mp4")]))  # type: ignore[arg-type]
+    monkeypatch.setattr(Recorder, "open", fail)
+    store.update({"out.record": True, "audio.device": "desk"})
+    store.trigger("out.snapshot")
+    for _ in range(3):
+        controls.look(display)
+    assert opened == ["desk"] and not store.snapshot()["out.record"] and not display.outputs
+    controls.key("m", frozenset({"ctrl"}), display)
+    lines = "\n".join(messages)
+    assert lines.count("cannot record") == lines.count("b.mp4: can't start") == 1
+    assert lines.count("MemoryError") == lines.count("do not answer") == 1 and len(messages) == 4
+
+
+def test_work_beside_the_show_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
+    def fail() -> list[Device]:
+        raise KeyError("name")
+
+    monkeypatch.setattr(devices, "list_devices", fail)
+    controls = SessionControls(ParameterStore(), SimpleNamespace())  # type: ignore[arg-type]
+    controls.key("a", frozenset({"ctrl"}), Display())
+    controls.close(Display())
+    assert len(messages) == 1 and "'name'" in messages[0]

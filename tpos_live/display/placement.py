@@ -94,8 +94,9 @@ class WindowPlacement:
 
     def _show(self, screen: Screen | None, aside: bool, now: float) -> None:
         """Fill a screen, or be a window: at its earlier size or, `aside`, small on another screen."""
-        window = self._window
-        if not window.fullscreen and not self._aside:
+        window, was_aside = self._window, self._aside
+        self._shown, self._aside = screen, aside  # first: what a system refuses is not tried again with every frame
+        if not window.fullscreen and not was_aside:
             self._normal_size = window.get_size()
         if window.fullscreen:
             window.set_fullscreen(False, width=self._normal_size[0], height=self._normal_size[1])
@@ -104,9 +105,8 @@ class WindowPlacement:
         elif aside:
             if first := self.screens.find(0):  # else there is no screen at all at the moment
                 window.set_size(*(round(min(size, ASIDE * most)) for size, most in self._sizes(first)))
-        elif self._aside:
+        elif was_aside:
             window.set_size(*self._normal_size)
-        self._shown, self._aside = screen, aside
         self._settle_at, self._settle_tries = now, SETTLE_TRIES if screen or aside else 0
         self._forget_at = now + FORGET_KEYS
         window.set_mouse_visible(False)

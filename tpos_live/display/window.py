@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.guard import Guard
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.status import Status
@@ -24,6 +26,8 @@ from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screens import Screens
 from tpos_live.display.seamless import leave_unpainted
 from tpos_live.display.window_view import PLAIN, WindowView
+
+log = logging.getLogger(__name__)
 
 WAITING = 0.1
 """Seconds between two frames of the start screen: it shares the Python interpreter with the loading engine."""
@@ -87,6 +91,7 @@ class DisplayWindow:
         self._said, self._said_at = "", 0.0
         self._hud: Any = None
         self._heard_at = self._placed_at = 0.0
+        self._placing, self._writing = Guard(log, "the window's place"), Guard(log, "the text on the window")
 
     def __enter__(self) -> Self:
         """Open the window. Raises DisplayError where there is no display or no OpenGL 3.3."""
@@ -152,7 +157,8 @@ class DisplayWindow:
         if self._on_refresh is not None:
             self._on_refresh(now)
         snapshot, status = self._snapshot(), self._status()
-        self._follow(snapshot, now)
+        with self._placing:
+            self._follow(snapshot, now)
         self.interpolator.take(self._frames.take())
         params = self._frame_params()
         self._heard_at = params.heard_at
@@ -168,7 +174,8 @@ class DisplayWindow:
         self._feed_outputs(now)
         if status.message != self._said:
             self._said, self._said_at = status.message, now
-        self._write(status, snapshot, display_frame, window, now)
+        with self._writing:
+            self._write(status, snapshot, display_frame, window, now)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tpos_live.audio.source import Chunk
+from tpos_live.core.errors import first_line
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import PROGRAMS, STREAMS, OutputSpec, parse_output
 from tpos_live.core.parameter_store import Snapshot
@@ -123,13 +124,16 @@ class ExtraOutputs:
         return found is not None
 
     def _open(self, place: _Place, now: float, size: tuple[int, int], outputs: list[Output]) -> None:
-        output = self._new(place)
         try:
+            output = self._new(place)
             if reason := output.is_available():
                 raise DisplayError(f"{place.name}: {reason}")
             output.open(size, self._settings.fps)
         except DisplayError as error:
             self._fail(place, now, str(error))
+            return
+        except Exception as error:  # whatever a library says
+            self._fail(place, now, f"{place.name}: {first_line(error)}")
             return
         place.running, place.moment = output, now
         outputs.append(output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from tpos_live.control.midi_connection import MidiConnection
 from tpos_live.control.midi_mapper import MidiMapper
 from tpos_live.control.quantiser import release_due, waiting_text
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.guard import Guard
 from tpos_live.core.looks import Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
@@ -22,6 +24,8 @@ from tpos_live.director.memory import DirectorMemory
 from tpos_live.features.features import Features
 from tpos_live.runtime.autosave import MOTION, SAVED, ShowState
 from tpos_live.runtime.show_keeper import ShowKeeper
+
+log = logging.getLogger(__name__)
 
 
 class Performance:
@@ -48,6 +52,8 @@ class Performance:
         self._mapper = MidiMapper(self.looks, self._midi.inbox, self._midi.send)
         self.beat_source = BeatSource((self._link, self._midi.clock), passed)
         self._stack = ExitStack()
+        self._midi_guard, self._looks_guard = Guard(log, "MIDI"), Guard(log, "the change of looks")
+        self._grid_guard = Guard(log, "the wait for the beat")
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -60,11 +66,15 @@ class Performance:
         self._stack.close()
 
     def step(self, heard: Features, drops: int) -> None:
-        """Apply MIDI, recall what is due, and let what waited for the beat take effect. Once per refresh."""
+        """Apply MIDI, recall what is due, and let what waited for the beat take effect. Once per refresh. What fails is
+        told, and ends neither the show nor the rest."""
         now = time.perf_counter()
-        self._mapper.step(now)
-        self.looks.step(now, BeatPosition(heard.tempo, heard.beats, heard.bar_phase, drops))
-        release_due(self._store, self.looks.grid)
+        with self._midi_guard:
+            self._mapper.step(now)
+        with self._looks_guard:
+            self.looks.step(now, BeatPosition(heard.tempo, heard.beats, heard.bar_phase, drops))
+        with self._grid_guard:
+            release_due(self._store, self.looks.grid)
 
     def _save(self, show: Show) -> None:
         self._keeper.save(show)

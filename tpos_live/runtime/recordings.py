@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tpos_live.audio.source import RATE, Chunk
+from tpos_live.core.errors import first_line
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import VIDEO
 from tpos_live.core.paths import expanded
@@ -120,6 +121,9 @@ class Recordings:
             recorder.open(size)
         except DisplayError as error:
             self._fail(str(error))
+            return False
+        except Exception as error:  # the show goes on, and does not try it again with every frame
+            self._fail(f"cannot record {path}: {first_line(error)}")
             return False
         self._recorder, self._path, self._search = recorder, path, None
         self._began = time.perf_counter()

@@ -18,8 +18,9 @@ import numpy as np
 
 from tpos_live.audio.source import AudioSource, Chunk
 from tpos_live.control.keys import apply_key, key_name
+from tpos_live.core.guard import Guard
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.settings import OutputSettings, RecordSettings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.logo import open_logo
@@ -70,6 +71,16 @@ class SessionControls:
         self.recordings = Recordings(record.file, record.folder, record.fps, spare=record.spare, transform=drawn)
         self.outputs = ExtraOutputs(output, store.snapshot, logo)
         self._closing: list[threading.Thread] = []
+        self._pressed = Guard(log, "the keyboard")
+        self._followed = tuple(
+            (Guard(log, what), follow)
+            for what, follow in (
+                ("the recording", self._follow_recording),
+                ("the show without an output", self._follow_outputs),
+                ("the show without that command", self._follow_triggers),
+                ("the input", self._follow_device),
+            )
+        )
         snapshot = store.snapshot()
         self._device = str(snapshot["audio.device"])
         self._snaps = snapshot.fired("out.snapshot")
@@ -78,8 +89,13 @@ class SessionControls:
             store.set("out.record", True)
 
     def look(self, display: Display) -> None:
-        """Carry out what changed since the last call."""
+        """Carry out what changed since the last call. What fails is told, and ends neither the show nor the rest."""
         snapshot = self._store.snapshot()
+        for guard, follow in self._followed:
+            with guard:
+                follow(display, snapshot)
+
+    def _follow_recording(self, display: Display, snapshot: Snapshot) -> None:
         recordings = self.recordings
         if recordings.running and not snapshot["out.record"]:
             recordings.end(display.outputs)
@@ -89,13 +105,19 @@ class SessionControls:
             shown = display.size[0] > 0
             if shown and not recordings.begin(display.size, display.outputs):
                 self._store.set("out.record", False)
+
+    def _follow_outputs(self, display: Display, snapshot: Snapshot) -> None:
         self.outputs.look(time.perf_counter(), display.size, display.outputs)
+
+    def _follow_triggers(self, display: Display, snapshot: Snapshot) -> None:
         if snapshot.fired("out.acknowledge") != self._seen:
             self._seen = snapshot.fired("out.acknowledge")
-            recordings.acknowledge()
+            self.recordings.acknowledge()
         if snapshot.fired("out.snapshot") != self._snaps:
             self._snaps = snapshot.fired("out.snapshot")
             self._save(display.read_back())
+
+    def _follow_device(self, display: Display, snapshot: Snapshot) -> None:
         device = str(snapshot["audio.device"])
         if device != self._device:
             self._device = device
@@ -104,13 +126,14 @@ class SessionControls:
 
     def key(self, name: str, modifiers: frozenset[str], display: Display) -> None:
         """Carry out a key; keys without a parameter are handled here."""
-        action = apply_key(key_name(name), modifiers, self._store)
-        if action == "quit":
-            display.close_soon()
-        elif action == "next_screen":
-            self._store.set("out.screen", display.next_screen())
-        elif action == "next_device":
-            self._later(self._next_device, "next-device")
+        with self._pressed:
+            action = apply_key(key_name(name), modifiers, self._store)
+            if action == "quit":
+                display.close_soon()
+            elif action == "next_screen":
+                self._store.set("out.screen", display.next_screen())
+            elif action == "next_device":
+                self._later(self._next_device, "next-device")
 
     def add_audio(self, chunk: Chunk) -> None:
         """Audio for recording and streams."""
@@ -153,6 +176,11 @@ class SessionControls:
 
     def _later(self, work: Callable[[], None], name: str) -> None:
         self._closing = [thread for thread in self._closing if thread.is_alive()]
-        thread = threading.Thread(target=work, name=name, daemon=True)
+
+        def guarded() -> None:
+            with Guard(log, "the show"):
+                work()
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
         thread.start()
         self._closing.append(thread)
