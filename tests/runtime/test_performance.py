@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tpos_live.control.beat_grid import BeatPosition
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore
@@ -48,6 +49,26 @@ def test_what_fails_ends_neither_the_show_nor_the_rest(
     for _ in range(3):
         performance.step(Features(), 0)
     assert len(released) == 3 and len(messages) == 2 and all("a fault of ours" in line for line in messages)
+
+
+def test_a_show_that_dies_in_a_fade_continues_at_its_end(tmp_path: Path) -> None:
+    """It stood in the middle for good, and its prompts took the time of that fade."""
+    path = tmp_path / "show.toml"
+    deep = {"prompt": "deep sea", "finish.bloom": 2.0, "motion.zoom": 0.5, "prompt.fade": 1.5}
+    write_show(path, Show((Look("deep", deep),)))
+    store = ParameterStore({"finish.bloom": 0.0, "look.fade": 30.0})
+    before = Performance(load_settings({"show.file": str(path)}, here=tmp_path), store, lambda: 0.0)
+    store.update({"look.recall": "deep"})
+    for now in (0.0, 1.0, 10.0):
+        before.looks.step(now, BeatPosition())
+    store.set("motion.zoom", -0.5)  # by hand, which stays
+    before.looks.step(15.0, BeatPosition())
+    here = store.snapshot()
+    assert 0.5 < here["finish.bloom"] < 1.5 and here["prompt.fade"] == 30.0
+    saved = before.state(FrameParams(), DirectorMemory()).values
+    assert (saved["finish.bloom"], saved["prompt.fade"], saved["motion.zoom"]) == (2.0, 1.5, -0.5)
+    before.looks.step(31.0, BeatPosition())
+    assert {name: store.snapshot()[name] for name in saved} == saved
 
 
 def test_a_state_continues_in_another_session(tmp_path: Path) -> None:

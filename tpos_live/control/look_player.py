@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tpos_live.control.beat_grid import BeatGrid, BeatPosition
@@ -45,7 +45,7 @@ class _Fade:
 
 @dataclass
 class LookPlayer:
-    """Thread contract: one thread, the display's; time is passed in.
+    """Thread contract: one thread, the display's, but for `settled`; time is passed in.
 
     save: called with the show after each change of its looks; it may take its time elsewhere, but not here.
     """
@@ -85,6 +85,13 @@ class LookPlayer:
         """The look that waits, and for what; "" for none."""
         cue = self._waiting
         return f"look {cue.look} (next {cue.start})" if cue is not None else ""
+
+    def settled(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """These values of the parameters, as they will be at the end of a fade. Any thread."""
+        fade = self._fade
+        if fade is None:
+            return dict(values)
+        return {**values, **fade.goal, **(fade.end if values["prompt.fade"] == fade.seconds else {})}
 
     def recall(self, called: str, fade: float, start: Start) -> bool:
         """Recall a look by name or number; False, with a message, where there is none."""
@@ -232,8 +239,10 @@ class LookPlayer:
         fade.stepped = now
         here = self.store.snapshot()
         touched = [name for name, value in fade.written.items() if here[name] != value]
-        for name in touched:  # somebody else has moved it
-            del fade.start[name], fade.goal[name], fade.written[name]
+        if touched:  # by somebody else; replaced, not changed, for `settled`
+            fade.start = {name: value for name, value in fade.start.items() if name not in touched}
+            fade.goal = {name: value for name, value in fade.goal.items() if name not in touched}
+            fade.written = {name: value for name, value in fade.written.items() if name not in touched}
         eased = ease(part)
         values = {n: fade.goal[n] if part >= 1.0 else a + (fade.goal[n] - a) * eased for n, a in fade.start.items()}
         if values:

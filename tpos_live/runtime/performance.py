@@ -90,8 +90,8 @@ class Performance:
         }
 
     def state(self, params: FrameParams, directed: DirectorMemory) -> ShowState:
-        """What a crashed show continues with. directed: what the director has decided."""
-        values = self._store.snapshot().values
+        """What a crashed show continues with, at the end of a fade. directed: what the director has decided."""
+        values = self.looks.settled(self._store.snapshot().values)
         motion = {name: float(getattr(params, name)) for name in MOTION}
         saved = {name: values[name] for name in SAVED}
         recording, cut = bool(values["out.record"]), params.cut_index
