@@ -335,3 +335,20 @@ def test_a_request_that_is_no_get_is_refused_without_a_body_too(page, request_li
         while piece := raw.recv(65536):
             answer += piece
     assert answer.startswith((b"HTTP/1.1 405 ", b"HTTP/1.1 400 ")) and answer.endswith(b"takes GET without a body\n")
+
+
+def test_a_page_that_cannot_be_told_is_disconnected(stage, page, monkeypatch, messages) -> None:
+    """Else it would show what was true then; a page opens its connection again by itself."""
+
+    def fail(*_: object) -> str:
+        raise TypeError("a value that is no JSON")
+
+    with open_page(page) as one:
+        monkeypatch.setattr(hub.Hub, "_encode", fail)
+        stage.store.set("out.level", 0.5)
+        with pytest.raises(ConnectionClosed):
+            one.wait(lambda: one.values["out.level"] == 0.5)
+    monkeypatch.undo()
+    with open_page(page) as again:
+        assert again.values["out.level"] == 0.5
+    assert len([line for line in messages if "no JSON" in line]) == 1

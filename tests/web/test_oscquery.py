@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request
 from websockets.sync.client import connect
 
@@ -18,6 +18,7 @@ from tpos_live.control.osc_packets import read
 from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.status import Status
+from tpos_live.web import listeners
 from tpos_live.web.access import Access
 from tpos_live.web.announcement import SERVICE
 from tpos_live.web.answers import Answers
@@ -164,3 +165,14 @@ def test_other_programs_find_it_by_zeroconf(stage) -> None:
     if not heard and not found:
         pytest.skip("no multicast on loopback here")
     assert heard, found
+
+
+def test_a_program_that_cannot_be_told_is_disconnected(stage, page, monkeypatch, messages) -> None:
+    def fail(*_: object) -> list[bytes]:
+        raise TypeError("a value that is no number")
+
+    with connect(f"ws://127.0.0.1:{page.port}/", compression=None) as program:
+        monkeypatch.setattr(listeners, "changes", fail)
+        with pytest.raises(ConnectionClosed):
+            program.recv(20)
+    assert len([line for line in messages if "no number" in line]) == 1

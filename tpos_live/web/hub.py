@@ -13,6 +13,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from tpos_live.core.errors import first_line
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.web.page_description import describe
 from tpos_live.web.page_state import PageState
@@ -143,6 +144,11 @@ class Hub:
                     await self._send_new(page)
             except TimeoutError:
                 log.info("a control page that does not read was disconnected; reload it")
+                page.connection.transport.abort()
+            except ConnectionClosed:
+                raise
+            except Exception as error:  # else it would stay open, and show what was true then
+                log.info(f"a control page was disconnected after an error ({first_line(error)}); it opens again")
                 page.connection.transport.abort()
 
     async def _send_new(self, page: Page) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from tpos_live.core.errors import first_line
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.web import hub
 from tpos_live.web.oscquery import QueryError, changes, listened
@@ -65,4 +66,9 @@ class Listeners:
                     old = new
             except TimeoutError:
                 log.info("an OSCQuery program that does not read was disconnected")
+                connection.transport.abort()
+            except ConnectionClosed:
+                raise
+            except Exception as error:  # else it would wait for values that never come
+                log.info(f"an OSCQuery program was disconnected after an error ({first_line(error)})")
                 connection.transport.abort()
