@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -157,6 +158,26 @@ def test_only_the_newest_crash_is_offered_and_none_from_yesterday(tmp_path: Path
     os.utime(old, (1000.0, 1000.0))
     assert find_crashed(tmp_path) == new and not old.exists()
     assert find_crashed(tmp_path, time.time() + KEPT_SECONDS + 10) is None and not new.exists()
+
+
+def test_a_state_that_cannot_be_removed_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    """As on a disk that is read-only by now: a show starts, and ends."""
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.name.startswith("show-"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        unlink(path, missing_ok)
+
+    old, new = (crash(tmp_path, state_of(ParameterStore()), 99_999_990 + n) for n in range(2))
+    os.utime(old, (1000.0, 1000.0))
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert find_crashed(tmp_path) == new and old.exists()
+    with Autosave(tmp_path, lambda: state_of(ParameterStore()), after=new):
+        assert wait_until(lambda: len(list(tmp_path.glob("show-*.json"))) == 3)
+    assert len(messages) == 3 and all(os.strerror(errno.EROFS) in line for line in messages)
 
 
 def test_each_state_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ class Autosave(OwnThread):
         ours = type(error).__module__.startswith("tpos_live.")  # told to a person, as a device that is not there
         hung = isinstance(error, EngineHungError)  # the watchdog starts it again
         if error is None or (ours and not hung) or not isinstance(error, Exception):  # Ctrl-C is a clean end
-            self._path.unlink(missing_ok=True)
+            _remove(self._path)
 
     def look(self, now: float) -> bool:
         """Write if something has changed; whether it did. now: seconds of any steady clock."""
@@ -103,7 +103,7 @@ class Autosave(OwnThread):
             return False
         self._written, self._written_at = state, now
         if self._after is not None:
-            self._after.unlink(missing_ok=True)
+            _remove(self._after)
             self._after = None
         return True
 
@@ -131,7 +131,7 @@ def find_crashed(folder: Path, now: float | None = None) -> Path | None:
     found.sort()
     newest = found.pop() if found and now - found[-1][1] < KEPT_SECONDS else None
     for *_, path in found:
-        path.unlink(missing_ok=True)
+        _remove(path)
     return newest[2] if newest else None
 
 
@@ -152,6 +152,14 @@ def read_state(path: Path) -> ShowState:
         return ShowState(values, look, cue, bool(data.get("recording", False)), motion, cut, directed)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, ParameterError) as error:
         raise ValueError(f"{path}: the state of the last show cannot be read; it starts anew") from error
+
+
+def _remove(path: Path) -> None:
+    """Where the disk refuses, the file stays: a show must start and end all the same."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.info(f"{path}: cannot be removed ({reason(error)}); the next start may offer to continue that show")
 
 
 def _text(state: ShowState) -> str:
