@@ -89,6 +89,21 @@ def test_a_show_that_ends_by_itself_is_not_started_again(tmp_path: Path, status:
     assert ended(shows(tmp_path, f"os._exit({status})")) == (["show 0 False", f"watchdog {status}"], "", status)
 
 
+def test_a_signal_without_a_name_is_one_by_number(tmp_path: Path) -> None:
+    show = "os.kill(os.getpid(), signal.SIGRTMIN + 5) if not run.deaths else os._exit(5)"
+    out, messages, status = ended(shows(tmp_path, show))
+    assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5
+    assert f"by signal {signal.SIGRTMIN + 5} " in messages and "Traceback" not in messages
+
+
+@pytest.mark.parametrize("stdout", ["None", "Gone()"])
+def test_a_terminal_that_is_gone_ends_no_watchdog(tmp_path: Path, stdout: str) -> None:
+    gone = "class Gone:\n    def flush(self): raise BrokenPipeError(32, 'Broken pipe')\n"
+    show = "die() if not run.deaths else os._exit(5)"
+    out, messages, status = ended(shows(tmp_path, show, before=f"{gone}sys.stdout = {stdout}"))
+    assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5 and "Traceback" not in messages
+
+
 def test_a_show_that_leaves_its_state_has_died(tmp_path: Path) -> None:
     show = f'Path("{tmp_path}", f"show-{{os.getpid()}}.json").touch() if not run.deaths else None\nos._exit(1)'
     out, messages, status = ended(shows(tmp_path, show))

@@ -12,6 +12,7 @@ HUNG seconds (a driver that hangs and keeps it locked) is killed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -195,7 +196,7 @@ class Supervisor:
             return False
         self._deaths.append(self._clock())
         self._count += 1
-        how = f"by signal {signal.Signals(-code).name}" if code < 0 else "by an error"
+        how = f"by signal {_signal_name(-code)}" if code < 0 else "by an error"
         if self._recent() >= MOST:
             often = f"the show ended {how}, {MOST} times in {WITHIN / 60:.0f} minutes"
             if self._still is None or not self._still.runs:
@@ -255,4 +256,12 @@ class Supervisor:
 def _flush() -> None:
     """Before a fork: what a stream holds would be written by both."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # there may be none, or nobody who reads it
+            stream.flush()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # those of real time have no name
+        return str(number)
