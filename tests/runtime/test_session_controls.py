@@ -26,6 +26,7 @@ from tpos_live.core.status import Status
 from tpos_live.display.output import Output
 from tpos_live.display.recorder import Recorder
 from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.outputs import ExtraOutputs
 from tpos_live.runtime.session_controls import SessionControls
 from tpos_live.runtime.waiting import run_until_first_frame
 
@@ -273,3 +274,27 @@ def test_work_beside_the_show_that_fails_is_one_line(monkeypatch: pytest.MonkeyP
     controls.key("a", frozenset({"ctrl"}), Display())
     controls.close(Display())
     assert len(messages) == 1 and "'name'" in messages[0]
+
+
+def test_an_output_that_cannot_be_ended_keeps_no_other_one_open(messages: list[str]) -> None:
+    class Sink:
+        name, line, error, ended = "sink", "", "", False
+
+        def __init__(self, fails: bool) -> None:
+            self.fails = fails
+
+        def end(self) -> None:
+            if self.fails:
+                raise OSError(5, "the driver is gone")
+
+        def close(self) -> None:
+            self.end()
+            self.ended = True
+
+    extra = ExtraOutputs(OutputSettings(to=["a.mp4", "b.mp4"]), ParameterStore().snapshot)
+    sinks = [Sink(True), Sink(False)]
+    for place, sink in zip(extra._places, sinks, strict=True):
+        place.running = sink  # type: ignore[assignment]
+    outputs: list[Output] = [*sinks]  # type: ignore[list-item]
+    extra.close(outputs)
+    assert sinks[1].ended and not outputs and len(messages) == 1 and "driver is gone" in messages[0]

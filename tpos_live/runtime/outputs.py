@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tpos_live.audio.source import Chunk
 from tpos_live.core.errors import first_line
+from tpos_live.core.guard import Guard
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import PROGRAMS, STREAMS, OutputSpec, parse_output
 from tpos_live.core.parameter_store import Snapshot
@@ -103,11 +104,14 @@ class ExtraOutputs:
     def close(self, outputs: list[Output]) -> None:
         """End them all: within a second, files when they are complete."""
         running = [place.running for place in self._places if place.running is not None]
+        guard = Guard(log, "the end of the outputs")
         for output in running:
-            output.end()
+            with guard:
+                output.end()
         for output in running:
-            outputs.remove(output)
-            output.close()
+            with guard:
+                outputs.remove(output)
+                output.close()
         self._places = []
 
     def _has_room(self, place: _Place, now: float) -> bool:
