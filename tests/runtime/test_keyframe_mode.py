@@ -21,6 +21,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.diffusion.model.engine import Engine
+from tpos_live.runtime import keyframe_mode
 from tpos_live.runtime.keyframe_mode import KeyframeMode
 from tpos_live.runtime.offline import render_frames
 
@@ -138,6 +139,24 @@ def test_a_decoder_that_fails_is_one_line_and_the_session_goes_on(flow: Engine, 
         assert messages == ["the decoder failed, holding the last frame: no memory"]
         broken[0] = False
         assert wait_until(lambda: run.mode.drawn > 3)
+
+
+def test_a_prompt_that_cannot_be_noted_does_not_end_the_thread(
+    flow: Engine, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    failures = [1, 1]
+
+    def shown_text(values: Any) -> str:
+        if failures:
+            failures.pop()
+            raise KeyError("prompt")
+        return "sea"
+
+    monkeypatch.setattr(keyframe_mode, "shown_text", shown_text)
+    run = KeyframeShow(flow, **{"engine.keyframes": 4.0})
+    with run.running():
+        assert wait_until(lambda: run.mode.drawn > 3)
+    assert len(messages) == 1 and "'prompt'" in messages[0]
 
 
 def test_a_card_draws_every_frame(flow: Engine, messages: list[str]) -> None:

@@ -11,7 +11,9 @@ from fakes.waiting import wait_until
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.engine import Engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.extrapolator import FrameParamsExtrapolator
 from tpos_live.runtime.failover import FailoverResult
 from tpos_live.runtime.render_thread import Pace
@@ -149,6 +151,28 @@ def test_an_error_keeps_the_show_running(flow: Engine, messages: list[str]) -> N
         show.frame_params.put(FrameParams(time=3))
         assert wait_until(lambda: show.thread.drawn == 1)
         assert show.thread.error == ""
+
+
+def test_what_fails_between_two_frames_does_not_end_the_thread(flow: Engine, messages: list[str]) -> None:
+    """Without it nothing would move any more."""
+
+    class Drawer:
+        failures = 3
+
+        def wait(self, now: float) -> float:
+            if self.failures:
+                self.failures -= 1
+                raise ZeroDivisionError("a beat that lasts no time")
+            return 0.0
+
+        def draw(self, generator: FrameGenerator, request: FrameRequest, meanwhile: object) -> None:
+            generator.generate(request)
+
+    show = Show(flow, drawer=Drawer())
+    with show.thread:
+        show.frame_params.put(FrameParams(time=1))
+        assert wait_until(lambda: show.thread.drawn >= 2)
+    assert len(messages) == 1 and "lasts no time" in messages[0]
 
 
 def test_swaps_the_backend_between_frames(flow: Engine) -> None:

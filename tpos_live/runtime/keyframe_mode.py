@@ -133,8 +133,8 @@ class KeyframeMode(OwnThread):
         error, failures = "", 0
         with InbetweenStream(self._frame_params, self._decoding, self._most_fps, self._clock, self.calls) as stream:
             while not self._stop.is_set():
-                self._note_prompt()
                 try:
+                    self._note_prompt()
                     if not self.on:
                         stream.reset()
                         self._keyframes.take()

@@ -16,6 +16,7 @@ from tpos_live.conditioning.conditioning import Conditioning
 from tpos_live.core.errors import first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.guard import Guard
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
@@ -154,8 +155,12 @@ class RenderThread(OwnThread):
 
     def _run(self) -> None:
         self._attempt(self._generator.settle)
+        guard = Guard(log, "drawing")
         while not self._stop.is_set():
-            self._turn()
+            with guard:  # beside what `_fail` knows: this thread must live
+                self._turn()
+                continue
+            self._stop.wait(_RETRY)
 
     def _turn(self) -> None:
         """Render a frame if one is due, else wait briefly."""
