@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings, SoundSettings, WebSettings, WindowSettings
 from tpos_live.director.framing import Shot
 from tpos_live.director.memory import DirectorMemory
+from tpos_live.runtime import autosave
 from tpos_live.runtime.autosave import KEPT_SECONDS, MOTION, MOTION_EVERY, SAVED, Autosave, ShowState, find_crashed
 from tpos_live.runtime.autosave import read_state as read
 from tpos_live.runtime.live_session import LiveSession
@@ -178,6 +180,30 @@ def test_a_state_that_cannot_be_removed_ends_nothing(
     with Autosave(tmp_path, lambda: state_of(ParameterStore()), after=new):
         assert wait_until(lambda: len(list(tmp_path.glob("show-*.json"))) == 3)
     assert len(messages) == 3 and all(os.strerror(errno.EROFS) in line for line in messages)
+
+
+def test_a_disk_that_answers_after_a_clean_end_leaves_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers, done = threading.Event(), threading.Event(), threading.Event()
+    write = autosave.write_text
+
+    def write_late(*args: Any, **more: Any) -> None:
+        asked.set()
+        assert answers.wait(20)
+        write(*args, **more)
+
+    def look(saver: Autosave, now: float) -> bool:
+        written = real(saver, now)
+        done.set()
+        return written
+
+    real = Autosave.look
+    monkeypatch.setattr(autosave, "write_text", write_late)
+    monkeypatch.setattr(Autosave, "look", look)
+    with Autosave(tmp_path, lambda: state_of(ParameterStore())) as saver:
+        assert asked.wait(20)
+        saver._patience = 0.01
+    answers.set()
+    assert done.wait(20) and not list(tmp_path.iterdir())
 
 
 def test_each_state_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

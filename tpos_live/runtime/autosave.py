@@ -76,7 +76,7 @@ class Autosave(OwnThread):
         self._state, self._after = state, after
         self._written: ShowState | None = None
         self._written_at = -math.inf
-        self._told = False
+        self._told = self._over = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -85,6 +85,7 @@ class Autosave(OwnThread):
         ours = type(error).__module__.startswith("tpos_live.")  # told to a person, as a device that is not there
         hung = isinstance(error, EngineHungError)  # the watchdog starts it again
         if error is None or (ours and not hung) or not isinstance(error, Exception):  # Ctrl-C is a clean end
+            self._over = True
             _remove(self._path)
 
     def look(self, now: float) -> bool:
@@ -101,6 +102,8 @@ class Autosave(OwnThread):
                 self._told = True
                 log.warning(f"{self._path}: cannot be written ({reason(error)}); after a crash --resume has nothing")
             return False
+        if self._over:  # it has ended while the disk was waited for
+            _remove(self._path)
         self._written, self._written_at = state, now
         if self._after is not None:
             _remove(self._after)
