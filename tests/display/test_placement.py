@@ -69,3 +69,14 @@ def test_a_screen_that_a_system_refuses_is_asked_for_once() -> None:
     with pytest.raises(OSError, match="no such mode"):
         placement.follow(True, 0, 0.0)
     assert not placement.follow(True, 0, 1.0) and len(asked) == 1
+
+
+def test_a_screen_that_does_not_say_its_name_is_used() -> None:
+    """As one that has just gone."""
+
+    def fail() -> str:
+        raise OSError(121, "Remote I/O error")
+
+    window = Window()
+    window.handles = [SimpleNamespace(x=0, y=0, width=800, height=450, get_monitor_name=fail) for _ in range(2)]
+    assert [screen.name for screen in WindowPlacement(window).screens.all] == ["screen", "screen #2"]

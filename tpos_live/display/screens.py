@@ -74,12 +74,20 @@ class Screens:
             return
         found: list[Screen] = []
         for number, handle in enumerate(handles):
-            name = str(getattr(handle, "get_monitor_name", str)() or "screen").strip()
+            name = _name(handle)
             twins = sum(screen.name == name or screen.name.startswith(f"{name} #") for screen in found)
             name = f"{name} #{twins + 1}" if twins else name
             found.append(Screen(number, name, handle.x, handle.y, handle.width, handle.height, handle))
         if found:  # On Windows there may be none for a moment.
             self.all = tuple(found)
+
+
+def _name(handle: Any) -> str:
+    """Of a screen; "screen" where the system does not say."""
+    try:
+        return str(getattr(handle, "get_monitor_name", str)() or "screen").strip()
+    except Exception:  # it has just gone
+        return "screen"
 
 
 def _randr_events(display: Any) -> tuple[int, ...]:
