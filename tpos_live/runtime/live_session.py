@@ -248,9 +248,7 @@ class LiveSession:
     def resume(self, state: ShowState) -> None:
         """Continue a show that crashed. Before entering."""
         self.performance.resume(state)
-        self.audio_processor.resume(
-            {**state.motion, "cut_index": state.cut_index}, state.directed, self.store.snapshot()
-        )
+        self.audio_processor.resume(state.integrated, state.directed, self.store.snapshot())
 
     def change_prompts(self) -> None:
         """Let the demo's prompts follow its track, unless the settings name prompts."""
