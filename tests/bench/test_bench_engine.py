@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from fakes.forked_python import forked_python
 from fakes.tiny_engine import make_tiny_engine
 from fakes.tools import require_tool
 
@@ -124,10 +125,12 @@ def test_the_gpu_script_runs_line_by_line_on_a_cpu(tmp_path: Path) -> None:
     PyTorch traces the networks and generates no code, which takes a minute here and is another on a card."""
     require_tool("bash", "timeout", "g++")
     out = tmp_path / "results.jsonl"
-    environment = {**os.environ, "TINY": "1", "PYTHON": sys.executable, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {**os.environ, "TINY": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment |= {"TORCH_BISECT_BACKEND": "eager", "OMP_NUM_THREADS": "1"}
-    script = PLOT.parent / "gpu.sh"
-    done = subprocess.run(["bash", str(script), str(out)], env=environment, capture_output=True, text=True, timeout=890)
+    command = ["bash", str(PLOT.parent / "gpu.sh"), str(out)]
+    with forked_python() as python:
+        environment["PYTHON"] = python
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=890)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     found = {(row["loop"], row["accelerator"], row["steps"]) for row in rows if row["kind"] == "loop"}
