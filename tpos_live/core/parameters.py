@@ -355,7 +355,7 @@ def _output() -> Iterator[Parameter]:
     yield Parameter(
         "out.record", _B, False, "record video and sound, with blackout and freeze, without status and messages"
     )
-    text = "transparency of the NDI output: none, or the dark places"
+    text = "transparency of the NDI, Spout and Syphon outputs: none, or the dark places"
     yield Parameter("out.alpha", _C, "off", text, choices=("off", "luma"))
     yield Parameter("out.testcard", _B, False, "a test card on every output: its name, size, edges, grid and colours")
     yield Parameter("out.logo.x", _F, 1.0, "place of the logo (`logo` in config.toml): 0 left, 1 right", 0, 1)
