@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 import torch
 from fakes.fuzz_network import Door, network_doors
+from fakes.tiny_engine import make_tiny_engine
 from PIL import Image
 from safetensors.torch import save
 
@@ -32,7 +33,10 @@ from tpos_live.core.optional_library import MissingLibraryError
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.core.show_file import read_show
+from tpos_live.diffusion.hub.single_file import import_checkpoint
+from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.model.lora import read_lora
+from tpos_live.diffusion.model.textual_inversion import read_inversions
 from tpos_live.image_source.clip import Clip
 from tpos_live.image_source.pictures import read_picture
 from tpos_live.image_source.reader import SourceError
@@ -119,11 +123,55 @@ def open_doors(folder: Path) -> list[Door]:
         Door("settings", [SETTINGS], file(".ini.toml", lambda p: load_settings({}, p, folder / "none"), SettingsError)),
         Door("state", [_state()], file(".json", read_state, ValueError)),
         Door("lora", [_lora()], file(".safetensors", lambda p: read_lora(parts, p), EngineError)),
+        Door(
+            "inversion",
+            [save({"<cat>": torch.zeros(2, 32)}), save({"clip_l": torch.zeros(1, 32), "clip_g": torch.zeros(1, 48)})],
+            file(".inversion.safetensors", lambda p: read_inversions(p, [32]), EngineError),
+        ),
+        Door("checkpoint", [_checkpoint()], file(".checkpoint.safetensors", import_checkpoint, EngineError)),
+        _engine(folder),
         *(
             Door(f"audio {kind}", [_audio(kind)], file(f".{kind}", read_audio, AudioError))
-            for kind in ("wav", "flac", "ogg")
+            for kind in ("wav", "flac", "ogg", "mp3")
         ),
+        Door("audio m4a", [_m4a(folder)], file(".m4a", read_audio, AudioError)),
     ]
+
+
+def _engine(folder: Path) -> Door:
+    """Files of configuration of an engine: the first byte of an input says which."""
+    engine = make_tiny_engine(folder / "fuzzed-engine", "flow")
+    files = sorted(path for path in engine.rglob("*.json") if path.stat().st_size < 10_000)
+    good = [path.read_bytes() for path in files]
+
+    def enter(data: bytes) -> None:
+        number = data[0] % len(files) if data else 0
+        files[number].write_bytes(data[1:])
+        try:
+            load_engine(engine, "cpu", lazy=True)
+        except EngineError as error:
+            assert "\n" not in str(error), f"more than one line: {error}"
+        finally:
+            files[number].write_bytes(good[number])
+
+    return Door("engine", [bytes([number]) + content for number, content in enumerate(good)], enter)
+
+
+def _checkpoint() -> bytes:
+    """What a checkpoint of Stable Diffusion 1 begins with."""
+    names = ("input_blocks.0.0.weight", "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", "out.2.weight")
+    return save({f"model.diffusion_model.{name}": torch.zeros(4, 4) for name in names})
+
+
+def _m4a(folder: Path) -> bytes:
+    path = folder / "good.m4a"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.zeros((2, 4096), np.float32), "fltp", "stereo")
+        frame.sample_rate = 48_000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+    return path.read_bytes()
 
 
 def _image(kind: str) -> bytes:
