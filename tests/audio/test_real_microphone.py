@@ -229,6 +229,21 @@ def test_an_unplugged_microphone_is_waited_for_and_opened_again(mic: FakeMicroph
         assert collector.hears_the_sine(8) and collector.chunks[-1].real
 
 
+def test_a_sound_server_that_is_killed_and_started_again(mic: FakeMicrophone) -> None:
+    """Each time; PortAudio's own connection has died with it."""
+    with Microphone(mic.device) as sound:
+        collector = ChunkCollector(sound)
+        assert collector.listen(FIRST_BLOCK, running)
+        for _ in range(3):
+            mic.kill_server()
+            assert collector.listen(3.0, in_trouble)
+            mic.quiet()
+            mic.serve()
+            mic.play(sine(440, 30))
+            assert collector.listen(FIRST_BLOCK + 6, running)
+            assert collector.hears_the_sine(8) and collector.chunks[-1].real
+
+
 @pytest.mark.filterwarnings("ignore:Exception ignored from cffi callback")
 def test_a_failing_callback_is_mended(mic: FakeMicrophone) -> None:
     """An exception in the callback ends the stream."""

@@ -5,6 +5,7 @@
         with Microphone(mic.device) as sound: ...
         mic.suspend(); mic.resume()       # stalls: the callbacks stop, PortAudio says "active"
         mic.unplug(); mic.replug()        # goes away, comes back
+    mic.kill_server(); mic.serve()    # the sound server dies, another one is started
 
 Needs pulseaudio, pactl, paplay, ALSA's pulse plugin and PortAudio (Debian: pulseaudio pulseaudio-utils
 libasound2-plugins libportaudio2). Works as root, without hardware and without D-Bus.
@@ -72,6 +73,11 @@ class FakeMicrophone:
     def start(self) -> None:
         (self._folder / "asound.conf").write_text(_ALSA.format(sink=_SINK, backup=self._backup))
         os.environ.update(self._environ)
+        self.serve()
+
+    def serve(self) -> None:
+        """Start the sound server, at first or after `kill_server`."""
+        (self._folder / "pulse" / "pid").unlink(missing_ok=True)
         log = f"--log-target=file:{self._folder / 'pulse.log'}"
         server = ["pulseaudio", "-n", "--daemonize=yes", "--exit-idle-time=-1", log]
         self._call(*server, "-L", "module-native-protocol-unix", "-L", " ".join(_MODULE))

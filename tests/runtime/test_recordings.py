@@ -356,3 +356,30 @@ def test_a_show_that_was_killed_leaves_a_part_that_the_next_one_keeps(tmp_path: 
     assert part.read_bytes() == left
     with av.open(str(tmp_path / "a-2.mp4")) as file:
         assert (file.duration or 0) / 1e6 == pytest.approx(6.0, abs=2.5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals of POSIX")
+def test_a_show_that_slept_goes_on_and_a_closed_terminal_completes_its_recording(tmp_path: Path) -> None:
+    """SIGSTOP stands for a suspended computer, SIGHUP is what a terminal sends that is closed."""
+    soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 120, 2)), 48_000)
+    process = start("--audio", "noise.wav", "--mute", "--record", "a.mp4", *SMALL, cwd=tmp_path)
+    part = tmp_path / "a.part.mp4"
+
+    def grows_by(size: int) -> bool:
+        more = (part.stat().st_size if part.exists() else 0) + size
+        return wait_until(lambda: process.poll() is not None or (part.exists() and part.stat().st_size > more), 60)
+
+    assert grows_by(50_000)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(4.0)
+    process.send_signal(signal.SIGCONT)
+    assert grows_by(50_000) and process.poll() is None
+    process.send_signal(signal.SIGHUP)
+    _out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and "recorded a.mp4" in errors, errors
+    assert "Traceback" not in errors and "recording lost" not in errors, errors
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        ends = [float((s.duration or 0) * (s.time_base or 0)) for s in (file.streams.video[0], file.streams.audio[0])]
+        assert min(ends) > 1.0 and abs(ends[0] - ends[1]) < 0.3
+        assert sum(1 for _ in file.decode(video=0)) > 3
