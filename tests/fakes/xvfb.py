@@ -51,6 +51,13 @@ EndSection
 @contextmanager
 def one_screen(size: tuple[int, int] = (1280, 720)) -> Iterator[str]:
     """Xvfb with one screen of (width, height); gives the display's name."""
+    with one_screen_and_server(size) as (display, _):
+        yield display
+
+
+@contextmanager
+def one_screen_and_server(size: tuple[int, int]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same with the server's process, for tests that kill it."""
     read, write = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size[0]}x{size[1]}x24", "-nolisten", "tcp", "-noreset"],
@@ -64,7 +71,7 @@ def one_screen(size: tuple[int, int] = (1280, 720)) -> Iterator[str]:
             number = pipe.readline().strip()
         if not number:
             raise RuntimeError("Xvfb did not start")
-        yield f":{number}"
+        yield f":{number}", server
     finally:
         _end(server)
 

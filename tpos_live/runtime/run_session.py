@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +16,7 @@ from tpos_live.core.parameters import TABLE
 from tpos_live.core.paths import state_dir
 from tpos_live.core.settings import Settings
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.lost_display import on_display_lost
 from tpos_live.display.screens import has_display
 from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, read_state
 from tpos_live.runtime.continuation import keep_picture, settings_of
@@ -34,7 +35,9 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
     headless = settings.window.headless
     if not headless and not has_display():
         raise DisplayError("no display here; add --headless --record FILE, or use `tpos-live render`")
-    with stop_signals() as stop, background_writer() as write, terminal_messages("tpos-live: ", write):
+    with ExitStack() as around:
+        stop, write = around.enter_context(stop_signals()), around.enter_context(background_writer())
+        around.enter_context(terminal_messages("tpos-live: ", write))
         crashed = None if demo else find_crashed(state_dir())
         state = _continued(crashed, settings.show.resume)
         session = LiveSession(settings if state else choose_seed(settings), demo=demo, stop=stop, page=True)
@@ -48,6 +51,8 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
             saving = Autosave(state_dir(), session.state, crashed if state else None)
         hung = False
         keeping = keep_picture(session, run, state) if run else nullcontext()
+        if not headless:
+            around.enter_context(on_display_lost(lambda: _display_lost(session, around)))
         try:
             with session, saving, keeping:
                 session.run()
@@ -55,13 +60,30 @@ def run_live_session(settings: Settings, demo: bool = False, run: Run | None = N
             log.error(str(error))  # the watchdog sees by the state that is left that this was no clean end
             hung = True
         finally:
-            failures = session.controls.recordings.failures
-            for line in failures:  # repeated: they may have scrolled away hours ago
-                log.info(line)
+            failures = _repeat_failures(session)
     # Everything of ours is closed and written. Ending PyTorch and OpenVINO takes another second, and a loader inside a
     # library's import cannot be interrupted: exit without them.
     sys.stdout.flush()  # not stderr, which holds nothing back, and waits where the terminal is stopped
     os._exit(1 if failures or hung else 0)
+
+
+def _repeat_failures(session: LiveSession) -> list[str]:
+    """Print the failures of recordings once more, because they may have scrolled away hours ago."""
+    failures = session.controls.recordings.failures
+    for line in failures:
+        log.info(line)
+    return failures
+
+
+def _display_lost(session: LiveSession, around: ExitStack) -> None:
+    """Finish recordings and streams, and say why the show ends. Its state stays, for --resume. around: what writes the
+    messages."""
+    log.error("the display is gone (its X server has ended), and the show with it")
+    try:
+        session.controls.close(session.display)
+        _repeat_failures(session)
+    finally:
+        around.close()
 
 
 def _continued(crashed: Path | None, resume: bool) -> ShowState | None:
