@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from fakes.tools import require_tool
+from pythonosc.udp_client import SimpleUDPClient
+
+from tpos_live.control.osc_packets import read
+from tpos_live.control.osc_server import OscControl
+from tpos_live.core.status import Status
+from tpos_live.web.control_page import ControlPage
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE = 30_000  # ms
@@ -101,6 +109,31 @@ def test_a_show_from_two_browsers(stage, visit) -> None:
     wait(one, lambda: store.snapshot()["prompt.select"] == 1)
     one.get_by_role("button", name="Show slot 2").wait_for()  # the next empty one
     assert not one.get_by_role("button", name="Show slot 3").is_visible()
+
+
+def test_with_the_token_a_fader_is_read_back_by_osc_and_without_it_there_is_no_page(chromium, stage) -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as desk,
+        ControlPage(stage.store, lambda: stage.status, lambda: stage.show, host="0.0.0.0", port=-1) as page,
+    ):
+        desk.bind(("127.0.0.1", 0))
+        desk.settimeout(1.0)
+        with OscControl(stage.store, Status, port=-1, reply=[desk.getsockname()]) as osc:
+            assert page.opened.wait(20)
+            tab, address = chromium.new_page(), f"http://127.0.0.1:{page.port}/"
+            for wrong in ("", "?token=x", f"?token={page.access.token}x"):
+                assert tab.goto(address + wrong).status == 403 and "token" in tab.inner_text("body")
+            assert tab.goto(f"{address}?token={page.access.token}").status == 200
+            tab.locator('input[data-name="finish.bloom"]').press("End")
+            found: list[Any] = []
+            end = time.monotonic() + PATIENCE / 1000
+            while found[-1:] != [2.0] and time.monotonic() < end:
+                tab.wait_for_timeout(50)  # its events are handled meanwhile
+                SimpleUDPClient("127.0.0.1", osc.port).send_message("/tpos/get", "finish.bloom")
+                messages, _ = read(desk.recv(65536))
+                found += [one.args[0] for one in messages if one.address == "/tpos/finish/bloom"]
+            tab.close()
+    assert found[-1:] == [2.0], found
 
 
 def test_keys_are_off_until_they_are_switched_on(stage, visit) -> None:
