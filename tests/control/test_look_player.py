@@ -199,6 +199,21 @@ def test_the_autopilot_changes_every_few_bars_without_repeats(player: LookPlayer
     assert len({name for _, name in changes[:3]}) == (3 if order == "order" else len({n for _, n in changes[:3]}))
 
 
+@pytest.mark.parametrize("order", ["order", "random"])
+def test_the_autopilot_takes_the_looks_of_the_cues_alone(player: LookPlayer, order: str) -> None:
+    player.show = Show(LOOKS.looks, (Cue("loud", 0.0), Cue("deep", 0.0), Cue("LOUD", 0.0)))
+    player.store.update({"autopilot": True, "autopilot.bars": 4, "autopilot.order": order, "look.fade": 0.0})
+    shown: set[str] = set()
+    for n in range(64):
+        run(player, (n, n + 1))
+        shown.add(player.shown)
+    assert shown == {"", "Loud", "deep"}, "of three looks"
+    player.show = Show(LOOKS.looks, (Cue("deep"),))
+    player.store.set("autopilot.order", "random")
+    run(player, (64, 96))
+    assert player.shown == "deep", "one alone: it stays"
+
+
 def test_keep_holds_a_look_and_a_drop_comes_sooner(player: LookPlayer) -> None:
     player.store.update({"autopilot": True, "autopilot.bars": 8})
     run(player, (0, 12))

@@ -199,13 +199,20 @@ class LookPlayer:
         if snapshot["autopilot.order"] == "order":
             self._go(1, snapshot)
         else:
-            self._unseen = [name for name in self._unseen if self.show.find(name) and name != self.shown]
+            listed = self._listed()
+            self._unseen = [name for name in self._unseen if name in listed and name != self.shown]
             if not self._unseen:
-                self._unseen = [look.name for look in self.show.looks if look.name != self.shown]
+                self._unseen = [name for name in listed if name != self.shown]
                 self._random.shuffle(self._unseen)
-            self._waiting = Cue(self._unseen.pop(), snapshot["look.fade"], "now")
+            if self._unseen:
+                self._waiting = Cue(self._unseen.pop(), snapshot["look.fade"], "now")
         if self._waiting is not None:  # it is a downbeat already
             self._waiting = Cue(self._waiting.look, 0.0 if early else self._waiting.fade, "now")
+
+    def _listed(self) -> list[str]:
+        """The looks that the autopilot chooses from, each once: those of the cues, or all where there are no cues."""
+        found = [self.show.find(cue.look) for cue in self.show.cues] or list(self.show.looks)
+        return list(dict.fromkeys(look.name for look in found if look is not None))
 
     def _begin(self, cue: Cue, now: float) -> None:
         """Begin a recall: numbers start to move, all else changes."""

@@ -317,7 +317,7 @@ def _looks() -> Iterator[Parameter]:
     yield Parameter("quantise", _C, "off", text, choices=GRIDS)
     yield Parameter("autopilot", _B, False, "recall another look every few bars, sooner at a drop")
     yield Parameter("autopilot.bars", _I, 16, "bars for which the autopilot keeps a look", 4, 128)
-    text = "which look the autopilot takes: the next one, or one by chance, each once before any comes again"
+    text = "look of the autopilot, of the cues if there are any: the next, or by chance, each once before any repeats"
     yield Parameter("autopilot.order", _C, "order", text, choices=("order", "random"))
 
 
