@@ -10,6 +10,7 @@ import numpy as np
 from tpos_live.core.luminance import luminance_key
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
+from tpos_live.image_source.high_range import is_high_range, to_srgb
 
 BLURRED = 40.0
 """Factor by which the largest blur reduces the picture before it is enlarged again."""
@@ -50,7 +51,7 @@ class Fitting:
 
 def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.0) -> SourceImage:
     """The picture as the engine takes it. Raises av.FFmpegError for a format that cannot be converted."""
-    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    turns, high_range = round(getattr(frame, "rotation", 0) / 90) % 4, is_high_range(frame)
     width, height = how.size if turns % 2 == 0 else how.size[::-1]
     alpha = how.mask == "alpha" and any(part.is_alpha for part in frame.format.components)
     inner, crop = _inner(frame, (width, height), how.fit)
@@ -72,6 +73,8 @@ def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.
     if how.mirror in ("vertical", "both"):
         placed = placed[::-1]
     pixels = np.ascontiguousarray(placed[..., :3])
+    if high_range:
+        pixels = to_srgb(pixels)
     mask = np.ascontiguousarray(placed[..., 3]) if alpha else None
     if how.mask == "luma":
         mask = luminance_key(pixels, DARK, BRIGHT)

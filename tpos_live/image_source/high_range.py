@@ -1,0 +1,47 @@
+"""Pictures of a high dynamic range (HDR10: PQ in BT.2020) as the engine takes them: for a screen, in sRGB.
+
+Without this a PQ picture is flat and grey, because its values stand for up to 10,000 candelas. HLG, the other kind, is
+made to be shown as it is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import av
+import numpy as np
+
+PQ = 16
+"""FFmpeg's number of SMPTE ST 2084."""
+WHITE, BRIGHTEST = 203.0, 1000.0
+"""Candelas per square metre of diffuse white (ITU-R BT.2408), and of what becomes white here."""
+_TO_709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
+)  # fmt: skip
+"""From BT.2020 to BT.709 in linear light (ITU-R BT.2087)."""
+_STEPS = 4095
+
+
+def is_high_range(frame: av.VideoFrame) -> bool:
+    """Whether `to_srgb` is for the pictures of this frame."""
+    return int(getattr(frame, "color_trc", 0) or 0) == PQ
+
+
+def to_srgb(pixels: np.ndarray) -> np.ndarray:
+    """pixels: uint8 [..., 3], PQ in BT.2020. The same in sRGB."""
+    light, shown = _tables()
+    linear = np.clip(light[pixels] @ _TO_709.T, 0.0, 1.0)
+    return shown[(linear * _STEPS + 0.5).astype(np.int32)]
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[np.ndarray, np.ndarray]:
+    """Linear light from 0 to 1 of each value of PQ, tone-mapped (Reinhard, 2002, with a white point); and sRGB's values
+    of light in _STEPS steps."""
+    code = np.linspace(0.0, 1.0, 256) ** (1 / 78.84375)
+    candelas = 10_000 * (np.maximum(code - 0.8359375, 0) / (18.8515625 - 18.6875 * code)) ** (1 / 0.1593017578125)
+    x, white = candelas / WHITE, BRIGHTEST / WHITE
+    light = np.minimum(x * (1 + x / white**2) / (1 + x), 1.0).astype(np.float32)
+    linear = np.linspace(0.0, 1.0, _STEPS + 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return light, np.round(255 * srgb).astype(np.uint8)
