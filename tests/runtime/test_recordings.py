@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -383,3 +384,32 @@ def test_a_show_that_slept_goes_on_and_a_closed_terminal_completes_its_recording
         ends = [float((s.duration or 0) * (s.time_base or 0)) for s in (file.streams.video[0], file.streams.audio[0])]
         assert min(ends) > 1.0 and abs(ends[0] - ends[1]) < 0.3
         assert sum(1 for _ in file.decode(video=0)) > 3
+
+
+@pytest.mark.slow
+def test_two_shows_at_once_share_nothing_but_the_folder(tmp_path: Path) -> None:
+    """The same ports, the same cache, the same name of a recording."""
+    soundfile.write(tmp_path / "noise.wav", 0.2 * np.random.default_rng(0).standard_normal((48_000 * 120, 2)), 48_000)
+    ports = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(str(free.getsockname()[1]))
+    arguments = ["--headless", "--osc-port", ports[0], "--web-port", ports[1], "--size", "64", "--threads", "1"]
+    arguments += ["--accelerator", "eager", "--audio", "noise.wav", "--mute", "--record", "a.mp4"]
+    shows = [start(*arguments, cwd=tmp_path) for _ in range(2)]
+    try:
+        parts = [tmp_path / f"a{more}.part.mp4" for more in ("", "-2")]
+        assert wait_until(lambda: all(part.exists() and part.stat().st_size > 50_000 for part in parts), 90)
+        for show in shows:
+            show.send_signal(signal.SIGTERM)
+        errors = [show.communicate(timeout=60)[1] for show in shows]
+    finally:
+        for show in shows:
+            show.kill()
+    assert [show.returncode for show in shows] == [0, 0] and "Traceback" not in "".join(errors), errors
+    for line in (f"port {ports[0]} is taken", f"port {ports[1]} is taken"):
+        assert sum(line in told for told in errors) == 1, errors
+    for name in ("a.mp4", "a-2.mp4"):
+        with av.open(str(tmp_path / name)) as file:
+            assert sum(1 for _ in file.decode(video=0)) > 3
