@@ -74,6 +74,21 @@ def test_not_compiled_yet_is_said(turbo: Engine, cache: Path, monkeypatch: pytes
     assert chosen.name == "eager" and "engines compile" in chosen.fallback_reason
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_damaged_kernels_are_named_and_made_again(
+    turbo: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    request = BackendRequest(turbo, SIZE, 81)
+    place = torch_compile.folder(request)
+    place.mkdir(parents=True)
+    (place / torch_compile.CACHE.sidecar).write_bytes(content)
+    assert torch_compile.is_prepared(request)
+    chosen = choose("compile", request)
+    assert chosen.name == "eager" and "damaged" in chosen.fallback_reason and "\n" not in chosen.fallback_reason
+    assert not torch_compile.is_prepared(request), "the next time they are compiled"
+
+
 def test_all_that_it_depends_on_is_in_its_key(turbo: Engine, flow: Engine, cache: Path) -> None:
     kinds = [(turbo, SIZE, 81, 1), (flow, SIZE, 81, 1), (turbo, (96, 64), 81, 1), (turbo, SIZE, 80, 1)]
     places = [torch_compile.folder(BackendRequest(*kind)) for kind in [*kinds, (turbo, SIZE, 81, 2)]]

@@ -15,6 +15,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,15 @@ def load(_name: str, request: BackendRequest) -> CompiledBackend:
             "torch.compile would be faster, but this engine is not compiled yet; "
             "`tpos-live engines compile NAME --accelerator compile`"
         )
-    CACHE.read(place)
+    try:
+        CACHE.read(place)
+    except (OSError, ValueError) as error:
+        with suppress(OSError):  # what is not whole is compiled again
+            (place / CACHE.sidecar).unlink()
+        raise NotReady(
+            "the compiled kernels of this engine are damaged; `tpos-live engines compile NAME --accelerator compile` "
+            "makes them again"
+        ) from error
     made, eager = make(request, place)
     verify_captured(made, eager, request)
     return made
