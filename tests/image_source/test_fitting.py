@@ -54,6 +54,24 @@ def test_beside_a_whole_picture_is_black_or_the_blurred_picture(kind: str) -> No
         assert blurred.mask is not None and blurred.mask[:, :80].max() == 0
 
 
+@pytest.mark.parametrize("fit", ["cover", "contain", "stretch"])
+@pytest.mark.parametrize("place", [(-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)])
+def test_a_quarter_of_the_source_fills_the_frame(fit: str, place: tuple[float, float]) -> None:
+    quarters = np.zeros((192, 320, 3), np.uint8)
+    quarters[:96, 160:], quarters[96:, :160], quarters[96:, 160:] = 80, 160, 240
+    shown = fitted(frame_of(quarters), Fitting(SIZE, fit, zoom=2.0, place=place), 1).pixels
+    assert shown.shape == (192, 320, 3)
+    wanted = {(-1.0, -1.0): 0, (1.0, -1.0): 80, (-1.0, 1.0): 160, (1.0, 1.0): 240}[place]
+    assert np.abs(shown[4:-4, 4:-4].astype(int) - wanted).max() <= 2
+
+
+def test_a_source_that_is_cut_shows_the_part_that_is_chosen() -> None:
+    wide = np.zeros((100, 400, 3), np.uint8)
+    wide[:, 300:] = 250
+    parts = [fitted(frame_of(wide), Fitting((100, 100), place=(x, 0.0)), 1).pixels.mean() for x in (-1.0, 0.0, 1.0)]
+    assert parts[0] < 2 and parts[1] < 2 and parts[2] > 240
+
+
 def test_mirrors() -> None:
     pixels = numbered(0b10000010, 320, 192)
     pixels[100:] //= 4
@@ -103,3 +121,6 @@ def test_the_parameters_of_a_snapshot() -> None:
         {"source.fit": "contain", "source.mirror": "both", "source.blur": 0.25, "source.mask": "luma"}
     )
     assert Fitting.of(store.snapshot(), (64, 32)) == Fitting((64, 32), "contain", "both", 0.25, "luma")
+    store.update({"source.zoom": 2.0, "source.x": -1.0, "source.y": 0.5})
+    how = Fitting.of(store.snapshot(), (64, 32))
+    assert (how.zoom, how.place) == (2.0, (-1.0, 0.5))

@@ -73,5 +73,8 @@ def test_a_clip_that_was_filmed_upright_stands_upright(
     assert frame is not None
     size = (128, 64) if turned == 2 else (64, 128)
     upright = fitted(frame, Fitting(size), 1).pixels
+    # The corner that is chosen is one of what is seen.
+    corner = fitted(frame, Fitting(size, zoom=2.0, place=(-1.0, -1.0)), 1).pixels[8, 8].astype(int)
     clip.close()
     assert number_of(np.rot90(upright, -turned)) == 1 != number_of(np.rot90(numbered(1), 2))
+    assert np.abs(corner - upright[4, 4]).max() < 40

@@ -201,6 +201,9 @@ def _source() -> Iterator[Parameter]:
     yield Parameter("source.seconds", _F, 4.0, "how long each picture of a folder is shown", 0.1, 600, "s")
     text = "how the source fills the frame: cut at the edges, whole, or stretched"
     yield Parameter("source.fit", _C, "cover", text, choices=("cover", "contain", "stretch"))
+    yield Parameter("source.zoom", _F, 1.0, "enlarges the source, to show a part of it", 1, 4, "x")
+    yield Parameter("source.x", _F, 0.0, "part of a source that is cut: -1 its left, 0 its middle, 1 its right", -1, 1)
+    yield Parameter("source.y", _F, 0.0, "part of a source that is cut: -1 its top, 0 its middle, 1 its bottom", -1, 1)
     mirrors = ("off", "horizontal", "vertical", "both")
     yield Parameter("source.mirror", _C, "off", "mirror the source", choices=mirrors)
     yield Parameter("source.blur", _F, 0.0, "blur of the source: leaves large shapes to the prompt", 0, 1)

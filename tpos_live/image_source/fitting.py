@@ -41,12 +41,17 @@ class Fitting:
     edges: str = "black"
     given: GivenMask | None = None
     """With mask "file"."""
+    zoom: float = 1.0
+    place: tuple[float, float] = (0.0, 0.0)
+    """Which part is shown of what is too large: -1 left or top, 1 right or bottom."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, size: tuple[int, int], given: GivenMask | None = None) -> Fitting:
         """size: (width, height) of the frame."""
         text = {name: str(snapshot[f"source.{name}"]) for name in ("fit", "mirror", "mask", "edges")}
-        return cls(size, blur=float(snapshot["source.blur"]), given=given, **text)
+        numbers = {name: float(snapshot[f"source.{name}"]) for name in ("blur", "zoom", "x", "y")}
+        blur, zoom, *place = numbers.values()
+        return cls(size, blur=blur, given=given, zoom=zoom, place=(place[0], place[1]), **text)
 
 
 def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.0) -> SourceImage:
@@ -54,7 +59,7 @@ def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.
     turns, high_range = round(getattr(frame, "rotation", 0) / 90) % 4, is_high_range(frame)
     width, height = how.size if turns % 2 == 0 else how.size[::-1]
     alpha = how.mask == "alpha" and any(part.is_alpha for part in frame.format.components)
-    inner, crop = _inner(frame, (width, height), how.fit)
+    inner, crop = _inner(frame, (width, height), how, turns)
     kind = "rgba" if alpha else "rgb24"
     if how.blur > 0:
         factor = BLURRED**how.blur
@@ -84,19 +89,22 @@ def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.
 
 
 def _inner(
-    frame: av.VideoFrame, size: tuple[int, int], fit: str
+    frame: av.VideoFrame, size: tuple[int, int], how: Fitting, turns: int
 ) -> tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]]]:
-    """The size that a picture is scaled to; what of it is left out (left, top), and where it is put (x, y)."""
+    """The size that a picture is scaled to; what of it is left out (left, top), and where it is put (x, y). turns: by
+    90 degrees counterclockwise that are still to come."""
     width, height = size
-    if fit == "stretch":
-        return size, ((0, 0), (0, 0))
     sides = width / frame.width, height / frame.height
-    scale = max(sides) if fit == "cover" else min(sides)
-    inner = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
+    if how.fit != "stretch":
+        sides = (max(sides) if how.fit == "cover" else min(sides),) * 2
+    inner = max(round(frame.width * sides[0] * how.zoom), 1), max(round(frame.height * sides[1] * how.zoom), 1)
     # A very long or very high picture, shown as "cover", would be scaled to millions of pixels: its middle is enough.
     inner = min(inner[0], 8 * width), min(inner[1], 8 * height)
     over = inner[0] - width, inner[1] - height
-    return inner, ((max(over[0], 0) // 2, max(over[1], 0) // 2), (max(-over[0], 0) // 2, max(-over[1], 0) // 2))
+    x, y = how.place
+    x, y = ((x, y), (-y, x), (-x, -y), (y, -x))[turns]
+    left, top = (int(max(more, 0) * (1 + place) / 2) for more, place in zip(over, (x, y), strict=True))
+    return inner, ((left, top), (max(-over[0], 0) // 2, max(-over[1], 0) // 2))
 
 
 def _behind(frame: av.VideoFrame, size: tuple[int, int], blur: float) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -44,7 +45,7 @@ class MaskFile:
             self._read(name)
         if self._still is None:
             return None
-        how = Fitting(size, str(snapshot["source.fit"]), str(snapshot["source.mirror"]), mask="alpha")
+        how = replace(Fitting.of(snapshot, size), blur=0.0, mask="alpha", edges="black")
         if self._made_of is None or self._made_of[0] is not self._still or self._made_of[1] != how:
             image = fitted(self._still, how, 0)
             see_through = image.mask is not None and int(image.mask.min()) < 255
