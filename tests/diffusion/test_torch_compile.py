@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fakes.compile_once import compiler
+from fakes.cpp_kernels import compile_alone as compile_alone
 from fakes.live_loras import attention, check_backends, convolution, write_lora
 from fakes.tools import require_tool
 
@@ -167,18 +167,19 @@ def live(small: Engine, tmp_path: Path) -> Engine:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_it_draws_eagers_frames_and_never_compiles_in_a_show(
-    live: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+@pytest.mark.usefixtures("cache", "compile_alone")
+def test_it_draws_eagers_frames_and_never_compiles_in_a_show(live: Engine) -> None:
     """The kernels that PyTorch's compiler really makes, which see the new weights of a LoRA, too."""
+    from torch._dynamo.utils import counters
+
     require_tool("g++")
-    for name, value in compiler(tmp_path_factory).items():
-        monkeypatch.setenv(name, value)
     generator = FrameGenerator(live, SIZE, "compile", GeneratorOptions(threads=1))
     eager = generator.backend
     assert eager.name == "eager" and "not compiled yet" in eager.fallback_reason
+    missed = counters["inductor"]["fxgraph_cache_miss"]
     better = prepare_better("compile", generator.request)
     assert isinstance(better, CompiledBackend) and better.torch_threads == 1
+    assert counters["inductor"]["fxgraph_cache_miss"] == missed, "the kernels are read, and not made again"
     facts = json.loads((torch_compile.folder(generator.request) / torch_compile.CACHE.sidecar).read_text())
     assert facts["parity_db"] >= MIN_PSNR
     check_a_show(live, better, SIZE)

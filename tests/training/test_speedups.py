@@ -1,12 +1,11 @@
 """A UNet that trains faster is the same UNet."""
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from fakes.compile_once import compiler
+from fakes.cpp_kernels import compile_alone as compile_alone
 
 from tpos_live.training.image_model.dataset import LAYOUT
 from tpos_live.training.image_model.rectified_flow import build_unet
@@ -38,16 +37,13 @@ def _gradients(unet: torch.nn.Module, size: tuple[int, int]) -> tuple[torch.Tens
     ],
 )
 def test_images_gradients_and_names_stay(
-    compiled: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    compiled: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     torch.manual_seed(1)
     unet = build_unet((16,) if compiled else (16, 32))  # one level has a block of each kind, and half of the kernels
     if compiled:
-        from torch._inductor import config
-
-        for name, value in (compiler(tmp_path_factory) | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(config.cpp, "cxx", (None, os.environ["CXX"]))  # was read when it was imported
+        request.getfixturevalue("compile_alone")
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     before = {size: _gradients(unet, size) for size in ((8, 8), (8, 12))}
     names = list(unet.state_dict())
     speed_up(unet.unet, compiled)
