@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from fakes.forked import can_fork, context
 
 from tpos_live.cli.evaluate import evaluate
 from tpos_live.conditioning.conditioning import Conditioning
@@ -21,6 +22,7 @@ from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.evaluation.classifier.model import ClassifierError, load_classifier
+from tpos_live.evaluation.harness import pool
 from tpos_live.evaluation.harness.context import EvaluationContext
 from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
 from tpos_live.evaluation.harness.sampler import SamplerHarness
@@ -130,7 +132,12 @@ def test_renders_are_kept_and_only_more_of_them_are_made(engine_folder: Path, tm
 
 
 @pytest.mark.slow
-def test_processes_change_nothing_but_the_time(engine_folder: Path, alone: list[Figure]) -> None:
+def test_processes_change_nothing_but_the_time(
+    engine_folder: Path, alone: list[Figure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if can_fork():
+        forking = context()  # from a process that has the libraries
+        monkeypatch.setattr(pool.multiprocessing, "get_context", lambda _kind=None: forking)
     together = measured(engine_folder, 2, ["prompts", "distance", "smoothness"], workers=2)
     same = [figure for figure in alone if figure.name in {each.name for each in together}]
     assert len(same) > len(alone) // 2
