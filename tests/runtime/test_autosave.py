@@ -26,8 +26,10 @@ from pythonosc.udp_client import SimpleUDPClient
 from tpos_live.audio.demo import DEMO
 from tpos_live.audio.source import Chunk
 from tpos_live.core.errors import EngineError, EngineHungError
+from tpos_live.core.looks import Look, Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings, SoundSettings, WebSettings, WindowSettings
+from tpos_live.core.show_file import write_show
 from tpos_live.director.framing import Shot
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.runtime import autosave
@@ -61,6 +63,34 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     state = state_of(store, "deep", 12.5)
     path = crash(tmp_path, state)
     assert find_crashed(tmp_path) == path and read(path) == state
+
+
+def test_looks_that_no_file_keeps_are_saved_and_removed_with_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show, written = Show((Look("deep", {"prompt": "deep sea", "finish.bloom": 1.5}),)), list[Path]()
+
+    def write(path: Path, show: Show, private: bool = False) -> None:
+        written.append(path)
+        write_show(path, show, private)
+
+    monkeypatch.setattr(autosave, "write_show", write)
+    state = replace(state_of(ParameterStore()), show=show)
+    with Autosave(tmp_path, lambda: state) as saver:
+        assert wait_until(lambda: saver._written is not None)
+        found = read(saver._path)
+        assert found == state
+        state = replace(state, look="deep")
+        saver.look(100.0)
+        assert len(written) == 1, "they have not changed"
+        if os.name == "posix":
+            assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+    (tmp_path / f"show-{os.getpid()}.toml").write_text("[[look]]\nname = 'of a process with this number'")
+    path = crash(tmp_path, replace(state, show=None))
+    assert list(tmp_path.iterdir()) == [path]
+    path.with_suffix(".toml").write_text("[[look")
+    assert read(path).show is None, "damaged ones do not keep the rest from continuing"
 
 
 def test_a_state_of_before_the_director_was_saved_is_read(tmp_path: Path) -> None:

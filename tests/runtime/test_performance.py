@@ -71,6 +71,27 @@ def test_a_show_that_dies_in_a_fade_continues_at_its_end(tmp_path: Path) -> None
     assert {name: store.snapshot()[name] for name in saved} == saved
 
 
+@pytest.mark.parametrize("file", [False, True])
+def test_looks_that_no_file_keeps_continue_in_another_session(tmp_path: Path, file: bool) -> None:
+    """Else what was stored on the stage would be gone; a show file keeps its own."""
+    write_show(tmp_path / "show.toml", Show((Look("deep", {"prompt": "deep sea"}),)))
+    settings = load_settings({"show.file": str(tmp_path / "show.toml")} if file else {}, here=tmp_path)
+    store, changed = ParameterStore({"prompt": "mine"}), list[Show]()
+    before = Performance(settings, store, lambda: 0.0)
+    after = Performance(settings, ParameterStore(), lambda: 0.0, changed.append)
+    assert before.state(FrameParams(), DirectorMemory()).show is None, "the shipped looks are there anyway"
+    store.set("look.store", "mine")
+    before.looks.step(0.0, BeatPosition())
+    state = before.state(FrameParams(), DirectorMemory())
+    after.resume(state)
+    if file:
+        assert state.show is None and not changed
+        return
+    assert state.show is not None and after.looks.show == state.show and changed == [state.show]
+    assert after.looks.show.find("mine") is not None and len(after.looks.show.looks) == 17
+    assert after.state(FrameParams(), DirectorMemory()).show == state.show, "and after the next crash"
+
+
 def test_a_state_continues_in_another_session(tmp_path: Path) -> None:
     settings = load_settings({}, here=tmp_path)
     store, other = ParameterStore({"seed": 5}), ParameterStore()

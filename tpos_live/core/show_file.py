@@ -53,8 +53,11 @@ def read_show(path: Path) -> Show:
     return Show(looks, cues, midi)
 
 
-def write_show(path: Path, show: Show) -> None:
-    """Write a show, whole or not at all. Raises OSError, and ValueError for one that could not be read again."""
+def write_show(path: Path, show: Show, private: bool = False) -> None:
+    """Write a show, whole or not at all. private: no other user may read it.
+
+    Raises OSError, and ValueError for one that could not be read again.
+    """
     lines = ["# Looks and cues of tpos-live. A look holds what differs from the defaults.", f"format = {FORMAT}"]
     for look in show.looks:
         lines += ["", "[[look]]", f"name = {_toml(look.name)}", "[look.parameters]"]
@@ -66,7 +69,7 @@ def write_show(path: Path, show: Show) -> None:
     text = "\n".join(lines) + "\n"
     if len(text.encode()) > MOST_BYTES:
         raise ValueError(f"it is larger than {MOST_BYTES >> 20} MiB; delete the looks with the longest prompts")
-    write_text(path, text)
+    write_text(path, text, private)
 
 
 def _tables(path: Path, data: dict[str, Any], name: str, most: int) -> list[dict[str, Any]]:

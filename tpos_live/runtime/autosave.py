@@ -1,7 +1,7 @@
 """The state of a running show on disk, so that `--resume` continues it after a crash.
 
-One file per process. It is written when something has changed, at most every EVERY seconds, and deleted by a clean end:
-a file whose process is gone is of a show that crashed.
+One file per process, and one for looks that no show file keeps. They are written when something has changed, at most
+every EVERY seconds, and deleted by a clean end: a file whose process is gone is of a show that crashed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ import psutil
 
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import EngineHungError, reason
+from tpos_live.core.looks import Show
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError, Value
 from tpos_live.core.parameters import TABLE
+from tpos_live.core.settings_file import SettingsError
+from tpos_live.core.show_file import read_show, write_show
 from tpos_live.director.memory import DirectorMemory
 
 log = logging.getLogger(__name__)
@@ -46,7 +49,8 @@ SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name n
 class ShowState:
     """values: of SAVED. look: recalled last, "" for none. cue: number of the last cue, -1 for none. recording: whether
     there was one; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it says which noise of the
-    seed is drawn. directed: what the director has decided."""
+    seed is drawn. directed: what the director has decided. show: looks and cues that no show file keeps, None without
+    any."""
 
     values: Mapping[str, Value]
     look: str = ""
@@ -55,6 +59,7 @@ class ShowState:
     motion: Mapping[str, float] = field(default_factory=dict)
     cut_index: int = 0
     directed: DirectorMemory = field(default_factory=DirectorMemory)
+    show: Show | None = None
 
     @property
     def integrated(self) -> dict[str, float | int]:
@@ -96,8 +101,13 @@ class Autosave(OwnThread):
             if same and (state.motion == before.motion or now - self._written_at < MOTION_EVERY):
                 return False
         try:
-            write_text(self._path, _text(state), private=True)  # a source's address may hold a password
-        except OSError as error:
+            # Private: a source's address may hold a password.
+            if state.show is not None and (before is None or before.show is not state.show):
+                write_show(_looks_of(self._path), state.show, private=True)
+            elif before is None and _looks_of(self._path).exists():  # of another process that had this number
+                _looks_of(self._path).unlink()
+            write_text(self._path, _text(state), private=True)
+        except (OSError, ValueError) as error:
             if not self._told:
                 self._told = True
                 log.warning(f"{self._path}: cannot be written ({reason(error)}); after a crash --resume has nothing")
@@ -152,15 +162,33 @@ def read_state(path: Path) -> ShowState:
         look, cue, cut = str(data["look"]), int(data["cue"]), int(data.get("cut_index", 0))
         # Versions before the last have saved none.
         directed = DirectorMemory.read(data["directed"]) if "directed" in data else DirectorMemory()
-        return ShowState(values, look, cue, bool(data.get("recording", False)), motion, cut, directed)
+        recording, show = bool(data.get("recording", False)), _read_looks(_looks_of(path))
+        return ShowState(values, look, cue, recording, motion, cut, directed, show)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError, ParameterError) as error:
         raise ValueError(f"{path}: the state of the last show cannot be read; it starts anew") from error
 
 
+def _looks_of(path: Path) -> Path:
+    """Where the looks are that belong to a state."""
+    return path.with_suffix(".toml")
+
+
+def _read_looks(path: Path) -> Show | None:
+    """None where there are none, or none that can be read, after a line."""
+    if not path.exists():
+        return None
+    try:
+        return read_show(path)
+    except SettingsError as error:
+        log.warning(f"the looks of the last show are lost: {error}")
+        return None
+
+
 def _remove(path: Path) -> None:
-    """Where the disk refuses, the file stays: a show must start and end all the same."""
+    """A state with its looks. Where the disk refuses, the file stays: a show must start and end all the same."""
     try:
         path.unlink(missing_ok=True)
+        _looks_of(path).unlink(missing_ok=True)
     except OSError as error:
         log.info(f"{path}: cannot be removed ({reason(error)}); the next start may offer to continue that show")
 

@@ -95,9 +95,13 @@ class Performance:
         motion = {name: float(getattr(params, name)) for name in MOTION}
         saved = {name: values[name] for name in SAVED}
         recording, cut = bool(values["out.record"]), params.cut_index
-        return ShowState(saved, self.looks.shown, self.looks.cue, recording, motion, cut, directed)
+        show = self.looks.show if self._keeper.keeps_nothing and self.looks.show is not self._keeper.show else None
+        return ShowState(saved, self.looks.shown, self.looks.cue, recording, motion, cut, directed, show)
 
     def resume(self, state: ShowState) -> None:
         """Continue with a state. Before entering."""
         self._store.update(state.values, at_once=True)
         self.looks.shown, self.looks.cue = state.look, state.cue
+        if state.show is not None and self._keeper.keeps_nothing:
+            self.looks.show = state.show
+            self._saved(state.show)

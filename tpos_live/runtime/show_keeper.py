@@ -53,6 +53,11 @@ class ShowKeeper(OwnThread):
         self._change = threading.Condition()
         self._told = False
 
+    @property
+    def keeps_nothing(self) -> bool:
+        """Whether there is no file to write looks to."""
+        return self._path is None
+
     def _wake(self) -> None:
         with self._change:
             self._change.notify()
