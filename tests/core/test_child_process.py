@@ -34,6 +34,10 @@ def main(arguments):
     if kind == "ok":
         print("one"), print(), print("two")
         return 0
+    if kind == "talk":
+        for n in range(20_000):
+            print("a line of a library", n)
+        return 0
     if kind == "crash":
         signal.raise_signal(signal.SIGSEGV)
     if kind == "watch alone" and sys.platform == "linux":
@@ -185,3 +189,15 @@ def test_a_converter_ends_with_its_show(tmp_path: Path) -> None:
         process.wait()
     assert wait_until(lambda: gone(children), 10), "the converter lives on"
     assert any((tmp_path / "cache").glob(f"*/openvino/.making-*-{children[0]}")), "it went on until it was done"
+
+
+def test_a_line_that_cannot_be_passed_on_does_not_stop_the_child(sleeper: Path, messages: list[str]) -> None:
+    """Its pipe would be full, and it would wait for its time limit."""
+    lines = list[str]()
+
+    def fail(line: str) -> None:
+        lines.append(line)
+        raise RuntimeError("no such handler")
+
+    run_module("sleeper", ["talk"], 60, fail)
+    assert len(lines) == 20_000 and len(messages) == 1 and "no such handler" in messages[0]

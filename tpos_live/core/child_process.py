@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import logging
 import math
 import os
 import signal
@@ -22,6 +23,10 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import psutil
+
+from tpos_live.core.guard import Guard
+
+log = logging.getLogger(__name__)
 
 POLL = 0.5
 """Seconds between two checks for the parent."""
@@ -114,10 +119,12 @@ def _reader(stream: IO[str] | None, put: Callable[[str], object]) -> threading.T
     assert stream is not None
 
     def read() -> None:
+        guard = Guard(log, "reading what a child process says")
         with stream:
             for line in stream:
-                if line.strip():
-                    put(line.rstrip())
+                with guard:  # a pipe that nobody reads would stop the child
+                    if line.strip():
+                        put(line.rstrip())
 
     thread = threading.Thread(target=read, name="child-lines", daemon=True)
     thread.start()
