@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pythonosc.udp_client import SimpleUDPClient
 
 from tpos_live.control.osc_packets import read
 from tpos_live.control.osc_server import OscControl
+from tpos_live.core.looks import Cue
 from tpos_live.core.status import Status
 from tpos_live.web.control_page import ControlPage
 
@@ -110,6 +112,23 @@ def test_a_show_from_two_browsers(stage, visit) -> None:
     one.get_by_role("button", name="Show slot 2").wait_for()  # the next empty one
     assert not one.get_by_role("button", name="Show slot 3").is_visible()
 
+    deep, fire = Cue("deep", 8.0, "bar"), Cue("fire & ice")
+    stage.show = replace(stage.show, cues=(deep, fire))
+    two.locator("#cues li").nth(1).wait_for()
+    assert not two.get_by_role("button", name="Delete: cue 1, deep").is_visible()
+    two.get_by_role("button", name="Edit cues").click()
+    two.get_by_role("button", name="Move up: cue 2, fire & ice").press("Enter")
+    wait(two, lambda: store.snapshot()["look.cue.up"] == "2")
+    stage.show = replace(stage.show, cues=(fire, deep))  # as the show does
+    wait(one, lambda: one.locator("#cues .cue span:first-child").all_inner_texts() == ["fire & ice", "deep"])
+    wait(two, lambda: two.evaluate("document.activeElement.ariaLabel") == "Move up: cue 1, fire & ice")
+    two.keyboard.press("Enter")  # it is the first already
+    two.get_by_role("button", name="Delete: cue 2, deep").click()
+    wait(two, lambda: store.snapshot()["look.cue.delete"] == "2")
+    assert store.snapshot()["look.cue.up"] == "2"
+    one.get_by_role("button", name="Store as cue").click()
+    wait(one, lambda: store.snapshot().fired("look.cue.store") == 1)
+
 
 def test_with_the_token_a_fader_is_read_back_by_osc_and_without_it_there_is_no_page(chromium, stage) -> None:
     with (
@@ -155,6 +174,7 @@ def test_keys_are_off_until_they_are_switched_on(stage, visit) -> None:
 def test_what_a_finger_and_a_reader_need(visit, viewport) -> None:
     """Nothing is wider than the screen, controls are 44 px high, each has a name, and text has a contrast of 4.5."""
     tab = visit(viewport)
+    tab.get_by_role("button", name="Edit cues").click()
     for title in ("Image", "Sound", "Map"):
         tab.get_by_role("tab", name=title).click()
         assert tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"]

@@ -11,11 +11,12 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from tpos_live.control import cue_edits
 from tpos_live.control.beat_grid import BeatGrid, BeatPosition
 from tpos_live.core.envelope import ease
 from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.parameter import Value, shorten, whole_number
+from tpos_live.core.parameter import Value, shorten
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import TABLE, Start
 from tpos_live.core.quantise import OFF, QUANTISE
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 STEPS_PER_SECOND = 30.0
 """Changes of the parameters in a fade; each is a new snapshot for all who read them."""
-ASKED = ("look.next", "look.previous", "look.keep")
+ASKED = ("look.next", "look.previous", "look.keep", cue_edits.STORE)
 STOPS = ("out.panic", "reset")
 """Triggers that end a fade: what they set must not move on."""
 
@@ -115,10 +116,12 @@ class LookPlayer:
             fired = snapshot.fired(name)
             if fired != self._seen.setdefault(name, fired):
                 self._seen[name] = fired
-                if name not in ("look.next", "look.previous"):
+                if name in (*STOPS, "look.keep"):
                     self._since, self._waiting = 0, None
                 if name in STOPS:
                     self._end()
+                elif name == cue_edits.STORE:
+                    self._store_cue(snapshot)
                 elif name != "look.keep":
                     self._go(1 if name == "look.next" else -1, snapshot)
         recalled, cue, stored, deleted = (
@@ -136,6 +139,10 @@ class LookPlayer:
         if deleted.strip():
             self.store.set("look.delete", "")
             self._delete(deleted)
+        for name in cue_edits.EDITS:
+            if (called := str(snapshot[name])).strip():
+                self.store.set(name, "")
+                self._edit_cues(name, called)
 
     def _store(self, called: str, snapshot: Snapshot) -> None:
         name = self.show.free_name() if called.strip() == "+" else called
@@ -156,9 +163,29 @@ class LookPlayer:
         look = self._find(called)
         if look is None:
             return
-        self.show = self.show.without(look)
+        kept = [self.show.find(cue.look) is not look for cue in self.show.cues]
+        self.show, self.cue = self.show.without(look), cue_edits.after_deletion(self.cue, kept)
         self.shown = "" if self.shown == look.name else self.shown
         log.log(NOTICE, f"deleted: {look.name}")
+        self.save(self.show)
+
+    def _store_cue(self, snapshot: Snapshot) -> None:
+        """The look that is shown, as a cue at the end."""
+        try:
+            self.show = cue_edits.added(self.show, Cue(self.shown, snapshot["look.fade"], snapshot["look.start"]))
+        except cue_edits.CueError as error:
+            log.warning(str(error))
+            return
+        log.log(NOTICE, f"stored as cue {len(self.show.cues)}: {self.shown}")
+        self.save(self.show)
+
+    def _edit_cues(self, name: str, called: str) -> None:
+        try:
+            self.show, self.cue, done = cue_edits.edited(self.show, self.cue, name, called)
+        except cue_edits.CueError as error:
+            log.warning(str(error))
+            return
+        log.log(NOTICE, done)
         self.save(self.show)
 
     def _go(self, step: int, snapshot: Snapshot) -> None:
@@ -177,12 +204,10 @@ class LookPlayer:
 
     def _go_to(self, number: str, snapshot: Snapshot) -> None:
         """The cue of this number, from 1 on."""
-        count = len(self.show.cues)
-        wanted = whole_number(number)
-        if wanted is not None and 1 <= wanted <= count:
-            self._wait_for(wanted - 1, snapshot)
-        else:
-            log.warning(f"there is no cue {shorten(number)}; there are {count}")
+        try:
+            self._wait_for(cue_edits.number_of(number, self.show), snapshot)
+        except cue_edits.CueError as error:
+            log.warning(str(error))
 
     def _wait_for(self, cue: int, snapshot: Snapshot) -> None:
         self.cue = cue

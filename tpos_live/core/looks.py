@@ -19,7 +19,7 @@ PARAMETERS: tuple[str, ...] = tuple(
 )
 """What a look holds: everything but what belongs to the room and the stage (screen, level, blackout, input, tempo)."""
 
-MOST_LOOKS = 500
+MOST_LOOKS, MOST_CUES = 500, 5000
 LONGEST_NAME = 60
 """Letters of a look's name."""
 
@@ -75,6 +75,20 @@ class Show:
         """Without this look and its cues."""
         cues = tuple(cue for cue in self.cues if self.find(cue.look) is not look)
         return replace(self, looks=tuple(other for other in self.looks if other is not look), cues=cues)
+
+    def with_cue(self, cue: Cue) -> Show:
+        """With this cue at the end."""
+        return replace(self, cues=(*self.cues, cue))
+
+    def with_cue_moved(self, cue: int, to: int) -> Show:
+        """With a cue in another place; both count from 0 on."""
+        cues = list(self.cues)
+        cues.insert(to, cues.pop(cue))
+        return replace(self, cues=tuple(cues))
+
+    def without_cue(self, cue: int) -> Show:
+        """Without this cue, counted from 0 on."""
+        return replace(self, cues=(*self.cues[:cue], *self.cues[cue + 1 :]))
 
     def free_name(self) -> str:
         """A name that no look has: "look 1" and so on."""

@@ -309,6 +309,12 @@ def _looks() -> Iterator[Parameter]:
     )
     text = "recall a cue by its number, from 1 on, with its own fade and start; the text is empty again then"
     yield Parameter("look.cue", _T, "", text, numbered=True)
+    text = "store the look that is shown as a cue at the end, with look.fade and look.start"
+    yield Parameter("look.cue.store", _X, False, text)
+    text = "move a cue one place {}, by its number; the text is empty again then"
+    for way, where in (("up", "towards the start"), ("down", "towards the end")):
+        yield Parameter(f"look.cue.{way}", _T, "", text.format(where), numbered=True)
+    yield Parameter("look.cue.delete", _T, "", "delete a cue by its number; its look stays", numbered=True)
     yield Parameter("look.store", _T, "", "store what is shown as a look of this name; + finds a free name")
     yield Parameter("look.delete", _T, "", "delete a look by name or number", numbered=True)
     yield Parameter("look.next", _X, False, "the next cue, or the next look where there are no cues")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tpos_live.core.atomic import write_text
-from tpos_live.core.looks import LONGEST_NAME, MOST_LOOKS, PARAMETERS, Cue, Look, Show, clean_name
+from tpos_live.core.looks import LONGEST_NAME, MOST_CUES, MOST_LOOKS, PARAMETERS, Cue, Look, Show, clean_name
 from tpos_live.core.midi_map import MOST_MAPPINGS, MidiMapping, is_target, parse_mapping
 from tpos_live.core.parameter import ParameterError, Value, shorten
 from tpos_live.core.parameters import STARTS, TABLE
@@ -19,7 +19,6 @@ from tpos_live.core.settings_file import SettingsError, read_toml
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-MOST_CUES = 5000
 LONGEST_FADE = 60.0
 MOST_BYTES = 8 << 20
 """Of the file: room for MOST_LOOKS looks that set every parameter."""

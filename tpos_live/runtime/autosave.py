@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from tpos_live.control import cue_edits
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import EngineHungError, reason
 from tpos_live.core.looks import Show
@@ -40,7 +41,8 @@ KEPT_SECONDS = 24 * 3600.0
 """Age up to which a crashed show is offered."""
 MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
 """Fields of FrameParams that a show begins with."""
-_NOT_KEPT = ("look.recall", "look.cue", "look.store", "look.delete", "midi.learn", "midi.forget", "out.record")
+_COMMANDS = ("look.recall", "look.cue", *cue_edits.EDITS, "look.store", "look.delete", "midi.learn", "midi.forget")
+_NOT_KEPT = (*_COMMANDS, "out.record")
 SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in _NOT_KEPT)
 """Parameters that are continued: all but commands, and a recording, which would begin a file that nobody asked for."""
 

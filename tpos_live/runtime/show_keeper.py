@@ -67,7 +67,8 @@ class ShowKeeper(OwnThread):
         if self._path is None:
             if not self._told:
                 self._told = True
-                log.log(NOTICE, "looks are kept until the end of the show; start with --show-file FILE to keep them")
+                hint = "start with --show-file FILE to keep them"
+                log.log(NOTICE, f"looks and cues are kept until the end of the show; {hint}")
             return
         with self._change:
             self._newest = show

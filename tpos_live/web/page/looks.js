@@ -1,5 +1,6 @@
-// Looks with their thumbnails, cues, and the autopilot.
+// Looks with their thumbnails, and the autopilot.
 
+import { cues } from "./cues.js";
 import { control, make, toggleButton, triggerButton } from "./controls.js";
 
 const SHOWN_HERE = ["look.fade", "look.start", "quantise", "autopilot.bars", "autopilot.order"];
@@ -20,7 +21,7 @@ export function looks(show, parameters) {
   show.on("looks", (all) => list.replaceChildren(...all.map(([name, image]) => lookButton(show, name, image, remove))));
   show.onStatus("look", () => mark(show.status.look));
   show.on("looks", () => mark(show.status.look));
-  show.on("cues", (cues) => drawCues(show, cues));
+  cues(show, parameters);
 }
 
 function lookButton(show, name, image, remove) {
@@ -65,13 +66,4 @@ function storing(show) {
     show.set("look.store", field.value.trim() || "+");
     field.value = "";
   });
-}
-
-function drawCues(show, cues) {
-  const box = document.getElementById("cues");
-  box.hidden = !cues.length;
-  const items = cues.map(([look, fade, start], index) =>
-    make("li", {}, make("button", { type: "button", class: "cue", onclick: () => show.set("look.cue", String(index + 1)) }, make("span", {}, look), make("span", { class: "quiet" }, `${fade} s · ${start}`))),
-  );
-  box.querySelector("ol").replaceChildren(...items);
 }

@@ -3,7 +3,7 @@
 import { control, labelOf, make } from "./controls.js";
 
 const SLOT = /^prompt\.\d/;
-const ONCE = new Set(["look.recall", "look.cue", "look.store", "look.delete"]); // empty again at once: they have fields of their own
+const ONCE = new Set(["look.recall", "look.cue", "look.cue.up", "look.cue.down", "look.cue.delete", "look.store", "look.delete"]); // empty again at once: they have fields of their own
 
 export function parameters(show, description) {
   const groups = description.groups.map(({ title, parameters: all }) => {

@@ -1,0 +1,147 @@
+"""Cues: stored from the look that is shown, moved and deleted, while the show stays where it is in their list."""
+
+from __future__ import annotations
+
+import pytest
+
+from tpos_live.control.beat_grid import BeatPosition
+from tpos_live.control.look_player import LookPlayer
+from tpos_live.control.triggers import fire
+from tpos_live.core.looks import Cue, Look, Show
+from tpos_live.core.parameter_store import ParameterStore
+
+LOOKS = tuple(Look(name, {"prompt": name}) for name in ("a", "b", "c", "d"))
+
+
+class Desk:
+    """A player with three cues, and what it has saved."""
+
+    def __init__(self, cues: str = "abc", here: int = -1) -> None:
+        self.saved: list[Show] = []
+        self.player = LookPlayer(
+            ParameterStore(), Show(LOOKS, tuple(Cue(c) for c in cues)), self.saved.append, cue=here
+        )
+        self.now = 0.0
+        self.step()  # the first step only learns the counts of triggers
+
+    def step(self) -> None:
+        self.now += 0.1
+        self.player.step(self.now, BeatPosition())
+
+    def ask(self, **edits: str) -> None:
+        self.player.store.update({f"look.cue.{name}": called for name, called in edits.items()})
+        self.step()
+        assert all(self.player.store.snapshot()[f"look.cue.{name}"] == "" for name in edits)
+
+    def press(self, trigger: str) -> None:
+        fire(self.player.store, trigger)
+        self.step()
+
+    @property
+    def cues(self) -> str:
+        return "".join(cue.look for cue in self.player.show.cues)
+
+
+def test_the_look_that_is_shown_becomes_the_last_cue(messages: list[str]) -> None:
+    desk = Desk()
+    desk.player.store.update({"look.recall": "d", "look.fade": 0.0})
+    desk.step()
+    desk.player.store.update({"look.fade": 8.0, "look.start": "4 bars", "quantise": "bar"})
+    desk.press("look.cue.store")
+    assert desk.player.show.cues[-1] == Cue("d", 8.0, "4 bars") and desk.cues == "abcd"
+    assert desk.saved == [desk.player.show] and messages[-1] == "stored as cue 4: d"
+    desk.player.store.update({"look.store": "mine"})
+    desk.step()
+    desk.press("look.cue.store")
+    assert desk.player.show.cues[-1].look == "mine", "a look that was stored is shown too"
+
+
+def test_a_recall_that_waits_is_not_ended_by_a_cue_that_is_stored() -> None:
+    desk = Desk()
+    desk.player.store.update({"look.recall": "d", "look.fade": 0.0})
+    desk.step()
+    desk.player.recall("b", 0.0, "16 bars")
+    desk.press("look.cue.store")
+    assert desk.player.show.cues[-1].look == "d"
+    desk.step()
+    assert desk.player.shown == "b", "without a tempo it begins at once"
+
+
+def test_without_a_look_nothing_is_stored(messages: list[str]) -> None:
+    desk = Desk()
+    desk.press("look.cue.store")
+    assert desk.cues == "abc" and not desk.saved
+    assert messages == ["no look is shown that a cue could recall: store or recall one first"]
+
+
+def test_no_more_cues_are_stored_than_a_show_file_takes(messages: list[str]) -> None:
+    desk = Desk("a" * 5000)
+    desk.player.shown = "a"
+    desk.press("look.cue.store")
+    assert len(desk.player.show.cues) == 5000 and not desk.saved
+    assert messages == ["the cue is not stored: 5000 cues are the most; delete one"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "called", "cues", "line"),
+    [
+        ("up", "3", "acb", "cue 3 is now cue 2: c"),
+        ("down", "1", "bac", "cue 1 is now cue 2: a"),
+        ("delete", "2", "ac", "cue 2 deleted: b"),
+    ],
+)
+def test_a_cue_is_moved_and_deleted_by_its_number(
+    edit: str, called: str, cues: str, line: str, messages: list[str]
+) -> None:
+    desk = Desk()
+    desk.ask(**{edit: called})
+    assert desk.cues == cues and desk.saved == [desk.player.show] and messages == [line]
+    assert len(desk.player.show.looks) == 4, "the looks stay"
+
+
+@pytest.mark.parametrize(
+    ("edit", "called", "line"),
+    [
+        ("up", "1", "cue 1 is the first"),
+        ("down", "3", "cue 3 is the last"),
+        ("up", "4", "there is no cue '4'; there are 3"),
+        ("down", "0", "there is no cue '0'; there are 3"),
+        ("delete", "b", "there is no cue 'b'; there are 3"),
+        ("delete", "-1", "there is no cue '-1'; there are 3"),
+        ("delete", "1.5", "there is no cue '1.5'; there are 3"),
+        ("delete", "²", "there is no cue '²'; there are 3"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_one_line(edit: str, called: str, line: str, messages: list[str]) -> None:
+    desk = Desk()
+    desk.ask(**{edit: called})
+    assert desk.cues == "abc" and not desk.saved and messages == [line]
+
+
+@pytest.mark.parametrize(
+    ("edits", "next_look"),
+    [
+        ([("up", "3")], "d"),  # a c b d: b is shown
+        ([("down", "2")], "d"),
+        ([("up", "2")], "a"),  # b a c d
+        ([("delete", "1")], "c"),
+        ([("delete", "2")], "c"),  # the one that is shown
+        ([("delete", "4")], "c"),
+        ([("delete", "2"), ("delete", "1")], "c"),
+    ],
+)
+def test_the_show_stays_where_it_is_in_the_list(edits: list[tuple[str, str]], next_look: str) -> None:
+    """Of the cues a b c d the second was recalled last."""
+    desk = Desk("abcd", here=1)
+    for edit, called in edits:
+        desk.ask(**{edit: called})
+    desk.press("look.next")
+    assert desk.player.shown == next_look
+
+
+def test_a_look_that_is_deleted_takes_its_cues_along_and_the_show_stays_where_it_is() -> None:
+    desk = Desk("abcd", here=1)
+    desk.player.store.set("look.delete", "a")
+    desk.step()
+    desk.press("look.next")
+    assert desk.cues == "bcd" and desk.player.shown == "c"
