@@ -7,7 +7,7 @@ import struct
 import pytest
 from osc_client import bundle, message, raw
 
-from tpos_live.control.osc_addresses import ADDRESSES
+from tpos_live.control.osc_addresses import ADDRESSES, INSTEAD, find
 from tpos_live.control.osc_router import HELD, SILENCE, Datagram, Router
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
@@ -472,6 +472,11 @@ def test_a_float_of_any_bits_is_safe(desk):
         ("/seed_list", ("[[7, 0.2], [12, 0.8]]",), {"seed": 12}),
         ("/seed_list", ("[5]",), {"seed": 5}),
         ("/t_list", (12, 24, 36), {"steps": 3}),
+        ("/latent_feedback_strength", (0.25,), {"strength": 0.75}),
+        ("/latent_feedback_strength", (1.0,), {"strength": 0.1}),
+        ("/latent_feedback_strength", (0,), {"strength": 1.0}),
+        ("/lora_weights", ('{"C:/a.safetensors": 0.5, "b": 9}',), {"lora.1": 0.5, "lora.2": 1.5, "lora.3": 1.0}),
+        ("/lora_weights", ('[["a", 0.25]]',), {"lora.1": 0.25, "lora.2": 1.0}),
         ("/pause", (), {"pause": True}),
         ("/pause", (1.0,), {"pause": True}),
         ("/tpos/tempo/nudge", (20,), {"tempo.shift": 20.0}),
@@ -483,6 +488,25 @@ def test_commands_of_other_programs_and_the_nudge(desk, address, args, expected)
     desk.router._status = lambda: Status(tempo=120.0)
     desk.tell(address, *args)
     assert {name: desk[name] for name in expected} == expected and not desk.lines and desk.router.bad == 0
+
+
+def test_feedback_that_is_repeated_in_every_frame_does_not_win_against_a_key(desk):
+    for n in range(10):
+        desk.tell("/latent_feedback_strength", 0.5)
+        desk.now += 1 / 60
+        if n == 5:
+            desk.store.set("strength", 1.0)
+    assert desk["strength"] == 1.0
+
+
+@pytest.mark.parametrize("address", INSTEAD)
+def test_what_means_nothing_here_is_answered_with_what_to_use(desk, address):
+    before = dict(desk.store.snapshot().values)
+    desk.tell(address, 1)
+    (line,) = desk.lines
+    named = [word for word in line.split(": ", 1)[1].replace(",", " ").replace(";", " ").split() if word[0] == "/"]
+    assert named and all(find(word) for word in named)
+    assert dict(desk.store.snapshot().values) == before and desk.router.bad == 1
 
 
 def test_nudges_add_up_and_a_tap_ends_them(desk):
@@ -539,6 +563,16 @@ def test_get_status_answers_with_json(desk):
         ("/tpos/tempo/nudge", (1, "bars")),
         ("/tpos/tempo/nudge", (0.25, "beat")),
         ("/pause", ("now",)),
+        ("/latent_feedback_strength", ()),
+        ("/latent_feedback_strength", ("much",)),
+        ("/latent_feedback_strength", (0.1, 0.2)),
+        ("/lora_weights", ("{}",)),
+        ("/lora_weights", (0.5,)),
+        ("/lora_weights", ("{",)),
+        ("/lora_weights", ('{"a": "much"}',)),
+        ("/lora_weights", ('{"a": {}}',)),
+        ("/lora_weights", ('{"a": NaN}',)),
+        ("/lora_weights", (json.dumps({f"{n}": 1 for n in range(5)}),)),
     ],
 )
 def test_bad_commands_are_one_line_and_lose_nothing(desk, address, args):

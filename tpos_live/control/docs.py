@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tpos_live.control.keys import KEYS, key_rows
-from tpos_live.control.osc_addresses import ALIASES, COMMANDS
+from tpos_live.control.osc_addresses import ALIASES, COMMANDS, INSTEAD
 from tpos_live.control.osc_feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.osc_router import HELD, SILENCE
 from tpos_live.control.osc_targets import LEASE, MAX_HOSTS, MAX_SUBSCRIBERS, REPLY_PORT
@@ -111,6 +111,8 @@ def osc_page() -> str:
     page += ["", *_table(("address", "type", "sent", "what it is"), status)]
     page += ["", _AUDIO, "## Other names", "", "For existing patches, such as those for StreamDiffusionTD:", ""]
     page += _table(("address", "is the same as"), list(ALIASES.items()))
+    page += ["", "These mean nothing here. Each is answered once, with what to use instead:", ""]
+    page += _table(("address", "instead"), list(INSTEAD.items()))
     return "\n".join(page) + "\n"
 
 

@@ -47,6 +47,8 @@ COMMANDS = (
     Command("/prompt_list", "s", "JSON of texts with weights: the prompt, or a blend in the last slots of the bank"),
     Command("/seed_list", "s", "JSON of seeds with weights: the seed of the largest weight"),
     Command("/t_list", "i …", "as many denoising steps as there are numbers"),
+    Command("/latent_feedback_strength", "f", "how much of the last frame stays: 1 minus it is the strength"),
+    Command("/lora_weights", "s", "JSON of names with weights: lora/1 and so on, in their order, whatever the names"),
     Command("/pause", "[f]", "stop the movement of noise and drift"),
     Command("/play", "[f]", "let them move again"),
     Command("/get_status", "", "answer with the status as JSON at /status"),
@@ -69,6 +71,27 @@ ALIASES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Second names: what other programs use, for patches that exist already."""
+
+_ENDS = "no message ends a show; /tpos/out/blackout 1 hides the image, /tpos/out/freeze 1 holds it"
+_BLENDS = "set how prompts are blended by /tpos/prompt/between grow (by region) or mix (of their embeddings)"
+_CONTROLNET = "there is no ControlNet; /tpos/source and /tpos/source/amount let an image lead"
+_IP_ADAPTER = "there is no IP-Adapter; /tpos/source FILE and /tpos/source/amount let a picture lead"
+INSTEAD: Mapping[str, str] = MappingProxyType(
+    {
+        "/sdmode": "draw from images by /tpos/source (none ends it) and /tpos/source/amount",
+        "/stop": _ENDS,
+        "/stop_streaming": _ENDS,
+        "/start_streaming": "a show runs from its start; /play ends a pause",
+        "/prompt_interpolation_method": _BLENDS,
+        "/slerp": _BLENDS,
+        "/controlnets": _CONTROLNET,
+        "/use_controlnet": _CONTROLNET,
+        "/controlnet_weight": _CONTROLNET,
+        "/ipadapter_scale": _IP_ADAPTER,
+        "/ipadapter_enable": _IP_ADAPTER,
+    }
+)
+"""Addresses of StreamDiffusionTD that mean nothing here, and what to use instead, in one line."""
 
 
 def _addresses() -> Iterator[tuple[str, Parameter | Command]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tpos_live.control.osc_addresses import BLEND_SLOTS
 from tpos_live.core.parameter import ParameterError, Value, parse_number, shorten
-from tpos_live.core.parameters import TABLE
+from tpos_live.core.parameters import LORAS, TABLE
 from tpos_live.core.shown import PROMPT, SELECT, SLOTS, WEIGHTS
 
 BARE = ((), (None,), ("bang",))
@@ -43,6 +43,24 @@ def seed_list(args: tuple[Any, ...]) -> dict[str, Value]:
     if not pairs:
         raise ParameterError("takes a JSON list with at least one seed")
     return {"seed": TABLE["seed"].parse(max(pairs, key=lambda pair: pair[1])[0])}
+
+
+def feedback(args: tuple[Any, ...]) -> dict[str, Value]:
+    """0 to 1, the share of the last frame's latent: the strength is the rest."""
+    number = parse_number(args[0]) if len(args) == 1 else None
+    if number is None:
+        raise ParameterError("takes a number from 0 to 1, how much of the last frame stays")
+    return {"strength": TABLE["strength"].parse(1.0 - number)}
+
+
+def lora_weights(args: tuple[Any, ...]) -> dict[str, Value]:
+    """JSON of names with weights, {"style": 0.8}: the engine's live LoRAs in their order; the names have no effect."""
+    wanted = "takes a JSON object of names with weights"
+    given = _json(args, wanted)
+    pairs = list(given.items()) if isinstance(given, dict) else _pairs(args, "names")
+    if not 1 <= len(pairs) <= len(LORAS):
+        raise ParameterError(f"takes 1 to {len(LORAS)} weights, not {len(pairs)}")
+    return {name: TABLE[name].parse(weight) for name, (_, weight) in zip(LORAS, pairs, strict=False)}
 
 
 def nudge(args: tuple[Any, ...], now: float, tempo: float) -> dict[str, Value]:
@@ -85,12 +103,7 @@ def _slots(slots: Sequence[int], shares: Sequence[tuple[str, float]]) -> dict[st
 def _pairs(args: tuple[Any, ...], what: str) -> list[tuple[Any, float]]:
     """The pairs of a JSON list; an entry without a weight has weight 1."""
     wanted = f"takes a JSON list of {what} with weights"
-    if len(args) != 1 or not isinstance(args[0], str):
-        raise ParameterError(wanted)
-    try:
-        entries = json.loads(args[0])
-    except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{wanted}, not {shorten(args[0])}") from error
+    entries = _json(args, wanted)
     if not isinstance(entries, list):
         raise ParameterError(f"{wanted}, not {shorten(entries)}")
     found = []
@@ -101,3 +114,13 @@ def _pairs(args: tuple[Any, ...], what: str) -> list[tuple[Any, float]]:
             raise ParameterError(f"{wanted}; {shorten(entry)} is none")
         found.append((thing, number))
     return found
+
+
+def _json(args: tuple[Any, ...], wanted: str) -> Any:
+    """The JSON that a message's one text holds. wanted: what to say where there is none."""
+    if len(args) != 1 or not isinstance(args[0], str):
+        raise ParameterError(wanted)
+    try:
+        return json.loads(args[0])
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"{wanted}, not {shorten(args[0])}") from error

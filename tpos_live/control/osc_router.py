@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from tpos_live.control import osc_commands
-from tpos_live.control.osc_addresses import ADDRESSES, PADS, Command, find, find_name, parameters_of
+from tpos_live.control.osc_addresses import ADDRESSES, INSTEAD, PADS, Command, find, find_name, parameters_of
 from tpos_live.control.osc_packets import Message, read
 from tpos_live.control.osc_senders import AnswerLimit
 from tpos_live.control.triggers import fire
@@ -210,7 +210,9 @@ class Router:
         elif name == "/get_status":
             if self._limit.grant(host, 1, sender.time):
                 self._answer(host, "/status", json.dumps(asdict(self._status())))
-        elif values := self._values(name, args):
+        elif (values := self._values(name, args)) and not (
+            name in _FADERS and self._is_held(command.address, args, sender.time)
+        ):
             self._pending |= values
             self.understood = f"{command.address} {' '.join(map(str, args))}".rstrip()
 
@@ -222,6 +224,8 @@ class Router:
             return osc_commands.prompt_list(args)
         if name == "/seed_list":
             return osc_commands.seed_list(args)
+        if name in _FADERS:
+            return _FADERS[name](args)
         if name == "tempo/nudge":
             self._flush()
             shift = float(self._store.snapshot()["tempo.shift"])
@@ -290,6 +294,8 @@ def _pad(parameter: Parameter, args: tuple[Any, ...]) -> tuple[str, str] | None:
 
 
 def _unknown(address: str) -> str:
+    if address in INSTEAD:
+        return f"unknown address: {INSTEAD[address]}"
     near = difflib.get_close_matches(address[:100], _SUGGESTED, n=1, cutoff=0.8)
     return f"unknown address; did you mean {near[0]}?" if near else "unknown address; `--list-osc` lists them"
 
@@ -300,4 +306,6 @@ def _shown(address: str) -> str:
     return clean if len(clean) <= 80 else clean[:77] + "..."
 
 
+_FADERS = {"/latent_feedback_strength": osc_commands.feedback, "/lora_weights": osc_commands.lora_weights}
+"""Commands that a fader sends, which may repeat them in every frame."""
 _SUGGESTED = [address for address in ADDRESSES if not address.startswith("/tpos/map/")]
