@@ -15,6 +15,7 @@ from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.flash_limiter import FlashLimiter, luminance, parts
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.display.postfx import PostFxParams
+from tpos_live.display.tone_mapping import to_coded
 
 FPS = 30
 SIZE = (48, 27)
@@ -56,15 +57,17 @@ def show(
     scene: Scene,
     seconds: float = 2.5,
     params: Callable[[float], FrameParams] = lambda t: FrameParams(),
+    first: int = 0,
     **values: object,
 ) -> np.ndarray:
-    """Luminance [pictures, h, w] of what is finished, by the parts that a stage uses."""
+    """Luminance [pictures, h, w] of what is finished, by the parts that a stage uses. first: the index of the first
+    frame; -1 for that of a show before."""
     start = {"out.inbetween": False, **{n.replace("__", "."): v for n, v in values.items()}}
     store = ParameterStore(start)  # type: ignore[arg-type]
     compositor, interpolator, shown = CpuCompositor(SIZE), FrameInterpolator(), []
     for k in range(round(seconds * FPS)):
         now = 100.0 + k / FPS
-        interpolator.take(Frame(scene(k / FPS), k, now, now, now))
+        interpolator.take(Frame(scene(k / FPS), k + first, now, now, now))
         display_frame = interpolator.display_frame(now, params(k / FPS), store.snapshot())
         shown.append(
             luminance(compositor.compose(display_frame.postfx, display_frame.newest, display_frame.previous) / 255.0)
@@ -113,6 +116,19 @@ def test_light_and_level_are_limited_as_well() -> None:
     still = lambda t: grey(0.5)  # noqa: E731
     assert flashes(show(still, params=flicker, out__flash_limit=False)) > 3
     assert flashes(show(still, params=flicker)) <= 3
+
+
+@pytest.mark.parametrize(("mix", "contrast"), [(0.2, 1.0), (0.5, 1.0), (0.5, 1.3)])
+def test_a_blend_is_as_bright_as_it_is_composed(mix: float, contrast: float) -> None:
+    old, new = (Frame(grey(value), k, 0.0, 0.0, 0.0) for k, value in enumerate((0.1, 0.9)))
+    postfx = PostFxParams(mix=mix, contrast=contrast, mean=(0.5, 0.5, 0.5))
+    composed = luminance(CpuCompositor(SIZE).compose(postfx, new, old) / 255.0)
+    assert luminance(to_coded(FlashLimiter().light(postfx, new, old))) == pytest.approx(composed.mean(), abs=0.01)
+
+
+def test_what_is_faded_in_after_a_death_is_limited_as_well() -> None:
+    assert flashes(show(strobe(8), first=-1, out__flash_limit=False)) > 3, "the test itself"
+    assert flashes(show(strobe(8), first=-1)) <= 3
 
 
 @pytest.mark.parametrize("move", ["rotate", "zoom", "direction"])

@@ -19,7 +19,7 @@ import numpy as np
 
 from tpos_live.core.frame import Frame
 from tpos_live.display.postfx import PostFxParams
-from tpos_live.display.tone_mapping import KNEE, TOE, ToneMapping, to_light
+from tpos_live.display.tone_mapping import KNEE, ToneMapping, to_coded, to_light
 
 MOST = 3
 WITHIN = 1.05
@@ -73,7 +73,11 @@ class FlashLimiter:
         """Light [48, 48, 3] of what is shown, before it is moved and toned."""
         light = self._grid(newest)
         if previous is not None and postfx.mix < 1.0:
-            light = postfx.mix * light + (1.0 - postfx.mix) * self._grid(previous)
+            # As the compositors blend: coded values, which are darker half way than the mean of their light.
+            new, old = to_coded(light), to_coded(self._grid(previous))
+            mean = np.array(postfx.mean)
+            blend = mean + (postfx.mix * new + (1.0 - postfx.mix) * old - mean) * postfx.contrast
+            light = to_light(np.maximum(blend, 0.0))
         return light
 
     def _risen(self, shown: np.ndarray) -> np.ndarray:
@@ -109,7 +113,7 @@ class FlashLimiter:
         light = np.maximum(light @ np.array(tone.colour).reshape(3, 3).T, 0.0)
         over = np.maximum(light - KNEE, 0.0)
         light = np.minimum(light - over * over * tone.shoulder / (1.0 + over * tone.shoulder), 1.0)
-        return np.asarray(np.sqrt(light * (1.0 + 2.0 * TOE) + TOE * TOE) - TOE)
+        return to_coded(light)
 
     def _grid(self, frame: Frame) -> np.ndarray:
         for known, grid in self._grids:

@@ -61,6 +61,11 @@ def to_light(v: np.ndarray) -> np.ndarray:
     return np.asarray(v) * (np.asarray(v) + 2 * TOE) / (1 + 2 * TOE)
 
 
+def to_coded(light: np.ndarray) -> np.ndarray:
+    """The inverse of `to_light`."""
+    return np.asarray(np.sqrt(np.asarray(light) * (1 + 2 * TOE) + TOE * TOE) - TOE)
+
+
 @dataclass(frozen=True)
 class ToneMapping:
     """colour: row-major 3x3 matrix on light. shoulder: 0 = identity."""
