@@ -13,11 +13,11 @@ from tpos_live.core.frame_params import FrameParams
 @dataclass(frozen=True)
 class Frame:
     """pixels: uint8 [H, W, 3], sRGB, row 0 on top, contiguous; not modified by the renderer while it is among the three
-    newest. index: count of frames. time: seconds of audio processed when it was begun. heard_at, drawn_at: perf_counter
-    of the newest audio sample it contains and of its completion. pan_x, pan_y: drift of its noise field (see
-    FrameParams), for interpolation. cut_index: its FrameParams.cut_index; frames with different values are never
-    blended by motion. detail: how much fine structure the display adds where it enlarges the frame, for an engine with
-    soft images."""
+    newest. index: count of frames; -1: not of this show. time: seconds of audio processed when it was begun. heard_at,
+    drawn_at: perf_counter of the newest audio sample it contains and of its completion. pan_x, pan_y: drift of its
+    noise field (see FrameParams), for interpolation. cut_index: its FrameParams.cut_index; frames with different values
+    are never blended by motion. detail: how much fine structure the display adds where it enlarges the frame, for an
+    engine with soft images."""
 
     pixels: np.ndarray
     index: int
@@ -28,6 +28,11 @@ class Frame:
     pan_y: float = 0.0
     cut_index: int = 0
     detail: float = 0.0
+
+    @property
+    def of_before(self) -> bool:
+        """Whether it is the last frame of the show before, which died."""
+        return self.index < 0
 
     @classmethod
     def of(cls, pixels: np.ndarray, index: int, params: FrameParams, drawn_at: float, detail: float) -> Self:

@@ -11,6 +11,7 @@ import numpy as np
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
+from tpos_live.display.fade_in import FadeIn
 from tpos_live.display.flash_limiter import FlashLimiter
 from tpos_live.display.kick_response import KickResponse
 from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
@@ -41,6 +42,7 @@ class FrameInterpolator:
         self.interval = 0.0
         """Seconds between engine frames, smoothed; 0 until two have come."""
         self._held: DisplayFrame | None = None
+        self._fade = FadeIn()
         self._limiter = FlashLimiter()
         self._kicks = KickResponse()
 
@@ -57,6 +59,7 @@ class FrameInterpolator:
             step = frame.drawn_at - self.newest.drawn_at
             if 0 < step < LONGEST_INTERVAL:
                 self.interval += (step - self.interval) * (0.2 if self.interval else 1.0)
+        self._fade.take(self.newest, frame)
         self.previous, self.newest = self.newest, frame
 
     def display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
@@ -73,17 +76,35 @@ class FrameInterpolator:
 
     def _display_frame(self, now: float, params: FrameParams, snapshot: Snapshot) -> DisplayFrame:
         if snapshot["out.freeze"] and self._held is not None:
+            self._fade.pause()
             postfx = replace(self._held.postfx, level=snapshot["out.level"], blackout=snapshot["out.blackout"])
             return replace(self._held, postfx=postfx)
         if self.newest is None:
             display_frame = DisplayFrame(_start_postfx(now, snapshot), start_frame(), started=False)
         else:
-            postfx = postfx_params(params, snapshot, self.previous, self.newest, now, self.interval)
-            light = partial(self._limiter.light, postfx, self.newest, self.previous)
+            fade = self._fade.step(now, self.newest)
+            previous = self.previous if fade is None else None
+            postfx = postfx_params(params, snapshot, previous, self.newest, now, self.interval)
+            if fade is not None:
+                previous, weight = fade
+                postfx = _faded(postfx, postfx_params(params, snapshot, None, previous, now, 0.0), weight)
+            light = partial(self._limiter.light, postfx, self.newest, previous)
             postfx = self._kicks.step(params, postfx, light)
-            display_frame = DisplayFrame(postfx, self.newest, self.previous)
+            display_frame = DisplayFrame(postfx, self.newest, previous)
         self._held = display_frame
         return display_frame
+
+
+def _faded(new: PostFxParams, old: PostFxParams, weight: float) -> PostFxParams:
+    """A blend whose newest frame has this weight, with the parameters of both frames: also of two that are not alike,
+    which are never interpolated."""
+    return replace(
+        new,
+        mix=weight,
+        contrast=1.0,
+        pan_old=old.pan_new,
+        detail=weight * new.detail + (1.0 - weight) * old.detail,
+    )
 
 
 @cache

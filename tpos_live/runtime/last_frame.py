@@ -84,7 +84,7 @@ class FrameKeeper(OwnThread):
         shown, place = self._shown(), self._place()
         if shown is not None and shown is not self._kept and shown.started and place[2]:
             self._kept = shown
-            self._memory.drawn += shown.newest.index >= 0  # that of the show before has none
+            self._memory.drawn += not shown.newest.of_before
             # A blend of two frames is kept as the newer one.
             postfx = replace(shown.postfx, mix=1.0, contrast=1.0)
             write_frame(self._memory, ShownFrame(shown.newest, postfx, place))

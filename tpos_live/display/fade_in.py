@@ -1,0 +1,60 @@
+"""The fade from the last frame of the show before into the first frames of this one, after a death."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tpos_live.core.envelope import ease
+from tpos_live.core.frame import Frame
+
+FADE = 1.0
+"""Seconds."""
+LONGEST_STEP = 0.1
+"""Seconds between two shown frames that count: a start makes a window late, and the fade would be a cut."""
+
+
+class FadeIn:
+    """Follows the engine frames. Thread contract: one thread; time is passed in."""
+
+    def __init__(self) -> None:
+        self._kept: Frame | None = None
+        self._done = 0.0
+        self._at = 0.0
+
+    def take(self, before: Frame | None, frame: Frame) -> None:
+        """`frame` is the newest one now, after `before`.
+
+        The fade ends with the first engine frame after its time: only then can frames be interpolated again without a
+        step back to the older one.
+        """
+        if before is not None and before.of_before and not frame.of_before:
+            self._kept, self._done, self._at = before, 0.0, 0.0
+        elif self._done >= FADE:
+            self._kept = None
+
+    def step(self, now: float, newest: Frame) -> tuple[Frame, float] | None:
+        """The frame that fades out at `now` (seconds), in the shape of `newest`, and the weight of `newest`, 0 to 1.
+        None while there is no fade. Call it once for each frame shown, and `pause` where none is made."""
+        if self._kept is None:
+            return None
+        if self._at:
+            self._done += min(max(now - self._at, 0.0), LONGEST_STEP)
+        self._at = now
+        if self._kept.pixels.shape != newest.pixels.shape:
+            self._kept = replace(self._kept, pixels=_reshaped(self._kept.pixels, newest.pixels))
+        return self._kept, ease(self._done / FADE)
+
+    def pause(self) -> None:
+        """The image is frozen: this time does not count."""
+        self._at = 0.0
+
+
+def _reshaped(pixels: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """`pixels`, uint8 [H, W, 3], cut about the middle and scaled to the shape of `like`: the engine has another size
+    now. Two frames are blended in one shape only."""
+    from PIL import Image, ImageOps
+
+    height, width = like.shape[:2]
+    return np.array(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.BILINEAR))
