@@ -31,14 +31,17 @@ from fakes.screen_reader import watch_screen
 from fakes.xvfb import is_mapped, one_screen, wait_until
 
 from tpos_live.audio.demo import DEMO
+from tpos_live.runtime.supervisor import MOST, WITHIN
 
 REFRESH = 1 / 60
+PAUSE = WITHIN / (MOST - 1)
+"""Seconds after which a watchdog does not yet wait REST seconds with the next start."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=50)
-    parser.add_argument("--pause", type=float, default=40.0, help="seconds between kills, so that few count together")
+    parser.add_argument("--pause", type=float, default=PAUSE, help="seconds after each kill, %(default).0f")
     parser.add_argument("--window", default="1280x720", help="of the display, and of the show")
     parser.add_argument("--size", default="256", help="of the engine's frames")
     options = parser.parse_args()
