@@ -40,8 +40,7 @@ class AudioProcessor:
 
     Thread contract: one thread calls `process`; `frame_params`, `embedding` and `features` hold the newest records and
     may be read from anywhere, and `tagger.name` too; another thread may replace `director.offered` and read
-    `director.memory`. Nothing depends on
-    the size of the chunks.
+    `director.memory`. Nothing depends on the size of the chunks.
     """
 
     def __init__(
