@@ -8,6 +8,7 @@ import pytest
 from fakes.waiting import wait_until
 
 from tpos_live.audio.capture import Capture
+from tpos_live.audio.devices import Device, find_input, other_inputs
 from tpos_live.audio.source import AudioError, SourceState
 from tpos_live.audio.supervisor import HANGS, START, Supervisor
 
@@ -31,19 +32,28 @@ class Room:
         open_fallback = (lambda: self.open_capture(fallback)) if fallback else None
         self.opening = self.open_capture
         self.supervisor = Supervisor(
-            names[0], lambda wanted: self.opening(wanted), self.rescan, open_fallback, self.probe
+            names[0], lambda wanted: self.opening(wanted), self.rescan, open_fallback, self.probe, self.others
         )
         self.supervisor.begin(self.now)
 
     def open_capture(self, wanted: str | int | None) -> Capture:
-        name = self.visible[wanted] if isinstance(wanted, int) else str(wanted).removesuffix(", fake")
-        if name not in self.visible or name not in self.names or name in self.refused:
-            raise AudioError(f'no input matches "{name}"')
+        try:
+            name = find_input(wanted, self.devices()).name
+        except AudioError:
+            raise AudioError(f'no input matches "{wanted}"') from None
+        if name not in self.names or name in self.refused:
+            raise AudioError(f'"{name}" cannot be opened')
         capture = Capture(name, f"{name}, fake", 48_000, (0,), self.now)
         capture.on_portaudio = True
         capture.close = lambda: self.closed.append(capture) or not self.hanging  # type: ignore[method-assign]
         self.opened.append(capture)
         return capture
+
+    def devices(self) -> list[Device]:
+        return [Device(index, name, "fake", 1, 0, 48_000) for index, name in enumerate(self.visible)]
+
+    def others(self, wanted: str | int | None) -> tuple[str, ...]:
+        return other_inputs(wanted, self.devices())
 
     def rescan(self) -> None:
         assert all(capture in self.closed for capture in self.opened), "a rescan would kill an open stream"
@@ -310,6 +320,104 @@ def test_a_number_is_remembered_as_a_name() -> None:
     room.supervisor.capture.finish()
     room.run(1)
     assert room.supervisor.name == "webcam" and room.supervisor.state is SourceState.RUNNING
+
+
+TAKE = "; /tpos/audio/device NAME, Ctrl+A or the control page takes one"
+
+
+def unplug(room: Room, *others: str) -> None:
+    """The input in use goes, and there are these."""
+    room.names = list(others)
+    assert room.supervisor.capture is not None
+    room.supervisor.capture.finish()
+
+
+def test_while_an_input_is_waited_for_the_others_are_named_at_each_change(messages: list[str]) -> None:
+    room = Room("desk", "webcam")
+    room.run(1)
+    unplug(room, "webcam")
+    room.run(5)
+    gone = 'microphone "desk" is gone; waiting for it'
+    first = f'{gone}. Other inputs: "webcam"{TAKE}'
+    assert room.supervisor.message == first and messages == [gone, first]
+    room.names = ["webcam", "line", "dj", "hall", "loop"]
+    room.run(5)
+    second = f'{gone}. Other inputs: "webcam", "line", "dj" and 2 more{TAKE}'
+    assert room.supervisor.message == second and messages == [gone, first, second]
+    room.names = []
+    room.run(5)
+    assert room.supervisor.message == gone and len(messages) == 3
+    room.names = ["line"]
+    room.run(5)
+    room.supervisor.change("line")
+    room.run(1)
+    assert messages[3:] == [f'{gone}. Other inputs: "line"{TAKE}', 'listening to "line"']
+    assert room.supervisor.state is SourceState.RUNNING and room.supervisor.message == ""
+
+
+def test_no_other_input_is_offered_where_the_wanted_one_is_there_or_the_default_is_wanted(messages: list[str]) -> None:
+    room = Room("desk", "webcam")
+    room.run(1)
+    room.refused.add("desk")
+    unplug(room, "desk", "webcam")
+    room.run(5)
+    assert messages == ['microphone "desk" is gone; waiting for it'], "another program has it"
+    assert other_inputs("mic", room.devices()) == () and other_inputs("desk", []) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Microphone (Scarlett 2i2 USB)", "Microphone (2- Scarlett 2i2 USB)"),
+        ("Microphone (2- Scarlett 2i2 USB)", "Microphone (13- Scarlett 2i2 USB)"),
+        ("USB Audio CODEC: Audio (hw:1,0)", "USB Audio CODEC: Audio (hw:2,0)"),
+        ("USB Audio CODEC:hw 1,0", "USB Audio CODEC:hw 3,0"),
+        ("UMC204HD", "UMC204HD #2"),
+        ("umc204hd #3", "UMC204HD"),
+    ],
+)
+@pytest.mark.parametrize("number", [False, True])
+def test_an_input_that_comes_back_under_another_name_is_the_same(
+    messages: list[str], before: str, after: str, number: bool
+) -> None:
+    """Asked for by its name, or by a number, which is remembered as the name with the host API."""
+    room = Room(before, "webcam")
+    if number:
+        room.supervisor.change(0)
+    room.run(1)
+    unplug(room, "webcam")
+    room.run(3)
+    room.names = ["webcam", after]
+    assert room.run(1)[-1] is SourceState.RUNNING
+    assert room.supervisor.name == after and messages[-1] == f'microphone "{before}" is back as "{after}"'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("USB Audio CODEC: Audio (hw:1,0)", "USB Audio CODEC: Audio (hw:1,1)"),
+        ("Input 1", "Input 2"),
+        ("Scarlett 2i2", "Scarlett 4i4"),
+        ("UMC204HD", "UMC404HD #2"),
+    ],
+)
+def test_another_input_is_not_taken_for_it(before: str, after: str) -> None:
+    room = Room(before)
+    room.run(1)
+    unplug(room, after)
+    room.run(5)
+    assert room.supervisor.state is SourceState.REOPENING and f'"{after}"' in room.supervisor.message
+
+
+def test_of_two_alike_the_one_with_the_very_name_is_taken() -> None:
+    room = Room("UMC204HD #2")
+    room.run(1)
+    unplug(room, "UMC204HD", "UMC204HD #2", "UMC204HD #3")
+    room.run(1)
+    assert room.supervisor.name == "UMC204HD #2"
+    unplug(room, "UMC204HD", "UMC204HD #3")
+    room.run(5)
+    assert room.supervisor.state is SourceState.REOPENING, "of two others neither is"
 
 
 def test_changing_to_a_device_plugged_in_later() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ DEFAULT = "mic"
 _WINDOWS_TWINS = ("MME", "Windows DirectSound", "Windows WDM-KS")
 _MME_NAME = 31
 """MME truncates device names to this length."""
+_ADDED = re.compile(r"(?<=\()\d+- ?|^\d+- ?|\bhw[: ]\d+(?=,|\)|$)| ?#\d+(?=$|,)", re.IGNORECASE)
+"""What systems put into the name of a device by the socket or the order of plugging: "(2- Scarlett)" of Windows, the
+card's number in "hw:1,0" of ALSA, "#2" at the end."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class Device:
     @property
     def full_name(self) -> str:
         return f"{self.name}, {self.api}"
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both ways to write its name."""
+        return self.name, self.full_name
 
 
 def list_devices() -> list[Device]:
@@ -69,7 +78,8 @@ def _defaults(apis: Sequence[dict], chosen: Sequence[int]) -> tuple[int, int]:
 def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None = None) -> Device:
     """The input selected by a number, by words of its name, or by "mic" or None for the default.
 
-    The words of a name may come in any order and case and are searched in "NAME, HOST API"; an exact name wins.
+    The words of a name may come in any order and case and are searched in "NAME, HOST API"; an exact name wins. Where
+    nothing matches, a name that differs only in what systems add to it does (`same_input`).
     devices: default: those of `list_devices`. Raises AudioError with a list of inputs for no match, for several, and
     for a machine without inputs.
     """
@@ -82,13 +92,34 @@ def find_input(wanted: str | int | None = None, devices: Sequence[Device] | None
     if (number := whole_number(text)) is not None:
         hits = [device for device in inputs if device.index == number]
     else:
-        hits = [device for device in inputs if text in (device.name.lower(), device.full_name.lower())]
+        hits = [device for device in inputs if text in map(str.lower, device.names)]
         hits = hits or [device for device in inputs if _matches(text, device)]
+        hits = hits or [device for device in inputs if any(same_input(text, name) for name in device.names)]
         hits = [device for device in hits if not any(_is_twin(device, other) for other in hits)]
     if len(hits) == 1:
         return hits[0]
     what = f"{len(hits)} inputs match" if hits else "no input matches"
     raise AudioError(f'{what} "{wanted}"; name one of: {_listed(hits or inputs)}')
+
+
+def same_input(a: str, b: str) -> bool:
+    """Whether two names differ at most in what systems add: the same device in another socket, or plugged in again."""
+    return _ADDED.sub("", a).strip().lower() == _ADDED.sub("", b).strip().lower()
+
+
+def other_inputs(wanted: str | int | None, devices: Sequence[Device] | None = None) -> tuple[str, ...]:
+    """The names of the inputs there are, each once, where `wanted` is not among them; none where it is.
+
+    devices: default: those of `list_devices`, as PortAudio last scanned them.
+    """
+    try:
+        devices = list_devices() if devices is None else devices
+        find_input(wanted, devices)
+    except AudioError:
+        inputs = [device for device in devices or () if device.inputs > 0]
+        real = [device.name for device in inputs if not any(_is_twin(device, other) for other in inputs)]
+        return tuple(dict.fromkeys(real))
+    return ()
 
 
 def _matches(text: str, device: Device) -> bool:

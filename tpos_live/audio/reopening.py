@@ -49,18 +49,28 @@ class InputOpener:
         open_capture: Callable[[str | int | None], Capture],
         rescan: Callable[[], None],
         probe: Callable[[str | int | None], bool],
+        list_others: Callable[[str | int | None], tuple[str, ...]],
     ) -> None:
         """As of the Supervisor. `wanted` may be replaced."""
         self.wanted = wanted
+        self.others: tuple[str, ...] = ()
+        """Names of the inputs that there were at the last rescan instead of the requested one; replaced as a whole."""
         self._open_capture, self._rescan, self._probe = open_capture, rescan, probe
+        self._list_others = list_others
 
     def plainly(self) -> Capture:
-        return self._open_capture(self.wanted)
+        capture = self._open_capture(self.wanted)
+        self.others = ()
+        return capture
 
     def afresh(self) -> Capture:
         """After a rescan, which ends every stream."""
         self._rescan()
-        return self._open_capture(self.wanted)
+        try:
+            return self.plainly()
+        except AudioError:
+            self.others = self._list_others(self.wanted)
+            raise
 
     def or_probe(self) -> Capture | None:
         """The input as PortAudio knows it, or None if it could be opened after a rescan."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from tpos_live.audio.capture import Capture
+from tpos_live.audio.devices import other_inputs
 from tpos_live.audio.fallback import FallbackInput
 from tpos_live.audio.input_report import OPENED, InputReport
 from tpos_live.audio.open_attempt import OpenAttempt, OpenAttempts, can_be_opened
@@ -56,14 +57,16 @@ class Supervisor:
         rescan: Callable[[], None],
         open_fallback: Callable[[], Capture] | None = None,
         probe: Callable[[str | int | None], bool] = can_be_opened,
+        list_others: Callable[[str | int | None], tuple[str, ...]] = other_inputs,
     ) -> None:
-        """open_fallback: opens it. probe: whether the input could be opened, where a rescan would end the fallback."""
+        """open_fallback: opens it. probe: whether the input could be opened, where a rescan would end the fallback.
+        list_others: the inputs there are while it is not."""
         self.capture: Capture | None = None
         """The stream in use: the input's or the fallback's."""
         self.state = SourceState.STARTING
         self.name = str(wanted or "mic")
         self._label = self.name
-        self._opener = InputOpener(wanted, open_capture, rescan, probe)
+        self._opener = InputOpener(wanted, open_capture, rescan, probe, list_others)
         self._request: str | int | None = None
         self._attempts = OpenAttempts()
         self._first: Capture | None = None
@@ -279,7 +282,7 @@ class Supervisor:
         elif self._report.trouble:
             was_running = self.state is SourceState.RUNNING
             self.state = SourceState.STALLED if first is not None and first.stamp else SourceState.REOPENING
-            self._report.waiting(self._label, was_running, now)
+            self._report.waiting(self._label, was_running, now, self._opener.others)
 
     # Releasing devices.
 
