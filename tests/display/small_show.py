@@ -2,8 +2,8 @@
 
 Prints one JSON object a line: ready, then an answer to each command. Commands: `frame VALUE` puts a grey
 frame, `set NAME VALUE`, `message TEXT`, `next` (screen), `quiet` does nothing; all answer the state of the window.
-The first argument may be a JSON object: start values of parameters, "screen", the name of one, and "acts", false if
-keys are only told.
+The first argument may be a JSON object: start values of parameters, "screen", the name of one, "acts", false if
+keys are only told, and "counts", true for an output that counts its frames ("sent").
 """
 
 from __future__ import annotations
@@ -26,9 +26,23 @@ from tpos_live.core.status import Status
 from tpos_live.display.window import DisplayWindow
 
 
+class Counter:
+    """An output that takes every frame."""
+
+    name, error, fixed_size = "counter", "", True
+    sent, last = 0, 0.0
+
+    def wants(self, now: float) -> bool:
+        return True
+
+    def send(self, pixels: np.ndarray, shown_at: float) -> None:
+        self.sent, self.last = self.sent + 1, float(np.median(pixels))
+
+
 def main() -> None:
     start = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    screen, acts = start.pop("screen", ""), start.pop("acts", True)
+    screen, acts, counter = start.pop("screen", ""), start.pop("acts", True), Counter()
+    counts = start.pop("counts", False)
     store, frames = ParameterStore({"out.inbetween": False, **start}), Mailbox[Frame]()
     pressed: list[str] = []
 
@@ -59,6 +73,7 @@ def main() -> None:
             now = store.snapshot()
             say(keys=pressed, slot=[now["prompt.select"], now["prompt.fade"]],
                 shown=window.meter.count, fps=window.meter.fps, size=window.size, at=inner.get_location(),
+                sent=counter.sent, last=counter.last,
                 full=inner.fullscreen, screens=list(map(str, window.screens.all)), lines=lines)  # fmt: skip
         window.close_soon()
 
@@ -68,6 +83,7 @@ def main() -> None:
         frames, FrameParams, store.snapshot, lambda: Status(state="loading", engine="ember", message=message[0]),
         on_key=on_key, screen=screen, size=(640, 360), fps_cap=60,
     ) as window:  # fmt: skip
+        window.outputs += [counter] if counts else []  # type: ignore[list-item]
         say(ready=True, renderer=window.renderer)
         threading.Thread(target=listen, args=(window,), daemon=True).start()
         window.run()

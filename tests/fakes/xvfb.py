@@ -11,6 +11,7 @@ x11-xserver-utils (xrandr), openbox and root.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import tempfile
@@ -145,6 +146,21 @@ def press(display: str, title: str, key: str) -> None:
     if not wait_until(focused):
         raise RuntimeError(f"the window {title!r} does not take the focus")
     run(display, "xdotool", "key", key)
+
+
+def press_close(display: str, title: str) -> None:
+    """What a window manager sends to the window of that title when its close button is pressed."""
+    from pyglet.libs.x11 import xlib
+
+    window = int(run(display, "xdotool", "search", "--onlyvisible", "--name", f"^{title}$").split()[0])
+    connection = xlib.XOpenDisplay(display.encode())
+    message = xlib.XEvent()
+    message.xclient.type, message.xclient.window, message.xclient.format = xlib.ClientMessage, window, 32
+    message.xclient.message_type = xlib.XInternAtom(connection, b"WM_PROTOCOLS", False)
+    message.xclient.data.l[0] = xlib.XInternAtom(connection, b"WM_DELETE_WINDOW", False)
+    xlib.XSendEvent(connection, window, False, 0, ctypes.byref(message))
+    xlib.XSync(connection, 0)
+    xlib.XCloseDisplay(connection)
 
 
 def is_mapped(display: str, title: str) -> bool:

@@ -306,6 +306,31 @@ def frame(value: int, size: tuple[int, int] = (64, 48)) -> ShownFrame:
     return ShownFrame(Frame(pixels, -1, 0.0, 0.0, 0.0, detail=0.25), postfx, (value, 20, 640, 360))
 
 
+@pytest.mark.display
+def test_the_still_is_away_while_the_shows_window_is_closed() -> None:
+    """Else the performer closes the window, and an old image is what stays."""
+    require_tool("Xvfb", "xdotool")
+    memory = FrameMemory.create()
+    with one_screen((800, 450)) as display:
+        write_frame(memory, frame(1))
+        command = [sys.executable, "-m", "tpos_live.runtime.still_window", str(memory.descriptor)]
+        still = subprocess.Popen(
+            command, stdin=subprocess.PIPE, pass_fds=[memory.descriptor], env={**os.environ, "DISPLAY": display}
+        )
+        try:
+            assert wait_until(lambda: is_mapped(display, "tpos-live still"), 30.0)
+            for hidden in (True, False, True):
+                write_frame(memory, replace(frame(1), hidden=hidden))
+                assert wait_until(lambda hidden=hidden: is_mapped(display, "tpos-live still") != hidden)  # type: ignore[misc]
+            assert still.stdin is not None
+            still.stdin.write(b"show\n")  # the show has died, and the next one has its window
+            still.stdin.flush()
+            assert wait_until(lambda: is_mapped(display, "tpos-live still"))
+        finally:
+            still.kill()
+            still.communicate()
+
+
 def test_a_frame_is_read_as_it_was_written() -> None:
     memory = FrameMemory.create()
     assert read_frame(memory) is None and memory.count == 0

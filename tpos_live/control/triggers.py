@@ -18,7 +18,7 @@ SAFE: Mapping[str, Value] = {
 CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
 """Parameters that `out.panic` resets to their start values."""
 KEPT = (
-    *("out.fullscreen", "out.screen", "out.hud", "out.page_code", "out.messages", "out.record"),
+    *("out.window", "out.fullscreen", "out.screen", "out.hud", "out.page_code", "out.messages", "out.record"),
     *("audio.device", "tempo.trim"),
     *("look.fade", "look.start", "quantise", "autopilot", "autopilot.bars", "autopilot.order"),
     *("midi.learn", "midi.forget"),

@@ -385,6 +385,8 @@ def _engine() -> Iterator[Parameter]:
 
 
 def _window() -> Iterator[Parameter]:
+    text = "the output window is open; closed, the show, its recording and its other outputs go on"
+    yield Parameter("out.window", _B, True, text)
     mirrors = ("off", "horizontal", "vertical", "both")
     yield Parameter("out.window.mirror", _C, "off", "mirror the window's image", choices=mirrors)
     text = "turn the window's image clockwise: right 90, half 180, left 270 degrees"

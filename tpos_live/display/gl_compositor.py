@@ -198,6 +198,10 @@ class GlCompositor:
             self._idle.append(reader)
             yield reader.stamp, reader.take()
 
+    def flush(self) -> None:
+        """Begin what was requested, where no flip does."""
+        gl.glFlush()
+
     def drop_reads(self) -> None:
         """Drop pending reads."""
         while self._readers:

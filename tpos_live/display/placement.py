@@ -107,9 +107,13 @@ class WindowPlacement:
                 window.set_size(*(round(min(size, ASIDE * most)) for size, most in self._sizes(first)))
         elif was_aside:
             window.set_size(*self._normal_size)
-        self._settle_at, self._settle_tries = now, SETTLE_TRIES if screen or aside else 0
-        self._forget_at = now + FORGET_KEYS
+        self.settle(now)
         window.set_mouse_visible(False)
+
+    def settle(self, now: float) -> None:
+        """The window was put on the screen anew: see to it that it lands where it belongs."""
+        self._settle_at, self._settle_tries = now, SETTLE_TRIES if self._shown or self._aside else 0
+        self._forget_at = now + FORGET_KEYS
 
     def _sizes(self, screen: Screen) -> tuple[tuple[int, int], tuple[int, int]]:
         width, height = self._normal_size

@@ -21,6 +21,29 @@ def leave_unpainted(window: Any) -> None:
             xlib.XSetWindowBackgroundPixmap(window._x_display, each, 0)
 
 
+def keep_place(window: Any, x: int, y: int) -> None:
+    """Before a hidden window is shown: ask the window manager, which has forgotten it, for this place of the content on
+    the desktop, and for full screen if the window fills one. On other systems a window keeps both."""
+    if on_x11(window):
+        from pyglet.libs.x11 import xlib
+
+        connection, handle = window._x_display, window._window
+        hints, given = xlib.XSizeHints(), ctypes.c_long()
+        xlib.XGetWMNormalHints(connection, handle, ctypes.byref(hints), ctypes.byref(given))
+        hints.flags |= xlib.USPosition | xlib.PWinGravity
+        hints.win_gravity = xlib.StaticGravity  # the place is that of the content, not of the frame around it
+        xlib.XSetWMNormalHints(connection, handle, ctypes.byref(hints))
+        xlib.XMoveWindow(connection, handle, x, y)
+        if window.fullscreen:
+            window._set_wm_state("_NET_WM_STATE_FULLSCREEN")
+
+
+def forget_place(window: Any) -> None:
+    """Once the window is shown: it may be moved again as pyglet moves windows, by their frame."""
+    if on_x11(window):
+        window._set_wm_normal_hints()
+
+
 def put_below(window: Any) -> None:
     """Show a hidden window below all others, with no frame and no focus (override-redirect)."""
     from pyglet.libs.x11 import xlib
@@ -32,6 +55,14 @@ def put_below(window: Any) -> None:
     xlib.XLowerWindow(connection, handle)
     xlib.XMapWindow(connection, handle)
     xlib.XSync(connection, 0)
+
+
+def take_away(window: Any) -> None:
+    """Hide a window that `put_below` has shown."""
+    from pyglet.libs.x11 import xlib
+
+    xlib.XUnmapWindow(window._x_display, window._window)
+    xlib.XSync(window._x_display, 0)
 
 
 def lower(window: Any) -> None:

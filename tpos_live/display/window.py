@@ -24,7 +24,7 @@ from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.pacing import Pacer, ShownMeter
 from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screens import Screens
-from tpos_live.display.seamless import leave_unpainted
+from tpos_live.display.visibility import WindowVisibility
 from tpos_live.display.window_view import PLAIN, WindowView
 
 log = logging.getLogger(__name__)
@@ -72,11 +72,13 @@ class DisplayWindow:
         """Drawn over the frame on the window; other outputs have their own."""
         self.page_address: Callable[[], str] = str
         """The control page's address, "" for none; asked once a second while its code is shown."""
+        self.on_close: Callable[[], bool] = lambda: False
+        """Called when the window's close button is pressed; False ends `run`."""
         self.closing = False
         self.shown: DisplayFrame | None = None
         """What was drawn last; any thread may read it."""
         self.place: Place = (0, 0, 0, 0)
-        """Where the window is, twice a second; any thread may read it."""
+        """Where the window is, or was before it was hidden, twice a second; any thread may read it."""
         self.continues: Place | None = None
         """Set before entering: take the place of another show's window. It appears with its first frame, never black.
         """
@@ -95,7 +97,9 @@ class DisplayWindow:
 
     def __enter__(self) -> Self:
         """Open the window. Raises DisplayError where there is no display or no OpenGL 3.3."""
-        self._window = open_window(self._size, self._headless, visible=self.continues is None)
+        visible = self.continues is None and bool(self._snapshot()["out.window"])
+        self._window = open_window(self._size, self._headless, visible=visible)
+        self._visibility = WindowVisibility(self._window, visible)
         if self.continues is not None:
             self._window.set_size(*self.continues[2:])
             self._window.set_location(*self.continues[:2])
@@ -134,10 +138,11 @@ class DisplayWindow:
         """Run until the window is closed, `close_soon` is called or `until()` is true."""
         while not self.closing and not until():
             self.step(self._clock())
-            if self.continues is not None:
-                self._appear()
             before = self._clock()
-            self._window.flip()
+            if self._visibility.shown:
+                self._window.flip()
+            else:  # a flip may wait for a second, or for ever
+                self._compositor.flush()
             now = self._clock()
             self.meter.note(now, self.interpolator.newest, self._heard_at)
             pause = self._pacer.after_flip(now, now - before)
@@ -170,17 +175,27 @@ class DisplayWindow:
         self._compositor.compose(
             display_frame.postfx, display_frame.newest, display_frame.previous, self._composed_size
         )
-        self._present(view, window, display_frame.postfx.blackout)
+        with self._placing:
+            self._follow_visibility(bool(snapshot["out.window"]), now)
+        if self._visibility.shown:
+            window = self._window.get_framebuffer_size()
+            self._present(view, window, display_frame.postfx.blackout)
         self._feed_outputs(now)
         if status.message != self._said:
             self._said, self._said_at = status.message, now
-        with self._writing:
-            self._write(status, snapshot, display_frame, window, now)
+        if self._visibility.shown:
+            with self._writing:
+                self._write(status, snapshot, display_frame, window, now)
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the composed frame in pixels."""
         return self._composed_size
+
+    @property
+    def hidden(self) -> bool:
+        """True while the window is closed; any thread may read it."""
+        return not self._visibility.shown and self.continues is None
 
     def read_back(self) -> np.ndarray:
         """The composed frame without HUD: uint8 [height, width, 3]. After `step`; waits for the GPU."""
@@ -244,16 +259,23 @@ class DisplayWindow:
         """Apply the parameters of the window itself."""
         if self._placement.follow(bool(snapshot["out.fullscreen"]), int(snapshot["out.screen"]), now):
             self._pacer = self._new_pacer()
-
-        if now - self._placed_at > PLACED and not self._headless:
+            if not self._visibility.shown:
+                self._visibility.moved()
+        known = self.hidden and self.place[2]
+        if now - self._placed_at > PLACED and not self._headless and not known:
             self._placed_at = now
             self.place = (*self._window.get_location(), *self._window.get_framebuffer_size())
 
-    def _appear(self) -> None:
+    def _follow_visibility(self, wanted: bool, now: float) -> None:
+        """With a composed frame: the window appears with it."""
+        changed = self._visibility.follow(wanted, now)
         self.continues = None
-        leave_unpainted(self._window)
-        self._window.set_visible(True)
-        self._present(WindowView.of(self._snapshot()), self._window.get_framebuffer_size(), False)
+        if not changed:
+            return
+        self._forget_keys()
+        self._pacer.restart()  # a hidden window has no display to wait for
+        if wanted:
+            self._placement.settle(now)
 
     def _new_pacer(self) -> Pacer:
         try:
@@ -279,7 +301,7 @@ class DisplayWindow:
         getattr(self._window, "pressed_keys", set()).clear()
 
     def _close_pressed(self) -> bool:
-        self.closing = True
+        self.closing = self.closing or not self.on_close()
         return True  # The window itself is closed when the show has ended.
 
 

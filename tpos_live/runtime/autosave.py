@@ -42,9 +42,10 @@ KEPT_SECONDS = 24 * 3600.0
 MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
 """Fields of FrameParams that a show begins with."""
 _COMMANDS = ("look.recall", "look.cue", *cue_edits.EDITS, "look.store", "look.delete", "midi.learn", "midi.forget")
-_NOT_KEPT = (*_COMMANDS, "out.record")
+_NOT_KEPT = (*_COMMANDS, "out.record", "out.window")
 SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in _NOT_KEPT)
-"""Parameters that are continued: all but commands, and a recording, which would begin a file that nobody asked for."""
+"""Parameters that are continued: all but commands, a recording, which would begin a file that nobody asked for, and a
+closed window: a show that starts has its window."""
 
 
 @dataclass(frozen=True)

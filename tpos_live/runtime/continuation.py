@@ -46,4 +46,4 @@ def keep_picture(session: LiveSession, run: Run, state: ShowState | None) -> Abs
         cut_index = state.cut_index if state else 0
         # Not by the mailbox, where the engine's first frame could replace it: that fades in from this one.
         display.interpolator.take(replace(shown.frame, pan_x=pan_x, pan_y=pan_y, cut_index=cut_index))
-    return FrameKeeper(run.memory, lambda: display.shown, lambda: display.place)
+    return FrameKeeper(run.memory, lambda: display.shown, lambda: display.place, lambda: display.hidden)

@@ -27,17 +27,22 @@ EVERY = 1 / 30
 
 @dataclass(frozen=True)
 class ShownFrame:
-    """frame: as on the screen. postfx: with which it was shown. place: of the window."""
+    """frame: as on the screen. postfx: with which it was shown. place: of the window. hidden: the window
+    is closed."""
 
     frame: Frame
     postfx: PostFxParams
     place: Place
+    hidden: bool = False
 
 
 def write_frame(memory: FrameMemory, shown: ShownFrame) -> bool:
     """Put a frame; False if it is too large."""
     pixels = np.ascontiguousarray(shown.frame.pixels)
-    data = {"shape": pixels.shape, "detail": shown.frame.detail, "place": shown.place, "postfx": asdict(shown.postfx)}
+    data = {
+        "shape": pixels.shape, "detail": shown.frame.detail, "place": shown.place, "postfx": asdict(shown.postfx),
+        "hidden": shown.hidden,
+    }  # fmt: skip
     return memory.write(json.dumps(data).encode(), pixels.data.cast("B"))
 
 
@@ -53,18 +58,22 @@ def read_frame(memory: FrameMemory) -> ShownFrame | None:
     pixels = np.frombuffer(bytearray(found[1]), np.uint8).reshape(data["shape"])
     x, y, width, height = data["place"]
     frame = Frame(pixels, -1, 0.0, 0.0, 0.0, detail=data["detail"])
-    return ShownFrame(frame, PostFxParams(**postfx), (x, y, width, height))
+    return ShownFrame(frame, PostFxParams(**postfx), (x, y, width, height), data["hidden"])
 
 
 class FrameKeeper(OwnThread):
     """Writes what a display shows, on a thread of its own. A context manager."""
 
     def __init__(
-        self, memory: FrameMemory, shown: Callable[[], DisplayFrame | None], place: Callable[[], Place]
+        self,
+        memory: FrameMemory,
+        shown: Callable[[], DisplayFrame | None],
+        place: Callable[[], Place],
+        hidden: Callable[[], bool] = lambda: False,
     ) -> None:
-        """shown, place: of the display; called on the keeper's thread."""
+        """shown, place, hidden: of the display; called on the keeper's thread."""
         super().__init__("last-frame", patience=2.0)
-        self._memory, self._shown, self._place = memory, shown, place
+        self._memory, self._shown, self._place, self._hidden = memory, shown, place, hidden
         self._kept: DisplayFrame | None = None
 
     def __exit__(
@@ -87,4 +96,4 @@ class FrameKeeper(OwnThread):
             self._memory.drawn += not shown.newest.of_before
             # A blend of two frames is kept as the newer one.
             postfx = replace(shown.postfx, mix=1.0, contrast=1.0)
-            write_frame(self._memory, ShownFrame(shown.newest, postfx, place))
+            write_frame(self._memory, ShownFrame(shown.newest, postfx, place, self._hidden()))

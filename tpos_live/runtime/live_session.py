@@ -145,6 +145,7 @@ class LiveSession:
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
                 self.display.overlay = self.controls.overlay
+                self.display.on_close = lambda: self.controls.close_pressed(bool(self.page.port), bool(self.osc.port))
                 self.display.page_address = lambda: self.page.address if self.page.port else ""
                 if not self._headless_gl:
                     stack.enter_context(ScreenSaverInhibitor())

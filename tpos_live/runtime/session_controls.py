@@ -135,6 +135,16 @@ class SessionControls:
             elif action == "next_device":
                 self._later(self._next_device, "next-device")
 
+    def close_pressed(self, page: bool, osc: bool) -> bool:
+        """The window's close button was pressed. True if the window is hidden and the show goes on, because the control
+        page or OSC can open it again."""
+        ways = [*["out.window on the control page"] * page, *["/tpos/out/window 1 by OSC"] * osc]
+        if ways:
+            self._store.set("out.window", False)
+            ends = "Ctrl-C in the terminal ends it, or Ctrl+Q in the window"
+            log.log(NOTICE, f"the window is closed, the show goes on: {' or '.join(ways)} opens it again; {ends}")
+        return bool(ways)
+
     def add_audio(self, chunk: Chunk) -> None:
         """Audio for recording and streams."""
         self.recordings.add_audio(chunk)

@@ -17,7 +17,7 @@ import sys
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.gl_compositor import GlCompositor
 from tpos_live.display.open_window import open_window
-from tpos_live.display.seamless import leave_unpainted, lift, lower, on_x11, put_below
+from tpos_live.display.seamless import leave_unpainted, lift, lower, on_x11, put_below, take_away
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, read_frame
 from tpos_live.runtime.still_process import NO_WINDOW, read_commands
@@ -46,6 +46,7 @@ class StillWindow:
         self._place = (0, 0, 0, 0)
         self._compose()  # so that nothing is left to compile or to allocate
         put_below(self._window)
+        self._below = True
 
     def _compose(self) -> None:
         """Compose the last frame for the place where it was shown."""
@@ -64,6 +65,7 @@ class StillWindow:
     def show(self) -> None:
         """Show the last frame."""
         self.visible = True
+        self._put_away(False)
         lift(self._window)
         self._compose()
         self.step()
@@ -82,6 +84,13 @@ class StillWindow:
             self._window.flip()
         elif (shown := read_frame(self._memory)) is not None:
             self._go_to(shown)
+            self._put_away(shown.hidden)
+
+    def _put_away(self, away: bool) -> None:
+        """The still lies below the show's window while that is open; else it would be all that is seen."""
+        if away == self._below:
+            (take_away if away else put_below)(self._window)
+            self._below = not away
 
 
 def main() -> int:
