@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from fakes.screen_reader import watch_screen
+from fakes.screen_reader import WHITE, watch_screen
 from fakes.tools import require_tool
 from fakes.waiting import wait_until
 from fakes.xvfb import is_mapped, run, screenshot, two_screens
@@ -31,7 +31,7 @@ def reopened(show: Show, grey: int) -> dict[str, object]:
 
 def test_a_window_that_opens_again_has_its_place_and_no_black_moment() -> None:
     """In a window and in full screen on the second screen, with a window manager, which forgets both."""
-    require_tool("Xorg", "openbox", "xrandr", "xdotool", "xsetroot")
+    require_tool("Xorg", "openbox", "xrandr", "xdotool")
     with two_screens() as display, show_on(display, finish__grain=0, out__messages=0) as show:
         show.tell("frame 200")
         window = run(display, "xdotool", "search", "--onlyvisible", "--name", f"^{TITLE}$").split()[0]
@@ -47,15 +47,13 @@ def test_a_window_that_opens_again_has_its_place_and_no_black_moment() -> None:
                 time.sleep(3.5)  # it is moved to its screen as long as this
             before = show.tell()
             x, y = (1200, 200) if full else (before["at"][0] + 100, before["at"][1] + 90)
-            with watch_screen(display, x, y, 100, 4) as watched:
-                run(display, "xsetroot", "-solid", "white")
-                begin = time.perf_counter() + 0.1
+            with watch_screen(display, x, y, 100, 4, WHITE) as watched:
                 for grey in (90, 150):
                     after = reopened(show, grey)
                     assert after == {name: before[name] for name in after}
                     shot = screenshot(display)[y : y + 40, x : x + 100]
                     assert np.abs(shot.astype(int) - grey).max() <= 3
-            assert len(watched.looks) > 100 and not watched.black(begin), watched.black(begin)
+            assert len(watched.looks) > 100 and not watched.black(0.0), watched.black(0.0)
 
 
 def test_outputs_of_a_closed_window_get_the_newest_frames_at_the_same_rate() -> None:

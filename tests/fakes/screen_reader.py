@@ -14,12 +14,14 @@ import numpy as np
 ZPIXMAP = 2
 ALL_PLANES = 0xFFFFFFFF
 EVERY = 0.004
+BLACK, WHITE = 0, 0xFFFFFF
 
 
 class ScreenReader:
     """One thread."""
 
-    def __init__(self, display: str) -> None:
+    def __init__(self, display: str, desktop: int = BLACK) -> None:
+        """desktop: colour that it gets, so that it counts as black, or does not."""
         from pyglet.libs.x11 import xlib
 
         self._xlib = xlib
@@ -27,8 +29,9 @@ class ScreenReader:
         self._connection = xlib.XOpenDisplay(display.encode())
         assert self._connection, f"no display {display}"
         self._root = xlib.XDefaultRootWindow(self._connection)
-        xlib.XSetWindowBackground(self._connection, self._root, 0)  # a black desktop, so that it counts as black
+        xlib.XSetWindowBackground(self._connection, self._root, desktop)
         xlib.XClearWindow(self._connection, self._root)
+        xlib.XSync(self._connection, 0)
 
     def read(self, x: int, y: int, width: int, height: int) -> np.ndarray:
         """uint8 [height, width, 3], blue first."""
@@ -66,9 +69,9 @@ class Watched:
 
 
 @contextmanager
-def watch_screen(display: str, x: int, y: int, width: int, height: int) -> Iterator[Watched]:
+def watch_screen(display: str, x: int, y: int, width: int, height: int, desktop: int = BLACK) -> Iterator[Watched]:
     """Look at this part of the screen every EVERY seconds, on a thread."""
-    watched, stop, reader = Watched(), threading.Event(), ScreenReader(display)
+    watched, stop, reader = Watched(), threading.Event(), ScreenReader(display, desktop)
 
     def look() -> None:
         while not stop.wait(EVERY):

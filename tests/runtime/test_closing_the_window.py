@@ -48,3 +48,12 @@ def test_a_window_that_nothing_could_open_again_ends_the_show(tmp_path: Path) ->
         press_close(display, TITLE)
         _, messages = run.process.communicate(timeout=30)
     assert run.process.returncode == 0 and "the window is closed" not in messages, messages
+
+
+def test_closing_its_window_ends_the_demo(tmp_path: Path) -> None:
+    require_tool("Xvfb", "xdotool")
+    with one_screen((400, 300)) as display, show("demo", "--mute", cwd=tmp_path, port=9313, display=display) as run:
+        assert wait_until(lambda: is_mapped(display, TITLE), 60.0)
+        press_close(display, TITLE)
+        _, messages = run.process.communicate(timeout=60)
+    assert run.process.returncode == 0 and "the window is closed" not in messages, messages

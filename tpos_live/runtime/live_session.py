@@ -145,7 +145,9 @@ class LiveSession:
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
                 self.display.overlay = self.controls.overlay
-                self.display.on_close = lambda: self.controls.close_pressed(bool(self.page.port), bool(self.osc.port))
+                if not self._demo:  # a demo ends with its window: it is somebody's first show
+                    page, osc = self.page, self.osc
+                    self.display.on_close = lambda: self.controls.close_pressed(bool(page.port), bool(osc.port))
                 self.display.page_address = lambda: self.page.address if self.page.port else ""
                 if not self._headless_gl:
                     stack.enter_context(ScreenSaverInhibitor())
