@@ -93,7 +93,8 @@ class DisplayWindow:
         self._said, self._said_at = "", 0.0
         self._hud: Any = None
         self._heard_at = self._placed_at = 0.0
-        self._placing, self._writing = Guard(log, "the window's place"), Guard(log, "the text on the window")
+        self._placing, self._hiding = Guard(log, "the window's place"), Guard(log, "the window's closing and opening")
+        self._writing = Guard(log, "the text on the window")
 
     def __enter__(self) -> Self:
         """Open the window. Raises DisplayError where there is no display or no OpenGL 3.3."""
@@ -175,7 +176,7 @@ class DisplayWindow:
         self._compositor.compose(
             display_frame.postfx, display_frame.newest, display_frame.previous, self._composed_size
         )
-        with self._placing:
+        with self._hiding:
             self._follow_visibility(bool(snapshot["out.window"]), now)
         if self._visibility.shown:
             window = self._window.get_framebuffer_size()
