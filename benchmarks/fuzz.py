@@ -2,14 +2,16 @@
 
     python benchmarks/fuzz.py --packets 1000000 [--door osc] [--seed 1]
 
-Prints a JSON line a door: inputs, seconds, the slowest one, faults, and how much memory grew. Each fault's input is
-written to the folder of `--keep`. The exit status is 1 if there was a fault, or an input took 2 s. The doors are in
-`tests/fakes/fuzz_doors.py`, and the suite enters each 150 times.
+Prints a JSON line a door, and one a minute: inputs, seconds, the slowest one, faults, and what was kept in memory. Each
+fault's input is written to the folder of `--keep`. The exit status is 1 if there was a fault, an input took 2 s, or
+memory grew. The doors are in `tests/fakes/fuzz_doors.py`, and the suite enters each 150 times. `fuzz_guided.py` looks
+for inputs that reach new lines instead.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import random
@@ -18,72 +20,111 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
+from soak_memory import memory
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from fakes.fuzz_doors import Door, damaged, open_doors
+from fakes.fuzz_doors import Door, damaged, kept_inputs, open_doors
 
 LIMIT = 2.0
 """Seconds for one input."""
 AGAIN = 3
 """How often one that took longer is tried again: on a computer with a load of 15 an HTTP request of 8 ms waited 3.9 s
 for a core, and so did a repetition."""
+WARM = 0.2
+"""Share of the inputs after which memory may grow no more: by then bounded caches are full, and libraries have what
+they keep from their first use."""
+EVERY = 60.0
+"""Seconds between two lines about a door."""
+MOST_BLOCKS = 20_000
+"""Small objects of Python (up to 512 bytes each) that may be kept after that."""
+MOST_MB = 4.0
+"""MB of larger memory that may be kept after that, where the C library tells what is in use (Linux)."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--packets", type=int, default=10_000, help="inputs for each door")
-    parser.add_argument("--door", help="only the doors whose name contains this")
+    parser.add_argument("--door", help="only the doors whose name contains this; with = before it, is this")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder for inputs that are faults")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
-        doors = [door for door in open_doors(Path(folder)) if (options.door or "") in door.name]
+        wanted = options.door or ""
+        doors = [door for door in open_doors(Path(folder)) if wanted == f"={door.name}" or wanted in door.name]
         good = [fuzz(door, options) for door in doors]
     sys.exit(0 if all(good) else 1)
 
 
+class Tally:
+    """Enters a door, and counts what is wrong with it."""
+
+    def __init__(self, door: Door, keep: Path | None = None) -> None:
+        """keep: folder for the first input of each fault, and for each that took LIMIT."""
+        self._door, self._keep = door, keep
+        self._begin = self._told = time.perf_counter()
+        self.inputs = 0
+        self.slowest = 0.0
+        """Seconds; the shortest of AGAIN for an input that took LIMIT."""
+        self.faults: dict[str, int] = {}
+
+    def enter(self, data: bytes) -> None:
+        """Count one input."""
+        self.inputs += 1
+        took, fault = self._attempt(data)
+        for _ in range(AGAIN if took >= LIMIT else 0):  # the computer may have been busy
+            took = min(took, self._attempt(data)[0])
+        self.slowest = max(self.slowest, took)
+        if took >= LIMIT:
+            fault = "too slow"
+        if fault:
+            self.faults[fault] = self.faults.get(fault, 0) + 1
+            if self._keep and self.faults[fault] == 1:
+                (self._keep / f"{self._door.name.replace(' ', '-')}--{self.inputs}").write_bytes(data)
+        if time.perf_counter() > self._told + EVERY:
+            self._told = time.perf_counter()
+            print(json.dumps({**self.result(), "ended": False}), flush=True)
+
+    def result(self) -> dict[str, object]:
+        """What is printed."""
+        return {
+            "kind": "fuzz",
+            "door": self._door.name,
+            "inputs": self.inputs,
+            "seconds": round(time.perf_counter() - self._begin, 1),
+            "slowest_ms": round(1000 * self.slowest, 1),
+            "faults": self.faults,
+        }
+
+    def _attempt(self, data: bytes) -> tuple[float, str]:
+        start, fault = time.perf_counter(), ""
+        try:
+            self._door.enter(data)
+        except Exception as error:
+            fault = f"{type(error).__name__}: {str(error)[:100]}"
+        return time.perf_counter() - start, fault
+
+
 def fuzz(door: Door, options: argparse.Namespace) -> bool:
     """Whether there was no fault."""
-    process = psutil.Process()
-    for data in damaged(door.corpus, random.Random(0), 200):  # what libraries keep from their first use is no growth
-        attempt(door, data)
-    before, begin, slowest = process.memory_info().rss, time.perf_counter(), 0.0
-    faults: dict[str, int] = {}
-    for number, data in enumerate(damaged(door.corpus, random.Random(options.seed), options.packets)):
-        start = time.perf_counter()
-        fault = attempt(door, data)
-        took = time.perf_counter() - start
-        for _ in range(AGAIN if took >= LIMIT else 0):  # the computer may have been busy
-            start = time.perf_counter()
-            attempt(door, data)
-            took = min(took, time.perf_counter() - start)
-        slowest = max(slowest, took)
-        if fault:
-            faults[fault] = faults.get(fault, 0) + 1
-            if options.keep and faults[fault] == 1:
-                (options.keep / f"{door.name}-{options.seed}-{number}".replace(" ", "-")).write_bytes(data)
-    result = {
-        "kind": "fuzz",
-        "door": door.name,
-        "inputs": options.packets,
-        "seconds": round(time.perf_counter() - begin, 1),
-        "slowest_ms": round(1000 * slowest, 1),
-        "memory_growth_mb": round((process.memory_info().rss - before) / 2**20, 1),
-        "faults": faults,
-    }
-    print(json.dumps(result), flush=True)
-    return not faults and slowest < LIMIT
+    tally = Tally(door, options.keep)
+    before: dict[str, float] = {}
+    corpus = [*door.corpus, *kept_inputs(door)]
+    for data in damaged(corpus, random.Random(options.seed), options.packets):
+        if tally.inputs == int(WARM * options.packets):
+            before = kept()
+        tally.enter(data)
+    grown = {name: round(value - before[name], 2) for name, value in kept().items()}
+    grows = grown["blocks"] > MOST_BLOCKS or grown["used_mb"] > MOST_MB
+    print(json.dumps({**tally.result(), "kept": grown, "grows": grows}), flush=True)
+    return not tally.faults and not grows
 
 
-def attempt(door: Door, data: bytes) -> str:
-    """The fault that an input shows, "" for none."""
-    try:
-        door.enter(data)
-    except Exception as error:
-        return f"{type(error).__name__}: {str(error)[:100]}"
-    return ""
+def kept() -> dict[str, float]:
+    """What this process has in use: small objects of Python, and MB of the rest (0 where the system does not say)."""
+    gc.collect()
+    now = memory()
+    return {"blocks": now["blocks"], "used_mb": now.get("used_mb", 0.0)}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,13 +18,13 @@ import numpy as np
 import soundfile
 import torch
 from fakes.fuzz_network import Door, network_doors
+from fakes.fuzz_osc import osc_doors
 from fakes.tiny_engine import make_tiny_engine
 from PIL import Image
 from safetensors.torch import save
 
 from tpos_live.audio.files import read_audio
 from tpos_live.audio.source import AudioError
-from tpos_live.control import osc_packets
 from tpos_live.control.midi_clock import MidiClock
 from tpos_live.control.midi_inbox import MidiInbox
 from tpos_live.core.errors import EngineError
@@ -42,6 +41,9 @@ from tpos_live.image_source.pictures import read_picture
 from tpos_live.image_source.reader import SourceError
 from tpos_live.runtime.autosave import read_state
 
+CORPUS = Path(__file__).parent.parent / "fuzz_corpus"
+"""Files DOOR--WHAT, spaces of the door's name as dashes: inputs that were faults once, by name, and those that reach
+the most lines, by hash (`benchmarks/fuzz_guided.py`)."""
 _NASTY = (b"", b"\0", b"\xff" * 8, b"[" * 5000, b"{" * 5000, b"nan", b"-1", b"1e999", b"\n", b'"', b"9" * 400)
 _NUMBERS = (0, 1, -1, 2**31 - 1, -(2**31), 2**32 - 1)
 
@@ -70,6 +72,11 @@ reply = ["127.0.0.1:9001"]
 prompt = "sea"
 "finish.bloom" = 1.5
 """
+
+
+def kept_inputs(door: Door) -> list[bytes]:
+    """What CORPUS has for a door."""
+    return [path.read_bytes() for path in sorted(CORPUS.glob(f"{door.name.replace(' ', '-')}--*"))]
 
 
 def damaged(corpus: Sequence[bytes], chance: random.Random, count: int) -> Iterator[bytes]:
@@ -118,7 +125,7 @@ def open_doors(folder: Path) -> list[Door]:
             "image", [_image(kind) for kind in ("PNG", "JPEG", "WEBP", "BMP")], file(".png", read_picture, SourceError)
         ),
         Door("video", [_video(folder)], file(".mp4", _play, SourceError)),
-        Door("osc", _osc_corpus(), osc_packets.read),
+        *osc_doors(),
         Door("show", [SHOW], file(".toml", read_show, SettingsError)),
         Door("settings", [SETTINGS], file(".ini.toml", lambda p: load_settings({}, p, folder / "none"), SettingsError)),
         Door("state", [_state()], file(".json", read_state, ValueError)),
@@ -213,16 +220,6 @@ def _midi() -> list[Door]:
 
     corpus = [b"\xb0\x07\x40", b"\x90\x3c\x64\x80\x3c\x00", b"\xf8\xfa\xf2\x10\x20", b"\xf0\x7e\x00\xf7"]
     return [Door("midi", corpus, enter)]
-
-
-def _osc_corpus() -> list[bytes]:
-    def padded(text: bytes) -> bytes:
-        return text + b"\0" * (4 - len(text) % 4)
-
-    level = padded(b"/tpos/out/level") + padded(b",f") + struct.pack(">f", 0.5)
-    prompt = padded(b"/tpos/prompt") + padded(b",sif") + padded(b"sea") + struct.pack(">if", 1, 2.0)
-    bundle = b"#bundle\0" + bytes(8) + struct.pack(">i", len(level)) + level
-    return [level, prompt, bundle, b"#bundle\0" + bytes(8) + struct.pack(">i", len(bundle)) + bundle]
 
 
 def _state() -> bytes:

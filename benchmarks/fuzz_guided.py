@@ -1,0 +1,97 @@
+"""Input for one door that is chosen by the lines it reaches: libFuzzer by atheris (`pip install atheris`).
+
+    python benchmarks/fuzz_guided.py osc --inputs 1000000 --corpus FOLDER [--found FOLDER]
+    python benchmarks/fuzz_guided.py osc --corpus FOLDER --keep 20
+
+The first writes each input that reaches a new line to the corpus, which begins with the door's good input and with
+`tests/fuzz_corpus`, and goes on from there when it is started again. It prints a JSON line a minute and at the end.
+Inputs that are faults, or take 2 s, go to `--found`. The second copies the few files to `tests/fuzz_corpus` that reach
+the most: as many as `--keep`, up to 2 kB each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+with atheris.instrument_imports(include=["tpos_live", "pythonosc", "websockets", "mido", "safetensors"]):
+    from fakes.fuzz_doors import CORPUS, damaged, kept_inputs, open_doors
+    from fakes.fuzz_network import Door
+    from fuzz import Tally
+
+LARGEST = 2048
+"""Bytes of a file that is kept in the repository."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("door")
+    parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--found", type=Path, help="folder for faults")
+    parser.add_argument("--keep", type=int, default=0, help="choose so many files for the repository instead")
+    parser.add_argument("--merge", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    options.corpus.mkdir(parents=True, exist_ok=True)
+    if options.keep and not options.merge:
+        sys.exit(choose(options))
+    with tempfile.TemporaryDirectory() as folder:
+        doors = {door.name.replace(" ", "-"): door for door in open_doors(Path(folder))}
+        run(doors[options.door], options)
+
+
+def run(door: Door, options: argparse.Namespace) -> None:
+    """Does not return: libFuzzer ends the process."""
+    for data in [*door.corpus, *kept_inputs(door)]:
+        (options.corpus / hashlib.sha1(data).hexdigest()).write_bytes(data)
+    tally = Tally(door, options.found)
+
+    def enter(data: bytes) -> None:
+        tally.enter(data)
+        if tally.inputs >= options.inputs:
+            files = sum(1 for _ in options.corpus.iterdir())
+            print(json.dumps({**tally.result(), "guided": True, "corpus": files}), flush=True)
+            os._exit(bool(tally.faults))  # libFuzzer would not run what ends this process
+
+    def mutate(data: bytes, longest: int, seed: int) -> bytes:
+        """libFuzzer's own changes, and those of the suite."""
+        chance = random.Random(seed)
+        if chance.random() < 0.7:
+            return bytes(atheris.Mutate(data, longest))
+        return next(damaged([data], chance, 1))[:longest]
+
+    where = [str(options.corpus)]
+    if options.merge:
+        where = ["-set_cover_merge=1", str(options.merge), *where]
+    hangs = ["-timeout=60", "-rss_limit_mb=0", "-verbosity=0", f"-artifact_prefix={options.found or options.corpus}/"]
+    atheris.Setup([sys.argv[0], f"-seed={options.seed}", *hangs, *where], enter, custom_mutator=mutate)
+    atheris.Fuzz()
+
+
+def choose(options: argparse.Namespace) -> int:
+    """The exit status of the merge, a process that libFuzzer ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, options.door, "--corpus", str(options.corpus), "--keep", "1"]
+        status = subprocess.run([*command, "--inputs", "1000000000", "--merge", folder]).returncode
+        found = sorted((path for path in Path(folder).iterdir()), key=lambda path: path.stat().st_size)
+        for path in [path for path in found if path.stat().st_size <= LARGEST][: options.keep]:
+            data = path.read_bytes()
+            (CORPUS / f"{options.door}--{hashlib.sha1(data).hexdigest()[:8]}").write_bytes(data)
+    return status
+
+
+if __name__ == "__main__":
+    main()
