@@ -170,10 +170,21 @@ def test_a_folder_that_was_found_long_ago_is_not_trusted(tmp_path: Path) -> None
 
 def test_a_folder_that_answers_with_an_error_ends_no_show(tmp_path: Path) -> None:
     stage = Stage()
-    recordings = Recordings(folder=str(tmp_path / ("x" * 300)))  # the system says that this is too long
+    long = str(tmp_path / ("x" * 300))  # the system says that this is too long
+    recordings = Recordings(folder=long, spare=long)
     assert not recordings.begin((64, 64), stage.outputs) and not stage.outputs and "does not exist" in recordings.lost
     with pytest.raises(DisplayError, match="cannot record"):
         check_recording(RecordSettings(file=f"{'x' * 300}/a.mp4"))
+
+
+def test_a_recording_whose_folder_is_gone_begins_in_the_spare_one(tmp_path: Path, messages: list[str]) -> None:
+    (tmp_path / "spare").mkdir()
+    recordings, stage = Recordings(str(tmp_path / "first" / "a.mp4"), spare=str(tmp_path / "spare")), Stage()
+    assert recordings.begin((64, 64), stage.outputs)
+    feed(recordings, stage, 0.5)
+    recordings.close(stage.outputs)
+    assert length(tmp_path / "spare" / "a.mp4") > 0.3 and not recordings.failures
+    assert [line for line in messages if "first does not exist" in line and f"recording in {tmp_path}/spare" in line]
 
 
 def desk_of(folder: Path, **more: Any) -> tuple[SessionControls, Stage, ParameterStore, StatusRegistry]:
@@ -214,7 +225,9 @@ def test_two_recordings_of_one_second_are_two_files(tmp_path: Path, messages: li
 
 
 def test_a_loss_is_said_until_the_next_recording_or_until_it_was_seen(tmp_path: Path) -> None:
-    desk, display, store, status_registry = desk_of(tmp_path, file=str(tmp_path / "gone" / "a.mp4"))
+    desk, display, store, status_registry = desk_of(
+        tmp_path, file=str(tmp_path / "gone" / "a.mp4"), spare=str(tmp_path / "gone")
+    )
     printed: list[str] = []
     with terminal_messages(write=printed.append), status_registry:
         desk.look(display)

@@ -108,27 +108,33 @@ class Recordings:
             recorder.sound(chunk.stereo, chunk.captured_at)
 
     def begin(self, size: tuple[int, int], outputs: list[Output]) -> bool:
-        """Begin a recording and add it to `outputs`. False, and a message, if that fails."""
+        """Begin a recording and add it to `outputs`, in the spare folder if its own is not there. False, and a message,
+        if that fails too."""
         path = Path(self._first) if self._first else self._folder / f"tpos-{datetime.now():%Y%m%d-%H%M%S}.mp4"
         self._first, self.lost = "", ""
-        return self._open(path, size, outputs)
+        if not (why := self._open(path, size, outputs)):
+            return True
+        if self._open(self._spare / path.name, size, outputs):
+            self._fail(why)
+            return False
+        log.warning(f"{why}; recording in {self._spare.absolute()}")
+        return True
 
-    def _open(self, path: Path, size: tuple[int, int], outputs: list[Output]) -> bool:
+    def _open(self, path: Path, size: tuple[int, int], outputs: list[Output]) -> str:
+        """Begin to record to `path`; why not, if that fails at once."""
         recorder = Recorder(path, self._fps, disk=DiskWatch(self._usage), transform=self._transform)
         try:
             if reason := recorder.is_available():
-                raise DisplayError(reason)
+                return reason
             recorder.open(size)
         except DisplayError as error:
-            self._fail(str(error))
-            return False
+            return str(error)
         except Exception as error:  # the show goes on, and does not try it again with every frame
-            self._fail(f"cannot record {path}: {first_line(error)}")
-            return False
+            return f"cannot record {path}: {first_line(error)}"
         self._recorder, self._path, self._search = recorder, path, None
         self._began = time.perf_counter()
         outputs.append(recorder)
-        return True
+        return ""
 
     def look(self, size: tuple[int, int], outputs: list[Output]) -> bool:
         """Once per refresh: let a recording go on in another file if it failed, or if its disk is full. False if
@@ -141,18 +147,27 @@ class Recordings:
             self._search = None
             return recorder is not None
         if self._search is None or self._search.outdated:
-            folders = (self._spare, self._path.parent) if recorder.seconds > BRIEF else ()
-            self._search = FolderSearch(folders, self._usage)
+            self._search = FolderSearch(self._other_folders(recorder), self._usage)
         if self._search.searching:
             return True
         folder = self._search.found
         if folder is None and not recorder.error:
             return True  # it writes until the disk is full
         self.end(outputs)
-        if folder is None or not self._open(folder / self._path.name, size, outputs):
+        if folder is None:
+            return False
+        if why := self._open(folder / self._path.name, size, outputs):
+            self._fail(why)
             return False
         log.warning(f"the recording goes on in {folder.absolute()}")
         return True
+
+    def _other_folders(self, recorder: Recorder) -> tuple[Path, ...]:
+        """Where it may go on. One that fails at once, as in a folder that is read-only, is tried once elsewhere: where
+        the encoder is what fails, it fails there as well."""
+        if recorder.seconds > BRIEF:
+            return (self._spare, self._path.parent)
+        return (self._spare,) if self._path.parent.absolute() != self._spare.absolute() else ()
 
     def end(self, outputs: list[Output], *, quiet: bool = False) -> None:
         """End the current recording; its file is finished on a thread of its own. quiet: no file was to be expected
