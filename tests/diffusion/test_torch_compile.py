@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +90,49 @@ def test_damaged_kernels_are_named_and_made_again(
     chosen = choose("compile", request)
     assert chosen.name == "eager" and "damaged" in chosen.fallback_reason and "\n" not in chosen.fallback_reason
     assert not torch_compile.is_prepared(request), "the next time they are compiled"
+
+
+def refuse(*_: object) -> None:
+    raise AssertionError("damaged kernels are loaded")
+
+
+def flip(path: Path) -> None:
+    """Another byte in the middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [flip, lambda path: os.truncate(path, 40), Path.unlink])
+def test_a_damaged_kernel_is_not_loaded(
+    turbo: Engine, cache: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
+    """A library of which a part is missing would end the process; one of another byte draws anything."""
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(torch_compile, "make", refuse)
+    request = BackendRequest(turbo, SIZE, 81)
+    place = torch_compile.folder(request)
+    kernel = place / "inductor" / "ab" / "kernel.so"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_bytes(bytes(100))
+    torch_compile.CACHE.write(place, {"files": caches.sums(place, torch_compile.CACHE.sidecar)})
+    (kernel.parent / "of-a-show.py").write_text("came since")
+    assert "damaged kernels are loaded" in choose("compile", request).fallback_reason, "whole ones are"
+    damage(kernel)
+    chosen = choose("compile", request)
+    assert chosen.name == "eager" and "are damaged;" in chosen.fallback_reason and "\n" not in chosen.fallback_reason
+    assert not place.exists(), "and they are compiled anew, not gone on with"
+
+
+def test_what_a_killed_compilation_has_left_is_not_gone_on_with(cache: Path) -> None:
+    place, ended = cache / "compile" / "key", subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for maker, kept in ((os.getppid(), True), (ended.pid, False)):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "half.so").write_bytes(b"")
+        torch_compile.begin(place).write_text(str(maker))
+        assert torch_compile.begin(place).read_text() == str(os.getpid())
+        assert (place / "half.so").exists() == kept
 
 
 def test_all_that_it_depends_on_is_in_its_key(turbo: Engine, flow: Engine, cache: Path) -> None:
@@ -185,3 +231,5 @@ def test_it_draws_eagers_frames_and_never_compiles_in_a_show(live: Engine) -> No
     check_a_show(live, better, SIZE)
     check_backends(generator, {"eager": eager, "compile": better})
     assert choose("compile", generator.request).name == "compile"
+    flip(max(torch_compile.folder(generator.request).rglob("*.so"), key=lambda path: path.stat().st_size))
+    assert "damaged" in choose("compile", generator.request).fallback_reason

@@ -116,6 +116,36 @@ def sources(engine: Engine) -> dict[str, str]:
     return {"engine": str(engine.folder.resolve()), "weights": engine.weights_hash}
 
 
+def sums(folder: Path, sidecar: str) -> dict[str, str]:
+    """SHA-256 of what lies in a folder of the cache, by path in it, for a sidecar that is not written yet. Files of
+    locks, which come and go, do not count. Raises OSError."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".lock" and path != folder / sidecar:
+            with path.open("rb") as file:
+                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def damaged_file(folder: Path, sidecar: str, expected: Mapping[str, str]) -> str:
+    """The first file that is missing or is not what `sums` has seen; "" for none. Others may have come since. Raises
+    OSError."""
+    found = sums(folder, sidecar)
+    return next((name for name, sum_of in expected.items() if found.get(name) != sum_of), "")
+
+
+def remove(folder: Path) -> bool:
+    """Remove a folder of the cache. It is renamed first, at once: nobody ever sees half an engine. False where it
+    stays, as one does on Windows that is open."""
+    away = folder.with_name(f"{_GONE}{folder.name}")
+    try:
+        folder.rename(away)
+    except OSError:
+        return False
+    shutil.rmtree(away, ignore_errors=True)
+    return True
+
+
 def check_writable(folder: Path, needed: int) -> None:
     """Make a folder of the cache, for `needed` bytes. Raises NotReady with the remedy where that is impossible."""
     remedy = "no faster backend can be made; set TPOS_LIVE_CACHE to another folder"
@@ -186,14 +216,8 @@ def prune_cache(cache: Path, sidecar: str, weights: dict[str, str], now: float |
     for path in found:
         if path in newest or now - used[path] < RECENT or _wanted(path / sidecar, weights):
             continue
-        # Renamed first, at once: nobody ever sees half an engine.
-        away = path.with_name(f"{_GONE}{path.name}")
-        try:
-            path.rename(away)
-        except OSError:
-            continue
-        shutil.rmtree(away, ignore_errors=True)
-        removed.append(path)
+        if remove(path):
+            removed.append(path)
     return removed
 
 

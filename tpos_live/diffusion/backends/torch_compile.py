@@ -19,10 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from tpos_live.core.errors import NotReady, exit_status
-from tpos_live.diffusion.backends.cache import CompileCache, sources
+from tpos_live.diffusion.backends.cache import CompileCache, damaged_file, remove, sources, sums
 from tpos_live.diffusion.backends.cuda_graph import networks
 from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import Draws, verify_captured
@@ -35,6 +36,7 @@ FORMAT = 1
 CACHE = CompileCache("compile", "compile.json", __name__, limit=3600.0)
 ROOM = 64 << 20
 """Bytes that kernels need on the disk, and more than most do."""
+_MAKER = "compiled-by"
 _MODES = ("default", "max-autotune-no-cudagraphs")
 
 
@@ -100,10 +102,12 @@ def load(_name: str, request: BackendRequest) -> CompiledBackend:
             "`tpos-live engines compile NAME --accelerator compile`"
         )
     try:
-        CACHE.read(place)
-    except (OSError, ValueError) as error:
-        with suppress(OSError):  # what is not whole is compiled again
+        if damaged := damaged_file(place, CACHE.sidecar, dict(CACHE.read(place).get("files", {}))):
+            raise ValueError(damaged)
+    except (OSError, ValueError, TypeError) as error:  # PyTorch loads a library as it is, and may crash in it
+        with suppress(OSError):  # first, for a folder that cannot be removed: what is not whole is compiled again
             (place / CACHE.sidecar).unlink()
+        remove(place)
         raise NotReady(
             "the compiled kernels of this engine are damaged; `tpos-live engines compile NAME --accelerator compile` "
             "makes them again"
@@ -170,11 +174,26 @@ class CompiledBackend(CapturedBackend):
         return "" if count in self._counts else f"compile was not made for {count} rows at once; they go one by one"
 
 
+def begin(place: Path) -> Path:
+    """The file that says which process compiles into `place`. What one that was killed has left there is removed: the
+    compiler writes a library where it will lie, and PyTorch takes what lies there for whole."""
+    maker = place / _MAKER
+    with suppress(OSError, ValueError):
+        if not psutil.pid_exists(int(maker.read_text())):
+            remove(place)
+    place.mkdir(parents=True, exist_ok=True)
+    maker.write_text(str(os.getpid()))
+    return maker
+
+
 def _compile_into(path: str, device: str, size: tuple[int, int], rows: int, threads: int, place: Path) -> None:
     request = BackendRequest(load_engine(Path(path), device), size, rows, threads)
+    maker = begin(place)
     made, eager = make(request, place)
     facts = {"parity_db": round(verify_captured(made, eager, request), 2), "mode": mode()}
     facts |= {"torch": torch.__version__, "size": list(size), "rows": rows}
+    maker.unlink(missing_ok=True)
+    facts["files"] = sums(place, CACHE.sidecar)
     CACHE.write(place, facts | sources(request.engine))  # the kernels count from now on
 
 
