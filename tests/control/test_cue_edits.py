@@ -139,9 +139,35 @@ def test_the_show_stays_where_it_is_in_the_list(edits: list[tuple[str, str]], ne
     assert desk.player.shown == next_look
 
 
+@pytest.mark.parametrize(
+    ("here", "edits", "shown"),
+    [
+        (1, [("delete", "2")], "a"),
+        (2, [("delete", "3"), ("delete", "2")], "a"),
+        (3, [("delete", "4"), ("delete", "1")], "c"),
+        (1, [("delete", "2"), ("delete", "2")], "a"),
+        (0, [("delete", "1")], "d"),  # before the first comes the last
+        (1, [("delete", "2"), ("down", "1")], "c"),  # c a d
+        (1, [("delete", "3")], "a"),
+    ],
+)
+def test_the_cue_before_one_that_was_deleted_is_the_previous_one(
+    here: int, edits: list[tuple[str, str]], shown: str
+) -> None:
+    desk = Desk("abcd", here)
+    for edit, called in edits:
+        desk.ask(**{edit: called})
+    desk.press("look.previous")
+    assert desk.player.shown == shown
+
+
 def test_a_look_that_is_deleted_takes_its_cues_along_and_the_show_stays_where_it_is() -> None:
     desk = Desk("abcd", here=1)
     desk.player.store.set("look.delete", "a")
     desk.step()
     desk.press("look.next")
     assert desk.cues == "bcd" and desk.player.shown == "c"
+    desk.player.store.set("look.delete", "c")
+    desk.step()
+    desk.press("look.previous")
+    assert desk.cues == "bd" and desk.player.shown == "b"

@@ -97,9 +97,9 @@ def test_a_state_continues_in_another_session(tmp_path: Path) -> None:
     store, other = ParameterStore({"seed": 5}), ParameterStore()
     before, after = (Performance(settings, one, lambda: 0.0) for one in (store, other))
     store.update({"prompt": "sky", "prompt.2": "two", "prompt.2.weight": 0.5, "quantise": "4 bars"})
-    before.looks.shown, before.looks.cue = "deep", 3
+    before.looks.shown, before.looks.cue = "deep", 2.5
     directed = DirectorMemory("deep sea", "ambient music", 0.48)
     state = before.state(FrameParams(noise_position=7.5), directed)
     after.resume(state)
     assert after.state(FrameParams(noise_position=7.5), directed) == state and state.motion["noise_position"] == 7.5
-    assert (after.looks.shown, after.looks.cue, other.snapshot()["seed"]) == ("deep", 3, 5)
+    assert (after.looks.shown, after.looks.cue, other.snapshot()["seed"]) == ("deep", 2.5, 5)

@@ -1,7 +1,12 @@
-"""Changes of the list of cues during a show, and where the show then is in it."""
+"""Changes of the list of cues during a show, and where the show then is in it.
+
+The place of a show is the index of the cue recalled last, -1 for none. Where that cue is deleted, the place is between
+its neighbours: 1.5 lies between the second and the third cue.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tpos_live.core.looks import MOST_CUES, Cue, Show
@@ -33,25 +38,31 @@ def added(show: Show, cue: Cue) -> Show:
     return show.with_cue(cue)
 
 
-def edited(show: Show, here: int, name: str, called: str) -> tuple[Show, int, str]:
-    """Carry out one of EDITS.
-
-    here: index of the cue recalled last, -1 for none. Returns the show, where that cue is now, and what was done, in
-    one line. Raises CueError.
-    """
+def edited(show: Show, place: float, name: str, called: str) -> tuple[Show, float, str]:
+    """Carry out one of EDITS. Returns the show, its place, and what was done, in one line. Raises CueError."""
     at, count = number_of(called, show), len(show.cues)
     look = show.cues[at].look
     if name == "look.cue.delete":
         kept = [n != at for n in range(count)]
-        return show.without_cue(at), after_deletion(here, kept), f"cue {at + 1} deleted: {look}"
+        return show.without_cue(at), after_deletion(place, kept), f"cue {at + 1} deleted: {look}"
     to = at - 1 if name == "look.cue.up" else at + 1
     if not 0 <= to < count:
         raise CueError(f"cue {at + 1} is the {'first' if to < 0 else 'last'}")
-    moved = {at: to, to: at}.get(here, here)
+    moved = to if place == at else at if place == to else place
     return show.with_cue_moved(at, to), moved, f"cue {at + 1} is now cue {to + 1}: {look}"
 
 
-def after_deletion(here: int, kept: Sequence[bool]) -> int:
-    """Where the cue of index `here` is once only the `kept` ones are left; if it is none of them, the one before it, so
-    that the next cue stays the next; -1 for none."""
-    return sum(kept[: here + 1]) - 1
+def after_deletion(place: float, kept: Sequence[bool]) -> float:
+    """The place of a show once only the `kept` cues are left."""
+    at = math.floor(place)
+    before = sum(kept[: at + 1])
+    if before and place == at and kept[at]:
+        return before - 1
+    return before - 0.5 if before else -1
+
+
+def neighbour(place: float, step: int, count: int) -> int:
+    """The next cue (step 1) or the previous one (-1) of `count`, round and round."""
+    if place < 0:
+        return 0 if step > 0 else count - 1
+    return (math.floor(place) + 1 if step > 0 else math.ceil(place) - 1) % count

@@ -57,8 +57,8 @@ class LookPlayer:
     shown: str = ""
     """Name of the look recalled last, "" for none."""
     grid: BeatGrid = field(default_factory=BeatGrid)
-    cue: int = -1
-    """Number of the cue recalled last, -1 for none."""
+    cue: float = -1
+    """Place among the cues, see `cue_edits`."""
     _waiting: Cue | None = None
     _fade: _Fade | None = None
     _seen: dict[str, int] = field(default_factory=dict)
@@ -192,8 +192,7 @@ class LookPlayer:
         """The next or previous cue, or look where there are no cues."""
         show = self.show
         if show.cues:
-            begin = 0 if step > 0 else len(show.cues) - 1
-            self._wait_for((self.cue + step) % len(show.cues) if self.cue >= 0 else begin, snapshot)
+            self._wait_for(cue_edits.neighbour(self.cue, step, len(show.cues)), snapshot)
         elif show.looks:
             names = [look.name for look in show.looks]
             here = names.index(self.shown) if self.shown in names else (-1 if step > 0 else 0)

@@ -50,14 +50,14 @@ closed window: a show that starts has its window."""
 
 @dataclass(frozen=True)
 class ShowState:
-    """values: of SAVED. look: recalled last, "" for none. cue: number of the last cue, -1 for none. recording: whether
+    """values: of SAVED. look: recalled last, "" for none. cue: place among the cues (`cue_edits`). recording: whether
     there was one; only a watchdog begins another. motion: MOTION. cut_index: of FrameParams; it says which noise of the
     seed is drawn. directed: what the director has decided. show: looks and cues that no show file keeps, None without
     any."""
 
     values: Mapping[str, Value]
     look: str = ""
-    cue: int = -1
+    cue: float = -1
     recording: bool = False
     motion: Mapping[str, float] = field(default_factory=dict)
     cut_index: int = 0
@@ -160,9 +160,9 @@ def read_state(path: Path) -> ShowState:
             if name in SAVED:
                 values[name] = TABLE[name].parse(value)
         motion = {name: float(dict(data["motion"])[name]) for name in MOTION}
-        if not all(map(math.isfinite, motion.values())):
-            raise ValueError("motion")
-        look, cue, cut = str(data["look"]), int(data["cue"]), int(data.get("cut_index", 0))
+        look, cue, cut = str(data["look"]), float(data["cue"]), int(data.get("cut_index", 0))
+        if not all(map(math.isfinite, (*motion.values(), cue))):
+            raise ValueError("motion or cue")
         # Versions before the last have saved none.
         directed = DirectorMemory.read(data["directed"]) if "directed" in data else DirectorMemory()
         recording, show = bool(data.get("recording", False)), _read_looks(_looks_of(path))
