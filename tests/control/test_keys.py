@@ -144,5 +144,14 @@ def test_every_key_is_reachable_once():
 
 def test_help_names_every_key():
     text = [written for written, _ in key_rows()]
-    for name in ("F or F11", "Ctrl+M", "Space", "1 to 8", "Shift+1 to 8", "Backspace", "Ctrl+Q"):
+    for name in ("F or F11", "Ctrl+M", "Space", "1 to 8", "Shift+1 to 8", "Ctrl+1 to 9", "Backspace", "Ctrl+Q"):
         assert name in text
+
+
+def test_cues_are_stored_and_recalled(store):
+    press(store, "l", "shift")
+    assert store.snapshot().fired("look.cue.store") == 1 and not store.snapshot()["look.store"]
+    press(store, "9", "ctrl")
+    assert store.snapshot()["look.cue"] == "9"
+    press(store, "3", "command", "numlock")
+    assert store.snapshot()["look.cue"] == "3" and store.snapshot()["prompt.select"] == 0

@@ -174,6 +174,15 @@ def test_a_cue_is_recalled_by_its_number_with_its_own_fade(player: LookPlayer) -
     assert (player.shown, player.cue) == ("Loud", 2), "the next one follows it"
 
 
+def test_without_cues_the_number_of_a_cue_is_that_of_a_look(player: LookPlayer, messages: list[str]) -> None:
+    player.store.update({"look.fade": 0.0, "look.cue": "2"})
+    run(player, (0, 1))
+    assert (player.shown, player.cue) == (LOOKS.looks[1].name, -1)
+    player.store.set("look.cue", "30")
+    run(player, (1, 2))
+    assert messages[-1] == f"there is no look '30'; there are {len(LOOKS.looks)}"
+
+
 @pytest.mark.parametrize("number", ["0", "4", "-1", "deep", "1.5", "²", "9" * 5000])
 def test_a_cue_that_does_not_exist_is_one_line(
     player: LookPlayer, number: str, caplog: pytest.LogCaptureFixture

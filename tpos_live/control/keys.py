@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,8 @@ Action = Literal["quit", "next_device", "next_screen"]
 
 SLOW_FADE = 8.0
 """Seconds of a fade that was asked for with Shift."""
+CUES = range(1, 10)
+"""Cues that have a key."""
 _GAIN_STEP = 1.0
 _LEVEL_STEP = 0.05
 _BEAT_STEP = 10.0
@@ -173,7 +176,9 @@ KEYS: tuple[Key, ...] = (
     Key(("P",), "previous slot that has a text", _step_slot(-1)),
     Key(("PageDown",), "next look", _fire("look.next")),
     Key(("PageUp",), "previous look", _fire("look.previous")),
+    *(Key((f"Ctrl+{n}",), f"cue {n}, or look {n} where there are no cues", _set("look.cue", str(n))) for n in CUES),
     Key(("L",), "store what is shown as a new look", _set("look.store", "+")),
+    Key(("Shift+L",), "store the look that is shown as a cue at the end", _fire("look.cue.store")),
     Key(("A",), "autopilot through the looks on or off", _toggle("autopilot")),
     Key(("K",), "keep this look: the autopilot counts its bars anew", _fire("look.keep")),
     Key(("M",), "MIDI learn on or off: change a parameter, then move a fader", _learn),
@@ -218,16 +223,16 @@ LETTERS = "".join(sorted({name[-1] for name in _BY_NAME if name[-2:-1] in ("", "
 
 
 def key_rows() -> list[tuple[str, str]]:
-    """The table for people: keys and what they do, the slots folded into two rows."""
+    """The table for people: keys and what they do, the numbers of slots and of cues folded into a row each."""
     rows = []
     for key in KEYS:
         written = " or ".join(key.keys)
-        digit = written.removeprefix("Shift+")
+        *_, digit = written.split("+")
         if digit.isdigit() and digit != "0":
             if digit != "1":
                 continue
-            written = written.replace("1", f"1 to {SLOTS[-1]}")
-            rows.append((written, key.text.replace("slot 1", "that slot")))
+            written += f" to {CUES[-1] if written.startswith('Ctrl') else SLOTS[-1]}"
+            rows.append((written, re.sub(r"\b(slot|cue|look) 1\b", r"that \1", key.text)))
         else:
             rows.append((written, key.text))
     return rows

@@ -202,7 +202,10 @@ class LookPlayer:
             log.warning("there are no looks: L stores one")
 
     def _go_to(self, number: str, snapshot: Snapshot) -> None:
-        """The cue of this number, from 1 on."""
+        """The cue of this number, from 1 on, or the look where there are no cues."""
+        if not self.show.cues and self.show.looks:
+            self.recall(number, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
+            return
         try:
             self._wait_for(cue_edits.number_of(number, self.show), snapshot)
         except cue_edits.CueError as error:

@@ -307,7 +307,7 @@ def _looks() -> Iterator[Parameter]:
     yield Parameter(
         "look.recall", _T, "", "recall a look by name or number; the text is empty again then", numbered=True
     )
-    text = "recall a cue by its number, from 1 on, with its own fade and start; the text is empty again then"
+    text = "recall a cue by its number, from 1 on, or a look where there are no cues; the text is empty again then"
     yield Parameter("look.cue", _T, "", text, numbered=True)
     text = "store the look that is shown as a cue at the end, with look.fade and look.start"
     yield Parameter("look.cue.store", _X, False, text)
