@@ -161,6 +161,35 @@ def test_the_cue_before_one_that_was_deleted_is_the_previous_one(
     assert desk.player.shown == shown
 
 
+def test_which_cue_is_shown_and_which_comes_next() -> None:
+    desk = Desk("abca")
+    assert desk.player.cues == (0, 1)
+    desk.press("look.previous")
+    assert desk.player.cues == (4, 1) and desk.player.shown == "a"
+    desk.ask(delete="4")
+    assert desk.player.cues == (0, 1), "the one that is shown was deleted"
+    desk.press("look.next")
+    assert desk.player.cues == (1, 2)
+    desk.player.recall("d", 0.0, "now")
+    assert desk.player.cues == (0, 2), "a look by hand is no cue, and the next one stays the next"
+    desk.step()
+    assert desk.player.cues == (0, 2) and desk.player.shown == "d"
+    desk.player.show = Show(LOOKS)
+    assert desk.player.cues == (0, 0)
+
+
+def test_a_cue_that_waits_for_its_bar_is_told_before_it_is_shown() -> None:
+    desk = Desk("ab")
+    desk.player.show = Show(LOOKS, (Cue("a"), Cue("b", 0.0, "16 bars")))
+    desk.press("look.next")
+    desk.player.step(desk.now, BeatPosition(120.0, 1, 0.1))
+    fire(desk.player.store, "look.next")
+    for beat in (2, 3):
+        desk.now += 0.5
+        desk.player.step(desk.now, BeatPosition(120.0, beat, 0.1 + beat / 10))
+    assert (desk.player.shown, desk.player.cues) == ("a", (2, 1)) and desk.player.waiting == "look b (next 16 bars)"
+
+
 def test_a_look_that_is_deleted_takes_its_cues_along_and_the_show_stays_where_it_is() -> None:
     desk = Desk("abcd", here=1)
     desk.player.store.set("look.delete", "a")

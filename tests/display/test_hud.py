@@ -24,6 +24,15 @@ def test_what_was_understood_and_what_not_have_a_line_each(line: str, seen: str 
     assert rows.get("seen as") == seen and rows.get("unknown") == unknown
 
 
+@pytest.mark.parametrize(
+    ("look", "cue", "following", "row"),
+    [("deep", 2, 3, "deep · cue 2 · next 3"), ("deep", 0, 0, "deep"), ("", 0, 1, "next 1"), ("", 0, 0, None)],
+)
+def test_a_look_has_the_numbers_of_its_cue_and_the_next(look: str, cue: int, following: int, row: str | None) -> None:
+    rows = {line.name: line.value for line in lines(Status(look=look, cue=cue, next_cue=following), 60.0)}
+    assert rows.get("look") == row
+
+
 def test_every_output_has_a_row_and_those_that_failed_come_first() -> None:
     def rows(outputs: str) -> list[str]:
         found = lines(Status(outputs=outputs), 60.0)

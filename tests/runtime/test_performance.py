@@ -29,7 +29,8 @@ def test_a_look_is_stored_recalled_on_the_beat_and_kept(tmp_path: Path) -> None:
         performance.step(Features(tempo=120.0, beats=1, beat_phase=0.5, bar_phase=0.1), 0)
         assert performance.fields()["waiting"] == "look deep (next beat)"
         performance.step(Features(tempo=120.0, beats=2, bar_phase=0.25), 0)
-        assert performance.fields() == {"look": "deep", "waiting": "", "tempo_source": "", "midi": ""}
+        nothing = {"cue": 0, "next_cue": 0, "waiting": "", "tempo_source": "", "midi": ""}
+        assert performance.fields() == {"look": "deep", **nothing}
         store.set("look.store", "mine")
         performance.step(Features(), 0)
     assert [look.name for look in read_show(path).looks] == ["deep", "mine"] and len(saved) == 1

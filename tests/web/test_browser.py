@@ -130,6 +130,37 @@ def test_a_show_from_two_browsers(stage, visit) -> None:
     wait(one, lambda: store.snapshot().fired("look.cue.store") == 1)
 
 
+def test_the_cue_that_is_shown_and_the_next_one_are_marked(stage, visit) -> None:
+    stage.show = replace(stage.show, cues=(Cue("deep"), Cue("fire & ice")) * 10)
+    one, two = visit(), visit(PHONE)
+    for tab in (one, two):
+        tab.locator("#cues li").nth(19).wait_for()
+
+    def marks(tab: Any) -> dict[int, str]:
+        texts = tab.locator(".cue-mark").all_inner_texts()
+        return {n: text for n, text in enumerate(texts, 1) if text}
+
+    stage.status = replace(stage.status, next_cue=1)
+    wait(one, lambda: marks(one) == {1: "next"})
+    stage.status = replace(stage.status, look="fire & ice", cue=18, next_cue=19)
+    for tab in (one, two):
+        wait(tab, lambda tab=tab: marks(tab) == {18: "now", 19: "next"})
+        current = tab.locator('.cue[aria-current="true"]')
+        assert current.count() == 1 and "fire & ice" in current.inner_text()
+    assert one.evaluate(
+        """() => { const list = document.querySelector('#cues ol').getBoundingClientRect();
+        return [17, 18].every((n) => { const row = document.querySelectorAll('#cues li')[n].getBoundingClientRect();
+            return row.top >= list.top - 1 && row.bottom <= list.bottom + 1; }); }"""
+    ), "the list is scrolled to them"
+    assert one.evaluate("scrollY") == 0, "and not the page"
+    assert one.evaluate(CONTRAST) == []
+    stage.status = replace(stage.status, waiting="look fire & ice (next 4 bars)")
+    wait(two, lambda: marks(two) == {18: "waits", 19: "next"})
+    stage.show = replace(stage.show, cues=stage.show.cues[:18])
+    stage.status = replace(stage.status, waiting="", cue=0, next_cue=18)
+    wait(two, lambda: marks(two) == {18: "next"} and two.locator("#cues li").count() == 18)
+
+
 def test_with_the_token_a_fader_is_read_back_by_osc_and_without_it_there_is_no_page(chromium, stage) -> None:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as desk,

@@ -87,6 +87,19 @@ class LookPlayer:
         cue = self._waiting
         return f"look {cue.look} (next {cue.start})" if cue is not None else ""
 
+    @property
+    def cues(self) -> tuple[int, int]:
+        """Numbers, from 1 on, of the cue that is shown or waits, and of the next one; 0 for none. Any thread."""
+        show, place, waiting = self.show, self.cue, self._waiting
+        if not show.cues:
+            return 0, 0
+        following = cue_edits.neighbour(place, 1, len(show.cues)) + 1
+        if place not in range(len(show.cues)):  # none was recalled, or it was deleted
+            return 0, following
+        look = show.find(show.cues[int(place)].look)
+        called = waiting.look if waiting is not None else self.shown
+        return (int(place) + 1 if look is not None and look is show.find(called) else 0), following
+
     def settled(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """These values of the parameters, as they will be at the end of a fade. Any thread."""
         fade = self._fade

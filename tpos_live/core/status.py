@@ -14,7 +14,8 @@ class Status:
     audio_age_ms: age of the newest audio. bands: levels of bass, mid, midhigh, high. understood: what the engine
     understands of the prompt, "" where unknown. source: images that frames are drawn from, or what is
     wrong with them; "" without. outputs: those besides the window and their receivers, "" for none. look: the one
-    recalled last, "" for none. waiting: what waits for a beat or bar, "" for nothing. tempo_source: where the beat
+    recalled last, "" for none. cue, next_cue: numbers of the cue that is shown or waits, and of the next one, from 1
+    on, 0 for none. waiting: what waits for a beat or bar, "" for nothing. tempo_source: where the beat
     comes from, "" for nowhere. midi: open ports and losses, "" without MIDI. section, energy, tension, decision: of
     the director; the section is "" while it is off. showing: where the prompt comes from, for example "slot 3".
     heard: label of the sound, "" in silence; density: how much of it there is, 0 to 1, whatever its level.
@@ -49,6 +50,8 @@ class Status:
     outputs: str = ""
     heard: str = ""
     look: str = ""
+    cue: int = 0
+    next_cue: int = 0
     waiting: str = ""
     section: str = ""
     energy: float = 0.0

@@ -59,7 +59,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("heard", heard, INK if status.heard else DIM),
         *_directed(status),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
-        *([Line("look", status.look)] if status.look else []),
+        *_look(status),
         *([Line("waits", status.waiting)] if status.waiting else []),
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
@@ -71,6 +71,13 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("lost", f"{lost} samples · {status.frames_replaced} frames", BAD if lost else DIM),
     ]
     return rows + _recording(status)
+
+
+def _look(status: Status) -> list[Line]:
+    """The look, the number of its cue, and that of the next one."""
+    cues = [f"cue {status.cue}"] * bool(status.cue) + [f"next {status.next_cue}"] * bool(status.next_cue)
+    text = " · ".join(filter(None, (status.look, *cues)))
+    return [Line("look", text)] if text else []
 
 
 def fitting(rows: list[Line], room: int) -> list[Line]:

@@ -82,8 +82,11 @@ class Performance:
 
     def fields(self) -> dict[str, Any]:
         """Fields of the Status."""
+        cue, next_cue = self.looks.cues
         return {
             "look": self.looks.shown,
+            "cue": cue,
+            "next_cue": next_cue,
             "waiting": " · ".join(filter(None, (waiting_text(self._store), self.looks.waiting))),
             "tempo_source": self.beat_source.name,
             "midi": self._midi.described,

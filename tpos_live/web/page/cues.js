@@ -1,4 +1,4 @@
-// The list of cues: recalled, stored, moved and deleted.
+// The list of cues: which is shown and which comes next; recalled, stored, moved and deleted.
 
 import { make, triggerButton } from "./controls.js";
 
@@ -10,14 +10,14 @@ const EDITS = [
 
 export function cues(show, parameters) {
   const list = document.querySelector("#cues ol");
-  const edit = make("button", { type: "button", "aria-pressed": "false", title: "Show the buttons that move and delete cues" }, "Edit cues");
+  const edit = document.getElementById("edit-cues");
   const turn = (on) => {
     edit.setAttribute("aria-pressed", on);
     list.classList.toggle("editing", on);
   };
   edit.addEventListener("click", () => turn(edit.getAttribute("aria-pressed") !== "true"));
   const store = triggerButton(show, "look.cue.store", "Store as cue", parameters.get("look.cue.store").text);
-  document.getElementById("cue-buttons").replaceChildren(store, edit);
+  document.getElementById("delete").before(store);
   list.addEventListener("keydown", (event) => event.repeat && event.key === "Enter" && event.preventDefault()); // a held key deletes one cue
 
   let touched = { button: null, step: 0 };
@@ -28,16 +28,46 @@ export function cues(show, parameters) {
   show.on("cues", (all) => {
     const focused = list.contains(document.activeElement) ? document.activeElement : null;
     const at = [...list.children].indexOf(focused?.closest("li")) + (focused === touched.button ? touched.step : 0);
-    edit.hidden = !all.length;
+    document.getElementById("cues").hidden = !all.length;
     if (!all.length) turn(false);
     list.replaceChildren(...all.map((cue, index) => row(show, cue, index, all.length, ask)));
     if (focused) refocus(list, at, focused.dataset.edit);
+    mark(show, list);
   });
+  show.onStatus("waiting", () => mark(show, list));
+  for (const name of ["cue", "next_cue"]) {
+    show.onStatus(name, () => {
+      mark(show, list);
+      if (!list.contains(document.activeElement)) follow(show, list);
+    });
+  }
+}
+
+/** Say which cue is shown, or waits for its place, and which comes next. */
+function mark(show, list) {
+  const { cue = 0, next_cue = 0, waiting = "" } = show.status;
+  [...list.children].forEach((row, index) => {
+    const [here, next] = [index + 1 === cue, index + 1 === next_cue];
+    const [button, text] = [row.querySelector(".cue"), row.querySelector(".cue-mark")];
+    const waits = here && waiting.includes(`look ${button.dataset.look} (`);
+    button.setAttribute("aria-current", here);
+    button.classList.toggle("next", next && !here);
+    text.textContent = here ? (waits ? "waits" : "now") : next ? "next" : "";
+  });
+}
+
+/** Scroll the list to the cue that is shown, with the next one below it. */
+function follow(show, list) {
+  const row = list.children[(show.status.cue || show.status.next_cue) - 1];
+  if (!row) return;
+  const end = (row.nextElementSibling ?? row).offsetTop + row.offsetHeight;
+  if (row.offsetTop < list.scrollTop) list.scrollTop = row.offsetTop;
+  else if (end > list.scrollTop + list.clientHeight) list.scrollTop = end - list.clientHeight;
 }
 
 /** One cue: a button that recalls it, and the buttons that change the list. */
 function row(show, [look, fade, start], index, count, ask) {
-  const recall = make("button", { type: "button", class: "cue", onclick: () => show.set("look.cue", String(index + 1)) }, make("span", {}, look), make("span", { class: "quiet" }, `${fade} s · ${start}`));
+  const recall = make("button", { type: "button", class: "cue", "data-look": look, onclick: () => show.set("look.cue", String(index + 1)) }, make("span", { class: "cue-name" }, look), make("span", { class: "cue-mark" }), make("span", { class: "quiet" }, `${fade} s · ${start}`));
   const buttons = EDITS.map(([name, sign, text, step]) => {
     const tip = `${text}: cue ${index + 1}, ${look}`;
     const possible = index + step >= 0 && index + step < count;
