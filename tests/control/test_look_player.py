@@ -174,6 +174,22 @@ def test_a_cue_is_recalled_by_its_number_with_its_own_fade(player: LookPlayer) -
     assert (player.shown, player.cue) == ("Loud", 2), "the next one follows it"
 
 
+def test_by_chance_no_look_comes_again_soon_and_all_come_in_each_round() -> None:
+    names = [f"look {n}" for n in range(16)]
+    store = ParameterStore({"autopilot": True, "autopilot.bars": 4, "autopilot.order": "random", "look.fade": 0.0})
+    player = LookPlayer(store, Show(tuple(Look(name, {}) for name in names)))
+    shown: list[str] = []
+    for n in range(16 * 12 * 4):
+        player.step(n * 2.0, BeatPosition(120.0, 4 * n, 0.9))
+        player.step(n * 2.0 + 1.9, BeatPosition(120.0, 4 * n + 3, 0.1))
+        if player.shown and shown[-1:] != [player.shown]:
+            shown.append(player.shown)
+    assert len(shown) > 160
+    again = [n - max(k for k in range(n) if shown[k] == name) for n, name in enumerate(shown) if name in shown[:n]]
+    assert min(again) > 5, "five others at least are between"
+    assert max(again) < 32 and len({tuple(shown[n : n + 3]) for n in range(len(shown))}) > 120, "by chance"
+
+
 def test_without_cues_the_number_of_a_cue_is_that_of_a_look(player: LookPlayer, messages: list[str]) -> None:
     player.store.update({"look.fade": 0.0, "look.cue": "2"})
     run(player, (0, 1))

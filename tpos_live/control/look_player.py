@@ -7,12 +7,12 @@ a fade stays where it was put.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tpos_live.control import cue_edits
 from tpos_live.control.beat_grid import BeatGrid, BeatPosition
+from tpos_live.control.random_order import RandomOrder
 from tpos_live.core.envelope import ease
 from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
 from tpos_live.core.messages import NOTICE
@@ -63,8 +63,7 @@ class LookPlayer:
     _fade: _Fade | None = None
     _seen: dict[str, int] = field(default_factory=dict)
     _since: int = 0
-    _unseen: list[str] = field(default_factory=list)
-    _random: random.Random = field(default_factory=lambda: random.Random(0))
+    _order: RandomOrder = field(default_factory=RandomOrder)
 
     def step(self, now: float, position: BeatPosition) -> None:
         """Do what is due at `now`, seconds."""
@@ -239,13 +238,9 @@ class LookPlayer:
         if snapshot["autopilot.order"] == "order":
             self._go(1, snapshot)
         else:
-            listed = self._listed()
-            self._unseen = [name for name in self._unseen if name in listed and name != self.shown]
-            if not self._unseen:
-                self._unseen = [name for name in listed if name != self.shown]
-                self._random.shuffle(self._unseen)
-            if self._unseen:
-                self._waiting = Cue(self._unseen.pop(), snapshot["look.fade"], "now")
+            name = self._order.next(self._listed(), self.shown)
+            if name is not None:
+                self._waiting = Cue(name, snapshot["look.fade"], "now")
         if self._waiting is not None:  # it is a downbeat already
             self._waiting = Cue(self._waiting.look, 0.0 if early else self._waiting.fade, "now")
 
@@ -274,6 +269,7 @@ class LookPlayer:
         numbers = {name: float(goal[name]) for name in moving}
         self._fade = _Fade(start, numbers, dict(start), end, now, cue.fade)
         self.shown, self._since = look.name, 0
+        self._order.note(look.name)
         log.info(f"look: {look.name}")
 
     def _move(self, now: float) -> None:

@@ -1,0 +1,36 @@
+"""A random order for hours: each name once in a round, and none soon after it was there."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tpos_live.core.looks import MOST_LOOKS
+
+
+@dataclass
+class RandomOrder:
+    """Thread contract: one thread. The order is the same in each session that does the same."""
+
+    _left: list[str] = field(default_factory=list)
+    _shown: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LOOKS))
+    _random: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def note(self, name: str) -> None:
+        """This one is shown now, whoever has chosen it."""
+        self._shown.append(name)
+
+    def next(self, names: Sequence[str], shown: str) -> str | None:
+        """One of `names`, not `shown`; None where there is no other. A round begins with a third of them that were not
+        among the last third shown."""
+        self._left = [name for name in self._left if name in names and name != shown]
+        if not self._left:
+            others = [name for name in names if name != shown]
+            self._random.shuffle(others)
+            third = len(others) // 3
+            late = list(self._shown)[-third:] if third else []
+            first = [name for name in others if name not in late][:third]
+            self._left = first + [name for name in others if name not in first]
+        return self._left.pop(0) if self._left else None
