@@ -47,7 +47,8 @@ class GeneratorOptions:
     the engine's metadata says). wait_for_compile: until the backend is ready for semantic guidance, for frames
     rendered offline. stream_batch: keep the frames of several steps in flight (see `stream_batch`).
     residual_guidance: guidance by `SamplingSchedule.with_rcfg`, which every engine has. fast_start: draw with what is
-    loaded soon, where a better backend will be swapped in (see `choose`). openvino_device: "auto", or OpenVINO's name.
+    loaded soon, where a better backend will be swapped in (see `choose`). in_turn: on a CPU, of several rows of the
+    UNet draw one a frame (`RowsInTurn`), for live shows. openvino_device: "auto", or OpenVINO's name.
     """
 
     threads: int = 0
@@ -56,6 +57,7 @@ class GeneratorOptions:
     stream_batch: bool = False
     residual_guidance: bool = False
     fast_start: bool = False
+    in_turn: bool = False
     openvino_device: str = "auto"
 
 
@@ -63,7 +65,8 @@ class FrameGenerator:
     """Generates frames of one size with one engine. Belongs to one thread, except `size`.
 
     The same engine, backend, thread count and sequence of calls give the same bytes; with strength 1
-    and without semantic guidance a frame depends on its own request alone, but for live LoRAs on their way.
+    and without semantic guidance a frame depends on its own request alone, but for live LoRAs on their way and for rows
+    drawn in turn.
     """
 
     def __init__(
@@ -97,7 +100,8 @@ class FrameGenerator:
         self._inputs = FrameInputs(engine, shape, self.conditioner, self._timer)
         self._feedback = LatentFeedback(shape, device)
         self._source = SourceStart(engine, self.size, options.wait_for_compile)
-        self._eager = EagerSampler(self.request, self.backend, options.wait_for_compile)
+        self._in_turn = options.in_turn and device.type == "cpu"
+        self._eager = EagerSampler(self.request, self.backend, options.wait_for_compile, self._in_turn)
         self._sampler: Sampler = self._eager
         self.stream_batch: StreamBatchSampler | None = None
         self.keep_in_flight(options.stream_batch)
@@ -188,6 +192,7 @@ class FrameGenerator:
         """Draw the next frame from noise alone, and forget what is in flight."""
         self._feedback.reset()
         self.conditioner.reset()
+        self._eager.reset()
         if self.stream_batch is not None:
             self.stream_batch.reset()
 
@@ -205,7 +210,7 @@ class FrameGenerator:
         alone = 1 if self.on_card else self._threads
         torch.set_num_threads(self.backend.torch_threads or alone)
         use_low_priority_stream(self.engine.device)
-        if not self._options.wait_for_compile and not self.conditioner.pairs:
+        if not self._options.wait_for_compile and not self.conditioner.pairs and not self._in_turn:
             self.backend.prepare_batch_size(2)  # for the first change of the prompt
 
     def _set_backend(self, backend: Backend) -> None:
@@ -277,7 +282,8 @@ class FrameGenerator:
     def _prepare_batch(self, inputs: SamplerInputs) -> None:
         """Make room for one prompt more, and log what semantic guidance costs."""
         composition, pairs = inputs.composition, self.conditioner.pairs
-        if (pairs or 1 < composition.regions < MAX_REGIONS) and not self._options.wait_for_compile:
+        later = self._options.wait_for_compile or (self._in_turn and len(inputs.plan.steps) == 1)
+        if not later and (pairs or 1 < composition.regions < MAX_REGIONS):
             # For a prompt that comes while a sound grows. Pairs seldom need a third row, and each takes 65 MB.
             self.backend.prepare_batch_size(2 if pairs else composition.regions + 1)
         if not composition.sounds:  # a fade is over before a line about its cost is read; a sound may lead all night

@@ -208,6 +208,7 @@ class Pipeline:
                 stream_batch=chosen.stream_batch,
                 residual_guidance=chosen.residual_guidance,
                 fast_start=self._live,
+                in_turn=self._live,
                 openvino_device=chosen.openvino_device,
             ),
         )

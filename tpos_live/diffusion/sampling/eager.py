@@ -12,6 +12,7 @@ from tpos_live.diffusion.model.backend import Backend, BackendRequest
 from tpos_live.diffusion.model.schedule import SamplingSchedule, Step
 from tpos_live.diffusion.sampling.composition import MAX_BATCH_SIZE, Composition
 from tpos_live.diffusion.sampling.region_blend import RegionBlender
+from tpos_live.diffusion.sampling.rows_in_turn import RowsInTurn
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
 from tpos_live.diffusion.sampling.step import StepState
 
@@ -56,14 +57,18 @@ class SamplingLoop:
 class EagerSampler(Sampler):
     """Draws a frame step by step with the UNet and the decoder of a backend."""
 
-    def __init__(self, request: BackendRequest, backend: Backend, wait_for_compile: bool = False) -> None:
-        """wait_for_compile: until the backend takes as many rows as a frame has, for frames rendered offline."""
+    def __init__(
+        self, request: BackendRequest, backend: Backend, wait_for_compile: bool = False, in_turn: bool = False
+    ) -> None:
+        """wait_for_compile: until the backend takes as many rows as a frame has, for frames rendered offline. in_turn:
+        draw one row of several a frame (`RowsInTurn`)."""
         engine = request.engine
         shape, device = engine.latent_shape(request.size), engine.device
         self.backend = backend
         self._wait = wait_for_compile
         self._loop = SamplingLoop(shape, device)
         self._blender = RegionBlender(shape, device, engine.packing > 1)
+        self._turns = RowsInTurn(shape, device) if in_turn else None
         self._latents, self._predictions = (torch.zeros(MAX_BATCH_SIZE, *shape[1:], device=device) for _ in range(2))
         self._timesteps = torch.zeros(MAX_BATCH_SIZE, device=device)
         self._rows = torch.zeros(MAX_BATCH_SIZE, request.sequence_length, engine.token_dim, device=device)
@@ -76,12 +81,19 @@ class EagerSampler(Sampler):
         if composition.batch_size > 1:
             inputs.write_rows(self._rows)
         self.batch_reason = ""
-        if composition.regions > 1 or composition.sounds:
+        in_turn = self._turns is not None and self._turns.fits(inputs)
+        if self._turns is not None and not in_turn:
+            self._turns.forget()
+        if not in_turn and (composition.regions > 1 or composition.sounds):
             self.batch_reason = self.backend.prepare_batch_size(composition.batch_size, self._wait)
 
-        predict = partial(self._predict, inputs, composition)
+        predict = partial(self._predict_in_turn if in_turn else self._predict, inputs, composition)
         self._latent = self._loop.run(inputs.plan, predict, inputs.noise, inputs.last, inputs.fresh)
         return Sample(self._latent, inputs.params)
+
+    def reset(self) -> None:
+        if self._turns is not None:
+            self._turns.forget()
 
     def fetch(self, out: np.ndarray) -> None:
         assert self._latent is not None
@@ -99,6 +111,15 @@ class EagerSampler(Sampler):
         step: Step = inputs.plan.steps[n]
         guide = inputs.edit.guide if inputs.edit is not None else None
         return composition.compose(n, x, predictions, step, inputs.guidance, self._blender, guide)
+
+    def _predict_in_turn(
+        self, inputs: SamplerInputs, composition: Composition, n: int, x: torch.Tensor, timestep: torch.Tensor
+    ) -> torch.Tensor:
+        assert self._turns is not None
+        predictions = self._turns.predict(
+            inputs, x, lambda row: self.backend.predict(x, timestep, self._rows[row : row + 1])
+        )
+        return composition.compose(n, x, predictions, inputs.plan.steps[n], inputs.guidance, self._blender, None)
 
     def _predict_rows(self, count: int, x: torch.Tensor, timestep: torch.Tensor, together: bool) -> torch.Tensor:
         """Predictions [count, C, h, w] of x [1, C, h, w] under the first `count` conditionings."""

@@ -1,0 +1,137 @@
+"""A live show on a CPU: of several rows of the UNet each frame draws one, and takes the others from those before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from fakes.tiny_engine import make_tiny_engine
+from test_generator import START, prompt
+
+from tpos_live.conditioning.conditioning import Conditioning, Regions
+from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
+from tpos_live.diffusion.model.engine import Engine, load_engine
+from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+
+LIVE = GeneratorOptions(threads=1, in_turn=True)
+STEP = 0.03
+"""Seconds between two frames."""
+
+
+@pytest.fixture(scope="module", params=["flow", "sd-turbo"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return load_engine(make_tiny_engine(tmp_path_factory.mktemp("engine"), request.param), "cpu")
+
+
+class Drawn:
+    """Draws frames of two prompts, and counts the rows of the UNet of each."""
+
+    def __init__(self, engine: Engine, options: GeneratorOptions = LIVE) -> None:
+        self.generator = FrameGenerator(engine, (64, 64), "eager", options)
+        self.rows = 0
+        self._predict = self.generator.backend.predict
+        self.generator.backend.predict = self._counted  # type: ignore[method-assign]
+
+    def _counted(self, latent: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        self.rows += len(latent)
+        return self._predict(latent, *rest)
+
+    def frame(self, params: FrameParams, second: float, texts: str = "red sun,blue sea", steps: int = 1) -> np.ndarray:
+        """second: weight of the last prompt; the others share the rest."""
+        self.rows = 0
+        tokens = torch.stack([prompt(self.generator.engine, self.generator, text) for text in texts.split(",")])
+        rest = len(tokens) - 1
+        regions = Regions(tokens, (*[(1 - second) / rest] * rest, second)) if rest else None
+        snapshot = ParameterStore({"steps": steps}).snapshot()
+        request = FrameRequest(params, Conditioning(tokens[0], regions=regions), snapshot)
+        return self.generator.generate(request).pixels.copy()
+
+
+def at(n: int, moved: float = 0.0) -> FrameParams:
+    return replace(START, time=START.time + n * STEP, noise_position=START.noise_position + n * moved)
+
+
+def test_a_fade_draws_one_row_a_frame(engine: Engine) -> None:
+    live = Drawn(engine)
+    counts = []
+    for n in range(20):
+        live.frame(at(n), (n + 1) / 21)
+        counts.append(live.rows)
+    assert counts == [1] * 20
+    rest = Drawn(engine, GeneratorOptions(threads=1))
+    rest.frame(at(0), 0.5)
+    assert rest.rows == 2, "frames that are rendered offline depend on their own moment alone"
+
+
+def test_three_rows_take_turns_too(engine: Engine) -> None:
+    live = Drawn(engine)
+    counts = []
+    for n in range(7):
+        live.frame(at(n), 0.3, "red sun,blue sea,fog")
+        counts.append(live.rows)
+    assert counts == [3, *[1] * 6]
+
+
+def test_what_stands_still_is_drawn_as_if_all_rows_were(engine: Engine) -> None:
+    live, whole = Drawn(engine), Drawn(engine, GeneratorOptions(threads=1))
+    for n, second in enumerate((0.4, 0.4, 0.45, 0.5, 0.6)):
+        found, expected = live.frame(at(n), second), whole.frame(at(n), second)
+        assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_a_moving_frame_is_no_further_off_than_its_own_step(engine: Engine) -> None:
+    """The other row's part is that of the frame before: its picture, not its prediction with another noise."""
+    live, whole = Drawn(engine), Drawn(engine, GeneratorOptions(threads=1))
+    before = None
+    for n in range(8):
+        found, expected = (drawn.frame(at(n, 0.02), 0.5).astype(float) for drawn in (live, whole))
+        if before is not None:
+            assert np.abs(found - expected).mean() <= np.abs(expected - before).mean()
+        before = expected
+
+
+@pytest.mark.parametrize("why", ["a cut", "a pause", "a jump back", "one prompt between", "another count", "reset"])
+def test_all_rows_are_drawn_where_the_frames_before_are_of_no_use(engine: Engine, why: str) -> None:
+    live = Drawn(engine)
+    for n in range(3):
+        live.frame(at(n), 0.5)
+    assert live.rows == 1
+    params, texts = at(3), "red sun,blue sea"
+    if why == "a cut":
+        params = replace(params, cut_index=params.cut_index + 1)
+    elif why == "a pause":
+        params = at(30)
+    elif why == "a jump back":
+        params = at(1)
+    elif why == "one prompt between":
+        live.frame(at(3), 1.0, "red sun")
+    elif why == "another count":
+        texts = "red sun,blue sea,fog"
+    else:
+        live.generator.reset()
+    live.frame(params, 0.5, texts)
+    assert live.rows == texts.count(",") + 1
+
+
+def test_frames_of_several_steps_draw_all_rows(engine: Engine) -> None:
+    live = Drawn(engine)
+    for n in range(3):
+        live.frame(at(n), 0.5, steps=2)
+        assert live.rows == 4
+
+
+def test_a_damaged_frame_leaves_nothing_behind(engine: Engine) -> None:
+    live = Drawn(engine)
+    for n in range(3):
+        live.frame(at(n), 0.5)
+    predict = live.generator.backend.predict
+    live.generator.backend.predict = lambda *given: predict(*given) * float("nan")  # type: ignore[method-assign]
+    with pytest.raises(Exception, match="not finite"):
+        live.frame(at(3), 0.5)
+    live.generator.backend.predict = predict  # type: ignore[method-assign]
+    live.frame(at(4), 0.5)
+    assert live.rows == 2
