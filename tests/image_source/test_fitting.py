@@ -8,7 +8,7 @@ import pytest
 from fakes.clips import number_of, numbered
 
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.image_source.fitting import Fitting, fitted
+from tpos_live.image_source.fitting import Fitting, Scalers, fitted
 
 SIZE = (320, 192)
 
@@ -124,3 +124,20 @@ def test_the_parameters_of_a_snapshot() -> None:
     store.update({"source.zoom": 2.0, "source.x": -1.0, "source.y": 0.5})
     how = Fitting.of(store.snapshot(), (64, 32))
     assert (how.zoom, how.place) == (2.0, (-1.0, 0.5))
+
+
+def test_pictures_that_share_their_scalers_are_the_same() -> None:
+    scalers, made = Scalers(), 0
+    for shape in ((320, 192), (640, 360), (90, 160)):
+        for how in (
+            Fitting(SIZE),
+            Fitting(SIZE, blur=0.4),
+            Fitting(SIZE, "contain", edges="blurred"),
+            Fitting((64, 64)),
+        ):
+            pixels = np.random.default_rng(made).integers(0, 256, (shape[1], shape[0], 3), dtype=np.uint8)
+            kind = ("rgb24", "yuv420p", "yuvj420p")[made % 3]
+            frame = frame_of(pixels).reformat(format=kind)
+            shared = fitted(frame, how, 1, scalers=scalers)
+            assert np.array_equal(shared.pixels, fitted(frame, how, 1).pixels)
+            made += 1

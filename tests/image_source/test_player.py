@@ -19,6 +19,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.source_image import SourceImage
 from tpos_live.features.features import HOP_SECONDS, Features
+from tpos_live.image_source import fitting
 from tpos_live.image_source.live_source import NICE, LiveSource, pause_before
 from tpos_live.image_source.player import OfflineSource, SourcePlayer, Wanted
 from tpos_live.image_source.reader import Reader, SourceError
@@ -48,6 +49,15 @@ def test_offline_a_picture_follows_from_the_time_alone(clip: Path) -> None:
         other = [shown(backwards, at(n / 30), source=str(clip)) for n in reversed(range(100))]
     assert one == other[::-1] and one[:5] == [0, 0, 1, 2, 3]
     assert one == [int(n / 30 * 25 + 1e-6) % 50 for n in range(100)]
+
+
+def test_a_source_makes_one_scaler_for_all_its_pictures(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    real = fitting.VideoReformatter
+    monkeypatch.setattr(fitting, "VideoReformatter", lambda: made.append(real()) or made[-1])
+    with OfflineSource() as source:
+        assert [shown(source, at(n / 25 + 0.01), source=str(clip)) for n in range(10)] == list(range(10))
+    assert len(made) == 1
 
 
 def test_position_delay_and_rounds_shift_the_clip(clip: Path) -> None:

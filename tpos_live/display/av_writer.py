@@ -13,6 +13,7 @@ from tpos_live.audio.source import RATE
 from tpos_live.core.errors import reason
 from tpos_live.core.niceness import use_heavy_nice
 from tpos_live.display.errors import DisplayError
+from tpos_live.display.yuv_converter import YuvConverter
 
 AAC_FRAME = 1024
 LIVE = {
@@ -20,8 +21,8 @@ LIVE = {
     # Options that change the stream's headers are as in superfast, so that one file can contain both.
     "ultrafast": "rc-lookahead=0:bframes=0:sync-lookahead=0:cabac=1:8x8dct=1:weightp=1",
 }
-"""x264 options by preset for low latency. Measured at 720p on one core of an AVX-512 Xeon: 12.3 and 5.4 ms per frame
-(plus 4 ms to convert it), 7.2 and 2.9 Mbit/s at the same crf."""
+"""x264 options by preset for low latency. Measured at 720p on one core of an AVX-512 Xeon: 12.3 and 5.4 ms per frame,
+7.2 and 2.9 Mbit/s at the same crf."""
 
 
 class AvWriter(ABC):
@@ -64,6 +65,7 @@ class AvWriter(ABC):
         self._encoder: Any = None
         self._pixels: np.ndarray | None = None
         self._converted: Any = None
+        self._convert: YuvConverter | None = None
         self._audio: Any = None
 
     def __enter__(self) -> Self:
@@ -167,18 +169,14 @@ class AvWriter(ABC):
             self._open()
         with self._speaking():
             if not self._live or pixels is not self._pixels:  # a live frame is not modified: it may repeat
-                self._pixels, self._converted = pixels, self._convert(pixels)
+                self._convert = self._convert or YuvConverter(self.size)
+                self._pixels = pixels
+                self._converted = self._convert(pixels[: self.size[1], : self.size[0]])
             frame = self._converted
             frame.pts, frame.time_base = self.frames if place is None else place, 1 / self.fps
             self._mux_video(frame)
             self.frames = frame.pts + 1
         self.frames_written += 1
-
-    def _convert(self, pixels: np.ndarray) -> Any:
-        frame = self._av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(pixels[: self.size[1], : self.size[0]]), format="rgb24"
-        )
-        return frame.reformat(format="yuv420p", src_colorspace="ITU709", dst_colorspace="ITU709")
 
     def _mux_video(self, frame: Any) -> None:
         for packet in self._encoder.encode(frame):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from tpos_live.core.luminance import luminance_key
 from tpos_live.core.parameter_store import Snapshot
@@ -54,8 +56,23 @@ class Fitting:
         return cls(size, blur=blur, given=given, zoom=zoom, place=(place[0], place[1]), **text)
 
 
-def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.0) -> SourceImage:
+class Scalers:
+    """What scales the pictures of one source, by step; one thread at a time. A new one for each picture took two thirds
+    of the time of all (1.8 ms of processor time in place of 0.6, from 1280x720 to 320x192)."""
+
+    def __init__(self) -> None:
+        self._scalers: defaultdict[str, VideoReformatter] = defaultdict(VideoReformatter)
+
+    def scale(self, step: str, frame: av.VideoFrame, size: tuple[int, int], kind: str, how: str) -> av.VideoFrame:
+        """The frame at (width, height), in the format `kind`. how: the interpolation. Raises av.FFmpegError."""
+        return self._scalers[step].reformat(frame, *size, format=kind, interpolation=how)
+
+
+def fitted(
+    frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.0, scalers: Scalers | None = None
+) -> SourceImage:
     """The picture as the engine takes it. Raises av.FFmpegError for a format that cannot be converted."""
+    scalers = scalers or Scalers()
     turns, high_range = round(getattr(frame, "rotation", 0) / 90) % 4, is_high_range(frame)
     width, height = how.size if turns % 2 == 0 else how.size[::-1]
     alpha = how.mask == "alpha" and any(part.is_alpha for part in frame.format.components)
@@ -64,8 +81,8 @@ def fitted(frame: av.VideoFrame, how: Fitting, number: int, taken_at: float = 0.
     if how.blur > 0:
         factor = BLURRED**how.blur
         small = max(round(inner[0] / factor), 1), max(round(inner[1] / factor), 1)
-        frame = frame.reformat(*small, format=kind, interpolation="AREA")
-    image = frame.reformat(*inner, format=kind, interpolation="BICUBIC" if how.blur > 0 else "AREA").to_ndarray()
+        frame = scalers.scale("blur", frame, small, kind, "AREA")
+    image = scalers.scale("size", frame, inner, kind, "BICUBIC" if how.blur > 0 else "AREA").to_ndarray()
     placed = np.zeros((height, width, image.shape[2]), np.uint8)
     if how.fit == "contain" and how.edges == "blurred" and inner != (width, height):
         placed[..., :3] = _behind(frame, (width, height), how.blur)

@@ -14,7 +14,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.output_names import masked
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
-from tpos_live.image_source.fitting import Fitting, fitted
+from tpos_live.image_source.fitting import Fitting, Scalers, fitted
 from tpos_live.image_source.mask_file import MaskFile
 from tpos_live.image_source.open import NOTHING, Opener, is_live, open_source
 from tpos_live.image_source.reader import Reader, SourceError, Wanted
@@ -41,7 +41,7 @@ class SourcePlayer:
     def __init__(self, name: str, reader: Reader, mask: MaskFile | None = None) -> None:
         """name: the text of `source`. mask: reads stills that are masks."""
         self.name, self.reader, self._mask = name, reader, mask or MaskFile()
-        self._number = 0
+        self._number, self._scalers = 0, Scalers()
         self._shown: SourceImage | None = None
         self._made_of: tuple[av.VideoFrame, Fitting] | None = None
         self._past: deque[tuple[float, av.VideoFrame]] = deque(maxlen=KEPT)
@@ -63,7 +63,7 @@ class SourcePlayer:
         if self._made_of is None or made_of[0] is not self._made_of[0] or made_of[1] != self._made_of[1]:
             self._number += 1
             try:
-                self._shown = fitted(*made_of, self._number, now)
+                self._shown = fitted(*made_of, self._number, now, self._scalers)
             except (av.FFmpegError, ValueError, MemoryError) as error:
                 raise SourceError(f"source {self.reader.name}: cannot be scaled ({first_line(error)})") from error
             self._made_of = made_of

@@ -1,0 +1,45 @@
+"""Frames are converted for H.264 with tables and memory that are kept, as if by new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.video import reformatter
+
+from tpos_live.display.video import VideoWriter
+from tpos_live.display.yuv_converter import YuvConverter
+
+
+def noise(size: tuple[int, int], seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", [(160, 90), (854, 480), (2, 2), (62, 34)])
+def test_each_frame_is_that_of_a_conversion_of_its_own(size: tuple[int, int]) -> None:
+    convert = YuvConverter(size)
+    frames = [noise(size, seed) for seed in range(4)]
+    made = [convert(frame) for frame in frames]  # all of them wait, as in an encoder
+    for frame, found in zip(frames, made, strict=True):
+        fresh = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        expected = fresh.reformat(format="yuv420p", src_colorspace="ITU709", dst_colorspace="ITU709")
+        assert np.array_equal(found.to_ndarray(), expected.to_ndarray())
+
+
+def test_a_part_of_a_larger_image_is_taken_as_it_is() -> None:
+    whole = noise((162, 92), 1)
+    part = whole[:90, :160]
+    convert = YuvConverter((160, 90))
+    assert np.array_equal(convert(part).to_ndarray(), convert(np.ascontiguousarray(part)).to_ndarray())
+
+
+def test_a_recording_makes_one_scaler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    real = reformatter.VideoReformatter
+    monkeypatch.setattr(reformatter, "VideoReformatter", lambda: made.append(real()) or made[-1])
+    with VideoWriter(tmp_path / "a.mp4", (161, 91), 30, sound=False, live=True) as writer:
+        for seed in range(5):
+            writer.write_frame(noise((161, 91), seed))
+    assert len(made) == 1
