@@ -50,6 +50,20 @@ def test_bad_words_are_one_line(words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_tiles_are_on_the_screens_that_are_named() -> None:
+    assert parse_output("screen:HDMI-1 rotate=90") == [OutputSpec("screen", "HDMI-1", OutputView(rotate=90))]
+    first, second = parse_output("screen:My monitor, 2 tile=2x1")
+    assert (first.name, first.view.crop) == ("screen:My monitor", (0, 0, 0.5, 1))
+    assert (second.name, second.view.crop) == ("screen:2", (0.5, 0, 1, 1))
+
+
+@pytest.mark.parametrize("text", ["screen:", "screen", "screen:1,2", "screen:1 tile=2x1", "screen:1,1 tile=2x1",
+                                  "screen:1, tile=2x1", "screen:1,2 tile=2x2"])  # fmt: skip
+def test_as_many_screens_are_named_as_there_are_tiles(text: str) -> None:
+    with pytest.raises(ValueError, match="screen:1,2 tile=2x1"):
+        parse_output(text)
+
+
 def test_only_ndi_has_names_for_tiles() -> None:
     with pytest.raises(ValueError, match="crop=") as caught:
         parse_output("rtmp://host/app/a_key tile=2x1")

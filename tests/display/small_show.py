@@ -1,9 +1,10 @@
 """A show for the tests of the window: run as a program, steered by lines on stdin.
 
-Prints one JSON object a line: ready, then an answer to each command. Commands: `frame VALUE` puts a grey
-frame, `set NAME VALUE`, `message TEXT`, `next` (screen), `quiet` does nothing; all answer the state of the window.
-The first argument may be a JSON object: start values of parameters, "screen", the name of one, "acts", false if
-keys are only told, and "counts", true for an output that counts its frames ("sent").
+Prints one JSON object a line: ready, then an answer to each command. Commands: `frame VALUE` puts a grey frame, `frame
+LEFT RIGHT` one of two halves, `set NAME VALUE`, `message TEXT`, `next` (screen), `quiet` does nothing; all answer the
+state of the window. The first argument may be a JSON object: start values of parameters, "screen", the name of one,
+"acts", false if keys are only told, "counts", true for an output that counts its frames ("sent"), and "to", outputs on
+screens.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.messages import LineHandler, handling
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.settings import OutputSettings
 from tpos_live.core.status import Status
 from tpos_live.display.window import DisplayWindow
+from tpos_live.runtime.outputs import ExtraOutputs
 
 
 class Counter:
@@ -42,7 +45,7 @@ class Counter:
 def main() -> None:
     start = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     screen, acts, counter = start.pop("screen", ""), start.pop("acts", True), Counter()
-    counts = start.pop("counts", False)
+    counts, to = start.pop("counts", False), start.pop("to", [])
     store, frames = ParameterStore({"out.inbetween": False, **start}), Mailbox[Frame]()
     pressed: list[str] = []
 
@@ -59,7 +62,9 @@ def main() -> None:
             word, *rest = line.split()
             if word == "frame":
                 now = time.perf_counter()
-                frames.put(Frame(np.full((64, 64, 3), int(rest[0]), np.uint8), 0, now, now, now))
+                pixels = np.full((64, 64, 3), int(rest[0]), np.uint8)
+                pixels[:, 32:] = int(rest[-1])
+                frames.put(Frame(pixels, 0, now, now, now))
             elif word == "set":
                 store.set(rest[0], float(rest[1]))
             elif word == "message":
@@ -74,15 +79,18 @@ def main() -> None:
             say(keys=pressed, slot=[now["prompt.select"], now["prompt.fade"]],
                 shown=window.meter.count, fps=window.meter.fps, size=window.size, at=inner.get_location(),
                 sent=counter.sent, last=counter.last,
-                full=inner.fullscreen, screens=list(map(str, window.screens.all)), lines=lines)  # fmt: skip
+                full=inner.fullscreen, screens=list(map(str, window.screens.all)), outputs=outputs.line,
+                lines=lines)  # fmt: skip
         window.close_soon()
 
+    outputs = ExtraOutputs(OutputSettings(to=to), store.snapshot)
     message = ["no sound: turn up the input"]
     lines: list[str] = []
     with handling(LineHandler(lines.append, logging.INFO)), DisplayWindow(
         frames, FrameParams, store.snapshot, lambda: Status(state="loading", engine="ember", message=message[0]),
         on_key=on_key, screen=screen, size=(640, 360), fps_cap=60,
     ) as window:  # fmt: skip
+        window.screen_windows = outputs.screens
         window.outputs += [counter] if counts else []  # type: ignore[list-item]
         say(ready=True, renderer=window.renderer)
         threading.Thread(target=listen, args=(window,), daemon=True).start()

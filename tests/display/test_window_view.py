@@ -10,9 +10,10 @@ from images import field, flat, frame, snapshot
 from test_window import stage
 
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.output_transform import OutputTransform
-from tpos_live.display.window_view import CORNERS, PLAIN, SIDES, TURNED, WindowView
+from tpos_live.display.window_view import CORNERS, PLAIN, SIDES, TURNED, frame_size, place, turn, window_view
 
 SIZE = (320, 180)
 
@@ -24,10 +25,10 @@ def at(matrix: np.ndarray, x: float, y: float) -> np.ndarray:
 
 
 def test_nothing_is_changed_by_the_defaults() -> None:
-    assert WindowView.of(ParameterStore().snapshot()) == PLAIN
-    place, turn = PLAIN.place(SIZE, SIZE), PLAIN.turn()
+    assert window_view(ParameterStore().snapshot()) == PLAIN
+    placed, turned = place(PLAIN, SIZE, SIZE), turn(PLAIN)
     for point in np.random.default_rng(0).random((20, 2)):
-        assert at(turn @ place, *point) == pytest.approx(point)
+        assert at(turned @ placed, *point) == pytest.approx(point)
 
 
 @pytest.mark.parametrize("window", [SIZE, (180, 320), (1920, 1080)])
@@ -35,22 +36,22 @@ def test_nothing_is_changed_by_the_defaults() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_corners_of_the_image_are_where_they_were_moved(window: tuple[int, int], rotate: int, seed: int) -> None:
     moves = np.random.default_rng(seed).uniform(-0.2, 0.2, (4, 2))
-    view = WindowView(rotate=rotate, corners=tuple((float(x), float(y)) for x, y in moves))
-    place = view.place(window, view.frame_size(window))
+    view = OutputView(rotate=rotate, corners=tuple((float(x), float(y)) for x, y in moves))
+    placed = place(view, window, frame_size(view, window))
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     for corner, move in zip(square, moves, strict=True):
-        assert at(place, *(corner + move)) == pytest.approx(corner, abs=1e-6)
+        assert at(placed, *(corner + move)) == pytest.approx(corner, abs=1e-6)
 
 
 @pytest.mark.parametrize("moves", [[(0.5, 0), (-0.5, 0)] * 2, [(0.4, 0.4), (-0.4, 0.4), (-0.4, -0.4), (0.4, -0.4)]])
 def test_corners_on_one_line_or_crossed_are_not_moved(moves: list[tuple[float, float]]) -> None:
     moves = [(1.2 * x, 1.3 * y) for x, y in moves]
-    assert np.allclose(WindowView(corners=tuple(moves)).place(SIZE, SIZE), PLAIN.place(SIZE, SIZE))
+    assert np.allclose(place(OutputView(corners=tuple(moves)), SIZE, SIZE), place(PLAIN, SIZE, SIZE))
 
 
 def test_a_crop_always_leaves_something() -> None:
     everything = {f"out_window.crop.{side}": 0.99 for side in SIDES}
-    left, top, right, bottom = WindowView.of(snapshot(**everything)).crop
+    left, top, right, bottom = window_view(snapshot(**everything)).crop
     assert left < right <= 1 and top < bottom <= 1
 
 
@@ -71,7 +72,7 @@ def shown(store: ParameterStore, pixels: np.ndarray, **values: Any) -> tuple[np.
 def test_the_window_mirrors_and_turns_as_other_outputs_do(mirror: str, rotate: str) -> None:
     store = ParameterStore()
     composed, window = shown(store, field(1, (160, 90)), mirror=mirror, rotate=rotate)
-    wanted = OutputTransform("window", store.snapshot, None, WindowView.of(store.snapshot()))(composed)
+    wanted = OutputTransform("window", store.snapshot, None, window_view(store.snapshot()))(composed)
     assert wanted.shape == (180, 320, 3)
     assert np.abs(window.astype(int) - wanted).max() <= 8  # EGL's surface has fewer bits
 

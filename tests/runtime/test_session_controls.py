@@ -55,6 +55,13 @@ def session(settings_of: dict[str, object]) -> Iterator[LiveSession]:
         yield session
 
 
+def test_without_a_window_a_line_says_that_there_are_no_screens(
+    settings_of: dict[str, object], messages: list[str]
+) -> None:
+    with LiveSession(load_settings({**settings_of, "output.to": "screen:1"})):
+        assert sum("screen:" in line for line in messages) == 1
+
+
 def run_until(session: LiveSession, true: Callable[[Status], bool], seconds: float = 30.0) -> Status:
     """Run the show until its status is so."""
     end = time.monotonic() + seconds

@@ -126,11 +126,11 @@ SHOW = [
     click.option(
         "--output",
         "output_to",
-        metavar="ndi:NAME|URL|FILE",
+        metavar="screen:N|ndi:NAME|URL|FILE",
         multiple=True,
         callback=several(parse_output),
-        help="NDI, spout:NAME, syphon:NAME, a virtual camera (camera), a stream (rtmp://, udp://) or a video file "
-        "besides the window; may be given several times.",
+        help="Another screen, NDI, spout:NAME, syphon:NAME, a virtual camera (camera), a stream (rtmp://, udp://) or a "
+        "video file besides the window; may be given several times.",
     ),
     click.option("--logo", "output_logo", metavar="FILE", help="Image (.png) over every output."),
     click.option(

@@ -15,13 +15,19 @@ NAMED = ("ndi", "spout", "syphon")
 """Programs that find an output by its name."""
 PROGRAMS = (*NAMED, "camera")
 """Kinds of output that other programs take frames from."""
-FORMS = "ndi:NAME, spout:NAME, syphon:NAME, camera, rtmp://HOST/APP/KEY, rtmps://…, udp://HOST:PORT or FILE.mp4 (.mkv)"
+SCREEN = "screen"
+"""The kind of output that is a window on a screen of its own."""
+FORMS = (
+    "screen:NUMBER, ndi:NAME, spout:NAME, syphon:NAME, camera, rtmp://HOST/APP/KEY, rtmps://…, udp://HOST:PORT or "
+    "FILE.mp4 (.mkv)"
+)
+_EXAMPLE = "screen:1, or screen:1,2 tile=2x1"
 
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output. kind: one of PROGRAMS, "file" or the scheme of a stream. address: name or device, path, or the whole
-    address."""
+    """One output. kind: SCREEN, one of PROGRAMS, "file" or the scheme of a stream. address: number or name of a screen,
+    name or device, path, or the whole address."""
 
     kind: str
     address: str
@@ -30,30 +36,43 @@ class OutputSpec:
     @property
     def name(self) -> str:
         """For messages, status and test card: without the stream's key."""
-        if self.kind in PROGRAMS:
+        if self.kind in (*PROGRAMS, SCREEN):
             return f"{self.kind}:{self.address}" if self.address else self.kind
         return masked(self.address)
 
 
 def parse_output(text: str) -> list[OutputSpec]:
-    """The outputs of an entry: one, or with tile= one for each part, of the names "wall 1", "wall 2" …
+    """The outputs of an entry: one, or with tile= one for each part, of the names "wall 1", "wall 2" …, or on the
+    screens that are named one after the other: "screen:1,2 tile=2x1".
 
     Raises ValueError with what is wrong, without the stream's key.
     """
     name, view, tiles = split_view(text.strip())
     kind, address = _kind(name)
+    if kind == SCREEN:
+        return _on_screens(address, view, tiles)
     if tiles == (1, 1):
         return [OutputSpec(kind, address, view)]
     if kind not in NAMED:
-        raise ValueError(f"tile= is for {', '.join(NAMED)}: each part has a name; take crop= for {masked(name)}")
+        raise ValueError(
+            f"tile= is for {', '.join((SCREEN, *NAMED))}, whose parts have names; take crop= for {masked(name)}"
+        )
     return [OutputSpec(kind, f"{address} {n}", part) for n, part in enumerate(view.tile(*tiles), 1)]
+
+
+def _on_screens(names: str, view: OutputView, tiles: tuple[int, int]) -> list[OutputSpec]:
+    screens = [name.strip() for name in names.split(",")]
+    count = tiles[0] * tiles[1]
+    if not all(screens) or len(set(screens)) != count or len(screens) != count:
+        raise ValueError(f"screen:{names} does not name {count} screen{'s' * (count > 1)}: {_EXAMPLE}")
+    return [OutputSpec(SCREEN, screen, part) for screen, part in zip(screens, view.tile(*tiles), strict=True)]
 
 
 def _kind(text: str) -> tuple[str, str]:
     """Kind and address of an output without its view."""
     kind, _, name = text.partition(":")
     kind = kind.lower()
-    if kind in PROGRAMS and (name.strip() or kind not in NAMED):
+    if kind == SCREEN or (kind in PROGRAMS and (name.strip() or kind not in NAMED)):
         return kind, name.strip()
     if "://" in text:
         if kind == "srt":

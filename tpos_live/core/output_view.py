@@ -20,13 +20,17 @@ _WORD = re.compile(r"[a-z]+=\S*")
 class OutputView:
     """crop: left, top, right, bottom, as shares of the frame. mirror: left and right, or top and bottom, swapped.
     rotate: degrees clockwise, after mirroring. gamma: above 1 the middle is brighter. black: level of black, as a share
-    of white."""
+    of white. Windows alone have the rest. corners: how far top left, top right, bottom right and bottom left are moved
+    to the right and down, as shares of the window. edges: width of the soft edge at left, top, right and bottom of the
+    shown image, as a share of it."""
 
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     mirror: Mirror = "off"
     rotate: int = 0
     gamma: float = 1.0
     black: float = 0.0
+    corners: tuple[tuple[float, float], ...] = 4 * ((0.0, 0.0),)
+    edges: tuple[float, ...] = 4 * (0.0,)
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """left, top, right, bottom of the part in pixels of a frame of (width, height): at least 2x2. Parts that adjoin

@@ -84,7 +84,7 @@ class OutputSettings(_Section):
 
     to: Outputs = Field(
         default_factory=list,
-        description='["ndi:NAME", "camera", "rtmp://HOST/APP/KEY", "udp://HOST:PORT", "FILE.mp4"]; see docs/capture.md',
+        description='["screen:1", "ndi:NAME", "rtmp://HOST/APP/KEY", "udp://HOST:PORT", "FILE.mp4"]: docs/capture.md',
     )
     bitrate: int = Field(6000, ge=100, le=100_000, description="limit of a stream's image in kbit/s")
     fps: int = Field(30, ge=1, le=120, description="frames per second of these outputs")

@@ -10,13 +10,14 @@ import ctypes
 import itertools
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from pyglet import gl
 from pyglet.graphics.shader import ShaderProgram
 
 from tpos_live.core.frame import Frame
-from tpos_live.display.gl_objects import FrameBuffer, Reader, Texture, make_program, uniform_location
+from tpos_live.display.gl_objects import FrameBuffer, Reader, Texture, blit, make_program, uniform_location
 from tpos_live.display.glsl import ENLARGE, compose_source
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
@@ -61,6 +62,7 @@ class GlCompositor:
         self._upscaled = [_UpscaledFrame(), _UpscaledFrame()]
         self._readers: deque[Reader] = deque()
         self._idle: list[Reader] = []
+        self._fence: Any = None
         self.size = (0, 0)
         """(width, height) of the last composed frame."""
 
@@ -152,19 +154,7 @@ class GlCompositor:
 
     def show(self, window: tuple[int, int]) -> None:
         """Draw the composed frame on the window of (width, height) pixels, aspect kept."""
-        scale = min(window[0] / self.size[0], window[1] / self.size[1])
-        width, height = round(self.size[0] * scale), round(self.size[1] * scale)
-        x, y = (window[0] - width) // 2, (window[1] - height) // 2
-        gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, 0)
-        if (width, height) != window:
-            gl.glViewport(0, 0, *window)
-            gl.glClearColor(0, 0, 0, 1)
-            gl.glClear(gl.GL_COLOR_BUFFER_BIT)
-        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._target_buffer.handle)
-        smooth = gl.GL_NEAREST if (width, height) == self.size else gl.GL_LINEAR
-        gl.glBlitFramebuffer(0, 0, *self.size, x, y + height, x + width, y, gl.GL_COLOR_BUFFER_BIT, smooth)
-        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
-        gl.glViewport(0, 0, *window)
+        blit(self._target_buffer, (0, 0, *self.size), window)
 
     def read(self) -> np.ndarray:
         """The composed frame: uint8 [height, width, 3], row 0 on top. Waits for the GPU."""
@@ -197,6 +187,14 @@ class GlCompositor:
             reader = self._readers.popleft()
             self._idle.append(reader)
             yield reader.stamp, reader.take()
+
+    def fence(self) -> Any:
+        """For other contexts, which may wait by it for the composed frame, until the next one is asked for."""
+        if self._fence is not None:
+            gl.glDeleteSync(self._fence)
+        self._fence = gl.glFenceSync(gl.GL_SYNC_GPU_COMMANDS_COMPLETE, 0)
+        gl.glFlush()
+        return self._fence
 
     def flush(self) -> None:
         """Begin what was requested, where no flip does."""

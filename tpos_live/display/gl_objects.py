@@ -77,6 +77,39 @@ class FrameBuffer:
         gl.glViewport(x, y, width, height)
 
 
+Box = tuple[int, int, int, int]
+"""left, top, right, bottom of a part of a frame, pixels."""
+
+
+def fitted(size: tuple[int, int], window: tuple[int, int]) -> Box:
+    """left, top, right, bottom of an image of (width, height) in a window: as large as fits, in the middle."""
+    scale = min(window[0] / size[0], window[1] / size[1])
+    width, height = round(size[0] * scale), round(size[1] * scale)
+    left, top = (window[0] - width) // 2, (window[1] - height + 1) // 2
+    return left, top, left + width, top + height
+
+
+def blit(source: FrameBuffer, part: Box, window: tuple[int, int], mirror: str = "off") -> None:
+    """Show a part of a frame, row 0 on top, on the window of (width, height) pixels, aspect kept. mirror: of
+    `core/output_view.py`."""
+    size = part[2] - part[0], part[3] - part[1]
+    left, top, right, bottom = fitted(size, window)
+    gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, 0)
+    gl.glDisable(gl.GL_SCISSOR_TEST)
+    if (right - left, bottom - top) != window:
+        gl.glViewport(0, 0, *window)
+        gl.glClearColor(0, 0, 0, 1)
+        gl.glClear(gl.GL_COLOR_BUFFER_BIT)
+    gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, source.handle)
+    smooth = gl.GL_NEAREST if (right - left, bottom - top) == size else gl.GL_LINEAR
+    across = (right, left) if mirror in ("horizontal", "both") else (left, right)
+    down = (bottom, top) if mirror in ("vertical", "both") else (top, bottom)
+    place = across[0], window[1] - down[0], across[1], window[1] - down[1]
+    gl.glBlitFramebuffer(*part, *place, gl.GL_COLOR_BUFFER_BIT, smooth)
+    gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
+    gl.glViewport(0, 0, *window)
+
+
 class Reader:
     """One asynchronous read: the GPU copies into a buffer, which is mapped later."""
 

@@ -55,6 +55,12 @@ def physical_keys(window: type) -> type:
     return window
 
 
+def forget_keys(window: Any) -> None:
+    """Drop a window's held keys, as when its focus is lost: their release goes to another window, and pyglet takes the
+    next press of a held key for a repetition, and drops it."""
+    getattr(window, "pressed_keys", set()).clear()
+
+
 def describe_layout(display: Any, letters: str) -> str:
     """One line if the current layout writes some of these letters on other keys; "" if not, or if unknown.
 

@@ -14,8 +14,11 @@ SOFTWARE_CAP = 30.0
 """Frames per second where the CPU draws: the engine needs the rest of it."""
 
 
-def open_window(size: tuple[int, int], headless: bool = False, visible: bool = True, title: str = TITLE) -> Any:
-    """A pyglet window with OpenGL 3.3. Raises DisplayError where there is no display or no OpenGL."""
+def open_window(
+    size: tuple[int, int], headless: bool = False, visible: bool = True, title: str = TITLE, vsync: bool = True
+) -> Any:
+    """A pyglet window with OpenGL 3.3, whose context shares objects with the current one. vsync: its flip waits for the
+    display. Raises DisplayError where there is no display or no OpenGL."""
     import pyglet
 
     if headless:
@@ -24,7 +27,9 @@ def open_window(size: tuple[int, int], headless: bool = False, visible: bool = T
         from pyglet.window import Window
 
         config = pyglet.gl.Config(major_version=3, minor_version=3, double_buffer=True)
-        window = physical_keys(Window)(*size, caption=title, resizable=True, vsync=True, config=config, visible=visible)
+        window = physical_keys(Window)(
+            *size, caption=title, resizable=True, vsync=vsync, config=config, visible=visible
+        )
         release_replaced_windows(window.context)
         return window
     except Exception as error:  # pyglet raises many kinds, down to missing libraries.

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from tpos_live.core.messages import NOTICE
+from tpos_live.display.keyboard import forget_keys
 from tpos_live.display.screens import Screen, Screens
 
 log = logging.getLogger(__name__)
@@ -28,9 +29,10 @@ class WindowPlacement:
     when that returns. Thread contract: the window's thread only.
     """
 
-    def __init__(self, window: Any, name: str = "") -> None:
-        """window: pyglet's. name: of the screen to fill, until another number is requested; "" = by number."""
-        self.screens = Screens(window.display)
+    def __init__(self, window: Any, name: str = "", screens: Screens | None = None) -> None:
+        """window: pyglet's. name: of the screen to fill, until another number is requested; "" = by number. screens:
+        shared with another window, as each change is told once; None for its own."""
+        self.screens = screens or Screens(window.display)
         self._window = window
         self._name, self._filled_name = name, ""
         self._number = -1
@@ -124,14 +126,14 @@ class WindowPlacement:
         if self._forget_at is not None and now >= self._forget_at:
             # On X11 pyglet drops a key press without an earlier release as a key repeat, and the release may be lost.
             self._forget_at = None
-            getattr(self._window, "pressed_keys", set()).clear()
+            forget_keys(self._window)
         if self._settle_at is None or now < self._settle_at:
             return
         # Some window managers put a fullscreen window on the first screen, whatever was asked; moving it once they
         # are done puts it where it belongs. A small window may be left where its lost screen was.
         self._settle_tries -= 1
         self._settle_at = now + SETTLE if self._settle_tries > 0 else None
-        x, y = self._window.get_location()
+        x, y = self._window.get_location() or (0, 0)  # EGL has no places
         if self._shown is not None:
             if (x, y) != (self._shown.x, self._shown.y):
                 self._window.set_location(self._shown.x, self._shown.y)

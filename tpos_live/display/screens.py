@@ -43,20 +43,25 @@ class Screens:
         self._display = display
         self._events = _randr_events(display)
         self._look_at = 0.0
+        self._doubted = False
         self.all: tuple[Screen, ...] = ()
         self._read()
 
     def look(self, now: float) -> bool:
         """True if a screen came, went, moved or changed its size since the last call. now: seconds."""
         if self._events:
-            if not _taken(self._display, self._events):
+            if not _taken(self._display, self._events) and not self._doubted:
                 return False
         elif now < self._look_at:
             return False
-        self._look_at = now + LOOK
+        self._look_at, self._doubted = now + LOOK, False
         before = self.all
         self._read()
         return self.all != before
+
+    def doubt(self) -> None:
+        """A change may have been missed: the next `look` reads them anew."""
+        self._doubted = True
 
     def find(self, wanted: int | str) -> Screen | None:
         """The screen with that number or name (case-insensitive), None if there is none now."""

@@ -17,15 +17,16 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.status import Status
 from tpos_live.display.interpolator import DisplayFrame, FrameInterpolator
-from tpos_live.display.keyboard import describe_layout
+from tpos_live.display.keyboard import describe_layout, forget_keys
 from tpos_live.display.open_window import SOFTWARE_CAP, open_window
 from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.pacing import Pacer, ShownMeter
 from tpos_live.display.placement import WindowPlacement
+from tpos_live.display.screen_window import ScreenWindows
 from tpos_live.display.screens import Screens
 from tpos_live.display.visibility import WindowVisibility
-from tpos_live.display.window_view import PLAIN, WindowView
+from tpos_live.display.window_view import frame_size, window_view
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class DisplayWindow:
         display (EGL), for tests."""
         self.outputs: list[Output] = []
         """Receivers of the composed frames; open them first. The frame size is fixed meanwhile."""
+        self.screen_windows = ScreenWindows()
+        """Outputs on screens of their own; the frame has their size. Set them before `run`."""
         self.overlay: OutputTransform | None = None
         """Drawn over the frame on the window; other outputs have their own."""
         self.page_address: Callable[[], str] = str
@@ -133,6 +136,7 @@ class DisplayWindow:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.screen_windows.close()
         self._window.close()
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
@@ -145,6 +149,7 @@ class DisplayWindow:
             else:  # a flip may wait for a second, or for ever
                 self._compositor.flush()
             now = self._clock()
+            self.screen_windows.flip()
             self.meter.note(now, self.interpolator.newest, self._heard_at)
             pause = self._pacer.after_flip(now, now - before)
             if self.interpolator.newest is None:
@@ -165,13 +170,16 @@ class DisplayWindow:
         snapshot, status = self._snapshot(), self._status()
         with self._placing:
             self._follow(snapshot, now)
+        if self.screen_windows:
+            self.screen_windows.follow(self._placement.screens, now, self._key_pressed, self._headless)
+            self._window.switch_to()
         self.interpolator.take(self._frames.take())
         params = self._frame_params()
         self._heard_at = params.heard_at
         display_frame = self.shown = self.interpolator.display_frame(now, params, snapshot)
-        window, view = self._window.get_framebuffer_size(), WindowView.of(snapshot)
+        window, view = self._window.get_framebuffer_size(), window_view(snapshot)
         if not any(output.fixed_size for output in self.outputs) or self._composed_size == (0, 0):
-            width, height = view.frame_size(window)
+            width, height = self.screen_windows.frame_size or frame_size(view, window)
             self._composed_size = (max(width, 1), max(height, 1))
         self._compositor.compose(
             display_frame.postfx, display_frame.newest, display_frame.previous, self._composed_size
@@ -180,13 +188,17 @@ class DisplayWindow:
             self._follow_visibility(bool(snapshot["out.window"]), now)
         if self._visibility.shown:
             window = self._window.get_framebuffer_size()
-            self._present(view, window, display_frame.postfx.blackout)
+            blackout = display_frame.postfx.blackout
+            self._presenter.draw(self._compositor.composed, view, self.overlay, window, blackout)
         self._feed_outputs(now)
         if status.message != self._said:
             self._said, self._said_at = status.message, now
         if self._visibility.shown:
             with self._writing:
                 self._write(status, snapshot, display_frame, window, now)
+        if self.screen_windows:
+            self.screen_windows.draw(self._compositor, display_frame.postfx.blackout)
+            self._window.switch_to()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -236,12 +248,6 @@ class DisplayWindow:
             self._hud.draw(status, self.meter.fps, window, now)
         if snapshot["out.page_code"]:
             self._code.draw(self.page_address, window, now)
-
-    def _present(self, view: WindowView, window: tuple[int, int], blackout: bool) -> None:
-        if view == PLAIN:
-            self._compositor.show(window)
-        if view != PLAIN or (self.overlay is not None and self.overlay.patch(self._composed_size) is not None):
-            self._presenter.draw(self._compositor.composed, view, self.overlay, window, blackout)
 
     def _feed_outputs(self, now: float) -> None:
         if not self.outputs:
@@ -297,9 +303,7 @@ class DisplayWindow:
         return True  # Handled: otherwise pyglet closes the window on Esc.
 
     def _forget_keys(self) -> None:
-        """Drop held keys when the focus is lost: their release goes to another window, and pyglet would drop the next
-        press."""
-        getattr(self._window, "pressed_keys", set()).clear()
+        forget_keys(self._window)
 
     def _close_pressed(self) -> bool:
         self.closing = self.closing or not self.on_close()

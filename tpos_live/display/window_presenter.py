@@ -1,4 +1,4 @@
-"""Draws the composed frame on the window as its view says, with logo or test card."""
+"""Draws the composed frame on a window as its view says, with logo or test card."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import math
 import numpy as np
 from pyglet import gl
 
-from tpos_live.display.gl_objects import Texture, make_program
+from tpos_live.core.output_view import OutputView
+from tpos_live.display.gl_objects import FrameBuffer, Texture, blit, make_program
 from tpos_live.display.glsl import PRESENT
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.patch import Patch
-from tpos_live.display.window_view import PLAIN, WindowView
+from tpos_live.display.window_view import PLAIN, is_flat, place, turn
 
 NOTHING = Patch(np.zeros((1, 1, 4), np.uint8))
 
 
 class WindowPresenter:
-    """Needs the window's context; the window's thread only."""
+    """Belongs to one window: needs its context; the window's thread only."""
 
     def __init__(self) -> None:
         """Raises DisplayError if the shader does not compile."""
@@ -27,26 +28,34 @@ class WindowPresenter:
         gl.glGenVertexArrays(1, ctypes.byref(self._array))
         self._over = Texture(gl.GL_RGBA8, gl.GL_LINEAR, gl.GL_CLAMP_TO_EDGE)
         self._uploaded: Patch | None = None
+        self._frame = FrameBuffer()
 
     def draw(
-        self, frame: Texture, view: WindowView, overlay: OutputTransform | None, window: tuple[int, int], black: bool
+        self, frame: Texture, view: OutputView, overlay: OutputTransform | None, window: tuple[int, int], black: bool
     ) -> None:
         """frame: composed, row 0 on top. window: (width, height) in pixels. black: whether in blackout, which has no
-        level of black. With a PLAIN view only logo or card are drawn."""
+        level of black."""
         size = frame.width, frame.height
-        left, top, right, bottom = view.box(size)
+        part = view.box(size)
+        left, top, right, bottom = part
         card = overlay.card((right - left, bottom - top)) if overlay is not None else None
-        logo = overlay.logo(size) if overlay is not None and card is None else None
-        over = card or logo or NOTHING
+        over = card or (overlay.logo(size) if overlay is not None else None)
+        area = None
+        if is_flat(view):
+            self._frame.attach(frame)
+            blit(self._frame, part, window, view.mirror)
+            if over is None:
+                return
+            # Where the CPU draws, the shader is slow: it draws where logo or card are, if that is simply told.
+            area = _area((over.left, over.top, *over.pixels.shape[1::-1]), size, window) if view == PLAIN else None
+        over = over or NOTHING
         self._upload(over)
         x, y = (left, top) if card is not None else (over.left, over.top)
         program = self._program
-        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
-        gl.glViewport(0, 0, *window)
         program.use()
         program["window"] = (float(window[0]), float(window[1]))
-        program["place"] = tuple(view.place(window, size).T.ravel().tolist())
-        program["turn"] = tuple(view.turn().T.ravel().tolist())
+        program["place"] = tuple(place(view, window, size).T.ravel().tolist())
+        program["turn"] = tuple(turn(view).T.ravel().tolist())
         program["part"] = _shares((left, top, right - left, bottom - top), size)
         program["over_box"] = _shares((x, y, over.pixels.shape[1], over.pixels.shape[0]), size)
         program["edges"] = view.edges
@@ -54,16 +63,22 @@ class WindowPresenter:
         program["black"] = 0.0 if black else view.black
         frame.bind(0)
         self._over.bind(1)
+        self._draw(window, area)
+        program.stop()
+
+    def _draw(self, window: tuple[int, int], area: tuple[int, int, int, int] | None) -> None:
+        """area: left, bottom, width, height of the window's part that is drawn; None for all of it."""
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
+        gl.glViewport(0, 0, *window)
         gl.glDisable(gl.GL_BLEND)
         gl.glDisable(gl.GL_SCISSOR_TEST)
-        if view == PLAIN:  # the rest of the frame is there already
+        if area is not None:
             gl.glEnable(gl.GL_SCISSOR_TEST)
-            gl.glScissor(*_area((x, y, *over.pixels.shape[1::-1]), size, window))
+            gl.glScissor(*area)
         gl.glBindVertexArray(self._array)
         gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
         gl.glBindVertexArray(0)
         gl.glDisable(gl.GL_SCISSOR_TEST)
-        program.stop()
 
     def _upload(self, over: Patch) -> None:
         if over is not self._uploaded:

@@ -1,8 +1,8 @@
-"""Where the window shows the frame: its part, mirrored and turned, on four corners, with soft edges."""
+"""Where a window shows the frame: its part, mirrored and turned, on four corners, with soft edges."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,67 +16,64 @@ _UNIT = np.array([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
 """The corners of a square, in the order of CORNERS."""
 _SMALLEST = 0.01
 """Smallest share of an image that a crop leaves."""
+PLAIN = OutputView()
 
 
-@dataclass(frozen=True)
-class WindowView(OutputView):
-    """corners: how far each of CORNERS is moved to the right and down, as shares of the window. edges: width of the
-    soft edge at each of SIDES of the shown image, as a share of it."""
-
-    corners: tuple[tuple[float, float], ...] = 4 * ((0.0, 0.0),)
-    edges: tuple[float, ...] = 4 * (0.0,)
-
-    @classmethod
-    def of(cls, snapshot: Snapshot) -> WindowView:
-        """From the parameters `out.window.*`."""
-        cut = [float(snapshot[f"out.window.crop.{side}"]) for side in SIDES]
-        left, right = _kept(cut[0], cut[2])
-        top, bottom = _kept(cut[1], cut[3])
-        return cls(
-            (left, top, right, bottom),
-            snapshot["out.window.mirror"],
-            TURNED[snapshot["out.window.rotate"]],
-            float(snapshot["out.window.gamma"]),
-            float(snapshot["out.window.black"]),
-            tuple(
-                (float(snapshot[f"out.window.corner.{name}.x"]), float(snapshot[f"out.window.corner.{name}.y"]))
-                for name in CORNERS
-            ),
-            tuple(float(snapshot[f"out.window.edge.{side}"]) for side in SIDES),
-        )
-
-    def frame_size(self, window: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) of a frame that fills a window of (width, height)."""
-        return window[::-1] if self.rotate in (90, 270) else window
-
-    def place(self, window: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
-        """float [3, 3]: a point of the window (0 to 1, to the right and down) to one of the shown image, turned as it
-        is shown, as homogeneous coordinates; the third one is positive where the image can be.
-
-        The image keeps its aspect and is as large as fits; then its corners are moved. Corners on one line, or crossed,
-        are not moved.
-        """
-        width, height = self.size(frame)
-        scale = min(window[0] / width, window[1] / height)
-        extent = np.array([width, height]) * scale / np.array(window)
-        rectangle = (1 - extent) / 2 + _UNIT * extent
-        moved = rectangle + np.array(self.corners)
-        return _homography(moved if _is_convex(moved) else rectangle)
-
-    def turn(self) -> np.ndarray:
-        """float [3, 3]: a point of the shown image (0 to 1) to one of the frame's part before mirroring and turning."""
-        x, y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
-        one = np.array([0.0, 0.0, 1.0])
-        for _ in range(self.rotate // 90):
-            x, y = y, one - x
-        if self.mirror in ("horizontal", "both"):
-            x = one - x
-        if self.mirror in ("vertical", "both"):
-            y = one - y
-        return np.array([x, y, one])
+def window_view(snapshot: Snapshot) -> OutputView:
+    """Of the output window: from the parameters `out.window.*`."""
+    cut = [float(snapshot[f"out.window.crop.{side}"]) for side in SIDES]
+    left, right = _kept(cut[0], cut[2])
+    top, bottom = _kept(cut[1], cut[3])
+    return OutputView(
+        (left, top, right, bottom),
+        snapshot["out.window.mirror"],
+        TURNED[snapshot["out.window.rotate"]],
+        float(snapshot["out.window.gamma"]),
+        float(snapshot["out.window.black"]),
+        tuple(
+            (float(snapshot[f"out.window.corner.{name}.x"]), float(snapshot[f"out.window.corner.{name}.y"]))
+            for name in CORNERS
+        ),
+        tuple(float(snapshot[f"out.window.edge.{side}"]) for side in SIDES),
+    )
 
 
-PLAIN = WindowView()
+def is_flat(view: OutputView) -> bool:
+    """Whether the window shows a part of the frame as it is, mirrored at most."""
+    return view == replace(PLAIN, crop=view.crop, mirror=view.mirror)
+
+
+def frame_size(view: OutputView, window: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of a frame that fills a window of (width, height)."""
+    return window[::-1] if view.rotate in (90, 270) else window
+
+
+def place(view: OutputView, window: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
+    """float [3, 3]: a point of the window (0 to 1, to the right and down) to one of the shown image, turned as it is
+    shown, as homogeneous coordinates; the third one is positive where the image can be.
+
+    The image keeps its aspect and is as large as fits; then its corners are moved. Corners on one line, or crossed,
+    are not moved.
+    """
+    width, height = view.size(frame)
+    scale = min(window[0] / width, window[1] / height)
+    extent = np.array([width, height]) * scale / np.array(window)
+    rectangle = (1 - extent) / 2 + _UNIT * extent
+    moved = rectangle + np.array(view.corners)
+    return _homography(moved if _is_convex(moved) else rectangle)
+
+
+def turn(view: OutputView) -> np.ndarray:
+    """float [3, 3]: a point of the shown image (0 to 1) to one of the frame's part before mirroring and turning."""
+    x, y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+    one = np.array([0.0, 0.0, 1.0])
+    for _ in range(view.rotate // 90):
+        x, y = y, one - x
+    if view.mirror in ("horizontal", "both"):
+        x = one - x
+    if view.mirror in ("vertical", "both"):
+        y = one - y
+    return np.array([x, y, one])
 
 
 def _kept(first: float, last: float) -> tuple[float, float]:

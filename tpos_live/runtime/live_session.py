@@ -145,6 +145,7 @@ class LiveSession:
             stack.enter_context(self.display)
             if isinstance(self.display, DisplayWindow):
                 self.display.overlay = self.controls.overlay
+                self.display.screen_windows = self.controls.outputs.screens
                 if not self._demo:  # a demo ends with its window: it is somebody's first show
                     page, osc = self.page, self.osc
                     self.display.on_close = lambda: self.controls.close_pressed(bool(page.port), bool(osc.port))
@@ -153,6 +154,8 @@ class LiveSession:
                     stack.enter_context(ScreenSaverInhibitor())
                 if line := self.display.describe_layout(LETTERS):
                     log.info(line)
+            elif self.controls.outputs.screens:
+                log.warning("--headless has no windows: the outputs screen:… show nothing")
             stack.enter_context(self._audio_thread)
             self.status_registry.update(state="loading", encoder=self.audio_processor.encoder.name)
             self.status_registry.add_provider(self._sound_fields)

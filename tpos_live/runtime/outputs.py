@@ -12,7 +12,7 @@ from tpos_live.audio.source import Chunk
 from tpos_live.core.errors import first_line
 from tpos_live.core.guard import Guard
 from tpos_live.core.messages import NOTICE
-from tpos_live.core.output_names import PROGRAMS, STREAMS, OutputSpec, parse_output
+from tpos_live.core.output_names import PROGRAMS, SCREEN, STREAMS, OutputSpec, parse_output
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.settings import OutputSettings
 from tpos_live.display.disk_watch import DiskUsage
@@ -23,6 +23,7 @@ from tpos_live.display.output import Output
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.program_output import ProgramOutput
 from tpos_live.display.recorder import Recorder
+from tpos_live.display.screen_window import ScreenWindow, ScreenWindows
 from tpos_live.display.stream_output import StreamOutput
 from tpos_live.runtime.spare_folder import FolderSearch
 
@@ -69,7 +70,13 @@ class ExtraOutputs:
     ) -> None:
         """usage: of a folder's disk."""
         self._usage = usage
-        self._places = [_Place(spec) for text in settings.to for spec in parse_output(text)]
+        specs = [spec for text in settings.to for spec in parse_output(text)]
+        self._places = [_Place(spec) for spec in specs if spec.kind != SCREEN]
+        on_screens = [spec for spec in specs if spec.kind == SCREEN]
+        self.screens = ScreenWindows(
+            [ScreenWindow(spec, OutputTransform(spec.name, snapshot, logo, spec.view)) for spec in on_screens]
+        )
+        """For the window, which opens and closes them."""
         self._settings, self._snapshot, self._logo = settings, snapshot, logo
 
     @property
@@ -77,7 +84,8 @@ class ExtraOutputs:
         """For the status; "" for none."""
         # Each is read once: the display's thread may take one out meanwhile.
         found = [(place.name, place.running) for place in self._places]
-        return " · ".join(f"{name} failed" if running is None else running.line for name, running in found)
+        lines = [f"{name} failed" if running is None else running.line for name, running in found]
+        return " · ".join([*self.screens.lines, *lines])
 
     def add_audio(self, chunk: Chunk) -> None:
         """Audio for those with sound."""

@@ -1,0 +1,193 @@
+"""A window that fills a screen with its part of the frame: an output screen:NAME, beside the output window."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tpos_live.core.guard import Guard
+from tpos_live.core.messages import NOTICE
+from tpos_live.core.output_names import OutputSpec
+from tpos_live.display.keyboard import forget_keys
+from tpos_live.display.open_window import open_window
+from tpos_live.display.output_transform import OutputTransform
+from tpos_live.display.placement import WindowPlacement
+from tpos_live.display.screens import Screen, Screens
+from tpos_live.display.seamless import forget_place, keep_place, leave_unpainted
+
+if TYPE_CHECKING:  # they need an OpenGL context
+    from tpos_live.display.gl_compositor import GlCompositor
+    from tpos_live.display.gl_objects import Texture
+    from tpos_live.display.window_presenter import WindowPresenter
+
+log = logging.getLogger(__name__)
+
+LONGEST = 8192
+"""Most pixels of a side of the frame that a screen asks for."""
+AGAIN = 8.0
+"""Seconds until a window that could not be opened is tried again."""
+OnKey = Callable[[int, int], bool]
+"""Gets pyglet's symbol and modifiers of a key; True if it was handled."""
+
+
+class ScreenWindow:
+    """It is open while its screen is connected. Its OpenGL context shares the frame with that of the output window, and
+    only that one waits for its display.
+
+    Thread contract: the window's thread only; `line` may be read from anywhere.
+    """
+
+    def __init__(self, spec: OutputSpec, overlay: OutputTransform) -> None:
+        """spec: of the kind SCREEN. overlay: logo and test card."""
+        self.name = spec.name
+        self.guard = Guard(log, f"the show without {self.name}")
+        """For calls of `follow` and `draw`, which raise what the system refuses."""
+        self.frame_size = (0, 0)
+        """(width, height) of a frame whose part fills this screen; (0, 0) until the screen was there once."""
+        self._wanted: int | str = int(spec.address) if spec.address.isdecimal() else spec.address
+        self._view, self._overlay = spec.view, overlay
+        self._window: Any = None
+        self._presenter: WindowPresenter
+        self._placement: WindowPlacement
+        self._said = False
+        self._again_at = float("-inf")
+        self._shown = ""
+
+    @property
+    def line(self) -> str:
+        """For the status: whether it is open, and its size."""
+        return f"{self.name} {self._shown or 'failed'}"
+
+    def follow(self, screens: Screens, now: float, on_key: OnKey, headless: bool = False) -> None:
+        """Open the window where its screen is, close it when that goes. now: seconds. Another context is current
+        afterwards."""
+        screen = screens.find(self._wanted)
+        if screen is None or (self._window is None and now < self._again_at):
+            self.close()
+            self._log_missing(screens if screen is None else None)
+            return
+        if self._window is None:
+            self._again_at = now + AGAIN
+            self._open(screen, screens, on_key, headless)
+            self._again_at = float("-inf")
+            self._wanted = screen.name  # its number changes when another one is disconnected
+            self._log_here(screen)
+        self._placement.follow(True, screen.number, now)
+        self._shown = f"{screen.width}x{screen.height}"
+        self.frame_size = self._whole(screen)
+        self._window.switch_to()
+        self._window.dispatch_events()
+
+    def draw(self, frame: Texture, done: Any, black: bool) -> None:
+        """Draw its part of the composed frame. done: fence behind the frame, in the context that composed it. black:
+        whether in blackout. Its own context is current afterwards."""
+        if self._window is not None:
+            from pyglet import gl
+
+            self._window.switch_to()
+            gl.glWaitSync(done, 0, gl.GL_TIMEOUT_IGNORED)  # the GPU waits, not this thread
+            self._presenter.draw(frame, self._view, self._overlay, self._window.get_framebuffer_size(), black)
+
+    def flip(self) -> None:
+        """Show what was drawn, without waiting for the display."""
+        if self._window is not None:
+            self._window.flip()
+
+    def close(self) -> None:
+        """Another context, or none, is current afterwards."""
+        self._shown = ""
+        if self._window is not None:
+            window, self._window = self._window, None
+            window.close()
+
+    def _open(self, screen: Screen, screens: Screens, on_key: OnKey, headless: bool) -> None:
+        """Raises DisplayError. Placed before it is shown: a window manager may show it on another screen first."""
+        from tpos_live.display.window_presenter import WindowPresenter
+
+        window = open_window((screen.width, screen.height), headless, False, f"tpos-live {self.name}", vsync=False)
+        try:
+            window.switch_to()
+            self._presenter = WindowPresenter()
+            self._placement = WindowPlacement(window, screen.name, screens)
+            self._placement.follow(True, screen.number, 0.0)
+            leave_unpainted(window)
+            keep_place(window, screen.x, screen.y)
+            window.set_visible(True)
+            forget_place(window)
+            window.set_mouse_visible(False)
+            # It may get the focus when it opens, so the keys of the show work here too. It closes with its screen.
+            window.push_handlers(on_key_press=on_key, on_deactivate=lambda: forget_keys(window), on_close=lambda: True)
+        except BaseException:
+            window.close()
+            raise
+        screens.doubt()  # pyglet drops what the X server tells while it waits for a window
+        self._window = window
+
+    def _whole(self, screen: Screen) -> tuple[int, int]:
+        """Of which this screen shows its part, a pixel for a pixel."""
+        left, top, right, bottom = self._view.crop
+        sides = screen.width, screen.height
+        width, height = sides[::-1] if self._view.rotate in (90, 270) else sides
+        wide, high = width / (right - left), height / (bottom - top)
+        scale = min(1.0, LONGEST / max(wide, high))
+        return round(scale * wide), round(scale * high)
+
+    def _log_missing(self, screens: Screens | None) -> None:
+        if screens is not None and not self._said:
+            self._said = True
+            what = f"screen {self._wanted} is gone" if self.frame_size[0] else f"there is no screen {self._wanted}"
+            log.warning(f"{self.name}: {what}; it is used when it comes; screens here: {screens}")
+
+    def _log_here(self, screen: Screen) -> None:
+        if self._said:
+            log.log(NOTICE, f"{self.name}: screen {screen.name} is here")
+        self._said = False
+
+
+class ScreenWindows:
+    """All of them. What one of them fails in is told once, and leaves the others.
+
+    Thread contract: as `ScreenWindow`; another context, or none, is current after each call.
+    """
+
+    def __init__(self, windows: list[ScreenWindow] | None = None) -> None:
+        self._windows = windows or []
+
+    def __bool__(self) -> bool:
+        return bool(self._windows)
+
+    @property
+    def lines(self) -> list[str]:
+        """For the status."""
+        return [window.line for window in self._windows]
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """(width, height) of a frame that is large enough for these screens, of the shape that the largest one asks
+        for; None while none of them was there."""
+        sizes = [window.frame_size for window in self._windows if window.frame_size[0]]
+        return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+    def follow(self, screens: Screens, now: float, on_key: OnKey, headless: bool = False) -> None:
+        """As `ScreenWindow.follow`."""
+        for window in self._windows:
+            with window.guard:
+                window.follow(screens, now, on_key, headless)
+
+    def draw(self, compositor: GlCompositor, black: bool) -> None:
+        """Draw what was composed in the context that is current; black: whether in blackout."""
+        done = compositor.fence()
+        for window in self._windows:
+            with window.guard:
+                window.draw(compositor.composed, done, black)
+
+    def flip(self) -> None:
+        """Show what was drawn."""
+        for window in self._windows:
+            window.flip()
+
+    def close(self) -> None:
+        """Close those that are open."""
+        for window in self._windows:
+            window.close()
