@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tpos_live.control.osc_addresses import ADDRESSES, ALIASES, COMMANDS, find, find_name
+from tpos_live.control.osc_addresses import ADDRESSES, ALIASES, COMMANDS, LEAVES, find, find_name
 from tpos_live.core.parameters import TABLE
 
 
@@ -15,7 +15,14 @@ def names(pattern):
 def test_every_parameter_has_its_address():
     for parameter in TABLE.values():
         assert find(parameter.address) == (parameter,)
-    assert len(ADDRESSES) == len(TABLE) + len(COMMANDS) + len(ALIASES)
+    both = [address for address in LEAVES if address.endswith("/value")]
+    assert len(LEAVES) == len(TABLE) and len(ADDRESSES) == len(TABLE) + len(COMMANDS) + len(ALIASES) + len(both)
+
+
+def test_no_leaf_has_an_address_below_it():
+    assert not [leaf for leaf in LEAVES for other in LEAVES if other.startswith(f"{leaf}/")]
+    assert find("/tpos/prompt/value") == find("/tpos/prompt") and "/tpos/finish/bloom" in LEAVES
+    assert names("/tpos/seed/*") == ["seed.walk"], "a pattern finds each parameter once"
 
 
 def test_commands_and_aliases_hide_no_parameter():

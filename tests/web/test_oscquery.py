@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request
 from websockets.sync.client import connect
 
+from tpos_live.control.osc_addresses import LEAVES
 from tpos_live.control.osc_packets import read
 from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.parameters import TABLE
@@ -43,20 +44,22 @@ def leaves(node: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_the_tree_has_every_parameter(stage, page) -> None:
     stage.store.update({"prompt": "sea", "finish.bloom": 1.5, "out.fit": "mirror", "out.blackout": True})
     found = leaves(ask(page, "/"))
-    assert found.keys() == {p.address for p in TABLE.values()}
+    assert found.keys() == LEAVES.keys() and not [node for node in found.values() if "CONTENTS" in node]
     bloom = found["/tpos/finish/bloom"]
     assert (bloom["TYPE"], bloom["VALUE"], bloom["ACCESS"]) == ("f", [1.5], 3)
     assert bloom["RANGE"] == [{"MIN": 0, "MAX": 2}] and bloom["DESCRIPTION"] == TABLE["finish.bloom"].text
-    assert found["/tpos/prompt"]["VALUE"] == ["sea"] and found["/tpos/prompt"]["TYPE"] == "s"
+    assert found["/tpos/prompt/value"]["VALUE"] == ["sea"] and found["/tpos/prompt/value"]["TYPE"] == "s"
     assert found["/tpos/out/fit"]["VALUE"] == [2] and "2 mirror" in found["/tpos/out/fit"]["DESCRIPTION"]
     assert found["/tpos/out/blackout"]["VALUE"] == [1.0]
     assert found["/tpos/out/panic"]["ACCESS"] == 2 and "VALUE" not in found["/tpos/out/panic"]
-    assert found["/tpos/tempo"]["RANGE"] == [{"MIN": 0, "MAX": 240}] and found["/tpos/tempo"]["UNIT"] == ["BPM"]
+    assert found["/tpos/tempo/value"]["RANGE"] == [{"MIN": 0, "MAX": 240}]
+    assert found["/tpos/tempo/value"]["UNIT"] == ["BPM"]
 
 
 def test_a_part_and_an_attribute(page) -> None:
     assert set(ask(page, "/tpos/finish")["CONTENTS"]) >= {"bloom", "light"}
     assert ask(page, "/tpos/finish/bloom?VALUE") == {"VALUE": [TABLE["finish.bloom"].default]}
+    assert ask(page, "/tpos/prompt?VALUE") == ask(page, "/tpos/prompt/value?VALUE") == {"VALUE": ["neon jellyfish"]}
     assert ask(page, "/tpos/out/panic?VALUE") == {}
     for path, status in (("/tpos/nothing", 404), ("/tpos/prompt?COLOUR", 400), ("/tpos/%00", 404)):
         with pytest.raises(urllib.error.HTTPError) as refused:
@@ -83,6 +86,12 @@ def test_listening_to_an_address(stage, page) -> None:
         stage.store.update({"finish.light": 1.0, "finish.bloom": 1.75})
         message = read(program.recv(20))[0][0]
         assert (message.address, message.args) == ("/tpos/finish/bloom", (1.75,))
+        program.send(json.dumps({"COMMAND": "LISTEN", "DATA": "/tpos/prompt/value"}))
+        program.send("{")
+        program.recv(20)
+        stage.store.set("prompt", "deep sea")
+        message = read(program.recv(20))[0][0]
+        assert (message.address, message.args) == ("/tpos/prompt/value", ("deep sea",)), "as it was asked for"
         program.send(json.dumps({"COMMAND": "IGNORE", "DATA": "/tpos/finish/bloom"}))
         program.send("{")
         program.recv(20)
@@ -102,7 +111,7 @@ def test_beyond_loopback_the_tree_is_as_open_as_osc(stage, osc_host, status) -> 
             except urllib.error.HTTPError as error:
                 got = error.code
             assert got == status
-        assert ask(page, f"/tpos/prompt?token={page.access.token}")["VALUE"] == ["neon jellyfish"]
+        assert ask(page, f"/tpos/prompt/value?token={page.access.token}")["VALUE"] == ["neon jellyfish"]
         with pytest.raises(urllib.error.HTTPError, match="403"):
             ask(page, "/index.html")
         with pytest.raises(InvalidStatus), connect(f"ws://127.0.0.1:{page.port}/socket"):

@@ -111,7 +111,7 @@ def osc_page() -> str:
     page += ["", *_table(("address", "type", "sent", "what it is"), status)]
     page += ["", _AUDIO, "## Other names", "", "For existing patches, such as those for StreamDiffusionTD:", ""]
     page += _table(("address", "is the same as"), list(ALIASES.items()))
-    page += ["", "These mean nothing here. Each is answered once, with what to use instead:", ""]
+    page += ["", _LEAVES, "", "These mean nothing here. Each is answered once, with what to use instead:", ""]
     page += _table(("address", "instead"), list(INSTEAD.items()))
     return "\n".join(page) + "\n"
 
@@ -218,6 +218,9 @@ _AUDIO = f"""With `audio = true` under `[osc]` in config.toml, the features of t
 a second with the addresses that Synesthesia uses: `/audio/level/{{all,bass,mid,midhigh,high}}`, `/audio/hits/...`,
 `/audio/presence/...`, `/audio/beat/onbeat`, `/audio/beat/beattime`, `/audio/bpm`, `/audio/bpm/bpmconfidence`.
 """
+
+_LEAVES = """A parameter that has addresses below it has a second one with `/value` at its end: `/tpos/prompt/value` is
+`/tpos/prompt`. OSCQuery lists these, because programs such as Chataigne show no value that has others below it."""
 
 _MOVED = {
     "German (QWERTZ)": dict(zip("YZ", "ZY", strict=True)),

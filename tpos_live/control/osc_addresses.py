@@ -94,10 +94,22 @@ INSTEAD: Mapping[str, str] = MappingProxyType(
 """Addresses of StreamDiffusionTD that mean nothing here, and what to use instead, in one line."""
 
 
+def _leaves() -> Iterator[tuple[str, Parameter]]:
+    containers = {p.address.rpartition("/")[0] for p in TABLE.values()}
+    for p in TABLE.values():
+        yield f"{p.address}/value" if p.address in containers else p.address, p
+
+
+LEAVES: Mapping[str, Parameter] = MappingProxyType(dict(_leaves()))
+"""An address for each parameter that has no others below it: /tpos/prompt/value for /tpos/prompt. OSC 1.0 has values at
+leaves alone, and programs that list the tree, such as Chataigne, show no value that has addresses below it."""
+
+
 def _addresses() -> Iterator[tuple[str, Parameter | Command]]:
     own: dict[str, Parameter | Command] = {p.address: p for p in TABLE.values()}
     own |= {command.address: command for command in COMMANDS}
     yield from own.items()
+    yield from LEAVES.items()
     for alias, address in ALIASES.items():
         yield alias, own[address]
 

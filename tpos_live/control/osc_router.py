@@ -308,4 +308,4 @@ def _shown(address: str) -> str:
 
 _FADERS = {"/latent_feedback_strength": osc_commands.feedback, "/lora_weights": osc_commands.lora_weights}
 """Commands that a fader sends, which may repeat them in every frame."""
-_SUGGESTED = [address for address in ADDRESSES if not address.startswith("/tpos/map/")]
+_SUGGESTED = [one for one in ADDRESSES if not one.startswith("/tpos/map/") and not one.endswith("/value")]

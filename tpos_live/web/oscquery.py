@@ -3,6 +3,9 @@
 https://github.com/Vidvox/OSCQueryProposal: GET of an address answers with its node, `?VALUE` and the like with one
 attribute, `?HOST_INFO` with what the server can do. LISTEN over a WebSocket sends the values of an address that change,
 as binary OSC messages.
+
+No node is both a container and a value (`LEAVES`). An attribute, and LISTEN, can be asked for at all addresses that OSC
+knows.
 """
 
 from __future__ import annotations
@@ -14,12 +17,11 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from tpos_live.control.osc_addresses import ADDRESSES
+from tpos_live.control.osc_addresses import ADDRESSES, LEAVES
 from tpos_live.control.osc_feedback import encode
 from tpos_live.control.osc_router import osc_value
 from tpos_live.core.parameter import Parameter, Value
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.parameters import TABLE
 
 ATTRIBUTES = ("ACCESS", "CONTENTS", "DESCRIPTION", "FULL_PATH", "RANGE", "TYPE", "UNIT", "VALUE")
 _TYPES = {"float": "f", "int": "i", "bool": "f", "text": "s", "choice": "i", "trigger": "N"}
@@ -52,13 +54,15 @@ def answer(path: str, query: str, snapshot: Snapshot) -> dict[str, Any] | None:
     node = _node(path, snapshot)
     if not attribute:
         return node
+    if (parameter := _parameter(path)) is not None:
+        node |= _attributes(parameter, snapshot)
     return {attribute: node[attribute]} if attribute in node else {}
 
 
 def changes(paths: set[str], old: Mapping[str, Value], new: Mapping[str, Value]) -> list[bytes]:
     """OSC messages of the listened addresses whose values differ."""
-    found = [_parameter(path) for path in sorted(paths)]
-    return [encode(p.address, osc_value(p, new[p.name])) for p in found if p is not None and old[p.name] != new[p.name]]
+    found = [(path, _parameter(path)) for path in sorted(paths)]
+    return [encode(path, osc_value(p, new[p.name])) for path, p in found if p and old[p.name] != new[p.name]]
 
 
 def listened(message: str) -> tuple[bool, str]:
@@ -73,7 +77,7 @@ def listened(message: str) -> tuple[bool, str]:
     parameter = _parameter(path)
     if parameter is None or parameter.kind == "trigger":
         raise QueryError("there is no value at this address")
-    return command == "LISTEN", parameter.address
+    return command == "LISTEN", path
 
 
 def _parameter(path: str) -> Parameter | None:
@@ -85,8 +89,8 @@ def _parameter(path: str) -> Parameter | None:
 def _nodes() -> Mapping[str, tuple[str, ...]]:
     """The names below each address."""
     below: dict[str, dict[str, None]] = {"/": {}}
-    for parameter in TABLE.values():
-        parts = parameter.address.strip("/").split("/")
+    for address in LEAVES:
+        parts = address.strip("/").split("/")
         for depth, part in enumerate(parts):
             above = "/" + "/".join(parts[:depth])
             below.setdefault(above, {})[part] = None
@@ -96,11 +100,9 @@ def _nodes() -> Mapping[str, tuple[str, ...]]:
 
 def _node(path: str, snapshot: Snapshot) -> dict[str, Any]:
     node: dict[str, Any] = {"FULL_PATH": path, "ACCESS": 0}
-    parameter = _parameter(path)
-    if parameter is not None:
-        node |= _attributes(parameter, snapshot)
-    names = _nodes()[path]
-    if names:
+    if path in LEAVES:
+        node |= _attributes(LEAVES[path], snapshot)
+    if names := _nodes()[path]:
         node["CONTENTS"] = {name: _node(f"{path.rstrip('/')}/{name}", snapshot) for name in names}
     return node
 
