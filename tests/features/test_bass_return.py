@@ -55,5 +55,13 @@ def test_single_hits_in_the_breakdown_are_allowed() -> None:
     assert len(play([(-20.0, 32), (-40.0, 8), (-20.0, 0.5), (-40.0, 12), (-20.0, 16)])) == 1
 
 
+def test_a_return_in_short_strokes_is_found_and_one_stroke_is_none() -> None:
+    """Strokes of 0.12 beats: each is back for less than a quarter of a beat, and the level falls between them."""
+    rest, stroke, end = [(-20.0, 32.0), (-40.0, 20.0)], [(-22.0, 0.12), (-60.0, 0.15)], [(-60.0, 0.6), (-40.0, 8.0)]
+    assert play([*rest, *stroke, *end], 60.0) == []
+    found = play([*rest, *stroke, *stroke, *end], 60.0)
+    assert len(found) == 1 and 52.0 < found[0] < 52.5
+
+
 def test_music_after_a_pause_is_no_return() -> None:
     assert play([(-20.0, 32), (-90.0, 40), (-20.0, 32)], gates=[True, False, True]) == []

@@ -22,8 +22,8 @@ HEARD_BLOCKS = 24
 """Half beats of these in which the noise gate must have been open: after a pause, music begins, and does not return."""
 FAST_SECONDS = 0.06
 """Time constant of the level that is compared."""
-HOLD_BEATS = 0.3
-"""Beats for which the bass must stay: a click in the bass does not."""
+HOLD_BEATS = 0.25
+"""Beats for which the bass must be back, less those between two strokes: a click in the bass is shorter."""
 BELOW_USUAL_DB = 10.0
 """The bass may be so far below its usual level."""
 PART_DB = -10.0
@@ -58,7 +58,7 @@ class BassReturn:
             self._end_block()
         now_db = max(decibels(self._fast), _FLOOR_DB)
         back = now_db >= max(self._floor + RISE_DB, self._usual_db - BELOW_USUAL_DB, whole_db + PART_DB)
-        self._held = self._held + beats if back and gate else 0.0
+        self._held = self._held + beats if back and gate else max(self._held - beats, 0.0)
         if self._held < HOLD_BEATS:
             return False
         self._held, self._floor = 0.0, math.inf
