@@ -161,6 +161,30 @@ def test_the_cue_before_one_that_was_deleted_is_the_previous_one(
     assert desk.player.shown == shown
 
 
+@pytest.mark.parametrize(
+    ("deleted", "trigger", "shown"),
+    [
+        ("b", "look.next", "c"),
+        ("b", "look.previous", "a"),
+        ("ba", "look.next", "c"),
+        ("bc", "look.previous", "a"),
+        ("ba", "look.previous", "d"),
+    ],
+)
+def test_without_cues_a_look_that_is_deleted_leaves_the_show_between_its_neighbours(
+    deleted: str, trigger: str, shown: str
+) -> None:
+    desk = Desk("")
+    desk.player.store.update({"look.recall": "b", "look.fade": 0.0})
+    desk.step()
+    for look in deleted:
+        desk.player.store.set("look.delete", look)
+        desk.step()
+    assert desk.player.shown == ""
+    desk.press(trigger)
+    assert desk.player.shown == shown
+
+
 def test_which_cue_is_shown_and_which_comes_next() -> None:
     desk = Desk("abca")
     assert desk.player.cues == (0, 1)

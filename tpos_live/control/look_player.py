@@ -59,6 +59,8 @@ class LookPlayer:
     grid: BeatGrid = field(default_factory=BeatGrid)
     cue: float = -1
     """Place among the cues, see `cue_edits`."""
+    _place: float = -1
+    """The same among the looks, once the one that was shown is deleted."""
     _waiting: Cue | None = None
     _fade: _Fade | None = None
     _seen: dict[str, int] = field(default_factory=dict)
@@ -175,9 +177,13 @@ class LookPlayer:
         look = self._find(called)
         if look is None:
             return
+        at = self.show.looks.index(look)
+        if self.shown == look.name:
+            self.shown, self._place = "", at - 0.5
+        elif at < self._place:
+            self._place -= 1
         kept = [self.show.find(cue.look) is not look for cue in self.show.cues]
         self.show, self.cue = self.show.without(look), cue_edits.after_deletion(self.cue, kept)
-        self.shown = "" if self.shown == look.name else self.shown
         log.log(NOTICE, f"deleted: {look.name}")
         self.save(self.show)
 
@@ -207,9 +213,9 @@ class LookPlayer:
             self._wait_for(cue_edits.neighbour(self.cue, step, len(show.cues)), snapshot)
         elif show.looks:
             names = [look.name for look in show.looks]
-            here = names.index(self.shown) if self.shown in names else (-1 if step > 0 else 0)
+            place = names.index(self.shown) if self.shown in names else self._place
             start = _start(snapshot, snapshot["look.start"])
-            self._waiting = Cue(names[(here + step) % len(names)], snapshot["look.fade"], start)
+            self._waiting = Cue(names[cue_edits.neighbour(place, step, len(names))], snapshot["look.fade"], start)
         else:
             log.warning("there are no looks: L stores one")
 
