@@ -19,7 +19,7 @@ AAC_FRAME = 1024
 LIVE = {
     "superfast": "rc-lookahead=4:bframes=0:sync-lookahead=0",
     # Options that change the stream's headers are as in superfast, so that one file can contain both.
-    "ultrafast": "rc-lookahead=0:bframes=0:sync-lookahead=0:cabac=1:8x8dct=1:weightp=1",
+    "ultrafast": "rc-lookahead=0:bframes=0:sync-lookahead=0:cabac=1:8x8dct=1:weightp=1:deblock=1,0,0",
 }
 """x264 options by preset for low latency. Measured at 720p on one core of an AVX-512 Xeon: 12.3 and 5.4 ms per frame,
 7.2 and 2.9 Mbit/s at the same crf."""

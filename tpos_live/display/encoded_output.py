@@ -55,6 +55,8 @@ class EncodedOutput:
     """
 
     fixed_size = False
+    presets: tuple[str, ...] = ("superfast", "ultrafast")
+    """Of x264, the first one at the start, the next ones where the encoder is too slow."""
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class EncodedOutput:
         self.name, self.fps, self.error = name, fps, ""
         self._size = self._other = (0, 0)
         self._rate, self._clock, self._transform = rate, clock, transform or FrameTransform()
-        self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps, name)
+        self._track, self._steps = AudioTrack(fps, rate), EncoderController(fps, name, self.presets)
         self._frames: TimedFrames = deque()
         self._source = self._drawn = np.zeros((0, 0, 3), np.uint8)
         self._audio = WaitingAudio(rate)
@@ -142,7 +144,7 @@ class EncodedOutput:
         """
         if fps is not None:
             self.fps = fps
-            self._track, self._steps = AudioTrack(fps, self._rate), EncoderController(fps, self.name)
+            self._track, self._steps = AudioTrack(fps, self._rate), EncoderController(fps, self.name, self.presets)
             self._grid = FrameGrid(fps)
         writer = self._new_writer(self._transform.size(size))
         self._size = self._other = size
