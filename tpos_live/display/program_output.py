@@ -28,7 +28,8 @@ def with_alpha(pixels: np.ndarray, keyed: bool) -> np.ndarray:
     """RGBA, uint8 [height, width, 4], of pixels, uint8 [height, width, 3]. keyed: dark places are transparent;
     otherwise all is opaque. The colours are not premultiplied."""
     out = np.empty((*pixels.shape[:2], 4), np.uint8)
-    out[..., :3] = pixels
+    for channel in range(3):  # NumPy copies three bytes at a time in five times the time
+        out[..., channel] = pixels[..., channel]
     out[..., 3] = luminance_key(pixels, DARK, BRIGHT) if keyed else 255
     return out
 
