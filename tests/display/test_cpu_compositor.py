@@ -9,6 +9,7 @@ import pytest
 import torch
 from images import field, flat, frame
 
+from tpos_live.display import cpu_compositor
 from tpos_live.display.bloom import SIDE, make_bloom_map
 from tpos_live.display.cpu_compositor import BLOCK, CpuCompositor, enlarge
 from tpos_live.display.postfx import PostFxParams
@@ -237,3 +238,13 @@ def test_a_blend_of_two_sizes_and_reused_memory_do_no_harm() -> None:
     a = compositor.compose(half, second, first)
     compositor.compose(replace(half, fit="contain"), first, second)
     assert np.array_equal(a, compositor.compose(half, second, first))
+
+
+@pytest.mark.parametrize("size", [(128, 80), (320, 180)])
+def test_bands_of_any_height_compose_the_same(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    postfx = PostFxParams(exposure=0.3, bloom=0.4, grain=0.05, zoom=1.1, rotate=0.1, saturation=1.2, mix=0.5)
+    new, old = frame(field(1, (64, 48)), 2), frame(field(2, (64, 48)), 1)
+    whole = CpuCompositor(size).compose(postfx, new, old)
+    monkeypatch.setattr(cpu_compositor, "PIXELS", 0)
+    low = CpuCompositor(size).compose(postfx, new, old)
+    assert np.abs(whole.astype(int) - low).max() <= 1

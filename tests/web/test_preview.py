@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +22,7 @@ from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.status import Status
 from tpos_live.display.headless import HeadlessDisplay
 from tpos_live.web.control_page import ControlPage
-from tpos_live.web.preview import THUMBNAIL, Preview, preview_size
+from tpos_live.web.preview import NICE, THUMBNAIL, Preview, preview_size
 from tpos_live.web.thumbnails import Thumbnails
 
 
@@ -74,6 +77,17 @@ def test_images_come_only_while_somebody_looks_and_shows_them(previewed) -> None
         while previewed._preview._looking:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have their own priorities on Linux")
+def test_the_preview_leaves_the_cores_to_the_engine(display) -> None:
+    seen = Mailbox[int]()
+    preview = Preview(lambda: display.shown, lambda: display.size)
+    preview.deliver = lambda _jpeg: seen.put(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    with preview:
+        preview.look(True)
+        assert seen.wait(20.0)
+    assert (seen.take() or 0) >= NICE and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < NICE
 
 
 def test_a_page_that_is_closed_looks_no_longer(previewed) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tpos_live.core.errors import first_line
+from tpos_live.core.niceness import lower_this_thread
 from tpos_live.core.own_thread import OwnThread
 
 if TYPE_CHECKING:  # torch, which takes seconds
@@ -24,8 +25,10 @@ Size = tuple[int, int]
 _CORES = os.cpu_count() or 1
 WIDTH = 320 if _CORES <= 4 else 480
 FPS = 6.0 if _CORES <= 2 else 10.0 if _CORES <= 4 else 15.0
-"""Of the preview. One image takes 5 ms of a core at 320x180 and 15 ms at 480x270. The engine computes on all cores, and
-its threads wait for each other: on two cores it loses twice the share that the preview takes of one."""
+"""Of the preview. One image takes 4 ms of a core at 320x180. The engine computes on all cores, and its threads wait for
+each other: on two cores it would lose twice the share that the preview takes of one, at the same priority."""
+NICE = 10
+"""Of the preview's thread: it is to use what the engine's threads leave, while they wait for Python."""
 THUMBNAIL: Size = (160, 90)
 _QUALITY = 75
 _MOST_WAITING = 8
@@ -71,6 +74,7 @@ class Preview(OwnThread):
             self._change.notify()
 
     def _run(self) -> None:
+        lower_this_thread(NICE)
         failed = False
         while True:
             with self._change:
