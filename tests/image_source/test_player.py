@@ -218,12 +218,12 @@ def test_live_sources_leave_the_cores_to_the_engine() -> None:
 
     def opened(_name: str, _each: float) -> Priorities:
         seen.append(nice())
-        return Priorities()
+        return reader
 
-    seen, before = list[int](), nice()
+    reader, seen, before = Priorities(), list[int](), nice()
     with LiveSource(opener=opened) as source:
         Show(source, "camera").until(lambda image: image is not None)
-    assert len(seen) >= 2 and min(seen) >= NICE and nice() == before
+    assert len(seen) >= 2 and min(seen) >= NICE and nice() == before and reader.gentle
 
 
 def test_live_a_name_of_nothing_keeps_the_source_and_says_so(clip: Path, messages: list[str]) -> None:

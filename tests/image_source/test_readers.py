@@ -15,8 +15,9 @@ import pytest
 from fakes.clips import number_of, numbered, write_clip
 from PIL import Image
 
+from tpos_live.image_source import clip as clip_module
 from tpos_live.image_source.camera import Camera, address_of
-from tpos_live.image_source.clip import Clip
+from tpos_live.image_source.clip import LONGEST_REST, Clip
 from tpos_live.image_source.open import open_source, why_refused
 from tpos_live.image_source.pictures import Pictures
 from tpos_live.image_source.reader import Reader, SourceError
@@ -42,6 +43,28 @@ def test_any_place_of_a_clip_can_be_had(tmp_path: Path) -> None:
     for _ in range(60):
         n = rng.randrange(200)
         assert number(clip, (n + rng.uniform(0.05, 0.95)) / 25) == n
+
+
+def test_a_far_place_is_reached_without_the_pictures_that_no_other_needs(tmp_path: Path) -> None:
+    clip = Clip(write_clip(tmp_path / "clip.mp4", 200, keyframes=250))
+    decoded, decode = [], clip._decoded
+    clip._decoded = lambda: decoded.append(1) or decode()  # type: ignore[method-assign]
+    assert number(clip, 199.5 / 25) == 199
+    assert len(decoded) < 150
+    assert [number(clip, (n + 0.5) / 25) for n in range(100, 120)] == list(range(100, 120))
+
+
+def test_a_gentle_clip_rests_between_pictures_that_nobody_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(clip_module.time, "sleep", rests.append)
+    clip = Clip(write_clip(tmp_path / "clip.mp4", 100, keyframes=250))
+    assert number(clip, 90.5 / 25) == 90 and not rests
+    clip.gentle = True
+    assert number(clip, 80.5 / 25) == 80
+    assert len(rests) > 10 and max(rests) <= LONGEST_REST
+    rests.clear()
+    assert [number(clip, (n + 0.5) / 25) for n in range(81, 95)] == list(range(81, 95))
+    assert not rests, "each of them is seen"
 
 
 def test_pictures_of_a_variable_rate_stay_until_the_next_one(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tpos_live.image_source.reader import Reader, SourceError
 
 FAR = 1.0
 """Seconds ahead from which on the decoder seeks instead of decoding all that lies between."""
+NEAR = 0.8
+"""Seconds ahead up to which each picture is decoded: more than a decoder holds back to put them in order."""
+LONGEST_REST = 0.02
+"""Seconds between two pictures that nobody sees, at most, where a clip is gentle."""
 THREADS = 2
 """Of the decoder: the engine needs the other cores."""
 
@@ -57,13 +62,22 @@ class Clip(Reader):
         if self._now is None or seconds < self._time(self._now) or self._lies_far(seconds):
             self._restart(seconds)
         while self._next is not None and self._time(self._next) <= seconds:
+            self._pass_over(seconds - self._time(self._next) > NEAR)
+            began = time.perf_counter()
             self._now, self._next = self._next, self._decoded()
             if self._next is None and self._now is not None:
                 self._found_end(self._now)
+            elif self.gentle and self._next is not None and self._time(self._next) <= seconds:
+                time.sleep(min(time.perf_counter() - began, LONGEST_REST))
         return self._now
 
     def close(self) -> None:
         self._container.close()
+
+    def _pass_over(self, far: bool) -> None:
+        """Leave out the pictures that no other one is decoded from, half of them in most files, while the place that
+        is wanted is far."""
+        self._stream.codec_context.skip_frame = "NONREF" if far else "DEFAULT"
 
     def _told_length(self) -> float:
         """Seconds by the file's own account; 0 if it does not say."""

@@ -125,6 +125,7 @@ class LiveSource(OwnThread):
             if found.reader is None:
                 self._fail(found.name, found.error)
             elif found.name == name:
+                found.reader.gentle = True
                 self._replace(SourcePlayer(name, found.reader, self._mask))
                 self._failed = ""
             else:  # another one was named meanwhile

@@ -33,6 +33,9 @@ class Reader(ABC):
 
     name: str = ""
     live: bool = False
+    gentle: bool = False
+    """Whether it rests while it decodes pictures that nobody sees, for an engine on the same cores: set in a live
+    show."""
     trouble: str = ""
     """What is wrong at the moment, one line; "" if nothing."""
 
