@@ -23,7 +23,7 @@ def test_page_is_up_to_date(name):
 def test_every_address_is_there(text):
     for parameter in TABLE.values():
         if not parameter.name.startswith("map."):
-            count = 4 if parameter.name.startswith("lora.") else 8
+            count = 4 if parameter.name.startswith(("lora.", "out.wall.")) else 8
             assert re.sub(r"/[1-8]\b", f"/{{1..{count}}}", parameter.address) in text
     assert all(word in text for word in [*FEATURES, *TARGETS, *ALIASES, *(c.address for c in COMMANDS)])
     of_the_map = [line for line in text.splitlines() if "/tpos/map/" in line]

@@ -102,6 +102,15 @@ def test_the_chosen_corner_is_moved_and_no_other(store):
     assert store.snapshot()["out.window.pin"] == "off"
 
 
+def test_the_corners_of_the_walls_are_moved_too(store):
+    press(store, "p", "ctrl")
+    for wall in (1, 2, 3, 4, 0):
+        press(store, "p", "ctrl", "shift")
+        press(store, "right", "ctrl")
+        name = f"out.wall.{wall}" if wall else "out.window"
+        assert store.snapshot()[f"{name}.corner.top_left.x"] == pytest.approx(0.002)
+
+
 def test_triggers(store):
     for key, name in (("t", "tempo.tap"), ("y", "tempo.resync"), ("r", "seed.random"), ("s", "out.snapshot")):
         press(store, key)

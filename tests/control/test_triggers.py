@@ -28,11 +28,13 @@ def test_panic_shows_an_image_even_if_the_show_began_black():
 def test_reset_restores_the_image_but_not_the_machine():
     store = ParameterStore({"prompt": "start"})
     store.update({"prompt": "else", "motion.zoom": 0.3, "map.kick.zoom": 0.2, "out.record": True, "out.screen": 1})
+    store.update({"out.window.corner.top_left.x": 0.1, "out.wall.2.edge.left": 0.2})
     fire(store, "reset")
     now = store.snapshot()
     assert (now["prompt"], now["motion.zoom"]) == ("start", 0.0)
     assert now["map.kick.zoom"] == TABLE["map.kick.zoom"].default
     assert now["out.record"] is True and now["out.screen"] == 1
+    assert now["out.window.corner.top_left.x"] == 0.1 and now["out.wall.2.edge.left"] == 0.2
     assert set(KEPT) <= set(TABLE)
 
 

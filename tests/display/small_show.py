@@ -91,6 +91,7 @@ def main() -> None:
         on_key=on_key, screen=screen, size=(640, 360), fps_cap=60,
     ) as window:  # fmt: skip
         window.screen_windows = outputs.screens
+        outputs.screens.on_close = lambda number, name: store.set(f"out.wall.{number}", False)
         window.outputs += [counter] if counts else []  # type: ignore[list-item]
         say(ready=True, renderer=window.renderer)
         threading.Thread(target=listen, args=(window,), daemon=True).start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes.tools import require_tool
@@ -12,11 +14,14 @@ from test_window import Show, off, on, show_on, stage
 
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.output_names import parse_output
+from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameters import TABLE, WALLS
 from tpos_live.display.open_window import TITLE
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.screen_window import ScreenWindow, ScreenWindows
 from tpos_live.display.screens import Screen
+from tpos_live.display.window_view import wall_view, window_view
 
 SCREEN = (800, 450)
 PLAIN = {"finish__grain": 0, "finish__detail": 0, "out__messages": 0}
@@ -42,7 +47,16 @@ def test_a_wall_of_two_screens_shows_one_image_without_the_window() -> None:
         press(display, "tpos-live screen:0", "b")
         assert wait_until(lambda: shows(show, 0, 200, 200))
         press_close(display, "tpos-live screen:1")
-        assert not show.wait_end(0.5) and shows(show, 1, 90, 90)
+        assert wait_until(lambda: not is_mapped(display, "tpos-live screen:1"))
+        assert show.tell()["outputs"] == "screen:0 800x450 · screen:1 closed" and shows(show, 0, 200, 200)
+        show.tell("set out.wall.2 1")
+        assert wait_until(lambda: shows(show, 1, 90, 90))
+        show.tell("set out.wall.2.edge.left 0.5")
+        assert wait_until(lambda: screenshot(display)[:, 800].max() <= 3 and shows(show, 0, 200, 200))
+        show.tell("set out.wall.2.edge.left 0")
+        show.tell("set out.wall.1.corner.top_left.y 0.2")
+        assert wait_until(lambda: screenshot(display)[:80, 0].max() == 0 and shows(show, 1, 90, 90))
+        show.tell("set out.wall.1.corner.top_left.y 0")
         show.tell("set out.testcard 1")
         assert wait_until(lambda: min(screenshot(display)[:, x].min() for x in (0, 799, 800, 1599)) > 230)
         assert not show.tell()["lines"]
@@ -82,7 +96,7 @@ def test_a_screen_shows_what_another_output_of_these_words_gets(words: str) -> N
     spec = parse_output(f"screen:0 {words}")[0]
     with stage("window", store, [FrameParams()]) as (made, frames):
         overlay = OutputTransform(spec.name, store.snapshot, None, spec.view)
-        made.screen_windows = ScreenWindows([ScreenWindow(spec, overlay)])
+        made.screen_windows = ScreenWindows([ScreenWindow(spec, 1, overlay)])
         frames.put(frame(field(1, (160, 90)), 0, 1.0))
         made.step(2.0)
         other = made.screen_windows._windows[0]._window
@@ -94,10 +108,22 @@ def test_a_screen_shows_what_another_output_of_these_words_gets(words: str) -> N
         assert np.abs(window.astype(int) - wanted).max() <= 8  # EGL's surface has fewer bits
 
 
+def test_a_wall_has_the_corners_edges_and_colours_of_a_window() -> None:
+    numbers = np.random.default_rng(0)
+    names = [p.name for p in TABLE.values() if p.name.startswith("out.wall.2.")]
+    values = {name: float(numbers.uniform(0.2, 0.4)) for name in names}
+    window = {name.replace("wall.2", "window"): value for name, value in values.items()}
+    view = OutputView((0.0, 0.0, 0.5, 1.0), "both", 90, 2.0, 0.01)
+    walls, wanted = ParameterStore(values).snapshot(), window_view(ParameterStore(window).snapshot())
+    wall = wall_view(view, walls, 2)
+    assert wall == replace(view, gamma=2 * wanted.gamma, black=wanted.black, corners=wanted.corners, edges=wanted.edges)
+    assert wall_view(view, walls, WALLS + 1) == wall_view(view, walls, 1) == view
+
+
 def test_the_largest_screen_has_a_pixel_of_the_frame_for_each_of_its_own() -> None:
     def windows(*texts: str) -> list[ScreenWindow]:
         specs = [spec for text in texts for spec in parse_output(text)]
-        return [ScreenWindow(spec, OutputTransform(spec.name, ParameterStore().snapshot)) for spec in specs]
+        return [ScreenWindow(spec, 1, OutputTransform(spec.name, ParameterStore().snapshot)) for spec in specs]
 
     assert ScreenWindows(windows("screen:1")).frame_size is None
     wall = windows("screen:1,2,3,4 tile=2x2", "screen:5 rotate=90", "screen:6 crop=0,0,0.01,1")

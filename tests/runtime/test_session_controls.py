@@ -58,8 +58,10 @@ def session(settings_of: dict[str, object]) -> Iterator[LiveSession]:
 def test_without_a_window_a_line_says_that_there_are_no_screens(
     settings_of: dict[str, object], messages: list[str]
 ) -> None:
-    with LiveSession(load_settings({**settings_of, "output.to": "screen:1"})):
+    with LiveSession(load_settings({**settings_of, "output.to": "screen:1"})) as session:
         assert sum("screen:" in line for line in messages) == 1
+        session.controls.outputs.screens.on_close(1, "screen:1")
+        assert session.store.snapshot()["out.wall.1"] is False and "out.wall.1" in messages[-1]
 
 
 def run_until(session: LiveSession, true: Callable[[Status], bool], seconds: float = 30.0) -> Status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from tpos_live.control.osc_feedback import AUDIO_HZ, NUMBERS, NUMBERS_HZ, WORDS
 from tpos_live.control.osc_router import HELD, SILENCE
 from tpos_live.control.osc_targets import LEASE, MAX_HOSTS, MAX_SUBSCRIBERS, REPLY_PORT
 from tpos_live.core.parameter import Parameter
-from tpos_live.core.parameters import FEATURES, LORAS, MAP_DEFAULTS, RANDOM_START, TABLE, TARGETS
+from tpos_live.core.parameters import FEATURES, LORAS, MAP_DEFAULTS, RANDOM_START, TABLE, TARGETS, WALLS
 from tpos_live.core.shown import SLOTS
 
 _TAGS = {"float": "f", "int": "i", "bool": "b", "text": "s", "choice": "c", "trigger": "x"}
+_SLOTS = {"prompt": len(SLOTS), "lora": len(LORAS), "out.wall": WALLS}
+"""Parameters that there are so often, with a number: a row describes all."""
+_SLOT = re.compile(rf"({'|'.join(map(re.escape, _SLOTS))})\.(\d+)")
 _MAP_PARTS = ("", ".curve", ".attack", ".release")
 
 
@@ -44,14 +48,13 @@ def _own_rows() -> list[tuple[str, str, str, str, str]]:
     """address, type, allowed, default, text of every parameter but the map, slots folded into one row."""
     rows = []
     for p in TABLE.values():
-        slot = p.name.split(".")[1] if p.name.startswith(("prompt.", "lora.")) else ""
-        if p.name.startswith("map.") or (slot.isdigit() and slot != "1"):
+        slot = _SLOT.match(p.name)
+        if p.name.startswith("map.") or (slot and slot[2] != "1"):
             continue
         address, text = p.address, p.text
-        if slot == "1":
-            count = len(SLOTS) if p.name.startswith("prompt.") else len(LORAS)
-            address, text = address.replace("/1", f"/{{1..{count}}}"), text.replace("slot 1", "that slot")
-            text = text.replace("live LoRA 1", "live LoRA of that number")
+        if slot:
+            address, text = address.replace("/1", f"/{{1..{_SLOTS[slot[1]]}}}"), text.replace("slot 1", "that slot")
+            text = text.replace("live LoRA 1", "live LoRA of that number").replace("wall 1", "that wall")
         rows.append((address, _TAGS[p.kind], _allowed(p), _default(p), text))
     rows += [(c.address, c.arguments, "", "", c.text) for c in COMMANDS]
     return rows

@@ -9,7 +9,7 @@ from typing import Literal
 
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.parameters import TABLE
+from tpos_live.core.parameters import TABLE, WALLS
 from tpos_live.core.shown import SLOTS
 
 Action = Literal["quit", "next_device", "next_screen"]
@@ -104,13 +104,18 @@ def _next_corner(store: ParameterStore) -> None:
     store.set("out.window.pin", choices[(choices.index(store.snapshot()["out.window.pin"]) + 1) % len(choices)])
 
 
+def _next_wall(store: ParameterStore) -> None:
+    store.set("out.wall.pin", (store.snapshot()["out.wall.pin"] + 1) % (WALLS + 1))
+
+
 def _pin(axis: str, step: float) -> Callable[[ParameterStore], None]:
     """Move the chosen corner; without one nothing moves."""
 
     def press(store: ParameterStore) -> None:
-        corner = store.snapshot()["out.window.pin"]
+        now = store.snapshot()
+        corner, wall = now["out.window.pin"], now["out.wall.pin"]
         if corner != "off":
-            _nudge(f"out.window.corner.{corner}.{axis}", step)(store)
+            _nudge(f"{f'out.wall.{wall}' if wall else 'out.window'}.corner.{corner}.{axis}", step)(store)
 
     return press
 
@@ -118,7 +123,7 @@ def _pin(axis: str, step: float) -> Callable[[ParameterStore], None]:
 def _pin_keys() -> Iterator[Key]:
     for name, axis, sign in (("Left", "x", -1), ("Right", "x", 1), ("Up", "y", -1), ("Down", "y", 1)):
         for held, step in (("Ctrl", _PIN_STEP), ("Ctrl+Shift", _PIN_STRIDE)):
-            text = f"corner pin: the chosen corner {name.lower()} by {100 * step:g} % of the window"
+            text = f"corner pin: the chosen corner {name.lower()} by {100 * step:g} % of its screen"
             yield Key((f"{held}+{name}",), text, _pin(axis, sign * step))
 
 
@@ -195,6 +200,7 @@ KEYS: tuple[Key, ...] = (
     Key(("-",), "gain down 1 dB", _nudge("audio.gain", -_GAIN_STEP)),
     Key(("Ctrl+A",), "next sound input", _ask("next_device")),
     Key(("Ctrl+P",), "corner pin: choose the next corner, after the last one none", _next_corner),
+    Key(("Ctrl+Shift+P",), "corner pin: of wall 1, 2, 3, 4, then of the window again", _next_wall),
     *_pin_keys(),
     Key(("Ctrl+T",), "test card on every output on or off", _toggle("out.testcard")),
     Key(("H",), "status over the image on or off (never recorded)", _toggle("out.hud")),

@@ -18,14 +18,15 @@ SAFE: Mapping[str, Value] = {
 CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
 """Parameters that `out.panic` resets to their start values."""
 KEPT = (
-    *("out.window", "out.fullscreen", "out.screen", "out.hud", "out.page_code", "out.messages", "out.record"),
+    *(name for name in TABLE if name.startswith(("out.window", "out.wall"))),
+    *("out.fullscreen", "out.screen", "out.hud", "out.page_code", "out.messages", "out.record"),
     *("audio.device", "tempo.trim"),
     *("look.fade", "look.start", "quantise", "autopilot", "autopilot.bars", "autopilot.order"),
     *("midi.learn", "midi.forget"),
     *(f"prompt.{n}" for n in SLOTS),
 )
-"""Parameters that `reset` keeps: it must not end a recording, move the window, shift the beat or empty the prompt bank.
-"""
+"""Parameters that `reset` keeps: it must not end a recording, move a window or its image, shift the beat or empty the
+prompt bank."""
 RESTORED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in KEPT)
 
 

@@ -125,6 +125,9 @@ PUNCH: Mapping[tuple[str, str], float] = MappingProxyType(
 """Pairs that `finish.punch` scales, and the share of their depth that is left at 0. The factor on the depth grows
 evenly; it is 1 at 0.5."""
 
+WALLS = 4
+"""Outputs screen:… with parameters, in the order of the settings."""
+_CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 
 _F: Kind = "float"
 _I: Kind = "int"
@@ -373,6 +376,7 @@ def _output() -> Iterator[Parameter]:
     text = "opacity of the logo; blackout hides it, the master fader does not dim it"
     yield Parameter("out.logo.opacity", _F, 1.0, text, 0, 1)
     yield from _window()
+    yield from _walls()
     yield Parameter("out.snapshot", _X, False, "save the image as PNG")
     yield Parameter("out.acknowledge", _X, False, "remove the message that a recording was lost")
 
@@ -394,19 +398,32 @@ def _window() -> Iterator[Parameter]:
     for side in ("left", "top", "right", "bottom"):
         text = f"share of the image that the window leaves out at the {side}"
         yield Parameter(f"out.window.crop.{side}", _F, 0.0, text, 0, 0.99)
-    corners = ("top_left", "top_right", "bottom_right", "bottom_left")
-    text = "corner of the window's image that Ctrl and the arrow keys move"
-    yield Parameter("out.window.pin", _C, "off", text, choices=("off", *corners))
-    for corner in corners:
+    text = "corner of the image that Ctrl and the arrow keys move; out.wall.pin says whose"
+    yield Parameter("out.window.pin", _C, "off", text, choices=("off", *_CORNERS))
+    yield from _geometry("out.window", "the window")
+
+
+def _walls() -> Iterator[Parameter]:
+    text = "whose corner Ctrl and the arrow keys move: 0 the window's, 1 to 4 that wall's"
+    yield Parameter("out.wall.pin", _I, 0, text, 0, WALLS)
+    for number in range(1, WALLS + 1):
+        text = f"wall {number} is open: the screen of this place among the outputs screen:…"
+        yield Parameter(f"out.wall.{number}", _B, True, text)
+        yield from _geometry(f"out.wall.{number}", f"wall {number}")
+
+
+def _geometry(name: str, what: str) -> Iterator[Parameter]:
+    """Of an output that a projector shows. what: of whom the text speaks."""
+    for corner in _CORNERS:
         for axis, way in (("x", "to the right"), ("y", "down")):
-            text = f"corner pin: {corner.replace('_', ' ')} corner {way}, as a share of the window"
-            yield Parameter(f"out.window.corner.{corner}.{axis}", _F, 0.0, text, -0.5, 0.5)
+            text = f"corner pin: {corner.replace('_', ' ')} corner {way}, as a share of {what}"
+            yield Parameter(f"{name}.corner.{corner}.{axis}", _F, 0.0, text, -0.5, 0.5)
     for side in ("left", "top", "right", "bottom"):
-        text = f"soft edge at the {side}: its width, as a share of the window's image"
-        yield Parameter(f"out.window.edge.{side}", _F, 0.0, text, 0, 0.5)
-    yield Parameter("out.window.gamma", _F, 1.0, "above 1 the middle of the window's image is brighter", 0.2, 5)
-    text = "level of black in the window, for projectors that overlap; blackout stays black"
-    yield Parameter("out.window.black", _F, 0.0, text, 0, 0.5)
+        text = f"soft edge at the {side}: its width, as a share of {what}'s image"
+        yield Parameter(f"{name}.edge.{side}", _F, 0.0, text, 0, 0.5)
+    yield Parameter(f"{name}.gamma", _F, 1.0, f"above 1 the middle of {what}'s image is brighter", 0.2, 5)
+    text = f"level of black in {what}, for projectors that overlap; blackout stays black"
+    yield Parameter(f"{name}.black", _F, 0.0, text, 0, 0.5)
 
 
 def _show() -> Iterator[Parameter]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tpos_live.core.guard import Guard
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.output_names import OutputSpec
+from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.parameters import WALLS
 from tpos_live.display.keyboard import forget_keys
 from tpos_live.display.open_window import open_window
 from tpos_live.display.output_transform import OutputTransform
 from tpos_live.display.placement import WindowPlacement
 from tpos_live.display.screens import Screen, Screens
 from tpos_live.display.seamless import forget_place, keep_place, leave_unpainted
+from tpos_live.display.window_view import wall_view
 
 if TYPE_CHECKING:  # they need an OpenGL context
     from tpos_live.display.gl_compositor import GlCompositor
@@ -27,20 +31,28 @@ LONGEST = 8192
 """Most pixels of a side of the frame that a screen asks for."""
 AGAIN = 8.0
 """Seconds until a window that could not be opened is tried again."""
-OnKey = Callable[[int, int], bool]
-"""Gets pyglet's symbol and modifiers of a key; True if it was handled."""
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """What a window calls. key: gets pyglet's symbol and modifiers of a key; True: handled. close: its close button was
+    pressed; gets its number and name. headless: it is drawn without a display (EGL), for tests."""
+
+    key: Callable[[int, int], bool]
+    close: Callable[[int, str], None]
+    headless: bool = False
 
 
 class ScreenWindow:
-    """It is open while its screen is connected. Its OpenGL context shares the frame with that of the output window, and
-    only that one waits for its display.
+    """It is open while its screen is connected and `out.wall.NUMBER` is on. Its OpenGL context shares the frame with
+    that of the output window, and only that one waits for its display.
 
     Thread contract: the window's thread only; `line` may be read from anywhere.
     """
 
-    def __init__(self, spec: OutputSpec, overlay: OutputTransform) -> None:
-        """spec: of the kind SCREEN. overlay: logo and test card."""
-        self.name = spec.name
+    def __init__(self, spec: OutputSpec, number: int, overlay: OutputTransform) -> None:
+        """spec: of the kind SCREEN. number: of its parameters `out.wall.NUMBER`. overlay: logo and test card."""
+        self.name, self.number = spec.name, number
         self.guard = Guard(log, f"the show without {self.name}")
         """For calls of `follow` and `draw`, which raise what the system refuses."""
         self.frame_size = (0, 0)
@@ -52,24 +64,30 @@ class ScreenWindow:
         self._placement: WindowPlacement
         self._said = False
         self._again_at = float("-inf")
-        self._shown = ""
+        self._shown = "failed"
 
     @property
     def line(self) -> str:
-        """For the status: whether it is open, and its size."""
-        return f"{self.name} {self._shown or 'failed'}"
+        """For the status: its size, "closed", or "failed" without its screen."""
+        return f"{self.name} {self._shown}"
 
-    def follow(self, screens: Screens, now: float, on_key: OnKey, headless: bool = False) -> None:
-        """Open the window where its screen is, close it when that goes. now: seconds. Another context is current
-        afterwards."""
+    def follow(self, wanted: bool, screens: Screens, now: float, on: Handlers) -> None:
+        """Open the window where its screen is, if it is wanted; close it when that goes. now: seconds. Another context
+        is current afterwards."""
         screen = screens.find(self._wanted)
-        if screen is None or (self._window is None and now < self._again_at):
+        if not wanted:
+            self.close()
+            self._shown = "closed"
+        elif screen is None or (self._window is None and now < self._again_at):
             self.close()
             self._log_missing(screens if screen is None else None)
-            return
+        else:
+            self._fill(screen, screens, now, on)
+
+    def _fill(self, screen: Screen, screens: Screens, now: float, on: Handlers) -> None:
         if self._window is None:
             self._again_at = now + AGAIN
-            self._open(screen, screens, on_key, headless)
+            self._open(screen, screens, on)
             self._again_at = float("-inf")
             self._wanted = screen.name  # its number changes when another one is disconnected
             self._log_here(screen)
@@ -79,7 +97,7 @@ class ScreenWindow:
         self._window.switch_to()
         self._window.dispatch_events()
 
-    def draw(self, frame: Texture, done: Any, black: bool) -> None:
+    def draw(self, frame: Texture, done: Any, snapshot: Snapshot, black: bool) -> None:
         """Draw its part of the composed frame. done: fence behind the frame, in the context that composed it. black:
         whether in blackout. Its own context is current afterwards."""
         if self._window is not None:
@@ -87,7 +105,8 @@ class ScreenWindow:
 
             self._window.switch_to()
             gl.glWaitSync(done, 0, gl.GL_TIMEOUT_IGNORED)  # the GPU waits, not this thread
-            self._presenter.draw(frame, self._view, self._overlay, self._window.get_framebuffer_size(), black)
+            view, size = wall_view(self._view, snapshot, self.number), self._window.get_framebuffer_size()
+            self._presenter.draw(frame, view, self._overlay, size, black)
 
     def flip(self) -> None:
         """Show what was drawn, without waiting for the display."""
@@ -96,16 +115,16 @@ class ScreenWindow:
 
     def close(self) -> None:
         """Another context, or none, is current afterwards."""
-        self._shown = ""
+        self._shown = "failed"
         if self._window is not None:
             window, self._window = self._window, None
             window.close()
 
-    def _open(self, screen: Screen, screens: Screens, on_key: OnKey, headless: bool) -> None:
+    def _open(self, screen: Screen, screens: Screens, on: Handlers) -> None:
         """Raises DisplayError. Placed before it is shown: a window manager may show it on another screen first."""
         from tpos_live.display.window_presenter import WindowPresenter
 
-        window = open_window((screen.width, screen.height), headless, False, f"tpos-live {self.name}", vsync=False)
+        window = open_window((screen.width, screen.height), on.headless, False, f"tpos-live {self.name}", vsync=False)
         try:
             window.switch_to()
             self._presenter = WindowPresenter()
@@ -116,13 +135,20 @@ class ScreenWindow:
             window.set_visible(True)
             forget_place(window)
             window.set_mouse_visible(False)
-            # It may get the focus when it opens, so the keys of the show work here too. It closes with its screen.
-            window.push_handlers(on_key_press=on_key, on_deactivate=lambda: forget_keys(window), on_close=lambda: True)
+            # It may get the focus when it opens, so the keys of the show work here too.
+            window.push_handlers(
+                on_key_press=on.key, on_deactivate=lambda: forget_keys(window), on_close=lambda: self._close_pressed(on)
+            )
         except BaseException:
             window.close()
             raise
         screens.doubt()  # pyglet drops what the X server tells while it waits for a window
         self._window = window
+
+    def _close_pressed(self, on: Handlers) -> bool:
+        if self.number <= WALLS:
+            on.close(self.number, self.name)
+        return True  # The window itself is closed by `follow`.
 
     def _whole(self, screen: Screen) -> tuple[int, int]:
         """Of which this screen shows its part, a pixel for a pixel."""
@@ -153,6 +179,8 @@ class ScreenWindows:
 
     def __init__(self, windows: list[ScreenWindow] | None = None) -> None:
         self._windows = windows or []
+        self.on_close: Callable[[int, str], None] = lambda number, name: None
+        """Called when the close button of a window with parameters is pressed; gets its number and name."""
 
     def __bool__(self) -> bool:
         return bool(self._windows)
@@ -169,18 +197,22 @@ class ScreenWindows:
         sizes = [window.frame_size for window in self._windows if window.frame_size[0]]
         return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
-    def follow(self, screens: Screens, now: float, on_key: OnKey, headless: bool = False) -> None:
-        """As `ScreenWindow.follow`."""
+    def follow(
+        self, snapshot: Snapshot, screens: Screens, now: float, on_key: Callable[[int, int], bool], headless: bool
+    ) -> None:
+        """As `ScreenWindow.follow`, with `Handlers`."""
+        on = Handlers(on_key, self.on_close, headless)
         for window in self._windows:
             with window.guard:
-                window.follow(screens, now, on_key, headless)
+                wanted = window.number > WALLS or bool(snapshot[f"out.wall.{window.number}"])
+                window.follow(wanted, screens, now, on)
 
-    def draw(self, compositor: GlCompositor, black: bool) -> None:
+    def draw(self, compositor: GlCompositor, snapshot: Snapshot, black: bool) -> None:
         """Draw what was composed in the context that is current; black: whether in blackout."""
         done = compositor.fence()
         for window in self._windows:
             with window.guard:
-                window.draw(compositor.composed, done, black)
+                window.draw(compositor.composed, done, snapshot, black)
 
     def flip(self) -> None:
         """Show what was drawn."""

@@ -171,7 +171,7 @@ class DisplayWindow:
         with self._placing:
             self._follow(snapshot, now)
         if self.screen_windows:
-            self.screen_windows.follow(self._placement.screens, now, self._key_pressed, self._headless)
+            self.screen_windows.follow(snapshot, self._placement.screens, now, self._key_pressed, self._headless)
             self._window.switch_to()
         self.interpolator.take(self._frames.take())
         params = self._frame_params()
@@ -197,7 +197,7 @@ class DisplayWindow:
             with self._writing:
                 self._write(status, snapshot, display_frame, window, now)
         if self.screen_windows:
-            self.screen_windows.draw(self._compositor, display_frame.postfx.blackout)
+            self.screen_windows.draw(self._compositor, snapshot, display_frame.postfx.blackout)
             self._window.switch_to()
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 
 from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import Snapshot
+from tpos_live.core.parameters import WALLS
 
 SIDES = ("left", "top", "right", "bottom")
 CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
@@ -24,17 +25,27 @@ def window_view(snapshot: Snapshot) -> OutputView:
     cut = [float(snapshot[f"out.window.crop.{side}"]) for side in SIDES]
     left, right = _kept(cut[0], cut[2])
     top, bottom = _kept(cut[1], cut[3])
-    return OutputView(
-        (left, top, right, bottom),
-        snapshot["out.window.mirror"],
-        TURNED[snapshot["out.window.rotate"]],
-        float(snapshot["out.window.gamma"]),
-        float(snapshot["out.window.black"]),
-        tuple(
-            (float(snapshot[f"out.window.corner.{name}.x"]), float(snapshot[f"out.window.corner.{name}.y"]))
-            for name in CORNERS
+    turned = TURNED[snapshot["out.window.rotate"]]
+    view = OutputView((left, top, right, bottom), snapshot["out.window.mirror"], turned)
+    return _adjusted(view, snapshot, "out.window")
+
+
+def wall_view(view: OutputView, snapshot: Snapshot, number: int) -> OutputView:
+    """Of a screen: its words, adjusted by the parameters `out.wall.NUMBER.*`. From WALLS + 1 on it has words only."""
+    return _adjusted(view, snapshot, f"out.wall.{number}") if number <= WALLS else view
+
+
+def _adjusted(view: OutputView, snapshot: Snapshot, name: str) -> OutputView:
+    """Corners and edges are those of the parameters, gammas are multiplied, the higher level of black holds."""
+    return replace(
+        view,
+        gamma=view.gamma * float(snapshot[f"{name}.gamma"]),
+        black=max(view.black, float(snapshot[f"{name}.black"])),
+        corners=tuple(
+            (float(snapshot[f"{name}.corner.{corner}.x"]), float(snapshot[f"{name}.corner.{corner}.y"]))
+            for corner in CORNERS
         ),
-        tuple(float(snapshot[f"out.window.edge.{side}"]) for side in SIDES),
+        edges=tuple(float(snapshot[f"{name}.edge.{side}"]) for side in SIDES),
     )
 
 

@@ -74,7 +74,10 @@ class ExtraOutputs:
         self._places = [_Place(spec) for spec in specs if spec.kind != SCREEN]
         on_screens = [spec for spec in specs if spec.kind == SCREEN]
         self.screens = ScreenWindows(
-            [ScreenWindow(spec, OutputTransform(spec.name, snapshot, logo, spec.view)) for spec in on_screens]
+            [
+                ScreenWindow(spec, number, OutputTransform(spec.name, snapshot, logo, spec.view))
+                for number, spec in enumerate(on_screens, 1)
+            ]
         )
         """For the window, which opens and closes them."""
         self._settings, self._snapshot, self._logo = settings, snapshot, logo

@@ -70,6 +70,7 @@ class SessionControls:
         drawn = OutputTransform("recording", store.snapshot, logo if record.logo else None, card=False)
         self.recordings = Recordings(record.file, record.folder, record.fps, spare=record.spare, transform=drawn)
         self.outputs = ExtraOutputs(output, store.snapshot, logo)
+        self.outputs.screens.on_close = self._wall_closed
         self._closing: list[threading.Thread] = []
         self._pressed = Guard(log, "the keyboard")
         self._followed = tuple(
@@ -144,6 +145,11 @@ class SessionControls:
             ends = "Ctrl-C in the terminal ends it, or Ctrl+Q in the window"
             log.log(NOTICE, f"the window is closed, the show goes on: {' or '.join(ways)} opens it again; {ends}")
         return bool(ways)
+
+    def _wall_closed(self, number: int, name: str) -> None:
+        """The close button of a screen's window was pressed."""
+        self._store.set(f"out.wall.{number}", False)
+        log.log(NOTICE, f"{name} is closed; out.wall.{number} on the control page or by OSC opens it again")
 
     def add_audio(self, chunk: Chunk) -> None:
         """Audio for recording and streams."""

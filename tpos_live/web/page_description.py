@@ -17,9 +17,10 @@ GROUPS = {
     "Looks": ("look", "autopilot"),
     "Prompt": ("prompt",),
     "Output": ("out",),
+    "Walls": ("out.wall",),
     "MIDI": ("midi",),
 }
-"""Titles of groups, and the first word of the names that each holds; other names make groups of their own."""
+"""Titles of groups, and the first word or two of the names that each holds; other names make groups of their own."""
 
 
 def describe() -> dict[str, Any]:
@@ -27,9 +28,10 @@ def describe() -> dict[str, Any]:
     groups: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS}
     titles = {first: title for title, words in GROUPS.items() for first in words}
     for parameter in TABLE.values():
-        first = parameter.name.partition(".")[0]
+        first, *more = parameter.name.split(".")
+        title = titles.get(".".join([first, *more[:1]])) or titles.get(first, first.capitalize())
         if first != "map":
-            groups.setdefault(titles.get(first, first.capitalize()), []).append(_parameter(parameter))
+            groups.setdefault(title, []).append(_parameter(parameter))
     parts = {part: _parameter(TABLE[f"map.level.zoom.{part}"]) for part in ("curve", "attack", "release")}
     return {
         "groups": [{"title": title, "parameters": parameters} for title, parameters in groups.items() if parameters],
