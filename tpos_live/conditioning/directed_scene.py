@@ -10,7 +10,7 @@ import torch
 from tpos_live.conditioning.prompt_bank import Part
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.core.direction import Direction
-from tpos_live.core.envelope import fade_weight
+from tpos_live.core.envelope import fade_weight, part_done
 
 OWN = ""
 """In place of a text: the scene that the sound itself leads to."""
@@ -52,7 +52,7 @@ class DirectedScene:
             start = {name: weight / total for name, weight in start.items()}
             self._fade = _Fade(start, text, now, direction.fade)
         fade = self._fade
-        part = fade_weight((now - fade.began) / fade.seconds) if fade.seconds > 0 else 1.0
+        part = fade_weight(part_done(fade.began, fade.seconds, now))
         weights = {name: weight * (1.0 - part) for name, weight in fade.start.items()}
         weights[fade.text] = weights.get(fade.text, 0.0) + part
         self._weights = {name: weight for name, weight in weights.items() if weight > _SMALL}

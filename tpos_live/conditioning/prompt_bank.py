@@ -180,15 +180,15 @@ class PromptBank:
         self.parts = self._goal
         if fade is None or self._shown is None:
             return self._shown
-        share = max((now - fade.began) / fade.seconds, 0.0) if fade.seconds > 0 else 1.0
-        if share >= 1.0:
+        part = envelope.part_done(fade.began, fade.seconds, now)
+        if part >= 1.0:
             self._fade = None
             return self._shown
-        new = envelope.fade_weight(share)
+        new = envelope.fade_weight(part)
         both = [(states, weight * (1 - new)) for states, weight in fade.parts]
         both += [(states, weight * new) for states, weight in self._goal]
         self.parts = fold([part for part in both if part[1] > _SMALL], MAX_REGIONS)
-        return slerp(fade.start, self._shown, share)
+        return slerp(fade.start, self._shown, part)
 
 
 def _changed(before: dict[int, str], after: dict[int, str]) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from tpos_live.control import cue_edits
 from tpos_live.control.beat_grid import BeatGrid, BeatPosition
 from tpos_live.control.random_order import RandomOrder
-from tpos_live.core.envelope import ease
+from tpos_live.core.envelope import ease, part_done
 from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter import Value, shorten
@@ -282,7 +282,7 @@ class LookPlayer:
         """Move the numbers of a fade to where they are at `now`."""
         fade = self._fade
         assert fade is not None
-        part = min((now - fade.began) / fade.seconds, 1.0) if fade.seconds > 0 else 1.0
+        part = part_done(fade.began, fade.seconds, now)
         if part < 1.0 and now - fade.stepped < 1.0 / STEPS_PER_SECOND:
             return
         fade.stepped = now

@@ -1,4 +1,4 @@
-"""Attack and release times in seconds, independent of the hop, and the ease of a fade."""
+"""Attack and release times in seconds, independent of the hop, and the progress of a fade."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def ease(at: float) -> float:
     """From 0 at 0 to 1 at 1, without a kink; constant outside."""
     at = min(max(at, 0.0), 1.0)
     return at * at * (3.0 - 2.0 * at)
+
+
+def part_done(began: float, seconds: float, now: float) -> float:
+    """The part of a fade that is over at `now`, 0 to 1; all of one that takes no time."""
+    return min(max((now - began) / seconds, 0.0), 1.0) if seconds > 0 else 1.0
 
 
 def fade_weight(at: float) -> float:

@@ -28,8 +28,8 @@ def keep_place(window: Any, x: int, y: int) -> None:
         from pyglet.libs.x11 import xlib
 
         connection, handle = window._x_display, window._window
-        hints, given = xlib.XSizeHints(), ctypes.c_long()
-        xlib.XGetWMNormalHints(connection, handle, ctypes.byref(hints), ctypes.byref(given))
+        hints = xlib.XSizeHints()
+        xlib.XGetWMNormalHints(connection, handle, ctypes.byref(hints), ctypes.byref(ctypes.c_long()))
         hints.flags |= xlib.USPosition | xlib.PWinGravity
         hints.win_gravity = xlib.StaticGravity  # the place is that of the content, not of the frame around it
         xlib.XSetWMNormalHints(connection, handle, ctypes.byref(hints))
