@@ -10,7 +10,7 @@ import pytest
 from tpos_live.control.beat_source import BeatSource, ClockPosition
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.director.bar_clock import BarClock
+from tpos_live.director.sections import BarClock
 from tpos_live.features.features import Features
 
 

@@ -11,11 +11,10 @@ import pytest
 
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, NO_DIRECTION, PEAK, SILENCE, Direction
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
-from tpos_live.director.bar_clock import BarClock
 from tpos_live.director.director import SCENE_SECONDS, Director
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_table import SCENES
-from tpos_live.director.sections import SectionTracker
+from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
 BPM = 120.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_live.features.bass_return import BassReturn
+from tpos_live.features.structure import BassReturn
 
 WHOLE_DB = -18.0
 

@@ -9,8 +9,7 @@ import pytest
 from fakes.music import RATE, four_on_the_floor
 
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.features.beat import TempoControl
-from tpos_live.features.beat_confidence import calibrated
+from tpos_live.features.beat import TempoControl, calibrated
 from tpos_live.features.beat_tracker import BeatTracker
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import TRUST, Features

@@ -7,9 +7,9 @@ import pytest
 from fakes.music import RATE, four_on_the_floor
 
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.features.agc import LIFT_FALL_DB, LIFT_LIMIT_DB, LIFT_RISE_DB, LOUD_DB, SetUpGain
 from tpos_live.features.extractor import FeatureExtractor
 from tpos_live.features.features import HOP_SECONDS, Features
-from tpos_live.features.setup_gain import FALL_DB, LIMIT_DB, LOUD_DB, RISE_DB, SetUpGain
 
 SECOND = round(1 / HOP_SECONDS)
 
@@ -25,10 +25,10 @@ def at_level(sound: np.ndarray, dbfs: float) -> np.ndarray:
 def test_it_is_bounded_slow_and_frozen_without_sound() -> None:
     gain = SetUpGain()
     up = [gain.step(-80.0, True) for _ in range(30 * SECOND)]
-    assert max(np.diff(up)) <= RISE_DB * HOP_SECONDS + 1e-9 and up[-1] == pytest.approx(LIMIT_DB)
+    assert max(np.diff(up)) <= LIFT_RISE_DB * HOP_SECONDS + 1e-9 and up[-1] == pytest.approx(LIFT_LIMIT_DB)
     assert gain.step(-10.0, False) == up[-1]
     down = [gain.step(0.0, True) for _ in range(3 * SECOND)]
-    assert min(np.diff(down)) >= -FALL_DB * HOP_SECONDS - 1e-9 and down[-1] == 0.0
+    assert min(np.diff(down)) >= -LIFT_FALL_DB * HOP_SECONDS - 1e-9 and down[-1] == 0.0
 
 
 def test_a_quiet_part_after_loud_music_is_not_lifted() -> None:

@@ -24,12 +24,11 @@ from tpos_live.core.direction import (
 from tpos_live.core.envelope import follow
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.director import framing
-from tpos_live.director.bar_clock import BarClock
 from tpos_live.director.framing import Framing, Shot
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.director.scene_choice import SceneChoice
 from tpos_live.director.scene_table import KINDS
-from tpos_live.director.sections import SectionTracker
+from tpos_live.director.sections import BarClock, SectionTracker
 from tpos_live.features.features import HOP_SECONDS, Features
 
 PHRASE_BARS = 8
@@ -71,7 +70,6 @@ class Director:
     _choice: SceneChoice = field(default_factory=SceneChoice)
     _framing: Framing = field(default_factory=Framing)
     _time: float = 0.0
-    _drop: float = 0.0
     _kind: str = ""
     _heard: str = ""
     _heard_for: float = 0.0
@@ -108,8 +106,7 @@ class Director:
         self._time += HOP_SECONDS
         bar = self._clock.step(features)
         section = self._sections.step(features, self._clock.bar_seconds)
-        dropped = features.drop > self._drop + 0.5
-        self._drop = features.drop
+        dropped = self._sections.dropped
         self._listen(label)
         depth = self._follow_depths(snapshot)
         on = bool(snapshot["director"])

@@ -1,4 +1,4 @@
-"""The section of the music, by name: what a listener would call this part of the song."""
+"""The bars of the music, and its sections by name: what a listener would call this part of the song."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from tpos_live.core.direction import BREAKDOWN, BUILD_UP, INTRO, MAIN, PEAK, SILENCE
 from tpos_live.core.envelope import follow
-from tpos_live.features.features import HOP_SECONDS, Features
+from tpos_live.features.downbeat import BEATS_PER_BAR
+from tpos_live.features.features import HOP_SECONDS, TRUST, Features
 
+NO_BEAT_SECONDS = 0.5
+"""A beat where none is heard."""
 SILENT_SECONDS = 2.0
 LOW, HIGH = 0.5, 0.82
 """Energy below which a section is a breakdown, and above which it is a peak; the usual loud part has 0.75."""
@@ -30,13 +33,42 @@ UNKNOWN_ENERGY = 0.6
 
 
 @dataclass
+class BarClock:
+    """The bar grid that decisions stand on: the music's own, or one of two seconds where there is no beat.
+
+    One step per hop. bars: since the start. bar_seconds: length of a bar.
+    """
+
+    bars: int = 0
+    bar_seconds: float = BEATS_PER_BAR * NO_BEAT_SECONDS
+    _phase: float = 0.0
+    _since: float = 0.0
+
+    def step(self, features: Features) -> bool:
+        """Whether a bar begins with this hop."""
+        self._since += HOP_SECONDS
+        known = features.tempo > 0.0 and features.confidence >= TRUST
+        self.bar_seconds = BEATS_PER_BAR * (60.0 / features.tempo if known else NO_BEAT_SECONDS)
+        wrapped = features.bar_phase < self._phase - 0.5
+        self._phase = features.bar_phase
+        # A correction of the phase may wrap it again; a bar that was missed begins late.
+        begins = (wrapped and self._since > 0.5 * self.bar_seconds) if known else self._since >= self.bar_seconds
+        begins = begins or self._since > 1.5 * self.bar_seconds
+        if begins:
+            self.bars += 1
+            self._since = 0.0
+        return begins
+
+
+@dataclass
 class SectionTracker:
     """One step per hop. name: the section that stands; bars: its length so far. energy: 0 to 1, slower than the
-    features'."""
+    features'. dropped: a drop in this hop."""
 
     name: str = SILENCE
     bars: float = 0.0
     energy: float = 0.0
+    dropped: bool = False
     _quiet: float = 0.0
     _music: float = 0.0
     _heard: bool = False
@@ -55,9 +87,9 @@ class SectionTracker:
         energy = features.energy if math.isfinite(features.energy) else self.energy
         energy = energy if known else min(energy, UNKNOWN_ENERGY)
         self.energy = follow(self.energy, energy, ENERGY_SECONDS, ENERGY_SECONDS, HOP_SECONDS)
-        dropped = features.drop > self._drop + 0.5
+        self.dropped = features.drop > self._drop + 0.5
         self._drop = features.drop
-        self._since_drop = 0.0 if dropped else self._since_drop + bars
+        self._since_drop = 0.0 if self.dropped else self._since_drop + bars
         self.bars += bars
         found = self._find(features)
         if found != self._next:
@@ -66,7 +98,7 @@ class SectionTracker:
         boundary = features.sections != self._boundaries
         self._boundaries = features.sections
         heard = self._held >= HOLD_BARS and (self.bars >= SHORTEST_BARS or SILENCE in (self.name, found))
-        if dropped or (found != self.name and (heard or boundary)):
+        if self.dropped or (found != self.name and (heard or boundary)):
             self._heard = self._heard or found in (MAIN, PEAK)
             self.name, self.bars = found, 0.0
             return True

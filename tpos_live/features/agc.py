@@ -1,4 +1,8 @@
-"""Automatic gain control: slow, bounded, and frozen in silence, so that a breakdown does not raise the gain."""
+"""Automatic gain control: slow, bounded, and frozen in silence, so that a breakdown does not raise the gain.
+
+Two gains follow each other: that of a show that was set up too quietly, which lifts the loudest music that was heard,
+and never a quiet part; then that of the programme, by a few dB in both ways.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,17 @@ MEMORY_SECONDS = 45.0
 RISE_DB = 0.3
 FALL_DB = 3.0
 """Largest change of the gain in dB per second, up (RISE_DB) and down."""
+
+
+LOUD_DB = -22.0
+"""Level in dBFS, as a mean over LOUD_SECONDS, that the loudest music is lifted to. A common line level is above it."""
+LIFT_LIMIT_DB = 24.0
+LOUD_SECONDS = 3.0
+LIFT_RISE_DB = 1.5
+LIFT_FALL_DB = 20.0
+"""Largest change of the gain in dB per second, up (LIFT_RISE_DB) and down."""
+FORGET_DB = 1.0 / 60.0
+"""The loudest level sinks by this many dB per second of sound: a fader that was moved down is found after minutes."""
 
 
 def approach(gain: float, goal: float, rise_db: float, fall_db: float) -> float:
@@ -49,3 +64,29 @@ class AutomaticGain:
     def programme(self) -> float:
         """The programme level in dB."""
         return decibels(self._power)
+
+
+@dataclass
+class SetUpGain:
+    """From 0 to LIFT_LIMIT_DB. It stands before `AutomaticGain`, which follows the programme by a few dB in both ways.
+
+    A breakdown changes nothing, because the loudest music is remembered; silence and steady noise change nothing,
+    because the gate is closed then.
+    """
+
+    gain: float = 0.0
+    _power: float = 0.0
+    _heard: float = 0.0
+    _loudest: float = -120.0
+
+    def step(self, db: float, sounding: bool) -> float:
+        """Take the level `db` of one hop in dBFS, after the manual gain; returns the gain in dB. Nothing changes while
+        `sounding` is False."""
+        if not sounding:
+            return self.gain
+        self._heard = min(self._heard + HOP_SECONDS, LOUD_SECONDS)
+        self._power += (10.0 ** (db / 10.0) - self._power) * HOP_SECONDS / self._heard
+        self._loudest = max(self._loudest - FORGET_DB * HOP_SECONDS, decibels(self._power))
+        goal = min(max(LOUD_DB - self._loudest, 0.0), LIFT_LIMIT_DB)
+        self.gain = approach(self.gain, goal, LIFT_RISE_DB, LIFT_FALL_DB)
+        return self.gain

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
-from tpos_live.features.beat_confidence import calibrated
+from tpos_live.features.beat import Beat, BeatEvidence, TempoControl, calibrated
 from tpos_live.features.downbeat import BEATS_PER_BAR, DownbeatTracker, positions
 from tpos_live.features.features import HOP_SECONDS
 from tpos_live.features.hpss import CHORD_DELAY
-from tpos_live.features.pulse import FIRST_HOPS, REPEATED, repeated
 from tpos_live.features.tempo import (
     Periodicity,
     TempoMemory,
@@ -28,7 +26,7 @@ from tpos_live.features.tempo import (
     tempo_grid,
     to_octave,
 )
-from tpos_live.features.tempo_change import TempoChange
+from tpos_live.features.tempo_change import FIRST_HOPS, REPEATED, TempoChange, repeated
 
 DELAY_SECONDS = 0.005
 """Time from an onset to its flux maximum, the mean over drums; measured with `benchmarks/rhythm.py`."""

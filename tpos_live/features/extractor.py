@@ -8,19 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.features.agc import AutomaticGain
+from tpos_live.features.agc import AutomaticGain, SetUpGain
 from tpos_live.features.bands import RANGE_DB, TARGET_DB, BandLevels, LevelFollower, band_db, to_level
 from tpos_live.features.beat import Beat, BeatEvidence, TempoControl
 from tpos_live.features.beat_tracker import BeatTracker
-from tpos_live.features.drums import DrumDetector, DrumFlux
+from tpos_live.features.drums import DrumDetector
 from tpos_live.features.features import HOP_SECONDS, Features
 from tpos_live.features.hpss import HarmonicPercussiveSeparator
 from tpos_live.features.mel import mel_power
-from tpos_live.features.noise_gate import NoiseGate
+from tpos_live.features.noise_gate import NoiseGate, SpectrumChange
 from tpos_live.features.onset import Flux, OnsetStrength, PeakPicker
 from tpos_live.features.section import SectionDetector, SectionInput
-from tpos_live.features.setup_gain import SetUpGain
-from tpos_live.features.spectrum_change import SpectrumChange
 from tpos_live.features.stft import BINS, ShortTimeSpectrum, decibels
 from tpos_live.features.structure import StructureDetector, StructureInput
 
@@ -104,21 +102,18 @@ class FeatureExtractor:
         self._kick.step(drums.kick, gate)
         self._snare.step(drums.snare, gate)
         self._hats.step(drums.hats, gate)
-        self._separate(mel, db[4], gain, gate)
-        beat = self._beat.step(self._strokes(flux["all"], drums) if gate else _NO_STROKES, self._control(snapshot))
+        harmonic = self._separation.step(mel, gain)
+        for level, share in ((self._harmonic, harmonic), (self._percussive, 1.0 - harmonic)):
+            level.step(to_level(db[4] + gain + decibels(share), TARGET_DB) if gate else 0.0)
+        strokes = _NO_STROKES
+        if gate:
+            every, chord = flux["all"], self._separation.chord
+            strokes = BeatEvidence(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, chord)
+        beat = self._beat.step(strokes, self._control(snapshot))
         if muted and snapshot["tempo.source"] == "auto" and not snapshot["tempo"]:
             beat = replace(beat, confidence=0.0)
         self._find_structure(db, mel, beat, gate)
         return self._record(db[4], gain - manual, gate, beat)
-
-    def _separate(self, mel: np.ndarray, db: float, gain: float, gate: bool) -> None:
-        """Update the harmonic and the percussive level."""
-        harmonic = self._separation.step(mel, gain)
-        for level, share in ((self._harmonic, harmonic), (self._percussive, 1.0 - harmonic)):
-            level.step(to_level(db + gain + decibels(share), TARGET_DB) if gate else 0.0)
-
-    def _strokes(self, every: float, drums: DrumFlux) -> BeatEvidence:
-        return BeatEvidence(every + KICK_WEIGHT * drums.kick, every, drums.kick, drums.snare, self._separation.chord)
 
     def _control(self, snapshot: Snapshot) -> TempoControl:
         counts = {name: snapshot.fired(f"tempo.{name}") for name in TRIGGERS}

@@ -2,7 +2,11 @@
 
 It opens 12 dB above the noise floor, closes 6 dB above it, and holds for 0.4 s. The floor falls at once to any lower
 level. It rises only while the gate is closed or the sound is as steady as hum or hiss (the level within 3 dB for 3 s,
-and the spectrum, see `spectrum_change.py`), so an hour of loud music does not become the floor.
+and the spectrum), so an hour of loud music does not become the floor.
+
+A distorted guitar can be as steady in level as a fan, but its notes change: one of 16 groups of mel bands moves by 4 to
+24 dB within seconds. White, pink and brown noise, hum and two fans that beat move by 1 to 3 dB, for they are stationary
+and their groups are followed for 0.3 s.
 """
 
 from __future__ import annotations
@@ -10,8 +14,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tpos_live.core.envelope import share
 from tpos_live.features.features import HOP_SECONDS
+from tpos_live.features.mel import FLOOR, MELS
 
 OPEN_DB = 12.0
 CLOSE_DB = 6.0
@@ -24,6 +31,14 @@ RISE_DB_CLOSED = 3.0
 RISE_DB_STEADY = 9.0
 STEADY_DB = 3.0
 _LOOKS = 30
+GROUPS = 16
+FOLLOW_SECONDS = 0.3
+CHANGE_DB = 3.5
+"""Range of a group's level from which the spectrum changes."""
+LOUD_DB = 25.0
+"""Groups that are further below the loudest one do not count."""
+SPECTRUM_LOOKS = 50
+"""Looks, ten per second, that are compared."""
 _HOPS_PER_LOOK = 10
 
 
@@ -39,7 +54,7 @@ class NoiseGate:
     _looks: deque[float] = field(default_factory=lambda: deque(maxlen=_LOOKS))
 
     def step(self, db: float, steady: bool = True) -> bool:
-        """Take the level of one hop in dBFS; returns whether the gate is open. steady: the spectrum does not change."""
+        """Take the level of one hop in dBFS; returns whether the gate is open. steady: of `SpectrumChange`."""
         self._slow += (db - self._slow) * share(0.1, HOP_SECONDS)
         if self.floor is None:
             self.floor = min(db, START_DB)
@@ -64,3 +79,33 @@ class NoiseGate:
             rate = RISE_DB_STEADY if steady else RISE_DB_CLOSED
             self.floor = min(self.floor + rate * HOP_SECONDS, self._slow)
         self.floor = min(max(self.floor, FLOOR_DB[0]), FLOOR_DB[1])
+
+
+@dataclass
+class SpectrumChange:
+    """Does the spectrum change as music does, or stand as hum and hiss do? One step per hop.
+
+    steady: nothing has changed for SPECTRUM_LOOKS.
+    """
+
+    steady: bool = False
+    _power: np.ndarray | None = None
+    _hop: int = 0
+    _looks: deque[np.ndarray] = field(default_factory=lambda: deque(maxlen=SPECTRUM_LOOKS))
+
+    def step(self, mel: np.ndarray) -> bool:
+        """Take the mel power [MELS] of one hop, before all gain; returns `steady`."""
+        power = mel.reshape(GROUPS, MELS // GROUPS).sum(axis=1)
+        if self._power is None:
+            self._power = power.astype(np.float64)
+        self._power += (power - self._power) * share(FOLLOW_SECONDS, HOP_SECONDS)
+        self._hop += 1
+        if self._hop % _HOPS_PER_LOOK == 0:
+            self._looks.append(10.0 * np.log10(self._power + FLOOR))
+            self.steady = len(self._looks) == SPECTRUM_LOOKS and self._range() < CHANGE_DB
+        return self.steady
+
+    def _range(self) -> float:
+        levels = np.array(self._looks)
+        mean = levels.mean(axis=0)
+        return float(np.ptp(levels[:, mean > mean.max() - LOUD_DB], axis=0).max())

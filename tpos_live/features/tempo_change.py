@@ -1,8 +1,13 @@
-"""A change to another tempo, found in the last three seconds of onset strength.
+"""What the recent onsets repeat: the held tempo (then there is a pulse), or another one (then the tempo has changed).
 
-The mean over twenty seconds (`tempo.py`) outvotes fills and breaks, but it needs eight seconds to accept another tempo.
-After a change, the recent onsets repeat clearly at the new tempo, hardly at the old one, and they are not those of two
-bars before. A fill fails one of these three tests: it still falls on beats of the old tempo, or it repeats nothing.
+A pulse: the onsets repeat after one, two, four or eight beats. Claps of a crowd and noise repeat nothing, however loud
+they are. In 14 pieces of `benchmarks/real_beats.py`, 1 % of the updates correlate less than REPEATED; of random claps,
+6 or 20 per second, 99 % do.
+
+A change: the mean over twenty seconds (`tempo.py`) outvotes fills and breaks, but it needs eight seconds to accept
+another tempo. After a change, the onsets of the last three seconds repeat clearly at the new tempo, hardly at the old
+one, and they are not those of two bars before. A fill fails one of these three tests: it still falls on beats of the
+old tempo, or it repeats nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +18,16 @@ import numpy as np
 
 from tpos_live.features.tempo import best_tempo, comb_scores, correlate, tempo_grid
 
-WINDOW_HOPS = 300
 FIRST_HOPS = 600
-"""Onset history from which a change is looked for."""
+"""Onset history from which a pulse is judged, and a change is looked for."""
+REPEATED = 0.3
+"""Correlation from which onsets repeat."""
+PULSE_HOPS, PULSE_BEATS = 250, 4.0
+"""Length of the onsets in which a pulse is looked for, whichever is longer."""
+_LAGS = (1.0, 2.0, 4.0, 8.0)
+"""Beats after which a pulse repeats."""
+WINDOW_HOPS = 300
+"""Length of the onsets in which another tempo is looked for."""
 LEAST = 0.3
 """Score from which the recent onsets repeat at all."""
 LOST = 0.5
@@ -26,6 +38,18 @@ OCTAVE = 0.06
 """Distance from a whole number of octaves, in octaves, below which two tempi are one."""
 LOOKS = 4
 """Updates (four per second) in a row that must find the same new tempo."""
+
+
+def repeated(strength: np.ndarray, beat: float) -> float:
+    """Largest correlation of the recent onsets with those some beats before, -1 to 1; 1 where too little is known.
+
+    strength: onset strength [hops], newest last. beat: seconds.
+    """
+    hops = np.arange(strength.size)
+    recent = hops[-round(max(PULSE_HOPS, PULSE_BEATS * 100.0 * beat)) :]
+    level = np.sqrt(strength)  # weak onsets of a bar count, too
+    lags = [100.0 * beat * beats for beats in _LAGS if 100.0 * beat * beats <= recent[0]]  # those that are known
+    return max((_correlation(level[recent], np.interp(recent - lag, hops, level)) for lag in lags), default=1.0)
 
 
 @dataclass
@@ -60,14 +84,16 @@ def _other_tempo(strength: np.ndarray, held: float, fastest: float) -> float:
         return 0.0
     near = scores[np.abs(grid / held - 1.0) < SAME]
     kept = float(near.max(initial=float(np.interp(held, grid, scores))))
-    return tempo if max(kept, _repeated(strength, 60.0 / held)) < LOST * score else 0.0
+    return tempo if max(kept, _bars_repeated(strength, 60.0 / held)) < LOST * score else 0.0
 
 
-def _repeated(strength: np.ndarray, beat: float) -> float:
+def _bars_repeated(strength: np.ndarray, beat: float) -> float:
     """Correlation of the recent onsets with those of two bars before, or of one if no more is known. beat: seconds."""
     recent = np.arange(strength.size - WINDOW_HOPS, strength.size)
     lag = 100.0 * beat * (8.0 if recent[0] > 800.0 * beat else 4.0)
-    before = np.interp(recent - lag, np.arange(strength.size), strength)
-    now = strength[recent] - strength[recent].mean()
-    before = before - before.mean()
-    return float(np.dot(now, before) / max(float(np.linalg.norm(now) * np.linalg.norm(before)), 1e-12))
+    return _correlation(strength[recent], np.interp(recent - lag, np.arange(strength.size), strength))
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    return float(np.dot(one, other) / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))
