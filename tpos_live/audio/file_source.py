@@ -131,12 +131,15 @@ class FileSource:
             name=self._path.name,
             rate=self._rate,
             channels=self._count,
-            latency=self._output.latency if self._heard and self._output else 0.0,
-            passed=-self._output.latency if self._heard and self._output else 0.0,
+            latency=abs(self.passed),
             losses=Losses(overwritten=self._played.overwritten, dropouts=self._file.lost if self._file else 0),
             silent_for=0.0 if self._loud_at is None else max(now - self._loud_at, 0.0),
             message=self._brief_message if now < self._brief_until else self._gone or self._message,
         )
+
+    @property
+    def passed(self) -> float:
+        return -self._output.latency if self._heard and self._output else 0.0
 
     def reopen(self, device: str | int) -> None:
         """A file has no input to change: reports it, and continues."""

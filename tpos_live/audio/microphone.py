@@ -107,12 +107,16 @@ class Microphone:
             name=self._supervisor.name,
             rate=round(capture.rate) if capture else RATE,
             channels=len(capture.picked) if capture else 0,
-            latency=capture.latency if capture else 0.0,
-            passed=capture.latency if capture else 0.0,
+            latency=self.passed,
             losses=self._losses(),
             silent_for=silent_for,
             message=message,
         )
+
+    @property
+    def passed(self) -> float:
+        capture = self._supervisor.capture or self._capture
+        return capture.latency if capture else 0.0
 
     def reopen(self, device: str | int) -> None:
         self._supervisor.change(device)

@@ -63,8 +63,7 @@ class Chunk:
 @dataclass(frozen=True)
 class SourceStatus:
     """latency: the device's buffering in seconds as it reports it. silent_for: seconds since the last sample above -80
-    dBFS. passed: seconds between a sample's time in the room and its `captured_at`; negative where it will still be
-    played. message: what the user should know now, "" if nothing."""
+    dBFS. message: what the user should know now, "" if nothing."""
 
     state: SourceState
     name: str
@@ -73,7 +72,6 @@ class SourceStatus:
     latency: float = 0.0
     losses: Losses = field(default_factory=Losses)
     silent_for: float = 0.0
-    passed: float = 0.0
     message: str = ""
 
 
@@ -81,7 +79,7 @@ class AudioSource(Protocol):
     """A source with its supervisor, as the audio thread uses it. A context manager: entering opens it, leaving closes
     it (at most 0.5 s, also when the device hangs).
 
-    Thread contract: one thread calls `pull`; `status` and `reopen` may be called from anywhere.
+    Thread contract: one thread calls `pull`; everything else may be used from anywhere.
     """
 
     def __enter__(self) -> Self: ...
@@ -96,6 +94,11 @@ class AudioSource(Protocol):
         ...
 
     def status(self, now: float) -> SourceStatus: ...
+
+    @property
+    def passed(self) -> float:
+        """Seconds between a sample's time in the room and its `captured_at`; negative where it will still be played."""
+        ...
 
     def reopen(self, device: str | int) -> None:
         """Change to another input while running (asynchronous; the result shows in `status`)."""

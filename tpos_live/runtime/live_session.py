@@ -81,7 +81,7 @@ class LiveSession:
         encoder, why = open_encoder()
         if why:
             log.info(why)
-        self.performance = Performance(settings, self.store, self._passed, self._looks_changed)
+        self.performance = Performance(settings, self.store, lambda: self.sound.passed, self._looks_changed)
         self.looks = self.performance.looks
         self.audio_processor = AudioProcessor(encoder, self._delay, beat_source=self.performance.beat_source)
         self.sound = sound or self._open_source()
@@ -284,11 +284,7 @@ class LiveSession:
 
     def _delay(self) -> float:
         """Seconds from sound in the room to its light on the screen, as far as measurable."""
-        return self.display.meter.delay + self._passed()
-
-    def _passed(self) -> float:
-        """Seconds between sound in the room and its arrival here."""
-        return self.sound.status(time.perf_counter()).passed
+        return self.display.meter.delay + self.sound.passed
 
     def _sound_fields(self) -> dict[str, Any]:
         if not self._audio_thread.opened.is_set():
