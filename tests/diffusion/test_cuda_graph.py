@@ -24,7 +24,7 @@ from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedPipel
 from tpos_live.diffusion.sampling.composition import Composition
 from tpos_live.diffusion.sampling.eager import SamplingLoop
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.diffusion.sampling.sampler import SamplerInputs
+from tpos_live.diffusion.sampling.sampler import FrameConditioning, SamplerInputs
 
 SIZE = (64, 64)
 
@@ -62,7 +62,8 @@ def test_it_is_the_loops_latent(tmp_path: Path, scheduler: str) -> None:
                     expected = loop.run(plan, predict, noise, start, lambda n: (n + 1) * fresh)
                     guided = without if guidance > 1 else None
                     fresh_at = lambda n: (n + 1) * fresh  # noqa: E731
-                    whole.draw(SamplerInputs(plan, noise, tokens, start, fresh_at, guided, guidance))
+                    conditioning = FrameConditioning(tokens, negative=guided, guidance=guidance)
+                    whole.draw(SamplerInputs(plan, noise, conditioning, start, fresh_at))
                     scale = float(expected.abs().max())
                     error = float((whole.latent - expected).abs().max()) / scale
                     assert error < 1e-4, (steps, start is None, guidance)
@@ -113,7 +114,9 @@ def test_what_draws_briefly_records_the_fewest_steps_alone(
     made = cuda_graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81, minimal_capture=brief))
     assert {steps for steps, _scenes in drawn} == recorded and {scenes for _steps, scenes in drawn} == {1, 2, 3}
     noise, _last, _fresh, tokens, _without = inputs(turbo)
-    made.pipeline.draw(SamplerInputs(turbo.schedule.plan(4), noise, tokens))  # is recorded when it is wanted
+    made.pipeline.draw(
+        SamplerInputs(turbo.schedule.plan(4), noise, FrameConditioning(tokens))
+    )  # is recorded when it is wanted
     assert drawn[-1] == (4, 1)
 
 

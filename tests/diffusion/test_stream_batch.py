@@ -22,7 +22,7 @@ from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.schedule import SamplingSchedule
 from tpos_live.diffusion.sampling.eager import SamplingLoop
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
-from tpos_live.diffusion.sampling.sampler import SamplerInputs
+from tpos_live.diffusion.sampling.sampler import FrameConditioning, SamplerInputs
 from tpos_live.diffusion.sampling.stream_batch import StreamBatch
 
 SIZE = (64, 64)
@@ -40,7 +40,8 @@ def step(
 ) -> int | None:  # fmt: skip
     """The moment of the frame that is finished, a number in place of its params."""
     params = FrameParams(heard_at=moment)
-    found = stream.step(SamplerInputs(plan, noise, tokens, None, fresh, without, guidance, params=params, scene=scene))
+    conditioning = FrameConditioning(tokens, negative=without, guidance=guidance)
+    found = stream.step(SamplerInputs(plan, noise, conditioning, fresh=fresh, params=params, scene=scene))
     return None if found is None else int(found.heard_at)
 
 

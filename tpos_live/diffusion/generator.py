@@ -23,7 +23,7 @@ from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedBackend, CapturedSampler
 from tpos_live.diffusion.sampling.eager import EagerSampler
 from tpos_live.diffusion.sampling.first_frame import first_frame_told
-from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameConditioning, FrameRequest
+from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameRequest
 from tpos_live.diffusion.sampling.frame_inputs import CONDITIONING, NOISE, UNET, FrameInputs
 from tpos_live.diffusion.sampling.latent_feedback import LatentFeedback, feeds_back, strength_of
 from tpos_live.diffusion.sampling.sampler import Sample, Sampler, SamplerInputs
@@ -149,13 +149,13 @@ class FrameGenerator:
         timer.begin()
         self._follow_loras(params)
         # Frames in flight are one mixture instead of regions: the masks of one would lie over the other.
-        inputs, conditioning = self._inputs.of(request, share_frame=self.stream_batch is None)
+        inputs = self._inputs.of(request, share_frame=self.stream_batch is None)
         timer.enter(ENCODE)
         encoded = None if request.laid_over and not in_latents else request.source
         source = self._source.latent(encoded, params.source_amount)
         timer.enter(HOST)
         if source is None or self._source.masked:
-            inputs = self._from_last(inputs, conditioning)
+            inputs = self._from_last(inputs)
         timer.enter(UNET)
         if source is None:
             sampler, sample = self._sample(inputs)
@@ -163,7 +163,7 @@ class FrameGenerator:
             sampler, sample = self._sampler, self._drawn(inputs)
             self._source.lay_over(sample.latent, source, params.source_amount)
         else:
-            sampler, sample = self._sample_source(inputs, conditioning, source)
+            sampler, sample = self._sample_source(inputs, source)
         timer.enter(HOST)
         self._keep(sample)
         return sampler, sample, request.source if source is not None or request.laid_over else None
@@ -228,33 +228,29 @@ class FrameGenerator:
         if self.engine.networks.live.follow(params.loras, frozen, whole=at_once):
             self._feedback.invalidate()
 
-    def _from_last(self, inputs: SamplerInputs, conditioning: FrameConditioning) -> SamplerInputs:
+    def _from_last(self, inputs: SamplerInputs) -> SamplerInputs:
         """The same, but from the last frame where the strength says so and there is one of the same scene."""
-        params, rcfg = inputs.params, conditioning.rcfg
+        params, rcfg, tokens = inputs.params, inputs.conditioning.rcfg, self.conditioner.tokens
         if not feeds_back(params):
             return inputs
-        if self._feedback.wants_draft(conditioning.tokens):
+        if self._feedback.wants_draft(tokens):
             self._timer.enter(UNET)
-            plan = self.engine.schedule.plan(1).with_rcfg(rcfg)
-            draft = SamplerInputs(
-                plan, inputs.noise, conditioning.tokens, negative=inputs.negative, guidance=inputs.guidance
-            )
-            self._feedback.set_reference(self._eager.sample(draft).latent, conditioning.tokens)
+            alone = replace(inputs.conditioning, prompts=tokens, weights=(1.0,), edit=None)
+            draft = SamplerInputs(self.engine.schedule.plan(1).with_rcfg(rcfg), inputs.noise, alone)
+            self._feedback.set_reference(self._eager.sample(draft).latent, tokens)
             self._timer.enter(HOST)
         if not self._feedback.ready(params):
             return inputs
         plan = self.engine.schedule.plan(len(inputs.plan.steps), strength_of(params)).with_rcfg(rcfg)
         return replace(inputs, plan=plan, last=self._feedback.start(params))
 
-    def _sample_source(
-        self, inputs: SamplerInputs, conditioning: FrameConditioning, source: torch.Tensor
-    ) -> tuple[Sampler, Sample]:
+    def _sample_source(self, inputs: SamplerInputs, source: torch.Tensor) -> tuple[Sampler, Sample]:
         """The latent drawn from the source's; where that is masked, of the inputs too: a second pass of the UNet."""
         if self.stream_batch is not None:
             self.stream_batch.reset()
         text = self._drawn(inputs).latent.clone() if self._source.masked else None
         strength = strength_beside(inputs.params.source_amount)
-        plan = self.engine.schedule.plan(len(inputs.plan.steps), strength).with_rcfg(conditioning.rcfg)
+        plan = self.engine.schedule.plan(len(inputs.plan.steps), strength).with_rcfg(inputs.conditioning.rcfg)
         sample = self._drawn(replace(inputs, plan=plan, last=source))
         if text is not None:
             self._source.keep_inside(sample.latent, text)
@@ -264,7 +260,7 @@ class FrameGenerator:
         """The latent, and the sampler that has it."""
         stream = self.stream_batch
         if stream is not None:
-            if len(inputs.plan.steps) > 1 and not feeds_back(inputs.params) and inputs.edit is None:
+            if len(inputs.plan.steps) > 1 and not feeds_back(inputs.params) and inputs.conditioning.edit is None:
                 finished = stream.sample(inputs)
                 if finished is not None:
                     return stream, finished
@@ -281,7 +277,7 @@ class FrameGenerator:
 
     def _prepare_batch(self, inputs: SamplerInputs) -> None:
         """Make room for one prompt more, and log what semantic guidance costs."""
-        composition, pairs = inputs.composition, self.conditioner.pairs
+        composition, pairs = inputs.conditioning.composition, self.conditioner.pairs
         later = self._options.wait_for_compile or (self._in_turn and len(inputs.plan.steps) == 1)
         if not later and (pairs or 1 < composition.regions < MAX_REGIONS):
             # For a prompt that comes while a sound grows. Pairs seldom need a third row, and each takes 65 MB.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from tpos_live.core.errors import NotReady
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.schedule import SamplingSchedule
 from tpos_live.diffusion.sampling.captured import CapturedBackend
-from tpos_live.diffusion.sampling.sampler import SamplerInputs
+from tpos_live.diffusion.sampling.sampler import FrameConditioning, SamplerInputs
 
 MIN_PSNR = 35.0
 """Peak signal-to-noise ratio in dB that a frame must reach against eager's."""
@@ -89,9 +89,9 @@ def verify_captured(made: CapturedBackend, eager: Draws, request: BackendRequest
             plan, without = engine.schedule.plan(steps), tokens if guidance > 1 else None
             for scenes in range(1, MAX_REGIONS + 1):  # prompts that share a frame, on a fade or for good
                 prompts, weights = tokens.expand(scenes, -1, -1), (1 / scenes,) * scenes
-                inputs = SamplerInputs(plan, noise, prompts, None, lambda _n: noise, without, guidance)
-                made.pipeline.draw(replace(inputs, weights=weights))
-    made.pipeline.draw(SamplerInputs(example.plan, noise, tokens))
+                conditioning = FrameConditioning(prompts, weights, without, guidance)
+                made.pipeline.draw(SamplerInputs(plan, noise, conditioning, fresh=lambda _n: noise))
+    made.pipeline.draw(SamplerInputs(example.plan, noise, FrameConditioning(tokens)))
     whole = np.zeros((request.size[1], request.size[0], 3), np.uint8)
     made.fetch(whole)
     expected = example.draw(eager)

@@ -63,17 +63,18 @@ class CapturedPipeline:
     @torch.inference_mode()
     def sample(self, inputs: SamplerInputs) -> None:
         """Draw one frame into `latent`. Its edit is always by the same guide, whose buffers a graph holds."""
-        plan, last, composition = inputs.plan, inputs.last, inputs.composition
+        plan, last, conditioning = inputs.plan, inputs.last, inputs.conditioning
+        composition = conditioning.composition
         self._noise.copy_(inputs.noise)
         self._last.copy_(last) if last is not None else self._last.zero_()
-        inputs.write_rows(self._rows)
+        conditioning.write_rows(self._rows)
         if composition.regions > 1:
-            self._blender.prepare(inputs.weights)
-        if inputs.edit is not None:
-            if self._guide not in (None, inputs.edit.guide):
+            self._blender.prepare(conditioning.weights)
+        if conditioning.edit is not None:
+            if self._guide not in (None, conditioning.edit.guide):
                 self._graphs.clear()
-            self._guide = inputs.edit.guide
-        start = [plan.noise, plan.last if last is not None else 0.0, inputs.guidance]
+            self._guide = conditioning.edit.guide
+        start = [plan.noise, plan.last if last is not None else 0.0, conditioning.guidance]
         self._scalars.upload([start + [0.0] * (NUMBERS - len(start)), *plan.rows()])
         for n, step in enumerate(plan.steps):
             if step.noise_coef and inputs.fresh is not None:
@@ -156,7 +157,7 @@ class CapturedSampler(Sampler):
         self._wait = wait_for_compile
 
     def sample(self, inputs: SamplerInputs) -> Sample:
-        composition, self.batch_reason = inputs.composition, ""
+        composition, self.batch_reason = inputs.conditioning.composition, ""
         if composition.regions > 1 or composition.sounds:
             self.batch_reason = self.backend.prepare_batch_size(composition.batch_size, self._wait)
         self.backend.pipeline.sample(inputs)

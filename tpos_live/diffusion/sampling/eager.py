@@ -75,11 +75,11 @@ class EagerSampler(Sampler):
         self._latent: torch.Tensor | None = None
 
     def sample(self, inputs: SamplerInputs) -> Sample:
-        composition = inputs.composition
+        conditioning, composition = inputs.conditioning, inputs.conditioning.composition
         if composition.regions > 1:
-            self._blender.prepare(inputs.weights)
+            self._blender.prepare(conditioning.weights)
         if composition.batch_size > 1:
-            inputs.write_rows(self._rows)
+            conditioning.write_rows(self._rows)
         self.batch_reason = ""
         in_turn = self._turns is not None and self._turns.fits(inputs)
         if self._turns is not None and not in_turn:
@@ -102,15 +102,16 @@ class EagerSampler(Sampler):
     def _predict(
         self, inputs: SamplerInputs, composition: Composition, n: int, x: torch.Tensor, timestep: torch.Tensor
     ) -> torch.Tensor:
+        conditioning = inputs.conditioning
         if composition.regions > 1 or composition.sounds_at(n):
             predictions = self._predict_rows(composition.batch_size, x, timestep, not self.batch_reason)
         elif composition.guided:  # two rows at once gain nothing on a CPU, and a card draws by a captured graph
             predictions = self._predict_rows(2, x, timestep, False)
         else:
-            return self.backend.predict(x, timestep, inputs.prompts)
+            return self.backend.predict(x, timestep, conditioning.prompts)
         step: Step = inputs.plan.steps[n]
-        guide = inputs.edit.guide if inputs.edit is not None else None
-        return composition.compose(n, x, predictions, step, inputs.guidance, self._blender, guide)
+        guide = conditioning.edit.guide if conditioning.edit is not None else None
+        return composition.compose(n, x, predictions, step, conditioning.guidance, self._blender, guide)
 
     def _predict_in_turn(
         self, inputs: SamplerInputs, composition: Composition, n: int, x: torch.Tensor, timestep: torch.Tensor
@@ -119,7 +120,9 @@ class EagerSampler(Sampler):
         predictions = self._turns.predict(
             inputs, x, lambda row: self.backend.predict(x, timestep, self._rows[row : row + 1])
         )
-        return composition.compose(n, x, predictions, inputs.plan.steps[n], inputs.guidance, self._blender, None)
+        return composition.compose(
+            n, x, predictions, inputs.plan.steps[n], inputs.conditioning.guidance, self._blender, None
+        )
 
     def _predict_rows(self, count: int, x: torch.Tensor, timestep: torch.Tensor, together: bool) -> torch.Tensor:
         """Predictions [count, C, h, w] of x [1, C, h, w] under the first `count` conditionings."""

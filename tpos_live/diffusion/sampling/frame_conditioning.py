@@ -13,7 +13,7 @@ from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.prompt_pair import paired, rows_of_pairs
-from tpos_live.diffusion.sampling.sampler import Edit
+from tpos_live.diffusion.sampling.sampler import Edit, FrameConditioning
 from tpos_live.diffusion.sampling.semantic_guidance import SemanticGuide, warm_steps
 from tpos_live.diffusion.sampling.unet_tokens import UnetTokens
 
@@ -41,24 +41,6 @@ class FrameRequest:
         return self.source is not None and self.source.mask is not None and bool(self.snapshot["source.mask.over"])
 
 
-@dataclass(frozen=True)
-class FrameConditioning:
-    """What the UNet is given for a frame; buffers, valid until the next one.
-
-    tokens: float32 [1, sequence_length, token_dim], of the frame's own prompt. prompts: [regions, sequence_length,
-    token_dim] with their weights. negative: as `tokens`, None where classifier-free guidance is off. rcfg: scale of
-    residual guidance, 1 = off (see `SamplingSchedule.led`).
-    """
-
-    tokens: torch.Tensor
-    prompts: torch.Tensor
-    weights: tuple[float, ...] = (1.0,)
-    negative: torch.Tensor | None = None
-    guidance: float = 1.0
-    rcfg: float = 1.0
-    edit: Edit | None = None
-
-
 class FrameConditioner:
     """Makes the conditioning of one frame after the other. Belongs to the render thread.
 
@@ -77,10 +59,11 @@ class FrameConditioner:
         """Whether the UNet takes two prompts in one pass."""
         self.residual = residual
         """May be changed between two frames."""
-        self._tokens = torch.zeros(1, self.sequence_length, engine.token_dim, device=engine.device)
-        self._negative = torch.zeros_like(self._tokens)
+        self.tokens = torch.zeros(1, self.sequence_length, engine.token_dim, device=engine.device)
+        """Of the newest frame's own prompt."""
+        self._negative = torch.zeros_like(self.tokens)
         self._negative_text: str | None = None
-        self._regions = self._tokens.repeat(MAX_REGIONS, 1, 1)
+        self._regions = self.tokens.repeat(MAX_REGIONS, 1, 1)
         self._guide = SemanticGuide(latent_shape, engine.device)
 
     def reset(self) -> None:
@@ -92,7 +75,7 @@ class FrameConditioner:
         params = request.params
         self._fill(request)
         found = FrameConditioning(
-            self._tokens, self._tokens, edit=self._edit(request, steps), rcfg=params.guidance if self.residual else 1.0
+            self.tokens, rcfg=params.guidance if self.residual else 1.0, edit=self._edit(request, steps)
         )
         if not self.residual and self._engine.metadata.guidance and params.guidance > 1.0:
             found = replace(found, negative=self._avoid(request.snapshot), guidance=params.guidance)
@@ -105,7 +88,7 @@ class FrameConditioner:
     def _one_each(self, regions: Regions) -> tuple[torch.Tensor, tuple[float, ...]]:
         """A row of the UNet for each region."""
         count = len(regions.weights)
-        self._regions[:count] = self._tokens  # the engine's scalars, in the last rows
+        self._regions[:count] = self.tokens  # the engine's scalars, in the last rows
         self._regions[:count, : self.prompt_length].copy_(regions.prompt_embeds)
         return self._regions[:count], regions.weights
 
@@ -122,7 +105,7 @@ class FrameConditioner:
         if regions is not None and self._in_one_pass(regions):
             first, other = regions.prompt_embeds
             embeds, second, share = paired(first, other, regions.weights[1])
-        self._write(self._tokens, request, embeds, second, share)
+        self._write(self.tokens, request, embeds, second, share)
 
     def _write(
         self, out: torch.Tensor, request: FrameRequest, embeds: torch.Tensor, second: torch.Tensor | None, share: float
@@ -146,7 +129,7 @@ class FrameConditioner:
             if not self._engine.trained_with_audio:
                 self._negative[0, rows:length].copy_(states[rows - (length - rows) :])
             self._negative_text = text
-        self._negative[:, length:].copy_(self._tokens[:, length:])
+        self._negative[:, length:].copy_(self.tokens[:, length:])
         return self._negative
 
     def _edit(self, request: FrameRequest, steps: int) -> Edit | None:

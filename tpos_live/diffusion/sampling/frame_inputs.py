@@ -6,7 +6,7 @@ import torch
 
 from tpos_live.diffusion.cuda.stage_timer import StageTimer
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameConditioning, FrameRequest
+from tpos_live.diffusion.sampling.frame_conditioning import FrameConditioner, FrameRequest
 from tpos_live.diffusion.sampling.noise_field import NoiseField
 from tpos_live.diffusion.sampling.sampler import SamplerInputs
 
@@ -27,12 +27,12 @@ class FrameInputs:
         )
         self._steps = sorted(set(engine.metadata.steps) & {1, 2, 3, 4}) or [1]
 
-    def of(self, request: FrameRequest, share_frame: bool) -> tuple[SamplerInputs, FrameConditioning]:
+    def of(self, request: FrameRequest, share_frame: bool) -> SamplerInputs:
         """share_frame: whether several prompts may have regions in the frame. Buffers, valid until the next call."""
         params, seed, asked = request.params, request.seed, int(request.snapshot["steps"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - asked))
         self._timer.enter(CONDITIONING)
-        found = self._conditioner.update(request, steps, share_frame=share_frame)
+        conditioning = self._conditioner.update(request, steps, share_frame=share_frame)
         self._timer.enter(NOISE)
         moment = params.cut_index, params.noise_position, params.pan_x, params.pan_y
         noise = self.noise_field.at(seed, *moment)
@@ -43,16 +43,5 @@ class FrameInputs:
             self._timer.enter(UNET)
             return found
 
-        inputs = SamplerInputs(
-            self._engine.schedule.plan(steps).with_rcfg(found.rcfg),
-            noise,
-            found.prompts,
-            fresh=fresh,
-            negative=found.negative,
-            guidance=found.guidance,
-            edit=found.edit,
-            weights=found.weights,
-            params=params,
-            scene=(seed, params.cut_index),
-        )
-        return inputs, found
+        plan = self._engine.schedule.plan(steps).with_rcfg(conditioning.rcfg)
+        return SamplerInputs(plan, noise, conditioning, fresh=fresh, params=params, scene=(seed, params.cut_index))

@@ -38,7 +38,7 @@ class RowsInTurn:
     @staticmethod
     def fits(inputs: SamplerInputs) -> bool:
         """Whether a frame is one step of several regions, and nothing else."""
-        steps, composition = inputs.plan.steps, inputs.composition
+        steps, composition = inputs.plan.steps, inputs.conditioning.composition
         alone = composition.regions == composition.batch_size
         return composition.regions > 1 and alone and len(steps) == 1 and abs(steps[0].c_out) > _LEAST
 
@@ -48,7 +48,7 @@ class RowsInTurn:
         draw(n): the prediction [1, C, h, w] of row n, which the next call may overwrite; called for one row, or in the
         first frame of a scene for all that are seen.
         """
-        weights, step, time = inputs.weights, inputs.plan.steps[0], inputs.params.time
+        weights, step, time = inputs.conditioning.weights, inputs.plan.steps[0], inputs.params.time
         count, skipped = len(weights), x * step.c_skip
         kind = inputs.scene, count, inputs.last is None
         known, apart = kind == self._kind, time - self._time

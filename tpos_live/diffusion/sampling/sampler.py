@@ -26,26 +26,20 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class SamplerInputs:
-    """All that one frame is drawn from.
+class FrameConditioning:
+    """What the UNet is given for a frame; buffers, valid until the next one.
 
-    plan: the schedule. noise, last: float32 [1, C, h, w]; last: what the frame starts from beside noise. prompts:
-    float32 [regions, rows, token_dim], with a weight for each, one in sum. fresh(n): the noise that a consistency
-    scheduler adds after step n. negative: float32 [1, rows, token_dim], what guidance leads away from, None where it
-    is off. params: the moment that the frame belongs to. scene: when it changes, frames in flight are forgotten.
+    prompts: float32 [regions, rows, token_dim], with a weight for each, one in sum. negative: float32 [1, rows,
+    token_dim], what guidance leads away from, None where classifier-free guidance is off. rcfg: scale of residual
+    guidance, 1 = off (see `SamplingSchedule.with_rcfg`).
     """
 
-    plan: SamplingSchedule
-    noise: torch.Tensor
     prompts: torch.Tensor
-    last: torch.Tensor | None = None
-    fresh: Callable[[int], torch.Tensor] | None = None
+    weights: tuple[float, ...] = (1.0,)
     negative: torch.Tensor | None = None
     guidance: float = 1.0
+    rcfg: float = 1.0
     edit: Edit | None = None
-    weights: tuple[float, ...] = (1.0,)
-    params: FrameParams = FrameParams()  # noqa: RUF009  # frozen
-    scene: object = None
 
     @property
     def composition(self) -> Composition:
@@ -68,6 +62,24 @@ class SamplerInputs:
             sounds = out[count : count + len(embeds)]
             sounds.copy_(self.prompts[:1].expand(len(embeds), -1, -1))
             sounds[:, : embeds.shape[1]].copy_(embeds)
+
+
+@dataclass(frozen=True)
+class SamplerInputs:
+    """All that one frame is drawn from.
+
+    plan: the schedule. noise, last: float32 [1, C, h, w]; last: what the frame starts from beside noise. fresh(n): the
+    noise that a consistency scheduler adds after step n. params: the moment that the frame belongs to. scene: when it
+    changes, frames in flight are forgotten.
+    """
+
+    plan: SamplingSchedule
+    noise: torch.Tensor
+    conditioning: FrameConditioning
+    last: torch.Tensor | None = None
+    fresh: Callable[[int], torch.Tensor] | None = None
+    params: FrameParams = FrameParams()  # noqa: RUF009  # frozen
+    scene: object = None
 
 
 @dataclass(frozen=True)

@@ -67,16 +67,17 @@ class StreamBatch:
         When its scene changes, what is in flight is of another scene and is forgotten. Returns the params of the frame
         that is now in `latent`; None while the pipe fills.
         """
-        plan, guided = inputs.plan, inputs.composition.guided
+        plan, conditioning = inputs.plan, inputs.conditioning
+        guided = conditioning.composition.guided
         assert len(plan.steps) == self._steps and not plan.last
         if inputs.scene != self._scene:
             self.reset()
         self._scene = inputs.scene
         self._noise.copy_(inputs.noise)
-        self._rows[: self._steps].copy_(inputs.prompts)
-        if guided and inputs.negative is not None:
-            self._rows[self._steps :].copy_(inputs.negative)
-        self._scalars.upload([[plan.noise, inputs.guidance, *[0.0] * (NUMBERS - 2)], *plan.rows()])
+        self._rows[: self._steps].copy_(conditioning.prompts)
+        if guided and conditioning.negative is not None:
+            self._rows[self._steps :].copy_(conditioning.negative)
+        self._scalars.upload([[plan.noise, conditioning.guidance, *[0.0] * (NUMBERS - 2)], *plan.rows()])
         for n, step in enumerate(plan.steps):
             if step.noise_coef and inputs.fresh is not None:
                 self._fresh[n : n + 1].copy_(inputs.fresh(n))
@@ -130,7 +131,7 @@ class StreamBatchSampler(Sampler):
         """
         backend, steps = self.backend, len(inputs.plan.steps)
         assert backend is not None
-        reason = backend.prepare_batch_size(2 * steps if inputs.composition.guided else steps, self._wait)
+        reason = backend.prepare_batch_size(2 * steps if inputs.conditioning.composition.guided else steps, self._wait)
         line = f"no stream batch: {reason}" if reason else ""
         if line and line != self.batch_reason:
             log.warning(line)
