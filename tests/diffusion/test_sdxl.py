@@ -38,13 +38,17 @@ TEXTS = ("blue sea", "", "sea " * 200, "🔥 夜の街", "a")
 WORDS = 77
 
 
-@pytest.fixture(scope="module")
-def stock(xl_folder: Path) -> Any:
+def stock_pipeline(folder: Path) -> Any:
     from diffusers import StableDiffusionXLPipeline
 
-    pipeline = StableDiffusionXLPipeline.from_pretrained(xl_folder, add_watermarker=False)
+    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+@pytest.fixture(scope="module")
+def stock(xl_folder: Path) -> Any:
+    return stock_pipeline(xl_folder)
 
 
 def noise_of(seed: int = 3) -> torch.Tensor:
@@ -71,20 +75,21 @@ def test_what_guidance_leads_away_from_is_that_of_the_stock_pipeline(xl: Engine,
     assert bool(states.any()) == bool(negative)
 
 
-@pytest.mark.parametrize("vae", ["tiny", "kl"])
-@pytest.mark.parametrize(("steps", "guidance"), [(1, 0.0), (2, 0.0), (1, 3.0)])
-def test_frames_are_those_of_the_stock_pipeline(tmp_path: Path, vae: str, steps: int, guidance: float) -> None:
-    from diffusers import StableDiffusionXLPipeline
+@pytest.fixture(scope="module", params=["tiny", "kl"])
+def with_decoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Engine]:
+    """The stock pipeline and the engine of one folder, with either kind of decoder."""
+    folder = make_tiny_engine(tmp_path_factory.mktemp("decoder"), "sdxl", vae=request.param)
+    return stock_pipeline(folder), load_engine(folder, "cpu")
 
-    folder = make_tiny_engine(tmp_path, "sdxl", vae=vae)  # type: ignore[arg-type]
-    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
-    pipeline.set_progress_bar_config(disable=True)
+
+@pytest.mark.parametrize(("steps", "guidance"), [(1, 0.0), (2, 0.0), (1, 3.0)])
+def test_frames_are_those_of_the_stock_pipeline(with_decoder: tuple[Any, Engine], steps: int, guidance: float) -> None:
+    pipeline, engine = with_decoder
     noise = noise_of()
     expected = pipeline(
         "blue sea", num_inference_steps=steps, guidance_scale=guidance, latents=noise.clone(), output_type="pt",
         width=SIZE[0], height=SIZE[1],
     ).images  # fmt: skip
-    engine = load_engine(folder, "cpu")
     tokens = torch.stack([engine.encode("blue sea"), engine.avoid("")])
 
     def predict(_n: int, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
-"""The steady state: a thousand pictures leave nothing behind in Python, and nothing moves.
+"""The steady state: frames leave nothing behind in Python, and nothing moves.
 
 CPython itself remembers up to 4,096 attribute names that were looked up last (its type cache). Each call from C by a
 name, such as torch asking a list for `__dlpack__`, brings a new copy of it, so that tracemalloc shows
-some hundred bytes a picture in torch's and our lines alike until the cache is full, at a quarter of a megabyte. Free
+some hundred bytes a frame in torch's and our lines alike until the cache is full, at a quarter of a megabyte. Free
 lists of tuples and floats do the same. Both are emptied before each count here: what is left is ours.
 """
 
@@ -34,23 +34,23 @@ from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
 from tpos_live.diffusion.model.backend import BackendRequest
 from tpos_live.diffusion.model.engine import Engine
 from tpos_live.diffusion.sampling.captured import CapturedPipeline
-from tpos_live.diffusion.sampling.sampler import SamplerInputs
+from tpos_live.diffusion.sampling.sampler import FrameConditioning, SamplerInputs
 from tpos_live.runtime.render_thread import RenderThread
 
 SIZE = (64, 64)
 LEAST = (16, 16)
 WARM_UP = 400
-"""Pictures until our own caches are full: keyframes of the noise, the pool of pictures."""
-FRAMES = 500
-"""Pictures of each of two counts."""
-MOST = 2000
-"""Bytes that so many pictures may leave: less than one small object for every tenth of them."""
+"""Frames until our own caches are full: keyframes of the noise, the pool of frames."""
+FRAMES = 250
+"""Frames of each of two counts."""
+MOST = 1000
+"""Bytes that so many frames may leave: less than one small object for every tenth of them."""
 
 
 def grown(draw: Callable[[int], object], warm_up: int = WARM_UP, count: int = FRAMES) -> int:
-    """Bytes of Python's memory that `count` pictures leave behind, after `warm_up` of them.
+    """Bytes of Python's memory that `count` frames leave behind, after `warm_up` of them.
 
-    The smaller of two counts, one after the other: what grows with pictures is in both, what some library or an
+    The smaller of two counts, one after the other: what grows with frames is in both, what some library or an
     older thread of the test process does once is in one.
     """
 
@@ -74,7 +74,7 @@ def grown(draw: Callable[[int], object], warm_up: int = WARM_UP, count: int = FR
 
 
 class Turns:
-    """The render thread's own work, picture by picture, with sound that changes all the time."""
+    """The render thread's own work, frame by frame, with sound that changes all the time."""
 
     def __init__(self, engine: Engine, strength: float, steps: int, hollow: bool = True) -> None:
         self.generator = FrameGenerator(engine, SIZE, "eager", GeneratorOptions(threads=1))
@@ -119,10 +119,8 @@ class Turns:
 
 
 @pytest.mark.parametrize(("name", "strength", "steps"), [("flow", 1.0, 1), ("flow", 0.6, 2), ("turbo", 1.0, 1)])
-def test_a_thousand_frames_leave_nothing_behind(
-    request: pytest.FixtureRequest, name: str, strength: float, steps: int
-) -> None:
-    """Everything that the render thread does for a picture, but for the networks."""
+def test_frames_leave_nothing_behind(request: pytest.FixtureRequest, name: str, strength: float, steps: int) -> None:
+    """Everything that the render thread does for a frame, but for the networks."""
     turns = Turns(request.getfixturevalue(name), strength, steps)
     turns.draw(0)
     addresses = turns.addresses()
@@ -131,22 +129,16 @@ def test_a_thousand_frames_leave_nothing_behind(
     assert turns.addresses() == addresses and len(turns.pixels) == 6
 
 
-def test_what_stays_is_noticed(flow: Engine) -> None:
-    """The same count, of a loop that keeps one number a picture."""
-    turns, kept = Turns(flow, 1.0, 1), []
-
-    def draw(n: int) -> None:
-        turns.draw(n)
-        kept.append(n / 7)
-
-    assert grown(draw) > 5 * MOST
+def test_what_stays_is_noticed() -> None:
+    """The same count, of a loop that keeps one number a frame."""
+    kept: list[float] = []
+    assert grown(lambda n: kept.append(n / 7)) > 5 * MOST
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_networks_leave_nothing_behind(flow: Engine, small: Engine) -> None:
-    """Fewer frames, for they take longer, and as little for each of them."""
-    few = FRAMES // 2
+    """The render thread with the networks, and a captured pipeline."""
     turns = Turns(flow, 1.0, 1, hollow=False)
     eager = turns.generator.backend
     assert isinstance(eager, EagerBackend)
@@ -157,9 +149,9 @@ def test_the_networks_leave_nothing_behind(flow: Engine, small: Engine) -> None:
             turns.generator.use(eager)
         turns.draw(n)
 
-    assert grown(draw, warm_up=WARM_UP + 20, count=few) < MOST // 2
+    assert grown(draw, warm_up=WARM_UP + 20) < MOST
     whole, plan = CapturedPipeline(BackendRequest(small, LEAST, 81), *networks(small)), small.schedule.plan(1)
     noise, tokens = torch.randn_like(whole.latent), torch.randn(1, 81, small.token_dim)
     addresses = whole.latent.data_ptr(), whole.pixels.data_ptr()
-    assert grown(lambda _n: whole.draw(SamplerInputs(plan, noise, tokens)), warm_up=20, count=few) < MOST // 2
+    assert grown(lambda _n: whole.draw(SamplerInputs(plan, noise, FrameConditioning(tokens))), warm_up=20) < MOST
     assert (whole.latent.data_ptr(), whole.pixels.data_ptr()) == addresses
