@@ -21,6 +21,7 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
+from tpos_live.evaluation import reference_stats
 from tpos_live.evaluation.classifier.model import ClassifierError, load_classifier
 from tpos_live.evaluation.harness import pool
 from tpos_live.evaluation.harness.context import EvaluationContext
@@ -40,6 +41,21 @@ def measured(folder: Path, seed: int, sections: list[str] | None = None, **optio
     parts = sections or [name for name in SECTIONS if name not in ("memory", "second-opinion")]
     with Evaluation(folder, seed, counts, accelerator="eager", **options) as evaluation:
         return evaluate_ember(evaluation, parts, resume=resume, as_json=True, card=card)
+
+
+def test_readings_of_renders_are_made_again_after_a_change_of_a_scene(
+    engine_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key() -> str:
+        return ReferenceStats(None, engine_folder, 0)._key
+
+    before = key()
+    scenes = Path(shutil.copytree(Path(reference_stats.scenes.__file__).parent, tmp_path / "scenes"))
+    monkeypatch.setattr(reference_stats.scenes, "__file__", str(scenes / "__init__.py"))
+    assert key() == before
+    with (scenes / "land.py").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    assert key() != before
 
 
 def test_the_harness_generates_what_a_session_does(engine_folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tpos_live import training
+from tpos_live import scenes, training
 from tpos_live.core.atomic import atomic_write
 from tpos_live.evaluation.classifier.model import FEATURES, FILE
 from tpos_live.evaluation.harness.context import EvaluationContext
@@ -97,12 +97,12 @@ class ReferenceStats:
 
 def _key(folder: Path, seed: int) -> str:
     """What the readings depend on: the classifier, the seed and the code that renders."""
+    found = hashlib.sha256((folder / FILE).read_bytes())
+    drawing = sorted(Path(scenes.__file__).parent.glob("*.py"))
     here = Path(training.__file__).parent
-    told = hashlib.sha256((folder / FILE).read_bytes())
-    others = [here / "image_model" / "recipe.py", here / "text" / "captions.py"]
-    for path in [*sorted((here / "scenes").glob("*.py")), *others]:
-        told.update(path.read_bytes())
-    return f"{told.hexdigest()} {seed}"
+    for path in (*drawing, here / "image_model" / "recipe.py", here / "text" / "captions.py"):
+        found.update(path.read_bytes())
+    return f"{found.hexdigest()} {seed}"
 
 
 def _seen(context: EvaluationContext, part: tuple[str, int, int]) -> np.ndarray:
