@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -55,6 +56,19 @@ def _tiny_words(out: Path, minutes: float, seed: int, device: torch.device) -> f
     return 0.5
 
 
+@pytest.fixture(scope="module")
+def trained() -> tuple[Any, float]:
+    """An autoencoder after its shortest training, and its quality; not modified."""
+    return autoencoder.train_autoencoder(0.0, 1, torch.device("cpu"), batch=2)
+
+
+@pytest.fixture
+def unet_alone(trained: tuple[Any, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training begins with the UNet: text encoder and autoencoder are there."""
+    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
+    monkeypatch.setattr(autoencoder, "train_autoencoder", lambda *_: trained)
+
+
 @pytest.mark.slow
 def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
@@ -73,8 +87,8 @@ def test_trains_resumes_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unet_alone")
 def test_goes_on_from_an_engine_where_no_run_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     out = tmp_path / "engine"
     train_ember(out, 0.0, False, "cpu", 1, 1, run=tmp_path / "first", plan=TINY)
     shipped = load_file(out / "unet" / "diffusion_pytorch_model.safetensors")
@@ -94,9 +108,9 @@ def test_weights_of_the_older_network_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unet_alone")
 def test_a_part_of_a_longer_training_keeps_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lessons of the end come at the end of all calls, not of each; the losses are read now and then."""
-    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     seen: list[float] = []
 
     def step(self: Trainer, part: float, process: object) -> dict[str, torch.Tensor]:
@@ -112,11 +126,11 @@ def test_a_part_of_a_longer_training_keeps_its_pace(tmp_path: Path, monkeypatch:
     assert max(seen) > 0.5
 
 
+@pytest.mark.usefixtures("unet_alone")
 def test_a_training_whose_error_is_no_number_ends_and_its_checkpoint_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a card trains for its whole time, and nobody sees it before the end."""
-    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     out, run = tmp_path / "engine", tmp_path / "run"
     train_ember(out, 0.0, False, "cpu", 1, 1, run=run, plan=TINY)
     kept = {path: path.read_bytes() for path in (*run.glob("*.safetensors"), *out.rglob("*.safetensors"))}
@@ -134,8 +148,8 @@ def test_a_training_whose_error_is_no_number_ends_and_its_checkpoint_stays(
     assert kept and all(path.read_bytes() == held for path, held in kept.items())
 
 
+@pytest.mark.usefixtures("unet_alone")
 def test_families_and_batch_go_before_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     found: list[Plan] = []
     monkeypatch.setattr(Trainer, "train", lambda self, *_: found.append(self.plan))
     train_ember(
@@ -150,9 +164,9 @@ def test_families_and_batch_go_before_the_plan(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 2 and "--often wants families that are trained; not snow" in result.output
 
 
+@pytest.mark.usefixtures("unet_alone")
 def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of the last parts are a mixture of the noise and of what the UNet makes of it; the others stay."""
-    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     done: list[bool] = []
 
     def train(self: Trainer, *_: object) -> None:
@@ -173,8 +187,8 @@ def test_some_rows_start_from_the_own_first_step(tmp_path: Path, monkeypatch: py
     assert done
 
 
+@pytest.mark.usefixtures("unet_alone")
 def test_in_the_last_part_the_decoder_learns_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ember, "train_text_encoder", _tiny_words)
     seen: list[dict[str, float]] = []
     decoders: list[torch.Tensor] = []
 
@@ -217,8 +231,8 @@ def test_the_autoencoder_keeps_what_its_components_can_and_learns_the_rest() -> 
     assert weights.mean().item() == pytest.approx(1.0) and weights[0] > weights[-1]
 
 
-def test_the_decoder_is_trained() -> None:
-    vae, quality = autoencoder.train_autoencoder(0.0, 1, torch.device("cpu"), batch=2)
+def test_the_decoder_is_trained(trained: tuple[Any, float]) -> None:
+    vae, quality = trained
     assert quality > 15 and not vae.training
 
 
