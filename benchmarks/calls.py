@@ -30,7 +30,7 @@ PROMPT = ("PromptBank.tokens", "FrameConditioner.update")
 WAYS = {
     "a sample, to a pixel": FAST,
     "a sample, to the engine's frame": (*FAST, *PROMPT, "TposEncoder.push", "Tagger.follow", "RenderThread._turn"),
-    "a prompt, to the UNet": (*PROMPT, "AllowList.hears", "Backlog.put", "Router.apply", "TextCache._learn"),
+    "a prompt, to the UNet": (*PROMPT, "AllowList.allows", "Backlog.put", "Router.apply", "TextCache._learn"),
 }
 """The functions that a way leads through, with all that they call."""
 BESIDE = {

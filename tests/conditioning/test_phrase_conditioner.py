@@ -128,7 +128,7 @@ class HearingMoods(Hearing):
 
 
 def test_a_mood_is_no_scene_but_is_told_beside_one() -> None:
-    sound = choose_audio_conditioner(HearingMoods(), encode_all, 4, hears=False)
+    sound = choose_audio_conditioner(HearingMoods(), encode_all, 4, trained_with_audio=False)
     assert isinstance(sound, PhraseConditioner)
     both = places()[2] + places()[3]
     follow(sound, both / np.linalg.norm(both))

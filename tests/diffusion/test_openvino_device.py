@@ -116,7 +116,7 @@ def test_a_precision_is_used_only_with_parity(flow: Engine) -> None:
     assert found.precision == "f32" and found.parity_db >= MIN_PSNR and found.ms > 0 and not found.reason
     assert 0 <= time.time() - found.at < 60
     found = measure("GPU", lambda precision: Coarse(flow, 64), EagerBackend(flow), request)
-    assert found.reason.count("another picture than eager") == 2 and "\n" not in found.reason
+    assert found.reason.count("another frame than eager") == 2 and "\n" not in found.reason
 
     def fail(precision: str) -> EagerBackend:
         raise RuntimeError("no driver\nand a long story")

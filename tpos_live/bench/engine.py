@@ -263,15 +263,15 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
             f"{row['p99_ms']:>10.2f}{row['share_of_peak']:>9.2f}{times:>7.2f}"
         )
     click.echo(
-        f"host          {first['host_ms']:.2f} ms a picture (p99 {first['host_p99_ms']:.2f}), by {first['host_by']}"
+        f"host          {first['host_ms']:.2f} ms a frame (p99 {first['host_p99_ms']:.2f}), by {first['host_by']}"
     )
     click.echo(
-        f"changes       slowest picture {first['changes_slowest']:.2f} times the median, {first['changes_ms']:.2f} ms; "
-        f"p99 {first['changes_p99']:.2f}: prompts fading, other sound and guidance in every picture"
+        f"changes       slowest frame {first['changes_slowest']:.2f} times the median, {first['changes_ms']:.2f} ms; "
+        f"p99 {first['changes_p99']:.2f}: prompts fading, other sound and guidance in every frame"
     )
     if "allocations" in first:
         click.echo(
-            f"a picture     {first['allocations']:.1f} allocations, {first['driver_allocations']:.2f} of the driver's, "
+            f"a frame       {first['allocations']:.1f} allocations, {first['driver_allocations']:.2f} of the driver's, "
             f"{first['syncs']:.1f} hidden waits"
         )
 

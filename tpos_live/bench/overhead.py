@@ -48,7 +48,7 @@ def host_times(
     frames: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
-    """Host time of a picture: median and 99th percentile of `frames`, in milliseconds.
+    """Host time of a frame: median and 99th percentile of `frames`, in milliseconds.
 
     draw(n): draws the nth frame with `generator`. host_by: "waiting" where the wait was taken off, "hollow" where the
     networks were left out.

@@ -46,7 +46,7 @@ def measure_show(
     click.echo(f"measuring {seconds:g} s with {where} …", err=True)
     with stop_signals() as stop, LiveSession(settings, demo=True, stop=stop, headless_gl=offscreen) as session:
         first_frame = run_until_first_frame(session)
-        click.echo(f"the first picture came after {first_frame:.1f} s", err=True)
+        click.echo(f"the first frame came after {first_frame:.1f} s", err=True)
         longest = run_until_fastest_backend(session)
         run_for(session, WARM_UP, stop.is_set)
         pipeline, renderer = session.pipeline, session.renderer

@@ -106,7 +106,7 @@ def sound_phrases(encoder: SentenceSpaceEncoder) -> tuple[Sequence[str], np.ndar
 
 
 def _offered(encoder: SentenceSpaceEncoder, offered: Container[str] | None) -> tuple[Sequence[str], np.ndarray]:
-    """The scenes and moods that an engine trained with sound is told of."""
+    """The scenes and moods that a sound leads an engine to which was trained with sound."""
     known = [
         n
         for n, phrase in enumerate(encoder.phrases[: encoder.scenes])
@@ -118,17 +118,18 @@ def _offered(encoder: SentenceSpaceEncoder, offered: Container[str] | None) -> t
 
 
 def choose_audio_conditioner(
-    encoder: object, encode: EncodeAll, rows: int, hears: bool = True, first: int = 1,
+    encoder: object, encode: EncodeAll, rows: int, trained_with_audio: bool = True, first: int = 1,
     offered: Container[str] | None = None,
 ) -> AudioConditioner | None:  # fmt: skip
     """The conditioner from an encoder to an engine; None where there is none, and audio has no effect.
 
-    encode: the engine's text encoder. rows: the engine's number of audio tokens. hears: the engine was trained with
-    audio tokens, and gets only phrases that it was trained with; other engines get all. first: row of a text's first
-    word. offered: phrases of the scenes that such an engine offers, None for all: a sound leads to the nearest of them.
+    encode: the engine's text encoder. rows: the engine's number of audio tokens. trained_with_audio: the engine was
+    trained with audio tokens, and gets only phrases that it was trained with; other engines get all. first: row of a
+    text's first word. offered: phrases of the scenes that such an engine offers, None for all: a sound leads to the
+    nearest of them.
     """
     if isinstance(encoder, SentenceSpaceEncoder) and len(encoder.phrases) > 0:
-        if hears and encoder.scenes:
+        if trained_with_audio and encoder.scenes:
             phrases, vectors = _offered(encoder, offered)
         else:
             phrases, vectors = sound_phrases(encoder)

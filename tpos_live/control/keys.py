@@ -1,4 +1,4 @@
-"""THE table of keys, and what each does. The window tells which key was pressed; no window is known here."""
+"""The table of keys, and what each does. The window says which key was pressed; this module knows no window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the show tells its controllers: a heartbeat, numbers, words, and every parameter that changes."""
+"""What is sent to the controllers: a heartbeat, status values, and every parameter that changes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Feedback(OwnThread):
         applied: Mapping[str, float] | None = None,
         last: Callable[[], str] = str,
     ) -> None:
-        """targets: where it goes; closed when this is left. features: the ear's newest record, for /audio/*;
+        """targets: where it goes; closed when this is left. features: the newest record, for /audio/*;
         None = do not send them. applied: when controllers last set each parameter, in seconds of the
         clock that `tick` is given. last: the last message that was applied, as text.
         """
@@ -203,7 +203,7 @@ class Feedback(OwnThread):
             self._echo_version = snapshot.version
 
     def _audio(self, f: Features) -> Iterator[tuple[str, float]]:
-        """The ear's features in the words that Synesthesia uses."""
+        """The features under the names that Synesthesia uses."""
         for name in ("all", "bass", "mid", "midhigh", "high"):
             band = "level" if name == "all" else name
             yield f"/audio/level/{name}", getattr(f, band)

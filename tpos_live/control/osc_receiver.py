@@ -128,7 +128,7 @@ class Receiver:
                 time.sleep(0.001)
                 continue
             with guard:
-                if count and self._allowed.hears(sender[0]):
+                if count and self._allowed.allows(sender[0]):
                     self._backlog.put(Datagram(bytes(view[:count]), sender[0], time.monotonic(), sender[1]))
 
     def _work(self) -> None:

@@ -21,7 +21,7 @@ _MOST_HOSTS = 1024
 class AllowList:
     """The senders that are heard. Counts and logs the others, once per host.
 
-    Thread contract: one thread calls `hears`; `refused` may be read from anywhere.
+    Thread contract: one thread calls `allows`; `refused` may be read from anywhere.
     """
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
@@ -42,7 +42,7 @@ class AllowList:
         address = getattr(address, "ipv4_mapped", None) or address
         return address.is_loopback or any(address in network for network in self._networks)
 
-    def hears(self, host: str) -> bool:
+    def allows(self, host: str) -> bool:
         """Whether a datagram of `host` (an IP address) is to be used."""
         if not self._networks:
             return True

@@ -1,4 +1,4 @@
-"""The errors that several packages know, and how an error is told in one line."""
+"""The errors of several packages, and an error as one line of text."""
 
 from __future__ import annotations
 

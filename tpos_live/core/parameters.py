@@ -17,7 +17,7 @@ from tpos_live.core.quantise import GRIDS
 from tpos_live.core.shown import SLOTS
 
 AudioMode = Literal["append", "blend", "semantic", "grow"]
-"""How a sound's meaning enters the picture (`conditioning/builder.py`)."""
+"""How a sound's meaning enters the image (`conditioning/builder.py`)."""
 Start = Literal["now", "beat", "bar", "4 bars", "16 bars"]
 """When a recall of a look begins."""
 STARTS: tuple[Start, ...] = get_args(Start)

@@ -286,7 +286,7 @@ class FrameGenerator:
             return
         reason = self._sampler.batch_reason
         if self.stream_batch is not None and not reason:
-            reason = "semantic guidance draws each picture for itself, without the stream batch"
+            reason = "semantic guidance draws each frame for itself, without the stream batch"
         if reason and reason != self._batch_reason:
             log.warning(reason)
         self._batch_reason = reason

@@ -1,4 +1,4 @@
-"""The director's scenes: which pictures suit which kind of music, and at what energy.
+"""The director's scenes: which images suit which kind of music, and at what energy.
 
 A scene's text is a prompt that every engine can draw. For Ember it is a phrase of one of its families, so that a scene
 which an engine does not offer can be left out.

@@ -92,7 +92,7 @@ class VideoWriter(AvWriter):
             give_back_later()
         if kind is not None:
             if not self.frames_written or (self.bytes < LEAST and not self._has_picture()):
-                with contextlib.suppress(OSError):  # the disk may be gone, and its own error is told
+                with contextlib.suppress(OSError):  # the disk may be gone, and its own error is logged
                     self.output.discard()
             return
         with self._speaking():

@@ -108,7 +108,7 @@ def _focus(light: torch.Tensor) -> float:
 
 
 def spectrum_slope(light: torch.Tensor) -> float:
-    """Exponent of the radial power spectrum of one picture [h, w], from 4 cycles to half of Nyquist.
+    """Exponent of the radial power spectrum of one image [h, w], from 4 cycles to half of Nyquist.
 
     Least squares in logarithms over octave thirds; photographs of nature have about -2 (Field 1987).
     """

@@ -281,8 +281,8 @@ def section(results: Results, about: dict[str, Any]) -> str:
 
 def _weights(folder: Path) -> str:
     """One hash of every network that draws or reads words."""
-    told = hashlib.sha256()
+    found = hashlib.sha256()
     for part in ("unet", "vae", "text_encoder"):
         for path in sorted((folder / part).glob("*.safetensors")):
-            told.update(path.read_bytes())
-    return told.hexdigest()
+            found.update(path.read_bytes())
+    return found.hexdigest()

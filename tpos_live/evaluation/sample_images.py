@@ -84,10 +84,10 @@ def main(folder: Path, out: Path) -> None:
     """Write the three sheets of an engine folder: families at three intensities, prompts, blends."""
     harness = SamplerHarness(load_engine(folder, "cpu"), "eager")
     vocabulary = load_vocabulary(folder, harness.engine.sentences)
-    told = vocabulary.rewrite if vocabulary else str  # as a show tells them
+    rewritten = vocabulary.rewrite if vocabulary else str  # as in a show
     families(harness, out / "ember-families.png", read_families(folder).offered)
-    prompts(harness, out / "ember-prompts.png", [told(text) for text in PROMPTS])
-    blends(harness, out / "ember-blends.png", [(told(a), told(b)) for a, b in BLENDS])
+    prompts(harness, out / "ember-prompts.png", [rewritten(text) for text in PROMPTS])
+    blends(harness, out / "ember-blends.png", [(rewritten(a), rewritten(b)) for a, b in BLENDS])
 
 
 if __name__ == "__main__":

@@ -49,19 +49,19 @@ def smoothness(pool: WorkerPool, prompts: int, frames: int) -> list[Figure]:
     steps, ramps, straight, seconds, jumps = (np.array(column) for column in zip(*walks, strict=True))
     count = prompts * frames
 
-    def told(values: np.ndarray, worst: int, digits: int) -> str:
+    def noted(values: np.ndarray, worst: int, digits: int) -> str:
         return f"{prompts} prompts, {frames} frames each; median {np.median(values):.{digits}f}; worst: {chosen[worst]}"
 
     return [
         Figure("one frame on, worst prompt (two seeds = 1)", float(steps.max()), 0.1, least=False, n=count,
-               note=told(steps, int(steps.argmax()), 3)),
+               note=noted(steps, int(steps.argmax()), 3)),
         Figure("the same while blend and intensity ramp in 2 s", float(ramps.max()), 0.1, least=False, n=count,
-               note=f"{told(ramps, int(ramps.argmax()), 3)}, where the straight way from end to end is "
+               note=f"{noted(ramps, int(ramps.argmax()), 3)}, where the straight way from end to end is "
                f"{straight[ramps.argmax()]:.2f} a frame"),
         Figure("one second on, stillest prompt (two seeds = 1)", float(seconds.min()), 0.3, n=count,
-               note=told(seconds, int(seconds.argmin()), 2)),
+               note=noted(seconds, int(seconds.argmin()), 2)),
         Figure("largest step / median step, worst prompt", float(jumps.max()), 3.0, least=False, n=count,
-               note=told(jumps, int(jumps.argmax()), 2)),
+               note=noted(jumps, int(jumps.argmax()), 2)),
     ]  # fmt: skip
 
 

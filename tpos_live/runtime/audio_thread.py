@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 PIECE = 2400
 """Samples that are processed at once, 50 ms: features first, which are needed soonest, then the encoder."""
 LABEL_LAG = 0.1
-"""Seconds after which the director is told the label of a sound. By then it is known for every size of chunk."""
+"""Seconds after which the director gets the label of a sound. By then it is known for every size of chunk."""
 
 
 class AudioProcessor:

@@ -90,7 +90,7 @@ class Autosave(OwnThread):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        ours = type(error).__module__.startswith("tpos_live.")  # told to a person, as a device that is not there
+        ours = type(error).__module__.startswith("tpos_live.")  # reported in one line, as a device that is not there
         hung = isinstance(error, EngineHungError)  # the watchdog starts it again
         if error is None or (ours and not hung) or not isinstance(error, Exception):  # Ctrl-C is a clean end
             self._over = True

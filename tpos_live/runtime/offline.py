@@ -2,7 +2,7 @@
 
 Every frame is rendered, in order, with the time taken from the audio, by the same parts as a live session; the same
 file, seed, settings, backend and thread count give the same frames. What needs PyTorch is imported when it is needed,
-so that a mistake on the command line is told at once.
+so that a mistake on the command line is reported at once.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds until an output that has failed is tried again; the last one from then on. A stream is tried again after the
 first one each time."""
 STEADY = 5.0
-"""Seconds without a failure after which an output works: the next failure is told, and tried again soon."""
+"""Seconds without a failure after which an output works: the next failure is logged, and tried again soon."""
 Running = ProgramOutput | EncodedOutput
 
 

@@ -89,18 +89,18 @@ def render_with_workers(
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": share})})
     values = {**settings.start_values(), "out.inbetween": False}
     pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed here
-    with _crew(_Job(settings, values, sound, fps, workers, analyze, segment)) as take:
+    with _workers(_Job(settings, values, sound, fps, workers, analyze, segment)) as take:
         for k, params in enumerate(analyze(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps)):
             yield params, replace(take(owner(k, workers, segment)), index=k)
 
 
 @contextmanager
-def _crew(job: _Job) -> Iterator[Callable[[int], Frame]]:
+def _workers(job: _Job) -> Iterator[Callable[[int], Frame]]:
     """Start the workers; yields a function that waits for the next frame of one of them."""
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     frames = [context.Queue(maxsize=job.segment) for _ in range(job.workers)]
-    crew = [
+    processes = [
         context.Process(
             target=_work,
             args=(job, rank, frames[rank], ready, os.getpid()),
@@ -115,8 +115,8 @@ def _crew(job: _Job) -> Iterator[Callable[[int], Frame]]:
             try:
                 found = frames[rank].get(timeout=PATIENCE)
             except queue.Empty:
-                if not crew[rank].is_alive():
-                    code = crew[rank].exitcode
+                if not processes[rank].is_alive():
+                    code = processes[rank].exitcode
                     raise EngineError(
                         f"worker {rank} ended ({code}) without a word, perhaps for memory; use fewer --workers"
                     ) from None
@@ -125,14 +125,14 @@ def _crew(job: _Job) -> Iterator[Callable[[int], Frame]]:
                 raise EngineError(f"worker {rank}: {found}")
             return found  # type: ignore[no-any-return]
 
-    for process in crew:
+    for process in processes:
         process.start()
     try:
         yield take
     finally:
-        for process in crew:
+        for process in processes:
             process.terminate()
-        for process in crew:
+        for process in processes:
             process.join(5.0)
 
 

@@ -67,7 +67,7 @@ class Performance:
 
     def step(self, heard: Features, drops: int) -> None:
         """Apply MIDI, recall what is due, and let what waited for the beat take effect. Once per refresh. What fails is
-        told, and ends neither the show nor the rest."""
+        logged, and ends neither the show nor the rest."""
         now = time.perf_counter()
         with self._midi_guard:
             self._mapper.step(now)

@@ -90,7 +90,7 @@ class SessionControls:
             store.set("out.record", True)
 
     def look(self, display: Display) -> None:
-        """Carry out what changed since the last call. What fails is told, and ends neither the show nor the rest."""
+        """Carry out what changed since the last call. What fails is logged, and ends neither the show nor the rest."""
         snapshot = self._store.snapshot()
         for guard, follow in self._followed:
             with guard:

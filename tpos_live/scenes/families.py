@@ -1,4 +1,4 @@
-"""The scene families: each a function of fields and knobs to light, with its names."""
+"""The scene families: each a function of noise fields and parameters to light, with its names."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def apply_mood(light: torch.Tensor, mood: torch.Tensor) -> torch.Tensor:
 
 
 def apply_style(image: torch.Tensor, style: str) -> torch.Tensor:
-    """Give a finished picture [batch, 3, h, w] in [0, 1] the style of that name."""
+    """Give a finished image [batch, 3, h, w] in [0, 1] the style of that name."""
     if style == "natural":
         return image
     lab = linear_to_oklab(decode(image))

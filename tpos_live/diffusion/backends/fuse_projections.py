@@ -1,6 +1,6 @@
 """The products of a UNet's attention joined into fewer and larger ones, for a card that is not filled by small ones.
 
-At one picture a time most matrix products of a UNet are so small that they cost their start. Three kinds can be joined
+At one frame a time most matrix products of a UNet are so small that they cost their start. Three kinds can be joined
 without changing what is computed:
 
 - query, key and value of a self-attention are one product of the same input;

@@ -70,7 +70,7 @@ def parity(candidate: Draws, reference: Draws, request: BackendRequest) -> float
 def require_parity(name: str, found: float) -> float:
     """The PSNR `found` itself. Raises NotReady with one line where it is too low to draw with backend `name`."""
     if found < MIN_PSNR:
-        raise NotReady(f"{name} draws another picture than eager here ({found:.1f} dB); it is not used")
+        raise NotReady(f"{name} draws another frame than eager here ({found:.1f} dB); it is not used")
     return found
 
 

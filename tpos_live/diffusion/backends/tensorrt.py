@@ -1,4 +1,4 @@
-"""Running TensorRT plans on the card: persistent buffers, PyTorch's own stream, no allocation in a picture.
+"""Running TensorRT plans on the card: persistent buffers, PyTorch's own stream, no allocation in a frame.
 
 Not proven on a card yet (see docs/engines.md): what is tested is everything up to the plan.
 """

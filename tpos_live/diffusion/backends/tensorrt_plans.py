@@ -41,7 +41,7 @@ CACHES = {kind: CompileCache(kind, SIDECAR, _BUILDER, limit=3600.0, prune=False)
 
 
 class Sidecar(BaseModel):
-    """What a plan says of itself. parity_db: PSNR of its picture against eager's, None until it was run on a card."""
+    """What a plan says of itself. parity_db: PSNR of its frame against eager's, None until it was run on a card."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -149,7 +149,7 @@ def read_plan(place: Path, kind: str, card: str) -> Sidecar:
 
 
 def write_parity(place: Path, facts: Sidecar, parity: float) -> None:
-    """Note how near a plan's picture is to eager's."""
+    """Note how near a plan's frame is to eager's."""
     changed = facts.model_copy(update={"parity_db": round(parity, 2)})
     write_sidecar(place, changed)
 

@@ -1,7 +1,7 @@
 """The render's share of the card: behind the others in the queue.
 
 A show shares its card with Resolume, Ableton's plug-ins or the window itself. Two things make room for them:
-`--fps-cap` leaves the card idle between pictures, and what is drawn is queued with the lowest priority.
+`--fps-cap` leaves the card idle between frames, and what is drawn is queued with the lowest priority.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CUDA's Multi-Process Service: there the cap is what helps."""
 def use_low_priority_stream(device: torch.device) -> None:
     """Give the calling thread a stream of its own, of the lowest priority; elsewhere than on CUDA nothing is done.
 
-    A stream of its own also keeps pictures from waiting for what other threads run, such as the text encoder. Call it
+    A stream of its own also keeps frames from waiting for what other threads run, such as the text encoder. Call it
     again when buffers were filled on the default stream: what is drawn next waits for them, the host does not.
     """
     if device.type != "cuda":

@@ -51,7 +51,7 @@ def fetch_engine(name: str) -> Path:
         return _fetch(name, preset, target)
     except StoppedError as error:
         raise EngineError(f"{error}; {_by_hand(name, preset, target)}") from error
-    except OSError as error:  # of the disk: those of the network are told above
+    except OSError as error:  # of the disk: those of the network are reported above
         where = error.filename or target
         remedy = "make room there, or set TPOS_LIVE_ENGINES to another folder, and run the same line again"
         raise EngineError(f"{where} cannot be written ({reason(error)}); {remedy}") from error

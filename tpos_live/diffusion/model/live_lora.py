@@ -1,14 +1,14 @@
-"""LoRA files whose weight moves in a show: a style comes and goes while pictures are drawn.
+"""LoRA files whose weight moves in a show: a style comes and goes while frames are drawn.
 
-Between two pictures the weights of the layers that a file changes are written anew, W = W0 + sum of weight * change,
+Between two frames the weights of the layers that a file changes are written anew, W = W0 + sum of weight * change,
 into the storage where they lie: eager, compiled kernels and recorded graphs find them at the same addresses, and a
-picture costs nothing more while no weight moves. W0 is kept beside them, in the same precision and on the same device:
+frame costs nothing more while no weight moves. W0 is kept beside them, in the same precision and on the same device:
 each value comes from it and never from the one before, so that nothing drifts and a weight that comes back brings back
 every bit. In the host's memory W0 would cost a card nothing, but coming over the bus it takes many times as long.
 
-A change of the whole UNet takes about as long as a few pictures. It is spread, a share of it between two pictures, the
+A change of the whole UNet takes about as long as a few frames. It is spread, a share of it between two frames, the
 newest weights winning; layers that are ahead of others do no harm, for each is a layer of some weight of the LoRA.
-The share is one of the work and not of time: the same calls give the same pictures on every machine.
+The share is one of the work and not of time: the same calls give the same frames on every machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tpos_live.diffusion.model.lora import Change
 log = logging.getLogger(__name__)
 
 SPREAD = 8
-"""Pictures over which a change of the weights is spread."""
+"""Frames over which a change of the weights is spread."""
 LAUNCH = 1 << 20
 """Weights that a card writes in about the time in which Python asks for it: many small layers are work, too."""
 

@@ -22,15 +22,15 @@ EMBEDDINGS = "embeddings"
 ONE, SECOND = ("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")
 """Folders of an engine's text encoders and their tokenizers; most engines have one pair."""
 ALIKE = 0.13
-"""Logarithm of the ratio of two shapes up to which they are alike: an eighth of the picture is cropped away."""
+"""Logarithm of the ratio of two shapes up to which they are alike: an eighth of the image is cropped away."""
 
 
 class Scalar(BaseModel):
-    """A global fact of the picture, given to the UNet as one token (see `scalars.py`).
+    """A global fact of the image, given to the UNet as one token (see `scalar_tokens.py`).
 
     source: what moves it. "intensity" follows the sound's intensity, "seed" is drawn from the
     seed and drifts by `rate` per unit of walk, "clock" grows by `rate` per unit of walk, "share" is the part of the
-    picture that a second prompt covers (see `UnetInputs`).
+    image that a second prompt covers (see `UnetInputs`).
     cyclic: 0 and 1 mean the same (a hue, a phase); a scalar that is not cyclic is reflected.
     """
 
@@ -113,7 +113,7 @@ class EngineMetadata(BaseModel):
     trained_with_sound: bool = True
     """Whether the UNet has learned audio tokens; a fetched engine has not, and gets them as more words."""
     detail: float = Field(default=0.0, ge=0.0, le=3.0)
-    """Fine structure that the stage gives large pictures, in pixels of the engine: for one that draws softly."""
+    """Fine structure that the display adds where it enlarges a frame, in engine pixels: for one of soft images."""
     audio_mode: AudioMode = "append"
     """How a sound's meaning enters where nobody says otherwise (`audio.mode` is auto)."""
     scalars: list[Scalar] = Field(default_factory=list)

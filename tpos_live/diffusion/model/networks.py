@@ -117,7 +117,7 @@ class Networks:
                 modules = {part: load_part(self.folder, part, cls) for part, cls in classes.items()}
                 parts = {"unet": modules["unet"], **(text_encoders or {})}
                 live = self._merge(parts)
-                modules["vae"].encoder = torch.nn.Identity()  # pictures are never encoded; a third of its memory
+                modules["vae"].encoder = torch.nn.Identity()  # images are never encoded; a third of its memory
                 self.configs = {part: dict(module.config) for part, module in modules.items()}
                 for part, module in modules.items():
                     dtype = torch.float32 if part == "vae" and self.decoder_overflows else self.dtype

@@ -5,9 +5,9 @@ resolution are made of, reaches a tenth of it. So the decoder's last layers writ
 (Pixel shuffle: Shi et al., CVPR 2016, "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
 Convolutional Neural Network".)
 
-Where patches meet, what a matrix writes has a step, and a regular grid of steps is seen where the picture is smooth. A
+Where patches meet, what a matrix writes has a step, and a regular grid of steps is seen where the image is smooth. A
 deblocking filter takes the steps off (List et al. 2003, "Adaptive Deblocking Filter"): as in a video decoder, small
-steps are ramped, large ones are taken for edges of the picture and stay.
+steps are ramped, large ones are taken for edges of the image and stay.
 
 The encoder is a matrix: the principal components of patches, each scaled to unit variance. On rendered scenes 16 of
 them keep 31.2 dB and 32 keep 34.3; a trained encoder of 16 channels stood at 26 after 2,000 steps.
@@ -33,7 +33,7 @@ ALONG = 5
 
 
 class Deblocking(nn.Module):
-    """Takes the small steps off pictures [batch, 3, h, w] where patches meet.
+    """Takes the small steps off images [batch, 3, h, w] where patches meet.
 
     The step between two patches is what goes beyond the slopes beside it. Half of it is taken from each side, falling
     to nothing within half a patch. With s the step and t the threshold, s / (1 + (s / t) ** 4) of it is taken: all of
@@ -41,7 +41,7 @@ class Deblocking(nn.Module):
     """
 
     def __init__(self, patch: int, threshold: float) -> None:
-        """patch: pixels along one side, at least 4. threshold: in the picture's own units."""
+        """patch: pixels along one side, at least 4. threshold: in the image's own units."""
         super().__init__()
         self.ramp: torch.Tensor
         self.patch, self.threshold = patch, threshold
@@ -87,7 +87,7 @@ class ResBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to pictures in [-1, 1]: the matrix back, and a network that adds what no matrix can.
+    """Latents to images in [-1, 1]: the matrix back, and a network that adds what no matrix can.
 
     Each stage of the network but the last doubles the size, the end is a shuffle by SHUFFLE.
     """
@@ -135,12 +135,12 @@ class AutoencoderPixelShuffle(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.decoder: nn.Module = Decoder(latent_channels, decoder_channels, decoder_blocks, downscale, deblocking)
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """Latents [batch, latent_channels, h, w] of pictures [batch, 3, downscale * h, downscale * w] in [-1, 1]."""
+        """Latents [batch, latent_channels, h, w] of images [batch, 3, downscale * h, downscale * w] in [-1, 1]."""
         found: torch.Tensor = self.encoder(image)
         return found
 
     def decode(self, latents: torch.Tensor, return_dict: bool = False) -> tuple[torch.Tensor]:
-        """Pictures about [-1, 1], as a tuple of one, whatever `return_dict` says."""
+        """Images about [-1, 1], as a tuple of one, whatever `return_dict` says."""
         return (self.decoder(latents),)
 
     def forward(self, image: torch.Tensor) -> Any:

@@ -1,6 +1,6 @@
 """Scalars as tokens: global facts that do not survive as averages of the noise.
 
-A palette, a horizon or the sound's intensity is one number for the whole picture. Each becomes one
+A palette, a horizon or the sound's intensity is one number for the whole image. Each becomes one
 cross-attention token by fixed sines and cosines, so the same lines serve training and stage, and no
 weights are needed.
 """

@@ -48,12 +48,12 @@ class Step:
     noise_coef: float = 0.0
     correct: tuple[float, float, float] | None = None
     prior: float = 0.0
-    """x0 / x for a model that knows nothing: the mean of a picture of unit variance, given x."""
+    """x0 / x for a model that knows nothing: the mean of an image of unit variance, given x."""
 
 
 @dataclass(frozen=True)
 class SamplingSchedule:
-    """How one picture is drawn: start = last * latent + noise * field, then the steps."""
+    """How one frame is drawn: start = last * latent + noise * field, then the steps."""
 
     last: float
     noise: float
@@ -63,8 +63,8 @@ class SamplingSchedule:
         """The same plan with residual guidance: no pass of the model more, whatever the scale (1 = off).
 
         After StreamDiffusion's self-negative RCFG (Kodaira et al. 2023, section 3.2), which leads away from a virtual
-        residual instead of a prediction without prompt. What it is in theirs, the noise that a reference picture
-        would leave, is here what pictures of unit variance leave: the same at pure noise, and no reference is needed.
+        residual instead of a prediction without prompt. What it is in theirs, the noise that a reference image
+        would leave, is here what images of unit variance leave: the same at pure noise, and no reference is needed.
         Led away from prior * x, x0 = scale * (c_skip * x + c_out * model) + (1 - scale) * prior * x: a step with other
         numbers.
         """
@@ -101,7 +101,7 @@ class Schedule:
     original_steps: int
     uncorrected: tuple[int, ...]
     flow: bool = False
-    """Whether latents are (1 - sigma) * picture + sigma * noise."""
+    """Whether latents are (1 - sigma) * image + sigma * noise."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:

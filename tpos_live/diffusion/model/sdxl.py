@@ -1,7 +1,7 @@
 """The pooled row: how a UNet that wants more than tokens is fed by tokens alone.
 
 Stable Diffusion XL's UNet takes, beside the states of two text encoders, one pooled embedding of the whole text and six
-numbers: the picture's size, where it was cropped, and the size again (Podell et al. 2023, section 2.2). The pooled
+numbers: the image's size, where it was cropped, and the size again (Podell et al. 2023, section 2.2). The pooled
 embedding travels as one row before the text's own, filled up with zeros, and the six numbers follow from the latent. So
 fades, guidance, audio tokens, recordings and converted engines all see one UNet of (sample, timestep, tokens).
 

@@ -2,7 +2,7 @@
 
 Every `.safetensors` file in the folder `embeddings` of an engine is read when the engine is loaded. A prompt names it
 by the file's name, or by the token that is written in it; upper and lower case are the same. It becomes as many tokens
-of the text as it has rows. A file that cannot be used is told in one line and left out.
+of the text as it has rows. A file that cannot be used is reported in one line and left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Extra input channels of a UNet: low-passes of the noise, and where in the picture a position lies.
+"""Extra input channels of a UNet: low-passes of the noise, and where in the image a position lies.
 
 A convolution sees a few positions and looks the same everywhere. A small UNet so spends most of its layers and hours
 of its training on two things that can be computed: wide averages of its noise, of which scenes are made, and the
@@ -48,7 +48,7 @@ def pack(noise: torch.Tensor, packing: int) -> torch.Tensor:
 def positions(h: int, w: int) -> np.ndarray:
     """Where a position lies, float32 [1, WAVES, h, w], about [-1, 1].
 
-    y runs from -1 to 1, x as wide as the picture is.
+    y runs from -1 to 1, x as wide as the image is.
     """
     y, x = np.meshgrid((np.arange(h) + 0.5) / h * 2 - 1, ((np.arange(w) + 0.5) / w * 2 - 1) * (w / h), indexing="ij")
     radius = np.sqrt(x * x + y * y)
@@ -136,10 +136,10 @@ VECTORS = 6
 
 
 def summary(tokens: torch.Tensor, layout: Layout) -> torch.Tensor:
-    """What a whole picture is to be, [batch, VECTORS * dim]: sentence and mean of both prompts, mean of what is heard,
+    """What a whole image is to be, [batch, VECTORS * dim]: sentence and mean of both prompts, mean of what is heard,
     all scalars.
 
-    Layers take it beside the time, as scale and shift: attention alone learns facts of the whole picture slowly.
+    Layers take it beside the time, as scale and shift: attention alone learns facts of the whole image slowly.
     tokens: [batch, layout.rows, dim].
     """
     text, at = layout.text, layout.second

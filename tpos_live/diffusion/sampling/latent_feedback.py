@@ -1,7 +1,7 @@
-"""Feedback: the last latent as the start of the next picture, without rot.
+"""Feedback: the last latent as the start of the next frame, without rot.
 
 A loop of encode-free image to image drifts: each pass leaves a small error in the statistics of the
-latent, and a thousand passes turn it into grey, blown-out or oversaturated pictures. Two things stop
+latent, and a thousand passes turn it into grey, blown-out or oversaturated frames. Two things stop
 that: at least a tenth of the noise is always put back (the unet paints its details anew), and each
 channel's mean and deviation are pulled towards those of a draft drawn from noise alone, now and then,
 with the very prompt of the moment.
@@ -19,9 +19,9 @@ _LEAST_STRENGTH = 0.1
 _BELOW = 0.999
 """Strength from which on a frame is drawn from noise alone."""
 PULL = 0.2
-"""Share of a deviation from the draft's statistics that one picture takes back."""
+"""Share of a deviation from the draft's statistics that one frame takes back."""
 DRAFT_EVERY = 128
-"""Pictures between two drafts; a prompt that has moved gets one after a quarter of that."""
+"""Frames between two drafts; a prompt that has moved gets one after a quarter of that."""
 MOVED = 0.1
 """Relative change of the tokens that counts as moved."""
 
@@ -51,12 +51,12 @@ class LatentFeedback:
         self._doubted = False
 
     def reset(self) -> None:
-        """Forget the last picture; the next one is drawn from noise alone."""
+        """Forget the last frame; the next one is drawn from noise alone."""
         self._frame_params = None
         self._tokens = None
 
     def ready(self, params: FrameParams) -> bool:
-        """Whether there is a last picture of the same look."""
+        """Whether there is a last frame of the same look."""
         return self._frame_params is not None and self._frame_params.cut_index == params.cut_index
 
     def wants_draft(self, tokens: torch.Tensor) -> bool:

@@ -1,6 +1,6 @@
 """Motion: the noise field and the seed's scalars as pure functions of where the show is.
 
-The noise a picture is drawn from must be white Gaussian noise at every moment (the model has seen
+The noise a frame is drawn from must be white Gaussian noise at every moment (the model has seen
 nothing else), must move smoothly, and must move with the camera. All three hold exactly:
 
 * Walk. The field is a sum of four neighbouring keyframes of independent white noise, with weights
@@ -52,7 +52,7 @@ def _noise(seed: int, look: int, stream: int, number: int, count: int) -> np.nda
 
 @lru_cache(maxsize=64)
 def _few(seed: int, look: int, stream: int, number: int, count: int) -> tuple[float, ...]:
-    """A few numbers of `_noise`, remembered: neighbouring pictures want the same ones, and making a generator asks
+    """A few numbers of `_noise`, remembered: neighbouring frames want the same ones, and making a generator asks
     the system for entropy each time."""
     return tuple(_noise(seed, look, stream, number, count).tolist())
 
@@ -90,13 +90,13 @@ class NoiseField:
         self._packing, self._packed = packing, packed if packing > 1 else self._field
         # Weights, then the pan in pixels.
         self._scalars = PinnedScalars(_SPAN + 2, device=device, dtype=torch.complex64)
-        self._recordings = GraphCache(device)
+        self._graphs = GraphCache(device)
 
     def at(self, seed: int, look: int, walk: float, pan_x: float = 0.0, pan_y: float = 0.0) -> torch.Tensor:
         """The field at one moment: a buffer of this object, valid until the next call.
 
-        walk: distance along the walk. pan_x, pan_y: drift to the right and upwards, in picture widths
-        and heights (see Drive).
+        look: `FrameParams.cut_index`. walk: position on the noise trajectory. pan_x, pan_y: drift to the right and
+        upwards, in frame widths and heights (see FrameParams).
         """
         first, weights = kernel(walk * KEYFRAMES_PER_WALK)
         numbers = [0.0] * _SPAN
@@ -107,11 +107,11 @@ class NoiseField:
                 self._spectra[place].copy_(self._keyframe(*key), non_blocking=True)
                 self._keys[place] = key
         self._scalars.upload([*numbers, *self._shift.pixels(pan_x, pan_y)])
-        self._recordings.run("field", self._make)
+        self._graphs.run("field", self._make)
         return self._packed
 
     def _make(self) -> None:
-        """The field from spectra and numbers: tensors alone, as a recording wants it."""
+        """The field from spectra and numbers: tensors alone, as a captured graph wants it."""
         numbers = self._scalars.on_device
         torch.mul(self._spectra[0], numbers[0], out=self._sum)
         for n in range(1, _SPAN):
@@ -123,7 +123,7 @@ class NoiseField:
             self._packed.copy_(pack(self._field, self._packing))
 
     def look_ahead(self) -> None:
-        """Make the keyframe that the walk wants next, while a card draws: it takes as long as a small picture."""
+        """Make the keyframe that the walk wants next, while a card draws: it takes as long as a small frame."""
         known = [key for key in self._keys if key is not None]
         if known:
             seed, look, newest = max(known, key=lambda key: key[2])
@@ -150,7 +150,7 @@ class NoiseField:
 
 
 class Shift:
-    """Periodic translation of a real picture by any distance, on its half spectrum."""
+    """Periodic translation of a real-valued field by any distance, on its half spectrum."""
 
     def __init__(self, height: int, width: int, device: torch.device | str = "cpu") -> None:
         self._size = height, width
@@ -175,7 +175,7 @@ class Shift:
     def pixels(self, pan_x: float, pan_y: float) -> tuple[float, float]:
         """Columns to the right and rows downwards, of a pan to the right and upwards in widths and heights."""
         height, width = self._size
-        # Two turns of the picture, because Nyquist terms come back only after an even number of pixels.
+        # Two turns of the field, because Nyquist terms come back only after an even number of pixels.
         return math.fmod(pan_x, 2.0) * width, -math.fmod(pan_y, 2.0) * height
 
     def turn(self, spectrum: torch.Tensor, x: torch.Tensor | float, y: torch.Tensor | float) -> None:

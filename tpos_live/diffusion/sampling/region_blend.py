@@ -1,15 +1,15 @@
-"""Prompts that grow through each other: each keeps the part of the picture where it has most to show.
+"""Regional blend: each of several prompts keeps the part of the frame where its own image has the most contrast.
 
-A mean of two conditionings is a picture of neither, and a dissolve is both behind a veil. Here the model predicts
+A mean of two conditionings shows neither prompt, and a dissolve shows both half transparent. Here the model predicts
 once for each prompt from the same noise, and the predictions are joined place by place (as MultiDiffusion joins
-regions, Bar-Tal et al., ICML 2023), by masks that come from the pictures themselves, as in the fusion of photographs by
+regions, Bar-Tal et al., ICML 2023), by masks that come from the images themselves, as in the fusion of photographs by
 their local contrast (Burt and Kolczynski, ICCV 1993): a sun stays a sun while the clouds of the other prompt close in.
 
-With a prediction's picture x_k, blurs B and C, the local contrast of it is c_k = C(|x_k - B(x_k)|), over its mean; the
+With a prediction's image x_k, blurs B and C, the local contrast of it is c_k = C(|x_k - B(x_k)|), over its mean; the
 masks are m = softmax over k of (z_k / SOFT + b_k), z being c over the spread of its differences, and b_k such that the
 mean of m_k is the prompt's share. Shares are the weights eased by w * w * (3 - 2 * w), over their sum: a prompt
-comes and goes by its most striking place, and has to do so gently. All is smooth in weights and pictures, so that
-nothing pops; at a weight of one a prompt has the whole picture, and that is the picture which it draws alone.
+comes and goes by its most striking place, and has to do so gently. All is continuous in weights and images, so
+that nothing appears at once; with a weight of one a prompt has the whole frame, as if it were alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TINY = 1e-6
 
 
 def shares(weights: Sequence[float]) -> list[float]:
-    """Parts of the picture's area, by the prompts' weights: eased, one in sum."""
+    """Parts of the frame's area, by the prompts' weights: eased, one in sum."""
     eased = [ease(weight) for weight in weights]
     return [part / sum(eased) for part in eased]
 
@@ -60,7 +60,7 @@ class RegionBlender:
         self._masks = torch.zeros(MAX_REGIONS, 1, height, width, device=device)
 
     def prepare(self, weights: Sequence[float]) -> None:
-        """Set the weights of the next picture: 2 to MAX_REGIONS of them, one in sum."""
+        """Set the weights of the next frame: 2 to MAX_REGIONS of them, one in sum."""
         self._scalars.upload([max(share, _TINY) for share in shares(weights)])
 
     def blend(
@@ -70,7 +70,7 @@ class RegionBlender:
         """The joined prediction [1, C, h, w].
 
         latent: [1, C, h, w], what was predicted from. predictions: [K, C, h, w]. skip, out: of the step, so that
-        skip * latent + out * prediction is the picture it leads to. first: whether it is the picture's first step;
+        skip * latent + out * prediction is the frame it leads to. first: whether it is the frame's first step;
         later ones keep its masks.
         """
         count = len(predictions)
@@ -80,7 +80,7 @@ class RegionBlender:
         return (predictions * masks).sum(0, keepdim=True)
 
     def _masked(self, images: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-        """Masks [K, 1, h, w], one in sum at each place, of pictures [K, C, h, w]."""
+        """Masks [K, 1, h, w], one in sum at each place, of images [K, C, h, w]."""
         contrast = blur((images - blur(images, self._wide)).square().sum(1, keepdim=True).sqrt(), self._fine)
         contrast = contrast / contrast.mean((2, 3), keepdim=True).clamp_min(_TINY)
         apart = contrast - contrast.mean(0, keepdim=True)

@@ -11,12 +11,12 @@ prediction e(c) for a conditioning c, the prompt p, sounds a with their weights,
 M keeps of a direction what lies in the upper quantile of its magnitude. The reference is the prediction without a
 prompt where the engine runs classifier-free guidance; few-step engines do not, and there it is the prompt's own.
 In both it costs one row for each sound in the same call of the UNet. Everything is linear in the prediction, so that
-flow, epsilon and v engines differ in nothing here: the mask is the same for e and for the picture that it leads to.
+flow, epsilon and v engines differ in nothing here: the mask is the same for e and for the frame that it leads to.
 
-Three things are other than in TPoS and SEGA, which draw 50 steps for one picture. Momentum goes from picture to
-picture, in seconds, with one buffer for each step, for there are few steps and many pictures; and the factor 1 - s_m,
+Three things are other than in TPoS and SEGA, which draw 50 steps for one frame. Momentum goes from frame to
+frame, in seconds, with one buffer for each step, for there are few steps and many frames; and the factor 1 - s_m,
 which they have not, keeps what is steady as strong as without it: at a scale of one, what is edited becomes the sound's
-own picture, and no more. Warm-up is a share of the steps that is rounded down, so that a single step is edited, too.
+own frame, and no more. Warm-up is a share of the steps that is rounded down, so that a single step is edited, too.
 And the mask is one for all channels and has soft edges: a hard mask for each channel (`soft=False`, the papers')
 leaves torn edges that no later step can heal.
 """
@@ -33,11 +33,11 @@ from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
 from tpos_live.diffusion.model.schedule import MAX_STEPS
 
 MAX_EDITS = 3
-"""Sounds that one picture can be led to."""
+"""Sounds that one frame can be led to."""
 MEMORY = 0.25
-"""Seconds in which momentum has forgotten all but 1/e of a picture."""
+"""Seconds in which momentum has forgotten all but 1/e of a frame."""
 GAP = 1.0
-"""Seconds without a picture after which there is nothing to go on from."""
+"""Seconds without a frame after which there is nothing to go on from."""
 FEATHER = 1 / 8
 """Width of the mask's soft edge, as a share of the latent's shorter side."""
 
@@ -65,7 +65,7 @@ def blur(x: torch.Tensor, width: int) -> torch.Tensor:
 
 
 class SemanticGuide:
-    """Edits the predictions of pictures of one size. Belongs to the render thread.
+    """Edits the predictions of frames of one size. Belongs to the render thread.
 
     Its numbers and its momentum lie in buffers that never move, so that a recorded graph can use them, too.
     """
@@ -84,18 +84,18 @@ class SemanticGuide:
         self._scene: object = None
 
     def reset(self) -> None:
-        """Forget the pictures so far."""
+        """Forget the frames so far."""
         self._speed.zero_()
         self._last = None
 
     def prepare(
         self, weights: Sequence[float], scale: float, quantile: float, momentum: float, now: float, scene: object
     ) -> None:
-        """Set the numbers of the next picture.
+        """Set the numbers of the next frame.
 
         weights: of the directions, at most MAX_EDITS. scale: s_a for a weight of 1. quantile: share of the
-        picture that is left alone, 0 to below 1. momentum: s_m, 0 to below 1. now: seconds of sound; the same
-        moment again gives the same picture. scene: whatever makes a cut when it changes: nothing moves over a cut.
+        frame that is left alone, 0 to below 1. momentum: s_m, 0 to below 1. now: seconds of sound; the same
+        moment again gives the same frame. scene: whatever makes a cut when it changes: nothing moves over a cut.
         """
         if self._last is None or scene != self._scene or not 0.0 <= now - self._last <= GAP:
             self.reset()

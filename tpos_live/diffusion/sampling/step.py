@@ -34,7 +34,7 @@ class StepTensors(NamedTuple):
 
 
 class StepState:
-    """Latents of one sampler, float32 [B, C, h, w]: x, where the step is; x0, what the picture would be; x0 and x of
+    """Latents of one sampler, float32 [B, C, h, w]: x, where the step is; x0, what the frame would be; x0 and x of
     the step before, for the corrector."""
 
     def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:

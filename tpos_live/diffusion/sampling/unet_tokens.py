@@ -13,7 +13,7 @@ from tpos_live.diffusion.sampling.noise_field import SeedScalars
 
 
 class UnetTokens:
-    """Writes one picture's conditioning into a buffer [1, count, dim]. Belongs to one thread.
+    """Writes one frame's conditioning into a buffer [1, count, dim]. Belongs to one thread.
 
     given: rows that come from outside, of a prompt and of what is heard. count: all rows.
     """
@@ -25,7 +25,7 @@ class UnetTokens:
         self.given = self.text + (own if audio_tokens is None or engine.layout is not None else audio_tokens)
         self.scalars = SeedScalars(engine.metadata.scalars)
         self.pairs = engine.layout is not None
-        """Whether two prompts can share a picture in one pass."""
+        """Whether two prompts can share a frame in one pass."""
         self.count = self.given + len(self.scalars.scalars) + (self.text if self.pairs else 0)
         self._dim = engine.token_dim
 

@@ -90,7 +90,7 @@ class _Residual(nn.Module):
 
 
 def shrink(images: torch.Tensor) -> torch.Tensor:
-    """Pictures [batch, 3, h, w] with SIDE pixels along the shorter side, by means over areas."""
+    """Images [batch, 3, h, w] with SIDE pixels along the shorter side, by means over areas."""
     h, w = images.shape[-2:]
     scale = SIDE / min(h, w)
     size = (round(h * scale), round(w * scale))

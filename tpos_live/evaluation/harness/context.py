@@ -48,7 +48,7 @@ class EvaluationContext:
 
     @torch.inference_mode()
     def families_in_parts(self, images: torch.Tensor) -> list[set[str]]:
-        """The families that the classifier names in some part of each picture [batch, 3, H, W] in [0, 1]."""
+        """The families that the classifier names in some part of each image [batch, 3, H, W] in [0, 1]."""
         named = self.classifier.parts(images).argmax(-1)
         return [{self.classifier.families[number] for number in set(row)} for row in named.tolist()]
 

@@ -43,7 +43,7 @@ def flow(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 
 
 def warp(image: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """picture(x + shift), bilinear; what lies outside is the border's."""
+    """image(x + shift), bilinear; what lies outside is the border's."""
     h, w = image.shape[-2:]
     y, x = torch.meshgrid(torch.arange(h, dtype=shift.dtype), torch.arange(w, dtype=shift.dtype), indexing="ij")
     grid = torch.stack([(2 * (x + shift[:, 0]) + 1) / w - 1, (2 * (y + shift[:, 1]) + 1) / h - 1], -1)

@@ -17,7 +17,7 @@ class CardError(Exception):
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. bar: what it must reach, `least` says from which side; None = told, not judged.
+    """One measured number. bar: what it must reach, `least` says from which side; None = reported without a threshold.
 
     n: images (or whatever was counted) behind it. note: what else to know, a few words.
     """
@@ -41,9 +41,9 @@ class Figure:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Figure:
-        """The figure that `row` told. Raises KeyError, TypeError for what is none."""
-        told = {name: row[name] for name in ("name", "value", "bar", "least", "unit", "n", "note")}
-        return cls(**told | {"value": float("nan") if row["value"] is None else float(row["value"])})
+        """The figure of a `row`. Raises KeyError, TypeError for what is none."""
+        given = {name: row[name] for name in ("name", "value", "bar", "least", "unit", "n", "note")}
+        return cls(**given | {"value": float("nan") if row["value"] is None else float(row["value"])})
 
     def cells(self) -> tuple[str, str, str, str]:
         """Name, value, bar and verdict as a table shows them."""

@@ -19,7 +19,7 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     Biased upwards for small n: compare only distances with the same n. Raises ValueError for less than two rows.
     """
     if min(len(a), len(b)) < 2:
-        raise ValueError("a distance of distributions needs at least two pictures of each")
+        raise ValueError("a distance of distributions needs at least two images of each")
     a, b = a.astype(np.float64), b.astype(np.float64)
     cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
     # tr (A B)^(1/2) = tr (A^(1/2) B A^(1/2))^(1/2), of a symmetric matrix: exact also for a singular one, which the
