@@ -22,9 +22,8 @@ from tpos_live.diffusion.backends.eager import EagerBackend
 from tpos_live.diffusion.backends.parity import MIN_PSNR
 from tpos_live.diffusion.backends.registry import choose, is_available, prepare_better
 from tpos_live.diffusion.generator import FrameGenerator, GeneratorOptions
-from tpos_live.diffusion.model.backend import BackendRequest
+from tpos_live.diffusion.model.backend import BackendRequest, write_pixels
 from tpos_live.diffusion.model.engine import Engine, load_engine
-from tpos_live.diffusion.model.pixels import write_pixels
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 
 needs_openvino = pytest.mark.skipif(

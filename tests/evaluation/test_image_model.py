@@ -22,7 +22,7 @@ from tpos_live.diffusion.generator import FrameGenerator
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.evaluation import reference_stats
-from tpos_live.evaluation.classifier.model import ClassifierError, load_classifier
+from tpos_live.evaluation.classifier.model import FILE, ClassifierError, load_classifier
 from tpos_live.evaluation.harness import pool
 from tpos_live.evaluation.harness.context import EvaluationContext
 from tpos_live.evaluation.harness.pool import WorkerPool, item_rng
@@ -44,10 +44,14 @@ def measured(folder: Path, seed: int, sections: list[str] | None = None, **optio
 
 
 def test_readings_of_renders_are_made_again_after_a_change_of_a_scene(
-    engine_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    classifier = tmp_path / FILE
+    classifier.parent.mkdir()
+    classifier.write_bytes(b"weights")
+
     def key() -> str:
-        return ReferenceStats(None, engine_folder, 0)._key
+        return ReferenceStats(None, tmp_path, 0)._key
 
     before = key()
     scenes = Path(shutil.copytree(Path(reference_stats.scenes.__file__).parent, tmp_path / "scenes"))

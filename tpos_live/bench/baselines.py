@@ -19,8 +19,8 @@ import torch
 
 from tpos_live.diffusion.cuda.graphs import GraphCache
 from tpos_live.diffusion.generator import FrameGenerator
+from tpos_live.diffusion.model.backend import write_pixels
 from tpos_live.diffusion.model.engine import load_engine
-from tpos_live.diffusion.model.pixels import write_pixels
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 
 

@@ -69,12 +69,9 @@ class ShortTimeSpectrum:
     def push(self, mono: np.ndarray) -> Iterator[np.ndarray]:
         """Take float32 [n], any n; yields a power spectrum float32 [BINS] per completed hop.
 
-        The powers sum to the mean square of the windowed signal. Hops that the caller does not consume remain pending.
+        The powers sum to the mean square of the windowed signal. The caller consumes all of them.
         """
         self._buffer = np.concatenate([self._buffer, clean(mono)])
-        return self._hops()
-
-    def _hops(self) -> Iterator[np.ndarray]:
         while self._buffer.size >= FFT:
             self._frame[:] = self._buffer[:FFT]
             self._frame -= np.dot(self._frame, self._mean)

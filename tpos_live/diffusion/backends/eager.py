@@ -7,9 +7,8 @@ import torch
 
 from tpos_live.core.heap import keep_pages
 from tpos_live.diffusion.backends.cpu_features import bfloat16_is_faster
-from tpos_live.diffusion.model.backend import Backend, BackendRequest
+from tpos_live.diffusion.model.backend import Backend, BackendRequest, write_pixels
 from tpos_live.diffusion.model.engine import Engine
-from tpos_live.diffusion.model.pixels import write_pixels
 
 
 def is_available(_name: str, _device: str) -> tuple[bool, str]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from tpos_live.core.envelope import part_done
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.cuda.frame_pool import FramePool
@@ -59,9 +60,8 @@ class Fade:
     def at(self, params: FrameParams, now: float) -> Frame:
         """The frame to show at the moment of `params`. There is a decoded one."""
         assert self._end is not None and self._pool is not None
-        planned = LONGER * self._interval
-        share = min(max((now - self._came_at) / planned, 0.0), 1.0) if self._interval > SHORT else 1.0
-        self._shown = torch.lerp(self._start, self._newest, share)
+        part = part_done(self._came_at, LONGER * self._interval, now) if self._interval > SHORT else 1.0
+        self._shown = torch.lerp(self._start, self._newest, part)
         pixels = self._pool.pixels(self._index)
         np.copyto(pixels, self._shown.round().to(torch.uint8).numpy())
         self._sway.apply(pixels, params.noise_position)

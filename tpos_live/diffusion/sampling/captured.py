@@ -18,8 +18,7 @@ import torch
 
 from tpos_live.diffusion.cuda.graphs import GraphCache
 from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
-from tpos_live.diffusion.model.backend import Backend, BackendRequest, Decoder, Unet
-from tpos_live.diffusion.model.pixels import to_pixels, write_pixels
+from tpos_live.diffusion.model.backend import Backend, BackendRequest, Decoder, Unet, to_pixels, write_pixels
 from tpos_live.diffusion.model.schedule import MAX_STEPS, NUMBERS
 from tpos_live.diffusion.sampling.composition import MAX_BATCH_SIZE, Composition
 from tpos_live.diffusion.sampling.region_blend import RegionBlender

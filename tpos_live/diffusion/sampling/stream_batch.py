@@ -17,8 +17,7 @@ import torch
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.diffusion.cuda.graphs import GraphCache
 from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
-from tpos_live.diffusion.model.backend import Backend, BackendRequest, Decoder, Unet
-from tpos_live.diffusion.model.pixels import to_pixels
+from tpos_live.diffusion.model.backend import Backend, BackendRequest, Decoder, Unet, to_pixels
 from tpos_live.diffusion.model.schedule import NUMBERS
 from tpos_live.diffusion.sampling.captured import CapturedBackend
 from tpos_live.diffusion.sampling.composition import classifier_free
