@@ -293,7 +293,7 @@ def test_a_datagram_that_cannot_be_kept_does_not_end_the_door(monkeypatch, messa
                 full.set()
                 raise MemoryError
 
-            patch.setattr(AllowList, "hears", fail)
+            patch.setattr(AllowList, "allows", fail)
             udp.sendto(b"one", ("127.0.0.1", receiver.port))
             assert full.wait(20)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:

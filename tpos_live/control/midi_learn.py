@@ -1,4 +1,4 @@
-"""MIDI learn: a parameter and a control that a person touches one after the other are joined."""
+"""MIDI learn: maps a control to a parameter, which a person moves one after the other."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ STEPS: Mapping[str, int] = {"cc": 127, "note": 127, "cc14": 16383}
 
 
 def to_value(parameter: Parameter, share: float) -> Value:
-    """The value at `share`, 0 to 1, of a control's way."""
+    """The value at `share`, 0 to 1, of a control's range."""
     if parameter.kind == "choice":
         return parameter.parse(share * (len(parameter.choices) - 1))
     if parameter.kind in ("bool", "trigger"):
@@ -23,7 +23,7 @@ def to_value(parameter: Parameter, share: float) -> Value:
 
 
 def to_share(parameter: Parameter, value: Value) -> float:
-    """Where a control stands for a value, 0 to 1."""
+    """The position of a control, 0 to 1, that stands for a value."""
     if parameter.kind == "choice":
         return parameter.choices.index(str(value)) / max(len(parameter.choices) - 1, 1)
     if parameter.kind == "bool":

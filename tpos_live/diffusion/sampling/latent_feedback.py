@@ -1,4 +1,4 @@
-"""Feedback: the last latent as the start of the next frame, without rot.
+"""Latent feedback: the last latent as the start of the next frame, without a loss of quality over many frames.
 
 A loop of encode-free image to image drifts: each pass leaves a small error in the statistics of the
 latent, and a thousand passes turn it into grey, blown-out or oversaturated frames. Two things stop

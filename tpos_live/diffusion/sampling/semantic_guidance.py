@@ -18,7 +18,7 @@ frame, in seconds, with one buffer for each step, for there are few steps and ma
 which they have not, keeps what is steady as strong as without it: at a scale of one, what is edited becomes the sound's
 own frame, and no more. Warm-up is a share of the steps that is rounded down, so that a single step is edited, too.
 And the mask is one for all channels and has soft edges: a hard mask for each channel (`soft=False`, the papers')
-leaves torn edges that no later step can heal.
+leaves broken edges that no later step can repair.
 """
 
 from __future__ import annotations
