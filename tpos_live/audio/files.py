@@ -284,30 +284,6 @@ class AudioClip:
             return frames if self.seconds is None else min(frames or 10**18, round(self.seconds * RATE))
 
 
-def frame_pieces(sound: np.ndarray | AudioClip, fps: int, log_damage: bool = False) -> Iterator[np.ndarray]:
-    """`sound` cut into the frames of a video: piece k, float32 [n, 2], spans k / fps to (k + 1) / fps seconds.
-
-    The last piece may be shorter.
-    """
-    blocks = iter([sound]) if isinstance(sound, np.ndarray) else sound.blocks(log_damage)
-    waiting: list[np.ndarray] = []
-    have, given, k = 0, 0, 0
-    for block in blocks:
-        waiting.append(block)
-        have += len(block)
-        if have < (k + 1) * RATE // fps:
-            continue
-        joined = np.concatenate(waiting) if len(waiting) > 1 else block
-        at = 0
-        while (end := (k + 1) * RATE // fps) <= have:
-            yield joined[at : at + end - given]
-            at += end - given
-            given, k = end, k + 1
-        waiting = [joined[at:]]
-    if have > given:
-        yield np.concatenate(waiting)
-
-
 def read_audio(path: str | Path, seconds: float | None = None, channels: tuple[int, ...] | None = None) -> np.ndarray:
     """The audio of a file, whole or its first `seconds`, as float32 [n, 2] at 48 kHz, in memory.
 

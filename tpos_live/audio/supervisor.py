@@ -144,8 +144,6 @@ class Supervisor:
                 self._fallback.look_after(now, needed=now - self._good_at > FALLBACK_OPEN)
         self._choose(now)
 
-    # The requested input.
-
     def _take_opening(self, now: float) -> None:
         """Handle the result of the attempt to open the input."""
         attempt = self._opening
@@ -265,8 +263,6 @@ class Supervisor:
         self._begin(self._opener.plainly if self._attempts.hangs() else self._opener.afresh, now)
         self._report.forget(now)
 
-    # The stream in use.
-
     def _choose(self, now: float) -> None:
         first, second = self._first, self._fallback.capture if self._fallback is not None else None
         lost = self._good_since is None or now - self._good_since < BACK_FOR
@@ -283,8 +279,6 @@ class Supervisor:
             was_running = self.state is SourceState.RUNNING
             self.state = SourceState.STALLED if first is not None and first.stamp else SourceState.REOPENING
             self._report.waiting(self._label, was_running, now, self._opener.others)
-
-    # Releasing devices.
 
     def _let_go_of_first(self) -> None:
         first, self._first = self._first, None

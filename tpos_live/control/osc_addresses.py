@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
@@ -129,6 +130,20 @@ def find(address: str) -> tuple[Parameter | Command, ...]:
     return _matching(address) if any(sign in address for sign in "*?[{") else ()
 
 
+def unknown(address: str) -> str:
+    """Why nothing was found: what to use instead, or the nearest address."""
+    if address in INSTEAD:
+        return f"unknown address: {INSTEAD[address]}"
+    near = get_close_matches(address[:100], _SUGGESTED, n=1, cutoff=0.8)
+    return f"unknown address; did you mean {near[0]}?" if near else "unknown address; `--list-osc` lists them"
+
+
+def printable(address: str) -> str:
+    """An address from outside, fit for a line on a screen."""
+    clean = "".join(sign if sign.isprintable() else "?" for sign in address)
+    return clean if len(clean) <= 80 else clean[:77] + "..."
+
+
 def find_name(name: str) -> tuple[Parameter, ...]:
     """Parameters by name or address (motion.zoom, motion/zoom, /tpos/motion/zoom) or by a pattern of those."""
     path = name if name.startswith("/") else "/tpos/" + name.replace(".", "/")
@@ -172,4 +187,5 @@ def _expand(pattern: str) -> list[str]:
     return done
 
 
+_SUGGESTED = [one for one in ADDRESSES if not one.startswith("/tpos/map/") and not one.endswith("/value")]
 _SEGMENTS = [(p, p.address.split("/")) for p in TABLE.values() if p.kind != "trigger"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import math
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from tpos_live.control import osc_commands
-from tpos_live.control.osc_addresses import ADDRESSES, INSTEAD, PADS, Command, find, find_name, parameters_of
+from tpos_live.control.osc_addresses import PADS, Command, find, find_name, parameters_of, printable, unknown
 from tpos_live.control.osc_packets import Message, read
 from tpos_live.control.osc_senders import AnswerLimit
 from tpos_live.control.triggers import fire
@@ -138,7 +137,7 @@ class Router:
             return self._tell(find(address.removesuffix("/?")), address, sender)
         found = find(address)
         if not found:
-            raise ParameterError(_unknown(address))
+            raise ParameterError(unknown(address))
         for target in found:
             if isinstance(target, Command):
                 self._command(target, args, sender)
@@ -243,7 +242,7 @@ class Router:
         snapshot = self._store.snapshot()
         parameters = [parameter for target in found for parameter in parameters_of(target)]
         if not parameters:
-            raise ParameterError(_unknown(asked.removesuffix("/?")))
+            raise ParameterError(unknown(asked.removesuffix("/?")))
         granted = self._limit.grant(host, len(parameters), sender.time)
         if granted < len(parameters):
             self._log_once(asked, host, f"asks for {len(parameters)} values; {granted} are sent, ask for fewer")
@@ -262,7 +261,7 @@ class Router:
         if about in self._told or len(self._told) >= _MAX_TOLD:
             return
         self._told.add(about)
-        line = f"OSC from {host}: {text}" if about == host else f"OSC {_shown(about)} from {host}: {text}"
+        line = f"OSC from {host}: {text}" if about == host else f"OSC {printable(about)} from {host}: {text}"
         if len(self._told) == _MAX_TOLD:
             line += "; further complaints are only counted"
         log.info(line)
@@ -293,19 +292,5 @@ def _pad(parameter: Parameter, args: tuple[Any, ...]) -> tuple[str, str] | None:
     return next((pair for pair in PADS.values() if parameter.name in pair), None)
 
 
-def _unknown(address: str) -> str:
-    if address in INSTEAD:
-        return f"unknown address: {INSTEAD[address]}"
-    near = difflib.get_close_matches(address[:100], _SUGGESTED, n=1, cutoff=0.8)
-    return f"unknown address; did you mean {near[0]}?" if near else "unknown address; `--list-osc` lists them"
-
-
-def _shown(address: str) -> str:
-    """An address from outside, fit for a line on a screen."""
-    clean = "".join(sign if sign.isprintable() else "?" for sign in address)
-    return clean if len(clean) <= 80 else clean[:77] + "..."
-
-
 _FADERS = {"/latent_feedback_strength": osc_commands.feedback, "/lora_weights": osc_commands.lora_weights}
 """Commands that a fader sends, which may repeat them in every frame."""
-_SUGGESTED = [one for one in ADDRESSES if not one.startswith("/tpos/map/") and not one.endswith("/value")]

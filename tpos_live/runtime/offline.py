@@ -18,7 +18,7 @@ import numpy as np
 
 from tpos_live.audio.channels import Downmix
 from tpos_live.audio.demo import DEMO
-from tpos_live.audio.files import AudioClip, frame_pieces, read_audio
+from tpos_live.audio.files import AudioClip, read_audio
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
@@ -49,6 +49,30 @@ STILL_FPS = 10
 """Frames per second before the one that is kept: enough for smooth fades."""
 ENCODER_THREADS = 2
 """Threads of the video encoder: fixed, because the file depends on the number."""
+
+
+def frame_pieces(sound: np.ndarray | AudioClip, fps: int, log_damage: bool = False) -> Iterator[np.ndarray]:
+    """`sound` cut into the frames of a video: piece k, float32 [n, 2], spans k / fps to (k + 1) / fps seconds.
+
+    The last piece may be shorter.
+    """
+    blocks = iter([sound]) if isinstance(sound, np.ndarray) else sound.blocks(log_damage)
+    waiting: list[np.ndarray] = []
+    have, given, k = 0, 0, 0
+    for block in blocks:
+        waiting.append(block)
+        have += len(block)
+        if have < (k + 1) * RATE // fps:
+            continue
+        joined = np.concatenate(waiting) if len(waiting) > 1 else block
+        at = 0
+        while (end := (k + 1) * RATE // fps) <= have:
+            yield joined[at : at + end - given]
+            at += end - given
+            given, k = end, k + 1
+        waiting = [joined[at:]]
+    if have > given:
+        yield np.concatenate(waiting)
 
 
 def analyze_frames(
