@@ -21,7 +21,10 @@ from tpos_live.runtime.pipeline import Pipeline
 BPM = 180.0
 SIZE = (128, 72)
 EVERYTHING = {f"map.{drum}.{target}": 2.0 for drum in ("kick", "onset") for target in ("light", "speed")}
-HARD = {**EVERYTHING, "map.kick.bloom": 1.0, "map.kick.intensity": 1.0, "map.kick.zoom": 0.5, "audio.sensitivity": 4.0}
+HARD = {
+    **EVERYTHING, "map.kick.bloom": 1.0, "map.kick.intensity": 1.0, "map.kick.zoom": 0.5, "audio.sensitivity": 4.0,
+    "seed": 7,
+}  # fmt: skip
 
 
 def hard_kick(seconds: float) -> np.ndarray:
@@ -61,7 +64,8 @@ def shown(values: dict[str, float], seconds: float) -> np.ndarray:
     return np.array(out)
 
 
-COARSE = pytest.mark.xfail(reason="the limiter sees means over a twelfth of the picture, not texture thrown about")
+COARSE = pytest.mark.xfail(reason="the limiter sees means over a twelfth of the frame, not texture that moves in them")
+"""With seed 0 there are three flashes by chance, with seed 7 four."""
 
 
 @pytest.mark.slow
