@@ -7,8 +7,7 @@ import random
 import pytest
 
 from tpos_live.conditioning.prompt_report import PromptReport
-from tpos_live.conditioning.prompt_rewriter import PromptRewriter
-from tpos_live.conditioning.prompt_syntax import plain
+from tpos_live.conditioning.prompt_syntax import PromptRewriter, plain
 
 
 @pytest.mark.parametrize(

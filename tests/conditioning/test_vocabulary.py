@@ -15,7 +15,7 @@ import torch
 
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.prompt_report import PromptReport
-from tpos_live.conditioning.prompt_rewriter import PromptRewriter
+from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.spelling import whole_words
 from tpos_live.conditioning.vocabulary import (
     _SMALL_WORDS,

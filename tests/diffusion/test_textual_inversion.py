@@ -13,7 +13,7 @@ from fakes.messages import heard_messages
 from fakes.tiny_engine import POOLED
 from safetensors.torch import save_file
 
-from tpos_live.conditioning.prompt_rewriter import PromptRewriter
+from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.core.errors import EngineError
 from tpos_live.diffusion.model.engine import Engine, load_engine
 from tpos_live.diffusion.model.textual_inversion import Expansion, read_inversions

@@ -22,13 +22,11 @@ class PromptReport:
     Thread contract: one thread calls `follow`, which returns at once; any thread reads `line`.
     """
 
-    def __init__(self, load: Callable[[], Vocabulary | None], synchronous: bool = False) -> None:
-        """load: gives the engine's vocabulary, None where it has none; called once, on the thread. synchronous: analyse
-        inside `follow`, for offline rendering."""
-        self._load = load
+    def __init__(self, vocabulary: Callable[[], Vocabulary | None], synchronous: bool = False) -> None:
+        """vocabulary: gives the engine's vocabulary, None where it has none; called on the thread, for each prompt.
+        synchronous: analyse inside `follow`, for offline rendering."""
+        self._vocabulary = vocabulary
         self._synchronous = synchronous
-        self._vocabulary: Vocabulary | None = None
-        self._loaded = False
         self._wanted: Mailbox[str] = Mailbox()
         self._asked: str | None = None
         self._running = False
@@ -70,10 +68,8 @@ class PromptReport:
 
     def _read(self, prompt: str) -> None:
         try:
-            if not self._loaded:
-                self._loaded, self._vocabulary = True, self._load()
-            bare = plain(prompt)
-            line = str(self._vocabulary.match(bare.text)) if self._vocabulary else ""
+            vocabulary, bare = self._vocabulary(), plain(prompt)
+            line = str(vocabulary.match(bare.text)) if vocabulary else ""
             self.line = "; ".join(filter(None, (bare.line, line)))
         except Exception:  # the report is optional and must not stop the session
             self.line = ""

@@ -1,4 +1,4 @@
-"""Prompt syntax of other programs: weights in brackets, AND, BREAK and <lora:…> are removed.
+"""From the typed prompt to the text that is encoded: without syntax of other programs, in the engine's own words.
 
 `(fire:1.5)`, `((fire))`, `[ice]`, `a AND b`, `a BREAK b` and `<lora:x:1>` are not words. The engine gets the words
 alone, and the removed syntax is reported. `\\(` and `\\)` are literal brackets.
@@ -6,8 +6,14 @@ alone, and the removed syntax is reported. `\\(` and `\\)` are literal brackets.
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from tpos_live.conditioning.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 _LORA = re.compile(r"<(lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
 _JOINTS = re.compile(r"(?<!\S)(AND|BREAK)(?!\S)")
@@ -48,3 +54,23 @@ def plain(prompt: str) -> Plain:
         return Plain(prompt)
     text = re.sub(r"\s+([,.;!?])", r"\1", " ".join(text.split()))
     return Plain(re.sub(r"(,\s*)+,", ",", text).strip(" ,"), tuple(unused))
+
+
+class PromptRewriter:
+    """Rewrites a prompt for its engine: without other programs' syntax, and in words that the engine was trained with.
+
+    Each rewriting is logged at level DEBUG. Any thread may call it.
+    """
+
+    def __init__(self, vocabulary: Callable[[], Vocabulary | None]) -> None:
+        """vocabulary: gives the engine's vocabulary, None where it has none; called at the first prompt."""
+        self._vocabulary = vocabulary
+
+    def __call__(self, prompt: str) -> str:
+        """The text to encode."""
+        text = plain(prompt).text
+        vocabulary = self._vocabulary()
+        rewritten = vocabulary.rewrite(text) if vocabulary else text
+        if rewritten != prompt:
+            log.debug("prompt %r is rewritten as %r", prompt, rewritten)
+        return rewritten

@@ -18,7 +18,7 @@ from tpos_live.conditioning.phrase_conditioner import choose_audio_conditioner, 
 from tpos_live.conditioning.projection import ProjectedConditioner, ProjectionError, find_projection
 from tpos_live.conditioning.prompt_bank import PromptBank
 from tpos_live.conditioning.prompt_report import PromptReport
-from tpos_live.conditioning.prompt_rewriter import PromptRewriter
+from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary, offered_scenes
 from tpos_live.core.errors import CannotDrawError, EngineError, first_line

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tpos_live.conditioning.prompt_rewriter import PromptRewriter
+from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.vocabulary import load_vocabulary
 from tpos_live.evaluation.classifier.model import SceneClassifier
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
