@@ -11,7 +11,6 @@ import torch
 from tpos_live.conditioning.conditioning import MAX_REGIONS
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
-from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.source_image import SourceImage
 from tpos_live.core.timing import StageTimes
 from tpos_live.diffusion.backends.registry import choose
@@ -147,7 +146,10 @@ class FrameGenerator:
         """A finished latent, its sampler and its image, if any. in_latents: lay a source over here, not in pixels."""
         timer, params = self._timer, request.params
         timer.begin()
-        self._follow_loras(params)
+        frozen = self.backend.name if self.backend.weights_frozen else ""
+        at_once = self._options.wait_for_compile or not self.index  # else live LoRAs come nearer to their weights
+        if self.engine.networks.live.follow(params.loras, frozen, whole=at_once):
+            self._feedback.invalidate()
         # Frames in flight are one mixture instead of regions: the masks of one would lie over the other.
         inputs = self._inputs.of(request, share_frame=self.stream_batch is None)
         timer.enter(ENCODE)
@@ -220,13 +222,6 @@ class FrameGenerator:
             self._sampler = CapturedSampler(backend, self._options.wait_for_compile)
         if self.stream_batch is not None:
             self.stream_batch.backend = backend
-
-    def _follow_loras(self, params: FrameParams) -> None:
-        """Bring the weights of live LoRAs nearer to the params'; in the first frame, and offline, to them."""
-        frozen = self.backend.name if self.backend.weights_frozen else ""
-        at_once = self._options.wait_for_compile or not self.index
-        if self.engine.networks.live.follow(params.loras, frozen, whole=at_once):
-            self._feedback.invalidate()
 
     def _from_last(self, inputs: SamplerInputs) -> SamplerInputs:
         """The same, but from the last frame where the strength says so and there is one of the same scene."""
