@@ -9,6 +9,8 @@ def test_an_error_is_told_in_one_short_line() -> None:
     assert first_line(ValueError("\n  bad header\nand a page of reasons")) == "bad header"
     assert first_line(ValueError("x" * 500), 80) == "x" * 80
     assert first_line(ValueError("  \n")) == "ValueError"
+    full = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
+    assert first_line(RuntimeError(full)) == "DefaultCPUAllocator: can't allocate memory: you tried to"
 
 
 def test_an_error_of_the_system_is_told_in_its_own_words() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -162,6 +164,37 @@ def test_memory_runs_out_mid_show(
         frame = show.until_drawn(thread, thread.drawn + 2)
         assert frame.pixels.shape == (128, 128, 3) and pipeline.engine.token_dim == 32
         assert any("out of memory" in line and "128x128" in line for line in messages)
+
+
+@pytest.mark.own_process
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of a process's memory")
+def test_memory_of_the_processor_really_runs_out(
+    turbo_folder: Path, box: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
+) -> None:
+    """The system refuses what PyTorch asks for: 8 kB a pixel, of which 192x192 have no room and 128x128 have."""
+    import resource
+
+    monkeypatch.setattr("tpos_live.runtime.failover.LEAST_SIDE", 64)
+    show = Show(turbo_folder, box, monkeypatch, messages, size="192")
+    with show.pipeline as pipeline, show.thread() as thread:
+        held = show.until_drawn(thread, 2).pixels.copy()
+        assert held.shape == (192, 192, 3)
+        kind, wanted = type(pipeline.generator.backend), list[int]()
+        decode = kind.decode
+
+        def hungry(backend: Any, latent: torch.Tensor, *more: Any) -> Any:
+            wanted.append(latent.shape[-1])
+            torch.empty(latent.shape[-2] * latent.shape[-1] * 64 * 8192, dtype=torch.uint8)
+            return decode(backend, latent, *more)
+
+        monkeypatch.setattr(kind, "decode", hungry)
+        in_use = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (in_use + (200 << 20), resource.RLIM_INFINITY))
+        frame = show.until_drawn(thread, thread.drawn + 3)
+        assert frame.pixels.shape == (128, 128, 3) and frame.pixels.std() > 0 and pipeline.engine.token_dim == 32
+        assert len(set(wanted)) == 2 and thread.error == ""
+        (line,) = [line for line in messages if "128x128" in line]
+        assert "can't allocate memory: you tried to allocate 301989888 byte" in line
 
 
 def test_a_rescue_that_fails_keeps_trying(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -25,9 +26,11 @@ class NotReady(EngineError):
 def first_line(error: BaseException, most: int = 120) -> str:
     """What an error says, in one line of `most` characters at most: the errors of libraries can be pages long.
 
-    The name of its class if it says nothing.
+    Without the place in PyTorch's source that it begins with ("[enforce fail at alloc_cpu.cpp:127] err == 0. "). The
+    name of its class if it says nothing.
     """
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[enforce fail at [^]]*\] [^.]*\. (?=.)", "", line)[:most]
 
 
 def reason(error: BaseException, most: int = 200) -> str:
