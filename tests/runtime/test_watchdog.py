@@ -110,6 +110,24 @@ def test_a_show_that_leaves_its_state_has_died(tmp_path: Path) -> None:
     assert out == ["show 0 False", "show 1 False", "watchdog 1"] and status == 1 and "by an error" in messages
 
 
+_LOCKED = """import ctypes
+if run.deaths:
+    os._exit(5)
+while run.memory.beats < 20:
+    run.memory.beats += 1
+    time.sleep(0.05)
+ctypes.PyDLL(None).pause()
+"""
+
+
+def test_a_show_whose_interpreter_a_driver_keeps_locked_is_killed(tmp_path: Path) -> None:
+    """A call in C that does not return, with Python's lock: no thread of the show can notice it."""
+    quick = "from tpos_live.runtime import supervisor\nsupervisor.HUNG = 3.0"
+    out, messages, status = ended(shows(tmp_path, _LOCKED, ":0", before=quick))
+    assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5
+    assert messages.count("the show has not run for 3 s: it is killed") == 1 and "Traceback" not in messages
+
+
 _NO_PROCESS = """
 real, forks = os.fork, []
 def fork():
