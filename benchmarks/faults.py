@@ -1,0 +1,273 @@
+"""The quick faults of a night, many times each, in one live show without a window that is recorded meanwhile.
+
+    python benchmarks/faults.py [--times 20] [--only unplugged,stream] [--size 128]
+
+Prints a JSON line for each kind: how often the show was as before and after how many seconds (median and worst), the
+longest time without a new frame of the engine, recordings lost, and tracebacks. The exit status is 1 if a show did not
+come back, a recording was lost, or there was a traceback. KINDS says what each kind is.
+
+The input is a PulseAudio null sink (the tests' fake): no sound card is needed. `read_only` needs root, on Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import av
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from fakes.fake_mic import FakeMicrophone, fake_microphone
+from fakes.read_only import own_mounts, read_only
+
+from tpos_live.audio.source import SourceState
+from tpos_live.bench.results import processor
+from tpos_live.core.messages import terminal_messages
+from tpos_live.core.settings import Settings
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.display.stream_output import StreamOutput
+from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.waiting import run_until_first_frame
+
+RECEIVER = Path(__file__).parent.parent / "tests" / "fakes" / "stream_receiver.py"
+LONGEST = 60.0
+"""Seconds that anything is waited for."""
+KINDS = {
+    "unplugged": "the input goes, and comes back once that is said",
+    "stalled": "the input gives no more blocks and says nothing, and gives them again once that is noticed",
+    "server": "the sound server is killed, and another one started",
+    "stream": "the receiver of an RTMP output is killed, and started again once that is noticed",
+    "removed": "the folder of a recording is removed; until it goes on in the spare one",
+    "read_only": "a recording begins while its folder is read-only; until it is made in the spare one",
+}
+
+
+class Tracebacks(logging.Handler):
+    """Counts what is logged with a traceback, and threads that end by an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        threading.excepthook = self._thread_ended
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += record.exc_info is not None
+
+    def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
+        self.count += 1
+        sys.__excepthook__(ended.exc_type, ended.exc_value or ended.exc_type(), ended.exc_traceback)
+
+
+class Faults:
+    """One show, in which KINDS happen."""
+
+    def __init__(self, session: LiveSession, mic: FakeMicrophone, url: str, folder: Path) -> None:
+        self._session, self._url, self._folder = session, url, folder
+        self._receiver: subprocess.Popen[bytes] | None = None
+        self._drawn, self._drawn_at = 0, time.perf_counter()
+        self._kinds: dict[str, Callable[[], float]] = {
+            "unplugged": lambda: self._input(mic.unplug, mic.replug),
+            "stalled": lambda: self._input(mic.suspend, mic.resume),
+            "server": lambda: self._input(mic.kill_server, mic.serve),
+            "stream": self._stream,
+            "removed": self._removed,
+            "read_only": self._read_only,
+        }
+        self.oldest = 0.0
+        """Longest time without a new frame, seconds."""
+        self.lost = 0
+        """Recordings that are not there, or cannot be played to their end."""
+
+    def happen(self, kind: str) -> float:
+        """The seconds until all was as before, since what was broken was given back. Raises TimeoutError."""
+        return self._kinds[kind]()
+
+    def _stream(self) -> float:
+        if self._receiver is None:
+            self._receive()
+            self._wait(self._connected)
+        self.close()
+        self._wait(lambda: not self._connected())
+        begun = time.perf_counter()
+        self._receive()
+        return self._wait(self._connected, begun)
+
+    def _removed(self) -> float:
+        first = self._folder / "first"
+        self.record(False)
+        self.record(True)
+        begun = time.perf_counter()
+        shutil.rmtree(first)
+        took = self._wait(lambda: self._recorded_to().startswith(str(self._folder / "spare")), begun)
+        first.mkdir()
+        return took
+
+    def _read_only(self) -> float:
+        self.record(False)
+        with read_only(self._folder / "first"):
+            begun = time.perf_counter()
+            self._session.store.set("out.record", True)
+            spare = str(self._folder / "spare")
+            return self._wait(lambda: self._recorded_to().startswith(spare) and self._seconds() > 0.0, begun)
+
+    def record(self, on: bool) -> None:
+        """Begin a recording and wait until it has 1.5 s, or end the one that runs and play it."""
+        if bool(self._recorded_to()) == on:
+            return
+        path, store = Path(self._recorded_to()), self._session.store
+        if on:
+            store.set("out.record", True)
+            self._wait(lambda: self._seconds() > 1.5)
+            return
+        self._wait(lambda: self._seconds() > 1.5)  # a shorter one may have no frame
+        store.set("out.record", False)
+        self._wait(lambda: not self._recorded_to())
+        self._wait(path.exists)
+        self.lost += not _plays(path)
+
+    def close(self) -> None:
+        """End the receiver."""
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.kill()
+            receiver.wait()
+
+    def _input(self, lose: Callable[[], None], give_back: Callable[[], None]) -> float:
+        self._wait(lambda: self._state() is SourceState.RUNNING)
+        lose()
+        self._wait(lambda: self._state() is not SourceState.RUNNING)
+        begun = time.perf_counter()
+        give_back()
+        return self._wait(lambda: self._state() is SourceState.RUNNING, begun)
+
+    def _wait(self, happened: Callable[[], bool], begun: float | None = None) -> float:
+        """Let the show run until it has; the seconds since `begun`."""
+        begun = time.perf_counter() if begun is None else begun
+        end = time.perf_counter() + LONGEST
+        self._session.run_until(lambda: self._look() or happened() or time.perf_counter() > end)
+        if not happened():
+            raise TimeoutError
+        return time.perf_counter() - begun
+
+    def _look(self) -> bool:
+        """Measure how old the newest frame is; False."""
+        drawn, now = self._session.renderer.drawn if self._session.renderer else 0, time.perf_counter()
+        if drawn != self._drawn:
+            self._drawn, self._drawn_at = drawn, now
+        self.oldest = max(self.oldest, now - self._drawn_at)
+        return False
+
+    def _state(self) -> SourceState:
+        return self._session.sound.status(time.perf_counter()).state
+
+    def _recorded_to(self) -> str:
+        return str(self._session.controls.recordings.fields().get("recording", ""))
+
+    def _seconds(self) -> float:
+        """Length of the recording."""
+        return float(self._session.controls.recordings.fields().get("record_seconds", 0.0))
+
+    def _connected(self) -> bool:
+        return any(isinstance(each, StreamOutput) and each.connected for each in self._session.display.outputs)
+
+    def _receive(self) -> None:
+        command = [sys.executable, str(RECEIVER), self._url, "3600"]
+        self._receiver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert self._receiver.stdout is not None
+        self._receiver.stdout.readline()  # it is about to listen
+
+
+def _plays(path: Path) -> bool:
+    try:
+        with av.open(str(path)) as file:
+            return sum(1 for _ in file.decode(video=0)) > 0
+    except (OSError, av.FFmpegError):
+        return False
+
+
+def settings_of(mic: FakeMicrophone, folder: Path, url: str, size: str) -> Settings:
+    for name in ("first", "spare"):
+        (folder / name).mkdir()
+    return load_settings(
+        {
+            "sound.device": mic.device,
+            "engine.size": size,
+            "engine.accelerator": "eager",
+            "window.headless": True,
+            "record.folder": str(folder / "first"),
+            "record.spare": str(folder / "spare"),
+            "record.resolution": "320x180",
+            "output.to": [url],
+            "osc.port": 0,
+        }
+    )
+
+
+def repeat(faults: Faults, kind: str, times: int, tracebacks: Tracebacks) -> dict[str, object]:
+    """The figures of one kind."""
+    before, back = tracebacks.count, list[float]()
+    faults.record(True)
+    faults.oldest, faults.lost = 0.0, 0
+    for _ in range(times):
+        try:
+            back.append(faults.happen(kind))
+        except TimeoutError:
+            break  # what is broken may stay so
+    faults.record(False)
+    return {
+        "fault": kind,
+        "times": times,
+        "back": len(back),
+        "median_s": round(statistics.median(back), 2) if back else None,
+        "worst_s": round(max(back), 2) if back else None,
+        "oldest_frame_s": round(faults.oldest, 2),
+        "recordings_lost": faults.lost,
+        "tracebacks": tracebacks.count - before,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--only", default=",".join(KINDS), help="kinds, by commas")
+    parser.add_argument("--size", default="128", help="of the engine")
+    given = parser.parse_args()
+    kinds = given.only.split(",")
+    if unknown := set(kinds) - set(KINDS):
+        parser.error(f"argument --only: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    if "read_only" in kinds:
+        own_mounts()  # before any thread that would not see them
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"rtmp://127.0.0.1:{free.getsockname()[1]}/live/key"
+    tracebacks, failed = Tracebacks(), False
+    logging.getLogger().addHandler(tracebacks)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        mic = stack.enter_context(fake_microphone())
+        stack.enter_context(terminal_messages())
+        session = stack.enter_context(LiveSession(settings_of(mic, folder, url, given.size)))
+        run_until_first_frame(session)
+        faults = Faults(session, mic, url, folder)
+        stack.callback(faults.close)
+        for kind in kinds:
+            found = repeat(faults, kind, given.times, tracebacks)
+            failed = failed or found["back"] != given.times or bool(found["recordings_lost"] or found["tracebacks"])
+            print(json.dumps({**found, "cpu": processor()}), flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
