@@ -11,7 +11,6 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from fakes.own_process import in_own_process
 from fakes.read_only import own_mounts, read_only
 
 from tpos_live.core.atomic import write_text
@@ -28,13 +27,12 @@ pytestmark = pytest.mark.own_process
 @pytest.fixture
 def fixed(tmp_path: Path) -> Path:
     """The folder that becomes read-only."""
-    if in_own_process():
-        own_mounts()
     (tmp_path / "fixed").mkdir()
     return tmp_path / "fixed"
 
 
 def test_it_is_read_only_for_this_process_and_only_meanwhile(fixed: Path) -> None:
+    own_mounts()
     with read_only(fixed):
         with pytest.raises(OSError, match="Read-only"):
             write_text(fixed / "a.toml", "")
@@ -43,6 +41,7 @@ def test_it_is_read_only_for_this_process_and_only_meanwhile(fixed: Path) -> Non
 
 
 def test_a_cache_is_one_line_with_the_remedy_and_what_lies_there_is_used(fixed: Path) -> None:
+    own_mounts()
     made = fixed / "openvino" / "key"
     made.mkdir(parents=True)
     (made / "side.json").write_text("{}")
@@ -64,6 +63,7 @@ def test_a_show_whose_disk_becomes_read_only(
     turbo_folder: Path, fixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str]
 ) -> None:
     """Its looks and its state are kept in memory with a line each, and recordings begin in the spare folder."""
+    own_mounts()
     (tmp_path / "spare").mkdir()
     monkeypatch.setenv("TPOS_LIVE_STATE", str(fixed / "state"))
     monkeypatch.setenv("TPOS_LIVE_CACHE", str(fixed / "cache"))
