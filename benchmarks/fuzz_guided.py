@@ -17,19 +17,24 @@ import json
 import logging
 import os
 import random
-import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import atheris
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-with atheris.instrument_imports(include=["tpos_live", "pythonosc", "websockets", "mido", "safetensors"]):
+READERS = ("tpos_live", "pythonosc", "websockets", "mido", "safetensors")
+"""Packages whose lines lead the search. What codecs of C do with images, sound and video is not seen: `fuzz.py` enters
+those doors."""
+with atheris.instrument_imports(include=list(READERS)):
     from fakes.fuzz_doors import CORPUS, damaged, kept_inputs, open_doors
     from fakes.fuzz_network import Door
     from fuzz import Tally
 
+Step = tuple[str, int, int]
 LARGEST = 2048
 """Bytes of a file that is kept in the repository."""
 
@@ -41,16 +46,13 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--found", type=Path, help="folder for faults")
     parser.add_argument("--keep", type=int, default=0, help="choose so many files for the repository instead")
-    parser.add_argument("--merge", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     options.corpus.mkdir(parents=True, exist_ok=True)
-    if options.keep and not options.merge:
-        sys.exit(choose(options))
     with tempfile.TemporaryDirectory() as folder:
         doors = {door.name.replace(" ", "-"): door for door in open_doors(Path(folder))}
-        run(doors[options.door], options)
+        (choose if options.keep else run)(doors[options.door], options)
 
 
 def run(door: Door, options: argparse.Namespace) -> None:
@@ -73,24 +75,53 @@ def run(door: Door, options: argparse.Namespace) -> None:
             return bytes(atheris.Mutate(data, longest))
         return next(damaged([data], chance, 1))[:longest]
 
-    where = [str(options.corpus)]
-    if options.merge:
-        where = ["-set_cover_merge=1", str(options.merge), *where]
     hangs = ["-timeout=60", "-rss_limit_mb=0", "-verbosity=0", f"-artifact_prefix={options.found or options.corpus}/"]
-    atheris.Setup([sys.argv[0], f"-seed={options.seed}", *hangs, *where], enter, custom_mutator=mutate)
+    atheris.Setup([sys.argv[0], f"-seed={options.seed}", *hangs, str(options.corpus)], enter, custom_mutator=mutate)
     atheris.Fuzz()
 
 
-def choose(options: argparse.Namespace) -> int:
-    """The exit status of the merge, a process that libFuzzer ends."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, options.door, "--corpus", str(options.corpus), "--keep", "1"]
-        status = subprocess.run([*command, "--inputs", "1000000000", "--merge", folder]).returncode
-        found = sorted((path for path in Path(folder).iterdir()), key=lambda path: path.stat().st_size)
-        for path in [path for path in found if path.stat().st_size <= LARGEST][: options.keep]:
-            data = path.read_bytes()
-            (CORPUS / f"{options.door}--{hashlib.sha1(data).hexdigest()[:8]}").write_bytes(data)
-    return status
+def choose(door: Door, options: argparse.Namespace) -> None:
+    """Copy the fewest files of the corpus that reach the most steps to the repository."""
+    files = [path for path in sorted(options.corpus.iterdir()) if 0 < path.stat().st_size <= LARGEST]
+    steps = {path: steps_of(door, path.read_bytes()) for path in files}
+    reached: set[Step] = set()
+    for data in [*door.corpus, *kept_inputs(door)]:
+        reached |= steps_of(door, data)
+    for _ in range(options.keep):
+        best = max(files, key=lambda path: (len(steps[path] - reached), -path.stat().st_size), default=None)
+        if best is None or not steps[best] - reached:
+            return
+        reached |= steps[best]
+        data = best.read_bytes()
+        (CORPUS / f"{options.door}--{hashlib.sha1(data).hexdigest()[:8]}").write_bytes(data)
+
+
+def steps_of(door: Door, data: bytes) -> set[Step]:
+    """Each step from one line to another in a function of ours, or of a library that reads for us."""
+    steps: set[Step] = set()
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Callable[..., object] | None:
+        name = frame.f_code.co_filename
+        if not any(part in name for part in READERS):
+            return None
+        last = frame.f_lineno
+
+        def step(frame: FrameType, event: str, _argument: object) -> Callable[..., object]:
+            nonlocal last
+            steps.add((name, last, frame.f_lineno))
+            last = frame.f_lineno
+            return step
+
+        return step
+
+    sys.settrace(trace)
+    try:
+        door.enter(data)
+    except Exception:
+        pass  # a fault, which has its own folder
+    finally:
+        sys.settrace(None)
+    return steps
 
 
 if __name__ == "__main__":
