@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -214,3 +215,19 @@ def test_any_bytes_do_no_harm() -> None:
     device.cc(21, 22)
     device.cc(21, 90)
     assert 0.0 <= float(str(device["finish.bloom"])) <= 2.0
+
+
+def test_a_dump_that_never_ends_does_not_fill_the_memory() -> None:
+    """One that begins behind another message, as a port may give it."""
+    inbox = MidiInbox(MidiClock())
+    tracemalloc.start()
+    try:
+        inbox.feed("port", b"\xb0\x07\x01\xf0", 0.0)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(200):
+            inbox.feed("port", bytes(1000), 0.0)
+        assert tracemalloc.get_traced_memory()[0] - before < 100_000
+    finally:
+        tracemalloc.stop()
+    inbox.feed("port", b"\xb0\x07\x02", 0.0)
+    assert inbox.take()[0] == {(1, 7): 2}

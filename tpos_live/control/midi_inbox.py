@@ -11,6 +11,8 @@ from tpos_live.core.optional_library import optional_library
 
 MOST_NOTES = 256
 """Notes that wait for one frame."""
+LONGEST = 4096
+"""Bytes of a port without a message after which what waits is dropped: a dump that never ends would fill the memory."""
 
 Controller = tuple[int, int]
 """Channel, 1 to 16, and number of a controller or note, 0 to 127."""
@@ -27,6 +29,7 @@ class MidiInbox:
         """Raises MissingLibraryError without the extra `midi`."""
         self._parser: Any = optional_library("mido.parser", "midi").Parser
         self._parsers: dict[str, Any] = {}
+        self._waiting: dict[str, int] = {}
         self._clock = clock
         self._lock = threading.Lock()
         self._values: dict[Controller, int] = {}
@@ -43,8 +46,14 @@ class MidiInbox:
         with self._lock:
             parser = self._parsers.setdefault(port, self._parser())
             parser.feed(data)
+            waiting = self._waiting.get(port, 0) + len(data)
             for message in parser:
                 self._take_in(message, at)
+                waiting = 0
+            if waiting > LONGEST:
+                waiting = 0
+                del self._parsers[port]
+            self._waiting[port] = waiting
 
     def take(self) -> tuple[dict[Controller, int], list[tuple[Controller, int]]]:
         """The newest value of each controller that moved, and the notes, with velocity, since the last call."""
