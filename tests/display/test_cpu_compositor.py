@@ -9,8 +9,8 @@ import pytest
 import torch
 from images import field, flat, frame
 
-from tpos_live.display import cpu_compositor
-from tpos_live.display.bloom import SIDE, make_bloom_map
+from tpos_live.display import bloom, cpu_compositor
+from tpos_live.display.bloom import EMITTER, RADII, SIDE, make_bloom_map
 from tpos_live.display.cpu_compositor import BLOCK, CpuCompositor, enlarge
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import (
@@ -112,6 +112,20 @@ def test_glow_has_its_radii_whatever_the_shape() -> None:
         reach_y = (down > down.max() / 20).sum() / SIDE * size[1] / size[0]
         assert reach_x == pytest.approx(reach_y, rel=0.25)
         assert bloom_map.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(320, 192), (64, 100)])
+def test_the_bloom_map_is_the_sum_of_three_blurs(size: tuple[int, int]) -> None:
+    pixels = field(3, size)
+    light = (pixels.astype(float) / 255) ** 2
+    light *= np.clip((light.max(2, keepdims=True) - EMITTER) / (1 - EMITTER), 0, 1)
+    shrunk = np.einsum("yh,xw,hwc->cyx", bloom._shrink(size[1]).numpy(), bloom._shrink(size[0]).numpy(), light)
+    expected = np.zeros_like(shrunk)
+    for radius, share in RADII:
+        across = bloom._blur(round(radius * SIDE, 3)).numpy()
+        down = bloom._blur(round(radius * SIDE * size[0] / size[1], 3)).numpy()
+        expected += share * (down @ shrunk @ across.T)
+    assert np.abs(make_bloom_map(pixels).numpy() - expected).max() < 1e-5
 
 
 def test_no_banding_on_a_dark_smooth_ramp() -> None:
