@@ -55,6 +55,23 @@ def test_the_next_of_no_screens() -> None:
     assert WindowPlacement(window).next() == 0
 
 
+def test_a_window_leaves_the_screens_of_others_for_a_free_one() -> None:
+    window = Window()
+    window.handles = [SimpleNamespace(x=800 * n, y=0, width=800, height=450) for n in range(3)]
+    placement = WindowPlacement(window)
+    for place, taken, wanted in (
+        ((900, 50), {"screen #2"}, (80, 45)),
+        ((900, 50), {"screen", "screen #2"}, (1680, 45)),
+        ((900, 50), {"screen", "screen #3"}, (900, 50)),
+        ((900, 50), {"screen", "screen #2", "screen #3"}, (900, 50)),  # there is no free one
+    ):
+        window.place = place
+        placement.keep_off(taken, (*place, 640, 360))
+        assert window.place == wanted
+    placement.keep_off({"screen"}, (0, 0, 1280, 720))  # larger than a screen, and its middle on the first
+    assert window.place == (800, 0)
+
+
 def test_a_screen_that_a_system_refuses_is_asked_for_once() -> None:
     """Not again with every frame, each of which would wait for it."""
     window, asked = Window(), list[object]()

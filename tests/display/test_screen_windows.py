@@ -82,6 +82,13 @@ def test_a_screen_that_goes_takes_its_window_along_and_the_show_stays_on_the_oth
                 assert is_mapped(display, TITLE) and len(show.tell()["lines"]) == 2 * count + 1
                 assert "screen DUMMY1 is here" in show.tell()["lines"][-2]
                 assert "screen DUMMY1 is gone" in show.tell()["lines"][-1]
+            on(display, "DUMMY1", "--right-of", "DUMMY0")
+            assert wait_until(lambda: shows(show, 1, 90, 200))
+            window = run(display, "xdotool", "search", "--onlyvisible", "--name", f"^{TITLE}$").split()[0]
+            run(display, "xdotool", "windowmove", window, "900", "60")  # its status is not for the audience
+            assert wait_until(lambda: show.tell()["at"][0] < 400) and shows(show, 1, 90, 200)
+            off(display, "DUMMY1")
+            assert wait_until(lambda: not is_mapped(display, "tpos-live screen:DUMMY1"))
             # On the other side of the desk it is still the same screen.
             on(display, "DUMMY1", "--left-of", "DUMMY0")
             assert wait_until(lambda: shows(show, 0, 90, 200))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from tpos_live.core.messages import NOTICE
@@ -67,6 +68,16 @@ class WindowPlacement:
             self._show(filled, aside, now)
         self._settle(now)
         return changed
+
+    def keep_off(self, taken: Collection[str], place: tuple[int, int, int, int]) -> None:
+        """Move a window that does not fill a screen off the screens of these names, if there is another one. place: x,
+        y, width, height on the desktop, pixels."""
+        x, y, width, height = place
+        here = self.screens.at(x + width / 2, y + height / 2)
+        free = next((screen for screen in self.screens.all if screen.name not in taken), None)
+        if here is not None and here.name in taken and free is not None and not self._window.fullscreen:
+            left, top = max(free.width - width, 0) // 2, max(free.height - height, 0) // 2
+            self._window.set_location(free.x + left, free.y + top)
 
     def next(self) -> int:
         """Change to the screen after the current one; its number, for the parameter."""

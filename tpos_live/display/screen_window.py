@@ -67,6 +67,11 @@ class ScreenWindow:
         self._shown = "failed"
 
     @property
+    def screen(self) -> str:
+        """Name of the screen that it fills; "" for none now."""
+        return str(self._wanted) if self._window is not None else ""
+
+    @property
     def line(self) -> str:
         """For the status: its size, "closed", or "failed" without its screen."""
         return f"{self.name} {self._shown}"
@@ -189,6 +194,11 @@ class ScreenWindows:
     def lines(self) -> list[str]:
         """For the status."""
         return [window.line for window in self._windows]
+
+    @property
+    def taken(self) -> set[str]:
+        """Names of the screens that they fill."""
+        return {window.screen for window in self._windows if window.screen}
 
     @property
     def frame_size(self) -> tuple[int, int] | None:

@@ -69,6 +69,10 @@ class Screens:
             return self.all[wanted] if 0 <= wanted < len(self.all) else None
         return next((screen for screen in self.all if screen.name.lower() == wanted.lower()), None)
 
+    def at(self, x: float, y: float) -> Screen | None:
+        """The screen with that point of the desktop."""
+        return next((s for s in self.all if s.x <= x < s.x + s.width and s.y <= y < s.y + s.height), None)
+
     def __str__(self) -> str:
         return ", ".join(map(str, self.all))
 

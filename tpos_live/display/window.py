@@ -272,6 +272,8 @@ class DisplayWindow:
         if now - self._placed_at > PLACED and not self._headless and not known:
             self._placed_at = now
             self.place = (*self._window.get_location(), *self._window.get_framebuffer_size())
+            if taken := self.screen_windows.taken:  # the status is not for the audience
+                self._placement.keep_off(taken, self.place)
 
     def _follow_visibility(self, wanted: bool, now: float) -> None:
         """With a composed frame: the window appears with it."""
