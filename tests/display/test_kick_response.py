@@ -1,6 +1,8 @@
-"""Kicks change dark and bright frames alike, and never light a frame by more than a tenth with their zoom."""
+"""Kicks change dark and bright, still and moving frames alike, and light them by 6 to 9 % with their zoom."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +75,52 @@ def test_between_attacks_nothing_changes_but_the_decay() -> None:
         factors.append((zoom - 1.0) / (0.065 * strength))
     assert np.ptp(factors[:12]) < 1e-9 and np.ptp(factors[12:]) < 1e-9
     assert factors[0] > factors[12]
+
+
+def moving(zooms: list[float], lights: list[float]) -> list[np.ndarray]:
+    """Images that the engine zooms and lights."""
+    images = []
+    for zoom, light in zip(zooms, lights, strict=True):
+        image = CpuCompositor((96, 96)).compose(PostFxParams(zoom=zoom), Frame(IMAGES["dim"], 0, 0.0, 0.0, 0.0))
+        images.append(np.clip(255 * (image / 255) * light ** (1 / 2.2), 0, 255).astype(np.uint8))
+    return images
+
+
+def seen(images: list[np.ndarray], moments: list[FrameParams]) -> list[tuple[np.ndarray, float]]:
+    """What the back row sees of a kick, one engine frame for each shown frame, 20 per second."""
+    interpolator, compositor, found = FrameInterpolator(), CpuCompositor((96, 96)), []
+    for n, (image, params) in enumerate(zip(images, moments, strict=True)):
+        interpolator.take(Frame(image, n, n / 20, n / 20, n / 20, cut_index=params.cut_index))
+        display_frame = interpolator.display_frame(n / 20, params, SNAPSHOT)
+        found.append(back_row(compositor.compose(display_frame.postfx, display_frame.newest)))
+    return found
+
+
+def test_a_kick_zooms_less_where_the_engine_moves_more() -> None:
+    zooms, pixels = [], image(0.3, 0.5, 0.1)
+    for shift in (0, 1, 2):
+        interpolator = FrameInterpolator()
+        for n, (right, params) in enumerate([(0, FrameParams()), (shift, kick(1.0))]):
+            interpolator.take(Frame(np.roll(pixels, right, 1), n, n / 20, n / 20, n / 20))
+            postfx = interpolator.display_frame(n / 20, params, SNAPSHOT).postfx
+        zooms.append(postfx.zoom - 1.0)
+    assert zooms[0] > 1.15 * zooms[1] and zooms[1] > 2.0 * zooms[2] > 0.0
+
+
+@pytest.mark.parametrize("own", [0.9, 0.95, 1.0, 1.05, 1.1])
+def test_a_kick_lights_a_frame_by_6_to_9_percent_whatever_the_engine_adds(own: float) -> None:
+    """Also while the kick rises for two more frames, and while the engine goes on."""
+    images = moving([1.0] * 3, [1.0, own, own**1.5])
+    (_, before), (_, first), (_, second) = seen(images, [FrameParams(), kick(0.8), kick(1.0)])
+    assert 0.055 < max(first, second) / before - 1.0 < 0.095
+
+
+def test_a_kick_at_a_drop_takes_nothing_off_its_light_and_knows_cuts() -> None:
+    images = moving([1.0, 1.0], [1.0, 1.0])
+    cut = replace(kick(1.0), exposure=0.61, cut_index=1)
+    (_, before), (_, after) = seen(images, [FrameParams(), replace(cut, cut_index=0)])
+    (_, other), (_, shown) = seen([IMAGES["bright"], images[1]], [FrameParams(), cut])
+    assert after / before > 1.35 and after == pytest.approx(shown, rel=0.05) and other > shown
 
 
 def test_without_kicks_and_with_a_negative_depth_the_parameters_are_those_of_the_map() -> None:

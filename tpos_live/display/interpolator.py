@@ -89,7 +89,7 @@ class FrameInterpolator:
                 previous, weight = fade
                 postfx = _faded(postfx, postfx_params(params, snapshot, None, previous, now, 0.0), weight)
             light = partial(self._limiter.light, postfx, self.newest, previous)
-            postfx = self._kicks.step(params, postfx, light)
+            postfx = self._kicks.step(now, params, postfx, light)
             display_frame = DisplayFrame(postfx, self.newest, previous)
         self._held = display_frame
         return display_frame

@@ -1,18 +1,20 @@
-"""How far a kick zooms and lights the frame of its moment, so that dark and bright frames answer alike.
+"""How far a kick zooms and lights the frame of its moment, so that all kicks are seen alike.
 
 The same zoom changes a frame with strong edges far from its centre much more than a dark one with a soft object in the
-middle. So each kick's zoom is scaled by the change of lightness that it would make in the frame that is shown, on a
-coarse grid. The zoom of a bright object over a dark ground also raises the mean luminance; that rise is taken off the
-kick's light, so zoom and light together rise by the light alone.
+middle, and the engine's image itself moves at a kick, now more, now less. So each kick's zoom is scaled by what changes
+on a coarse grid from the frame before the kick to the frame with it: zoom, light and the engine's motion together
+change it by about as much at every kick. The mean luminance rises by the kick's light alone: what zoom and engine add
+is taken off the light, and what they take is added.
 
-The scale is chosen at the attack of a kick and held while it decays: between two kicks nothing changes.
+The scale is chosen where the kick rises and held while it decays; the light follows the engine for the first
+ATTACK_SECONDS, in which a kick is seen.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,70 +22,108 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.display.tone_mapping import LUMA
 
-KICK_ZOOM, KICK_LIGHT = 0.065, 0.11
-"""A usual kick of full strength (`core/parameters.py::MAP_DEFAULTS`): zoom, and stops."""
+Light = Callable[[], np.ndarray]
+
+KICK_ZOOM = 0.065
+"""Zoom of a usual kick of full strength (`core/parameters.py::MAP_DEFAULTS`)."""
 CHANGE = 2.4
-"""Mean change of CIE lightness, 0 to 100, that a usual kick of full strength should make."""
-SCALES = np.array([0.4, 0.7, 1.0, 1.4, 2.0])
+"""Mean change of CIE lightness, 0 to 100, at a usual kick of full strength."""
+MOST_LIGHT = math.log2(1.085)
+"""Most stops by which the frame may lighten at a kick: bloom adds half a percent, and 6 to 9 % are wanted."""
+SCALES = np.array([0.1, 0.4, 0.7, 1.0, 1.4, 2.0])
 """Factors on the zoom that are tried; the outer ones are the limits."""
-DARKEST = 0.06
-"""Stops by which a kick may darken where the zoom alone is too bright; a zoom that is brighter still is reduced."""
+DARKEST, BRIGHTEST = 0.2, 0.25
+"""Largest change of the exposure, in stops, against what zoom and engine change."""
 ATTACK = 0.002
 """Rise of a kick's zoom from one shown frame to the next that is an attack."""
+ATTACK_SECONDS = 0.09
+"""A rise within this time belongs to the same kick."""
 SMALLEST, LARGEST = 0.1, 1.5
 """Zoom of the frame, with everything."""
 GRID = 24
 """Means on each side, blurred by one: about what the back row sees (`evaluation/show.py`)."""
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A frame that was shown. stops: its exposure by beats. cut_index: `FrameParams.cut_index`."""
+
+    light: Light
+    postfx: PostFxParams
+    stops: float
+    cut_index: int
+
+
 class KickResponse:
-    """State: the scale of the current kick. Thread contract: one thread; one call for each frame shown."""
+    """State: the current kick, and the frame before it. Thread contract: one thread; one call for each frame shown."""
 
     def __init__(self) -> None:
         self.scale = 1.0
         """Factor on the zoom of the current kick."""
-        self._rise = 0.0
-        self._before = 0.0
+        self._kick, self._off = 0.0, 0.0
+        self._last = 0.0
+        self._began = -math.inf
+        self._shown: _Shown | None = None
+        self._before = np.zeros((GRID, GRID))
 
-    def step(self, params: FrameParams, postfx: PostFxParams, light: Callable[[], np.ndarray]) -> PostFxParams:
-        """`postfx` with the kick's zoom and light for this frame.
+    def step(self, now: float, params: FrameParams, postfx: PostFxParams, light: Light) -> PostFxParams:
+        """`postfx` with the kick's zoom and light for the frame at `now` (seconds).
 
-        light: gives the light of the shown frame, [48, 48, 3] (`flash_limiter.py::samples`); called at attacks only.
-        `params.kick_zoom` and `params.beat_light` are the parts of zoom and exposure that are of kicks and beats.
+        light: gives the light of the shown frame, [48, 48, 3] (`flash_limiter.py::samples`); called in the first
+        ATTACK_SECONDS of a kick, and at the next frame if a kick begins there. `params.kick_zoom` and
+        `params.beat_light` are the parts of zoom and exposure that are of kicks and beats.
         """
-        kick = params.kick_zoom
-        if kick > self._before + ATTACK:
-            self._choose(params, postfx, light())
-        self._before = kick
-        if kick <= 0.0:
-            return postfx
-        zoom = self.scale * kick
-        beats = max(params.beat_light - self._rise * zoom, min(params.beat_light, 0.0) - DARKEST)
-        return replace(
-            postfx,
-            zoom=min(max(postfx.zoom + zoom - kick, SMALLEST), LARGEST),
-            exposure=postfx.exposure + beats - params.beat_light,
-        )
+        kick, beats = params.kick_zoom, params.beat_light
+        rising, self._last = kick > self._last + ATTACK, kick
+        attack = 0.0 <= now - self._began < ATTACK_SECONDS
+        if rising and not attack:
+            self._began, attack = now, True
+            self._before = self._frame_before(params, postfx, light)
+        if attack and kick > 0.0:
+            self._choose(params, postfx, light, rising)
+        if kick > 0.0:
+            beats = min(max(beats - self._off * min(kick / self._kick, 1.0), -DARKEST), BRIGHTEST)
+            postfx = replace(
+                postfx,
+                zoom=min(max(postfx.zoom + (self.scale - 1.0) * kick, SMALLEST), LARGEST),
+                exposure=postfx.exposure + beats - params.beat_light,
+            )
+        self._shown = _Shown(light, postfx, beats, params.cut_index)
+        return postfx
 
-    def _choose(self, params: FrameParams, postfx: PostFxParams, light: np.ndarray) -> None:
-        """Set the scale, and the stops by which a zoom of 1 raises the mean luminance."""
-        size = light.shape[0] // GRID
-        grid = light.reshape(GRID, size, GRID, size, 3).mean(axis=(1, 3)) @ np.array(LUMA)
-        grid = _blurred(grid) * 2.0 ** (postfx.exposure - params.beat_light)
-        base = max(postfx.zoom - params.kick_zoom, SMALLEST)
-        before = zoomed(grid, base, postfx.place)
-        mean, lightness = max(float(before.mean()), 1e-4), _lightness(before)
+    def _frame_before(self, params: FrameParams, postfx: PostFxParams, light: Light) -> np.ndarray:
+        """Luminance [24, 24] of the frame before the kick, with this frame's exposure but for beats: a drop's light is
+        no change. After a cut, of this frame without the kick."""
+        stops = postfx.exposure - params.beat_light
+        if self._shown is None or self._shown.cut_index != params.cut_index:
+            return zoomed(_grid(light(), stops), max(postfx.zoom - params.kick_zoom, SMALLEST), postfx.place)
+        shown = self._shown
+        return zoomed(_grid(shown.light(), stops + shown.stops), shown.postfx.zoom, shown.postfx.place)
+
+    def _choose(self, params: FrameParams, postfx: PostFxParams, light: Light, rising: bool) -> None:
+        """Set the scale where the kick rises, and the stops that are taken off its light."""
+        kick, beats = params.kick_zoom, params.beat_light
+        base, wanted = max(postfx.zoom - kick, SMALLEST), min(beats, MOST_LIGHT)
+        grid = _grid(light(), postfx.exposure - beats)
+        mean, lightness = max(float(self._before.mean()), 1e-4), _lightness(self._before)
         changes, rises = [], []
-        for scale in SCALES:
-            after = zoomed(grid, base + scale * KICK_ZOOM, postfx.place)
+        for scale in SCALES if rising else (self.scale,):
+            after = zoomed(grid, base + scale * kick, postfx.place)
             rise = math.log2(max(float(after.mean()), 1e-4) / mean)
-            stops = max(KICK_LIGHT - rise, -DARKEST)
+            stops = min(max(wanted - rise, -DARKEST), BRIGHTEST)
             changes.append(float(np.abs(_lightness(after * 2.0**stops) - lightness).mean()))
             rises.append(rise)
-        wanted = np.interp(CHANGE, np.maximum.accumulate(changes), SCALES)
-        allowed = np.interp(KICK_LIGHT + DARKEST, np.maximum.accumulate(rises), SCALES)
-        self.scale = float(min(wanted, allowed))
-        self._rise = float(np.interp(self.scale, SCALES, rises)) / (self.scale * KICK_ZOOM)
+        if rising:
+            self.scale = float(np.interp(CHANGE * kick / KICK_ZOOM, np.maximum.accumulate(changes), SCALES))
+            rises = list(np.interp([self.scale], SCALES, rises))
+        self._kick, self._off = kick, rises[0] + beats - wanted
+
+
+def _grid(light: np.ndarray, stops: float) -> np.ndarray:
+    """Luminance [24, 24] of light [48, 48, 3], blurred, with an exposure of `stops`."""
+    size = light.shape[0] // GRID
+    means = light.reshape(GRID, size, GRID, size, 3).mean(axis=(1, 3)) @ np.array(LUMA)
+    return _blurred(means) * 2.0**stops
 
 
 def zoomed(light: np.ndarray, zoom: float, place: tuple[float, float]) -> np.ndarray:
