@@ -94,13 +94,15 @@ def test_a_moving_frame_is_no_further_off_than_its_own_step(engine: Engine) -> N
         before = expected
 
 
-@pytest.mark.parametrize("why", ["a cut", "a pause", "a jump back", "one prompt between", "another count", "reset"])
+@pytest.mark.parametrize(
+    "why", ["a cut", "a pause", "a jump back", "one prompt between", "another count", "another fade", "reset"]
+)
 def test_all_rows_are_drawn_where_the_frames_before_are_of_no_use(engine: Engine, why: str) -> None:
     live = Drawn(engine)
     for n in range(3):
         live.frame(at(n), 0.5)
     assert live.rows == 1
-    params, texts = at(3), "red sun,blue sea"
+    params, second, texts = at(3), 0.5, "red sun,blue sea"
     if why == "a cut":
         params = replace(params, cut_index=params.cut_index + 1)
     elif why == "a pause":
@@ -111,9 +113,13 @@ def test_all_rows_are_drawn_where_the_frames_before_are_of_no_use(engine: Engine
         live.frame(at(3), 1.0, "red sun")
     elif why == "another count":
         texts = "red sun,blue sea,fog"
+    elif why == "another fade":  # the prompt of the first row is gone
+        live.frame(at(3), 0.75)
+        live.frame(at(4), 0.95)
+        params, second, texts = at(5), 0.15, "blue sea,fog"
     else:
         live.generator.reset()
-    live.frame(params, 0.5, texts)
+    live.frame(params, second, texts)
     assert live.rows == texts.count(",") + 1
 
 

@@ -18,6 +18,9 @@ OLD = 0.25
 """Seconds of sound between two frames from which on all rows are drawn: the pictures would lie too far apart."""
 UNSEEN = 0.1
 """Weight below which a new row has so little of the picture that it can wait for its turn."""
+JUMP = 0.25
+"""Change of a weight between two frames from which on its row may be that of another prompt: one fade has ended, and
+the next one has begun."""
 _LEAST = 1e-2
 """Share of a prediction in the picture from which on it can be computed from the picture."""
 
@@ -29,6 +32,7 @@ class RowsInTurn:
         """shape: [1, C, h, w] of the latent."""
         self._pictures = torch.zeros(MAX_REGIONS, *shape[1:], device=device)
         self._kind: tuple[object, ...] | None = None
+        self._weights: tuple[float, ...] = ()
         self._time, self._turn = 0.0, 0
 
     def forget(self) -> None:
@@ -52,7 +56,8 @@ class RowsInTurn:
         count, skipped = len(weights), x * step.c_skip
         kind = inputs.scene, count, inputs.last is None
         known, apart = kind == self._kind, time - self._time
-        self._kind, self._time = kind, time
+        known = known and all(abs(a - b) < JUMP for a, b in zip(weights, self._weights, strict=True))
+        self._kind, self._time, self._weights = kind, time, weights
         pictures, rows = self._pictures[:count], list(range(count))
         if not known:
             self._turn = max(rows, key=lambda n: weights[n])
