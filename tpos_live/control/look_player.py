@@ -12,36 +12,20 @@ from dataclasses import dataclass, field, replace
 
 from tpos_live.control import cue_edits
 from tpos_live.control.beat_grid import BeatGrid, BeatPosition
+from tpos_live.control.look_fade import LookFade
 from tpos_live.control.random_order import RandomOrder
-from tpos_live.core.envelope import ease, part_done
 from tpos_live.core.looks import MOST_LOOKS, Cue, Look, Show, capture
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter import Value, shorten
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
-from tpos_live.core.parameters import TABLE, Start
+from tpos_live.core.parameters import Start
 from tpos_live.core.quantise import OFF, QUANTISE
-from tpos_live.core.shown import SELECT, WEIGHTS
 
 log = logging.getLogger(__name__)
 
-STEPS_PER_SECOND = 30.0
-"""Changes of the parameters in a fade; each is a new snapshot for all who read them."""
 ASKED = ("look.next", "look.previous", "look.keep", cue_edits.STORE)
 STOPS = ("out.panic", "reset")
 """Triggers that end a fade: what they set must not move on."""
-
-
-@dataclass
-class _Fade:
-    """start, goal: numbers by name. written: what was set last."""
-
-    start: dict[str, float]
-    goal: dict[str, float]
-    written: dict[str, Value]
-    end: dict[str, Value]
-    began: float
-    seconds: float
-    stepped: float = 0.0
 
 
 @dataclass
@@ -62,7 +46,7 @@ class LookPlayer:
     _place: float = -1
     """The same among the looks, once the one that was shown is deleted."""
     _waiting: Cue | None = None
-    _fade: _Fade | None = None
+    _fade: LookFade | None = None
     _seen: dict[str, int] = field(default_factory=dict)
     _since: int = 0
     _order: RandomOrder = field(default_factory=RandomOrder)
@@ -79,8 +63,8 @@ class LookPlayer:
         if self._waiting is not None and grid.due(self._waiting.start):
             waiting, self._waiting = self._waiting, None
             self._begin(waiting, now)
-        if self._fade is not None:
-            self._move(now)
+        if self._fade is not None and self._fade.move(self.store, now):
+            self._end()
 
     @property
     def waiting(self) -> str:
@@ -104,9 +88,7 @@ class LookPlayer:
     def settled(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """These values of the parameters, as they will be at the end of a fade. Any thread."""
         fade = self._fade
-        if fade is None:
-            return dict(values)
-        return {**values, **fade.goal, **(fade.end if values["prompt.fade"] == fade.seconds else {})}
+        return fade.settled(values) if fade is not None else dict(values)
 
     def recall(self, called: str, fade: float, start: Start) -> bool:
         """Recall a look by name or number; False, with a message, where there is none."""
@@ -260,50 +242,16 @@ class LookPlayer:
         look = self.show.find(cue.look)
         if look is None:  # deleted while it waited
             return
-        here, goal = self.store.snapshot(), look.whole()
-        moving = {n for n, value in goal.items() if TABLE[n].kind == "float" and cue.fade > 0 and here[n] != value}
-        moving.discard("prompt.fade")
-        weights = moving & set(WEIGHTS)
-        if goal[SELECT]:  # a selected slot takes the place of all weights, by a fade of the prompt bank
-            moving -= weights
-        at_once = {name: value for name, value in goal.items() if name not in moving}
-        at_once |= {name: here[name] for name in weights & moving}  # else a new prompt would set them to 0
-        end: dict[str, Value] = {"prompt.fade": at_once["prompt.fade"]} if cue.fade != at_once["prompt.fade"] else {}
-        at_once["prompt.fade"] = cue.fade  # the prompts go with the rest
-        self.store.update(at_once, at_once=True)
-        start = {name: float(here[name]) for name in moving}
-        numbers = {name: float(goal[name]) for name in moving}
-        self._fade = _Fade(start, numbers, dict(start), end, now, cue.fade)
+        self._fade = LookFade.begin(self.store, look.whole(), cue.fade, now)
         self.shown, self._since = look.name, 0
         self._order.note(look.name)
         log.info(f"look: {look.name}")
 
-    def _move(self, now: float) -> None:
-        """Move the numbers of a fade to where they are at `now`."""
-        fade = self._fade
-        assert fade is not None
-        part = part_done(fade.began, fade.seconds, now)
-        if part < 1.0 and now - fade.stepped < 1.0 / STEPS_PER_SECOND:
-            return
-        fade.stepped = now
-        here = self.store.snapshot()
-        touched = [name for name, value in fade.written.items() if here[name] != value]
-        if touched:  # by somebody else; replaced, not changed, for `settled`
-            fade.start = {name: value for name, value in fade.start.items() if name not in touched}
-            fade.goal = {name: value for name, value in fade.goal.items() if name not in touched}
-            fade.written = {name: value for name, value in fade.written.items() if name not in touched}
-        eased = ease(part)
-        values = {n: fade.goal[n] if part >= 1.0 else a + (fade.goal[n] - a) * eased for n, a in fade.start.items()}
-        if values:
-            fade.written = self.store.update(values, at_once=True)
-        if part >= 1.0:
-            self._end()
-
     def _end(self) -> None:
-        """End a fade where it is; prompt.fade gets the look's value back, unless somebody has moved it."""
+        """End a fade where it is."""
         fade, self._fade = self._fade, None
-        if fade is not None and fade.end and self.store.snapshot()["prompt.fade"] == fade.seconds:
-            self.store.update(fade.end, at_once=True)
+        if fade is not None:
+            fade.end(self.store)
 
 
 def _start(snapshot: Snapshot, start: Start) -> Start:
