@@ -111,8 +111,7 @@ class LiveSession:
             LookImages(state_dir() / "looks"),
             settings.osc.allow,
         )
-        self._stack = ExitStack()
-        self._ending_at = 0.0
+        self._stack, self._ending_at = ExitStack(), 0.0
         self._prompts: DemoPrompts | None = None
 
     @property
@@ -218,8 +217,8 @@ class LiveSession:
     @property
     def output_size(self) -> tuple[int, int]:
         """(width, height) at which frames are shown or written: of the window, while it is one."""
-        settings = self.settings
-        return parse_size(settings.record.resolution if settings.window.headless else settings.window.size)
+        record, window = self.settings.record, self.settings.window
+        return parse_size(record.resolution if window.headless else window.size)
 
     def _make_display(self) -> DisplayWindow | HeadlessDisplay:
         settings = self.settings
@@ -268,8 +267,7 @@ class LiveSession:
         if self._prompts is not None:
             self._prompts.look(self._frame_params().time)
         self.controls.look(self.display)
-        heard, params = self.audio_processor.features, self._frame_params()
-        self.performance.step(heard, params.cut_index)
+        self.performance.step(self.audio_processor.features, self._frame_params().cut_index)
 
     def _looks_changed(self, show: Show) -> None:
         self.page.thumbnails.follow(show)
