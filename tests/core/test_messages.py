@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -160,6 +161,21 @@ def test_the_background_has_written_everything_when_it_is_left() -> None:
         for line in ("one", "bad", "two"):
             background(line)
     assert printed == ["one", "two"]
+
+
+def test_no_line_is_lost_while_a_library_has_taken_stderr_away() -> None:
+    program = """
+import logging, os
+from tpos_live.core.messages import background_writer, terminal_messages
+with background_writer() as write, terminal_messages("show: ", write):
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)  # as sounddevice does while PortAudio starts
+    logging.getLogger("tpos_live.page").info("control page: http://127.0.0.1:9080/ \u2588")
+os.dup2(kept, 2)
+"""
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, capture_output=True, timeout=60, check=True, env={**os.environ, "PYTHONUTF8": "1"})
+    assert said.stderr.decode().splitlines() == ["show: control page: http://127.0.0.1:9080/ \u2588"]
 
 
 def test_many_threads_log_while_contexts_come_and_go() -> None:

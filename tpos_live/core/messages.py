@@ -14,11 +14,15 @@ commands print them with `terminal_messages`.
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from typing import TextIO
 
 import click
 
@@ -112,12 +116,29 @@ def _adapt() -> None:
 
 def write_line(line: str) -> None:
     """Write a line on stderr."""
-    click.echo(line, err=True)
+    click.echo(line, file=_own_stderr() if sys.stderr is sys.__stderr__ else None, err=True)
+
+
+@cache
+def _own_stderr() -> TextIO | None:
+    """stderr by a file descriptor of its own, None where there is none or on Windows, whose console has no copy.
+
+    sounddevice points descriptor 2 at nothing while PortAudio starts, which can take seconds, and each time that it
+    looks for devices: lines of other threads would be lost.
+    """
+    try:
+        if os.name == "nt" or sys.stderr.fileno() != 2:
+            return None
+        return os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 @contextmanager
 def terminal_messages(prefix: str = "", write: Callable[[str], None] = write_line) -> Iterator[None]:
     """Print messages meanwhile, each with `prefix`."""
+    if sys.stderr is sys.__stderr__:
+        _own_stderr()  # before a library takes stderr away
     with handling(TerminalHandler(lambda line: write(prefix + line))):
         yield
 
