@@ -49,6 +49,28 @@ def test_bad_usage_is_one_line_and_exit_2(arguments: list[str], word: str, tmp_p
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["--seconds", "no"], "(see tpos-live --help)"),
+        (["still"], "(see tpos-live still --help)"),
+        (["doctor", "--hours", "3"], "(see tpos-live doctor --help)"),
+        (["engines", "fetch"], "(see tpos-live engines fetch --help)"),
+        (["--mute", "demo"], "(see tpos-live --help)"),
+        (["still", "-o", "a.png", "--config", "wrong.toml"], "not 'x'"),
+    ],
+)
+def test_a_mistake_names_the_help_that_has_the_option(
+    arguments: list[str], end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wrong.toml").write_text("[osc]\nport = 'x'\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "leave", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2 and capsys.readouterr().err.rstrip().endswith(end)
+
+
 def test_an_empty_value_may_take_away_what_a_settings_file_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

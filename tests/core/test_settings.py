@@ -60,6 +60,9 @@ def test_nested_and_quoted_parameter_names(tmp_path: Path) -> None:
         ("[parameters]\nnope = 1", 2, ["nope", "--list-osc"]),
         ("[parameters]\nreset = 1", 2, ["reset", "no such parameter"]),
         ("[foo]\na = 1", 1, ["foo", "unknown key"]),
+        ("[audio]\ndevice = 'mic'", 1, ["audio", "[parameters]", "sound, engine"]),
+        ("[record]\nfile = 12", 2, ["record.file", "a text in quotes, not 12"]),
+        ("[parameters]\nseed = -1", 2, ["0 to 2147483647, not -1"]),
         ("x = [", 1, ["not valid TOML"]),
     ],
 )

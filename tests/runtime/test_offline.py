@@ -115,7 +115,7 @@ def test_an_engine_is_prepared_where_there_is_something_to_prepare(
     monkeypatch.setattr(Pipeline, "improve", lambda self: None)
     with Pipeline(load_settings(values, here=Path("/nowhere")), live=False) as pipeline:
         improve(pipeline)
-    assert any("preparing the engine" in line for line in messages) == (chosen == "auto")
+    assert any("preparing a faster backend" in line for line in messages) == (chosen == "auto")
 
 
 def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_path: Path, messages: list[str]) -> None:

@@ -56,8 +56,8 @@ def _engine() -> Iterator[Finding]:
     from tpos_live.diffusion.model.engine import load_engine
 
     path, reason = resolve_engine("auto")
-    engine = load_engine(path)
-    yield Finding("engine", True, f"{engine.metadata.name}: {reason}")
+    load_engine(path)
+    yield Finding("engine", True, reason.removeprefix("engine: "))
 
 
 def _backends() -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from tpos_live.cli.lazy_group import LazyGroup
 from tpos_live.cli.options import FILE, IMAGE, SHOW, SOUND, checked, settings_from, show_settings, with_options
 from tpos_live.core.messages import terminal_messages
 from tpos_live.core.setting_values import parse_size
+from tpos_live.core.settings_file import SettingsError
 
 if TYPE_CHECKING:
     from tpos_live.core.settings import Settings
@@ -170,15 +171,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line (arguments: default sys.argv), one line for an expected error, 130 for Ctrl-C."""
     try:
         with terminal_messages():
-            code = cli.main(args=arguments, standalone_mode=False)
+            code = cli.main(args=arguments, prog_name="tpos-live", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         code = error.exit_code
     except click.ClickException as error:
-        hint = " (see tpos-live --help)" if isinstance(error, click.UsageError) else ""
-        click.echo(f"tpos-live: {error.format_message()}{hint}", err=True)
+        click.echo(f"tpos-live: {error.format_message()}{_help_hint(error)}", err=True)
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130
@@ -191,3 +191,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             sys.excepthook(*sys.exc_info())
         code = 1
     leave(code if isinstance(code, int) else 0)
+
+
+def _help_hint(error: click.ClickException) -> str:
+    """Where the options of the command are explained. No help has what is wrong in a settings file."""
+    if not isinstance(error, click.UsageError) or isinstance(error.__cause__, SettingsError):
+        return ""
+    return f" (see {error.ctx.command_path if error.ctx else 'tpos-live'} --help)"

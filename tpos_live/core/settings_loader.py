@@ -93,7 +93,7 @@ def _validate(data: dict[str, Any], where: str, text: str) -> dict[str, Any]:
         try:
             parsed[name] = parameter.parse(value)
             if not parameter.allows(value):
-                raise ParameterError(f"allowed is {parameter.low:g} to {parameter.high:g}, not {shorten(value)}")
+                raise ParameterError(f"allowed is {parameter.low:.10g} to {parameter.high:.10g}, not {shorten(value)}")
         except ParameterError as error:
             raise SettingsError(f"{place}: {error}") from error
     return {**data, "parameters": parsed} if parsed else data
@@ -117,9 +117,10 @@ def _place(where: str, text: str, path: list[str]) -> str:
 def _explain(error: Any, path: list[str]) -> str:
     kind, context, given = error["type"], error.get("ctx", {}), _shown(error["input"])
     if kind == "extra_forbidden":
+        allowed = ", ".join(_allowed(path[:-1]))
         if path[-1] in TABLE or any(name.startswith(f"{path[-1]}.") for name in TABLE):
-            return "a live parameter; write it below [parameters]"
-        return f"unknown key; allowed here: {', '.join(_allowed(path[:-1]))}"
+            return f"live parameters are written below [parameters]; allowed here: {allowed}"
+        return f"unknown key; allowed here: {allowed}"
     if kind.endswith(("_type", "_parsing")):
         wanted = kind.removesuffix("_type").removesuffix("_parsing")
         return f"takes {_KINDS.get(wanted, 'a ' + wanted)}, not {given}"
@@ -141,7 +142,7 @@ _KINDS = {
     "bool": "true or false",
     "int": "a whole number",
     "float": "a number",
-    "string": 'a text in ""',
+    "string": "a text in quotes",
     "list": "a list in []",
     "model": "keys of its own: write it as a [section]",
     "dict": "keys of its own: write it as a [section]",

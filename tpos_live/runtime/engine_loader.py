@@ -204,7 +204,9 @@ class EngineLoader:
         if generator.on_card or generator.busy_s < slow or mode != "frames":
             return False
         seconds = f"{pipeline.engine.name} takes {generator.busy_s:.1f} s a frame on this computer"
-        log.log(NOTICE, f"{seconds}: --mode keyframes (/tpos/engine/mode) moves the image between its frames")
+        log.log(
+            NOTICE, f"{seconds}; --mode keyframes, or /tpos/engine/mode keyframes, moves the image between its frames"
+        )
         return True
 
     def _improve(self, pipeline: Pipeline, renderer: RenderThread) -> None:

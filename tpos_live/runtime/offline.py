@@ -261,7 +261,8 @@ def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[Fr
 def improve(pipeline: Pipeline) -> None:
     """Use the fastest backend for the whole file; prepare it first if needed."""
     if pipeline.improvable and pipeline.generator.backend.fallback_reason:
-        log.info(f"preparing the engine: {pipeline.generator.backend.fallback_reason} (once on this machine)")
+        reason = pipeline.generator.backend.fallback_reason
+        log.info(f"preparing a faster backend, once on this machine: {reason}")
     try:
         better = pipeline.improve()
     except EngineError as error:

@@ -59,7 +59,7 @@ def _auto() -> tuple[Path, str]:
     import torch
 
     if not torch.cuda.is_available():
-        return _built_in(), "engine: Ember (no CUDA here)"
+        return _built_in(), "engine: Ember (torch finds no NVIDIA card)"
     try:
         return _fetched(SD_TURBO)
     except EngineError as error:
