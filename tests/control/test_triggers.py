@@ -11,8 +11,10 @@ def test_panic_makes_the_image_safe_and_leaves_the_rest():
     store = ParameterStore({"finish.bloom": 0.6})
     store.update({"motion.zoom": 0.5, "finish.bloom": 2, "finish.light": 3, "out.blackout": 1, "out.freeze": 1})
     store.update({"out.level": 0, "prompt": "kept", "seed": 9})
+    store.update({"out.testcard": 1, "pause": 1, "out.window.corner.top_left.x": 0.1})
     fire(store, "out.panic")
     now = store.snapshot()
+    assert (now["out.testcard"], now["pause"], now["out.window.corner.top_left.x"]) == (False, False, 0.1)
     assert (now["motion.zoom"], now["finish.bloom"], now["finish.light"]) == (0.0, 0.6, 0.0)
     assert (now["out.blackout"], now["out.freeze"], now["out.level"]) == (False, False, 1.0)
     assert (now["prompt"], now["seed"], now.fired("out.panic")) == ("kept", 9, 1)
@@ -36,6 +38,18 @@ def test_reset_restores_the_image_but_not_the_machine():
     assert now["out.record"] is True and now["out.screen"] == 1
     assert now["out.window.corner.top_left.x"] == 0.1 and now["out.wall.2.edge.left"] == 0.2
     assert set(KEPT) <= set(TABLE)
+
+
+def test_reset_leaves_what_was_set_up_for_the_room():
+    """Mapping a window on a wall takes an hour, and nothing that is reset may throw it away."""
+    room = {"out.window.corner.top_left.x": 0.1, "out.window.rotate": "left", "out.window.edge.left": 0.2}
+    room |= {"out.logo.x": 0.25, "out.fit": "contain", "audio.gain": 6.0, "engine.mode": "keyframes"}
+    store = ParameterStore()
+    store.update({**room, "out.testcard": True, "out.flash_limit": False})
+    fire(store, "reset")
+    now = store.snapshot()
+    assert {name: now[name] for name in room} == room
+    assert not now["out.testcard"] and now["out.flash_limit"]
 
 
 def test_reset_leaves_the_prompt_bank_and_shows_the_prompt():

@@ -11,22 +11,22 @@ from tpos_live.core.quantise import OFF, QUANTISE, WAITING_TRIGGERS
 from tpos_live.core.shown import SELECT, SLOTS, WEIGHTS
 
 SAFE: Mapping[str, Value] = {
-    **{"out.blackout": False, "out.freeze": False, "out.level": 1.0},
+    **{"out.blackout": False, "out.freeze": False, "out.testcard": False, "out.level": 1.0, "pause": False},
     **dict.fromkeys(WEIGHTS, 0.0),
 }
 """What `out.panic` sets besides motion and finish."""
 CALMED = tuple(name for name in TABLE if name.startswith(("motion.", "finish.")))
 """Parameters that `out.panic` resets to their start values."""
 KEPT = (
-    *(name for name in TABLE if name.startswith(("out.window", "out.wall"))),
-    *("out.fullscreen", "out.screen", "out.hud", "out.page_code", "out.messages", "out.record"),
-    *("audio.device", "tempo.trim"),
+    *("out.fullscreen", "out.screen", "out.hud", "out.page_code", "out.messages", "out.record", "out.fit", "out.alpha"),
+    *(name for name in TABLE if name.startswith(("out.window", "out.wall", "out.logo.", "engine."))),
+    *("audio.device", "audio.gain", "tempo.trim"),
     *("look.fade", "look.start", "quantise", "autopilot", "autopilot.bars", "autopilot.order"),
     *("midi.learn", "midi.forget"),
     *(f"prompt.{n}" for n in SLOTS),
 )
-"""Parameters that `reset` keeps: it must not end a recording, move a window or its image, shift the beat or empty the
-prompt bank."""
+"""Parameters that `reset` keeps: it must not end a recording, move the window or its corners on a wall, undo the gain
+that was set for the room, shift the beat or empty the prompt bank."""
 RESTORED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in KEPT)
 
 

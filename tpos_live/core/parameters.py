@@ -347,7 +347,8 @@ def _output() -> Iterator[Parameter]:
         "out.panic",
         _X,
         False,
-        "back to a safe image: start values of motion and finish, no blackout, no freeze, level 1, slot weights 0",
+        "back to a safe image: start values of motion and finish, no blackout, freeze, pause or test card, level 1, "
+        "slot weights 0",
     )
     yield Parameter("out.flash_limit", _B, True, "limit flashes to three a second (WCAG 2.3.1)")
     yield Parameter("out.inbetween", _B, True, "interpolate the motion between two engine frames")
@@ -428,7 +429,9 @@ def _geometry(name: str, what: str) -> Iterator[Parameter]:
 
 def _show() -> Iterator[Parameter]:
     yield Parameter("pause", _B, False, "stop the movement of noise and drift; light and zoom still follow the sound")
-    text = "set the image's parameters to their start values; prompt bank, screen, recording and input stay"
+    text = (
+        "set the image's parameters to their start values; prompt bank, window, screen, logo, recording and input stay"
+    )
     yield Parameter("reset", _X, False, text)
 
 
