@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.display.hud import BAD, fitting, lines, wrapped
+from tpos_live.display.hud import BAD, WARN, fitting, held_back, lines, wrapped
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,22 @@ def test_a_decision_that_only_repeats_the_section_has_no_row() -> None:
     assert "decided" not in [line.name for line in lines(status, 60.0)]
     told = lines(replace(status, decision="main: blend to the sea"), 60.0)
     assert "main: blend to the sea" in [line.value for line in told]
+
+
+def test_it_says_why_the_image_is_black_or_still() -> None:
+    store = ParameterStore()
+    assert held_back(store.snapshot()) == ""
+    store.update({"out.level": 0.4, "out.blackout": True, "out.freeze": True, "pause": True, "audio.mute": True})
+    rows = lines(Status(), 60.0, held_back(store.snapshot()))
+    assert (rows[0].name, rows[0].colour) == ("output", WARN)
+    assert rows[0].value == "level 40% · blackout · frozen · paused · sound ignored"
+
+
+def test_it_says_that_the_autopilot_is_on() -> None:
+    rows = {row.name: row.value for row in lines(Status(look="Deep"), 60.0, autopilot=True)}
+    assert rows["look"] == "Deep · autopilot"
+    assert {row.name: row.value for row in lines(Status(), 60.0, autopilot=True)}["look"] == "autopilot"
+    assert "look" not in {row.name for row in lines(Status(), 60.0)}
 
 
 def test_it_says_how_much_of_the_time_the_engine_takes() -> None:

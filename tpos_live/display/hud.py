@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyglet
 
+from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.status import Status
 from tpos_live.core.timing import hms
 
@@ -21,11 +22,18 @@ WARN = (255, 186, 92, 255)
 BAD = (255, 110, 96, 255)
 BAND_COLOURS = ((255, 122, 89), (255, 196, 92), (104, 214, 164), (112, 176, 255))
 BAND_NAMES = ("bass", "mid", "m-high", "high")
-_WIDTH, _PAD, _LINE, _METERS = 348, 18, 23, 74
+_WIDTH, _PAD, _LINE, _METERS, _NAMES = 360, 18, 23, 74, 76
 _MESSAGE = 50
 """Height that a message of two lines takes at the bottom."""
 _MOST = 36
 """Letters of a value."""
+HELD = {
+    "out.blackout": "blackout",
+    "out.freeze": "frozen",
+    "pause": "paused",
+    "audio.mute": "sound ignored",
+}
+"""Switches that somebody may have forgotten, and what the HUD calls them."""
 _MOST_OUTPUTS = 4
 """Rows for outputs."""
 
@@ -39,8 +47,8 @@ class Line:
     colour: tuple[int, int, int, int] = INK
 
 
-def lines(status: Status, shown_fps: float) -> list[Line]:
-    """The rows of the HUD, most important first."""
+def lines(status: Status, shown_fps: float, held: str = "", autopilot: bool = False) -> list[Line]:
+    """The rows of the HUD, most important first. held: of `held_back`."""
     sound = status.sound_state + (f" · {status.sound_name}" if status.sound_name else "")
     well = status.sound_state in ("", "running")
     source = f" · {status.tempo_source}" if status.tempo_source not in ("", "audio") else ""
@@ -48,6 +56,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
     lost = status.samples_lost
     heard = f"{status.heard} · {status.density:.0%}" if status.heard else "-"
     rows = [
+        *([Line("output", held, WARN)] if held else []),
         Line("fps", f"{status.engine_fps:.1f} engine · {shown_fps:.1f} shown"),
         Line(
             "latency",
@@ -59,7 +68,7 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
         Line("heard", heard, INK if status.heard else DIM),
         *_directed(status),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
-        *_look(status),
+        *_look(status, autopilot),
         *([Line("waits", status.waiting)] if status.waiting else []),
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
@@ -73,11 +82,18 @@ def lines(status: Status, shown_fps: float) -> list[Line]:
     return rows + _recording(status)
 
 
-def _look(status: Status) -> list[Line]:
-    """The look, the number of its cue, and that of the next one."""
+def _look(status: Status, autopilot: bool) -> list[Line]:
+    """The look, the number of its cue, that of the next one, and whether the autopilot goes to it."""
     cues = [f"cue {status.cue}"] * bool(status.cue) + [f"next {status.next_cue}"] * bool(status.next_cue)
-    text = " · ".join(filter(None, (status.look, *cues)))
+    text = " · ".join(filter(None, (status.look, *cues, "autopilot" if autopilot else "")))
     return [Line("look", text)] if text else []
+
+
+def held_back(snapshot: Snapshot) -> str:
+    """Why the image is dark or still, or does not follow the sound, though all works; "" where nothing is set."""
+    dimmed = f"level {snapshot['out.level']:.0%}" if snapshot["out.level"] < 0.995 else ""
+    words = [dimmed, *(word for name, word in HELD.items() if snapshot[name])]
+    return " · ".join(filter(None, words))
 
 
 def fitting(rows: list[Line], room: int) -> list[Line]:
@@ -178,11 +194,12 @@ class Hud:
             group=self._texts,
         )
 
-    def draw(self, status: Status, shown_fps: float, size: tuple[int, int], now: float) -> None:
+    def draw(self, status: Status, snapshot: Snapshot, shown_fps: float, size: tuple[int, int], now: float) -> None:
         """Draw on the window of (width, height) pixels. now: seconds."""
         if now - self._written >= 1 / TEXT_RATE or now < self._written:
             self._written = now
-            self._write(status, shown_fps, size[1])
+            rows = lines(status, shown_fps, held_back(snapshot), bool(snapshot["autopilot"]))
+            self._write(status, rows, size[1])
         top = size[1] - 20
         meters = top - 58
         width = (_WIDTH - 2 * _PAD - 3 * 10) / 4
@@ -194,9 +211,9 @@ class Hud:
         self._beat.color = (255, 255, 255, int(38 + 217 * pulse))
         self._batch.draw()
 
-    def _write(self, status: Status, shown_fps: float, height: int) -> None:
+    def _write(self, status: Status, rows: list[Line], height: int) -> None:
         free = height - 2 * 20 - _METERS - 30 - _PAD - (_MESSAGE if status.message else 0)
-        rows = fitting(lines(status, shown_fps), free // _LINE + 1)
+        rows = fitting(rows, free // _LINE + 1)
         while len(self._rows) < len(rows):
             self._rows.append((self._label(10, DIM), self._label(10, INK)))
         top, left = height - 20, 20 + _PAD
@@ -211,7 +228,7 @@ class Hud:
         for i, (name, value) in enumerate(self._rows):
             row = rows[i] if i < len(rows) else Line("", "")
             _place(name, row.name, left, y)
-            _place(value, _shorten(row.value, _MOST), left + 66, y)
+            _place(value, _shorten(row.value, _MOST), left + _NAMES, y)
             value.color = row.colour
             y -= _LINE
         used = _METERS + 30 + _LINE * (len(rows) - 1) + _PAD

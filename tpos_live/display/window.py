@@ -245,7 +245,7 @@ class DisplayWindow:
         elif status.message and (hud or (messages and now - self._said_at < READ)):
             self._message.draw(status.message, window, 0.06)
         if hud:
-            self._hud.draw(status, self.meter.fps, window, now)
+            self._hud.draw(status, snapshot, self.meter.fps, window, now)
         if snapshot["out.page_code"]:
             self._code.draw(self.page_address, window, now)
 
