@@ -8,7 +8,7 @@ import pytest
 
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.display.hud import BAD, WARN, fitting, held_back, lines, wrapped
+from tpos_live.display.hud import BAD, WARN, columns, fitting, held_back, lines, wrapped
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,11 @@ def test_a_message_keeps_its_end_in_a_narrow_window() -> None:
     said = wrapped(text, 71)
     assert said.replace("\n", " ") == text and len(said.splitlines()) == 2
     assert len(wrapped("word " * 500, 71).splitlines()) == 3 and len(wrapped("x" * 500, 20)) <= 3 * 21
+
+
+def test_a_larger_font_has_fewer_letters_in_a_line() -> None:
+    """Else the window breaks the broken lines again, in the middle."""
+    assert columns(640, 13) == 70 and columns(640, 15) == 60 and columns(64, 15) == 20
 
 
 def test_a_decision_that_only_repeats_the_section_has_no_row() -> None:

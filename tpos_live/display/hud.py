@@ -240,6 +240,7 @@ class Caption:
     """Up to three lines of text on the window: at the bottom for a message, larger on the start screen."""
 
     def __init__(self, size: int = 13, colour: tuple[int, int, int, int] = INK, panel: bool = True) -> None:
+        self._size = size
         self._batch = pyglet.graphics.Batch()
         self._panel = pyglet.shapes.RoundedRectangle(
             0, 0, 10, 34, 8, color=(8, 9, 13, 190 if panel else 0), batch=self._batch, group=pyglet.graphics.Group(0)
@@ -262,7 +263,7 @@ class Caption:
         """Centred, its lowest line at `height` (fraction of the window's height) from the bottom."""
         if not text:
             return
-        text = wrapped(text, max(20, window[0] // 9))
+        text = wrapped(text, columns(window[0], self._size))
         x, y = window[0] // 2, round(window[1] * height) - 10
         if self._label.text != text or (self._label.x, self._label.y, self._label.width) != (x, y, window[0]):
             self._label.width = window[0]
@@ -281,9 +282,14 @@ def _place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
         label.position = (x, y, 0)
 
 
-def wrapped(text: str, columns: int) -> str:
+def columns(width: int, size: int) -> int:
+    """Letters of a font size (points) that fit into a window of `width` pixels; at least 20."""
+    return max(20, int(width / (0.7 * size)))
+
+
+def wrapped(text: str, most: int) -> str:
     """The text in at most three lines of so many letters."""
-    return "\n".join(textwrap.wrap(text, columns, max_lines=3, placeholder=" …"))
+    return "\n".join(textwrap.wrap(text, most, max_lines=3, placeholder=" …"))
 
 
 def _shorten(text: str, most: int) -> str:
