@@ -304,6 +304,19 @@ def test_a_disk_that_refuses_is_said_once(tmp_path: Path, messages: list[str]) -
     assert len(messages) == 1 and "cannot be written" in messages[0]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nobody keeps a process that has ended")
+def test_a_killed_show_that_nobody_has_waited_for_has_crashed(tmp_path: Path) -> None:
+    """A terminal, a shell script or the kernel, busy with its memory, keeps its number for a while."""
+    killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    path = tmp_path / f"show-{killed.pid}.json"
+    path.write_text(json.dumps({"pid": killed.pid, "born": autosave._born(killed.pid)}))
+    assert find_crashed(tmp_path) is None
+    killed.kill()
+    assert wait_until(lambda: psutil.Process(killed.pid).status() == psutil.STATUS_ZOMBIE)
+    assert find_crashed(tmp_path) == path
+    killed.communicate()
+
+
 @pytest.mark.slow
 def test_a_killed_show_continues(tmp_path: Path) -> None:
     """A real process that gets SIGKILL; the next one says --resume, and one with it has the same parameters."""

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -238,9 +239,12 @@ def _born(pid: int) -> str:
     """When a process was started; the same as long as it lives, also if the computer's clock is set.
 
     On Linux the boot, and ticks since then: psutil adds the time of the boot, which moves with the clock, and a show
-    that runs would seem to have crashed. Raises OSError or psutil.Error if there is no such process."""
+    that runs would seem to have crashed. Raises OSError or psutil.Error if there is no such process; one that was
+    killed has no program any more, though its memory is still being freed, or nobody has asked for its end."""
     if not sys.platform.startswith("linux"):
         return str(psutil.Process(pid).create_time())
+    with suppress(PermissionError):
+        Path(f"/proc/{pid}/exe").readlink()
     # After the name, which may hold spaces and brackets: fields 3 and following of proc_pid_stat(5); 22 is the start.
     return f"{_boot()} {Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19]}"
 
