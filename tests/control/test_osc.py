@@ -13,6 +13,7 @@ from fakes.waiting import wait_until
 from osc_client import message
 
 from tpos_live.control import osc_receiver as receiver_module
+from tpos_live.control import osc_server
 from tpos_live.control.osc_packets import read
 from tpos_live.control.osc_receiver import (
     BUFFER_BYTES,
@@ -188,6 +189,28 @@ def test_a_port_that_is_taken_is_said_and_the_show_goes_on(messages):
             assert second.port == 0 and second.received == 0
             assert len(messages) == 1
             assert f"port {first.port} is taken" in messages[0] and "--osc-port" in messages[0]
+
+
+def test_a_port_that_is_taken_is_listened_to_when_it_is_free(messages, monkeypatch):
+    """A show that was killed keeps its ports for seconds on a busy computer, and the next one must not go without."""
+    monkeypatch.setattr(osc_server, "AGAIN", 0.05)
+    store = ParameterStore()
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as us,
+    ):
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        with OscControl(store, Status, port=port, reply=[("127.0.0.1", 9)]) as osc:
+            time.sleep(0.3)
+            assert osc.port == 0
+            other.close()
+            assert wait_until(lambda: osc.port == port)
+            us.sendto(message("/tpos/prompt", "sea"), ("127.0.0.1", port))
+            assert wait_until(lambda: store.snapshot()["prompt"] == "sea")
+    assert [line for line in messages if str(port) in line][1:] == [f"OSC on 127.0.0.1:{port}"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+        again.bind(("127.0.0.1", port))  # closed with the show
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])

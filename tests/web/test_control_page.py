@@ -11,6 +11,7 @@ import urllib.request
 from contextlib import ExitStack, suppress
 
 import pytest
+from fakes.waiting import wait_until
 from pages import OpenPage, open_page
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -19,7 +20,7 @@ from tpos_live.core.looks import Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.status import Status
-from tpos_live.web import connections, hub
+from tpos_live.web import connections, control_page, hub
 from tpos_live.web.control_page import LARGEST_MESSAGE, ControlPage
 from tpos_live.web.page_files import FOLDER, page_files
 
@@ -288,9 +289,33 @@ def test_a_port_in_use_is_one_line(page, messages) -> None:
     with ControlPage(ParameterStore(), Status, port=page.port) as second:
         assert second.opened.wait(20) and second.port == 0
     assert [line for line in messages if "no control page" in line] == [
-        f"no control page: port {page.port} is taken by another program; close that program, or choose another port "
-        "with --web-port or none with --no-web"
+        f"no control page: port {page.port} is taken by another program; close that program, and the show takes it, or "
+        "choose another port with --web-port or none with --no-web"
     ]
+
+
+def test_a_port_in_use_is_taken_when_it_is_free(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
+    """A show that was killed keeps its ports for seconds on a busy computer, and the next one must not go without."""
+    monkeypatch.setattr(control_page, "AGAIN", 0.05)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        number = other.getsockname()[1]
+        page = ControlPage(ParameterStore(), Status, port=number)
+        with page:
+            assert page.opened.wait(20) and page.port == 0
+            time.sleep(0.3)
+            other.close()
+            assert wait_until(lambda: page.port == number)
+            assert get(page, "/")[0] == 200
+    assert [line.split(":")[0] for line in messages if "control page" in line] == ["no control page", "control page"]
+
+
+def test_leaving_does_not_wait_for_a_port_in_use(page) -> None:
+    second = ControlPage(ParameterStore(), Status, port=page.port)
+    with second:
+        assert second.opened.wait(20)
+    assert not second._thread.is_alive()
 
 
 def test_without_a_page_no_thread_and_no_port() -> None:

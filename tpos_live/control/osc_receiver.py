@@ -15,14 +15,14 @@ from tpos_live.control.osc_backlog import Backlog
 from tpos_live.control.osc_router import Datagram
 from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.guard import Guard
-from tpos_live.core.network import why_not_listening
+from tpos_live.core.network import is_taken, why_not_listening
 
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 4 << 20
 """Requested receive buffer: room for bursts while the process is busy."""
 _MAX_DATAGRAM = 65_535
-_TAKEN = "close that program or choose another port with --osc-port"
+_TAKEN = "close that program, and the show takes it, or choose another port with --osc-port"
 _STOP = b""
 _SLICE = 16
 _PAUSE = 0.0015
@@ -31,7 +31,11 @@ rendering threads, which wait up to its switch interval (1 ms) at every operatio
 
 
 class OscError(RuntimeError):
-    """OSC cannot start; the message is one line with the remedy. The session continues without it."""
+    """OSC cannot start; the message is one line with the remedy. The session continues without it.
+
+    taken: whether another program has the port."""
+
+    taken = False
 
 
 def granted_bytes(udp: socket.socket, wanted: int = BUFFER_BYTES) -> int:
@@ -96,7 +100,9 @@ class Receiver:
             self._socket.bind((self.host, self.port))
         except OSError as error:
             self._socket.close()
-            raise OscError(f"no OSC: {why_not_listening(error, self.host, self.port, '--osc', _TAKEN)}") from error
+            problem = OscError(f"no OSC: {why_not_listening(error, self.host, self.port, '--osc', _TAKEN)}")
+            problem.taken = is_taken(error)
+            raise problem from error
         self.port = self._socket.getsockname()[1]
         self._threads = [
             threading.Thread(target=self._receive, name="osc-receive", daemon=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from tpos_live.control.osc_feedback import Feedback
 from tpos_live.control.osc_receiver import OscError, Receiver, buffer_advice, granted_buffer
 from tpos_live.control.osc_router import Datagram, Router
 from tpos_live.control.osc_targets import Targets, is_loop
+from tpos_live.core.network import AGAIN
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
@@ -28,6 +31,7 @@ class OscControl:
     """OSC from `__enter__` to `__exit__`; start it before the engine loads.
 
     Entering never fails for a missing port or host: the reason is logged, and the session continues without that part.
+    A port that another program has is tried again every AGAIN seconds.
     Closes within 0.2 s. All of OSC logs at INFO: what any sender does wrong must not appear on the screen.
 
     Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
@@ -54,6 +58,7 @@ class OscControl:
         self._reply = list(reply)
         self._allow = list(allow)
         self._open = contextlib.ExitStack()
+        self._closing, self._changing = False, threading.Lock()
         self._feedback: Feedback | None = None
         self._targets: Targets | None = None
         self._receiver: Receiver | None = None
@@ -89,23 +94,43 @@ class OscControl:
         if port == 0:
             return self
         self._start_feedback(host, port)
-        receiver = Receiver(host, max(port, 0), self._handle, self._allow)
         try:
-            self._receiver = self._open.enter_context(receiver)
+            self._listen(host, port)
         except OscError as error:
             log.info(str(error))
-            return self
+            if error.taken:
+                self._open.enter_context(_TakenPort(self._listens_now))
+        return self
+
+    def _listen(self, host: str, port: int) -> None:
+        """Raises OscError."""
+        receiver = Receiver(host, max(port, 0), self._handle, self._allow)
+        self._receiver = self._open.enter_context(receiver)
         if self._targets:
             self._targets.own_port = receiver.port
         if host in ("", "0.0.0.0") and not self._allow:
             log.info(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
         if advice := buffer_advice(receiver.granted_bytes):
             log.info(advice)
-        return self
+
+    def _listens_now(self) -> bool:
+        """Try the port again; whether that is over."""
+        host, port = self._address
+        with self._changing:
+            if self._closing:
+                return True
+            try:
+                self._listen(host, port)
+            except OscError as error:
+                return not error.taken
+        log.info(f"OSC on {host}:{port}")
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._changing:
+            self._closing = True
         self._open.close()
 
     def _start_feedback(self, host: str, port: int) -> None:
@@ -142,3 +167,16 @@ class OscControl:
             self._feedback.subscribe(host, port, now)
         else:
             self._feedback.unsubscribe(host, port)
+
+
+class _TakenPort(OwnThread):
+    """Asks again until a port is open or cannot be: another program had it."""
+
+    def __init__(self, listens_now: Callable[[], bool]) -> None:
+        super().__init__("osc-port", patience=0.2)
+        self._listens_now = listens_now
+
+    def _run(self) -> None:
+        while not self._stop.wait(AGAIN):
+            if self._listens_now():
+                return

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 
+AGAIN = 2.0
+"""Seconds after which a port that another program has is tried again."""
+
 
 def is_loopback(host: str) -> bool:
     """True for an address or a name that only this machine reaches."""
@@ -16,10 +19,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_taken(error: OSError) -> bool:
+    """Whether another program has the port."""
+    return error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) in (10013, 10048)
+
+
 def why_not_listening(error: OSError, host: str, port: int, option: str, taken: str) -> str:
     """Why host:port could not be opened, and the remedy, in one line. option: "--osc" for --osc-host and --osc-port.
     taken: what to do where another program has the port."""
-    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", 0) in (10013, 10048):
+    if is_taken(error):
         reason, remedy = f"port {port} is taken by another program", taken
     elif error.errno == errno.EACCES:
         reason, remedy = f"port {port} is not allowed", f"choose one above 1023 with {option}-port"

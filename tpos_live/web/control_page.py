@@ -16,7 +16,7 @@ from typing import Any, Self
 from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.looks import Show
 from tpos_live.core.messages import LineHandler, handling
-from tpos_live.core.network import is_loopback, why_not_listening
+from tpos_live.core.network import AGAIN, is_loopback, is_taken, why_not_listening
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.web.access import Access
@@ -30,7 +30,7 @@ from tpos_live.web.thumbnails import Thumbnails
 log = logging.getLogger(__name__)
 
 NAME = "tpos-live"
-_TAKEN = "close that program, or choose another port with --web-port or none with --no-web"
+_TAKEN = "close that program, and the show takes it, or choose another port with --web-port or none with --no-web"
 LARGEST_MESSAGE = 65_536
 _LINES = 100
 """Messages that the page's log holds."""
@@ -38,8 +38,8 @@ _LINES = 100
 
 class ControlPage:
     """The page from `__enter__` to `__exit__`. Entering waits for nothing: the server's library is imported, and the
-    port opened, on the server's thread. Without the port the show goes on, and one line says so. Leaving takes 0.5 s
-    at most.
+    port opened, on the server's thread. Without the port the show goes on, and one line says so; one that is taken is
+    tried again every AGAIN seconds. Leaving takes 0.5 s at most.
 
     Thread contract: one thread enters and leaves; `port` and `address` may be read from anywhere.
     """
@@ -64,7 +64,7 @@ class ControlPage:
         self.port = 0
         """The TCP port in use, 0 while there is none."""
         self.opened = threading.Event()
-        """Set once the port is open, or cannot be."""
+        """Set once the port is open, or could not be."""
         self._store, self._status, self._looks, self._osc = store, status, looks, osc
         self._senders, self._wanted = AllowList(osc_allow), port
         self._preview = preview
@@ -73,7 +73,7 @@ class ControlPage:
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
-        self._leaving = False
+        self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._work, name="control page", daemon=True)
         self._stack = ExitStack()
 
@@ -87,9 +87,10 @@ class ControlPage:
 
     def __exit__(self, *_exc: object) -> None:
         self._stack.close()
-        self._leaving = True
-        if self._loop is not None and self._end is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._end.set)
+        self._leaving.set()
+        if self._loop is not None and self._end is not None:
+            with suppress(RuntimeError):  # it is closed
+                self._loop.call_soon_threadsafe(self._end.set)
         if self._wanted:
             self._thread.join(0.5)
 
@@ -103,15 +104,23 @@ class ControlPage:
         self._lines.append(Line(next(self._numbers), level, line))
 
     def _work(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except OSError as error:
-            log.info(f"no control page: {why_not_listening(error, self.access.host, self._wanted, '--web', _TAKEN)}")
-        except Exception as error:  # the show goes on without the page
-            log.info(f"no control page: {error!r}")
-        finally:
-            self.port = 0
-            self.opened.set()
+        told = waits = False
+        while not self._leaving.wait(AGAIN if waits else 0.0):
+            waits = False
+            try:
+                asyncio.run(self._serve())
+            except OSError as error:
+                if not told:
+                    why = why_not_listening(error, self.access.host, self._wanted, "--web", _TAKEN)
+                    log.info(f"no control page: {why}")
+                told, waits = True, is_taken(error)
+            except Exception as error:  # the show goes on without the page
+                log.info(f"no control page: {error!r}")
+            finally:
+                self.port = 0
+                self.opened.set()
+            if not waits:
+                return
 
     async def _serve(self) -> None:
         from websockets.asyncio.server import serve  # 0.1 s, which no other thread must wait for
@@ -122,7 +131,7 @@ class ControlPage:
         from tpos_live.web.listeners import Listeners
 
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        if self._leaving:
+        if self._leaving.is_set():
             return
         hub = Hub(self._store, self.state, self._preview.look if self._preview else lambda on: None)
         listeners = Listeners(self._store)
