@@ -89,7 +89,7 @@ class KeyframeMode(OwnThread):
         """Keyframes per second and latency, for the status; "" in the mode "frames"."""
         if not self.on or not self.keyframes:
             return ""
-        return f"{self._pace.rate:.1f} a second · {self.latency:.1f} s from the prompt"
+        return f"{self._pace.rate:.1f} a second · first after {self.latency:.1f} s"
 
     def wait(self, now: float) -> float:
         """Seconds until the next keyframe may begin; 0 in the mode "frames"."""
