@@ -110,6 +110,13 @@ def test_what_is_no_clip_is_told_in_one_line(tmp_path: Path, content: bytes) -> 
     assert "clip.mp4" in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_a_file_that_is_no_clip_is_said_in_the_words_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("not a clip")
+    with pytest.raises(SourceError) as raised:
+        open_source(str(tmp_path / "notes.mp4"), 4.0)
+    assert str(raised.value).startswith("source notes.mp4: cannot be read (Invalid data found when processing input); ")
+
+
 def test_a_sound_is_no_clip(tmp_path: Path) -> None:
     import soundfile
 

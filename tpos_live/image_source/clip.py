@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from av.video.stream import VideoStream
 
-from tpos_live.core.errors import first_line
+from tpos_live.core.errors import reason
 from tpos_live.image_source.reader import Reader, SourceError
 
 FAR = 1.0
@@ -34,9 +34,7 @@ class Clip(Reader):
         try:
             self._container = av.open(str(path))
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(
-                f"source {path.name}: cannot be read ({first_line(error)}); choose another file"
-            ) from error
+            raise SourceError(f"source {path.name}: cannot be read ({reason(error)}); choose another file") from error
         try:
             if not self._container.streams.video:
                 raise SourceError(f"source {path.name}: has no video; choose another file")
