@@ -62,7 +62,7 @@ def apply_key(name: str, modifiers: Collection[str], store: ParameterStore) -> A
     held = {"ctrl" if modifier == "command" else modifier for modifier in modifiers} - _IGNORED
     written = "+".join([*sorted(held), name])
     shifted = f"shift+{written}"
-    if "shift" in modifiers and shifted in _BY_NAME:
+    if "shift" in modifiers and (shifted in _BY_NAME or "ctrl" in held):
         written = shifted
     key = _BY_NAME.get(written)
     return key.press(store) if key else None
