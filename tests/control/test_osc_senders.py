@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from click.testing import CliRunner
-from osc_client import message
+from osc_client import bundle, message
 
 from tpos_live.cli.main import cli
 from tpos_live.control.osc_receiver import Receiver
@@ -74,3 +76,26 @@ def test_a_question_with_a_pattern_amplifies_nothing_beyond_this_machine(
     values = [address for address in answers if address != "/tpos/status/error"]
     assert (len(values) == BURST) if host == FAR else (len(values) > 3 * BURST)
     assert len({record.message for record in caplog.records}) == len(caplog.records)
+
+
+PATTERNS = {
+    "braces": "/tpos/{" + ",".join(f"*{sign}" for sign in "abcdefghijklmnopqrstuvwxyz") + "}/*%d",
+    "stars": "/tpos/*o*o*o*o*o*o*o*o*o*%d/*a*e*i*o*u*%d",
+    "unknown": "/tpos/" + 7 * "finsih/blomo" + "%d",
+    "question": "/tpos/*o*o*o*o/*a*e*i*o*u*%d/?",
+}
+
+
+@pytest.mark.parametrize("kind", PATTERNS)
+def test_one_datagram_of_many_look_ups_does_not_take_the_thread(kind: str) -> None:
+    """Of 65 kB, it took 2 to 60 s of processor time. What has an address of its own is obeyed all the same."""
+    store = ParameterStore()
+    router = Router(store, lambda to, address, value: None)
+    addresses = [PATTERNS[kind].replace("%d", str(number)) for number in range(1200)]
+    messages = [message(address, 0.5) for address in addresses]
+    begin = time.thread_time()
+    router.apply([Datagram(bundle(*messages, message("/tpos/out/blackout", 1)), FAR, 0.0)])
+    assert time.thread_time() - begin < 1.5
+    assert store.snapshot()["out.blackout"] and router.bad > 1000
+    router.apply([Datagram(message("/tpos/finish/{bloom,grain}", 0.25), FAR, 10.0)])
+    assert store.snapshot()["finish.bloom"] == 0.25

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from tpos_live.control import osc_commands
-from tpos_live.control.osc_addresses import PADS, Command, find, find_name, parameters_of, printable, unknown
+from tpos_live.control.osc_addresses import PADS, Command, parameters_of, printable
+from tpos_live.control.osc_lookups import Lookups
 from tpos_live.control.osc_packets import Message, read
 from tpos_live.control.osc_senders import AnswerLimit
 from tpos_live.control.triggers import fire
@@ -104,6 +105,7 @@ class Router:
         self._pending: dict[str, Value] = {}
         self._told: set[str] = set()
         self._limit = AnswerLimit()
+        self._look = Lookups()
         self.received = 0
         """Messages, valid or not, repeats included."""
         self.bad = 0
@@ -134,10 +136,10 @@ class Router:
         address, args = message
         now = sender.time
         if address.endswith("/?") or args == ("?",):
-            return self._tell(find(address.removesuffix("/?")), address, sender)
-        found = find(address)
+            return self._tell(self._look.find(address.removesuffix("/?"), now), address, sender)
+        found = self._look.find(address, now)
         if not found:
-            raise ParameterError(unknown(address))
+            raise ParameterError(self._look.unknown(address, now))
         for target in found:
             if isinstance(target, Command):
                 self._command(target, args, sender)
@@ -205,7 +207,7 @@ class Router:
         elif name == "get":
             if len(args) != 1 or not isinstance(args[0], str):
                 raise ParameterError("takes one name, for example motion.zoom")
-            self._tell(find_name(args[0]), args[0], sender)
+            self._tell(self._look.find_name(args[0], sender.time), args[0], sender)
         elif name == "/get_status":
             if self._limit.grant(host, 1, sender.time):
                 self._answer(host, "/status", json.dumps(asdict(self._status())))
@@ -242,7 +244,7 @@ class Router:
         snapshot = self._store.snapshot()
         parameters = [parameter for target in found for parameter in parameters_of(target)]
         if not parameters:
-            raise ParameterError(unknown(asked.removesuffix("/?")))
+            raise ParameterError(self._look.unknown(asked.removesuffix("/?"), sender.time))
         granted = self._limit.grant(host, len(parameters), sender.time)
         if granted < len(parameters):
             self._log_once(asked, host, f"asks for {len(parameters)} values; {granted} are sent, ask for fewer")
