@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -225,6 +226,19 @@ def test_a_stream_is_as_accurate_as_a_recording(tmp_path: Path) -> None:
         found = [frame.astype(float) for _, frame in frames_of(tmp_path / f"{name}.mp4")]
         errors.append(np.mean([np.square(a - b).mean() for a, b in zip(found, frames, strict=True)]))
     assert errors[1] < 1.1 * errors[0]
+
+
+def test_there_is_a_key_frame_every_second_also_of_a_slow_encoder(tmp_path: Path) -> None:
+    """Who opens a stream sees it from there on."""
+    pixels = field(1, (160, 96))
+    with VideoWriter(tmp_path / "a.mp4", (160, 96), 30, sound=False, live=True, preset="ultrafast") as writer:
+        for place in range(0, 180, 5):  # 6 frames per second, among them one that repeats
+            writer.write_frame(pixels if place % 10 else field(place, (160, 96)), place)
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        keys = [
+            round(30 * float(packet.pts * packet.time_base)) for packet in file.demux(video=0) if packet.is_keyframe
+        ]
+    assert max(b - a for a, b in pairwise([*keys, 180])) <= 30 and len(keys) <= 8
 
 
 def test_bad_places_are_one_line(tmp_path: Path) -> None:

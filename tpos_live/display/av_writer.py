@@ -65,6 +65,8 @@ class AvWriter(ABC):
         self._encoder: Any = None
         self._pixels: np.ndarray | None = None
         self._converted: Any = None
+        self._key_at = 0
+        """Place of the last key frame that was asked for; the first one is one anyway."""
         self._convert: YuvConverter | None = None
         self._audio: Any = None
 
@@ -174,6 +176,10 @@ class AvWriter(ABC):
                 self._converted = self._convert(pixels[: self.size[1], : self.size[0]])
             frame = self._converted
             frame.pts, frame.time_base = self.frames if place is None else place, 1 / self.fps
+            if self._live:  # x264 counts the frames that it gets, and a slow encoder gets few
+                key = frame.pts - self._key_at >= round(self.fps)
+                self._key_at = frame.pts if key else self._key_at
+                frame.pict_type = 1 if key else 0  # I, or as x264 likes
             self._mux_video(frame)
             self.frames = frame.pts + 1
         self.frames_written += 1
