@@ -12,7 +12,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
-from tpos_live.display.kick_response import DARKEST, LARGEST, SCALES, SMALLEST
+from tpos_live.display.kick_response import DARKEST, LARGEST, SCALES, SMALLEST, KickResponse
 from tpos_live.display.postfx import PostFxParams
 from tpos_live.evaluation.show import back_row
 
@@ -75,6 +75,20 @@ def test_between_attacks_nothing_changes_but_the_decay() -> None:
         factors.append((zoom - 1.0) / (0.065 * strength))
     assert np.ptp(factors[:12]) < 1e-9 and np.ptp(factors[12:]) < 1e-9
     assert factors[0] > factors[12]
+
+
+def test_a_zoom_that_rises_too_slowly_for_a_kick_is_no_kick() -> None:
+    rising = [replace(kick(0.02 * n), zoom=0.0013 * n, kick_zoom=0.0013 * n) for n in range(12)]
+    for params, postfx in zip(rising, shown(IMAGES["dim"], rising), strict=True):
+        assert postfx.zoom == pytest.approx(1.0 + params.zoom) and postfx.exposure == pytest.approx(params.exposure)
+
+
+def test_a_show_goes_on_without_an_answer_to_kicks_that_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(KickResponse, "step", lambda *_given: 1 / 0)
+    before, after = shown(IMAGES["dim"], [FrameParams(), kick(1.0)])
+    assert after.zoom > before.zoom and [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
 def moving(zooms: list[float], lights: list[float]) -> list[np.ndarray]:

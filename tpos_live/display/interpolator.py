@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -10,12 +11,15 @@ import numpy as np
 
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.guard import Guard
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.display.fade_in import FadeIn
 from tpos_live.display.flash_limiter import FlashLimiter
 from tpos_live.display.kick_response import KickResponse
 from tpos_live.display.postfx import GRAIN_RATE, PostFxParams, postfx_params
 from tpos_live.display.tone_mapping import noise_tile
+
+log = logging.getLogger(__name__)
 
 LONGEST_INTERVAL = 1.0
 """A longer interval between engine frames (seconds) is a stall and does not count."""
@@ -44,7 +48,7 @@ class FrameInterpolator:
         self._held: DisplayFrame | None = None
         self._fade = FadeIn()
         self._limiter = FlashLimiter()
-        self._kicks = KickResponse()
+        self._kicks, self._kick_guard = KickResponse(), Guard(log, "the show")
 
     @property
     def limited(self) -> bool:
@@ -89,7 +93,8 @@ class FrameInterpolator:
                 previous, weight = fade
                 postfx = _faded(postfx, postfx_params(params, snapshot, None, previous, now, 0.0), weight)
             light = partial(self._limiter.light, postfx, self.newest, previous)
-            postfx = self._kicks.step(now, params, postfx, light)
+            with self._kick_guard:  # an effect: without it a frame is as good as with it
+                postfx = self._kicks.step(now, params, postfx, light)
             display_frame = DisplayFrame(postfx, self.newest, previous)
         self._held = display_frame
         return display_frame

@@ -82,7 +82,8 @@ class KickResponse:
         if attack and kick > 0.0:
             self._choose(params, postfx, light, rising)
         if kick > 0.0:
-            beats = min(max(beats - self._off * min(kick / self._kick, 1.0), -DARKEST), BRIGHTEST)
+            held = min(kick / self._kick, 1.0) if self._kick > 0.0 else 0.0  # none began yet: a zoom that rises slowly
+            beats = min(max(beats - self._off * held, -DARKEST), BRIGHTEST)
             postfx = replace(
                 postfx,
                 zoom=min(max(postfx.zoom + (self.scale - 1.0) * kick, SMALLEST), LARGEST),
