@@ -35,7 +35,7 @@ from PIL import Image, ImageDraw
 
 from tpos_live.audio.channels import Downmix
 from tpos_live.audio.demo import DEMO
-from tpos_live.audio.files import AudioClip, frame_pieces
+from tpos_live.audio.files import AudioClip
 from tpos_live.audio.source import RATE, Chunk
 from tpos_live.control.beat_grid import BeatPosition
 from tpos_live.control.look_player import LookPlayer
@@ -48,7 +48,7 @@ from tpos_live.evaluation.classifier.model import load_classifier
 from tpos_live.evaluation.harness.sampler import as_tensor
 from tpos_live.evaluation.show import SIMILAR, back_row, scenes, shrink
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import improve
+from tpos_live.runtime.offline import frame_pieces, improve
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.runtime.show_keeper import SHIPPED
 

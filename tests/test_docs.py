@@ -89,7 +89,9 @@ def test_commands_and_their_options_exist(page):
             command, left = found, left[1:]
         if isinstance(command, click.Group) and left:
             assert left[0].startswith("-") or left == ["output"], words  # the title of the window
-        known = {name for parameter in command.params for name in parameter.opts + parameter.secondary_opts}
+        known = {name for parameter in command.params for name in parameter.opts + parameter.secondary_opts} | {
+            "--help"
+        }
         for word in left:
             assert not word.startswith("--") or word.split("=")[0] in known, words
 

@@ -95,7 +95,7 @@ def test_the_generator_draws_the_same_frames(request: pytest.FixtureRequest, nam
 def test_another_image_than_eagers_is_refused(turbo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = networks(turbo)
     monkeypatch.setattr(cuda_graph, "networks", lambda engine: (real[0], lambda latent: real[1](latent) + 0.5))
-    with pytest.raises(NotReady, match="another picture"):
+    with pytest.raises(NotReady, match="another frame"):
         cuda_graph.load("cuda-graph", BackendRequest(turbo, SIZE, 81))
 
 

@@ -208,5 +208,5 @@ def test_names_are_read() -> None:
     ]
     assert [spec.name for spec in parse_output("spout:wall tile=2x1")] == ["spout:wall 1", "spout:wall 2"]
     for bad in ("spout:", "syphon: ", "cameras", "camera tile=2x1"):
-        with pytest.raises(ValueError, match=r"spout:NAME|each part has a name"):
+        with pytest.raises(ValueError, match=r"spout:NAME|whose parts have names"):
             parse_output(bad)
