@@ -97,9 +97,10 @@ def refuse(*_: object) -> None:
 
 
 def flip(path: Path) -> None:
-    """Another byte in the middle."""
+    """Another byte in the middle; of a new file, for this process may run the library."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
+    path.unlink()
     path.write_bytes(data)
 
 
