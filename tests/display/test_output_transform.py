@@ -105,7 +105,8 @@ def test_what_is_no_image_is_one_line_and_the_show_goes_on(tmp_path: Path, conte
         assert "\n" not in str(caught.value) and name in str(caught.value)
     output = OutputSettings(logo=str(tmp_path / "bad.png"))
     controls = SessionControls(ParameterStore(), SimpleNamespace(), output=output)  # type: ignore[arg-type]
-    assert len(messages) == 1 and "the show goes on" in messages[0] and controls.overlay.patch(SIZE) is None
+    assert len(messages) == 1 and "the show goes on" in messages[0]
+    assert controls.overlay.card(SIZE) is None and controls.overlay.logo(SIZE) is None
 
 
 @pytest.mark.parametrize("size", [SIZE, (1921, 1081), (180, 320), (64, 64), (2, 2)])
@@ -125,7 +126,7 @@ def test_blackout_hides_all_and_the_master_fader_nothing(logo: Path) -> None:
     overlay = OutputTransform("window", store.snapshot, Logo(logo))
     store.update({"out.level": 0.0, "out.logo.size": 0.5})
     assert red(overlay(pixels)).sum() == pytest.approx(45 * 45, rel=0.1)
-    assert overlay.patch(SIZE) is overlay.patch(SIZE)
+    assert overlay.card(SIZE) is None and overlay.logo(SIZE) is overlay.logo(SIZE)
     store.set("out.logo.opacity", 0.0)
     assert np.shares_memory(overlay(pixels), pixels)
     store.set("out.testcard", True)
@@ -179,7 +180,7 @@ def test_the_window_shows_them_and_the_composed_frame_has_none(logo: Path) -> No
         made.step(2.0)
         made.step(2.1)
         composed, window = made.read_back(), made.read_window()
-        patch = made.overlay.patch(SIZE)
+        patch = made.overlay.logo(SIZE)
         assert np.abs(window.astype(int) - patch.over(composed)).max() <= 8  # EGL's surface has fewer bits
         assert red(window).any()
         assert not red(composed).any()

@@ -64,19 +64,15 @@ class OutputTransform(FrameTransform):
             pixels = np.take(self._levels, pixels)
         return _turned(pixels, self._view)
 
-    def patch(self, size: tuple[int, int]) -> Patch | None:
-        """What is drawn over a whole frame of (width, height), None for nothing; the same object while it stays the
-        same."""
-        return self.card(size) or self.logo(size)
-
     def card(self, size: tuple[int, int]) -> Patch | None:
-        """The test card, if it is to be shown."""
+        """The test card for a frame of (width, height), if it is to be shown; the same object while it stays the
+        same."""
         snapshot = self._snapshot()
         shown = self._card and snapshot["out.testcard"] and not snapshot["out.blackout"]
         return make_test_card(size, self._name) if shown else None
 
     def logo(self, size: tuple[int, int]) -> Patch | None:
-        """The logo, if it is to be shown."""
+        """The logo, in the same way."""
         snapshot = self._snapshot()
         if self._logo is None or snapshot["out.blackout"]:
             return None
