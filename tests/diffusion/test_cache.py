@@ -17,6 +17,7 @@ from tpos_live.diffusion.backends.cache import (
     KEEP,
     RECENT,
     STALE,
+    CompileCache,
     check_writable,
     mark_used,
     prune_cache,
@@ -87,6 +88,20 @@ def test_what_is_open_stays_whole(cache: Path, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(tidying.Path, "rename", refuse)
     assert prune_cache(cache, "side.json", {}, NOW) == [] and (place / "unet.bin").exists()
+
+
+def test_a_damaged_folder_that_is_open_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: it does not count as whole, and the new one takes its place once it can be renamed."""
+    made = CompileCache("openvino", "side.json", "none", limit=1.0)
+    place = folder(tmp_path, "key", 0.0, engine="e", weights="w")
+    with monkeypatch.context() as patch:
+        patch.setattr(tidying.Path, "rename", lambda self, target: (_ for _ in ()).throw(PermissionError("in use")))
+        made.discard(place)
+        assert place.exists() and not made.is_whole(place)
+    with made.making(place) as work:
+        made.write(work, {"new": True})
+    assert made.is_whole(place) and not (place / "unet.bin").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 def test_without_a_cache_there_is_nothing_to_do(tmp_path: Path) -> None:

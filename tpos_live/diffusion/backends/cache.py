@@ -93,11 +93,20 @@ class CompileCache:
         """The folder in which `folder` is made; renamed to it at the end, at once: nobody ever sees half of it."""
         with work_folder(folder) as work:
             yield work
+            if not self.is_whole(folder):  # what could not be removed when it was found damaged
+                remove(folder)
             try:
                 work.rename(folder)
             except OSError:
                 if not self.is_whole(folder):  # else another process was faster, with the same content
                     raise
+
+    def discard(self, folder: Path) -> None:
+        """Remove a damaged folder. Its sidecar goes first: a folder that cannot be removed (on Windows while a file in
+        it is open) is not whole any more, so it is made again."""
+        with suppress(OSError):
+            (folder / self.sidecar).unlink()
+        remove(folder)
 
     def write(self, folder: Path, facts: Mapping[str, Any]) -> None:
         """Write the sidecar, whole or not at all, once what it makes whole is on the disk."""
@@ -137,7 +146,7 @@ def damaged_file(folder: Path, sidecar: str, expected: Mapping[str, str]) -> str
 def remove(folder: Path) -> bool:
     """Remove a folder of the cache. It is renamed first, at once: nobody ever sees half an engine. False where it
     stays, as one does on Windows that is open."""
-    away = folder.with_name(f"{_GONE}{folder.name}")
+    away = folder.with_name(f"{_GONE}{folder.name}-{os.getpid()}")
     try:
         folder.rename(away)
     except OSError:

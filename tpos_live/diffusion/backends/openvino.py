@@ -13,7 +13,6 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
-import shutil
 import sys
 import threading
 import time
@@ -117,7 +116,7 @@ def load(_name: str, request: BackendRequest) -> OpenVinoBackend:
     try:
         made = OpenVinoBackend(place, str(CACHE.read(place)["precision"]), request.threads)
     except Exception as error:
-        shutil.rmtree(place, ignore_errors=True)
+        CACHE.discard(place)
         raise NotReady(f"the converted engine was damaged and is removed ({first_line(error)})") from error
     if reason:
         log.warning(reason)

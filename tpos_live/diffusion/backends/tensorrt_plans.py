@@ -11,7 +11,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import logging
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,7 +135,7 @@ def read_plan(place: Path, kind: str, card: str) -> Sidecar:
     except (OSError, ValidationError, ValueError, KeyError):
         wrong = [SIDECAR]
     if wrong:
-        shutil.rmtree(place, ignore_errors=True)
+        CACHES[kind].discard(place)
         raise NotReady(f"the {kind} plan was damaged ({wrong[0]}) and is removed; {again} again")
     expected = (FORMAT, kind, library_version(kind), card)
     found = (facts.format, facts.kind, facts.library, facts.card)

@@ -105,9 +105,7 @@ def load(_name: str, request: BackendRequest) -> CompiledBackend:
         if damaged := damaged_file(place, CACHE.sidecar, dict(CACHE.read(place).get("files", {}))):
             raise ValueError(damaged)
     except (OSError, ValueError, TypeError) as error:  # PyTorch loads a library as it is, and may crash in it
-        with suppress(OSError):  # first, for a folder that cannot be removed: what is not whole is compiled again
-            (place / CACHE.sidecar).unlink()
-        remove(place)
+        CACHE.discard(place)
         raise NotReady(
             "the compiled kernels of this engine are damaged; `tpos-live engines compile NAME --accelerator compile` "
             "makes them again"
