@@ -1,4 +1,4 @@
-"""The listener's thread tells what the source has to say."""
+"""The audio thread: what it logs, what it gives on, and that chunks of every size give the same."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from fakes.waiting import wait_until
 
 from tpos_live.audio.demo import DEMO
 from tpos_live.audio.file_source import FileSource
@@ -38,6 +39,23 @@ def test_lines_about_the_sound_are_reported_once(tmp_path: Path, messages: list[
     assert len(messages) == 2
     assert "no numbers" in messages[0] and "opposite in phase" in messages[1]
     assert audio_processor.features.level > 0, "it is heard"
+
+
+def test_a_recording_that_fails_does_not_end_the_analysis(messages: list[str]) -> None:
+    """Nor does it keep the sound from the other outputs."""
+    heard: list[int] = []
+
+    def fail(chunk: Chunk) -> None:
+        raise OSError("the encoder is gone")
+
+    processor = AudioProcessor(RuleBasedEncoder())
+    sinks = {"the recording": fail, "the stream": lambda chunk: heard.append(len(chunk.stereo))}
+    with AudioThread(FileSource(DEMO, mute=True), processor, ParameterStore(), sinks):
+        assert wait_until(lambda: processor.features.time > 0.5)
+    assert sum(heard) >= 24_000
+    assert [line for line in messages if "encoder" in line] == [
+        "the recording goes on after an error: the encoder is gone"
+    ]
 
 
 def test_nothing_depends_on_the_size_of_the_chunks() -> None:

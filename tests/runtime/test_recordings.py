@@ -202,7 +202,8 @@ def play(desk: SessionControls, display: Stage, frames: int = 15) -> None:
         desk.look(display)
         for output in display.outputs:
             output.send(np.full((64, 64, 3), 8 * k, np.uint8), begin + k / 30)
-        desk.add_audio(SimpleNamespace(stereo=np.zeros((1600, 2), np.float32), captured_at=begin + (k + 1) / 30))  # type: ignore[arg-type]
+        stereo, heard_at = np.zeros((1600, 2), np.float32), begin + (k + 1) / 30
+        desk.recordings.add_audio(SimpleNamespace(stereo=stereo, captured_at=heard_at))  # type: ignore[arg-type]
 
 
 def test_two_recordings_of_one_second_are_two_files(tmp_path: Path, messages: list[str]) -> None:

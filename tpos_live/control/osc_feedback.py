@@ -14,6 +14,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from tpos_live.control.osc_router import osc_value
 from tpos_live.control.osc_targets import LEASE, Target, Targets
 from tpos_live.core.direction import SECTIONS
+from tpos_live.core.guard import Guard
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import Value
 from tpos_live.core.parameter_store import ParameterStore
@@ -138,7 +139,6 @@ class Feedback(OwnThread):
         self._next_numbers = self._next_alive = -math.inf
         self._alive = 0
         self._beats = -1
-        self._failed = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -223,13 +223,10 @@ class Feedback(OwnThread):
 
     def _run(self) -> None:
         period = 1.0 / (AUDIO_HZ if self._features else NUMBERS_HZ)
+        guard = Guard(log, "OSC feedback", logging.INFO)
         while not self._stop.wait(period):
-            try:
+            with guard:
                 self.tick(time.monotonic())
-            except Exception as error:  # feedback must outlive any fault of ours
-                if not self._failed:
-                    log.info(f"OSC feedback failed once ({error!r}); it goes on")
-                self._failed = True
 
 
 def _next(due: float, now: float, period: float) -> float:

@@ -126,7 +126,7 @@ class Receiver:
 
     def _receive(self) -> None:
         space = bytearray(_MAX_DATAGRAM)
-        view, guard = memoryview(space), Guard(log, "OSC")
+        view, guard = memoryview(space), Guard(log, "OSC", logging.INFO)
         while not self._closing:
             try:
                 count, sender = self._socket.recvfrom_into(space)
@@ -138,12 +138,8 @@ class Receiver:
                     self._backlog.put(Datagram(bytes(view[:count]), sender[0], time.monotonic(), sender[1]))
 
     def _work(self) -> None:
-        failed = False
+        guard = Guard(log, "OSC", logging.INFO)
         while (batch := self._backlog.take(_SLICE)) is not None:
-            try:
+            with guard:
                 self._handle(batch)
-            except Exception as error:  # control must survive any internal error
-                if not failed:
-                    log.info(f"OSC: some packets were lost to a fault ({error!r}); control goes on")
-                failed = True
             time.sleep(_PAUSE)

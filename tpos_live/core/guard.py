@@ -1,4 +1,4 @@
-"""What must go on for the whole show, whatever one round of it does."""
+"""Errors that must not end a loop: the show goes on without what failed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tpos_live.core.errors import first_line
 
 
 class Guard:
-    """An error inside `with guard:` is logged as one line, with its traceback at the level DEBUG, and is over.
+    """An error inside `with guard:` is logged as one line, with its traceback at the level DEBUG, and ends there.
 
-    The same line is logged once until another one comes: a round may be done 20 times a second. So what fails by itself
-    has a guard of its own. Two threads in one at once may log a line twice.
+    The same line is logged once until another one comes: a loop may run 20 times a second. So each part that can fail
+    alone has a guard of its own. Two threads in one guard at once may log a line twice.
     """
 
-    def __init__(self, log: logging.Logger, what: str) -> None:
-        """what: goes on; the line begins with it."""
-        self._log, self._what = log, what
+    def __init__(self, log: logging.Logger, what: str, level: int = logging.ERROR) -> None:
+        """what: goes on; the line begins with it. level: of the line; the performer sees it from NOTICE on."""
+        self._log, self._what, self._level = log, what, level
         self._told = ""
 
     def __enter__(self) -> None:
@@ -31,6 +31,6 @@ class Guard:
         line = f"{self._what} goes on after an error: {first_line(error)}"
         if line != self._told:
             self._told = line
-            self._log.error(line)
+            self._log.log(self._level, line)
             self._log.debug("the error", exc_info=error)
         return True

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tpos_live.audio_encoder.protocol import AudioEmbedding, AudioEncoder
 from tpos_live.audio_encoder.tagger import Tagger
 from tpos_live.control.beat_source import BeatSource
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.core.guard import Guard
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
@@ -111,7 +113,7 @@ class AudioThread(OwnThread):
     """Opens a live source and runs an AudioProcessor on it until it is left, or a file has ended.
 
     A context manager: entering returns at once, because a device may take seconds to open. Thread contract: the thread
-    owns the source from opening to closing; `on_chunk` is called on it and must not block; `opened` and `ended` are set
+    owns the source from opening to closing; `sinks` are called on it and must not block; `opened` and `ended` are set
     when the source is open and at its end; `error` holds the reason if it cannot be opened.
     """
 
@@ -123,13 +125,16 @@ class AudioThread(OwnThread):
         sound: AudioSource,
         audio_processor: AudioProcessor,
         store: ParameterStore,
-        on_chunk: Callable[[Chunk], None] | None = None,
+        sinks: Mapping[str, Callable[[Chunk], None]] = MappingProxyType({}),
     ) -> None:
-        super().__init__("listener", patience=1.0)
+        """sinks: get each chunk of sound, by the name that a message about a fault gives them. What fails in one is
+        logged, and keeps the sound from nobody else."""
+        super().__init__("audio", patience=1.0)
         self._sound = sound
         self._audio_processor = audio_processor
         self._store = store
-        self._on_chunk = on_chunk
+        self._sinks = [(Guard(log, name), sink) for name, sink in sinks.items()]
+        self._guard = Guard(log, "the sound analysis")
         self.opened = threading.Event()
         self.ended = threading.Event()
         self.error: Exception | None = None
@@ -145,16 +150,14 @@ class AudioThread(OwnThread):
     def _listen(self) -> None:
         while not self._stop.is_set():
             now = time.perf_counter()
-            try:
+            with self._guard:
                 chunk = self._sound.pull(now)
                 if chunk is not None and len(chunk.mono):
-                    if self._on_chunk is not None:
-                        self._on_chunk(chunk)
+                    for guard, sink in self._sinks:
+                        with guard:
+                            sink(chunk)
                     self._audio_processor.process(chunk, self._store.snapshot())
                 elif self._sound.status(now).state is SourceState.ENDED:
                     self.ended.set()
                     return
-            except Exception as error:  # the session continues
-                log.error(f"sound analysis: {error}")
-                self._stop.wait(0.5)
             self._stop.wait(self.PERIOD)

@@ -24,6 +24,7 @@ import psutil
 from tpos_live.control import cue_edits
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import EngineHungError, reason
+from tpos_live.core.guard import Guard
 from tpos_live.core.looks import Show
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError, Value
@@ -125,11 +126,10 @@ class Autosave(OwnThread):
         return True
 
     def _run(self) -> None:
+        guard = Guard(log, "saving the state for --resume", logging.INFO)
         while True:
-            try:
+            with guard:
                 self.look(time.monotonic())
-            except Exception as error:  # the show goes on, and so does this thread
-                log.info(f"autosave: {error!r}")
             if self._stop.wait(EVERY):
                 return
 

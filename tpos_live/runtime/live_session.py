@@ -87,7 +87,11 @@ class LiveSession:
         self.sound = sound or self._open_source()
         self.display: DisplayWindow | HeadlessDisplay = self._make_display()
         self.controls = SessionControls(self.store, self.sound, settings.record, settings.output)
-        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, self.controls.add_audio)
+        sinks = {
+            "the sound of the recording": self.controls.recordings.add_audio,
+            "the sound of the outputs": self.controls.outputs.add_audio,
+        }
+        self._audio_thread = AudioThread(self.sound, self.audio_processor, self.store, sinks)
         self.engine_loader = EngineLoader(
             settings, self.output_size, self.audio_processor, self.store, self.frames, self.status_registry
         )

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tpos_live.audio.source import AudioSource, Chunk
+from tpos_live.audio.source import AudioSource
 from tpos_live.control.keys import apply_key, key_name
 from tpos_live.core.guard import Guard
 from tpos_live.core.messages import NOTICE
@@ -49,8 +49,8 @@ class Display(Protocol):
 
 
 class SessionControls:
-    """Thread contract: `look`, `key` and `close` on the display's thread; `add_audio` on the audio thread; `recordings`
-    has its own contract."""
+    """Thread contract: `look`, `key` and `close` on the display's thread; `recordings` and `outputs`
+    have their own contracts."""
 
     def __init__(
         self,
@@ -150,11 +150,6 @@ class SessionControls:
         """The close button of a screen's window was pressed."""
         self._store.set(f"out.wall.{number}", False)
         log.log(NOTICE, f"{name} is closed; out.wall.{number} on the control page or by OSC opens it again")
-
-    def add_audio(self, chunk: Chunk) -> None:
-        """Audio for recording and streams."""
-        self.recordings.add_audio(chunk)
-        self.outputs.add_audio(chunk)
 
     def close(self, display: Display, *, failed: bool = False) -> None:
         """Finish the recording. failed: the session did not start."""

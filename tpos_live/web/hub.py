@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from tpos_live.core.errors import first_line
+from tpos_live.core.guard import Guard
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.web.page_description import describe
 from tpos_live.web.page_state import PageState
@@ -66,12 +67,11 @@ class Hub:
 
     async def run(self) -> None:
         """Tell the pages what has changed, RATE times a second; waits while none is open."""
+        guard = Guard(log, "the control page", logging.INFO)
         while True:
             await self._somebody.wait()
-            try:
+            with guard:
                 self._newest = self._state()
-            except Exception as error:  # the page must outlive any fault of ours
-                log.debug(f"the page's state failed: {error!r}")
             for page in self._pages:
                 page.news.set()
             await asyncio.sleep(1.0 / RATE)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tpos_live.core.errors import first_line
+from tpos_live.core.guard import Guard
 from tpos_live.core.niceness import lower_this_thread
 from tpos_live.core.own_thread import OwnThread
 
@@ -75,7 +75,7 @@ class Preview(OwnThread):
 
     def _run(self) -> None:
         lower_this_thread(NICE)
-        failed = False
+        guard = Guard(log, "the page's preview", logging.INFO)
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._looking or self._jobs or self._stop.is_set())
@@ -83,17 +83,13 @@ class Preview(OwnThread):
                     return
                 jobs, self._jobs = self._jobs, []
             began = time.perf_counter()
-            try:
+            with guard:
                 for shown, done in jobs:
                     bright = replace(shown, postfx=replace(shown.postfx, level=1.0, blackout=False))
                     done(self._compose(bright, THUMBNAIL))
                 shown_now = self._shown()
                 if self._looking and shown_now is not None:
                     self.deliver(self._compose(shown_now, preview_size(self._size())))
-            except Exception as error:  # a preview that fails must not end the page
-                if not failed:
-                    log.info(f"the page's preview failed: {first_line(error)}")
-                failed = True
             with self._change:
                 rest = 1.0 / FPS - (time.perf_counter() - began)
                 self._change.wait_for(self._stop.is_set, max(rest, 0.0))
