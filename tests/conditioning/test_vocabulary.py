@@ -228,11 +228,31 @@ def test_every_phrase_is_understood_as_its_own_family(vocabulary: Vocabulary) ->
     assert not [text for text, _ in wrong if shared.count(text) == 1]
 
 
-@pytest.mark.parametrize("prompt", ["海と空", "🔥🔥🔥", "Привет", "...", "12345"])
-def test_what_is_no_english_is_said_to_be_missed(vocabulary: Vocabulary, prompt: str) -> None:
+@pytest.mark.parametrize("prompt", ["海と空", "Привет", "שלום", "12345", "火"])
+def test_what_is_no_english_is_said_to_be_missed_and_drawn_bright(vocabulary: Vocabulary, prompt: str) -> None:
+    """The encoder has no words for it: drawn as it is written, it is a dim image of nothing."""
     understood = vocabulary.match(prompt)
-    assert understood.families == () and understood.missed == (prompt,)
-    assert str(understood) == f"not understood: {prompt}"
+    assert understood.instead and understood.missed == (prompt,) and understood.others == ("bright",)
+    assert str(understood).startswith("drawn instead: ") and str(understood).endswith(f"not understood: {prompt}")
+    assert vocabulary.rewrite(prompt).startswith("bright ")
+    assert vocabulary.match(vocabulary.rewrite(prompt)).families == understood.families
+
+
+@pytest.mark.parametrize(
+    ("prompt", "drawn"),
+    [
+        ("🔥🔥🔥", "fire"),
+        ("🌊", "ocean"),
+        ("\U0001fabc", "jellyfish"),
+        ("🏔️❄️", "mountains"),
+        ("💜 🌆", "violet sunset"),
+        ("👩🏽\u200d🚀", "bright nebula"),
+        ("fire ®", "fire ®"),
+    ],
+)
+def test_emoji_are_read_as_their_names(vocabulary: Vocabulary, prompt: str, drawn: str) -> None:
+    assert vocabulary.rewrite(prompt) == drawn
+    assert all(word.isascii() for word in vocabulary.match(prompt).missed)
 
 
 @pytest.mark.parametrize("prompt", ["", "   \n\t", "\x00"])

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from tpos_live.conditioning.emoji import spelled_out
 from tpos_live.conditioning.implied_colours import implied_colours, is_of_one_thing
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.spelling import Spelling, whole_words
@@ -106,13 +107,14 @@ class Vocabulary:
 
     def match(self, prompt: str) -> PromptMatch:
         """What the engine understands of `prompt`, any text of any length."""
+        prompt = spelled_out(prompt)
         words = [match.group() for match in islice(re.finditer(r"\S+", prompt), MOST_WORDS + 1)]
         cut = len(words) > MOST_WORDS
         words = words[:MOST_WORDS]
         bare = [self._spelling(word.lower().strip(".,;:!?\"'()[]{}")) for word in words]
         known = [bool(re.search(r"[a-z]", word)) for word in bare]
         if not any(known):
-            return PromptMatch(missed=tuple(dict.fromkeys(words)), cut=cut)
+            return self._unread(words, cut)
         spans = [
             (start, end)
             for start in range(len(words))
@@ -152,12 +154,23 @@ class Vocabulary:
         near = min(float(cosines[0, self._rows(families[0])].max()), 1.0)
         return PromptMatch(families, tuple(others), near, tuple(dict.fromkeys(missed)), cut, instead)
 
+    def _unread(self, words: list[str], cut: bool) -> PromptMatch:
+        """Of a prompt in another script: the text encoder has no words for it, and its own image of that is dim."""
+        missed = tuple(dict.fromkeys(words))
+        if not re.search(r"\w", " ".join(words)):
+            return PromptMatch(missed=missed, cut=cut)
+        cosines = self._encode([" ".join(words)]) @ self._vectors.T
+        family = self._nearest(cosines, self._clear)
+        near = min(float(cosines[0, self._rows(family)].max()), 1.0)
+        return PromptMatch((family,), (_BRIGHT,) if _BRIGHT in self._moods else (), near, missed, cut, instead=True)
+
     def rewrite(self, prompt: str) -> str:
         """The prompt in words that the engine knows: `a hearth in neon` becomes `neon fire`.
 
-        A prompt of known words, or of unknown words only, stays as it is. A second scene is kept where its plainest
+        A prompt of known words stays as it is. A second scene is kept where its plainest
         name is written out; a merely similar word in a sentence is no second scene.
         """
+        prompt = spelled_out(prompt)
         understood = self.match(prompt)
         said = " ".join(re.sub(r"[^\w\s]", " ", prompt.lower()).split())
         if not understood.families or self._taught(said):
