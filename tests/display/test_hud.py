@@ -8,7 +8,7 @@ import pytest
 
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.display.hud import BAD, WARN, columns, fitting, held_back, lines, wrapped
+from tpos_live.display.hud import BAD, DIM, WARN, columns, fitting, held_back, lines, wrapped
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,31 @@ def test_a_larger_font_has_fewer_letters_in_a_line() -> None:
     assert columns(640, 13) == 70 and columns(640, 15) == 60 and columns(64, 15) == 20
 
 
-def test_a_decision_that_only_repeats_the_section_has_no_row() -> None:
+def test_a_decision_that_only_repeats_the_section_is_not_said_and_moves_no_row() -> None:
     status = Status(section="main", decision="main")
-    assert "decided" not in [line.name for line in lines(status, 60.0)]
+    before = lines(status, 60.0)
+    assert {line.name: line.value for line in before}["decided"] == "-"
     told = lines(replace(status, decision="main: blend to the sea"), 60.0)
     assert "main: blend to the sea" in [line.value for line in told]
+    assert [line.name for line in told] == [line.name for line in before]
+
+
+def test_what_waits_for_its_bar_moves_no_other_row() -> None:
+    before = [line.name for line in lines(Status(section="main", prompt="fire", look="Deep"), 60.0)]
+    waits = lines(Status(section="main", prompt="fire", look="Deep", waiting="Storm"), 60.0)
+    assert [line.name for line in waits] == [*before, "waits"]
+
+
+def test_lost_sound_is_in_colour_while_it_is_news() -> None:
+    def colour(losing: bool) -> object:
+        return {line.name: line.colour for line in lines(Status(samples_lost=480), 60.0, losing=losing)}["lost"]
+
+    assert colour(True) == BAD and colour(False) == DIM
+
+
+def test_what_is_drawn_instead_fits_into_its_row() -> None:
+    rows = {row.name: row.value for row in lines(Status(understood="drawn instead: city at night · bright (0.34)"), 60)}
+    assert rows["instead"] == "city at night · bright (0.34)" and "seen as" not in rows
 
 
 def test_it_says_why_the_image_is_black_or_still() -> None:

@@ -36,6 +36,9 @@ HELD = {
 """Switches that somebody may have forgotten, and what the HUD calls them."""
 _MOST_OUTPUTS = 4
 """Rows for outputs."""
+_INSTEAD = "drawn instead: "
+_NEWS = 20.0
+"""Seconds for which a loss of sound is shown in colour; the count stays."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,12 @@ class Line:
     colour: tuple[int, int, int, int] = INK
 
 
-def lines(status: Status, shown_fps: float, held: str = "", autopilot: bool = False) -> list[Line]:
-    """The rows of the HUD, most important first. held: of `held_back`."""
+def lines(
+    status: Status, shown_fps: float, held: str = "", autopilot: bool = False, losing: bool = False
+) -> list[Line]:
+    """The rows of the HUD. Those that come and go by themselves are last, so that the others keep their places.
+
+    held: of `held_back`. losing: sound was lost a moment ago."""
     sound = status.sound_state + (f" · {status.sound_name}" if status.sound_name else "")
     well = status.sound_state in ("", "running")
     source = f" · {status.tempo_source}" if status.tempo_source not in ("", "audio") else ""
@@ -69,7 +76,6 @@ def lines(status: Status, shown_fps: float, held: str = "", autopilot: bool = Fa
         *_directed(status),
         Line("prompt", status.prompt or "none", INK if status.prompt else DIM),
         *_look(status, autopilot),
-        *([Line("waits", status.waiting)] if status.waiting else []),
         *([Line("from", status.showing)] if status.showing != "prompt" else []),
         *_understood(status.understood),
         *([Line("source", status.source)] if status.source else []),
@@ -77,7 +83,8 @@ def lines(status: Status, shown_fps: float, held: str = "", autopilot: bool = Fa
         Line("sound", sound or "-", INK if well else WARN),
         *_outputs(status.outputs),
         *([Line("midi", status.midi)] if status.midi else []),
-        Line("lost", f"{lost} samples · {status.frames_replaced} frames", BAD if lost else DIM),
+        Line("lost", f"{lost} samples · {status.frames_replaced} frames", BAD if losing else DIM),
+        *([Line("waits", status.waiting)] if status.waiting else []),
     ]
     return rows + _recording(status)
 
@@ -141,18 +148,20 @@ def _recording(status: Status) -> list[Line]:
 
 
 def _directed(status: Status) -> list[Line]:
-    """The section of the music, and the director's newest decision; nothing while it is off."""
+    """The section of the music, and the director's newest decision beyond it; nothing while it is off."""
     if not status.section:
         return []
-    rows = [Line("section", f"{status.section} · energy {status.energy:.0%}")]
-    return rows + ([Line("decided", status.decision)] if status.decision not in ("", status.section) else [])
+    decided = status.decision if status.decision not in ("", status.section) else ""
+    section = Line("section", f"{status.section} · energy {status.energy:.0%}")
+    return [section, Line("decided", decided or "-", INK if decided else DIM)]
 
 
 def _understood(line: str) -> list[Line]:
     """What the engine draws of the prompt, and in a row of its own the words that it does not know."""
     seen, _, missed = line.rpartition("not understood: ") if "not understood: " in line else (line, "", "")
-    rows = [Line("seen as", seen.rstrip("; "))] if seen else []
-    return rows + ([Line("unknown", missed, WARN)] if missed else [])
+    seen = seen.rstrip("; ")
+    name, seen = ("instead", seen.removeprefix(_INSTEAD)) if seen.startswith(_INSTEAD) else ("seen as", seen)
+    return [Line(name, seen)] * bool(seen) + [Line("unknown", missed, WARN)] * bool(missed)
 
 
 class Hud:
@@ -178,6 +187,7 @@ class Hud:
         self._names = [self._label(9, DIM, anchor="center") for _ in BAND_NAMES]
         self._rows: list[tuple[pyglet.text.Label, pyglet.text.Label]] = []
         self._written = -1.0
+        self._lost, self._lost_at = 0, -math.inf
 
     def _label(
         self, size: int, colour: tuple[int, int, int, int], anchor: str = "left", weight: str = "normal"
@@ -198,7 +208,10 @@ class Hud:
         """Draw on the window of (width, height) pixels. now: seconds."""
         if now - self._written >= 1 / TEXT_RATE or now < self._written:
             self._written = now
-            rows = lines(status, shown_fps, held_back(snapshot), bool(snapshot["autopilot"]))
+            if status.samples_lost > self._lost:
+                self._lost, self._lost_at = status.samples_lost, now
+            losing = now - self._lost_at < _NEWS
+            rows = lines(status, shown_fps, held_back(snapshot), bool(snapshot["autopilot"]), losing)
             self._write(status, rows, size[1])
         top = size[1] - 20
         meters = top - 58

@@ -314,5 +314,6 @@ class DisplayWindow:
 
 def _loading(status: Status) -> str:
     if status.state in ("starting", "loading"):
-        return f"loading {status.engine}" if status.engine else "starting"
+        named = status.engine if status.engine != "auto" else "the engine"
+        return f"loading {named}" if status.engine else "starting"
     return status.state

@@ -19,7 +19,8 @@ export function prompts(show, parameters) {
   const say = () => {
     const { showing = "", understood: words = "", prompt = "", waiting = "" } = show.status;
     const what = showing && showing !== "prompt" ? `${showing}: ${prompt}` : "";
-    const line = [waiting && `waiting: ${waiting}`, what, words && `understood: ${words}`].filter(Boolean).join(" · ");
+    const seen = words && !/^(drawn instead|not understood)/.test(words) ? `understood: ${words}` : words;
+    const line = [waiting && `waiting: ${waiting}`, what, seen].filter(Boolean).join(" · ");
     if (understood.textContent !== line) understood.textContent = line;
   };
   for (const name of ["showing", "understood", "prompt", "waiting"]) show.onStatus(name, say);
