@@ -318,3 +318,25 @@ def test_a_prompt_fade_that_somebody_sets_during_a_fade_stays() -> None:
     store.set("prompt.fade", 9.0)
     player.step(5.0, BeatPosition())
     assert store.snapshot()["prompt.fade"] == 9.0
+
+
+def test_by_chance_the_next_cue_that_is_said_is_the_one_that_comes(player: LookPlayer) -> None:
+    """Also for the button Next: it skips what is shown, in the autopilot's order."""
+    looks = tuple(Look(f"look {number}", {"seed": number}) for number in range(9))
+    player.show = Show(looks, tuple(Cue(look.name) for look in looks))
+    player.store.update({"autopilot": True, "autopilot.bars": 4, "autopilot.order": "random", "look.fade": 0.0})
+    said, shown, now = [], [], 0.0
+    for turn in range(30):
+        run(player, (now, now + 1.0))
+        said.append(player.show.cues[player.cues[1] - 1].look)
+        before = player.shown
+        if turn % 3 == 2:
+            fire(player.store, "look.next")
+        while player.shown == before:
+            run(player, (now, now := now + 1.0))
+        shown.append(player.shown)
+    assert said == shown
+    assert len(set(shown[:9])) == 9 and all(len(set(shown[at : at + 3])) == 3 for at in range(28))
+    player.store.set("autopilot", False)
+    run(player, (now, now + 0.5))
+    assert player.cues[1] == 1, "what Next recalls, in order"

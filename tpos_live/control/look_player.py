@@ -50,6 +50,8 @@ class LookPlayer:
     _seen: dict[str, int] = field(default_factory=dict)
     _since: int = 0
     _order: RandomOrder = field(default_factory=RandomOrder)
+    _coming: str | None = None
+    """The look that the autopilot recalls next by chance; None while it is off, or goes through them in order."""
 
     def step(self, now: float, position: BeatPosition) -> None:
         """Do what is due at `now`, seconds."""
@@ -57,6 +59,9 @@ class LookPlayer:
         grid = self.grid
         grid.step(now, position)
         self._since += grid.bar
+        if self._waiting is None:
+            by_chance = snapshot["autopilot"] and snapshot["autopilot.order"] == "random"
+            self._coming = self._order.ahead(self._listed(), self.shown) if by_chance else None
         self._obey(snapshot)
         if snapshot["autopilot"]:
             self._fly(snapshot, grid.bar, grid.dropped)
@@ -75,10 +80,12 @@ class LookPlayer:
     @property
     def cues(self) -> tuple[int, int]:
         """Numbers, from 1 on, of the cue that is shown or waits, and of the next one; 0 for none. Any thread."""
-        show, place, waiting = self.show, self.cue, self._waiting
+        show, place, waiting, coming = self.show, self.cue, self._waiting, self._coming
         if not show.cues:
             return 0, 0
         following = cue_edits.neighbour(place, 1, len(show.cues)) + 1
+        if coming is not None:
+            following = next((n for n, cue in enumerate(show.cues, 1) if show.find(cue.look) is show.find(coming)), 0)
         if place not in range(len(show.cues)):  # none was recalled, or it was deleted
             return 0, following
         look = show.find(show.cues[int(place)].look)
@@ -189,9 +196,12 @@ class LookPlayer:
         self.save(self.show)
 
     def _go(self, step: int, snapshot: Snapshot) -> None:
-        """The next or previous cue, or look where there are no cues."""
+        """The next or previous cue, or look where there are no cues; by chance, the autopilot's next one."""
         show = self.show
-        if show.cues:
+        if step == 1 and self._coming is not None:
+            name = self._order.next(self._listed(), self.shown) or self._coming
+            self._waiting = Cue(name, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
+        elif show.cues:
             self._wait_for(cue_edits.neighbour(self.cue, step, len(show.cues)), snapshot)
         elif show.looks:
             names = [look.name for look in show.looks]
@@ -223,12 +233,7 @@ class LookPlayer:
         if not (due or early) or self._waiting is not None or len(self.show.looks) < 2:
             return
         self._since = 0
-        if snapshot["autopilot.order"] == "order":
-            self._go(1, snapshot)
-        else:
-            name = self._order.next(self._listed(), self.shown)
-            if name is not None:
-                self._waiting = Cue(name, snapshot["look.fade"], "now")
+        self._go(1, snapshot)
         if self._waiting is not None:  # it is a downbeat already
             self._waiting = Cue(self._waiting.look, 0.0 if early else self._waiting.fade, "now")
 

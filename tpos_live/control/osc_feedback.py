@@ -52,7 +52,7 @@ NUMBERS: Mapping[str, tuple[Callable[[Status], float], str]] = {
     "tension": (lambda s: s.tension, "how far a build-up is, 0 to 1"),
     "magnitude": (lambda s: s.density, "density of the sound, independent of its level, 0 to 1"),
     "cue": (lambda s: s.cue, "number of the cue that is shown, or waits for its place; 0 for none"),
-    "next_cue": (lambda s: s.next_cue, "number of the cue that look.next recalls; 0 without cues"),
+    "next_cue": (lambda s: s.next_cue, "number of the cue that look.next recalls, and the autopilot; 0 without cues"),
     "dropped": (lambda s: s.samples_lost, "samples of sound lost"),
     "record_dropped": (lambda s: s.record_dropped, "shown frames that are not in the recording"),
     "record_seconds": (lambda s: s.record_seconds, "length of the recording so far"),

@@ -23,8 +23,12 @@ class RandomOrder:
         self._shown.append(name)
 
     def next(self, names: Sequence[str], shown: str) -> str | None:
-        """One of `names`, not `shown`; None where there is no other. A round begins with a third of them that were not
-        among the last third shown."""
+        """One of `names`, not `shown`, and go on behind it; None where there is no other. A round begins with a third
+        of them that were not among the last third shown."""
+        return self._left.pop(0) if self.ahead(names, shown) is not None else None
+
+    def ahead(self, names: Sequence[str], shown: str) -> str | None:
+        """What `next` gives."""
         self._left = [name for name in self._left if name in names and name != shown]
         if not self._left:
             others = [name for name in names if name != shown]
@@ -33,4 +37,4 @@ class RandomOrder:
             late = list(self._shown)[-third:] if third else []
             first = [name for name in others if name not in late][:third]
             self._left = first + [name for name in others if name not in first]
-        return self._left.pop(0) if self._left else None
+        return self._left[0] if self._left else None
