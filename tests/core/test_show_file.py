@@ -105,6 +105,16 @@ def test_unknown_values_of_every_kind_of_toml_survive_a_write(tmp_path: Path) ->
     assert unknown["much"] == [float("inf"), {"a": 1}]
 
 
+def test_numbers_of_osc_and_midi_are_short_in_the_file(tmp_path: Path) -> None:
+    """OSC has 32 bits: 0.3 comes as 0.30000001192092896. A MIDI fader has steps of 1/127."""
+    values = {"finish.bloom": 0.30000001192092896, "finish.light": 100 / 127, "seed": 2_147_483_647}
+    show = Show((Look("a", values),), (Cue("a", 0.10000000149011612),))
+    write_show(tmp_path / "show.toml", show)
+    text = (tmp_path / "show.toml").read_text()
+    assert '"finish.bloom" = 0.3\n' in text and '"finish.light" = 0.787402\n' in text and "fade = 0.1\n" in text
+    assert read_show(tmp_path / "show.toml").looks[0].values["seed"] == 2_147_483_647
+
+
 def test_a_parameter_without_quotes_is_the_same_parameter(tmp_path: Path) -> None:
     path = tmp_path / "show.toml"
     path.write_text('[[look]]\nname = "a"\n[look.parameters]\nfinish.light = 1\n')

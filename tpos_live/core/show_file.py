@@ -60,9 +60,16 @@ def write_show(path: Path, show: Show, private: bool = False) -> None:
     lines = ["# Looks and cues of tpos-live. A look holds what differs from the defaults.", f"format = {FORMAT}"]
     for look in show.looks:
         lines += ["", "[[look]]", f"name = {_toml(look.name)}", "[look.parameters]"]
-        lines += [f"{_toml(name)} = {_toml(value)}" for name, value in {**look.values, **look.unknown}.items()]
+        values = {name: _short(value) for name, value in look.values.items()}
+        lines += [f"{_toml(name)} = {_toml(value)}" for name, value in {**values, **look.unknown}.items()]
     for cue in show.cues:
-        lines += ["", "[[cue]]", f"look = {_toml(cue.look)}", f"fade = {cue.fade}", f"start = {_toml(cue.start)}"]
+        lines += [
+            "",
+            "[[cue]]",
+            f"look = {_toml(cue.look)}",
+            f"fade = {_short(cue.fade)}",
+            f"start = {_toml(cue.start)}",
+        ]
     for mapping in show.midi:
         lines += ["", "[[midi]]", *(f"{key} = {_toml(value)}" for key, value in mapping.entry().items())]
     text = "\n".join(lines) + "\n"
@@ -136,6 +143,11 @@ def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
     for key, value in table.items():
         found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
     return found
+
+
+def _short(value: Value) -> Value:
+    """Six digits of a number are finer than any fader; OSC brings 0.3 as 0.30000001192092896."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _toml(value: object) -> str:

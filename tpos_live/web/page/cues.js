@@ -67,7 +67,7 @@ function follow(show, list) {
 
 /** One cue: a button that recalls it, and the buttons that change the list. */
 function row(show, [look, fade, start], index, count, ask) {
-  const recall = make("button", { type: "button", class: "cue", "data-look": look, onclick: () => show.set("look.cue", String(index + 1)) }, make("span", { class: "cue-name" }, look), make("span", { class: "cue-mark" }), make("span", { class: "quiet" }, `${fade} s · ${start}`));
+  const recall = make("button", { type: "button", class: "cue", "data-look": look, onclick: () => show.set("look.cue", String(index + 1)) }, make("span", { class: "cue-name" }, look), make("span", { class: "cue-mark" }), make("span", { class: "quiet" }, `${Number(fade.toFixed(2))} s · ${start}`));
   const buttons = EDITS.map(([name, sign, text, step]) => {
     const tip = `${text}: cue ${index + 1}, ${look}`;
     const possible = index + step >= 0 && index + step < count;
