@@ -40,7 +40,9 @@ def receive(name: str, count: int) -> subprocess.Popen[str]:
 @pytest.mark.own_process
 @pytest.mark.parametrize("keyed", [False, True])
 def test_every_frame_arrives_in_order(loopback: None, keyed: bool) -> None:
-    lower = OutputTransform("a", ParameterStore().snapshot, view=OutputView((0.0, 0.5, 1.0, 1.0)))
+    view = OutputView((0.0, 0.5, 1.0, 1.0), corners=((0.0, 0.0), (0.0, 0.0), (-0.05, 0.0), (0.0, 0.0)))
+    lower = OutputTransform("a", ParameterStore().snapshot, view=view)
+    lower(numbered(0))  # PyTorch is imported, as in a show
     output = ProgramOutput("ndi", f"frames {keyed}", lambda: keyed, lower if keyed else None)
     assert output.is_available() == ""
     output.open((128, 64), 15.0)

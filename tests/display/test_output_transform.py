@@ -220,6 +220,54 @@ def test_gamma_and_black_level_keep_white_and_blackout(logo: Path) -> None:
     assert transform(flat(0)).max() == 0
 
 
+def test_soft_edges_of_parts_that_overlap_add_up_to_the_image_in_linear_light() -> None:
+    store, pixels = ParameterStore(), field(3, SIZE)
+    specs = parse_output("ndi:wall tile=2x2 overlap=0.25")
+    light = np.zeros((*pixels.shape[:2], 3))
+    for spec in specs:
+        left, top, right, bottom = spec.view.box(SIZE)
+        part = OutputTransform(spec.name, store.snapshot, None, spec.view)(pixels)
+        light[top:bottom, left:right] += (part / 255.0) ** 2.2
+    wanted = (pixels / 255.0) ** 2.2
+    assert np.abs(light - wanted).max() < 0.03 and np.abs(light - wanted).mean() < 0.005
+
+
+def test_a_picture_between_its_corners_is_black_outside_and_leaves_others_alone() -> None:
+    store, pixels = ParameterStore(), field(4, SIZE)
+    before, corners = pixels.copy(), ((0.25, 0.25), (-0.25, 0.25), (-0.25, -0.25), (0.25, -0.25))
+    transform = OutputTransform("a", store.snapshot, None, OutputView(black=0.2, edges=(0.1,) * 4, corners=corners))
+    found = transform(pixels)
+    assert found.shape == pixels.shape and np.array_equal(pixels, before)
+    assert found[:44].max() == found[136:].max() == found[:, :79].max() == found[:, 241:].max() == 0
+    flat_one = OutputTransform("a", store.snapshot, None, OutputView(black=0.2, edges=(0.1,) * 4))(pixels)
+    halved = flat_one.reshape(90, 2, 160, 2, 3).mean((1, 3))
+    assert np.abs(found[45:135, 80:240] - halved).max() <= 1
+    store.set("out.blackout", True)
+    assert transform(flat(0, SIZE)).max() == 0
+
+
+def test_a_file_has_soft_edges_and_moved_corners(tmp_path: Path) -> None:
+    outputs, file = [], tmp_path / "pinned.mp4"  # type: ignore[var-annotated]
+    words = "edge=0,0,0.2,0 corners=0.25,0,0,0,0,0,0,0"
+    store = ParameterStore()
+    extra = ExtraOutputs(OutputSettings(to=[f"{file} {words}"]), store.snapshot)
+    extra.look(1.0, (160, 90), outputs)
+    feed(outputs[0], 0.5)
+    extra.close(outputs)
+    store.set("out.testcard", True)
+    plain = tmp_path / "plain.mp4"
+    extra = ExtraOutputs(OutputSettings(to=[str(plain), f"{tmp_path / 'card.mp4'} {words}"]), store.snapshot)
+    extra.look(1.0, (160, 90), outputs)
+    for output in outputs:
+        feed(output, 0.5)
+    extra.close(outputs)
+    spec = parse_output(f"{tmp_path / 'card.mp4'} {words}")[0]
+    wanted = OutputTransform(spec.name, store.snapshot, None, spec.view)(flat(0, (160, 90)))
+    found = frames_of(tmp_path / "card.mp4")[5][1].astype(int)
+    assert np.abs(found - wanted).mean() < 12 < np.abs(found - frames_of(plain)[5][1]).mean()
+    assert frames_of(file)[5][1][:20, :10].max() < 40
+
+
 def test_a_logo_crosses_the_tiles_of_a_wall(logo: Path) -> None:
     store, pixels = ParameterStore(), flat(0, SIZE)
     store.update({"out.logo.x": 0.5, "out.logo.y": 0.5, "out.logo.size": 1.0})

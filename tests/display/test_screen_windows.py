@@ -97,8 +97,29 @@ def test_a_screen_that_goes_takes_its_window_along_and_the_show_stays_on_the_oth
 
 
 @pytest.mark.gl
-@pytest.mark.parametrize("words", ["", "crop=0.5,0,1,0.5", "rotate=90", "mirror=both gamma=1.5 black=0.1"])
+@pytest.mark.parametrize("words", ["", "crop=0.5,0,1,0.5", "rotate=90", "mirror=both gamma=1.5 black=0.1",
+                                   "edge=0.2,0,0.4,0.1 gamma=1.3 black=0.1 rotate=90"])  # fmt: skip
 def test_a_screen_shows_what_another_output_of_these_words_gets(words: str) -> None:
+    window, wanted = on_a_screen(words)
+    assert np.abs(window - wanted).max() <= 8  # EGL's surface has fewer bits
+
+
+@pytest.mark.gl
+@pytest.mark.parametrize(
+    "words",
+    [
+        "corners=0.1,0.05,-0.1,0.2,0,0,0.05,-0.05",
+        "corners=-0.2,-0.1,0,0,0,0,0,0 edge=0.1 gamma=1.5 black=0.05 rotate=90",
+    ],
+)
+def test_corners_are_moved_as_on_a_screen(words: str) -> None:
+    window, wanted = on_a_screen(words)
+    apart = np.abs(window - wanted)
+    assert apart.mean() < 2 and np.percentile(apart, 99.5) <= 10  # a window cuts at its border, without smoothing
+
+
+def on_a_screen(words: str) -> tuple[np.ndarray, np.ndarray]:
+    """What a screen with these words shows, and what another output of them gets."""
     store = ParameterStore({"finish.grain": 0.0})
     spec = parse_output(f"screen:0 {words}")[0]
     with stage("window", store, [FrameParams()]) as (made, frames):
@@ -112,7 +133,7 @@ def test_a_screen_shows_what_another_output_of_these_words_gets(words: str) -> N
         assert window.shape == (1080, 1920, 3)
         wanted = overlay(made.read_back())
         assert wanted.shape == window.shape
-        assert np.abs(window.astype(int) - wanted).max() <= 8  # EGL's surface has fewer bits
+        return window.astype(int), wanted
 
 
 def test_a_wall_has_the_corners_edges_and_colours_of_a_window() -> None:
@@ -125,6 +146,10 @@ def test_a_wall_has_the_corners_edges_and_colours_of_a_window() -> None:
     wall = wall_view(view, walls, 2)
     assert wall == replace(view, gamma=2 * wanted.gamma, black=wanted.black, corners=wanted.corners, edges=wanted.edges)
     assert wall_view(view, walls, WALLS + 1) == wall_view(view, walls, 1) == view
+    words = replace(view, corners=((0.1, 0.0), *3 * ((0.0, 0.0),)), edges=(0.5, 0.1, 0.0, 0.0))
+    both = wall_view(words, walls, 2)
+    assert both.corners[0][0] == 0.1 + wanted.corners[0][0] and both.corners[1:] == wanted.corners[1:]
+    assert both.edges == (0.5, *wanted.edges[1:])
 
 
 def test_the_largest_screen_has_a_pixel_of_the_frame_for_each_of_its_own() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from tpos_live.core.output_view import OutputView, split_view
+from tpos_live.core.output_view import OutputView, Tiles, split_view
 
 STREAMS = ("rtmp", "rtmps", "udp")
 VIDEO = (".mp4", ".m4v", ".mkv")
@@ -51,21 +51,21 @@ def parse_output(text: str) -> list[OutputSpec]:
     kind, address = _kind(name)
     if kind == SCREEN:
         return _on_screens(address, view, tiles)
-    if tiles == (1, 1):
+    if tiles.count == 1:
         return [OutputSpec(kind, address, view)]
     if kind not in NAMED:
         raise ValueError(
             f"tile= is for {', '.join((SCREEN, *NAMED))}, whose parts have names; take crop= for {masked(name)}"
         )
-    return [OutputSpec(kind, f"{address} {n}", part) for n, part in enumerate(view.tile(*tiles), 1)]
+    return [OutputSpec(kind, f"{address} {n}", part) for n, part in enumerate(tiles.of(view), 1)]
 
 
-def _on_screens(names: str, view: OutputView, tiles: tuple[int, int]) -> list[OutputSpec]:
+def _on_screens(names: str, view: OutputView, tiles: Tiles) -> list[OutputSpec]:
     screens = [name.strip() for name in names.split(",")]
-    count = tiles[0] * tiles[1]
+    count = tiles.count
     if not all(screens) or len(set(screens)) != count or len(screens) != count:
         raise ValueError(f"screen:{names} does not name {count} screen{'s' * (count > 1)}: {_EXAMPLE}")
-    return [OutputSpec(SCREEN, screen, part) for screen, part in zip(screens, view.tile(*tiles), strict=True)]
+    return [OutputSpec(SCREEN, screen, part) for screen, part in zip(screens, tiles.of(view), strict=True)]
 
 
 def _kind(text: str) -> tuple[str, str]:

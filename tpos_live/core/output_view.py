@@ -12,7 +12,10 @@ Mirror = Literal["off", "horizontal", "vertical", "both"]
 MIRRORS: tuple[Mirror, ...] = get_args(Mirror)
 TURNS = (0, 90, 180, 270)
 MOST_TILES = 16
-WORDS = "crop=LEFT,TOP,RIGHT,BOTTOM tile=2x1 mirror=horizontal|vertical|both rotate=90|180|270 gamma=1.0 black=0.0"
+WORDS = (
+    "crop=LEFT,TOP,RIGHT,BOTTOM tile=2x1 overlap=0.1 mirror=horizontal|vertical|both rotate=90|180|270 gamma=1.0 "
+    "black=0.0 edge=0.1 or edge=LEFT,TOP,RIGHT,BOTTOM corners=X,Y,X,Y,X,Y,X,Y"
+)
 _WORD = re.compile(r"[a-z]+=\S*")
 
 
@@ -20,9 +23,9 @@ _WORD = re.compile(r"[a-z]+=\S*")
 class OutputView:
     """crop: left, top, right, bottom, as shares of the frame. mirror: left and right, or top and bottom, swapped.
     rotate: degrees clockwise, after mirroring. gamma: above 1 the middle is brighter. black: level of black, as a share
-    of white. Windows alone have the rest. corners: how far top left, top right, bottom right and bottom left are moved
-    to the right and down, as shares of the window. edges: width of the soft edge at left, top, right and bottom of the
-    shown image, as a share of it."""
+    of white. corners: how far top left, top right, bottom right and bottom left are moved to the right and down, as
+    shares of the window or of what leaves. edges: width of the soft edge at left, top, right and bottom of the shown
+    image, turned as it is shown, as a share of it."""
 
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     mirror: Mirror = "off"
@@ -44,21 +47,57 @@ class OutputView:
         left, top, right, bottom = self.box(size)
         return (bottom - top, right - left) if self.rotate in (90, 270) else (right - left, bottom - top)
 
-    def tile(self, columns: int, rows: int) -> list[OutputView]:
-        """The same for each of `columns` x `rows` equal parts, row by row."""
-        left, top, right, bottom = self.crop
+    def tile(self, columns: int, rows: int, overlap: float = 0.0) -> list[OutputView]:
+        """The same for each of `columns` x `rows` equal parts, row by row. overlap: share of its own width and height
+        that a part has in common with the next one, with soft edges there."""
+        across, down = (
+            _spans(self.crop[0], self.crop[2], columns, overlap),
+            _spans(self.crop[1], self.crop[3], rows, overlap),
+        )
 
-        def part(column: int, row: int) -> tuple[float, float, float, float]:
-            width, height = (right - left) / columns, (bottom - top) / rows
-            return (
-                left + column * width, top + row * height, left + (column + 1) * width, top + (row + 1) * height,
-            )  # fmt: skip
+        def part(column: int, row: int) -> OutputView:
+            neighbours = column > 0, row > 0, column < columns - 1, row < rows - 1
+            edges = self._as_shown([overlap * there for there in neighbours])
+            (left, right), (top, bottom) = across[column], down[row]
+            return replace(
+                self,
+                crop=(left, top, right, bottom),
+                edges=tuple(max(both) for both in zip(self.edges, edges, strict=True)),
+            )
 
-        return [replace(self, crop=part(column, row)) for row in range(rows) for column in range(columns)]
+        return [part(column, row) for row in range(rows) for column in range(columns)]
+
+    def _as_shown(self, sides: list[float]) -> list[float]:
+        """Values of left, top, right and bottom of the frame's part, for the sides where they are shown."""
+        left, top, right, bottom = sides
+        if self.mirror in ("horizontal", "both"):
+            left, right = right, left
+        if self.mirror in ("vertical", "both"):
+            top, bottom = bottom, top
+        for _ in range(self.rotate // 90):
+            left, top, right, bottom = bottom, left, top, right
+        return [left, top, right, bottom]
 
 
-def split_view(text: str) -> tuple[str, OutputView, tuple[int, int]]:
-    """An output's name, its view, and columns and rows of its tiles ((1, 1): none): "ndi:wall tile=2x1 rotate=90".
+@dataclass(frozen=True)
+class Tiles:
+    """Parts of a wall; one: none. overlap: see `OutputView.tile`."""
+
+    columns: int = 1
+    rows: int = 1
+    overlap: float = 0.0
+
+    @property
+    def count(self) -> int:
+        return self.columns * self.rows
+
+    def of(self, view: OutputView) -> list[OutputView]:
+        """The views of the parts."""
+        return view.tile(self.columns, self.rows, self.overlap)
+
+
+def split_view(text: str) -> tuple[str, OutputView, Tiles]:
+    """An output's name, its view, and its tiles: "ndi:wall tile=2x1 rotate=90".
 
     Raises ValueError with what is wrong.
     """
@@ -74,8 +113,17 @@ def split_view(text: str) -> tuple[str, OutputView, tuple[int, int]]:
             found[name] = _PARSERS[name](value)
         except ValueError as error:
             raise ValueError(f"{word} is not written as in: {WORDS}") from error
-    tiles = found.pop("tile", (1, 1))
-    return " ".join(words), OutputView(**found), tiles
+    columns, rows = found.pop("tile", (1, 1))
+    tiles = Tiles(columns, rows, found.pop("overlap", 0.0))
+    if tiles.overlap and tiles.count == 1:
+        raise ValueError("overlap= is for the parts of a wall, as in tile=2x1 overlap=0.1; one part takes edge=")
+    return " ".join(words), OutputView(**{_FIELDS.get(name, name): value for name, value in found.items()}), tiles
+
+
+def _spans(first: float, last: float, count: int, overlap: float) -> list[tuple[float, float]]:
+    """Begin and end of `count` equal parts. Parts that adjoin have the same number there."""
+    part, step = (last - first) / (count - (count - 1) * overlap), 1 - overlap
+    return [(first + n * step * part, min(first + (n * step + 1) * part, last)) for n in range(count)]
 
 
 def _span(first: float, last: float, pixels: int) -> tuple[int, int]:
@@ -113,6 +161,22 @@ def _between(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def _edges(text: str) -> tuple[float, ...]:
+    edges = tuple(_between(0.0, 0.5)(part) for part in text.split(","))
+    if len(edges) not in (1, 4):
+        raise ValueError
+    return edges if len(edges) == 4 else 4 * edges
+
+
+def _corners(text: str) -> tuple[tuple[float, float], ...]:
+    numbers = [_between(-0.5, 0.5)(part) for part in text.split(",")]
+    if len(numbers) != 8:
+        raise ValueError
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+_FIELDS = {"edge": "edges"}
+"""Fields of OutputView with another name than their word."""
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "crop": _crop,
     "tile": _tiles,
@@ -120,4 +184,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "rotate": _one_of(TURNS),
     "gamma": _between(0.2, 5.0),
     "black": _between(0.0, 0.5),
+    "edge": _edges,
+    "corners": _corners,
+    "overlap": _between(0.0, 0.5),
 }

@@ -1,16 +1,19 @@
-"""What an output makes of the composed frames: logo, its part of them, test card, turned, gamma."""
+"""What an output makes of the composed frames: logo, its part of them, test card, turned, shaped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from tpos_live.core.output_view import OutputView
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.display.logo import Logo, LogoPlace
+from tpos_live.display.output_shape import OutputShape
 from tpos_live.display.patch import Patch
 from tpos_live.display.test_card import make_test_card
+from tpos_live.display.window_view import PLAIN
 
 
 class FrameTransform:
@@ -27,8 +30,8 @@ class FrameTransform:
 
 class OutputTransform(FrameTransform):
     """For one output: the logo on the whole frame, then the output's part of it, or the test card in place of both;
-    then mirrored, turned, with gamma and black level. In blackout all is black; the master fader does not
-    dim logo and card.
+    then mirrored, turned, with gamma, black level, soft edges and corner pin. In blackout all is black; the master
+    fader does not dim logo and card.
 
     Thread contract: any thread calls: a recording that ends is written beside the one that follows it.
     """
@@ -45,7 +48,10 @@ class OutputTransform(FrameTransform):
         """name: on the test card. card: whether this output shows it."""
         self._name, self._snapshot, self._logo, self._card = name, snapshot, logo, card
         self._view = view or OutputView()
-        self._levels = _levels(self._view)
+        self._shaped = self._view != replace(
+            PLAIN, crop=self._view.crop, mirror=self._view.mirror, rotate=self._view.rotate
+        )
+        self._shape: tuple[tuple[int, int], OutputShape] | None = None
         self._made: tuple[tuple[LogoPlace, tuple[int, int]], Patch | None] | None = None
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -60,9 +66,8 @@ class OutputTransform(FrameTransform):
             logo = self.logo((pixels.shape[1], pixels.shape[0]))
             pixels = pixels if logo is None else logo.over(pixels)
             pixels = pixels[top:bottom, left:right]
-        if self._levels is not None and not self._snapshot()["out.blackout"]:
-            pixels = np.take(self._levels, pixels)
-        return _turned(pixels, self._view)
+        pixels = _turned(pixels, self._view)
+        return self._shape_of(pixels)(pixels) if self._shaped and not self._snapshot()["out.blackout"] else pixels
 
     def card(self, size: tuple[int, int]) -> Patch | None:
         """The test card for a frame of (width, height), if it is to be shown; the same object while it stays the
@@ -81,13 +86,11 @@ class OutputTransform(FrameTransform):
             made = self._made = wanted, self._logo.patch(*wanted)
         return made[1]
 
-
-def _levels(view: OutputView) -> np.ndarray | None:
-    """uint8 [256]: the value that leaves for each value, None for the same one."""
-    if view.gamma == 1.0 and view.black == 0.0:
-        return None
-    values = (np.arange(256) / 255) ** (1 / view.gamma)
-    return np.rint(255 * (view.black + (1 - view.black) * values)).astype(np.uint8)
+    def _shape_of(self, pixels: np.ndarray) -> OutputShape:
+        size, made = (pixels.shape[1], pixels.shape[0]), self._shape
+        if made is None or made[0] != size:
+            made = self._shape = size, OutputShape(self._view, size)
+        return made[1]
 
 
 def _turned(pixels: np.ndarray, view: OutputView) -> np.ndarray:

@@ -36,16 +36,18 @@ def wall_view(view: OutputView, snapshot: Snapshot, number: int) -> OutputView:
 
 
 def _adjusted(view: OutputView, snapshot: Snapshot, name: str) -> OutputView:
-    """Corners and edges are those of the parameters, gammas are multiplied, the higher level of black holds."""
+    """Movements of the corners are added, gammas multiplied; the wider edge and the higher level of black hold."""
     return replace(
         view,
         gamma=view.gamma * float(snapshot[f"{name}.gamma"]),
         black=max(view.black, float(snapshot[f"{name}.black"])),
         corners=tuple(
-            (float(snapshot[f"{name}.corner.{corner}.x"]), float(snapshot[f"{name}.corner.{corner}.y"]))
-            for corner in CORNERS
+            (x + float(snapshot[f"{name}.corner.{corner}.x"]), y + float(snapshot[f"{name}.corner.{corner}.y"]))
+            for corner, (x, y) in zip(CORNERS, view.corners, strict=True)
         ),
-        edges=tuple(float(snapshot[f"{name}.edge.{side}"]) for side in SIDES),
+        edges=tuple(
+            max(edge, float(snapshot[f"{name}.edge.{side}"])) for side, edge in zip(SIDES, view.edges, strict=True)
+        ),
     )
 
 
