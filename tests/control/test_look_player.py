@@ -10,7 +10,7 @@ from tpos_live.control.keys import apply_key
 from tpos_live.control.look_player import BeatPosition, LookPlayer
 from tpos_live.control.triggers import fire
 from tpos_live.core.looks import PARAMETERS, Cue, Look, Show
-from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.core.parameter_store import MOST_ORDERS, ParameterStore
 
 DEEP = Look("deep", {"prompt": "deep sea", "finish.bloom": 1.0, "seed.walk": 0.5, "seed": 7})
 LOUD = Look("Loud", {"prompt": "lasers", "finish.bloom": 0.1, "map.kick.zoom": 0.2, "out.fit": "cover"})
@@ -134,6 +134,26 @@ def test_what_is_stored_is_what_is_recalled(player: LookPlayer) -> None:
     player.store.set("look.delete", "mine")
     run(player, (0.3, 0.4))
     assert player.show == LOOKS and saved[-1] == LOOKS
+
+
+def test_orders_of_one_frame_are_each_carried_out_with_the_values_of_their_moment(player: LookPlayer) -> None:
+    saved: list[Show] = []
+    player.save = saved.append
+    for prompt, order in (("dunes", "first"), ("reef", "second")):
+        player.store.update({"prompt": prompt, "look.store": order})
+    player.store.set("look.delete", "deep")
+    last = run(player, (0, 0.1))[-1]
+    names = [(look.name, look.values.get("prompt")) for look in player.show.looks]
+    assert names == [("Loud", "lasers"), ("city", None), ("first", "dunes"), ("second", "reef")] and len(saved) == 3
+    assert last["look.store"] == last["look.delete"] == "" and last["prompt"] == "reef"
+
+
+def test_a_flood_of_orders_has_an_end(player: LookPlayer) -> None:
+    for number in range(3 * MOST_ORDERS):
+        player.store.set("look.store", f"look {number}")
+    run(player, (0, 0.1))
+    assert len(player.show.looks) == len(LOOKS.looks) + MOST_ORDERS
+    assert player.show.looks[-1].name == f"look {3 * MOST_ORDERS - 1}"
 
 
 def test_keys_store_under_free_names_and_step_through(player: LookPlayer) -> None:

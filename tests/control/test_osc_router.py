@@ -211,6 +211,21 @@ def test_a_batch_is_one_change_and_the_last_value_wins(desk):
     assert desk.router.received == 501
 
 
+def test_two_looks_stored_in_one_batch_are_both_stored_as_they_were(desk):
+    sent = [
+        ("prompt", "reef"),
+        ("look/store", "one"),
+        ("prompt", "dunes"),
+        ("look/store", "two"),
+        ("look/delete", "one"),
+    ]
+    desk.send(*(message(f"/tpos/{address}", text) for address, text in sent))
+    orders = desk.store.take_orders()
+    given = [(order.snapshot["prompt"], order.text) for order in orders]
+    assert given == [("reef", "one"), ("dunes", "two"), ("dunes", "one")]
+    assert not desk["look.store"] and not desk.store.take_orders()
+
+
 def test_order_holds_around_triggers(desk):
     desk.send(message("/tpos/motion/zoom", 0.1), message("/tpos/reset"), message("/tpos/motion/zoom", 0.2))
     assert desk["motion.zoom"] == pytest.approx(0.2)

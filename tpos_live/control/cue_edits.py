@@ -13,8 +13,6 @@ from tpos_live.core.looks import MOST_CUES, Cue, Show
 from tpos_live.core.parameter import shorten, whole_number
 
 STORE = "look.cue.store"
-EDITS = ("look.cue.up", "look.cue.down", "look.cue.delete")
-"""Texts: the number of a cue, from 1 on."""
 
 
 class CueError(ValueError):
@@ -39,7 +37,9 @@ def added(show: Show, cue: Cue) -> Show:
 
 
 def edited(show: Show, place: float, name: str, called: str) -> tuple[Show, float, str]:
-    """Carry out one of EDITS. Returns the show, its place, and what was done, in one line. Raises CueError."""
+    """Carry out `look.cue.up`, `.down` or `.delete`. called: the number of a cue, from 1 on.
+
+    Returns the show, its place, and what was done, in one line. Raises CueError."""
     at, count = number_of(called, show), len(show.cues)
     look = show.cues[at].look
     if name == "look.cue.delete":

@@ -127,25 +127,20 @@ class LookPlayer:
                     self._store_cue(snapshot)
                 elif name != "look.keep":
                     self._go(1 if name == "look.next" else -1, snapshot)
-        recalled, cue, stored, deleted = (
-            str(snapshot[f"look.{what}"]) for what in ("recall", "cue", "store", "delete")
-        )
+        recalled, cue = str(snapshot["look.recall"]), str(snapshot["look.cue"])
         if recalled.strip():
             self.store.set("look.recall", "")
             self.recall(recalled, snapshot["look.fade"], _start(snapshot, snapshot["look.start"]))
         if cue.strip():
             self.store.set("look.cue", "")
             self._go_to(cue.strip(), snapshot)
-        if stored.strip():
-            self.store.set("look.store", "")
-            self._store(stored, snapshot)
-        if deleted.strip():
-            self.store.set("look.delete", "")
-            self._delete(deleted)
-        for name in cue_edits.EDITS:
-            if (called := str(snapshot[name])).strip():
-                self.store.set(name, "")
-                self._edit_cues(name, called)
+        for order in self.store.take_orders():
+            if order.name == "look.store":
+                self._store(order.text, order.snapshot)
+            elif order.name == "look.delete":
+                self._delete(order.text)
+            else:
+                self._edit_cues(order.name, order.text)
 
     def _store(self, called: str, snapshot: Snapshot) -> None:
         name = self.show.free_name() if called.strip() == "+" else called

@@ -17,7 +17,7 @@ from tpos_live.control.osc_senders import AnswerLimit
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter import Parameter, ParameterError, Value, parse_number, shorten
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.parameters import TABLE
+from tpos_live.core.parameters import ORDERS, TABLE
 from tpos_live.core.shown import COMMANDS
 from tpos_live.core.status import Status
 
@@ -164,6 +164,8 @@ class Router:
             self._pending.pop(parameter.name, None)  # so that the order is that of the newest values
             self._pending[parameter.name] = value
             self._note(parameter, now, str(value))
+            if parameter.name in ORDERS:  # each counts, with the values of this moment
+                self._flush()
 
     def _move(self, address: str, pad: tuple[str, str], args: tuple[Any, ...], now: float) -> None:
         """Both numbers of an XY pad, or none if one is bad."""

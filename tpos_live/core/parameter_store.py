@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tpos_live.core.parameter import ParameterError, Value
-from tpos_live.core.parameters import TABLE
+from tpos_live.core.parameters import ORDERS, TABLE
 from tpos_live.core.quantise import waiting_part
 from tpos_live.core.shown import CLEARED, settle
+
+MOST_ORDERS = 64
+"""That wait to be carried out; of more, as in a flood, the oldest are dropped."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,19 @@ class Snapshot:
         return self.triggers.get(name, 0)
 
 
+class Order(NamedTuple):
+    """name: one of ORDERS. snapshot: the values when it was given."""
+
+    name: str
+    text: str
+    snapshot: Snapshot
+
+
 class ParameterStore:
     """Holds the live values.
 
-    Thread contract: any thread may call `set`, `update`, `trigger` and `restore` (short lock among
-    writers); any thread may call `snapshot`, which takes no lock and never waits.
+    Thread contract: any thread may call `set`, `update`, `trigger`, `restore` and `take_orders` (short lock
+    among writers); any thread may call `snapshot`, which takes no lock and never waits.
     """
 
     def __init__(self, start: Mapping[str, Value] | None = None) -> None:
@@ -54,6 +66,8 @@ class ParameterStore:
         self._snapshot = Snapshot(MappingProxyType(values), MappingProxyType({}))
         self.waiting: Mapping[str, Value] = MappingProxyType({})
         """What `quantise` holds back: values by name, and True for triggers. Replaced as a whole; never wait for it."""
+        self._orders: deque[Order] = deque(maxlen=MOST_ORDERS)
+        self._note_orders(given)
 
     def snapshot(self) -> Snapshot:
         """The newest values, consistent among themselves."""
@@ -84,6 +98,7 @@ class ParameterStore:
             if any(old.values[name] != value for name, value in changed.items()):
                 fired = {CLEARED: old.fired(CLEARED) + 1} if cleared else {}
                 self._replace({**old.values, **changed}, {**old.triggers, **fired})
+            self._note_orders(parsed)
         return parsed
 
     def hold(self, trigger: str) -> None:
@@ -97,6 +112,16 @@ class ParameterStore:
             taken, self.waiting = self.waiting, MappingProxyType({})
         values = {name: value for name, value in taken.items() if TABLE[name].kind != "trigger"}
         return values, [name for name in taken if name not in values]
+
+    def take_orders(self) -> list[Order]:
+        """ORDERS given since the last call, the oldest first; their parameters are empty again."""
+        if not self._orders:
+            return []
+        with self._lock:
+            taken = list(self._orders)
+            self._orders.clear()
+        self.update(dict.fromkeys((order.name for order in taken), ""))
+        return taken
 
     def coming(self, name: str) -> Value:
         """The value that a parameter will have: the waiting one, or the current one."""
@@ -114,6 +139,11 @@ class ParameterStore:
         """Set the named parameters (default: all) back to their start values."""
         chosen = self._start if names is None else {name: self._start[name] for name in names}
         self.update(chosen, at_once=True)
+
+    def _note_orders(self, given: Mapping[str, Value]) -> None:
+        for name, text in given.items():
+            if name in ORDERS and str(text).strip():
+                self._orders.append(Order(name, str(text), self._snapshot))
 
     def _wait(self, later: Mapping[str, Value]) -> None:
         held, now = {**self.waiting, **later}, self._snapshot.values

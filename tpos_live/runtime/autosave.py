@@ -21,14 +21,13 @@ from typing import Any
 
 import psutil
 
-from tpos_live.control import cue_edits
 from tpos_live.core.atomic import write_text
 from tpos_live.core.errors import EngineHungError, reason
 from tpos_live.core.guard import Guard
 from tpos_live.core.looks import Show
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError, Value
-from tpos_live.core.parameters import TABLE, WALLS
+from tpos_live.core.parameters import ORDERS, TABLE, WALLS
 from tpos_live.core.settings_file import SettingsError
 from tpos_live.core.show_file import read_show, write_show
 from tpos_live.director.memory import DirectorMemory
@@ -43,7 +42,7 @@ KEPT_SECONDS = 24 * 3600.0
 """Age up to which a crashed show is offered."""
 MOTION = ("noise_position", "pan_x", "pan_y", "zoom_steady", "source_time", "source_rounds")
 """Fields of FrameParams that a show begins with."""
-_COMMANDS = ("look.recall", "look.cue", *cue_edits.EDITS, "look.store", "look.delete", "midi.learn", "midi.forget")
+_COMMANDS = ("look.recall", "look.cue", *ORDERS, "midi.learn", "midi.forget")
 _NOT_KEPT = (*_COMMANDS, "out.record", "out.window", *(f"out.wall.{n + 1}" for n in range(WALLS)))
 SAVED = tuple(p.name for p in TABLE.values() if p.kind != "trigger" and p.name not in _NOT_KEPT)
 """Parameters that are continued: all but commands, a recording, which would begin a file that nobody asked for, and a
