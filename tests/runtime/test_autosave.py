@@ -33,7 +33,16 @@ from tpos_live.core.show_file import write_show
 from tpos_live.director.framing import Shot
 from tpos_live.director.memory import DirectorMemory
 from tpos_live.runtime import autosave
-from tpos_live.runtime.autosave import KEPT_SECONDS, MOTION, MOTION_EVERY, SAVED, Autosave, ShowState, find_crashed
+from tpos_live.runtime.autosave import (
+    KEPT_SECONDS,
+    MOTION,
+    MOTION_EVERY,
+    SAVED,
+    Autosave,
+    ShowState,
+    find_crashed,
+    was_told,
+)
 from tpos_live.runtime.autosave import read_state as read
 from tpos_live.runtime.live_session import LiveSession
 
@@ -190,6 +199,24 @@ def test_only_the_newest_crash_is_offered_and_none_from_yesterday(tmp_path: Path
     os.utime(old, (1000.0, 1000.0))
     assert find_crashed(tmp_path) == new and not old.exists()
     assert find_crashed(tmp_path, time.time() + KEPT_SECONDS + 10) is None and not new.exists()
+
+
+def test_a_crash_is_told_once(tmp_path: Path) -> None:
+    path = crash(tmp_path, state_of(ParameterStore()))
+    assert not was_told(path) and was_told(path) and find_crashed(tmp_path) == path
+    with Autosave(tmp_path, lambda: state_of(ParameterStore()), after=path):
+        assert wait_until(lambda: not path.exists())
+    assert not list(tmp_path.iterdir())
+    again = crash(tmp_path, state_of(ParameterStore()))
+    assert not was_told(again)
+
+
+def test_a_process_of_the_same_number_is_told_of_anew(tmp_path: Path) -> None:
+    assert not was_told(tmp_path / f"show-{os.getpid()}.json")
+    with contextlib.suppress(ZeroDivisionError), Autosave(tmp_path, lambda: state_of(ParameterStore())):
+        assert wait_until(lambda: bool(list(tmp_path.glob("show-*.json"))))
+        raise ZeroDivisionError
+    assert not was_told(tmp_path / f"show-{os.getpid()}.json")
 
 
 def test_a_state_that_cannot_be_removed_ends_nothing(
@@ -352,6 +379,7 @@ def test_a_killed_show_continues(tmp_path: Path) -> None:
         first.communicate(timeout=20)
         second = start("--seconds", "0.1")
         assert "start with --resume" in second.communicate(timeout=120)[1]
+        assert "start with --resume" not in start("--seconds", "0.1").communicate(timeout=120)[1], "told once"
         third = start("--resume")
         assert saved(third, change=False) == before and before["seed"] != 0
         third.send_signal(signal.SIGTERM)

@@ -106,10 +106,11 @@ class Autosave(OwnThread):
                 return False
         try:
             # Private: a source's address may hold a password.
+            stale = [_looks_of(self._path), _told_of(self._path)] if before is None else []
+            for path in filter(Path.exists, stale):  # of another process that had this number
+                path.unlink()
             if state.show is not None and (before is None or before.show is not state.show):
                 write_show(_looks_of(self._path), state.show, private=True)
-            elif before is None and _looks_of(self._path).exists():  # of another process that had this number
-                _looks_of(self._path).unlink()
             write_text(self._path, _text(state), private=True)
         except (OSError, ValueError) as error:
             if not self._told:
@@ -151,6 +152,17 @@ def find_crashed(folder: Path, now: float | None = None) -> Path | None:
     return newest[2] if newest else None
 
 
+def was_told(path: Path) -> bool:
+    """Whether this was asked before of the file of a crashed show: one line about it is enough."""
+    try:
+        _told_of(path).touch(exist_ok=False)
+    except FileExistsError:
+        return True
+    except OSError:  # it is said again
+        pass
+    return False
+
+
 def read_state(path: Path) -> ShowState:
     """The state in a file; values that this version does not know are left out. Raises ValueError in one line."""
     try:
@@ -176,6 +188,11 @@ def _looks_of(path: Path) -> Path:
     return path.with_suffix(".toml")
 
 
+def _told_of(path: Path) -> Path:
+    """Is there once a show has said that the one of this state has crashed."""
+    return path.with_suffix(".told")
+
+
 def _read_looks(path: Path) -> Show | None:
     """None where there are none, or none that can be read, after a line."""
     if not path.exists():
@@ -192,6 +209,7 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
         _looks_of(path).unlink(missing_ok=True)
+        _told_of(path).unlink(missing_ok=True)
     except OSError as error:
         log.info(f"{path}: cannot be removed ({reason(error)}); the next start may offer to continue that show")
 

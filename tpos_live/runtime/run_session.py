@@ -18,7 +18,7 @@ from tpos_live.core.settings import Settings
 from tpos_live.display.errors import DisplayError
 from tpos_live.display.lost_display import on_display_lost
 from tpos_live.display.screens import has_display
-from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, read_state
+from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, read_state, was_told
 from tpos_live.runtime.continuation import keep_picture, settings_of
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
@@ -93,7 +93,8 @@ def _continued(crashed: Path | None, resume: bool) -> ShowState | None:
             log.info("--resume: no show has crashed; this one starts anew")
         return None
     if not resume:
-        log.log(NOTICE, "the last show did not end by itself; start with --resume to continue it")
+        if not was_told(crashed):
+            log.log(NOTICE, "the last show did not end by itself; start with --resume to continue it")
         return None
     try:
         state = read_state(crashed)
