@@ -10,7 +10,8 @@ import torch
 
 from tpos_live.diffusion.model.metadata import Scalar
 from tpos_live.diffusion.sampling import noise_field
-from tpos_live.diffusion.sampling.noise_field import NoiseField, SeedScalars, kernel
+from tpos_live.diffusion.sampling.noise_field import NoiseField, kernel
+from tpos_live.diffusion.sampling.unet_tokens import SeedScalars
 
 
 @pytest.mark.parametrize("position", [-7.3, -1.0, 0.0, 0.25, 0.5, 3.999, 1e6 + 0.1])

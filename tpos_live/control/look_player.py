@@ -19,7 +19,6 @@ from tpos_live.core.messages import NOTICE
 from tpos_live.core.parameter import Value, shorten
 from tpos_live.core.parameter_store import ParameterStore, Snapshot
 from tpos_live.core.parameters import Start
-from tpos_live.core.quantise import OFF, QUANTISE
 
 log = logging.getLogger(__name__)
 
@@ -256,5 +255,5 @@ class LookPlayer:
 
 def _start(snapshot: Snapshot, start: Start) -> Start:
     """When a recall begins: what begins now begins where `quantise` says."""
-    grid = snapshot[QUANTISE]
-    return grid if start == "now" and grid != OFF else start
+    grid = snapshot["quantise"]
+    return grid if start == "now" and grid != "off" else start

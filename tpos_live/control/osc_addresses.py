@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TypeVar
 
-from tpos_live.core.parameter import Parameter
+from tpos_live.core.parameter import Parameter, ParameterError
 from tpos_live.core.parameters import TABLE
 
 BLEND_SLOTS = (7, 8)
 """Slots of the prompt bank that `/tpos/prompt/blend` fills; the first six stay as they are."""
 _MAX_PATTERN = 200
 _MAX_CHOICES = 64
+MOST = 0.25
+"""Seconds of processor time that look-ups take at once."""
+SHARE = 0.25
+"""Seconds of it a second, in the long run."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,40 @@ def parameters_of(found: Parameter | Command) -> tuple[Parameter, ...]:
         return (found,)
     pad = found.address.removeprefix("/tpos/").replace("/", ".")
     return tuple(TABLE[name] for name in PADS.get(pad, ()))
+
+
+class Lookups:
+    """The same within a limit of time: one datagram can hold thousands of patterns and unknown addresses.
+
+    now: seconds of any steady clock. One thread.
+    """
+
+    def __init__(self) -> None:
+        self._spent, self._at = 0.0, 0.0
+
+    def find(self, address: str, now: float) -> tuple[Parameter | Command, ...]:
+        """What an address means. Raises ParameterError for a pattern where too much was looked for lately."""
+        exact = ADDRESSES.get(address)
+        return (exact,) if exact is not None else self._within(find, address, now)
+
+    def find_name(self, name: str, now: float) -> tuple[Parameter, ...]:
+        """Parameters by name or pattern. Raises ParameterError in the same way."""
+        return self._within(find_name, name, now)
+
+    def unknown(self, address: str, now: float) -> str:
+        """What to say of an address that means nothing. Raises ParameterError in the same way."""
+        return self._within(unknown, address, now)
+
+    def _within(self, look: Callable[[str], _T], text: str, now: float) -> _T:
+        self._spent = max(self._spent - SHARE * max(now - self._at, 0.0), 0.0)
+        self._at = now
+        if self._spent >= MOST:
+            raise ParameterError("too many unknown addresses or patterns at once; this one was not looked for")
+        begin = time.thread_time()
+        try:
+            return look(text)
+        finally:
+            self._spent += time.thread_time() - begin
 
 
 @lru_cache(maxsize=128)

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from tpos_live.control import osc_commands
-from tpos_live.control.osc_addresses import PADS, Command, parameters_of, printable
-from tpos_live.control.osc_lookups import Lookups
+from tpos_live.control.osc_addresses import PADS, Command, Lookups, parameters_of, printable
 from tpos_live.control.osc_packets import Message, read
 from tpos_live.control.osc_senders import AnswerLimit
 from tpos_live.control.triggers import fire

@@ -5,12 +5,11 @@ from __future__ import annotations
 from tpos_live.control.beat_grid import BeatGrid
 from tpos_live.control.triggers import fire
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.core.quantise import QUANTISE
 
 
 def release_due(store: ParameterStore, grid: BeatGrid) -> None:
     """Let the waiting prompt and seed take effect if it is time. Once per refresh, after the grid's step."""
-    if not store.waiting or not grid.due(str(store.snapshot()[QUANTISE])):
+    if not store.waiting or not grid.due(str(store.snapshot()["quantise"])):
         return
     values, triggers = store.take_waiting()
     store.update(values, at_once=True)
@@ -21,4 +20,4 @@ def release_due(store: ParameterStore, grid: BeatGrid) -> None:
 def waiting_text(store: ParameterStore) -> str:
     """What waits, and for what: "prompt (next bar)"; "" for nothing."""
     names = dict.fromkeys(name.split(".")[0] for name in store.waiting)
-    return f"{', '.join(names)} (next {store.snapshot()[QUANTISE]})" if names else ""
+    return f"{', '.join(names)} (next {store.snapshot()['quantise']})" if names else ""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from tpos_live.core.parameter import Value
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
-from tpos_live.core.quantise import OFF, QUANTISE, WAITING_TRIGGERS
 from tpos_live.core.shown import SELECT, SLOTS, WEIGHTS
 
 SAFE: Mapping[str, Value] = {
@@ -44,7 +43,8 @@ def fire(store: ParameterStore, name: str, at_once: bool = False) -> None:
     at_once: do not wait for the beat, whatever `quantise` is. Panic and reset drop what waits.
     Any thread may call it. Raises KeyError for a name that is no trigger.
     """
-    if name in WAITING_TRIGGERS and not at_once and store.snapshot()[QUANTISE] != OFF:
+    # Triggers of looks wait in the look player, and director.next waits for a bar anyway.
+    if name == "seed.random" and not at_once and store.snapshot()["quantise"] != "off":
         store.hold(name)
         return
     store.trigger(name)

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from tpos_live.core.parameter import ParameterError, Value
 from tpos_live.core.parameters import ORDERS, TABLE
-from tpos_live.core.quantise import waiting_part
-from tpos_live.core.shown import CLEARED, settle
+from tpos_live.core.shown import CLEARED, PROMPT, SELECT, SLOTS, WEIGHTS, settle
 
+_HELD_TOGETHER = {PROMPT, SELECT, "prompt.negative", "prompt.fade", *(f"prompt.{n}" for n in SLOTS), *WEIGHTS}
+"""A prompt with its fade and weights waits as a whole."""
 MOST_ORDERS = 64
 """That wait to be carried out; of more, as in a flood, the oldest are dropped."""
 
@@ -90,7 +91,7 @@ class ParameterStore:
         with self._lock:
             old = self._snapshot
             chosen = parsed
-            if not at_once and (later := waiting_part(old.values, parsed)):
+            if not at_once and (later := _waiting_part(old.values, parsed)):
                 self._wait({**later, **settle({**old.values, **self.waiting}, later)[0]})
                 chosen = {name: value for name, value in parsed.items() if name not in later}
             settled, cleared = settle(old.values, chosen)
@@ -153,3 +154,17 @@ class ParameterStore:
     def _replace(self, values: Mapping[str, Value], triggers: Mapping[str, int]) -> None:
         version = self._snapshot.version + 1
         self._snapshot = Snapshot(MappingProxyType(dict(values)), MappingProxyType(dict(triggers)), version)
+
+
+def _waiting_part(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of `new`, values that were set together, that waits for the next beat or bar while `quantise` is on: all
+    of a prompt, if it changes what is shown.
+
+    The text of a slot that nobody sees fills the bank at once, and a weight that moves alone is a fader. Faders are
+    never delayed, and neither is anything that makes a stage safe (blackout, freeze, level, panic, reset).
+    """
+    if old["quantise"] == "off":
+        return {}
+    seen = [n for n in SLOTS if n == old[SELECT] or old[f"prompt.{n}.weight"] > 0]
+    words = {PROMPT, SELECT, "prompt.negative", *(f"prompt.{n}" for n in seen)}
+    return {name: value for name, value in new.items() if name in _HELD_TOGETHER} if words & new.keys() else {}

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from tpos_live.core.parameter import Kind, Parameter
-from tpos_live.core.quantise import GRIDS
 from tpos_live.core.shown import SLOTS
 
 AudioMode = Literal["append", "blend", "semantic", "grow"]
@@ -328,7 +327,7 @@ def _looks() -> Iterator[Parameter]:
     yield Parameter("look.fade", _F, 4.0, "duration of the fade to a look", 0, 60, "s")
     yield Parameter("look.start", _C, "now", "when a recalled look begins", choices=STARTS)
     text = "when a new prompt, a recalled look or another seed takes effect; faders and safe controls never wait"
-    yield Parameter("quantise", _C, "off", text, choices=GRIDS)
+    yield Parameter("quantise", _C, "off", text, choices=("off", "beat", "bar", "4 bars"))
     yield Parameter("autopilot", _B, False, "recall another look every few bars, sooner at a drop")
     yield Parameter("autopilot.bars", _I, 16, "bars for which the autopilot keeps a look", 4, 128)
     text = "look of the autopilot, of the cues if there are any: the next, or by chance, each once before any repeats"

@@ -22,7 +22,8 @@ from tpos_live.conditioning.conditioning import ShownText
 from tpos_live.conditioning.vocabulary import Vocabulary
 from tpos_live.core.torch_threads import use_threads
 from tpos_live.diffusion.model.metadata import Scalar
-from tpos_live.diffusion.sampling.noise_field import NoiseField, SeedScalars
+from tpos_live.diffusion.sampling.noise_field import NoiseField
+from tpos_live.diffusion.sampling.unet_tokens import SeedScalars
 from tpos_live.image_source.open import SCENE, open_source
 from tpos_live.image_source.reader import Reader, SourceError, Wanted
 from tpos_live.scenes.base import HUE_RATE, PHASE_RATE

@@ -32,10 +32,6 @@ class FrameRequest:
     source: SourceImage | None = None
 
     @property
-    def seed(self) -> int:
-        return int(self.snapshot["seed"])
-
-    @property
     def laid_over(self) -> bool:
         """Whether a masked source is laid over what is drawn of the text, in one pass of the UNet."""
         return self.source is not None and self.source.mask is not None and bool(self.snapshot["source.mask.over"])
@@ -72,15 +68,19 @@ class FrameConditioner:
 
     def update(self, request: FrameRequest, steps: int, share_frame: bool) -> FrameConditioning:
         """The conditioning of a frame of so many steps. share_frame: whether regions may share it."""
-        params = request.params
-        self._fill(request)
+        params, regions = request.params, request.conditioning.regions
+        in_one_pass = regions is not None and self.pairs and len(regions.weights) == 2
+        if regions is not None and in_one_pass:
+            first, second = regions.prompt_embeds
+            self._write(self.tokens, request, *paired(first, second, regions.weights[1]))
+        else:
+            self._write(self.tokens, request, request.conditioning.prompt_embeds)
         found = FrameConditioning(
             self.tokens, rcfg=params.guidance if self.residual else 1.0, edit=self._edit(request, steps)
         )
         if not self.residual and self._engine.metadata.guidance and params.guidance > 1.0:
             found = replace(found, negative=self._avoid(request.snapshot), guidance=params.guidance)
-        regions = request.conditioning.regions
-        if regions is not None and share_frame and not self._in_one_pass(regions):
+        if regions is not None and share_frame and not in_one_pass:
             prompts, weights = self._in_pairs(request, regions) if self.pairs else self._one_each(regions)
             found = replace(found, prompts=prompts, weights=weights)
         return found
@@ -99,25 +99,20 @@ class FrameConditioner:
             self._write(self._regions[number : number + 1], request, *row)
         return self._regions[: len(rows)], weights
 
-    def _fill(self, request: FrameRequest) -> None:
-        """Write all rows of the frame's own prompt; of two prompts at once, where the engine takes them."""
-        regions, embeds, second, share = request.conditioning.regions, request.conditioning.prompt_embeds, None, 0.0
-        if regions is not None and self._in_one_pass(regions):
-            first, other = regions.prompt_embeds
-            embeds, second, share = paired(first, other, regions.weights[1])
-        self._write(self.tokens, request, embeds, second, share)
-
     def _write(
-        self, out: torch.Tensor, request: FrameRequest, embeds: torch.Tensor, second: torch.Tensor | None, share: float
+        self,
+        out: torch.Tensor,
+        request: FrameRequest,
+        embeds: torch.Tensor,
+        second: torch.Tensor | None = None,
+        share: float = 0.0,
     ) -> None:
-        params, scalars = request.params, self._unet_tokens.scalars
+        """All rows of one prompt, or of two that the UNet takes at once. share: of the second one."""
+        params, scalars, seed = request.params, self._unet_tokens.scalars, int(request.snapshot["seed"])
         values = scalars.at(
-            request.seed, params.cut_index, params.noise_position, params.intensity, share, params.direction.palette
+            seed, params.cut_index, params.noise_position, params.intensity, share, params.direction.palette
         )
         self._unet_tokens.fill(out, embeds, values, second)
-
-    def _in_one_pass(self, regions: Regions) -> bool:
-        return self.pairs and len(regions.weights) == 2
 
     def _avoid(self, snapshot: Snapshot) -> torch.Tensor:
         """The negative prompt; it is encoded when its text has changed."""

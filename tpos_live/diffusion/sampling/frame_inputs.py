@@ -29,7 +29,7 @@ class FrameInputs:
 
     def of(self, request: FrameRequest, share_frame: bool) -> SamplerInputs:
         """share_frame: whether several prompts may have regions in the frame. Buffers, valid until the next call."""
-        params, seed, asked = request.params, request.seed, int(request.snapshot["steps"])
+        params, seed, asked = request.params, int(request.snapshot["seed"]), int(request.snapshot["steps"])
         steps = min(self._steps, key=lambda allowed: abs(allowed - asked))
         self._timer.enter(CONDITIONING)
         conditioning = self._conditioner.update(request, steps, share_frame=share_frame)

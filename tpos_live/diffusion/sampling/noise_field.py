@@ -1,4 +1,4 @@
-"""Motion: the noise field and the seed's scalars as pure functions of where the show is.
+"""Motion: the noise field as a pure function of where the show is.
 
 The noise a frame is drawn from must be white Gaussian noise at every moment (the model has seen
 nothing else), must move smoothly, and must move with the camera. All three hold exactly:
@@ -18,16 +18,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
 from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 import torch
 
 from tpos_live.diffusion.cuda.graphs import GraphCache
 from tpos_live.diffusion.cuda.pinned_scalars import PinnedScalars
-from tpos_live.diffusion.model.metadata import Scalar
 from tpos_live.diffusion.model.unet_inputs import pack
 
 KEYFRAMES_PER_WALK = 2.0
@@ -51,9 +48,9 @@ def _noise(seed: int, look: int, stream: int, number: int, count: int) -> np.nda
 
 
 @lru_cache(maxsize=64)
-def _few(seed: int, look: int, stream: int, number: int, count: int) -> tuple[float, ...]:
-    """A few numbers of `_noise`, remembered: neighbouring frames want the same ones, and making a generator asks
-    the system for entropy each time."""
+def few(seed: int, look: int, stream: int, number: int, count: int) -> tuple[float, ...]:
+    """A few standard normal numbers that depend on the arguments alone, remembered: neighbouring frames want the same
+    ones, and making a generator asks the system for entropy each time."""
     return tuple(_noise(seed, look, stream, number, count).tolist())
 
 
@@ -187,44 +184,3 @@ class Shift:
         parts = torch.view_as_real(spectrum)
         for row, column in self.real_bins:
             parts[:, row, column, 1] = 0.0
-
-
-class SeedScalars:
-    """The scalars of an engine's metadata at one moment, each in [0, 1]."""
-
-    def __init__(self, scalars: Sequence[Scalar]) -> None:
-        self.scalars = tuple(scalars)
-        self.cyclic = torch.tensor([scalar.cyclic for scalar in scalars], dtype=torch.bool)
-        self._normal = NormalDist()
-
-    def at(
-        self, seed: int, look: int, walk: float, intensity: float, share: float = 0.0, palette: float = 0.0
-    ) -> list[float]:
-        """Values in the order of the metadata. share: of a second prompt. palette: turns to add to
-        cyclic seed scalars.
-
-        A cyclic seed scalar goes round at its rate, from a place and in a direction of the seed. One that
-        is not cyclic wanders: a Gaussian walk as smooth as the noise's, through the normal distribution
-        function, so that it is uniform in [0, 1] at all times and moves at about half its rate on
-        average, and hardly ever above three times its rate.
-        """
-        values = []
-        for n, scalar in enumerate(self.scalars):
-            if scalar.source == "intensity":
-                value = min(max(intensity, 0.0), 1.0)
-            elif scalar.source == "share":
-                value = share
-            elif scalar.source == "clock":
-                value = scalar.rate * walk % 1.0
-            elif scalar.cyclic:
-                start, side = _few(seed, look, 255, n, 2)
-                value = (self._normal.cdf(start) + math.copysign(scalar.rate, side) * walk + palette) % 1.0
-            else:
-                value = self._normal.cdf(self._wander(seed, look, n, scalar.rate * walk * 3.0))
-            values.append(value)
-        return values
-
-    @staticmethod
-    def _wander(seed: int, look: int, n: int, position: float) -> float:
-        first, weights = kernel(position)
-        return sum(w * _few(seed, look, 128 + n, first + m, 1)[0] for m, w in enumerate(weights))

@@ -14,7 +14,6 @@ from itertools import combinations
 import torch
 
 from tpos_live.core.envelope import ease
-from tpos_live.diffusion.sampling.region_blend import shares
 
 END = 0.3
 """Weights up to END and from 1 - END lead from one prompt to two and back."""
@@ -28,7 +27,7 @@ def paired(first: torch.Tensor, second: torch.Tensor, weight: float) -> tuple[to
     first, second: embeddings [rows, dim] of one shape. weight: of the second, in (0, 1); the result is continuous in
     it, and at 0 and 1 that of one prompt alone (the second place zeros, the share 0).
     """
-    share = shares([1 - weight, weight])[1]
+    share = ease(weight)  # the part of the area, as of `region_blend.shares`: of two, the eased weights are one in sum
     come, go = ease(weight / END), (weight - (1 - END)) / END
     if go <= 0:
         return first, second * come, share
