@@ -12,7 +12,6 @@ from tpos_live.core.parameter import Parameter, ParameterError, whole_number
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.setting_values import parse_address, parse_channels, parse_screen
-from tpos_live.core.smoother import Smoother
 
 
 def test_every_default_is_a_legal_value() -> None:
@@ -96,19 +95,6 @@ def test_writers_do_not_lose_each_other() -> None:
     snapshot = store.snapshot()
     assert all(snapshot[name] == 0.299 for name in names)
     assert snapshot.fired("tempo.tap") == 1200
-
-
-def test_smoothing_does_not_depend_on_the_rate() -> None:
-    store = ParameterStore()
-    fast, slow = Smoother(), Smoother()
-    fast.step(store.snapshot(), 0.01)
-    slow.step(store.snapshot(), 0.01)
-    store.set("finish.light", 2.0)
-    for _ in range(10):
-        quick = fast.step(store.snapshot(), 0.01)
-    once = slow.step(store.snapshot(), 0.1)
-    assert quick["finish.light"] == pytest.approx(once["finish.light"], abs=1e-6)
-    assert 0 < quick["finish.light"] < 2.0
 
 
 def test_address() -> None:

@@ -10,9 +10,8 @@ import pytest
 
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import FEATURES, MAP_DEFAULTS, TABLE, TARGETS
-from tpos_live.core.smoother import Smoother
 from tpos_live.features.features import Features
-from tpos_live.modulation.matrix import ModulationMatrix
+from tpos_live.modulation.matrix import ModulationMatrix, Smoother
 
 NO_MAP = {f"map.{feature}.{target}": 0.0 for feature, target in MAP_DEFAULTS}
 DT = 0.01
@@ -95,3 +94,16 @@ def test_a_drop_lasts_its_bars_at_any_tempo() -> None:
         four_bars = round(16 * 60.0 / tempo / DT)
         features = [Features(drop=1.0, tempo=tempo)] + [Features(tempo=tempo)] * four_bars
         assert run(ParameterStore(), features)[-1]["drop", "speed"] == pytest.approx(math.exp(-8.0 / 2.7), rel=0.01)
+
+
+def test_smoothing_does_not_depend_on_the_rate() -> None:
+    store = ParameterStore()
+    fast, slow = Smoother(), Smoother()
+    fast.step(store.snapshot(), 0.01)
+    slow.step(store.snapshot(), 0.01)
+    store.set("finish.light", 2.0)
+    for _ in range(10):
+        quick = fast.step(store.snapshot(), 0.01)
+    once = slow.step(store.snapshot(), 0.1)
+    assert quick["finish.light"] == pytest.approx(once["finish.light"], abs=1e-6)
+    assert 0 < quick["finish.light"] < 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -76,23 +76,19 @@ class Downmix:
         mono: np.ndarray = block.mean(axis=1, dtype=np.float32)
         if self._channels == 1:
             return mono
-        for part in self._parts(len(block)):
+        start = 0
+        while start < len(block):
+            count = min(HOP - self._filled, len(block) - start)
+            part = slice(start, start + count)
             if self._chosen or self._faded < self._fade:
                 mono[part] = self._mixed(block[part])
-            count = part.stop - part.start
             self._hop[self._filled : self._filled + count] = block[part]
             self._filled += count
             if self._filled == HOP:
                 self._filled = 0
                 self._decide()
+            start += count
         return mono
-
-    def _parts(self, count: int) -> Iterator[slice]:
-        start = 0
-        while start < count:
-            end = min(start + HOP - self._filled, count)
-            yield slice(start, end)
-            start = end
 
     def _mixed(self, block: np.ndarray) -> np.ndarray:
         new, old = self._mixes[self._chosen], self._mixes[self._before]

@@ -8,12 +8,12 @@ import numpy as np
 class RingBuffer:
     """Float32 frames from one writer thread to one reader thread.
 
-    Thread contract: one thread calls `write`, one thread calls `read` and `read_into`; `available`, `free` and
-    `overwritten` may be read from anywhere. Nothing blocks and nothing takes a lock. A writer that is ahead overwrites
-    the oldest frames; the reader detects, skips and counts them in `overwritten`. A writer that must not overwrite
-    writes at most `free` frames.
+    Thread contract: one thread calls `write`, one thread calls `read` and `read_into`; `available`, `free`, `written`
+    and `overwritten` may be read from anywhere. Nothing blocks and nothing takes a lock. A writer that is ahead
+    overwrites the oldest frames; the reader detects, skips and counts them in `overwritten`. A writer that must not
+    overwrite writes at most `free` frames.
 
-    The writer announces in `_claimed` what it is about to write before it copies, and in `_written` that it has; a
+    The writer announces in `_claimed` what it is about to write before it copies, and in `written` that it has; a
     reader drops copied frames that were claimed meanwhile. Both are frame counts since the start and only grow, and
     each is set by one thread only.
     """
@@ -22,64 +22,53 @@ class RingBuffer:
         if capacity_frames < 1 or channels < 1:
             raise ValueError(f"a ring of {capacity_frames} frames and {channels} channels cannot hold sound")
         self._frames = np.zeros((capacity_frames, channels), np.float32)
+        self._capacity, self._channels = capacity_frames, channels
         self._claimed = 0
-        self._written = 0
+        self.written = 0
+        """Frames written since the start."""
         self._read = 0
         self.overwritten = 0
         """Frames that were overwritten before they were read."""
 
     @property
-    def capacity(self) -> int:
-        return len(self._frames)
-
-    @property
-    def channels(self) -> int:
-        return self._frames.shape[1]
-
-    @property
-    def written(self) -> int:
-        """Frames written since the start."""
-        return self._written
-
-    @property
     def available(self) -> int:
         """Frames that can be read now."""
-        return min(self._written - self._read, self.capacity)
+        return min(self.written - self._read, self._capacity)
 
     @property
     def free(self) -> int:
         """Frames that can be written without overwriting."""
-        return max(self.capacity - (self._written - self._read), 0)
+        return max(self._capacity - (self.written - self._read), 0)
 
     def write(self, block: np.ndarray) -> None:
         """Copy in `block`, float32 [n, channels], any n; of more than the capacity the newest are kept."""
-        end = self._written + len(block)
+        end = self.written + len(block)
         self._claimed = end
-        if len(block) > self.capacity:
-            block = block[-self.capacity :]
-        at = (end - len(block)) % self.capacity
-        head = min(len(block), self.capacity - at)
+        if len(block) > self._capacity:
+            block = block[-self._capacity :]
+        at = (end - len(block)) % self._capacity
+        head = min(len(block), self._capacity - at)
         self._frames[at : at + head] = block[:head]
         self._frames[: len(block) - head] = block[head:]
-        self._written = end
+        self.written = end
 
     def read(self, max_frames: int | None = None) -> np.ndarray:
         """The oldest unread frames, a new array [n, channels], n from 0 to `max_frames` (all)."""
         wanted = self.available if max_frames is None else min(max_frames, self.available)
-        out = np.empty((max(wanted, 0), self.channels), np.float32)
+        out = np.empty((max(wanted, 0), self._channels), np.float32)
         return out[: self.read_into(out)]
 
     def read_into(self, out: np.ndarray) -> int:
         """Copy the oldest unread frames into the front of `out`; returns their number."""
-        written = self._written
-        self._skip_to(written - self.capacity)
+        written = self.written
+        self._skip_to(written - self._capacity)
         start = self._read
         count = min(len(out), written - start)
-        at = start % self.capacity
-        head = min(count, self.capacity - at)
+        at = start % self._capacity
+        head = min(count, self._capacity - at)
         out[:head] = self._frames[at : at + head]
         out[head:count] = self._frames[: count - head]
-        torn = min(max(self._claimed - self.capacity - start, 0), count)
+        torn = min(max(self._claimed - self._capacity - start, 0), count)
         if torn:
             self._skip_to(start + torn)
             out[: count - torn] = out[torn:count].copy()

@@ -75,10 +75,7 @@ class FeatureExtractor:
         NaN and infinite samples count as silence. Reads audio.gain, audio.agc, audio.mute, tempo, tempo.source,
         tempo.fastest and the TRIGGERS of the tempo, which act on the first hop of the call.
         """
-        found = []
-        for power in self._spectrum.push(mono):
-            found.append(self._hear(power, snapshot))
-        return found
+        return [self._hear(power, snapshot) for power in self._spectrum.push(mono)]
 
     def _hear(self, power: np.ndarray, snapshot: Snapshot) -> Features:
         self._hops += 1

@@ -15,10 +15,9 @@ from tpos_live.core.envelope import follow
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.parameters import LORAS, TARGETS
-from tpos_live.core.smoother import Smoother
 from tpos_live.features.features import HOP_SECONDS, TRUST, Features
 from tpos_live.modulation.beat_lookahead import BeatLookahead
-from tpos_live.modulation.matrix import ModulationMatrix, Pair
+from tpos_live.modulation.matrix import ModulationMatrix, Pair, Smoother
 
 BASE_SPEED = 0.15
 """Speed of the noise trajectory without sound, at seed.walk 1: more hides the kicks (docs/accuracy.md)."""

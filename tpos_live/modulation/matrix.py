@@ -1,16 +1,18 @@
 """The modulation matrix: how far each audio feature moves each target, with depth, curve, attack and release.
 
-Only the pairs with a depth are evaluated; the list is updated when a parameter changes.
+Only the pairs with a depth are evaluated; the list is updated when a parameter changes. Parameters with a smoothing
+time follow a jump of their value gradually (`Smoother`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from tpos_live.core.envelope import follow
+from tpos_live.core.envelope import follow, share
 from tpos_live.core.parameter_store import Snapshot
-from tpos_live.core.parameters import FEATURES, PUNCH, TARGETS
+from tpos_live.core.parameters import FEATURES, PUNCH, TABLE, TARGETS
 from tpos_live.features.features import Features
 
 Pair = tuple[str, str]
@@ -20,12 +22,41 @@ IN_BARS: frozenset[Pair] = frozenset({("drop", "speed")})
 """Pairs whose release counts in bars: it is given for 120 BPM and scaled with the tempo."""
 
 _NAMES: Mapping[Pair, str] = {(f, t): f"map.{f}.{t}" for f in FEATURES for t in TARGETS}
+_SMOOTHED = [(p.name, p.smoothing) for p in TABLE.values() if p.smoothing > 0]
 
 
-def punch_factor(pair: Pair, punch: float) -> float:
-    """Factor on the depth of a pair at finish.punch `punch`: 1 at 0.5, and everywhere for pairs without punch."""
-    calm = PUNCH.get(pair, 1.0)
-    return calm + (1.0 - calm) * 2.0 * punch
+class Smoother:
+    """Follows the parameters that have a smoothing time, one step a hop.
+
+    Stepping by t twice equals stepping by 2t once (exponential), so it does not depend on the rate. Costs
+    nothing while nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self._now: dict[str, float] = {}
+        self._view = MappingProxyType(self._now)
+        self._moving: list[tuple[str, float, float]] = []
+        self._seen: Snapshot | None = None
+
+    def step(self, snapshot: Snapshot, dt: float) -> Mapping[str, float]:
+        """Advance by dt seconds towards `snapshot`; returns the smoothed values by name."""
+        if snapshot is not self._seen:
+            self._seen = snapshot
+            self._moving = [
+                (name, seconds, goal)
+                for name, seconds in _SMOOTHED
+                if self._now.setdefault(name, goal := float(snapshot[name])) != goal
+            ]
+        still = []
+        for name, seconds, goal in self._moving:
+            now = self._now[name] + (goal - self._now[name]) * share(seconds, dt)
+            if abs(goal - now) < 1e-5:
+                now = goal
+            else:
+                still.append((name, seconds, goal))
+            self._now[name] = now
+        self._moving = still
+        return self._view
 
 
 @dataclass(slots=True)
@@ -71,7 +102,8 @@ class ModulationMatrix:
             value = getattr(features, pair[0])
             route.envelope = envelope = follow(route.envelope, value, route.attack, release, dt)
             shaped = envelope**route.curve if envelope >= 0.0 else -((-envelope) ** route.curve)
-            given[pair] = depth * sensitivity * shaped * punch_factor(pair, punch)
+            calm = PUNCH.get(pair, 1.0)  # without punch; 0.5 changes nothing
+            given[pair] = depth * sensitivity * shaped * (calm + (1.0 - calm) * 2.0 * punch)
         for pair in spent:
             del self._routes[pair]
         return given
