@@ -93,7 +93,7 @@ def newest(rows: list[Row]) -> list[Row]:
 def table(rows: list[Row]) -> str:
     """How fast each loop was, a line a row, in Markdown."""
     lines = [
-        "| engine | machine | loop | accelerator | pictures a second | p50, p95, p99 ms | of matrix peak "
+        "| engine | machine | loop | accelerator | frames per second | p50, p95, p99 ms | of matrix peak "
         "| ours is times faster | commit |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -108,10 +108,10 @@ def table(rows: list[Row]) -> str:
 
 
 def steady(rows: list[Row]) -> str:
-    """What a picture of ours costs beside the networks; "" where nobody measured it."""
+    """What a frame of ours costs beside the networks; "" where nobody measured it."""
     lines = [
-        "| our loop on | accelerator | host, ms a picture (p99) | device busy | memory on the card, GB "
-        "| a picture's allocations, of the driver, hidden waits | slowest of changing pictures over their median |",
+        "| our loop on | accelerator | host, ms a frame (p99) | device busy | memory on the card, GB "
+        "| a frame's allocations, of the driver, hidden waits | slowest of changing frames over their median |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
@@ -131,7 +131,7 @@ def steady(rows: list[Row]) -> str:
 def whole(rows: list[Row]) -> str:
     """Whole shows over the bare engine, in Markdown; "" where there is none."""
     lines = [
-        "| whole show with | accelerator | window drawn by | engine pictures a second | of the bare engine "
+        "| whole show with | accelerator | window drawn by | engine frames per second | of the bare engine "
         "| engine busy | commit |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -145,10 +145,10 @@ def whole(rows: list[Row]) -> str:
 
 
 def alone(rows: list[Row]) -> str:
-    """Whole shows by themselves, with and without a cap on pictures, which leaves time to others; "" without any."""
+    """Whole shows by themselves, with and without a cap on frames, which leaves time to others; "" without any."""
     lines = [
-        "| whole show with | accelerator | window drawn by | `--fps-cap` | engine, shown pictures a second "
-        "| engine busy | first picture, s | commit |",
+        "| whole show with | accelerator | window drawn by | `--fps-cap` | engine, shown frames per second "
+        "| engine busy | first frame, s | commit |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
@@ -165,7 +165,7 @@ LEFT, WIDE, GAP, LINE = 200, 290, 60, 24
 
 
 def plot(rows: list[Row]) -> str:
-    """An SVG of two panels: bars of pictures a second, and the span of a picture's time from p50 to p99.
+    """An SVG of two panels: bars of frames per second, and the span of a frame's time from p50 to p99.
 
     Under a heading of engine and machine stand its loops; ours are blue.
     """
