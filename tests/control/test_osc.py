@@ -193,7 +193,7 @@ def test_a_port_that_is_taken_is_said_and_the_show_goes_on(messages):
 
 def test_a_port_that_is_taken_is_listened_to_when_it_is_free(messages, monkeypatch):
     """A show that was killed keeps its ports for seconds on a busy computer, and the next one must not go without."""
-    monkeypatch.setattr(osc_server, "AGAIN", 0.05)
+    monkeypatch.setattr(osc_server, "RETRY_SECONDS", 0.05)
     store = ParameterStore()
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,

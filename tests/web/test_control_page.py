@@ -20,7 +20,8 @@ from tpos_live.core.looks import Show
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.parameters import TABLE
 from tpos_live.core.status import Status
-from tpos_live.web import connections, control_page, hub
+from tpos_live.web import connections, control_page
+from tpos_live.web import pages as server_pages
 from tpos_live.web.control_page import LARGEST_MESSAGE, ControlPage
 from tpos_live.web.page_files import FOLDER, page_files
 
@@ -125,7 +126,7 @@ def test_a_flood_is_slowed_down_and_the_last_value_holds(stage, page) -> None:
         flood.send(set={"out.level": 1.0, "intensity": 0.75})
         other.wait(lambda: other.values["intensity"] == 0.75)
         assert stage.store.snapshot()["out.level"] == 1.0
-        assert time.monotonic() - begin >= 100 * hub.PAUSE  # so many a second at most
+        assert time.monotonic() - begin >= 100 * connections.PAUSE  # so many a second at most
 
 
 def test_twenty_pages_are_in_step(stage, page) -> None:
@@ -137,7 +138,7 @@ def test_twenty_pages_are_in_step(stage, page) -> None:
 
 
 def test_one_page_too_many_is_told_so(page, monkeypatch) -> None:
-    monkeypatch.setattr(hub, "MOST_PAGES", 2)
+    monkeypatch.setattr(server_pages, "MOST_PAGES", 2)
     with open_page(page), open_page(page):
         with connect(f"ws://127.0.0.1:{page.port}/socket") as third, pytest.raises(ConnectionClosed) as closed:
             third.recv(20)
@@ -145,7 +146,7 @@ def test_one_page_too_many_is_told_so(page, monkeypatch) -> None:
 
 
 def test_a_page_that_never_reads_is_disconnected_and_holds_nobody_up(stage, page, monkeypatch) -> None:
-    monkeypatch.setattr(hub, "PATIENCE", 0.5)
+    monkeypatch.setattr(connections, "PATIENCE", 0.5)
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.connect(("127.0.0.1", page.port))
@@ -296,7 +297,7 @@ def test_a_port_in_use_is_one_line(page, messages) -> None:
 
 def test_a_port_in_use_is_taken_when_it_is_free(monkeypatch: pytest.MonkeyPatch, messages: list[str]) -> None:
     """A show that was killed keeps its ports for seconds on a busy computer, and the next one must not go without."""
-    monkeypatch.setattr(control_page, "AGAIN", 0.05)
+    monkeypatch.setattr(control_page, "RETRY_SECONDS", 0.05)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -369,7 +370,7 @@ def test_a_page_that_cannot_be_told_is_disconnected(stage, page, monkeypatch, me
         raise TypeError("a value that is no JSON")
 
     with open_page(page) as one:
-        monkeypatch.setattr(hub.Hub, "_encode", fail)
+        monkeypatch.setattr(server_pages.Pages, "_encode", fail)
         stage.store.set("out.level", 0.5)
         with pytest.raises(ConnectionClosed):
             one.wait(lambda: one.values["out.level"] == 0.5)

@@ -15,7 +15,7 @@ from tpos_live.control.osc_backlog import Backlog
 from tpos_live.control.osc_router import Datagram
 from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.guard import Guard
-from tpos_live.core.network import is_taken, why_not_listening
+from tpos_live.core.network import is_taken, is_whole_network, why_not_listening
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,12 @@ rendering threads, which wait up to its switch interval (1 ms) at every operatio
 
 
 class OscError(RuntimeError):
-    """OSC cannot start; the message is one line with the remedy. The session continues without it.
+    """OSC cannot start; the message is one line with the remedy. The session continues without it."""
 
-    taken: whether another program has the port."""
-
-    taken = False
+    def __init__(self, message: str, taken: bool) -> None:
+        """taken: whether another program has the port."""
+        super().__init__(message)
+        self.taken = taken
 
 
 def granted_bytes(udp: socket.socket, wanted: int = BUFFER_BYTES) -> int:
@@ -100,9 +101,8 @@ class Receiver:
             self._socket.bind((self.host, self.port))
         except OSError as error:
             self._socket.close()
-            problem = OscError(f"no OSC: {why_not_listening(error, self.host, self.port, '--osc', _TAKEN)}")
-            problem.taken = is_taken(error)
-            raise problem from error
+            why = why_not_listening(error, self.host, self.port, "--osc", _TAKEN)
+            raise OscError(f"no OSC: {why}", is_taken(error)) from error
         self.port = self._socket.getsockname()[1]
         self._threads = [
             threading.Thread(target=self._receive, name="osc-receive", daemon=True),
@@ -117,7 +117,7 @@ class Receiver:
     ) -> None:
         self._closing = True
         self._backlog.close()
-        host = "127.0.0.1" if self.host in ("", "0.0.0.0") else self.host
+        host = "127.0.0.1" if is_whole_network(self.host) else self.host
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
             waker.sendto(_STOP, (host, self.port))  # closing a socket does not wake its reader everywhere
         for thread in self._threads:

@@ -13,7 +13,7 @@ from tpos_live.control.osc_feedback import Feedback
 from tpos_live.control.osc_receiver import OscError, Receiver, buffer_advice, granted_buffer
 from tpos_live.control.osc_router import Datagram, Router
 from tpos_live.control.osc_targets import Targets, is_loop
-from tpos_live.core.network import AGAIN
+from tpos_live.core.network import RETRY_SECONDS, is_whole_network
 from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter import ParameterError
 from tpos_live.core.parameter_store import ParameterStore
@@ -31,7 +31,7 @@ class OscControl:
     """OSC from `__enter__` to `__exit__`; start it before the engine loads.
 
     Entering never fails for a missing port or host: the reason is logged, and the session continues without that part.
-    A port that another program has is tried again every AGAIN seconds.
+    A port that another program has is tried again every RETRY_SECONDS.
     Closes within 0.2 s. All of OSC logs at INFO: what any sender does wrong must not appear on the screen.
 
     Thread contract: one thread enters and leaves; the attributes may be read from anywhere.
@@ -108,7 +108,7 @@ class OscControl:
         self._receiver = self._open.enter_context(receiver)
         if self._targets:
             self._targets.own_port = receiver.port
-        if host in ("", "0.0.0.0") and not self._allow:
+        if is_whole_network(host) and not self._allow:
             log.info(f"OSC listens to the whole network on port {receiver.port}: anyone on it can steer the show")
         if advice := buffer_advice(receiver.granted_bytes):
             log.info(advice)
@@ -122,6 +122,8 @@ class OscControl:
             try:
                 self._listen(host, port)
             except OscError as error:
+                if not error.taken:
+                    log.info(str(error))
                 return not error.taken
         log.info(f"OSC on {host}:{port}")
         return True
@@ -177,6 +179,6 @@ class _TakenPort(OwnThread):
         self._listens_now = listens_now
 
     def _run(self) -> None:
-        while not self._stop.wait(AGAIN):
+        while not self._stop.wait(RETRY_SECONDS):
             if self._listens_now():
                 return

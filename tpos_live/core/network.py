@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import socket
 
-AGAIN = 2.0
-"""Seconds after which a port that another program has is tried again."""
+RETRY_SECONDS = 2.0
+"""Time after which a port that another program has is tried again."""
 
 
 def is_loopback(host: str) -> bool:
@@ -17,6 +18,21 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def is_whole_network(host: str) -> bool:
+    """Whether a server that listens on this address is reached by all addresses of this machine."""
+    return host in ("", "0.0.0.0", "::")
+
+
+def own_address() -> str:
+    """The address of this machine by which its network reaches it; nothing is sent. Loopback where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
 
 
 def is_taken(error: OSError) -> bool:

@@ -1,18 +1,71 @@
-"""The connections of the server: a limit, because the process needs its file descriptors for the show, and an answer to
-requests that the library leaves without one."""
+"""What all connections of the server have in common: a limit of their number, and when one is ended.
+
+The process needs its file descriptors for the show. Requests that the library leaves without an answer get one here.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import InvalidMessage
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 
+from tpos_live.core.errors import first_line
 from tpos_live.web.answers import ONLY_GET, text
 
+log = logging.getLogger(__name__)
+
+RATE = 15.0
+"""News per second."""
+PATIENCE = 5.0
+"""Seconds after which a connection whose other end does not read is ended."""
+PAUSE = 0.002
+"""Seconds of pause after each message that comes: a flood must not keep the interpreter from the rendering threads."""
 MOST_CONNECTIONS = 200
 """Pages, programs, and requests that are being answered; a request that does not end is given up after 5 s."""
+_SEND_BUFFER = 65_536
+_TRY_AGAIN_LATER = 1013
+"""WebSocket's code for it."""
+
+
+async def refuse(connection: ServerConnection, reason: str) -> None:
+    """End a connection because there are too many; it may try again later."""
+    await connection.close(_TRY_AGAIN_LATER, reason)
+
+
+async def send(connection: ServerConnection, message: str | bytes) -> None:
+    """Raises TimeoutError after PATIENCE seconds, and ConnectionClosed."""
+    await asyncio.wait_for(connection.send(message), PATIENCE)
+
+
+@contextmanager
+def sending(connection: ServerConnection, who: str) -> Iterator[None]:
+    """Around all that is sent on a connection, by `send`: ends with it. A connection whose other end does not read, or
+    for which there is an error, is ended with one line in the log: it would show what was true then.
+
+    who: is connected; the line begins with it."""
+    try:
+        yield
+    except ConnectionClosed:
+        return
+    except TimeoutError:
+        log.info(f"{who} that does not read was disconnected")
+    except Exception as error:
+        log.info(f"{who} was disconnected after an error ({first_line(error)}); it may connect again")
+    connection.transport.abort()
+
+
+def limit_buffer(connection: ServerConnection) -> None:
+    """Keep the system from holding back many seconds of news for a page that reads slowly."""
+    raw = connection.transport.get_extra_info("socket")
+    if raw is not None:
+        with suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
 
 
 def limited(most: int) -> type[ServerConnection]:

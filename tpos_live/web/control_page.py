@@ -16,7 +16,14 @@ from typing import Any, Self
 from tpos_live.control.osc_senders import AllowList
 from tpos_live.core.looks import Show
 from tpos_live.core.messages import LineHandler, handling
-from tpos_live.core.network import AGAIN, is_loopback, is_taken, why_not_listening
+from tpos_live.core.network import (
+    RETRY_SECONDS,
+    is_loopback,
+    is_taken,
+    is_whole_network,
+    own_address,
+    why_not_listening,
+)
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.web.access import Access
@@ -39,7 +46,7 @@ _LINES = 100
 class ControlPage:
     """The page from `__enter__` to `__exit__`. Entering waits for nothing: the server's library is imported, and the
     port opened, on the server's thread. Without the port the show goes on, and one line says so; one that is taken is
-    tried again every AGAIN seconds. Leaving takes 0.5 s at most.
+    tried again every RETRY_SECONDS. Leaving takes 0.5 s at most.
 
     Thread contract: one thread enters and leaves; `port` and `address` may be read from anywhere.
     """
@@ -104,22 +111,23 @@ class ControlPage:
         self._lines.append(Line(next(self._numbers), level, line))
 
     def _work(self) -> None:
-        told = waits = False
-        while not self._leaving.wait(AGAIN if waits else 0.0):
-            waits = False
+        """Serve; where another program has the port, try it again."""
+        told = ""
+        while True:
+            taken, reason = False, ""
             try:
                 asyncio.run(self._serve())
             except OSError as error:
-                if not told:
-                    why = why_not_listening(error, self.access.host, self._wanted, "--web", _TAKEN)
-                    log.info(f"no control page: {why}")
-                told, waits = True, is_taken(error)
+                taken = is_taken(error)
+                reason = why_not_listening(error, self.access.host, self._wanted, "--web", _TAKEN)
             except Exception as error:  # the show goes on without the page
-                log.info(f"no control page: {error!r}")
-            finally:
-                self.port = 0
-                self.opened.set()
-            if not waits:
+                reason = repr(error)
+            self.port = 0
+            self.opened.set()
+            if reason and reason != told:
+                told = reason
+                log.info(f"no control page: {reason}")
+            if not taken or self._leaving.wait(RETRY_SECONDS):
                 return
 
     async def _serve(self) -> None:
@@ -127,13 +135,13 @@ class ControlPage:
 
         from tpos_live.web import connections
         from tpos_live.web.answers import Answers, is_page
-        from tpos_live.web.hub import Hub
         from tpos_live.web.listeners import Listeners
+        from tpos_live.web.pages import Pages
 
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         if self._leaving.is_set():
             return
-        hub = Hub(self._store, self.state, self._preview.look if self._preview else lambda on: None)
+        pages = Pages(self._store, self.state, self._preview.look if self._preview else lambda on: None)
         listeners = Listeners(self._store)
         # Whoever is on a network to which OSC is open may set the parameters; reading them is less.
         osc_is_open = self._osc()[1] > 0 and not is_loopback(self._osc()[0])
@@ -141,9 +149,9 @@ class ControlPage:
             self.access, self.thumbnails.image, self._tree, lambda host: osc_is_open and self._senders.has(host)
         )
         if self._preview is not None:
-            self._preview.deliver = lambda jpeg: self._pass_on(hub.show, jpeg)
+            self._preview.deliver = lambda jpeg: self._pass_on(pages.show, jpeg)
         server = await serve(
-            lambda connection: (hub if is_page(connection) else listeners).serve(connection),
+            lambda connection: (pages if is_page(connection) else listeners).serve(connection),
             self.access.host,
             max(self._wanted, 0),
             process_request=answers.process_request,
@@ -161,7 +169,7 @@ class ControlPage:
             self.port = next(iter(server.sockets)).getsockname()[1]
             self.opened.set()
             log.info(f"control page: {self.address}{qr_code(self.address) if self.access.token else ''}")
-            telling = asyncio.create_task(hub.run())
+            telling = asyncio.create_task(pages.run())
             announcing = asyncio.create_task(announce(NAME, self._reached_at, self.port))
             await self._end.wait()
             telling.cancel()
@@ -172,8 +180,7 @@ class ControlPage:
         """OSCQuery's answer."""
         if query.partition("=")[0].upper() == "HOST_INFO":
             host, port = self._osc()
-            everywhere = host in ("", "0.0.0.0", "::")
-            return host_info(NAME, "" if everywhere else host, port)
+            return host_info(NAME, "" if is_whole_network(host) else host, port)
         return answer(path, query, self._store.snapshot())
 
     def _pass_on(self, show: Callable[[bytes], None], jpeg: bytes) -> None:
@@ -192,7 +199,7 @@ class ControlPage:
     @property
     def _reached_at(self) -> str:
         host = self.access.host
-        return _own_address() if host in ("", "0.0.0.0", "::") else host
+        return own_address() if is_whole_network(host) else host
 
 
 class _LineKeeper(LineHandler):
@@ -223,15 +230,3 @@ def qr_code(text: str) -> str:
     file = io.StringIO()
     segno.make(text, micro=False).terminal(file, border=2, compact=True)
     return "\n" + file.getvalue()
-
-
-def _own_address() -> str:
-    """The address of this machine by which its network reaches it; nothing is sent."""
-    import socket
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from tpos_live.core.errors import first_line
 from tpos_live.core.parameter_store import ParameterStore
-from tpos_live.web import hub
+from tpos_live.web import connections
 from tpos_live.web.oscquery import QueryError, changes, listened
 
-log = logging.getLogger(__name__)
+MOST_LISTENERS = 32
 
 
 class Listeners:
@@ -27,10 +24,10 @@ class Listeners:
 
     async def serve(self, connection: ServerConnection) -> None:
         """Serve one program until its connection is closed."""
-        if self._count >= hub.MOST_PAGES:
-            await connection.close(hub.TOO_MANY, f"{hub.MOST_PAGES} programs listen; close one")
+        if self._count >= MOST_LISTENERS:
+            await connections.refuse(connection, f"{MOST_LISTENERS} programs listen; close one")
             return
-        hub.limit_buffer(connection)
+        connections.limit_buffer(connection)
         self._count += 1
         paths: set[str] = set()
         sender = asyncio.create_task(self._send(connection, paths))
@@ -52,23 +49,14 @@ class Listeners:
                 await connection.send(json.dumps({"error": str(error)}))
             else:
                 (paths.add if on else paths.discard)(path)
-            await asyncio.sleep(hub.PAUSE)
+            await asyncio.sleep(connections.PAUSE)
 
     async def _send(self, connection: ServerConnection, paths: set[str]) -> None:
         old = self._store.snapshot()
-        with suppress(ConnectionClosed):
-            try:
-                while True:
-                    await asyncio.sleep(1.0 / hub.RATE)
-                    new = self._store.snapshot()
-                    for message in changes(paths, old.values, new.values):
-                        await asyncio.wait_for(connection.send(message), hub.PATIENCE)
-                    old = new
-            except TimeoutError:
-                log.info("an OSCQuery program that does not read was disconnected")
-                connection.transport.abort()
-            except ConnectionClosed:
-                raise
-            except Exception as error:  # else it would wait for values that never come
-                log.info(f"an OSCQuery program was disconnected after an error ({first_line(error)})")
-                connection.transport.abort()
+        with connections.sending(connection, "an OSCQuery program"):
+            while True:
+                await asyncio.sleep(1.0 / connections.RATE)
+                new = self._store.snapshot()
+                for message in changes(paths, old.values, new.values):
+                    await connections.send(connection, message)
+                old = new

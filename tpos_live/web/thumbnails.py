@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ _SETTLED = 2.0
 
 
 class Thumbnails:
-    """Thread contract: any thread. Values are replaced, never changed."""
+    """Thread contract: any thread may call any method, and read `numbers`, which is replaced as a whole."""
 
     def __init__(
         self, draw: Callable[[Callable[[bytes], None]], None], show: Show, kept: LookImages | None = None
@@ -26,6 +27,7 @@ class Thumbnails:
         """draw: makes an image of what is shown now and passes it on (`preview.py::Preview.draw`). show: at the
         start. kept: images of earlier shows, and where new ones go."""
         self._draw = draw
+        self._changing = threading.Lock()
         self._show = show
         self._kept = kept
         self._images = {look.name: image for look in show.looks if (image := self._known(look))}
@@ -39,10 +41,11 @@ class Thumbnails:
 
     def follow(self, show: Show) -> None:
         """Make images of the looks that were stored, and forget those of deleted ones."""
-        before, self._show = self._show, show
         names = {look.name for look in show.looks}
-        self._images = {name: image for name, image in self._images.items() if name in names}
-        self.numbers = {name: number for name, number in self.numbers.items() if name in names}
+        with self._changing:
+            before, self._show = self._show, show
+            self._images = {name: image for name, image in self._images.items() if name in names}
+            self.numbers = {name: number for name, number in self.numbers.items() if name in names}
         old = {id(look) for look in before.looks}
         for look in show.looks:
             if id(look) not in old:
@@ -65,11 +68,14 @@ class Thumbnails:
 
     def _make(self, name: str) -> None:
         def keep(jpeg: bytes) -> None:
-            if (look := self._show.find(name)) is not None:
+            with self._changing:
+                look = self._show.find(name)
+                if look is None:  # deleted meanwhile
+                    return
                 self._images = {**self._images, name: jpeg}
                 self.numbers = {**self.numbers, name: self.numbers.get(name, 0) + 1}
-                if self._kept is not None:
-                    self._kept.put(look_key(look), jpeg)
+            if self._kept is not None:
+                self._kept.put(look_key(look), jpeg)
 
         self._draw(keep)
 

@@ -5,35 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from tpos_live.core.errors import first_line
 from tpos_live.core.guard import Guard
 from tpos_live.core.parameter_store import ParameterStore
+from tpos_live.web import connections
 from tpos_live.web.page_description import describe
 from tpos_live.web.page_state import PageState
 from tpos_live.web.requests import Request, RequestError, carry_out, read
 
 log = logging.getLogger(__name__)
 
-RATE = 15.0
-"""News per second."""
 MOST_PAGES = 32
-PATIENCE = 5.0
-"""Seconds after which a page that does not read is disconnected."""
 IN_FLIGHT = 2
 """Images of the preview that a page has not shown yet; more would wait in buffers and be shown late."""
-PAUSE = 0.002
-"""Seconds of pause after each message of a page: a flood must not keep the interpreter from the rendering threads."""
-_SEND_BUFFER = 65_536
-TOO_MANY = 1013
-"""WebSocket's code for "try again later"."""
 
 
 class Page:
@@ -49,8 +37,8 @@ class Page:
         self.news = asyncio.Event()
 
 
-class Hub:
-    """Thread contract: everything on the web thread, in its event loop."""
+class Pages:
+    """All open pages. Thread contract: everything on the web thread, in its event loop."""
 
     def __init__(
         self, store: ParameterStore, state: Callable[[], PageState], look: Callable[[bool], None] = lambda on: None
@@ -66,7 +54,7 @@ class Hub:
         self.previewing = False
 
     async def run(self) -> None:
-        """Tell the pages what has changed, RATE times a second; waits while none is open."""
+        """Tell the pages what has changed, `connections.RATE` times a second; waits while none is open."""
         guard = Guard(log, "the control page", logging.INFO)
         while True:
             await self._somebody.wait()
@@ -74,14 +62,14 @@ class Hub:
                 self._newest = self._state()
             for page in self._pages:
                 page.news.set()
-            await asyncio.sleep(1.0 / RATE)
+            await asyncio.sleep(1.0 / connections.RATE)
 
     async def serve(self, connection: ServerConnection) -> None:
         """Serve one page until it is closed."""
         if len(self._pages) >= MOST_PAGES:
-            await connection.close(TOO_MANY, f"{MOST_PAGES} pages are open; close one")
+            await connections.refuse(connection, f"{MOST_PAGES} pages are open; close one")
             return
-        limit_buffer(connection)
+        connections.limit_buffer(connection)
         page = Page(connection)
         self._newest = self._state()
         self._pages.add(page)
@@ -116,7 +104,7 @@ class Hub:
                 page.news.set()
             else:
                 self._note(page, request)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(connections.PAUSE)
 
     def _note(self, page: Page, request: Request) -> None:
         """What a request changes for its own page."""
@@ -135,21 +123,12 @@ class Hub:
 
     async def _send_news(self, page: Page) -> None:
         """Send what has changed since the last time: a slow page gets less often more, and only the newest."""
-        with suppress(ConnectionClosed):
-            try:
-                await _send(page, self._description)
-                while True:
-                    await page.news.wait()
-                    page.news.clear()
-                    await self._send_new(page)
-            except TimeoutError:
-                log.info("a control page that does not read was disconnected; reload it")
-                page.connection.transport.abort()
-            except ConnectionClosed:
-                raise
-            except Exception as error:  # else it would stay open, and show what was true then
-                log.info(f"a control page was disconnected after an error ({first_line(error)}); it opens again")
-                page.connection.transport.abort()
+        with connections.sending(page.connection, "a control page"):
+            await connections.send(page.connection, self._description)
+            while True:
+                await page.news.wait()
+                page.news.clear()
+                await self._send_new(page)
 
     async def _send_new(self, page: Page) -> None:
         state = self._newest
@@ -157,14 +136,14 @@ class Hub:
             text = self._encode(page.seen, state)
             page.seen = state
             if text != "{}":
-                await _send(page, text)
+                await connections.send(page.connection, text)
         while page.errors:
-            await _send(page, json.dumps({"error": page.errors.pop(0)}))
+            await connections.send(page.connection, json.dumps({"error": page.errors.pop(0)}))
         image = self._image
         if page.previewing and image is not None and image is not page.sent_image and page.in_flight < IN_FLIGHT:
             page.sent_image = image
             page.in_flight += 1
-            await _send(page, image)
+            await connections.send(page.connection, image)
 
     def _encode(self, old: PageState | None, new: PageState) -> str:
         """News as JSON; pages that are in step share one text."""
@@ -172,15 +151,3 @@ class Hub:
             # As ASCII: half of a surrogate pair, as in a file's name that is no UTF-8, cannot be sent otherwise.
             self._encoded = old, new, json.dumps(new.since(old), separators=(",", ":"))
         return self._encoded[2]
-
-
-async def _send(page: Page, message: Any) -> None:
-    await asyncio.wait_for(page.connection.send(message), PATIENCE)
-
-
-def limit_buffer(connection: ServerConnection) -> None:
-    """Keep the system from holding back many seconds of news for a page that reads slowly."""
-    raw = connection.transport.get_extra_info("socket")
-    if raw is not None:
-        with suppress(OSError):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
