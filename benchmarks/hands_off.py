@@ -48,7 +48,8 @@ from tpos_live.evaluation.classifier.model import load_classifier
 from tpos_live.evaluation.harness.sampler import as_tensor
 from tpos_live.evaluation.show import SIMILAR, back_row, scenes, shrink
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import frame_pieces, improve
+from tpos_live.runtime.frame_analysis import frame_pieces
+from tpos_live.runtime.offline import improve
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.runtime.show_keeper import SHIPPED
 

@@ -14,7 +14,7 @@ from tpos_live.audio.decoders import FFmpegDecoder, open_decoder
 from tpos_live.audio.file_source import FileSource
 from tpos_live.audio.files import AudioClip, AudioFile, read_audio, stream_audio
 from tpos_live.audio.source import RATE, AudioError, SourceState
-from tpos_live.runtime.offline import frame_pieces
+from tpos_live.runtime.frame_analysis import frame_pieces
 
 
 def sine(rate: int, seconds: float, channels: int = 2, frequency: float = 440) -> np.ndarray:

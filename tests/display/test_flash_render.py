@@ -15,7 +15,7 @@ from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.flash_limiter import luminance
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import analyze_frames
+from tpos_live.runtime.frame_analysis import analyze_frames
 from tpos_live.runtime.pipeline import Pipeline
 
 BPM = 180.0
@@ -52,7 +52,7 @@ def shown(values: dict[str, float], seconds: float) -> np.ndarray:
     compositor, interpolator, out = CpuCompositor(SIZE), FrameInterpolator(), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
-        for params in analyze_frames(pipeline, audio_processor, snapshot, hard_kick(seconds), FPS):
+        for params in analyze_frames(audio_processor, snapshot, hard_kick(seconds), FPS):
             frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
             interpolator.take(frame)
             display_frame = interpolator.display_frame(params.time, params, snapshot)

@@ -22,7 +22,7 @@ def test_headless_composes_with_few_threads_and_leaves_the_engine_all(monkeypatc
     seen: list[int] = []
     try:
         for cores, own in ((1, 1), (2, 1), (8, 2), (64, 3)):
-            monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+            monkeypatch.setattr("os.sched_getaffinity", lambda _pid, n=cores: set(range(n)), raising=False)
             store = ParameterStore()
             with HeadlessDisplay(Mailbox[Frame](), FrameParams, store.snapshot, size=(32, 18)):
                 assert torch.get_num_threads() == own

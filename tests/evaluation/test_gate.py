@@ -71,7 +71,7 @@ def test_the_command_says_and_writes(engine_folder: Path, tmp_path: Path, monkey
     save_classifier(SceneClassifier(("fire", "ocean", "galaxy")).eval(), folder / FILE, {"seed": 0})
     monkeypatch.chdir(tmp_path)
     # As on one core: `test_image_model` has the processes of more, which take longer to begin than to draw here.
-    monkeypatch.setattr("tpos_live.evaluation.metrics.cpu_affinity.cores", lambda: [0])
+    monkeypatch.setattr("tpos_live.core.cores.usable_cores", lambda: [0])
     run = ["gate", "--engine", str(folder), "--frames", "10", "--accelerator", "eager"]
     found = CliRunner().invoke(evaluate, run)
     assert "of 3 families pass" in found.output and "fire" in found.output

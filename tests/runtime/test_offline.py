@@ -22,7 +22,8 @@ from tpos_live.core.settings_loader import load_settings
 from tpos_live.display.cpu_compositor import CpuCompositor
 from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import analyze_frames, improve
+from tpos_live.runtime.frame_analysis import analyze_frames
+from tpos_live.runtime.offline import improve
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.synth.sound_effects import make
 
@@ -54,7 +55,7 @@ def frames(seed: int = 1) -> list[np.ndarray]:
     compositor, interpolator, out = CpuCompositor((320, 180)), FrameInterpolator(), []
     with Pipeline(settings, live=False) as pipeline:
         audio_processor = AudioProcessor(pipeline.encoder)
-        for params in analyze_frames(pipeline, audio_processor, snapshot, beat(0.5), 30):
+        for params in analyze_frames(audio_processor, snapshot, beat(0.5), 30):
             frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
             interpolator.take(frame)
             out.append(compositor.compose(interpolator.display_frame(params.time, params, snapshot).postfx, frame))
@@ -68,7 +69,7 @@ def frames(seed: int = 1) -> list[np.ndarray]:
 def test_frames_have_the_shape_of_the_screen_live_and_offline(
     monkeypatch: pytest.MonkeyPatch, chosen: str, live: bool, cores: int, drawn: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr("tpos_live.runtime.pipeline._cores", lambda: cores)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
     values = {"engine.name": "ember", "engine.threads": 2, "engine.accelerator": "eager", "engine.size": chosen}
     with Pipeline(load_settings(values, here=Path("/nowhere")), live=live, output=(1280, 720)) as pipeline:
         if pipeline.engine.device.type == "cpu":
@@ -88,7 +89,7 @@ def test_frames_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None:
     for fps in (25, 50):
         settings = load_settings({}, here=Path("/nowhere"))
         pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed
-        drives = list(analyze_frames(pipeline, AudioProcessor(pipeline.encoder), snapshot, beat(2.0), fps))
+        drives = list(analyze_frames(AudioProcessor(pipeline.encoder), snapshot, beat(2.0), fps))
         assert len(drives) == 2 * fps
         assert drives[-1].time == pytest.approx(2.0, abs=0.011)
         at[fps] = {round(params.time, 2): params.noise_position for params in drives}
@@ -100,9 +101,9 @@ def test_frames_follow_the_sound_and_do_not_depend_on_the_frame_rate() -> None:
 def test_sound_looked_at_after_every_hop_gives_the_same_frames() -> None:
     pipeline = Pipeline(load_settings({}, here=Path("/nowhere")), live=False)
     snapshot, times = ParameterStore().snapshot(), []
-    plain = list(analyze_frames(pipeline, AudioProcessor(pipeline.encoder), snapshot, beat(0.5), 30))
+    plain = list(analyze_frames(AudioProcessor(pipeline.encoder), snapshot, beat(0.5), 30))
     processor = AudioProcessor(pipeline.encoder)
-    looked = analyze_frames(pipeline, processor, snapshot, beat(0.5), 30, lambda: times.append(processor.features.time))
+    looked = analyze_frames(processor, snapshot, beat(0.5), 30, lambda: times.append(processor.features.time))
     assert [replace(params, heard_at=0.0) for params in looked] == [replace(params, heard_at=0.0) for params in plain]
     assert set(np.diff(times).round(3)) <= {0.0, 0.01} and times[-1] > 0.48
 
@@ -126,7 +127,7 @@ def test_offline_sound_is_streamed_heard_in_opposite_phase_and_past_damage(tmp_p
     path.write_bytes(data)
     pipeline = Pipeline(load_settings({}, here=Path("/nowhere")), live=False)  # not entered: only its encoder is needed
     audio_processor = AudioProcessor(pipeline.encoder)
-    drives = list(analyze_frames(pipeline, audio_processor, ParameterStore().snapshot(), AudioClip(path), 25))
+    drives = list(analyze_frames(audio_processor, ParameterStore().snapshot(), AudioClip(path), 25))
     assert len(drives) == 100 and drives[-1].time == pytest.approx(4.0, abs=0.011)
     assert audio_processor.features.tempo > 0 or audio_processor.features.level > 0, "it is heard"
     assert any("opposite in phase" in line for line in messages)

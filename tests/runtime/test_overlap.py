@@ -190,5 +190,5 @@ def test_the_file_is_the_same_every_time(tmp_path: Path) -> None:
 
 def test_one_composer_per_core_at_most_four(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, composers in ((1, 1), (2, 2), (4, 4), (64, overlap.MOST_COMPOSERS)):
-        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr("os.sched_getaffinity", lambda _pid, n=cores: set(range(n)), raising=False)
         assert OverlappedVideoWriter(Writer(), SIZE, snapshot())._count == composers  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime import parallel_offline
-from tpos_live.runtime.offline import analyze_frames, render_frames
+from tpos_live.runtime.offline import render_frames
 from tpos_live.runtime.parallel_offline import render_with_workers, role
 
 SEGMENT = 12
@@ -44,7 +44,7 @@ def settings(engine: Path, **parameters: object) -> Settings:
 def pixels(settings: Settings, seconds: float, count: int) -> list[np.ndarray]:
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
     heard = sound(seconds)
-    several = render_with_workers(settings, snapshot, heard, 30, count, analyze_frames, SEGMENT)
+    several = render_with_workers(settings, snapshot, heard, 30, count, SEGMENT)
     found = []
     for k, (params, frame) in enumerate(render_frames(settings, snapshot, heard, 30) if count == 1 else several):
         assert frame is not None and frame.index == k and frame.time == params.time

@@ -19,7 +19,7 @@ ENGINE = EngineMetadata(size=(256, 256), sizes=[(256, 256), (320, 192), (448, 25
 
 
 def size(cores: int, live: bool, patch: pytest.MonkeyPatch, device: str = "cpu") -> tuple[int, int]:
-    patch.setattr(pipeline, "_cores", lambda: cores)
+    patch.setattr("os.sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
     silent: Any = SimpleNamespace(name="none")
     made = pipeline.Pipeline(Settings(), live=live, encoder=silent, output=(1280, 720))
     made.engine = SimpleNamespace(device=torch.device(device), metadata=ENGINE)
@@ -43,10 +43,6 @@ def test_a_card_does_not_count_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert size(1, True, monkeypatch, "cuda") == (448, 256)
 
 
-def test_pinned_to_one_core_is_one_core() -> None:
-    assert 1 <= pipeline._cores() <= 4096
-
-
 @pytest.mark.parametrize(
     ("values", "live", "cores", "threads"),
     [
@@ -61,7 +57,7 @@ def test_pinned_to_one_core_is_one_core() -> None:
 def test_one_of_two_cores_is_left_to_what_composes_frames(
     values: dict[str, Any], live: bool, cores: int, threads: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(pipeline, "_cores", lambda: cores)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
     silent: Any = SimpleNamespace(name="none")
     made = pipeline.Pipeline(load_settings(values, here=tmp_path), live=live, encoder=silent)
     assert made._threads() == threads

@@ -13,7 +13,7 @@ from tpos_live.audio.source import RATE
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.image_source.reader import SourceError
-from tpos_live.runtime.offline import analyze_frames, render_frames
+from tpos_live.runtime.offline import render_frames
 from tpos_live.runtime.parallel_offline import render_with_workers
 
 SECONDS = 0.6
@@ -39,7 +39,7 @@ def frames(folder: Path, source: str, workers: int = 1, amount: float = 1.0) -> 
     snapshot = ParameterStore({**settings.start_values(), "out.inbetween": False}).snapshot()
     sound = np.zeros((round(SECONDS * RATE), 2), np.float32)
     if workers > 1:
-        found = render_with_workers(settings, snapshot, sound, 25, workers, analyze_frames, segment=4)
+        found = render_with_workers(settings, snapshot, sound, 25, workers, segment=4)
         return [frame.pixels.copy() for _, frame in found]
     return [frame.pixels.copy() for _, frame in render_frames(settings, snapshot, sound, 25) if frame is not None]
 

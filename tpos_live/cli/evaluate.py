@@ -59,9 +59,9 @@ def ember(
     """
     from dataclasses import replace
 
+    from tpos_live.core.cores import usable_cores
     from tpos_live.diffusion.hub.resolve import resolve_engine
     from tpos_live.evaluation.image_model import FULL, QUICK, SECTIONS, SHORT, Evaluation, evaluate_ember
-    from tpos_live.evaluation.metrics.cpu_affinity import cores
 
     parts = [name.strip() for name in only.split(",") if name.strip()]
     if unknown := [name for name in parts if name not in (*SECTIONS, "renders")]:
@@ -74,7 +74,7 @@ def ember(
     folder, _ = resolve_engine(engine)
     keep = None if much == "quick" else Path("runs/evaluation")
     write = much != "quick" if card is None else card
-    with Evaluation(folder, seed, counts, captions, accelerator, len(cores()), keep, photographs) as evaluation:
+    with Evaluation(folder, seed, counts, captions, accelerator, len(usable_cores()), keep, photographs) as evaluation:
         figures = evaluate_ember(evaluation, parts, resume, as_json, write)
     return 0 if all(figure.passed is not False for figure in figures) else 1
 
@@ -92,17 +92,17 @@ def gate(engine: str, frames: int, without: str, write: bool, accelerator: str, 
     """Check which of the families that the engine was trained on are good enough to be offered."""
     from dataclasses import replace
 
+    from tpos_live.core.cores import usable_cores
     from tpos_live.diffusion.hub.resolve import resolve_engine
     from tpos_live.evaluation.gate import check_families
     from tpos_live.evaluation.harness.context import engine_families
     from tpos_live.evaluation.image_model import SHORT, Evaluation
-    from tpos_live.evaluation.metrics.cpu_affinity import cores
     from tpos_live.training.text.families_file import write_families
 
     folder, _ = resolve_engine(engine)
     unwanted = {name.strip() for name in without.split(",") if name.strip()}
-    counts = replace(SHORT, images=frames)
-    with Evaluation(folder, seed, counts, None, accelerator, len(cores()), Path("runs/evaluation")) as evaluation:
+    counts, workers = replace(SHORT, images=frames), len(usable_cores())
+    with Evaluation(folder, seed, counts, None, accelerator, workers, Path("runs/evaluation")) as evaluation:
         trained = engine_families(folder).trained or evaluation.families
         if unknown := sorted(unwanted - set(trained)):
             raise click.BadParameter(f"the engine was not trained on {', '.join(unknown)}", param_hint="--without")

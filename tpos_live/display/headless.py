@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Self
@@ -10,6 +9,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from tpos_live.core.cores import usable_cores
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
@@ -57,7 +57,7 @@ class HeadlessDisplay:
 
     def __enter__(self) -> Self:
         self._torch_threads = torch.get_num_threads()
-        use_threads(min(max((os.cpu_count() or 1) // CORES_PER_THREAD, 1), self._torch_threads))
+        use_threads(min(max(len(usable_cores()) // CORES_PER_THREAD, 1), self._torch_threads))
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -25,7 +25,8 @@ from tpos_live.evaluation.harness.pool import item_rng
 from tpos_live.evaluation.harness.sampler import SamplerHarness, as_tensor
 from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import analyze_frames, improve
+from tpos_live.runtime.frame_analysis import analyze_frames
+from tpos_live.runtime.offline import improve
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.audio_model.sound_to_scene import SHOWN
 from tpos_live.training.synth.sound_effects import KINDS
@@ -162,7 +163,7 @@ def _answer(
     sound = np.repeat(mono[:, None], 2, axis=1)
     audio_processor = AudioProcessor(pipeline.encoder)
     last: deque[np.ndarray] = deque(maxlen=LOOKED_AT)
-    for params in analyze_frames(pipeline, audio_processor, snapshot, sound, FPS):
+    for params in analyze_frames(audio_processor, snapshot, sound, FPS):
         frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=begin + params.time)
         if frame is not None:
             last.append(frame.pixels.copy())

@@ -25,7 +25,8 @@ from tpos_live.display.interpolator import FrameInterpolator
 from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.evaluation.retrieval import CHOICES, Excerpt, accuracy, listen, look
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import analyze_frames, improve
+from tpos_live.runtime.frame_analysis import analyze_frames
+from tpos_live.runtime.offline import improve
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.training.synth.pieces import BAR, TEMPO, piece
 
@@ -129,7 +130,7 @@ def _draw(pipeline: Pipeline, store: ParameterStore, fps: int, seed: int, number
     )
     shown: list[np.ndarray] = []
     begin = 4 * number * SECONDS  # the mixer's clock only runs forward
-    for k, params in enumerate(analyze_frames(pipeline, audio_processor, snapshot, sound, fps)):
+    for k, params in enumerate(analyze_frames(audio_processor, snapshot, sound, fps)):
         if k < before:
             continue
         if swings:

@@ -20,7 +20,8 @@ from tpos_live.evaluation.harness.sampler import as_tensor
 from tpos_live.evaluation.show import SAMPLES, BackRow, ShowError, Similarity
 from tpos_live.features.features import Features
 from tpos_live.runtime.audio_thread import AudioProcessor
-from tpos_live.runtime.offline import analyze_frames, improve
+from tpos_live.runtime.frame_analysis import analyze_frames
+from tpos_live.runtime.offline import improve
 from tpos_live.runtime.pipeline import Pipeline
 
 SHORTEST = 4.0
@@ -102,7 +103,7 @@ def watch(path: Path, settings: Settings, fps: int) -> SeenShow:
         def hear() -> None:
             heard.take(audio_processor.features)
 
-        for index, params in enumerate(analyze_frames(pipeline, audio_processor, snapshot, sound, fps, hear)):
+        for index, params in enumerate(analyze_frames(audio_processor, snapshot, sound, fps, hear)):
             frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
             assert frame is not None  # not live: it waits for the prompt
             interpolator.take(frame)

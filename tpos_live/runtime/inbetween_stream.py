@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Self
 
+from tpos_live.core.cores import usable_cores
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
@@ -42,7 +42,7 @@ class InbetweenStream:
         """frame_params: only looked at. most_fps: frames per second at most. clock: seconds. calls: of the decoder."""
         self._frame_params, self._decoding, self._clock, self._calls = frame_params, decoding, clock, calls
         self._period = 1 / most_fps
-        half = max((os.cpu_count() or 1) // 2, 1)  # the UNet has the other half
+        half = max(len(usable_cores()) // 2, 1)  # the UNet has the other half
         self._worker = ThreadPoolExecutor(1, "decoder", initializer=use_threads, initargs=(half,))
         self._idle = threading.Event()
         """Never set: to wait for a time."""

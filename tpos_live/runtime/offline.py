@@ -8,7 +8,7 @@ so that a mistake on the command line is reported at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from tpos_live.audio.channels import Downmix
 from tpos_live.audio.demo import DEMO
 from tpos_live.audio.files import AudioClip, read_audio
-from tpos_live.audio.source import RATE, Chunk
+from tpos_live.audio.source import RATE
 from tpos_live.core.errors import EngineError
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -35,9 +34,9 @@ from tpos_live.display.output_file import check_output
 from tpos_live.display.postfx import postfx_params
 from tpos_live.display.still_image import check_image, save_image
 from tpos_live.display.video import VideoWriter
-from tpos_live.features.features import HOP
 from tpos_live.runtime.audio_thread import AudioProcessor
 from tpos_live.runtime.demo import DemoPrompts
+from tpos_live.runtime.frame_analysis import analyze_frames, frame_pieces
 
 if TYPE_CHECKING:
     from tpos_live.runtime.pipeline import Pipeline
@@ -49,60 +48,6 @@ STILL_FPS = 10
 """Frames per second before the one that is kept: enough for smooth fades."""
 ENCODER_THREADS = 2
 """Threads of the video encoder: fixed, because the file depends on the number."""
-
-
-def frame_pieces(sound: np.ndarray | AudioClip, fps: int, log_damage: bool = False) -> Iterator[np.ndarray]:
-    """`sound` cut into the frames of a video: piece k, float32 [n, 2], spans k / fps to (k + 1) / fps seconds.
-
-    The last piece may be shorter.
-    """
-    blocks = iter([sound]) if isinstance(sound, np.ndarray) else sound.blocks(log_damage)
-    waiting: list[np.ndarray] = []
-    have, given, k = 0, 0, 0
-    for block in blocks:
-        waiting.append(block)
-        have += len(block)
-        if have < (k + 1) * RATE // fps:
-            continue
-        joined = np.concatenate(waiting) if len(waiting) > 1 else block
-        at = 0
-        while (end := (k + 1) * RATE // fps) <= have:
-            yield joined[at : at + end - given]
-            at += end - given
-            given, k = end, k + 1
-        waiting = [joined[at:]]
-    if have > given:
-        yield np.concatenate(waiting)
-
-
-def analyze_frames(
-    pipeline: Pipeline,
-    audio_processor: AudioProcessor,
-    snapshot: Snapshot,
-    sound: np.ndarray | AudioClip,
-    fps: int,
-    each_hop: Callable[[], None] | None = None,
-) -> Iterator[FrameParams]:
-    """Process `sound` (float32 [n, 2] at 48 kHz, or a file's) frame by frame: the FrameParams of each, in order.
-
-    Frame k contains the audio up to (k + 1) / fps and is shown from k / fps on: the effect of a kick is in the frame
-    that is on the screen while it plays. each_hop: called after every 10 ms of sound, to see all of its features; None
-    processes a frame's sound at once, which gives the same but for `heard_at`.
-    """
-    downmix = Downmix(2, name=sound.path.name if isinstance(sound, AudioClip) else "the sound")
-    heard = 0
-    params = FrameParams()
-    for stereo in frame_pieces(sound, fps, log_damage=True):
-        mono = downmix.push(stereo)
-        step = max(len(mono), 1) if each_hop is None else HOP
-        for first in range(0, len(mono), step):
-            part = slice(first, first + step)
-            heard += len(mono[part])
-            audio_processor.process(Chunk(mono[part], stereo[part], captured_at=heard / RATE), snapshot)
-            if each_hop is not None:
-                each_hop()
-        params = audio_processor.frame_params.latest() or params
-        yield params
 
 
 def render_frames(
@@ -122,7 +67,7 @@ def render_frames(
     elif workers > 1:
         from tpos_live.runtime.parallel_offline import render_with_workers
 
-        yield from render_with_workers(settings, snapshot, sound, fps, workers, analyze_frames)
+        yield from render_with_workers(settings, snapshot, sound, fps, workers)
         return
     from tpos_live.runtime.pipeline import Pipeline
 
@@ -130,7 +75,7 @@ def render_frames(
         log.info(pipeline.message)
         improve(pipeline)
         audio_processor = AudioProcessor(pipeline.encoder, offered=pipeline.offered)
-        for params in analyze_frames(pipeline, audio_processor, snapshot, sound, fps):
+        for params in analyze_frames(audio_processor, snapshot, sound, fps):
             now = snapshot if shown is None else shown(params.time)
             yield params, pipeline.draw(params, audio_processor.embedding.latest(), now, now=params.time)
 
@@ -252,7 +197,7 @@ def _in_silence(pipeline: Pipeline, snapshot: Snapshot) -> tuple[FrameParams, Fr
 def _after(pipeline: Pipeline, snapshot: Snapshot, sound: AudioClip) -> tuple[FrameParams, Frame | None]:
     """The last frame of `sound`, and its FrameParams; logs the label of the sound."""
     audio_processor = AudioProcessor(pipeline.encoder, offered=pipeline.offered)
-    for params in analyze_frames(pipeline, audio_processor, snapshot, sound, STILL_FPS):
+    for params in analyze_frames(audio_processor, snapshot, sound, STILL_FPS):
         frame = pipeline.draw(params, audio_processor.embedding.latest(), snapshot, now=params.time)
     log.info(f"heard: {audio_processor.tagger.name or 'nothing'}")
     return params, frame

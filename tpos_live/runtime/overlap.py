@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Self
 
 import numpy as np
 
+from tpos_live.core.cores import usable_cores
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.parameter_store import Snapshot
@@ -51,7 +51,7 @@ class OverlappedVideoWriter:
         self._interpolator = FrameInterpolator()
         self._local = threading.local()
         self._size = size
-        self._count = composers or min(os.cpu_count() or 1, MOST_COMPOSERS)
+        self._count = composers or min(len(usable_cores()), MOST_COMPOSERS)
         self._composing = ThreadPoolExecutor(self._count, "composer", initializer=self._begin)
         self._encoding = ThreadPoolExecutor(1, "encoder")
         self._pending: deque[Future[None]] = deque()

@@ -24,7 +24,9 @@ import torch
 from torch import multiprocessing
 
 from tpos_live.audio.files import AudioClip
+from tpos_live.audio_encoder.load import open_encoder
 from tpos_live.core.child_process import end_with_parent
+from tpos_live.core.cores import usable_cores
 from tpos_live.core.errors import EngineError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -33,6 +35,7 @@ from tpos_live.core.setting_values import parse_size
 from tpos_live.core.settings import Settings
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.audio_thread import AudioProcessor
+from tpos_live.runtime.frame_analysis import analyze_frames
 from tpos_live.runtime.pipeline import Pipeline
 
 SEGMENT = 120
@@ -41,8 +44,6 @@ RUN_UP = 60
 """Frames before a segment that are rendered only for their influence on later ones."""
 PATIENCE = 1.0
 """Seconds between checks whether a worker is alive."""
-AnalyzeFrames = Callable[..., Iterator[FrameParams]]
-"""`offline.analyze_frames`."""
 
 
 def owner(k: int, workers: int, segment: int = SEGMENT) -> int:
@@ -67,7 +68,6 @@ class _Job:
     sound: np.ndarray | AudioClip
     fps: int
     workers: int
-    analyze: AnalyzeFrames
     segment: int
 
 
@@ -77,20 +77,15 @@ def render_with_workers(
     sound: np.ndarray | AudioClip,
     fps: int,
     workers: int,
-    analyze: AnalyzeFrames,
     segment: int = SEGMENT,
 ) -> Iterator[tuple[FrameParams, Frame]]:
-    """Every frame of `sound` with its FrameParams, in order. analyze: `offline.analyze_frames`.
-
-    Raises EngineError with the line of the worker that failed.
-    """
+    """Every frame of `sound` with its FrameParams, in order. Raises EngineError with a worker's line."""
     if not settings.engine.threads:
-        share = max((os.cpu_count() or 1) // workers, 1)
+        share = max(len(usable_cores()) // workers, 1)
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"threads": share})})
     values = {**settings.start_values(), "out.inbetween": False}
-    pipeline = Pipeline(settings, live=False)  # not entered: only its encoder is needed here
-    with _workers(_Job(settings, values, sound, fps, workers, analyze, segment)) as take:
-        for k, params in enumerate(analyze(pipeline, AudioProcessor(pipeline.encoder), snapshot, sound, fps)):
+    with _workers(_Job(settings, values, sound, fps, workers, segment)) as take:
+        for k, params in enumerate(analyze_frames(AudioProcessor(open_encoder()[0]), snapshot, sound, fps)):
             yield params, replace(take(owner(k, workers, segment)), index=k)
 
 
@@ -148,8 +143,8 @@ def _work(job: _Job, rank: int, out: Any, ready: Any, parent: int) -> None:
             _prepare(pipeline, first=rank == 0, ready=ready)
             snapshot = ParameterStore(job.values).snapshot()
             audio_processor = AudioProcessor(pipeline.encoder, offered=pipeline.offered)
-            drives = job.analyze(pipeline, audio_processor, snapshot, job.sound, job.fps)
-            for k, params in enumerate(drives):
+            analysed = analyze_frames(audio_processor, snapshot, job.sound, job.fps)
+            for k, params in enumerate(analysed):
                 built = pipeline.builder.build(params.time, snapshot, params, audio_processor.embedding.latest())
                 assert built is not None  # not live: it waits for the prompt
                 doing = role(k, rank, job.workers, job.segment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from tpos_live.conditioning.prompt_report import PromptReport
 from tpos_live.conditioning.prompt_syntax import PromptRewriter
 from tpos_live.conditioning.text_cache import TextCache
 from tpos_live.conditioning.vocabulary import Vocabulary, load_vocabulary, offered_scenes
+from tpos_live.core.cores import usable_cores
 from tpos_live.core.errors import CannotDrawError, EngineError, first_line
 from tpos_live.core.frame import Frame
 from tpos_live.core.frame_params import FrameParams
@@ -54,12 +54,6 @@ from tpos_live.runtime.scene_source import SceneOpener
 
 WIDE_CORES = 4
 """Cores from which a CPU uses the larger of an engine's sizes by default."""
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @cache
@@ -187,14 +181,14 @@ class Pipeline:
         metadata = self.engine.metadata
         if not self._output:
             return metadata.size
-        few = self.engine.device.type == "cpu" and _cores() < WIDE_CORES
+        few = self.engine.device.type == "cpu" and len(usable_cores()) < WIDE_CORES
         return metadata.light_size_for(self._output) if few else metadata.size_for(self._output)
 
     def _threads(self) -> int:
         """CPU threads of the engine, 0 = its own choice. Without a window and with outputs, the other core of two
         composes frames: an engine's thread that shares it would make all of them wait."""
         outputs = self._settings.output.to or self._settings.record.file
-        return 1 if self._live and outputs and self._settings.window.headless and _cores() == 2 else 0
+        return 1 if self._live and outputs and self._settings.window.headless and len(usable_cores()) == 2 else 0
 
     def _make_generator(self, size: tuple[int, int], backend: str) -> FrameGenerator:
         chosen = self._settings.engine

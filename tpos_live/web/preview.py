@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tpos_live.core.cores import usable_cores
 from tpos_live.core.guard import Guard
 from tpos_live.core.niceness import lower_this_thread
 from tpos_live.core.own_thread import OwnThread
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch, which takes seconds
 log = logging.getLogger(__name__)
 
 Size = tuple[int, int]
-_CORES = os.cpu_count() or 1
+_CORES = len(usable_cores())
 WIDTH = 320 if _CORES <= 4 else 480
 FPS = 6.0 if _CORES <= 2 else 10.0 if _CORES <= 4 else 15.0
 """Of the preview. One image takes 4 ms of a core at 320x180. The engine computes on all cores, and its threads wait for

@@ -16,11 +16,11 @@ import torch
 from tqdm import tqdm
 
 from tpos_live.core.child_process import end_with_parent
+from tpos_live.core.cores import usable_cores
 from tpos_live.diffusion.model.engine import load_engine
 from tpos_live.evaluation.classifier.model import load_classifier
 from tpos_live.evaluation.harness.context import EvaluationContext
 from tpos_live.evaluation.harness.sampler import SamplerHarness
-from tpos_live.evaluation.metrics.cpu_affinity import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,7 +64,7 @@ class WorkerPool:
         context = multiprocessing.get_context("spawn")
         places: Queue[int] = context.Queue()
         for number in range(self.workers):
-            places.put(cores()[number % len(cores())])
+            places.put(usable_cores()[number % len(usable_cores())])
         begin = (str(self._folder), self._accelerator, self.context.seed, places, os.getpid())
         return ProcessPoolExecutor(self.workers, context, _begin, begin)
 
