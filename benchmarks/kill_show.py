@@ -31,7 +31,7 @@ from fakes.screen_reader import watch_screen
 from fakes.xvfb import is_mapped, one_screen, wait_until
 
 from tpos_live.audio.demo import DEMO
-from tpos_live.runtime.supervisor import MOST, WITHIN
+from tpos_live.runtime.watchdog import MOST, WITHIN
 
 REFRESH = 1 / 60
 PAUSE = WITHIN / (MOST - 1)

@@ -21,7 +21,7 @@ from tpos_live.display.window import DisplayWindow
 from tpos_live.runtime.continuation import keep_picture
 from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import ShownFrame, write_frame
-from tpos_live.runtime.supervisor import Run
+from tpos_live.runtime.watchdog import Run
 
 RATE = 30
 KEPT = frame(field(1), -1, detail=0.0)

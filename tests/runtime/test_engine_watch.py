@@ -16,10 +16,10 @@ from tpos_live.core.settings_loader import load_settings
 from tpos_live.runtime import engine_watch
 from tpos_live.runtime.engine_loader import EngineLoader
 from tpos_live.runtime.engine_watch import FACTOR, FIRST, LEAST, CallMeter, EngineWatch
-from tpos_live.runtime.failover import PATIENCE, FailureKind, Fallback, choose_fallback, classify_failure
+from tpos_live.runtime.failover import RETRIES, FailureKind, Fallback, choose_fallback, classify_failure
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.pipeline import Pipeline
-from tpos_live.runtime.supervisor import HUNG, Pulse
+from tpos_live.runtime.watchdog import HUNG, Pulse
 
 
 class Clock:
@@ -99,7 +99,7 @@ def test_the_steps_down_from_an_engine_that_hangs() -> None:
     assert choose_fallback(hung, 1, True, "openvino", True) is Fallback.EAGER
     assert choose_fallback(hung, 1, True, "tensorrt", False, on_card=True) is Fallback.BUILT_IN, "not to the same card"
     assert choose_fallback(hung, 1, True, "eager", False) is Fallback.BUILT_IN
-    assert choose_fallback(hung, PATIENCE, True, "eager", True) is Fallback.HOLD
+    assert choose_fallback(hung, RETRIES, True, "eager", True) is Fallback.HOLD
 
 
 def test_a_pulse_that_stands() -> None:

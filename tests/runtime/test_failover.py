@@ -20,7 +20,7 @@ from tpos_live.core.frame_params import FrameParams
 from tpos_live.core.mailbox import Mailbox
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.settings_loader import load_settings
-from tpos_live.runtime.failover import PATIENCE, FailureKind, Fallback, choose_fallback, classify_failure, smaller_size
+from tpos_live.runtime.failover import RETRIES, FailureKind, Fallback, choose_fallback, classify_failure, smaller_size
 from tpos_live.runtime.pipeline import Pipeline
 from tpos_live.runtime.render_thread import RenderThread
 
@@ -51,10 +51,10 @@ def test_each_step_loses_as_little_as_it_can() -> None:
     assert choose_fallback(FailureKind.MEMORY, 1, False, "tensorrt", False) is Fallback.EAGER
     assert choose_fallback(FailureKind.MEMORY, 1, False, "eager", False) is Fallback.BUILT_IN
     assert choose_fallback(FailureKind.OTHER, 1, True, "tensorrt", False) is Fallback.HOLD
-    assert choose_fallback(FailureKind.OTHER, PATIENCE, True, "tensorrt", False) is Fallback.EAGER
-    assert choose_fallback(FailureKind.OTHER, PATIENCE, True, "eager", False) is Fallback.BUILT_IN
+    assert choose_fallback(FailureKind.OTHER, RETRIES, True, "tensorrt", False) is Fallback.EAGER
+    assert choose_fallback(FailureKind.OTHER, RETRIES, True, "eager", False) is Fallback.BUILT_IN
     for kind in FailureKind:  # below the built-in engine there is nothing: it tries again for ever
-        assert choose_fallback(kind, 10 * PATIENCE, False, "eager", True) is Fallback.HOLD
+        assert choose_fallback(kind, 10 * RETRIES, False, "eager", True) is Fallback.HOLD
 
 
 def test_sizes_shrink_to_an_end() -> None:

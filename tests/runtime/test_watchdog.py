@@ -30,7 +30,7 @@ from tpos_live.runtime.frame_memory import FrameMemory
 from tpos_live.runtime.last_frame import FrameKeeper, ShownFrame, read_frame, write_frame
 from tpos_live.runtime.spare_show import EAGER_MODULES
 from tpos_live.runtime.still_process import StillProcess, read_commands
-from tpos_live.runtime.supervisor import MOST, SAFE, Run, is_available
+from tpos_live.runtime.watchdog import MOST, SAFE, Run, is_available
 
 pytestmark = pytest.mark.skipif(bool(is_available()), reason=is_available())
 
@@ -38,14 +38,14 @@ _SHOWS = """
 import os, signal, sys, time
 from pathlib import Path
 from tpos_live.core.messages import terminal_messages
-from tpos_live.runtime.supervisor import Supervisor
+from tpos_live.runtime.watchdog import Watchdog
 def say(*words):  # a whole line at once: several processes speak
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 with terminal_messages():
     after = 0.0 if sys.argv[4] else 600.0
     # BEFORE
     spare = {"spare_after": after, "prepare": lambda safe: say("spare", os.getpid(), safe)}
-    run = Supervisor(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3]), **spare).run()
+    run = Watchdog(Path(sys.argv[1]), window=bool(sys.argv[2]), rest=float(sys.argv[3]), **spare).run()
     if isinstance(run, int):
         heavy = {"numpy", "torch", "pyglet"} & set(sys.modules)
         say("watchdog", run, *heavy)
@@ -122,7 +122,7 @@ ctypes.PyDLL(None).pause()
 
 def test_a_show_whose_interpreter_a_driver_keeps_locked_is_killed(tmp_path: Path) -> None:
     """A call in C that does not return, with Python's lock: no thread of the show can notice it."""
-    quick = "from tpos_live.runtime import supervisor\nsupervisor.HUNG = 3.0"
+    quick = "from tpos_live.runtime import watchdog\nwatchdog.HUNG = 3.0"
     out, messages, status = ended(shows(tmp_path, _LOCKED, ":0", before=quick))
     assert out == ["show 0 False", "show 1 False", "watchdog 5"] and status == 5
     assert messages.count("the show has not run for 3 s: it is killed") == 1 and "Traceback" not in messages

@@ -22,7 +22,7 @@ from fakes.waiting import wait_until
 from fakes.xvfb import is_mapped, one_screen
 
 from tpos_live.audio.demo import DEMO
-from tpos_live.runtime.supervisor import is_available
+from tpos_live.runtime.watchdog import is_available
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_time, pytest.mark.skipif(bool(is_available()), reason=is_available())]
 

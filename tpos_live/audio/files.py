@@ -18,6 +18,7 @@ from tpos_live.audio.decoders import DecodeError, Decoder, FFmpegDecoder, Sndfil
 from tpos_live.audio.resampler import Resampler
 from tpos_live.audio.source import ABSURD, RATE, AudioError
 from tpos_live.core.errors import first_line
+from tpos_live.core.timing import hms
 
 log = logging.getLogger(__name__)
 
@@ -137,8 +138,8 @@ class AudioFile:
         if not self._position:
             raise AudioError(f'"{self.path}" is damaged at its start: {reason or "nothing can be decoded"}')
         if self.frames - self._position > _SHORT * self.samplerate:
-            length = clock(self.frames / self.samplerate)
-            self._found(f'"{self.name}" ends at {clock(self._position / self.samplerate)} of {length}: it is cut short')
+            at, length = (hms(int(frames / self.samplerate)) for frames in (self._position, self.frames))
+            self._found(f'"{self.name}" ends at {at} of {length}: it is cut short')
         return np.empty((0, self.channels), np.float32)
 
     def _change_decoder(self) -> None:
@@ -156,12 +157,12 @@ class AudioFile:
     def _tell_holes(self) -> None:
         for start, length in self._decoder.holes:
             self.lost += round(length * self.samplerate)
-            self._found(f'"{self.name}" is damaged at {clock(start)}: silence for {length:.2f} s, then it plays on')
+            self._found(f'"{self.name}" is damaged at {hms(int(start))}: silence for {length:.2f} s, then it plays on')
         self._decoder.holes.clear()
 
     def note_invalid(self, samples: np.ndarray) -> None:
         """Some of the newest `samples` are NaN, infinite or absurd, and are replaced by zeros."""
-        at = clock(max(self._position - len(samples), 0) / self.samplerate)
+        at = hms(int(max(self._position - len(samples), 0) / self.samplerate))
         if np.isfinite(samples).all():
             decibel = 20 * math.log10(float(np.abs(samples).max()))
             what = f"samples of {decibel:.0f} dB above full scale"
@@ -196,13 +197,6 @@ def _as_audio_error(path: Path) -> Iterator[None]:
     except Exception as error:
         why = f"{type(error).__name__}: {first_line(error, 160)}"
         raise AudioError(f'"{path}" cannot be decoded any further ({why})') from error
-
-
-def clock(seconds: float) -> str:
-    """ "3:07" or "1:03:07"."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
 def open_audio(path: str | Path) -> AudioFile:

@@ -22,7 +22,7 @@ from tpos_live.core.settings_file import SettingsError
 
 if TYPE_CHECKING:
     from tpos_live.core.settings import Settings
-    from tpos_live.runtime.supervisor import Run
+    from tpos_live.runtime.watchdog import Run
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +66,12 @@ def supervised(settings: Settings) -> Run | int | None:
     """Fork the show: returns a Run in each of its processes, and its exit status in this one. None where that cannot be
     done."""
     from tpos_live.core.paths import state_dir
-    from tpos_live.runtime.supervisor import Supervisor, is_available
+    from tpos_live.runtime.watchdog import Watchdog, is_available
 
     if why := is_available():
         log.warning(why)
         return None
-    return Supervisor(state_dir(), window=not settings.window.headless).run()
+    return Watchdog(state_dir(), window=not settings.window.headless).run()
 
 
 @cli.command()

@@ -11,31 +11,37 @@ SECTIONS = (SILENCE, INTRO, BREAKDOWN, MAIN, BUILD_UP, PEAK)
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """The default changes nothing.
-
-    section: one of SECTIONS, "" while the director is off. energy, tension: 0 to 1. scene: text of the scene that shows
-    the sound, "" for the sound's own. fade: seconds in which the newest scene comes. changes: scenes chosen so far.
-    area: factor on the scene's area. palette: turns of the palette, added to an engine's cyclic seed scalars. zoom:
-    added to the size of the image (0.1 = 10 % larger). x, y: where in the enlarged image the frame stands, in
-    fractions of the image to the right and down. roll: degrees. drift_x, drift_y: added to the drift of the noise, in
-    widths and heights a second. decision: the newest decision in words.
-    """
+    """The default changes nothing."""
 
     section: str = ""
+    """One of SECTIONS, "" while the director is off."""
     energy: float = 0.0
     tension: float = 0.0
+    """Both 0 to 1."""
+    decision: str = ""
+    """The newest decision in words."""
+
     scene: str = ""
+    """Text of the scene that shows the sound, "" for the sound's own."""
     fade: float = 2.0
+    """Seconds in which the newest scene comes."""
     changes: int = 0
+    """Scenes chosen so far."""
     area: float = 1.0
+    """Factor on the scene's area."""
     palette: float = 0.0
+    """Turns of the palette, added to an engine's cyclic seed scalars."""
+
     zoom: float = 0.0
+    """Added to the size of the image: 0.1 = 10 % larger."""
     x: float = 0.0
     y: float = 0.0
+    """Where in the enlarged image the frame stands, in fractions of the image to the right and down."""
     roll: float = 0.0
+    """Degrees."""
     drift_x: float = 0.0
     drift_y: float = 0.0
-    decision: str = ""
+    """Added to the drift of the noise, in frame widths and heights a second."""
 
 
 NO_DIRECTION = Direction()

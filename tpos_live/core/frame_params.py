@@ -11,46 +11,58 @@ from tpos_live.core.parameters import LORAS
 @dataclass(frozen=True, slots=True)
 class FrameParams:
     """How the audio changes the frame at one moment. All motion is integrated on the audio's clock, so a frame depends
-    on the moment and not on the frame rate.
-
-    time: seconds of audio processed. heard_at: perf_counter at which its newest sample arrived. noise_position:
-    distance along the noise trajectory (about 1 per second in normal motion). speed: its derivative. pan_x, pan_y:
-    drift of the noise field so far, in frame widths and heights (not wrapped). zoom_steady: steady zoom so far,
-    octaves. zoom, rotate: relative size (0 = none) and degrees, for post-processing. bloom, exposure (stops),
-    saturation, level: post-processing. intensity, strength, guidance, audio_guidance: engine. cut_index: counts
-    confirmed drops; each changes palette and seed. source_amount: how much of a source of images stays, 0 to 1.
-    source_time, source_rounds: of a clip, seconds and whole lengths played so far. loras: weights of the engine's
-    live LoRAs, times its own. direction: the director's, whose zoom, roll and drift the fields above contain.
-    kick_zoom: the part of `zoom` that comes from kicks. beat_light: the part of `exposure` that comes from beats.
-    """
+    on the moment and not on the frame rate."""
 
     time: float = 0.0
+    """Seconds of audio processed."""
     heard_at: float = 0.0
+    """perf_counter at which its newest sample arrived."""
+
     noise_position: float = 0.0
+    """Distance along the noise trajectory: about 1 per second in normal motion."""
     speed: float = 0.0
+    """Its derivative, per second."""
     pan_x: float = 0.0
     pan_y: float = 0.0
+    """Drift of the noise field so far, in frame widths and heights, not wrapped."""
     zoom_steady: float = 0.0
+    """Steady zoom so far, in octaves."""
+    cut_index: int = 0
+    """Confirmed drops so far; each changes palette and seed."""
+
+    # For post-processing
     zoom: float = 0.0
+    """Relative size, 0 = none."""
     rotate: float = 0.0
+    """Degrees."""
     bloom: float = 0.0
     exposure: float = 0.0
+    """Stops."""
     saturation: float = 1.0
     level: float = 1.0
     grain: float = 0.0
+    kick_zoom: float = 0.0
+    """The part of `zoom` that comes from kicks."""
+    beat_light: float = 0.0
+    """The part of `exposure` that comes from beats."""
+
+    # For the engine
     intensity: float = 0.15
     strength: float = 1.0
     audio_weight: float = 0.0
     guidance: float = 1.0
     audio_guidance: float = 2.0
-    cut_index: int = 0
+    loras: tuple[float, ...] = (1.0,) * len(LORAS)
+    """Weights of the engine's live LoRAs, times its own."""
+
     source_amount: float = 0.0
+    """How much of a source of images stays, 0 to 1."""
     source_time: float = 0.0
     source_rounds: float = 0.0
-    loras: tuple[float, ...] = (1.0,) * len(LORAS)
+    """Of a clip: seconds and whole lengths played so far."""
+
     direction: Direction = NO_DIRECTION
-    kick_zoom: float = 0.0
-    beat_light: float = 0.0
+    """The director's. Its zoom, roll and drift are in the fields above already."""
 
 
 Velocity = tuple[float, ...]

@@ -11,7 +11,7 @@ from tpos_live.display.window import DisplayWindow
 from tpos_live.runtime.autosave import ShowState
 from tpos_live.runtime.last_frame import FrameKeeper, read_frame
 from tpos_live.runtime.live_session import LiveSession
-from tpos_live.runtime.supervisor import Run
+from tpos_live.runtime.watchdog import Run
 
 
 def settings_of(settings: Settings, run: Run) -> Settings:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tpos_live.conditioning.builder import ConditioningBuilder
     from tpos_live.diffusion.generator import FrameGenerator
 
-PATIENCE = 8
+RETRIES = 8
 """Failures in a row, a quarter of a second apart, before one of no known kind leads a step down."""
 SMALLER = 0.75
 """Factor for each side when memory is short."""
@@ -83,7 +83,7 @@ def choose_fallback(
         return Fallback.HOLD if built_in else Fallback.BUILT_IN
     if kind is FailureKind.MEMORY and smaller:
         return Fallback.SMALLER
-    if kind not in (FailureKind.MEMORY, FailureKind.HUNG) and failures < PATIENCE:
+    if kind not in (FailureKind.MEMORY, FailureKind.HUNG) and failures < RETRIES:
         return Fallback.HOLD
     if backend != "eager":
         return Fallback.EAGER

@@ -26,7 +26,7 @@ from tpos_live.diffusion.keyframes.keyframe import Keyframe, KeyframeGenerator
 from tpos_live.diffusion.sampling.first_frame import cannot_draw
 from tpos_live.diffusion.sampling.frame_conditioning import FrameRequest
 from tpos_live.runtime.engine_watch import CallMeter
-from tpos_live.runtime.failover import PATIENCE
+from tpos_live.runtime.failover import RETRIES
 from tpos_live.runtime.inbetween_stream import InbetweenStream
 from tpos_live.runtime.keyframe_pace import Beat, KeyframePace
 
@@ -152,7 +152,7 @@ class KeyframeMode(OwnThread):
                         log.warning(line)
                     error = line
                     failures += 1
-                    if not self.drawn and failures == PATIENCE:
+                    if not self.drawn and failures == RETRIES:
                         self._cannot, failures = failure, 0
                         stream.reset()
                     self._stop.wait(_RETRY)

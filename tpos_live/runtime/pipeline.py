@@ -41,7 +41,7 @@ from tpos_live.image_source.live_source import LiveSource
 from tpos_live.image_source.open import why_refused
 from tpos_live.image_source.player import OfflineSource
 from tpos_live.runtime.failover import (
-    PATIENCE,
+    RETRIES,
     FailoverResult,
     FailureKind,
     Fallback,
@@ -218,7 +218,7 @@ class Pipeline:
         built_in = self._device == "cpu" and self._path.name == BUILT_IN
         kind = classify_failure(error)
         if isinstance(error, CannotDrawError):  # at its first frame: trying again brings nothing
-            failures = max(failures, PATIENCE)
+            failures = max(failures, RETRIES)
         chosen = choose_fallback(
             kind, failures, smaller is not None, generator.backend.name, built_in, generator.on_card
         )

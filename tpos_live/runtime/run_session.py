@@ -22,7 +22,7 @@ from tpos_live.runtime.autosave import Autosave, ShowState, find_crashed, read_s
 from tpos_live.runtime.continuation import keep_picture, settings_of
 from tpos_live.runtime.live_session import LiveSession
 from tpos_live.runtime.stop_signals import stop_signals
-from tpos_live.runtime.supervisor import Run
+from tpos_live.runtime.watchdog import Run
 
 log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ def import_show(safe: bool = False) -> None:
 
 
 class SpareShow:
-    """The watchdog's side. Thread contract: that of the Supervisor, whose process forks."""
+    """The watchdog's side. Thread contract: that of the Watchdog, whose process forks."""
 
     def __init__(self, pid: int, descriptor: int) -> None:
         """pid: of the spare. descriptor: of the pipe to it, closed by `start` and `close`."""

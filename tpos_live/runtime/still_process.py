@@ -35,7 +35,7 @@ def read_commands(descriptor: int, seconds: float) -> list[str] | None:
 
 
 class StillProcess:
-    """Thread contract: that of the Supervisor."""
+    """Thread contract: that of the Watchdog."""
 
     def __init__(self, memory: FrameMemory, clock: Callable[[], float]) -> None:
         self._memory, self._clock = memory, clock

@@ -85,7 +85,7 @@ class Pulse:
         return before < self._seconds <= self._stood
 
 
-class Supervisor:
+class Watchdog:
     """Thread contract: created and run on the main thread of a process without other threads, which are lost in the
     show's process."""
 
