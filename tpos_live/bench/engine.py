@@ -1,7 +1,7 @@
 """`tpos-live bench engine`: our loop, the stock pipeline and a StreamDiffusion-shaped loop, in one run.
 
 All three draw with the same weights, size, steps and tokens, one frame after the other, each finished before the
-next begins, none skipped (see `bench_baselines` for the other two).
+next begins, none skipped (see `baselines` for the other two).
 
 With more than one step our loop is measured a second time with all steps in flight ("stream batch"): more frames a
 second, each of them shown `pictures_late` frames after it was begun.

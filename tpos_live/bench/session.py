@@ -28,7 +28,7 @@ def bench_show(
 ) -> int:
     """Run the demo for `seconds`, print p50, p95 and p99 of every stage in milliseconds, rates and losses.
 
-    append: a file of results to add to (see `bench_results`). offscreen: draw as a window does, into none.
+    append: a file of results to add to (see `results`). offscreen: draw as a window does, into none.
     """
     rows, summary = measure_show(settings, seconds, offscreen)
     if append is not None:
@@ -100,7 +100,7 @@ def shown_on(offscreen: bool) -> tuple[str, bool]:
 
 
 def run_for(session: LiveSession, seconds: float, stopped: Callable[[], bool]) -> None:
-    """Run the stage for a time."""
+    """Run the session for `seconds`, or until `stopped()`."""
     end = time.perf_counter() + seconds
     session.display.run(lambda: time.perf_counter() >= end or stopped())
 

@@ -42,22 +42,24 @@ class NotFiniteError(EngineError):
 
 @dataclass(frozen=True)
 class GeneratorOptions:
-    """threads: of the CPU, 0 = torch's choice. audio_tokens: rows of what is heard behind the prompt's (default: what
-    the engine's metadata says). wait_for_compile: until the backend is ready for semantic guidance, for frames
-    rendered offline. stream_batch: keep the frames of several steps in flight (see `stream_batch`).
-    residual_guidance: guidance by `SamplingSchedule.with_rcfg`, which every engine has. fast_start: draw with what is
-    loaded soon, where a better backend will be swapped in (see `choose`). in_turn: on a CPU, of several rows of the
-    UNet draw one a frame (`RowsInTurn`), for live shows. openvino_device: "auto", or OpenVINO's name.
-    """
+    """How an engine draws, beside its backend."""
 
     threads: int = 0
+    """Of the CPU, 0 = torch's choice."""
     audio_tokens: int | None = None
+    """Rows of what is heard behind the prompt's; None = what the engine's metadata says."""
     wait_for_compile: bool = False
+    """Wait until the backend is ready for semantic guidance: for frames rendered offline."""
     stream_batch: bool = False
+    """Keep the frames of several steps in flight (see `stream_batch`)."""
     residual_guidance: bool = False
+    """Guidance by `SamplingSchedule.with_rcfg`, which every engine has."""
     fast_start: bool = False
+    """Draw with what is loaded soon, where a better backend will be swapped in (see `choose`)."""
     in_turn: bool = False
+    """On a CPU, of several rows of the UNet draw one a frame (`RowsInTurn`): for live shows."""
     openvino_device: str = "auto"
+    """ "auto", or a device as OpenVINO names it."""
 
 
 class FrameGenerator:

@@ -40,19 +40,19 @@ _MAKING, _GONE = ".making-", ".gone-"
 
 @dataclass(frozen=True)
 class CompileCache:
-    """What one backend has compiled: a folder for each key of all that it depends on.
-
-    name: of its folder in the user's cache. sidecar: the JSON file that makes a folder whole, written last.
-    builder: the module whose `main(arguments)` compiles, in a child process: a crash there must not end a show.
-    limit: seconds after which compiling is given up. prune: whether folders that nothing will ask for again are
-    removed; their sidecars then say "engine" and "weights" (see `prune_cache`).
-    """
+    """What one backend has compiled: a folder for each key of all that it depends on."""
 
     name: str
+    """Of its folder in the user's cache."""
     sidecar: str
+    """The JSON file that makes a folder whole, written last."""
     builder: str
+    """The module whose `main(arguments)` compiles, in a child process: a crash there must not end a show."""
     limit: float
+    """Seconds after which compiling is given up."""
     prune: bool = True
+    """Whether folders that nothing will ask for again are removed; their sidecars then say "engine" and "weights" (see
+    `prune_cache`)."""
 
     def folder(self, parts: Sequence[object]) -> Path:
         """Where what depends on `parts` (JSON values) lies, or will lie."""

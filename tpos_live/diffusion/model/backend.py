@@ -19,35 +19,34 @@ Decoder = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class BackendRequest:
-    """What a backend is loaded or prepared for.
-
-    size: (width, height) in pixels. sequence_length: rows of the conditioning, all kinds together. threads: of the
-    CPU, 0 = the library's choice. minimal_capture: it draws for half a minute, until a better backend is ready, and
-    leaves out what it can prepare later. openvino_device: "auto", or a device as OpenVINO names it.
-    """
+    """What a backend is made for: an engine at a size."""
 
     engine: Engine
     size: tuple[int, int]
+    """(width, height) in pixels."""
     sequence_length: int
+    """Length of the conditioning, all kinds of tokens together."""
     threads: int = 0
+    """Of the CPU, 0 = the library's choice."""
     minimal_capture: bool = False
+    """It draws for half a minute, until a better backend is ready, and leaves out what it can prepare later."""
     openvino_device: str = "auto"
+    """ "auto", or a device as OpenVINO names it."""
 
 
 class Backend(ABC):
-    """Runs an engine's networks at one size. Belongs to the render thread.
-
-    name: what really runs. fallback_reason: why not the next faster backend, one line; "" where there is none.
-    torch_threads: how many threads PyTorch should keep meanwhile on a CPU; 0 = all it was given.
-    weights_frozen: whether the weights were converted ahead, so that no live LoRA reaches them.
-    waited: seconds for which the host has waited for the device so far; None where that is not known.
-    """
+    """Runs an engine's networks at one size. Belongs to the render thread."""
 
     name: str = ""
+    """What really runs."""
     fallback_reason: str = ""
+    """Why not the next faster backend, one line; "" where there is none."""
     torch_threads: int = 0
+    """Threads that PyTorch should keep meanwhile on a CPU; 0 = all it was given."""
     weights_frozen: bool = False
+    """Whether the weights were converted ahead, so that no live LoRA reaches them."""
     waited: float | None = None
+    """Seconds for which the host has waited for the device so far; None where that is not known."""
 
     @abstractmethod
     def predict(self, latent: torch.Tensor, timestep: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
