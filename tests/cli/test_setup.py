@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tpos_live.bench.findings import Finding
+from tpos_live.cli import machine as probing
 from tpos_live.cli.exit import expected
 from tpos_live.cli.machine import Machine, SdTurbo, Sound, Window, free_gb, install_command, probe_machine
 from tpos_live.cli.machine_findings import machine_findings
@@ -257,8 +258,17 @@ def test_a_command_is_run_and_its_end_is_known(capfd: pytest.CaptureFixture[str]
     assert run_command(["/no/such/program"]) == 1 and "/no/such/program" in capfd.readouterr().err
 
 
-def test_a_broken_window_is_a_fault_of_the_main_job() -> None:
+def test_a_broken_window_is_a_fault_of_the_main_job(capsys: pytest.CaptureFixture[str]) -> None:
     assert Bench(replace(LAPTOP, window=Window(True, error="no GL"))).setup() == 1
+    out = capsys.readouterr().out
+    assert "repair what says NO" in out and "everything is there" not in out
+
+
+def test_a_torch_that_loads_for_minutes_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with the command of the process that looked: it is of no use to whoever installs."""
+    monkeypatch.setattr(probing, "_TORCH_PATIENCE", 0.01)
+    torch, _, _ = probing._libraries_in_a_child()
+    assert torch.error.startswith("it took more than 0 s") and "Command" not in torch.error
 
 
 @pytest.mark.parametrize(

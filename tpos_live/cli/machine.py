@@ -166,7 +166,10 @@ def _libraries_in_a_child() -> tuple[TorchBuild, SdTurbo, tuple[str, ...]]:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=_TORCH_PATIENCE)
         found = json.loads(asked.stdout.splitlines()[-1])
         return TorchBuild(**found["torch"]), SdTurbo(**found["sd_turbo"]), tuple(found["openvino"])
-    except (OSError, subprocess.TimeoutExpired, ValueError, LookupError, TypeError) as error:
+    except subprocess.TimeoutExpired:
+        why = f"it took more than {_TORCH_PATIENCE:.0f} s, as on a busy computer or a slow disk; try again"
+        return TorchBuild(error=why), SdTurbo(), ()
+    except (OSError, ValueError, LookupError, TypeError) as error:
         return TorchBuild(error=f"importing torch ended without an answer ({first_line(error)})"), SdTurbo(), ()
 
 

@@ -58,7 +58,7 @@ def run_setup(ask: Callable[[Step], bool], probe: Callable[[], Machine], run: Ca
             return 1
         else:
             machine = probe()
-    click.echo(_last_line(seen, left))
+    click.echo(_last_line(fine, seen, left))
     return 0 if fine or seen - left else 1
 
 
@@ -78,7 +78,10 @@ def _print(step: Step) -> None:
         click.echo(f"     {shlex.join(step.command) if os.name != 'nt' else subprocess.list2cmdline(step.command)}")
 
 
-def _last_line(seen: set[str], left: set[str]) -> str:
+def _last_line(fine: bool, seen: set[str], left: set[str]) -> str:
+    """fine: whether the main job works as the machine is. seen, left: topics of the steps, and those not done."""
     if left:
         return f"\nleft: {', '.join(sorted(left))}. `tpos-live demo` shows what runs now"
-    return "\neverything is there: `tpos-live demo`" if not seen else "\ndone: `tpos-live demo`"
+    if seen:
+        return "\ndone: `tpos-live demo`"
+    return "\neverything is there: `tpos-live demo`" if fine else "\nrepair what says NO above, and run it again"
