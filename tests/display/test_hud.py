@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
 
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
-from tpos_live.display.hud import BAD, DIM, WARN, columns, fitting, held_back, lines, wrapped
+from tpos_live.display.hud import BAD, DIM, WARN, fitting, held_back, lines
+from tpos_live.display.label_text import EAST_ASIAN, FONTS, columns, fonts_for, shorten, wrapped
 
 
 @pytest.mark.parametrize(
@@ -148,3 +150,14 @@ def test_it_says_where_in_the_song_it_is_and_what_the_director_decided() -> None
     rows = {row.name: row.value for row in lines(status, 60.0)}
     assert rows["section"] == "build-up · energy 61%" and rows["decided"] == "peak: blend to a neon grid"
     assert not {"section", "decided"} & {row.name for row in lines(Status(), 60.0)}
+
+
+def test_a_value_is_cut_by_the_width_of_its_letters() -> None:
+    assert shorten("a  b\n c", 36) == "a b c" and shorten("", 36) == ""
+    assert shorten("x" * 36, 36) == "x" * 36 and shorten("x" * 37, 36) == "x" * 35 + "…"
+    assert shorten("東" * 18, 36) == "東" * 18 and shorten("東" * 19, 36) == "東" * 17 + "…"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system takes each letter from a font that has it")
+def test_japanese_is_drawn_in_a_font_that_has_it() -> None:
+    assert fonts_for("fire · שלום · مدينة") == FONTS and fonts_for("東京 neon")[: len(EAST_ASIAN)] == EAST_ASIAN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import pyglet
 from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.status import Status
 from tpos_live.core.timing import hms
+from tpos_live.display.label_text import FONTS, columns, ordered, place, shorten, wrapped
 
 TEXT_RATE = 6
 """Text layouts per second at most, because layout is expensive."""
-FONTS = ("Inter", "Segoe UI", "SF Pro Text", "Helvetica Neue", "DejaVu Sans", "Liberation Sans")
 INK = (236, 238, 244, 255)
 DIM = (150, 156, 170, 255)
 WARN = (255, 186, 92, 255)
@@ -232,16 +231,16 @@ class Hud:
         top, left = height - 20, 20 + _PAD
         minutes, seconds = divmod(int(status.uptime), 60)
         hours, minutes = divmod(minutes, 60)
-        _place(self._title, f"tpos-live · {status.state} · {hours}:{minutes:02}:{seconds:02}", left, top - 29)
+        place(self._title, f"tpos-live · {status.state} · {hours}:{minutes:02}:{seconds:02}", left, top - 29)
         width = (_WIDTH - 2 * _PAD - 3 * 10) / 4
         for i, (track, label) in enumerate(zip(self._tracks, self._names, strict=True)):
             track.x, track.y, track.width = left + i * (width + 10), top - 58, width
-            _place(label, BAND_NAMES[i], left + i * (width + 10) + width / 2, top - 73)
+            place(label, BAND_NAMES[i], left + i * (width + 10) + width / 2, top - 73)
         y = top - _METERS - 30
         for i, (name, value) in enumerate(self._rows):
             row = rows[i] if i < len(rows) else Line("", "")
-            _place(name, row.name, left, y)
-            _place(value, _shorten(row.value, _MOST), left + _NAMES, y)
+            place(name, row.name, left, y)
+            place(value, shorten(row.value, _MOST), left + _NAMES, y)
             value.color = row.colour
             y -= _LINE
         used = _METERS + 30 + _LINE * (len(rows) - 1) + _PAD
@@ -276,35 +275,12 @@ class Caption:
         """Centred, its lowest line at `height` (fraction of the window's height) from the bottom."""
         if not text:
             return
-        text = wrapped(text, columns(window[0], self._size))
+        text = ordered(wrapped(text, columns(window[0], self._size)))
         x, y = window[0] // 2, round(window[1] * height) - 10
         if self._label.text != text or (self._label.x, self._label.y, self._label.width) != (x, y, window[0]):
             self._label.width = window[0]
-            _place(self._label, text, x, y)
+            place(self._label, text, x, y)
             width, high = self._label.content_width + 36, self._label.content_height + 14
             self._panel.position = (x - width / 2, y - 7)
             self._panel.width, self._panel.height = width, high
         self._batch.draw()
-
-
-def _place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
-    """Change only what differs: every change triggers a new layout."""
-    if label.text != text:
-        label.text = text
-    if (label.x, label.y) != (x, y):
-        label.position = (x, y, 0)
-
-
-def columns(width: int, size: int) -> int:
-    """Letters of a font size (points) that fit into a window of `width` pixels; at least 20."""
-    return max(20, int(width / (0.7 * size)))
-
-
-def wrapped(text: str, most: int) -> str:
-    """The text in at most three lines of so many letters."""
-    return "\n".join(textwrap.wrap(text, most, max_lines=3, placeholder=" …"))
-
-
-def _shorten(text: str, most: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,71 @@
+"""Texts of the HUD: short enough, in fonts that have their letters, and in the order in which they are drawn."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import unicodedata
+from bisect import bisect_left
+from itertools import accumulate
+
+import pyglet
+
+from tpos_live.display.right_to_left import drawing_order
+
+FONTS = ("Inter", "Segoe UI", "SF Pro Text", "Helvetica Neue", "DejaVu Sans", "Liberation Sans")
+EAST_ASIAN = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Source Han Sans", "IPAGothic", "TakaoGothic", "VL Gothic",
+    "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "NanumGothic",
+)  # fmt: skip
+"""Fonts of Linux with Latin letters, too: FreeType, as pyglet uses it there, takes a text's letters from one font."""
+
+
+def place(label: pyglet.text.Label, text: str, x: float, y: float) -> None:
+    """Change only what differs: every change triggers a new layout."""
+    _write_text(label, ordered(text))
+    if (label.x, label.y) != (x, y):
+        label.position = (x, y, 0)
+
+
+def ordered(text: str) -> str:
+    """As the system draws it: those of Windows and macOS turn and join letters themselves."""
+    return "\n".join(map(drawing_order, text.split("\n"))) if sys.platform == "linux" else text
+
+
+def _write_text(label: pyglet.text.Label, text: str) -> None:
+    """Change the text if it differs, in fonts that have its letters."""
+    if label.text == text:
+        return
+    fonts = fonts_for(text)
+    if label.font_name != fonts:
+        label.font_name = fonts
+    label.text = text
+
+
+def fonts_for(text: str) -> tuple[str, ...]:
+    """The fonts that a text is drawn with; the first that is installed counts."""
+    wide = sys.platform == "linux" and any(map(_is_wide, text))
+    return (*EAST_ASIAN, *FONTS) if wide else FONTS
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) == "W"
+
+
+def columns(width: int, size: int) -> int:
+    """Letters of a font size (points) that fit into a window of `width` pixels; at least 20."""
+    return max(20, int(width / (0.7 * size)))
+
+
+def wrapped(text: str, most: int) -> str:
+    """The text in at most three lines of so many letters."""
+    return "\n".join(textwrap.wrap(text, most, max_lines=3, placeholder=" …"))
+
+
+def shorten(text: str, most: int) -> str:
+    """The text in one line of so many letters; Chinese, Japanese and Korean ones are as wide as two."""
+    text = " ".join(text.split())
+    widths = list(accumulate(2 if _is_wide(letter) else 1 for letter in text))
+    if not text or widths[-1] <= most:
+        return text
+    return text[: bisect_left(widths, most)] + "…"
