@@ -56,6 +56,23 @@ def test_the_look_that_is_shown_becomes_the_last_cue(messages: list[str]) -> Non
     assert desk.player.show.cues[-1].look == "mine", "a look that was stored is shown too"
 
 
+def test_it_is_said_that_a_cue_lacks_what_was_changed_since_the_recall(messages: list[str]) -> None:
+    desk = Desk()
+    desk.player.store.update({"look.recall": "d", "look.fade": 0.3})
+    desk.step()
+    desk.press("look.cue.store")
+    assert messages[-1] == "stored as cue 4: d", "what a fade still moves was changed by nobody"
+    for _ in range(5):
+        desk.step()
+    desk.player.store.update({"finish.bloom": 1.0, "out.level": 0.5})
+    desk.press("look.cue.store")
+    assert messages[-1] == "stored as cue 5: d, without what was changed since: L stores that as another look"
+    desk.player.store.update({"look.store": "d"})
+    desk.step()
+    desk.press("look.cue.store")
+    assert messages[-1] == "stored as cue 6: d", "the level is the room's"
+
+
 def test_a_recall_that_waits_is_not_ended_by_a_cue_that_is_stored() -> None:
     desk = Desk()
     desk.player.store.update({"look.recall": "d", "look.fade": 0.0})

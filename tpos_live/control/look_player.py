@@ -177,7 +177,10 @@ class LookPlayer:
         except cue_edits.CueError as error:
             log.warning(str(error))
             return
-        log.log(NOTICE, f"stored as cue {len(self.show.cues)}: {self.shown}")
+        look = self.show.find(self.shown)
+        kept = look is None or look.is_shown_by(self.settled(snapshot.values))
+        note = "" if kept else ", without what was changed since: L stores that as another look"
+        log.log(NOTICE, f"stored as cue {len(self.show.cues)}: {self.shown}{note}")
         self.save(self.show)
 
     def _edit_cues(self, name: str, called: str) -> None:

@@ -36,6 +36,10 @@ class Look:
         """A value for each of PARAMETERS."""
         return {name: self.values.get(name, TABLE[name].default) for name in PARAMETERS}
 
+    def is_shown_by(self, values: Mapping[str, Value]) -> bool:
+        """Whether these values, of each of PARAMETERS and more, are the look's."""
+        return all(values[name] == value for name, value in self.whole().items())
+
 
 @dataclass(frozen=True)
 class Cue:
