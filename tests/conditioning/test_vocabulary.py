@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-import time
+import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fakes.waiting import wait_until
 
 from tpos_live.conditioning.prompt_match import PromptMatch
 from tpos_live.conditioning.prompt_report import PromptReport
@@ -279,14 +280,18 @@ def test_an_engine_without_a_sound_vocabulary_tells_nothing(tmp_path: Path, cont
 
 
 def test_the_interpreter_reads_on_its_own_thread_and_keeps_to_the_newest(vocabulary: Vocabulary) -> None:
-    with PromptReport(lambda: vocabulary) as interpreter:
-        begin = time.perf_counter()
+    begins, waited = threading.Event(), list[bool]()
+
+    def slow() -> Vocabulary:
+        waited.append(begins.wait(20))
+        return vocabulary
+
+    with PromptReport(slow) as interpreter:
         for prompt in ("fire", "fire", "ocean", "samurai nebula"):
             interpreter.follow(prompt)
-        assert time.perf_counter() - begin < 0.5
-        until = time.monotonic() + 20
-        while "nebula" not in interpreter.line and time.monotonic() < until:
-            time.sleep(0.01)
+        assert not waited, "following waits for the reading"
+        begins.set()
+        assert wait_until(lambda: "nebula" in interpreter.line)
         assert interpreter.line.startswith("nebula") and "samurai" in interpreter.line
 
 

@@ -59,9 +59,9 @@ def test_a_wildcard_stays_within_its_segment():
     ["/tpos/" + "*a" * 60, "/tpos/" + "{a,b}" * 30, "/tpos/" + "*" * 190, "/" * 199 + "*", "/tpos/[" * 20, "{" * 99],
 )
 def test_no_pattern_takes_long(pattern):
-    start = time.perf_counter()
+    start = time.thread_time()
     assert find(pattern) == () or set(names(pattern)) <= set(TABLE)
-    assert time.perf_counter() - start < 0.3
+    assert time.thread_time() - start < 0.3
 
 
 @pytest.mark.parametrize("name", ["motion.zoom", "motion/zoom", "/tpos/motion/zoom"])

@@ -68,7 +68,7 @@ def test_any_bytes_are_read_without_an_exception_and_in_time(caplog):
         raw("/tpos/a", "[i[f]]", struct.pack(">if", 1, 2)),
         raw("/tpos/a", "ISchdbrmt", bytes(64)),
     ]
-    start = time.perf_counter()
+    start = time.thread_time()
     for round_ in range(5000):
         if round_ % 5 == 0:
             data = chance.randbytes(chance.randrange(0, 200))
@@ -78,14 +78,14 @@ def test_any_bytes_are_read_without_an_exception_and_in_time(caplog):
                 data[chance.randrange(len(data))] = chance.choice((0, 0xFF, 0x2F, 0x2C, chance.randrange(256)))
             data = bytes(data[: chance.randrange(len(data) + 1)]) if chance.random() < 0.3 else bytes(data)
         read(data)
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
     assert not caplog.records
 
 
 def test_a_full_datagram_of_small_messages_is_read_in_time():
     one = message("/tpos/seed", 1)
     data = b"#bundle\0" + bytes(8) + (struct.pack(">i", len(one)) + one) * (65_000 // (len(one) + 4))
-    start = time.perf_counter()
+    start = time.thread_time()
     messages, problems = read(data)
     assert len(messages) > 2000 and problems == []
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5

@@ -92,9 +92,9 @@ def test_cost() -> None:
     field.at(0, 0, 0.0)
     times = []
     for n in range(200):
-        before = time.perf_counter()
+        before = time.thread_time()
         field.at(0, 0, n / 30, n / 300, n / 400)
-        times.append(time.perf_counter() - before)
+        times.append(time.thread_time() - before)
     assert sorted(times)[len(times) // 4] < 0.001
 
 

@@ -19,6 +19,7 @@ _WORKER = "PYTEST_XDIST_WORKER"
 PROCESSES = 3
 NICE = 10
 """What other tests give way by: nine tenths of a core that both want go to the show under test."""
+_gives_way = False
 
 
 def choose(config: pytest.Config) -> None:
@@ -75,9 +76,12 @@ def _by_file(items: list[pytest.Item], shares: int) -> list[list[pytest.Item]]:
 
 
 def give_way(item: pytest.Item) -> None:
-    """Lower this process's priority, once, when it comes to tests that do not depend on time."""
-    if hasattr(os, "nice") and not _waits(item) and os.nice(0) < NICE:
-        os.nice(NICE - os.nice(0))
+    """Lower this process's priority, once, when it comes to tests that do not depend on time: by so much, wherever
+    it began, for a run that somebody gives a high priority keeps it beside other work."""
+    global _gives_way
+    if hasattr(os, "nice") and not _waits(item) and not _gives_way:
+        _gives_way = True
+        os.nice(NICE)
 
 
 def _waits(item: pytest.Item) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from fakes.messages import heard_messages
+from fakes.waiting import wait_until
 from safetensors.torch import save_file
 
 from tpos_live.audio_encoder.rule_based import RuleBasedEncoder
@@ -152,21 +153,19 @@ def test_texts_that_cannot_be_read_end_a_render_in_one_line(
 def test_leaving_does_not_wait_for_an_engine_that_is_loading(
     turbo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entered = Pipeline.__enter__
+    entered, loads = Pipeline.__enter__, threading.Event()
 
     def slow(pipeline: Pipeline) -> Pipeline:
-        time.sleep(2.0)
+        assert loads.wait(20), "leaving waits"
         return entered(pipeline)
 
     monkeypatch.setattr(Pipeline, "__enter__", slow)
     session = Session(settings_of(turbo_folder))
     with session.loader as loader:
         assert loader.alive and not loader.ready.is_set()
-        begin = time.monotonic()
-    assert time.monotonic() - begin < 0.5
-    end = time.monotonic() + 30
-    while loader.alive and time.monotonic() < end:
-        time.sleep(0.01)
+    assert loader.alive, "it is loading still"
+    loads.set()
+    assert wait_until(lambda: not loader.alive, 30.0)
     assert loader.renderer is None and session.frames.latest() is None, "nothing begins after the session has ended"
 
 
