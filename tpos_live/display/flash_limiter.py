@@ -19,7 +19,7 @@ import numpy as np
 
 from tpos_live.core.frame import Frame
 from tpos_live.display.postfx import PostFxParams
-from tpos_live.display.tone_mapping import KNEE, ToneMapping, to_coded, to_light
+from tpos_live.display.tone_mapping import ToneMapping, to_coded, to_light, toned
 
 MOST = 3
 WITHIN = 1.05
@@ -108,12 +108,7 @@ class FlashLimiter:
     def _coded(self, postfx: PostFxParams, newest: Frame, previous: Frame | None) -> np.ndarray:
         """Coded colours [n, 3] of the parts at full level, approximately as composed (`tone_mapping.py`)."""
         light = _means(_moved(self.light(postfx, newest, previous), postfx))
-        tone = ToneMapping.of(postfx)
-        light = light * (1.0 + 0.5 * tone.bloom * light * (1.0 - light))
-        light = np.maximum(light @ np.array(tone.colour).reshape(3, 3).T, 0.0)
-        over = np.maximum(light - KNEE, 0.0)
-        light = np.minimum(light - over * over * tone.shoulder / (1.0 + over * tone.shoulder), 1.0)
-        return to_coded(light)
+        return toned(light, 0.5 * light * light, ToneMapping.of(postfx))
 
     def _grid(self, frame: Frame) -> np.ndarray:
         for known, grid in self._grids:

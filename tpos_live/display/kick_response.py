@@ -3,8 +3,8 @@
 The same zoom changes a frame with strong edges far from its centre much more than a dark one with a soft object in the
 middle, and the engine's image itself moves at a kick, now more, now less. So each kick's zoom is scaled by what changes
 on a coarse grid from the frame before the kick to the frame with it: zoom, light and the engine's motion together
-change it by about as much at every kick. The mean luminance rises by the kick's light alone: what zoom and engine add
-is taken off the light, and what they take is added.
+change it by about as much at every kick. Its exposure is set so that the mean luminance of the frame, toned and with
+its bloom, rises by the kick's light alone: what zoom, bloom and engine add is taken off, and what they take is added.
 
 The scale is chosen where the kick rises and held while it decays; the light follows the engine for the first
 ATTACK_SECONDS, in which a kick is seen.
@@ -19,8 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tpos_live.core.frame_params import FrameParams
+from tpos_live.display.bloom import EMITTER
+from tpos_live.display.flash_limiter import luminance
 from tpos_live.display.postfx import PostFxParams
-from tpos_live.display.tone_mapping import LUMA
+from tpos_live.display.tone_mapping import ToneMapping, toned
 
 Light = Callable[[], np.ndarray]
 
@@ -28,20 +30,22 @@ KICK_ZOOM = 0.065
 """Zoom of a usual kick of full strength (`core/parameters.py::MAP_DEFAULTS`)."""
 CHANGE = 2.4
 """Mean change of CIE lightness, 0 to 100, at a usual kick of full strength."""
-MOST_LIGHT = math.log2(1.085)
-"""Most stops by which the frame may lighten at a kick: bloom adds half a percent, and 6 to 9 % are wanted."""
+BEATS = (0.0, 0.06, 0.1375)
+RISES = (0.0, math.log2(1.07), math.log2(1.08))
+"""Stops by which the mean luminance of the frame rises at a kick with an exposure of BEATS stops. Kicks of all
+strengths are wanted at 6 to 9 %, also in a frame that comes 40 ms after the kick, where its light has halved."""
 SCALES = np.array([0.1, 0.4, 0.7, 1.0, 1.4, 2.0])
 """Factors on the zoom that are tried; the outer ones are the limits."""
-DARKEST, BRIGHTEST = 0.2, 0.25
-"""Largest change of the exposure, in stops, against what zoom and engine change."""
+MOST_HELP = 0.35
+"""Largest change of the exposure, in stops, against what zoom, bloom and engine change."""
 ATTACK = 0.002
 """Rise of a kick's zoom from one shown frame to the next that is an attack."""
 ATTACK_SECONDS = 0.09
 """A rise within this time belongs to the same kick."""
 SMALLEST, LARGEST = 0.1, 1.5
 """Zoom of the frame, with everything."""
-GRID = 24
-"""Means on each side, blurred by one: about what the back row sees (`evaluation/show.py`)."""
+SPREAD = 4
+"""Places over which half of the bloom is spread."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class KickResponse:
         self._last = 0.0
         self._began = -math.inf
         self._shown: _Shown | None = None
-        self._before = np.zeros((GRID, GRID))
+        self._before = np.zeros((1, 1))
 
     def step(self, now: float, params: FrameParams, postfx: PostFxParams, light: Light) -> PostFxParams:
         """`postfx` with the kick's zoom and light for the frame at `now` (seconds).
@@ -83,7 +87,7 @@ class KickResponse:
             self._choose(params, postfx, light, rising)
         if kick > 0.0:
             held = min(kick / self._kick, 1.0) if self._kick > 0.0 else 0.0  # none began yet: a zoom that rises slowly
-            beats = min(max(beats - self._off * held, -DARKEST), BRIGHTEST)
+            beats = beats - self._off * held
             postfx = replace(
                 postfx,
                 zoom=min(max(postfx.zoom + (self.scale - 1.0) * kick, SMALLEST), LARGEST),
@@ -93,38 +97,82 @@ class KickResponse:
         return postfx
 
     def _frame_before(self, params: FrameParams, postfx: PostFxParams, light: Light) -> np.ndarray:
-        """Luminance [24, 24] of the frame before the kick, with this frame's exposure but for beats: a drop's light is
-        no change. After a cut, of this frame without the kick."""
+        """Luminance [48, 48] of the frame before the kick. Where the exposure but for beats has risen, with that of
+        this frame: a drop's light is no change, its decay is one. After a cut, of this frame without the kick."""
         stops = postfx.exposure - params.beat_light
         if self._shown is None or self._shown.cut_index != params.cut_index:
-            return zoomed(_grid(light(), stops), max(postfx.zoom - params.kick_zoom, SMALLEST), postfx.place)
+            zoom = max(postfx.zoom - params.kick_zoom, SMALLEST)
+            return zoomed(Composed(light(), postfx)(stops - postfx.exposure), zoom, postfx.place)
         shown = self._shown
-        return zoomed(_grid(shown.light(), stops + shown.stops), shown.postfx.zoom, shown.postfx.place)
+        stops = max(stops, shown.postfx.exposure - shown.stops)
+        before = Composed(shown.light(), replace(shown.postfx, exposure=stops))(shown.stops)
+        return zoomed(before, shown.postfx.zoom, shown.postfx.place)
 
     def _choose(self, params: FrameParams, postfx: PostFxParams, light: Light, rising: bool) -> None:
         """Set the scale where the kick rises, and the stops that are taken off its light."""
-        kick, beats = params.kick_zoom, params.beat_light
-        base, wanted = max(postfx.zoom - kick, SMALLEST), min(beats, MOST_LIGHT)
-        grid = _grid(light(), postfx.exposure - beats)
-        mean, lightness = max(float(self._before.mean()), 1e-4), _lightness(self._before)
-        changes, rises = [], []
-        for scale in SCALES if rising else (self.scale,):
-            after = zoomed(grid, base + scale * kick, postfx.place)
-            rise = math.log2(max(float(after.mean()), 1e-4) / mean)
-            stops = min(max(wanted - rise, -DARKEST), BRIGHTEST)
-            changes.append(float(np.abs(_lightness(after * 2.0**stops) - lightness).mean()))
-            rises.append(rise)
+        kick, beats, place = params.kick_zoom, params.beat_light, postfx.place
+        base, wanted = max(postfx.zoom - kick, SMALLEST), float(np.interp(beats, BEATS, RISES)) + min(beats, 0.0)
+        mean = max(float(self._before.mean()), 1e-4) * 2.0**wanted
+        seen = Composed(light(), replace(postfx, exposure=postfx.exposure - beats + wanted))
+        frame = seen(0.0)
         if rising:
-            self.scale = float(np.interp(CHANGE * kick / KICK_ZOOM, np.maximum.accumulate(changes), SCALES))
-            rises = list(np.interp([self.scale], SCALES, rises))
-        self._kick, self._off = kick, rises[0] + beats - wanted
+            self.scale = self._scale(frame, mean, base, kick, place)
+        zoom = base + self.scale * kick
+        first = more = _missing(mean, zoomed(frame, zoom, place))
+        if more := _limited(more):
+            # Luminance rises by nearly as many stops as the exposure: the second step is exact enough.
+            left = _missing(mean, zoomed(seen(more), zoom, place))
+            slope = max((first - left) / more, 0.5)
+            more = _limited(more + left / slope)
+        self._kick, self._off = kick, beats - wanted - more
+
+    def _scale(self, frame: np.ndarray, mean: float, base: float, kick: float, place: tuple[float, float]) -> float:
+        """The factor on the zoom at which the frame changes as wanted, or less where its light could not be held."""
+        before = _back_row(self._before)
+        changes: list[float] = []
+        held = MOST_HELP
+        for scale in SCALES:
+            after = zoomed(frame, base + scale * kick, place)
+            missing = _missing(mean, after)
+            if changes and abs(missing) > held:
+                break
+            held = max(held, abs(missing))
+            changes.append(float(np.abs(_back_row(after * 2.0 ** _limited(missing)) - before).mean()))
+        wanted = CHANGE * kick / KICK_ZOOM
+        return float(np.interp(wanted, np.maximum.accumulate(changes), SCALES[: len(changes)]))
 
 
-def _grid(light: np.ndarray, stops: float) -> np.ndarray:
-    """Luminance [24, 24] of light [48, 48, 3], blurred, with an exposure of `stops`."""
-    size = light.shape[0] // GRID
-    means = light.reshape(GRID, size, GRID, size, 3).mean(axis=(1, 3)) @ np.array(LUMA)
-    return _blurred(means) * 2.0**stops
+def _missing(mean: float, frame: np.ndarray) -> float:
+    """Stops that a frame's mean luminance is below `mean`."""
+    return math.log2(mean / max(float(frame.mean()), 1e-4))
+
+
+def _limited(stops: float) -> float:
+    return min(max(stops, -MOST_HELP), MOST_HELP)
+
+
+class Composed:
+    """Luminance [48, 48] of light [48, 48, 3] as composed with `postfx` and more stops, before it is moved."""
+
+    def __init__(self, light: np.ndarray, postfx: PostFxParams) -> None:
+        emitted = light * np.clip((light.max(axis=2, keepdims=True) - EMITTER) / (1.0 - EMITTER), 0.0, 1.0)
+        wide = _means(emitted, SPREAD).repeat(SPREAD, axis=0).repeat(SPREAD, axis=1)
+        self._light, self._spilled, self._postfx = light, 0.5 * (emitted + wide), postfx  # about as `bloom.py::RADII`
+
+    def __call__(self, stops: float) -> np.ndarray:
+        tone = ToneMapping.of(replace(self._postfx, exposure=self._postfx.exposure + stops))
+        return luminance(toned(self._light, self._spilled, tone))
+
+
+def _back_row(frame: np.ndarray) -> np.ndarray:
+    """CIE lightness [24, 24], 0 to 100, of luminance [48, 48], blurred: about what the back row sees."""
+    return _lightness(_blurred(_means(frame, 2)))
+
+
+def _means(values: np.ndarray, side: int) -> np.ndarray:
+    """Means over squares: [n, m, ...] to [n / side, m / side, ...]."""
+    height, width = values.shape[:2]
+    return np.asarray(values.reshape(height // side, side, width // side, side, *values.shape[2:]).mean(axis=(1, 3)))
 
 
 def zoomed(light: np.ndarray, zoom: float, place: tuple[float, float]) -> np.ndarray:

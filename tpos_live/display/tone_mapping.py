@@ -88,6 +88,19 @@ class ToneMapping:
         return cls(colour, shoulder, postfx.bloom)
 
 
+def toned(light: np.ndarray, spilled: np.ndarray, tone: ToneMapping) -> np.ndarray:
+    """Coded values of light [..., 3], 0 to 1 both, at full level, without grain and dither.
+
+    spilled: the bloom map there, light [..., 3].
+    """
+    light = light + tone.bloom * spilled * (1.0 - light)
+    light = np.maximum(light @ np.array(tone.colour).reshape(3, 3).T, 0.0)
+    over = np.maximum(light - KNEE, 0.0)
+    lost = over * over * tone.shoulder / (1.0 + over * tone.shoulder)
+    light = np.minimum(light - lost, 1.0)
+    return to_coded(light)
+
+
 @dataclass(frozen=True)
 class ImagePlacement:
     """Position of the image. left, top, width, height: the drawn part of the output (the rest is black). matrix a, b,

@@ -148,13 +148,13 @@ def d_prime(change: np.ndarray, times: np.ndarray, fps: float) -> float:
     return gap / spread if spread > 0 else math.copysign(math.inf, gap) if gap else 0.0
 
 
-def impulse(light: np.ndarray, times: np.ndarray, fps: float) -> float:
-    """Median rise of the mean luminance at events: the largest value within WINDOW over the frame before, minus 1."""
+def impulses(light: np.ndarray, times: np.ndarray, fps: float) -> np.ndarray:
+    """Rise of the mean luminance at each event: the largest value within WINDOW over the frame before, minus 1. Float
+    [n]; events at the ends are left out."""
     width = max(round(WINDOW * fps), 1)
     first = frames_of(times, fps)
     first = first[(first >= 1) & (first + width <= len(light))]
-    rises = [light[f : f + width].max() / max(light[f - 1], 1e-6) - 1.0 for f in first]
-    return float(np.median(rises)) if rises else math.nan
+    return np.array([light[f : f + width].max() / max(light[f - 1], 1e-6) - 1.0 for f in first])
 
 
 def oscillator_d_prime(change: np.ndarray, tempo: float, fps: float, phases: int = 8) -> float:

@@ -16,10 +16,11 @@ from tpos_live.core.settings import Settings
 from tpos_live.core.settings_loader import load_settings
 from tpos_live.evaluation.metrics.report import Figure, text_table
 from tpos_live.evaluation.show import (
+    FEWEST,
     DropMatch,
     ShowError,
     d_prime,
-    impulse,
+    impulses,
     match_drops,
     oscillator_d_prime,
     read_drops,
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 ENDINGS = frozenset({".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
 RECALL, FALSE_DROPS, FLASHES, KEPT = 0.8, 1.0, 0.005, 0.85
 """Bars: share of the listed drops, false drops per five minutes, share of the frames, share of the images."""
+LIT, WITHIN_LIT = (0.06, 0.09), 0.9
+"""Rise of the mean luminance that is wanted at a kick, and the share of the kicks with it."""
 SIMILAR_60, SIMILAR_1 = 0.45, 0.8
 SCENES = 6
 """Different scenes over a folder without a prompt."""
@@ -106,7 +109,7 @@ def figures(seen: SeenShow, other: np.ndarray) -> list[Figure]:
             oscillator_d_prime(seen.change, heard.tempo, seen.fps),
             note=f"{heard.tempo:.1f} BPM",
         ),
-        Figure("  light impulse of a kick", impulse(seen.light, kicks, seen.fps), unit="%"),
+        *_light_figures(seen),
         *_drop_figures(seen),
         *(Figure(f"  similarity after {lag} s", value) for lag, value in same.items() if not math.isnan(value)),
         Figure("  different scenes", len(scenes(seen.names)), note=", ".join(sorted(scenes(seen.names)))),
@@ -117,6 +120,17 @@ def figures(seen: SeenShow, other: np.ndarray) -> list[Figure]:
     if seen.wanted:
         kept = float(np.mean([named == seen.wanted for named in seen.names]))
         rows.append(Figure("  prompt kept", kept, KEPT, unit="%", n=len(seen.names), note=seen.wanted))
+    return rows
+
+
+def _light_figures(seen: SeenShow) -> list[Figure]:
+    """How much the kicks light the frame: the median, and how many are within LIT, if there are enough kicks."""
+    rises = impulses(seen.light, np.array(seen.heard.kicks), seen.fps)
+    median = float(np.median(rises)) if len(rises) else math.nan
+    rows = [Figure("  light impulse of a kick", median, unit="%", n=len(rises))]
+    if len(rises) >= FEWEST:
+        within = float(np.mean((rises >= LIT[0]) & (rises <= LIT[1])))
+        rows.append(Figure("  kicks of 6 to 9 % light", within, WITHIN_LIT, unit="%", n=len(rises)))
     return rows
 
 
