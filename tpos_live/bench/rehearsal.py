@@ -146,7 +146,7 @@ def check_moments(seen: Rehearsal, settings: Settings, hours: float) -> list[Fin
         return [Finding("show", False, "nothing was seen: the show ended at once")]
     checks = (_engine, _image, _sound, _encoder, _memory)
     findings = [finding for check in checks for finding in check(seen)]
-    findings += [*_recording(seen, settings, hours), *_doors(seen, settings), *_screen(seen, settings)]
+    findings += [*_recording(seen, settings, hours), *_ports(seen, settings), *_screen(seen, settings)]
     findings += [Finding("message", None, line) for line in seen.warnings[:_MOST_LINES]]
     return findings
 
@@ -232,7 +232,7 @@ def _recording(seen: Rehearsal, settings: Settings, hours: float) -> Iterator[Fi
         yield Finding("recording", None if dropped else True, text + (f", {dropped} frames lost" if dropped else ""))
 
 
-def _doors(seen: Rehearsal, settings: Settings) -> Iterator[Finding]:
+def _ports(seen: Rehearsal, settings: Settings) -> Iterator[Finding]:
     doors = (
         ("osc", settings.osc.port, seen.osc_port, "--osc-port"),
         ("page", 0 if settings.web.off else settings.web.port, seen.web_port, "--web-port"),

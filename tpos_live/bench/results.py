@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from tpos_live import __version__
+from tpos_live.core.cores import usable_cores
 
 
 def processor() -> str:
@@ -44,7 +45,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(terse=True),
         "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability() + (", bfloat16" if bfloat16_is_native() else ""),
-        "cores": psutil.cpu_count(),
+        "cores": len(usable_cores()),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "python": platform.python_version(),
         "torch": torch.__version__,
