@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
+from fakes.waiting import wait_until
 
 from tpos_live.control.midi_connection import MidiConnection
 from tpos_live.control.midi_ports import MidiPortError, RtMidiPorts
@@ -96,6 +98,28 @@ def test_the_thread_opens_sends_and_closes() -> None:
             time.sleep(0.01)
     assert sockets.outs["nano"].sent == [bytes((0xB0, 1, 2))]
     assert sockets.opened["nano"].closed and sockets.outs["nano"].closed
+
+
+def test_leaving_closes_the_ports_also_where_a_device_has_taken_nothing_for_long() -> None:
+    """More waits to be sent then than is kept."""
+    sockets, takes = Sockets(), threading.Event()
+    sockets.names = ["nano"]
+
+    class Busy(Plug):
+        def send(self, data: bytes) -> None:
+            takes.wait(20)
+            super().send(data)
+
+    def open_output(name: str) -> Plug:
+        return sockets.outs.setdefault(name, Busy())
+
+    sockets.open_output = open_output  # type: ignore[method-assign]
+    with MidiConnection("nano", lambda: sockets) as midi:
+        assert wait_until(lambda: "nano" in sockets.outs)
+        for _ in range(1200):
+            midi.send(bytes((0xB0, 1, 2)))
+    takes.set()
+    assert wait_until(lambda: sockets.outs["nano"].closed and sockets.opened["nano"].closed)
 
 
 @pytest.mark.parametrize("error", [MissingLibraryError("this needs rtmidi2"), MidiPortError("no ports here")])

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import threading
 import time
-from types import TracebackType
 from typing import Any, Self
 
 from tpos_live.control.beat_source import ClockPosition
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.optional_library import MissingLibraryError, optional_library
+from tpos_live.core.own_thread import OwnThread
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ START_TEMPO = 120.0
 _CHECK_SECONDS = 0.5
 
 
-class Link:
+class Link(OwnThread):
     """A context manager: entering joins the session of the local network, leaving ends that.
 
     Thread contract: one thread enters and leaves; `position` may be called from anywhere and never waits.
@@ -31,12 +31,11 @@ class Link:
 
     def __init__(self, on: bool) -> None:
         """on: False for no Link. Without the extra, a line says what to install."""
+        super().__init__("link", patience=1.0)
         self._library: Any = None
         self._link: Any = None
-        self._end = threading.Event()
         self._joined = threading.Event()
         self._played = False
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="link", daemon=True)
         if on:
             try:
                 self._library = optional_library("aalink", "link")
@@ -45,16 +44,9 @@ class Link:
 
     def __enter__(self) -> Self:
         if self._library is not None:
-            self._thread.start()
+            super().__enter__()
             self._joined.wait(1.0)
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end.set()
-        if self._thread.is_alive():
-            self._thread.join(1.0)
 
     def position(self, at: float) -> ClockPosition | None:
         """Where the session is at `at`, seconds of perf_counter; None while we are alone in it, or it has stopped.
@@ -74,7 +66,10 @@ class Link:
         whole = round((beat - phase) / BEATS_PER_BAR) * BEATS_PER_BAR  # the bar is that of the phase
         return ClockPosition(tempo, whole + phase + ahead)
 
-    async def _run(self) -> None:
+    def _run(self) -> None:
+        asyncio.run(self._follow())
+
+    async def _follow(self) -> None:
         link = self._library.Link(START_TEMPO)
         link.quantum = float(BEATS_PER_BAR)
         link.start_stop_sync_enabled = True
@@ -82,7 +77,7 @@ class Link:
         self._link = link
         self._joined.set()
         peers = 0
-        while not self._end.is_set():
+        while not self._stop.is_set():
             if link.num_peers != peers:
                 peers = link.num_peers
                 log.log(NOTICE, f"Link: {peers} peer{'' if peers == 1 else 's'}, {link.tempo:.1f} BPM")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Self, TypeVar
 
 from tpos_live.control.midi_clock import MidiClock
@@ -16,6 +14,7 @@ from tpos_live.control.midi_inbox import MidiInbox
 from tpos_live.control.midi_ports import MidiPortError, MidiPorts, OutputPort, Port, RtMidiPorts
 from tpos_live.core.messages import NOTICE
 from tpos_live.core.optional_library import MissingLibraryError
+from tpos_live.core.own_thread import OwnThread
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ _OURS = ("rtmidi", "midi through")
 """Beginnings of names of ports that are no devices: our own, and one that returns what is sent."""
 
 
-class MidiConnection:
+class MidiConnection(OwnThread):
     """A context manager: entering starts a thread that opens the wanted ports, again when they return.
 
     Without MIDI (no `--midi`, no extra, no ports in this system) `inbox` is None, after one line that says why.
@@ -39,6 +38,7 @@ class MidiConnection:
 
     def __init__(self, wanted: str, ports: Callable[[], MidiPorts] = RtMidiPorts) -> None:
         """wanted: part of a port's name, whatever its case; "all" for every port, "" for no MIDI."""
+        super().__init__("midi", patience=0.5)
         self._wanted = wanted.strip().lower()
         self.clock = MidiClock()
         self.inbox: MidiInbox | None = None
@@ -47,7 +47,6 @@ class MidiConnection:
         self._outputs: dict[str, OutputPort] = {}
         self._failing: set[str] = set()
         self._to_send: queue.Queue[bytes | None] = queue.Queue(_WAITING)
-        self._thread = threading.Thread(target=self._run, name="midi", daemon=True)
         if not self._wanted:
             return
         try:
@@ -57,18 +56,11 @@ class MidiConnection:
             log.warning(f"no MIDI: {error}")
 
     def __enter__(self) -> Self:
-        if self.inbox is not None:
-            self._thread.start()
-        return self
+        return self if self.inbox is None else super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.inbox is None:
-            return
-        with suppress(queue.Full):
+    def _wake(self) -> None:
+        with suppress(queue.Full):  # then it does not wait
             self._to_send.put_nowait(None)
-        self._thread.join(0.5)
 
     @property
     def described(self) -> str:
@@ -131,7 +123,7 @@ class MidiConnection:
 
     def _run(self) -> None:
         looked = -LOOK_SECONDS
-        while True:
+        while not self._stop.is_set():
             now = time.monotonic()
             if now - looked >= LOOK_SECONDS:
                 looked = now

@@ -13,7 +13,8 @@ class OwnThread(ABC):
 
     Thread contract: `_run` is called once, on the thread. It looks at `_stop`, or waits on it, and returns soon after
     it is set; where it waits for something else, `_wake` ends that. What takes longer than `patience` is left behind.
-    The thread is a daemon, so it never keeps the process. An object is entered once.
+    The thread is a daemon, so it never keeps the process. An object is entered once. A subclass whose part may be off
+    starts no thread by an `__enter__` of its own; leaving then waits for nothing.
     """
 
     def __init__(self, name: str, patience: float) -> None:
@@ -31,7 +32,8 @@ class OwnThread(ABC):
     ) -> None:
         self._stop.set()
         self._wake()
-        self._thread.join(self._patience)
+        if self._thread.is_alive():
+            self._thread.join(self._patience)
 
     def _wake(self) -> None:
         """End what the thread waits for, beside `_stop`; called once that is set."""

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
+from types import TracebackType
 from typing import Any, Self
 
 from tpos_live.control.osc_senders import AllowList
@@ -24,6 +25,7 @@ from tpos_live.core.network import (
     own_address,
     why_not_listening,
 )
+from tpos_live.core.own_thread import OwnThread
 from tpos_live.core.parameter_store import ParameterStore
 from tpos_live.core.status import Status
 from tpos_live.web.access import Access
@@ -43,7 +45,7 @@ _LINES = 100
 """Messages that the page's log holds."""
 
 
-class ControlPage:
+class ControlPage(OwnThread):
     """The page from `__enter__` to `__exit__`. Entering waits for nothing: the server's library is imported, and the
     port opened, on the server's thread. Without the port the show goes on, and one line says so; one that is taken is
     tried again every RETRY_SECONDS. Leaving takes 0.5 s at most.
@@ -67,6 +69,7 @@ class ControlPage:
         all. preview: entered and left with the page; None = no images. osc: host and port on which
         OSC listens, port 0 = none. images: where the looks' images are kept; None = only in memory.
         osc_allow: who is heard by OSC (`AllowList`), and reads OSCQuery without a token."""
+        super().__init__("control page", patience=0.5)
         self.access = Access.to(host)
         self.port = 0
         """The TCP port in use, 0 while there is none."""
@@ -80,8 +83,6 @@ class ControlPage:
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
-        self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="control page", daemon=True)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -89,17 +90,19 @@ class ControlPage:
             self._stack.enter_context(handling(_LineKeeper(self._keep)))
             if self._preview is not None:
                 self._stack.enter_context(self._preview)
-            self._thread.start()
+            super().__enter__()
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.close()
-        self._leaving.set()
+        super().__exit__(kind, error, trace)
+
+    def _wake(self) -> None:
         if self._loop is not None and self._end is not None:
             with suppress(RuntimeError):  # it is closed
                 self._loop.call_soon_threadsafe(self._end.set)
-        if self._wanted:
-            self._thread.join(0.5)
 
     def state(self) -> PageState:
         """What pages show now."""
@@ -110,7 +113,7 @@ class ControlPage:
     def _keep(self, level: int, line: str) -> None:
         self._lines.append(Line(next(self._numbers), level, line))
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         """Serve; where another program has the port, try it again."""
         told = ""
         while True:
@@ -127,7 +130,7 @@ class ControlPage:
             if reason and reason != told:
                 told = reason
                 log.info(f"no control page: {reason}")
-            if not taken or self._leaving.wait(RETRY_SECONDS):
+            if not taken or self._stop.wait(RETRY_SECONDS):
                 return
 
     async def _serve(self) -> None:
@@ -139,7 +142,7 @@ class ControlPage:
         from tpos_live.web.pages import Pages
 
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        if self._leaving.is_set():
+        if self._stop.is_set():
             return
         pages = Pages(self._store, self.state, self._preview.look if self._preview else lambda on: None)
         listeners = Listeners(self._store)
