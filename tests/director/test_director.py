@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -21,8 +22,13 @@ BPM = 120.0
 BAR = 2.0
 
 
-def music(seconds: float, start: float = 0.0, **other: float) -> Iterator[Features]:
-    """Features of steady music at 120 BPM."""
+@cache
+def music(seconds: float, start: float = 0.0, **other: float) -> tuple[Features, ...]:
+    """Features of steady music at 120 BPM, made once for all tests."""
+    return tuple(_made(seconds, start, **other))
+
+
+def _made(seconds: float, start: float, **other: float) -> Iterator[Features]:
     steady = Features(tempo=BPM, confidence=1.0, gate=True, silence=0.0, energy=0.7)
     for hop in range(round(seconds / HOP_SECONDS)):
         now = start + hop * HOP_SECONDS
@@ -31,16 +37,18 @@ def music(seconds: float, start: float = 0.0, **other: float) -> Iterator[Featur
         yield replace(steady, time=now, **phases, **other)  # type: ignore[arg-type]
 
 
-def song() -> Iterator[Features]:
+@cache
+def song() -> tuple[Features, ...]:
     """Silence, an intro, a main part, a breakdown, a build-up, a drop, a peak; 2 minutes."""
-    now = 0.0
+    now, made = 0.0, list[Features]()
     for seconds, values in (
         (4, {"silence": 1.0, "energy": 0.0}), (16, {"energy": 0.3}), (24, {"energy": 0.7}), (16, {"energy": 0.3}),
         (8, {"energy": 0.4, "buildup": 0.8, "tension": 0.8}), (0.01, {"energy": 0.9, "drop": 1.0}),
         (51.99, {"energy": 0.9}),
     ):  # fmt: skip
-        yield from music(seconds, now, **values)
+        made += music(seconds, now, **values)
         now += seconds
+    return tuple(made)
 
 
 def snapshot(**values: object) -> Snapshot:
@@ -48,7 +56,7 @@ def snapshot(**values: object) -> Snapshot:
 
 
 def follow(
-    features: Iterator[Features], shown: Snapshot, label: str = "techno music", **made: object
+    features: Iterable[Features], shown: Snapshot, label: str = "techno music", **made: object
 ) -> list[Direction]:
     director = Director(**made)  # type: ignore[arg-type]
     return [director.step(one, label, shown) for one in features]
@@ -201,7 +209,7 @@ def test_another_director_goes_on_with_what_was_decided() -> None:
     assert len(set(later)) > 1 and next(scene for scene in later if scene != before.scene)
     off = Director()
     off.resume(director.memory, snapshot(director=False))
-    assert off.step(next(music(1.0)), "", snapshot(director=False)) == NO_DIRECTION
+    assert off.step(music(1.0)[0], "", snapshot(director=False)) == NO_DIRECTION
 
 
 def test_without_a_beat_bars_last_two_seconds() -> None:
@@ -223,7 +231,7 @@ def test_a_hop_that_is_no_number_is_forgotten() -> None:
     tracker = SectionTracker()
     for features in music(10.0):
         tracker.step(features, BAR)
-    tracker.step(replace(next(music(1.0)), energy=float("nan")), BAR)
+    tracker.step(replace(music(1.0)[0], energy=float("nan")), BAR)
     assert tracker.energy == pytest.approx(0.6, abs=0.1)
 
 

@@ -44,10 +44,11 @@ def sort(items: list[pytest.Item], processes: int) -> None:
     with the long tests of that process. The files keep their order else.
 
     The tests of a file with slow ones stay together: what its fixtures make, engines that a session loads once, and
-    functions that numba compiles once a process, are then made in one process and not in two."""
+    functions that numba compiles once a process, are then made in one process and not in two. So do the files that
+    fork commands: the process that they are forked from imports all libraries, once in each test process."""
     waiting = [item for item in items if _waits(item)]
     rest = [item for item in items if not _waits(item)]
-    with_slow = {item.path for item in rest if item.get_closest_marker("slow")}
+    with_slow = {item.path for item in rest if item.get_closest_marker("slow") or _forks(item)}
     long = [item for item in rest if item.path in with_slow]
     short = [item for item in rest if item.path not in with_slow]
     others = max(processes - 1, 1)
@@ -62,14 +63,15 @@ def sort(items: list[pytest.Item], processes: int) -> None:
 
 
 def _by_file(items: list[pytest.Item], shares: int) -> list[list[pytest.Item]]:
-    """So many shares with about as many slow tests each; those of one file are in one share, in their order."""
+    """So many shares with about as many slow tests each; those of one file are in one share, in their order, and all
+    files that fork in the first."""
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
     found: list[list[pytest.Item]] = [[] for _ in range(shares)]
     slow = [0] * shares
-    for each in files.values():
-        least = slow.index(min(slow))
+    for each in sorted(files.values(), key=lambda each: not _forks(each[0])):
+        least = 0 if _forks(each[0]) else slow.index(min(slow))
         found[least].extend(each)
         slow[least] += sum(item.get_closest_marker("slow") is not None for item in each)
     return found
@@ -86,6 +88,12 @@ def give_way(item: pytest.Item) -> None:
 
 def _waits(item: pytest.Item) -> bool:
     return any(item.get_closest_marker(marker) for marker in REAL_TIME)
+
+
+def _forks(item: pytest.Item) -> bool:
+    """Whether its file takes processes from `fakes.forked`."""
+    made = (getattr(value, "__module__", getattr(value, "__name__", "")) for value in vars(item.module).values())  # type: ignore[attr-defined]
+    return any(name in ("fakes.forked", "fakes.forked_python") for name in made)
 
 
 def _cores() -> int:
