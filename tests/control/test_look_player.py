@@ -259,6 +259,17 @@ def test_the_autopilot_takes_the_looks_of_the_cues_alone(player: LookPlayer, ord
     assert player.shown == "deep", "one alone: it stays"
 
 
+@pytest.mark.parametrize("order", ["order", "random"])
+def test_the_autopilot_leaves_the_only_look_of_the_cues_as_it_is(player: LookPlayer, order: str) -> None:
+    player.show = Show(LOOKS.looks, (Cue("deep", 0.0), Cue("Deep", 2.0)))
+    player.store.update({"autopilot": True, "autopilot.bars": 4, "autopilot.order": order, "look.fade": 0.0})
+    run(player, (0, 12))
+    assert player.shown == "deep"
+    player.store.set("finish.light", 1.5)
+    run(player, (12, 40))
+    assert player.store.snapshot()["finish.light"] == 1.5, "what was changed by hand stays"
+
+
 def test_keep_holds_a_look_and_a_drop_comes_sooner(player: LookPlayer) -> None:
     player.store.update({"autopilot": True, "autopilot.bars": 8})
     run(player, (0, 12))

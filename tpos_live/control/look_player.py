@@ -227,8 +227,8 @@ class LookPlayer:
         """Another look after so many bars, sooner at a drop."""
         due = bar and self._since >= int(snapshot["autopilot.bars"])
         early = dropped and self._since >= int(snapshot["autopilot.bars"]) // 2
-        if not (due or early) or self._waiting is not None or len(self.show.looks) < 2:
-            return
+        if not (due or early) or self._waiting is not None or not {*self._listed()} - {self.shown}:
+            return  # recalled once more, the same look would take back what was changed by hand
         self._since = 0
         self._go(1, snapshot)
         if self._waiting is not None:  # it is a downbeat already
