@@ -155,6 +155,7 @@ def test_it_says_where_in_the_song_it_is_and_what_the_director_decided() -> None
 def test_a_value_is_cut_by_the_width_of_its_letters() -> None:
     assert shorten("a  b\n c", 36) == "a b c" and shorten("", 36) == ""
     assert shorten("x" * 36, 36) == "x" * 36 and shorten("x" * 37, 36) == "x" * 35 + "…"
+    assert shorten("NEON JELLYFISH IN THE DEEP BLUE SEA", 36) == "NEON JELLYFISH IN THE DEEP B…"
     assert shorten("東" * 18, 36) == "東" * 18 and shorten("東" * 19, 36) == "東" * 17 + "…"
 
 

@@ -21,11 +21,11 @@ WARN = (255, 186, 92, 255)
 BAD = (255, 110, 96, 255)
 BAND_COLOURS = ((255, 122, 89), (255, 196, 92), (104, 214, 164), (112, 176, 255))
 BAND_NAMES = ("bass", "mid", "m-high", "high")
-_WIDTH, _PAD, _LINE, _METERS, _NAMES = 360, 18, 23, 74, 76
+_WIDTH, _PAD, _LINE, _METERS, _NAMES = 380, 18, 23, 74, 76
 _MESSAGE = 50
 """Height that a message of two lines takes at the bottom."""
 _MOST = 36
-"""Letters of a value."""
+"""Usual letters of a value: 260 pixels."""
 HELD = {
     "out.blackout": "blackout",
     "out.freeze": "frozen",

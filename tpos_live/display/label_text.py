@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import unicodedata
-from bisect import bisect_left
+from bisect import bisect_right
 from itertools import accumulate
 
 import pyglet
@@ -63,9 +63,16 @@ def wrapped(text: str, most: int) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """The text in one line of so many letters; Chinese, Japanese and Korean ones are as wide as two."""
+    """The text in one line as wide as so many usual letters."""
     text = " ".join(text.split())
-    widths = list(accumulate(2 if _is_wide(letter) else 1 for letter in text))
+    widths = list(accumulate(map(_width, text)))
     if not text or widths[-1] <= most:
         return text
-    return text[: bisect_left(widths, most)] + "…"
+    return text[: bisect_right(widths, most - 1)] + "…"
+
+
+def _width(letter: str) -> float:
+    """Of a letter in a font such as DejaVu Sans, in usual small ones."""
+    if _is_wide(letter):
+        return 2.0
+    return 1.7 if letter in "mMW%@" else 1.3 if letter.isupper() or letter == "w" else 1.0
