@@ -255,6 +255,29 @@ def test_live_a_reader_that_fails_leaves_its_last_picture(clip: Path, messages: 
         assert show.image() is not None and len(messages) == 1
 
 
+def test_live_a_folder_that_goes_and_comes_back_is_shown_again(tmp_path: Path, messages: list[str]) -> None:
+    """As that of a stick that is pulled out, twice; each time it has other pictures when it is back."""
+    folder, away = tmp_path / "stick", tmp_path / "away"
+    folder.mkdir()
+    for n in (10, 20, 30):
+        Image.fromarray(numbered(n)).save(folder / f"{n}.png")
+    with LiveSource() as source:
+        show = Show(source, str(folder))
+        show.store.set("source.seconds", 0.25)
+        show.until(lambda image: image is not None and number_of(image.pixels) == 20)
+        for n in (40, 50):
+            folder.rename(away)
+            show.until(lambda image: "can be read" in source.line)
+            assert show.image() is not None  # the last picture stays
+            Image.fromarray(numbered(n)).save(away / f"{n}.png")
+            away.rename(folder)
+            show.until(lambda image, n=n: image is not None and number_of(image.pixels) == n)
+            assert "stick, " in source.line
+    lost, back = "source stick: none of its", "source stick: is back"
+    assert [line[: len(lost)] for line in messages if lost in line] == 2 * [lost]
+    assert [line for line in messages if "is back" in line] == 2 * [back] and len(messages) == 4
+
+
 def test_live_a_reader_that_cannot_be_closed_gives_way_all_the_same(
     clip: Path, tmp_path: Path, messages: list[str]
 ) -> None:

@@ -16,7 +16,7 @@ from fakes.clips import number_of, numbered, write_clip
 from PIL import Image
 
 from tpos_live.image_source import clip as clip_module
-from tpos_live.image_source.camera import Camera, address_of
+from tpos_live.image_source.camera import PATIENCE, STALLED, Attempt, Camera, address_of
 from tpos_live.image_source.clip import LONGEST_REST, Clip
 from tpos_live.image_source.open import open_source, why_refused
 from tpos_live.image_source.pictures import Pictures
@@ -261,6 +261,36 @@ def test_a_camera_that_stalls_is_opened_again_and_the_last_picture_stays(message
         sender.kill()
     told = [line for line in messages if "udp://" in line]
     assert "last picture stays" in told[0] and "is back" in told[-1]
+
+
+def test_an_attempt_that_is_still_being_opened_is_not_disturbed() -> None:
+    """Of a UDP stream it has the port, so that another one could only fail."""
+
+    class Opening(Attempt):
+        def _read(self) -> str:
+            begun.append(self)
+            if len(begun) == 1:
+                self._put(av.VideoFrame(16, 16, "rgb24"))
+                return "has ended"
+            self.opening = True
+            self._stop.wait(20.0)
+            return ""
+
+    begun, now = list[Opening](), 0.0
+    camera = Camera("fake", lambda: now, Opening)
+    assert camera.at(0.0) is not None
+    now = 1.0
+    camera.at(0.0)
+    assert camera.trouble
+    _wait(lambda: len(begun) == 2 and begun[1].opening)
+    for _ in range(100):  # 10 s
+        now += 0.1
+        camera.at(0.0)
+    assert len(begun) == 2
+    now += PATIENCE + STALLED  # it hangs
+    camera.at(0.0)
+    _wait(lambda: len(begun) == 3)
+    camera.close()
 
 
 def _wait(happened, seconds: float = 20.0) -> None:

@@ -19,7 +19,7 @@ from tpos_live.core.parameter_store import Snapshot
 from tpos_live.core.source_image import SourceImage
 from tpos_live.core.timing import Rate
 from tpos_live.image_source.mask_file import MaskFile
-from tpos_live.image_source.open import NOTHING, Opener, open_source
+from tpos_live.image_source.open import NOTHING, Opener, is_gone, open_source
 from tpos_live.image_source.player import SourcePlayer
 from tpos_live.image_source.reader import Reader, Wanted
 
@@ -33,6 +33,10 @@ NICE = 10
 """Of the threads that open and decode sources. A clip that is opened is decoded from its last key frame, by as many
 threads as the engine has: at the same priority, engine frames took up to 5.5 times as long meanwhile, now up to 3.2.
 On two cores that the engine keeps busy, clips of 1280x720 still come at 25 pictures a second (measured)."""
+
+
+AGAIN = 0.5
+"""Seconds between looks for a file or folder that went away while it was shown."""
 
 
 def pause_before(interval: float, took: float) -> float:
@@ -54,8 +58,8 @@ class LiveSource(OwnThread):
 
     A context manager. Thread contract: `image` is the render thread's and never waits: it says what is wanted and gives
     the newest picture that is there, so that a picture is at most one engine frame late. A source is opened on another
-    thread; the one before stays until the new one is open, and stays for good where the new one cannot be read. `line`
-    may be read from anywhere.
+    thread; the one before stays until the new one is open, and stays for good where the new one cannot be read. A file
+    or folder that goes away (a stick is pulled out) is opened again when it is back. `line` may be read from anywhere.
     """
 
     def __init__(self, refused: Callable[[str], str] = lambda name: "", opener: Opener = open_source) -> None:
@@ -66,7 +70,8 @@ class LiveSource(OwnThread):
         self._wanted: Mailbox[Wanted] = Mailbox()
         self._images: Mailbox[SourceImage | None] = Mailbox()
         self._opened: Mailbox[_Opened] = Mailbox()
-        self._opening = self._failed = ""
+        self._opening = self._failed = self._lost = ""
+        self._sought_at = 0.0
         self._player: SourcePlayer | None = None
         self._rate = Rate()
         self.line = ""
@@ -99,6 +104,7 @@ class LiveSource(OwnThread):
                 self._step(wanted, name)
             except Exception as error:  # decoders fail in many ways; the last picture stays, and the show goes on
                 self._fail(name, first_line(error, 200))
+                self._lost = name if is_gone(name) else ""
                 self._replace(None)
             took = max(time.perf_counter() - began, 0.9 * took)
         self._replace(None)
@@ -122,14 +128,22 @@ class LiveSource(OwnThread):
         """Open what `source` names, on a thread, and take it once it is open. each: seconds of a folder's pictures."""
         if (found := self._opened.take()) is not None:
             self._opening = ""
-            if found.reader is None:
+            if found.reader is None and found.name == self._lost:
+                self._failed = self._lost  # told already; it may be there in part
+            elif found.reader is None:
                 self._fail(found.name, found.error)
             elif found.name == name:
                 found.reader.gentle = True
                 self._replace(SourcePlayer(name, found.reader, self._mask))
-                self._failed = ""
+                if name == self._lost:
+                    log.info(f"source {found.reader.name}: is back")
+                self._failed = self._lost = ""
             else:  # another one was named meanwhile
                 found.reader.close()
+        self._lost = self._lost if name == self._lost else ""
+        if self._lost and time.perf_counter() - self._sought_at > AGAIN:
+            self._sought_at = time.perf_counter()
+            self._failed = name if is_gone(name) else ""
         if name in NOTHING:
             self._replace(None)
             self._failed = ""

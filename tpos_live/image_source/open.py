@@ -9,7 +9,7 @@ from tpos_live.core.output_names import masked
 from tpos_live.image_source.camera import STREAMS, TEST_PICTURES, Camera
 from tpos_live.image_source.clip import Clip
 from tpos_live.image_source.ndi_source import NDI, open_ndi
-from tpos_live.image_source.pictures import SUFFIXES, Pictures
+from tpos_live.image_source.pictures import SUFFIXES, Pictures, pictures_in
 from tpos_live.image_source.reader import Reader, SourceError
 
 NOTHING = ("", "none")
@@ -30,6 +30,17 @@ def _short(name: str) -> str:
 def is_live(name: str) -> bool:
     """Whether a source has no time of its own, so that no render can repeat it."""
     return name == "camera" or name.startswith(("camera:", TEST_PICTURES, NDI, *STREAMS))
+
+
+def is_gone(name: str) -> bool:
+    """Whether a source is a file, or a folder of pictures, that is no longer there."""
+    if is_live(name) or name.startswith(SCENE):
+        return False
+    try:
+        path = Path(name).expanduser()
+        return not (path.is_file() or (path.is_dir() and pictures_in(path)))
+    except (OSError, ValueError, RuntimeError):
+        return True
 
 
 def why_refused(name: str, first: str, folder: Path) -> str:

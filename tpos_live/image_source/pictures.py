@@ -24,10 +24,16 @@ def read_picture(path: Path) -> av.VideoFrame:
         raise SourceError(f"source {path.name}: not a picture that can be read ({first_line(error)})") from error
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """In the order of their names. Raises OSError."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+
+
 class Pictures(Reader):
     """Pictures in the order of their names, each for so many seconds.
 
-    In place of a broken one the one before it is shown, with a line, so that a moment always has the same picture.
+    In place of a broken one the one before it is shown, with a line, so that a moment always has the same picture; in
+    place of one that is no longer there, too, without a line.
     """
 
     def __init__(self, path: Path, each: float) -> None:
@@ -35,7 +41,7 @@ class Pictures(Reader):
         self.name, self.each = path.name, each
         self._files = [path]
         if path.is_dir():
-            self._files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            self._files = pictures_in(path)
         self._broken: set[Path] = set()
         self._place = -1
         self._frame: av.VideoFrame | None = None
@@ -60,7 +66,7 @@ class Pictures(Reader):
         """The picture at a place, or the nearest one before it that can be read, all round."""
         for back in range(len(self._files)):
             path = self._files[place - back]
-            if path in self._broken:
+            if path in self._broken or not (path.exists() or len(self._files) == 1):
                 continue
             try:
                 return read_picture(path)
