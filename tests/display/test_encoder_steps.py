@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tpos_live.display.encoder_presets import EncoderController
+from tpos_live.display.recorder import Recorder
 
 
 def run(
@@ -65,3 +67,10 @@ def test_where_the_preset_cannot_change_the_rate_does() -> None:
     steps = EncoderController(30.0)
     steps.keep_preset()
     assert "15 frames" in run(steps, 10, lambda s: 0.06)[0] and steps.preset == "superfast"
+
+
+def test_the_status_says_that_frames_are_left_out() -> None:
+    recorder = Recorder(Path("a.mp4"))
+    assert recorder.line == "recording 0 fps"
+    recorder._steps.every = 2
+    assert recorder.line == "recording 0 of 30 fps"

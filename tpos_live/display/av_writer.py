@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Self
 
@@ -30,6 +31,8 @@ class AvWriter(ABC):
 
     A context manager of the subclass. One thread at a time.
     """
+
+    live_options: Mapping[str, str] = LIVE
 
     def __init__(
         self,
@@ -124,7 +127,7 @@ class AvWriter(ABC):
         if self._kbits:
             options |= {"maxrate": f"{self._kbits}k", "bufsize": f"{self._kbits}k"}
         if self._live:
-            options["x264-params"] = LIVE.get(preset, LIVE["superfast"])
+            options["x264-params"] = self.live_options.get(preset, LIVE["superfast"])
         elif self._threads:
             # With its macroblock tree x264 was measured to depend on what memory held before, on
             # CPUs with AVX-512 and widths such as 160; without the tree it never did.

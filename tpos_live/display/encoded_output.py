@@ -127,9 +127,10 @@ class EncodedOutput:
 
     @property
     def line(self) -> str:
-        """What it does, for the status."""
+        """What it does, for the status: frames that a slow encoder leaves out, too."""
         dropped = f", {self.dropped} dropped" if self.dropped else ""
-        return f"{self.name} {self.recorded_fps:.0f} fps{dropped}"
+        of = f" of {self.fps:.0f}" if self._steps.every > 1 else ""
+        return f"{self.name} {self.recorded_fps:.0f}{of} fps{dropped}"
 
     def is_available(self) -> str:
         """ "" if PyAV is installed, else what to do."""

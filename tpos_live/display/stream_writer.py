@@ -15,6 +15,10 @@ from tpos_live.display.rtmp import RtmpConnection
 
 DATAGRAM = 7 * 188
 """Bytes of a datagram: as many whole packets of the transport stream as Ethernet carries."""
+LIVE = {"ultrafast": "rc-lookahead=0:bframes=0:sync-lookahead=0:cabac=0:8x8dct=0:weightp=1:deblock=1,0,0"}
+"""x264 options by preset. A stream has this preset only, so its headers need not be those of another one: without
+CABAC and 8x8 transforms a frame of 640x360 with Ember's grain takes 2.0 ms in place of 2.6, a receiver decodes it in
+0.9 ms in place of 1.4, the error is the same (36.5 and 36.6 dB), and 4 to 7 % more bytes are sent."""
 FLV = {"flvflags": "no_duration_filesize", "flush_packets": "1"}
 
 
@@ -54,6 +58,8 @@ def connect(url: str) -> Connection:
 
 class StreamWriter(AvWriter):
     """An AvWriter to an address. Entering connects: it waits, at most some seconds."""
+
+    live_options = LIVE
 
     def __init__(self, url: str, size: tuple[int, int], fps: float, **options: Any) -> None:
         """url: see `parse_output`. Options: see `AvWriter`."""
