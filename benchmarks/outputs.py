@@ -1,9 +1,11 @@
-"""What outputs cost: python benchmarks/outputs.py [--size 640x360] [--seconds 8] [--rounds 3] [--threads N]
+"""What outputs cost: python benchmarks/outputs.py [--size 640x360] [--seconds 8] [--rounds 3] [--threads N] [--cap N]
 
 Runs a show without a window: with no output, with a video file, and with a file and one output more (a stream by UDP,
 and NDI where its extra is installed; a process each receives them). The first output also pays for the composition of
 frames, which a show without a window and outputs does not need. Prints, as one JSON line, the median engine frames per
-second of each, and its ratio to no output or, of the last two, to the file alone.
+second of each, and its ratio to no output or, of the last two, to the file alone; then the time of show and receiver in
+percent of a core. With --cap the engine draws so many frames a second and no more: then the differences of
+the show's time are what outputs cost, also beside other programs.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tpos_live.audio.demo import DEMO
 from tpos_live.bench.results import processor
 from tpos_live.core.settings_loader import load_settings
@@ -32,12 +36,15 @@ SETTLE = 3.0
 STREAM = "udp://127.0.0.1:9631"
 
 
-def engine_fps(to: list[str], receivers: list[list[str]], size: str, seconds: float, threads: int) -> float:
-    """Engine frames per second of a show with these outputs. receivers: commands of the other ends."""
+def engine_fps(
+    to: list[str], receivers: list[list[str]], size: str, seconds: float, threads: int, cap: float
+) -> tuple[float, float, float]:
+    """Engine frames per second of a show with these outputs, and processor time of show and receivers in percent of a
+    core. receivers: commands of the other ends."""
     values: dict[str, Any] = {
         "window.headless": True, "record.resolution": size, "sound.audio": str(DEMO), "sound.mute": True,
         "sound.loop": True, "osc.port": 0, "web.off": True, "parameters.prompt": "an inferno", "output.to": to,
-        "engine.threads": threads,
+        "engine.threads": threads, "engine.fps_cap": cap,
     }  # fmt: skip
     running: list[subprocess.Popen[bytes]] = []
     with LiveSession(load_settings(values, here=Path("/nowhere"))) as session:
@@ -45,17 +52,22 @@ def engine_fps(to: list[str], receivers: list[list[str]], size: str, seconds: fl
         run_until_fastest_backend(session)
         for command in receivers:
             running.append(subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL))
-        counts: list[tuple[float, int]] = []
+        counts: list[tuple[float, int, float, float]] = []
         for wait in (SETTLE, seconds):
             until = time.perf_counter() + wait
             session.run_until(lambda until=until: time.perf_counter() > until)  # type: ignore[misc]
             assert session.renderer is not None
-            counts.append((time.perf_counter(), session.renderer.drawn))
+            used = [psutil.Process(process.pid).cpu_times() for process in running]
+            received = sum(times.user + times.system for times in used)
+            counts.append((time.perf_counter(), session.renderer.drawn, time.process_time(), received))
     for process in running:
         process.kill()
         process.wait()
-    (begin, before), (end, after) = counts
-    return (after - before) / (end - begin)
+    drawn, show, received = (
+        (after - before) / (counts[1][0] - counts[0][0])
+        for before, after in zip(*(count[1:] for count in counts), strict=True)
+    )
+    return drawn, 100 * show, 100 * received
 
 
 def main() -> None:
@@ -64,6 +76,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="of the engine; 0 = as a show chooses")
+    parser.add_argument("--cap", type=float, default=0.0, help="engine frames per second at most; 0 = no limit")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config = '{"ndi": {"networks": {"ips": "127.0.0.1", "discovery": ""}}}'
@@ -77,14 +90,17 @@ def main() -> None:
         }
         if importlib.util.find_spec("cyndilib") is not None:
             kinds["file and ndi"] = ([file, "ndi:bench"], [[str(FAKES / "ndi_receiver.py"), "bench", "1000000"]])
-        found: dict[str, list[float]] = {name: [] for name in kinds}
+        found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in kinds}
         for _ in range(given.rounds):
             for name, (to, receivers) in kinds.items():
-                found[name].append(engine_fps(to, receivers, given.size, given.seconds, given.threads))
-    fps = {name: round(statistics.median(each), 1) for name, each in found.items()}
+                found[name].append(engine_fps(to, receivers, given.size, given.seconds, given.threads, given.cap))
+    fps, show, received = (
+        {name: round(statistics.median(each[n] for each in rounds), 1) for name, rounds in found.items()}
+        for n in range(3)
+    )
     ratios = {name: round(fps[name] / fps["none" if name == "file" else "file"], 2) for name in fps if name != "none"}
-    how = {"processor": processor(), "size": given.size, "threads": given.threads}
-    print(json.dumps({**how, "fps": fps, "ratio": ratios}))
+    how = {"processor": processor(), "size": given.size, "threads": given.threads, "cap": given.cap}
+    print(json.dumps({**how, "fps": fps, "ratio": ratios, "show_percent": show, "receiver_percent": received}))
     os._exit(0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -32,15 +33,16 @@ def number_of(pixels: np.ndarray) -> int:
 def write_clip(
     path: Path, count: int, fps: int = 25, size: tuple[int, int] = (128, 64), codec: str = "libx264",
     pix_fmt: str = "yuv420p", times: list[float] | None = None, keyframes: int = 12,
+    draw: Callable[[int, int, int], np.ndarray] = numbered,
 ) -> Path:  # fmt: skip
-    """times: of the pictures in seconds, for a variable rate."""
+    """times: of the pictures in seconds, for a variable rate. draw: the picture of a number, width and height."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.gop_size = keyframes
         stream.codec_context.time_base = Fraction(1, 1000)
         for n in range(count):
-            frame = av.VideoFrame.from_ndarray(numbered(n, *size), format="rgb24").reformat(format=pix_fmt)
+            frame = av.VideoFrame.from_ndarray(draw(n, *size), format="rgb24").reformat(format=pix_fmt)
             frame.pts = round(1000 * (times[n] if times is not None else n / fps))
             frame.time_base = Fraction(1, 1000)
             container.mux(stream.encode(frame))

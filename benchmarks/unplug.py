@@ -1,0 +1,279 @@
+"""What a show is connected with goes and comes back, many times each: sources, receivers, controllers, pages.
+
+    python benchmarks/unplug.py [--times 20] [--only udp,ndi,osc,page,folder,camera] [--size 128]
+
+Prints a JSON line for each kind: how often all was as before, after how many seconds since what was taken away was
+given back (median and worst; wanted: at most 2), and the longest time without a new frame of the engine. KINDS says
+what each kind is; `faults.py` has the sound's input, an RTMP server and disks, `source_times.py` an NDI source. `ndi`
+needs the extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from websockets.sync.client import connect
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from fakes.ndi_loopback import LOOPBACK
+
+from tpos_live.audio.demo import DEMO
+from tpos_live.bench.results import processor
+from tpos_live.core.settings_loader import load_settings
+from tpos_live.runtime.live_session import LiveSession
+from tpos_live.runtime.waiting import run_until_first_frame
+
+LONGEST = 60.0
+"""Seconds that anything is waited for."""
+AWAY = 0.5
+"""Seconds for which a receiver is away."""
+KINDS = {
+    "udp": "the receiver of a UDP stream is closed and opened again; until a key frame comes",
+    "ndi": "an NDI receiver is closed, and another one opened; until it has a frame",
+    "osc": "the target of the feedback closes its port and opens it again; until something comes",
+    "page": "a page's connection is cut off, and it connects again; until it has the show's values",
+    "folder": "the folder of the source is moved away until that is said, and back; until it is shown again",
+    "camera": "the sender of a source by UDP is killed until that is said, and started again; since its first picture",
+}
+SENDER = """
+import sys, time
+import av, numpy
+
+with av.open(sys.argv[1], "w", format="mpegts") as out:
+    stream = out.add_stream("mpeg2video", rate=25, options={"g": "5"})
+    stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+    n = 0
+    while True:
+        pixels = numpy.full((120, 160, 3), n % 200, numpy.uint8)
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        if n == 1:
+            print("sends", flush=True)
+        n += 1
+        time.sleep(0.04)
+"""
+
+
+def free_port(kind: int = socket.SOCK_DGRAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Receiver:
+    """A UDP port of this machine."""
+
+    def __init__(self, port: int, right: Callable[[bytes], bool] = bool) -> None:
+        """right: whether this datagram is what is waited for."""
+        self._socket, self._right = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), right
+        self._socket.bind(("127.0.0.1", port))
+        self._socket.setblocking(False)
+
+    def came(self) -> bool:
+        try:
+            while not self._right(self._socket.recv(65_536)):
+                pass
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class NdiReceiver:
+    def __init__(self, name: str) -> None:
+        from cyndilib.finder import Finder
+        from cyndilib.receiver import Receiver as Ndi
+        from cyndilib.video_frame import VideoFrameSync
+
+        self._finder, self._ndi, self._frame = Finder(), Ndi(), VideoFrameSync()
+        self._finder.open()
+        self._ndi.frame_sync.set_video_frame(self._frame)
+        self._name, self._found = name, False
+
+    def came(self) -> bool:
+        if not self._found:
+            names = [name for name in self._finder.get_source_names() if f"({self._name})" in name]
+            if not names:
+                self._finder.wait_for_sources(0.01)
+                return False
+            self._ndi.set_source(self._finder.get_source(names[0]))
+            self._found = True
+        self._ndi.frame_sync.capture_video()
+        return min(self._frame.get_resolution()) > 0
+
+    def close(self) -> None:
+        self._ndi.disconnect()
+        self._finder.close()
+
+
+class PageReceiver:
+    """A page that connects on a thread."""
+
+    def __init__(self, url: str) -> None:
+        self._came, self._gone = threading.Event(), threading.Event()
+        threading.Thread(target=self._run, args=(url,), daemon=True).start()
+
+    def _run(self, url: str) -> None:
+        with connect(url, compression=None) as connection:
+            while "values" not in json.loads(connection.recv(LONGEST)):
+                pass
+            self._came.set()
+            self._gone.wait()
+            connection.socket.shutdown(socket.SHUT_RDWR)  # as by a phone that leaves the network: without a goodbye
+
+    def came(self) -> bool:
+        return self._came.is_set()
+
+    def close(self) -> None:
+        self._gone.set()
+
+
+class Show:
+    """One show, from which things are taken."""
+
+    def __init__(self, session: LiveSession, folder: Path, ports: dict[str, int]) -> None:
+        self._session, self._folder, self._ports = session, folder, ports
+        self._drawn, self._drawn_at, self.oldest = 0, time.perf_counter(), 0.0
+        self._sender: subprocess.Popen[str] | None = None
+
+    def happen(self, kind: str, times: int) -> list[float]:
+        """The seconds until all was as before, of each time. Raises TimeoutError."""
+        self._drawn_at, self.oldest = time.perf_counter(), 0.0
+        return self._sources(kind, times) if kind in ("folder", "camera") else self._receivers(kind, times)
+
+    def close(self) -> None:
+        if self._sender is not None:
+            self._sender.kill()
+            self._sender.wait()
+
+    def _receivers(self, kind: str, times: int) -> list[float]:
+        make: dict[str, Callable[[], Any]] = {
+            "udp": lambda: Receiver(self._ports["stream"], has_key_frame),
+            "ndi": lambda: NdiReceiver("unplug"),
+            "osc": lambda: Receiver(self._ports["feedback"]),
+            "page": lambda: PageReceiver(f"ws://127.0.0.1:{self._ports['page']}/socket"),
+        }
+        back = list[float]()
+        for turn in range(times + 1):
+            begun = time.perf_counter()
+            receiver = make[kind]()
+            took = self._wait(receiver.came, begun)
+            back += [took] * (turn > 0)  # at first it comes for the first time
+            receiver.close()
+            away = time.perf_counter() + AWAY
+            self._wait(lambda away=away: time.perf_counter() > away)  # type: ignore[misc]
+        return back
+
+    def _sources(self, kind: str, times: int) -> list[float]:
+        store, back = self._session.store, list[float]()
+        if kind == "camera":
+            self._send()
+        store.set("source", f"udp://127.0.0.1:{self._ports['camera']}" if kind == "camera" else str(self._folder))
+        for _ in range(times):
+            self._wait(lambda: "fps" in self._line())
+            self.close() if kind == "camera" else self._folder.rename(self._folder.with_suffix(".away"))
+            self._wait(lambda: "fps" not in self._line())
+            begun = time.perf_counter()
+            if kind == "camera":
+                self._send()
+                begun = time.perf_counter()
+            else:
+                self._folder.with_suffix(".away").rename(self._folder)
+            back.append(self._wait(lambda: "fps" in self._line(), begun))
+        store.set("source", "none")
+        self._wait(lambda: not self._line())
+        return back
+
+    def _send(self) -> None:
+        url = f"udp://127.0.0.1:{self._ports['camera']}"
+        self._sender = subprocess.Popen([sys.executable, "-c", SENDER, url], stdout=subprocess.PIPE, text=True)
+        assert self._sender.stdout is not None
+        self._sender.stdout.readline()
+
+    def _line(self) -> str:
+        assert self._session.pipeline is not None and self._session.pipeline.source is not None
+        return str(getattr(self._session.pipeline.source, "line", ""))
+
+    def _wait(self, happened: Callable[[], bool], begun: float | None = None) -> float:
+        """Let the show run until it has; the seconds since `begun`."""
+        begun = time.perf_counter() if begun is None else begun
+        end = time.perf_counter() + LONGEST
+        self._session.run_until(lambda: self._look() or happened() or time.perf_counter() > end)
+        if time.perf_counter() > end:
+            raise TimeoutError
+        return time.perf_counter() - begun
+
+    def _look(self) -> bool:
+        """Measure how old the newest frame is; False."""
+        drawn, now = self._session.renderer.drawn if self._session.renderer else 0, time.perf_counter()
+        if drawn != self._drawn:
+            self._drawn, self._drawn_at = drawn, now
+        self.oldest = max(self.oldest, now - self._drawn_at)
+        return False
+
+
+def has_key_frame(datagram: bytes) -> bool:
+    """Whether a packet of this part of a transport stream begins a key frame (its random access indicator)."""
+    packets = [datagram[at : at + 188] for at in range(0, len(datagram) - 187, 188)]
+    return any(packet[3] & 0x20 and packet[4] and packet[5] & 0x40 and packet[1] & 0x40 for packet in packets)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--only", default=",".join(KINDS), help="kinds, by commas")
+    parser.add_argument("--size", default="128", help="of the engine")
+    given = parser.parse_args()
+    kinds = given.only.split(",")
+    if unknown := set(kinds) - set(KINDS):
+        parser.error(f"argument --only: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    ports = {name: free_port() for name in ("stream", "feedback", "camera", "osc")}
+    ports["page"], failed = free_port(socket.SOCK_STREAM), False
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "ndi-config.v1.json").write_text(json.dumps(LOOPBACK))
+        os.environ["NDI_CONFIG_DIR"] = str(folder)
+        (folder / "stick").mkdir()
+        for n in range(3):
+            Image.fromarray(np.full((64, 64, 3), 80 * n, np.uint8)).save(folder / "stick" / f"{n}.png")
+        values: dict[str, Any] = {
+            "sound.audio": str(DEMO), "sound.mute": True, "sound.loop": True, "engine.size": given.size,
+            "engine.accelerator": "eager", "engine.fps_cap": 15.0, "window.headless": True,
+            "record.resolution": "320x180", "osc.port": ports["osc"], "web.port": ports["page"],
+            "osc.reply": [f"127.0.0.1:{ports['feedback']}"], "parameters.source.seconds": 0.2,
+            "output.to": [f"udp://127.0.0.1:{ports['stream']}", *(["ndi:unplug"] if "ndi" in kinds else [])],
+        }  # fmt: skip
+        session = stack.enter_context(LiveSession(load_settings(values, here=Path("/nowhere")), page=True))
+        run_until_first_frame(session)
+        show = Show(session, folder / "stick", ports)
+        stack.callback(show.close)
+        for kind in kinds:
+            try:
+                back = show.happen(kind, given.times)
+            except TimeoutError:
+                back = []
+            failed = failed or not back
+            figures = {"median_s": round(statistics.median(back), 2), "worst_s": round(max(back), 2)} if back else {}
+            oldest = {"oldest_frame_s": round(show.oldest, 2), "cpu": processor()}
+            print(json.dumps({"kind": kind, "times": len(back), **figures, **oldest}), flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
